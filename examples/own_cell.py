@@ -1,0 +1,147 @@
+"""A cell that no library has, from its equations to its assembly.
+
+    python examples/own_cell.py
+    rnngraph show examples/own_cell.py --stage loops
+
+Each unit of the `TurningCell` is a point z = a + ib in the unit disc that turns as it fades: how far it
+turns and how fast it fades is decided anew at every step from the input and the state. With s = tan(θ/2)
+the turn by θ needs no sine or cosine (Cayley's form):
+
+    s  = tanh(x·W_s + a·U_s + b_s)                         tan(θ/2): up to 90° a step, either way
+    k  = σ(x·W_k + a·U_k + b_k)                            how much is kept
+    d  = tanh(x·W_d + a·U_d + b_d)                         what is written, on the real axis
+    z' = k · z · (1 + is)/(1 − is) + (1 − k) · d           the output is a' = Re z'
+
+The turn keeps |z|, and the rest is an average with a point of the disc, so |z'| ≤ 1 whatever the weights
+are. Nothing in the compiler knows any of this; it sees three pairs of matrix products and some arithmetic.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+import rnngraph as rg
+
+FEATURES, UNITS = 32, 64
+BATCH, STEPS = 8, 100
+
+
+class TurningCell(rg.Cell):
+    """Units that turn and fade in the complex plane, with an angle and a rate that depend on the content."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> dict[str, int]:
+        """Return what one row carries: the real and the imaginary part of every unit."""
+        return {"a": self.num_units, "b": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, dict[str, rg.Tensor]]:
+        """Compute one step from x [batch, features]; return the output [batch, units] and the new state."""
+        n, a, b = self.num_units, state["a"], state["b"]
+
+        def affine(name: str) -> rg.Tensor:
+            """Return x·W + a·U + bias with parameters of its own."""
+            from_input = x @ p.kernel(f"w_{name}", (x.width, n))
+            return from_input + a @ p.kernel(f"u_{name}", (n, n)) + p.bias(f"b_{name}", (n,))
+
+        s = rg.tanh(affine("s"))
+        k = rg.sigmoid(affine("k"))
+        d = rg.tanh(affine("d"))
+        fade = k / (1 + s * s)
+        cosine, sine = fade * (1 - s * s), fade * (2 * s)
+        new_a = cosine * a - sine * b + (1 - k) * d
+        new_b = sine * a + cosine * b
+        return new_a, {"a": new_a, "b": new_b}
+
+
+x = rg.placeholder("x", shape=(None, None, FEATURES))
+outputs, state = rg.dynamic_rnn(TurningCell(UNITS), x)
+program = rg.compile({"outputs": outputs, "state": state}, seed=0)
+
+
+def reference(
+    parameters: Mapping[str, NDArray[np.float32]], x: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """Run the equations in float64 with complex numbers; return outputs [batch, time, units] and last z."""
+    values = {name.rsplit("/", 1)[-1]: array.astype(np.float64) for name, array in parameters.items()}
+
+    def affine(name: str) -> NDArray[np.float64]:
+        return x_t @ values[f"w_{name}"] + z.real @ values[f"u_{name}"] + values[f"b_{name}"]
+
+    z = np.zeros((x.shape[0], UNITS), np.complex128)
+    emitted = np.zeros((*x.shape[:2], UNITS))
+    for t in range(x.shape[1]):
+        x_t = x[:, t].astype(np.float64)
+        s, k, d = np.tanh(affine("s")), 1 / (1 + np.exp(-affine("k"))), np.tanh(affine("d"))
+        z = k * z * (1 + 1j * s) / (1 - 1j * s) + (1 - k) * d
+        emitted[:, t] = z.real
+    return emitted, z
+
+
+def excerpt(text: str, wanted: str, size: int = 24) -> list[str]:
+    """Return the `size` consecutive lines that hold the most matches of the pattern `wanted`."""
+    lines = text.splitlines()
+    hits = [len(re.findall(wanted, line)) for line in lines]
+    starts = range(max(1, len(lines) - size + 1))
+    best = max(starts, key=lambda start: (sum(hits[start : start + size]), -start))
+    return lines[best : best + size]
+
+
+def show(console: Console, stage: str, wanted: str | None = None) -> None:
+    """Print one stage of the inference graph: all of it, or where the pattern `wanted` is densest."""
+    text = program.inference.show(stage)
+    total = len(text.splitlines())
+    lines = text.splitlines() if wanted is None else excerpt(text, wanted)
+    console.rule(f"{stage}: {len(lines)} of {total} lines", align="left")
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Show the cell at every stage, run it, and compare it with the equations in float64."""
+    console = Console(highlight=False)
+    show(console, "declared")
+    show(console, "graph")
+    show(console, "loops", wanted=r"fma|div|max|min")
+    show(console, "llvm", wanted=r"\b(fma|fmul|fadd|fdiv|fsub)\b")
+    show(console, "asm", wanted=r"\b(vf\w*(add|sub)\d*\w*|vmul\w*|vdiv\w*|fmla|fmul|fdiv)\b")
+
+    console.rule("Run", align="left")
+    batch = np.random.default_rng(0).standard_normal((BATCH, STEPS, FEATURES)).astype(np.float32)
+    began = time.perf_counter()
+    result = program.inference(x=batch)
+    compiled = time.perf_counter() - began
+    expected, z = reference(program.parameters, batch)
+    native = result["state"].a + 1j * result["state"].b
+    console.print(f"first call, compiling included: {compiled:.3f} s")
+    console.print(f"outputs against NumPy, float64: largest error {np.abs(result['outputs'] - expected).max():.1e}")
+    console.print(f"final state against NumPy, float64: largest error {np.abs(native - z).max():.1e}")
+    console.print(f"largest |z|: {np.abs(native).max():.4f}, never above 1")
+
+    stream = program.inference.stream(batch=BATCH)
+    steps = np.stack([stream.step(x=batch[:, t])["outputs"] for t in range(STEPS)], axis=1)
+    same = "the same bits" if steps.tobytes() == result["outputs"].tobytes() else "different bits"
+    console.print(f"step by step through a stream: {same}")
+
+    seconds = [time_call(lambda: program.inference(x=batch)) for _ in range(15)]
+    loop_seconds = time_call(lambda: reference(program.parameters, batch))
+    native_seconds = float(np.median(seconds))
+    native_rate, loop_rate = BATCH * STEPS / native_seconds, BATCH * STEPS / loop_seconds
+    console.print(f"steps a second: {native_rate:,.0f}; the NumPy loop: {loop_rate:,.0f}")
+
+
+def time_call(call: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

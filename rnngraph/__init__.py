@@ -1,0 +1,94 @@
+"""rnngraph: a graph compiler for recurrent networks.
+
+Cells, stacks and dropout are declared once, in TensorFlow 1.x's RNN vocabulary. ``compile`` makes two graphs
+of the declaration, training with dropout and inference without, and each runs as native code.
+"""
+
+from .declare.cell import Cell, Scope, Wrapper, shared
+from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
+from .declare.functions import (
+    abs,
+    argmax,
+    cast,
+    clip,
+    concat,
+    cos,
+    elu,
+    equal,
+    erf,
+    exp,
+    expand_dims,
+    expm1,
+    gather,
+    gather_last,
+    gelu,
+    greater,
+    hard_sigmoid,
+    identity,
+    layer_norm,
+    leaky_relu,
+    less,
+    log,
+    log1p,
+    log_softmax,
+    logical_and,
+    logical_not,
+    logical_or,
+    matmul,
+    maximum,
+    minimum,
+    not_equal,
+    one_hot,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_sum,
+    relu,
+    relu6,
+    reshape,
+    selu,
+    sigmoid,
+    sign,
+    sin,
+    softmax,
+    softplus,
+    softsign,
+    split,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    swish,
+    tanh,
+    tile,
+    transpose,
+    where,
+)
+from .declare.layers import dense, embedding
+from .declare.losses import (
+    absolute_difference,
+    huber_loss,
+    mean_squared_error,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    sparse_softmax_cross_entropy,
+)
+from .declare.parameters import parameter
+from .declare.state import joined, memory
+from .declare.tensor import Tensor, constant, placeholder
+from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
+from .errors import (
+    ArgumentError,
+    DtypeError,
+    GraphError,
+    NameLookupError,
+    RnnGraphError,
+    ShapeError,
+    StructureError,
+)
+from .runtime.program import Program, Result, compile
+from .runtime.stream import Stream
+
+__version__ = "0.1.0"
+__all__ = [name for name in dir() if not name.startswith("_") and name not in ("declare", "runtime", "errors", "ir")]

@@ -1,0 +1,259 @@
+"""The command line: read, run and time graph scripts.
+
+A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
+one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays.
+
+Exit codes: 0; 1 where the script is at fault; 2 where the command is; 141 where the reader of a pipe went.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.highlighter import RegexHighlighter
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.theme import Theme
+
+from . import __version__
+from .errors import RnnGraphError
+from .ir.types import Dim, evaluate
+from .passes.lower import SEED_INPUTS
+from .runtime.compiled import lengths_of
+from .runtime.feeds import checks_of
+from .runtime.program import GraphProgram, Program
+
+SCRIPT_NAME = "graph_script"
+"""``__name__`` of a script that is read and not run: a main block keeps still."""
+
+FEWEST_CALLS = 5
+
+
+class CommandError(Exception):
+    """The command can't be carried out as given; exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carries out one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+        sys.stdout.flush()
+    except CommandError as error:
+        return _complain(error, 2)
+    except RnnGraphError as error:
+        return _complain(error, 1)
+    except BrokenPipeError:  # `rnngraph show … | head`: what is left in the buffer has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        _print_from_script(error, options.script)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("rnngraph", description="Read, run and time recurrent networks.")
+    parser.add_argument("--version", action="version", version=f"rnngraph {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    show = commands.add_parser("show", help="print one stage between declaration and assembly")
+    show.add_argument("script", type=Path, help="a Python file that leaves a Program named program")
+    show.add_argument("--graph", choices=("inference", "training"), default="inference")
+    which = show.add_mutually_exclusive_group()
+    which.add_argument("--stage", default="graph", help="graph (default), loops, llvm, asm, a pass, …")
+    which.add_argument("--stages", action="store_true", help="list the stages, in order")
+    show.set_defaults(command=_show)
+
+    run = commands.add_parser("run", help="run a graph script as Python does")
+    run.add_argument("script", type=Path)
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to the script")
+    run.set_defaults(command=_run)
+
+    bench = commands.add_parser("bench", help="time compiling and calls of both graphs, on random arrays")
+    bench.add_argument("script", type=Path)
+    bench.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
+    bench.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
+    bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
+    bench.set_defaults(command=_bench)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+# Scripts -----------------------------------------------------------------------------------------
+
+
+def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """The names that a script leaves, run with ``__name__`` = name, its folder first on the path."""
+    if not script.is_file():
+        raise CommandError(f"{script}: no such file")
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.resolve().parent))
+    return runpy.run_path(os.path.abspath(script), run_name=name)
+
+
+def _program(script: Path) -> Program:
+    """The program that a graph script leaves."""
+    left = _execute(script, SCRIPT_NAME)
+    if "program" not in left:
+        raise CommandError(f"{script}: leaves no program; a graph script has `program = rg.compile(…)`")
+    program = left["program"]
+    if not isinstance(program, Program):
+        raise CommandError(f"{script}: program is of {type(program).__name__}, not what rg.compile gives")
+    return program
+
+
+def _complain(error: Exception, code: int) -> int:
+    print("rnngraph:", " ".join(str(error).split("\n")), file=sys.stderr)
+    return code
+
+
+def _print_from_script(error: Exception, script: Path) -> None:
+    """The traceback as Python would print it for the script alone: without the frames that run it."""
+    own, trace = os.path.abspath(script), error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != own:
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)
+
+
+def _run(options: argparse.Namespace) -> None:
+    _execute(options.script, "__main__", options.arguments)
+
+
+# Reading -----------------------------------------------------------------------------------------
+
+
+def _show(options: argparse.Namespace) -> None:
+    graph = getattr(_program(options.script), options.graph)
+    if options.stages:
+        print("\n".join(graph.stages))
+        return
+    if options.stage not in graph.stages:
+        raise CommandError(f"no stage is named {options.stage!r}; there are {', '.join(graph.stages)}")
+    text = graph.show(options.stage)
+    if not sys.stdout.isatty():
+        sys.stdout.write(text)
+        return
+    Console(theme=_THEME).print(coloured(text, options.stage), soft_wrap=True, end="")
+
+
+class _Highlighter(RegexHighlighter):
+    """Colours of graphs and loops. Later patterns win, so that commentary is commentary throughout."""
+
+    base_style = "ir."
+    highlights = [  # noqa: RUF012  (rich declares it so)
+        r"(?m)^ *(?P<value>[%\w.]+(, %[\w.]+)*) = (?P<op>\w+)",
+        r"(?m)(?P<type>\b(f32|f64|i32|i64|bool)(x\d+|\*|\[[^\]\n]*\])?)",
+        r"(?m)^ *(?P<keyword>graph|declared|output|next|emit|carry|over|with|given|function|for|fold|when|gives"
+        r"|tile|row|store|call)\b",
+        r"(?m)\b(?P<keyword>in|step|unroll|scan|driver)\b",
+        r"(?P<text>'[^'\n]*')",
+        r"(?m)(?P<comment>#.*$)",
+    ]
+
+
+_THEME = Theme(
+    {
+        "ir.value": "cyan",
+        "ir.op": "bold",
+        "ir.type": "green",
+        "ir.keyword": "magenta",
+        "ir.text": "yellow",
+        "ir.comment": "not bold bright_black",
+    }
+)
+
+
+def coloured(text: str, stage: str) -> Text:
+    """The text of a stage, with styles."""
+    lexer = {"llvm": "llvm", "asm": "gas"}.get(stage)
+    if lexer is None:
+        return _Highlighter()(Text(text))
+    return Syntax("", lexer, theme="ansi_dark").highlight(text)
+
+
+# Timing ------------------------------------------------------------------------------------------
+
+
+def _bench(options: argparse.Namespace) -> None:
+    program = _program(options.script)
+    table = Table("graph", "compile", "call", "middle half", "calls", "steps a second")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for graph in (program.inference, program.training):
+        try:
+            table.add_row(*_timed(graph, options.batch, options.steps, options.seconds))
+        except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
+            raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
+    target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"
+    console = Console(highlight=False)
+    console.print(
+        f"{options.script}: batch {options.batch}, {options.steps} steps, {target}", markup=False, soft_wrap=True
+    )
+    console.print(table)
+
+
+def _timed(graph: GraphProgram, batch: int, steps: int, seconds: float) -> list[str]:
+    """A row of the table: compile time, then the median call and its quartiles."""
+    feeds = random_feeds(graph, batch, steps)
+    extra = {"seed": 0} if graph.kind == "training" else {}
+    call: Any = graph
+    began = time.perf_counter()
+    call(feeds, **extra)
+    first = time.perf_counter() - began
+    call(feeds, **extra)
+    durations: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(durations) < FEWEST_CALLS or time.perf_counter() < end:
+        began = time.perf_counter()
+        call(feeds, **extra)
+        durations.append(time.perf_counter() - began)
+    low, median, high = np.quantile(durations, (0.25, 0.5, 0.75)).tolist()
+    return [
+        graph.kind,
+        f"{(first - median) * 1e3:.0f} ms",
+        f"{median * 1e3:.3f} ms",
+        f"{low * 1e3:.3f}–{high * 1e3:.3f}",
+        str(len(durations)),
+        f"{batch * (steps if lengths_of(graph.graph) else 1) / median:,.0f}",
+    ]
+
+
+def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np.ndarray]:
+    """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
+    ir = graph.graph
+    lengths = lengths_of(ir)
+    sizes = {name: steps if name in lengths else batch for name in ir.symbols}
+    full: dict[str, Dim] = {item.label: item.low for item in checks_of(ir) if item.text == "sequence_length"}
+    generator = np.random.default_rng(0)
+    feeds: dict[str, np.ndarray] = {}
+    for node in ir.inputs:
+        if node.op != "input" or node["label"] in SEED_INPUTS:
+            continue
+        label, kind = str(node["label"]), node.tensor
+        shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
+        if not kind.dtype.startswith("float"):
+            feeds[label] = np.full(shape, evaluate(full.get(label, 0), sizes), kind.dtype)
+        elif not shape:
+            feeds[label] = np.full(shape, 0.5, kind.dtype)
+        else:
+            feeds[label] = generator.standard_normal(shape).astype(kind.dtype)
+    return feeds

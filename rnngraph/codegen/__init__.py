@@ -1,0 +1,1 @@
+"""From a graph to machine code: schedule, loop IR, LLVM IR, engine."""

@@ -1,0 +1,151 @@
+"""The native meaning of every elementwise op, in single instructions and in ``vecmath``'s functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..ir import random
+from .instructions import Handle, Instructions
+from .vecmath import FUNCTIONS
+
+FLOAT_ELEMENTS = ("f32", "f64")
+_ORDERED = {
+    "less": ("olt", "slt"),
+    "less_equal": ("ole", "sle"),
+    "equal": ("oeq", "eq"),
+    "not_equal": ("une", "ne"),
+}
+_ARITHMETIC = {
+    "add": ("fadd", "add"),
+    "sub": ("fsub", "sub"),
+    "mul": ("fmul", "mul"),
+    "div": ("fdiv", "sdiv"),
+}
+
+
+def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
+    """One op of the table on handles of equal lanes; ``element`` is the result's."""
+    floating = bool(x) and x[0].element in FLOAT_ELEMENTS
+    if op in FUNCTIONS:
+        return FUNCTIONS[op](b, x[0])  # type: ignore[return-value, arg-type]
+    if op in _ARITHMETIC:
+        return b._binary(_ARITHMETIC[op][0 if floating else 1], x[0], x[1], op)
+    if op in _ORDERED:
+        return b.compare(_ORDERED[op][0 if floating else 1], x[0], x[1])
+    match op:
+        case "fma":
+            return b.fma(x[0], x[1], x[2])
+        case "select":
+            return b.select(x[0], x[1], x[2])
+        case "maximum" | "minimum":
+            return _extreme(b, op, x[0], x[1], floating)
+        case "neg":
+            return b.neg(x[0]) if floating else b.isub(b.constant(0, x[0]), x[0])
+        case "abs":
+            return (
+                b.abs(x[0])
+                if floating
+                else b.select(b.compare("slt", x[0], b.constant(0, x[0])), b.isub(b.constant(0, x[0]), x[0]), x[0])
+            )
+        case "sign":
+            return _sign(b, x[0], floating)
+        case "sqrt":
+            return b.sqrt(x[0])
+        case "not":
+            return b.logical_not(x[0])
+        case "and" | "or":
+            return b._binary(op, x[0], x[1])
+        case "cast":
+            return _cast(b, x[0], element)
+        case "random_key":
+            return random_key(b, x, attributes["site"], attributes["salt"])
+        case "random_uniform":
+            return random_uniform(b, x[0], x[1])
+    raise ValueError(f"no native meaning for {op}")
+
+
+def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:
+    """NaN where either is NaN, as in NumPy; the second test is dropped where y is a number."""
+    if not floating:
+        return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
+    chosen = b.select(b.compare("ugt" if op == "maximum" else "ult", x, y), x, y)
+    if not y.text.startswith("%"):
+        return chosen
+    return b.select(b.compare("uno", y, y), y, chosen)
+
+
+def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:
+    zero, one = b.constant(0, x), b.constant(1, x)
+    less, more = ("olt", "ogt") if floating else ("slt", "sgt")
+    positive = b.select(b.compare(more, x, zero), one, x)  # a zero or NaN stays as it is
+    return b.select(b.compare(less, x, zero), b.constant(-1, x), positive)
+
+
+def _cast(b: Instructions, x: Handle, element: str) -> Handle:
+    was, now = x.element, element
+    if was == now:
+        return x
+    if now == "i1":
+        zero = b.constant(0, x)
+        return b.compare("une" if was in FLOAT_ELEMENTS else "ne", x, zero)
+    if was == "i1":
+        return b.convert("uitofp" if now in FLOAT_ELEMENTS else "zext", x, now)
+    if was in FLOAT_ELEMENTS and now in FLOAT_ELEMENTS:
+        return b.convert("fpext" if now == "f64" else "fptrunc", x, now)
+    if now in FLOAT_ELEMENTS:
+        return b.convert("sitofp", x, now)
+    if was in FLOAT_ELEMENTS:  # saturating: an ordinary conversion out of range has no defined value
+        from .instructions import overload_suffix
+
+        overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
+        return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
+    return b.convert("sext" if now == "i64" else "trunc", x, now)
+
+
+# The generator of ``ir.random``, instruction for instruction --------------------------------------
+
+
+def _rotate(b: Instructions, x: Handle, count: int) -> Handle:
+    return b.intrinsic("fshl", x, x, x, b.constant(count, x))
+
+
+def _threefry(
+    b: Instructions, key: tuple[Handle, Handle], x: tuple[Handle, Handle], rounds: int
+) -> tuple[Handle, Handle]:
+    parity = b.xor(
+        b.xor(key[0], key[1]),
+        b.constant(random.PARITY - (1 << 32) if random.PARITY >> 31 else random.PARITY, key[0]),
+    )
+    keys = (key[0], key[1], parity)
+    x0, x1 = b.iadd(x[0], keys[0]), b.iadd(x[1], keys[1])
+    for turn in range(rounds):
+        x0 = b.iadd(x0, x1)
+        x1 = b.xor(_rotate(b, x1, random.ROTATIONS[turn % 8]), x0)
+        if turn % 4 == 3:
+            injection = turn // 4 + 1
+            x0 = b.iadd(x0, keys[injection % 3])
+            x1 = b.iadd(b.iadd(x1, keys[(injection + 1) % 3]), b.constant(injection, x1))
+    return x0, x1
+
+
+def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
+    return b.convert("trunc", x, "i32"), b.convert("trunc", b.lshr(x, 32), "i32")
+
+
+def random_key(b: Instructions, x: Sequence[Handle], site: str, salt: int) -> Handle:
+    seed, step, row = x
+    word = random.site_word(site, salt)
+    step_word = b.convert("trunc", step, "i32")
+    site_word = b.constant(word - (1 << 32) if word >> 31 else word, step_word)
+    key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)
+    row_word = b.convert("trunc", row, "i32")
+    low, high = _threefry(b, key, (row_word, b.constant(0, row_word)), random.KEY_ROUNDS)
+    upper = b.shl(b.convert("zext", high, "i64"), 32)
+    return b.or_(b.convert("zext", low, "i64"), upper)
+
+
+def random_uniform(b: Instructions, key: Handle, unit: Handle) -> Handle:
+    unit_word = b.convert("trunc", unit, "i32")
+    word, _ = _threefry(b, _words(b, key), (unit_word, b.constant(0, unit_word)), random.UNIT_ROUNDS)
+    return b.mul(b.convert("uitofp", b.lshr(word, 8), "f32"), b.literal(2.0**-24, "f32", word.lanes))

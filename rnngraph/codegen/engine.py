@@ -1,0 +1,85 @@
+"""From LLVM IR text to callable machine code, through llvmlite."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+from ..errors import GraphError
+from .target import Target, host
+
+Native = Callable[[int, int, int], None]
+"""A compiled entry: (address of the argument block, worker, workers). It releases the GIL."""
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_LOCK = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _initialize() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@lru_cache(maxsize=8)
+def _machine(target: Target) -> llvm.TargetMachine:
+    _initialize()
+    found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(
+        cpu=target.processor, features=target.features, opt=3, reloc="pic", codemodel="small", jit=False
+    )
+
+
+def optimized(text: str, target: Target) -> llvm.ModuleRef:
+    """The module after a short list of passes: the code is explicit, so only the plumbing is cleaned up."""
+    machine = _machine(target)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_instruction_combine_pass()
+    manager.add_loop_rotate_pass()
+    manager.add_new_gvn_pass()
+    manager.add_simplify_cfg_pass()
+    manager.run(module, builder)
+    return module
+
+
+def assembly(text: str, target: Target) -> str:
+    """Assembly text of the module."""
+    with _LOCK:
+        return str(_machine(target).emit_assembly(optimized(text, target)))
+
+
+def object_code(text: str, target: Target) -> bytes:
+    """The module as an object file."""
+    with _LOCK:
+        return bytes(_machine(target).emit_object(optimized(text, target)))
+
+
+class Code:
+    """Machine code in memory, alive as long as this object is."""
+
+    def __init__(self, binary: bytes, target: Target) -> None:
+        if target.triple != host().triple:
+            raise GraphError(f"code for {target.name} ({target.triple}) can't run on this machine")
+        with _LOCK:
+            _initialize()
+            empty = llvm.parse_assembly("")
+            empty.triple = target.triple
+            found = llvm.Target.from_triple(target.triple)
+            machine = found.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
+            self._engine = llvm.create_mcjit_compiler(empty, machine)
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
+            self._engine.finalize_object()
+
+    def entry(self, name: str) -> Native:
+        with _LOCK:
+            address = self._engine.get_function_address(name)
+        if not address:
+            raise GraphError(f"the compiled code has no entry {name}")
+        return _PROTOTYPE(address)

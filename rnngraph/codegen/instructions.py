@@ -1,0 +1,238 @@
+"""Writes single LLVM instructions: typed handles in, text out. Implements ``vecmath.VectorBuilder``."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..ir.types import SHORT_NAMES
+
+LLVM_TYPES = {"f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8"}
+SUFFIXES = {"f32": "f32", "f64": "f64", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8"}
+
+
+class Handle(NamedTuple):
+    """A value in LLVM text: ``%tanh.3``, its element type and number of lanes."""
+
+    text: str
+    element: str
+    lanes: int
+
+    @property
+    def type(self) -> str:
+        return vector_type(self.element, self.lanes)
+
+
+def vector_type(element: str, lanes: int) -> str:
+    scalar = LLVM_TYPES[element]
+    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+
+
+def element_of(dtype: str) -> str:
+    return "i1" if dtype == "bool" else SHORT_NAMES[dtype]
+
+
+def float_text(value: float, element: str) -> str:
+    """LLVM's exact spelling: the bits of the double that equals the number."""
+    if element == "f32":
+        try:
+            value = struct.unpack("f", struct.pack("f", value))[0]
+        except OverflowError:
+            value = float("inf") if value > 0 else float("-inf")
+    return f"0x{struct.unpack('Q', struct.pack('d', value))[0]:016X}"
+
+
+@dataclass
+class Instructions:
+    """Appends instructions to ``lines``. ``has_fma``: whether the target multiplies and adds in one rounding."""
+
+    lines: list[str]
+    has_fma: bool
+    intrinsics: dict[str, str]
+    count: int = 0
+
+    def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
+        self.count += 1
+        handle = Handle(f"%{name}.{self.count}", element, lanes)
+        self.lines.append(f"  {handle.text} = {text}")
+        return handle
+
+    def intrinsic(self, name: str, result: Handle | tuple[str, int], *arguments: Handle, overload: str = "") -> Handle:
+        element, lanes = (result.element, result.lanes) if isinstance(result, Handle) else result
+        full = f"llvm.{name}.{overload or overload_suffix(element, lanes)}"
+        kinds = ", ".join(item.type for item in arguments)
+        self.intrinsics[full] = f"declare {vector_type(element, lanes)} @{full}({kinds})"
+        given = ", ".join(f"{item.type} {item.text}" for item in arguments)
+        return self.emit(
+            f"call {vector_type(element, lanes)} @{full}({given})", element, lanes, name.rpartition(".")[2]
+        )
+
+    def _binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
+        return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)
+
+    # Constants and types -------------------------------------------------------------------------
+
+    def dtype_of(self, x: Handle) -> str:
+        return "float32" if x.element == "f32" else "float64"
+
+    def constant(self, value: float, like: Handle) -> Handle:
+        return self.literal(value, like.element, like.lanes)
+
+    def literal(self, value: float, element: str, lanes: int) -> Handle:
+        if element in ("f32", "f64"):
+            text = float_text(float(value), element)
+        elif element == "i1":
+            text = "true" if value else "false"
+        else:
+            text = str(int(value))
+        if lanes > 1:
+            text = f"splat ({LLVM_TYPES[element]} {text})"
+        return Handle(text, element, lanes)
+
+    # Floats --------------------------------------------------------------------------------------
+
+    def add(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("fadd", x, y)
+
+    def sub(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("fsub", x, y)
+
+    def mul(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("fmul", x, y)
+
+    def div(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("fdiv", x, y)
+
+    def neg(self, x: Handle) -> Handle:
+        return self.emit(f"fneg {x.type} {x.text}", x.element, x.lanes, "fneg")
+
+    def fma(self, x: Handle, y: Handle, z: Handle) -> Handle:
+        if self.has_fma:
+            return self.intrinsic("fma", x, x, y, z)
+        return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
+
+    def sqrt(self, x: Handle) -> Handle:
+        return self.intrinsic("sqrt", x, x)
+
+    def abs(self, x: Handle) -> Handle:
+        return self.intrinsic("fabs", x, x)
+
+    def copysign(self, magnitude: Handle, sign: Handle) -> Handle:
+        return self.intrinsic("copysign", magnitude, magnitude, sign)
+
+    def round_even(self, x: Handle) -> Handle:
+        return self.intrinsic("roundeven", x, x)
+
+    def compare(self, op: str, x: Handle, y: Handle) -> Handle:
+        kind = "fcmp" if x.element in ("f32", "f64") else "icmp"
+        return self.emit(f"{kind} {op} {x.type} {x.text}, {y.text}", "i1", x.lanes, "is")
+
+    def select(self, mask: Handle, x: Handle, y: Handle) -> Handle:
+        text = f"select {mask.type} {mask.text}, {x.type} {x.text}, {y.type} {y.text}"
+        return self.emit(text, x.element, x.lanes, "select")
+
+    # Conversions ---------------------------------------------------------------------------------
+
+    def convert(self, op: str, x: Handle, element: str) -> Handle:
+        return self.emit(f"{op} {x.type} {x.text} to {vector_type(element, x.lanes)}", element, x.lanes, op)
+
+    def to_int(self, x: Handle) -> Handle:
+        return self.convert("fptosi", x, "i32" if x.element == "f32" else "i64")
+
+    def to_float(self, x: Handle) -> Handle:
+        return self.convert("sitofp", x, "f32" if x.element == "i32" else "f64")
+
+    def bits(self, x: Handle) -> Handle:
+        return self.convert("bitcast", x, "i32" if x.element == "f32" else "i64")
+
+    def from_bits(self, x: Handle) -> Handle:
+        return self.convert("bitcast", x, "f32" if x.element == "i32" else "f64")
+
+    # Integers and masks --------------------------------------------------------------------------
+
+    def iadd(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("add", x, y)
+
+    def isub(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("sub", x, y)
+
+    def imul(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("mul", x, y)
+
+    def and_(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("and", x, y)
+
+    def or_(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("or", x, y)
+
+    def xor(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("xor", x, y)
+
+    def shl(self, x: Handle, count: int) -> Handle:
+        return self._binary("shl", x, self.constant(count, x))
+
+    def lshr(self, x: Handle, count: int) -> Handle:
+        return self._binary("lshr", x, self.constant(count, x))
+
+    def ashr(self, x: Handle, count: int) -> Handle:
+        return self._binary("ashr", x, self.constant(count, x))
+
+    def logical_and(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("and", x, y)
+
+    def logical_or(self, x: Handle, y: Handle) -> Handle:
+        return self._binary("or", x, y)
+
+    def logical_not(self, x: Handle) -> Handle:
+        return self._binary("xor", x, self.constant(1, x))
+
+    # Lanes ---------------------------------------------------------------------------------------
+
+    def splat(self, x: Handle, lanes: int) -> Handle:
+        """A scalar in every lane."""
+        if x.lanes == lanes:
+            return x
+        if not x.text.startswith("%"):  # a literal
+            return Handle(f"splat ({x.type} {x.text})", x.element, lanes)
+        kind = vector_type(x.element, lanes)
+        first = self.emit(f"insertelement {kind} poison, {x.type} {x.text}, i64 0", x.element, lanes, "first")
+        return self.emit(
+            f"shufflevector {kind} {first.text}, {kind} poison, <{lanes} x i32> zeroinitializer",
+            x.element,
+            lanes,
+            "splat",
+        )
+
+    def lane_numbers(self, lanes: int, element: str = "i64") -> Handle:
+        """0, 1, 2 … in the lanes."""
+        scalar = LLVM_TYPES[element]
+        if lanes == 1:
+            return Handle("0", element, 1)
+        return Handle(f"<{', '.join(f'{scalar} {lane}' for lane in range(lanes))}>", element, lanes)
+
+    def first_lanes(self, valid: int, lanes: int) -> Handle:
+        """The mask of the first ``valid`` lanes."""
+        bits = ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(lanes))
+        return Handle(f"<{bits}>", "i1", lanes)
+
+    def halves(self, x: Handle) -> tuple[Handle, Handle]:
+        """The lower and the upper half of the lanes."""
+        half = x.lanes // 2
+        if half == 1:  # a vector of one lane is not a scalar
+            return self.extract(x, 0), self.extract(x, 1)
+        parts = []
+        for start in (0, half):
+            order = ", ".join(f"i32 {start + lane}" for lane in range(half))
+            text = f"shufflevector {x.type} {x.text}, {x.type} poison, <{half} x i32> <{order}>"
+            parts.append(self.emit(text, x.element, half, "half"))
+        return parts[0], parts[1]
+
+    def extract(self, x: Handle, lane: int) -> Handle:
+        if x.lanes == 1:
+            return x
+        return self.emit(f"extractelement {x.type} {x.text}, i64 {lane}", x.element, 1, "lane")
+
+
+def overload_suffix(element: str, lanes: int) -> str:
+    return SUFFIXES[element] if lanes == 1 else f"v{lanes}{SUFFIXES[element]}"

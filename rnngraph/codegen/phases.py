@@ -1,0 +1,190 @@
+"""Cuts a region of a graph into phases: maximal runs of ops that one loop nest computes.
+
+An op must wait for a value from another phase where that value is contracted, reduced, joined, or read at
+other places than the op's own; everything else is computed in registers, in the phase that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..ir.graph import Node
+from ..ir.ops import OPS
+from ..ir.types import Shape
+
+VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
+POINTWISE = ("matmul", "gather")
+
+
+@dataclass
+class Step:
+    """One kernel: a phase over ``shape``, or a single reduce, concat, copy or scan."""
+
+    level: int
+    kind: str
+    shape: Shape
+    members: list[Node] = field(default_factory=list)
+
+
+@dataclass
+class Phases:
+    """steps: in an order that respects dependencies. stored: values that must be in memory."""
+
+    steps: list[Step]
+    stored: set[Node]
+    inline: set[Node]
+
+
+def is_view(node: Node) -> bool:
+    return node.op in VIEW_OPS
+
+
+def kind_of(node: Node) -> str:
+    if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
+        return "phase"
+    if OPS[node.op].kind == "reduction":
+        return "reduce"
+    return node.op  # concat, scan, copy
+
+
+def contracted(operand: Node, user: Node) -> bool:
+    """Whether ``user`` reads ``operand`` at many places for each of its own, so that it must be in memory."""
+    if user.op == "matmul":
+        return operand in user.operands[:2]
+    if user.op == "scan":
+        return operand in user.operands[user["carries"] :]
+    return user.op == "gather" and operand is user.operands[0]
+
+
+def cut(nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> Phases:
+    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
+    strides can't express, which copy.
+    """
+    cutter = _Cutter(nodes, live_out, available, copies)
+    cutter.levels()
+    cutter.sink()
+    return cutter.phases()
+
+
+class _Cutter:
+    def __init__(self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> None:
+        self.nodes = [node for node in nodes if node not in available]
+        self.live_out, self.available, self.copies = live_out, available, copies
+        self.members = set(self.nodes)
+        self.level: dict[Node, int] = {}
+        self.inline: set[Node] = set()
+        self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for operand in node.operands:
+                if operand in self.members:
+                    self.users[operand].append(node)
+
+    def _is_view(self, node: Node) -> bool:
+        return is_view(node) and node not in self.copies
+
+    def _can_inline(self, node: Node) -> bool:
+        """A value cheap enough to be computed wherever it is read: an index, or one number a row."""
+        if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
+            return True
+        if self._is_view(node):
+            return node.operands[0] in self.inline
+        if OPS[node.op].kind != "elementwise":
+            return False
+        operands_ready = all(
+            item in self.available or item in self.inline or self._source(item) is not None for item in node.operands
+        )
+        small = not node.tensor.rank or node.shape[-1] == 1
+        pure = all(item in self.inline for item in node.operands)
+        return operands_ready and (small or pure)
+
+    def _source(self, node: Node) -> Node | None:
+        """The computed value that a chain of views reads, if there is one."""
+        while self._is_view(node) and node in self.members:
+            if node in self.inline:
+                return None
+            node = node.operands[0]
+        if node in self.inline or node not in self.members:
+            return None
+        return node
+
+    def levels(self) -> None:
+        for node in self.nodes:
+            if self._can_inline(node):
+                self.inline.add(node)
+            self.level[node] = max((self._after(operand, node) for operand in node.operands), default=0)
+
+    def _after(self, operand: Node, node: Node) -> int:
+        """The lowest level at which ``node`` may read ``operand``."""
+        if operand not in self.members:
+            return 0
+        if operand.op == "scan":  # its results are there when it is
+            return self.level[operand]
+        waits = contracted(operand, node) if operand in self.inline else self._waits(operand, node)
+        return self.level[operand] + (1 if waits else 0)
+
+    def _waits(self, operand: Node, node: Node) -> bool:
+        """Whether ``operand`` must be in memory before ``node`` reads it."""
+        if self._is_view(operand) or operand.op == "scan":
+            return False  # what it views is in memory already: the view waited for it
+        if self._is_view(node) or node in self.inline:
+            return True
+        if kind_of(node) != "phase" or kind_of(operand) != "phase" or node in self.copies:
+            return True
+        if node.op == "gather" or operand.shape != node.shape:
+            return True
+        return node.op == "matmul" and operand in node.operands[:2]
+
+    def sink(self) -> None:
+        """Moves cheap ops to where they are used, where that keeps a value out of memory."""
+        for node in reversed(self.nodes):
+            if OPS[node.op].kind != "elementwise" or node in self.inline or node in self.live_out:
+                continue
+            users = self.users[node]
+            if not users or any(self._is_view(user) or self._waits(node, user) for user in users):
+                continue
+            latest = min(self.level[user] for user in users)
+            if latest <= self.level[node]:
+                continue
+            new = [
+                item
+                for item in dict.fromkeys(node.operands)
+                if item in self.members
+                and item not in self.inline
+                and not self._is_view(item)
+                and not self._in_memory(item)
+            ]
+            if len(new) <= 1:
+                self.level[node] = latest
+
+    def _in_memory(self, node: Node) -> bool:
+        if node in self.live_out:
+            return True
+        return any(self._waits(node, user) or self.level[user] > self.level[node] for user in self.users[node])
+
+    def phases(self) -> Phases:
+        stored = {node for node in self.nodes if self._stored(node)}
+        for node in self.nodes:
+            source = self._source(node) if self._is_view(node) else None
+            if source is not None:
+                stored.add(source)
+        steps: dict[object, Step] = {}
+        for node in self.nodes:
+            if node.op == "get" or (node not in stored and (node in self.inline or self._is_view(node))):
+                continue
+            kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
+            shape = node.shape if kind == "phase" else ()
+            key = (self.level[node], kind, shape) if kind == "phase" else node
+            step = steps.setdefault(key, Step(self.level[node], kind, shape))
+            step.members.append(node)
+        positions = {node: number for number, node in enumerate(self.nodes)}
+        ordered = sorted(steps.values(), key=lambda step: (step.level, positions[step.members[0]]))
+        return Phases(ordered, stored, self.inline - stored)
+
+    def _stored(self, node: Node) -> bool:
+        """Whether the value must be in memory."""
+        if node in self.inline:  # computed again wherever it is read, unless something contracts it
+            return node in self.live_out or any(contracted(node, user) for user in self.users[node])
+        if self._is_view(node):
+            return False
+        return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)

@@ -1,0 +1,575 @@
+"""From a graph to loop IR: where every value lies, what runs in which loop. The only module that sees both.
+
+Inside, sequences lie as [time][row][padded units]. Feeds are read through their strides; results are written
+where the caller wants them. Temporaries live in one arena whose size is a formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..ir.graph import Graph, Node
+from ..ir.ops import scan_parts
+from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
+from . import kernels
+from .evaluate import label_of
+from .kernels import Region
+from .llvm import Entry
+from .loops import Block, Buffer, Call, For, Function, Index, LetIndex, free, renamed, without_comments
+from .panels import ALIGNMENT, Panels
+from .phases import Phases, Step, contracted, cut, is_view
+from .stages import PLAIN, Stage, Staging
+from .target import Target
+from .views import View
+
+LONGEST_CHUNK = 1 << 40
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
+
+    name: str
+    kind: str  # input, parameter, constant or output
+    dtype: str
+    shape: Shape
+    buffer: Buffer
+    value: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that code generation and the runtime need to know of one compiled entry.
+
+    arena_bytes: a formula in the run-time sizes. strides: names of slots that hold a feed's strides, by
+    argument name, in elements; the last axis of a feed is contiguous.
+    """
+
+    functions: tuple[Function, ...]
+    main: Entry
+    pack: Entry
+    arguments: tuple[Argument, ...]
+    sizes: tuple[str, ...]
+    strides: dict[str, tuple[str, ...]]
+    arena_bytes: Dim
+    panel_bytes: int
+
+    def loops(self) -> str:
+        """The loop IR as text."""
+        head = f"# arena: {self.arena_bytes} bytes; packed weights: {self.panel_bytes} bytes\n"
+        return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))
+
+
+def schedule(graph: Graph, target: Target, name: str) -> Plan:
+    """The plan for a graph whose sizes, but for lengths of scans, are known."""
+    return _Scheduler(graph, target, name).plan()
+
+
+@dataclass
+class _Arena:
+    """Gives out temporaries, one after the other. Sizes may be formulas of run-time sizes."""
+
+    places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
+    total: Dim = 0
+    count: int = 0
+
+    def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
+        self.count += 1
+        buffer = Buffer(f"{name}_{self.count}", dtype)
+        size_bytes = elements * ITEM_BYTES[dtype]
+        if isinstance(size_bytes, int):
+            size_bytes = -(-size_bytes // ALIGNMENT) * ALIGNMENT
+        elif elements_of_padding(size_bytes):
+            size_bytes = size_bytes + ALIGNMENT
+        self.places[buffer] = ("arena", self.total)
+        self.total = self.total + size_bytes
+        return buffer
+
+
+def elements_of_padding(size_bytes: Dim) -> bool:
+    """Whether a formula is not sure to be a multiple of the alignment."""
+    return not isinstance(size_bytes, int) and any(factor % ALIGNMENT for _, factor in size_bytes.terms)
+
+
+def padded_row(width: Dim, dtype: str) -> Dim:
+    """Elements of a row of ``width``, padded to 64 bytes; a width of 1 is not padded."""
+    if not isinstance(width, int) or width == 1:
+        return width
+    per_line = ALIGNMENT // ITEM_BYTES[dtype]
+    return -(-width // per_line) * per_line
+
+
+class _Scheduler:
+    def __init__(self, graph: Graph, target: Target, name: str) -> None:
+        self.graph, self.target, self.name = graph, target, name
+        self.arguments: list[Argument] = []
+        self.strides: dict[str, tuple[str, ...]] = {}
+        self.views: dict[Node, View] = {}
+        self.arena = _Arena()
+        self.block = Block()
+        self.functions: dict[str, Function] = {}
+        self.staging = Staging(graph)
+        self.targets: dict[Node, list[View]] = {}
+        self._leaves()
+        self.panels = Panels([item.buffer for item in self.arguments if item.kind == "parameter"])
+
+    # Arguments -----------------------------------------------------------------------------------
+
+    def _argument(self, name: str, kind: str, node: Node, value: np.ndarray | None = None) -> Argument:
+        prefix = {"input": "in", "parameter": "w", "constant": "const", "output": "out"}[kind]
+        buffer = Buffer(f"{prefix}{len(self.arguments)}_{label_of(node)}", node.dtype)
+        argument = Argument(name, kind, node.dtype, node.shape, buffer, value)
+        self.arguments.append(argument)
+        return argument
+
+    def _leaves(self) -> None:
+        for node in self.graph.nodes:
+            if node.op == "input":
+                self._feed(node)
+            elif node.op == "parameter":
+                argument = self._argument(str(node["label"]), "parameter", node)
+                self.views[node] = View.contiguous(argument.buffer, node.shape)
+            else:
+                self._constant(node)
+        for inner in self.graph.walk():
+            if inner not in self.views:
+                self._constant(inner)
+        for node in self.graph.nodes:
+            if is_view(node) and node in self.staging.free and node.operands[0] in self.views:
+                view = view_through(node, self.views[node.operands[0]])
+                if view is not None:
+                    self.views[node] = view
+
+    def _constant(self, node: Node) -> None:
+        if node.op == "constant" and node.tensor.rank:
+            argument = self._argument(f"constant{len(self.arguments)}", "constant", node, node["value"])
+            self.views[node] = View.contiguous(argument.buffer, node.shape)
+
+    def _feed(self, node: Node) -> None:
+        argument = self._argument(str(node["label"]), "input", node)
+        names = tuple(f"{argument.buffer.name}_stride{axis}" for axis in range(max(0, node.tensor.rank - 1)))
+        self.strides[argument.name] = names
+        strides: tuple[Index, ...] = (*map(size, names), 1) if node.tensor.rank else ()
+        self.views[node] = View(argument.buffer, 0, strides, node.shape)
+
+    # Outputs -------------------------------------------------------------------------------------
+
+    def _outputs(self) -> list[tuple[Node, View]]:
+        """Decides which outputs are written where they are computed; the others are copied at the end."""
+        late: list[tuple[Node, View]] = []
+        for name, node in self.graph.outputs:
+            argument = self._argument(name, "output", node)
+            view = View.contiguous(argument.buffer, node.shape)
+            source, inner = node, view
+            while source not in self.staging.free and source.op in ("transpose", "reshape"):
+                before = source.operands[0]
+                if source.op == "transpose":
+                    order = source["order"]
+                    inner = inner.transpose(tuple(order.index(axis) for axis in range(len(order))))
+                else:
+                    reshaped = inner.reshape(before.shape)
+                    if reshaped is None:
+                        break
+                    inner = reshaped
+                source = before
+            direct = source not in self.staging.free and not is_view(source) and self._writes(source)
+            if direct and source not in self.targets:
+                self.targets[source] = [inner]
+            else:
+                late.append((node, view))
+        return late
+
+    @staticmethod
+    def _writes(node: Node) -> bool:
+        return node.op != "get" or node["index"] >= node.operands[0]["carries"]
+
+    # Stages --------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        late = self._outputs()
+        stages = self.staging.stages()
+        needed_late = {node for node, _ in late}
+        for number, stage in enumerate(stages):
+            self._stage(number, stage, needed_late)
+        region = Region(self.target, self.panels, self.views)
+        for node, view in late:
+            self.copy_kernel(region, node, view, f"copy of {label_of(node)}")
+        return self._finish()
+
+    def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None:
+        self._kernel(lambda block: kernels.copy_to(region, block, node, [view]), comment)
+
+    def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
+        inside = set(stage.nodes)
+        users = self.graph.users()
+        outputs = {node for _, node in self.graph.outputs} | late
+        leaving = {
+            node
+            for node in stage.nodes
+            if node in outputs or node in self.targets or any(user not in inside for user in users[node])
+        }
+        nodes = self.staging.closure(stage.nodes)
+        chunked = stage.kind != PLAIN
+        copies = {node for node in nodes if self._must_copy(node, stage)}
+        cutting = cut(nodes, leaving, set(self.views), copies)
+        if not chunked:
+            region = Region(self.target, self.panels, self.views)
+            self._allocate(region, cutting, leaving, 0)
+            self._views(nodes, region)
+            for step in cutting.steps:
+                self._step(region, step, self.block)
+            return
+        self._chunks(number, stage, nodes, cutting, leaving)
+
+    def _must_copy(self, node: Node, stage: Stage) -> bool:
+        """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
+        if not is_view(node) or node in self.views:
+            return False
+        if node.op == "slice" and stage.kind != PLAIN and node.shape[0] != stage.kind.length:
+            return True
+        if node.op == "reshape":
+            plain = [dim for dim in node.shape if dim != 1]
+            before = [dim for dim in node.operands[0].shape if dim != 1]
+            return plain != before
+        right = [user for user in self.graph.users()[node] if user.op == "matmul" and user.operands[1] is node]
+        return node.op == "transpose" and bool(right)
+
+    def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
+        length, reverse = stage.kind.length, stage.kind.reverse
+        assert length is not None
+        inner = self.block.nested()
+        chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
+        region = Region(self.target, self.panels, self.views, {}, length, size(start), size(steps))
+        outer, self.block = self.block, inner
+        per_step = self._bytes_per_step(cutting, leaving)
+        longest = self._chunk_length(per_step, length)
+        self._allocate(region, cutting, leaving, longest)
+        self._views(nodes, region)
+        scans = {
+            step.members[0]: _Scan(self, region, step.members[0], number, nodes)
+            for step in cutting.steps
+            if step.kind == "scan"
+        }
+        self.block = outer
+        for scan in scans.values():
+            scan.begin()
+        self.block = inner
+        self.block.add(LetIndex(steps, "min", length - size(chunk), longest))
+        first = length - size(chunk) - size(steps) if reverse else size(chunk)
+        self.block.add(LetIndex(start, "max", first, 0))
+        for step in cutting.steps:
+            if step.kind == "scan":
+                scans[step.members[0]].run(size(chunk))
+            else:
+                self._step(region, step, self.block)
+        self.block = outer
+        words = "backward" if reverse else "forward"
+        self.block.add(
+            For(chunk, 0, length, longest, tuple(inner.statements), f"time, {words}, {longest} steps at a time"
+                if longest < LONGEST_CHUNK else f"time, {words}, all steps at once")
+        )  # fmt: skip
+        for scan in scans.values():
+            scan.end()
+
+    def _bytes_per_step(self, cutting: Phases, leaving: set[Node]) -> int:
+        total = 0
+        for node in cutting.stored:
+            if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
+                total += (
+                    int(str(product((*node.shape[1:-1], padded_row(node.shape[-1], node.dtype)))))
+                    * ITEM_BYTES[node.dtype]
+                )
+        return total
+
+    def _chunk_length(self, per_step: int, length: Dim) -> int:
+        """Steps whose temporaries fill a part of the second cache; all of them where there are none."""
+        if per_step == 0:
+            return LONGEST_CHUNK
+        steps = max(1, self.target.second_cache // 4 // per_step)
+        steps = max(8, steps // 8 * 8) if steps >= 8 else steps
+        return min(steps, length) if isinstance(length, int) and length > 0 else steps
+
+    def _allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
+        """A place for every value that must be in memory."""
+        for node in sorted(cutting.stored, key=self.graph.nodes.index):
+            if node.op == "scan":
+                continue
+            whole = node in leaving or region.length is None
+            if node in self.targets:
+                self.views[node] = self.targets[node][0]
+                region.stores[node] = list(self.targets[node])
+                continue
+            shape = node.shape
+            timed = region.length is not None and len(shape) > 1 and shape[0] == region.length
+            if timed and not whole:
+                shape = (longest, *shape[1:])
+            view = self.temporary(node, shape, contiguous=node.op == "reshape")
+            if timed and not whole:
+                view = replace(view, local=True, shape=node.shape)
+            self.views[node] = view
+            region.stores[node] = [view]
+
+    def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
+        if not shape or contiguous:
+            buffer = self.arena.buffer(label_of(node), node.dtype, product(shape))
+            return View.contiguous(buffer, shape)
+        row = padded_row(shape[-1], node.dtype)
+        buffer = self.arena.buffer(label_of(node), node.dtype, product((*shape[:-1], row)))
+        if isinstance(row, int) and row != 1:
+            return View.padded(buffer, shape, row)
+        return View.contiguous(buffer, shape)
+
+    def _views(self, nodes: Sequence[Node], region: Region) -> None:
+        """Views of what lies in memory, through every movement op."""
+        for node in nodes:
+            if node in self.views or not node.operands:
+                continue
+            source = node.operands[0]
+            if is_view(node) and source in self.views:
+                view = view_through(node, self.views[source])
+                if view is not None:
+                    self.views[node] = view
+
+    # Kernels -------------------------------------------------------------------------------------
+
+    def _step(self, region: Region, step: Step, block: Block) -> None:
+        names = ", ".join(dict.fromkeys(label_of(node) for node in step.members if node in region.stores))
+        where = next((str(node.where) for node in step.members if node.where), "")
+        self._kernel(lambda inner: kernels.emit_step(region, inner, step), f"{step.kind} {names}  {where}".strip())
+
+    def _kernel(self, emit: Callable[[Block], None], comment: str, kind: str = "phase") -> None:
+        """A function of its own; functions that do equal work are one."""
+        block = Block()
+        emit(block)
+        self.add_function(block, comment, kind)
+
+    def add_function(self, block: Block, comment: str, kind: str) -> None:
+        buffers, names = free(block.statements)
+        formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
+        symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}
+        statements = renamed(block.statements, formal, symbols)
+        named = Function(
+            f"{kind}{len(self.functions)}", tuple(formal.values()), tuple(f"n{i}" for i in range(len(names))),
+            statements, comment,
+        )  # fmt: skip
+        function = self.functions.setdefault(without_comments(named), named)
+        self.block.add(Call(function.name, tuple((buffer, 0) for buffer in buffers), tuple(map(size, names)), comment))
+
+    # The entry -----------------------------------------------------------------------------------
+
+    def _finish(self) -> Plan:
+        statements = tuple(self.block.statements)
+        sizes = [name for name in self.graph.symbols if not name.startswith("_")]
+        stride_names = [name for names in self.strides.values() for name in names]
+        slots = [item.buffer.name for item in self.arguments]
+        slots = [*slots, "arena", "panels", *sizes, *stride_names]
+        places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in self.arguments}
+        places.update(self.arena.places)
+        places.update({buffer: ("panels", offset) for buffer, offset in self.panels.offsets.items()})
+        used, _ = free(statements)
+        main = Function(self.name, used, (*sizes, *stride_names), statements, "the entry")
+        pack = self.panels.pack_function(f"{self.name}_pack")
+        packed, _ = free(pack.body)
+        return Plan(
+            tuple(self.functions.values()),
+            Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),
+            Entry(
+                f"{self.name}_pack",
+                replace(pack, buffers=packed),
+                tuple(slots),
+                {b: places[b] for b in packed},
+            ),
+            tuple(self.arguments),
+            tuple(sizes),
+            self.strides,
+            self.arena.total,
+            self.panels.total,
+        )
+
+
+def view_through(node: Node, source: View) -> View | None:
+    """The view of a movement op of ``source``."""
+    match node.op:
+        case "slice":
+            return source.slice(node["start"], node["stop"], node["step"])
+        case "reverse":
+            return source.reverse(node["axis"])
+        case "transpose":
+            return source.transpose(node["order"])
+        case "broadcast":
+            return source.broadcast(node["shape"])
+    return source.reshape(node["shape"])
+
+
+class _Scan:
+    """One scan: its carried values in memory, its loop over steps as a function, what it emits."""
+
+    def __init__(self, scheduler: _Scheduler, region: Region, node: Node, number: int, nodes: Sequence[Node]) -> None:
+        self.scheduler, self.region, self.node = scheduler, region, node
+        self.body: Graph = node["body"]
+        self.carries = node["carries"]
+        self.tag = f"{number}_{nodes.index(node)}"
+        self.results: dict[int, list[Node]] = {}
+        for user in scheduler.graph.users()[node]:
+            self.results.setdefault(user["index"], []).append(user)
+        self._cut()
+        self._places()
+
+    def _cut(self) -> None:
+        body = self.body
+        outputs = [value for _, value in body.outputs]
+        self.formal = scan_parts(body.inputs, dict(self.node.attributes))
+        inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
+        available = set(inner_views)
+        for inner in body.nodes:  # views of what is handed in are in memory too
+            if is_view(inner) and inner.operands[0] in available and _stays_view(inner):
+                available.add(inner)
+        copies = {n for n in body.nodes if is_view(n) and n not in available and not _stays_view(n)}
+        self.cutting = cut(body.nodes, set(outputs) - available, available, copies)
+
+    def _places(self) -> None:
+        """Where carried values live: one place where a step may overwrite them, else two in turn."""
+        scheduler = self.scheduler
+        self.state: list[tuple[View, bool]] = []
+        for index in range(self.carries):
+            formal, following = self.body.inputs[index], self.body.outputs[index][1]
+            alone = self._may_overwrite(formal, following)
+            shape = formal.shape if alone else (2, *formal.shape)
+            self.state.append((scheduler.temporary(formal, shape), not alone))
+
+    def _may_overwrite(self, formal: Node, following: Node) -> bool:
+        """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
+        position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
+        if following not in self.cutting.stored or following not in position:
+            return False
+        if any(value is formal for _, value in self.body.outputs):
+            return False
+        if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
+            return False
+        last = position[following]
+        for user in self.body.users()[formal]:
+            if user not in position or is_view(user) or position[user] > last:
+                return False
+            if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):
+                return False
+        return True
+
+    # In the entry --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Initial values, before the first step."""
+        initial = scan_parts(self.node.operands, dict(self.node.attributes))[0]
+        region = Region(self.region.target, self.region.panels, self.region.views)
+        for value, (view, twice) in zip(initial, self.state, strict=True):
+            place = view.first_axis(0) if twice else view
+            self.scheduler.copy_kernel(region, value, place, f"initial {label_of(value)}")
+
+    def end(self) -> None:
+        """Views of the final values."""
+        name = f"last{self.tag}"
+        if any(twice for _, twice in self.state):
+            self.scheduler.block.add(LetIndex(name, "parity", self.node["length"]))
+        for index, (view, twice) in enumerate(self.state):
+            for user in self.results.get(index, []):
+                self.region.views[user] = view.first_axis(size(name)) if twice else view
+
+    def run(self, done: Index) -> None:
+        """The loop over the steps of the present chunk, as a function of its own."""
+        block = Block()
+        turns = self.node.get("unroll", 1)
+        steps = self.region.steps
+        if turns == 1:
+            kernels.loop(block, "s", steps, lambda inner, s: self._one(inner, s, done))
+        else:
+            block.add(LetIndex("whole", "floor", steps, turns))
+
+            def several(inner: Block, s: Index) -> None:
+                for offset in range(turns):
+                    self._one(inner, s + offset, done)
+
+            kernels.loop(block, "s", size("whole"), several, 0, turns)
+            kernels.loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
+        comment = f"scan {label_of(self.node)}  {self.node.where}"
+        self.scheduler.add_function(block, comment, "scan")
+
+    # One step ------------------------------------------------------------------------------------
+
+    def _one(self, block: Block, s: Index, done: Index) -> None:
+        region, node = self.region, self.node
+        local = region.steps - 1 - s if node["reverse"] else s
+        absolute = region.start + local
+        slot: Index = 0
+        if any(twice for _, twice in self.state):
+            name = block.fresh("slot").replace(".", "")
+            block.add(LetIndex(name, "parity", done + s))
+            slot = size(name)
+        views: dict[Node, View] = {}
+        stores: dict[Node, list[View]] = {}
+        _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
+        carried, formal_sequences, formal_constants = self.formal
+        for formal, (view, twice) in zip(carried, self.state, strict=True):
+            views[formal] = view.first_axis(slot) if twice else view
+        for formal, actual in zip(formal_sequences, sequences, strict=True):
+            outer = region.views[actual]
+            views[formal] = outer.first_axis(local if outer.local else absolute)
+        for formal, actual in zip(formal_constants, constants, strict=True):
+            views[formal] = region.views[actual]
+        for inner in self.body.nodes:
+            if inner.op == "constant" and inner.tensor.rank:
+                views[inner] = region.views[inner]
+        self._fill_views(views)
+        passed: list[tuple[Node, list[View]]] = []
+        for index, (_, value) in enumerate(self.body.outputs):
+            places = self._result_places(index, slot, local, absolute)
+            if value in self.cutting.stored:
+                stores.setdefault(value, []).extend(places)
+            elif places:
+                passed.append((value, places))
+        for value in self.cutting.stored:
+            if value not in stores:
+                stores[value] = [self._temporary(value)]
+            views[value] = self._best(stores[value])
+        self._fill_views(views)
+        inner_region = Region(region.target, region.panels, views, stores)
+        for value, places in passed:  # an output that is an input or a view: read before it is overwritten
+            kernels.copy_to(inner_region, block, value, places)
+        for step in self.cutting.steps:
+            kernels.emit_step(inner_region, block, step)
+
+    def _temporary(self, value: Node) -> View:
+        if not hasattr(self, "temporaries"):
+            self.temporaries: dict[Node, View] = {}
+        if value not in self.temporaries:
+            self.temporaries[value] = self.scheduler.temporary(value, value.shape, contiguous=value.op == "reshape")
+        return self.temporaries[value]
+
+    @staticmethod
+    def _best(places: list[View]) -> View:
+        """Of several copies of a value the padded one is read."""
+        return next((view for view in places if view.room is not None), places[0])
+
+    def _result_places(self, index: int, slot: Index, local: Index, absolute: Index) -> list[View]:
+        places: list[View] = []
+        if index < self.carries:
+            view, twice = self.state[index]
+            return [view.first_axis(slot * -1 + 1) if twice else view]
+        for user in self.results.get(index, []):
+            for view in self.region.stores.get(user, []):
+                places.append(view.first_axis(local if view.local else absolute))
+        return places
+
+    def _fill_views(self, views: dict[Node, View]) -> None:
+        for inner in self.body.nodes:
+            if inner not in views and is_view(inner) and inner.operands[0] in views:
+                view = view_through(inner, views[inner.operands[0]])
+                if view is not None:
+                    views[inner] = view
+
+
+def _stays_view(node: Node) -> bool:
+    if node.op != "reshape":
+        return True
+    return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]

@@ -1,0 +1,183 @@
+"""Orders a graph into stages: runs of ops over one time axis, which go together in chunks, and the rest.
+
+Consecutive scans and what is computed for each of their steps run in one loop over chunks of time, so that
+what one hands to the next stays in cache and inference memory does not grow with the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..ir.graph import Graph, Node
+from ..ir.ops import OPS, scan_parts
+from ..ir.types import Dim
+from .phases import is_view
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a stage's first axis is: None, or a time axis run forward or backward."""
+
+    length: Dim | None = None
+    reverse: bool = False
+
+
+PLAIN = Kind()
+
+
+@dataclass
+class Stage:
+    """Nodes that run together: in one loop over chunks of time, or plainly."""
+
+    level: int
+    kind: Kind
+    nodes: list[Node] = field(default_factory=list)
+
+
+def is_leaf(node: Node) -> bool:
+    return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
+
+
+def is_pure(node: Node, pure: set[Node]) -> bool:
+    """Index arithmetic: it depends on no array, and is computed wherever it is read."""
+    if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
+        return True
+    if node.op == "input":
+        return not node.tensor.rank
+    if OPS[node.op].kind == "elementwise" or is_view(node):
+        small = not node.tensor.rank or node.shape[-1] == 1 or node.tensor.rank == 1
+        return small and all(item in pure for item in node.operands)
+    return False
+
+
+class Staging:
+    """Stages of a graph's nodes. ``free`` nodes belong to no stage: leaves, views of leaves, pure indices."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.lengths = {node["length"] for node in graph.nodes if node.op == "scan"}
+        self.free: set[Node] = set()
+        self.pure: set[Node] = set()
+        self.kind: dict[Node, Kind] = {}
+        self.level: dict[Node, int] = {}
+        users = graph.users()
+        for node in graph.nodes:
+            if is_pure(node, self.pure):
+                self.pure.add(node)
+            if is_leaf(node) or node in self.pure or (is_view(node) and node.operands[0] in self.free):
+                self.free.add(node)
+        self._directions(users)
+        for node in graph.nodes:
+            if node not in self.free:
+                self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
+
+    def _directions(self, users: dict[Node, list[Node]]) -> None:
+        """A scan runs in its direction; what feeds one scan, or reads from one, runs along with it."""
+        wanted: dict[Node, bool | None] = {}
+        for node in reversed(self.graph.nodes):
+            if node.op == "scan":
+                wanted[node] = node["reverse"]
+                continue
+            found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
+            wanted[node] = found.pop() if len(found) == 1 else None
+        given: dict[Node, bool] = {}
+        for node in self.graph.nodes:
+            if node.op == "scan":
+                given[node] = node["reverse"]
+            else:
+                before = {given[item] for item in node.operands if item in given}
+                direction = wanted[node]
+                if len(before) == 1:
+                    direction = next(iter(before))
+                if direction is not None:
+                    given[node] = direction
+        for node in self.graph.nodes:
+            if node in self.free:
+                continue
+            length = self._time(node)
+            self.kind[node] = PLAIN if length is None else Kind(length, given.get(node, False))
+
+    def _time(self, node: Node) -> Dim | None:
+        """The time axis along which ``node`` is computed step by step; None where it is not."""
+        if node.op == "scan":
+            return node["length"]
+        if node.op == "get":
+            return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
+        shape = node.shape
+        if node.op == "slice":
+            length = node.operands[0].shape[0]
+            if node.tensor.rank > 1 and length in self.lengths and node.operands[0] not in self.free:
+                if node["start"][0] == 0 and node["stop"][0] == length and node["step"][0] == 1:
+                    return length
+                if shape[0] == 1:
+                    return length  # one step is picked while it is there
+            return None
+        if node.tensor.rank < 2 or shape[0] not in self.lengths:
+            return None
+        length, first = shape[0], node.operands[0] if node.operands else None
+        if OPS[node.op].kind == "elementwise" or node.op == "gather":
+            return length
+        assert first is not None
+        keeps = first.tensor.rank > 1 and first.shape[0] == length
+        match node.op:
+            case "matmul":
+                return length if keeps else None
+            case "transpose":
+                return length if node["order"][0] == 0 else None
+            case "reshape" | "reduce_sum" | "reduce_max" | "reduce_min":
+                return length if keeps and 0 not in node.get("axes", ()) else None
+            case "concat" | "reverse":
+                return length if node["axis"] != 0 else None
+        return None
+
+    def _after(self, operand: Node, node: Node) -> int:
+        if operand in self.free:
+            return 0
+        level = self.level[operand]
+        if operand.op == "scan":
+            return level if self.kind[node] != PLAIN else level + 1
+        same = self.kind[operand] == self.kind[node]
+        if not same:
+            return level + 1
+        if self.kind[node] == PLAIN or self._steps_with(operand, node):
+            return level if not self._picked(operand) else level + 1
+        return level + 1
+
+    def _picked(self, node: Node) -> bool:
+        """A step picked out of a sequence is there once all chunks have run."""
+        return node.op == "slice" and self.kind[node] != PLAIN and node.shape[0] != self.kind[node].length
+
+    def _steps_with(self, operand: Node, node: Node) -> bool:
+        """Whether ``node`` at a step reads ``operand`` at that step only."""
+        length = self.kind[node].length
+        if node.op == "scan":
+            initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
+            return operand in sequences and operand not in initial and operand not in constants
+        if node.op == "matmul" and operand is node.operands[1]:
+            return False
+        if node.op == "gather" and operand is node.operands[0]:
+            return False
+        if node.op == "slice":
+            return True
+        if OPS[node.op].kind == "elementwise" and operand.tensor.rank != node.tensor.rank:
+            return False
+        return operand.tensor.rank > 1 and operand.shape[0] == length
+
+    def stages(self) -> list[Stage]:
+        found: dict[tuple[int, Kind], Stage] = {}
+        for node in self.graph.nodes:
+            if node in self.free:
+                continue
+            key = (self.level[node], self.kind[node])
+            found.setdefault(key, Stage(*key)).nodes.append(node)
+        order = {node: number for number, node in enumerate(self.graph.nodes)}
+        return sorted(found.values(), key=lambda stage: (stage.level, order[stage.nodes[0]]))
+
+    def closure(self, nodes: Sequence[Node]) -> list[Node]:
+        """``nodes`` with the pure indices that they read, in order."""
+        needed = set(nodes)
+        for node in reversed(self.graph.nodes):
+            if node in needed:
+                needed.update(item for item in node.operands if item in self.pure and item.op != "input")
+        return [node for node in self.graph.nodes if node in needed]

@@ -1,0 +1,87 @@
+"""What is known of a processor: its vectors, registers and caches. Tile shapes come from here alone."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+from ..errors import ArgumentError
+
+_LEVELS = {
+    "x86-64-v2": ("x86-64-v2", "", 128, 16, False),
+    "x86-64-v3": ("x86-64-v3", "", 256, 16, True),
+    "x86-64-v4": ("x86-64-v4", "-prefer-256-bit", 512, 32, True),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor.
+
+    vector_bits: width of a vector register; registers: how many; has_fma: fused multiply-add in one
+    rounding; first_cache, second_cache: bytes of a core's caches.
+    """
+
+    name: str
+    triple: str
+    processor: str
+    features: str
+    vector_bits: int
+    registers: int
+    has_fma: bool
+    first_cache: int = 32 * 1024
+    second_cache: int = 512 * 1024
+
+    def lanes(self, item_bytes: int) -> int:
+        return self.vector_bits // 8 // item_bytes
+
+
+def target_of(name: str | None) -> Target:
+    """The target ``name``: None or ``host`` for this machine, or a level such as ``x86-64-v3``."""
+    if name is None or name == "host":
+        return host()
+    if name not in _LEVELS:
+        raise ArgumentError(f"target {name!r} is not known; use host, {', '.join(_LEVELS)}")
+    processor, features, bits, registers, fma = _LEVELS[name]
+    triple = llvm.get_process_triple()
+    if not triple.startswith("x86_64"):
+        triple = "x86_64-unknown-linux-gnu"
+    return Target(name, triple, processor, features, bits, registers, fma)
+
+
+@lru_cache(maxsize=1)
+def host() -> Target:
+    """This machine, as LLVM sees it."""
+    triple = llvm.get_process_triple()
+    has = llvm.get_host_cpu_features()
+    features = has.flatten()
+    caches = _cache_bytes()
+    if triple.startswith(("x86_64", "amd64")):
+        wide = all(has.get(name, False) for name in ("avx512f", "avx512vl", "avx512dq", "avx512bw"))
+        bits = 512 if wide else 256 if has.get("avx2", False) else 128
+        return Target(
+            "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
+            bool(has.get("fma", False)), *caches,
+        )  # fmt: skip
+    return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
+
+
+def _cache_bytes() -> tuple[int, int]:
+    """Bytes of the first (data) and second cache, where the system tells; else a careful guess."""
+    found = {1: 32 * 1024, 2: 512 * 1024}
+    for folder in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*"):
+        try:
+            with (
+                open(f"{folder}/level") as level,
+                open(f"{folder}/type") as kind,
+                open(f"{folder}/size") as size,
+            ):
+                number, text = int(level.read()), size.read().strip()
+                if kind.read().strip() != "Instruction" and number in found:
+                    found[number] = int(text.rstrip("KM")) * {"K": 1024, "M": 1 << 20}.get(text[-1], 1)
+        except (OSError, ValueError):
+            continue
+    return found[1], found[2]

@@ -1,0 +1,77 @@
+"""Shapes of register tiles, from a small model of the processor.
+
+A tile holds rows x columns vector accumulators; a column is one block of lanes of one gate. A step of k
+costs the largest of: its multiply-adds at two a cycle, its loads (a broadcast for each row, a vector for each
+column) at two a cycle, and the latency of a multiply-add, which the next step of k must wait for. Tiles that
+need more registers than there are would spill and are not considered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..ir.types import Dim
+from .target import Target
+
+FMA_LATENCY = 4.0
+PER_CYCLE = 2.0
+OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """rows: at most so many rows a tile; blocks: blocks of units a tile; unroll: steps of k a turn."""
+
+    rows: int
+    blocks: int
+    unroll: int
+
+
+def fits(target: Target, rows: int, columns: int) -> bool:
+    """Whether accumulators, broadcasts and weights stay in registers."""
+    if rows == 1:  # weights come straight from memory as operands
+        return columns + 2 <= target.registers
+    spread = min(rows, columns) if target.registers > 16 else rows
+    return rows * columns + spread + 1 <= target.registers
+
+
+def step_cycles(rows: int, columns: int) -> float:
+    return max(rows * columns / PER_CYCLE, (rows + columns) / PER_CYCLE, FMA_LATENCY)
+
+
+@lru_cache(maxsize=4096)
+def tile_shape(target: Target, gates: int, blocks: int, rows: Dim) -> TileShape:
+    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows."""
+    count = rows if isinstance(rows, int) else OPEN_ROWS
+    best, cost = TileShape(1, 1, 4), float("inf")
+    for height in range(1, min(count, target.registers) + 1):
+        for width in range(1, blocks + 1):
+            if not fits(target, height, width * gates) and (height, width) != (1, 1):
+                break
+            total = _cycles(count, height, blocks, width, gates)
+            if total < cost * 0.999:
+                best, cost = TileShape(height, width, max(1, min(8, 48 // (height * width * gates)))), total
+    return best
+
+
+def _cycles(rows: int, height: int, blocks: int, width: int, gates: int) -> float:
+    """Cycles for one step of k over all rows and blocks."""
+    tiles = balanced(rows, height)
+    groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
+    return sum(
+        number * times * step_cycles(size, columns * gates)
+        for size, number in tiles
+        for columns, times in groups
+        if times
+    )
+
+
+def balanced(rows: int, most: int) -> list[tuple[int, int]]:
+    """``rows`` cut into tiles of at most ``most`` rows that differ by one at most: [(rows, tiles)]."""
+    if rows <= 0:
+        return []
+    tiles = -(-rows // most)
+    small, larger = divmod(rows, tiles)
+    parts = [(small + 1, larger), (small, tiles - larger)]
+    return [(size, number) for size, number in parts if number]

@@ -1,0 +1,1 @@
+"""What users write: tensors, functions, cells, wrappers, stacks, drivers, layers and losses."""

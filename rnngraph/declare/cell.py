@@ -1,0 +1,279 @@
+"""Cells: what a user subclasses, and what a cell's ``step`` is given while it is traced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
+from ..ir.types import TensorType
+from .initializers import initializer_of
+from .nest import flatten, pack
+from .parameters import Slot, check_shape, slot_node
+from .state import Columns, public, resolve, widths
+from .tensor import Tensor, constant
+
+
+def snake_case(name: str) -> str:
+    """BasicLSTMCell becomes basic_lstm_cell, as in TensorFlow's variable names."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return words.lower()
+
+
+class Cell:
+    """Base of all cells.
+
+    A subclass gives ``state()``, what one row carries as ``{name: width}``, and ``step(p, x, state)``,
+    which is traced once and returns (output, new state). ``p`` makes or finds the cell's parameters. The
+    optional ``initial_state(p)`` gives a nest of Tensors, each [width] or [batch, width]; default zeros.
+    """
+
+    state_type: Any = None
+    adds_scope = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        original = cls.__dict__.get("__init__")
+        if original is None:
+            return
+
+        def remember(self: Cell, *arguments: Any, **keywords: Any) -> None:
+            if "where" not in self.__dict__:
+                self.where = user_line()
+                self.call = _call_text(type(self).__name__, arguments, keywords)
+            original(self, *arguments, **keywords)
+
+        remember.__doc__, remember.__wrapped__ = original.__doc__, original  # type: ignore[attr-defined]
+        cls.__init__ = remember  # type: ignore[method-assign, assignment]
+
+    where: Where | None = None
+    call: str = ""
+
+    def state(self) -> Any:
+        raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a method state()")
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        raise ArgumentError(f"{type(self).__name__} has no equations; give it a method step(p, x, state)")
+
+    def initial_state(self, p: Scope) -> Any:
+        return None
+
+    @property
+    def state_size(self) -> Any:
+        """Widths of the state, in the structure that drivers give."""
+        return widths(public(self))
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output. A cell whose output is not its last state sets its own."""
+        return int(flatten(public(self))[-1].width)
+
+    def zero_state(self, batch_size: int, dtype: Any = "float32") -> Any:
+        """Zeros of shape [batch_size, width], in the structure of the state."""
+        if isinstance(batch_size, Tensor) or not isinstance(batch_size, int) or batch_size <= 0:
+            raise DtypeError(
+                f"zero_state needs a positive int as batch size, not {batch_size!r}; "
+                "a driver without initial_state starts from zeros of any batch"
+            )
+        import numpy as np
+
+        from .tensor import check_dtype
+
+        kind = check_dtype(dtype)
+        leaves = [constant(np.zeros((batch_size, leaf.width), kind)) for leaf in flatten(public(self))]
+        return pack(public(self), leaves)
+
+    def __repr__(self) -> str:
+        return self.call or type(self).__name__
+
+
+def _call_text(name: str, arguments: Sequence[Any], keywords: dict[str, Any]) -> str:
+    parts = [_argument_text(value) for value in arguments]
+    parts += [f"{key}={_argument_text(value)}" for key, value in keywords.items()]
+    return f"{name}({', '.join(parts)})"
+
+
+def _argument_text(value: Any) -> str:
+    if isinstance(value, Cell):
+        return type(value).__name__
+    if isinstance(value, list | tuple) and any(isinstance(item, Cell) for item in value):
+        return f"[{len(value)} cells]"
+    if isinstance(value, Tensor):
+        return value.name
+    return getattr(value, "__name__", None) or repr(value)
+
+
+class Wrapper(Cell):
+    """Base of cells around a cell. It adds no scope to names; ``self.cell`` is what it wraps."""
+
+    adds_scope = False
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = check_cell(cell, type(self).__name__)
+
+    def state(self) -> Any:
+        return self.cell.state()
+
+    @property
+    def state_type(self) -> Any:
+        return self.cell.state_type or _named_like(self.cell)
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return p.cell(None, self.cell)(x, state)
+
+    def initial_state(self, p: Scope) -> Any:
+        return p.cell(None, self.cell).initial_state()
+
+    @property
+    def output_size(self) -> int:
+        return self.cell.output_size
+
+
+def _named_like(cell: Cell) -> Any:
+    nest = public(cell)
+    return type(nest) if hasattr(nest, "_fields") else None
+
+
+def check_cell(cell: Any, what: str) -> Cell:
+    if not isinstance(cell, Cell):
+        hint = f"; did you mean {cell.__name__}(…)?" if isinstance(cell, type) else ""
+        raise DtypeError(f"{what} needs a cell (a subclass of rg.Cell), not {cell!r}{hint}")
+    return cell
+
+
+class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
+    """Every use of the result is one set of parameters, named at its first position; gradients add up."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        self.slots: dict[str, Slot] = {}
+
+
+@dataclass
+class Trace:
+    """What is gathered while one driver traces its cell."""
+
+    dtype: str
+    where: Where | None
+    parameters: list[tuple[Slot, str]] = field(default_factory=list)
+    sites: list[str] = field(default_factory=list)
+
+    def site(self, path: str) -> str:
+        """A name for a dropout site that this driver has not given out before."""
+        count, name = 0, path
+        while name in self.sites:
+            count += 1
+            name = f"{path}_{count}"
+        self.sites.append(name)
+        return name
+
+
+class Scope:
+    """Makes or finds a cell's parameters by name, and runs inner cells. Handed to ``step`` as ``p``."""
+
+    def __init__(self, trace: Trace, position: str, path: str, slots: dict[str, Slot], at: str) -> None:
+        self._trace = trace
+        self._position = position  # where the cell stands, without its own name
+        self._path = path  # where its parameters live
+        self._slots = slots  # by path relative to ``_at``
+        self._at = at  # where ``_slots`` begins: the driver, or a shared cell
+
+    @property
+    def dtype(self) -> str:
+        """dtype of the driver's inputs."""
+        return self._trace.dtype
+
+    def parameter(
+        self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
+    ) -> Tensor:
+        """The parameter ``name`` of this cell: made at the first call, found at the next."""
+        path = _join(self._path, name)
+        key = path[len(self._at) :].lstrip("/")
+        kind = TensorType(self._trace.dtype, check_shape(path, shape))
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = Slot(kind, initializer_of(initializer), trainable, self._trace.where)
+            self._slots[key] = slot
+        if slot.type != kind:
+            raise ShapeError(
+                f"parameter {path} has {slot.type} and is asked for as {kind}; "
+                "give it another name, or share the cell only where widths agree",
+                self._trace.where,
+            )
+        if all(known is not slot for known, _ in self._trace.parameters):
+            self._trace.parameters.append((slot, path))
+        return Tensor(slot_node(slot, path))
+
+    def kernel(self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform") -> Tensor:
+        """A weight matrix, Glorot-uniform unless said otherwise."""
+        return self.parameter(name, shape, initializer)
+
+    def bias(self, name: str, shape: Sequence[int], initializer: Any = "zeros") -> Tensor:
+        """A bias vector, zeros unless said otherwise."""
+        return self.parameter(name, shape, initializer)
+
+    def cell(self, name: str | None, cell: Cell) -> InnerCell:
+        """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
+        position = self._position if name is None else _join(self._path, name)
+        return InnerCell(self._trace, position, cell, self._slots, self._at)
+
+    def site(self, kind: str) -> str:
+        """The name of a random site at this cell's position."""
+        return self._trace.site(_join(self._position, kind))
+
+
+def _join(*parts: str) -> str:
+    return "/".join(part for part in parts if part)
+
+
+class InnerCell:
+    """A cell at its place in a trace."""
+
+    def __init__(self, trace: Trace, position: str, cell: Cell, slots: dict[str, Slot], at: str) -> None:
+        self._trace = trace
+        self._cell = check_cell(cell, "a position for a cell")
+        path = _join(position, snake_case(type(cell).__name__)) if cell.adds_scope else position
+        if isinstance(cell, shared):
+            slots, at = cell.slots, position
+        self._scope = Scope(trace, position, path, slots, at)
+
+    def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One step. The new state comes in the structure of the given one."""
+        cell = self._cell
+        specification = resolve(cell.state())
+        leaves = state_leaves(cell, state, self._trace.where)
+        output, new = cell.step(self._scope, x, pack(specification, leaves))
+        if not isinstance(output, Tensor):
+            raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
+        return output, pack(state, state_leaves(cell, new, self._trace.where))
+
+    def initial_state(self) -> list[Tensor | None]:
+        """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
+        cell = self._cell
+        count = len(flatten(public(cell)))
+        given = cell.initial_state(self._scope)
+        if given is None:
+            return [None] * count
+        leaves = flatten(given)
+        if len(leaves) != count:
+            raise StructureError(f"{cell!r}.initial_state gives {len(leaves)} states of {count}", self._trace.where)
+        return leaves
+
+
+def state_leaves(cell: Cell, state: Any, where: Where | None) -> list[Tensor]:
+    """The leaves of a state, checked against what the cell carries."""
+    expected: list[Columns] = flatten(resolve(cell.state()))
+    leaves = flatten(state)
+    if len(leaves) != len(expected):
+        raise StructureError(
+            f"{cell!r} carries {len(expected)} states {widths(public(cell))!r} and is given {len(leaves)}",
+            where,
+        )
+    for leaf, columns in zip(leaves, expected, strict=True):
+        if not isinstance(leaf, Tensor):
+            raise DtypeError(f"{cell!r}: a state must be a Tensor, not {leaf!r}", where)
+        if leaf.rank < 1 or leaf.type.shape[-1] != columns.width:
+            raise ShapeError(f"{cell!r} carries a state of width {columns.width} and is given {leaf!r}", where)
+    return leaves

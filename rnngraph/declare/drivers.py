@@ -1,0 +1,257 @@
+"""Drivers: run a cell over time. A driver traces one step of its whole cell, however nested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import DtypeError, ShapeError, StructureError, Where, user_line
+from ..ir.graph import Node, make, topological
+from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
+from .cell import Cell, InnerCell, Trace, check_cell, snake_case
+from .nest import flatten, pack
+from .parameters import Slot
+from .state import public, widths
+from .tensor import Tensor, build, check_dtype, constant, declared
+
+
+@dataclass(frozen=True, eq=False)
+class ScopeName:
+    """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``."""
+
+    base: str
+    explicit: bool
+    where: Where | None
+    serial: int = field(default_factory=lambda: next(declared))
+
+
+@dataclass(frozen=True, eq=False)
+class Driver:
+    """A traced driver. ``inputs`` of the body: x, the states, then what is captured from outside."""
+
+    cell: Cell
+    scope: ScopeName
+    suffix: str
+    reverse: bool
+    x: Node
+    states: tuple[Node, ...]
+    output: Node
+    next_states: tuple[Node, ...]
+    captured: tuple[Node, ...]
+    lengths: bool
+    parameters: tuple[tuple[Slot, str], ...]
+    sites: tuple[str, ...]
+    where: Where | None
+
+
+def dynamic_rnn(
+    cell: Cell,
+    inputs: Tensor,
+    sequence_length: Any = None,
+    initial_state: Any = None,
+    dtype: Any = None,
+    time_major: bool = False,
+    scope: str | None = None,
+) -> tuple[Tensor, Any]:
+    """Runs ``cell`` over the time axis of ``inputs``.
+
+    inputs: [batch, time, features], or [time, batch, features] with ``time_major``. sequence_length: int
+    [batch], each in 0..time; past it the output is 0 and the state is held. initial_state: a nest like
+    ``cell.state_size`` of Tensors [batch, width]; default zeros, or the cell's own. dtype: accepted as in
+    TensorFlow; it must be that of ``inputs``. scope: replaces ``rnn`` in parameter names.
+
+    Returns (outputs, final state), outputs laid out as the inputs are.
+    """
+    where = user_line()
+    name = ScopeName(scope or "rnn", scope is not None, where)
+    return _run(cell, inputs, sequence_length, initial_state, dtype, time_major, name, "", False, where)
+
+
+def bidirectional_dynamic_rnn(
+    cell_fw: Cell,
+    cell_bw: Cell,
+    inputs: Tensor,
+    sequence_length: Any = None,
+    initial_state_fw: Any = None,
+    initial_state_bw: Any = None,
+    dtype: Any = None,
+    time_major: bool = False,
+    scope: str | None = None,
+) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:
+    """Two independent cells over ``inputs``, one forward and one backward within each row's length.
+
+    Returns ((outputs_fw, outputs_bw), (state_fw, state_bw)); nothing is concatenated. Arguments are as for
+    ``dynamic_rnn``; the scope is ``bidirectional_rnn`` with ``fw`` and ``bw`` under it.
+    """
+    where = user_line()
+    name = ScopeName(scope or "bidirectional_rnn", scope is not None, where)
+    outputs_fw, state_fw = _run(
+        cell_fw, inputs, sequence_length, initial_state_fw, dtype, time_major, name, "fw", False, where
+    )
+    outputs_bw, state_bw = _run(
+        cell_bw, inputs, sequence_length, initial_state_bw, dtype, time_major, name, "bw", True, where
+    )
+    return (outputs_fw, outputs_bw), (state_fw, state_bw)
+
+
+def _run(
+    cell: Cell,
+    inputs: Tensor,
+    sequence_length: Any,
+    initial_state: Any,
+    dtype: Any,
+    time_major: bool,
+    scope: ScopeName,
+    suffix: str,
+    reverse: bool,
+    where: Where | None,
+) -> tuple[Tensor, Any]:
+    check_cell(cell, "a driver")
+    _check_inputs(cell, inputs, dtype, where)
+    sequence = inputs if time_major else build("transpose", inputs, order=(1, 0, 2), where=where)
+    time, batch, width = sequence.type.shape
+    lengths = _lengths(sequence_length, batch, where)
+
+    trace = Trace(inputs.dtype, where)
+    inner = InnerCell(trace, suffix, cell, {}, "")
+    structure = public(cell)
+    leaves = flatten(structure)
+    kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in leaves]
+    x = make("input", where=where, type=TensorType(inputs.dtype, (batch, width)), label="x", body=True)
+    names = _state_names(cell)
+    states = tuple(
+        make("input", where=where, type=kind, label=name, body=True) for kind, name in zip(kinds, names, strict=True)
+    )
+    output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
+    next_states = tuple(item.node for item in flatten(new))
+    _check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
+
+    initial = _initial_leaves(cell, inner, initial_state, kinds, where)
+    captured = _captured((output.node, *next_states), (x, *states))
+    driver = Driver(
+        cell, scope, suffix, reverse, x, states, output.node, next_states, captured,
+        lengths is not None, tuple(trace.parameters), tuple(trace.sites), where,
+    )  # fmt: skip
+    # In a scan's order: final states, then what is emitted.
+    result = TupleType((*kinds, output.type.with_shape((time, batch, output.type.shape[-1]))))
+    operands = [
+        sequence.node,
+        *([] if lengths is None else [lengths.node]),
+        *(item.node for item in initial),
+        *captured,
+    ]
+    node = make(
+        "driver", *operands, where=where, name=snake_case(type(cell).__name__), meet=meet_declared,
+        driver=driver, result=result,
+    )  # fmt: skip
+    items = [
+        build("get", Tensor(node), index=index, name=name, where=where)
+        for index, name in enumerate([*names, "outputs"])
+    ]
+    outputs = items[-1] if time_major else build("transpose", items[-1], order=(1, 0, 2), where=where)
+    return outputs, pack(structure, items[:-1])
+
+
+def _check_inputs(cell: Cell, inputs: Any, dtype: Any, where: Where | None) -> None:
+    if not isinstance(inputs, Tensor):
+        raise DtypeError(f"a driver's inputs must be a Tensor, not {type(inputs).__name__}", where)
+    if inputs.rank != 3:
+        raise ShapeError(
+            f"{cell!r} needs inputs [batch, time, features], not {inputs!r} of rank {inputs.rank}; "
+            "reshape, or add an axis with rg.expand_dims",
+            where,
+        )
+    if inputs.dtype not in FLOATS:
+        raise DtypeError(f"{cell!r} needs float inputs, not {inputs.dtype}; convert with rg.cast", where)
+    if not isinstance(inputs.type.shape[2], int):
+        raise ShapeError(
+            f"{cell!r} needs inputs of a fixed width; declare the last size of {inputs.name} as an int", where
+        )
+    if dtype is not None and check_dtype(dtype) != inputs.dtype:
+        raise DtypeError(f"dtype={dtype} but the inputs are {inputs.dtype}; convert them with rg.cast", where)
+
+
+def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
+    if value is None:
+        return None
+    lengths = value if isinstance(value, Tensor) else constant(value)
+    if lengths.dtype not in INTEGERS or lengths.rank != 1:
+        raise DtypeError(f"sequence_length must be ints of shape [batch], not {lengths!r}", where)
+    try:
+        meet_declared(lengths.type.shape[0], batch)
+    except ValueError:
+        raise ShapeError(f"sequence_length {lengths!r} does not fit a batch of {batch}", where) from None
+    return lengths if lengths.dtype == "int64" else build("cast", lengths, dtype="int64", where=where)
+
+
+def _state_names(cell: Cell) -> list[str]:
+    from .nest import paths
+
+    return [path.rpartition("/")[2] if not path[-1:].isdigit() else f"state_{path.replace('/', '_')}" if path else "h"
+            for path, _ in paths(public(cell))]  # fmt: skip
+
+
+def _check_step(
+    cell: Cell, output: Tensor, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None
+) -> None:
+    if output.rank != 2 or not isinstance(output.type.shape[-1], int):
+        raise ShapeError(f"{cell!r}.step gives an output {output!r}; it must be [batch, width]", where)
+    for item, kind in zip(new, kinds, strict=True):
+        if item.rank != kind.rank or item.dtype != kind.dtype:
+            raise ShapeError(f"{cell!r}.step turns a state {kind} into {item!r}", where)
+
+
+def _initial_leaves(
+    cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
+) -> list[Tensor]:
+    leaves: list[Any]
+    if given is None:
+        leaves = inner.initial_state()
+    else:
+        leaves = flatten(given)
+        if len(leaves) != len(kinds):
+            raise StructureError(
+                f"{cell!r} carries {widths(public(cell))!r}, but its initial_state has {len(leaves)} "
+                f"tensors; give it {len(kinds)}, in that structure",
+                where,
+            )
+    return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
+
+
+def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Tensor:
+    batch, width = kind.shape
+    if leaf is None:
+        return build("broadcast", constant(0.0, kind.dtype), shape=kind.shape, where=where)
+    if not isinstance(leaf, Tensor):
+        leaf = constant(leaf)
+    if leaf.dtype != kind.dtype:
+        raise DtypeError(f"{cell!r} computes in {kind.dtype}, but its initial_state is {leaf.dtype}", where)
+    if leaf.rank not in (1, 2) or leaf.type.shape[-1] != width:
+        have = leaf.type.shape[-1] if leaf.rank else "no axis"
+        raise ShapeError(
+            f"{cell!r} carries a state of width {width}, but its initial_state has width {have}; "
+            f"give initial_state a width of {width}",
+            where,
+        )
+    if leaf.rank == 1 or leaf.type.shape[0] == 1:
+        return build("broadcast", leaf, shape=kind.shape, where=where)
+    try:
+        meet_declared(leaf.type.shape[0], batch)
+    except ValueError:
+        raise ShapeError(
+            f"{cell!r} runs on a batch of {batch}, but its initial_state has {leaf.type.shape[0]} rows", where
+        ) from None
+    return leaf
+
+
+def _captured(roots: Sequence[Node], inner: Sequence[Node]) -> tuple[Node, ...]:
+    """Nodes outside the step that the step uses: they are the same at every step."""
+    inside = set(inner)
+    captured: dict[Node, None] = {}
+    for node in topological(roots):
+        if any(operand in inside for operand in node.operands):
+            inside.add(node)
+            captured.update((operand, None) for operand in node.operands if operand not in inside)
+    captured.update((root, None) for root in roots if root not in inside)
+    return tuple(captured)

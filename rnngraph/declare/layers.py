@@ -1,0 +1,64 @@
+"""Layers outside time: they own parameters, named by their order of declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import DtypeError, ShapeError, user_line
+from ..ir.graph import make
+from ..ir.types import FLOATS, INTEGERS, TensorType
+from .cells import units as positive_units
+from .drivers import ScopeName
+from .functions import activation_function, gather
+from .initializers import Initializer, initializer_of
+from .parameters import Slot
+from .tensor import Tensor
+
+
+def _owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer) -> Tensor:
+    slot = Slot(TensorType(dtype, shape), initializer_of(initializer), True, scope.where)
+    return Tensor(make("parameter", where=scope.where, type=slot.type, label=name, slot=slot, scope=scope))
+
+
+def dense(
+    x: Tensor,
+    units: int,
+    activation: str | Callable[[Any], Tensor] | None = None,
+    use_bias: bool = True,
+    name: str | None = None,
+) -> Tensor:
+    """activation(x kernel + bias) on the last axis: x [..., width] gives [..., units].
+
+    Owns ``dense/kernel`` [width, units] and ``dense/bias`` [units], then ``dense_1/…``; ``name`` replaces
+    ``dense``.
+    """
+    where = user_line()
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
+        raise DtypeError(f"dense needs a float Tensor, not {x!r}", where)
+    if x.rank < 1 or not isinstance(x.type.shape[-1], int):
+        raise ShapeError(f"dense needs a fixed last size, not {x!r}", where)
+    count = positive_units(units, "units")
+    scope = ScopeName(name or "dense", name is not None, where)
+    result = x @ _owned(scope, "kernel", (x.width, count), x.dtype, "glorot_uniform")
+    if use_bias:
+        result = result + _owned(scope, "bias", (count,), x.dtype, "zeros")
+    return activation_function(activation)(result)
+
+
+def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, name: str | None = None) -> Tensor:
+    """Rows of a table at ``ids``: ids [...] gives [..., width].
+
+    vocabulary: the number of rows of a table that this layer owns as ``embedding/table``, or a table
+    [vocabulary, width] of one's own. An id outside the table is an error at run time.
+    """
+    where = user_line()
+    if not isinstance(ids, Tensor) or ids.dtype not in INTEGERS:
+        raise DtypeError(f"embedding needs ids of int32 or int64, not {ids!r}", where)
+    if isinstance(vocabulary, Tensor):
+        return gather(vocabulary, ids)
+    if width is None:
+        raise ShapeError("embedding needs a width where it owns its table", where)
+    scope = ScopeName(name or "embedding", name is not None, where)
+    shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
+    return gather(_owned(scope, "table", shape, "float32", "glorot_uniform"), ids)

@@ -1,0 +1,109 @@
+"""Losses: each gives a scalar, or one value for each element with ``reduction="none"``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ArgumentError, DtypeError, ShapeError
+from ..ir.types import FLOATS, INTEGERS
+from .functions import (
+    abs,
+    cast,
+    equal,
+    expand_dims,
+    log1p,
+    log_softmax,
+    maximum,
+    minimum,
+    reduce_sum,
+    square,
+    where,
+)
+from .functions import exp as exponential
+from .tensor import Tensor, build, constant, like
+
+
+def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
+    """The reduction that all losses share.
+
+    losses: [batch] or [batch, time]. weights: broadcasts against them. lengths: int [batch], steps past it
+    do not count. ``mean`` divides by the sum of weights over real steps.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
+    factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
+    if lengths is not None:
+        if losses.rank != 2:
+            raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
+        lengths = cast(lengths if isinstance(lengths, Tensor) else constant(lengths), "int64")
+        real = build("iota", size=losses.type.shape[1]) < expand_dims(lengths, -1)
+        factor, losses = where(real, factor, 0), where(real, losses, 0)
+    weighted = losses * factor
+    if reduction == "none":
+        return weighted
+    total = reduce_sum(weighted)
+    return total / reduce_sum(factor) if reduction == "mean" else total
+
+
+def sparse_softmax_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+    if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
+        raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
+    if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
+        raise DtypeError(f"logits must be a float Tensor, not {logits!r}")
+    if labels.rank != logits.rank - 1:
+        raise ShapeError(f"labels {labels!r} must have one axis less than logits {logits!r}")
+    hit = equal(expand_dims(cast(labels, "int64"), -1), build("iota", size=logits.type.shape[-1]))
+    chosen = reduce_sum(where(hit, log_softmax(logits), 0), axis=-1)
+    return reduce_loss(-chosen, weights, lengths, reduction)
+
+
+def softmax_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """-sum(labels * log softmax(logits)) over the last axis; labels are probabilities."""
+    return reduce_loss(-reduce_sum(labels * log_softmax(logits), axis=-1), weights, lengths, reduction)
+
+
+def sigmoid_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """Binary cross-entropy of sigmoid(logits), averaged over the last axis."""
+    losses = maximum(logits, 0) - logits * labels + log1p(exponential(-abs(logits)))
+    return reduce_loss(_last_mean(losses), weights, lengths, reduction)
+
+
+def mean_squared_error(
+    labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """(labels - predictions)^2, averaged over the last axis."""
+    return reduce_loss(_last_mean(square(predictions - labels)), weights, lengths, reduction)
+
+
+def absolute_difference(
+    labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """|labels - predictions|, averaged over the last axis."""
+    return reduce_loss(_last_mean(abs(predictions - labels)), weights, lengths, reduction)
+
+
+def huber_loss(
+    labels: Tensor,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    delta: float = 1.0,
+    lengths: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Squared up to ``delta``, linear beyond it (Huber 1964), averaged over the last axis."""
+    error = abs(predictions - labels)
+    inner = minimum(error, delta)
+    return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)
+
+
+def _last_mean(losses: Tensor) -> Tensor:
+    if losses.rank < 2:
+        return losses
+    return reduce_sum(losses, axis=-1) / float(losses.width)

@@ -1,0 +1,55 @@
+"""Parameters while they are declared: a slot is the identity, the name comes at compile time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ArgumentError, ShapeError, Where, user_line
+from ..ir.graph import Node, make
+from ..ir.types import TensorType
+from .initializers import Initializer, initializer_of
+from .tensor import Tensor, check_dtype, declared
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One parameter, compared by identity. ``name`` is set where the user named it in full."""
+
+    type: TensorType
+    initializer: Initializer
+    trainable: bool
+    where: Where | None
+    name: str | None = None
+    serial: int = field(default_factory=lambda: next(declared))
+
+
+def slot_node(slot: Slot, label: str) -> Node:
+    return make("parameter", where=slot.where, type=slot.type, label=label, slot=slot)
+
+
+def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    dims = tuple(shape)
+    if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim > 0 for dim in dims):
+        raise ShapeError(f"parameter {name} needs a shape of positive ints, not {tuple(shape)!r}")
+    return dims
+
+
+def parameter(
+    name: str,
+    shape: Sequence[int],
+    initializer: Any = "glorot_uniform",
+    trainable: bool = True,
+    dtype: Any = "float32",
+) -> Tensor:
+    """A trained array that stands by itself in the graph.
+
+    name: as it appears in ``program.parameters``. initializer: a name (``zeros``, ``ones``,
+    ``glorot_uniform``, ``orthogonal``), a number, an array, or a function of (shape, generator).
+    """
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(f"a parameter needs a name, not {name!r}")
+    kind = TensorType(check_dtype(dtype), check_shape(name, shape))
+    slot = Slot(kind, initializer_of(initializer), trainable, user_line(), name)
+    return Tensor(slot_node(slot, name))

@@ -1,0 +1,85 @@
+"""What one row of a cell carries: leaves of a nest, each a run of columns, some of them memory."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ..errors import DtypeError
+from .nest import children, flatten, pack, rebuild
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A leaf: parts of (width, is memory), side by side. Memory is never dropped."""
+
+    parts: tuple[tuple[int, bool], ...]
+
+    @property
+    def width(self) -> int:
+        return sum(width for width, _ in self.parts)
+
+    @property
+    def all_memory(self) -> bool:
+        return all(is_memory for _, is_memory in self.parts)
+
+    @property
+    def no_memory(self) -> bool:
+        return not any(is_memory for _, is_memory in self.parts)
+
+
+def memory(width: int) -> Columns:
+    """A state of ``width`` that dropout leaves alone, such as an LSTM's c."""
+    return Columns(((_width(width), True),))
+
+
+def joined(*leaves: Any) -> Columns:
+    """One state made of several side by side: memory stays memory."""
+    return Columns(tuple(part for leaf in leaves for part in columns_of(leaf).parts))
+
+
+def _width(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise DtypeError(f"a state's width must be a positive int, not {value!r}")
+    return value
+
+
+def columns_of(leaf: Any) -> Columns:
+    return leaf if isinstance(leaf, Columns) else Columns(((_width(leaf), False),))
+
+
+def resolve(specification: Any) -> Any:
+    """A nest of ``Columns`` from what ``state()`` gave: ints, memory, nests and cells."""
+    if hasattr(specification, "state") and hasattr(specification, "step"):
+        return public(specification)
+    entries = children(specification)
+    if entries is None:
+        return columns_of(specification)
+    return rebuild(specification, [resolve(value) for _, value in entries])
+
+
+@cache
+def _tuple_type(name: str, fields: tuple[str, ...]) -> Any:
+    return namedtuple(name, fields)
+
+
+def public(cell: Any) -> Any:
+    """The nest that a driver gives for this cell's state, with ``Columns`` as leaves.
+
+    One state is a bare leaf; several are a namedtuple in the order of ``state()``, or the class's
+    ``state_type``. A ``state()`` that is a tuple is given as it is.
+    """
+    specification = resolve(cell.state())
+    if not isinstance(specification, dict):
+        return specification
+    values = list(specification.values())
+    if len(values) == 1:
+        return values[0]
+    kind = getattr(cell, "state_type", None) or _tuple_type(f"{type(cell).__name__}State", tuple(specification))
+    return kind(*values)
+
+
+def widths(nest: Any) -> Any:
+    return pack(nest, [leaf.width for leaf in flatten(nest)])

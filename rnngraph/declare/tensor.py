@@ -1,0 +1,339 @@
+"""Tensors as users see them: immutable handles of IR nodes, with operators and slices."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DtypeError, RnnGraphError, ShapeError, Where, user_line
+from ..ir.graph import Node, make
+from ..ir.types import FLOATS, INTEGERS, ITEM_BYTES, Dim, Size, TensorType, dim_text, meet_declared, size
+
+declared = itertools.count()
+"""Counts declarations, so that a compile can name things in the order in which they were declared."""
+
+DTYPES = tuple(ITEM_BYTES)
+
+
+class Tensor:
+    """A node of the declaration.
+
+    Attributes: ``name`` (str), ``shape`` (ints, None for an open size, str for a named one), ``dtype``
+    (str), ``width`` (size of the last axis).
+    """
+
+    __slots__ = ("_node",)
+    __array_priority__ = 1000  # NumPy arrays on the left leave their operators to us
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    @property
+    def node(self) -> Node:
+        return self._node
+
+    @property
+    def name(self) -> str:
+        return self._node.name or str(self._node.get("label", self._node.op))
+
+    @property
+    def type(self) -> TensorType:
+        return self._node.tensor
+
+    @property
+    def shape(self) -> tuple[int | str | None, ...]:
+        return tuple(public_dim(dim) for dim in self.type.shape)
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return self.type.rank
+
+    @property
+    def width(self) -> int:
+        """Size of the last axis. Raises ``ShapeError`` where it is open."""
+        if not self.type.shape or not isinstance(self.type.shape[-1], int):
+            raise ShapeError(f"{self!r} has no fixed width; declare its last size as an int")
+        return self.type.shape[-1]
+
+    def __repr__(self) -> str:
+        return f"<Tensor {self.name} {self.type}>"
+
+    def __bool__(self) -> bool:
+        raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
+
+    def __iter__(self) -> Any:
+        raise DtypeError("a Tensor can't be iterated; use slices, rg.split or a driver such as rg.dynamic_rnn")
+
+    def __add__(self, other: Any) -> Tensor:
+        return binary("add", self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return binary("add", other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return binary("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return binary("sub", other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return binary("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return binary("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return binary("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return binary("div", other, self)
+
+    def __pow__(self, exponent: Any) -> Tensor:
+        return power(self, exponent)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return binary("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return binary("matmul", other, self)
+
+    def __neg__(self) -> Tensor:
+        return build("neg", self)
+
+    def __abs__(self) -> Tensor:
+        return build("abs", self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return binary("less", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return binary("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return binary("less", other, self)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return binary("less_equal", other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return take_slice(self, index if isinstance(index, tuple) else (index,))
+
+
+def public_dim(dim: Dim) -> int | str | None:
+    if isinstance(dim, int):
+        return dim
+    return None if any(name.startswith("_") for name in dim.symbols) else dim_text(dim)
+
+
+def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
+    """A new Tensor; a mismatch becomes an error at the user's line."""
+    where = where or user_line()
+    try:
+        node = make(op, *(item.node for item in operands), where=where, name=name, meet=meet_declared, **attributes)
+    except RnnGraphError:
+        raise
+    except TypeError as error:
+        raise DtypeError(f"{op}: {error}", where) from None
+    except ValueError as error:
+        given = " and ".join(str(item.type) for item in operands)
+        raise ShapeError(f"{op} of {given}: {error}", where) from None
+    return Tensor(node)
+
+
+def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
+    """A constant.
+
+    value: a number, a nested list, or an array. Arrays keep their dtype; Python floats become float32 and
+    Python ints int64, unless ``dtype`` says otherwise.
+    """
+    if isinstance(value, Tensor):
+        return value
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise ShapeError(f"not a constant: {error}") from None
+    if dtype is None:
+        native = isinstance(value, np.ndarray | np.generic)
+        dtype = (
+            str(array.dtype.newbyteorder("="))
+            if native
+            else {"f": "float32", "i": "int64", "b": "bool"}.get(array.dtype.kind, "")
+        )
+    check_dtype(dtype)
+    if array.dtype.kind not in "fib":
+        raise DtypeError(f"a constant of {array.dtype} is not a tensor of numbers")
+    array = np.ascontiguousarray(array.astype(dtype)).reshape(array.shape)
+    array.flags.writeable = False
+    return build("constant", value=array, name=name)
+
+
+def check_dtype(dtype: Any) -> str:
+    text = getattr(dtype, "name", None) or str(dtype)
+    if text not in DTYPES:
+        raise DtypeError(f"dtype {dtype} is not offered; use one of {', '.join(DTYPES)}")
+    return text
+
+
+def like(value: Any, other: Tensor) -> Tensor:
+    """``value`` as a Tensor; a Python number takes the dtype of ``other``."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, bool | int | float) or (isinstance(value, np.generic) and value.ndim == 0):
+        if isinstance(value, float | np.floating) and other.dtype in INTEGERS and value != int(value):
+            raise DtypeError(f"the number {value} meets a tensor of {other.dtype}; convert the tensor with rg.cast")
+        return constant(value, dtype=other.dtype)
+    return constant(value)
+
+
+def binary(op: str, a: Any, b: Any) -> Tensor:
+    first = a if isinstance(a, Tensor) else like(a, b)
+    return build(op, first, like(b, first))
+
+
+def power(x: Tensor, exponent: Any) -> Tensor:
+    """``x ** exponent``. Integer and half exponents are exact products and roots; others exp(e*log(x))."""
+    if isinstance(exponent, int | float):
+        if exponent == 0.5:
+            return build("sqrt", x)
+        if exponent == int(exponent) and abs(exponent) <= 64:
+            count = abs(int(exponent))
+            result = _integer_power(x, count) if count else x * 0 + 1
+            return like(1, x) / result if exponent < 0 else result
+    return build("exp", like(exponent, x) * build("log", x))
+
+
+def _integer_power(x: Tensor, count: int) -> Tensor:
+    if count == 1:
+        return x
+    half = _integer_power(x, count // 2)
+    square = half * half
+    return square * x if count % 2 else square
+
+
+def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """NumPy's basic indexing: ints, slices, ``...`` and None."""
+    where = user_line()
+    named = [item for item in index if item is not None and item is not Ellipsis]
+    if len(named) > x.rank:
+        raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}", where)
+    if sum(item is Ellipsis for item in index) > 1:
+        raise ShapeError("an index can hold one ... only", where)
+    if Ellipsis not in index:
+        index = (*index, Ellipsis)
+    position = index.index(Ellipsis)
+    fill = (slice(None),) * (x.rank - len(named))
+    index = (*index[:position], *fill, *index[position + 1 :])
+    bounds: list[tuple[Dim, Dim, int]] = []
+    flipped: list[int] = []
+    shape: list[Dim | None] = []  # None stands for a sliced axis, in order
+    for item in index:
+        if item is None:
+            shape.append(1)
+            continue
+        axis = len(bounds)
+        dim = x.type.shape[axis]
+        if isinstance(item, slice):
+            start, stop, step = _bounds(item, dim, where)
+            if step < 0:
+                flipped.append(axis)
+            bounds.append((start, stop, abs(step)))
+            shape.append(None)
+        elif isinstance(item, int | np.integer) and not isinstance(item, bool):
+            start = _position(int(item), dim, where)
+            bounds.append((start, start + 1, 1))
+            shape.append(0)  # dropped
+        else:
+            raise DtypeError(f"can't index with {item!r}; use ints, slices, ... or None, or rg.gather", where)
+    result = x
+    for axis in flipped:
+        result = build("reverse", result, axis=axis, where=where)
+    if any(bound != (0, dim, 1) for bound, dim in zip(bounds, x.type.shape, strict=True)):
+        starts, stops, steps = zip(*bounds, strict=True)
+        result = build("slice", result, start=starts, stop=stops, step=steps, where=where)
+    sizes = iter(result.type.shape)
+    final: list[Dim] = []
+    for entry in shape:
+        if entry == 1 and entry is not None:
+            final.append(1)
+            continue
+        dim = next(sizes)
+        if entry is None:
+            final.append(dim)
+    if len(final) != result.rank or any(entry == 1 for entry in shape):
+        result = build("reshape", result, shape=tuple(final), where=where)
+    return result
+
+
+def _position(index: int, dim: Dim, where: Where | None) -> Dim:
+    if isinstance(dim, int) and not -dim <= index < dim:
+        raise ShapeError(f"index {index} is outside an axis of {dim}", where)
+    return index if index >= 0 else dim + index
+
+
+def _bounds(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
+    for part in (item.start, item.stop, item.step):
+        if part is not None and not isinstance(part, int | np.integer):
+            raise DtypeError(f"a slice needs ints, not {part!r}", where)
+    step = 1 if item.step is None else int(item.step)
+    if step == 0:
+        raise ShapeError("a slice's step can't be 0", where)
+    if isinstance(dim, int):
+        start, stop, step = item.indices(dim)
+        if step > 0:
+            return start, max(start, stop), step
+        if step != -1:
+            raise ShapeError("a negative step other than -1 is not offered; reverse first, then slice", where)
+        return dim - 1 - start, dim - 1 - min(stop, start), -1
+    if step == -1 and item.start is None and item.stop is None:
+        return 0, dim, -1
+    if step < 0:
+        raise ShapeError("of an open size only the whole axis can be reversed; slice after [::-1]", where)
+    first = _position(int(item.start), dim, where) if item.start is not None else 0
+    last = _position(int(item.stop), dim, where) if item.stop is not None else dim
+    return first, last, step
+
+
+def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "float32") -> Tensor:
+    """An input that is fed at run time, by its name.
+
+    shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
+    equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
+    """
+    where = user_line()
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(f"a placeholder needs a name, not {name!r}", where)
+    dims: list[Dim] = []
+    try:
+        entries = list(shape)
+    except TypeError:
+        raise ShapeError(f"placeholder {name}: shape must be a sequence, not {shape!r}", where) from None
+    serial = next(declared)
+    for axis, entry in enumerate(entries):
+        if entry is None:
+            dims.append(size(f"_{serial}_{axis}"))
+        elif isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
+            dims.append(size(entry))
+        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
+            dims.append(int(entry))
+        else:
+            raise ShapeError(
+                f"placeholder {name}: {entry!r} is no size; use an int, None or a name that is an identifier",
+                where,
+            )
+    kind = TensorType(check_dtype(dtype), tuple(dims))
+    return Tensor(make("input", where=where, name=name, type=kind, label=name, serial=serial))
+
+
+def is_float(x: Tensor) -> bool:
+    return x.dtype in FLOATS
+
+
+def open_size(dim: Dim) -> bool:
+    return isinstance(dim, Size)

@@ -1,0 +1,152 @@
+"""Wrappers: cells around cells, and stacks of cells. None of them adds a privilege over a user's own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DtypeError, ShapeError, StructureError, user_line
+from .cell import Cell, Scope, Wrapper, check_cell
+from .functions import check_scalar_fraction, concat, split
+from .nest import flatten, pack
+from .state import joined, public, resolve
+from .tensor import Tensor, build, constant
+
+KeepProb = float | Tensor
+
+
+class DropoutWrapper(Wrapper):
+    """Dropout on a cell's input, output and outgoing state, in the training graph only.
+
+    A kept unit is divided by keep_prob, so the inference graph needs no scale. Masks are fresh for each
+    step, row and unit; with ``variational_recurrent`` one mask for each row and unit serves all steps
+    (Gal & Ghahramani 2016). Memory (an LSTM's c) is never dropped.
+
+    keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar float placeholder. 1.0 makes no
+    node. seed: an int that changes the masks of this wrapper; two wrappers never share a mask anyway.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        input_keep_prob: KeepProb = 1.0,
+        output_keep_prob: KeepProb = 1.0,
+        state_keep_prob: KeepProb = 1.0,
+        variational_recurrent: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(cell)
+        self.keep = {"input": input_keep_prob, "state": state_keep_prob, "output": output_keep_prob}
+        for kind, value in self.keep.items():
+            check_scalar_fraction(value, f"{kind}_keep_prob")
+            if not isinstance(value, Tensor) and value < 0.3:
+                warnings.warn(
+                    f"{user_line()}: {kind}_keep_prob={value} keeps few units; it is the probability to keep, "
+                    f"not a dropout rate. For a rate of {value} give {kind}_keep_prob={1 - value:g}",
+                    stacklevel=3,
+                )
+        self.variational_recurrent = bool(variational_recurrent)
+        self.seed = 0 if seed is None else int(seed)
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        x = self._drop(p, "input", x)
+        output, new = p.cell(None, self.cell)(x, state)
+        columns = flatten(resolve(self.cell.state()))
+        leaves = [self._drop_state(p, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
+        return self._drop(p, "output", output), pack(new, leaves)
+
+    def _drop(self, p: Scope, kind: str, x: Tensor) -> Tensor:
+        keep = self.keep[kind]
+        if not isinstance(keep, Tensor):
+            if keep == 1.0:
+                return x
+            keep = constant(float(keep), "float32")
+        return build(
+            "dropout",
+            x,
+            keep,
+            site=p.site(kind),
+            salt=self.seed,
+            variational=self.variational_recurrent,
+            where=self.where,
+        )
+
+    def _drop_state(self, p: Scope, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
+        if all(is_memory for _, is_memory in parts):
+            return leaf
+        if len(parts) == 1:
+            return self._drop(p, "state", leaf)
+        pieces = split(leaf, [width for width, _ in parts])
+        return concat(
+            [
+                piece if is_memory else self._drop(p, "state", piece)
+                for piece, (_, is_memory) in zip(pieces, parts, strict=True)
+            ]
+        )
+
+
+class ResidualWrapper(Wrapper):
+    """output = x + cell(x), the state untouched (Wu et al. 2016)."""
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        output, state = p.cell(None, self.cell)(x, state)
+        if x.width != output.width:
+            raise ShapeError(
+                f"ResidualWrapper around {self.cell!r} adds an input of width {x.width} to an output of width "
+                f"{output.width}; give the cell {x.width} units or project the input first",
+                self.where,
+            )
+        return x + output, state
+
+
+class MultiRNNCell(Cell):
+    """A stack: each cell's output is the next one's input. The state is a tuple, one entry a layer.
+
+    Every position has its own parameters, also where one cell object stands at several (``[cell] * 3``);
+    ``rg.shared(cell)`` shares. With ``state_is_tuple=False`` the state is one tensor [batch, sum of widths]
+    and LSTM cells inside must be built with False too.
+    """
+
+    def __init__(self, cells: Sequence[Cell], state_is_tuple: bool = True) -> None:
+        if isinstance(cells, Cell):
+            raise DtypeError(f"MultiRNNCell needs a list of cells, not one cell; write MultiRNNCell([{cells!r}])")
+        self.cells = [check_cell(cell, "MultiRNNCell") for cell in cells]
+        if not self.cells:
+            raise StructureError("MultiRNNCell of no cells; give at least one")
+        self.state_is_tuple = bool(state_is_tuple)
+        if not self.state_is_tuple:
+            for cell in self.cells:
+                if len(flatten(resolve(cell.state()))) != 1:
+                    raise StructureError(
+                        f"MultiRNNCell(state_is_tuple=False) needs cells with one state, and {cell!r} has several; "
+                        "build it with state_is_tuple=False too"
+                    )
+
+    def state(self) -> Any:
+        nests = tuple(public(cell) for cell in self.cells)
+        return nests if self.state_is_tuple else {"state": joined(*nests)}
+
+    @property
+    def output_size(self) -> int:
+        return self.cells[-1].output_size
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if self.state_is_tuple:
+            states = list(state)
+        else:
+            states = split(state["state"], [public(cell).width for cell in self.cells])
+        new = []
+        for position, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
+            x, after = p.cell(f"cell_{position}", cell)(x, before)
+            new.append(after)
+        return x, tuple(new) if self.state_is_tuple else {"state": concat(new)}
+
+    def initial_state(self, p: Scope) -> Any:
+        leaves = [p.cell(f"cell_{position}", cell).initial_state() for position, cell in enumerate(self.cells)]
+        if all(leaf is None for layer in leaves for leaf in layer):
+            return None
+        if not self.state_is_tuple:
+            raise StructureError("a learned initial state needs MultiRNNCell(state_is_tuple=True)")
+        return [leaf for layer in leaves for leaf in layer]

@@ -1,0 +1,75 @@
+"""Error types, and where in the user's code a declaration or a call was made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A line of the user's code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        try:
+            relative = os.path.relpath(self.file)
+        except ValueError:  # another drive on Windows
+            relative = self.file
+        return f"{self.file if relative.startswith('..') else relative}:{self.line}"
+
+
+def user_line() -> Where | None:
+    """The innermost frame outside this package: the line that the user wrote."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_PACKAGE):
+            return Where(file, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+class RnnGraphError(Exception):
+    """Base of every error that a user's mistake raises: where, what, and the remedy."""
+
+    def __init__(self, what: str, where: Where | None = None) -> None:
+        self.what = what
+        self.where = where if where is not None else user_line()
+        super().__init__(f"{self.where}: {what}" if self.where else what)
+
+    def __str__(self) -> str:  # KeyError would print its repr
+        return str(self.args[0])
+
+
+class ShapeError(RnnGraphError, ValueError):
+    """Sizes or ranks do not fit."""
+
+
+class DtypeError(RnnGraphError, TypeError):
+    """A dtype does not fit, or a value is of the wrong kind."""
+
+
+class ArgumentError(RnnGraphError, ValueError):
+    """An argument is outside what it may be."""
+
+
+class StructureError(RnnGraphError, ValueError):
+    """A nest (a state, an initial state) has the wrong structure."""
+
+
+class NameLookupError(RnnGraphError, KeyError):
+    """A name (of a feed, a parameter, an output, a stage) is missing or unknown."""
+
+
+class GraphError(RnnGraphError, ValueError):
+    """A graph can't do what is asked of it, such as to stream a backward recurrence."""
+
+
+class VerifyError(RnnGraphError, AssertionError):
+    """A pass broke a rule of the IR: a defect of the compiler, never of the user."""

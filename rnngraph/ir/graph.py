@@ -1,0 +1,288 @@
+"""Nodes and graphs: frozen, in SSA form, in topological order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import networkx as nx
+
+from ..errors import Where
+from .ops import OPS
+from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
+
+Attributes = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One value. Compared by identity: two nodes are one only if they are the same object."""
+
+    op: str
+    operands: tuple[Node, ...]
+    type: Type
+    attributes: Attributes = ()
+    where: Where | None = None
+    name: str = ""
+
+    def __getitem__(self, key: str) -> Any:
+        for name, value in self.attributes:
+            if name == key:
+                return value
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return next((value for name, value in self.attributes if name == key), default)
+
+    @property
+    def tensor(self) -> TensorType:
+        assert isinstance(self.type, TensorType), f"{self.op} gives a tuple"
+        return self.type
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.tensor.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.tensor.dtype
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {self.name} : {self.type}>"
+
+
+def make(
+    op: str,
+    *operands: Node,
+    where: Where | None = None,
+    name: str = "",
+    meet: Meet = meet_strict,
+    **attributes: Any,
+) -> Node:
+    """A node with the type that its op's row in the table infers. Raises ``ValueError`` where it can't."""
+    ordered = tuple(sorted(attributes.items()))
+    inferred = OPS[op].infer([operand.type for operand in operands], attributes, meet)
+    return Node(op, operands, inferred, ordered, where, name)
+
+
+def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
+    """``node`` over other operands; the same object where they are the same."""
+    if len(operands) == len(node.operands) and all(a is b for a, b in zip(operands, node.operands, strict=True)):
+        return node
+    return make(node.op, *operands, where=node.where, name=node.name, meet=meet, **dict(node.attributes))
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A graph: inputs in order, nodes in topological order (inputs among them), named outputs.
+
+    ``comments`` is commentary for readers (what a pass took out and where it was declared).
+    """
+
+    name: str
+    inputs: tuple[Node, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[tuple[str, Node], ...]
+    comments: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(
+        name: str,
+        outputs: Iterable[tuple[str, Node]],
+        inputs: Iterable[Node] = (),
+        comments: tuple[str, ...] = (),
+    ) -> Graph:
+        """The graph of everything that ``outputs`` need; ``inputs`` are kept whether they are used or not."""
+        outputs = tuple(outputs)
+        inputs = tuple(inputs)
+        reached = topological((*inputs, *(node for _, node in outputs)))
+        known = set(map(id, inputs))
+        inputs += tuple(node for node in reached if node.op in ("input", "parameter") and id(node) not in known)
+        first = set(inputs)
+        nodes = (*inputs, *(node for node in reached if node not in first))
+        return Graph(name, inputs, nodes, outputs, comments)
+
+    def output(self, name: str) -> Node:
+        return next(node for key, node in self.outputs if key == name)
+
+    def users(self) -> dict[Node, list[Node]]:
+        table: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for operand in node.operands:
+                table[operand].append(node)
+        return table
+
+    def with_comments(self, comments: Iterable[str]) -> Graph:
+        return replace(self, comments=tuple(comments))
+
+    @property
+    def symbols(self) -> list[str]:
+        """Names of sizes, in order of appearance."""
+        return list(dict.fromkeys(name for node in self.nodes for name in _ordered_symbols(node.type)))
+
+    def walk(self) -> Iterator[Node]:
+        """Every node, those of bodies after the node that holds them."""
+        for node in self.nodes:
+            yield node
+            if node.op == "scan":
+                yield from node["body"].walk()
+
+    def networkx(self) -> nx.MultiDiGraph[str]:
+        """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
+        from .printer import names_of
+
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
+        _export(self, names_of(self), "", graph)
+        return graph
+
+    def dot(self) -> str:
+        """The graph in Graphviz's language; a scan's body is a cluster."""
+        from .printer import dot_text
+
+        return dot_text(self)
+
+    def __str__(self) -> str:
+        from .printer import graph_text
+
+        return graph_text(self)
+
+
+def _ordered_symbols(kind: Type) -> Iterator[str]:
+    items = kind.items if isinstance(kind, TupleType) else (kind,)
+    for item in items:
+        for dim in item.shape:
+            yield from sorted(symbols_of(dim))
+
+
+def _export(graph: Graph, names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
+    for node in graph.nodes:
+        if node not in names:
+            continue  # a number is written where it is used
+        key = prefix + names[node]
+        plain = {k: v for k, v in node.attributes if k not in ("body", "value")}
+        into.add_node(key, op=node.op, type=str(node.type), where=str(node.where or ""), attributes=plain)
+        for position, operand in enumerate(node.operands):
+            if operand in names:
+                into.add_edge(prefix + names[operand], key, operand=position)
+        if node.op == "scan":
+            _export(node["body"], names, f"{key}/", into)
+    if not prefix:
+        for name, node in graph.outputs:
+            into.add_node(f"output {name}", op="output", type=str(node.type), where="", attributes={})
+            if node in names:
+                into.add_edge(names[node], f"output {name}", operand=0)
+
+
+def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
+    """All nodes that ``roots`` need, operands first. Iterative: graphs may be deeper than Python's stack."""
+    order: list[Node] = []
+    done: set[int] = set()
+    for root in roots:
+        stack: list[tuple[Node, int]] = [(root, 0)] if id(root) not in done else []
+        while stack:
+            node, position = stack.pop()
+            if id(node) in done:
+                continue
+            if position < len(node.operands):
+                stack.append((node, position + 1))
+                operand = node.operands[position]
+                if id(operand) not in done:
+                    stack.append((operand, 0))
+                continue
+            done.add(id(node))
+            order.append(node)
+    return tuple(order)
+
+
+Rule = Callable[[Node, tuple[Node, ...]], Node | None]
+
+
+def rewrite(graph: Graph, rule: Rule, meet: Meet = meet_strict) -> Graph:
+    """``graph`` with ``rule`` applied to every node, operands first.
+
+    The rule gets a node and its new operands and returns a replacement, or None to keep the node (over
+    those operands). Where nothing changes the graph object stays the same.
+    """
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        operands = tuple(new[operand] for operand in node.operands)
+        replacement = rule(node, operands)
+        new[node] = remake(node, operands, meet) if replacement is None else replacement
+    return rebuilt(graph, new)
+
+
+def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
+    """``graph`` with outputs and inputs replaced by ``new``; dead nodes go; unchanged stays unchanged."""
+    outputs = tuple((name, new[node]) for name, node in graph.outputs)
+    inputs = tuple(new[node] for node in graph.inputs)
+    if all(new[node] is node for node in graph.nodes):
+        live = topological((*inputs, *(node for _, node in outputs)))
+        if len(live) == len(graph.nodes):
+            return graph
+    return Graph.of(graph.name, outputs, inputs, graph.comments)
+
+
+def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """``graph`` with ``change`` applied to the body of every scan, innermost first."""
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op != "scan":
+            return None
+        body = node["body"]
+        changed = change(map_bodies(body, change))
+        if changed is body:
+            return None
+        return with_attributes(remake(node, operands), body=changed)
+
+    return rewrite(graph, rule)
+
+
+def with_attributes(node: Node, **changes: Any) -> Node:
+    attributes = {**dict(node.attributes), **changes}
+    return make(node.op, *node.operands, where=node.where, name=node.name, **attributes)
+
+
+def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
+    """An attribute with names of sizes replaced, at any depth."""
+    if isinstance(value, Size):
+        return substitute(value, sizes)
+    if isinstance(value, TensorType):
+        return TensorType(value.dtype, tuple(substitute(dim, sizes) for dim in value.shape))
+    if isinstance(value, tuple):
+        return tuple(substitute_attribute(item, sizes) for item in value)
+    if isinstance(value, Graph):
+        return with_sizes(value, sizes)
+    return value
+
+
+def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
+    """``graph`` with names of sizes replaced, in types and attributes alike."""
+    if not sizes:
+        return graph
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        symbols = node.type.symbols
+        attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
+        same = all(attributes[key] is value or attributes[key] == value for key, value in node.attributes)
+        if same and not any(name in sizes for name in symbols):
+            return None
+        return make(node.op, *operands, where=node.where, name=node.name, **attributes)
+
+    return rewrite(graph, rule)
+
+
+@dataclass
+class Namer:
+    """Gives out names that were not given out before."""
+
+    taken: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, wanted: str) -> str:
+        name = wanted
+        while name in self.taken:
+            self.counts[wanted] = self.counts.get(wanted, 0) + 1
+            name = f"{wanted}_{self.counts[wanted]}"
+        self.taken.add(name)
+        return name

@@ -1,0 +1,91 @@
+"""Runs a graph in NumPy, one node after the other: the IR's living definition, and the tests' oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .graph import Graph, Node, substitute_attribute
+from .ops import OPS, scan_parts
+from .types import SizeTable, TensorType, evaluate
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
+    """Values of all named sizes from actual shapes. Raises ``ValueError`` where they contradict each other."""
+    table = SizeTable()
+    for kind, shape in pairs:
+        if len(kind.shape) != len(shape):
+            raise ValueError(f"shape {shape} for {kind}")
+        for dim, actual in zip(kind.shape, shape, strict=True):
+            table.meet(dim, actual)
+    return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+
+
+def interpret(graph: Graph, feeds: Arrays, wide: bool = False) -> dict[str, np.ndarray]:
+    """Outputs of ``graph`` by name.
+
+    feeds: an array for every input and parameter, by name. ``wide`` computes in float64 whatever the
+    graph's float dtype: the reference that native code is compared with.
+    """
+    arrays = {node: np.asarray(feeds[node["label"]]) for node in graph.inputs}
+    sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
+    values = _run(graph, [arrays[node] for node in graph.inputs], sizes, wide)
+    return dict(zip((name for name, _ in graph.outputs), values, strict=True))
+
+
+def _float(array: np.ndarray, wide: bool) -> np.ndarray:
+    return array.astype(np.float64) if wide and array.dtype == np.float32 else array
+
+
+def _run(graph: Graph, inputs: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> list[np.ndarray]:
+    values: dict[Node, np.ndarray | list[np.ndarray]] = {
+        node: _float(array, wide) for node, array in zip(graph.inputs, inputs, strict=True)
+    }
+    for node in graph.nodes:
+        if node in values:
+            continue
+        operands = [values[operand] for operand in node.operands]
+        if node.op == "get":
+            values[node] = operands[0][node["index"]]
+        elif node.op == "scan":
+            values[node] = _scan(node, operands, sizes, wide)  # type: ignore[arg-type]
+        else:
+            values[node] = _evaluate(node, operands, sizes, wide)  # type: ignore[arg-type]
+    return [np.asarray(values[node]) for _, node in graph.outputs]
+
+
+def _evaluate(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> np.ndarray:
+    attributes = {key: substitute_attribute(value, sizes) for key, value in node.attributes}
+    function = OPS[node.op].evaluate
+    if function is None:
+        raise ValueError(f"{node.op} has no value of its own; a pass must replace it")
+    if wide and node.op == "cast" and attributes["dtype"] == "float32":
+        attributes["dtype"] = "float64"
+    value = _float(np.asarray(function(operands, attributes)), wide)
+    expected = tuple(evaluate(dim, sizes) for dim in node.shape)
+    if value.shape != expected:
+        value = np.broadcast_to(value, expected)
+    return value
+
+
+def _scan(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> list[np.ndarray]:
+    body: Graph = node["body"]
+    carried, sequences, constants = (list(part) for part in scan_parts(operands, dict(node.attributes)))
+    length, count = evaluate(node["length"], sizes), node["carries"]
+    order = range(length - 1, -1, -1) if node["reverse"] else range(length)
+    emitted: list[list[np.ndarray]] = [[] for _ in body.outputs[count:]]
+    for step in order:
+        results = _run(body, [*carried, *(sequence[step] for sequence in sequences), *constants], sizes, wide)
+        carried = results[:count]
+        for kept, value in zip(emitted, results[count:], strict=True):
+            kept.append(value)
+    stacked = []
+    for kept, (_, inner) in zip(emitted, body.outputs[count:], strict=True):
+        shape = tuple(evaluate(dim, sizes) for dim in inner.shape)
+        kept = kept[::-1] if node["reverse"] else kept
+        dtype = "float64" if wide and inner.dtype == "float32" else inner.dtype
+        stacked.append(np.stack(kept) if kept else np.zeros((0, *shape), dtype))
+    return [*carried, *stacked]

@@ -1,0 +1,173 @@
+"""Reads the printed form of a graph back. ``str(parse(str(graph))) == str(graph)``, but for commentary."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph, Node, make
+from .types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim
+
+_LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")
+_TENSOR = re.compile(r"(\w+)\[(.*)\]$")
+_GROUP = re.compile(r"(carry|over|with) \(((?:[^()]|\([^()]*\))*)\)")
+_LITERAL = re.compile(r"(\w+)\((.*)\)$")
+
+
+class ParseError(ValueError):
+    """The text is not a printed graph; the message holds the line."""
+
+
+def parse_type(text: str) -> TensorType:
+    match = _TENSOR.match(text.strip())
+    if not match or match[1] not in LONG_NAMES:
+        raise ParseError(f"not a type: {text}")
+    dims = tuple(parse_dim(dim) for dim in match[2].split(",")) if match[2] else ()
+    return TensorType(LONG_NAMES[match[1]], dims)
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.Tuple(elts=items):
+            return tuple(map(_value, items))
+        case ast.List(elts=items):
+            return [_value(item) for item in items]
+        case ast.Name(id="inf" | "nan" as name):
+            return float(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            inner = _value(operand)
+            return -inner if isinstance(inner, int | float) else dim_of_syntax(node)
+    return dim_of_syntax(node)
+
+
+def _attributes(text: str) -> dict[str, Any]:
+    call = ast.parse(f"f({text})", mode="eval").body
+    assert isinstance(call, ast.Call)
+    return {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
+
+
+def _bound(text: str, default: Dim) -> Dim:
+    return parse_dim(text) if text else default
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        stripped = (re.sub(r"\s*(?<![\"'\w])#.*$", "", line) for line in text.splitlines())
+        self.lines = [line.rstrip() for line in stripped if line.strip()]
+        self.position = 0
+        self.nodes: dict[str, Node] = {}
+
+    def block(self, depth: int) -> Iterator[str]:
+        while self.position < len(self.lines):
+            line = self.lines[self.position]
+            if len(line) - len(line.lstrip()) < depth:
+                return
+            self.position += 1
+            yield line.strip()
+
+    def graph(self) -> Graph:
+        header = self.lines[0].split() if self.lines else []
+        if len(header) != 2 or header[0] != "graph":
+            raise ParseError("a printed graph begins with: graph NAME")
+        self.position = 1
+        outputs, inputs = [], []
+        for line in self.block(2):
+            if line.startswith("output "):
+                name, _, value = line[7:].rpartition(" = ")
+                outputs.append((ast.literal_eval(name), self.operand(value)))
+                continue
+            node = self.statement(line, 2)
+            if node.op in ("input", "parameter"):
+                inputs.append(node)
+        return Graph.of(header[1], outputs, inputs)
+
+    def operand(self, text: str) -> Node:
+        literal = _LITERAL.match(text)
+        if not literal:
+            return self.nodes[text]
+        value = _value(ast.parse(literal[2], mode="eval").body)
+        return make("constant", value=np.asarray(value, LONG_NAMES[literal[1]]))
+
+    def statement(self, line: str, depth: int) -> Node:
+        match = _LINE.match(line)
+        if not match:
+            raise ParseError(f"not a line of a graph: {line}")
+        name, op, rest, kind = match.groups()
+        try:
+            node = self.right_side(name, op, rest.strip(), kind, depth)
+        except (KeyError, SyntaxError, ValueError) as error:
+            raise ParseError(f"{error} in: {line}") from error
+        self.nodes[name] = node
+        return node
+
+    def right_side(self, name: str, op: str, rest: str, kind: str, depth: int) -> Node:
+        if op == "constant":
+            tensor = parse_type(kind)
+            fill = re.match(r"full\((.*)\)$", rest)
+            value = _value(ast.parse(fill[1] if fill else rest, mode="eval").body)
+            shape = tuple(int(str(dim)) for dim in tensor.shape)
+            array = np.full(shape, value, tensor.dtype) if fill else np.array(value, tensor.dtype).reshape(shape)
+            return make("constant", name=name, value=array)
+        if op == "slice":
+            source, _, bounds = rest[:-1].partition("[")
+            operand = self.nodes[source]
+            parts = [(part.strip() + "::").split(":")[:3] for part in bounds.split(",")] if bounds else []
+            return make(
+                "slice",
+                operand,
+                name=name,
+                start=tuple(_bound(part[0], 0) for part in parts),
+                stop=tuple(_bound(part[1], dim) for part, dim in zip(parts, operand.shape, strict=True)),
+                step=tuple(int(part[2] or 1) for part in parts),
+            )
+        body, _, braces = rest.partition("{")
+        attributes = _attributes(braces[:-1]) if braces else {}
+        if op in ("input", "parameter"):
+            return make(op, name=name, type=parse_type(kind), **attributes)
+        if op == "scan":
+            return self.scan(name, body, attributes, depth + 2)
+        operands = [self.operand(item.strip()) for item in body.split(",")] if body.strip() else []
+        return make(op, *operands, name=name, **attributes)
+
+    def scan(self, name: str, header: str, attributes: dict[str, Any], depth: int) -> Node:
+        groups = dict(_GROUP.findall(header))
+        counts, operands, formal = {}, [], []
+        for word in ("carry", "over", "with"):
+            pairs = [pair.split(" = ") for pair in groups.get(word, "").split(", ") if pair]
+            counts[word] = len(pairs)
+            formal += [pair[0] for pair in pairs]
+            operands += [self.operand(pair[1]) for pair in pairs]
+        inputs, outputs = [], []
+        for line in self.block(depth):
+            if re.match(r"(next|emit) ", line):
+                key, _, value = line[5:].partition(" = ")
+                outputs.append((key, self.operand(value)))
+            elif re.match(r"\w+ : ", line):
+                key, _, kind = line.partition(" : ")
+                node = make("input", name=key, label=key, type=parse_type(kind))
+                self.nodes[key] = node
+                inputs.append(node)
+            else:
+                self.statement(line, depth)
+        by_name = {node.name: node for node in inputs}
+        body = Graph.of("body", outputs, [by_name[key] for key in formal])
+        return make(
+            "scan",
+            *operands,
+            name=name,
+            body=body,
+            carries=counts["carry"],
+            sequences=counts["over"],
+            **attributes,
+        )
+
+
+def parse(text: str) -> Graph:
+    """The graph that ``text`` prints. Raises ``ParseError`` with the line at fault."""
+    return _Parser(text).graph()

@@ -1,0 +1,250 @@
+"""Types of the graph IR: dtypes, sizes (integers or polynomials of named sizes) and tensor types.
+
+A size is an ``int`` or a ``Size``: a polynomial with integer coefficients over named sizes, such as
+``T``, ``T - 1`` or ``B*T``. The same class serves as index arithmetic in the loop IR, where the names
+are loop variables and strides.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+SHORT_NAMES = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "bool": "bool"}
+LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
+FLOATS = ("float32", "float64")
+INTEGERS = ("int32", "int64")
+ITEM_BYTES = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}
+
+Monomial = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A polynomial over names. ``terms`` maps monomials (sorted names) to coefficients, sorted, none zero."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __add__(self, other: Dim) -> Dim:
+        return _collect(self.terms + _terms(other))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + (other * -1)
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return (self * -1) + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        return dim_text(self)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(name for names, _ in self.terms for name in names)
+
+    @property
+    def symbol(self) -> str | None:
+        """The name, if this is one name and nothing else."""
+        if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
+            return self.terms[0][0][0]
+        return None
+
+
+Dim = int | Size
+Shape = tuple[Dim, ...]
+
+
+def size(name: str) -> Size:
+    return Size((((name,), 1),))
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(dim, Size):
+        return dim.terms
+    return (((), dim),) if dim else ()
+
+
+def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+    totals: dict[Monomial, int] = {}
+    for names, factor in terms:
+        totals[names] = totals.get(names, 0) + factor
+    kept = tuple(sorted((names, factor) for names, factor in totals.items() if factor))
+    if not kept:
+        return 0
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][1]
+    return Size(kept)
+
+
+@lru_cache(maxsize=65536)
+def _multiply(a: Dim, b: Dim) -> Dim:
+    return _collect((tuple(sorted(left + right)), p * q) for left, p in _terms(a) for right, q in _terms(b))
+
+
+def symbols_of(dim: Dim) -> frozenset[str]:
+    return dim.symbols if isinstance(dim, Size) else frozenset()
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """``dim`` with names replaced by sizes."""
+    if not isinstance(dim, Size) or not any(name in values for name in dim.symbols):
+        return dim
+    total: Dim = 0
+    for names, factor in dim.terms:
+        product: Dim = factor
+        for name in names:
+            product = product * values.get(name, size(name))
+        total = total + product
+    return total
+
+
+def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    result = substitute(dim, values)
+    if isinstance(result, Size):
+        missing = ", ".join(sorted(name for name in result.symbols if name not in values))
+        raise KeyError(f"size {missing} has no value")
+    return result
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def dim_text(dim: Dim) -> str:
+    if not isinstance(dim, Size):
+        return str(dim)
+    text = ""
+    # Names come first, the constant last: T-1, not -1+T.
+    for names, factor in sorted(dim.terms, key=lambda term: (not term[0], term[1] < 0, term[0])):
+        body = "*".join(([str(abs(factor))] if abs(factor) != 1 or not names else []) + list(names))
+        sign = "-" if factor < 0 else "+"
+        text += body if not text and factor > 0 else sign + body
+    return text
+
+
+def parse_dim(text: str) -> Dim:
+    return dim_of_syntax(ast.parse(text, mode="eval").body)
+
+
+def dim_of_syntax(node: ast.expr) -> Dim:
+    """A size from Python syntax made of integers, names, ``+``, ``-`` and ``*``."""
+    match node:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.Name(id=name):
+            return size(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return dim_of_syntax(operand) * -1
+        case ast.BinOp(left=left, op=operator, right=right):
+            a, b = dim_of_syntax(left), dim_of_syntax(right)
+            match operator:
+                case ast.Add():
+                    return a + b
+                case ast.Sub():
+                    return a - b
+                case ast.Mult():
+                    return a * b
+    raise ValueError(f"not a size: {ast.dump(node)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """dtype and shape of a tensor."""
+
+    dtype: str
+    shape: Shape
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(name for dim in self.shape for name in symbols_of(dim))
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        return TensorType(self.dtype, shape)
+
+    def __str__(self) -> str:
+        return f"{SHORT_NAMES[self.dtype]}[{','.join(map(dim_text, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleType:
+    """What a scan gives: several tensors."""
+
+    items: tuple[TensorType, ...]
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(name for item in self.items for name in item.symbols)
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+
+Type = TensorType | TupleType
+Meet = Callable[[Dim, Dim], Dim]
+"""Decides what two sizes that must be equal become; raises ``ValueError`` where they can't be."""
+
+
+def meet_strict(a: Dim, b: Dim) -> Dim:
+    """Inside the IR two sizes are equal or they do not fit."""
+    if a != b:
+        raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+    return a
+
+
+def meet_declared(a: Dim, b: Dim) -> Dim:
+    """While declaring, an open size may become any other; what it becomes is settled by ``lower``."""
+    if isinstance(a, int) and isinstance(b, int):
+        return meet_strict(a, b)
+    return b if isinstance(b, int) else a
+
+
+class SizeTable:
+    """Sizes that met and so are one: ``meet`` records, ``resolve`` replaces."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Dim] = {}
+
+    def resolve(self, dim: Dim) -> Dim:
+        previous = None
+        while dim != previous:
+            previous, dim = dim, substitute(dim, self.known)
+        return dim
+
+    def meet(self, a: Dim, b: Dim) -> Dim:
+        a, b = self.resolve(a), self.resolve(b)
+        if a == b:
+            return a
+        difference = a - b
+        if isinstance(difference, Size):
+            # Solve for a name that stands alone with factor 1 or -1; the latest declared gives way.
+            for names, factor in sorted(difference.terms, key=lambda term: term[0], reverse=True):
+                alone = len(names) == 1 and sum(names[0] in other for other, _ in difference.terms) == 1
+                if alone and abs(factor) == 1:
+                    name = size(names[0])
+                    self.known[names[0]] = name - difference * factor
+                    return self.resolve(a)
+        raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+
+
+def dtype_of(array: np.ndarray) -> str:
+    return str(array.dtype)

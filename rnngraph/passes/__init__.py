@@ -1,0 +1,1 @@
+"""Passes: each is one file, ``Graph -> Graph``, with its law in its docstring."""

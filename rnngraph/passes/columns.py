@@ -1,0 +1,196 @@
+"""columns: joins along the last axis come apart, so that every gate is a value of its own.
+
+``[x; h] K`` becomes ``x K[:I] + h K[I:]``; a gate sliced out of a product becomes a product with a slice of
+the kernel; a state that is several joined side by side becomes several states.
+Law: values unchanged, up to the rounding of one added sum for each joined left operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
+from ..ir.ops import OPS, scan_parts
+from ..ir.types import Dim
+from .simplify import Simplify
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Law: values unchanged, up to the rounding of the sums that a joined left operand becomes."""
+
+    name: str = "columns"
+
+    def __call__(self, graph: Graph) -> Graph:
+        previous, simplify = None, Simplify()
+        while graph is not previous:
+            previous = graph
+            graph = simplify(_separate(map_bodies(rewrite(graph, _split_carries), _separate)))
+        return graph
+
+
+def _separate(graph: Graph) -> Graph:
+    sliced = {node for node, users in graph.users().items() if users and all(map(_slices_columns, users))}
+    sliced -= {node for _, node in graph.outputs}
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        match node.op:
+            case "matmul" if operands[0].op == "concat" and operands[0]["axis"] == operands[0].tensor.rank - 1:
+                return _split_rows(node, operands)
+            case "slice" if _slices_columns(node) and node.operands[0] in sliced:
+                return _slice_through(node, operands[0])
+        if OPS[node.op].kind == "elementwise" and node.tensor.rank:
+            return _concat_through(node, operands)
+        return None
+
+    return rewrite(graph, rule)
+
+
+def _slices_columns(node: Node) -> bool:
+    """A slice that takes all of every axis but the last, with step 1."""
+    if node.op != "slice" or not node.operands[0].tensor.rank:
+        return False
+    shape = node.operands[0].shape
+    whole = all(
+        start == 0 and stop == dim
+        for start, stop, dim in zip(node["start"][:-1], node["stop"][:-1], shape[:-1], strict=True)
+    )
+    return whole and all(step == 1 for step in node["step"])
+
+
+def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
+    """x[..., first:last], or x where its last axis broadcasts."""
+    if not x.tensor.rank or x.shape[-1] == 1:
+        return x
+    if first == 0 and last == x.shape[-1]:
+        return x
+    head = x.shape[:-1]
+    return make(
+        "slice",
+        x,
+        where=like.where,
+        start=(*(0 for _ in head), first),
+        stop=(*head, last),
+        step=(1,) * x.tensor.rank,
+    )
+
+
+def _row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
+    return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))
+
+
+def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
+    joined, kernel = operands[0], operands[1]
+    total: Node | None = None
+    offset: Dim = 0
+    start = operands[2] if len(operands) == 3 else None
+    for piece in joined.operands:
+        width = piece.shape[-1]
+        rows = _row_slice(kernel, offset, offset + width)
+        product = make("matmul", piece, rows, *([start] if start else []), where=node.where, name=node.name)
+        total = product if total is None else make("add", total, product, where=node.where)
+        offset, start = offset + width, None
+    assert total is not None
+    return total
+
+
+def _slice_through(node: Node, source: Node) -> Node | None:
+    first, last = node["start"][-1], node["stop"][-1]
+    if source.op == "matmul":
+        left, kernel, *start = source.operands
+        return make(
+            "matmul",
+            left,
+            column_slice(kernel, first, last, node),
+            *(column_slice(item, first, last, node) for item in start),
+            where=source.where,
+            name=node.name,
+        )
+    if OPS[source.op].kind == "elementwise" and source.op != "random_uniform":
+        pieces = [column_slice(item, first, last, node) for item in source.operands]
+        piece = make(source.op, *pieces, where=source.where, name=node.name, **dict(source.attributes))
+        return piece if piece.type == node.type else None
+    return None
+
+
+def _concat_through(node: Node, operands: Sequence[Node]) -> Node | None:
+    """An op on joined values is the ops on the pieces, joined."""
+    rank = node.tensor.rank
+    joined = [item for item in operands if item.op == "concat" and item["axis"] == item.tensor.rank - 1]
+    if not joined or node.op == "random_uniform":
+        return None
+    widths = [piece.shape[-1] for piece in joined[0].operands]
+    if any([piece.shape[-1] for piece in item.operands] != widths for item in joined[1:]):
+        return None
+    pieces: list[Node] = []
+    offset: Dim = 0
+    for width in widths:
+        parts = [column_slice(item, offset, offset + width, node) for item in operands]
+        piece = make(node.op, *parts, where=node.where, name=node.name, **dict(node.attributes))
+        if piece.tensor.rank != rank or piece.shape[:-1] != node.shape[:-1]:
+            return None
+        pieces.append(piece)
+        offset = offset + width
+    return make("concat", *pieces, where=node.where, name=node.name, axis=rank - 1)
+
+
+def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """A carried value that every step joins from pieces is carried as those pieces."""
+    if node.op == "get" and operands[0].op == "scan" and operands[0] is not node.operands[0]:
+        return _joined_get(node, operands[0])
+    if node.op != "scan":
+        return None
+    body, carries = node["body"], node["carries"]
+    index = next((i for i in range(carries) if _is_joined(body.outputs[i][1])), None)
+    if index is None:
+        return None
+    initial, sequences, constants = (list(part) for part in scan_parts(operands, dict(node.attributes)))
+    old, joined = body.inputs[index], body.outputs[index][1]
+    bounds = _bounds(joined)
+    formals = [
+        make("input", where=old.where, name=f"{old.name}_{k}", label=f"{old['label']}_{k}", type=piece.tensor)
+        for k, piece in enumerate(joined.operands)
+    ]
+    whole = make("concat", *formals, where=old.where, axis=old.tensor.rank - 1)
+    outputs = list(body.outputs)
+    outputs[index : index + 1] = [(str(f["label"]), piece) for f, piece in zip(formals, joined.operands, strict=True)]
+    inputs = list(body.inputs)
+    inputs[index : index + 1] = formals
+    new: dict[Node, Node] = {old: whole}
+    for inner in body.nodes:
+        if inner not in new:
+            new[inner] = remake(inner, [new[item] for item in inner.operands])
+    initial[index : index + 1] = [column_slice(initial[index], first, last, old) for first, last in bounds]
+    changed = Graph.of(body.name, [(name, new[value]) for name, value in outputs], inputs)
+    attributes = dict(node.attributes) | {"body": changed, "carries": carries + len(bounds) - 1}
+    scan = make("scan", *initial, *sequences, *constants, where=node.where, name=node.name, **attributes)
+    return scan
+
+
+def _is_joined(node: Node) -> bool:
+    return node.op == "concat" and node["axis"] == node.tensor.rank - 1
+
+
+def _bounds(joined: Node) -> list[tuple[Dim, Dim]]:
+    bounds: list[tuple[Dim, Dim]] = []
+    offset: Dim = 0
+    for piece in joined.operands:
+        bounds.append((offset, offset + piece.shape[-1]))
+        offset = offset + piece.shape[-1]
+    return bounds
+
+
+def _joined_get(node: Node, scan: Node) -> Node | None:
+    """The ``get`` of a scan whose carries were split: joined again, or moved on by as many places."""
+    before = node.operands[0]
+    extra = scan["carries"] - before["carries"]
+    if extra <= 0:
+        return None
+    index = next(i for i in range(before["carries"]) if _is_joined(before["body"].outputs[i][1]))
+    position = node["index"]
+    if position == index:
+        parts = [make("get", scan, where=node.where, index=index + k) for k in range(extra + 1)]
+        return make("concat", *parts, where=node.where, name=node.name, axis=node.tensor.rank - 1)
+    shift = extra if position > index else 0
+    return make("get", scan, where=node.where, name=node.name, index=position + shift)

@@ -1,0 +1,215 @@
+"""fission: a scan comes apart along the strongly connected components of its carries.
+
+What a cycle of carried values needs stays in a loop: a stack becomes one scan a layer. What depends on
+earlier values only leaves the loops and becomes one op over all steps, before or after them (hoisting):
+a layer's input product, dropout between layers, residuals, projections of outputs. What depends on neither
+sequence nor carry is computed once.
+Law: values unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import networkx as nx
+
+from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..ir.ops import scan_parts
+from .lifting import lift, over_time
+
+
+@dataclass(frozen=True)
+class Fission:
+    """Law: values unchanged, bit for bit."""
+
+    name: str = "fission"
+
+    def __call__(self, graph: Graph) -> Graph:
+        parts: dict[Node, _Parts] = {}
+
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op == "scan":
+                scan = remake(node, operands)
+                split = _Parts(scan)
+                if split.whole:
+                    return None
+                parts[node] = split
+                return scan  # dead once every ``get`` is replaced
+            if node.op == "get" and node.operands[0] in parts:
+                return parts[node.operands[0]].result(node["index"], node)
+            return None
+
+        return rewrite(graph, rule)
+
+
+class _Parts:
+    """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
+
+    def __init__(self, scan: Node) -> None:
+        self.scan = scan
+        self.body: Graph = scan["body"]
+        self.carries, self.length = scan["carries"], scan["length"]
+        initial, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
+        formal_carries, formal_sequences, formal_constants = scan_parts(self.body.inputs, dict(scan.attributes))
+        self.initial = dict(zip(formal_carries, initial, strict=True))
+        self.next = {carry: value for carry, (_, value) in zip(formal_carries, self.body.outputs, strict=False)}
+        self.lifted = dict(zip(formal_sequences, sequences, strict=True))
+        self.constant = dict(zip(formal_constants, constants, strict=True))
+        self.loops: dict[Node, _Loop] = {}  # by member
+        self._components()
+
+    def _components(self) -> None:
+        graph: nx.DiGraph[Node] = nx.DiGraph()
+        graph.add_nodes_from(self.body.nodes)
+        for node in self.body.nodes:
+            graph.add_edges_from((operand, node) for operand in node.operands)
+        graph.add_edges_from((value, carry) for carry, value in self.next.items())
+        positions = {node: index for index, node in enumerate(self.body.nodes)}
+        components = [
+            sorted(component, key=positions.__getitem__) for component in nx.strongly_connected_components(graph)
+        ]
+        components = [part for part in components if len(part) > 1 or part[0] in self.next]
+        for part in components:
+            carries = [node for node in part if node in self.next]
+            if len(part) == 1 and self.next[carries[0]] is carries[0]:
+                self.constant[carries[0]] = self.initial[carries[0]]  # no step changes it
+                continue
+            loop = _Loop(self, part)
+            for node in part:
+                self.loops[node] = loop
+        members = set(self.loops)
+        rest = [node for node in self.body.nodes if node not in members]
+        leaves = set(self.body.inputs)
+        self.whole = (
+            len({id(loop) for loop in self.loops.values()}) <= 1
+            and all(node in leaves or self._number(node) for node in rest)
+            and not any(node in self.initial for node in rest)
+            and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
+            and all(value in members for _, value in self.body.outputs)
+        )
+
+    @staticmethod
+    def _number(node: Node) -> bool:
+        return node.op in ("constant", "iota") and not node.operands
+
+    def result(self, index: int, like: Node) -> Node:
+        value = self.body.outputs[index][1]
+        if index < self.carries:
+            carry = self.body.inputs[index]
+            if carry in self.constant:
+                return self.constant[carry]
+            return self.loops[carry].final(carry, like)
+        node, has_time = self.outside(value)
+        return over_time(node, has_time, self.length)
+
+    def outside(self, node: Node) -> tuple[Node, bool]:
+        """The value of a body's node outside the loop, and whether it has a time axis."""
+        stack = [node]
+        while stack:  # operands first, without recursion: bodies may be deep
+            current = stack[-1]
+            if current in self.constant or current in self.lifted:
+                stack.pop()
+                continue
+            if current in self.loops:
+                self.lifted[current] = self.loops[current].emitted(current)
+                stack.pop()
+                continue
+            missing = [item for item in current.operands if item not in self.constant and item not in self.lifted]
+            if missing:
+                stack.extend(missing)
+                continue
+            self._build(current)
+            stack.pop()
+        return (self.constant[node], False) if node in self.constant else (self.lifted[node], True)
+
+    def _build(self, node: Node) -> None:
+        if all(item in self.constant for item in node.operands):
+            self.constant[node] = remake(node, [self.constant[item] for item in node.operands])
+            return
+        operands = [
+            (self.constant[item], False) if item in self.constant else (self.lifted[item], True)
+            for item in node.operands
+        ]
+        lifted = lift(node, operands, self.length)
+        if lifted is None:
+            loop = _Loop(self, [node])
+            lifted = loop.emitted(node)
+        self.lifted[node] = lifted
+
+
+class _Loop:
+    """One component: a scan over the nodes of a cycle (or over one op that can't leave the loop)."""
+
+    def __init__(self, parts: _Parts, members: list[Node]) -> None:
+        self.parts = parts
+        self.members = members
+        self.carries = [node for node in members if node in parts.next]
+        self.emits: list[Node] = []
+        self.built: Node | None = None
+        body = parts.body
+        inside = set(members)
+        read_outside = {operand for node in body.nodes if node not in inside for operand in node.operands}
+        results = {value for _, value in body.outputs[parts.carries :]}
+        self.emits = [node for node in members if node in read_outside or node in results]
+
+    def scan(self) -> Node:
+        if self.built is None:
+            self.built = self._build()
+        return self.built
+
+    def _build(self) -> Node:
+        parts, inside = self.parts, set(self.members)
+        read = [
+            *(item for node in self.members for item in node.operands),
+            *map(parts.next.get, self.carries),
+        ]
+        needed = dict.fromkeys(item for item in read if item is not None and item not in inside)
+        sequences: list[tuple[Node, Node]] = []
+        constants: list[tuple[Node, Node]] = []
+        new: dict[Node, Node] = {}
+        for carry in self.carries:
+            new[carry] = carry
+        for node in needed:
+            outer, has_time = parts.outside(node)
+            if not has_time and outer.op == "constant" and outer.tensor.rank == 0:
+                new[node] = outer
+                continue
+            label = str(node.get("label", node.name or node.op))
+            kind = outer.tensor.with_shape(outer.shape[1:]) if has_time else outer.tensor
+            formal = make("input", where=node.where, name=label, label=label, type=kind)
+            new[node] = formal
+            (sequences if has_time else constants).append((formal, outer))
+        for node in self.members:
+            if node not in new:
+                new[node] = remake(node, [new[item] for item in node.operands])
+        outputs = [(str(carry["label"]), self._next(carry, new)) for carry in self.carries]
+        outputs += [(node.name or node.op, new[node]) for node in self.emits]
+        formals = [*self.carries, *(f for f, _ in sequences), *(f for f, _ in constants)]
+        actuals = [
+            *(parts.initial[carry] for carry in self.carries),
+            *(outer for _, outer in sequences),
+            *(outer for _, outer in constants),
+        ]
+        scan = parts.scan
+        return make(
+            "scan",
+            *actuals,
+            where=scan.where,
+            name=scan.name,
+            body=Graph.of("body", outputs, formals),
+            carries=len(self.carries),
+            sequences=len(sequences),
+            length=scan["length"],
+            reverse=scan["reverse"],
+        )
+
+    def _next(self, carry: Node, new: dict[Node, Node]) -> Node:
+        """The carry's next value, which of a mere delay is not a member of the loop."""
+        return new[self.parts.next[carry]]
+
+    def final(self, carry: Node, like: Node) -> Node:
+        return make("get", self.scan(), where=like.where, name=like.name, index=self.carries.index(carry))
+
+    def emitted(self, node: Node) -> Node:
+        index = len(self.carries) + self.emits.index(node)
+        return make("get", self.scan(), where=node.where, name=node.name or "emit", index=index)

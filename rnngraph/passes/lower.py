@@ -1,0 +1,304 @@
+"""lower: the declaration becomes one graph. Names and sizes are settled, drivers become scans.
+
+Law: every op keeps its meaning; a driver becomes a scan over time-major sequences with the whole cell,
+however nested, as its body. Dropout stays a node of its own, now with its seed, step and row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..declare.drivers import Driver
+from ..declare.nest import pack, paths
+from ..declare.parameters import Slot
+from ..declare.state import public
+from ..errors import ArgumentError, GraphError, ShapeError, Where
+from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
+from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
+from .naming import Names, settle
+
+SEED_INPUTS = ("seed", "first_row", "first_step")
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """One declaration as a graph, with the dropout masks it draws as a graph beside it.
+
+    initial, states: of a stateful lowering, the graph of all initial states, and for each driver the nest
+    of its states with their names as leaves.
+    """
+
+    graph: Graph
+    masks: Graph
+    slots: dict[Slot, str]
+    initial: Graph
+    states: tuple[Any, ...]
+
+
+def lower(outputs: Iterable[tuple[str, Node]], known: Mapping[Slot, str], stateful: bool = False) -> Lowered:
+    """outputs: (path, declared node). known: names that slots have from an earlier compile.
+
+    stateful: every driver starts from a state that is an input ``state/<driver>/<leaf>`` and gives its final
+    state as an output of that name: the graph of a stream.
+    """
+    outputs = list(outputs)
+    order = topological(node for _, node in outputs)
+    names = settle(order, known)
+    state = _Lowering(names, stateful)
+    for node in order:
+        state.lower(node)
+    lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
+    masks = [(site, state.masks[site]) for site in _sites(order, names) if site in state.masks]
+    sizes = state.final_sizes()
+    graph = with_sizes(Graph.of("declared", lowered, state.placeholders), sizes)
+    mask_graph = with_sizes(Graph.of("masks", masks, [node for node in state.placeholders if masks]), sizes)
+    initial = with_sizes(Graph.of("initial", state.initials, state.placeholders), sizes)
+    return Lowered(graph, mask_graph, names.slots, initial, tuple(state.states))
+
+
+def _sites(order: Sequence[Node], names: Names) -> list[str]:
+    """Dropout sites in the order of declaration."""
+    drivers = sorted(
+        (node["driver"] for node in order if node.op == "driver"),
+        key=lambda d: (d.scope.serial, d.suffix == "bw"),
+    )
+    return [f"{names.scopes[driver.scope]}/{site}" for driver in drivers for site in driver.sites]
+
+
+class _Lowering:
+    def __init__(self, names: Names, stateful: bool) -> None:
+        self.names = names
+        self.stateful = stateful
+        self.finals: list[tuple[str, Node]] = []
+        self.initials: list[tuple[str, Node]] = []
+        self.states: list[Any] = []
+        self.sizes = SizeTable()
+        self.new: dict[Node, Node] = {}
+        self.placeholders: list[Node] = []
+        self.parameters: dict[Slot, Node] = {}
+        self.extra: dict[str, Node] = {}
+        self.masks: dict[str, Node] = {}
+        self.roles: dict[str, str] = {}
+
+    def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
+        try:
+            return make(op, *operands, where=where, name=name, meet=self.sizes.meet, **attributes)
+        except (ValueError, TypeError) as error:
+            given = " and ".join(str(item.type) for item in operands)
+            raise ShapeError(f"{op} of {given}: {error}", where) from None
+
+    def lower(self, node: Node) -> None:
+        match node.op:
+            case "input":
+                self._placeholder(node)
+            case "parameter":
+                self.new[node] = self._parameter(node)
+            case "driver":
+                self.new[node] = self._driver(node)
+            case _:
+                operands = [self.new[operand] for operand in node.operands]
+                self.new[node] = self.make(
+                    node.op, *operands, where=node.where, name=node.name, **dict(node.attributes)
+                )
+
+    def _placeholder(self, node: Node) -> None:
+        if node.get("body"):
+            raise GraphError(
+                "a Tensor made inside a cell's step is used outside it; return it as output or state",
+                node.where,
+            )
+        label = str(node["label"])
+        if label in SEED_INPUTS:
+            raise ArgumentError(f"a placeholder can't be named {label}; the name is reserved", node.where)
+        if any(other["label"] == label for other in self.placeholders):
+            raise ArgumentError(f"two placeholders are named {label!r}; rename one", node.where)
+        new = self.make("input", where=node.where, name=node.name, label=label, type=node.tensor)
+        for axis, dim in enumerate(node.tensor.shape):
+            for symbol in symbols_of(dim):
+                self.roles.setdefault(symbol, f"{label}_{axis}")
+        self.placeholders.append(new)
+        self.new[node] = new
+
+    def _parameter(self, node: Node) -> Node:
+        slot: Slot = node["slot"]
+        if slot not in self.parameters:
+            label = self.names.slots[slot]
+            self.parameters[slot] = self.make("parameter", where=node.where, label=label, type=slot.type)
+        return self.parameters[slot]
+
+    def extra_input(self, label: str) -> Node:
+        """seed, first_row and first_step: what the caller gives beside the placeholders."""
+        if label not in self.extra:
+            self.extra[label] = self.make("input", label=label, name=label, type=TensorType("int64", ()))
+        return self.extra[label]
+
+    def _driver(self, node: Node) -> Node:
+        driver: Driver = node["driver"]
+        operands = [self.new[operand] for operand in node.operands]
+        sequence, rest = operands[0], operands[1:]
+        lengths = rest.pop(0) if driver.lengths else None
+        initial, captured = rest[: len(driver.states)], rest[len(driver.states) :]
+        time, batch = sequence.shape[:2]
+        for dim, role in ((time, "T"), (batch, "B")):
+            for symbol in symbols_of(self.sizes.resolve(dim)):
+                if not self.roles.get(symbol, "").isupper():
+                    self.roles[symbol] = role
+        labels: list[str] = []
+        if self.stateful:
+            structure = public(driver.cell)
+            labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
+            self.states.append(pack(structure, labels))
+            self.initials += zip(labels, initial, strict=True)
+            initial = [
+                self.make(
+                    "input",
+                    where=node.where,
+                    label=label,
+                    type=TensorType(item.dtype, (batch, item.shape[-1])),
+                )
+                for label, item in zip(labels, initial, strict=True)
+            ]
+            self.placeholders += initial
+        body = _Body(self, driver, time, batch, where=node.where)
+        scan = body.scan(sequence, lengths, initial, captured, node.name)
+        self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
+        return scan
+
+    def mask(self, site: str, width: int, salt: int, variational: bool, keep: Node, time: Dim, batch: Dim) -> None:
+        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
+        rows = self.rows(batch)
+        steps = self.make("reshape", self.steps(time), shape=(time, 1, 1))
+        step = self.constant(-1) if variational else steps
+        key = self.make("random_key", self.extra_input("seed"), step, rows, site=site, salt=salt)
+        uniform = self.make("random_uniform", key, self.make("iota", size=width))
+        drawn = self.make("cast", self.make("less", uniform, keep), dtype="float32")
+        if variational:
+            shape: tuple[Dim, ...] = (batch, width)
+            self.masks[site] = self.make("broadcast", drawn, shape=shape)
+        else:
+            full = self.make("broadcast", drawn, shape=(time, batch, width))
+            self.masks[site] = self.make("transpose", full, order=(1, 0, 2))
+
+    def constant(self, value: int) -> Node:
+        return self.make("constant", value=np.asarray(value, np.int64))
+
+    def rows(self, batch: Dim) -> Node:
+        index = self.make("reshape", self.make("iota", size=batch), shape=(batch, 1))
+        return self.make("add", index, self.extra_input("first_row"))
+
+    def steps(self, time: Dim) -> Node:
+        return self.make("add", self.make("iota", size=time), self.extra_input("first_step"))
+
+    def final_sizes(self) -> dict[str, Dim]:
+        """Every declared size as what it became; open sizes that stay get names that read well."""
+        table = self.sizes
+        symbols = dict.fromkeys([*self.roles, *table.known])
+        final = {symbol: table.resolve(size(symbol)) for symbol in symbols}
+        free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim)))
+        namer = Namer({name for name in free if not name.startswith("_")})
+        wanted = dict(self.roles)
+        for symbol, dim in final.items():  # a role holds for whatever the size became
+            for name in symbols_of(dim):
+                if symbol in self.roles and not wanted.get(name, "").isupper():
+                    wanted[name] = self.roles[symbol]
+        shown = {name: size(namer(wanted.get(name, "N"))) for name in free if name.startswith("_")}
+        return {symbol: substitute(dim, shown) for symbol, dim in final.items()}
+
+
+class _Body:
+    """One driver's scan in the making."""
+
+    def __init__(self, outer: _Lowering, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
+        self.outer, self.driver, self.time, self.batch, self.where = outer, driver, time, batch, where
+        self.sequences: list[tuple[Node, Node]] = []  # (formal, actual)
+        self.constants: list[tuple[Node, Node]] = []
+        self.shared: dict[str, Node] = {}
+
+    def formal(self, label: str, kind: TensorType) -> Node:
+        return self.outer.make("input", where=self.where, name=label, label=label, type=kind)
+
+    def over(self, label: str, actual: Node) -> Node:
+        node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
+        self.sequences.append((node, actual))
+        return node
+
+    def given(self, label: str, actual: Node) -> Node:
+        node = self.formal(label, actual.tensor)
+        self.constants.append((node, actual))
+        return node
+
+    def once(self, key: str, build: Any) -> Node:
+        if key not in self.shared:
+            self.shared[key] = build()
+        return self.shared[key]
+
+    def scan(
+        self,
+        sequence: Node,
+        lengths: Node | None,
+        initial: Sequence[Node],
+        captured: Sequence[Node],
+        name: str,
+    ) -> Node:
+        driver, outer = self.driver, self.outer
+        new: dict[Node, Node] = {driver.x: self.over("x", sequence)}
+        carries = [
+            self.formal(str(node["label"]), kind.tensor) for node, kind in zip(driver.states, initial, strict=True)
+        ]
+        new.update(zip(driver.states, carries, strict=True))
+        for node, actual in zip(driver.captured, captured, strict=True):
+            is_number = actual.op == "constant" and actual.tensor.rank == 0
+            label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
+            new[node] = actual if is_number else self.given(label, actual)
+        for node in topological((driver.output, *driver.next_states)):
+            if node not in new and (node.operands or node.op in ("constant", "iota", "dimension")):
+                new[node] = self._inner(node, [new[operand] for operand in node.operands])
+        output, states = new[driver.output], [new[node] for node in driver.next_states]
+        output = self._full(output)
+        states = [self._full(item) for item in states]
+        if lengths is not None:
+            step = self.over("t", outer.make("iota", size=self.time))
+            limit = outer.make("reshape", lengths, shape=(self.batch, 1))
+            live = outer.make("less", step, self.given("length", limit), where=self.where, name="live")
+            zero = outer.make("constant", value=np.zeros((), output.dtype))
+            output = outer.make("select", live, output, zero, where=self.where)
+            states = [
+                outer.make("select", live, after, before, where=self.where)
+                for after, before in zip(states, carries, strict=True)
+            ]
+        formals = [*carries, *(node for node, _ in self.sequences), *(node for node, _ in self.constants)]
+        actuals = [*initial, *(node for _, node in self.sequences), *(node for _, node in self.constants)]
+        labels = [str(node["label"]) for node in driver.states]
+        body = Graph.of("body", [*zip(labels, states, strict=True), ("output", output)], formals)
+        return outer.make(
+            "scan", *actuals, where=self.where, name=name, body=body, carries=len(carries),
+            sequences=len(self.sequences), length=self.time, reverse=driver.reverse,
+        )  # fmt: skip
+
+    def _full(self, node: Node) -> Node:
+        """An output or state that does not depend on the batch still has a row for each."""
+        shape = (self.batch, *node.shape[1:])
+        if node.shape[0] == 1 and self.batch != 1:
+            return self.outer.make("broadcast", node, shape=shape, where=self.where)
+        return node
+
+    def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
+        outer = self.outer
+        if node.op != "dropout":
+            return outer.make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
+        x, keep = operands
+        scope = outer.names.scopes[self.driver.scope]
+        site, salt, variational = f"{scope}/{node['site']}", node["salt"], node["variational"]
+        seed = self.once("seed", lambda: self.given("seed", outer.extra_input("seed")))
+        row = self.once("row", lambda: self.given("row", outer.rows(self.batch)))
+        if variational:
+            step = outer.constant(-1)
+        else:
+            step = self.once("step", lambda: self.over("step", outer.steps(self.time)))
+        outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
+        outer.mask(site, int(str(x.shape[-1])), salt, variational, outside, self.time, self.batch)
+        return outer.make("dropout", x, keep, seed, step, row, where=node.where, site=site, salt=salt)

@@ -1,0 +1,66 @@
+"""The two pipelines, and how a pipeline runs: the verifier checks the graph after every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ..ir.graph import Graph
+from ..ir.verifier import INFERENCE_FORBIDS, verify
+from .accumulate import Accumulate
+from .columns import Columns
+from .fission import Fission
+from .fuse_multiply_add import FuseMultiplyAdd
+from .layout import Layout
+from .simplify import Simplify
+from .split import Split
+from .unroll import Unroll
+
+
+class Pass(Protocol):
+    """A frozen dataclass with a name; its law stands in its docstring."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, graph: Graph) -> Graph: ...
+
+
+SPLIT: dict[str, tuple[Pass, ...]] = {
+    "training": (Split(training=True), Simplify()),
+    "inference": (Split(training=False), Simplify()),
+}
+
+OPTIMIZE: tuple[Pass, ...] = (
+    Layout(),
+    Columns(),
+    Accumulate(),
+    Fission(),
+    Layout("layout_again"),
+    Simplify("simplify_again"),
+    FuseMultiplyAdd(),
+)
+
+
+def pipeline(kind: str, unroll: int | str | None = None) -> tuple[Pass, ...]:
+    """All passes of the ``training`` or the ``inference`` graph, in order."""
+    return (*SPLIT[kind], *OPTIMIZE, Unroll(unroll or 1), Simplify("simplify_last"))
+
+
+def forbidden(kind: str) -> tuple[str, ...]:
+    """Ops that must not occur once the graph is split."""
+    return (*INFERENCE_FORBIDS, "driver") if kind == "inference" else ("dropout", "driver")
+
+
+def run(
+    graph: Graph,
+    passes: Sequence[Pass],
+    forbid: tuple[str, ...] = (),
+    seen: Callable[[str, Graph], None] | None = None,
+) -> Graph:
+    """``graph`` after all ``passes``. ``seen`` is told each pass's name and result."""
+    for single in passes:
+        graph = verify(single(graph), single.name, forbid)
+        if seen is not None:
+            seen(single.name, graph)
+    return graph

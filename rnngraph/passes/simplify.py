@@ -1,0 +1,264 @@
+"""simplify: folds constants, joins equal nodes, drops dead ones. Random ops at different sites never join.
+
+Law: values unchanged, bit for bit; no rule may change a NaN, an infinity or a signed zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Graph, Node, make, map_bodies, rewrite
+from ..ir.ops import OPS, scan_parts
+
+LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
+
+
+@dataclass(frozen=True)
+class Simplify:
+    """Law: values unchanged, bit for bit."""
+
+    name: str = "simplify"
+
+    def __call__(self, graph: Graph) -> Graph:
+        previous = None
+        while graph is not previous:
+            previous = graph
+            graph = drop_dead(join_equal(rewrite(map_bodies(graph, _once), _rule)))
+        return graph
+
+
+def _once(body: Graph) -> Graph:
+    return join_equal(rewrite(body, _rule))
+
+
+def is_number(node: Node, value: float) -> bool:
+    return node.op == "constant" and node.tensor.rank == 0 and bool(node["value"] == value)
+
+
+def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    row = OPS[node.op]
+    foldable = row.kind in ("elementwise", "reduction") and not row.random
+    if not foldable or not operands or any(item.op != "constant" for item in operands):
+        return None
+    if max(item["value"].size for item in operands) > LARGEST_FOLD or row.evaluate is None:
+        return None
+    value = np.asarray(row.evaluate([item["value"] for item in operands], dict(node.attributes)))
+    return make("constant", value=value.astype(node.dtype), where=node.where, name=node.name)
+
+
+def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    folded = _fold(node, operands)
+    if folded is not None:
+        return folded
+    rule = _RULES.get(node.op)
+    result = rule(node, operands) if rule else None
+    return result if result is not None and result.type == node.type else None
+
+
+def _mul(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    a, b = operands
+    return a if is_number(b, 1) else b if is_number(a, 1) else None
+
+
+def _div(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    return operands[0] if is_number(operands[1], 1) else None
+
+
+def _sub(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    return operands[0] if is_number(operands[1], 0) and not np.signbit(operands[1]["value"]) else None
+
+
+def _select(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    condition, a, b = operands
+    if a is b:
+        return a
+    if condition.op == "constant" and condition.tensor.rank == 0:
+        return a if condition["value"] else b
+    return None
+
+
+def _same(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    return operands[0]  # of use only where the type is unchanged, which ``_rule`` checks
+
+
+def _reshape(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    if operands[0].op == "reshape":
+        return make("reshape", operands[0].operands[0], where=node.where, name=node.name, shape=node["shape"])
+    return operands[0]
+
+
+def _transpose(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    order, inner = node["order"], operands[0]
+    if inner.op == "transpose":
+        order = tuple(inner["order"][axis] for axis in order)
+        inner = inner.operands[0]
+    if order == tuple(range(len(order))):
+        return inner
+    return make("transpose", inner, where=node.where, name=node.name, order=order) if inner is not operands[0] else None
+
+
+def _slice(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    inner = operands[0]
+    if node.tensor == inner.tensor and all(step == 1 for step in node["step"]):
+        return inner
+    if inner.op == "slice" and all(step == 1 for step in (*node["step"], *inner["step"])):
+        offsets = inner["start"]
+        return make(
+            "slice",
+            inner.operands[0],
+            where=node.where,
+            name=node.name,
+            start=tuple(a + b for a, b in zip(offsets, node["start"], strict=True)),
+            stop=tuple(a + b for a, b in zip(offsets, node["stop"], strict=True)),
+            step=node["step"],
+        )
+    return _slice_of_concat(node, inner) if inner.op == "concat" else None
+
+
+def _slice_of_concat(node: Node, inner: Node) -> Node | None:
+    """A slice that lies within one piece is a slice of that piece."""
+    axis = inner["axis"]
+    first, last = node["start"][axis], node["stop"][axis]
+    offset = 0
+    for piece in inner.operands:
+        width = piece.shape[axis]
+        if not all(isinstance(value, int) for value in (first, last, width)):
+            return None
+        if offset <= first and last <= offset + width:
+            start, stop = list(node["start"]), list(node["stop"])
+            start[axis], stop[axis] = first - offset, last - offset
+            return make(
+                "slice", piece, where=node.where, name=node.name,
+                start=tuple(start), stop=tuple(stop), step=node["step"],
+            )  # fmt: skip
+        offset += width
+    return None
+
+
+def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    return operands[0] if len(operands) == 1 else None
+
+
+def _get(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """A carried value that no step changes is its initial value."""
+    scan, index = operands[0], node["index"]
+    if scan.op == "scan" and index < scan["carries"]:
+        body = scan["body"]
+        if body.outputs[index][1] is body.inputs[index]:
+            return scan.operands[index]
+    return None
+
+
+_RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
+    "mul": _mul,
+    "div": _div,
+    "sub": _sub,
+    "select": _select,
+    "cast": _same,
+    "broadcast": _same,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "slice": _slice,
+    "concat": _concat,
+    "get": _get,
+}
+
+
+def _attribute_key(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return (str(value.dtype), value.shape, value.tobytes())
+    return id(value) if isinstance(value, Graph) else value
+
+
+def join_equal(graph: Graph) -> Graph:
+    """Common subexpressions become one node. A random op is keyed by its site, so sites stay apart."""
+    known: dict[Any, Node] = {}
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op in ("input", "parameter", "scan"):
+            return None
+        attributes = tuple((key, _attribute_key(value)) for key, value in node.attributes)
+        first = known.setdefault((node.op, operands, node.type, attributes), node)
+        if first is node:
+            if operands != node.operands:
+                from ..ir.graph import remake
+
+                first = known[(node.op, operands, node.type, attributes)] = remake(node, operands)
+                return first
+            return None
+        return first
+
+    return rewrite(graph, rule)
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """Scans lose what nothing reads: emits, carries, sequences and constants."""
+    needed: dict[Node, set[int]] = {}
+    for node in graph.nodes:
+        if node.op == "get" and node.operands[0].op == "scan":
+            needed.setdefault(node.operands[0], set()).add(node["index"])
+    slim: dict[Node, tuple[Node, dict[int, int]]] = {}
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "scan":
+            replacement, positions = _slim_scan(node, operands, needed.get(node, set()))
+            slim[node] = (replacement, positions)
+            return replacement
+        if node.op == "get" and node.operands[0] in slim:
+            scan, positions = slim[node.operands[0]]
+            if scan is node.operands[0]:
+                return None
+            return make("get", scan, where=node.where, name=node.name, index=positions[node["index"]])
+        return None
+
+    return rewrite(graph, rule)
+
+
+def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tuple[Node, dict[int, int]]:
+    body, carries = drop_dead(node["body"]), node["carries"]
+    live: set[Node] = set()
+    kept = set(needed)
+    work = [body.outputs[index][1] for index in sorted(kept)]
+    position = {carry: index for index, carry in enumerate(body.inputs[:carries])}
+    while work:  # what the needed results read, through the carries too
+        current = work.pop()
+        if current in live:
+            continue
+        live.add(current)
+        work.extend(current.operands)
+        index = position.get(current)
+        if index is not None and index not in kept:
+            kept.add(index)
+            work.append(body.outputs[index][1])
+        elif index is not None:
+            work.append(body.outputs[index][1])
+    outputs = [index for index in range(len(body.outputs)) if index in kept]
+    inputs = [
+        index for index, formal in enumerate(body.inputs) if (index in kept if index < carries else formal in live)
+    ]
+    positions = {old: new for new, old in enumerate(outputs)}
+    if len(outputs) == len(body.outputs) and len(inputs) == len(body.inputs) and body is node["body"]:
+        from ..ir.graph import remake
+
+        return remake(node, operands), positions
+    parts = scan_parts(range(len(operands)), dict(node.attributes))
+    new_body = Graph.of(body.name, [body.outputs[index] for index in outputs], [body.inputs[index] for index in inputs])
+    return (
+        make(
+            "scan",
+            *(operands[index] for index in inputs),
+            where=node.where,
+            name=node.name,
+            body=new_body,
+            carries=sum(index < carries for index in inputs),
+            sequences=sum(index in parts[1] for index in inputs),
+            length=node["length"],
+            reverse=node["reverse"],
+            **{key: value for key, value in node.attributes if key == "unroll"},
+        ),
+        positions,
+    )

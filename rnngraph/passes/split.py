@@ -1,0 +1,73 @@
+"""split: one declaration becomes the training graph and the inference graph.
+
+Law: the training graph draws the masks; the inference graph holds no mask, no scale and no random op.
+Parameters and the layout of states are the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ir.graph import Graph, Node, make, map_bodies, rewrite
+
+
+@dataclass(frozen=True)
+class Split:
+    """Law: dropout takes its training meaning (mask and scale) or its inference meaning (identity)."""
+
+    training: bool
+    name: str = "split"
+
+    def __call__(self, graph: Graph) -> Graph:
+        rule = _mask_and_scale if self.training else _identity
+        comments = graph.comments if self.training else (*graph.comments, *_gone(graph))
+        graph = map_bodies(graph, lambda body: rewrite(body, rule))
+        graph = rewrite(graph, rule)
+        # What only dropout needed (seed, rows, steps, a keep_prob that is fed) goes with it.
+        graph = _without_unused(graph)
+        return graph if graph.comments == comments else graph.with_comments(comments)
+
+
+def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    return operands[0] if node.op == "dropout" else None
+
+
+def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    if node.op != "dropout":
+        return None
+    x, keep, seed, step, row = operands
+    where, dtype = node.where, node.dtype
+    key = make("random_key", seed, step, row, where=where, name="key", site=node["site"], salt=node["salt"])
+    unit = make("iota", size=x.shape[-1], name="unit")
+    kept = make("less", make("random_uniform", key, unit, where=where), keep, where=where, name="mask")
+    if keep.op == "constant":
+        scale = make("constant", value=np.asarray(1.0 / float(keep["value"]), dtype), name="scale")
+    else:
+        one = make("constant", value=np.ones((), dtype))
+        scale = make("div", one, make("cast", keep, dtype=dtype) if keep.dtype != dtype else keep, name="scale")
+    zero = make("constant", value=np.zeros((), dtype))
+    return make("select", kept, make("mul", x, scale, where=where), zero, where=where, name="dropped")
+
+
+def _gone(graph: Graph) -> Iterator[str]:
+    for node in graph.walk():
+        if node.op == "dropout":
+            keep = node.operands[1]
+            text = f"{float(keep['value']):g}" if keep.op == "constant" else str(keep.get("label", "fed"))
+            yield f"gone: dropout of {node['site']} (keep_prob {text}), declared at {node.where}"
+
+
+def _without_unused(graph: Graph) -> Graph:
+    """Scan operands that no body reads any more are dropped by DCE; here the inputs that nothing reads."""
+    from .simplify import drop_dead
+
+    graph = drop_dead(graph)
+    users = graph.users()
+    outputs = {node for _, node in graph.outputs}
+    inputs = tuple(node for node in graph.inputs if users[node] or node in outputs)
+    if len(inputs) == len(graph.inputs):
+        return graph
+    return Graph.of(graph.name, graph.outputs, inputs, graph.comments)

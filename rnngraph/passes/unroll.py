@@ -1,0 +1,94 @@
+"""unroll: several steps per turn of a loop, or all of them.
+
+Law: values unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import GraphError
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes
+from ..ir.ops import scan_parts
+
+
+@dataclass(frozen=True)
+class Unroll:
+    """Law: values unchanged, bit for bit. ``steps``: steps per turn, or ``"full"`` for no loop at all."""
+
+    steps: int | str
+    name: str = "unroll"
+
+    def __call__(self, graph: Graph) -> Graph:
+        if self.steps == "full":
+            return unroll_fully(graph)
+        if self.steps == 1:
+            return graph
+
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node.op != "scan" or node.get("unroll") == self.steps:
+                return None
+            return with_attributes(remake(node, operands), unroll=self.steps)
+
+        return rewrite(graph, rule)
+
+
+def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
+    """Every scan of a fixed length as that many copies of its body.
+
+    only_single_steps: leave scans of more than one step as they are.
+    """
+    copies: dict[Node, list[Node]] = {}
+
+    def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "get" and node.operands[0] in copies:
+            return copies[node.operands[0]][node["index"]]
+        if node.op != "scan" or (only_single_steps and node["length"] != 1):
+            return None
+        scan = remake(node, operands)
+        if not isinstance(scan["length"], int):
+            raise GraphError(
+                f'unroll="full" needs a fixed length, and this one is {scan["length"]}; '
+                "declare the time axis of the placeholder as an int",
+                node.where,
+            )
+        copies[node] = _copies(scan)
+        return scan
+
+    return rewrite(map_bodies(graph, lambda body: unroll_fully(body, only_single_steps)), rule)
+
+
+def _copies(scan: Node) -> list[Node]:
+    body, length, carries = scan["body"], scan["length"], scan["carries"]
+    initial, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
+    values = list(initial)
+    emitted: list[list[Node]] = [[] for _ in body.outputs[carries:]]
+    steps = range(length - 1, -1, -1) if scan["reverse"] else range(length)
+    for step in steps:
+        actual = [*values, *(step_of(item, step) for item in sequences), *constants]
+        new = dict(zip(body.inputs, actual, strict=True))
+        for node in body.nodes:
+            if node not in new:
+                new[node] = remake(node, [new[item] for item in node.operands])
+        results = [new[node] for _, node in body.outputs]
+        values = results[:carries]
+        for kept, value in zip(emitted, results[carries:], strict=True):
+            kept.append(value)
+    stacked = []
+    for kept, (_, inner) in zip(emitted, body.outputs[carries:], strict=True):
+        if not kept:
+            raise GraphError('unroll="full" of a sequence of no steps; it has no outputs to join', scan.where)
+        ordered = reversed(kept) if scan["reverse"] else kept
+        rows = [make("reshape", value, where=value.where, shape=(1, *inner.shape)) for value in ordered]
+        stacked.append(rows[0] if len(rows) == 1 else make("concat", *rows, where=scan.where, axis=0))
+    return [*values, *stacked]
+
+
+def step_of(sequence: Node, step: int) -> Node:
+    """One step of a sequence, without its time axis."""
+    shape = sequence.shape
+    row = make(
+        "slice", sequence, where=sequence.where,
+        start=(step, *(0 for _ in shape[1:])), stop=(step + 1, *shape[1:]), step=(1,) * len(shape),
+    )  # fmt: skip
+    return make("reshape", row, where=sequence.where, shape=shape[1:])

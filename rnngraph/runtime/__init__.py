@@ -1,0 +1,1 @@
+"""Programs at run time: parameters, calls, streams."""

@@ -1,0 +1,158 @@
+"""One of a program's two graphs: its passes, its stages as text, and native entries for the sizes it meets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+from ..codegen.engine import assembly
+from ..codegen.llvm import module_text
+from ..codegen.schedule import schedule
+from ..codegen.target import Target
+from ..errors import NameLookupError
+from ..ir.graph import Graph, with_sizes
+from ..ir.types import Dim, Size, symbols_of
+from ..passes.pipeline import OPTIMIZE, SPLIT, forbidden, pipeline, run
+from ..passes.simplify import Simplify
+from ..passes.unroll import Unroll, unroll_fully
+from .feeds import Check, checks_of
+from .native import NativeEntry
+
+LATER_STAGES = ("loops", "llvm", "asm")
+
+
+def lengths_of(graph: Graph) -> set[str]:
+    """Names of sizes that are lengths of scans: they are run-time sizes, the others are compiled in."""
+    return {name for node in graph.walk() if node.op == "scan" for name in symbols_of(node["length"])}
+
+
+class CompiledGraph:
+    """A lowered graph, split and optimised when first needed, with entries by outputs and sizes."""
+
+    def __init__(
+        self, lowered: Graph, kind: str, target: Target, unroll: int | str | None, declared: Callable[[], str]
+    ) -> None:
+        self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
+        self._declared = declared
+        self._lock = threading.RLock()
+        self._split: Graph | None = None
+        self._optimized: dict[tuple[str, ...], Graph] = {}
+        self._entries: dict[object, NativeEntry] = {}
+        self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
+        self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.last_sizes: dict[str, int] = {}
+
+    @property
+    def graph(self) -> Graph:
+        """The graph after the split: what this program means, before anything is optimised."""
+        with self._lock:
+            if self._split is None:
+                self._split = run(self.lowered, SPLIT[self.kind], forbidden(self.kind))
+            return self._split
+
+    def pruned(self, outputs: Iterable[str]) -> Graph:
+        wanted = tuple(outputs)
+        graph = self.graph
+        kept = [(name, node) for name, node in graph.outputs if name in wanted]
+        if len(kept) == len(graph.outputs):
+            return graph
+        whole = Graph.of(graph.name, kept, (), graph.comments)
+        return Graph.of(graph.name, kept, [node for node in graph.inputs if node in set(whole.nodes)], graph.comments)
+
+    def optimized(self, outputs: tuple[str, ...]) -> Graph:
+        """The graph of these outputs after all passes, in open sizes."""
+        with self._lock:
+            if outputs not in self._optimized:
+                passes = (*OPTIMIZE, Unroll(self.unroll or 1), Simplify("simplify_last"))
+                self._optimized[outputs] = run(self.pruned(outputs), passes, forbidden(self.kind))
+            return self._optimized[outputs]
+
+    def needed(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Labels of the inputs that these outputs read."""
+        if outputs not in self._inputs:
+            graph = self.pruned(outputs)
+            users = graph.users()
+            direct = {node for _, node in graph.outputs}
+            self._inputs[outputs] = tuple(
+                str(node["label"]) for node in graph.inputs if node.op == "input" and (users[node] or node in direct)
+            )
+        return self._inputs[outputs]
+
+    def checks(self, outputs: tuple[str, ...]) -> tuple[Check, ...]:
+        if outputs not in self._checks:
+            self._checks[outputs] = checks_of(self.pruned(outputs))
+        return self._checks[outputs]
+
+    def sized(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> Graph:
+        """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
+        graph = self.optimized(outputs)
+        lengths = lengths_of(graph)
+        known: dict[str, Dim] = {name: value for name, value in sizes.items() if name not in lengths}
+        if one_step:
+            known |= dict.fromkeys(lengths, 1)
+        graph = with_sizes(graph, known)
+        if one_step:
+            graph = Simplify()(unroll_fully(graph, only_single_steps=True))
+        return graph
+
+    def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:
+        lengths = lengths_of(self.optimized(outputs))
+        fixed = tuple(sorted((name, value) for name, value in sizes.items() if name not in lengths))
+        key = (outputs, fixed, one_step)
+        found = self._entries.get(key)
+        if found is None:
+            with self._lock:
+                found = self._entries.get(key)
+                if found is None:
+                    name = f"{self.kind}_step" if one_step else self.kind
+                    found = NativeEntry(self.sized(outputs, sizes, one_step), self.target, name)
+                    self._entries[key] = found
+        self.last_sizes = dict(sizes)
+        return found
+
+    # Stages --------------------------------------------------------------------------------------
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        names = [single.name for single in pipeline(self.kind, self.unroll)]
+        return ("declared", "graph", *names, *LATER_STAGES)
+
+    def show(self, stage: str = "graph") -> str:
+        """The text of one stage."""
+        if stage not in self.stages:
+            raise NameLookupError(f"no stage is named {stage!r}; there are {', '.join(self.stages)}")
+        if stage == "declared":
+            return self._declared()
+        if stage == "graph":
+            return str(self.graph)
+        if stage in LATER_STAGES:
+            return self._native_text(stage)
+        shown = ""
+
+        def seen(name: str, graph: Graph) -> None:
+            nonlocal shown
+            if name == stage:
+                shown = f"# after {name}\n{graph}"
+
+        run(self.lowered, pipeline(self.kind, self.unroll), forbidden(self.kind), seen)
+        return shown
+
+    def _native_text(self, stage: str) -> str:
+        outputs = tuple(name for name, _ in self.graph.outputs)
+        graph = self.optimized(outputs)
+        sizes = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
+        sized = self.sized(outputs, sizes)
+        plan = schedule(sized, self.target, self.kind)
+        fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in lengths_of(graph))
+        head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
+        head += f", with {fixed}" if fixed else ""
+        if stage == "loops":
+            return f"# {head}\n{plan.loops()}"
+        text = module_text(plan.functions, [plan.main, plan.pack], self.target, self.kind)
+        if stage == "llvm":
+            return f"; {head}\n{text}"
+        return f"# {head}\n{assembly(text, self.target)}"
+
+
+def time_symbols(dim: Dim, lengths: set[str]) -> bool:
+    return isinstance(dim, Size) and bool(dim.symbols & lengths)

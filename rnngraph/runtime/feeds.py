@@ -1,0 +1,154 @@
+"""What callers feed, as arrays that native code can read: dtypes converted, sizes found and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import DtypeError, ShapeError, Where
+from ..ir.graph import Graph, Node
+from ..ir.types import Dim, Size, SizeTable, TensorType, dim_text, evaluate, symbols_of
+
+Sizes = dict[str, int]
+
+
+def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.ndarray:
+    """``value`` as an array of ``kind.dtype`` whose last axis is contiguous.
+
+    Floats and ints convert to floats, ints to ints without loss only. Raises ``DtypeError`` or ``ShapeError``.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(f"feed {name} is no array: {error}; pad rows to one length", where) from None
+    wanted = np.dtype(kind.dtype)
+    have = array.dtype
+    if array.ndim != len(kind.shape):
+        raise ShapeError(
+            f"feed {name} has shape {array.shape} of rank {array.ndim}; "
+            f"it is declared {kind} of rank {len(kind.shape)}",
+            where,
+        )
+    if have != wanted:
+        array = _cast(name, array, wanted, where)
+    if array.ndim and array.shape[-1] > 1 and array.strides[-1] != array.itemsize:
+        array = np.ascontiguousarray(array)
+    elif not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
+        array = np.array(array, order="C")
+    return array
+
+
+def _cast(name: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | None) -> np.ndarray:
+    have = array.dtype
+    allowed = {"f": "fiub", "i": "iub", "b": "b"}[wanted.kind]
+    if have.kind not in allowed:
+        hint = "cast it yourself" if have.kind in "fc" else "give numbers"
+        raise DtypeError(f"feed {name} is {have} and is declared {wanted}; {hint}", where)
+    if wanted.kind == "i" and have.kind in "iu" and array.size:
+        limits = np.iinfo(wanted)
+        if int(array.min()) < limits.min or int(array.max()) > limits.max:
+            raise DtypeError(f"feed {name} is {have} and holds numbers that {wanted} can't", where)
+    return array.astype(wanted)
+
+
+def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
+    """The value of every named size. Raises ``ShapeError`` where shapes contradict each other."""
+    table = SizeTable()
+    seen: dict[str, str] = {}
+    for name, array in arrays.items():
+        kind = kinds[name]
+        for axis, (dim, actual) in enumerate(zip(kind.shape, array.shape, strict=True)):
+            try:
+                table.meet(dim, actual)
+            except ValueError:
+                wanted = dim_text(dim)
+                known = table.resolve(dim)
+                first = next((seen[symbol] for symbol in sorted(symbols_of(dim)) if symbol in seen), "")
+                because = f" = {dim_text(known)}, as in {first}" if isinstance(dim, Size) else ""
+                raise ShapeError(
+                    f"feed {name} has shape {array.shape}; axis {axis} must be {wanted}{because}, not {actual}",
+                    where,
+                ) from None
+            for symbol in symbols_of(dim):
+                seen.setdefault(symbol, f"feed {name} {array.shape}")
+    return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What must hold of run-time sizes or of fed integers, and where it was declared."""
+
+    kind: str  # size or range
+    low: Dim
+    value: Dim
+    label: str
+    where: Where | None
+    text: str
+
+
+def checks_of(graph: Graph) -> tuple[Check, ...]:
+    """What a call must check: slices within sizes, sequence lengths and ids within range."""
+    found: list[Check] = []
+    for node in graph.walk():
+        if node.op == "slice":
+            for start, stop, dim in zip(node["start"], node["stop"], node.operands[0].shape, strict=True):
+                for need in (start, stop - start, dim - stop):
+                    if isinstance(need, Size):
+                        found.append(
+                            Check(
+                                "size",
+                                0,
+                                need,
+                                "",
+                                node.where,
+                                f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}",
+                            )
+                        )
+        if node.op == "gather":
+            label = _fed(node.operands[1])
+            if label:
+                found.append(Check("range", node.operands[0].shape[0] - 1, 0, label, node.where, "rows of a table"))
+    for node in graph.nodes:
+        if node.op == "scan":
+            for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
+                label = _fed(actual)
+                if formal["label"] == "length" and label:
+                    found.append(Check("range", node["length"], 0, label, node.where, "sequence_length"))
+    return tuple(found)
+
+
+def _fed(node: Node) -> str | None:
+    while node.op in ("reshape", "cast", "transpose", "slice") and node.operands:
+        node = node.operands[0]
+    return str(node["label"]) if node.op == "input" else None
+
+
+def run_checks(checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Sizes, where: Where | None) -> None:
+    for check in checks:
+        if check.kind == "size":
+            if evaluate(check.value, sizes) < 0:
+                shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
+                raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
+        elif check.label in arrays and arrays[check.label].size:
+            array, high = arrays[check.label], evaluate(check.low, sizes)
+            if int(array.min()) < 0 or int(array.max()) > high:
+                wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
+                raise ShapeError(
+                    f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in 0..{high}",
+                    where,
+                )
+
+
+def reject_empty(
+    arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], lengths: set[str], where: Where | None
+) -> None:
+    for name, array in arrays.items():
+        for axis, (dim, actual) in enumerate(zip(kinds[name].shape, array.shape, strict=True)):
+            if actual == 0 and not (symbols_of(dim) & lengths):
+                raise ShapeError(
+                    f"feed {name} has shape {array.shape}: axis {axis} is empty, so there is nothing to compute",
+                    where,
+                )

@@ -1,0 +1,180 @@
+"""The parameters that both graphs share: read-only arrays by name, replaced and never written in place."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..declare.initializers import draw
+from ..declare.parameters import Slot
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError
+
+
+class Parameters(Mapping[str, np.ndarray]):
+    """Mapping from name to read-only array, in creation order.
+
+    ``parameters[name] = array`` takes effect at the next call of either graph and of live streams; a call
+    that runs keeps the values it started with.
+    """
+
+    def __init__(self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None) -> None:
+        self._slots = {name: slot for slot, name in slots.items()}
+        self._lock = threading.Lock()
+        self._arrays: dict[str, np.ndarray] = {}
+        self._version = 0
+        for name, slot in self._slots.items():
+            if other is not None and name in other and other.slot(name) is slot:
+                self._arrays[name] = other[name]
+            else:
+                self._arrays[name] = _frozen(_drawn(slot, name, seed))
+
+    def slot(self, name: str) -> Slot:
+        return self._slots[name]
+
+    @property
+    def version(self) -> int:
+        """Counts changes."""
+        return self._version
+
+    def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
+        with self._lock:
+            return self._version, dict(self._arrays)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            raise NameLookupError(
+                f"no parameter is named {name!r}; there are {', '.join(self._arrays) or 'none'}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._replace({name: self._checked(name, value)})
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {array.dtype}{list(array.shape)}" for name, array in self._arrays.items()]
+        return "\n".join(["Parameters(", *lines, ")"])
+
+    def _checked(self, name: str, value: Any) -> np.ndarray:
+        current = self[name]
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ShapeError(f"parameter {name}: no array: {error}") from None
+        if array.dtype.kind not in "fiub":
+            raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert")
+        if array.shape != current.shape:
+            raise ShapeError(f"parameter {name} has shape {current.shape}, not {array.shape}")
+        return _frozen(np.array(array, dtype=current.dtype, order="C"))
+
+    def _replace(self, changes: Mapping[str, np.ndarray]) -> None:
+        with self._lock:
+            self._arrays.update(changes)
+            self._version += 1
+
+    @contextmanager
+    def edit(self, name: str) -> Iterator[np.ndarray]:
+        """A writable array of the parameter; what is written counts when the block ends without an error."""
+        array = np.array(self[name])
+        yield array
+        self._replace({name: self._checked(name, array)})
+
+    def initialize(self, seed: int) -> None:
+        """Draws all initial values anew; each depends on (seed, name) alone."""
+        self._replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
+
+    def load(self, source: Any, rename: Mapping[str, str] | None = None, strict: bool = True) -> None:
+        """Takes values from a mapping, an ``.npz`` or a ``.safetensors`` file; all or nothing.
+
+        rename: their names by ours, or ours by theirs. strict: every parameter must be there and nothing
+        else. TensorFlow's ``:0`` at the end of a name is ignored.
+        """
+        arrays = {key.removesuffix(":0"): value for key, value in _read(source).items()}
+        renames = dict(rename or {})
+        arrays = {renames.get(key, key): value for key, value in arrays.items()}
+        for ours, theirs in renames.items():
+            if ours in self and theirs in arrays:
+                arrays[ours] = arrays.pop(theirs)
+        missing = [name for name in self if name not in arrays]
+        unknown = [name for name in arrays if name not in self]
+        if strict and (missing or unknown):
+            parts = [f"missing: {', '.join(missing)}"] if missing else []
+            parts += [f"unknown: {', '.join(unknown)}"] if unknown else []
+            raise NameLookupError(
+                f"can't load parameters, {'; '.join(parts)}; use rename=, or strict=False to take what fits"
+            )
+        self._replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes ``.npz`` or ``.safetensors``, beside and renamed: a reader never sees half a file."""
+        path = Path(path)
+        _, arrays = self.snapshot()
+        if path.suffix == ".npz":
+            write_beside(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+        elif path.suffix == ".safetensors":
+            from safetensors.numpy import save
+
+            write_beside(path, lambda file: file.write(save(arrays)))
+        else:
+            raise ArgumentError(
+                f"can't save parameters as {path.suffix or 'a file without suffix'}; use .npz or .safetensors"
+            )
+
+
+def write_beside(path: Path, write: Any) -> None:
+    """Writes a file under another name in the same folder and renames it into place."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _read(source: Any) -> dict[str, Any]:
+    if isinstance(source, Mapping):
+        return dict(source)
+    path = Path(source)
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load_file
+
+            return dict(load_file(path))
+    except FileNotFoundError:
+        raise ArgumentError(f"no file {path}") from None
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise ArgumentError(f"{path} is damaged or no {path.suffix} file: {error}") from None
+    raise ArgumentError(f"can't load parameters from {path}; give a mapping, .npz or .safetensors")
+
+
+def _drawn(slot: Slot, name: str, seed: int) -> np.ndarray:
+    shape = tuple(int(str(dim)) for dim in slot.type.shape)
+    return draw(slot.initializer, shape, slot.type.dtype, seed, name)
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

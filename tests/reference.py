@@ -1,0 +1,425 @@
+"""What every cell, wrapper, stack and driver computes, in NumPy and float64, one equation a line.
+
+A reference for tests, written for reading and not for speed. A network is declared with the dataclasses
+below; `run_cell` takes one step, `dynamic_rnn` and `bidirectional` take a sequence. Parameters come as a
+mapping from TensorFlow's variable names to arrays (`rnn/multi_rnn_cell/cell_0/basic_rnn_cell/kernel`).
+
+States are what TensorFlow's are: an array for RNN and GRU, `LSTMStateTuple(c, h)` for LSTM, a tuple with one
+entry a layer for a stack; one array with everything side by side where `state_is_tuple` is False.
+
+Dropout happens where masks are given, a mapping from site to 0/1 array; without masks there is none. A site
+is `<scope of the wrapper>/input`, `.../state` or `.../output`; a name that an outer wrapper or an earlier
+part of the same state has taken gets `_1`, `_2`, .... A mask is [batch, steps, width] with a mask a step,
+steps counted in the order in which the cell takes them, or [batch, width] (or [1, width]) with one mask for
+all steps.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+State = Any
+Arrays = Mapping[str, Array]
+
+
+class LSTMStateTuple(NamedTuple):
+    c: Any
+    h: Any
+
+
+# ----------------------------------------------------------------------------------------------- activations
+
+
+def sigmoid(x: Array) -> Array:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0.0),
+    "sigmoid": sigmoid,
+    "identity": lambda x: x,
+    "hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0.0, 1.0),
+    "softsign": lambda x: x / (1.0 + np.abs(x)),
+    "softplus": lambda x: np.logaddexp(x, 0.0),
+    "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))),
+    "selu": lambda x: 1.0507009873554805 * np.where(x > 0.0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0.0))),
+}
+
+
+# ---------------------------------------------------------------------------------------------- declarations
+
+
+@dataclass(frozen=True)
+class RNN:
+    """BasicRNNCell."""
+
+    units: int
+    activation: str = "tanh"
+    name: str = "basic_rnn_cell"
+
+
+@dataclass(frozen=True)
+class LSTM:
+    """LSTMCell; with `name="basic_lstm_cell"` and no further options it is BasicLSTMCell."""
+
+    units: int
+    use_peepholes: bool = False
+    cell_clip: float | None = None
+    projection: int | None = None
+    projection_clip: float | None = None
+    forget_bias: float = 1.0
+    state_is_tuple: bool = True
+    activation: str = "tanh"
+    name: str = "lstm_cell"
+
+
+@dataclass(frozen=True)
+class GRU:
+    """GRUCell, with the reset gate before or after the candidate's matrix product."""
+
+    units: int
+    activation: str = "tanh"
+    reset_after: bool = False
+    name: str = "gru_cell"
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """DropoutWrapper. Whether it is variational shows in the shape of the masks."""
+
+    cell: "Spec"
+    input_keep_prob: float = 1.0
+    output_keep_prob: float = 1.0
+    state_keep_prob: float = 1.0
+
+
+@dataclass(frozen=True)
+class Residual:
+    """ResidualWrapper."""
+
+    cell: "Spec"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """MultiRNNCell."""
+
+    cells: "tuple[Spec, ...]"
+    state_is_tuple: bool = True
+    name: str = "multi_rnn_cell"
+
+
+Spec = RNN | LSTM | GRU | Dropout | Residual | Stack
+
+
+def output_width(spec: Spec) -> int:
+    match spec:
+        case RNN() | GRU():
+            return spec.units
+        case LSTM():
+            return spec.units if spec.projection is None else spec.projection
+        case Dropout() | Residual():
+            return output_width(spec.cell)
+        case Stack():
+            return output_width(spec.cells[-1])
+
+
+def state_width(spec: Spec) -> State:
+    """The nest of widths that is shaped like the state."""
+    match spec:
+        case RNN() | GRU():
+            return spec.units
+        case LSTM():
+            widths = LSTMStateTuple(spec.units, output_width(spec))
+            return widths if spec.state_is_tuple else sum(widths)
+        case Dropout() | Residual():
+            return state_width(spec.cell)
+        case Stack():
+            layers = tuple(state_width(cell) for cell in spec.cells)
+            return layers if spec.state_is_tuple else sum(layers)
+
+
+def map_state(function: Callable[..., Any], *states: State) -> State:
+    """Apply a function to the corresponding arrays of states that are shaped alike."""
+    if isinstance(states[0], LSTMStateTuple):
+        return LSTMStateTuple(*(map_state(function, *parts) for parts in zip(*states, strict=True)))
+    if isinstance(states[0], tuple):
+        return tuple(map_state(function, *parts) for parts in zip(*states, strict=True))
+    return function(*states)
+
+
+def zero_state(spec: Spec, batch: int) -> State:
+    return map_state(lambda width: np.zeros((batch, width)), state_width(spec))
+
+
+# ------------------------------------------------------------------------------------------ cells, one step
+
+
+def run_cell(
+    spec: Spec,
+    parameters: Arrays,
+    prefix: str,
+    x: Array,
+    state: State,
+    masks: Arrays | None = None,
+    taken_sites: set[str] | None = None,
+) -> tuple[Array, State]:
+    """One step of a cell at a variable scope: (output, new state).
+
+    `masks` are those of this step, [batch, width] each. `taken_sites` are the site names that wrappers around
+    this cell have.
+    """
+    taken_sites = set() if taken_sites is None else taken_sites
+    match spec:
+        case RNN():
+            return rnn_step(spec, parameters, prefix, x, state)
+        case LSTM():
+            return lstm_step(spec, parameters, prefix, x, state)
+        case GRU():
+            step = gru_reset_after_step if spec.reset_after else gru_step
+            return step(spec, parameters, prefix, x, state)
+        case Dropout():
+            return dropout_step(spec, parameters, prefix, x, state, masks, taken_sites)
+        case Residual():
+            output, state = run_cell(spec.cell, parameters, prefix, x, state, masks, taken_sites)
+            return x + output, state
+        case Stack():
+            return stack_step(spec, parameters, prefix, x, state, masks, taken_sites)
+
+
+def rnn_step(spec: RNN, parameters: Arrays, prefix: str, x: Array, h: Array) -> tuple[Array, State]:
+    kernel = parameters[f"{prefix}/{spec.name}/kernel"]
+    bias = parameters[f"{prefix}/{spec.name}/bias"]
+    activation = ACTIVATIONS[spec.activation]
+
+    h = activation(beside(x, h) @ kernel + bias)
+    return h, h
+
+
+def lstm_step(spec: LSTM, parameters: Arrays, prefix: str, x: Array, state: State) -> tuple[Array, State]:
+    scope = f"{prefix}/{spec.name}"
+    kernel, bias = parameters[f"{scope}/kernel"], parameters[f"{scope}/bias"]
+    w_f = w_i = w_o = np.zeros(spec.units)
+    if spec.use_peepholes:
+        w_f, w_i, w_o = (parameters[f"{scope}/w_{gate}_diag"] for gate in "fio")
+    activation = ACTIVATIONS[spec.activation]
+    c, h = state if spec.state_is_tuple else (state[:, : spec.units], state[:, spec.units :])
+
+    i, j, f, o = np.split(beside(x, h) @ kernel + bias, 4, axis=1)
+    c = c * sigmoid(f + spec.forget_bias + w_f * c) + sigmoid(i + w_i * c) * activation(j)
+    if spec.cell_clip is not None:
+        c = np.clip(c, -spec.cell_clip, spec.cell_clip)
+    h = sigmoid(o + w_o * c) * activation(c)
+    if spec.projection is not None:
+        h = h @ parameters[f"{scope}/projection/kernel"]
+        if spec.projection_clip is not None:
+            h = np.clip(h, -spec.projection_clip, spec.projection_clip)
+    return h, LSTMStateTuple(c, h) if spec.state_is_tuple else beside(c, h)
+
+
+def gru_step(spec: GRU, parameters: Arrays, prefix: str, x: Array, h: Array) -> tuple[Array, State]:
+    scope = f"{prefix}/{spec.name}"
+    gates_kernel, gates_bias = parameters[f"{scope}/gates/kernel"], parameters[f"{scope}/gates/bias"]
+    kernel, bias = parameters[f"{scope}/candidate/kernel"], parameters[f"{scope}/candidate/bias"]
+    activation = ACTIVATIONS[spec.activation]
+
+    r, u = np.split(sigmoid(beside(x, h) @ gates_kernel + gates_bias), 2, axis=1)
+    c = activation(beside(x, r * h) @ kernel + bias)
+    h = u * h + (1.0 - u) * c
+    return h, h
+
+
+def gru_reset_after_step(spec: GRU, parameters: Arrays, prefix: str, x: Array, h: Array) -> tuple[Array, State]:
+    scope = f"{prefix}/{spec.name}"
+    gates_kernel, gates_bias = parameters[f"{scope}/gates/kernel"], parameters[f"{scope}/gates/bias"]
+    x_kernel = parameters[f"{scope}/candidate/input_projection/kernel"]
+    x_bias = parameters[f"{scope}/candidate/input_projection/bias"]
+    h_kernel = parameters[f"{scope}/candidate/hidden_projection/kernel"]
+    h_bias = parameters[f"{scope}/candidate/hidden_projection/bias"]
+    activation = ACTIVATIONS[spec.activation]
+
+    r, u = np.split(sigmoid(beside(x, h) @ gates_kernel + gates_bias), 2, axis=1)
+    c = activation(x @ x_kernel + x_bias + r * (h @ h_kernel + h_bias))
+    h = u * h + (1.0 - u) * c
+    return h, h
+
+
+def dropout_step(
+    spec: Dropout,
+    parameters: Arrays,
+    prefix: str,
+    x: Array,
+    state: State,
+    masks: Arrays | None,
+    taken_sites: set[str],
+) -> tuple[Array, State]:
+    sites = dropout_sites(spec, prefix, taken_sites)
+
+    def drop(value: Array, keep_prob: float, site: str) -> Array:
+        return value if masks is None else value * masks[site] / keep_prob
+
+    for site in sites["input"]:
+        x = drop(x, spec.input_keep_prob, site)
+    output, state = run_cell(spec.cell, parameters, prefix, x, state, masks, taken_sites)
+    if sites["state"]:
+        remaining = iter(sites["state"])
+        state = map_hidden(lambda h: drop(h, spec.state_keep_prob, next(remaining)), spec.cell, state)
+    for site in sites["output"]:
+        output = drop(output, spec.output_keep_prob, site)
+    return output, state
+
+
+def map_hidden(function: Callable[[Array], Array], spec: Spec, state: State) -> State:
+    """Apply a function to every hidden part of a state in turn; an LSTM's memory c stays as it is."""
+    match spec:
+        case RNN() | GRU():
+            return function(state)
+        case LSTM():
+            if spec.state_is_tuple:
+                return LSTMStateTuple(state.c, function(state.h))
+            return beside(state[:, : spec.units], function(state[:, spec.units :]))
+        case Dropout() | Residual():
+            return map_hidden(function, spec.cell, state)
+        case Stack():
+            parts = zip(spec.cells, stack_parts(spec, state), strict=True)
+            new_parts = [map_hidden(function, cell, part) for cell, part in parts]
+            return tuple(new_parts) if spec.state_is_tuple else beside(*new_parts)
+
+
+def stack_step(
+    spec: Stack,
+    parameters: Arrays,
+    prefix: str,
+    x: Array,
+    state: State,
+    masks: Arrays | None,
+    taken_sites: set[str],
+) -> tuple[Array, State]:
+    new_states = []
+    for layer, (cell, part) in enumerate(zip(spec.cells, stack_parts(spec, state), strict=True)):
+        scope = f"{prefix}/{spec.name}/cell_{layer}"
+        x, new_state = run_cell(cell, parameters, scope, x, part, masks, taken_sites)
+        new_states.append(new_state)
+    return x, tuple(new_states) if spec.state_is_tuple else beside(*new_states)
+
+
+def stack_parts(spec: Stack, state: State) -> list[State]:
+    """A stack's state, layer by layer."""
+    if spec.state_is_tuple:
+        return list(state)
+    ends = np.cumsum([state_width(cell) for cell in spec.cells])
+    return np.split(state, ends[:-1], axis=1)
+
+
+def dropout_sites(spec: Dropout, prefix: str, taken_sites: set[str]) -> dict[str, list[str]]:
+    """The names of one wrapper's own sites, by kind; they are taken from then on."""
+    parts = {
+        "input": int(spec.input_keep_prob != 1.0),
+        "state": hidden_parts(spec.cell) if spec.state_keep_prob != 1.0 else 0,
+        "output": int(spec.output_keep_prob != 1.0),
+    }
+    sites: dict[str, list[str]] = {}
+    for kind, count in parts.items():
+        sites[kind] = []
+        for _ in range(count):
+            name, number = f"{prefix}/{kind}", 0
+            while name in taken_sites:
+                number += 1
+                name = f"{prefix}/{kind}_{number}"
+            taken_sites.add(name)
+            sites[kind].append(name)
+    return sites
+
+
+def hidden_parts(spec: Spec) -> int:
+    """How many parts of the state are dropped by state dropout."""
+    match spec:
+        case RNN() | LSTM() | GRU():
+            return 1
+        case Dropout() | Residual():
+            return hidden_parts(spec.cell)
+        case Stack():
+            return sum(hidden_parts(cell) for cell in spec.cells)
+
+
+def beside(*arrays: Array) -> Array:
+    return np.concatenate(arrays, axis=1)
+
+
+# --------------------------------------------------------------------------------------------------- drivers
+
+
+def dynamic_rnn(
+    spec: Spec,
+    parameters: Arrays,
+    x: Array,
+    lengths: Array | None = None,
+    initial_state: State | None = None,
+    scope: str = "rnn",
+    masks: Arrays | None = None,
+    time_major: bool = False,
+) -> tuple[Array, State]:
+    """The outputs of all steps and the final state. Past a row's length outputs are 0 and the state is
+    held."""
+    parameters = {name: np.asarray(array, dtype=np.float64) for name, array in parameters.items()}
+    x = np.asarray(x, dtype=np.float64)
+    x = x.swapaxes(0, 1) if time_major else x
+    batch, steps, _ = x.shape
+    lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)
+    state = zero_state(spec, batch) if initial_state is None else initial_state
+    state = map_state(lambda array: np.asarray(array, dtype=np.float64), state)
+
+    outputs = np.zeros((batch, steps, output_width(spec)))
+    for step in range(steps):
+        output, new_state = run_cell(spec, parameters, scope, x[:, step], state, masks_of_step(masks, step))
+        running = (step < lengths)[:, np.newaxis]
+        outputs[:, step] = np.where(running, output, 0.0)
+        state = map_state(lambda new, old, running=running: np.where(running, new, old), new_state, state)
+    return (outputs.swapaxes(0, 1) if time_major else outputs), state
+
+
+def bidirectional(
+    forward: Spec,
+    backward: Spec,
+    parameters: Arrays,
+    x: Array,
+    lengths: Array | None = None,
+    initial_state_forward: State | None = None,
+    initial_state_backward: State | None = None,
+    scope: str = "bidirectional_rnn",
+    masks: Arrays | None = None,
+    time_major: bool = False,
+) -> tuple[tuple[Array, Array], tuple[State, State]]:
+    """((outputs forward, outputs backward), (state forward, state backward)), nothing concatenated."""
+    x = np.asarray(x, dtype=np.float64)
+    x = x.swapaxes(0, 1) if time_major else x
+    outputs_forward, state_forward = dynamic_rnn(
+        forward, parameters, x, lengths, initial_state_forward, f"{scope}/fw", masks
+    )
+    reversed_outputs, state_backward = dynamic_rnn(
+        backward, parameters, reverse(x, lengths), lengths, initial_state_backward, f"{scope}/bw", masks
+    )
+    outputs_backward = reverse(reversed_outputs, lengths)
+    if time_major:
+        outputs_forward, outputs_backward = outputs_forward.swapaxes(0, 1), outputs_backward.swapaxes(0, 1)
+    return (outputs_forward, outputs_backward), (state_forward, state_backward)
+
+
+def reverse(x: Array, lengths: Array | None) -> Array:
+    """Each row's steps from its last real one to the first; padding stays where it is."""
+    result = x.copy()
+    for row in range(x.shape[0]):
+        length = x.shape[1] if lengths is None else int(lengths[row])
+        result[row, :length] = x[row, :length][::-1]
+    return result
+
+
+def masks_of_step(masks: Arrays | None, step: int) -> Arrays | None:
+    """Every site's mask at one step, [batch, width]."""
+    if masks is None:
+        return None
+    return {site: mask[:, step] if mask.ndim == 3 else mask for site, mask in masks.items()}
