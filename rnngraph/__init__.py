@@ -83,6 +83,7 @@ from .errors import (
     DtypeError,
     GraphError,
     NameLookupError,
+    NotOfferedError,
     RnnGraphError,
     ShapeError,
     StructureError,
@@ -91,4 +92,5 @@ from .runtime.program import Program, Result, compile
 from .runtime.stream import Stream
 
 __version__ = "0.1.0"
-__all__ = [name for name in dir() if not name.startswith("_") and name not in ("declare", "runtime", "errors", "ir")]
+_FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime")
+__all__ = [name for name in dir() if not name.startswith("_") and name not in _FOLDERS]

@@ -187,7 +187,7 @@ def coloured(text: str, stage: str) -> Text:
     lexer = {"llvm": "llvm", "asm": "gas"}.get(stage)
     if lexer is None:
         return _Highlighter()(Text(text))
-    return Syntax("", lexer, theme="ansi_dark").highlight(text)
+    return Syntax("", lexer, theme="ansi_dark", tab_size=8).highlight(text)
 
 
 # Timing ------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def _bench(options: argparse.Namespace) -> None:
         except RnnGraphError as error:  # made by the arrays of this command, at no line of the user's
             raise CommandError(f"{options.script}: the {graph.kind} graph: {error.what}") from error
     target = f"{program.target.name} ({program.target.processor}), threads {program.threads}"
-    console = Console(highlight=False)
+    console = Console(highlight=False, force_terminal=sys.stdout.isatty())
     console.print(
         f"{options.script}: batch {options.batch}, {options.steps} steps, {target}", markup=False, soft_wrap=True
     )

@@ -67,6 +67,10 @@ class NameLookupError(RnnGraphError, KeyError):
     """A name (of a feed, a parameter, an output, a stage) is missing or unknown."""
 
 
+class NotOfferedError(RnnGraphError, AttributeError):
+    """A name of another framework that has no counterpart here; the message names what to use instead."""
+
+
 class GraphError(RnnGraphError, ValueError):
     """A graph can't do what is asked of it, such as to stream a backward recurrence."""
 

@@ -59,9 +59,13 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
         case "cast":
             return _cast(b, x[0], element)
         case "random_key":
-            return random_key(b, x, attributes["site"], attributes["salt"])
+            word = random.site_word(attributes["site"], attributes["salt"])
+            site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
+            name = f"random_key_{x[0].lanes}"
+            return b.helper(name, ("i64", x[0].lanes), [*x, site], lambda inner, given: random_key(inner, given))
         case "random_uniform":
-            return random_uniform(b, x[0], x[1])
+            name = f"random_uniform_{x[0].lanes}"
+            return b.helper(name, ("f32", x[0].lanes), x, lambda inner, given: random_uniform(inner, *given))
     raise ValueError(f"no native meaning for {op}")
 
 
@@ -133,11 +137,9 @@ def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
     return b.convert("trunc", x, "i32"), b.convert("trunc", b.lshr(x, 32), "i32")
 
 
-def random_key(b: Instructions, x: Sequence[Handle], site: str, salt: int) -> Handle:
-    seed, step, row = x
-    word = random.site_word(site, salt)
+def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
+    seed, step, row, site_word = x
     step_word = b.convert("trunc", step, "i32")
-    site_word = b.constant(word - (1 << 32) if word >> 31 else word, step_word)
     key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)
     row_word = b.convert("trunc", row, "i32")
     low, high = _threefry(b, key, (row_word, b.constant(0, row_word)), random.KEY_ROUNDS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..ir.types import SHORT_NAMES
@@ -50,6 +51,7 @@ class Instructions:
     lines: list[str]
     has_fma: bool
     intrinsics: dict[str, str]
+    helpers: dict[str, str] = field(default_factory=dict)
     count: int = 0
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
@@ -67,6 +69,25 @@ class Instructions:
         return self.emit(
             f"call {vector_type(element, lanes)} @{full}({given})", element, lanes, name.rpartition(".")[2]
         )
+
+    def helper(
+        self,
+        name: str,
+        result: tuple[str, int],
+        arguments: Sequence[Handle],
+        body: Callable[[Instructions, Sequence[Handle]], Handle],
+    ) -> Handle:
+        """A call of an internal function that ``body`` writes once a module: for what is long and used often."""
+        kind = vector_type(*result)
+        if name not in self.helpers:
+            inner = Instructions([], self.has_fma, self.intrinsics, self.helpers)
+            formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
+            value = body(inner, formal)
+            taken = ", ".join(f"{item.type} {item.text}" for item in formal)
+            head, last = f"define internal {kind} @{name}({taken}) #0 {{", f"  ret {value.type} {value.text}"
+            self.helpers[name] = "\n".join([head, *inner.lines, last, "}", ""])
+        given = ", ".join(f"{item.type} {item.text}" for item in arguments)
+        return self.emit(f"call {kind} @{name}({given})", *result, name="random")
 
     def _binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
         return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)

@@ -15,6 +15,7 @@ from .target import Target
 from .tiles import balanced, tile_shape
 from .views import View
 
+OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
@@ -200,7 +201,8 @@ class _Tiles:
         self.row_axis = self._row_axis()
         rows = self._extent(self.row_axis) if self.row_axis is not None else 1
         padded_blocks = -(-self.width // lanes)
-        self.tile = tile_shape(region.target, gates, padded_blocks, rows)
+        depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
+        self.tile = tile_shape(region.target, gates, padded_blocks, rows, max(depths, default=OPEN_DEPTH))
 
     def _extent(self, axis: int) -> Dim:
         return self.region.steps if self.region.is_time(self.shape, axis) else self.shape[axis]

@@ -46,8 +46,10 @@ class Entry:
 def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
     """The whole LLVM module as text."""
     intrinsics: dict[str, str] = {}
-    bodies = [_FunctionWriter(function, target, intrinsics).internal() for function in functions]
-    bodies += [_FunctionWriter(entry.function, target, intrinsics).entry(entry) for entry in entries]
+    helpers: dict[str, str] = {}
+    bodies = [_FunctionWriter(function, target, intrinsics, helpers).internal() for function in functions]
+    bodies += [_FunctionWriter(entry.function, target, intrinsics, helpers).entry(entry) for entry in entries]
+    bodies = [*helpers.values(), *bodies]
     head = [f'; ModuleID = "{name}"', f'source_filename = "{name}"', f'target triple = "{target.triple}"', ""]
     width = max(target.vector_bits, 128)
     flags = f'nounwind "no-builtins" "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"'
@@ -61,11 +63,11 @@ def memory_element(dtype: str) -> str:
 
 
 class _FunctionWriter:
-    def __init__(self, function: Function, target: Target, intrinsics: dict[str, str]) -> None:
+    def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         self.function = function
         self.target = target
         self.lines: list[str] = []
-        self.b = Instructions(self.lines, target.has_fma, intrinsics)
+        self.b = Instructions(self.lines, target.has_fma, intrinsics, helpers)
         self.values: dict[str, Handle] = {}
         self.pointers: dict[Buffer, str] = {}
         self.sizes: dict[str, str] = {}

@@ -6,6 +6,8 @@ and strides. ``str()`` of a function prints it; that text is what ``show("loops"
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -247,12 +249,28 @@ def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: int | None = 
     return f"{buffer.name}[{dim_text(index)}]{by}{some}"
 
 
+def _wrapped(text: str, indent: str, comment: str = "") -> Iterator[str]:
+    """A line, continued further in where it is long; types and strides stay with what they belong to."""
+    glued = text.replace(": ", ":\u00a0").replace(" by ", "\u00a0by\u00a0")
+    lines = textwrap.wrap(
+        glued,
+        110,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    lines = [line.replace("\u00a0", " ") for line in lines]
+    yield from lines[:-1]
+    yield f"{lines[-1]}  # {comment}" if comment else lines[-1]
+
+
 def _function_lines(function: Function) -> Iterator[str]:
     buffers = [f"{buffer.name}: {SHORT_NAMES[buffer.dtype]}*" for buffer in function.buffers]
     sizes = [f"{name}: size" for name in function.sizes]
     if function.comment:
         yield f"# {function.comment}"
-    yield f"function {function.name}({', '.join([*buffers, *sizes])})"
+    yield from _wrapped(f"function {function.name}({', '.join([*buffers, *sizes])})", "")
     yield from _lines(function.body, "  ")
 
 
@@ -266,7 +284,7 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
         case Load(value, buffer, index, valid, stride):
             yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"
         case Store(value, buffer, index, valid, stride):
-            yield f"{indent}store {_operand(value)} -> {_place(buffer, index, stride, valid)}"
+            yield f"{indent}store {_operand(value)} -> {_place(buffer, index, stride, valid)} : {_type(value)}"
         case Let(value, op, operands, attributes, comment):
             shown = "".join(f" {key}={item}" for key, item in attributes)
             note = f"  # {comment}" if comment else ""
@@ -285,7 +303,7 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             yield f"{indent}when {dim_text(low)} <= {dim_text(index)} < {dim_text(high)}:"
             yield from _lines(body, indent + "  ")
         case Fold(results, carried, starts, var, start, stop, step, body, nexts):
-            pairs = ", ".join(f"%{c.name} = {_operand(s)}" for c, s in zip(carried, starts, strict=True))
+            pairs = ", ".join(f"%{c.name} = {_operand(s)} : {_type(c)}" for c, s in zip(carried, starts, strict=True))
             by = f" step {step}" if step != 1 else ""
             yield f"{indent}fold {var} in {dim_text(start)}..{dim_text(stop)}{by} carry ({pairs}):"
             yield from _lines(body, indent + "  ")
@@ -293,8 +311,7 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             yield f"{indent}  gives {', '.join(f'%{result.name}' for result in results)}"
         case Call(function, buffers, sizes, comment):
             places = [_place(buffer, index) for buffer, index in buffers]
-            note = f"  # {comment}" if comment else ""
-            yield f"{indent}call {function}({', '.join([*places, *map(dim_text, sizes)])}){note}"
+            yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)
 
 
 def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
@@ -305,12 +322,16 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     for row, (results, starts, (buffer, index)) in enumerate(zip(tile.results, tile.starts, tile.left, strict=True)):
         names = ", ".join(f"%{result.name}" for result in results)
         begin = ", ".join(map(_operand, starts))
-        yield f"{indent}  row {row}: {names} = {begin} with {_place(buffer, index, tile.left_stride)}"
+        yield from _wrapped(
+            f"row {row}: {names} = {begin} with {_place(buffer, index, tile.left_stride)}", indent + "  "
+        )
     columns_text = ", ".join(
         _place(buffer, index, 1, valid) for (buffer, index), valid in zip(tile.right, tile.valid, strict=True)
     )
     over = f"for k in 0..{dim_text(tile.depth)} unroll {tile.unroll}"
-    yield f"{indent}  {over}: += row[k] * ({columns_text}) by {dim_text(tile.right_stride)}"
+    lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
+    step = f"row[k] * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
+    yield from _wrapped(f"{over}: += {step}", indent + "  ")
 
 
 def indices_of(statement: Statement) -> Iterator[Index]:
@@ -444,5 +465,14 @@ def renamed(
 
 
 def without_comments(function: Function) -> str:
-    """The text by which equal functions are found."""
-    return "\n".join(line.partition("  #")[0] for line in str(replace(function, name="f", comment="")).splitlines())
+    """The text by which equal functions are found: complete, but for comments and the names of values."""
+
+    def bare(statement: Any) -> Any:
+        changes: dict[str, Any] = {"comment": ""} if hasattr(statement, "comment") else {}
+        if hasattr(statement, "body"):
+            changes["body"] = tuple(map(bare, statement.body))
+        return replace(statement, **changes) if changes else statement
+
+    numbers: dict[str, str] = {}
+    text = repr(replace(bare(function), name=""))
+    return re.sub(r"(?<=Value\(name=')[^']+", lambda name: numbers.setdefault(name[0], str(len(numbers))), text)

@@ -36,8 +36,21 @@ class Panels:
         self.total = 0
 
     def packs(self, view: View) -> bool:
-        """Whether a right operand is a parameter, so that it can be packed ahead of time."""
+        """Whether a right operand depends on parameters alone, so that it can be packed ahead of time."""
         return view.buffer in self.parameters
+
+    def prepared(self, name: str, dtype: str, elements: int) -> Buffer:
+        """Memory for a value that is computed from parameters when they change."""
+        buffer = Buffer(f"{name}_p{len(self.offsets)}", dtype)
+        self._place(buffer, elements)
+        self.parameters.add(buffer)
+        return buffer
+
+    def _place(self, buffer: Buffer, elements: int) -> int:
+        self.offsets[buffer] = self.total
+        size_bytes = elements * ITEM_BYTES[buffer.dtype]
+        self.total += -(-size_bytes // ALIGNMENT) * ALIGNMENT
+        return size_bytes
 
     def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int) -> Panel:
         key = (views, width, lanes, blocks)
@@ -46,15 +59,11 @@ class Panels:
             dtype = views[0].buffer.dtype
             count = -(-width // lanes) * lanes * depth * len(views)
             buffer = Buffer(f"panel{len(self.made)}", dtype)
-            self.offsets[buffer] = self.total
-            size_bytes = count * ITEM_BYTES[dtype]
-            self.total += -(-size_bytes // ALIGNMENT) * ALIGNMENT
-            self.made[key] = Panel(buffer, depth, len(views), size_bytes)
+            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count))
         return self.made[key]
 
-    def pack_function(self, name: str) -> Function:
-        """The function that fills every panel from the parameters."""
-        block = Block()
+    def pack_function(self, name: str, block: Block) -> Function:
+        """The function that fills every panel from the parameters, after what ``block`` prepares."""
         for (views, width, lanes, blocks), panel in self.made.items():
             _pack(block, views, width, lanes, blocks, panel)
         return Function(name, (), (), tuple(block.statements), "packs parameters into panels")

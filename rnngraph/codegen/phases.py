@@ -40,6 +40,13 @@ def is_view(node: Node) -> bool:
     return node.op in VIEW_OPS
 
 
+def stays_view(node: Node) -> bool:
+    """Whether a view is one of any source: a reshape that joins or cuts axes depends on the source's strides."""
+    if node.op != "reshape":
+        return True
+    return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
+
+
 def kind_of(node: Node) -> str:
     if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
         return "phase"

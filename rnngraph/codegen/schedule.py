@@ -13,16 +13,17 @@ import numpy as np
 
 from ..ir.graph import Graph, Node
 from ..ir.ops import scan_parts
-from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
+from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size, symbols_of
 from . import kernels
 from .evaluate import label_of
 from .kernels import Region
 from .llvm import Entry
 from .loops import Block, Buffer, Call, For, Function, Index, LetIndex, free, renamed, without_comments
 from .panels import ALIGNMENT, Panels
-from .phases import Phases, Step, contracted, cut, is_view
-from .stages import PLAIN, Stage, Staging
+from .phases import Phases, Step, contracted, cut, is_view, stays_view
+from .stages import PLAIN, PREPARED, Stage, Staging
 from .target import Target
+from .tiles import OPEN_ROWS
 from .views import View
 
 LONGEST_CHUNK = 1 << 40
@@ -110,7 +111,9 @@ class _Scheduler:
         self.views: dict[Node, View] = {}
         self.arena = _Arena()
         self.block = Block()
+        self.preparation = Block()
         self.functions: dict[str, Function] = {}
+        self.preparing = False
         self.staging = Staging(graph)
         self.targets: dict[Node, list[View]] = {}
         self._leaves()
@@ -176,6 +179,7 @@ class _Scheduler:
                     inner = reshaped
                 source = before
             direct = source not in self.staging.free and not is_view(source) and self._writes(source)
+            direct = direct and self.staging.kind[source] != PREPARED
             if direct and source not in self.targets:
                 self.targets[source] = [inner]
             else:
@@ -215,6 +219,9 @@ class _Scheduler:
         chunked = stage.kind != PLAIN
         copies = {node for node in nodes if self._must_copy(node, stage)}
         cutting = cut(nodes, leaving, set(self.views), copies)
+        if stage.kind == PREPARED:
+            self._prepare(nodes, cutting, leaving)
+            return
         if not chunked:
             region = Region(self.target, self.panels, self.views)
             self._allocate(region, cutting, leaving, 0)
@@ -224,6 +231,16 @@ class _Scheduler:
             return
         self._chunks(number, stage, nodes, cutting, leaving)
 
+    def _prepare(self, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
+        """What depends on parameters alone is computed when they change, into memory that stays."""
+        region = Region(self.target, self.panels, self.views)
+        main, self.block, self.preparing = self.block, self.preparation, True
+        self._allocate(region, cutting, leaving, 0)
+        self._views(nodes, region)
+        for step in cutting.steps:
+            self._step(region, step, self.block)
+        self.block, self.preparing = main, False
+
     def _must_copy(self, node: Node, stage: Stage) -> bool:
         """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
         if not is_view(node) or node in self.views:
@@ -231,9 +248,7 @@ class _Scheduler:
         if node.op == "slice" and stage.kind != PLAIN and node.shape[0] != stage.kind.length:
             return True
         if node.op == "reshape":
-            plain = [dim for dim in node.shape if dim != 1]
-            before = [dim for dim in node.operands[0].shape if dim != 1]
-            return plain != before
+            return not stays_view(node)
         right = [user for user in self.graph.users()[node] if user.op == "matmul" and user.operands[1] is node]
         return node.op == "transpose" and bool(right)
 
@@ -278,10 +293,8 @@ class _Scheduler:
         total = 0
         for node in cutting.stored:
             if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
-                total += (
-                    int(str(product((*node.shape[1:-1], padded_row(node.shape[-1], node.dtype)))))
-                    * ITEM_BYTES[node.dtype]
-                )
+                elements = product((*node.shape[1:-1], padded_row(node.shape[-1], node.dtype)))
+                total += evaluate(elements, dict.fromkeys(symbols_of(elements), OPEN_ROWS)) * ITEM_BYTES[node.dtype]
         return total
 
     def _chunk_length(self, per_step: int, length: Dim) -> int:
@@ -298,7 +311,7 @@ class _Scheduler:
             if node.op == "scan":
                 continue
             whole = node in leaving or region.length is None
-            if node in self.targets:
+            if node in self.targets and not self.preparing:
                 self.views[node] = self.targets[node][0]
                 region.stores[node] = list(self.targets[node])
                 continue
@@ -313,11 +326,14 @@ class _Scheduler:
             region.stores[node] = [view]
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
+        row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
+        elements = product((*shape[:-1], row))
+        if self.preparing:
+            buffer = self.panels.prepared(label_of(node), node.dtype, int(str(elements)))
+        else:
+            buffer = self.arena.buffer(label_of(node), node.dtype, elements)
         if not shape or contiguous:
-            buffer = self.arena.buffer(label_of(node), node.dtype, product(shape))
             return View.contiguous(buffer, shape)
-        row = padded_row(shape[-1], node.dtype)
-        buffer = self.arena.buffer(label_of(node), node.dtype, product((*shape[:-1], row)))
         if isinstance(row, int) and row != 1:
             return View.padded(buffer, shape, row)
         return View.contiguous(buffer, shape)
@@ -371,7 +387,7 @@ class _Scheduler:
         places.update({buffer: ("panels", offset) for buffer, offset in self.panels.offsets.items()})
         used, _ = free(statements)
         main = Function(self.name, used, (*sizes, *stride_names), statements, "the entry")
-        pack = self.panels.pack_function(f"{self.name}_pack")
+        pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
         return Plan(
             tuple(self.functions.values()),
@@ -425,9 +441,9 @@ class _Scan:
         inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
         available = set(inner_views)
         for inner in body.nodes:  # views of what is handed in are in memory too
-            if is_view(inner) and inner.operands[0] in available and _stays_view(inner):
+            if is_view(inner) and inner.operands[0] in available and stays_view(inner):
                 available.add(inner)
-        copies = {n for n in body.nodes if is_view(n) and n not in available and not _stays_view(n)}
+        copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
         self.cutting = cut(body.nodes, set(outputs) - available, available, copies)
 
     def _places(self) -> None:
@@ -567,9 +583,3 @@ class _Scan:
                 view = view_through(inner, views[inner.operands[0]])
                 if view is not None:
                     views[inner] = view
-
-
-def _stays_view(node: Node) -> bool:
-    if node.op != "reshape":
-        return True
-    return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
-from .phases import is_view
+from .phases import contracted, is_view, stays_view
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,12 @@ class Kind:
 
     length: Dim | None = None
     reverse: bool = False
+    prepared: bool = False
 
 
 PLAIN = Kind()
+PREPARED = Kind(prepared=True)
+"""Of parameters alone: computed when parameters change, with the packing of weights."""
 
 
 @dataclass
@@ -65,12 +68,45 @@ class Staging:
         for node in graph.nodes:
             if is_pure(node, self.pure):
                 self.pure.add(node)
-            if is_leaf(node) or node in self.pure or (is_view(node) and node.operands[0] in self.free):
+            if is_leaf(node) or node in self.pure or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
+        self._prepare()
         for node in graph.nodes:
             if node not in self.free:
                 self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
+        self._delay(users)
+
+    def _is_free_view(self, node: Node) -> bool:
+        """A view of what is free. A reshape that joins or cuts axes needs a source without gaps."""
+        if not is_view(node) or node.operands[0] not in self.free:
+            return False
+        return stays_view(node) or node.operands[0].op in ("parameter", "constant")
+
+    def _prepare(self) -> None:
+        for node in self.graph.nodes:
+            if node in self.free or node.op in ("scan", "get") or node.type.symbols:
+                continue
+            if all(self.kind.get(item) == PREPARED or self._constant(item) for item in node.operands):
+                self.kind[node] = PREPARED
+
+    def _constant(self, node: Node) -> bool:
+        """Whether a free node depends on no feed."""
+        return node in self.free and node.op != "input" and all(map(self._constant, node.operands))
+
+    def _delay(self, users: dict[Node, list[Node]]) -> None:
+        """What runs along a time axis waits for those of its users that do: fewer stages, less in memory."""
+        outputs = {node for _, node in self.graph.outputs}
+        for node in reversed(self.graph.nodes):
+            if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
+                continue
+            if node.op in ("scan", "get") or any(user in self.free for user in users[node]):
+                continue
+            same = [user for user in users[node] if self.kind[user] == self.kind[node]]
+            if not same:
+                continue
+            latest = min(self.level[user] - (self._after(node, user) - self.level[node]) for user in users[node])
+            self.level[node] = max(self.level[node], latest)
 
     def _directions(self, users: dict[Node, list[Node]]) -> None:
         """A scan runs in its direction; what feeds one scan, or reads from one, runs along with it."""
@@ -135,6 +171,8 @@ class Staging:
         if operand in self.free:
             return 0
         level = self.level[operand]
+        if self.kind[operand] == PREPARED:
+            return 0
         if operand.op == "scan":
             return level if self.kind[node] != PLAIN else level + 1
         same = self.kind[operand] == self.kind[node]
@@ -172,12 +210,22 @@ class Staging:
             key = (self.level[node], self.kind[node])
             found.setdefault(key, Stage(*key)).nodes.append(node)
         order = {node: number for number, node in enumerate(self.graph.nodes)}
-        return sorted(found.values(), key=lambda stage: (stage.level, order[stage.nodes[0]]))
+        return sorted(found.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]]))
 
     def closure(self, nodes: Sequence[Node]) -> list[Node]:
         """``nodes`` with the pure indices that they read, in order."""
         needed = set(nodes)
         for node in reversed(self.graph.nodes):
             if node in needed:
-                needed.update(item for item in node.operands if item in self.pure and item.op != "input")
+                needed.update(item for item in node.operands if self._is_read_here(item, node))
         return [node for node in self.graph.nodes if node in needed]
+
+    def _is_read_here(self, item: Node, user: Node) -> bool:
+        """Whether ``item`` lies nowhere yet although ``user`` reads it: an index, or a number spread over axes."""
+        if item in self.pure:
+            return item.op != "input"
+        if item not in self.free or not (contracted(item, user) or is_view(user)):
+            return False
+        while is_view(item):
+            item = item.operands[0]
+        return item in self.pure

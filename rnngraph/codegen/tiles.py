@@ -1,9 +1,10 @@
 """Shapes of register tiles, from a small model of the processor.
 
 A tile holds rows x columns vector accumulators; a column is one block of lanes of one gate. A step of k
-costs the largest of: its multiply-adds at two a cycle, its loads (a broadcast for each row, a vector for each
-column) at two a cycle, and the latency of a multiply-add, which the next step of k must wait for. Tiles that
-need more registers than there are would spill and are not considered.
+costs the largest of: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for
+each column, at two a cycle, or at the second cache's rate where a panel does not stay in the first; and the
+latency of a multiply-add, which the next step of k must wait for. Tiles that need more registers than there
+are would spill and are not considered.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from .target import Target
 
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
+SECOND_CACHE_BYTES = 32.0  # a cycle
+OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 
 
@@ -36,35 +39,40 @@ def fits(target: Target, rows: int, columns: int) -> bool:
     return rows * columns + spread + 1 <= target.registers
 
 
-def step_cycles(rows: int, columns: int) -> float:
-    return max(rows * columns / PER_CYCLE, (rows + columns) / PER_CYCLE, FMA_LATENCY)
+def step_cycles(target: Target, rows: int, columns: int, reread: int) -> float:
+    """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
+    streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
+    loads = max((rows + columns) / PER_CYCLE, streamed)
+    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY)
 
 
 @lru_cache(maxsize=4096)
-def tile_shape(target: Target, gates: int, blocks: int, rows: Dim) -> TileShape:
-    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows."""
+def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int) -> TileShape:
+    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
         for width in range(1, blocks + 1):
             if not fits(target, height, width * gates) and (height, width) != (1, 1):
                 break
-            total = _cycles(count, height, blocks, width, gates)
+            total = _cycles(target, count, height, blocks, width, gates, depth)
             if total < cost * 0.999:
-                best, cost = TileShape(height, width, max(1, min(8, 48 // (height * width * gates)))), total
+                best, cost = TileShape(height, width, max(1, min(4, 16 // (height * width * gates)))), total
     return best
 
 
-def _cycles(rows: int, height: int, blocks: int, width: int, gates: int) -> float:
+def _cycles(target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int) -> float:
     """Cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
-    return sum(
-        number * times * step_cycles(size, columns * gates)
-        for size, number in tiles
-        for columns, times in groups
-        if times
-    )
+    vector_bytes = target.vector_bits // 8
+    several = sum(number for _, number in tiles) > 1  # the next tile of rows reads the same panel again
+    total = 0.0
+    for size, number in tiles:
+        for columns, times in groups:
+            reread = depth * gates * vector_bytes * (columns if several else blocks)
+            total += number * times * step_cycles(target, size, columns * gates, reread)
+    return total
 
 
 def balanced(rows: int, most: int) -> list[tuple[int, int]]:

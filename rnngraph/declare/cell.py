@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
-from ..ir.types import TensorType
+from ..ir.types import Dim, TensorType
 from .initializers import initializer_of
 from .nest import flatten, pack
 from .parameters import Slot, check_shape, slot_node
 from .state import Columns, public, resolve, widths
-from .tensor import Tensor, constant
+from .tensor import Tensor, build, constant
 
 
 def snake_case(name: str) -> str:
@@ -32,6 +32,7 @@ class Cell:
 
     state_type: Any = None
     adds_scope = True
+    scope_name: str | None = None  # in parameter names; the class's name in snake case where it is None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -234,7 +235,8 @@ class InnerCell:
     def __init__(self, trace: Trace, position: str, cell: Cell, slots: dict[str, Slot], at: str) -> None:
         self._trace = trace
         self._cell = check_cell(cell, "a position for a cell")
-        path = _join(position, snake_case(type(cell).__name__)) if cell.adds_scope else position
+        name = cell.scope_name or snake_case(type(cell).__name__)
+        path = _join(position, name) if cell.adds_scope else position
         if isinstance(cell, shared):
             slots, at = cell.slots, position
         self._scope = Scope(trace, position, path, slots, at)
@@ -247,7 +249,9 @@ class InnerCell:
         output, new = cell.step(self._scope, x, pack(specification, leaves))
         if not isinstance(output, Tensor):
             raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
-        return output, pack(state, state_leaves(cell, new, self._trace.where))
+        batch = x.type.shape[0]
+        leaves = [_with_rows(leaf, batch) for leaf in state_leaves(cell, new, self._trace.where)]
+        return _with_rows(output, batch), pack(state, leaves)
 
     def initial_state(self) -> list[Tensor | None]:
         """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
@@ -260,6 +264,13 @@ class InnerCell:
         if len(leaves) != count:
             raise StructureError(f"{cell!r}.initial_state gives {len(leaves)} states of {count}", self._trace.where)
         return leaves
+
+
+def _with_rows(value: Tensor, batch: Dim) -> Tensor:
+    """A value that depends on no row, [1, width], as [batch, width], so that cells around this one may join it."""
+    if value.rank != 2 or value.type.shape[0] != 1 or batch == 1:
+        return value
+    return build("broadcast", value, shape=(batch, value.type.shape[1]))
 
 
 def state_leaves(cell: Cell, state: Any, where: Where | None) -> list[Tensor]:

@@ -188,8 +188,11 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 def _state_names(cell: Cell) -> list[str]:
     from .nest import paths
 
-    return [path.rpartition("/")[2] if not path[-1:].isdigit() else f"state_{path.replace('/', '_')}" if path else "h"
-            for path, _ in paths(public(cell))]  # fmt: skip
+    found, specification = list(paths(public(cell))), cell.state()
+    if len(found) == 1 and not found[0][0]:
+        return list(specification) if isinstance(specification, dict) else ["h"]
+    return [path.rpartition("/")[2] if not path[-1:].isdigit() else f"state_{path.replace('/', '_')}"
+            for path, _ in found]  # fmt: skip
 
 
 def _check_step(

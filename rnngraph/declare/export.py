@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 import networkx as nx
 
 from ..ir.graph import Namer, Node, topological
+from ..ir.printer import is_literal, operand_text
+from ..ir.source import assigned_names
 from .cell import Cell, Wrapper
 from .drivers import Driver
+from .tensor import placeholder_names, public_type
 
 
 def _inner_cells(cell: Cell) -> list[Cell]:
@@ -25,7 +28,8 @@ def _inner_cells(cell: Cell) -> list[Cell]:
 
 
 def declared_graph(outputs: Sequence[tuple[str, Node]]) -> nx.DiGraph[str]:
-    """Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label`` and ``where``.
+    """Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label`` and ``where``; tensors
+    and drivers also ``type`` and, in their order, ``operands``.
 
     Edges of ``relation`` data run from operand to user; those of ``holds`` from a driver or cell to the cells
     inside it.
@@ -43,12 +47,18 @@ def declared_graph(outputs: Sequence[tuple[str, Node]]) -> nx.DiGraph[str]:
         for number, child in enumerate(inner):
             add_cell(child, name, number)
 
-    for node in topological(node for _, node in outputs):
-        if node.op == "constant" and not node.tensor.rank:
+    order = topological(node for _, node in outputs)
+    labels = assigned_names(order) | placeholder_names(order)
+    for node in order:
+        if is_literal(node):
             continue
-        names[node] = namer(str(node.get("label", "")) or node.name or node.op)
+        names[node] = namer(labels.get(node) or str(node.get("label", "")) or node.name or node.op)
         kind = "driver" if node.op == "driver" else "tensor"
-        graph.add_node(names[node], kind=kind, label=node.op, type=str(node.type), where=str(node.where or ""))
+        given = tuple(operand_text(operand, names) for operand in node.operands)
+        graph.add_node(
+            names[node], kind=kind, label=node.op, type=public_type(node.type), where=str(node.where or ""),
+            operands=given,
+        )  # fmt: skip
         for position, operand in enumerate(node.operands):
             if operand in names:
                 graph.add_edge(names[operand], names[node], relation="data", position=position)
@@ -82,15 +92,14 @@ def declared_text(outputs: Sequence[tuple[str, Node]]) -> str:
     for name, data in graph.nodes(data=True):
         if data["kind"] not in ("tensor", "driver", "output"):
             continue
-        reads = sorted(
-            (edge["position"], before)
-            for before, _, edge in graph.in_edges(name, data=True)
-            if edge["relation"] == "data"
-        )
-        operands = ", ".join(before for _, before in reads)
         if data["kind"] == "output":
-            text.append(f"  {name} = {operands}")
+            text.append(f"  {name} = {next(graph.predecessors(name))}")
             continue
+        operands = ", ".join(data["operands"])
+        if data["kind"] == "driver":  # numbers and parameters belong to what is inside the cell
+            labels = {item: graph.nodes[item]["label"] for item in data["operands"] if item in graph}
+            operands = ", ".join(item for item, label in labels.items() if label != "parameter")
+            operands += f" with {list(labels.values()).count('parameter')} parameters"
         where = f"  # {data['where']}" if data["where"] else ""
         text.append(f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}")
         for _, child, edge in graph.out_edges(name, data=True):

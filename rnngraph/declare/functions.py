@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DtypeError, ShapeError, user_line
-from ..ir.types import FLOATS, Dim
+from ..ir.types import FLOATS, Dim, dim_text, product, quotient
 from .tensor import Tensor, binary, build, check_dtype, constant, like
 
 Axis = int | Sequence[int] | None
@@ -361,22 +361,20 @@ def reshape(x: Any, shape: Sequence[int | None]) -> Tensor:
 
 
 def _remaining(x: Tensor, others: list[Dim]) -> Dim:
-    """The size that -1 stands for: named sizes cancel one by one, integers divide."""
-    left = [dim for dim in x.type.shape if not isinstance(dim, int)]
-    factor = math.prod(dim for dim in x.type.shape if isinstance(dim, int))
-    divisor = 1
+    """The size that -1 stands for: equal sizes cancel one by one, what is left divides."""
+    left, divisors = list(x.type.shape), []
     for dim in others:
-        if isinstance(dim, int):
-            divisor *= dim
-        elif dim in left:
+        if dim in left:
             left.remove(dim)
         else:
-            raise ShapeError(f"can't find the size for -1 in a reshape of {x!r}; name the sizes")
-    if divisor == 0 or factor % divisor:
-        raise ShapeError(f"can't reshape {x!r}: {factor} elements do not divide by {divisor}")
-    result: Dim = factor // divisor
-    for dim in left:
-        result = result * dim
+            divisors.append(dim)
+    elements, divisor = product(left), product(divisors)
+    result = quotient(elements, divisor)
+    if result is None:
+        raise ShapeError(
+            f"can't find the size for -1 in a reshape of {x!r}: {dim_text(elements)} does not divide by "
+            f"{dim_text(divisor)}; declare fixed sizes as ints"
+        )
     return result
 
 

@@ -33,16 +33,28 @@ def dense(
     Owns ``dense/kernel`` [width, units] and ``dense/bias`` [units], then ``dense_1/…``; ``name`` replaces
     ``dense``.
     """
-    where = user_line()
+    scope = ScopeName(name or "dense", name is not None, user_line())
+    return affine(x, units, activation, scope, ("kernel", "bias") if use_bias else ("kernel",))
+
+
+def affine(
+    x: Tensor,
+    units: int,
+    activation: str | Callable[[Any], Tensor] | None,
+    scope: ScopeName,
+    names: tuple[str, ...],
+    initializers: tuple[Any, ...] = ("glorot_uniform", "zeros"),
+) -> Tensor:
+    """What dense layers share. names: of the kernel, and of the bias where there is one."""
+    where = scope.where
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         raise DtypeError(f"dense needs a float Tensor, not {x!r}", where)
     if x.rank < 1 or not isinstance(x.type.shape[-1], int):
         raise ShapeError(f"dense needs a fixed last size, not {x!r}", where)
     count = positive_units(units, "units")
-    scope = ScopeName(name or "dense", name is not None, where)
-    result = x @ _owned(scope, "kernel", (x.width, count), x.dtype, "glorot_uniform")
-    if use_bias:
-        result = result + _owned(scope, "bias", (count,), x.dtype, "zeros")
+    result = x @ _owned(scope, names[0], (x.width, count), x.dtype, initializers[0])
+    if len(names) == 2:
+        result = result + _owned(scope, names[1], (count,), x.dtype, initializers[1])
     return activation_function(activation)(result)
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DtypeError, RnnGraphError, ShapeError, Where, user_line
 from ..ir.graph import Node, make
-from ..ir.types import FLOATS, INTEGERS, ITEM_BYTES, Dim, Size, TensorType, dim_text, meet_declared, size
+from ..ir.types import (
+    FLOATS,
+    INTEGERS,
+    ITEM_BYTES,
+    SHORT_NAMES,
+    Dim,
+    Size,
+    TensorType,
+    TupleType,
+    Type,
+    dim_text,
+    meet_declared,
+    size,
+)
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -63,7 +76,7 @@ class Tensor:
         return self.type.shape[-1]
 
     def __repr__(self) -> str:
-        return f"<Tensor {self.name} {self.type}>"
+        return f"<Tensor {self.name} {public_type(self.type)}>"
 
     def __bool__(self) -> bool:
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
@@ -132,6 +145,15 @@ def public_dim(dim: Dim) -> int | str | None:
     return None if any(name.startswith("_") for name in dim.symbols) else dim_text(dim)
 
 
+def public_type(kind: Type) -> str:
+    """A type as users read it: a size that has no name yet is ``?``."""
+    if isinstance(kind, TupleType):
+        return f"({', '.join(map(public_type, kind.items))})"
+    dims = [public_dim(dim) for dim in kind.shape]
+    shape = ",".join("?" if dim is None else str(dim) for dim in dims)
+    return f"{SHORT_NAMES[kind.dtype]}[{shape}]"
+
+
 def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None, **attributes: Any) -> Tensor:
     """A new Tensor; a mismatch becomes an error at the user's line."""
     where = where or user_line()
@@ -142,7 +164,7 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
     except TypeError as error:
         raise DtypeError(f"{op}: {error}", where) from None
     except ValueError as error:
-        given = " and ".join(str(item.type) for item in operands)
+        given = " and ".join(public_type(item.type) for item in operands)
         raise ShapeError(f"{op} of {given}: {error}", where) from None
     return Tensor(node)
 
@@ -306,9 +328,18 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
     shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
     equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
     """
-    where = user_line()
     if not isinstance(name, str) or not name:
-        raise ArgumentError(f"a placeholder needs a name, not {name!r}", where)
+        raise ArgumentError(f"a placeholder needs a name, not {name!r}")
+    return fed(name, shape, dtype)
+
+
+def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: Any) -> Tensor:
+    """A placeholder with attributes of its own.
+
+    unnamed=True: ``name`` is the base of a name that is settled at compile time. default: an array that is
+    used where the placeholder is not fed.
+    """
+    where = user_line()
     dims: list[Dim] = []
     try:
         entries = list(shape)
@@ -328,7 +359,30 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
                 where,
             )
     kind = TensorType(check_dtype(dtype), tuple(dims))
-    return Tensor(make("input", where=where, name=name, type=kind, label=name, serial=serial))
+    return Tensor(make("input", where=where, name=name, type=kind, label=name, serial=serial, **attributes))
+
+
+def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:
+    """The name of each placeholder among ``nodes``.
+
+    Those without one of their own take their base, then ``base_1`` and on, in the order of declaration.
+    """
+    places = sorted(
+        (node for node in nodes if node.op == "input" and not node.get("body")), key=lambda node: node["serial"]
+    )
+    names = {node: str(node["label"]) for node in places if not node.get("unnamed")}
+    taken = set(names.values())
+    for node in places:
+        if node in names:
+            continue
+        base = name = str(node["label"])
+        count = 0
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        names[node] = name
+    return names
 
 
 def is_float(x: Tensor) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import DtypeError, ShapeError, StructureError, user_line
 from .cell import Cell, Scope, Wrapper, check_cell
-from .functions import check_scalar_fraction, concat, split
+from .functions import cast, check_scalar_fraction, concat, split
 from .nest import flatten, pack
 from .state import joined, public, resolve
 from .tensor import Tensor, build, constant
 
 KeepProb = float | Tensor
+Sites = dict[str, Iterator[str]]
 
 
 class DropoutWrapper(Wrapper):
@@ -42,46 +43,57 @@ class DropoutWrapper(Wrapper):
         for kind, value in self.keep.items():
             check_scalar_fraction(value, f"{kind}_keep_prob")
             if not isinstance(value, Tensor) and value < 0.3:
-                warnings.warn(
-                    f"{user_line()}: {kind}_keep_prob={value} keeps few units; it is the probability to keep, "
+                where = user_line()
+                warnings.warn_explicit(
+                    f"{where}: {kind}_keep_prob={value} keeps few units; it is the probability to keep, "
                     f"not a dropout rate. For a rate of {value} give {kind}_keep_prob={1 - value:g}",
-                    stacklevel=3,
+                    UserWarning,
+                    where.file if where else __file__,
+                    where.line if where else 0,
                 )
         self.variational_recurrent = bool(variational_recurrent)
         self.seed = 0 if seed is None else int(seed)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        x = self._drop(p, "input", x)
-        output, new = p.cell(None, self.cell)(x, state)
         columns = flatten(resolve(self.cell.state()))
-        leaves = [self._drop_state(p, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
-        return self._drop(p, "output", output), pack(new, leaves)
+        dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
+        sites = {  # all at once: a wrapper inside this one takes its own after them
+            kind: iter([p.site(kind) for _ in range(count)])
+            for kind, count in (("input", 1), ("state", dropped), ("output", 1))
+            if self._drops(kind)
+        }
+        x = self._drop(sites, "input", x)
+        output, new = p.cell(None, self.cell)(x, state)
+        leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
+        return self._drop(sites, "output", output), pack(new, leaves)
 
-    def _drop(self, p: Scope, kind: str, x: Tensor) -> Tensor:
+    def _drops(self, kind: str) -> bool:
+        return isinstance(self.keep[kind], Tensor) or self.keep[kind] != 1.0
+
+    def _drop(self, sites: Sites, kind: str, x: Tensor) -> Tensor:
+        if not self._drops(kind):
+            return x
         keep = self.keep[kind]
-        if not isinstance(keep, Tensor):
-            if keep == 1.0:
-                return x
-            keep = constant(float(keep), "float32")
+        keep = cast(keep if isinstance(keep, Tensor) else constant(float(keep)), "float32")
         return build(
             "dropout",
             x,
             keep,
-            site=p.site(kind),
+            site=next(sites[kind]),
             salt=self.seed,
             variational=self.variational_recurrent,
             where=self.where,
         )
 
-    def _drop_state(self, p: Scope, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
+    def _drop_state(self, sites: Sites, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
         if all(is_memory for _, is_memory in parts):
             return leaf
         if len(parts) == 1:
-            return self._drop(p, "state", leaf)
+            return self._drop(sites, "state", leaf)
         pieces = split(leaf, [width for width, _ in parts])
         return concat(
             [
-                piece if is_memory else self._drop(p, "state", piece)
+                piece if is_memory else self._drop(sites, "state", piece)
                 for piece, (_, is_memory) in zip(pieces, parts, strict=True)
             ]
         )

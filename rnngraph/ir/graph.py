@@ -118,8 +118,25 @@ class Graph:
 
     @property
     def symbols(self) -> list[str]:
-        """Names of sizes, in order of appearance."""
-        return list(dict.fromkeys(name for node in self.nodes for name in _ordered_symbols(node.type)))
+        """Names of sizes, in order of appearance, in types and attributes, bodies included."""
+        return list(dict.fromkeys(name for node in self.nodes for name in symbols_of_node(node)))
+
+    def read_inputs(self) -> tuple[Node, ...]:
+        """Inputs that something reads, and those without which a size would have no value."""
+        users, outputs = self.users(), {node for _, node in self.outputs}
+        read = {node for node in self.inputs if users[node] or node in outputs}
+        known = {name for node in read for name in node.type.symbols}
+        computed = self._computed_symbols
+        for node in self.inputs:
+            if node not in read and (node.type.symbols - known) & computed:
+                read.add(node)
+                known |= node.type.symbols
+        return tuple(node for node in self.inputs if node in read)
+
+    @property
+    def _computed_symbols(self) -> set[str]:
+        inputs = set(self.inputs)
+        return {name for node in self.nodes if node not in inputs for name in symbols_of_node(node)}
 
     def walk(self) -> Iterator[Node]:
         """Every node, those of bodies after the node that holds them."""
@@ -155,6 +172,24 @@ def _ordered_symbols(kind: Type) -> Iterator[str]:
             yield from sorted(symbols_of(dim))
 
 
+def symbols_of_node(node: Node) -> Iterator[str]:
+    """Names of sizes in a node's type, attributes and bodies."""
+    yield from _ordered_symbols(node.type)
+    for key, value in node.attributes:
+        if key != "type":
+            yield from _symbols_of_attribute(value)
+
+
+def _symbols_of_attribute(value: Any) -> Iterator[str]:
+    if isinstance(value, Size):
+        yield from sorted(symbols_of(value))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _symbols_of_attribute(item)
+    elif isinstance(value, Graph):
+        yield from value.symbols
+
+
 def _export(graph: Graph, names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
     for node in graph.nodes:
         if node not in names:
@@ -174,10 +209,13 @@ def _export(graph: Graph, names: Mapping[Node, str], prefix: str, into: nx.Multi
                 into.add_edge(names[node], f"output {name}", operand=0)
 
 
-def topological(roots: Iterable[Node]) -> tuple[Node, ...]:
-    """All nodes that ``roots`` need, operands first. Iterative: graphs may be deeper than Python's stack."""
+def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node, ...]:
+    """All nodes that ``roots`` need, operands first; not ``known`` ones, nor what only those need.
+
+    Iterative: graphs may be deeper than Python's stack.
+    """
     order: list[Node] = []
-    done: set[int] = set()
+    done: set[int] = set(map(id, known))
     for root in roots:
         stack: list[tuple[Node, int]] = [(root, 0)] if id(root) not in done else []
         while stack:

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from .graph import Graph, Node, make
+from .printer import SCAN_WORDS
 from .types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim
 
 _LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")
 _TENSOR = re.compile(r"(\w+)\[(.*)\]$")
-_GROUP = re.compile(r"(carry|over|with) \(((?:[^()]|\([^()]*\))*)\)")
+_OUTPUT = re.compile(r"""output ('.*'|".*") = (.*)$""")
+_SCAN_OUTPUT = re.compile(r"(next|emit) (\w+) = (.*)$")
+_SCAN_INPUT = re.compile(rf"({'|'.join(SCAN_WORDS)}) (\w+) = (.*) : ([^:]+)$")
 _LITERAL = re.compile(r"(\w+)\((.*)\)$")
 
 
@@ -78,9 +81,8 @@ class _Parser:
         self.position = 1
         outputs, inputs = [], []
         for line in self.block(2):
-            if line.startswith("output "):
-                name, _, value = line[7:].rpartition(" = ")
-                outputs.append((ast.literal_eval(name), self.operand(value)))
+            if output := _OUTPUT.match(line):
+                outputs.append((ast.literal_eval(output[1]), self.operand(output[2])))
                 continue
             node = self.statement(line, 2)
             if node.op in ("input", "parameter"):
@@ -129,34 +131,27 @@ class _Parser:
         body, _, braces = rest.partition("{")
         attributes = _attributes(braces[:-1]) if braces else {}
         if op in ("input", "parameter"):
-            return make(op, name=name, type=parse_type(kind), **attributes)
+            return make(op, name=name, type=parse_type(kind), **{"label": name, **attributes})
         if op == "scan":
-            return self.scan(name, body, attributes, depth + 2)
+            return self.scan(name, attributes, depth + 2)
         operands = [self.operand(item.strip()) for item in body.split(",")] if body.strip() else []
         return make(op, *operands, name=name, **attributes)
 
-    def scan(self, name: str, header: str, attributes: dict[str, Any], depth: int) -> Node:
-        groups = dict(_GROUP.findall(header))
-        counts, operands, formal = {}, [], []
-        for word in ("carry", "over", "with"):
-            pairs = [pair.split(" = ") for pair in groups.get(word, "").split(", ") if pair]
-            counts[word] = len(pairs)
-            formal += [pair[0] for pair in pairs]
-            operands += [self.operand(pair[1]) for pair in pairs]
-        inputs, outputs = [], []
+    def scan(self, name: str, attributes: dict[str, Any], depth: int) -> Node:
+        counts = dict.fromkeys(SCAN_WORDS, 0)
+        operands, inputs, outputs = [], [], []
         for line in self.block(depth):
-            if re.match(r"(next|emit) ", line):
-                key, _, value = line[5:].partition(" = ")
-                outputs.append((key, self.operand(value)))
-            elif re.match(r"\w+ : ", line):
-                key, _, kind = line.partition(" : ")
-                node = make("input", name=key, label=key, type=parse_type(kind))
-                self.nodes[key] = node
-                inputs.append(node)
+            if match := _SCAN_OUTPUT.match(line):
+                outputs.append((match[2], self.operand(match[3])))
+            elif match := _SCAN_INPUT.match(line):
+                word, key, value, kind = match.groups()
+                counts[word] += 1
+                operands.append(self.operand(value))
+                self.nodes[key] = make("input", name=key, label=key, type=parse_type(kind))
+                inputs.append(self.nodes[key])
             else:
                 self.statement(line, depth)
-        by_name = {node.name: node for node in inputs}
-        body = Graph.of("body", outputs, [by_name[key] for key in formal])
+        body = Graph.of("body", outputs, inputs)
         return make(
             "scan",
             *operands,

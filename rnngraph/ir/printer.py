@@ -21,6 +21,10 @@ _IMPLIED = {
 }
 
 
+SCAN_WORDS = ("carry", "over", "with")
+"""What a scan's inputs are: carried from step to step, sliced step by step, the same at every step."""
+
+
 def identifier(text: str) -> str:
     """``text`` as a name in the printed form."""
     cleaned = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
@@ -78,19 +82,13 @@ def _right_side(node: Node, names: Mapping[Node, str]) -> str:
         shape = node.operands[0].shape
         bounds = zip(node["start"], node["stop"], node["step"], shape, strict=True)
         return f"slice {operands[0]}[{', '.join(_index_text(*bound) for bound in bounds)}]"
-    attributes = [
-        f"{key}={attribute_text(value)}" for key, value in node.attributes if key not in _IMPLIED.get(node.op, ())
-    ]
+    implied = _IMPLIED.get(node.op, ())
+    if node.op == "input" and names[node] == node["label"]:
+        implied = (*implied, "label")
+    attributes = [f"{key}={attribute_text(value)}" for key, value in node.attributes if key not in implied]
     braces = f" {{{', '.join(attributes)}}}" if attributes else ""
     if node.op == "scan":
-        formal = scan_parts([names[item] for item in node["body"].inputs], dict(node.attributes))
-        actual = scan_parts(operands, dict(node.attributes))
-        groups = [
-            f" {word} ({', '.join(f'{a} = {b}' for a, b in zip(*pair, strict=True))})"
-            for word, *pair in zip(("carry", "over", "with"), formal, actual, strict=True)
-            if pair[0]
-        ]
-        return f"scan{''.join(groups)}{braces}"
+        return f"scan{braces}"
     return f"{node.op}{' ' if operands else ''}{', '.join(operands)}{braces}"
 
 
@@ -107,8 +105,11 @@ def _lines(graph: Graph, names: Mapping[Node, str], indent: str) -> Iterator[tup
 
 def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
     body, carries = scan["body"], scan["carries"]
-    for node in body.inputs:
-        yield f"{indent}{names[node]} : {node.type}", ""
+    formal = scan_parts(body.inputs, dict(scan.attributes))
+    actual = scan_parts(scan.operands, dict(scan.attributes))
+    for word, inside, outside in zip(SCAN_WORDS, formal, actual, strict=True):
+        for node, operand in zip(inside, outside, strict=True):
+            yield f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", ""
     yield from _lines(body, names, indent)
     for position, (name, node) in enumerate(body.outputs):
         word = "next" if position < carries else "emit"

@@ -126,6 +126,24 @@ def product(dims: Iterable[Dim]) -> Dim:
     return total
 
 
+def quotient(dim: Dim, divisor: Dim) -> Dim | None:
+    """``dim / divisor`` where the divisor is a single term that divides every term, else None."""
+    if len(_terms(divisor)) != 1:
+        return None
+    (by, by_factor) = _terms(divisor)[0]
+    terms: list[tuple[Monomial, int]] = []
+    for names, factor in _terms(dim):
+        rest = list(names)
+        for name in by:
+            if name not in rest:
+                return None
+            rest.remove(name)
+        if factor % by_factor:
+            return None
+        terms.append((tuple(rest), factor // by_factor))
+    return _collect(terms)
+
+
 def dim_text(dim: Dim) -> str:
     if not isinstance(dim, Size):
         return str(dim)

@@ -100,9 +100,11 @@ def _chain(
     total: Node | None = None
     for term in early:
         total = term if total is None else make("add", total, term, where=root.where)
-    for term in sorted(products, key=lambda term: term in late):
+    ordered = sorted(products, key=lambda term: term in late)
+    for term in ordered:
         left, right = new[term.operands[0]], new[term.operands[1]]
-        total = make("matmul", left, right, *([total] if total else []), where=term.where, name=term.name)
+        name = root.name if term is ordered[-1] and not after else term.name
+        total = make("matmul", left, right, *([total] if total else []), where=term.where, name=name)
     assert total is not None
     for term in after:
         total = make("add", total, term, where=root.where, name=root.name)

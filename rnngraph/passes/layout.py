@@ -48,7 +48,8 @@ class _Rule:
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op == "transpose":
             return None if self.is_late(operands[0]) else _inward(node, operands[0])
-        return _outward_rule(node, operands) if any(map(self.is_late, operands)) else None
+        late = [item for item in operands if self.is_late(item)]
+        return _outward_rule(node, operands, late) if late else None
 
 
 def _moved(node: Node) -> Order | None:
@@ -93,11 +94,16 @@ def _inward(node: Node, source: Node) -> Node | None:
     return make(source.op, *kept, where=source.where, name=source.name, **dict(source.attributes))
 
 
-def _outward_rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    order = next((found for item in operands if (found := _moved(item)) is not None), None)
+def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) -> Node | None:
+    """A transpose moves past ``node`` where all that comes late is transposed alike: so none moves back."""
+    kind = OPS[node.op].kind
+    if kind == "structured":
+        return None
+    rank = node.tensor.rank if kind == "elementwise" else operands[0].tensor.rank
+    orders = {_moved(item) for item in late if item.tensor.rank == rank}
+    order = next(iter(orders)) if len(orders) == 1 else None
     if order is None:
         return None
-    kind = OPS[node.op].kind
     if kind == "elementwise" or node.op == "concat":
         return _pointwise(node, operands, order)
     if node.op == "matmul" and _moved(operands[0]) is not None:

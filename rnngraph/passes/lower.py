@@ -16,8 +16,10 @@ from ..declare.drivers import Driver
 from ..declare.nest import pack, paths
 from ..declare.parameters import Slot
 from ..declare.state import public
+from ..declare.tensor import placeholder_names
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
+from ..ir.source import assigned_names
 from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
 from .naming import Names, settle
 
@@ -29,7 +31,8 @@ class Lowered:
     """One declaration as a graph, with the dropout masks it draws as a graph beside it.
 
     initial, states: of a stateful lowering, the graph of all initial states, and for each driver the nest
-    of its states with their names as leaves.
+    of its states with their names as leaves. placeholders: the name of each. defaults: by name, of those
+    that have one. keep_probs: names of those that dropout reads.
     """
 
     graph: Graph
@@ -37,18 +40,28 @@ class Lowered:
     slots: dict[Slot, str]
     initial: Graph
     states: tuple[Any, ...]
+    placeholders: dict[Node, str]
+    defaults: dict[str, np.ndarray]
+    keep_probs: frozenset[str]
 
 
-def lower(outputs: Iterable[tuple[str, Node]], known: Mapping[Slot, str], stateful: bool = False) -> Lowered:
+def lower(
+    outputs: Iterable[tuple[str, Node]],
+    known: Mapping[Slot, str],
+    stateful: bool = False,
+    placeholders: Mapping[Node, str] | None = None,
+) -> Lowered:
     """outputs: (path, declared node). known: names that slots have from an earlier compile.
 
+    placeholders: their names, where an earlier lowering of more of the declaration has settled them.
     stateful: every driver starts from a state that is an input ``state/<driver>/<leaf>`` and gives its final
     state as an output of that name: the graph of a stream.
     """
     outputs = list(outputs)
     order = topological(node for _, node in outputs)
     names = settle(order, known)
-    state = _Lowering(names, stateful)
+    labels = placeholder_names(order) | dict(placeholders or {})
+    state = _Lowering(names, labels, assigned_names(order), stateful)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
@@ -57,7 +70,10 @@ def lower(outputs: Iterable[tuple[str, Node]], known: Mapping[Slot, str], statef
     graph = with_sizes(Graph.of("declared", lowered, state.placeholders), sizes)
     mask_graph = with_sizes(Graph.of("masks", masks, [node for node in state.placeholders if masks]), sizes)
     initial = with_sizes(Graph.of("initial", state.initials, state.placeholders), sizes)
-    return Lowered(graph, mask_graph, names.slots, initial, tuple(state.states))
+    defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
+    return Lowered(
+        graph, mask_graph, names.slots, initial, tuple(state.states), labels, defaults, frozenset(state.keep_probs)
+    )
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
@@ -70,9 +86,12 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
 
 
 class _Lowering:
-    def __init__(self, names: Names, stateful: bool) -> None:
+    def __init__(self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], stateful: bool) -> None:
         self.names = names
+        self.labels = labels
+        self.assigned = assigned
         self.stateful = stateful
+        self.keep_probs: set[str] = set()
         self.finals: list[tuple[str, Node]] = []
         self.initials: list[tuple[str, Node]] = []
         self.states: list[Any] = []
@@ -101,9 +120,8 @@ class _Lowering:
                 self.new[node] = self._driver(node)
             case _:
                 operands = [self.new[operand] for operand in node.operands]
-                self.new[node] = self.make(
-                    node.op, *operands, where=node.where, name=node.name, **dict(node.attributes)
-                )
+                name = node.name or self.assigned.get(node, "")
+                self.new[node] = self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
 
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):
@@ -111,12 +129,12 @@ class _Lowering:
                 "a Tensor made inside a cell's step is used outside it; return it as output or state",
                 node.where,
             )
-        label = str(node["label"])
+        label = self.labels[node]
         if label in SEED_INPUTS:
             raise ArgumentError(f"a placeholder can't be named {label}; the name is reserved", node.where)
         if any(other["label"] == label for other in self.placeholders):
             raise ArgumentError(f"two placeholders are named {label!r}; rename one", node.where)
-        new = self.make("input", where=node.where, name=node.name, label=label, type=node.tensor)
+        new = self.make("input", where=node.where, name=label, label=label, type=node.tensor)
         for axis, dim in enumerate(node.tensor.shape):
             for symbol in symbols_of(dim):
                 self.roles.setdefault(symbol, f"{label}_{axis}")
@@ -217,6 +235,7 @@ class _Body:
         self.sequences: list[tuple[Node, Node]] = []  # (formal, actual)
         self.constants: list[tuple[Node, Node]] = []
         self.shared: dict[str, Node] = {}
+        self.assigned: Mapping[Node, str] = {}
 
     def formal(self, label: str, kind: TensorType) -> Node:
         return self.outer.make("input", where=self.where, name=label, label=label, type=kind)
@@ -253,10 +272,14 @@ class _Body:
         for node, actual in zip(driver.captured, captured, strict=True):
             is_number = actual.op == "constant" and actual.tensor.rank == 0
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
+            label = "given_length" if label == "length" else label  # that one is the rows' own length
             new[node] = actual if is_number else self.given(label, actual)
-        for node in topological((driver.output, *driver.next_states)):
-            if node not in new and (node.operands or node.op in ("constant", "iota", "dimension")):
-                new[node] = self._inner(node, [new[operand] for operand in node.operands])
+        for kind in initial:
+            self._meets_batch(kind, "its initial_state")
+        inner = topological((driver.output, *driver.next_states), known=new)
+        self.assigned = assigned_names(inner, beside=driver.where)
+        for node in inner:
+            new[node] = self._inner(node, [new[operand] for operand in node.operands])
         output, states = new[driver.output], [new[node] for node in driver.next_states]
         output = self._full(output)
         states = [self._full(item) for item in states]
@@ -284,12 +307,21 @@ class _Body:
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.outer.make("broadcast", node, shape=shape, where=self.where)
+        self._meets_batch(node, "what its step gives")
         return node
+
+    def _meets_batch(self, node: Node, what: str) -> None:
+        """The rows of ``node`` become the batch, where nothing else says so yet."""
+        try:
+            self.outer.sizes.meet(node.shape[0], self.batch)
+        except ValueError as error:
+            raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
         outer = self.outer
         if node.op != "dropout":
-            return outer.make(node.op, *operands, where=node.where, name=node.name, **dict(node.attributes))
+            name = node.name or self.assigned.get(node, "")
+            return outer.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
         x, keep = operands
         scope = outer.names.scopes[self.driver.scope]
         site, salt, variational = f"{scope}/{node['site']}", node["salt"], node["variational"]
@@ -300,5 +332,8 @@ class _Body:
         else:
             step = self.once("step", lambda: self.over("step", outer.steps(self.time)))
         outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
+        source = outside.operands[0] if outside.op == "cast" else outside
+        if source.op == "input":
+            outer.keep_probs.add(str(source["label"]))
         outer.mask(site, int(str(x.shape[-1])), salt, variational, outside, self.time, self.batch)
         return outer.make("dropout", x, keep, seed, step, row, where=node.where, site=site, salt=salt)

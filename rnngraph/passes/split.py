@@ -65,9 +65,7 @@ def _without_unused(graph: Graph) -> Graph:
     from .simplify import drop_dead
 
     graph = drop_dead(graph)
-    users = graph.users()
-    outputs = {node for _, node in graph.outputs}
-    inputs = tuple(node for node in graph.inputs if users[node] or node in outputs)
+    inputs = graph.read_inputs()
     if len(inputs) == len(graph.inputs):
         return graph
     return Graph.of(graph.name, graph.outputs, inputs, graph.comments)

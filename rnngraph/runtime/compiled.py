@@ -14,6 +14,7 @@ from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, symbols_of
 from ..passes.pipeline import OPTIMIZE, SPLIT, forbidden, pipeline, run
 from ..passes.simplify import Simplify
+from ..passes.squeeze import Squeeze
 from ..passes.unroll import Unroll, unroll_fully
 from .feeds import Check, checks_of
 from .native import NativeEntry
@@ -39,6 +40,7 @@ class CompiledGraph:
         self._optimized: dict[tuple[str, ...], Graph] = {}
         self._entries: dict[object, NativeEntry] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
+        self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.last_sizes: dict[str, int] = {}
 
@@ -56,8 +58,8 @@ class CompiledGraph:
         kept = [(name, node) for name, node in graph.outputs if name in wanted]
         if len(kept) == len(graph.outputs):
             return graph
-        whole = Graph.of(graph.name, kept, (), graph.comments)
-        return Graph.of(graph.name, kept, [node for node in graph.inputs if node in set(whole.nodes)], graph.comments)
+        whole = Graph.of(graph.name, kept, graph.inputs, graph.comments)
+        return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
 
     def optimized(self, outputs: tuple[str, ...]) -> Graph:
         """The graph of these outputs after all passes, in open sizes."""
@@ -70,18 +72,20 @@ class CompiledGraph:
     def needed(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
         """Labels of the inputs that these outputs read."""
         if outputs not in self._inputs:
-            graph = self.pruned(outputs)
-            users = graph.users()
-            direct = {node for _, node in graph.outputs}
-            self._inputs[outputs] = tuple(
-                str(node["label"]) for node in graph.inputs if node.op == "input" and (users[node] or node in direct)
-            )
+            inputs = self.pruned(outputs).read_inputs()
+            self._inputs[outputs] = tuple(str(node["label"]) for node in inputs if node.op == "input")
         return self._inputs[outputs]
 
     def checks(self, outputs: tuple[str, ...]) -> tuple[Check, ...]:
         if outputs not in self._checks:
             self._checks[outputs] = checks_of(self.pruned(outputs))
         return self._checks[outputs]
+
+    def range_checks(self, outputs: tuple[str, ...]) -> tuple[Check, ...]:
+        """Checks of fed numbers, which must be made at every call."""
+        if outputs not in self._ranges:
+            self._ranges[outputs] = tuple(check for check in self.checks(outputs) if check.kind == "range")
+        return self._ranges[outputs]
 
     def sized(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> Graph:
         """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
@@ -92,7 +96,7 @@ class CompiledGraph:
             known |= dict.fromkeys(lengths, 1)
         graph = with_sizes(graph, known)
         if one_step:
-            graph = Simplify()(unroll_fully(graph, only_single_steps=True))
+            graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
         return graph
 
     def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:

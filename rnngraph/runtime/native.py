@@ -49,7 +49,7 @@ class NativeEntry:
         self.target = target
         self.text = module_text(self.plan.functions, [self.plan.main, self.plan.pack], target, name)
         self._code = Code(object_code(self.text, target), target)
-        self._run = self._code.entry(self.plan.main.name)
+        self.run = self._code.entry(self.plan.main.name)
         self._pack = self._code.entry(self.plan.pack.name)
         self.position = {slot: number for number, slot in enumerate(self.plan.main.slots)}
         self.inputs = [item for item in self.plan.arguments if item.kind == "input"]
@@ -123,11 +123,8 @@ class NativeEntry:
             block[self.position[item.buffer.name]] = address(array)
         arena = self._take(self.arena_bytes(sizes))
         block[self.position["arena"]] = address(arena)
-        self._run(address(block), 0, 1)
+        self.run(address(block), 0, 1)
         self._arenas.append(arena)
-
-    def run_block(self, block: np.ndarray) -> None:
-        self._run(address(block), 0, 1)
 
     def _take(self, count: int) -> np.ndarray:
         """An arena of this call's own, from the free list if one is large enough."""

@@ -28,7 +28,7 @@ class Parameters(Mapping[str, np.ndarray]):
         self._slots = {name: slot for slot, name in slots.items()}
         self._lock = threading.Lock()
         self._arrays: dict[str, np.ndarray] = {}
-        self._version = 0
+        self.version = 0  # counts changes
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
                 self._arrays[name] = other[name]
@@ -38,14 +38,9 @@ class Parameters(Mapping[str, np.ndarray]):
     def slot(self, name: str) -> Slot:
         return self._slots[name]
 
-    @property
-    def version(self) -> int:
-        """Counts changes."""
-        return self._version
-
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
         with self._lock:
-            return self._version, dict(self._arrays)
+            return self.version, dict(self._arrays)
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
@@ -86,7 +81,7 @@ class Parameters(Mapping[str, np.ndarray]):
     def _replace(self, changes: Mapping[str, np.ndarray]) -> None:
         with self._lock:
             self._arrays.update(changes)
-            self._version += 1
+            self.version += 1
 
     @contextmanager
     def edit(self, name: str) -> Iterator[np.ndarray]:

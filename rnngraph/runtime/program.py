@@ -29,9 +29,13 @@ from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .native import NativeEntry
 from .parameters import Parameters
-from .stream import Stream, check_streamable
+from .stream import Stream
+from .streamable import check_streamable
 
 RESERVED = ("seed", "out", "wrt", "samples", "rows", "carry", "output_gradients", "first_row", "first_step")
+
+
+MOST_KNOWN_SHAPES = 1024
 
 
 class Result(dict[str, Any]):
@@ -132,7 +136,17 @@ class Program:
 
     def stateful(self) -> Lowered:
         """The declaration with its states as inputs and outputs, for streams."""
-        return lower(self._named, {slot: name for name, slot in self._slots().items()}, stateful=True)
+        known = {slot: name for name, slot in self._slots().items()}
+        return lower(self._named, known, stateful=True, placeholders=self.lowered.placeholders)
+
+    def feed_name(self, key: Any, where: Where | None) -> str:
+        """The name of what a mapping feeds: a placeholder, or its name."""
+        if not isinstance(key, Tensor):
+            return str(key)
+        name = self.lowered.placeholders.get(key.node)
+        if name is None and (key.node.op != "input" or key.node.get("unnamed")):
+            raise NameLookupError(f"{key!r} is fed, but is no placeholder of this program", where)
+        return name or key.name
 
     def _slots(self) -> dict[str, Any]:
         return {name: self.parameters.slot(name) for name in self.parameters}
@@ -189,8 +203,8 @@ def _shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
 
 def _without(graph: Graph, name: str) -> Graph:
     kept = [(key, node) for key, node in graph.outputs if key != name]
-    live = set(Graph.of("", kept).nodes)
-    return Graph.of(graph.name, kept, [node for node in graph.inputs if node in live], graph.comments)
+    whole = Graph.of(graph.name, kept, graph.inputs)
+    return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
 
 
 def _renamed(graph: Graph, name: str) -> Graph:
@@ -206,6 +220,7 @@ class GraphProgram:
         self.program = program
         self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text)
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
+        self._known: dict[Any, tuple[NativeEntry, dict[str, int]]] = {}
 
     @property
     def graph(self) -> Graph:
@@ -239,11 +254,9 @@ class GraphProgram:
     def _gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
-        given: dict[str, Any] = {}
-        for key, value in (feeds or {}).items():
-            given[str(key.node.get("label", key.name)) if isinstance(key, Tensor) else str(key)] = value
+        given = {self.program.feed_name(key, where): value for key, value in (feeds or {}).items()}
         given.update(named)
-        arrays: dict[str, np.ndarray] = {}
+        arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
         for name, value in given.items():
             if name not in self._kinds or name in SEED_INPUTS:
                 raise NameLookupError(
@@ -268,7 +281,7 @@ class GraphProgram:
         sizes = bind(arrays, self._kinds, where)
         graph = self.compiled.graph
         reject_empty(arrays, self._kinds, lengths_of(graph), where)
-        run_checks(self.compiled.checks(outputs), arrays, sizes, where)
+        run_checks(self.compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
         unknown = [name for name in graph.symbols if name not in sizes]
         wanted = [name for name in unknown if name in self.compiled.pruned(outputs).symbols]
         if wanted:
@@ -285,8 +298,16 @@ class GraphProgram:
         out: Mapping[str, np.ndarray],
         where: Where | None,
     ) -> dict[str, np.ndarray]:
-        sizes = self._sizes(arrays, outputs, where)
-        entry = self.compiled.entry(outputs, sizes)
+        key = (outputs, tuple((name, array.shape) for name, array in arrays.items()))
+        known = self._known.get(key)
+        if known is None:  # shapes that were met before need no checks of sizes
+            sizes = self._sizes(arrays, outputs, where)
+            known = (self.compiled.entry(outputs, sizes), sizes)
+            if len(self._known) >= MOST_KNOWN_SHAPES:
+                self._known.clear()
+            self._known[key] = known
+        entry, sizes = known
+        run_checks(self.compiled.range_checks(outputs), arrays, sizes, where)
         results, copies = _result_arrays(entry, sizes, arrays, out, where)
         entry.call(self.program.parameters, arrays, sizes, results)
         found = {item.name: array for item, array in zip(entry.outputs, results, strict=True)}
@@ -373,7 +394,7 @@ class Inference(GraphProgram):
         where = user_line()
         if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
             raise ArgumentError(f"a stream's batch must be a positive int, not {batch!r}", where)
-        check_streamable(self.compiled.graph, where)
+        check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
         return Stream(self.program, batch)
 
 
@@ -385,6 +406,19 @@ class Training(GraphProgram):
     def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
         super().__init__(program, lowered, unroll)
         self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
+
+    def _gather(
+        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
+    ) -> dict[str, np.ndarray]:
+        arrays = super()._gather(feeds, named, where)
+        for name in self.program.lowered.keep_probs & arrays.keys():
+            if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
+                raise ArgumentError(
+                    f"feed {name} is {float(arrays[name]):g}, outside (0, 1]; it is the probability to keep a unit, "
+                    "1.0 keeps all",
+                    where,
+                )
+        return arrays
 
     def __call__(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, out: Any = None,

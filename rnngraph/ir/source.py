@@ -1,0 +1,31 @@
+"""Names from the user's source: the line ``f = rg.sigmoid(…)`` calls what it computes ``f``."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Iterable
+
+from ..errors import Where
+from .graph import Node
+
+_TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
+
+
+def assigned_names(nodes: Iterable[Node], beside: Where | None = None) -> dict[Node, str]:
+    """The variable to which a line of the form ``name = …`` assigns a node, where there is one.
+
+    What a line gives is a node that no other node of that line reads. Left out are nodes that have a name
+    or a label, everything made at the line ``beside``, and lines whose source can't be read.
+    """
+    nodes = list(nodes)
+    inner = {operand for node in nodes for operand in node.operands if operand.where == node.where}
+    names: dict[Node, str] = {}
+    for node in nodes:
+        if node.where is None or node.where == beside or node in inner or node.name or node.get("label"):
+            continue
+        line = linecache.getline(node.where.file, node.where.line)
+        target = _TARGET.match(line)
+        if target and "compile(" not in line:  # `program = rg.compile(…)` names no tensor
+            names[node] = target[1]
+    return names

@@ -1,0 +1,150 @@
+"""TensorFlow 1.x's names that ``tf1`` does not have, each with what to use instead."""
+
+from __future__ import annotations
+
+from ..declare import functions
+from ..errors import NotOfferedError
+
+_RUN = 'a program runs without a session: program = rg.compile({"y": y}), then program.inference({X: batch})["y"]'
+_TRAIN = (
+    "give the loss to rg.compile(outputs, loss=loss): program.training({X: batch, y: labels}) runs the training graph"
+)
+_VARIABLES = "parameters have their values when rg.compile returns, and program.parameters holds them; leave it out"
+_PARAMETER = 'use tf.get_variable(name, shape) or rg.parameter("name", shape)'
+_NO_GRAPH = "there is no default graph, and what is not handed to rg.compile is not compiled; leave it out"
+_DROPOUT = (
+    "use tf.nn.rnn_cell.DropoutWrapper(cell, input_keep_prob=…, output_keep_prob=…), which the training graph has"
+)
+_OWN_CELL = "write its equations as a class with state() and step(p, x, state), a subclass of rg.Cell"
+_DRIVER = "use tf.nn.dynamic_rnn"
+_SCOPE = "give scope= to tf.nn.dynamic_rnn and name= to tf.layers.dense"
+_LOOP = "write one step as a subclass of rg.Cell and run it with tf.nn.dynamic_rnn"
+_PYTHON = "it has no part in a declaration; use Python's own means"
+_SAVE = "use program.parameters.save(path) and program.parameters.load(path)"
+_PROJECT = "apply tf.layers.dense to the outputs of tf.nn.dynamic_rnn"
+_BY_STEP = "use program.inference.stream() and feed each output back"
+_SEED = "give seed= to rg.compile for initial values, and to program.training for dropout"
+_SHAPE = (
+    "sizes are open by themselves: None or -1 in tf.reshape keeps them, and without initial_state "
+    "a driver starts from zeros of any batch"
+)
+_DTYPE = "use tf.float32, tf.float64, tf.int32, tf.int64 or tf.bool"
+_PENALTY = "add the penalty to the loss, from tf.reduce_sum(tf.square(w))"
+_RANDOM = "feed random numbers as a tf.placeholder"
+_INITIALIZER = "use tf.glorot_uniform_initializer(), or any function of (shape, generator)"
+
+INSTEAD: dict[str, str] = {
+    "AUTO_REUSE": "for one set of parameters at several places use rg.shared(cell)",
+    "ConfigProto": "give threads= to rg.compile",
+    "Graph": _NO_GRAPH,
+    "InteractiveSession": _RUN,
+    "Print": "make it an output of rg.compile, or print(program.inference.graph)",
+    "Session": _RUN,
+    "TensorShape": "give a shape as a list, None for an open size",
+    "Variable": _PARAMETER,
+    "add_to_collection": _NO_GRAPH,
+    "all_variables": "use program.parameters",
+    "app": _PYTHON,
+    "assert_equal": "sizes that meet are checked at each call; leave it out",
+    "cond": "use tf.where",
+    "contrib.cudnn_rnn": "use tf.nn.rnn_cell.LSTMCell, or rg.GRUCell(units, reset_after=True) for cuDNN's GRU",
+    "contrib.layers.dropout": _DROPOUT,
+    "contrib.layers.embed_sequence": "use rg.embedding(ids, vocabulary, width)",
+    "contrib.layers.l1_regularizer": _PENALTY,
+    "contrib.layers.l2_regularizer": _PENALTY,
+    "contrib.layers.variance_scaling_initializer": _INITIALIZER,
+    "contrib.legacy_seq2seq": _BY_STEP,
+    "contrib.rnn.BasicRNN": "use tf.contrib.rnn.BasicRNNCell",
+    "contrib.rnn.DeviceWrapper": "there are no devices to choose; leave it out",
+    "contrib.rnn.GRUBlockCell": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
+    "contrib.rnn.GRUBlockCellV2": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
+    "contrib.rnn.InputProjectionWrapper": "apply tf.layers.dense to the inputs of tf.nn.dynamic_rnn",
+    "contrib.rnn.LSTMBlockCell": "use tf.contrib.rnn.LSTMCell, which is compiled to the same fused code",
+    "contrib.rnn.LSTMBlockFusedCell": "use tf.contrib.rnn.LSTMCell with tf.nn.dynamic_rnn(…, time_major=True)",
+    "contrib.rnn.LSTMBlockWrapper": "use tf.contrib.rnn.LSTMCell",
+    "contrib.rnn.OutputProjectionWrapper": _PROJECT,
+    "contrib.rnn.EmbeddingWrapper": "apply rg.embedding(ids, vocabulary, width) to the inputs",
+    "contrib.rnn.stack_bidirectional_dynamic_rnn": "use tf.nn.bidirectional_dynamic_rnn once a layer, and tf.concat",
+    "contrib.rnn.static_bidirectional_rnn": "use tf.nn.bidirectional_dynamic_rnn",
+    "contrib.rnn.static_rnn": _DRIVER,
+    "contrib.rnn.static_state_saving_rnn": _DRIVER,
+    "contrib.rnn": _OWN_CELL,
+    "contrib.seq2seq.sequence_loss": "use rg.sparse_softmax_cross_entropy(labels, logits, lengths=lengths)",
+    "contrib.seq2seq": _BY_STEP,
+    "control_dependencies": "nodes have values and no side effects; leave it out",
+    "data": "feed NumPy arrays: program.inference({X: batch})",
+    "device": "there are no devices to choose; leave it out",
+    "estimator": _TRAIN,
+    "flags": _PYTHON,
+    "float16": _DTYPE,
+    "get_collection": _NO_GRAPH,
+    "get_default_graph": _NO_GRAPH,
+    "get_default_session": _RUN,
+    "get_variable_scope": _SCOPE,
+    "gfile": _PYTHON,
+    "global_variables": "use program.parameters",
+    "global_variables_initializer": _VARIABLES,
+    "gradients": _TRAIN,
+    "half": _DTYPE,
+    "initialize_all_variables": _VARIABLES,
+    "initialize_variables": _VARIABLES,
+    "int8": _DTYPE,
+    "int16": _DTYPE,
+    "keras": "use the cells of tf.nn.rnn_cell and tf.layers.dense",
+    "layers.dropout": _DROPOUT,
+    "layers.Dense": "use tf.layers.dense",
+    "local_variables_initializer": _VARIABLES,
+    "logging": _PYTHON,
+    "losses": "write it with tf.reduce_mean and the functions of tf",
+    "map_fn": _LOOP,
+    "nn.dropout": _DROPOUT,
+    "nn.ctc_loss": "it is not part of this version; compute it outside from the logits",
+    "nn.l2_loss": "write tf.reduce_sum(tf.square(t)) / 2",
+    "nn.raw_rnn": _LOOP,
+    "nn.rnn": _DRIVER,
+    "nn.rnn_cell.DeviceWrapper": "there are no devices to choose; leave it out",
+    "nn.rnn_cell": _OWN_CELL,
+    "nn.static_bidirectional_rnn": "use tf.nn.bidirectional_dynamic_rnn",
+    "nn.static_rnn": _DRIVER,
+    "nn.static_state_saving_rnn": _DRIVER,
+    "no_op": "nodes have values and no side effects; leave it out",
+    "placeholder_v2": "use tf.placeholder",
+    "random_normal": _RANDOM,
+    "random_uniform": _RANDOM,
+    "report_uninitialized_variables": _VARIABLES,
+    "reset_default_graph": _NO_GRAPH,
+    "rnn": _DRIVER,
+    "scan": _LOOP,
+    "sequence_mask": "give lengths= to a loss such as rg.sparse_softmax_cross_entropy",
+    "set_random_seed": _SEED,
+    "shape": _SHAPE,
+    "sparse_placeholder": "use tf.placeholder with dense arrays",
+    "string": _DTYPE,
+    "summary": "take the value as an output of rg.compile and log it in Python",
+    "test": _PYTHON,
+    "train.Saver": _SAVE,
+    "train": _TRAIN,
+    "trainable_variables": "use program.parameters",
+    "truncated_normal": "use tf.truncated_normal_initializer() with tf.get_variable",
+    "variable_scope": _SCOPE,
+    "variables_initializer": _VARIABLES,
+    "while_loop": _LOOP,
+}
+"""Of a path or of all paths under it, whichever is longer."""
+
+
+def not_offered(path: str) -> NotOfferedError:
+    """The error for ``tf.<path>``: it names what to use instead."""
+    return NotOfferedError(f"tf.{path} is not offered; {remedy(path)}")
+
+
+def remedy(path: str) -> str:
+    known = path
+    while known:
+        if known in INSTEAD:
+            return INSTEAD[known]
+        known = known.rpartition(".")[0]
+    name = path.rpartition(".")[2]
+    if getattr(getattr(functions, name, None), "__module__", "") == functions.__name__:
+        return f"use rg.{name}, from import rnngraph as rg"
+    return "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"

@@ -1,0 +1,199 @@
+"""The cells with TensorFlow 1.15's arguments, under their own names: ``tf.nn.rnn_cell`` and ``tf.contrib.rnn``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..declare import cells, wrappers
+from ..declare.cell import Cell, Scope
+from ..declare.cells import Activation
+from ..declare.initializers import initializer_of
+from ..declare.tensor import Tensor
+from ..declare.wrappers import KeepProb
+from ..errors import ArgumentError, DtypeError
+from ._names import dtype_name, refuse, refuse_reuse
+
+
+class _Initialized(Scope):
+    """A scope whose kernels and biases start as the user of the cell said."""
+
+    def __init__(self, scope: Scope, kernel: Any, bias: Any) -> None:
+        self.__dict__.update(scope.__dict__)
+        self._kernel, self._bias = kernel, bias
+
+    def kernel(self, name: str, shape: Any, initializer: Any = "glorot_uniform") -> Tensor:
+        return super().kernel(name, shape, self._kernel or initializer)
+
+    def bias(self, name: str, shape: Any, initializer: Any = "zeros") -> Tensor:
+        return super().bias(name, shape, self._bias or initializer)
+
+
+class _TensorFlowCell(Cell):
+    """What TensorFlow's cells take beside ours: ``reuse``, ``name``, ``dtype`` and initializers."""
+
+    _dtype: str | None = None
+    _initializers: tuple[Any, Any] = (None, None)
+
+    def _take(self, reuse: Any, name: str | None, dtype: Any, kernel: Any = None, bias: Any = None) -> None:
+        refuse_reuse(self, reuse)
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
+        self.scope_name = name
+        self._dtype = None if dtype is None else dtype_name(dtype)
+        self._initializers = tuple(None if item is None else initializer_of(item) for item in (kernel, bias))  # type: ignore[assignment]
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if self._dtype not in (None, x.dtype):
+            raise DtypeError(f"{self!r} has dtype={self._dtype} and gets {x.dtype}; leave its dtype out", self.where)
+        return super().step(_Initialized(p, *self._initializers), x, state)
+
+
+def _activation(activation: Activation) -> Activation:
+    """In a cell of TensorFlow's None is tanh."""
+    return "tanh" if activation is None else activation
+
+
+class BasicRNNCell(_TensorFlowCell, cells.BasicRNNCell):
+    """``rg.BasicRNNCell`` with TensorFlow's arguments."""
+
+    def __init__(
+        self,
+        num_units: int,
+        activation: Activation = None,
+        reuse: bool | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        cells.BasicRNNCell.__init__(self, num_units, _activation(activation))
+        self._take(reuse, name, dtype)
+
+
+class BasicLSTMCell(_TensorFlowCell, cells.BasicLSTMCell):
+    """``rg.BasicLSTMCell`` with TensorFlow's arguments."""
+
+    def __init__(
+        self,
+        num_units: int,
+        forget_bias: float = 1.0,
+        state_is_tuple: bool = True,
+        activation: Activation = None,
+        reuse: bool | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        cells.BasicLSTMCell.__init__(self, num_units, forget_bias, state_is_tuple, _activation(activation))
+        self._take(reuse, name, dtype)
+
+
+class LSTMCell(_TensorFlowCell, cells.LSTMCell):
+    """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer``: of kernels, peepholes and projection."""
+
+    def __init__(
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        cell_clip: float | None = None,
+        initializer: Any = None,
+        num_proj: int | None = None,
+        proj_clip: float | None = None,
+        num_unit_shards: int | None = None,
+        num_proj_shards: int | None = None,
+        forget_bias: float = 1.0,
+        state_is_tuple: bool = True,
+        activation: Activation = None,
+        reuse: bool | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        cells.LSTMCell.__init__(
+            self,
+            num_units,
+            use_peepholes,
+            cell_clip,
+            num_proj,
+            proj_clip,
+            forget_bias,
+            state_is_tuple,
+            _activation(activation),
+        )
+        refuse(
+            self,
+            "a parameter is one array; leave it out",
+            num_unit_shards=None if num_unit_shards == 1 else num_unit_shards,
+            num_proj_shards=None if num_proj_shards == 1 else num_proj_shards,
+        )
+        self._take(reuse, name, dtype, initializer)
+
+
+class GRUCell(_TensorFlowCell, cells.GRUCell):
+    """``rg.GRUCell`` with TensorFlow's arguments."""
+
+    def __init__(
+        self,
+        num_units: int,
+        activation: Activation = None,
+        reuse: bool | None = None,
+        kernel_initializer: Any = None,
+        bias_initializer: Any = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        cells.GRUCell.__init__(self, num_units, _activation(activation))
+        self._take(reuse, name, dtype, kernel_initializer, bias_initializer)
+
+
+class DropoutWrapper(wrappers.DropoutWrapper):
+    """``rg.DropoutWrapper`` with TensorFlow's arguments. ``input_size`` and ``dtype`` are found without being given."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_keep_prob: KeepProb = 1.0,
+        output_keep_prob: KeepProb = 1.0,
+        state_keep_prob: KeepProb = 1.0,
+        variational_recurrent: bool = False,
+        input_size: Any = None,
+        dtype: Any = None,
+        seed: int | None = None,
+        dropout_state_filter_visitor: Any = None,
+    ) -> None:
+        super().__init__(
+            cell,
+            input_keep_prob=input_keep_prob,
+            output_keep_prob=output_keep_prob,
+            state_keep_prob=state_keep_prob,
+            variational_recurrent=variational_recurrent,
+            seed=seed,
+        )
+        refuse(
+            self,
+            "mark what is not to be dropped with rg.memory in the cell's state()",
+            dropout_state_filter_visitor=dropout_state_filter_visitor,
+        )
+
+
+class ResidualWrapper(wrappers.ResidualWrapper):
+    """``rg.ResidualWrapper`` with TensorFlow's arguments. ``residual_fn``: of (input, output), instead of their sum."""
+
+    def __init__(self, cell: Cell, residual_fn: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
+        super().__init__(cell)
+        self.residual_fn = residual_fn
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if self.residual_fn is None:
+            return super().step(p, x, state)
+        output, state = p.cell(None, self.cell)(x, state)
+        return self.residual_fn(x, output), state
+
+
+CELLS: dict[str, Any] = {
+    "BasicRNNCell": BasicRNNCell,
+    "BasicLSTMCell": BasicLSTMCell,
+    "LSTMCell": LSTMCell,
+    "GRUCell": GRUCell,
+    "DropoutWrapper": DropoutWrapper,
+    "ResidualWrapper": ResidualWrapper,
+    "MultiRNNCell": wrappers.MultiRNNCell,
+    "LSTMStateTuple": cells.LSTMStateTuple,
+}

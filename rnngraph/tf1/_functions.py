@@ -1,0 +1,314 @@
+"""TensorFlow 1.x's functions of tensors, with its names and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..declare import functions
+from ..declare.functions import Axis
+from ..declare.tensor import Tensor, build, power
+from ..declare.tensor import constant as make_constant
+from ..errors import ArgumentError, DtypeError, ShapeError
+from ._names import dtype_name, refuse
+
+Function = Callable[..., Tensor]
+
+
+def _unary(function: Callable[[Any], Tensor]) -> Function:
+    def apply(x: Any, name: str | None = None) -> Tensor:
+        return function(x)
+
+    return _named(apply, function)
+
+
+def _binary(function: Callable[[Any, Any], Tensor]) -> Function:
+    def apply(x: Any, y: Any, name: str | None = None) -> Tensor:
+        return function(x, y)
+
+    return _named(apply, function)
+
+
+def _activation(function: Callable[[Any], Tensor]) -> Function:
+    def apply(features: Any, name: str | None = None) -> Tensor:
+        return function(features)
+
+    return _named(apply, function)
+
+
+def _reduction(function: Callable[[Any, Axis, bool], Tensor]) -> Function:
+    def apply(
+        input_tensor: Any,
+        axis: Axis = None,
+        keepdims: bool | None = None,
+        name: str | None = None,
+        reduction_indices: Axis = None,
+        keep_dims: bool | None = None,
+    ) -> Tensor:
+        return function(input_tensor, reduction_indices if axis is None else axis, bool(keepdims or keep_dims))
+
+    return _named(apply, function)
+
+
+def _along(function: Callable[[Any, int], Tensor]) -> Function:
+    def apply(logits: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
+        return function(logits, _first(axis, dim, -1))
+
+    return _named(apply, function)
+
+
+def _named(apply: Function, function: Callable[..., Tensor]) -> Function:
+    apply.__name__ = apply.__qualname__ = function.__name__
+    apply.__doc__ = function.__doc__
+    return apply
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[[Any, Any], Tensor]:
+    def apply(x: Any, y: Any) -> Tensor:
+        return function(x if isinstance(x, Tensor) else _beside(x, y), y)
+
+    apply.__name__, apply.__doc__ = text, f"x {text} y, elementwise."
+    return apply
+
+
+def _beside(value: Any, other: Any) -> Tensor:
+    """A number takes the dtype of the tensor that it stands beside."""
+    return make_constant(value, other.dtype if isinstance(other, Tensor) and np.ndim(value) == 0 else None)
+
+
+tanh, sigmoid, exp, log = (_unary(f) for f in (functions.tanh, functions.sigmoid, functions.exp, functions.log))
+log1p, expm1, square, sqrt = (_unary(f) for f in (functions.log1p, functions.expm1, functions.square, functions.sqrt))
+sin, cos, erf, sign = (_unary(f) for f in (functions.sin, functions.cos, functions.erf, functions.sign))
+abs, logical_not = _unary(functions.abs), _unary(functions.logical_not)
+
+add, subtract = (
+    _binary(_operator("add", lambda x, y: x + y)),
+    _binary(_operator("subtract", lambda x, y: x - y)),
+)
+multiply, divide = (
+    _binary(_operator("multiply", lambda x, y: x * y)),
+    _binary(_operator("divide", lambda x, y: x / y)),
+)
+pow = _binary(_operator("pow", power))
+less_equal, greater_equal = (
+    _binary(_operator("less_equal", lambda x, y: x <= y)),
+    _binary(_operator("greater_equal", lambda x, y: x >= y)),
+)
+maximum, minimum = _binary(functions.maximum), _binary(functions.minimum)
+equal, not_equal = _binary(functions.equal), _binary(functions.not_equal)
+less, greater = _binary(functions.less), _binary(functions.greater)
+logical_and, logical_or = _binary(functions.logical_and), _binary(functions.logical_or)
+
+relu, relu6, elu, selu = (_activation(f) for f in (functions.relu, functions.relu6, functions.elu, functions.selu))
+softplus, softsign, swish = (_activation(f) for f in (functions.softplus, functions.softsign, functions.swish))
+softmax, log_softmax = _along(functions.softmax), _along(functions.log_softmax)
+
+reduce_sum, reduce_mean = _reduction(functions.reduce_sum), _reduction(functions.reduce_mean)
+reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.reduce_min)
+
+
+def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
+    """features where they are positive, alpha times them elsewhere."""
+    return functions.leaky_relu(features, alpha)
+
+
+def identity(input: Any, name: str | None = None) -> Tensor:
+    """The input itself."""
+    return functions.identity(input)
+
+
+def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
+    """x in another dtype."""
+    return functions.cast(x, dtype_name(dtype))
+
+
+def to_float(x: Any, name: str = "ToFloat") -> Tensor:
+    """x as float32."""
+    return functions.cast(x, "float32")
+
+
+def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const") -> Tensor:
+    """A constant. Python floats become float32 and ints int32; ``shape`` reshapes, and fills from the last value."""
+    array = np.array(value)
+    if dtype is None and array.dtype.kind == "i" and not isinstance(value, np.ndarray | np.generic):
+        dtype = "int32"
+    if shape is None:
+        return make_constant(value, None if dtype is None else dtype_name(dtype))
+    wanted = tuple(int(size) for size in shape)
+    count = int(np.prod(wanted))
+    if not 0 < array.size <= count:
+        raise ShapeError(f"constant of {array.size} values does not fill shape {wanted}")
+    filled = np.full(count, array.flat[-1])
+    filled[: array.size] = array.ravel()
+    if dtype is None:
+        dtype = make_constant(value).dtype
+    return make_constant(filled.reshape(wanted), dtype_name(dtype))
+
+
+def zeros(shape: Sequence[int], dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """Zeros of a fixed shape."""
+    return constant(0, dtype, shape)
+
+
+def ones(shape: Sequence[int], dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """Ones of a fixed shape."""
+    return constant(1, dtype, shape)
+
+
+def zeros_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
+    """Zeros in the shape of a tensor."""
+    return _filled_like(0, tensor, dtype)
+
+
+def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
+    """Ones in the shape of a tensor."""
+    return _filled_like(1, tensor, dtype)
+
+
+def _filled_like(value: int, tensor: Tensor, dtype: Any) -> Tensor:
+    scalar = make_constant(value, tensor.dtype if dtype is None else dtype_name(dtype))
+    return build("broadcast", scalar, shape=tensor.type.shape)
+
+
+def matmul(
+    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, *unused: Any, name: str | None = None
+) -> Tensor:
+    """Matrix product."""
+    refuse("tf.matmul", "write tf.matmul(a, b, transpose_a, transpose_b)", more=unused or None)
+    return functions.matmul(_swapped(a) if transpose_a else a, _swapped(b) if transpose_b else b)
+
+
+def _swapped(x: Any) -> Tensor:
+    """x with its last two axes swapped."""
+    x = functions.identity(x)
+    if x.rank < 2:
+        raise ShapeError(f"{x!r} is no matrix to transpose")
+    return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
+
+
+def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
+    """Tensors joined along an axis."""
+    if isinstance(values, int):
+        raise DtypeError("tf.concat takes the tensors first and the axis second, as from TensorFlow 1.0 on")
+    return functions.concat(values if isinstance(values, list | tuple) else [values], axis)
+
+
+def split(
+    value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
+) -> list[Tensor]:
+    """A tensor cut along an axis, into equal pieces or into pieces of the given sizes."""
+    if isinstance(value, int):
+        raise DtypeError("tf.split takes the tensor first and the axis third, as from TensorFlow 1.0 on")
+    return functions.split(value, num_or_size_splits, axis)
+
+
+def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
+    """Tensors of one shape joined along a new axis."""
+    return functions.stack(values, axis)
+
+
+def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
+    """The entries of an axis of fixed size, without that axis."""
+    value = functions.identity(value)
+    if not -value.rank <= axis < value.rank:
+        raise ShapeError(f"axis {axis} of a tensor of rank {value.rank}")
+    count = value.type.shape[axis]
+    if not isinstance(count, int):
+        raise ShapeError(f"can't unstack axis {axis} of {value!r}: its size is open; use tf.nn.dynamic_rnn over time")
+    if num not in (None, count):
+        raise ShapeError(f"num={num}, but axis {axis} of {value!r} has size {count}")
+    before = (slice(None),) * (axis % value.rank)
+    return [value[(*before, position)] for position in range(count)]
+
+
+def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose", conjugate: bool = False) -> Tensor:
+    """A tensor with its axes in the order ``perm``."""
+    return functions.transpose(a, perm)
+
+
+def reshape(tensor: Any, shape: Sequence[Any], name: str | None = None) -> Tensor:
+    """A tensor in another shape. One entry may be -1; None keeps the size of that axis."""
+    return functions.reshape(tensor, shape)
+
+
+def tile(input: Any, multiples: Sequence[int], name: str | None = None) -> Tensor:
+    """A tensor repeated ``multiples[a]`` times along each axis a."""
+    return functions.tile(input, multiples)
+
+
+def expand_dims(input: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
+    """A tensor with an axis of 1 inserted."""
+    position = _first(axis, dim)
+    if position is None:
+        raise ArgumentError("tf.expand_dims needs an axis")
+    return functions.expand_dims(input, position)
+
+
+def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims: Axis = None) -> Tensor:
+    """A tensor without axes of 1."""
+    return functions.squeeze(input, _first(axis, squeeze_dims))
+
+
+def gather(
+    params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
+) -> Tensor:
+    """Rows of ``params`` at ``indices``."""
+    refuse("tf.gather", "transpose the table first", axis=axis or None)
+    return functions.gather(params, indices)
+
+
+def embedding_lookup(
+    params: Any, ids: Any, partition_strategy: str = "mod", name: str | None = None,
+    validate_indices: bool = True, max_norm: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Rows of a table at ``ids``."""
+    refuse("tf.nn.embedding_lookup", "limit the rows yourself", max_norm=max_norm)
+    return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
+
+
+def one_hot(
+    indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int | None = None,
+    dtype: Any = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """on_value (1) at each index and off_value (0) elsewhere, on a new last axis."""
+    refuse("tf.one_hot", "the new axis is the last; move it with tf.transpose", axis=None if axis == -1 else axis)
+    kind = "float32" if dtype is None else dtype_name(dtype)
+    if on_value is None and off_value is None:
+        return functions.one_hot(indices, depth, kind)
+    on, off = (make_constant(value, kind) for value in (_first(on_value, 1), _first(off_value, 0)))
+    hit = functions.one_hot(indices, depth, "bool")
+    return functions.where(hit, build("broadcast", on, shape=hit.type.shape), off)
+
+
+def argmax(
+    input: Any, axis: int | None = None, name: str | None = None, dimension: int | None = None,
+    output_type: Any = "int64",
+) -> Tensor:  # fmt: skip
+    """Index of the first largest entry along an axis, by default the first axis."""
+    return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
+
+
+def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+    """x where the condition holds, y elsewhere."""
+    if x is None or y is None:
+        raise ArgumentError("tf.where(condition) gives as many rows as hold, which is not offered; give it x and y")
+    return functions.where(condition, x, y)
+
+
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
+    """t limited to a range."""
+    return functions.clip(t, clip_value_min, clip_value_max)
+
+
+def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
+    """Whether the target's prediction is among the k largest of its row: bool [batch]."""
+    hit = functions.one_hot(targets, predictions.width, "bool")
+    target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
+    better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
+    return better < int(k)

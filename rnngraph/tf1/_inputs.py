@@ -1,0 +1,78 @@
+"""TensorFlow 1.x's placeholders and drivers, with its names and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from ..declare import drivers
+from ..declare.cell import Cell
+from ..declare.tensor import Tensor, fed
+from ..errors import DtypeError, ShapeError
+from ._functions import constant
+from ._names import dtype_name
+
+
+def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
+    """What is fed at run time, under ``name``, or as ``Placeholder``, ``Placeholder_1`` … in order of declaration.
+
+    shape: a list of ints and None. Without one it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``;
+    anything else needs its shape.
+    """
+    return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
+
+
+def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
+    """A placeholder that has the value ``input``, a number or an array, where it is not fed."""
+    if isinstance(input, Tensor) and input.node.op != "constant":
+        raise DtypeError(f"placeholder_with_default needs a constant as its default, not {input!r}")
+    default: np.ndarray = constant(input).node["value"]
+    sizes: Sequence[Any] = [None] * default.ndim if shape is None else list(shape)
+    fits = len(sizes) == default.ndim
+    if not fits or any(size not in (None, have) for size, have in zip(sizes, default.shape, strict=True)):
+        raise ShapeError(f"a default of shape {default.shape} does not fit a placeholder of shape {tuple(sizes)}")
+    return _fed("PlaceholderWithDefault", str(default.dtype), sizes, name, default=default)
+
+
+def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
+    if name is None:
+        return fed(base, shape, dtype, unnamed=True, **attributes)
+    if not isinstance(name, str) or not name:
+        raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
+    return fed(name, shape, dtype, **attributes)
+
+
+def name_scope(name: Any, default_name: Any = None, values: Any = None) -> AbstractContextManager[Any]:
+    """As in TensorFlow it leaves names of parameters alone; here it changes nothing."""
+    return nullcontext(name)
+
+
+def dynamic_rnn(
+    cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
+    parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
+    scope: str | None = None,
+) -> tuple[Tensor, Any]:  # fmt: skip
+    """``rg.dynamic_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    return drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, _scope(scope))
+
+
+def bidirectional_dynamic_rnn(
+    cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
+    initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
+    swap_memory: bool = False, time_major: bool = False, scope: str | None = None,
+) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
+    """``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    return drivers.bidirectional_dynamic_rnn(
+        cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major, _scope(scope)
+    )
+
+
+def _scope(scope: Any) -> str | None:
+    if scope is not None and not isinstance(scope, str):
+        raise DtypeError(f'scope must be a string such as "decoder", not {scope!r}')
+    return scope

@@ -1,0 +1,151 @@
+"""TensorFlow 1.x's dense layers and initializers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..declare import initializers, layers
+from ..declare.cells import Activation
+from ..declare.drivers import ScopeName
+from ..declare.initializers import Initializer, initializer_of
+from ..declare.parameters import parameter
+from ..declare.tensor import Tensor
+from ..errors import ShapeError, user_line
+from ._functions import relu, reshape
+from ._names import dtype_name, refuse, refuse_reuse
+
+_PENALTY = "add the penalty to the loss"
+
+
+def dense(
+    inputs: Tensor, units: int, activation: Activation = None, use_bias: bool = True,
+    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
+    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """activation(inputs kernel + bias) on the last axis; owns ``dense/kernel`` and ``dense/bias``."""
+    refuse(
+        "tf.layers.dense", _PENALTY, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+        activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        bias_constraint=bias_constraint,
+    )  # fmt: skip
+    refuse("tf.layers.dense", "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
+    refuse_reuse("tf.layers.dense", reuse)
+    scope = ScopeName(name or "dense", name is not None, user_line())
+    starts = _starts(kernel_initializer, bias_initializer)
+    return layers.affine(inputs, units, activation, scope, ("kernel", "bias") if use_bias else ("kernel",), starts)
+
+
+def fully_connected(
+    inputs: Tensor, num_outputs: int, activation_fn: Activation = relu, normalizer_fn: Any = None,
+    normalizer_params: Any = None, weights_initializer: Any = None, weights_regularizer: Any = None,
+    biases_initializer: Any = "zeros", biases_regularizer: Any = None, reuse: bool | None = None,
+    variables_collections: Any = None, outputs_collections: Any = None, trainable: bool = True,
+    scope: str | None = None,
+) -> Tensor:  # fmt: skip
+    """activation_fn(inputs weights + biases), relu unless said otherwise; ``biases_initializer=None``: no biases.
+
+    Owns ``fully_connected/weights`` and ``fully_connected/biases``.
+    """
+    what = "tf.contrib.layers.fully_connected"
+    refuse(what, "normalise its result yourself, with rg.layer_norm", normalizer_fn=normalizer_fn)
+    refuse(what, _PENALTY, weights_regularizer=weights_regularizer, biases_regularizer=biases_regularizer)
+    refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
+    refuse_reuse(what, reuse)
+    name = ScopeName(scope or "fully_connected", scope is not None, user_line())
+    starts = _starts(weights_initializer, biases_initializer)
+    names = ("weights",) if biases_initializer is None else ("weights", "biases")
+    return layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
+
+
+def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
+    return (
+        initializer_of("glorot_uniform" if kernel is None else kernel),
+        initializer_of("zeros" if bias is None else bias),
+    )
+
+
+def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
+    """[batch, ...] as [batch, product of the rest]."""
+    return reshape(inputs, [None, -1])
+
+
+def get_variable(
+    name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
+    trainable: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """``rg.parameter``: a trained array that stands by itself in the graph."""
+    refuse("tf.get_variable", _PENALTY, regularizer=regularizer)
+    if shape is None and initializer is not None and not callable(initializer):
+        shape = np.shape(initializer)
+    if shape is None:
+        raise ShapeError(f"tf.get_variable({name!r}) needs a shape")
+    start = "glorot_uniform" if initializer is None else initializer
+    kind = "float32" if dtype is None else dtype_name(dtype)
+    return parameter(name, shape, start, trainable is not False, kind)
+
+
+# Initializers: the seed and the dtype that TensorFlow's take are accepted; values depend on the program's
+# seed and the parameter's name alone.
+
+
+def zeros_initializer(dtype: Any = None) -> Initializer:
+    """Zeros."""
+    return initializers.zeros
+
+
+def ones_initializer(dtype: Any = None) -> Initializer:
+    """Ones."""
+    return initializers.ones
+
+
+def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
+    """One number everywhere, or an array."""
+    return initializers.constant_initializer(value)
+
+
+def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Uniform in +-sqrt(6 / (fan_in + fan_out))."""
+    return initializers.glorot_uniform
+
+
+def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
+    """Orthonormal rows or columns, times gain."""
+    return lambda shape, generator: gain * initializers.orthogonal(shape, generator)
+
+
+def random_uniform_initializer(
+    minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Uniform in [minval, maxval), by default [0, 1)."""
+    high = 1.0 if maxval is None else maxval
+    return lambda shape, generator: generator.uniform(minval, high, shape)
+
+
+def random_normal_initializer(
+    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Normal."""
+    return lambda shape, generator: generator.normal(mean, stddev, shape)
+
+
+def truncated_normal_initializer(
+    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Normal, what is more than two deviations away drawn again."""
+
+    def initialize(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        values = generator.normal(size=shape)
+        while np.any(far := np.abs(values) > 2):
+            values[far] = generator.normal(size=int(far.sum()))
+        return mean + stddev * values
+
+    return initialize
+
+
+def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
+    """Glorot's initial values."""
+    refuse("tf.contrib.layers.xavier_initializer", "use uniform=True", uniform=None if uniform else uniform)
+    return initializers.glorot_uniform

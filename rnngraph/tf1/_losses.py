@@ -1,0 +1,175 @@
+"""TensorFlow 1.x's losses: ``tf.nn.*_with_logits``, one value for each row, and ``tf.losses``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..declare import functions, losses
+from ..declare.tensor import Tensor, build, like
+from ..errors import ArgumentError, ShapeError
+from ._names import Namespace
+
+NONE, SUM = "none", "weighted_sum"
+SUM_OVER_BATCH_SIZE, MEAN = "weighted_sum_over_batch_size", "weighted_mean"
+SUM_BY_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
+
+Reduction = Namespace(
+    "losses.Reduction",
+    {
+        "NONE": NONE,
+        "SUM": SUM,
+        "SUM_OVER_BATCH_SIZE": SUM_OVER_BATCH_SIZE,
+        "MEAN": MEAN,
+        "SUM_BY_NONZERO_WEIGHTS": SUM_BY_NONZERO_WEIGHTS,
+        "SUM_OVER_NONZERO_WEIGHTS": SUM_BY_NONZERO_WEIGHTS,
+    },
+)
+
+
+# tf.nn: not reduced ---------------------------------------------------------------------------------
+
+
+def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
+    if sentinel is not None or labels is None or logits is None:
+        raise ArgumentError(f"tf.nn.{what} takes its arguments by name: labels=…, logits=…")
+
+
+def sparse_softmax_cross_entropy_with_logits(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
+) -> Tensor:
+    """-log softmax(logits)[label], one value for each label."""
+    _both(_sentinel, labels, logits, "sparse_softmax_cross_entropy_with_logits")
+    return losses.sparse_softmax_cross_entropy(labels, logits, reduction="none")
+
+
+def softmax_cross_entropy_with_logits(
+    _sentinel: Any = None,
+    labels: Any = None,
+    logits: Any = None,
+    dim: int = -1,
+    name: str | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """-sum(labels * log softmax(logits)) along an axis; labels are probabilities."""
+    _both(_sentinel, labels, logits, "softmax_cross_entropy_with_logits")
+    along = dim if axis is None else axis
+    return -functions.reduce_sum(labels * functions.log_softmax(logits, along), along)
+
+
+def softmax_cross_entropy_with_logits_v2(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, axis: int | None = None,
+    name: str | None = None, dim: int | None = None,
+) -> Tensor:  # fmt: skip
+    """As ``softmax_cross_entropy_with_logits``."""
+    along = next((given for given in (axis, dim) if given is not None), -1)
+    return softmax_cross_entropy_with_logits(_sentinel, labels, logits, along)
+
+
+def sigmoid_cross_entropy_with_logits(
+    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
+) -> Tensor:
+    """Binary cross-entropy of sigmoid(logits), elementwise."""
+    _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
+    falling = functions.log1p(functions.exp(-functions.abs(logits)))
+    result: Tensor = functions.maximum(logits, 0) - logits * labels + falling
+    return result
+
+
+# tf.losses: weighted and reduced --------------------------------------------------------------------
+
+
+def _reduced(values: Tensor, weights: Any, reduction: str) -> Tensor:
+    """TensorFlow's reductions. Its default divides by the count of weights that are not zero."""
+    number = isinstance(weights, int | float)
+    factor = like(weights, values)
+    if factor.rank not in (0, values.rank):
+        raise ShapeError(
+            f"weights {factor!r} must be a scalar or have the rank of the losses {values!r}; "
+            "insert axes with tf.expand_dims"
+        )
+    if number and weights == 0:
+        raise ArgumentError("a loss of weight 0 is constant; leave it out")
+    weighted = values if number and weights == 1 else values * factor
+    if reduction == NONE:
+        return weighted
+    if reduction == SUM:
+        return functions.reduce_sum(weighted)
+    if reduction == SUM_OVER_BATCH_SIZE or (number and reduction == SUM_BY_NONZERO_WEIGHTS):
+        return functions.reduce_mean(weighted)
+    if number and reduction == MEAN:
+        return functions.reduce_mean(values)
+    full = build("broadcast", factor, shape=values.type.shape)
+    if reduction == MEAN:
+        return functions.reduce_sum(weighted) / functions.reduce_sum(full)
+    if reduction == SUM_BY_NONZERO_WEIGHTS:
+        count = functions.reduce_sum(functions.cast(functions.not_equal(full, 0), values.dtype))
+        return functions.reduce_sum(weighted) / functions.maximum(count, 1)
+    raise ArgumentError(f"reduction={reduction!r} is not offered; use one of tf.losses.Reduction")
+
+
+def sparse_softmax_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+    return _reduced(losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction)
+
+
+def softmax_cross_entropy(
+    onehot_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0, scope: Any = None,
+    loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """-sum(labels * log softmax(logits)) over the last axis."""
+    labels = onehot_labels
+    if label_smoothing:
+        labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.width
+    return _reduced(softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction)
+
+
+def sigmoid_cross_entropy(
+    multi_class_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0,
+    scope: Any = None, loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """Binary cross-entropy of sigmoid(logits) over all elements."""
+    labels = multi_class_labels
+    if label_smoothing:
+        labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    return _reduced(sigmoid_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction)
+
+
+def mean_squared_error(
+    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """(predictions - labels)^2 over all elements."""
+    return _reduced(functions.square(predictions - labels), weights, reduction)
+
+
+def absolute_difference(
+    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
+    reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """|predictions - labels| over all elements."""
+    return _reduced(functions.abs(predictions - labels), weights, reduction)
+
+
+def huber_loss(
+    labels: Any, predictions: Tensor, weights: Any = 1.0, delta: float = 1.0, scope: Any = None,
+    loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+) -> Tensor:  # fmt: skip
+    """Squared up to ``delta``, linear beyond it, over all elements."""
+    error = functions.abs(predictions - labels)
+    inner = functions.minimum(error, delta)
+    return _reduced(inner * inner * 0.5 + (error - inner) * delta, weights, reduction)
+
+
+LOSSES: dict[str, Any] = {
+    "Reduction": Reduction,
+    **{
+        function.__name__: function
+        for function in (
+            sparse_softmax_cross_entropy, softmax_cross_entropy, sigmoid_cross_entropy, mean_squared_error,
+            absolute_difference, huber_loss,
+        )
+    },
+}  # fmt: skip

@@ -1,0 +1,57 @@
+"""What the parts of ``tf1`` share: dtypes, namespaces, arguments that are accepted or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..declare.tensor import check_dtype
+from ..errors import ArgumentError, NotOfferedError
+from ._absent import not_offered
+
+_ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"}
+
+
+def dtype_name(dtype: Any) -> str:
+    """A dtype's name from all that TensorFlow takes for one: ``tf.float32``, "float", float, np.float32."""
+    if isinstance(dtype, str | type) and dtype in _ALIASES:
+        return _ALIASES[dtype]
+    return check_dtype(np.dtype(dtype) if isinstance(dtype, type) else dtype)
+
+
+class Namespace:
+    """A path of TensorFlow's. A name that is not offered raises an error that names what to use instead."""
+
+    def __init__(self, path: str, members: dict[str, Any]) -> None:
+        self.__dict__.update(members)
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        raise missing(self.__dict__.get("_path", ""), name)
+
+    def __dir__(self) -> list[str]:
+        return sorted(name for name in self.__dict__ if not name.startswith("_"))
+
+    def __repr__(self) -> str:
+        return f"<rnngraph.tf1.{self._path}>"
+
+
+def missing(path: str, name: str) -> AttributeError:
+    """The error for a name that ``tf.<path>`` does not have."""
+    if name.startswith("_"):  # Python itself asks for these
+        return AttributeError(f"tf has no {name}")
+    error: NotOfferedError = not_offered(f"{path}.{name}" if path else name)
+    return error
+
+
+def refuse(what: Any, remedy: str, **options: Any) -> None:
+    """An error for the first option that is not None."""
+    for name, value in options.items():
+        if value is not None:
+            raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")
+
+
+def refuse_reuse(what: Any, reuse: Any) -> None:
+    if reuse:
+        raise ArgumentError(f"{what}: reuse={reuse!r} is not offered; for one set of parameters use rg.shared(cell)")

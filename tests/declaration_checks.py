@@ -1,0 +1,246 @@
+"""What must hold of every declaration: native code, interpreter, passes, printed form and streams agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from declarations import Declaration
+
+import rnngraph as rg
+from rnngraph.declare.nest import paths
+from rnngraph.ir.graph import Graph
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.parser import parse
+from rnngraph.passes.pipeline import forbidden, pipeline, run
+
+Arrays = dict[str, np.ndarray]
+BASE = {"float32": 2e-5, "float64": 1e-12}
+
+
+class Failed(AssertionError):
+    """A check that failed, with the declaration's text and seed."""
+
+    def __init__(self, declaration: Declaration, check: str, what: str) -> None:
+        super().__init__(f"{check}: {what}\n{declaration.text()}")
+        self.check = check
+
+
+def feeds_of(graph: Graph, arrays: Mapping[str, np.ndarray], program: rg.Program) -> Arrays:
+    """An array for every input and parameter of a graph."""
+    counters = {"seed": np.int64(7), "first_row": np.int64(0), "first_step": np.int64(0)}
+    known = {**counters, **arrays, **program.parameters}
+    return {str(node["label"]): np.asarray(known[str(node["label"])]) for node in graph.inputs}
+
+
+def taken(graph: Graph, arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """The feeds that a graph takes."""
+    labels = {str(node["label"]) for node in graph.inputs}
+    return {name: array for name, array in arrays.items() if name in labels}
+
+
+def flat(result: Any) -> Arrays:
+    return dict(paths(result))
+
+
+def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray | None = None) -> str:
+    """Empty where ``native`` is as near to the float64 value as NumPy's own arithmetic of the dtype is."""
+    if native.shape != wide.shape:
+        return f"shape {native.shape}, not {wide.shape}"
+    if native.dtype.kind in "ib":
+        return "" if np.array_equal(native, wide) else f"{native} is not {wide}"
+    finite = np.isfinite(wide)
+    if not np.array_equal(native[~finite].astype(float), wide[~finite].astype(float), equal_nan=True):
+        return f"{native} is not {wide}"
+    error = np.abs(native[finite].astype(np.float64) - wide[finite])
+    allowed = BASE[dtype] * (1 + np.abs(wide[finite]))
+    if narrow is not None:  # an ill-conditioned case: NumPy's own error counts, over the whole array
+        own = np.abs(narrow[finite].astype(np.float64) - wide[finite])
+        allowed = allowed + 30 * own.max(initial=0.0)
+    if not (error <= allowed).all():
+        return f"off by {error.max():.3g}, at most {allowed.min():.3g} allowed:\n{native}\nis not\n{wide}"
+    return ""
+
+
+def compare(declaration: Declaration, check: str, native: Arrays, graph: Graph, feeds: Arrays) -> None:
+    wide = interpret(graph, feeds, wide=True)
+    narrow: Arrays | None = None
+    if native.keys() != wide.keys():
+        raise Failed(declaration, check, f"outputs {sorted(native)}, not {sorted(wide)}")
+    for name, expected in wide.items():
+        problem = close(declaration.dtype, native[name], expected)
+        if problem:
+            if narrow is None:
+                narrow = interpret(graph, feeds)
+            problem = close(declaration.dtype, native[name], expected, narrow[name])
+        if problem:
+            raise Failed(declaration, check, f"output {name} {problem}\n{graph}")
+
+
+def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """Inference, training, evaluation and masks against the interpreter."""
+    graph = program.inference.graph
+    result = flat(program.inference(taken(graph, arrays)))
+    compare(declaration, "inference", result, graph, feeds_of(graph, arrays, program))
+    graph = program.training.graph
+    result = flat(program.training(taken(graph, arrays), seed=7))
+    compare(declaration, "training", result, graph, feeds_of(graph, arrays, program))
+    if program.loss is not None:
+        graph = program._evaluation.graph
+        result = flat(program.evaluate(taken(graph, arrays)))
+        compare(declaration, "evaluate", result, graph, feeds_of(graph, arrays, program))
+
+
+def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """What ``dropout_masks`` gives is what the interpreter draws, bit for bit, and nothing but 0 and 1."""
+    masks = program.training.dropout_masks(taken(program.training.graph, arrays), seed=7)
+    graph = program.lowered.masks
+    if not graph.outputs:
+        assert masks == {}
+        return
+    expected = interpret(graph, feeds_of(graph, arrays, program))
+    for name, mask in masks.items():
+        if not np.array_equal(mask, expected[name]) or not np.isin(mask, (0, 1)).all():
+            raise Failed(declaration, "masks", f"{name}: {mask} is not {expected[name]}")
+
+
+def check_passes(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """Every pass keeps the values; every graph can be printed and read back."""
+    for kind in ("inference", "training"):
+        lowered = getattr(program, kind).compiled.lowered
+        before: Arrays | None = None
+        check_printed(declaration, lowered, f"{kind} as lowered")
+
+        def seen(name: str, graph: Graph, kind: str = kind) -> None:
+            nonlocal before
+            check_printed(declaration, graph, f"{kind} after {name}")
+            after = interpret(graph, feeds_of(graph, arrays, program), wide=True)
+            for key, value in (before or {}).items():
+                if problem := close("float64", after[key].astype(value.dtype), value):
+                    raise Failed(declaration, f"{kind} after {name}", f"output {key} {problem}\n{graph}")
+            before = after
+
+        run(lowered, pipeline(kind, declaration.unroll), forbidden(kind), seen)
+
+
+def without_comments(text: str) -> list[str]:
+    lines = (line.split("  # ")[0].rstrip() for line in text.splitlines())
+    return [line for line in lines if line.strip() and not line.strip().startswith("#")]
+
+
+def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
+    if any(node.op == "driver" for node in graph.walk()):
+        return
+    text = str(graph)
+    try:
+        again = str(parse(text))
+    except Exception as error:
+        raise Failed(declaration, f"{check}, printed", f"{error!r}\n{text}") from error
+    if without_comments(again) != without_comments(text):
+        raise Failed(declaration, f"{check}, printed", f"\n{text}\nis read as\n{again}")
+
+
+def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
+    """Steps and chunks give the whole call's bits. False where the graph can't be streamed."""
+    if any(
+        value.axes.count("T") > 1 or "T" in str(value.axes).replace("'T'", "") for value in declaration.outputs.values()
+    ):
+        return False
+    try:
+        stream = program.inference.stream(batch=declaration.batch)
+    except rg.GraphError:
+        return False
+    given = taken(program.inference.graph, arrays)
+    whole = flat(program.inference(given))
+    axis = {
+        name: list(declaration.feeds[name].axes).index("T") if "T" in declaration.feeds[name].axes else None
+        for name in given
+    }
+    if all(place is None for place in axis.values()):
+        return False
+    timed = {
+        name: list(value.axes).index("T") if "T" in value.axes else None for name, value in declaration.outputs.items()
+    }
+    for size in (0, 1, 2, 3):  # 0: step by step
+        stream.reset()
+        parts = []
+        for start in range(0, declaration.time, size or 1):
+            chunk = {
+                name: array
+                if axis[name] is None
+                else np.take(array, range(start, min(start + (size or 1), declaration.time)), axis[name])
+                for name, array in given.items()
+            }
+            if size:
+                parts.append(flat(stream.process(chunk)))
+            else:
+                single = {
+                    name: array if axis[name] is None else np.squeeze(array, axis[name])
+                    for name, array in chunk.items()
+                }
+                parts.append(flat(stream.step(single)))
+        for name, place in timed.items():
+            pieces = [part[name] for part in parts]
+            if place is None:
+                got = pieces[-1]
+            else:
+                got = np.concatenate(pieces, place) if size else np.stack(pieces, place)
+            if not np.array_equal(got, whole[name], equal_nan=True):
+                raise Failed(declaration, f"stream in chunks of {size}", f"output {name}\n{got}\nis not\n{whole[name]}")
+    return True
+
+
+def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
+    """A row alone gives the bits that it has among others. False where rows can't stand alone."""
+    apart = {
+        name: list(v.axes).index("B")
+        for name, v in declaration.outputs.items()
+        if v.apart and list(v.axes).count("B") == 1
+    }
+    if not apart or f"({declaration.batch}," in declaration.lines[0] or declaration.batch == 1:
+        return False
+    if any(isinstance(dim, int) for dim in _declared_batches(declaration, program)):
+        return False
+    given = taken(program.inference.graph, arrays)
+    whole = flat(program.inference(given))
+    row = declaration.seed % declaration.batch
+    alone = {
+        name: np.take(array, [row], list(declaration.feeds[name].axes).index("B"))
+        if "B" in declaration.feeds[name].axes
+        else array
+        for name, array in given.items()
+    }
+    single = flat(program.inference(alone))
+    for name, axis in apart.items():
+        if not np.array_equal(single[name], np.take(whole[name], [row], axis), equal_nan=True):
+            raise Failed(
+                declaration,
+                "a row alone",
+                f"output {name}\n{single[name]}\nis not\n{np.take(whole[name], [row], axis)}",
+            )
+    return True
+
+
+def _declared_batches(declaration: Declaration, program: rg.Program) -> list[Any]:
+    found = []
+    for node in program.inference.graph.inputs:
+        feed = declaration.feeds.get(str(node["label"]))
+        if feed is not None and "B" in feed.axes:
+            found.append(node.shape[list(feed.axes).index("B")])
+    return found
+
+
+def check_all(declaration: Declaration) -> list[str]:
+    """Everything; gives the names of the checks that applied."""
+    program = declaration.compile()
+    arrays = declaration.arrays()
+    check_passes(declaration, program, arrays)
+    check_native(declaration, program, arrays)
+    check_masks(declaration, program, arrays)
+    done = ["passes", "native", "masks"]
+    if check_stream(declaration, program, arrays):
+        done.append("stream")
+    if check_rows(declaration, program, arrays):
+        done.append("rows")
+    return done

@@ -1,0 +1,679 @@
+"""Random declarations, as the source text that a user would write: what fails can be pasted and run.
+
+``declare(seed)`` draws one. It is a list of lines, so ``shrunk`` can leave out what a failure does not need.
+"""
+
+from __future__ import annotations
+
+import linecache
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import own_cells
+
+import rnngraph as rg
+
+SIZES = (1, 3, 7, 17, 25, 33)
+ACTIVATIONS = (
+    "tanh relu sigmoid identity hard_sigmoid softsign elu selu gelu softplus swish leaky_relu relu6 sin"
+).split()
+UNARY = (
+    "rg.tanh({0})", "rg.sigmoid({0})", "rg.relu({0})", "rg.exp(rg.clip({0}, -3, 2))", "rg.abs({0})",
+    "rg.square(rg.tanh({0}))", "rg.sin({0})", "rg.cos({0})", "rg.softplus({0})", "rg.erf({0})", "rg.gelu({0})",
+    "rg.sqrt(rg.abs({0}) + 0.25)", "rg.log(rg.abs({0}) + 0.5)", "rg.log1p(rg.abs({0}))",
+    "rg.expm1(rg.clip({0}, -2, 2))", "rg.elu({0})", "rg.selu({0})", "rg.softsign({0})", "rg.hard_sigmoid({0})",
+    "rg.leaky_relu({0}, 0.3)", "rg.relu6({0})", "rg.swish({0})", "-{0}", "1 - {0}", "{0} * 0.5 - 1",
+    "rg.clip({0}, -0.5, 0.75)", "rg.where({0} > 0, {0}, {0} * 0.25)", "rg.tanh({0}) ** 3", "1 / (1 + rg.abs({0}))",
+    "(rg.abs({0}) + 0.5) ** 0.5", "rg.identity({0})",
+)  # fmt: skip
+BINARY = (
+    "{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} / (rg.abs({1}) + 1)", "rg.maximum({0}, {1})",
+    "rg.minimum({0}, {1})", "rg.where({0} < {1}, {0}, {1})", "{0} * 0.5 + {1} * 0.25", "{0} - {1} * {0}",
+)  # fmt: skip
+
+Axis = int | str  # a fixed size, or a formula of B (rows) and T (steps)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A variable of the declaration.
+
+    kind: float, int or bool. apart: no row's values depend on another row's. fed: the value is fed, so that
+    a comparison of it is the same in every precision.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    kind: str = "float"
+    apart: bool = True
+    fed: bool = False
+
+    @property
+    def rank(self) -> int:
+        return len(self.axes)
+
+    @property
+    def width(self) -> Axis:
+        return self.axes[-1]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What to feed a placeholder: axes, dtype and, of integers, the largest value."""
+
+    axes: tuple[Axis, ...]
+    dtype: str
+    high: Axis | None = None
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One declaration with everything that running it needs."""
+
+    seed: int
+    lines: tuple[str, ...]
+    feeds: dict[str, Feed]
+    outputs: dict[str, Value]
+    batch: int
+    time: int
+    dtype: str
+    unroll: int | None = None
+
+    def size(self, axis: Axis, batch: int | None = None, time: int | None = None) -> int:
+        if isinstance(axis, int):
+            return axis
+        names = {"B": batch or self.batch, "T": time or self.time}
+        return int(eval(axis, {}, names))
+
+    def text(self) -> str:
+        head = [f"# seed {self.seed}: batch {self.batch}, time {self.time}, unroll {self.unroll}"]
+        return "\n".join([*head, *self.lines])
+
+    def run(self) -> dict[str, Any]:
+        """Executes the lines; gives their variables, ``outputs`` and ``loss`` among them."""
+        file = f"<declaration {self.seed}>"
+        source = "\n".join(self.lines) + "\n"
+        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        names: dict[str, Any] = {"rg": rg, "np": np, "own": own_cells, "outputs": {}, "loss": None}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(source, file, "exec"), names)
+        return names
+
+    def compile(self) -> rg.Program:
+        names = self.run()
+        program = rg.compile(names["outputs"], loss=names["loss"], seed=self.seed % 1000, unroll=self.unroll)
+        generator = np.random.default_rng(self.seed)
+        for name, array in program.parameters.items():  # zeros would hide a bias that is not added
+            program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
+        return program
+
+    def arrays(self, batch: int | None = None, time: int | None = None) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng(self.seed)
+        arrays = {}
+        for name, feed in self.feeds.items():
+            shape = tuple(self.size(axis, batch, time) for axis in feed.axes)
+            if name.startswith("keep"):
+                array = np.asarray(generator.uniform(0.4, 1.0), np.float32)
+            elif feed.high is not None:
+                array = generator.integers(0, self.size(feed.high, batch, time) + 1, shape)
+            elif feed.dtype == "bool":
+                array = generator.random(shape) < 0.5
+            else:
+                array = generator.normal(size=shape)
+            arrays[name] = np.asarray(array, feed.dtype)
+        return arrays
+
+
+class Generator:
+    """Draws one declaration, line by line. ``draw``: a ``random.Random``, or hypothesis's stand-in for one."""
+
+    def __init__(self, draw: random.Random, seed: int) -> None:
+        self.draw, self.seed = draw, seed
+        self.lines: list[str] = []
+        self.values: list[Value] = []
+        self.feeds: dict[str, Feed] = {}
+        self.cells: list[str] = []
+        self.keep_feeds: list[str] = []
+        self.batch, self.time = draw.randint(1, 9), draw.randint(1, 9)
+        self.dtype = draw.choice(["float32", "float32", "float32", "float64"])
+        self.batch_text = draw.choice(["None", "None", '"batch"', str(self.batch)])
+        self.time_text = draw.choice(["None", "None", '"time"', str(self.time)])
+        self.states: list[tuple[str, str, Axis, bool]] = []  # (variable, its cell, rows, apart)
+        self.rows: Axis = "B"  # what the driver in the making takes for rows
+        self.apart = True  # whether all that it reads keeps rows apart
+
+    # Pieces --------------------------------------------------------------------------------------
+
+    def chance(self, probability: float) -> bool:
+        return self.draw.random() < probability
+
+    def add(self, text: str, axes: tuple[Axis, ...], kind: str = "float", **facts: bool) -> Value:
+        value = Value(f"v{len(self.lines)}", axes, kind, **facts)
+        self.lines.append(f"{value.name} = {text}")
+        self.values.append(value)
+        return value
+
+    def placeholder(self, axes: tuple[Axis, ...], kind: str = "float", high: Axis | None = None) -> Value:
+        name = f"feed{len(self.feeds)}"
+        dtype = {"float": self.dtype, "int": self.draw.choice(["int32", "int64"]), "bool": "bool"}[kind]
+        self.feeds[name] = Feed(axes, dtype, high)
+        sizes = {"B": self.batch_text, "T": self.time_text}
+        shape = ", ".join(sizes.get(str(axis), str(axis)) for axis in axes)
+        shape += "," if len(axes) == 1 else ""
+        return self.add(f'rg.placeholder("{name}", ({shape}), "{dtype}")', axes, kind, fed=True)
+
+    def some(self, wanted: Callable[[Value], bool]) -> Value | None:
+        found = [value for value in self.values if wanted(value)]
+        if not found:
+            return None
+        return self.draw.choice(found[-6:] if self.chance(0.7) else found)
+
+    # Cells ---------------------------------------------------------------------------------------
+
+    def keep_prob(self) -> str:
+        if self.chance(0.15):
+            name = f"keep{len(self.keep_feeds)}"
+            if not self.keep_feeds or self.chance(0.3):
+                self.keep_feeds.append(name)
+                self.feeds[name] = Feed((), "float32")
+                self.lines.append(f'{name} = rg.placeholder("{name}", ())')
+            return self.keep_feeds[-1]
+        return self.draw.choice(["0.5", "0.8", "0.35", "1.0", "0.9"])
+
+    def cell(self, width: int, depth: int = 0) -> tuple[str, int]:
+        """A variable that holds a new cell for inputs of ``width``, and its output's width."""
+        roll, n = self.draw.random(), self.draw.choice(SIZES)
+        activation = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
+        if roll < 0.14:
+            text, out = f"rg.BasicRNNCell({n}{activation})", n
+        elif roll < 0.26:
+            bias = self.draw.choice(["", ", forget_bias=0.0", ", forget_bias=2.5", ", state_is_tuple=False"])
+            text, out = f"rg.BasicLSTMCell({n}{bias}{activation})", n
+        elif roll < 0.42:
+            text, out = self.full_lstm(n, activation)
+        elif roll < 0.56:
+            text, out = f"rg.GRUCell({n}{activation}, reset_after={self.chance(0.5)})", n
+        elif roll < 0.72:
+            own = self.draw.choice(own_cells.OWN_CELLS).__name__
+            text, out = f"own.{own}({n})", 2 * n if own == "SwapCell" else n
+        elif roll < 0.76:
+            memory = self.some(
+                lambda v: v.kind == "float" and v.rank == 2 and v.axes[0] == self.rows and isinstance(v.width, int)
+            )
+            memory = memory or self.some(
+                lambda v: v.kind == "float" and v.rank == 2 and v.axes[0] == 1 and isinstance(v.width, int)
+            )
+            if memory is None and self.rows in ("B", "T"):
+                memory = self.placeholder((self.rows, self.draw.choice(SIZES)))
+            if memory is None:
+                return self.cell(width, 3)
+            self.apart = self.apart and memory.apart
+            text, out = f"own.CaptureCell({n}, {memory.name})", n
+        elif depth > 2:
+            text, out = f"rg.GRUCell({n})", n
+        elif roll < 0.84:
+            text, out = self.stack(width, depth)
+        elif roll < 0.94:
+            inner, out = self.cell(width, depth + 1)
+            text = self.dropout(inner)
+        elif roll < 0.98:
+            inner, out = self.cell(width, depth + 1)
+            text = f"rg.ResidualWrapper({inner})" if out == width else f"own.MemoryCell({n}, {inner})"
+            out = out if out == width else n
+        else:
+            text, out = f"rg.ResidualWrapper(rg.BasicRNNCell({width}))", width
+        if self.chance(0.05):
+            text = f"rg.shared({text})"
+        name = f"cell{len(self.lines)}"
+        self.lines.append(f"{name} = {text}")
+        return name, out
+
+    def full_lstm(self, n: int, activation: str) -> tuple[str, int]:
+        options, out = "", n
+        if self.chance(0.5):
+            options += ", use_peepholes=True"
+        if self.chance(0.4):
+            options += f", cell_clip={self.draw.choice(['0.3', '1.5'])}"
+        if self.chance(0.4):
+            out = self.draw.choice(SIZES)
+            options += f", num_proj={out}" + (", proj_clip=0.2" if self.chance(0.5) else "")
+        if self.chance(0.3):
+            options += ", state_is_tuple=False"
+        return f"rg.LSTMCell({n}{options}{activation})", out
+
+    def dropout(self, inner: str) -> str:
+        kinds = self.draw.sample(["input_keep_prob", "output_keep_prob", "state_keep_prob"], self.draw.randint(1, 3))
+        options = [f"{kind}={self.keep_prob()}" for kind in kinds]
+        if self.chance(0.35):
+            options.append("variational_recurrent=True")
+        if self.chance(0.2):
+            options.append(f"seed={self.draw.randint(0, 9)}")
+        return f"rg.DropoutWrapper({inner}, {', '.join(options)})"
+
+    def stack(self, width: int, depth: int) -> tuple[str, int]:
+        if self.chance(0.2):  # one object at every position; widths must agree only where it is shared
+            inner, out = self.cell(width, 3)
+            count = self.draw.randint(2, 3)
+            return f"rg.MultiRNNCell([{inner}] * {count})", out
+        if self.chance(0.2):  # one state for all
+            cells, out = [], width
+            for _ in range(self.draw.randint(1, 3)):
+                out = self.draw.choice(SIZES)
+                cells.append(
+                    self.draw.choice([
+                        f"rg.GRUCell({out})", f"rg.BasicLSTMCell({out}, state_is_tuple=False)", f"rg.BasicRNNCell({out})",
+                        f"rg.DropoutWrapper(rg.BasicLSTMCell({out}, state_is_tuple=False), state_keep_prob=0.6)",
+                    ])
+                )  # fmt: skip
+            return f"rg.MultiRNNCell([{', '.join(cells)}], state_is_tuple=False)", out
+        cells, out = [], width
+        for _ in range(self.draw.randint(1, 3)):
+            inner, out = self.cell(out, depth + 1)
+            cells.append(inner)
+        return f"rg.MultiRNNCell([{', '.join(cells)}])", out
+
+    # Drivers -------------------------------------------------------------------------------------
+
+    def driver(self) -> None:
+        sequence = self.some(
+            lambda v: v.kind == "float" and v.rank == 3 and isinstance(v.axes[2], int) and v.axes[2] < 80
+            and all(isinstance(axis, str) for axis in v.axes[:2])
+        )  # fmt: skip
+        if sequence is None:
+            sequence = self.placeholder(("B", "T", self.draw.choice(SIZES)))
+        rows, steps = sequence.axes[:2]
+        time_major = sequence.axes[0] != "B" if self.chance(0.93) else sequence.axes[0] == "B"
+        if time_major:
+            rows, steps = steps, rows
+        width = sequence.axes[2]
+        assert isinstance(width, int)
+        options = ", time_major=True" if time_major else ""
+        self.rows, self.apart = rows, sequence.apart and rows == "B"
+        if rows in ("B", "T") and steps != "B" and self.chance(0.35):
+            lengths = self.some(lambda v: v.fed and v.kind == "int" and v.axes == (rows,) and self.is_lengths(v, steps))
+            lengths = lengths or self.placeholder((rows,), "int", steps)
+            options += f", sequence_length={lengths.name}"
+        if self.chance(0.2):
+            self.bidirectional(sequence, width, rows, steps, options, time_major)
+            return
+        cell, out = self.cell(width)
+        number = len(self.lines)
+        axes: tuple[Axis, ...] = (steps, rows, out) if time_major else (rows, steps, out)
+        options += self.initial_state(cell, rows)
+        apart = self.apart
+        if self.chance(0.1):
+            options += f', scope="scope{number}"'
+        self.lines.append(f"o{number}, s{number} = rg.dynamic_rnn({cell}, {sequence.name}{options})")
+        self.values.append(Value(f"o{number}", axes, apart=apart))
+        self.last_states(f"s{number}", cell, rows, apart)
+
+    def is_lengths(self, value: Value, steps: Axis) -> bool:
+        return any(
+            f'"{name}"' in line and feed.high == steps
+            for name, feed in self.feeds.items()
+            for line in self.lines
+            if line.startswith(f"{value.name} = ")
+        )
+
+    def last_states(self, name: str, cell: str, rows: Axis, apart: bool) -> None:
+        """States as values; their widths are asked of the cell itself."""
+        probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype)
+        nest = probe.run()[name]
+        self.states.append((name, cell, rows, apart))
+        for path, leaf in _leaves(nest, name):
+            self.values.append(Value(path, (rows, leaf.width), apart=apart))
+
+    def initial_state(self, cell: str, rows: Axis) -> str:
+        if self.chance(0.25) and self.states:  # from an encoder to a decoder of the same kind
+            state, earlier, same, apart = self.draw.choice(self.states)
+            probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype).run()
+            if same == rows and _shape_of(probe[earlier].state_size) == _shape_of(probe[cell].state_size):
+                self.apart = self.apart and apart
+                return f", initial_state={state}"
+        if self.chance(0.25) and rows in ("B", "T"):
+            probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype).run()
+            text = _nest_text(probe[cell].state_size, lambda width: self.placeholder((rows, width)).name)
+            return f", initial_state={text}"
+        return ""
+
+    def bidirectional(
+        self, sequence: Value, width: int, rows: Axis, steps: Axis, options: str, time_major: bool
+    ) -> None:
+        forward, out_fw = self.cell(width, 1)
+        backward, out_bw = self.cell(width, 1)
+        apart = self.apart
+        number = len(self.lines)
+        call = f"rg.bidirectional_dynamic_rnn({forward}, {backward}, {sequence.name}{options})"
+        self.lines.append(f"(fw{number}, bw{number}), (sf{number}, sb{number}) = {call}")
+        for name, out in ((f"fw{number}", out_fw), (f"bw{number}", out_bw)):
+            self.values.append(Value(name, (steps, rows, out) if time_major else (rows, steps, out), apart=apart))
+        self.last_states(f"sf{number}", forward, rows, apart)
+        self.last_states(f"sb{number}", backward, rows, apart)
+        if self.chance(0.6):
+            axes: tuple[Axis, ...] = (steps, rows) if time_major else (rows, steps)
+            self.add(f"rg.concat([fw{number}, bw{number}], -1)", (*axes, out_fw + out_bw), apart=apart)
+
+    # Ops on values -------------------------------------------------------------------------------
+
+    def op(self) -> None:
+        self.draw.choice([
+            self.unary, self.unary, self.binary, self.binary, self.reduce, self.reduce, self.dense, self.dense, self.softmax,
+            self.join, self.cut, self.cut, self.move, self.move, self.integers, self.integers, self.normalise, self.choose,
+        ])()  # fmt: skip
+
+    def float_value(self) -> Value:
+        value = self.some(lambda v: v.kind == "float")
+        assert value is not None
+        return value
+
+    def unary(self) -> None:
+        x = self.float_value()
+        self.add(self.draw.choice(UNARY).format(x.name), x.axes, apart=x.apart)
+
+    def binary(self) -> None:
+        a = self.float_value()
+        b = self.some(lambda v: v.kind == "float" and _broadcast(a.axes, v.axes) == a.axes) or a
+        pair = (a, b) if self.chance(0.5) else (b, a)
+        apart = a.apart and b.apart and (b.rank == a.rank or "B" not in b.axes)
+        self.add(self.draw.choice(BINARY).format(*(item.name for item in pair)), a.axes, apart=apart)
+
+    def reduce(self) -> None:
+        x = self.float_value()
+        if not x.rank:
+            return
+        axes = sorted(self.draw.sample(range(x.rank), self.draw.randint(1, min(2, x.rank))))
+        keep = self.chance(0.4)
+        kind = self.draw.choice(["sum", "mean", "max", "min"])
+        result = tuple(1 if a in axes else dim for a, dim in enumerate(x.axes) if keep or a not in axes)
+        scale = " * 0.25" if kind == "sum" else ""
+        text = f"rg.reduce_{kind}({x.name}, {axes[0] if len(axes) == 1 else axes}, keepdims={keep}){scale}"
+        self.add(text, result, apart=x.apart and all(_rowless(x.axes[a]) for a in axes))
+
+    def softmax(self) -> None:
+        x = self.float_value()
+        if not x.rank:
+            return
+        axis = self.draw.choice([x.rank - 1, x.rank - 1, self.draw.randrange(x.rank)])
+        name = self.draw.choice(["softmax", "log_softmax"])
+        self.add(f"rg.{name}({x.name}, {axis})", x.axes, apart=x.apart and _rowless(x.axes[axis]))
+
+    def normalise(self) -> None:
+        x = self.some(lambda v: v.kind == "float" and v.rank > 0 and isinstance(v.width, int) and v.width > 1)
+        if x is not None:
+            self.add(f"rg.layer_norm({x.name}, epsilon=1e-2)", x.axes, apart=x.apart)
+
+    def dense(self) -> None:
+        x = self.some(lambda v: v.kind == "float" and v.rank > 0 and isinstance(v.width, int))
+        if x is None:
+            return
+        n = self.draw.choice(SIZES)
+        if self.chance(0.3):
+            number = len(self.lines)
+            self.lines.append(f'p{number} = rg.parameter("p{number}", ({x.width}, {n}), dtype="{self.dtype}")')
+            self.add(f"{x.name} @ p{number}", (*x.axes[:-1], n), apart=x.apart)
+            return
+        options = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
+        options += ", use_bias=False" if self.chance(0.2) else ""
+        self.add(f"rg.dense({x.name}, {n}{options})", (*x.axes[:-1], n), apart=x.apart)
+
+    def join(self) -> None:
+        a = self.float_value()
+        if not a.rank:
+            return
+        axis = self.draw.randrange(a.rank)
+        matches = [
+            v for v in self.values
+            if v.kind == "float" and v.rank == a.rank and v.axes[:axis] == a.axes[:axis] and v.axes[axis + 1 :] == a.axes[axis + 1 :]
+        ]  # fmt: skip
+        parts = [a, *(self.draw.choice(matches) for _ in range(self.draw.randint(1, 2)))]
+        names = ", ".join(item.name for item in parts)
+        apart = all(item.apart for item in parts) and _rowless(a.axes[axis])
+        if self.chance(0.25) and all(item.axes == a.axes for item in parts):
+            position = self.draw.randint(0, a.rank)
+            axes = (*a.axes[:position], len(parts), *a.axes[position:])
+            self.add(f"rg.stack([{names}], {position})", axes, apart=apart)
+            return
+        total = _sum([item.axes[axis] for item in parts])
+        if self.chance(0.15):
+            times = tuple(2 if a_ == axis else 1 for a_ in range(a.rank))
+            self.add(f"rg.tile({a.name}, {times})", (*a.axes[:axis], _sum([a.axes[axis]] * 2), *a.axes[axis + 1 :]),
+                     apart=a.apart and _rowless(a.axes[axis]))  # fmt: skip
+            return
+        self.add(f"rg.concat([{names}], {axis})", (*a.axes[:axis], total, *a.axes[axis + 1 :]), apart=apart)
+
+    def cut(self) -> None:
+        x = self.some(lambda v: v.kind == "float" and v.rank > 0)
+        if x is None:
+            return
+        axis = self.draw.randrange(x.rank)
+        dim = x.axes[axis]
+        have = Declaration(0, (), {}, {}, self.batch, self.time, "").size(dim)
+        before, after, apart = x.axes[:axis], x.axes[axis + 1 :], x.apart and _rowless(dim)
+        head = ":, " * axis
+        roll = self.draw.random()
+        if roll < 0.3:
+            index = self.draw.choice([0, -1])
+            self.add(f"{x.name}[{head}{index}]", (*before, *after), apart=apart)
+        elif roll < 0.45:
+            self.add(f"{x.name}[{head}::-1]", x.axes, apart=apart)
+        elif roll < 0.6 and have > 1:
+            bounds = self.draw.choice(["1:", ":-1"])
+            new = dim - 1 if isinstance(dim, int) else f"({dim}-1)"
+            self.add(f"{x.name}[{head}{bounds}]", (*before, new, *after), apart=apart)
+        elif isinstance(dim, int) and dim > 1 and roll < 0.75:
+            start = self.draw.randrange(dim)
+            stop = self.draw.randint(start + 1, dim)
+            self.add(f"{x.name}[{head}{start}:{stop}]", (*before, stop - start, *after), apart=x.apart)
+        elif isinstance(dim, int) and dim > 1 and roll < 0.85:
+            self.add(f"{x.name}[{head}::2]", (*before, -(-dim // 2), *after), apart=x.apart)
+        elif isinstance(dim, int) and dim > 1:
+            first = self.draw.randint(1, dim - 1)
+            number = len(self.lines)
+            self.lines.append(f"a{number}, b{number} = rg.split({x.name}, [{first}, {dim - first}], {axis})")
+            for name, part in ((f"a{number}", first), (f"b{number}", dim - first)):
+                self.values.append(Value(name, (*before, part, *after), apart=x.apart))
+
+    def move(self) -> None:
+        x = self.float_value()
+        roll = self.draw.random()
+        if roll < 0.35 and x.rank > 1:
+            order = list(range(x.rank))
+            self.draw.shuffle(order)
+            self.add(f"rg.transpose({x.name}, {tuple(order)})", tuple(x.axes[a] for a in order), apart=x.apart)
+        elif roll < 0.5:
+            position = self.draw.randint(0, x.rank)
+            if x.rank < 5:
+                self.add(
+                    f"rg.expand_dims({x.name}, {position})", (*x.axes[:position], 1, *x.axes[position:]), apart=x.apart
+                )
+        elif roll < 0.6 and 1 in x.axes:
+            self.add(f"rg.squeeze({x.name})", tuple(dim for dim in x.axes if dim != 1), apart=x.apart)
+        elif roll < 0.75 and x.rank >= 2:
+            width = x.axes[-1]
+            if isinstance(width, int):
+                rows = _product(x.axes[:-1])
+                self.add(f"rg.reshape({x.name}, (-1, {width}))", (rows, width), apart=False)
+        elif x.rank >= 1 and isinstance(x.width, int) and x.width % 3 == 0:
+            kept = ", ".join(["None"] * (x.rank - 1))
+            self.add(f"rg.reshape({x.name}, ({kept}{', ' if kept else ''}3, {x.width // 3}))",
+                     (*x.axes[:-1], 3, x.width // 3), apart=x.apart)  # fmt: skip
+        elif x.rank >= 3 and all(isinstance(dim, int) for dim in x.axes[-2:]):
+            width = int(x.axes[-1]) * int(x.axes[-2])
+            kept = ", ".join(["None"] * (x.rank - 2))
+            self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
+
+    def integers(self) -> None:
+        roll = self.draw.random()
+        if roll < 0.4:
+            x = self.some(lambda v: v.fed and v.kind == "float" and v.rank > 0)
+            if x is not None:
+                axis = self.draw.randrange(x.rank)
+                self.add(f"rg.argmax({x.name}, {axis})", (*x.axes[:axis], *x.axes[axis + 1 :]), "int",
+                         apart=_rowless(x.axes[axis]))  # fmt: skip
+        elif roll < 0.6:
+            axes = self.draw.choice([("B",), ("B", "T"), ("T",)])
+            depth, n = self.draw.choice(SIZES), self.draw.choice(SIZES)
+            ids = self.placeholder(axes, "int", depth - 1)
+            if self.chance(0.5):
+                number = len(self.lines)
+                self.lines.append(f'p{number} = rg.parameter("p{number}", ({depth}, {n}), dtype="{self.dtype}")')
+                self.add(f"rg.gather(p{number}, {ids.name})", (*axes, n), apart="B" in axes)
+            else:
+                self.add(f'rg.one_hot({ids.name}, {depth}, "{self.dtype}")', (*axes, depth), apart="B" in axes)
+        elif roll < 0.8:
+            x = self.some(lambda v: v.kind == "float" and v.axes[:2] == ("B", "T") and v.rank == 3)
+            if x is not None:
+                lengths = self.placeholder(("B",), "int", "T")
+                self.add(f"rg.gather_last({x.name}, {lengths.name})", ("B", x.axes[2]), apart=x.apart)
+        else:
+            index = self.some(lambda v: v.kind == "int" and v.rank > 0)
+            if index is not None:
+                self.add(f'rg.cast({index.name}, "{self.dtype}") * 0.1', index.axes, apart=index.apart)
+
+    def choose(self) -> None:
+        x = self.float_value()
+        condition = self.some(lambda v: v.fed and v.kind == "float" and _broadcast(x.axes, v.axes) == x.axes)
+        if condition is None:
+            return
+        apart = x.apart and (condition.rank == x.rank or "B" not in condition.axes)
+        test = self.draw.choice(["{0} > 0", "{0} <= 0.5", "rg.logical_not({0} < 0)", "rg.not_equal({0}, 0)"])
+        chosen = self.draw.choice(["{0}, 0.5", "0, {0}", "{0}, -{0}"]).format(x.name)
+        self.add(f"rg.where({test.format(condition.name)}, {chosen})", x.axes, apart=apart)
+
+    # Losses --------------------------------------------------------------------------------------
+
+    def loss(self) -> None:
+        x = self.some(lambda v: v.kind == "float" and v.axes[:1] == ("B",) and isinstance(v.width, int)
+                      and v.rank in (2, 3) and (v.rank == 2 or v.axes[1] == "T"))  # fmt: skip
+        if x is None:
+            return
+        assert isinstance(x.width, int)
+        axes, options = x.axes[:-1], ""
+        if len(axes) == 2 and self.chance(0.6):
+            lengths = self.placeholder(("B",), "int", "T")
+            options += f", lengths={lengths.name}"
+            # A mean over no real step is 0/0; the sum has no such case.
+            options += ', reduction="sum"'
+        elif self.chance(0.3):
+            options += ', reduction="sum"'
+        if self.chance(0.3):
+            weights = self.placeholder(axes)
+            options += f", weights=rg.abs({weights.name}) + 0.1"
+        kind = self.draw.choice(["sparse_softmax_cross_entropy", "sparse_softmax_cross_entropy", "softmax_cross_entropy",
+                                 "sigmoid_cross_entropy", "mean_squared_error", "absolute_difference", "huber_loss"])  # fmt: skip
+        if kind.startswith("sparse"):
+            labels = self.placeholder(axes, "int", x.width - 1)
+            self.lines.append(f"loss = rg.{kind}({labels.name}, {x.name}{options})")
+            return
+        labels = self.placeholder(x.axes)
+        text = f"rg.softmax({labels.name})" if kind == "softmax_cross_entropy" else labels.name
+        self.lines.append(f"loss = rg.{kind}({text}, {x.name}{options})")
+
+    # All of it -----------------------------------------------------------------------------------
+
+    def declaration(self) -> Declaration:
+        self.placeholder(
+            ("T", "B", self.draw.choice(SIZES)) if self.chance(0.2) else ("B", "T", self.draw.choice(SIZES))
+        )
+        if self.chance(0.2):
+            self.op()
+        for _ in range(self.draw.choice([1, 1, 1, 2, 2, 3])):
+            self.driver()
+            for _ in range(self.draw.randint(0, 4)):
+                self.op()
+        if self.chance(0.6):
+            self.loss()
+        results = [value for value in self.values if not value.fed]
+        count = min(len(results), self.draw.randint(1, 5))
+        chosen = results[-1:] + self.draw.sample(results, count)
+        outputs = {}
+        for value in {item.name: item for item in chosen}.values():
+            key = f"r{len(outputs)}"
+            outputs[key] = value
+            self.lines.append(f'outputs["{key}"] = {value.name}')
+        unroll = self.draw.choice([None, None, None, 2, 3])
+        return Declaration(self.seed, tuple(self.lines), self.feeds, outputs, self.batch, self.time, self.dtype, unroll)
+
+
+def declare(seed: int) -> Declaration:
+    """The declaration of a seed."""
+    return Generator(random.Random(seed), seed).declaration()
+
+
+def shrunk(declaration: Declaration, fails: Callable[[Declaration], bool], tries: int = 400) -> Declaration:
+    """A part of the lines that still fails, found by leaving out one after the other, last first."""
+    changed = True
+    while changed and tries > 0:
+        changed = False
+        for position in reversed(range(len(declaration.lines))):
+            lines = declaration.lines[:position] + declaration.lines[position + 1 :]
+            smaller = replace(declaration, lines=lines)
+            tries -= 1
+            if tries > 0 and _declares(smaller) and fails(smaller):
+                declaration, changed = smaller, True
+    return declaration
+
+
+def _declares(declaration: Declaration) -> bool:
+    try:
+        return bool(declaration.run()["outputs"])
+    except Exception:
+        return False
+
+
+def _broadcast(a: tuple[Axis, ...], b: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
+    """The axes of ``a`` with ``b``, where only a 1 broadcasts."""
+    if len(b) > len(a):
+        return None
+    tail = a[len(a) - len(b) :]
+    return a if all(y in (x, 1) for x, y in zip(tail, b, strict=True)) else None
+
+
+def _rowless(axis: Axis) -> bool:
+    return isinstance(axis, int) or "B" not in axis
+
+
+def _sum(axes: list[Axis]) -> Axis:
+    if all(isinstance(axis, int) for axis in axes):
+        return sum(int(axis) for axis in axes)
+    return "(" + "+".join(map(str, axes)) + ")"
+
+
+def _product(axes: tuple[Axis, ...]) -> Axis:
+    if all(isinstance(axis, int) for axis in axes):
+        return int(np.prod([int(axis) for axis in axes]))
+    return "*".join(map(str, axes)) if len(axes) > 1 else axes[0]
+
+
+def _leaves(nest: Any, path: str) -> list[tuple[str, Any]]:
+    """(expression, Tensor) of every leaf of a nest."""
+    if isinstance(nest, dict):
+        return [leaf for key, item in nest.items() for leaf in _leaves(item, f"{path}[{key!r}]")]
+    if isinstance(nest, tuple | list):
+        return [leaf for number, item in enumerate(nest) for leaf in _leaves(item, f"{path}[{number}]")]
+    return [(path, nest)]
+
+
+def _shape_of(nest: Any) -> Any:
+    return tuple(map(_shape_of, nest)) if isinstance(nest, tuple | list) else nest
+
+
+def _nest_text(sizes: Any, leaf: Callable[[int], str]) -> str:
+    if isinstance(sizes, tuple | list):
+        return "(" + "".join(f"{_nest_text(item, leaf)}, " for item in sizes) + ")"
+    return leaf(int(sizes))
+
+
+@dataclass
+class Tally:
+    """How many declarations were tried, by what they hold."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1

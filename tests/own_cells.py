@@ -1,0 +1,217 @@
+"""Cells of a user's own, each with a shape of recurrence that no built-in cell has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import rnngraph as rg
+
+
+class GatedCell(rg.Cell):
+    """Two levels of products: the candidate waits for the gate."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        f = rg.sigmoid(x @ p.kernel("w_f", (x.width, n)) + h @ p.kernel("u_f", (n, n)) + p.bias("b_f", (n,)))
+        c = rg.tanh(x @ p.kernel("w_c", (x.width, n)) + (f * h) @ p.kernel("u_c", (n, n)))
+        h = (1 - f) * h + f * c
+        return h, {"h": h}
+
+
+class NormCell(rg.Cell):
+    """Reductions over units in the loop."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        total = rg.concat([x, h]) @ p.kernel("kernel", (x.width + n, n))
+        gamma, beta = p.parameter("gamma", (n,), "ones"), p.bias("beta", (n,))
+        h = rg.tanh(rg.layer_norm(total, gamma, beta, epsilon=1e-3))
+        return h, {"h": h}
+
+
+class UnusedStateCell(rg.Cell):
+    """A state that is written and never read."""
+
+    def __init__(self, num_units: int, spare: int = 3) -> None:
+        self.num_units, self.spare = num_units, spare
+
+    def state(self) -> Any:
+        return {"h": self.num_units, "spare": self.spare}
+
+    @property
+    def output_size(self) -> int:
+        return self.num_units
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        h = rg.tanh(x @ p.kernel("w", (x.width, n)) + h * p.parameter("u", (n,)))
+        return h, {"h": h, "spare": x @ p.kernel("w_spare", (x.width, self.spare))}
+
+
+class PassThroughCell(rg.Cell):
+    """A state that is read and never changed."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"kept": self.num_units, "h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n = self.num_units
+        h = rg.tanh(x @ p.kernel("w", (x.width, n)) + state["h"] @ p.kernel("u", (n, n)) + state["kept"])
+        return h, {"kept": state["kept"], "h": h}
+
+
+class DelayCell(rg.Cell):
+    """The output is the state that comes in: a delay of one step."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n = self.num_units
+        return state["h"], {"h": rg.tanh(x @ p.kernel("w", (x.width, n)) + p.bias("b", (n,)))}
+
+
+class SwapCell(rg.Cell):
+    """Two states change places at every step, and the output joins them."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"a": self.num_units, "b": self.num_units}
+
+    @property
+    def output_size(self) -> int:
+        return 2 * self.num_units
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, a, b = self.num_units, state["a"], state["b"]
+        moved = rg.sin(a + x @ p.kernel("w", (x.width, n)))
+        return rg.concat([a, b]), {"a": b, "b": moved}
+
+
+class RotateCell(rg.Cell):
+    """Slices and joins across units, and a softmax over them."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        turned = h if n == 1 else rg.concat([h[:, 1:], h[:, :1]])
+        h = rg.softmax(turned + x @ p.kernel("w", (x.width, n))) * 2.0 - h
+        return h, {"h": h}
+
+
+class DeepCell(rg.Cell):
+    """A chain of three products within one step."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        h = rg.tanh(h @ p.kernel("u0", (n, n)) + x @ p.kernel("w", (x.width, n)))
+        for level in (1, 2):
+            h = rg.tanh(h @ p.kernel(f"u{level}", (n, n)) + p.bias(f"b{level}", (n,)))
+        return h, {"h": h}
+
+
+class LearnedStartCell(rg.Cell):
+    """The initial state is a parameter."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def initial_state(self, p: Any) -> Any:
+        return {"h": p.parameter("h0", (self.num_units,))}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        h = rg.sigmoid(x @ p.kernel("w", (x.width, n))) + 0.5 * rg.minimum(h, p.bias("limit", (n,)))
+        return h, {"h": h}
+
+
+class CaptureCell(rg.Cell):
+    """A tensor of the outer graph, [batch, units], is read at every step."""
+
+    def __init__(self, num_units: int, memory: rg.Tensor) -> None:
+        self.num_units, self.memory = num_units, memory
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n, h = self.num_units, state["h"]
+        seen = rg.tanh(self.memory @ p.kernel("m", (self.memory.width, n)))
+        h = rg.tanh(x @ p.kernel("w", (x.width, n)) + seen * h)
+        return h, {"h": h}
+
+
+class ConstantCell(rg.Cell):
+    """The output depends on no row and no step; the state decays."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n = self.num_units
+        row = rg.expand_dims(p.parameter("row", (n,)), 0)
+        return row, {"h": state["h"] * 0.5 + rg.reduce_mean(x, axis=1, keepdims=True)}
+
+
+class MemoryCell(rg.Cell):
+    """A memory that dropout leaves alone, and an inner cell of another kind."""
+
+    def __init__(self, num_units: int, inner: rg.Cell) -> None:
+        self.num_units, self.inner = num_units, inner
+
+    def state(self) -> Any:
+        return {"m": rg.memory(self.num_units), "inner": self.inner}
+
+    @property
+    def output_size(self) -> int:
+        return self.num_units
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n = self.num_units
+        y, inner = p.cell("inner", self.inner)(x, state["inner"])
+        m = state["m"] * 0.9 + rg.tanh(y @ p.kernel("w", (y.width, n)))
+        return rg.relu(m) - 0.1 * m, {"m": m, "inner": inner}
+
+
+OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
+    GatedCell, NormCell, UnusedStateCell, PassThroughCell, DelayCell, SwapCell, RotateCell, DeepCell,
+    LearnedStartCell, ConstantCell,
+)  # fmt: skip

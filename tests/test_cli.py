@@ -1,0 +1,157 @@
+"""The command line, as a user meets it: in a process of its own, its output in a pipe."""
+
+import os
+import pty
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SCRIPT = """
+import sys
+
+import rnngraph as rg
+from neighbour import UNITS
+
+x = rg.placeholder("x", shape=(None, None, 3))
+lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
+labels = rg.placeholder("labels", shape=(None,), dtype="int64")
+keep = rg.placeholder("keep", shape=())
+cell = rg.DropoutWrapper(rg.BasicRNNCell(UNITS), input_keep_prob=keep)
+outputs, state = rg.dynamic_rnn(cell, x, sequence_length=lengths)
+loss = rg.sparse_softmax_cross_entropy(labels=labels, logits=rg.dense(state, 2))
+program = rg.compile({"state": state}, loss=loss)
+
+if __name__ == "__main__":
+    print("ran", sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "net.py").write_text(SCRIPT)
+    (tmp_path / "neighbour.py").write_text("UNITS = 4\n")
+    return tmp_path
+
+
+def rnngraph(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rnngraph", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FORCE_COLOR": "1"}  # a pipe stays plain all the same
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_stages_are_listed(folder: Path) -> None:
+    done = rnngraph(folder, "show", "net.py", "--stages")
+    stages = done.stdout.split()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert stages[:3] == ["declared", "graph", "split"]
+    assert stages[-3:] == ["loops", "llvm", "asm"]
+
+
+def test_piped_text_is_what_show_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    program = runpy.run_path(str(folder / "net.py"))["program"]
+    assert rnngraph(folder, "show", "net.py").stdout == program.inference.show("graph")
+    for graph in ("inference", "training"):
+        for stage in ("declared", "graph", "fission", "loops", "llvm", "asm"):
+            done = rnngraph(folder, "show", "net.py", "--graph", graph, "--stage", stage)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout == getattr(program, graph).show(stage)
+
+
+@pytest.mark.parametrize("stage", ["declared", "graph", "loops", "llvm", "asm"])
+def test_terminal_gets_the_same_text_in_colour(folder: Path, stage: str) -> None:
+    plain = rnngraph(folder, "show", "net.py", "--stage", stage).stdout
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "rnngraph", "show", "net.py", "--stage", stage]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=follower):
+        os.close(follower)
+        parts = []
+        while True:
+            try:
+                part = os.read(leader, 1 << 16)
+            except OSError:  # Linux's way to say that the other end is closed
+                break
+            if not part:
+                break
+            parts.append(part)
+    os.close(leader)
+    shown = b"".join(parts).decode().replace("\r\n", "\n")
+    assert "\x1b[" in shown
+    assert re.sub(r"\x1b\[[\d;]*m", "", shown).rstrip() == plain.expandtabs(8).rstrip()
+
+
+def test_run_is_python(folder: Path) -> None:
+    done = rnngraph(folder, "run", "net.py", "--rows", "3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ran ['--rows', '3']\n", "")
+
+
+def test_script_need_not_lie_here(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    done = rnngraph(folder / "elsewhere", "show", "../net.py")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bench_times_both_graphs(folder: Path) -> None:
+    done = rnngraph(folder, "bench", "net.py", "--batch", "2", "--steps", "5", "--seconds", "0.01")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "batch 2, 5 steps" in done.stdout
+    assert "\x1b[" not in done.stdout
+    for graph in ("inference", "training"):
+        (row,) = [line for line in done.stdout.splitlines() if graph in line]
+        assert row.count(" ms") == 2
+
+
+def test_pipe_that_closes_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m rnngraph show net.py --stage llvm | head -c 1; exit ${{PIPESTATUS[0]}}"
+    (folder / "net.py").write_text(SCRIPT.replace("UNITS)", "UNITS, activation='gelu')"))
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode in (0, 141)  # 0 where all of it fitted into the pipe
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "code", "message"),
+    [
+        (None, (), 2, "no such file"),
+        ("x = 1\n", (), 2, "leaves no program"),
+        ("program = 'net'\n", (), 2, "program is of str"),
+        (SCRIPT, ("--stage", "lops"), 2, "no stage is named 'lops'; there are declared, graph, "),
+        (SCRIPT, ("--graph", "validation"), 2, "invalid choice: 'validation'"),
+        (SCRIPT.replace("shape=(None, None, 3)", "shape=(None, 3)"), (), 1, "bad.py:12: DropoutWrapper("),
+    ],
+)
+def test_mistakes(folder: Path, script: str | None, arguments: tuple[str, ...], code: int, message: str) -> None:
+    if script is not None:
+        (folder / "bad.py").write_text(script)
+    done = rnngraph(folder, "show", "bad.py", *arguments)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_errors_of_the_script_begin_in_the_script(folder: Path) -> None:
+    (folder / "bad.py").write_text("def f():\n    return 1 / 0\n\n\nf()\n")
+    done = rnngraph(folder, "run", "bad.py")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "Traceback (most recent call last):"
+    assert 'bad.py", line 5' in done.stderr.splitlines()[1]
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+def test_exit_code_of_the_script_is_kept(folder: Path) -> None:
+    (folder / "leaves.py").write_text("import sys\nsys.exit(7)\n")
+    assert rnngraph(folder, "run", "leaves.py").returncode == 7

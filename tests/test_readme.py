@@ -1,0 +1,108 @@
+"""What README and docs show is true: code runs, commands exist, links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+README = ROOT / "README.md"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def python_pages() -> list[Path]:
+    return [page for page in PAGES if blocks(page.read_text(), "python")]
+
+
+@pytest.mark.parametrize("page", python_pages(), ids=lambda page: page.name)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page are one script; arrays to feed are called batch and labels."""
+    text = page.read_text()
+    generator = np.random.default_rng(0)
+    names: dict[str, object] = {
+        "__name__": page.stem,
+        "batch": generator.standard_normal((4, 7, 28)).astype(np.float32),
+        "labels": np.arange(4),
+    }
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(text, "python"):
+        line = text[: text.index(block)].count("\n")
+        exec(compile("\n" * line + block, str(page), "exec"), names)  # a failure names the page's line
+
+
+def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
+    names: dict[str, object] = {"batch": np.zeros((2, 3, 28)), "labels": np.zeros(2, np.int64)}
+    block = "import rnngraph as rg\n" + next(
+        item for item in blocks(README.read_text(), "python") if "class MinimalGatedCell" in item
+    )
+    exec(block, names)
+    import rnngraph as rg
+
+    cell = names["MinimalGatedCell"]
+    assert isinstance(cell, type)
+    stack = rg.MultiRNNCell([rg.DropoutWrapper(cell(5), output_keep_prob=0.9) for _ in range(2)])
+    outputs, _ = rg.dynamic_rnn(stack, rg.placeholder("x", (None, None, 3)))
+    assert rg.compile(outputs).inference(x=np.zeros((2, 3, 3))).shape == (2, 3, 5)
+
+
+def test_quick_start_is_two_commands() -> None:
+    section = re.search(r"^## Quick start\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert section is not None
+    fenced = re.findall(r"^```\w*\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+    commands = [line for block in fenced for line in block.splitlines() if line.strip()]
+    assert len(commands) == 2
+    assert all(command.startswith("pip install") for command in commands)
+
+
+def commands() -> list[str]:
+    shell = "\n".join(block for page in PAGES for block in blocks(page.read_text(), "sh"))
+    return sorted({line for line in shell.splitlines() if line.startswith("rnngraph ")})
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_lines_run(command: str) -> None:
+    """Every rnngraph command of every page, from the project's folder."""
+    words = command.split("#")[0].split()[1:]
+    if words[0] == "bench":
+        words += ["--seconds", "0.01"]
+    done = subprocess.run(
+        [sys.executable, "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+TUNED = ("loops", "llvm", "asm")  # their text depends on how tiles are shaped, and on LLVM's version
+
+
+def excerpts() -> list[tuple[str, list[str]]]:
+    """Commands shown with what they print, and the lines that are shown."""
+    found = [block.splitlines() for page in PAGES for block in blocks(page.read_text(), "console")]
+    return [(lines[0].removeprefix("$ "), lines[1:]) for lines in found if not lines[0].endswith(TUNED)]
+
+
+@pytest.mark.parametrize(("command", "shown"), excerpts())
+def test_excerpts_are_what_is_printed(command: str, shown: list[str]) -> None:
+    words = command.split()[1:]
+    done = subprocess.run(
+        [sys.executable, "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    printed = iter(done.stdout.splitlines())
+    for line in shown:
+        assert line == "…" or line in printed, f"{command} does not print, or not in this place: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            path, _, _ = target.partition("#")
+            assert (page.parent / path).exists(), f"{page.name} links to {target}"
