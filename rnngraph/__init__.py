@@ -88,7 +88,8 @@ from .errors import (
     ShapeError,
     StructureError,
 )
-from .runtime.program import Program, Result, compile
+from .runtime.program import Program, compile
+from .runtime.result import Result
 from .runtime.stream import Stream
 
 __version__ = "0.1.0"

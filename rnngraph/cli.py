@@ -30,9 +30,10 @@ from . import __version__
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lower import SEED_INPUTS
+from .runtime.calls import GraphProgram
 from .runtime.compiled import lengths_of
 from .runtime.feeds import checks_of
-from .runtime.program import GraphProgram, Program
+from .runtime.program import Program
 
 SCRIPT_NAME = "graph_script"
 """``__name__`` of a script that is read and not run: a main block keeps still."""

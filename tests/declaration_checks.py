@@ -143,6 +143,8 @@ def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
 
 def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
     """Steps and chunks give the whole call's bits. False where the graph can't be streamed."""
+    if not declaration.streams or not any("_rnn(" in line for line in declaration.lines):
+        return False
     if any(
         value.axes.count("T") > 1 or "T" in str(value.axes).replace("'T'", "") for value in declaration.outputs.values()
     ):

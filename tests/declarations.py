@@ -82,6 +82,7 @@ class Declaration:
     time: int
     dtype: str
     unroll: int | None = None
+    streams: bool = True  # whether the drivers' time axis is T
 
     def size(self, axis: Axis, batch: int | None = None, time: int | None = None) -> int:
         if isinstance(axis, int):
@@ -143,6 +144,7 @@ class Generator:
         self.dtype = draw.choice(["float32", "float32", "float32", "float64"])
         self.batch_text = draw.choice(["None", "None", '"batch"', str(self.batch)])
         self.time_text = draw.choice(["None", "None", '"time"', str(self.time)])
+        self.streams = True
         self.states: list[tuple[str, str, Axis, bool]] = []  # (variable, its cell, rows, apart)
         self.rows: Axis = "B"  # what the driver in the making takes for rows
         self.apart = True  # whether all that it reads keeps rows apart
@@ -293,6 +295,7 @@ class Generator:
         width = sequence.axes[2]
         assert isinstance(width, int)
         options = ", time_major=True" if time_major else ""
+        self.streams = self.streams and steps == "T"
         self.rows, self.apart = rows, sequence.apart and rows == "B"
         if rows in ("B", "T") and steps != "B" and self.chance(0.35):
             lengths = self.some(lambda v: v.fed and v.kind == "int" and v.axes == (rows,) and self.is_lengths(v, steps))

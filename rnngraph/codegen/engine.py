@@ -6,14 +6,16 @@ import ctypes
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import llvmlite.binding as llvm
 
 from ..errors import GraphError
 from .target import Target, host
 
-Native = Callable[[int, int, int], None]
-"""A compiled entry: (address of the argument block, worker, workers). It releases the GIL."""
+Native = Callable[[Any, Any, Any], None]
+"""A compiled entry: (address of the argument block, worker, workers), as ints or as their ctypes objects. It
+releases the GIL."""
 
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _LOCK = threading.Lock()

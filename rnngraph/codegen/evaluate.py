@@ -60,6 +60,7 @@ class Evaluator:
         """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
+        at = aligned(node.shape, at)  # one name for each place, however it is asked for
         key = (node, at)
         if key in self.given:
             return self.given[key]

@@ -375,7 +375,7 @@ class _Tiles:
                     result = Value(block.fresh(label_of(node)), dtype, lanes)
                     row_starts.append(begin)
                     row_results.append(result)
-                    evaluator.given[node, at] = result
+                    evaluator.given[node, aligned(node.shape, at)] = result
             results.append(tuple(row_results))
             starts.append(tuple(row_starts))
         lefts = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, symbols_of_node
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
 from .phases import contracted, is_view, stays_view
@@ -65,6 +65,7 @@ class Staging:
         self.kind: dict[Node, Kind] = {}
         self.level: dict[Node, int] = {}
         users = graph.users()
+        self.held = _held(graph, users)
         for node in graph.nodes:
             if is_pure(node, self.pure):
                 self.pure.add(node)
@@ -78,21 +79,27 @@ class Staging:
         self._delay(users)
 
     def _is_free_view(self, node: Node) -> bool:
-        """A view of what is free. A reshape that joins or cuts axes needs a source without gaps."""
+        """A view of what is free. A reshape that joins or cuts axes needs a source without gaps, and an index
+        or number spread over axes must lie somewhere if it is read as a whole.
+        """
         if not is_view(node) or node.operands[0] not in self.free:
+            return False
+        if node in self.held and source_of(node) in self.pure:
             return False
         return stays_view(node) or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
         for node in self.graph.nodes:
-            if node in self.free or node.op in ("scan", "get") or node.type.symbols:
+            if node in self.free or node.op in ("scan", "get") or any(symbols_of_node(node)):
                 continue
             if all(self.kind.get(item) == PREPARED or self._constant(item) for item in node.operands):
                 self.kind[node] = PREPARED
 
     def _constant(self, node: Node) -> bool:
-        """Whether a free node depends on no feed."""
-        return node in self.free and node.op != "input" and all(map(self._constant, node.operands))
+        """Whether a free node depends on no feed and on no open size."""
+        if node not in self.free or node.op == "input" or any(symbols_of_node(node)):
+            return False
+        return all(map(self._constant, node.operands))
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
         """What runs along a time axis waits for those of its users that do: fewer stages, less in memory."""
@@ -217,15 +224,21 @@ class Staging:
         needed = set(nodes)
         for node in reversed(self.graph.nodes):
             if node in needed:
-                needed.update(item for item in node.operands if self._is_read_here(item, node))
+                needed.update(item for item in node.operands if item in self.pure and item.op != "input")
         return [node for node in self.graph.nodes if node in needed]
 
-    def _is_read_here(self, item: Node, user: Node) -> bool:
-        """Whether ``item`` lies nowhere yet although ``user`` reads it: an index, or a number spread over axes."""
-        if item in self.pure:
-            return item.op != "input"
-        if item not in self.free or not (contracted(item, user) or is_view(user)):
-            return False
-        while is_view(item):
-            item = item.operands[0]
-        return item in self.pure
+
+def source_of(node: Node) -> Node:
+    """What a chain of views is a view of."""
+    while is_view(node):
+        node = node.operands[0]
+    return node
+
+
+def _held(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
+    """Nodes that something reads as a whole, directly or through views."""
+    held: set[Node] = set()
+    for node in reversed(graph.nodes):
+        if any(contracted(node, user) or (is_view(user) and user in held) for user in users[node]):
+            held.add(node)
+    return held

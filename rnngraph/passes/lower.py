@@ -24,6 +24,7 @@ from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
 from .naming import Names, settle
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
+RESERVED = (*SEED_INPUTS, "out", "wrt", "samples", "rows", "carry", "output_gradients")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class _Lowering:
                 node.where,
             )
         label = self.labels[node]
-        if label in SEED_INPUTS:
+        if label in RESERVED:
             raise ArgumentError(f"a placeholder can't be named {label}; the name is reserved", node.where)
         if any(other["label"] == label for other in self.placeholders):
             raise ArgumentError(f"two placeholders are named {label!r}; rename one", node.where)

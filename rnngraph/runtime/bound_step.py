@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from ctypes import c_int64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from ..declare.tensor import Tensor
 from ..ir.types import evaluate
 from .native import NativeEntry, Weights, address, aligned_bytes
 from .parameters import Parameters
+from .result import Result
+
+_WORKER, _WORKERS = c_int64(0), c_int64(1)  # made once: ctypes converts ints at every call
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class BoundStep:
     ) -> None:
         self.parameters, self.entry, self.layout = parameters, entry, layout
         self.sizes = dict(sizes) | dict.fromkeys(layout.lengths, 1)
-        self.feeds = {item.name: np.array(feeds[item.name], order="C") for item in entry.inputs if item.name in feeds}
+        self.feeds = {name: np.array(feeds[name], order="C") for name in entry.input_slots if name in feeds}
         self.bound: dict[str, tuple[np.ndarray, tuple[int, ...], np.dtype[Any]]] = {}
         for name, array in self.feeds.items():
             if layout.time_axis[name] is not None:
@@ -54,7 +58,7 @@ class BoundStep:
         }
         self.shown = [self._without_time(name, array) for name, array in self.results.items()]
         self.give = _giver(structure)
-        self.arena = aligned_bytes(entry.arena_bytes(self.sizes))
+        self.arena = aligned_bytes(entry.sized(self.sizes).arena_bytes)
         self._bind(entry.weights(parameters))
 
     def _without_time(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -64,7 +68,7 @@ class BoundStep:
     def _bind(self, weights: Weights) -> None:
         """Argument blocks for these weights, one for each turn."""
         entry, self.weights = self.entry, weights
-        slot = {item.name: entry.position[item.buffer.name] for item in entry.outputs}
+        slot = entry.output_slots
         self.blocks = []
         for turn in (0, 1):
             block = entry.block(weights, self.sizes)
@@ -75,9 +79,9 @@ class BoundStep:
                 block[slot[label]] = address(after)
             for name, array in self.results.items():
                 block[slot[name]] = address(array)
-            block[entry.position["arena"]] = address(self.arena)
+            entry.set_arena(block, self.arena)
             self.blocks.append(block)
-        self.addresses = [address(block) for block in self.blocks]
+        self.addresses = [c_void_p(address(block)) for block in self.blocks]
         self.version = weights.version
         self.native = entry.run
 
@@ -93,7 +97,7 @@ class BoundStep:
         if self.version != self.parameters.version:
             self._bind(self.entry.weights(self.parameters))
         turn = self.turn
-        self.native(self.addresses[turn], 0, 1)
+        self.native(self.addresses[turn], _WORKER, _WORKERS)
         self.turn = 1 - turn
         return self.give(self.shown)
 
@@ -108,8 +112,6 @@ class BoundStep:
 
 def _giver(structure: Any) -> Callable[[Sequence[np.ndarray]], Any]:
     """What makes fresh results in the structure that a call gives; flat ones without a detour."""
-    from .program import Result
-
     if isinstance(structure, Tensor):
         return lambda arrays: arrays[0].copy()
     if not all(isinstance(leaf, Tensor) for leaf in structure.values()):

@@ -126,7 +126,9 @@ def _fed(node: Node) -> str | None:
     return str(node["label"]) if node.op == "input" else None
 
 
-def run_checks(checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Sizes, where: Where | None) -> None:
+def run_checks(
+    checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
+) -> None:
     for check in checks:
         if check.kind == "size":
             if evaluate(check.value, sizes) < 0:

@@ -33,11 +33,21 @@ def address(array: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Weights:
-    """The parameters' values that a call works with, packed for the tiles."""
+    """The parameters' values that a call works with, packed for the tiles, and the argument block with them."""
 
     version: int
-    arrays: Mapping[str, np.ndarray]
+    arrays: tuple[np.ndarray, ...]
     panels: np.ndarray
+    block: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sized:
+    """An entry at given run-time sizes: what its results look like, how large its arena is."""
+
+    sizes: Mapping[str, int]
+    shapes: tuple[tuple[int, ...], ...]
+    arena_bytes: int
 
 
 class NativeEntry:
@@ -51,18 +61,24 @@ class NativeEntry:
         self._code = Code(object_code(self.text, target), target)
         self.run = self._code.entry(self.plan.main.name)
         self._pack = self._code.entry(self.plan.pack.name)
-        self.position = {slot: number for number, slot in enumerate(self.plan.main.slots)}
-        self.inputs = [item for item in self.plan.arguments if item.kind == "input"]
+        position = {slot: number for number, slot in enumerate(self.plan.main.slots)}
         self.outputs = [item for item in self.plan.arguments if item.kind == "output"]
-        self._parameters = [item for item in self.plan.arguments if item.kind == "parameter"]
+        self.output_slots = {item.name: position[item.buffer.name] for item in self.outputs}
+        self.input_slots = {
+            item.name: (position[item.buffer.name], tuple(position[slot] for slot in self.plan.strides[item.name]))
+            for item in self.plan.arguments
+            if item.kind == "input"
+        }
+        self._parameter_slots = {
+            item.name: position[item.buffer.name] for item in self.plan.arguments if item.kind == "parameter"
+        }
+        self._size_slots = [(position[name], name) for name in self.plan.sizes]
+        self._arena_slot, self._panels_slot = position["arena"], position["panels"]
         self._template = np.zeros(len(self.plan.main.slots), np.int64)
-        self._constants = [item for item in self.plan.arguments if item.kind == "constant"]
-        self._held: list[np.ndarray] = []
-        for item in self._constants:
-            assert item.value is not None
-            value = np.ascontiguousarray(item.value)
-            self._held.append(value)
-            self._template[self.position[item.buffer.name]] = address(value)
+        self._constants = [np.ascontiguousarray(item.value) for item in self.plan.arguments if item.kind == "constant"]
+        slots = [position[item.buffer.name] for item in self.plan.arguments if item.kind == "constant"]
+        for slot, value in zip(slots, self._constants, strict=True):
+            self._template[slot] = address(value)
         self._weights: Weights | None = None
         self._lock = threading.Lock()
         self._arenas: deque[np.ndarray] = deque()
@@ -77,54 +93,59 @@ class NativeEntry:
             known = self._weights
             if known is not None and known.version == version:
                 return known
-            panels = aligned_bytes(max(1, self.plan.panel_bytes))
-            block = self._template.copy()
-            for item in self._parameters:
-                block[self.position[item.buffer.name]] = address(arrays[item.name])
-            block[self.position["panels"]] = address(panels)
+            panels, block = aligned_bytes(max(1, self.plan.panel_bytes)), self._template.copy()
+            used = tuple(arrays[name] for name in self._parameter_slots)
+            for slot, array in zip(self._parameter_slots.values(), used, strict=True):
+                block[slot] = address(array)
+            block[self._panels_slot] = address(panels)
             if self.plan.panel_bytes:
                 self._pack(address(block), 0, 1)
-            used = {item.name: arrays[item.name] for item in self._parameters}
-            self._weights = Weights(version, used, panels)
+            self._weights = Weights(version, used, panels, block)
             return self._weights
+
+    def sized(self, sizes: Mapping[str, int]) -> Sized:
+        shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
+        return Sized(dict(sizes), shapes, max(1, evaluate(self.plan.arena_bytes, sizes)))
 
     def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
         """An argument block with weights and sizes filled in."""
-        block = self._template.copy()
-        for item in self._parameters:
-            block[self.position[item.buffer.name]] = address(weights.arrays[item.name])
-        block[self.position["panels"]] = address(weights.panels)
-        for name in self.plan.sizes:
-            block[self.position[name]] = sizes[name]
+        block = weights.block.copy()
+        for slot, name in self._size_slots:
+            block[slot] = sizes[name]
         return block
 
     def set_feed(self, block: np.ndarray, name: str, array: np.ndarray) -> None:
-        argument = next(item for item in self.inputs if item.name == name)
-        block[self.position[argument.buffer.name]] = address(array)
-        for slot, stride in zip(self.plan.strides[name], array.strides, strict=False):
-            block[self.position[slot]] = stride // array.itemsize
+        slot, stride_slots = self.input_slots[name]
+        block[slot] = address(array)
+        for slot, stride in zip(stride_slots, array.strides, strict=False):
+            block[slot] = stride // array.itemsize
 
-    def arena_bytes(self, sizes: Mapping[str, int]) -> int:
-        return max(1, evaluate(self.plan.arena_bytes, sizes))
+    def set_arena(self, block: np.ndarray, arena: np.ndarray) -> None:
+        block[self._arena_slot] = address(arena)
 
     def call(
-        self,
-        parameters: Parameters,
-        feeds: Mapping[str, np.ndarray],
-        sizes: Mapping[str, int],
-        results: Sequence[np.ndarray],
+        self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized, results: Sequence[np.ndarray]
     ) -> None:
         """Runs once; ``results`` are written in the order of ``outputs``."""
-        weights = self.weights(parameters)
-        block = self.block(weights, sizes)
-        for item in self.inputs:
-            self.set_feed(block, item.name, feeds[item.name])
-        for item, array in zip(self.outputs, results, strict=True):
-            block[self.position[item.buffer.name]] = address(array)
-        arena = self._take(self.arena_bytes(sizes))
-        block[self.position["arena"]] = address(arena)
+        weights = self.weights(parameters)  # held until the call ends: a change makes new ones
+        block = self.block(weights, sized.sizes)
+        for name in self.input_slots:
+            self.set_feed(block, name, feeds[name])
+        for slot, array in zip(self.output_slots.values(), results, strict=True):
+            block[slot] = address(array)
+        arena = self._take(sized.arena_bytes)
+        self.set_arena(block, arena)
         self.run(address(block), 0, 1)
         self._arenas.append(arena)
+
+    def call_fresh(
+        self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+    ) -> dict[str, np.ndarray]:
+        """Runs once into fresh arrays, by output name."""
+        sized = self.sized(sizes)
+        results = [np.empty(shape, item.dtype) for item, shape in zip(self.outputs, sized.shapes, strict=True)]
+        self.call(parameters, feeds, sized, results)
+        return dict(zip(self.output_slots, results, strict=True))
 
     def _take(self, count: int) -> np.ndarray:
         """An arena of this call's own, from the free list if one is large enough."""
@@ -133,6 +154,3 @@ class NativeEntry:
         except IndexError:
             return aligned_bytes(count)
         return arena if arena.size >= count else aligned_bytes(count)
-
-    def result_shapes(self, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
-        return [tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs]

@@ -11,10 +11,11 @@ from ..declare.nest import flatten, map_leaves, pack, paths
 from ..declare.tensor import Tensor
 from ..errors import NameLookupError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, TensorType, evaluate, symbols_of
+from ..ir.types import Dim, TensorType, symbols_of
 from .bound_step import BoundStep, Layout
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
+from .result import Result
 
 if TYPE_CHECKING:
     from .program import Program
@@ -106,7 +107,6 @@ class Stream:
                 where,
             )
         state = self._current_state(where)
-        self._fast = None
         used = {name: arrays[name] for name in arrays if name in needed}
         states = dict(zip(self._labels, state, strict=True))
         sizes = bind({**used, **states}, self._kinds | self._state_kinds, where) | self._sizes
@@ -114,13 +114,10 @@ class Stream:
         reject_empty(used, self._kinds, lengths, where)
         run_checks(self._compiled.checks(self._outputs), used, sizes, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
-        shapes = [
-            tuple(evaluate(dim, sizes | dict.fromkeys(lengths, 1) if one_step else sizes) for dim in item.shape)
-            for item in entry.outputs
-        ]
-        results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, shapes, strict=True)]
-        entry.call(self._program.parameters, {**used, **states}, sizes, results)
-        found = {item.name: array for item, array in zip(entry.outputs, results, strict=True)}
+        if one_step:
+            sizes = sizes | dict.fromkeys(lengths, 1)
+        found = entry.call_fresh(self._program.parameters, {**used, **states}, sizes)
+        self._fast = None  # its state is the older one now
         self._state = [found[name] for name in self._labels]
         if one_step:
             layout = Layout(self._time_axis | self._output_axis, self._labels, frozenset(lengths))
@@ -142,8 +139,6 @@ class Stream:
         return array if axis is None else np.squeeze(array, axis)
 
     def _finish(self, found: Mapping[str, np.ndarray], out: Any) -> Any:
-        from .program import Result
-
         structure = self._program.structure
         if isinstance(structure, Tensor):
             value = found[""]
@@ -186,11 +181,7 @@ class Stream:
         arrays = {name: self._held[name] for name in needed}
         sizes = bind(arrays, self._kinds, where) | self._sizes
         entry = self._initial.entry(names, sizes)
-        results = [
-            np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, entry.result_shapes(sizes), strict=True)
-        ]
-        entry.call(self._program.parameters, arrays, sizes, results)
-        return results
+        return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
 
     def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         by_label = dict(zip(self._labels, arrays, strict=True))
@@ -224,6 +215,8 @@ class Stream:
     def reset(self, rows: Any = None) -> None:
         """Back to the initial state: all rows, or those of an index, a list of them or a mask."""
         where = user_line()
+        if self._fast is None and self._state is None:
+            return  # nothing ran yet; what the initial state reads may not be fed yet either
         if rows is None:
             self._set_state(self._fresh_state(where))
             return

@@ -1,0 +1,323 @@
+"""Calls of a program's two graphs: feeds in, results out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..declare.nest import pack, paths
+from ..declare.tensor import Tensor
+from ..errors import (
+    ArgumentError,
+    DtypeError,
+    NameLookupError,
+    ShapeError,
+    StructureError,
+    Where,
+    user_line,
+)
+from ..ir.graph import Graph
+from ..passes.lower import SEED_INPUTS
+from .compiled import CompiledGraph, lengths_of
+from .feeds import Check, bind, convert, reject_empty, run_checks
+from .native import NativeEntry, Sized
+from .result import Result
+from .stream import Stream
+from .streamable import check_streamable
+
+if TYPE_CHECKING:
+    from .program import Program
+
+MOST_KNOWN_SHAPES = 1024
+
+
+def whole_number(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise DtypeError(f"{what} must be an int, not {value!r}")
+    return int(value)
+
+
+class GraphProgram:
+    """What the two graphs of a program share: calling, printing, compiling ahead."""
+
+    kind = "inference"
+
+    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
+        self.program = program
+        self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text)
+        self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
+        self._output_names: tuple[str, ...] | None = None
+        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+
+    @property
+    def graph(self) -> Graph:
+        """The IR graph; ``str()`` prints it."""
+        return self.compiled.graph
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What ``show`` can show, in the order in which it comes to be."""
+        return self.compiled.stages
+
+    def show(self, stage: str = "graph") -> str:
+        """The text of one stage."""
+        return self.compiled.show(stage)
+
+    def _names(self) -> tuple[str, ...]:
+        if self._output_names is None:
+            self._output_names = tuple(name for name, _ in self.compiled.graph.outputs)
+        return self._output_names
+
+    def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
+        """Compiles ahead for batch sizes, or for the values of named sizes."""
+        names = self._names()
+        graph = self.compiled.optimized(names)
+        fixed = [name for name in graph.symbols if name not in lengths_of(graph)]
+        batches = [batch] if isinstance(batch, int) else list(batch or [1])
+        for count in batches:
+            known = {name: sizes.get(name, count) for name in fixed}
+            self.compiled.entry(names, known)
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def _gather(
+        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
+    ) -> dict[str, np.ndarray]:
+        given = {self.program.feed_name(key, where): value for key, value in (feeds or {}).items()}
+        given.update(named)
+        arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
+        for name, value in given.items():
+            if name not in self._kinds or name in SEED_INPUTS:
+                raise NameLookupError(
+                    f"the {self.kind} graph has no input {name!r}; it takes {', '.join(self._takes()) or 'none'}",
+                    where,
+                )
+            arrays[name] = convert(name, value, self._kinds[name], where)
+        return arrays
+
+    def _takes(self) -> list[str]:
+        return [name for name in self._kinds if name not in SEED_INPUTS]
+
+    def _sizes(self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None) -> dict[str, int]:
+        needed = self.compiled.needed(outputs)
+        missing = [name for name in needed if name not in arrays]
+        if missing:
+            raise NameLookupError(
+                f"the {self.kind} graph needs {', '.join(missing)}; "
+                f"feed {'it' if len(missing) == 1 else 'them'} by name",
+                where,
+            )
+        sizes = bind(arrays, self._kinds, where)
+        graph = self.compiled.graph
+        reject_empty(arrays, self._kinds, lengths_of(graph), where)
+        run_checks(self.compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
+        unknown = [name for name in graph.symbols if name not in sizes]
+        wanted = [name for name in unknown if name in self.compiled.pruned(outputs).symbols]
+        if wanted:
+            raise ShapeError(
+                f"the size {', '.join(wanted)} is not known from what is fed; feed every placeholder that has it",
+                where,
+            )
+        return sizes
+
+    def _execute(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...],
+        out: Mapping[str, np.ndarray],
+        where: Where | None,
+    ) -> dict[str, np.ndarray]:
+        key = (outputs, tuple((name, array.shape) for name, array in arrays.items()))
+        known = self._known.get(key)
+        if known is None:  # shapes that were met before need no checks of sizes
+            sizes = self._sizes(arrays, outputs, where)
+            entry = self.compiled.entry(outputs, sizes)
+            if len(self._known) >= MOST_KNOWN_SHAPES:
+                self._known.clear()
+            known = self._known[key] = (entry, entry.sized(sizes), self.compiled.range_checks(outputs))
+        entry, sized, ranges = known
+        if ranges:
+            run_checks(ranges, arrays, sized.sizes, where)
+        if not out:
+            results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
+            entry.call(self.program.parameters, arrays, sized, results)
+            return dict(zip(entry.output_slots, results, strict=True))
+        results, copies = _result_arrays(entry, sized, arrays, out, where)
+        entry.call(self.program.parameters, arrays, sized, results)
+        found = dict(zip(entry.output_slots, results, strict=True))
+        for name, target in copies.items():
+            target[...] = found[name]
+            found[name] = target
+        return found
+
+    def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
+        structure = self.program.structure
+        if isinstance(structure, Tensor):
+            return next(iter(found.values()))
+        if self.program.is_flat:
+            result = Result((key, found[key]) for key in structure)
+        else:
+            result = Result(pack(structure, [found[path] for path, _ in paths(structure)]))
+        if with_loss:
+            result["loss"] = found["loss"]
+        return result
+
+    def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
+        if out is None:
+            return {}
+        structure = self.program.structure
+        names = [path for path, _ in paths(structure)] if not isinstance(structure, Tensor) else [""]
+        given = (
+            {"": out} if isinstance(structure, Tensor) else dict(paths(dict(out))) if isinstance(out, Mapping) else None
+        )
+        if given is None:
+            raise StructureError("out= must have the structure of the outputs", where)
+        for name, array in given.items():
+            if name not in names and name != "loss":
+                raise NameLookupError(f"out= has {name!r}, which is no output; there are {', '.join(names)}", where)
+            if not isinstance(array, np.ndarray) or not array.flags.writeable:
+                raise DtypeError(f"out= needs writable arrays, not {type(array).__name__}", where)
+        return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
+
+
+def _result_arrays(
+    entry: NativeEntry,
+    sized: Sized,
+    feeds: Mapping[str, np.ndarray],
+    out: Mapping[str, np.ndarray],
+    where: Where | None,
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """Where results go: the caller's arrays where they fit as they are, else fresh ones that are copied."""
+    results, copies = [], {}
+    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
+        mine = out.get(item.name)
+        if mine is not None and (mine.shape != shape or mine.dtype != item.dtype):
+            raise ShapeError(
+                f"out= for {item.name} is {mine.dtype}{list(mine.shape)}; it must be {item.dtype}{list(shape)}",
+                where,
+            )
+        fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
+        if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
+            assert mine is not None
+            results.append(mine)
+            continue
+        if mine is not None:
+            copies[item.name] = mine
+        results.append(np.empty(shape, item.dtype))
+    return results, copies
+
+
+class Inference(GraphProgram):
+    """The inference graph: no dropout, no random op, no loss."""
+
+    kind = "inference"
+
+    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
+        super().__init__(program, lowered, unroll)
+        graph = self.compiled.graph  # inputs that only dropout read are gone from it
+        self._kinds = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
+
+    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
+        """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
+        where = user_line()
+        arrays = self._gather(feeds, named, where)
+        outputs = self._names()
+        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
+        return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A stream: the graph step by step or in chunks, with its state kept between calls."""
+        where = user_line()
+        if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
+            raise ArgumentError(f"a stream's batch must be a positive int, not {batch!r}", where)
+        check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
+        return Stream(self.program, batch)
+
+
+class Training(GraphProgram):
+    """The training graph: masks drawn from a seed, and the loss where its placeholders are fed."""
+
+    kind = "training"
+
+    def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
+        super().__init__(program, lowered, unroll)
+        self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
+
+    def _gather(
+        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
+    ) -> dict[str, np.ndarray]:
+        arrays = super()._gather(feeds, named, where)
+        for name in self.program.lowered.keep_probs & arrays.keys():
+            if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
+                raise ArgumentError(
+                    f"feed {name} is {float(arrays[name]):g}, outside (0, 1]; it is the probability to keep a unit, "
+                    "1.0 keeps all",
+                    where,
+                )
+        return arrays
+
+    def __call__(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, out: Any = None,
+        first_row: int = 0, first_step: int = 0, **named: Any,
+    ) -> Any:  # fmt: skip
+        """Runs the graph with dropout. The same seed gives the same masks, bit for bit.
+
+        seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
+        call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
+        """
+        where = user_line()
+        arrays = self._gather(feeds, named, where)
+        arrays.update(self._counters(seed, first_row, first_step))
+        outputs = self._names()
+        if self.program.loss is not None:
+            without = tuple(name for name in outputs if name != "loss")
+            extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
+            if extra and not all(name in arrays for name in extra):
+                outputs = without
+        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
+        return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+
+    def _counters(self, seed: int | None, first_row: int, first_step: int) -> dict[str, np.ndarray]:
+        drawn = self.program.next_seed() if seed is None else whole_number(seed, "seed")
+        if not -(2**63) <= drawn < 2**64:
+            raise ArgumentError(f"seed={drawn} does not fit 64 bits")
+        wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
+        values = {
+            "seed": wrapped,
+            "first_row": whole_number(first_row, "first_row"),
+            "first_step": whole_number(first_step, "first_step"),
+        }
+        return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._kinds}
+
+    def dropout_masks(
+        self,
+        feeds: Mapping[Any, Any] | None = None,
+        /,
+        *,
+        seed: int,
+        first_row: int = 0,
+        first_step: int = 0,
+        **named: Any,
+    ) -> dict[str, np.ndarray]:
+        """{site: 0/1 array}: exactly what a call with this seed applies, in the order of declaration.
+
+        A step mask is shaped like the sequence it drops, a variational one [batch, width].
+        """
+        where = user_line()
+        arrays = self._gather(feeds, named, where)
+        outputs = tuple(name for name, _ in self._masks.graph.outputs)
+        if not outputs:
+            return {}
+        arrays.update(self._counters(seed, first_row, first_step))
+        kinds = {str(node["label"]): node.tensor for node in self._masks.graph.inputs if node.op == "input"}
+        sizes = bind(arrays, self._kinds | kinds, where)
+        missing = [name for name in self._masks.needed(outputs) if name not in arrays]
+        unknown = [name for name in self._masks.graph.symbols if name not in sizes]
+        if missing or unknown:
+            raise NameLookupError(
+                f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
+                where,
+            )
+        return self._masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)
