@@ -101,32 +101,32 @@ def _best(run: object, repeats: int = 7) -> float:
     return min(times)
 
 
-def multiply_rate() -> float:
+def multiply_rate(repeats: int = 7) -> float:
     """Floating-point operations a second of one core, at best of a few short runs."""
     target = target_of(None)
     run, data, turns = _code().entry("multiply"), np.zeros(64, np.float32), 200_000
     sums = 12 if target.registers > 16 else 10
-    seconds = _best(lambda: run(data.ctypes.data, turns, 0))
+    seconds = _best(lambda: run(data.ctypes.data, turns, 0), repeats)
     return 2.0 * sums * target.lanes(4) * turns / seconds
 
 
-def read_rate(size_bytes: int) -> float:
+def read_rate(size_bytes: int, repeats: int = 7) -> float:
     """Bytes a second that one core reads out of a block of ``size_bytes``."""
     run = _code().entry("read")
     data = np.zeros(size_bytes // 4, np.float32)
     count = data.size // 256 * 256
-    times = max(1, (64 << 20) // size_bytes)
+    times = max(1, (32 << 20) // size_bytes)
     run(data.ctypes.data, count, 1)
-    return count * 4.0 * times / _best(lambda: run(data.ctypes.data, count, times))
+    return count * 4.0 * times / _best(lambda: run(data.ctypes.data, count, times), repeats)
 
 
-def limits() -> Limits:
+def limits(repeats: int = 7) -> Limits:
     target = target_of(None)
     return Limits(
-        multiply_rate(),
-        read_rate(target.first_cache // 2),
-        read_rate(target.second_cache // 2),
-        read_rate(target.second_cache * 8),
+        multiply_rate(repeats),
+        read_rate(target.first_cache // 2, repeats),
+        read_rate(target.second_cache // 2, repeats),
+        read_rate(target.second_cache * 8, repeats),
     )
 
 

@@ -4,6 +4,18 @@ Cells, stacks and dropout are declared once, in TensorFlow 1.x's RNN vocabulary.
 of the declaration, training with dropout and inference without, and each runs as native code.
 """
 
+from .declare.activations import (
+    elu,
+    gelu,
+    hard_sigmoid,
+    leaky_relu,
+    relu,
+    relu6,
+    selu,
+    softplus,
+    softsign,
+    swish,
+)
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
 from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
@@ -14,7 +26,6 @@ from .declare.functions import (
     clip,
     concat,
     cos,
-    elu,
     equal,
     erf,
     exp,
@@ -22,12 +33,9 @@ from .declare.functions import (
     expm1,
     gather,
     gather_last,
-    gelu,
     greater,
-    hard_sigmoid,
     identity,
     layer_norm,
-    leaky_relu,
     less,
     log,
     log1p,
@@ -44,22 +52,17 @@ from .declare.functions import (
     reduce_mean,
     reduce_min,
     reduce_sum,
-    relu,
-    relu6,
     reshape,
-    selu,
     sigmoid,
     sign,
     sin,
     softmax,
-    softplus,
-    softsign,
     split,
     sqrt,
     square,
     squeeze,
     stack,
-    swish,
+    stop_gradient,
     tanh,
     tile,
     transpose,

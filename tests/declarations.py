@@ -600,7 +600,8 @@ class Generator:
             outputs[key] = value
             self.lines.append(f'outputs["{key}"] = {value.name}')
         unroll = self.draw.choice([None, None, None, 2, 3])
-        return Declaration(self.seed, tuple(self.lines), self.feeds, outputs, self.batch, self.time, self.dtype, unroll)
+        facts = (self.seed, tuple(self.lines), self.feeds, outputs, self.batch, self.time, self.dtype)
+        return Declaration(*facts, unroll, self.streams)
 
 
 def declare(seed: int) -> Declaration:
@@ -615,7 +616,8 @@ def shrunk(declaration: Declaration, fails: Callable[[Declaration], bool], tries
         changed = False
         for position in reversed(range(len(declaration.lines))):
             lines = declaration.lines[:position] + declaration.lines[position + 1 :]
-            smaller = replace(declaration, lines=lines)
+            kept = {key: value for key, value in declaration.outputs.items() if any(f'outputs["{key}"]' in line for line in lines)}
+            smaller = replace(declaration, lines=lines, outputs=kept)
             tries -= 1
             if tries > 0 and _declares(smaller) and fails(smaller):
                 declaration, changed = smaller, True

@@ -30,7 +30,7 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
     if op in FUNCTIONS:
         return FUNCTIONS[op](b, x[0])  # type: ignore[return-value, arg-type]
     if op in _ARITHMETIC:
-        return b._binary(_ARITHMETIC[op][0 if floating else 1], x[0], x[1], op)
+        return b.binary(_ARITHMETIC[op][0 if floating else 1], x[0], x[1], op)
     if op in _ORDERED:
         return b.compare(_ORDERED[op][0 if floating else 1], x[0], x[1])
     match op:
@@ -50,12 +50,14 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
             )
         case "sign":
             return _sign(b, x[0], floating)
+        case "stop_gradient":
+            return x[0]
         case "sqrt":
             return b.sqrt(x[0])
         case "not":
             return b.logical_not(x[0])
         case "and" | "or":
-            return b._binary(op, x[0], x[1])
+            return b.binary(op, x[0], x[1])
         case "cast":
             return _cast(b, x[0], element)
         case "random_key":

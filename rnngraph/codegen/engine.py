@@ -11,7 +11,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from ..errors import GraphError
-from .target import Target, host
+from .target import Target, host, lacks
 
 Native = Callable[[Any, Any, Any], None]
 """A compiled entry: (address of the argument block, worker, workers), as ints or as their ctypes objects. It
@@ -69,6 +69,11 @@ class Code:
     def __init__(self, binary: bytes, target: Target) -> None:
         if target.triple != host().triple:
             raise GraphError(f"code for {target.name} ({target.triple}) can't run on this machine")
+        if missing := lacks(target):
+            raise GraphError(
+                f"code for {target.name} can't run on this machine, whose processor has no {', '.join(missing)}; "
+                'compile with target="host"'
+            )
         with _LOCK:
             _initialize()
             empty = llvm.parse_assembly("")

@@ -192,6 +192,20 @@ def through(node: Node, at: Coordinates) -> Coordinates:
     return tuple(0 if dim == 1 else next(kept) for dim in source)
 
 
+def view_through(node: Node, source: View) -> View | None:
+    """The view of a movement op of ``source`` that lies in memory; None where strides can't express it."""
+    match node.op:
+        case "slice":
+            return source.slice(node["start"], node["stop"], node["step"])
+        case "reverse":
+            return source.reverse(node["axis"])
+        case "transpose":
+            return source.transpose(node["order"])
+        case "broadcast":
+            return source.broadcast(node["shape"])
+    return source.reshape(node["shape"])
+
+
 def shifted(coordinate: Coordinate, first: Dim, jump: int) -> Coordinate:
     if first == 0 and jump == 1:
         return coordinate

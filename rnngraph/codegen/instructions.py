@@ -34,6 +34,11 @@ def element_of(dtype: str) -> str:
     return "i1" if dtype == "bool" else SHORT_NAMES[dtype]
 
 
+def memory_element(dtype: str) -> str:
+    """A truth value takes a byte in memory."""
+    return "i8" if dtype == "bool" else element_of(dtype)
+
+
 def float_text(value: float, element: str) -> str:
     """LLVM's exact spelling: the bits of the double that equals the number."""
     if element == "f32":
@@ -89,7 +94,8 @@ class Instructions:
         given = ", ".join(f"{item.type} {item.text}" for item in arguments)
         return self.emit(f"call {kind} @{name}({given})", *result, name="random")
 
-    def _binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
+    def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
+        """Any LLVM instruction of two operands and a result of one type."""
         return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)
 
     # Constants and types -------------------------------------------------------------------------
@@ -114,16 +120,16 @@ class Instructions:
     # Floats --------------------------------------------------------------------------------------
 
     def add(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("fadd", x, y)
+        return self.binary("fadd", x, y)
 
     def sub(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("fsub", x, y)
+        return self.binary("fsub", x, y)
 
     def mul(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("fmul", x, y)
+        return self.binary("fmul", x, y)
 
     def div(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("fdiv", x, y)
+        return self.binary("fdiv", x, y)
 
     def neg(self, x: Handle) -> Handle:
         return self.emit(f"fneg {x.type} {x.text}", x.element, x.lanes, "fneg")
@@ -173,40 +179,40 @@ class Instructions:
     # Integers and masks --------------------------------------------------------------------------
 
     def iadd(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("add", x, y)
+        return self.binary("add", x, y)
 
     def isub(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("sub", x, y)
+        return self.binary("sub", x, y)
 
     def imul(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("mul", x, y)
+        return self.binary("mul", x, y)
 
     def and_(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("and", x, y)
+        return self.binary("and", x, y)
 
     def or_(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("or", x, y)
+        return self.binary("or", x, y)
 
     def xor(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("xor", x, y)
+        return self.binary("xor", x, y)
 
     def shl(self, x: Handle, count: int) -> Handle:
-        return self._binary("shl", x, self.constant(count, x))
+        return self.binary("shl", x, self.constant(count, x))
 
     def lshr(self, x: Handle, count: int) -> Handle:
-        return self._binary("lshr", x, self.constant(count, x))
+        return self.binary("lshr", x, self.constant(count, x))
 
     def ashr(self, x: Handle, count: int) -> Handle:
-        return self._binary("ashr", x, self.constant(count, x))
+        return self.binary("ashr", x, self.constant(count, x))
 
     def logical_and(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("and", x, y)
+        return self.binary("and", x, y)
 
     def logical_or(self, x: Handle, y: Handle) -> Handle:
-        return self._binary("or", x, y)
+        return self.binary("or", x, y)
 
     def logical_not(self, x: Handle) -> Handle:
-        return self._binary("xor", x, self.constant(1, x))
+        return self.binary("xor", x, self.constant(1, x))
 
     # Lanes ---------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Panels:
         self.parameters = set(parameters)
         self.made: dict[tuple[tuple[View, ...], int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
+        self.filled: set[Buffer] = set()
         self.total = 0
 
     def packs(self, view: View) -> bool:
@@ -64,9 +65,15 @@ class Panels:
 
     def pack_function(self, name: str, block: Block) -> Function:
         """The function that fills every panel from the parameters, after what ``block`` prepares."""
-        for (views, width, lanes, blocks), panel in self.made.items():
-            _pack(block, views, width, lanes, blocks, panel)
+        self.pack(block)
         return Function(name, (), (), tuple(block.statements), "packs parameters into panels")
+
+    def pack(self, block: Block) -> None:
+        """Fills the panels that were asked for and are not filled yet."""
+        for (views, width, lanes, blocks), panel in self.made.items():
+            if panel.buffer not in self.filled:
+                _pack(block, views, width, lanes, blocks, panel)
+                self.filled.add(panel.buffer)
 
 
 def _pack(block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel) -> None:

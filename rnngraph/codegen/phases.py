@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ..ir.graph import Node
 from ..ir.ops import OPS
-from ..ir.types import Shape
+from ..ir.types import Dim, Shape
 
 VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
 POINTWISE = ("matmul", "gather")
@@ -47,6 +47,13 @@ def stays_view(node: Node) -> bool:
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 
 
+def picks_step(node: Node, length: Dim | None) -> bool:
+    """Whether a slice takes a part of a time axis of ``length``, so that it must be taken while that is there."""
+    if node.op != "slice" or length is None or node.tensor.rank < 2:
+        return False
+    return node.operands[0].shape[0] == length and node.shape[0] != length
+
+
 def kind_of(node: Node) -> str:
     if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
         return "phase"
@@ -61,7 +68,7 @@ def contracted(operand: Node, user: Node) -> bool:
         return operand in user.operands[:2]
     if user.op == "scan":
         return operand in user.operands[user["carries"] :]
-    return user.op == "gather" and operand is user.operands[0]
+    return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
 
 def cut(nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> Phases:
@@ -127,7 +134,10 @@ class _Cutter:
             return 0
         if operand.op == "scan":  # its results are there when it is
             return self.level[operand]
-        waits = contracted(operand, node) if operand in self.inline else self._waits(operand, node)
+        if operand in self.inline:  # computed again by each reader, unless it lies in memory
+            waits = contracted(operand, node) or self._stored(operand)
+        else:
+            waits = self._waits(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
     def _waits(self, operand: Node, node: Node) -> bool:

@@ -1,4 +1,8 @@
-"""From a graph to loop IR: where every value lies, what runs in which loop. The only module that sees both.
+"""From a graph to loop IR: where every value lies, what runs in which loop.
+
+``stages`` and ``phases``, which decide the order, look at the graph alone. Both IRs are seen here, in ``scans``,
+in ``evaluate`` and in the modules of kernels: ``kernels``, ``nests``, ``products``, ``outer_sums`` and ``reductions``.
+What comes after them knows the loop IR alone.
 
 Inside, sequences lie as [time][row][padded units]. Feeds are read through their strides; results are written
 where the caller wants them. Temporaries live in one arena whose size is a formula.
@@ -7,21 +11,23 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..ir.graph import Graph, Node
-from ..ir.ops import scan_parts
+from ..ir.graph import Graph, Node, make
 from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size, symbols_of
 from . import kernels
-from .evaluate import label_of
-from .kernels import Region
+from .arena import Arena, padded_row
+from .evaluate import label_of, view_through
 from .llvm import Entry
-from .loops import Block, Buffer, Call, For, Function, Index, LetIndex, free, renamed, without_comments
-from .panels import ALIGNMENT, Panels
-from .phases import Phases, Step, contracted, cut, is_view, stays_view
-from .stages import PLAIN, PREPARED, Stage, Staging
+from .loops import Block, Buffer, Call, For, Function, Index, LetIndex
+from .loops_names import free, renamed, without_comments
+from .nests import Region
+from .panels import Panels
+from .phases import Phases, Step, cut, is_view, picks_step, stays_view
+from .scans import Scan
+from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
 from .tiles import OPEN_ROWS
 from .views import View
@@ -69,47 +75,13 @@ def schedule(graph: Graph, target: Target, name: str) -> Plan:
     return _Scheduler(graph, target, name).plan()
 
 
-@dataclass
-class _Arena:
-    """Gives out temporaries, one after the other. Sizes may be formulas of run-time sizes."""
-
-    places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
-    total: Dim = 0
-    count: int = 0
-
-    def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        self.count += 1
-        buffer = Buffer(f"{name}_{self.count}", dtype)
-        size_bytes = elements * ITEM_BYTES[dtype]
-        if isinstance(size_bytes, int):
-            size_bytes = -(-size_bytes // ALIGNMENT) * ALIGNMENT
-        elif elements_of_padding(size_bytes):
-            size_bytes = size_bytes + ALIGNMENT
-        self.places[buffer] = ("arena", self.total)
-        self.total = self.total + size_bytes
-        return buffer
-
-
-def elements_of_padding(size_bytes: Dim) -> bool:
-    """Whether a formula is not sure to be a multiple of the alignment."""
-    return not isinstance(size_bytes, int) and any(factor % ALIGNMENT for _, factor in size_bytes.terms)
-
-
-def padded_row(width: Dim, dtype: str) -> Dim:
-    """Elements of a row of ``width``, padded to 64 bytes; a width of 1 is not padded."""
-    if not isinstance(width, int) or width == 1:
-        return width
-    per_line = ALIGNMENT // ITEM_BYTES[dtype]
-    return -(-width // per_line) * per_line
-
-
 class _Scheduler:
     def __init__(self, graph: Graph, target: Target, name: str) -> None:
         self.graph, self.target, self.name = graph, target, name
         self.arguments: list[Argument] = []
         self.strides: dict[str, tuple[str, ...]] = {}
         self.views: dict[Node, View] = {}
-        self.arena = _Arena()
+        self.arena = Arena()
         self.block = Block()
         self.preparation = Block()
         self.functions: dict[str, Function] = {}
@@ -218,6 +190,9 @@ class _Scheduler:
         nodes = self.staging.closure(stage.nodes)
         chunked = stage.kind != PLAIN
         copies = {node for node in nodes if self._must_copy(node, stage)}
+        for node in reversed(stage.nodes):  # a view that leaves takes what it is a view of along
+            if node in leaving and is_view(node) and node not in copies:
+                leaving.update(item for item in node.operands if item in inside)
         cutting = cut(nodes, leaving, set(self.views), copies)
         if stage.kind == PREPARED:
             self._prepare(nodes, cutting, leaving)
@@ -245,7 +220,7 @@ class _Scheduler:
         """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
         if not is_view(node) or node in self.views:
             return False
-        if node.op == "slice" and stage.kind != PLAIN and node.shape[0] != stage.kind.length:
+        if picks_step(node, stage.kind.length):
             return True
         if node.op == "reshape":
             return not stays_view(node)
@@ -257,20 +232,23 @@ class _Scheduler:
         assert length is not None
         inner = self.block.nested()
         chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
-        region = Region(self.target, self.panels, self.views, {}, length, size(start), size(steps))
+        region = Region(self.target, self.panels, self.views, {}, length, size(start), size(steps), reverse)
         outer, self.block = self.block, inner
         per_step = self._bytes_per_step(cutting, leaving)
         longest = self._chunk_length(per_step, length)
         self._allocate(region, cutting, leaving, longest)
         self._views(nodes, region)
         scans = {
-            step.members[0]: _Scan(self, region, step.members[0], number, nodes)
+            step.members[0]: Scan(self, region, step.members[0], number, nodes)
             for step in cutting.steps
             if step.kind == "scan"
         }
         self.block = outer
         for scan in scans.values():
             scan.begin()
+        for step in cutting.steps:
+            if adds_up(step.members[0]):
+                self._clear(step.members[0], region)
         self.block = inner
         self.block.add(LetIndex(steps, "min", length - size(chunk), longest))
         first = length - size(chunk) - size(steps) if reverse else size(chunk)
@@ -288,6 +266,13 @@ class _Scheduler:
         )  # fmt: skip
         for scan in scans.values():
             scan.end()
+
+    def _clear(self, node: Node, region: Region) -> None:
+        """Zeros, before the first chunk adds to a sum over time."""
+        zero = make("constant", value=np.zeros((), node.dtype))
+        zeros = make("broadcast", zero, shape=node.shape, name=node.name)
+        for view in region.stores[node]:
+            self.copy_kernel(Region(self.target, self.panels, self.views), zeros, view, f"zeros {label_of(node)}")
 
     def _bytes_per_step(self, cutting: Phases, leaving: set[Node]) -> int:
         total = 0
@@ -360,6 +345,8 @@ class _Scheduler:
         """A function of its own; functions that do equal work are one."""
         block = Block()
         emit(block)
+        if self.preparing:  # a panel that the kernel reads must be filled before it runs
+            self.panels.pack(self.block)
         self.add_function(block, comment, kind)
 
     def add_function(self, block: Block, comment: str, kind: str) -> None:
@@ -404,182 +391,3 @@ class _Scheduler:
             self.arena.total,
             self.panels.total,
         )
-
-
-def view_through(node: Node, source: View) -> View | None:
-    """The view of a movement op of ``source``."""
-    match node.op:
-        case "slice":
-            return source.slice(node["start"], node["stop"], node["step"])
-        case "reverse":
-            return source.reverse(node["axis"])
-        case "transpose":
-            return source.transpose(node["order"])
-        case "broadcast":
-            return source.broadcast(node["shape"])
-    return source.reshape(node["shape"])
-
-
-class _Scan:
-    """One scan: its carried values in memory, its loop over steps as a function, what it emits."""
-
-    def __init__(self, scheduler: _Scheduler, region: Region, node: Node, number: int, nodes: Sequence[Node]) -> None:
-        self.scheduler, self.region, self.node = scheduler, region, node
-        self.body: Graph = node["body"]
-        self.carries = node["carries"]
-        self.tag = f"{number}_{nodes.index(node)}"
-        self.results: dict[int, list[Node]] = {}
-        for user in scheduler.graph.users()[node]:
-            self.results.setdefault(user["index"], []).append(user)
-        self._cut()
-        self._places()
-
-    def _cut(self) -> None:
-        body = self.body
-        outputs = [value for _, value in body.outputs]
-        self.formal = scan_parts(body.inputs, dict(self.node.attributes))
-        inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
-        available = set(inner_views)
-        for inner in body.nodes:  # views of what is handed in are in memory too
-            if is_view(inner) and inner.operands[0] in available and stays_view(inner):
-                available.add(inner)
-        copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
-        self.cutting = cut(body.nodes, set(outputs) - available, available, copies)
-
-    def _places(self) -> None:
-        """Where carried values live: one place where a step may overwrite them, else two in turn."""
-        scheduler = self.scheduler
-        self.state: list[tuple[View, bool]] = []
-        for index in range(self.carries):
-            formal, following = self.body.inputs[index], self.body.outputs[index][1]
-            alone = self._may_overwrite(formal, following)
-            shape = formal.shape if alone else (2, *formal.shape)
-            self.state.append((scheduler.temporary(formal, shape), not alone))
-
-    def _may_overwrite(self, formal: Node, following: Node) -> bool:
-        """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
-        position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
-        if following not in self.cutting.stored or following not in position:
-            return False
-        if any(value is formal for _, value in self.body.outputs):
-            return False
-        if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
-            return False
-        last = position[following]
-        for user in self.body.users()[formal]:
-            if user not in position or is_view(user) or position[user] > last:
-                return False
-            if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):
-                return False
-        return True
-
-    # In the entry --------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """Initial values, before the first step."""
-        initial = scan_parts(self.node.operands, dict(self.node.attributes))[0]
-        region = Region(self.region.target, self.region.panels, self.region.views)
-        for value, (view, twice) in zip(initial, self.state, strict=True):
-            place = view.first_axis(0) if twice else view
-            self.scheduler.copy_kernel(region, value, place, f"initial {label_of(value)}")
-
-    def end(self) -> None:
-        """Views of the final values."""
-        name = f"last{self.tag}"
-        if any(twice for _, twice in self.state):
-            self.scheduler.block.add(LetIndex(name, "parity", self.node["length"]))
-        for index, (view, twice) in enumerate(self.state):
-            for user in self.results.get(index, []):
-                self.region.views[user] = view.first_axis(size(name)) if twice else view
-
-    def run(self, done: Index) -> None:
-        """The loop over the steps of the present chunk, as a function of its own."""
-        block = Block()
-        turns = self.node.get("unroll", 1)
-        steps = self.region.steps
-        if turns == 1:
-            kernels.loop(block, "s", steps, lambda inner, s: self._one(inner, s, done))
-        else:
-            block.add(LetIndex("whole", "floor", steps, turns))
-
-            def several(inner: Block, s: Index) -> None:
-                for offset in range(turns):
-                    self._one(inner, s + offset, done)
-
-            kernels.loop(block, "s", size("whole"), several, 0, turns)
-            kernels.loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
-        comment = f"scan {label_of(self.node)}  {self.node.where}"
-        self.scheduler.add_function(block, comment, "scan")
-
-    # One step ------------------------------------------------------------------------------------
-
-    def _one(self, block: Block, s: Index, done: Index) -> None:
-        region, node = self.region, self.node
-        local = region.steps - 1 - s if node["reverse"] else s
-        absolute = region.start + local
-        slot: Index = 0
-        if any(twice for _, twice in self.state):
-            name = block.fresh("slot").replace(".", "")
-            block.add(LetIndex(name, "parity", done + s))
-            slot = size(name)
-        views: dict[Node, View] = {}
-        stores: dict[Node, list[View]] = {}
-        _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
-        carried, formal_sequences, formal_constants = self.formal
-        for formal, (view, twice) in zip(carried, self.state, strict=True):
-            views[formal] = view.first_axis(slot) if twice else view
-        for formal, actual in zip(formal_sequences, sequences, strict=True):
-            outer = region.views[actual]
-            views[formal] = outer.first_axis(local if outer.local else absolute)
-        for formal, actual in zip(formal_constants, constants, strict=True):
-            views[formal] = region.views[actual]
-        for inner in self.body.nodes:
-            if inner.op == "constant" and inner.tensor.rank:
-                views[inner] = region.views[inner]
-        self._fill_views(views)
-        passed: list[tuple[Node, list[View]]] = []
-        for index, (_, value) in enumerate(self.body.outputs):
-            places = self._result_places(index, slot, local, absolute)
-            if value in self.cutting.stored:
-                stores.setdefault(value, []).extend(places)
-            elif places:
-                passed.append((value, places))
-        for value in self.cutting.stored:
-            if value not in stores:
-                stores[value] = [self._temporary(value)]
-            views[value] = self._best(stores[value])
-        self._fill_views(views)
-        inner_region = Region(region.target, region.panels, views, stores)
-        for value, places in passed:  # an output that is an input or a view: read before it is overwritten
-            kernels.copy_to(inner_region, block, value, places)
-        for step in self.cutting.steps:
-            kernels.emit_step(inner_region, block, step)
-
-    def _temporary(self, value: Node) -> View:
-        if not hasattr(self, "temporaries"):
-            self.temporaries: dict[Node, View] = {}
-        if value not in self.temporaries:
-            self.temporaries[value] = self.scheduler.temporary(value, value.shape, contiguous=value.op == "reshape")
-        return self.temporaries[value]
-
-    @staticmethod
-    def _best(places: list[View]) -> View:
-        """Of several copies of a value the padded one is read."""
-        return next((view for view in places if view.room is not None), places[0])
-
-    def _result_places(self, index: int, slot: Index, local: Index, absolute: Index) -> list[View]:
-        places: list[View] = []
-        if index < self.carries:
-            view, twice = self.state[index]
-            return [view.first_axis(slot * -1 + 1) if twice else view]
-        for user in self.results.get(index, []):
-            for view in self.region.stores.get(user, []):
-                places.append(view.first_axis(local if view.local else absolute))
-        return places
-
-    def _fill_views(self, views: dict[Node, View]) -> None:
-        for inner in self.body.nodes:
-            if inner not in views and is_view(inner) and inner.operands[0] in views:
-                view = view_through(inner, views[inner.operands[0]])
-                if view is not None:
-                    views[inner] = view

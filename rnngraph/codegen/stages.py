@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, symbols_of_node
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
-from .phases import contracted, is_view, stays_view
+from .phases import contracted, is_view, picks_step, stays_view
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,12 @@ class Stage:
 
 def is_leaf(node: Node) -> bool:
     return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
+
+
+def adds_up(node: Node) -> bool:
+    """Whether a value is a sum over the first axis, to which every chunk of time adds its part."""
+    over_first = node.op == "reduce_sum" and 0 in node["axes"] and node.operands[0].tensor.rank > 1
+    return over_first or node.op == "outer_sum"
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
@@ -125,14 +131,15 @@ class Staging:
             found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
             wanted[node] = found.pop() if len(found) == 1 else None
         given: dict[Node, bool] = {}
+        position = {node: number for number, node in enumerate(self.graph.nodes)}
         for node in self.graph.nodes:
             if node.op == "scan":
                 given[node] = node["reverse"]
             else:
-                before = {given[item] for item in node.operands if item in given}
+                before = [given[item] for item in sorted(node.operands, key=position.__getitem__) if item in given]
                 direction = wanted[node]
-                if len(before) == 1:
-                    direction = next(iter(before))
+                if len(set(before)) == 1 or (before and direction is None):
+                    direction = before[-1]  # of both directions the one that came last
                 if direction is not None:
                     given[node] = direction
         for node in self.graph.nodes:
@@ -147,6 +154,10 @@ class Staging:
             return node["length"]
         if node.op == "get":
             return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
+        if adds_up(node):
+            source = node.operands[0]
+            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths and source not in self.free
+            return source.shape[0] if timed else None
         shape = node.shape
         if node.op == "slice":
             length = node.operands[0].shape[0]
@@ -190,8 +201,10 @@ class Staging:
         return level + 1
 
     def _picked(self, node: Node) -> bool:
-        """A step picked out of a sequence is there once all chunks have run."""
-        return node.op == "slice" and self.kind[node] != PLAIN and node.shape[0] != self.kind[node].length
+        """A step picked out of a sequence, or a sum over it, is there once all chunks have run."""
+        if self.kind[node] in (PLAIN, PREPARED):
+            return False
+        return adds_up(node) or picks_step(node, self.kind[node].length)
 
     def _steps_with(self, operand: Node, node: Node) -> bool:
         """Whether ``node`` at a step reads ``operand`` at that step only."""

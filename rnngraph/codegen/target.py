@@ -15,6 +15,11 @@ _LEVELS = {
     "x86-64-v3": ("x86-64-v3", "", 256, 16, True),
     "x86-64-v4": ("x86-64-v4", "-prefer-256-bit", 512, 32, True),
 }
+_NEEDS = {
+    "x86-64-v2": ("sse4.2", "popcnt"),
+    "x86-64-v3": ("avx2", "fma", "bmi2"),
+    "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,12 @@ def host() -> Target:
             bool(has.get("fma", False)), *caches,
         )  # fmt: skip
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
+
+
+def lacks(target: Target) -> tuple[str, ...]:
+    """What ``target``'s code needs and this machine's processor has not."""
+    has = llvm.get_host_cpu_features()
+    return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))
 
 
 def _cache_bytes() -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, user_line
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
 from ..ir.types import Dim, TensorType
 from .initializers import initializer_of
 from .nest import flatten, pack
@@ -152,6 +152,13 @@ class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
         self.slots: dict[str, Slot] = {}
 
 
+class _States(dict[str, Any]):
+    """What ``step`` is given of the state: a dict that knows what to say of a name it has not."""
+
+    def __missing__(self, name: str) -> Any:
+        raise NameLookupError(f"no state is named {name!r}; the cell carries {', '.join(self) or 'none'}")
+
+
 @dataclass
 class Trace:
     """What is gathered while one driver traces its cell."""
@@ -246,7 +253,8 @@ class InnerCell:
         cell = self._cell
         specification = resolve(cell.state())
         leaves = state_leaves(cell, state, self._trace.where)
-        output, new = cell.step(self._scope, x, pack(specification, leaves))
+        given = pack(specification, leaves)
+        output, new = cell.step(self._scope, x, _States(given) if isinstance(given, dict) else given)
         if not isinstance(output, Tensor):
             raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
         batch = x.type.shape[0]

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError, DtypeError
+from .activations import activation_function
 from .cell import Cell, Scope
-from .functions import activation_function, clip, concat, sigmoid, split
+from .functions import clip, concat, sigmoid, split
 from .state import joined, memory
 from .tensor import Tensor
 

@@ -8,9 +8,10 @@ from typing import Any
 from ..errors import DtypeError, ShapeError, user_line
 from ..ir.graph import make
 from ..ir.types import FLOATS, INTEGERS, TensorType
+from .activations import activation_function
 from .cells import units as positive_units
 from .drivers import ScopeName
-from .functions import activation_function, gather
+from .functions import gather
 from .initializers import Initializer, initializer_of
 from .parameters import Slot
 from .tensor import Tensor

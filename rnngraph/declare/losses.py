@@ -20,29 +20,39 @@ from .functions import (
     where,
 )
 from .functions import exp as exponential
-from .tensor import Tensor, build, constant, like
+from .tensor import Tensor, as_tensor, build, like
 
 
 def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
     """The reduction that all losses share.
 
     losses: [batch] or [batch, time]. weights: broadcasts against them. lengths: int [batch], steps past it
-    do not count. ``mean`` divides by the sum of weights over real steps.
+    do not count. ``mean`` divides by the sum of weights over real steps; where that is 0, so is the mean.
     """
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
     factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
     if lengths is not None:
-        if losses.rank != 2:
-            raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
-        lengths = cast(lengths if isinstance(lengths, Tensor) else constant(lengths), "int64")
-        real = build("iota", size=losses.type.shape[1]) < expand_dims(lengths, -1)
+        real = _real_steps(losses, lengths)
         factor, losses = where(real, factor, 0), where(real, losses, 0)
     weighted = losses * factor
     if reduction == "none":
         return weighted
     total = reduce_sum(weighted)
-    return total / reduce_sum(factor) if reduction == "mean" else total
+    if reduction == "sum":
+        return total
+    count = reduce_sum(factor)
+    if lengths is None and isinstance(weights, int | float):
+        return total / count
+    return total / where(equal(count, 0), 1, count)
+
+
+def _real_steps(losses: Tensor, lengths: Any) -> Tensor:
+    """Whether a step lies within its row's length, [batch, time]."""
+    if losses.rank != 2:
+        raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
+    limit = expand_dims(cast(as_tensor(lengths), "int64"), -1)
+    return build("less", build("iota", size=losses.type.shape[1]), limit, within="lengths")
 
 
 def sparse_softmax_cross_entropy(
@@ -55,7 +65,10 @@ def sparse_softmax_cross_entropy(
         raise DtypeError(f"logits must be a float Tensor, not {logits!r}")
     if labels.rank != logits.rank - 1:
         raise ShapeError(f"labels {labels!r} must have one axis less than logits {logits!r}")
-    hit = equal(expand_dims(cast(labels, "int64"), -1), build("iota", size=logits.type.shape[-1]))
+    labels = cast(labels, "int64")
+    if lengths is not None:  # whatever stands past a row's length is no label
+        labels = where(_real_steps(labels, lengths), labels, 0)
+    hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
     chosen = reduce_sum(where(hit, log_softmax(logits), 0), axis=-1)
     return reduce_loss(-chosen, weights, lengths, reduction)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
 
 DTYPES = tuple(ITEM_BYTES)
+RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients")
+"""Names that calls take for themselves, so that no placeholder can have them."""
 
 
 class Tensor:
@@ -111,6 +114,9 @@ class Tensor:
     def __pow__(self, exponent: Any) -> Tensor:
         return power(self, exponent)
 
+    def __rpow__(self, base: Any) -> Tensor:
+        return power(like(base, self), self)
+
     def __matmul__(self, other: Any) -> Tensor:
         return binary("matmul", self, other)
 
@@ -165,7 +171,8 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
         raise DtypeError(f"{op}: {error}", where) from None
     except ValueError as error:
         given = " and ".join(public_type(item.type) for item in operands)
-        raise ShapeError(f"{op} of {given}: {error}", where) from None
+        what = re.sub(r"\b_\d+_\d+\b", "?", str(error))  # sizes that have no name yet
+        raise ShapeError(f"{op} of {given}: {what}", where) from None
     return Tensor(node)
 
 
@@ -194,6 +201,11 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
     array = np.ascontiguousarray(array.astype(dtype)).reshape(array.shape)
     array.flags.writeable = False
     return build("constant", value=array, name=name)
+
+
+def as_tensor(x: Any) -> Tensor:
+    """x itself, or a constant of a number or an array."""
+    return x if isinstance(x, Tensor) else constant(x)
 
 
 def check_dtype(dtype: Any) -> str:
@@ -330,6 +342,8 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
     """
     if not isinstance(name, str) or not name:
         raise ArgumentError(f"a placeholder needs a name, not {name!r}")
+    if name in RESERVED:
+        raise ArgumentError(f"a placeholder can't be named {name}; the name is reserved")
     return fed(name, shape, dtype)
 
 

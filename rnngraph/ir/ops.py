@@ -133,6 +133,17 @@ def _matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
     return TensorType(dtype, shape)
 
 
+def _outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    left, right = types
+    dtype = _one_dtype(types)
+    _needs(types, FLOATS)
+    if left.rank != right.rank or left.rank < 2:
+        raise ValueError(f"a sum of outer products needs operands of one rank, 2 or more, not {left} and {right}")
+    for a, b in zip(left.shape[:-1], right.shape[:-1], strict=True):
+        meet(a, b)
+    return TensorType(dtype, (left.shape[-1], right.shape[-1]))
+
+
 def _reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     _needs(types, FLOATS + INTEGERS)
     axes, keep = attributes["axes"], attributes["keepdims"]
@@ -295,6 +306,12 @@ def _eval_matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) ->
         return value + arrays[2] if len(arrays) == 3 else value
 
 
+def _eval_outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    left, right = (array.reshape(-1, array.shape[-1]) for array in arrays)
+    with np.errstate(all="ignore"):
+        return left.T @ right
+
+
 def _eval_reduce(function: Callable[..., Any]) -> Evaluate:
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -340,6 +357,8 @@ _row("sigmoid", "elementwise", 1, _elementwise(FLOATS), _plain(_sigmoid))
 _row("sin", "elementwise", 1, _elementwise(FLOATS), _plain(np.sin))
 _row("cos", "elementwise", 1, _elementwise(FLOATS), _plain(np.cos))
 _row("erf", "elementwise", 1, _elementwise(FLOATS), _plain(_erf))
+# The value itself; its derivative is nothing.
+_row("stop_gradient", "elementwise", 1, _elementwise(FLOATS), lambda arrays, attributes: arrays[0])
 _row("not", "elementwise", 1, _elementwise(("bool",)), _plain(np.logical_not))
 _row("cast", "elementwise", 1, _cast, lambda arrays, attributes: arrays[0].astype(attributes["dtype"]))
 
@@ -368,6 +387,9 @@ _row(
 _row("random_uniform", "elementwise", 2, _random_uniform, _plain(random.random_uniform), random=True)
 
 _row("matmul", "contraction", (2, 3), _matmul, _eval_matmul)
+
+# The sum over all leading axes of outer products of rows: what a product's right operand receives.
+_row("outer_sum", "contraction", 2, _outer_sum, _eval_outer_sum)
 
 _row("reduce_sum", "reduction", 1, _reduce, _eval_reduce(np.sum))
 _row("reduce_max", "reduction", 1, _reduce, _eval_reduce(np.max))

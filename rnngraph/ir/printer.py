@@ -54,8 +54,9 @@ def attribute_text(value: Any) -> str:
 
 
 def constant_text(value: np.ndarray) -> str:
-    if value.size and (value == value.flat[0]).all() and value.size > 1:
-        return f"full({value.flat[0].item()!r})"
+    first = value.flat[:1]
+    if value.size > 1 and value.tobytes() == first.tobytes() * value.size:  # by bits: -0.0 == 0.0
+        return f"full({first.item()!r})"
     return repr(value.tolist()).replace(" ", "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VerifyError
 from .graph import Graph, Node
 from .ops import OPS
-from .types import TupleType
+from .types import TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 
@@ -17,14 +17,24 @@ def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = ()) -> Graph
     """
     try:
         _verify(graph, forbid)
-    except (ValueError, TypeError, KeyError) as error:
-        raise VerifyError(f"after {after or 'construction'}: {error}\n{graph}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise VerifyError(f"after {after or 'construction'}: {error}\n{_text(graph)}") from error
     return graph
+
+
+def _text(graph: Graph) -> str:
+    try:
+        return str(graph)
+    except Exception:  # the rule that is broken may be one on which printing relies
+        return f"graph {graph.name}, which can't be printed"
 
 
 def _verify(graph: Graph, forbid: tuple[str, ...]) -> None:
     seen: set[Node] = set()
+    inputs = set(graph.inputs)
     for node in graph.nodes:
+        if node.op in ("input", "parameter") and node not in inputs:
+            raise ValueError(f"{node!r} is read and not handed in")
         _node(node, seen, forbid)
         seen.add(node)
     for name, node in graph.outputs:
@@ -48,15 +58,11 @@ def _node(node: Node, seen: set[Node], forbid: tuple[str, ...]) -> None:
     for operand in node.operands:
         if operand not in seen:
             raise ValueError(f"{node!r} uses {operand!r} before it is there")
-    from .types import meet_strict
-
     inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), meet_strict)
     if inferred != node.type:
         raise ValueError(f"{node!r} should have type {inferred}")
     if node.op == "scan":
         body: Graph = node["body"]
-        if any(inner.op in ("parameter",) for inner in body.nodes):
+        if any(inner.op == "parameter" for inner in body.nodes):
             raise ValueError("a scan's body reads a parameter that is not handed in")
-        if {inner for inner in body.nodes if inner.op == "input"} - set(body.inputs):
-            raise ValueError("a scan's body reads an input that is not handed in")
         _verify(body, forbid)

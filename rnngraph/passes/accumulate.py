@@ -8,8 +8,8 @@ Law: values unchanged, up to the rounding of a sum in another order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ..ir.graph import Graph, Node, make, remake, rewrite
 from ..ir.types import FLOATS
@@ -22,7 +22,11 @@ class Accumulate:
     name: str = "accumulate"
 
     def __call__(self, graph: Graph) -> Graph:
-        return _accumulate(_bodies(graph), set())
+        previous = None
+        while graph is not previous:  # a sum of what comes early may itself hold products
+            previous = graph
+            graph = _accumulate(_bodies(graph), set())
+        return graph
 
 
 def _bodies(graph: Graph) -> Graph:
@@ -60,52 +64,64 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
         """An add that is only a part of a longer sum of the same shape."""
         return single(node) and users[node][0].op == "add" and users[node][0].type == node.type
 
-    def terms(node: Node) -> list[Node]:
-        if node.op == "add" and (node is root or (inner(node) and node.type == root.type)):
-            return [term for operand in node.operands for term in terms(operand)]
-        return [node]
+    def collect(node: Node, chain: _Chain) -> None:
+        """What ``node`` adds to a sum, in order; a product comes after what it starts from."""
+        if node.op == "add" and (node is chain.root or (inner(node) and node.type == chain.root.type)):
+            for operand in node.operands:
+                collect(operand, chain)
+            chain.sums.append(node)
+        elif node.op == "matmul" and node.type == chain.root.type and single(node):
+            for start in node.operands[2:]:
+                collect(start, chain)
+            chain.products.append(node)
+        else:
+            chain.others.append(node)
 
-    chains: dict[Node, list[Node]] = {}
+    chains: dict[Node, _Chain] = {}
     for root in graph.nodes:
         if root.op == "add" and root.dtype in FLOATS and not inner(root):
-            found = terms(root)
-            if any(_product(term, root) and single(term) for term in found):
-                chains[root] = found
+            chain = _Chain(root)
+            collect(root, chain)
+            if chain.products:
+                chains[root] = chain
     if not chains:
         return graph
     new: dict[Node, Node] = {}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
-        result = _chain(node, chains[node], new, late, single) if node in chains else None
-        if result is None:
-            result = remake(node, operands)
-        new[node] = result
-        return result
+        new[node] = chains[node].total(new, late) if node in chains else remake(node, operands)
+        return new[node]
 
     return rewrite(graph, rule)
 
 
-def _product(term: Node, root: Node) -> bool:
-    return term.op == "matmul" and term.type == root.type
+@dataclass(frozen=True, eq=False)
+class _Chain:
+    """A sum taken apart: the adds that it is made of, the products in it, and its other terms."""
 
+    root: Node
+    sums: list[Node] = field(default_factory=list)
+    products: list[Node] = field(default_factory=list)
+    others: list[Node] = field(default_factory=list)
 
-def _chain(
-    root: Node, found: list[Node], new: dict[Node, Node], late: set[Node], single: Callable[[Node], bool]
-) -> Node:
-    products = [term for term in found if _product(term, root) and single(term)]
-    others = [term for term in found if term not in products]
-    starts = [term.operands[2] for term in products if len(term.operands) == 3]
-    early = [new[term] for term in (*others, *starts) if term not in late]
-    after = [new[term] for term in (*others, *starts) if term in late]
-    total: Node | None = None
-    for term in early:
-        total = term if total is None else make("add", total, term, where=root.where)
-    ordered = sorted(products, key=lambda term: term in late)
-    for term in ordered:
-        left, right = new[term.operands[0]], new[term.operands[1]]
-        name = root.name if term is ordered[-1] and not after else term.name
-        total = make("matmul", left, right, *([total] if total else []), where=term.where, name=name)
-    assert total is not None
-    for term in after:
-        total = make("add", total, term, where=root.where, name=root.name)
-    return total
+    def total(self, new: Mapping[Node, Node], late: set[Node]) -> Node:
+        """The sum as one chain of products. What is in order already stays as it is."""
+        root, total = self.root, None
+        for term in self.others:
+            if term not in late:
+                total = new[term] if total is None else self.add(total, new[term])
+        after = [new[term] for term in self.others if term in late]
+        ordered = sorted(self.products, key=lambda term: term in late)
+        for term in ordered:
+            operands = (new[term.operands[0]], new[term.operands[1]], *([total] if total else []))
+            if term is ordered[-1] and not after:
+                return make("matmul", *operands, where=term.where, name=root.name)
+            total = remake(term, operands)
+        assert total is not None
+        for term in after:
+            total = self.add(total, term, root.name)
+        return total
+
+    def add(self, a: Node, b: Node, name: str = "") -> Node:
+        same = (node for node in self.sums if node.operands == (a, b))
+        return next(same, None) or make("add", a, b, where=self.root.where, name=name)

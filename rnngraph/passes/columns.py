@@ -40,6 +40,10 @@ def _separate(graph: Graph) -> Graph:
                 return _split_rows(node, operands)
             case "slice" if _slices_columns(node) and node.operands[0] in sliced:
                 return _slice_through(node, operands[0])
+            case "outer_sum":
+                return _outer_sum(node, operands)
+            case "reduce_sum" if _is_joined(operands[0]) and node.tensor.rank:
+                return _reduced_pieces(node, operands[0])
         if OPS[node.op].kind == "elementwise" and node.tensor.rank:
             return _concat_through(node, operands)
         return None
@@ -93,6 +97,26 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
         offset, start = offset + width, None
     assert total is not None
     return total
+
+
+def _outer_sum(node: Node, operands: Sequence[Node]) -> Node | None:
+    """Of joined operands the blocks, joined."""
+    left, right = operands
+    for joined, axis in ((left, 0), (right, 1)):
+        if _is_joined(joined):
+            pairs = [(piece, right) if axis == 0 else (left, piece) for piece in joined.operands]
+            blocks = [make("outer_sum", *pair, where=node.where, name=node.name) for pair in pairs]
+            return make("concat", *blocks, where=node.where, name=node.name, axis=axis)
+    return None
+
+
+def _reduced_pieces(node: Node, joined: Node) -> Node | None:
+    """A sum over other axes than the joined one is the sums of the pieces, joined."""
+    last = joined.tensor.rank - 1
+    if last in node["axes"]:
+        return None
+    pieces = [make(node.op, piece, where=node.where, **dict(node.attributes)) for piece in joined.operands]
+    return make("concat", *pieces, where=node.where, name=node.name, axis=node.tensor.rank - 1)
 
 
 def _slice_through(node: Node, source: Node) -> Node | None:

@@ -85,8 +85,15 @@ class _Parts:
             and all(node in leaves or self._number(node) for node in rest)
             and not any(node in self.initial for node in rest)
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
-            and all(value in members for _, value in self.body.outputs)
-        )
+            and all(value in members for _, value in self.body.outputs[self.carries :])
+        ) or self._stuck()
+
+    def _stuck(self) -> bool:
+        """Whether the body is one op alone that can't leave the loop."""
+        work = [node for node in self.body.nodes if node not in self.body.inputs and not self._number(node)]
+        if self.initial or len(work) != 1 or [value for _, value in self.body.outputs] != work:
+            return False
+        return lift(work[0], [self.outside(item) for item in work[0].operands], self.length) is None
 
     @staticmethod
     def _number(node: Node) -> bool:

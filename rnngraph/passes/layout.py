@@ -57,7 +57,7 @@ def _moved(node: Node) -> Order | None:
     if node.op != "transpose":
         return None
     order: Order = node["order"]
-    return order if order[-1] == len(order) - 1 else None
+    return order if order and order[-1] == len(order) - 1 else None
 
 
 def _inverse(order: Order) -> Order:

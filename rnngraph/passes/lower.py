@@ -16,7 +16,7 @@ from ..declare.drivers import Driver
 from ..declare.nest import pack, paths
 from ..declare.parameters import Slot
 from ..declare.state import public
-from ..declare.tensor import placeholder_names
+from ..declare.tensor import RESERVED, placeholder_names
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
@@ -24,7 +24,6 @@ from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
 from .naming import Names, settle
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
-RESERVED = (*SEED_INPUTS, "out", "wrt", "samples", "rows", "carry", "output_gradients")
 
 
 @dataclass(frozen=True)
@@ -285,7 +284,7 @@ class _Body:
         output = self._full(output)
         states = [self._full(item) for item in states]
         if lengths is not None:
-            step = self.over("t", outer.make("iota", size=self.time))
+            step = self.over("t", outer.make("iota", where=self.where, size=self.time))
             limit = outer.make("reshape", lengths, shape=(self.batch, 1))
             live = outer.make("less", step, self.given("length", limit), where=self.where, name="live")
             zero = outer.make("constant", value=np.zeros((), output.dtype))

@@ -20,7 +20,7 @@ class Names:
 
 
 def settle(order: Iterable[Node], known: Mapping[Slot, str]) -> Names:
-    """Names for everything declared in ``order``; slots in ``known`` keep theirs."""
+    """Names for everything declared in ``order``; slots in ``known`` keep theirs, and new scopes take none of those."""
     owners: list[tuple[int, ScopeName | None, list[tuple[Slot, str]]]] = []
     for node in order:
         if node.op == "driver":
@@ -70,10 +70,11 @@ def _scopes(
                     scope.where,
                 )
             names.scopes[scope] = scope.base
+    earlier = {name[:end] for name in known.values() for end, letter in enumerate(name) if letter == "/"}
     for scope in scopes:
         if scope not in names.scopes:
             count, name = 0, scope.base
-            while name in taken:
+            while name in taken or name in earlier:
                 count += 1
                 name = f"{scope.base}_{count}"
             taken[name] = scope

@@ -8,6 +8,7 @@ from typing import Protocol
 from ..ir.graph import Graph
 from ..ir.verifier import INFERENCE_FORBIDS, verify
 from .accumulate import Accumulate
+from .autodiff import Autodiff
 from .columns import Columns
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
@@ -42,9 +43,19 @@ OPTIMIZE: tuple[Pass, ...] = (
 )
 
 
-def pipeline(kind: str, unroll: int | str | None = None) -> tuple[Pass, ...]:
+def meaning(kind: str, wrt: tuple[str, ...] = ()) -> tuple[Pass, ...]:
+    """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``."""
+    return (*SPLIT[kind], Autodiff(wrt), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
+
+
+def optimization(unroll: int | str | None = None) -> tuple[Pass, ...]:
+    """The passes that make a graph fast, in order."""
+    return (*OPTIMIZE, Unroll(unroll or 1), Simplify("simplify_last"))
+
+
+def pipeline(kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = ()) -> tuple[Pass, ...]:
     """All passes of the ``training`` or the ``inference`` graph, in order."""
-    return (*SPLIT[kind], *OPTIMIZE, Unroll(unroll or 1), Simplify("simplify_last"))
+    return (*meaning(kind, wrt), *optimization(unroll))
 
 
 def forbidden(kind: str) -> tuple[str, ...]:

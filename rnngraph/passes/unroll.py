@@ -46,16 +46,27 @@ def unroll_fully(graph: Graph, only_single_steps: bool = False) -> Graph:
         if node.op != "scan" or (only_single_steps and node["length"] != 1):
             return None
         scan = remake(node, operands)
-        if not isinstance(scan["length"], int):
-            raise GraphError(
-                f'unroll="full" needs a fixed length, and this one is {scan["length"]}; '
-                "declare the time axis of the placeholder as an int",
-                node.where,
-            )
+        _check_length(scan)
         copies[node] = _copies(scan)
         return scan
 
     return rewrite(map_bodies(graph, lambda body: unroll_fully(body, only_single_steps)), rule)
+
+
+def check_lengths(graph: Graph) -> None:
+    """Raises ``GraphError`` where ``unroll="full"`` meets a length that only a call knows."""
+    for node in graph.walk():
+        if node.op == "scan":
+            _check_length(node)
+
+
+def _check_length(scan: Node) -> None:
+    if not isinstance(scan["length"], int):
+        raise GraphError(
+            f'unroll="full" needs a fixed length, and this one is {scan["length"]}; '
+            "declare the time axis of the placeholder as an int",
+            scan.where,
+        )
 
 
 def _copies(scan: Node) -> list[Node]:

@@ -12,6 +12,7 @@ import numpy as np
 from ..declare.nest import pack
 from ..declare.tensor import Tensor
 from ..ir.types import evaluate
+from .feeds import Check, run_checks
 from .native import NativeEntry, Weights, address, aligned_bytes
 from .parameters import Parameters
 from .result import Result
@@ -40,6 +41,7 @@ class BoundStep:
         layout: Layout,
         feeds: Mapping[str, np.ndarray],
         states: Sequence[np.ndarray],
+        ranges: Sequence[Check],
     ) -> None:
         self.parameters, self.entry, self.layout = parameters, entry, layout
         self.sizes = dict(sizes) | dict.fromkeys(layout.lengths, 1)
@@ -51,6 +53,7 @@ class BoundStep:
                 self.bound[name] = (step, step.shape, step.dtype)
         self.sides = [[np.array(array, order="C") for array in states], [np.empty_like(array) for array in states]]
         self.turn = 0
+        self.ranges = [check for check in ranges if check.label in self.bound]
         self.results = {
             item.name: np.empty(tuple(evaluate(dim, self.sizes) for dim in item.shape), item.dtype)
             for item in entry.outputs
@@ -94,6 +97,8 @@ class BoundStep:
             if bound is None or type(value) is not np.ndarray or value.shape != bound[1] or value.dtype != bound[2]:
                 return None
             bound[0][...] = value
+        if self.ranges:
+            run_checks(self.ranges, self.feeds, self.sizes, None)
         if self.version != self.parameters.version:
             self._bind(self.entry.weights(self.parameters))
         turn = self.turn

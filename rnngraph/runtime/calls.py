@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +13,20 @@ from ..declare.tensor import Tensor
 from ..errors import (
     ArgumentError,
     DtypeError,
+    GraphError,
     NameLookupError,
     ShapeError,
-    StructureError,
     Where,
     user_line,
 )
 from ..ir.graph import Graph
+from ..ir.types import FLOATS
+from ..passes.autodiff import PREFIX, unreached
 from ..passes.lower import SEED_INPUTS
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
+from .outs import check_fits, given_arrays
 from .result import Result
 from .stream import Stream
 from .streamable import check_streamable
@@ -44,9 +48,9 @@ class GraphProgram:
 
     kind = "inference"
 
-    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
+    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()) -> None:
         self.program = program
-        self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text)
+        self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text, wrt)
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
@@ -54,20 +58,24 @@ class GraphProgram:
     @property
     def graph(self) -> Graph:
         """The IR graph; ``str()`` prints it."""
-        return self.compiled.graph
+        return self._described().graph
 
     @property
     def stages(self) -> tuple[str, ...]:
         """What ``show`` can show, in the order in which it comes to be."""
-        return self.compiled.stages
+        return self._described().stages
 
     def show(self, stage: str = "graph") -> str:
         """The text of one stage."""
-        return self.compiled.show(stage)
+        return self._described().show(stage)
+
+    def _described(self) -> CompiledGraph:
+        return self.compiled
 
     def _names(self) -> tuple[str, ...]:
         if self._output_names is None:
-            self._output_names = tuple(name for name, _ in self.compiled.graph.outputs)
+            names = (name for name, _ in self.compiled.graph.outputs)
+            self._output_names = tuple(name for name in names if not name.startswith(PREFIX))
         return self._output_names
 
     def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
@@ -75,7 +83,12 @@ class GraphProgram:
         names = self._names()
         graph = self.compiled.optimized(names)
         fixed = [name for name in graph.symbols if name not in lengths_of(graph)]
-        batches = [batch] if isinstance(batch, int) else list(batch or [1])
+        batches = [1] if batch is None else list(batch) if isinstance(batch, Sequence) else [batch]
+        if unknown := sizes.keys() - graph.symbols:
+            raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {', '.join(fixed)}")
+        for count in (*batches, *sizes.values()):
+            if whole_number(count, "a size to prepare for") < 1:
+                raise ArgumentError(f"a size to prepare for must be positive, not {count}")
         for count in batches:
             known = {name: sizes.get(name, count) for name in fixed}
             self.compiled.entry(names, known)
@@ -85,8 +98,7 @@ class GraphProgram:
     def _gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
-        given = {self.program.feed_name(key, where): value for key, value in (feeds or {}).items()}
-        given.update(named)
+        given = self.program.feeds_by_name(feeds, named, where)
         arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
         for name, value in given.items():
             if name not in self._kinds or name in SEED_INPUTS:
@@ -100,8 +112,10 @@ class GraphProgram:
     def _takes(self) -> list[str]:
         return [name for name in self._kinds if name not in SEED_INPUTS]
 
-    def _sizes(self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None) -> dict[str, int]:
-        needed = self.compiled.needed(outputs)
+    def _sizes(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
+    ) -> dict[str, int]:
+        needed = compiled.needed(outputs)
         missing = [name for name in needed if name not in arrays]
         if missing:
             raise NameLookupError(
@@ -110,11 +124,11 @@ class GraphProgram:
                 where,
             )
         sizes = bind(arrays, self._kinds, where)
-        graph = self.compiled.graph
+        graph = compiled.graph
         reject_empty(arrays, self._kinds, lengths_of(graph), where)
-        run_checks(self.compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
+        run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
         unknown = [name for name in graph.symbols if name not in sizes]
-        wanted = [name for name in unknown if name in self.compiled.pruned(outputs).symbols]
+        wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
         if wanted:
             raise ShapeError(
                 f"the size {', '.join(wanted)} is not known from what is fed; feed every placeholder that has it",
@@ -128,15 +142,17 @@ class GraphProgram:
         outputs: tuple[str, ...],
         out: Mapping[str, np.ndarray],
         where: Where | None,
+        compiled: CompiledGraph | None = None,
     ) -> dict[str, np.ndarray]:
-        key = (outputs, tuple((name, array.shape) for name, array in arrays.items()))
+        compiled = compiled or self.compiled
+        key = (compiled.wrt, outputs, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(key)
         if known is None:  # shapes that were met before need no checks of sizes
-            sizes = self._sizes(arrays, outputs, where)
-            entry = self.compiled.entry(outputs, sizes)
+            sizes = self._sizes(arrays, outputs, where, compiled)
+            entry = compiled.entry(outputs, sizes)
             if len(self._known) >= MOST_KNOWN_SHAPES:
                 self._known.clear()
-            known = self._known[key] = (entry, entry.sized(sizes), self.compiled.range_checks(outputs))
+            known = self._known[key] = (entry, entry.sized(sizes), compiled.range_checks(outputs))
         entry, sized, ranges = known
         if ranges:
             run_checks(ranges, arrays, sized.sizes, where)
@@ -165,20 +181,7 @@ class GraphProgram:
         return result
 
     def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
-        if out is None:
-            return {}
-        structure = self.program.structure
-        names = [path for path, _ in paths(structure)] if not isinstance(structure, Tensor) else [""]
-        given = (
-            {"": out} if isinstance(structure, Tensor) else dict(paths(dict(out))) if isinstance(out, Mapping) else None
-        )
-        if given is None:
-            raise StructureError("out= must have the structure of the outputs", where)
-        for name, array in given.items():
-            if name not in names and name != "loss":
-                raise NameLookupError(f"out= has {name!r}, which is no output; there are {', '.join(names)}", where)
-            if not isinstance(array, np.ndarray) or not array.flags.writeable:
-                raise DtypeError(f"out= needs writable arrays, not {type(array).__name__}", where)
+        given = given_arrays(self.program.structure, out, where, also=("loss",))
         return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
 
 
@@ -193,11 +196,8 @@ def _result_arrays(
     results, copies = [], {}
     for item, shape in zip(entry.outputs, sized.shapes, strict=True):
         mine = out.get(item.name)
-        if mine is not None and (mine.shape != shape or mine.dtype != item.dtype):
-            raise ShapeError(
-                f"out= for {item.name} is {mine.dtype}{list(mine.shape)}; it must be {item.dtype}{list(shape)}",
-                where,
-            )
+        if mine is not None:
+            check_fits(item.name, mine, shape, item.dtype, where)
         fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
         if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
             assert mine is not None
@@ -242,7 +242,12 @@ class Training(GraphProgram):
     kind = "training"
 
     def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
+        trainable = tuple(name for name in program.parameters if program.parameters.slot(name).trainable)
         super().__init__(program, lowered, unroll)
+        self._trainable = trainable if program.loss is not None else ()
+        self._unroll, self._warned = unroll, False
+        # Calls that want no gradients do without: the graph with them is made when it is first needed.
+        self._with_gradients: dict[tuple[str, ...], CompiledGraph] = {}
         self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
 
     def _gather(
@@ -279,16 +284,61 @@ class Training(GraphProgram):
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
 
+    def gradients(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        wrt: Sequence[str | Tensor] = (), first_row: int = 0, first_step: int = 0, **named: Any,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
+        """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``.
+
+        The masks are those that a call with the same seed applies. Raises ``GraphError`` without a loss.
+        """
+        where = user_line()
+        if self.program.loss is None:
+            raise GraphError("gradients need a loss; give one to rg.compile", where)
+        extra = tuple(self.program.feed_name(item, where) for item in wrt)
+        compiled = self._with_respect_to(extra, where)
+        arrays = self._gather(feeds, named, where)
+        arrays.update(self._counters(seed, first_row, first_step))
+        outputs = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))
+        found = self._execute(arrays, outputs, {}, where, compiled)
+        return found["loss"], {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+
+    def _with_respect_to(self, extra: tuple[str, ...], where: Where | None) -> CompiledGraph:
+        """The graph that gives gradients for these placeholders too."""
+        for name in extra:
+            kind = self._kinds.get(name)
+            if kind is None or kind.dtype not in FLOATS:
+                raise ArgumentError(f"wrt={name!r} is no float placeholder of the training graph", where)
+        compiled = self._described(extra)
+        if not self._warned:
+            self._warned = True
+            idle = [name for name in unreached(compiled.graph) if name in self._trainable]
+            if idle:
+                text = f"{where}: the loss does not depend on {', '.join(idle)}; their gradients are zero"
+                warnings.warn(text, stacklevel=3)
+        return compiled
+
+    def _described(self, extra: tuple[str, ...] = ()) -> CompiledGraph:
+        """The graph with masks, loss and gradients, which ``graph`` and ``show`` describe."""
+        wrt = (*self._trainable, *extra)
+        if not wrt:
+            return self.compiled
+        if extra not in self._with_gradients:
+            program = self.program
+            self._with_gradients[extra] = CompiledGraph(
+                self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text, wrt
+            )
+        return self._with_gradients[extra]
+
     def _counters(self, seed: int | None, first_row: int, first_step: int) -> dict[str, np.ndarray]:
         drawn = self.program.next_seed() if seed is None else whole_number(seed, "seed")
         if not -(2**63) <= drawn < 2**64:
             raise ArgumentError(f"seed={drawn} does not fit 64 bits")
         wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
-        values = {
-            "seed": wrapped,
-            "first_row": whole_number(first_row, "first_row"),
-            "first_step": whole_number(first_step, "first_step"),
-        }
+        values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}
+        for name in ("first_row", "first_step"):
+            if not 0 <= whole_number(values[name], name) < 2**32:
+                raise ArgumentError(f"{name}={values[name]} is outside 0..2**32-1, what masks are counted in")
         return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._kinds}
 
     def dropout_masks(

@@ -12,10 +12,9 @@ from ..codegen.target import Target
 from ..errors import NameLookupError
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, symbols_of
-from ..passes.pipeline import OPTIMIZE, SPLIT, forbidden, pipeline, run
-from ..passes.simplify import Simplify
+from ..passes.pipeline import forbidden, meaning, optimization, pipeline, run
 from ..passes.squeeze import Squeeze
-from ..passes.unroll import Unroll, unroll_fully
+from ..passes.unroll import unroll_fully
 from .feeds import Check, checks_of
 from .native import NativeEntry
 
@@ -28,11 +27,21 @@ def lengths_of(graph: Graph) -> set[str]:
 
 
 class CompiledGraph:
-    """A lowered graph, split and optimised when first needed, with entries by outputs and sizes."""
+    """A lowered graph, split and optimised when first needed, with entries by outputs and sizes.
+
+    wrt: labels of what the graph also gives the gradients of its loss for.
+    """
 
     def __init__(
-        self, lowered: Graph, kind: str, target: Target, unroll: int | str | None, declared: Callable[[], str]
+        self,
+        lowered: Graph,
+        kind: str,
+        target: Target,
+        unroll: int | str | None,
+        declared: Callable[[], str],
+        wrt: tuple[str, ...] = (),
     ) -> None:
+        self.wrt = wrt
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared = declared
         self._lock = threading.RLock()
@@ -46,10 +55,10 @@ class CompiledGraph:
 
     @property
     def graph(self) -> Graph:
-        """The graph after the split: what this program means, before anything is optimised."""
+        """The graph after the split, with its gradients: what this program means, before it is optimised."""
         with self._lock:
             if self._split is None:
-                self._split = run(self.lowered, SPLIT[self.kind], forbidden(self.kind))
+                self._split = run(self.lowered, meaning(self.kind, self.wrt), forbidden(self.kind))
             return self._split
 
     def pruned(self, outputs: Iterable[str]) -> Graph:
@@ -65,7 +74,7 @@ class CompiledGraph:
         """The graph of these outputs after all passes, in open sizes."""
         with self._lock:
             if outputs not in self._optimized:
-                passes = (*OPTIMIZE, Unroll(self.unroll or 1), Simplify("simplify_last"))
+                passes = optimization(self.unroll)
                 self._optimized[outputs] = run(self.pruned(outputs), passes, forbidden(self.kind))
             return self._optimized[outputs]
 
@@ -118,7 +127,7 @@ class CompiledGraph:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        names = [single.name for single in pipeline(self.kind, self.unroll)]
+        names = [single.name for single in pipeline(self.kind, self.unroll, self.wrt)]
         return ("declared", "graph", *names, *LATER_STAGES)
 
     def show(self, stage: str = "graph") -> str:
@@ -138,7 +147,7 @@ class CompiledGraph:
             if name == stage:
                 shown = f"# after {name}\n{graph}"
 
-        run(self.lowered, pipeline(self.kind, self.unroll), forbidden(self.kind), seen)
+        run(self.lowered, pipeline(self.kind, self.unroll, self.wrt), forbidden(self.kind), seen)
         return shown
 
     def _native_text(self, stage: str) -> str:

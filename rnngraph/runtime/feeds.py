@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DtypeError, ShapeError, Where
 from ..ir.graph import Graph, Node
-from ..ir.types import Dim, Size, SizeTable, TensorType, dim_text, evaluate, symbols_of
+from ..ir.types import INTEGERS, Dim, Size, SizeTable, TensorType, dim_text, evaluate, symbols_of
 
 Sizes = dict[str, int]
 
@@ -87,11 +87,18 @@ class Check:
     label: str
     where: Where | None
     text: str
+    lengths: str | None = None  # the feed of each row's length, where only real steps are checked
 
 
 def checks_of(graph: Graph) -> tuple[Check, ...]:
     """What a call must check: slices within sizes, sequence lengths and ids within range."""
     found: list[Check] = []
+    outside = {
+        formal: actual
+        for node in graph.walk()
+        if node.op == "scan"
+        for formal, actual in zip(node["body"].inputs, node.operands, strict=True)
+    }
     for node in graph.walk():
         if node.op == "slice":
             for start, stop, dim in zip(node["start"], node["stop"], node.operands[0].shape, strict=True):
@@ -108,22 +115,43 @@ def checks_of(graph: Graph) -> tuple[Check, ...]:
                             )
                         )
         if node.op == "gather":
-            label = _fed(node.operands[1])
+            label = _fed(node.operands[1], outside)
             if label:
                 found.append(Check("range", node.operands[0].shape[0] - 1, 0, label, node.where, "rows of a table"))
+        if node.get("within"):
+            label, lengths = next(
+                filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
+            )
+            high = node.shape[-1] - (node["within"] == "labels")
+            if label:
+                found.append(Check("range", high, 0, label, node.where, node["within"], lengths))
     for node in graph.nodes:
         if node.op == "scan":
             for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
-                label = _fed(actual)
+                label = _fed(actual, outside)
                 if formal["label"] == "length" and label:
                     found.append(Check("range", node["length"], 0, label, node.where, "sequence_length"))
     return tuple(found)
 
 
-def _fed(node: Node) -> str | None:
-    while node.op in ("reshape", "cast", "transpose", "slice") and node.operands:
+def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
+    """The feed whose integers ``node`` gives as they are. outside: what the inputs of loops' bodies stand for."""
+    while True:
+        if node in outside:
+            node = outside[node]
+        elif node.op in ("reshape", "cast", "transpose", "slice"):
+            node = node.operands[0]
+        else:
+            return str(node["label"]) if node.op == "input" and node.tensor.dtype in INTEGERS else None
+
+
+def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
+    """The feed that ``node`` reads, and that of the lengths past which it is not read."""
+    while node.op in ("reshape", "cast"):
         node = node.operands[0]
-    return str(node["label"]) if node.op == "input" else None
+    if node.op == "select" and node.operands[0].get("within") == "lengths":
+        return _fed(node.operands[1], outside), _fed(node.operands[0].operands[1], outside)
+    return _fed(node, outside), None
 
 
 def run_checks(
@@ -136,7 +164,9 @@ def run_checks(
                 raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
         elif check.label in arrays and arrays[check.label].size:
             array, high = arrays[check.label], evaluate(check.low, sizes)
-            if int(array.min()) < 0 or int(array.max()) > high:
+            if check.lengths is not None and check.lengths in arrays:
+                array = array[np.arange(array.shape[-1]) < arrays[check.lengths][:, None]]
+            if array.size and (int(array.min()) < 0 or int(array.max()) > high):
                 wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
                 raise ShapeError(
                     f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in 0..{high}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +18,73 @@ from ..declare.parameters import Slot
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError
 
 
+class _Changes:
+    """Guards and counts the changes of all parameters that share arrays."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.version = 0
+
+
+@dataclass
+class _Value:
+    """A parameter's present array; programs that share the parameter share this."""
+
+    array: np.ndarray
+
+
 class Parameters(Mapping[str, np.ndarray]):
     """Mapping from name to read-only array, in creation order.
 
     ``parameters[name] = array`` takes effect at the next call of either graph and of live streams; a call
-    that runs keeps the values it started with.
+    that runs keeps the values it started with. What was declared once is one parameter in all programs that
+    were compiled with ``parameters=other``: a change counts in each.
     """
 
     def __init__(self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None) -> None:
         self._slots = {name: slot for slot, name in slots.items()}
-        self._lock = threading.Lock()
-        self._arrays: dict[str, np.ndarray] = {}
-        self.version = 0  # counts changes
+        self._changes: _Changes = other._changes if other is not None else _Changes()
+        self._values: dict[str, _Value] = {}
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
-                self._arrays[name] = other[name]
+                self._values[name] = other._values[name]
             else:
-                self._arrays[name] = _frozen(_drawn(slot, name, seed))
+                self._values[name] = _Value(_frozen(_drawn(slot, name, seed)))
+
+    @property
+    def version(self) -> int:
+        """Counts changes."""
+        return self._changes.version
 
     def slot(self, name: str) -> Slot:
         return self._slots[name]
 
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
-        with self._lock:
-            return self.version, dict(self._arrays)
+        with self._changes.lock:
+            return self.version, {name: value.array for name, value in self._values.items()}
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
-            return self._arrays[name]
+            return self._values[name].array
         except KeyError:
             raise NameLookupError(
-                f"no parameter is named {name!r}; there are {', '.join(self._arrays) or 'none'}"
+                f"no parameter is named {name!r}; there are {', '.join(self._values) or 'none'}"
             ) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._arrays)
+        return len(self._values)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._arrays
+        return name in self._values
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._replace({name: self._checked(name, value)})
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {array.dtype}{list(array.shape)}" for name, array in self._arrays.items()]
+        lines = [f"  {name}: {array.dtype}{list(array.shape)}" for name, array in self.items()]
         return "\n".join(["Parameters(", *lines, ")"])
 
     def _checked(self, name: str, value: Any) -> np.ndarray:
@@ -79,9 +100,10 @@ class Parameters(Mapping[str, np.ndarray]):
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
     def _replace(self, changes: Mapping[str, np.ndarray]) -> None:
-        with self._lock:
-            self._arrays.update(changes)
-            self.version += 1
+        with self._changes.lock:
+            for name, array in changes.items():
+                self._values[name].array = array
+            self._changes.version += 1
 
     @contextmanager
     def edit(self, name: str) -> Iterator[np.ndarray]:
@@ -94,13 +116,17 @@ class Parameters(Mapping[str, np.ndarray]):
         """Draws all initial values anew; each depends on (seed, name) alone."""
         self._replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
 
-    def load(self, source: Any, rename: Mapping[str, str] | None = None, strict: bool = True) -> None:
+    def load(
+        self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
+    ) -> None:
         """Takes values from a mapping, an ``.npz`` or a ``.safetensors`` file; all or nothing.
 
-        rename: their names by ours, or ours by theirs. strict: every parameter must be there and nothing
-        else. TensorFlow's ``:0`` at the end of a name is ignored.
+        rename: their names by ours, ours by theirs, or a function from theirs to ours. strict: every
+        parameter must be there and nothing else. TensorFlow's ``:0`` at the end of a name is ignored.
         """
         arrays = {key.removesuffix(":0"): value for key, value in _read(source).items()}
+        if callable(rename):
+            rename = {key: rename(key) for key in arrays}
         renames = dict(rename or {})
         arrays = {renames.get(key, key): value for key, value in arrays.items()}
         for ours, theirs in renames.items():
@@ -149,6 +175,8 @@ def write_beside(path: Path, write: Any) -> None:
 def _read(source: Any) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
+    if not isinstance(source, str | os.PathLike):
+        raise DtypeError(f"can't load parameters from {source!r}; give a mapping, .npz or .safetensors")
     path = Path(source)
     try:
         if path.suffix == ".npz":

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..ir.graph import Graph
 from ..passes.lower import Lowered, lower
+from ..passes.unroll import check_lengths
 from .calls import Inference, Training, whole_number
 from .parameters import Parameters
 from .result import Result
@@ -77,6 +78,8 @@ class Program:
         self._known = known
         lowered = lower(self._all, known)
         self.lowered: Lowered = lowered
+        if unroll == "full":
+            check_lengths(lowered.graph)
         self.parameters = Parameters(lowered.slots, self._seed, other)
         self._generator = np.random.Generator(np.random.Philox(key=self._seed & (2**64 - 1)))
         self._lock = threading.Lock()
@@ -136,6 +139,21 @@ class Program:
             raise NameLookupError(f"{key!r} is fed, but is no placeholder of this program", where)
         return name or key.name
 
+    def feeds_by_name(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
+        """What a call is fed, from its mapping and its keywords together."""
+        if feeds is not None and not isinstance(feeds, Mapping):
+            raise StructureError(
+                f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
+                where,
+            )
+        given: dict[str, Any] = {}
+        for key, value in (*(feeds or {}).items(), *named.items()):
+            name = self.feed_name(key, where)
+            if name in given:
+                raise ArgumentError(f"{name} is fed twice; give it once", where)
+            given[name] = value
+        return given
+
     def _slots(self) -> dict[str, Any]:
         return {name: self.parameters.slot(name) for name in self.parameters}
 
@@ -158,6 +176,9 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
         raise StructureError(
             f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
         )
+    for key in outputs:
+        if not isinstance(key, str):
+            raise DtypeError(f"an output needs a name, not {key!r}")
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")

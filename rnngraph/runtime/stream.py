@@ -9,12 +9,13 @@ import numpy as np
 
 from ..declare.nest import flatten, map_leaves, pack, paths
 from ..declare.tensor import Tensor
-from ..errors import NameLookupError, ShapeError, StructureError, Where, user_line
+from ..errors import NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, TensorType, symbols_of
 from .bound_step import BoundStep, Layout
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
+from .outs import check_fits, given_arrays
 from .result import Result
 
 if TYPE_CHECKING:
@@ -87,18 +88,31 @@ class Stream:
         return self._general(feeds, named, out, one_step=False)
 
     def _general(self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool) -> Any:
-        where = user_line()
-        given = {self._program.feed_name(key, where): value for key, value in (feeds or {}).items()}
-        given.update(named)
+        held, state = self._held, self._state
+        try:
+            return self._run(feeds, named, out, one_step, user_line())
+        except RnnGraphError:  # a call that fails leaves everything as it was
+            self._held, self._state = held, state
+            raise
+
+    def _run(
+        self,
+        feeds: Mapping[Any, Any] | None,
+        named: Mapping[str, Any],
+        out: Any,
+        one_step: bool,
+        where: Where | None,
+    ) -> Any:
+        given = self._program.feeds_by_name(feeds, named, where)
+        mine = given_arrays(self._program.structure, out, where)
         arrays = {}
         for name, value in given.items():
             if name not in self._kinds:
                 raise NameLookupError(f"the stream has no input {name!r}; it takes {', '.join(self._kinds)}", where)
             arrays[name] = self._converted(name, value, one_step, where)
-        for name, array in arrays.items():
-            if self._time_axis[name] is None:
-                self._held[name] = np.array(array)
-        arrays = {**self._held, **arrays}
+        fresh = {name: np.array(array) for name, array in arrays.items() if self._time_axis[name] is None}
+        self._held = {**self._held, **fresh}
+        arrays = {**arrays, **self._held}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._kinds]
         missing = [name for name in needed if name not in arrays]
         if missing:
@@ -116,15 +130,21 @@ class Stream:
         entry = self._compiled.entry(self._outputs, sizes, one_step)
         if one_step:
             sizes = sizes | dict.fromkeys(lengths, 1)
+        for item, shape in zip(entry.outputs, entry.sized(sizes).shapes, strict=True):
+            if item.name in mine:
+                axis = self._output_axis[item.name] if one_step else None
+                shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
+                check_fits(item.name, mine[item.name], shown, item.dtype, where)
         found = entry.call_fresh(self._program.parameters, {**used, **states}, sizes)
         self._fast = None  # its state is the older one now
         self._state = [found[name] for name in self._labels]
         if one_step:
             layout = Layout(self._time_axis | self._output_axis, self._labels, frozenset(lengths))
             held = self._program.parameters, self._program.structure
-            self._fast = BoundStep(*held, entry, sizes, layout, used, self._state)
+            ranges = self._compiled.range_checks(self._outputs)
+            self._fast = BoundStep(*held, entry, sizes, layout, used, self._state, ranges)
             found = {name: self._squeezed(name, array) for name, array in found.items()}
-        return self._finish(found, out)
+        return self._finish(found, mine)
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
         kind, axis = self._kinds[name], self._time_axis[name]
@@ -138,22 +158,12 @@ class Stream:
         axis = self._output_axis[name]
         return array if axis is None else np.squeeze(array, axis)
 
-    def _finish(self, found: Mapping[str, np.ndarray], out: Any) -> Any:
+    def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
+        for name, array in mine.items():
+            array[...] = found[name]
         structure = self._program.structure
-        if isinstance(structure, Tensor):
-            value = found[""]
-            if out is not None:
-                out[...] = value
-                return out
-            return value
-        leaves = [found[path] for path, _ in paths(structure)]
-        if out is not None:
-            given = dict(paths(dict(out)))
-            for position, (path, _) in enumerate(paths(structure)):
-                if path in given:
-                    given[path][...] = leaves[position]
-                    leaves[position] = given[path]
-        return Result(pack(structure, leaves))
+        leaves = [mine.get(path, found[path]) for path, _ in paths(structure)]
+        return leaves[0] if isinstance(structure, Tensor) else Result(pack(structure, leaves))
 
     # State ---------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..declare import functions
+from ..declare import activations, functions
 from ..errors import NotOfferedError
 
 _RUN = 'a program runs without a session: program = rg.compile({"y": y}), then program.inference({X: batch})["y"]'
@@ -132,6 +132,9 @@ INSTEAD: dict[str, str] = {
 }
 """Of a path or of all paths under it, whichever is longer."""
 
+OFFERED = (functions, activations)
+"""Modules whose functions rnngraph has under their own names."""
+
 
 def not_offered(path: str) -> NotOfferedError:
     """The error for ``tf.<path>``: it names what to use instead."""
@@ -145,6 +148,6 @@ def remedy(path: str) -> str:
             return INSTEAD[known]
         known = known.rpartition(".")[0]
     name = path.rpartition(".")[2]
-    if getattr(getattr(functions, name, None), "__module__", "") == functions.__name__:
+    if any(getattr(getattr(module, name, None), "__module__", "") == module.__name__ for module in OFFERED):
         return f"use rg.{name}, from import rnngraph as rg"
     return "write it with the functions of rnngraph that dir(rnngraph) lists, such as rg.where, rg.matmul and rg.exp"

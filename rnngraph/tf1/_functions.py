@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import functions
+from ..declare import activations, functions
 from ..declare.functions import Axis
 from ..declare.tensor import Tensor, build, power
 from ..declare.tensor import constant as make_constant
@@ -105,8 +105,10 @@ equal, not_equal = _binary(functions.equal), _binary(functions.not_equal)
 less, greater = _binary(functions.less), _binary(functions.greater)
 logical_and, logical_or = _binary(functions.logical_and), _binary(functions.logical_or)
 
-relu, relu6, elu, selu = (_activation(f) for f in (functions.relu, functions.relu6, functions.elu, functions.selu))
-softplus, softsign, swish = (_activation(f) for f in (functions.softplus, functions.softsign, functions.swish))
+relu, relu6, elu, selu = (
+    _activation(f) for f in (activations.relu, activations.relu6, activations.elu, activations.selu)
+)
+softplus, softsign, swish = (_activation(f) for f in (activations.softplus, activations.softsign, activations.swish))
 softmax, log_softmax = _along(functions.softmax), _along(functions.log_softmax)
 
 reduce_sum, reduce_mean = _reduction(functions.reduce_sum), _reduction(functions.reduce_mean)
@@ -115,7 +117,7 @@ reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
     """features where they are positive, alpha times them elsewhere."""
-    return functions.leaky_relu(features, alpha)
+    return activations.leaky_relu(features, alpha)
 
 
 def identity(input: Any, name: str | None = None) -> Tensor:

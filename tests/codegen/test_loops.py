@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.codegen.loops import Buffer, Function, Let, Literal, Load, Store, Value, without_comments
+from rnngraph.codegen.loops import Buffer, Function, Let, Literal, Load, Store, Value
+from rnngraph.codegen.loops_names import without_comments
 
 
 def store_of(value: float, lanes: int) -> Function:

@@ -1,0 +1,115 @@
+"""A register tile as LLVM text: its sums stay in registers while k runs, each added to in the order of k."""
+
+from __future__ import annotations
+
+from ..ir.types import Size
+from .frame import Frame
+from .instructions import LLVM_TYPES, Handle, element_of
+from .loops import Buffer, Contract, Index, LetIndex
+from .memory import read
+
+
+def contract(frame: Frame, tile: Contract) -> None:
+    """The sums of a tile, by a loop over k that is unrolled; all of k at once where it is short."""
+    rows, columns = len(tile.results), len(tile.results[0])
+    if tile.comment:
+        frame.lines.append(f"  ; {tile.comment}")
+    accumulators = [[frame.operand(item) for item in row] for row in tile.starts]
+    depth, unroll = tile.depth, tile.unroll
+    if isinstance(depth, int) and depth <= max(unroll, 32 // max(1, rows * columns)):
+        accumulators = _steps(frame, tile, accumulators, "0", range(depth))
+    else:
+        whole: Index
+        if isinstance(depth, int):
+            whole = depth // unroll * unroll
+        else:
+            frame.let_index(LetIndex("whole", "floor", depth, unroll))
+            frame.sizes[(fresh := f"whole.{frame.b.count}")] = frame.sizes["whole"]
+            whole = Size((((fresh,), 1),))
+        accumulators = _k_loop(frame, tile, accumulators, 0, whole, unroll)
+        if isinstance(depth, int):
+            accumulators = _steps(frame, tile, accumulators, "0", range(int(str(whole)), depth))
+        else:
+            accumulators = _k_loop(frame, tile, accumulators, whole, depth, 1)
+    for results, row in zip(tile.results, accumulators, strict=True):
+        for result, handle in zip(results, row, strict=True):
+            frame.values[result.name] = handle
+
+
+def _k_loop(
+    frame: Frame, tile: Contract, starts: list[list[Handle]], start: Index, stop: Index, unroll: int
+) -> list[list[Handle]]:
+    """A loop over k from start to stop, ``unroll`` steps a turn."""
+    # Pointers that do not move with k are made before the loop.
+    for buffer, index in (*tile.left, *tile.right):
+        frame.address(buffer, index)
+    first, last = frame.index(start), frame.index(stop)
+    head, body, end = frame.labels("k.head", "k.body", "k.end")
+    number, before = frame.b.count, frame.label
+    frame.lines.append(f"  br label %{head}")
+    frame.start(head)
+    position = len(frame.lines)
+    frame.lines.append("")
+    accumulators = []
+    for r, row in enumerate(starts):
+        accumulators.append([h._replace(text=f"%sum.{r}.{j}.{number}") for j, h in enumerate(row)])
+        frame.lines.extend("" for _ in row)
+    test = frame.b.emit(f"icmp slt i64 %k.{number}, {last}", "i1", 1, "more")
+    frame.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
+    frame.start(body)
+    frame.known.append({})
+    nexts = _steps(frame, tile, accumulators, f"%k.{number}", range(unroll))
+    frame.known.pop()
+    frame.lines.append(f"  %k.next.{number} = add i64 %k.{number}, {unroll}")
+    frame.lines.append(f"  br label %{head}")
+    frame.lines[position] = f"  %k.{number} = phi i64 [ {first}, %{before} ], [ %k.next.{number}, %{body} ]"
+    for r, row in enumerate(starts):
+        for j, begin in enumerate(row):
+            position += 1
+            frame.lines[position] = (
+                f"  {accumulators[r][j].text} = phi {begin.type} [ {begin.text}, %{before} ], "
+                f"[ {nexts[r][j].text}, %{body} ]"
+            )
+    frame.start(end)
+    return accumulators
+
+
+def _steps(
+    frame: Frame, tile: Contract, accumulators: list[list[Handle]], k: str, offsets: range
+) -> list[list[Handle]]:
+    """The steps k + offset, in order, of every accumulator."""
+    b = frame.b
+    sums = [list(row) for row in accumulators]
+    lanes = sums[0][0].lanes
+    for offset in offsets:
+        left = [_element(frame, place, k, tile.left_stride, offset, 1, None, 1) for place in tile.left]
+        spread = [b.splat(item, lanes) for item in left]
+        for j, (place, valid) in enumerate(zip(tile.right, tile.valid, strict=True)):
+            weight = _element(frame, place, k, tile.right_stride, offset, lanes, valid, tile.lane_stride)
+            for r in range(len(sums)):
+                sums[r][j] = b.fma(spread[r], weight, sums[r][j])
+    return sums
+
+
+def _element(
+    frame: Frame,
+    place: tuple[Buffer, Index],
+    k: str,
+    stride: Index,
+    offset: int,
+    lanes: int,
+    valid: int | None,
+    between: Index,
+) -> Handle:
+    """A row's element or a column's lanes at step k + offset."""
+    buffer, index = place
+    kind = LLVM_TYPES[element_of(buffer.dtype)]
+    constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
+    pointer = frame.address(buffer, index - constant)
+    if k != "0":
+        step = frame.combine("mul", k, frame.index(stride)) if stride != 1 else k
+        pointer = frame.pointer(kind, pointer, step)
+    behind = constant + stride * offset
+    if behind != 0:
+        pointer = frame.pointer(kind, pointer, frame.index(behind))
+    return read(frame, pointer, buffer.dtype, lanes, valid, between, "a" if lanes == 1 else "w")

@@ -1,0 +1,117 @@
+"""One LLVM function in the making: its lines, what its names stand for, index arithmetic and addresses."""
+
+from __future__ import annotations
+
+from ..ir.types import Size
+from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
+from .loops import Buffer, Index, LetIndex, Operand, Value
+from .target import Target
+
+
+class Frame:
+    """Lines of LLVM text, and the handles of the loop IR's values, buffers and sizes.
+
+    known: index arithmetic that is at hand, a dictionary for each block of statements around. label: of the
+    basic block that is being written.
+    """
+
+    def __init__(self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
+        self.lines: list[str] = []
+        self.b = Instructions(self.lines, target.has_fma, intrinsics, helpers)
+        self.values: dict[str, Handle] = {}
+        self.pointers: dict[Buffer, str] = {}
+        self.sizes: dict[str, str] = {}
+        self.known: list[dict[object, str]] = [{}]
+        self.label = "entry"
+
+    def operand(self, value: Operand) -> Handle:
+        """The handle of a value that was computed, or of a number."""
+        if isinstance(value, Value):
+            return self.values[value.name]
+        return self.b.literal(value.value, element_of(value.dtype), value.lanes)
+
+    def start(self, label: str) -> None:
+        """Begins the basic block of a label."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def labels(self, *names: str) -> list[str]:
+        """Fresh labels, all with one number."""
+        self.b.count += 1
+        return [f"{name}.{self.b.count}" for name in names]
+
+    # Index arithmetic ----------------------------------------------------------------------------
+
+    def index(self, dim: Index) -> str:
+        """A polynomial as an operand; what a scope around has computed is not computed again."""
+        if not isinstance(dim, Size):
+            return str(dim)
+        for scope in self.known:
+            if dim in scope:
+                return scope[dim]
+        total = ""
+        for names, factor in dim.terms:
+            term = ""
+            for name in names:
+                term = self.combine("mul", term, self.sizes[name]) if term else self.sizes[name]
+            if factor != 1 or not term:
+                term = self.combine("mul", term, str(factor)) if term else str(factor)
+            total = self.combine("add", total, term) if total else term
+        self.known[-1][dim] = total
+        return total
+
+    def combine(self, op: str, a: str, b: str) -> str:
+        """``a op b`` of 64-bit integers, once in a scope."""
+        for scope in self.known:
+            if (op, a, b) in scope:
+                return scope[op, a, b]
+        text = self.b.emit(f"{op} i64 {a}, {b}", "i64", 1, "i").text
+        self.known[-1][op, a, b] = text
+        return text
+
+    def address(self, buffer: Buffer, index: Index) -> str:
+        """A pointer to an element: what varies first, then what is constant, which addressing modes absorb."""
+        constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
+        kind = LLVM_TYPES[memory_element(buffer.dtype)]
+        pointer = self.pointers[buffer]
+        varying = index - constant
+        if varying != 0:
+            pointer = self.pointer(kind, pointer, self.index(varying))
+        return self.pointer(kind, pointer, str(constant)) if constant else pointer
+
+    def pointer(self, kind: str, pointer: str, offset: str) -> str:
+        """``pointer`` moved by ``offset`` elements of an LLVM type, once in a scope."""
+        key = (kind, pointer, offset)
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        text = self.b.emit(f"getelementptr {kind}, ptr {pointer}, i64 {offset}", "i64", 1, "at").text
+        self.known[-1][key] = text
+        return text
+
+    def let_index(self, let: LetIndex) -> None:
+        """Computes and names a size."""
+        b = self.b
+        if let.op == "of":
+            assert let.source is not None
+            value = self.operand(let.source)
+            if value.element == "i32":
+                value = b.convert("sext", value, "i64")
+            last = Handle(self.index(let.factor - 1), "i64", 1)
+            value = b.select(b.compare("slt", value, last), value, last)
+            zero = Handle("0", "i64", 1)
+            self.sizes[let.name] = b.select(b.compare("sgt", value, zero), value, zero).text
+            return
+        base, factor = Handle(self.index(let.base), "i64", 1), Handle(self.index(let.factor), "i64", 1)
+        match let.op:
+            case "parity":
+                result = b.and_(base, Handle("1", "i64", 1))
+            case "floor":
+                result = b.imul(b.binary("sdiv", base, factor), factor)
+            case "divide":
+                result = b.binary("sdiv", base, factor)
+            case "min":
+                result = b.select(b.compare("slt", base, factor), base, factor)
+            case _:
+                result = b.select(b.compare("sgt", base, factor), base, factor)
+        self.sizes[let.name] = result.text

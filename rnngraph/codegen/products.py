@@ -1,0 +1,256 @@
+"""Phases with matrix products: register tiles of rows x columns, and the rest of the phase on the same registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.graph import Node
+from ..ir.types import Dim, Size, size
+from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
+from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value
+from .nests import Region, fresh_index, loop, over_axes
+from .phases import Step
+from .tiles import balanced, tile_shape
+
+OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
+
+
+@dataclass
+class _Group:
+    """Products that one loop over k computes: they share their left operand and its depth."""
+
+    left: Node
+    products: list[Node]
+
+
+class Tiles:
+    """A phase with products, over tiles of rows x blocks of units x gates."""
+
+    def __init__(self, region: Region, block: Block, step: Step, products: list[Node], lanes: int) -> None:
+        self.region, self.block, self.step, self.lanes = region, block, step, lanes
+        self.products = products
+        self.members = set(step.members)
+        self.shape = step.shape
+        self.width = int(str(step.shape[-1]))
+        self.groups = self._grouped()
+        starts = {node.operands[2] for node in products if len(node.operands) == 3}
+        gates = max(1, sum(node not in starts for node in products))
+        self.row_axis = self._row_axis()
+        rows = self._extent(self.row_axis) if self.row_axis is not None else 1
+        padded_blocks = -(-self.width // lanes)
+        depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
+        self.tile = tile_shape(region.target, gates, padded_blocks, rows, max(depths, default=OPEN_DEPTH))
+
+    def _extent(self, axis: int) -> Dim:
+        return self.region.steps if self.region.is_time(self.shape, axis) else self.shape[axis]
+
+    def _row_axis(self) -> int | None:
+        """The axis that tiles run along: the last one with several rows, else the open one."""
+        outer = range(len(self.shape) - 1)
+        several = [axis for axis in outer if isinstance(dim := self._extent(axis), int) and dim > 1]
+        open_axes = [axis for axis in outer if isinstance(self._extent(axis), Size)]
+        return several[-1] if several else open_axes[-1] if open_axes else None
+
+    def _grouped(self) -> list[_Group]:
+        """Products in an order in which each starts from what is there."""
+        depth: dict[Node, int] = {}
+        in_phase = set(self.products)
+
+        def after(node: Node) -> int:
+            """The turn after which a value of this phase is known."""
+            if node not in self.members:
+                return 0
+            if node not in depth:
+                if node in in_phase:
+                    depth[node] = 1 + max([after(item) for item in node.operands[2:]], default=0)
+                else:
+                    depth[node] = max([after(item) for item in node.operands], default=0)
+            return depth[node]
+
+        groups: dict[object, _Group] = {}
+        for node in sorted(self.products, key=after):
+            view = self.region.views[node.operands[0]]
+            right = self.region.views[node.operands[1]]
+            form = None if self.region.panels.packs(right) else right.strides
+            key = (after(node), view, node.operands[0].shape[-1], form)
+            groups.setdefault(key, _Group(node.operands[0], [])).products.append(node)
+        return list(groups.values())
+
+    def emit(self) -> None:
+        lanes, tile = self.lanes, self.tile
+        edge = self.width % lanes if self._has_edge() else 0
+        blocks = -(-self.width // lanes)
+        whole = (blocks - (1 if edge else 0)) // tile.blocks  # groups that one loop can cover
+        span = tile.blocks * lanes
+
+        def group(nested: Block, start: Index) -> None:
+            self._rows(nested, start, tile.blocks, [None] * tile.blocks, 0)
+
+        loop(self.block, "u", whole * span, group, 0, span)
+        first = whole * tile.blocks
+        while first < blocks:
+            count = min(tile.blocks, blocks - first)
+            valid: list[int | None] = [None] * count
+            if edge and first + count == blocks:
+                valid[-1] = edge
+            self._rows(self.block, first * lanes, count, valid, first)
+            first += count
+
+    def _has_edge(self) -> bool:
+        """Whether some memory that the phase touches ends where the units end, without padding."""
+        if self.width % self.lanes == 0:
+            return False
+        padded = -(-self.width // self.lanes) * self.lanes
+        touched = [view for node in self.step.members for view in self.region.stores.get(node, [])]
+        for node in self.step.members:
+            for operand in node.operands:
+                view = self.region.views.get(operand)
+                is_left = node.op == "matmul" and operand is node.operands[0]
+                if (
+                    view is not None
+                    and operand not in self.members
+                    and view.shape[-1:] == (self.width,)
+                    and not is_left
+                ):
+                    if node.op == "matmul" and operand is node.operands[1] and self.region.panels.packs(view):
+                        continue
+                    touched.append(view)
+                elif view is None and operand not in self.members:
+                    return True  # computed in place from memory of its own; stay careful
+        return any(view.room is None or view.room < padded for view in touched)
+
+    def _rows(self, block: Block, start: Index, blocks: int, valid: list[int | None], first: int) -> None:
+        """Tiles over all rows for one group of blocks of units."""
+        axis = self.row_axis
+        others = [other for other in range(len(self.shape) - 1) if other != axis]
+
+        def tiles(nested: Block, at: list[Coordinate]) -> None:
+            if axis is None:
+                self._tile(nested, [at[:-1]], start, blocks, valid, first)
+                return
+            extent = self._extent(axis)
+            if isinstance(extent, int):
+                offset = 0
+                for height, number in balanced(extent, self.tile.rows):
+                    self._row_loop(
+                        nested,
+                        at,
+                        axis,
+                        offset,
+                        offset + height * number,
+                        height,
+                        start,
+                        blocks,
+                        valid,
+                        first,
+                    )
+                    offset += height * number
+                return
+            height = self.tile.rows
+            whole: Index = 0
+            if height > 1:
+                name = fresh_index(nested, "whole")
+                nested.add(LetIndex(name, "floor", extent, height))
+                whole = size(name)
+                self._row_loop(nested, at, axis, 0, whole, height, start, blocks, valid, first)
+            self._row_loop(nested, at, axis, whole, extent, 1, start, blocks, valid, first)
+
+        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles)
+
+    def _row_loop(
+        self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
+        start: Index, blocks: int, valid: list[int | None], first: int,
+    ) -> None:  # fmt: skip
+        def body(nested: Block, row: Index) -> None:
+            rows = []
+            for offset in range(height):
+                index = row + offset
+                coordinate: Coordinate = index
+                if self.region.is_time(self.shape, axis):
+                    coordinate = Time(index, self.region.start + index)
+                rows.append([*at[:axis], coordinate, *at[axis + 1 : -1]])
+            self._tile(nested, rows, start, blocks, valid, first)
+
+        loop(block, "r", end, body, begin, height)
+
+    def _tile(
+        self, block: Block, rows: Sequence[Sequence[Coordinate]], start: Index, blocks: int,
+        valid: list[int | None], first: int,
+    ) -> None:  # fmt: skip
+        region, lanes = self.region, self.lanes
+        evaluator = Evaluator(block, region.views, computed=lambda node: node in self.members)
+        cells = [
+            [(*row, Run(start + number * lanes, lanes, valid[number])) for number in range(blocks)] for row in rows
+        ]
+        for group in self.groups:
+            self._contract(evaluator, group, rows, cells, start, blocks, valid, first)
+        for row in cells:
+            for at in row:
+                stored = [node for node in self.step.members if node in region.stores]
+                for node in stored:
+                    value = evaluator.value(node, at)
+                    for view in region.stores[node]:
+                        evaluator.store(value, view, at)
+
+    def _contract(
+        self, evaluator: Evaluator, group: _Group, rows: Sequence[Sequence[Coordinate]],
+        cells: list[list[Coordinates]], start: Index, blocks: int, valid: list[int | None], first: int,
+    ) -> None:  # fmt: skip
+        block, lanes = evaluator.block, self.lanes
+        left = self.region.views[group.left]
+        dtype = group.products[0].dtype
+        results: list[tuple[Value, ...]] = []
+        starts: list[tuple[Operand, ...]] = []
+        for row in cells:
+            row_results, row_starts = [], []
+            for node in group.products:
+                for at in row:
+                    begin: Operand = Literal(0.0, dtype, lanes)
+                    if len(node.operands) == 3:
+                        source = node.operands[2]
+                        begin = evaluator.spread(evaluator.value(source, aligned(source.shape, at)), lanes)
+                    result = Value(block.fresh(label_of(node)), dtype, lanes)
+                    row_starts.append(begin)
+                    row_results.append(result)
+                    evaluator.given[node, aligned(node.shape, at)] = result
+            results.append(tuple(row_results))
+            starts.append(tuple(row_starts))
+        lefts = []
+        for outer in rows:
+            index, _, _ = place(left, (*aligned(group.left.shape[:-1], tuple(outer)), 0))
+            lefts.append((left.buffer, index))
+        depth = group.left.shape[-1]
+        right, right_stride, lane_stride, limits = self._right(group, start, blocks, valid, first, depth)
+        block.add(
+            Contract(
+                tuple(results), tuple(starts), tuple(lefts), left.strides[-1], depth, right, right_stride,
+                lane_stride, limits, self.tile.unroll,
+                " and ".join(dict.fromkeys(str(node.where) for node in group.products)),
+            )
+        )  # fmt: skip
+
+    def _right(
+        self, group: _Group, start: Index, blocks: int, valid: list[int | None], first: int, depth: Dim
+    ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[int | None, ...]]:
+        """Where the right operands' columns lie: in a packed panel, or in rows as they are."""
+        region, lanes = self.region, self.lanes
+        views = [region.views[node.operands[1]] for node in group.products]
+        if all(map(region.panels.packs, views)):
+            panel = region.panels.panel(tuple(views), self.width, lanes, self.tile.blocks)
+            base = start * (panel.depth * len(views))  # each unit takes depth x gates elements
+            places = tuple(
+                (panel.buffer, base + (gate * blocks + number) * lanes)
+                for gate in range(len(views))
+                for number in range(blocks)
+            )
+            return places, len(views) * blocks * lanes, 1, (None,) * len(places)
+        columns: list[tuple[Buffer, Index]] = []
+        limits: list[int | None] = []
+        for view in views:
+            for number in range(blocks):
+                columns.append((view.buffer, view.offset + (start + number * lanes) * view.strides[1]))
+                roomy = view.room is not None and view.room >= -(-self.width // lanes) * lanes
+                limits.append(None if roomy else valid[number])
+        right_stride, lane_stride = views[0].strides
+        return tuple(columns), right_stride, lane_stride, tuple(limits)

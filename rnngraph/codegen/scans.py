@@ -1,0 +1,197 @@
+"""A scan as loop IR: its carried values in memory, and its loop over steps as a function of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..ir.graph import Graph, Node
+from ..ir.ops import scan_parts
+from ..ir.types import Shape, size
+from .evaluate import label_of, view_through
+from .kernels import copy_to, emit_step
+from .loops import Block, Index, LetIndex
+from .nests import Region, loop
+from .phases import contracted, cut, is_view, stays_view
+from .views import View
+
+
+class Scheduler(Protocol):
+    """What a scan asks of the schedule that it is part of. ``block``: where the entry's statements go now."""
+
+    graph: Graph
+    block: Block
+
+    def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View: ...
+
+    def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None: ...
+
+    def add_function(self, block: Block, comment: str, kind: str) -> None: ...
+
+
+class Scan:
+    """One scan: its carried values in memory, its loop over steps as a function, what it emits."""
+
+    def __init__(self, scheduler: Scheduler, region: Region, node: Node, number: int, nodes: Sequence[Node]) -> None:
+        self.scheduler, self.region, self.node = scheduler, region, node
+        self.body: Graph = node["body"]
+        self.carries = node["carries"]
+        self.tag = f"{number}_{nodes.index(node)}"
+        self.results: dict[int, list[Node]] = {}
+        for user in scheduler.graph.users()[node]:
+            self.results.setdefault(user["index"], []).append(user)
+        self._cut()
+        self._places()
+
+    def _cut(self) -> None:
+        body = self.body
+        outputs = [value for _, value in body.outputs]
+        self.formal = scan_parts(body.inputs, dict(self.node.attributes))
+        inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
+        available = set(inner_views)
+        for inner in body.nodes:  # views of what is handed in are in memory too
+            if is_view(inner) and inner.operands[0] in available and stays_view(inner):
+                available.add(inner)
+        copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
+        self.cutting = cut(body.nodes, set(outputs) - available, available, copies)
+
+    def _places(self) -> None:
+        """Where carried values live: one place where a step may overwrite them, else two in turn."""
+        scheduler = self.scheduler
+        self.state: list[tuple[View, bool]] = []
+        for index in range(self.carries):
+            formal, following = self.body.inputs[index], self.body.outputs[index][1]
+            alone = self._may_overwrite(formal, following)
+            shape = formal.shape if alone else (2, *formal.shape)
+            self.state.append((scheduler.temporary(formal, shape), not alone))
+
+    def _may_overwrite(self, formal: Node, following: Node) -> bool:
+        """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
+        position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
+        if following not in self.cutting.stored or following not in position:
+            return False
+        if any(value is formal for _, value in self.body.outputs):
+            return False
+        if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
+            return False
+        last = position[following]
+        for user in self.body.users()[formal]:
+            if user not in position or is_view(user) or position[user] > last:
+                return False
+            if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):
+                return False
+        return True
+
+    # In the entry --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Initial values, before the first step."""
+        initial = scan_parts(self.node.operands, dict(self.node.attributes))[0]
+        # What the loop over chunks computes is not there yet: an index that it stores is computed here again.
+        later = {view.buffer for views in self.region.stores.values() for view in views}
+        known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
+        region = Region(self.region.target, self.region.panels, known)
+        for value, (view, twice) in zip(initial, self.state, strict=True):
+            place = view.first_axis(0) if twice else view
+            self.scheduler.copy_kernel(region, value, place, f"initial {label_of(value)}")
+
+    def end(self) -> None:
+        """Views of the final values."""
+        name = f"last{self.tag}"
+        if any(twice for _, twice in self.state):
+            self.scheduler.block.add(LetIndex(name, "parity", self.node["length"]))
+        for index, (view, twice) in enumerate(self.state):
+            for user in self.results.get(index, []):
+                self.region.views[user] = view.first_axis(size(name)) if twice else view
+
+    def run(self, done: Index) -> None:
+        """The loop over the steps of the present chunk, as a function of its own."""
+        block = Block()
+        turns = self.node.get("unroll", 1)
+        steps = self.region.steps
+        if turns == 1:
+            loop(block, "s", steps, lambda inner, s: self._one(inner, s, done))
+        else:
+            block.add(LetIndex("whole", "floor", steps, turns))
+
+            def several(inner: Block, s: Index) -> None:
+                for offset in range(turns):
+                    self._one(inner, s + offset, done)
+
+            loop(block, "s", size("whole"), several, 0, turns)
+            loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
+        comment = f"scan {label_of(self.node)}  {self.node.where}"
+        self.scheduler.add_function(block, comment, "scan")
+
+    # One step ------------------------------------------------------------------------------------
+
+    def _one(self, block: Block, s: Index, done: Index) -> None:
+        region, node = self.region, self.node
+        local = region.steps - 1 - s if node["reverse"] else s
+        absolute = region.start + local
+        slot: Index = 0
+        if any(twice for _, twice in self.state):
+            name = block.fresh("slot").replace(".", "")
+            block.add(LetIndex(name, "parity", done + s))
+            slot = size(name)
+        views: dict[Node, View] = {}
+        stores: dict[Node, list[View]] = {}
+        _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
+        carried, formal_sequences, formal_constants = self.formal
+        for formal, (view, twice) in zip(carried, self.state, strict=True):
+            views[formal] = view.first_axis(slot) if twice else view
+        for formal, actual in zip(formal_sequences, sequences, strict=True):
+            outer = region.views[actual]
+            views[formal] = outer.first_axis(local if outer.local else absolute)
+        for formal, actual in zip(formal_constants, constants, strict=True):
+            views[formal] = region.views[actual]
+        for inner in self.body.nodes:
+            if inner.op == "constant" and inner.tensor.rank:
+                views[inner] = region.views[inner]
+        self._fill_views(views)
+        passed: list[tuple[Node, list[View]]] = []
+        for index, (_, value) in enumerate(self.body.outputs):
+            places = self._result_places(index, slot, local, absolute)
+            if value in self.cutting.stored:
+                stores.setdefault(value, []).extend(places)
+            elif places:
+                passed.append((value, places))
+        for value in self.cutting.stored:
+            if value not in stores:
+                stores[value] = [self._temporary(value)]
+            views[value] = self._best(stores[value])
+        self._fill_views(views)
+        inner_region = Region(region.target, region.panels, views, stores)
+        for value, places in passed:  # an output that is an input or a view: read before it is overwritten
+            copy_to(inner_region, block, value, places)
+        for step in self.cutting.steps:
+            emit_step(inner_region, block, step)
+
+    def _temporary(self, value: Node) -> View:
+        if not hasattr(self, "temporaries"):
+            self.temporaries: dict[Node, View] = {}
+        if value not in self.temporaries:
+            self.temporaries[value] = self.scheduler.temporary(value, value.shape, contiguous=value.op == "reshape")
+        return self.temporaries[value]
+
+    @staticmethod
+    def _best(places: list[View]) -> View:
+        """Of several copies of a value the padded one is read."""
+        return next((view for view in places if view.room is not None), places[0])
+
+    def _result_places(self, index: int, slot: Index, local: Index, absolute: Index) -> list[View]:
+        places: list[View] = []
+        if index < self.carries:
+            view, twice = self.state[index]
+            return [view.first_axis(slot * -1 + 1) if twice else view]
+        for user in self.results.get(index, []):
+            for view in self.region.stores.get(user, []):
+                places.append(view.first_axis(local if view.local else absolute))
+        return places
+
+    def _fill_views(self, views: dict[Node, View]) -> None:
+        for inner in self.body.nodes:
+            if inner not in views and is_view(inner) and inner.operands[0] in views:
+                view = view_through(inner, views[inner.operands[0]])
+                if view is not None:
+                    views[inner] = view

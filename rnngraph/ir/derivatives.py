@@ -1,0 +1,252 @@
+"""One derivative rule an op: what each operand receives when the op's value receives an adjoint.
+
+A rule gets the node and the adjoint of its value, and gives one adjoint for each operand, of the operand's own
+shape, or None where the operand receives nothing. Scans are not here: their derivative is a pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Node, make
+from .types import FLOATS, Dim
+
+Adjoints = Sequence[Node | None]
+Rule = Callable[[Node, Node], Adjoints]
+
+
+def number(value: float, like: Node) -> Node:
+    return make("constant", value=np.asarray(value, like.dtype))
+
+
+def unbroadcast(adjoint: Node, to: Node) -> Node:
+    """``adjoint`` summed over the axes along which ``to`` was broadcast."""
+    extra = adjoint.tensor.rank - to.tensor.rank
+    axes = tuple(range(extra)) + tuple(
+        axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
+    )
+    if axes:
+        adjoint = make("reduce_sum", adjoint, where=adjoint.where, axes=axes, keepdims=False)
+    return adjoint if adjoint.shape == to.shape else make("reshape", adjoint, shape=to.shape)
+
+
+def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
+    return node if node.shape == shape else make("broadcast", node, shape=shape)
+
+
+def _op(name: str, *operands: Node, **attributes: Any) -> Node:
+    return make(name, *operands, where=operands[0].where, **attributes)
+
+
+def _unary(rule: Callable[[Node, Node, Node], Node]) -> Rule:
+    """A rule of (adjoint, operand, value)."""
+    return lambda node, g: (rule(g, node.operands[0], node),)
+
+
+def _nothing(node: Node, g: Node) -> Adjoints:
+    return (None,) * len(node.operands)
+
+
+def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Rule:
+    """A rule of (adjoint, first, second, value) for two operands that broadcast."""
+
+    def apply(node: Node, g: Node) -> Adjoints:
+        a, b = node.operands
+        return tuple(unbroadcast(part, to) for part, to in zip(rule(g, a, b, node), (a, b), strict=True))
+
+    return apply
+
+
+def _chosen(op: str) -> Rule:
+    """maximum and minimum: the larger or smaller operand receives all; of two equal ones the second."""
+
+    def apply(node: Node, g: Node) -> Adjoints:
+        a, b = node.operands
+        first = _op("less", b, a) if op == "maximum" else _op("less", a, b)
+        zero = number(0.0, g)
+        return (
+            unbroadcast(_op("select", first, g, zero), a),
+            unbroadcast(_op("select", first, zero, g), b),
+        )
+
+    return apply
+
+
+def _select(node: Node, g: Node) -> Adjoints:
+    condition, a, b = node.operands
+    zero = number(0.0, g)
+    return (
+        None,
+        unbroadcast(_op("select", condition, g, zero), a),
+        unbroadcast(_op("select", condition, zero, g), b),
+    )
+
+
+def _fma(node: Node, g: Node) -> Adjoints:
+    a, b, c = node.operands
+    return unbroadcast(_op("mul", g, b), a), unbroadcast(_op("mul", g, a), b), unbroadcast(g, c)
+
+
+def _cast(node: Node, g: Node) -> Adjoints:
+    source = node.operands[0]
+    both = source.dtype in FLOATS and node.dtype in FLOATS
+    return (_op("cast", g, dtype=source.dtype) if both else None,)
+
+
+def _swapped(node: Node) -> Node:
+    return make("transpose", node, where=node.where, order=(1, 0))
+
+
+def _matmul(node: Node, g: Node) -> Adjoints:
+    left, right, *start = node.operands
+    if left.tensor.rank == 1:
+        rows = (make("reshape", item, shape=(1, *item.shape)) for item in (left, g))
+        to_right = _op("outer_sum", *rows)
+    else:
+        to_right = _op("outer_sum", left, g)
+    return (_op("matmul", g, _swapped(right)), to_right, *(unbroadcast(g, item) for item in start))
+
+
+def _outer_sum(node: Node, g: Node) -> Adjoints:
+    left, right = node.operands
+    return _op("matmul", right, _swapped(g)), _op("matmul", left, g)
+
+
+def _kept_shape(node: Node) -> tuple[Dim, ...]:
+    """The shape of a reduction's result with reduced axes as 1."""
+    return tuple(1 if axis in node["axes"] else dim for axis, dim in enumerate(node.operands[0].shape))
+
+
+def _reduce_sum(node: Node, g: Node) -> Adjoints:
+    source = node.operands[0]
+    return (broadcast_to(make("reshape", g, shape=_kept_shape(node)), source.shape),)
+
+
+def _reduce_extreme(node: Node, g: Node) -> Adjoints:
+    """Equal extremes share evenly, as in TensorFlow."""
+    source, shape = node.operands[0], _kept_shape(node)
+    value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
+    hit = _op("cast", _op("equal", source, value), dtype=source.dtype)
+    count = _op("reduce_sum", hit, axes=node["axes"], keepdims=True)
+    return (_op("mul", hit, _op("div", kept, count)),)
+
+
+def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
+    return broadcast_to(number(0.0, like), shape)
+
+
+def _slice(node: Node, g: Node) -> Adjoints:
+    """Zeros around, and between where the slice has a step."""
+    source = node.operands[0]
+    for axis, (start, step, dim) in enumerate(zip(node["start"], node["step"], source.shape, strict=True)):
+        if step != 1:
+            g = _spread(g, axis, step)
+        behind = dim - start - g.shape[axis]
+        if isinstance(behind, int) and behind < 0:  # the last step's zeros reach past the end
+            stop = tuple(dim - start if a == axis else size for a, size in enumerate(g.shape))
+            g = make("slice", g, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
+            behind = 0
+        parts = [zeros(tuple(start if a == axis else d for a, d in enumerate(g.shape)), g)] if start != 0 else []
+        parts.append(g)
+        if behind != 0:
+            parts.append(zeros(tuple(behind if a == axis else d for a, d in enumerate(g.shape)), g))
+        g = parts[0] if len(parts) == 1 else make("concat", *parts, where=node.where, axis=axis)
+    return (g,)
+
+
+def _spread(g: Node, axis: int, step: int) -> Node:
+    """``step - 1`` zeros after every entry of an axis."""
+    head, tail = g.shape[: axis + 1], g.shape[axis + 1 :]
+    apart = make("reshape", g, shape=(*head, 1, *tail))
+    gaps = zeros((*head, step - 1, *tail), g)
+    joined = make("concat", apart, gaps, axis=axis + 1)
+    return make("reshape", joined, shape=(*head[:-1], head[-1] * step, *tail))
+
+
+def _concat(node: Node, g: Node) -> Adjoints:
+    axis = node["axis"]
+    parts: list[Node] = []
+    offset: Dim = 0
+    for piece in node.operands:
+        end = offset + piece.shape[axis]
+        start = tuple(offset if a == axis else 0 for a in range(g.tensor.rank))
+        stop = tuple(end if a == axis else dim for a, dim in enumerate(g.shape))
+        parts.append(make("slice", g, where=node.where, start=start, stop=stop, step=(1,) * g.tensor.rank))
+        offset = end
+    return parts
+
+
+def _gather(node: Node, g: Node) -> Adjoints:
+    """Rows of the table receive the sum of what their uses receive, repeated ids included."""
+    table, indices = node.operands
+    rows, width = table.shape[0], table.shape[1:]
+    flat = make("reshape", indices, shape=(*indices.shape, 1))
+    index = flat if flat.dtype == "int64" else _op("cast", flat, dtype="int64")
+    hit = _op("cast", _op("equal", index, make("iota", size=rows)), dtype=table.dtype)
+    wide = g if len(width) == 1 else make("reshape", g, shape=(*indices.shape, 1))
+    if hit.tensor.rank == 1:
+        hit, wide = (make("reshape", item, shape=(1, *item.shape)) for item in (hit, wide))
+    return make("reshape", _op("outer_sum", hit, wide), shape=table.shape), None
+
+
+RULES: dict[str, Rule] = {
+    "neg": _unary(lambda g, x, y: _op("neg", g)),
+    "abs": _unary(lambda g, x, y: _op("mul", g, _op("sign", x))),
+    "exp": _unary(lambda g, x, y: _op("mul", g, y)),
+    "expm1": _unary(lambda g, x, y: _op("mul", g, _op("add", y, number(1.0, y)))),
+    "log": _unary(lambda g, x, y: _op("div", g, x)),
+    "log1p": _unary(lambda g, x, y: _op("div", g, _op("add", x, number(1.0, x)))),
+    "sqrt": _unary(lambda g, x, y: _op("div", _op("mul", g, number(0.5, g)), y)),
+    "tanh": _unary(lambda g, x, y: _op("mul", g, _op("sub", number(1.0, y), _op("mul", y, y)))),
+    "sigmoid": _unary(lambda g, x, y: _op("mul", g, _op("mul", y, _op("sub", number(1.0, y), y)))),
+    "sin": _unary(lambda g, x, y: _op("mul", g, _op("cos", x))),
+    "cos": _unary(lambda g, x, y: _op("neg", _op("mul", g, _op("sin", x)))),
+    "erf": _unary(
+        lambda g, x, y: _op(
+            "mul", g, _op("mul", _op("exp", _op("neg", _op("mul", x, x))), number(2.0 / math.sqrt(math.pi), x))
+        )
+    ),
+    "cast": _cast,
+    "add": _both(lambda g, a, b, y: (g, g)),
+    "sub": _both(lambda g, a, b, y: (g, _op("neg", g))),
+    "mul": _both(lambda g, a, b, y: (_op("mul", g, b), _op("mul", g, a))),
+    "div": _both(lambda g, a, b, y: (_op("div", g, b), _op("neg", _op("div", _op("mul", g, y), b)))),
+    "maximum": _chosen("maximum"),
+    "minimum": _chosen("minimum"),
+    "fma": _fma,
+    "select": _select,
+    "matmul": _matmul,
+    "outer_sum": _outer_sum,
+    "reduce_sum": _reduce_sum,
+    "reduce_max": _reduce_extreme,
+    "reduce_min": _reduce_extreme,
+    "slice": _slice,
+    "concat": _concat,
+    "reverse": lambda node, g: (_op("reverse", g, axis=node["axis"]),),
+    "transpose": lambda node, g: (
+        _op("transpose", g, order=tuple(node["order"].index(axis) for axis in range(len(node["order"])))),
+    ),
+    "reshape": lambda node, g: (make("reshape", g, shape=node.operands[0].shape),),
+    "broadcast": lambda node, g: (unbroadcast(g, node.operands[0]),),
+    "gather": _gather,
+    **dict.fromkeys(
+        (
+            "sign",
+            "stop_gradient",
+            "not",
+            "less",
+            "less_equal",
+            "equal",
+            "not_equal",
+            "and",
+            "or",
+            "random_key",
+            "random_uniform",
+        ),
+        _nothing,
+    ),
+}

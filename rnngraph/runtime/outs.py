@@ -1,0 +1,38 @@
+"""The caller's own arrays for results: ``out=`` of calls and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..declare.nest import paths
+from ..declare.tensor import Tensor
+from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
+
+
+def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """The arrays in ``out`` by output; the path of a bare Tensor is ``""``. ``also``: names beside the outputs'."""
+    if out is None:
+        return {}
+    bare = isinstance(structure, Tensor)
+    if not bare and not isinstance(out, Mapping):
+        raise StructureError("out= must have the structure of the outputs", where)
+    names = [path for path, _ in paths(structure)]
+    given = {"": out} if bare else dict(paths(dict(out)))
+    for name, array in given.items():
+        if name not in names and name not in also:
+            raise NameLookupError(f"out= has {name!r}, which is no output; there are {', '.join(names)}", where)
+        if not isinstance(array, np.ndarray) or not array.flags.writeable:
+            raise DtypeError(f"out= needs writable arrays, not {type(array).__name__}", where)
+    return given
+
+
+def check_fits(name: str, array: np.ndarray, shape: Sequence[int], dtype: Any, where: Where | None) -> None:
+    """An array of ``out=`` has just the shape and dtype of its result."""
+    if array.shape != tuple(shape) or array.dtype != dtype:
+        raise ShapeError(
+            f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; it must be {dtype}{list(shape)}",
+            where,
+        )

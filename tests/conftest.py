@@ -1,0 +1,39 @@
+"""Options of the test run, and expected texts that lie in files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Golden = Callable[[Path, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the expected texts that differ; read the diff afterwards"
+    )
+
+
+def without_commentary(text: str) -> list[str]:
+    """Lines of printed IR without what follows ``#``."""
+    lines = (re.sub(r"(^|\s+)#.*$", "", line).rstrip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compares a text with the file that holds the expected one; ``--update-golden`` rewrites the file."""
+    update = request.config.getoption("--update-golden")
+
+    def check(path: Path, text: str) -> None:
+        expected = path.read_text(encoding="utf-8") if path.exists() else ""
+        if update and without_commentary(text) != without_commentary(expected):
+            path.write_text(text, encoding="utf-8")
+            return
+        assert path.exists(), f"{path} is missing; run python -m pytest --update-golden"
+        assert without_commentary(text) == without_commentary(expected), f"{path} differs"
+
+    return check

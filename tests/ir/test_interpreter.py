@@ -1,0 +1,170 @@
+"""The interpreter against NumPy written by hand, and every op of the table against its own type rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.ops import OPS
+from rnngraph.ir.parser import parse
+from rnngraph.ir.types import TensorType
+
+GENERATOR = np.random.default_rng(5)
+FLOATS = GENERATOR.normal(size=(2, 3)).astype(np.float32)
+POSITIVE = np.abs(FLOATS) + np.float32(0.5)
+INTEGERS = GENERATOR.integers(-4, 5, (2, 3))
+BOOLS = np.array([[True, False, True], [False, False, True]])
+OPERANDS: dict[str, list[np.ndarray]] = {
+    **{op: [FLOATS, POSITIVE] for op in ("add", "sub", "mul", "div", "maximum", "minimum", "less", "less_equal")},
+    **{op: [FLOATS, POSITIVE] for op in ("equal", "not_equal")},
+    **{op: [FLOATS] for op in ("neg", "abs", "sign", "exp", "expm1", "tanh", "sigmoid", "sin", "cos", "erf", "cast")},
+    **{op: [FLOATS] for op in ("reduce_sum", "reduce_max", "reduce_min", "slice", "reverse", "transpose", "reshape")},
+    **{op: [POSITIVE] for op in ("log", "log1p", "sqrt", "stop_gradient")},
+    **{op: [BOOLS, ~BOOLS] for op in ("and", "or")},
+    "not": [BOOLS],
+    "fma": [FLOATS, POSITIVE, FLOATS],
+    "select": [BOOLS, FLOATS, POSITIVE],
+    "random_key": [np.asarray(7), np.arange(2)[:, None], np.arange(3)],
+    "random_uniform": [INTEGERS, np.arange(3)],
+    "matmul": [FLOATS, FLOATS.T.copy(), POSITIVE[:, :2]],
+    "outer_sum": [FLOATS, POSITIVE],
+    "broadcast": [FLOATS],
+    "concat": [FLOATS, POSITIVE],
+    "gather": [FLOATS, np.array([[1, 0], [5, -3]])],
+}
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    **{op: {"axes": (1,), "keepdims": False} for op in ("reduce_sum", "reduce_max", "reduce_min")},
+    "cast": {"dtype": "int32"},
+    "random_key": {"site": "rnn/input", "salt": 3},
+    "slice": {"start": (1, 0), "stop": (2, 3), "step": (1, 2)},
+    "reverse": {"axis": 1},
+    "transpose": {"order": (1, 0)},
+    "reshape": {"shape": (3, 1, 2)},
+    "broadcast": {"shape": (4, 2, 3)},
+    "concat": {"axis": 0},
+}
+
+
+def given(array: np.ndarray, number: int) -> Node:
+    kind = TensorType(str(array.dtype), array.shape)
+    return make("input", label=f"x{number}", type=kind)
+
+
+@pytest.mark.parametrize("op", [op for op, row in OPS.items() if row.kind not in ("leaf", "structured")])
+def test_values_have_the_type_that_is_inferred(op: str) -> None:
+    """In the graph's own precision, and in float64 throughout."""
+    if op not in OPERANDS:
+        pytest.skip(f"{op} has no operands here")
+    inputs = [given(array, number) for number, array in enumerate(OPERANDS[op])]
+    node = make(op, *inputs, **ATTRIBUTES.get(op, {}))
+    graph = Graph.of("g", [("y", node)], inputs)
+    feeds = {f"x{number}": array for number, array in enumerate(OPERANDS[op])}
+    narrow, wide = interpret(graph, feeds)["y"], interpret(graph, feeds, wide=True)["y"]
+    assert narrow.shape == wide.shape == node.shape
+    assert str(narrow.dtype) == node.dtype
+    assert str(wide.dtype) == ("float64" if node.dtype == "float32" else node.dtype)
+    np.testing.assert_allclose(narrow, wide, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sigmoid_is_right_far_out(dtype: str) -> None:
+    x = np.array([-np.inf, -1e4, -100.0, 0.0, 100.0, np.inf, np.nan], dtype)
+    node = given(x, 0)
+    found = interpret(Graph.of("g", [("y", make("sigmoid", node))], [node]), {"x0": x})["y"]
+    np.testing.assert_array_equal(found, np.array([0, 0, np.exp(x[2]), 0.5, 1, 1, np.nan], dtype))
+
+
+def test_gather_takes_the_nearest_row() -> None:
+    """What is fed is checked at the call; what is computed can't fall outside."""
+    graph = Graph.of("g", [("y", make("gather", *map(given, (FLOATS, np.array([5, -3])), (0, 1))))])
+    found = interpret(graph, {"x0": FLOATS, "x1": np.array([5, -3])})["y"]
+    np.testing.assert_array_equal(found, FLOATS[[1, 0]])
+
+
+SCAN = """graph running_sums
+  x = input : f32[T,B]
+  start = input : f32[B]
+  scale = input : f32[]
+  loop = scan {length=T, reverse=False} : (f32[B], f32[T,B], f32[T,B])
+    carry total = start : f32[B]
+    over x_t = x : f32[B]
+    with factor = scale : f32[]
+    scaled = mul x_t, factor : f32[B]
+    new = add total, scaled : f32[B]
+    next total = new
+    emit sums = new
+    emit before = total
+  total = get loop {index=0} : f32[B]
+  sums = get loop {index=1} : f32[T,B]
+  before = get loop {index=2} : f32[T,B]
+  output 'total' = total
+  output 'sums' = sums
+  output 'before' = before
+"""
+
+
+def test_scan_forward() -> None:
+    x, start = np.arange(6, dtype=np.float32).reshape(3, 2), np.float32([10, 20])
+    found = interpret(parse(SCAN), {"x": x, "start": start, "scale": np.float32(2)})
+    sums = start + np.cumsum(2 * x, axis=0)
+    np.testing.assert_array_equal(found["sums"], sums)
+    np.testing.assert_array_equal(found["before"], np.concatenate([start[None], sums[:-1]]))
+    np.testing.assert_array_equal(found["total"], sums[-1])
+    assert {str(array.dtype) for array in found.values()} == {"float32"}
+
+
+def test_scan_backward_keeps_places() -> None:
+    """Steps are taken from the last to the first; what a step emits lies where the step's slice lay."""
+    x, start = np.arange(6, dtype=np.float32).reshape(3, 2), np.float32([10, 20])
+    graph = parse(SCAN.replace("reverse=False", "reverse=True"))
+    found = interpret(graph, {"x": x, "start": start, "scale": np.float32(1)})
+    np.testing.assert_array_equal(found["sums"], start + np.cumsum(x[::-1], axis=0)[::-1])
+    np.testing.assert_array_equal(found["total"], start + x.sum(axis=0))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_scan_of_no_steps(wide: bool) -> None:
+    start = np.float32([10, 20])
+    found = interpret(parse(SCAN), {"x": np.zeros((0, 2), np.float32), "start": start, "scale": np.float32(1)}, wide)
+    np.testing.assert_array_equal(found["total"], start)
+    assert found["sums"].shape == (0, 2)
+    assert found["sums"].dtype == (np.float64 if wide else np.float32)
+
+
+def test_wide_values_are_those_of_float64() -> None:
+    generator = np.random.default_rng(0)
+    x, start = generator.normal(size=(50, 2)).astype(np.float32), np.zeros(2, np.float32)
+    found = interpret(parse(SCAN), {"x": x, "start": start, "scale": np.float32(0.1)}, wide=True)
+    np.testing.assert_allclose(found["total"], (x.astype(np.float64) * np.float64(np.float32(0.1))).sum(0), rtol=1e-13)
+
+
+def test_sizes_are_taken_from_the_arrays() -> None:
+    text = """graph sizes
+  x = input : f32[T,B]
+  count = dimension {size=B*T} : i64[]
+  steps = iota {size=T} : i64[T]
+  rest = slice x[1:, :] : f32[T-1,B]
+  wide = broadcast f32(2.0) {shape=(B, T)} : f32[B,T]
+  output 'count' = count
+  output 'steps' = steps
+  output 'rest' = rest
+  output 'wide' = wide
+"""
+    found = interpret(parse(text), {"x": np.zeros((3, 2), np.float32)})
+    assert found["count"] == 6
+    assert found["steps"].tolist() == [0, 1, 2]
+    assert found["rest"].shape == (2, 2)
+    assert found["wide"].shape == (2, 3)
+    with pytest.raises(ValueError, match="shape"):
+        interpret(parse(text), {"x": np.zeros(3, np.float32)})
+
+
+def test_dropout_has_no_value_before_the_split() -> None:
+    x = given(FLOATS, 0)
+    dropped = make("dropout", x, make("constant", value=np.float32(0.5)), site="s", salt=0)
+    with pytest.raises(ValueError, match="dropout has no value of its own"):
+        interpret(Graph.of("g", [("y", dropped)], [x]), {"x0": FLOATS})

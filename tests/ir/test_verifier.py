@@ -1,0 +1,194 @@
+"""The verifier takes every graph that keeps the rules, and names the rule and the pass where one is broken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rnngraph.errors import VerifyError, Where
+from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.types import TensorType, TupleType, size
+from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
+
+ROW = TensorType("float32", (size("B"), 3))
+
+
+def value(label: str = "x", kind: TensorType = ROW) -> Node:
+    return make("input", label=label, name=label, type=kind)
+
+
+def loop(body: Graph, *operands: Node, carries: int = 1, kind: TupleType | None = None) -> Node:
+    """A scan, with the type that is claimed for it."""
+    attributes = {"body": body, "carries": carries, "sequences": 0, "length": 4, "reverse": False}
+    kind = kind or TupleType(tuple(node.tensor for _, node in body.outputs))
+    return Node("scan", operands, kind, tuple(sorted(attributes.items())))
+
+
+def in_a_loop(inner: Node, h: Node) -> Graph:
+    """A graph whose loop turns ``h`` into ``inner``."""
+    x = value()
+    scan = loop(Graph.of("body", [("h", inner)], [h]), x)
+    return Graph.of("g", [("y", make("get", scan, index=0))], [x])
+
+
+def test_a_right_graph_is_given_back() -> None:
+    h = value("h")
+    graph = in_a_loop(make("tanh", h), h)
+    assert verify(graph, "some pass", INFERENCE_FORBIDS) is graph
+
+
+def broken(graph: Graph, what: str, forbid: tuple[str, ...] = ()) -> str:
+    with pytest.raises(VerifyError, match=what) as caught:
+        verify(graph, "some pass", forbid)
+    assert "after some pass: " in str(caught.value)
+    return str(caught.value)
+
+
+def single(node: Node, *before: Node) -> Graph:
+    inputs = tuple(item for item in before if item.op == "input")
+    return Graph("g", inputs, (*before, node), (("y", node),))
+
+
+def test_an_op_outside_the_table() -> None:
+    x = value()
+    broken(single(Node("tanj", (x,), ROW), x), "tanj is no op of the table")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_number_of_operands(count: int) -> None:
+    x = value()
+    broken(single(Node("add", (x,) * count, ROW), x), f"add has {count} operands")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        TensorType("float64", ROW.shape),
+        TensorType("float32", (size("B"), 4)),
+        TensorType("float32", (size("T"), 3)),
+        TensorType("float32", (3,)),
+        TupleType((ROW,)),
+    ],
+    ids=str,
+)
+def test_a_type_that_is_not_inferred(kind: TensorType) -> None:
+    x = value()
+    broken(single(Node("tanh", (x,), kind), x), r"should have type f32\[B,3\]")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Node("add", (value(), value("y", TensorType("float64", ROW.shape))), ROW),
+        Node("add", (value(), value("y", TensorType("float32", (4, 3)))), ROW),
+        Node("matmul", (value(), value("y")), ROW),
+        Node("tanh", (value("x", TensorType("int64", (3,))),), TensorType("int64", (3,))),
+        Node("transpose", (value(),), ROW, (("order", (0, 0)),)),
+        Node("transpose", (value(),), ROW),
+        Node("slice", (value(),), ROW, (("start", (0,)), ("step", (1,)), ("stop", (2,)))),
+        Node("get", (value(),), ROW, (("index", 0),)),
+        Node("concat", (value(), value("y", TensorType("float32", (3,)))), ROW, (("axis", 0),)),
+        Node("reshape", (value(),), ROW, (("shape", (7,)),)),
+    ],
+    ids=lambda node: node.op,
+)
+def test_what_an_op_does_not_take(node: Node) -> None:
+    broken(single(node, *node.operands), "after some pass")
+
+
+def test_get_beyond_what_a_scan_gives() -> None:
+    h, x = value("h"), value()
+    scan = loop(Graph.of("body", [("h", h)], [h]), x)
+    broken(single(Node("get", (scan,), ROW, (("index", 1),)), x, scan), "after some pass")
+
+
+def test_an_op_on_a_tuple() -> None:
+    h, x = value("h"), value()
+    scan = loop(Graph.of("body", [("h", h)], [h]), x)
+    broken(single(Node("tanh", (scan,), ROW), x, scan), "after some pass")
+
+
+def test_a_value_before_it_is_there() -> None:
+    x = value()
+    first = make("tanh", x)
+    second = make("exp", first)
+    broken(Graph("g", (x,), (x, second, first), (("y", second),)), "before it is there")
+    broken(Graph("g", (x,), (x, second), (("y", second),)), "before it is there")
+
+
+def test_outputs_are_tensors_of_the_graph() -> None:
+    x, h = value(), value("h")
+    elsewhere = make("tanh", x)
+    broken(Graph("g", (x,), (x,), (("y", elsewhere),)), "output y is no node of the graph")
+    scan = loop(Graph.of("body", [("h", h)], [h]), x)
+    broken(Graph("g", (x,), (x, scan), (("y", scan),)), "output y is a tuple")
+
+
+def test_inputs_are_those_that_are_read() -> None:
+    x, y = value(), value("y")
+    result = make("add", x, y)
+    broken(Graph("g", (x,), (x, y, result), (("z", result),)), "input y.* is read and not handed in")
+    kernel = make("parameter", label="w", name="w", type=ROW)
+    broken(Graph("g", (), (kernel,), (("w", kernel),)), "parameter w.* is read and not handed in")
+    broken(Graph("g", (x, y), (x,), (("x", x),)), "listed as an input and is none")
+    tanh = make("tanh", x)
+    broken(Graph("g", (x, tanh), (x, tanh), (("z", tanh),)), "listed as an input and is none")
+
+
+def test_a_carry_keeps_its_type() -> None:
+    h = value("h")
+    wide = make("broadcast", make("constant", value=np.float32(0)), shape=(4, 3))
+    broken(in_a_loop(wide, h), r"a carried value is f32\[B,3\] and becomes f32\[4,3\]")
+
+
+def test_a_body_takes_what_it_is_given() -> None:
+    h, x = value("h"), value("x", TensorType("float64", ROW.shape))
+    kind = TupleType((ROW,))
+    broken(single(loop(Graph.of("body", [("h", h)], [h]), x, kind=kind), x), "takes f32.* and is given f64")
+    y = value()
+    broken(single(loop(Graph.of("body", [("h", h)], [h]), y, y, kind=kind), y), "gives 2 values to a body that takes 1")
+
+
+def test_a_body_is_closed() -> None:
+    h = value("h")
+    outside = value("outside")
+    body = Graph("body", (h,), (h, outside), (("h", outside),))
+    broken(single(loop(body, x := value()), x), "outside.* is read and not handed in")
+    kernel = make("parameter", label="w", name="w", type=ROW)
+    body = Graph.of("body", [("h", make("mul", h, kernel))], [h, kernel])
+    broken(single(loop(body, x, x), x), "a scan's body reads a parameter")
+
+
+def test_bodies_are_checked_too() -> None:
+    h = value("h")
+    broken(in_a_loop(Node("tanj", (h,), ROW), h), "tanj is no op of the table")
+
+
+@pytest.mark.parametrize("op", INFERENCE_FORBIDS)
+def test_forbidden_ops_are_named_with_their_line(op: str) -> None:
+    """Neither outside loops nor within."""
+    h = value("h")
+    scalar = make("constant", value=np.int64(0))
+    column = make("broadcast", scalar, shape=(size("B"), 1))
+    where = Where("net.py", 7)
+    key = make("random_key", scalar, scalar, column, site="s", salt=0, where=where)
+    unit = make("iota", size=3)
+    keep = make("constant", value=np.float32(0.5))
+    node = {
+        "random_key": key,
+        "random_uniform": make("random_uniform", key, unit, where=where),
+        "dropout": make("dropout", h, keep, site="s", salt=0, where=where),
+    }[op]
+    value_of = make("cast", node, dtype="float32") if op == "random_key" else node
+    inner = make("mul", h, value_of)
+    for graph in (Graph.of("g", [("y", inner)], [h]), in_a_loop(inner, h)):
+        assert verify(graph, "some pass") is graph
+        assert "net.py:7" in broken(graph, f"{op} is forbidden in this graph", (op,))
+
+
+def test_the_message_holds_the_graph() -> None:
+    x = value()
+    graph = single(replace(make("tanh", x, name="squashed"), type=TensorType("float32", (3,))), x)
+    assert "squashed = tanh x" in broken(graph, "should have type")

@@ -1,0 +1,132 @@
+"""Every pass on small printed graphs: the text it gives, the values it keeps, and the object it leaves alone.
+
+``golden/<pass>/<case>.in.txt`` is read, the pass is applied, and what comes out is compared with
+``<case>.out.txt``, which ``--update-golden`` rewrites. A case ``unchanged`` holds nothing that its pass would do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Golden
+
+from rnngraph.ir.graph import Graph
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.parser import parse
+from rnngraph.ir.types import evaluate
+from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
+from rnngraph.passes.accumulate import Accumulate
+from rnngraph.passes.columns import Columns
+from rnngraph.passes.fission import Fission
+from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
+from rnngraph.passes.layout import Layout
+from rnngraph.passes.pipeline import Pass
+from rnngraph.passes.simplify import Simplify
+from rnngraph.passes.split import Split
+from rnngraph.passes.squeeze import Squeeze
+from rnngraph.passes.unroll import Unroll
+
+DIRECTORY = Path(__file__).parent / "golden"
+PASSES: dict[str, Pass] = {
+    "simplify": Simplify(),
+    "layout": Layout(),
+    "columns": Columns(),
+    "accumulate": Accumulate(),
+    "fission": Fission(),
+    "fuse_multiply_add": FuseMultiplyAdd(),
+    "unroll_2": Unroll(2),
+    "unroll_full": Unroll("full"),
+    "squeeze": Squeeze(),
+    "split_training": Split(training=True),
+    "split_inference": Split(training=False),
+}
+FORBIDDEN = {"split_training": ("dropout",), "split_inference": INFERENCE_FORBIDS}
+SIZES = {"B": 2, "T": 5}
+
+
+def cases(suffix: str) -> list[str]:
+    return sorted(path.relative_to(DIRECTORY).as_posix().removesuffix(suffix) for path in DIRECTORY.rglob(f"*{suffix}"))
+
+
+CASES = cases(".in.txt")
+
+
+def read(case: str) -> tuple[Pass, Graph]:
+    """A case's pass and its input, verified."""
+    graph = parse((DIRECTORY / f"{case}.in.txt").read_text(encoding="utf-8"))
+    return PASSES[case.partition("/")[0]], verify(graph, "reading")
+
+
+def feeds_of(graph: Graph) -> dict[str, np.ndarray]:
+    """Random arrays for every input, with -0.0, NaN and infinity among the floats."""
+    generator = np.random.default_rng(3)
+    feeds: dict[str, np.ndarray] = {}
+    for node in graph.inputs:
+        label, kind = str(node["label"]), node.tensor
+        shape = tuple(evaluate(dim, SIZES) for dim in kind.shape)
+        if label == "keep_prob":
+            feeds[label] = np.asarray(1.0, kind.dtype)
+        elif kind.dtype == "bool":
+            feeds[label] = generator.random(shape) < 0.5
+        elif kind.dtype.startswith("int"):
+            feeds[label] = generator.integers(0, 5, shape).astype(kind.dtype)
+        else:
+            feeds[label] = generator.normal(size=shape).astype(kind.dtype)
+            if feeds[label].size > 2:
+                feeds[label].flat[:3] = (-0.0, np.nan, np.inf)
+    return feeds
+
+
+def assert_same_values(before: Graph, after: Graph) -> None:
+    feeds = feeds_of(before)
+    expected = interpret(before, feeds, wide=True)
+    found = interpret(after, {str(node["label"]): feeds[str(node["label"])] for node in after.inputs}, wide=True)
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_allclose(found[name], array, rtol=1e-12, atol=1e-14, err_msg=name)
+
+
+def test_every_pass_has_cases() -> None:
+    assert {case.partition("/")[0] for case in CASES} == set(PASSES)
+    assert {case.partition("/")[0] for case in CASES if case.endswith("/unchanged")} == set(PASSES)
+
+
+def test_every_expected_text_has_its_input() -> None:
+    assert cases(".out.txt") == CASES
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_expected_text(case: str, golden: Golden) -> None:
+    single, graph = read(case)
+    text = str(verify(single(graph), single.name, FORBIDDEN.get(case.partition("/")[0], ())))
+    golden(DIRECTORY / f"{case}.out.txt", text)
+    assert str(parse(text)).splitlines() == [line for line in text.splitlines() if not line.startswith("  #")]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unchanged_is_the_same_object(case: str) -> None:
+    """Applied again, a pass finds nothing to do, and gives the very object that it was given."""
+    single, graph = read(case)
+    result = single(graph)
+    assert (result is graph) == case.endswith("/unchanged")
+    assert single(result) is result
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "split" not in case])
+def test_values_stay(case: str) -> None:
+    single, graph = read(case)
+    assert_same_values(graph, single(graph))
+
+
+@pytest.mark.parametrize("case", [case.partition("/")[2] for case in CASES if case.startswith("split_training")])
+def test_split_of_one_declaration(case: str) -> None:
+    """Where dropout keeps all, the training graph is the inference graph; else only masks lie between them."""
+    (training, graph), (inference, _) = read(f"split_training/{case}"), read(f"split_inference/{case}")
+    trained, inferred = training(graph), inference(graph)
+    assert not any(node.op == "dropout" for node in (*trained.walk(), *inferred.walk()))
+    masked = any(node.op == "random_uniform" for node in trained.walk())
+    assert masked == any(node.op == "dropout" for node in graph.walk())
+    assert len(inferred.comments) == sum(node.op == "dropout" for node in graph.walk())

@@ -1,0 +1,74 @@
+"""Random declarations through everything: native code against the interpreter, pass by pass, and in streams.
+
+A failure prints the declaration, its seed and the graph. ``python tests/test_random_declarations.py SEED``
+runs one seed and leaves out what its failure does not need.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import declarations
+import numpy as np
+import pytest
+from declaration_checks import Failed, check_all, close
+from declarations import Declaration, Value, declare, shrunk
+
+QUICK = 14
+MANY = 1000
+
+
+@pytest.mark.parametrize("seed", range(QUICK))
+def test_random_declaration(seed: int) -> None:
+    check_all(declare(seed))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(QUICK, MANY))
+def test_many_random_declarations(seed: int) -> None:
+    check_all(declare(seed))
+
+
+def test_the_generator_covers_what_it_says() -> None:
+    text = "\n".join(declare(seed).text() for seed in range(400))
+    wanted = """BasicRNNCell BasicLSTMCell LSTMCell use_peepholes cell_clip num_proj proj_clip state_is_tuple=False
+    reset_after=True reset_after=False DropoutWrapper input_keep_prob output_keep_prob state_keep_prob keep0
+    variational_recurrent ResidualWrapper rg.shared MultiRNNCell sequence_length initial_state=( initial_state=s
+    time_major float64 bidirectional scope= reduce_sum reduce_mean reduce_max reduce_min softmax log_softmax concat
+    split stack tile transpose reshape expand_dims squeeze argmax one_hot gather( gather_last layer_norm where
+    cross_entropy lengths= weights= dense parameter ::-1 ::2 GatedCell NormCell UnusedStateCell PassThroughCell
+    DelayCell SwapCell RotateCell DeepCell LearnedStartCell CaptureCell ConstantCell MemoryCell""".split()
+    assert [word for word in wanted if word not in text] == []
+
+
+def test_a_wrong_value_is_found() -> None:
+    """The comparison itself: a value off by more than rounding fails, and so does a NaN."""
+    wide = np.linspace(-1, 1, 7)
+    near = wide.astype(np.float32)
+    assert close("float32", near, wide) == ""
+    for wrong in (np.float32(1e-3), np.float32("nan")):
+        changed = near.copy()
+        changed[3] += wrong
+        assert close("float32", changed, wide) != ""
+    assert close("float32", near[:6], wide) != ""
+
+
+def test_shrinking_keeps_what_fails() -> None:
+    lines = ('a = rg.placeholder("a", (3,))', "b = a + 1", "c = a * 2", 'outputs["r"] = c', 'outputs["s"] = b')
+    whole = Declaration(0, lines, {}, {"r": Value("c", (3,)), "s": Value("b", (3,))}, 1, 1, "float32")
+    smaller = shrunk(whole, lambda part: any("* 2" in line for line in part.lines))
+    assert smaller.lines == (lines[0], lines[2], lines[3])
+    assert list(smaller.outputs) == ["r"]
+
+
+def _fails(declaration: Declaration) -> bool:
+    try:
+        check_all(declaration)
+    except (Failed, Exception):
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    found = declarations.declare(int(sys.argv[1]))
+    print(shrunk(found, _fails).text() if _fails(found) else f"seed {found.seed} passes")
