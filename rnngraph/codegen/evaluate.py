@@ -58,18 +58,37 @@ class Evaluator:
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
+        found = self._found(node, at)
+        pending = [] if found is not None else [(node, aligned(node.shape, at))]
+        while pending:  # a stack of its own: long chains of ops would exhaust Python's
+            item, place = pending[-1]
+            missing = [need for need in self._needs(item, place) if self._found(*need) is None]
+            if missing:
+                pending += reversed(missing)
+                continue
+            pending.pop()
+            found = self._found(item, place)
+            if found is None:
+                in_memory = item in self.views and not self.computed(item)
+                found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
+                self.known[item, place] = found
+        assert found is not None
+        return found
+
+    def _found(self, node: Node, at: Coordinates) -> Operand | None:
+        """A value that needs no statement any more."""
         if node.op == "constant" and not node.tensor.rank:
             return Literal(node["value"].item(), node.dtype, 1)
-        at = aligned(node.shape, at)  # one name for each place, however it is asked for
-        key = (node, at)
-        if key in self.given:
-            return self.given[key]
-        if key not in self.known:
-            if node in self.views and not self.computed(node):
-                self.known[key] = self._load(node, self.views[node], at)
-            else:
-                self.known[key] = self._compute(node, at)
-        return self.known[key]
+        key = (node, aligned(node.shape, at))  # one name for each place, however it is asked for
+        return self.given.get(key) or self.known.get(key)
+
+    def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
+        """The values that ``_compute`` asks for first."""
+        if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension", "gather"):
+            return []
+        if is_view(node):
+            return [(node.operands[0], aligned(node.operands[0].shape, through(node, at)))]
+        return [(item, aligned(item.shape, at)) for item in node.operands]
 
     # Memory --------------------------------------------------------------------------------------
 

@@ -156,7 +156,7 @@ class Scan:
                 stores.setdefault(value, []).extend(places)
             elif places:
                 passed.append((value, places))
-        for value in self.cutting.stored:
+        for value in [node for node in self.body.nodes if node in self.cutting.stored]:  # in a fixed order
             if value not in stores:
                 stores[value] = [self._temporary(value)]
             views[value] = self._best(stores[value])

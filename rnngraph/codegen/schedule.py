@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..ir.graph import Graph, Node, make
-from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size, symbols_of
+from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size
 from . import kernels
 from .arena import Arena, padded_row
 from .evaluate import label_of, view_through
@@ -33,6 +33,7 @@ from .tiles import OPEN_ROWS
 from .views import View
 
 LONGEST_CHUNK = 1 << 40
+ROWS_OF_A_CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class _Scheduler:
         self.arguments: list[Argument] = []
         self.strides: dict[str, tuple[str, ...]] = {}
         self.views: dict[Node, View] = {}
+        self.order = {node: number for number, node in enumerate(graph.nodes)}
         self.arena = Arena()
         self.block = Block()
         self.preparation = Block()
@@ -234,8 +236,7 @@ class _Scheduler:
         chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
         region = Region(self.target, self.panels, self.views, {}, length, size(start), size(steps), reverse)
         outer, self.block = self.block, inner
-        per_step = self._bytes_per_step(cutting, leaving)
-        longest = self._chunk_length(per_step, length)
+        longest = self._chunk_length(cutting, leaving, length)
         self._allocate(region, cutting, leaving, longest)
         self._views(nodes, region)
         scans = {
@@ -274,25 +275,28 @@ class _Scheduler:
         for view in region.stores[node]:
             self.copy_kernel(Region(self.target, self.panels, self.views), zeros, view, f"zeros {label_of(node)}")
 
-    def _bytes_per_step(self, cutting: Phases, leaving: set[Node]) -> int:
-        total = 0
+    def _chunk_length(self, cutting: Phases, leaving: set[Node], length: Dim) -> int:
+        """Steps whose temporaries fill a part of the second cache; all of them where there are none.
+
+        Every chunk reads the weights again and adds to sums over time again, so it has rows enough to make
+        that cheap, even if its temporaries then come from the next cache.
+        """
+        per_step, rows = 0, 1
         for node in cutting.stored:
             if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
-                elements = product((*node.shape[1:-1], padded_row(node.shape[-1], node.dtype)))
-                total += evaluate(elements, dict.fromkeys(symbols_of(elements), OPEN_ROWS)) * ITEM_BYTES[node.dtype]
-        return total
-
-    def _chunk_length(self, per_step: int, length: Dim) -> int:
-        """Steps whose temporaries fill a part of the second cache; all of them where there are none."""
+                open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
+                count = evaluate(product(node.shape[1:-1]), open_sizes)
+                row = evaluate(padded_row(node.shape[-1], node.dtype), open_sizes)
+                per_step, rows = per_step + count * row * ITEM_BYTES[node.dtype], max(rows, count)
         if per_step == 0:
             return LONGEST_CHUNK
-        steps = max(1, self.target.second_cache // 4 // per_step)
-        steps = max(8, steps // 8 * 8) if steps >= 8 else steps
+        steps = max(1, self.target.second_cache // 4 // per_step, -(-ROWS_OF_A_CHUNK // rows))
+        steps = steps // 8 * 8 if steps >= 8 else steps
         return min(steps, length) if isinstance(length, int) and length > 0 else steps
 
     def _allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
         """A place for every value that must be in memory."""
-        for node in sorted(cutting.stored, key=self.graph.nodes.index):
+        for node in sorted(cutting.stored, key=self.order.__getitem__):
             if node.op == "scan":
                 continue
             whole = node in leaving or region.length is None

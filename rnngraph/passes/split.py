@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite
+from .simplify import drop_dead
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Split:
         comments = graph.comments if self.training else (*graph.comments, *_gone(graph))
         graph = map_bodies(graph, lambda body: rewrite(body, rule))
         graph = rewrite(graph, rule)
-        # What only dropout needed (seed, rows, steps, a keep_prob that is fed) goes with it.
-        graph = _without_unused(graph)
+        # What only dropout needed (seed, rows, steps, a keep_prob that is fed) goes with it; the training graph
+        # keeps its inputs, because a gradient may be asked for where the loss does not reach.
+        graph = drop_dead(graph) if self.training else _without_unused(graph)
         return graph if graph.comments == comments else graph.with_comments(comments)
 
 
@@ -62,8 +64,6 @@ def _gone(graph: Graph) -> Iterator[str]:
 
 def _without_unused(graph: Graph) -> Graph:
     """Scan operands that no body reads any more are dropped by DCE; here the inputs that nothing reads."""
-    from .simplify import drop_dead
-
     graph = drop_dead(graph)
     inputs = graph.read_inputs()
     if len(inputs) == len(graph.inputs):

@@ -1,0 +1,221 @@
+"""Memory between two pages that must not be touched, and programs that run on nothing else.
+
+Run as a script, in a process of its own: one byte out of bounds is a crash. Arguments: ``end`` or ``start``
+(which side of an array meets the guard) and the names of cases. Prints ``ok NAME`` after each.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from own_cells import NormCell, RotateCell
+
+import rnngraph as rg
+from rnngraph.declare.nest import pack, paths
+from rnngraph.runtime import bound_step, native
+
+LINE = 64
+SIZES = (1, 3, 7, 17, 25, 63, 100)
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.mmap.restype = ctypes.c_void_p
+_LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_LIBC.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_PRIVATE_ANONYMOUS = 0x22
+
+
+class Guard:
+    """Gives out arrays whose last byte (``end``) or first byte (``start``) lies next to a protected page.
+
+    Nothing is ever given back: the process is short.
+    """
+
+    def __init__(self, side: str) -> None:
+        self.at_end = side == "end"
+
+    def address(self, count: int, alignment: int) -> int:
+        page = mmap.PAGESIZE
+        inner = -(-max(count, 1) // page) * page
+        base = _LIBC.mmap(None, inner + 2 * page, mmap.PROT_READ | mmap.PROT_WRITE, _PRIVATE_ANONYMOUS, -1, 0)
+        assert base not in (None, ctypes.c_void_p(-1).value)
+        for protected in (base, base + page + inner):
+            assert _LIBC.mprotect(protected, page, 0) == 0
+        return base + page + (inner - -(-count // alignment) * alignment if self.at_end else 0)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        kind = np.dtype(dtype)
+        count = int(np.prod(shape)) * kind.itemsize
+        return view(self.address(count, kind.itemsize), shape, kind)
+
+    def copy(self, array: Any) -> np.ndarray:
+        array = np.asarray(array)
+        guarded = self.empty(array.shape, array.dtype)
+        guarded[...] = array
+        return guarded
+
+    def lines(self, count: int) -> np.ndarray:
+        """Scratch memory and packed weights, which begin at a cache line."""
+        memory = view(self.address(count, LINE), (count,), np.dtype(np.uint8))
+        memory[...] = 0xFF
+        return memory
+
+    def take_over(self) -> None:
+        """Lets the runtime work in guarded memory only: every call gets its own scratch."""
+        native.aligned_bytes = bound_step.aligned_bytes = self.lines  # type: ignore[assignment]
+        native.NativeEntry._take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
+
+
+def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
+    count = int(np.prod(shape)) * kind.itemsize
+    raw = (ctypes.c_char * max(count, 1)).from_address(address)
+    return np.frombuffer(raw, kind, int(np.prod(shape))).reshape(shape)
+
+
+def guarded_program(guard: Guard, outputs: Any, loss: Any = None) -> rg.Program:
+    program = rg.compile(outputs, loss=loss)
+    program.parameters._replace({name: guard.copy(array) for name, array in program.parameters.items()})
+    return program
+
+
+def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], streams: bool) -> None:
+    """Every entry of a program, on guarded feeds and guarded results."""
+    feeds = {name: guard.copy(array) for name, array in feeds.items()}
+    known = {str(node["label"]) for node in program.inference.graph.inputs}
+    given = {name: array for name, array in feeds.items() if name in known}
+    expected = program.inference(given)
+    leaves = [guard.empty(leaf.shape, leaf.dtype) for _, leaf in paths(dict(expected))]
+    found = program.inference(given, out=pack(dict(expected), leaves))
+    for (name, a), (_, b) in zip(paths(dict(found)), paths(dict(expected)), strict=True):
+        np.testing.assert_array_equal(a, b, name)
+    program.training(feeds, seed=1)
+    program.training.dropout_masks(feeds, seed=1)
+    if program.loss is not None:
+        program.evaluate(feeds)
+        program.training.gradients(feeds, seed=1)
+    if streams:
+        stream = program.inference.stream(batch=feeds["x"].shape[0])
+        for _ in range(3):
+            stream.step(x=guard.copy(feeds["x"][:, 0]))
+        stream.process(x=feeds["x"])
+
+
+def recurrent(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Cells, projections, dropout and a loss, all of one odd size."""
+    x = rg.placeholder("x", (None, None, size), dtype)
+    y = rg.placeholder("y", (None,), "int64")
+    lstm = rg.LSTMCell(size, use_peepholes=True, num_proj=max(1, size - 2))
+    cells = [rg.DropoutWrapper(rg.BasicRNNCell(size), input_keep_prob=0.8, state_keep_prob=0.9), lstm, rg.GRUCell(size)]
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    logits = rg.dense(outputs[:, -1], size)
+    loss = rg.sparse_softmax_cross_entropy(y, logits)
+    program = guarded_program(guard, {"outputs": outputs, "states": states, "logits": logits}, loss)
+    for batch, time in ((1, 2), (3, 5)):
+        run_all(guard, program, {"x": _normal((batch, time, size), dtype), "y": np.zeros(batch, np.int64)}, True)
+
+
+def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Lengths, backward time, joins, slices and reductions of one odd size."""
+    x = rg.placeholder("x", (None, None, size), dtype)
+    n = rg.placeholder("n", (None,), "int32")
+    cells = NormCell(size), RotateCell(size)
+    (fw, bw), states = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=n)
+    both = rg.concat([fw, bw], -1)
+    outputs = {
+        "both": both, "states": states, "turned": rg.transpose(both, (2, 0, 1)), "late": both[:, 1:, size // 2 :],
+        "sum": rg.reduce_sum(both, 1), "largest": rg.reduce_max(both, -1), "shares": rg.softmax(fw, 1),
+        "flat": rg.reshape(bw, (-1, size)), "flipped": both[:, ::-1, ::2], "best": rg.argmax(fw),
+    }  # fmt: skip
+    program = guarded_program(guard, outputs)
+    for batch, time in ((2, 1), (3, 4)):
+        run_all(guard, program, {"x": _normal((batch, time, size), dtype), "n": np.arange(batch) % (time + 1)}, False)
+
+
+def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Rows picked out of a table, among them the first and the last."""
+    ids = rg.placeholder("x", (None, None), "int64")
+    table = rg.parameter("table", (size, size), dtype=dtype)
+    picked = rg.gather(table, ids)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(size, reset_after=True), picked)
+    program = guarded_program(guard, {"outputs": outputs, "picked": picked, "hot": rg.one_hot(ids, size)})
+    run_all(guard, program, {"x": np.array([[0, size - 1], [size // 2, 0]])}, False)
+
+
+def feed_overrun(guard: Guard, size: int) -> None:
+    """Native code that reads one step too many: must crash."""
+    program, feeds = _simple(guard, size)
+    graph = program.inference.compiled
+    entry = graph.entry(("",), {"B": 2, "T": 3})
+    results = [guard.empty((2, 4, size), np.float32)]
+    entry.call(program.parameters, feeds, entry.sized({"B": 2, "T": 4}), results)
+
+
+def result_overrun(guard: Guard, size: int) -> None:
+    """Native code that writes one step too many: must crash."""
+    program, feeds = _simple(guard, size)
+    entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
+    feeds = {"x": _normal((2, 4, size), "float32")}
+    results = [guard.empty((2, 3, size), np.float32)]
+    entry.call(program.parameters, feeds, entry.sized({"B": 2, "T": 4}), results)
+
+
+def feed_underrun(guard: Guard, size: int) -> None:
+    """Native code that reads one number before its feed: must crash."""
+    program, feeds = _simple(guard, size)
+    entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
+    x = feeds["x"]
+    moved = view(native.address(x) - 4, x.shape, x.dtype)
+    entry.call(program.parameters, {"x": moved}, entry.sized({"B": 2, "T": 3}), [guard.empty((2, 3, size), np.float32)])
+
+
+def scratch_overrun(guard: Guard, size: int) -> None:
+    """Native code in scratch memory of one line, less than it asked for: must crash."""
+    program, feeds = _simple(guard, size)
+    native.NativeEntry._take = lambda entry, count: guard.lines(LINE)  # type: ignore[method-assign]
+    program.inference(feeds)
+
+
+def _simple(guard: Guard, size: int) -> tuple[rg.Program, dict[str, np.ndarray]]:
+    x = rg.placeholder("x", (None, None, size))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(size), x)
+    program = rg.compile(outputs)
+    feeds = {"x": guard.copy(_normal((2, 3, size), "float32"))}
+    program.inference(feeds)
+    return program, feeds
+
+
+def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(dtype)
+
+
+CASES: dict[str, Callable[[Guard], None]] = {}
+for _size in SIZES:
+    for _function in (recurrent, two_directions, tables):
+        CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
+for _size in (3, 25):
+    for _function in (recurrent, two_directions):
+        CASES[f"{_function.__name__}_{_size}_float64"] = lambda guard, f=_function, n=_size: f(guard, n, "float64")  # type: ignore[misc]
+CRASHES: dict[str, Callable[[Guard, int], None]] = {
+    function.__name__: function for function in (feed_overrun, result_overrun, feed_underrun, scratch_overrun)
+}
+
+
+def main(side: str, names: list[str]) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash is what some cases are for
+    guard = Guard(side)
+    guard.take_over()
+    for name in names:
+        if name in CRASHES:
+            CRASHES[name](guard, 7)
+        else:
+            CASES[name](guard)
+        print("ok", name, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
