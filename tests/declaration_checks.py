@@ -22,7 +22,7 @@ Arrays = dict[str, np.ndarray]
 BASE = {"float32": 2e-5, "float64": 1e-12}
 
 
-class Failed(AssertionError):
+class CheckError(AssertionError):
     """A check that failed, with the declaration's text and seed."""
 
     def __init__(self, declaration: Declaration, check: str, what: str) -> None:
@@ -69,9 +69,9 @@ def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray |
 def compare(declaration: Declaration, check: str, native: Arrays, graph: Graph, feeds: Arrays) -> None:
     wide = interpret(graph, feeds, wide=True)
     narrow: Arrays | None = None
-    wanted = {name: array for name, array in wide.items() if not name.startswith("gradient/")}
+    wanted = {name: array for name, array in wide.items() if name.startswith("gradient/") == (check == "gradients")}
     if native.keys() != wanted.keys():
-        raise Failed(declaration, check, f"outputs {sorted(native)}, not {sorted(wanted)}")
+        raise CheckError(declaration, check, f"outputs {sorted(native)}, not {sorted(wanted)}")
     for name, expected in wanted.items():
         problem = close(declaration.dtype, native[name], expected)
         if problem:
@@ -79,7 +79,7 @@ def compare(declaration: Declaration, check: str, native: Arrays, graph: Graph, 
                 narrow = interpret(graph, feeds)
             problem = close(declaration.dtype, native[name], expected, narrow[name])
         if problem:
-            raise Failed(declaration, check, f"output {name} {problem}\n{graph}")
+            raise CheckError(declaration, check, f"output {name} {problem}\n{graph}")
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) 
     program.inference(taken(graph, arrays), out=own)
     for name, array in result.items():
         if not np.array_equal(own[name], array, equal_nan=True):
-            raise Failed(declaration, "out=", f"output {name}\n{own[name]}\nis not\n{array}")
+            raise CheckError(declaration, "out=", f"output {name}\n{own[name]}\nis not\n{array}")
     compare(declaration, "inference", result, graph, feeds_of(graph, arrays, program))
     graph = program.training.graph
     result = flat(program.training(taken(graph, arrays), seed=7))
@@ -123,17 +123,45 @@ def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) 
         compare(declaration, "evaluate", result, graph, feeds_of(graph, arrays, program))
 
 
+def check_gradients(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
+    """Native gradients against the interpreter, and its gradients against differences of the loss."""
+    if program.loss is None or not any(array.size for array in program.parameters.values()):
+        return False
+    graph = program.training.graph
+    _, gradients = program.training.gradients(taken(graph, arrays), seed=7)
+    feeds = feeds_of(graph, arrays, program)
+    native = {f"gradient/{name}": array for name, array in gradients.items()}
+    compare(declaration, "gradients", native, graph, feeds)
+    feeds = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in feeds.items()}
+    exact = interpret(graph, feeds, wide=True)
+    if not np.isfinite(exact["loss"]):
+        return True
+    generator = np.random.default_rng(declaration.seed)
+    direction = {name: generator.normal(size=feeds[name].shape) for name in gradients}
+    slope = sum(float(np.sum(exact[f"gradient/{name}"] * step)) for name, step in direction.items())
+    found = []
+    for size in (1e-5, 1e-6, 1e-7):  # of three, so that one may cross a kink of a relu or a maximum
+        ends = []
+        for sign in (size, -size):
+            moved = feeds | {name: feeds[name] + sign * step for name, step in direction.items()}
+            ends.append(float(interpret(graph, moved, wide=True)["loss"]))
+        found.append((ends[0] - ends[1]) / (2 * size))
+        if abs(found[-1] - slope) <= 1e-4 * (1 + abs(slope)):
+            return True
+    raise CheckError(declaration, "slope", f"the loss changes by {found} and its gradient says {slope}\n{graph}")
+
+
 def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """What ``dropout_masks`` gives is what the interpreter draws, bit for bit, and nothing but 0 and 1."""
-    masks = program.training.dropout_masks(taken(program.training.graph, arrays), seed=7)
     graph = program.lowered.masks
+    masks = program.training.dropout_masks(taken(graph, arrays), seed=7)
     if not graph.outputs:
         assert masks == {}
         return
     expected = interpret(graph, feeds_of(graph, arrays, program))
     for name, mask in masks.items():
         if not np.array_equal(mask, expected[name]) or not np.isin(mask, (0, 1)).all():
-            raise Failed(declaration, "masks", f"{name}: {mask} is not {expected[name]}")
+            raise CheckError(declaration, "masks", f"{name}: {mask} is not {expected[name]}")
 
 
 def check_passes(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
@@ -149,7 +177,7 @@ def check_passes(declaration: Declaration, program: rg.Program, arrays: Arrays) 
             after = interpret(graph, feeds_of(graph, arrays, program), wide=True)
             for key, value in (before or {}).items():
                 if problem := close("float64", after[key].astype(value.dtype), value):
-                    raise Failed(declaration, f"{kind} after {name}", f"output {key} {problem}\n{graph}")
+                    raise CheckError(declaration, f"{kind} after {name}", f"output {key} {problem}\n{graph}")
             before = after
 
         run(lowered, pipeline(kind, declaration.unroll), forbidden(kind), seen)
@@ -167,9 +195,9 @@ def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
     try:
         again = str(parse(text))
     except Exception as error:
-        raise Failed(declaration, f"{check}, printed", f"{error!r}\n{text}") from error
+        raise CheckError(declaration, f"{check}, printed", f"{error!r}\n{text}") from error
     if without_comments(again) != without_comments(text):
-        raise Failed(declaration, f"{check}, printed", f"\n{text}\nis read as\n{again}")
+        raise CheckError(declaration, f"{check}, printed", f"\n{text}\nis read as\n{again}")
 
 
 def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
@@ -186,6 +214,8 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
         return False
     given = taken(program.inference.graph, arrays)
     whole = flat(program.inference(given))
+    # A stream carries the state of every layer, so it may want an initial state that the outputs don't need.
+    given = {name: array for name, array in arrays.items() if name in stream._kinds}
     axis = {
         name: list(declaration.feeds[name].axes).index("T") if "T" in declaration.feeds[name].axes else None
         for name in given
@@ -215,12 +245,10 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
                 parts.append(flat(stream.step(single)))
         for name, place in timed.items():
             pieces = [part[name] for part in parts]
-            if place is None:
-                got = pieces[-1]
-            else:
-                got = np.concatenate(pieces, place) if size else np.stack(pieces, place)
+            got = pieces[-1] if place is None else np.concatenate(pieces, place) if size else np.stack(pieces, place)
             if not np.array_equal(got, whole[name], equal_nan=True):
-                raise Failed(declaration, f"stream in chunks of {size}", f"output {name}\n{got}\nis not\n{whole[name]}")
+                what = f"output {name}\n{got}\nis not\n{whole[name]}"
+                raise CheckError(declaration, f"stream in chunks of {size}", what)
     return True
 
 
@@ -247,7 +275,7 @@ def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
     single = flat(program.inference(alone))
     for name, axis in apart.items():
         if not np.array_equal(single[name], np.take(whole[name], [row], axis), equal_nan=True):
-            raise Failed(
+            raise CheckError(
                 declaration,
                 "a row alone",
                 f"output {name}\n{single[name]}\nis not\n{np.take(whole[name], [row], axis)}",
@@ -269,7 +297,7 @@ def check_all(declaration: Declaration) -> list[str]:
     try:
         with poisoned(), np.errstate(all="ignore"):
             return _check_all(declaration)
-    except Failed:
+    except CheckError:
         raise
     except Exception as error:
         error.add_note(declaration.text())
@@ -283,6 +311,8 @@ def _check_all(declaration: Declaration) -> list[str]:
     check_native(declaration, program, arrays)
     check_masks(declaration, program, arrays)
     done = ["passes", "native", "masks"]
+    if check_gradients(declaration, program, arrays):
+        done.append("gradients")
     if check_stream(declaration, program, arrays):
         done.append("stream")
     if check_rows(declaration, program, arrays):

@@ -18,9 +18,22 @@ import own_cells
 import rnngraph as rg
 
 SIZES = (1, 3, 7, 17, 25, 33)
-ACTIVATIONS = (
-    "tanh relu sigmoid identity hard_sigmoid softsign elu selu gelu softplus swish leaky_relu relu6 sin"
-).split()
+ACTIVATIONS = [
+    "tanh",
+    "relu",
+    "sigmoid",
+    "identity",
+    "hard_sigmoid",
+    "softsign",
+    "elu",
+    "selu",
+    "gelu",
+    "softplus",
+    "swish",
+    "leaky_relu",
+    "relu6",
+    "sin",
+]
 UNARY = (
     "rg.tanh({0})", "rg.sigmoid({0})", "rg.relu({0})", "rg.exp(rg.clip({0}, -3, 2))", "rg.abs({0})",
     "rg.square(rg.tanh({0}))", "rg.sin({0})", "rg.cos({0})", "rg.softplus({0})", "rg.erf({0})", "rg.gelu({0})",
@@ -268,7 +281,9 @@ class Generator:
                 out = self.draw.choice(SIZES)
                 cells.append(
                     self.draw.choice([
-                        f"rg.GRUCell({out})", f"rg.BasicLSTMCell({out}, state_is_tuple=False)", f"rg.BasicRNNCell({out})",
+                        f"rg.GRUCell({out})",
+                        f"rg.BasicLSTMCell({out}, state_is_tuple=False)",
+                        f"rg.BasicRNNCell({out})",
                         f"rg.DropoutWrapper(rg.BasicLSTMCell({out}, state_is_tuple=False), state_keep_prob=0.6)",
                     ])
                 )  # fmt: skip
@@ -365,8 +380,9 @@ class Generator:
 
     def op(self) -> None:
         self.draw.choice([
-            self.unary, self.unary, self.binary, self.binary, self.reduce, self.reduce, self.dense, self.dense, self.softmax,
-            self.join, self.cut, self.cut, self.move, self.move, self.integers, self.integers, self.normalise, self.choose,
+            self.unary, self.unary, self.binary, self.binary, self.reduce, self.reduce, self.dense, self.dense,
+            self.softmax, self.join, self.cut, self.cut, self.move, self.move, self.integers, self.integers,
+            self.normalise, self.choose,
         ])()  # fmt: skip
 
     def float_value(self) -> Value:
@@ -415,14 +431,25 @@ class Generator:
         if x is None:
             return
         n = self.draw.choice(SIZES)
-        if self.chance(0.3):
-            number = len(self.lines)
-            self.lines.append(f'p{number} = rg.parameter("p{number}", ({x.width}, {n}), dtype="{self.dtype}")')
-            self.add(f"{x.name} @ p{number}", (*x.axes[:-1], n), apart=x.apart)
+        if self.chance(0.4):
+            assert isinstance(x.width, int)
+            self.add(f"{x.name} @ {self.right_operand(x.width, n)}", (*x.axes[:-1], n), apart=x.apart)
             return
         options = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
         options += ", use_bias=False" if self.chance(0.2) else ""
         self.add(f"rg.dense({x.name}, {n}{options})", (*x.axes[:-1], n), apart=x.apart)
+
+    def right_operand(self, depth: int, width: int) -> str:
+        """A matrix [depth, width]: a parameter, a feed, or computed from one, transposed or not."""
+        turned = self.chance(0.4)
+        shape = (width, depth) if turned else (depth, width)
+        if self.chance(0.35):
+            name = self.placeholder(shape).name
+        else:
+            name = f"p{len(self.lines)}"
+            self.lines.append(f'{name} = rg.parameter("{name}", {shape}, dtype="{self.dtype}")')
+        text = self.draw.choice(["{0}", "{0}", "rg.tanh({0})", "rg.softmax({0}, 0)"]).format(name)
+        return f"rg.transpose({text})" if turned else f"({text})"
 
     def join(self) -> None:
         a = self.float_value()
@@ -431,7 +458,10 @@ class Generator:
         axis = self.draw.randrange(a.rank)
         matches = [
             v for v in self.values
-            if v.kind == "float" and v.rank == a.rank and v.axes[:axis] == a.axes[:axis] and v.axes[axis + 1 :] == a.axes[axis + 1 :]
+            if v.kind == "float"
+            and v.rank == a.rank
+            and v.axes[:axis] == a.axes[:axis]
+            and v.axes[axis + 1 :] == a.axes[axis + 1 :]
         ]  # fmt: skip
         parts = [a, *(self.draw.choice(matches) for _ in range(self.draw.randint(1, 2)))]
         names = ", ".join(item.name for item in parts)
@@ -567,8 +597,9 @@ class Generator:
         if self.chance(0.3):
             weights = self.placeholder(axes)
             options += f", weights=rg.abs({weights.name}) + 0.1"
-        kind = self.draw.choice(["sparse_softmax_cross_entropy", "sparse_softmax_cross_entropy", "softmax_cross_entropy",
-                                 "sigmoid_cross_entropy", "mean_squared_error", "absolute_difference", "huber_loss"])  # fmt: skip
+        kinds = ["sparse_softmax_cross_entropy", "sparse_softmax_cross_entropy", "softmax_cross_entropy"]
+        kinds += ["sigmoid_cross_entropy", "mean_squared_error", "absolute_difference", "huber_loss"]
+        kind = self.draw.choice(kinds)
         if kind.startswith("sparse"):
             labels = self.placeholder(axes, "int", x.width - 1)
             self.lines.append(f"loss = rg.{kind}({labels.name}, {x.name}{options})")
@@ -616,7 +647,11 @@ def shrunk(declaration: Declaration, fails: Callable[[Declaration], bool], tries
         changed = False
         for position in reversed(range(len(declaration.lines))):
             lines = declaration.lines[:position] + declaration.lines[position + 1 :]
-            kept = {key: value for key, value in declaration.outputs.items() if any(f'outputs["{key}"]' in line for line in lines)}
+            kept = {
+                key: value
+                for key, value in declaration.outputs.items()
+                if any(f'outputs["{key}"]' in line for line in lines)
+            }
             smaller = replace(declaration, lines=lines, outputs=kept)
             tries -= 1
             if tries > 0 and _declares(smaller) and fails(smaller):

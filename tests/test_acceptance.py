@@ -228,6 +228,13 @@ def test_reshape_takes_the_sizes_of_a_shape() -> None:
         rg.reshape(x, (2.5, -1))
 
 
+def test_a_long_chain_of_operations_compiles() -> None:
+    x = y = rg.placeholder("x", (None, 8))
+    for _ in range(600):
+        y = rg.abs(y) * x
+    np.testing.assert_array_equal(rg.compile(y).inference(x=np.ones((2, 8))), np.ones((2, 8)))
+
+
 # Errors -----------------------------------------------------------------------------------------------
 
 

@@ -146,7 +146,8 @@ def test_masks_of_a_split_call_are_the_whole_calls(variational: bool) -> None:
     late = program.training.dropout_masks(x=x[:, 4:], seed=11, first_step=4)
     for site, mask in late.items():
         assert_array_equal(mask, masks[site] if variational else masks[site][:, 4:], site)
-    assert any(not np.array_equal(mask, masks[site]) for site, mask in program.training.dropout_masks(x=x, seed=12).items())
+    other = program.training.dropout_masks(x=x, seed=12)
+    assert any(not np.array_equal(mask, masks[site]) for site, mask in other.items())
 
 
 def test_a_call_split_over_steps() -> None:
@@ -232,7 +233,9 @@ def _layout_program(found: list[rg.Program] = []) -> rg.Program:  # noqa: B006  
     return found[0]
 
 
-@pytest.mark.parametrize("layout", ["a slice of rows", "time-major", "Fortran order", "a slice of units", "not aligned"])
+@pytest.mark.parametrize(
+    "layout", ["a slice of rows", "time-major", "Fortran order", "a slice of units", "not aligned"]
+)
 def test_results_in_arrays_of_any_layout(layout: str) -> None:
     program = _layout_program()
     x = sequences(4, 5)
@@ -296,7 +299,8 @@ def test_long_sequences_backward_with_lengths_and_dropout() -> None:
     with poisoned():
         result = flat(program.training(**feeds, seed=3))
         for row in range(3):
-            alone = flat(program.training(x=feeds["x"][row : row + 1], n=feeds["n"][row : row + 1], seed=3, first_row=row))
+            one = {"x": feeds["x"][row : row + 1], "n": feeds["n"][row : row + 1]}
+            alone = flat(program.training(one, seed=3, first_row=row))
             for key, array in alone.items():
                 assert_array_equal(array, result[key][row : row + 1], key)
     short = {"x": feeds["x"][:, :400], "n": np.minimum(feeds["n"], 400)}

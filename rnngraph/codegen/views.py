@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ..ir.types import Dim, Shape, product
+from ..ir.types import Dim, Shape, product, quotient
 from .loops import Buffer, Index
 
 
@@ -88,8 +88,7 @@ class View:
             position += 1
             have, want = group[0][0], wanted[0]
             while have != want:
-                grow_old = isinstance(have, int) and isinstance(want, int) and have < want
-                if (grow_old or (not isinstance(want, int) and isinstance(have, int))) and position < len(old):
+                if _is_part(have, want) and position < len(old):
                     group.append(old[position])
                     have = have * old[position][0]
                     position += 1
@@ -129,3 +128,10 @@ class View:
             shape=self.shape[1:],
             local=False,
         )
+
+
+def _is_part(have: Dim, want: Dim) -> bool:
+    """Whether an axis of ``have`` has to be joined with the next one to become one of ``want``."""
+    if isinstance(have, int):
+        return not isinstance(want, int) or have < want
+    return quotient(want, have) is not None

@@ -254,7 +254,10 @@ class InnerCell:
         specification = resolve(cell.state())
         leaves = state_leaves(cell, state, self._trace.where)
         given = pack(specification, leaves)
-        output, new = cell.step(self._scope, x, _States(given) if isinstance(given, dict) else given)
+        result = cell.step(self._scope, x, _States(given) if isinstance(given, dict) else given)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise DtypeError(f"{cell!r}.step must return (output, state), not {result!r}", self._trace.where)
+        output, new = result
         if not isinstance(output, Tensor):
             raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
         batch = x.type.shape[0]

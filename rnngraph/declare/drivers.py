@@ -253,7 +253,8 @@ def _captured(roots: Sequence[Node], inner: Sequence[Node]) -> tuple[Node, ...]:
     inside = set(inner)
     captured: dict[Node, None] = {}
     for node in topological(roots):
-        if any(operand in inside for operand in node.operands):
+        # Dropout draws anew at every step, also where what it drops is the same at all of them.
+        if node.op == "dropout" or any(operand in inside for operand in node.operands):
             inside.add(node)
             captured.update((operand, None) for operand in node.operands if operand not in inside)
     captured.update((root, None) for root in roots if root not in inside)

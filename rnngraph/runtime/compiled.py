@@ -65,10 +65,11 @@ class CompiledGraph:
         wanted = tuple(outputs)
         graph = self.graph
         kept = [(name, node) for name, node in graph.outputs if name in wanted]
-        if len(kept) == len(graph.outputs):
-            return graph
-        whole = Graph.of(graph.name, kept, graph.inputs, graph.comments)
-        return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
+        whole = graph
+        if len(kept) < len(graph.outputs):
+            whole = Graph.of(graph.name, kept, graph.inputs, graph.comments)
+        inputs = whole.read_inputs()
+        return whole if len(inputs) == len(whole.inputs) else Graph.of(graph.name, kept, inputs, graph.comments)
 
     def optimized(self, outputs: tuple[str, ...]) -> Graph:
         """The graph of these outputs after all passes, in open sizes."""

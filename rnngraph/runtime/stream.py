@@ -11,7 +11,7 @@ from ..declare.nest import flatten, map_leaves, pack, paths
 from ..declare.tensor import Tensor
 from ..errors import NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, TensorType, symbols_of
+from ..ir.types import Dim, Size, symbols_of
 from .bound_step import BoundStep, Layout
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
@@ -148,11 +148,17 @@ class Stream:
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
         kind, axis = self._kinds[name], self._time_axis[name]
-        if not one_step or axis is None:
-            return convert(name, value, kind, where)
-        shape = kind.shape[:axis] + kind.shape[axis + 1 :]
-        array = convert(name, value, TensorType(kind.dtype, shape), where)
-        return np.expand_dims(array, axis)
+        if one_step and axis is not None:
+            kind = kind.with_shape(kind.shape[:axis] + kind.shape[axis + 1 :])
+        array = convert(name, value, kind, where)
+        for dim, actual in zip(kind.shape, array.shape, strict=True):
+            if isinstance(dim, Size) and self._sizes.get(str(dim), actual) != actual:
+                raise ShapeError(
+                    f"feed {name} has shape {array.shape}, and this stream runs {self._batch} rows; feed as many, or "
+                    f"make a stream(batch={actual})",
+                    where,
+                )
+        return np.expand_dims(array, axis) if one_step and axis is not None else array
 
     def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
         axis = self._output_axis[name]

@@ -1,0 +1,122 @@
+"""The rules of the house that a reader of the code can rely on: who imports whom, what is named where, how long."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "rnngraph"
+FILES = sorted(path for path in ROOT.rglob("*.py"))
+LONGEST = 450
+
+LAYERS = (
+    ("errors",),
+    ("ir",),
+    ("declare", "passes"),
+    ("codegen",),
+    ("runtime",),
+    ("tf1", "__init__"),
+    ("cli",),
+    ("__main__",),
+)
+"""Each may import what stands before it, and itself."""
+
+EXCEPTIONS = {
+    ("passes/lower.py", "declare"),  # lower is where the declaration becomes a graph
+    ("passes/naming.py", "declare"),
+}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def layer(part: str) -> int:
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Parts of the package that a file imports, and whether only for type checking."""
+    package = ("rnngraph", *path.relative_to(ROOT).parts[:-1])
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for inner in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            whole = [*base, *(node.module.split(".") if node.module else [])]
+            names = [".".join([*whole, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "rnngraph" and len(parts) > 1:
+                found.append((parts[1], node in typing_only))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    mine = part_of(path)
+    for part, typing_only in imports(path):
+        known = any(part in parts for parts in LAYERS)
+        target = part if known else "__init__"  # a public name, which the package itself gives
+        if typing_only or (name_of(path), target) in EXCEPTIONS:
+            continue
+        allowed = target == mine or layer(target) < layer(mine)
+        assert allowed, f"{name_of(path)} imports {target}, which stands above or beside it"
+
+
+def test_types_stand_below_the_rest_of_the_ir() -> None:
+    assert imports(ROOT / "errors.py") == []
+    tree = ast.parse((ROOT / "ir" / "types.py").read_text())
+    assert [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
+
+
+def test_llvm_is_spoken_in_few_modules() -> None:
+    users = {
+        name_of(path) for path in FILES if re.search(r"^\s*(import|from) llvmlite", path.read_text(), re.MULTILINE)
+    }
+    assert users <= {"codegen/engine.py", "codegen/target.py"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if part_of(path) in ("passes", "codegen")], ids=name_of)
+def test_the_compiler_knows_no_cell(path: Path) -> None:
+    found = re.findall(r"(?i)lstm|\bgru|gru(?=_|cell)|rnn_?cell|peephole", path.read_text())
+    assert found == []
+
+
+def test_networkx_holds_the_declaration_and_serves_graphs_only() -> None:
+    users = {part_of(path) for path in FILES if re.search(r"^\s*import networkx", path.read_text(), re.MULTILINE)}
+    assert "codegen" not in users
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_file_is_too_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < LONGEST
+
+
+def test_passes_say_their_law() -> None:
+    from rnngraph.passes.pipeline import pipeline
+
+    for kind in ("inference", "training"):
+        for single in pipeline(kind, 2):
+            assert "Law" in (type(single).__doc__ or ""), single.name
+
+
+def test_nothing_reads_the_environment_or_pickles() -> None:
+    text = "\n".join(path.read_text() for path in FILES)
+    assert re.findall(r"os\.environ|os\.getenv|import pickle|allow_pickle=True", text) == []
