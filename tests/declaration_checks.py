@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -216,6 +217,8 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
     whole = flat(program.inference(given))
     # A stream carries the state of every layer, so it may want an initial state that the outputs don't need.
     given = {name: array for name, array in arrays.items() if name in stream._kinds}
+    if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in given):
+        return False  # a sequence that no recurrence runs over is not cut into steps
     axis = {
         name: list(declaration.feeds[name].axes).index("T") if "T" in declaration.feeds[name].axes else None
         for name in given
@@ -295,7 +298,8 @@ def _declared_batches(declaration: Declaration, program: rg.Program) -> list[Any
 def check_all(declaration: Declaration) -> list[str]:
     """Everything; gives the names of the checks that applied."""
     try:
-        with poisoned(), np.errstate(all="ignore"):
+        with poisoned(), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "the loss does not depend|.*their gradients are zero", UserWarning)
             return _check_all(declaration)
     except CheckError:
         raise

@@ -273,7 +273,8 @@ class Generator:
     def stack(self, width: int, depth: int) -> tuple[str, int]:
         if self.chance(0.2):  # one object at every position; widths must agree only where it is shared
             inner, out = self.cell(width, 3)
-            count = self.draw.randint(2, 3)
+            shared_apart = "rg.shared" in self.lines[-1] and out != width
+            count = 1 if shared_apart else self.draw.randint(2, 3)
             return f"rg.MultiRNNCell([{inner}] * {count})", out
         if self.chance(0.2):  # one state for all
             cells, out = [], width

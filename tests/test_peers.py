@@ -15,7 +15,7 @@ import pytest
 
 import rnngraph as rg
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")]
 
 Arrays = dict[str, np.ndarray]
 INPUTS, STEPS = 5, 6

@@ -14,7 +14,7 @@ import pytest
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
 
-QUICK = 14
+QUICK = 10
 MANY = 1000
 
 

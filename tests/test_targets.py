@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -29,6 +30,7 @@ def runs_here(level: str) -> bool:
     return all(features.get(name, False) for name in NEEDS[level])
 
 
+@cache
 def compiled(target: str, dtype: str = "float32") -> rg.Program:
     x = rg.placeholder("x", (None, None, 9), dtype)
     cells = [
@@ -68,6 +70,7 @@ def test_numbers_agree(level: str, dtype: str) -> None:
         np.testing.assert_array_equal(mask, masks[site], site)
 
 
+@cache
 def shown(level: str, stage: str) -> str:
     return "\n".join(
         part.show(stage) for program in [compiled(level)] for part in (program.inference, program.training)

@@ -87,11 +87,12 @@ def test_native_masks_do_not_depend_on_the_target(target: str) -> None:
     np.testing.assert_array_equal(mask, drawn(0.35, 3, "rnn/input", 0, WIDTH, 0, 0))
 
 
-def test_a_variational_mask_is_that_of_step_zero() -> None:
+def test_a_variational_mask_has_a_step_of_its_own() -> None:
+    """The step before the first, so that no other mask of the site is the same."""
     program = program_of(0.7, variational=True)
     masks = program.training.dropout_masks(x=np.zeros((BATCH, STEPS, WIDTH)), seed=3, first_step=4)
     for site, mask in masks.items():
-        np.testing.assert_array_equal(mask, drawn(0.7, 3, site, 0, mask.shape[-1], 0, 0)[:, 0], site)
+        np.testing.assert_array_equal(mask, drawn(0.7, 3, site, 0, mask.shape[-1], 0, -1)[:, 0], site)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -94,16 +94,16 @@ def test_every_pass_has_cases() -> None:
     assert {case.partition("/")[0] for case in CASES if case.endswith("/unchanged")} == set(PASSES)
 
 
-def test_every_expected_text_has_its_input() -> None:
-    assert cases(".out.txt") == CASES
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_expected_text(case: str, golden: Golden) -> None:
     single, graph = read(case)
     text = str(verify(single(graph), single.name, FORBIDDEN.get(case.partition("/")[0], ())))
     golden(DIRECTORY / f"{case}.out.txt", text)
     assert str(parse(text)).splitlines() == [line for line in text.splitlines() if not line.startswith("  #")]
+
+
+def test_every_expected_text_has_its_input() -> None:
+    assert cases(".out.txt") == CASES
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -123,10 +123,16 @@ def test_values_stay(case: str) -> None:
 
 @pytest.mark.parametrize("case", [case.partition("/")[2] for case in CASES if case.startswith("split_training")])
 def test_split_of_one_declaration(case: str) -> None:
-    """Where dropout keeps all, the training graph is the inference graph; else only masks lie between them."""
+    """Masks stand where dropout stood, in the training graph only; the inference graph says what is gone."""
     (training, graph), (inference, _) = read(f"split_training/{case}"), read(f"split_inference/{case}")
     trained, inferred = training(graph), inference(graph)
     assert not any(node.op == "dropout" for node in (*trained.walk(), *inferred.walk()))
     masked = any(node.op == "random_uniform" for node in trained.walk())
     assert masked == any(node.op == "dropout" for node in graph.walk())
     assert len(inferred.comments) == sum(node.op == "dropout" for node in graph.walk())
+
+
+def test_dropout_that_keeps_all_is_no_dropout() -> None:
+    """With a keep_prob of 1 the training graph computes what the inference graph does."""
+    (training, graph), (inference, _) = read("split_training/fed_keep_prob"), read("split_inference/fed_keep_prob")
+    assert_same_values(training(graph), inference(graph))

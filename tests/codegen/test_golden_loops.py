@@ -1,0 +1,19 @@
+"""The loops of one small cell, as text: what ``show("loops")`` gives is the same on every machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import Golden
+
+import rnngraph as rg
+
+DIRECTORY = Path(__file__).parent / "golden"
+
+
+def test_loops_of_a_small_rnn(golden: Golden) -> None:
+    """A level has the caches of its defaults, whatever the machine's are."""
+    x = rg.placeholder("x", (4, None, 3))
+    outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(5), x)
+    program = rg.compile({"outputs": outputs, "state": state}, target="x86-64-v3")
+    golden(DIRECTORY / "small_rnn.txt", program.inference.show("loops"))

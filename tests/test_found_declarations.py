@@ -1,0 +1,170 @@
+"""Declarations that once failed, found at random and cut down to what the failure needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from declaration_checks import check_all
+from declarations import Axis, Declaration, Feed, Value
+
+import rnngraph as rg
+
+X = 'x = rg.placeholder("x", (None, None, 7))'
+TWO_DIRECTIONS = (
+    X,
+    "(fw, bw), (_, state) = rg.bidirectional_dynamic_rnn(rg.BasicRNNCell(9), rg.BasicRNNCell(1), x)",
+    "both = rg.concat([fw, bw], -1)",
+)
+SEQUENCE: dict[str, Feed] = {"x": Feed(("B", "T", 7), "float32")}
+FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, Feed]]] = {
+    "a join waits for both directions": ((*TWO_DIRECTIONS, 'outputs["r"] = both'), {"r": ("B", "T", 10)}, {}),
+    "a fed sequence meets one that a scan gives": (
+        (
+            *TWO_DIRECTIONS,
+            'y = rg.placeholder("y", (None, None, 10))',
+            "loss = rg.absolute_difference(y, both)",
+            'outputs["r"] = state',
+        ),
+        {"r": ("B", 1)},
+        {"y": Feed(("B", "T", 10), "float32")},
+    ),
+    "a column of indices is no step of a sequence": (
+        (
+            *TWO_DIRECTIONS,
+            'y = rg.placeholder("y", (None, None), "int64")',
+            "loss = rg.sparse_softmax_cross_entropy(y, both)",
+            'outputs["r"] = rg.relu(both)',
+        ),
+        {"r": ("B", "T", 10)},
+        {"y": Feed(("B", "T"), "int64", 9)},
+    ),
+    "a sum over an open size is not of parameters alone": (
+        (X, "o, s = rg.dynamic_rnn(rg.GRUCell(4), x)", "loss = rg.reduce_mean(o * 0 + 1)", 'outputs["r"] = s'),
+        {"r": ("B", 4)},
+        {},
+    ),
+    "what a step computes of outer tensors is computed outside": (
+        (
+            X,
+            'm = rg.placeholder("m", (None, 3))',
+            "o, s = rg.dynamic_rnn(own.CaptureCell(5, rg.tanh(m) * 2), x)",
+            'outputs["r"] = o',
+        ),
+        {"r": ("B", "T", 5)},
+        {"m": Feed(("B", 3), "float32")},
+    ),
+    "an initial state has the rows of the batch": (
+        (
+            X,
+            'h = rg.placeholder("h", (None, 10))',
+            "o, s = rg.dynamic_rnn(rg.BasicLSTMCell(5, state_is_tuple=False), x, initial_state=h)",
+            'outputs["r"] = s',
+        ),
+        {"r": ("B", 10)},
+        {"h": Feed(("B", 10), "float32")},
+    ),
+    "a length that only an unread feed tells": (
+        (
+            X,
+            "o, s = rg.dynamic_rnn(rg.MultiRNNCell([own.ConstantCell(3), rg.BasicRNNCell(5)]), x)",
+            'outputs["r"] = s[1]',
+        ),
+        {"r": ("B", 5)},
+        {},
+    ),
+    "dropout of what is the same at every step": (
+        (
+            X,
+            "cell = rg.DropoutWrapper(own.ConstantCell(9), output_keep_prob=0.5)",
+            "o, s = rg.dynamic_rnn(cell, x)",
+            'outputs["r"] = o',
+        ),
+        {"r": ("B", "T", 9)},
+        {},
+    ),
+    "a state of zeros that no step changes": (
+        (
+            X,
+            "o, s = rg.dynamic_rnn(own.PassThroughCell(9), x)",
+            "q, _ = rg.dynamic_rnn(own.PassThroughCell(1), x)",
+            'outputs["r"] = rg.transpose(o, (2, 0, 1))',
+            'outputs["q"] = rg.log_softmax(q)',
+        ),
+        {"r": (9, "B", "T"), "q": ("B", "T", 1)},
+        {},
+    ),
+    "rows and steps of a feed become one axis": (
+        (X, "o, s = rg.dynamic_rnn(rg.GRUCell(3), x)", 'outputs["r"] = rg.reshape(x, (-1, 7))', 'outputs["s"] = s'),
+        {"r": ("B*T", 7), "s": ("B", 3)},
+        {},
+    ),
+    "a view takes what it views out of its chunk": (
+        (
+            *TWO_DIRECTIONS,
+            'outputs["r"] = rg.reduce_sum(rg.transpose(both[::-1], (2, 1, 0)), [1, 2])',
+            'outputs["q"] = rg.softmax(both[::-1])',
+        ),
+        {"r": (10,), "q": ("B", "T", 10)},
+        {},
+    ),
+    "an index that lies in memory is read after it is there": (
+        (
+            X,
+            'n = rg.placeholder("n", (None,), "int32")',
+            'm = rg.placeholder("m", (None, 1))',
+            "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(3), x, sequence_length=n)",
+            "_, s = rg.dynamic_rnn(rg.GRUCell(3), o)",
+            'outputs["r"] = s - m * s',
+        ),
+        {"r": ("B", 3)},
+        {"n": Feed(("B",), "int32", "T"), "m": Feed(("B", 1), "float32")},
+    ),
+    "a parameter that the loss does not reach": (
+        (
+            X,
+            'y = rg.placeholder("y", (None,), "int64")',
+            "o, s = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(5), rg.GRUCell(3)]), x)",
+            "loss = rg.sparse_softmax_cross_entropy(y, s[0])",
+            'outputs["r"] = s[0]',
+        ),
+        {"r": ("B", 5)},
+        {"y": Feed(("B",), "int64", 4)},
+    ),
+    "one recurrence over steps and one over rows": (
+        (
+            X,
+            "o, s = rg.dynamic_rnn(rg.GRUCell(5), x)",
+            "q, t = rg.dynamic_rnn(rg.BasicLSTMCell(3), o, time_major=True)",
+            'outputs["r"] = q',
+            'outputs["s"] = s',
+        ),
+        {"r": ("B", "T", 3), "s": ("B", 5)},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize(("batch", "time"), [(3, 4), (1, 1)])
+def test_found(name: str, batch: int, time: int) -> None:
+    lines, axes, feeds = FOUND[name]
+    outputs = {key: Value(key, shape, apart=False) for key, shape in axes.items()}
+    streams = not any("time_major" in line for line in lines)
+    check_all(Declaration(5, lines, SEQUENCE | feeds, outputs, batch, time, "float32", streams=streams))
+
+
+def test_a_stream_can_be_reset_before_it_is_fed() -> None:
+    x, start = rg.placeholder("x", (None, None, 7)), rg.placeholder("start", (None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(3), x, initial_state=start)
+    stream = rg.compile(outputs).inference.stream(batch=2)
+    stream.reset()
+    stream.reset(rows=[1])
+    assert stream.step(x=np.zeros((2, 7), np.float32), start=np.ones((2, 3), np.float32)).shape == (2, 3)
+
+
+def test_masks_do_not_need_what_only_the_loss_reads() -> None:
+    x, y = rg.placeholder("x", (None, None, 7)), rg.placeholder("y", (None,), "int64")
+    _, state = rg.dynamic_rnn(rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5), x)
+    program = rg.compile(state, loss=rg.sparse_softmax_cross_entropy(y, state))
+    masks = program.training.dropout_masks(x=np.zeros((2, 4, 7), np.float32), seed=1)
+    assert masks["rnn/input"].shape == (2, 4, 7)
