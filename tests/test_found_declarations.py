@@ -130,6 +130,16 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
         {"r": ("B", 5)},
         {"y": Feed(("B",), "int64", 4)},
     ),
+    "a constant that every step gives as it is": (
+        (
+            X,
+            "o, s = rg.dynamic_rnn(own.ConstantCell(4), x)",
+            "loss = rg.reduce_sum(rg.square(o) * 0.1)",
+            'outputs["r"] = s',
+        ),
+        {"r": ("B", 4)},
+        {},
+    ),
     "one recurrence over steps and one over rows": (
         (
             X,

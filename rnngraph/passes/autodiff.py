@@ -221,6 +221,8 @@ class _ScanDerivative:
 
     def _reverse_body(self) -> None:
         work = _Reverse(self.body.nodes, list(self.roots))
+        constants = set(self.formal[2])
+        self.deferred: list[tuple[Node, str, Node, Node | None]] = []
         self.carry_in: dict[Node, Node] = {}  # adjoint that comes from the later step, by carry
         self.emit_in: dict[int, Node] = {}
         for index, (name, value) in enumerate(self.body.outputs):
@@ -232,10 +234,10 @@ class _ScanDerivative:
                 self.carry_in[carry] = g
             else:
                 self.emit_in[index] = g
-            if value in work.active:
+            if value in constants and value in work.active:  # given as it is, at every step
+                self.deferred.append((value, "sum", g, None))
+            elif value in work.active:
                 work.add(value, g)
-        constants = set(self.formal[2])
-        self.deferred: list[tuple[Node, str, Node, Node | None]] = []
         for node in reversed(self.body.nodes):
             if node not in work.active or not node.operands:
                 continue
