@@ -268,9 +268,8 @@ def test_sequences_longer_than_a_chunk(name: str) -> None:
     """Time runs in chunks inside; a long sequence is several of them, and neither bits nor values show it."""
     cell = {"lstm": lambda: rg.LSTMCell(65, num_proj=33), "gru": lambda: rg.GRUCell(100), **CELLS}[name]()
     program = rg.compile(declared(cell))
-    time = 1500 if name in ("lstm", "gru") else 4000
+    time = 2 * _chunk(program, sequences(2, 3)) + 331  # chunks are as long as the machine's caches allow
     x = sequences(2, time)
-    assert time > 2 * _chunk(program, x), "the sequence fits one chunk; the test shows nothing"
     with poisoned():
         whole = program.inference(x=x)
         stream = program.inference.stream(batch=2)
