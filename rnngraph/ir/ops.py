@@ -107,6 +107,14 @@ def _eval_gather(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) ->
     return arrays[0][np.clip(arrays[1], 0, arrays[0].shape[0] - 1)]
 
 
+def _eval_scatter_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    indices, updates = arrays
+    value = np.zeros((attributes["rows"], *updates.shape[indices.ndim :]), updates.dtype)
+    with np.errstate(all="ignore"):
+        np.add.at(value, np.clip(indices, 0, attributes["rows"] - 1), updates)
+    return value
+
+
 _ANY = FLOATS + INTEGERS
 _ALL = (*_ANY, "bool")
 
@@ -162,6 +170,9 @@ _row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul)
 
 # The sum over all leading axes of outer products of rows: what a product's right operand receives.
 _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum)
+
+# Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
+_row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add)
 
 _row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum))
 _row("reduce_max", "reduction", 1, rule.reduce, _eval_reduce(np.max))

@@ -171,6 +171,17 @@ def gather(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
     return table.with_shape((*indices.shape, *table.shape[1:]))
 
 
+def scatter_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    indices, updates = types
+    _needs([indices], INTEGERS)
+    _needs([updates], FLOATS)
+    if updates.rank < indices.rank:
+        raise ValueError(f"a row is added for each index, so that {updates} does not fit {indices}")
+    for a, b in zip(indices.shape, updates.shape, strict=False):
+        meet(a, b)
+    return updates.with_shape((attributes["rows"], *updates.shape[indices.rank :]))
+
+
 def random_key(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     _needs(types, ("int64",))
     return TensorType("int64", broadcast_shapes([item.shape for item in types], meet))

@@ -102,6 +102,8 @@ class ScanDerivative:
                 work.add(operand, part)
             elif node.op == "matmul" and position == 1 and node.operands[0].tensor.rank == 2:
                 self.deferred.append((operand, "outer", node.operands[0], g))
+            elif node.op == "gather":
+                self.deferred.append((operand, "scatter", node.operands[1], g))
             else:
                 self.deferred.append((operand, "sum", _before_sum(part, g) if elementwise else part, None))
 
@@ -232,6 +234,10 @@ class ScanDerivative:
             if kind == "outer":
                 assert second is not None
                 total = make("outer_sum", everywhere[first], everywhere[second], where=operand.where)
+            elif kind == "scatter":
+                assert second is not None
+                ids, rows = everywhere[first], everywhere[second]
+                total = make("scatter_add", ids, rows, where=operand.where, rows=operand.shape[0])
             else:
                 sequence = aligned(everywhere[first], True, max(operand.tensor.rank, first.tensor.rank))
                 total = _over_steps(sequence, operand)
