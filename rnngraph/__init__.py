@@ -78,8 +78,9 @@ from .declare.losses import (
     sparse_softmax_cross_entropy,
 )
 from .declare.parameters import parameter
+from .declare.placeholders import placeholder
 from .declare.state import joined, memory
-from .declare.tensor import Tensor, constant, placeholder
+from .declare.tensor import Tensor, constant
 from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
 from .errors import (
     ArgumentError,

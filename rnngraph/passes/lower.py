@@ -15,8 +15,8 @@ import numpy as np
 from ..declare.drivers import Driver
 from ..declare.nest import pack, paths
 from ..declare.parameters import Slot
+from ..declare.placeholders import RESERVED, placeholder_names
 from ..declare.state import public
-from ..declare.tensor import RESERVED, placeholder_names
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
