@@ -84,6 +84,7 @@ from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
 from .errors import (
     ArgumentError,
     DtypeError,
+    FileError,
     GraphError,
     NameLookupError,
     NotOfferedError,

@@ -59,6 +59,10 @@ class ArgumentError(RnnGraphError, ValueError):
     """An argument is outside what it may be."""
 
 
+class FileError(ArgumentError, OSError):
+    """A file is missing, damaged or of another kind, or can't be written."""
+
+
 class StructureError(RnnGraphError, ValueError):
     """A nest (a state, an initial state) has the wrong structure."""
 
