@@ -87,11 +87,13 @@ from .errors import (
     FileError,
     GraphError,
     NameLookupError,
+    NonFiniteError,
     NotOfferedError,
     RnnGraphError,
     ShapeError,
     StructureError,
 )
+from .runtime.checking import NonFinite
 from .runtime.program import Program, compile
 from .runtime.result import Result
 from .runtime.stream import Stream

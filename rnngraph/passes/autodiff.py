@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..ir.derivatives import RULES, unbroadcast, zeros
+from ..ir.derivatives import adjoints, unbroadcast, zeros
 from ..ir.graph import Graph, Node, make, remake, topological
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import FLOATS
@@ -134,7 +134,7 @@ class _Reverse:
                 if node.operands[0] in self.active:
                     self.slices.setdefault(node.operands[0], []).append((node, g))
                 continue
-            for operand, part in zip(node.operands, RULES[node.op](node, g), strict=True):
+            for operand, part in zip(node.operands, adjoints(node, g), strict=True):
                 if part is not None and operand in self.active:
                     self.add(operand, part)
 
@@ -182,7 +182,7 @@ def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
         )
         if tiles and others:
             return [make("concat", *(g for _, g in ordered), where=node.where, axis=axis)]
-    return [part for inner, g in slices for part in RULES["slice"](inner, g) if part is not None]
+    return [part for inner, g in slices for part in adjoints(inner, g) if part is not None]
 
 
 class _ScanDerivative:
@@ -254,12 +254,12 @@ class _ScanDerivative:
             return
         deferred = [item for item in node.operands if item in constants and item in work.active]
         if not deferred:
-            for operand, part in zip(node.operands, RULES[node.op](node, g), strict=True):
+            for operand, part in zip(node.operands, adjoints(node, g), strict=True):
                 if part is not None and operand in work.active:
                     work.add(operand, part)
             return
         elementwise = OPS[node.op].kind == "elementwise"
-        for position, (operand, part) in enumerate(zip(node.operands, RULES[node.op](node, g), strict=True)):
+        for position, (operand, part) in enumerate(zip(node.operands, adjoints(node, g), strict=True)):
             if part is None or operand not in work.active:
                 continue
             if operand not in constants:
