@@ -23,6 +23,7 @@ from ..ir.graph import Graph
 from ..ir.types import FLOATS
 from ..passes.autodiff import PREFIX, unreached
 from ..passes.lower import SEED_INPUTS
+from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
@@ -172,6 +173,13 @@ class GraphProgram:
             found[name] = target
         return found
 
+    def _checked(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
+    ) -> NonFinite | None:
+        self.sizes(arrays, outputs, where, compiled)
+        _, parameters = self.program.parameters.snapshot()
+        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
+
     def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
         structure = self.program.structure
         if isinstance(structure, Tensor):
@@ -231,6 +239,11 @@ class Inference(GraphProgram):
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
 
+    def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
+        where = user_line()
+        return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
+
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
@@ -279,14 +292,36 @@ class Training(GraphProgram):
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        outputs = self._names()
-        if self.program.loss is not None:
-            without = tuple(name for name in outputs if name != "loss")
-            extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
-            if extra and not all(name in arrays for name in extra):
-                outputs = without
+        outputs = self._fed_outputs(arrays)
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+
+    def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """The outputs; the loss among them only where its placeholders are fed."""
+        outputs = self._names()
+        if self.program.loss is None:
+            return outputs
+        without = tuple(name for name in outputs if name != "loss")
+        extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
+        return outputs if all(name in arrays for name in extra) else without
+
+    def check(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        first_row: int = 0, first_step: int = 0, **named: Any,
+    ) -> NonFinite | None:  # fmt: skip
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is.
+
+        Where the loss is fed, its gradients with respect to the trainable parameters are checked too. The masks
+        are those that a call with the same seed applies.
+        """
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        outputs, compiled = self._fed_outputs(arrays), self.compiled
+        if "loss" in outputs and self._trainable:
+            compiled = self._described()
+            outputs += tuple(f"{PREFIX}{name}" for name in compiled.wrt)
+        return self._checked(arrays, outputs, where, compiled)
 
     def gradients(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,

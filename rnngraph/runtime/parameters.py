@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ import numpy as np
 
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError
+from .files import replace_file
 
 
 class _Changes:
@@ -145,33 +145,21 @@ class Parameters(Mapping[str, np.ndarray]):
         self.replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ``.npz`` or ``.safetensors``, beside and renamed: a reader never sees half a file."""
+        """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
         path = Path(path)
         _, arrays = self.snapshot()
         if path.suffix == ".npz":
-            write_beside(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+            with replace_file(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
         elif path.suffix == ".safetensors":
             from safetensors.numpy import save
 
-            write_beside(path, lambda file: file.write(save(arrays)))
+            with replace_file(path) as file:
+                file.write(save(arrays))
         else:
             raise ArgumentError(
                 f"can't save parameters as {path.suffix or 'a file without suffix'}; use .npz or .safetensors"
             )
-
-
-def write_beside(path: Path, write: Any) -> None:
-    """Writes a file under another name in the same folder and renames it into place."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _read(source: Any) -> dict[str, Any]:
@@ -189,9 +177,9 @@ def _read(source: Any) -> dict[str, Any]:
 
             return dict(load_file(path))
     except FileNotFoundError:
-        raise ArgumentError(f"no file {path}") from None
+        raise FileError(f"no file {path}; give the path of an .npz or .safetensors file") from None
     except Exception as error:  # whatever a damaged file makes its reader raise
-        raise ArgumentError(f"{path} is damaged or no {path.suffix} file: {error}") from None
+        raise FileError(f"{path} is damaged or no {path.suffix} file: {error}") from None
     raise ArgumentError(f"can't load parameters from {path}; give a mapping, .npz or .safetensors")
 
 
