@@ -71,6 +71,7 @@ from .declare.functions import (
 from .declare.layers import dense, embedding
 from .declare.losses import (
     absolute_difference,
+    accuracy,
     huber_loss,
     mean_squared_error,
     sigmoid_cross_entropy,
