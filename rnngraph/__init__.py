@@ -86,12 +86,14 @@ from .errors import (
     ArgumentError,
     DtypeError,
     GraphError,
+    MissingExtraError,
     NameLookupError,
     NotOfferedError,
     RnnGraphError,
     ShapeError,
     StructureError,
 )
+from .runtime.history import History
 from .runtime.program import Program, compile
 from .runtime.result import Result
 from .runtime.stream import Stream

@@ -71,6 +71,10 @@ class NotOfferedError(RnnGraphError, AttributeError):
     """A name of another framework that has no counterpart here; the message names what to use instead."""
 
 
+class MissingExtraError(RnnGraphError, ImportError):
+    """A package is not installed that an optional part needs; the message gives the command that installs it."""
+
+
 class GraphError(RnnGraphError, ValueError):
     """A graph can't do what is asked of it, such as to stream a backward recurrence."""
 
