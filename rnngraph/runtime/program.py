@@ -25,7 +25,8 @@ from ..errors import (
 from ..ir.graph import Graph, Node
 from ..passes.lower import GIVEN, Lowered, lower
 from ..passes.unroll import check_lengths
-from .calls import Inference, Training, whole_number
+from .calls import Inference, Training
+from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
 
