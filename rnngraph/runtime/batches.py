@@ -68,7 +68,7 @@ class Batches:
         self._bucketed = bool(bucket) and self._real is not None and bool((self._real != self._real[0]).any())
         self._check_wholes(where)
         if self.window is not None:
-            self._check_windows(where)
+            self.check_windows(where)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -115,26 +115,34 @@ class Batches:
         clock = self._clocks.get(slot.name)
         return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
 
-    def windows(self, feeds: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-        """Consecutive windows of time of one batch's feeds, the last one shorter; without ``window`` all at once.
+    def windows(self, feeds: Mapping[str, np.ndarray], first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """Consecutive windows of time of one batch's feeds from step ``first`` on, the last one shorter; without
+        ``window`` the rest at once.
 
         What has no time axis goes whole to each. The lengths become those within the window; a window that no
         row reaches is left out.
         """
-        if self.window is None:
+        if self.window is None and not first:
             yield dict(feeds)
             return
+        total = self.steps(feeds)
+        span = total if self.window is None else self.window
+        for start in range(first, total, span):
+            yield self.cut(feeds, start, start + span)
+
+    def steps(self, feeds: Mapping[str, np.ndarray]) -> int:
+        """Steps of the longest row of one batch's feeds."""
         total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())
-        lengths = feeds[self._lengths] if self._lengths is not None else None
-        if lengths is not None:
-            total = min(total, int(lengths.max()))
-        for start in range(0, total, self.window):
-            cut = dict(feeds)
-            for name, axis in self._time_axes.items():
-                cut[name] = feeds[name][(slice(None),) * axis + (slice(start, start + self.window),)]
-            if lengths is not None and self._lengths is not None:
-                cut[self._lengths] = np.clip(lengths - start, 0, self.window)
-            yield cut
+        return total if self._lengths is None else min(total, int(feeds[self._lengths].max()))
+
+    def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
+        """Steps ``start`` to ``stop`` of one batch's feeds."""
+        cut = dict(feeds)
+        for name, axis in self._time_axes.items():
+            cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
+        if self._lengths is not None:
+            cut[self._lengths] = np.clip(feeds[self._lengths] - start, 0, stop - start)
+        return cut
 
     # Checks --------------------------------------------------------------------------------------
 
@@ -194,18 +202,16 @@ class Batches:
                     f"{whole.slot.name} has {whole.longest} steps and the longest example needs {need}", where
                 )
 
-    def _check_windows(self, where: Where | None) -> None:
+    def check_windows(self, where: Where | None) -> None:
+        """Raises unless sequences can be cut in time."""
         if not self._clocks:
-            raise ArgumentError(f"window={self.window}, but nothing that is fed has a time axis", where)
+            raise ArgumentError("there is nothing to cut into windows: nothing that is fed has a time axis", where)
         if not self._one_clock(self._clocks):
-            raise ArgumentError(
-                f"window={self.window} cuts sequences of the same steps only: {self._clocks_text()}", where
-            )
+            raise ArgumentError(f"windows cut sequences of the same steps only: {self._clocks_text()}", where)
         name, clock = next(iter(self._clocks.items()))
         if clock.fixed:
             raise ArgumentError(
-                f"window={self.window} can't cut {name}, which is declared with {clock} steps; "
-                "declare its time axis as None",
+                f"windows can't cut {name}, which is declared with {clock} steps; declare its time axis as None",
                 where,
             )
 

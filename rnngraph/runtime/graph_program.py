@@ -17,6 +17,7 @@ from ..errors import (
     Where,
 )
 from ..ir.graph import Graph
+from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
 from ..passes.lower import SEED_INPUTS
 from .checking import NonFinite, first_non_finite
@@ -104,6 +105,10 @@ class GraphProgram:
                 )
             arrays[name] = convert(name, value, self._kinds[name], where)
         return arrays
+
+    def kinds(self) -> dict[str, TensorType]:
+        """The types of what a caller may feed, by name."""
+        return {name: self._kinds[name] for name in self.takes()}
 
     def takes(self) -> list[str]:
         """Names of what a caller may feed."""

@@ -92,6 +92,11 @@ class Program:
         self.unroll = unroll
 
     @property
+    def seed(self) -> int:
+        """The seed of initial values, of masks drawn without a seed, and of the order of examples."""
+        return self._seed
+
+    @property
     def threads(self) -> int:
         """Worker threads of a call; results do not depend on it."""
         return self._threads
