@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,16 +18,19 @@ Arrays = dict[str, np.ndarray]
 INPUTS, UNITS = 3, 4
 
 
+_object_code = lru_cache(maxsize=None)(object_code)
+
+
 @contextmanager
 def compiled_once() -> Iterator[None]:
     """Many trainers of one network take most of their time to compile the same text."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "object_code", lru_cache(maxsize=None)(object_code))
+        patch.setattr(native, "object_code", _object_code)
         yield
 
 
 def network(
-    cell: Callable[[], rg.Cell] = lambda: rg.GRUCell(UNITS),
+    cell: Callable[[], rg.Cell] = lambda: rg.BasicRNNCell(UNITS),
     *,
     dtype: str = "float32",
     lengths: bool = False,
@@ -66,7 +68,3 @@ def same(left: Any, right: Any) -> None:
     assert list(left) == list(right)
     for name, array in left.items():
         assert array.tobytes() == right[name].tobytes(), name
-
-
-def moments(seed: int, count: int, last: int) -> list[int]:
-    return sorted(random.Random(seed).sample(range(1, last + 1), count))

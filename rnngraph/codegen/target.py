@@ -74,6 +74,7 @@ def host() -> Target:
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
 
 
+@lru_cache(maxsize=8)
 def lacks(target: Target) -> tuple[str, ...]:
     """What ``target``'s code needs and this machine's processor has not."""
     has = llvm.get_host_cpu_features()
