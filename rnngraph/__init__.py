@@ -85,16 +85,29 @@ from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
 from .errors import (
     ArgumentError,
     DtypeError,
+    FileError,
     GraphError,
     NameLookupError,
+    NonFiniteError,
     NotOfferedError,
     RnnGraphError,
     ShapeError,
     StructureError,
 )
+from .runtime.checking import NonFinite
+from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile
 from .runtime.result import Result
+from .runtime.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    PiecewiseConstant,
+    PolynomialDecay,
+    Schedule,
+    WarmUp,
+)
 from .runtime.stream import Stream
+from .runtime.trainer import Trainer
 
 __version__ = "0.1.0"
 _FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime")

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .graph import Node, make
+from .graph import Node, make, topological
 from .types import FLOATS, Dim
 
 Adjoints = Sequence[Node | None]
 Rule = Callable[[Node, Node], Adjoints]
+
+
+def adjoints(node: Node, g: Node) -> Adjoints:
+    """What each operand receives, at the line of ``node``: there the user finds what a derivative is of."""
+    parts = RULES[node.op](node, g)
+    new = {item: item for item in (g, node, *node.operands)}
+    for item in topological([part for part in parts if part is not None], new):
+        new[item] = replace(item, operands=tuple(new[operand] for operand in item.operands), where=node.where)
+    return tuple(part and new[part] for part in parts)
 
 
 def number(value: float, like: Node) -> Node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ..ir.derivatives import RULES
+from ..ir.derivatives import adjoints
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS
 
@@ -75,4 +75,4 @@ def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
         )
         if tiles and others:
             return [make("concat", *(g for _, g in ordered), where=node.where, axis=axis)]
-    return [part for inner, g in slices for part in RULES["slice"](inner, g) if part is not None]
+    return [part for inner, g in slices for part in adjoints(inner, g) if part is not None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..ir.derivatives import RULES, zeros
+from ..ir.derivatives import adjoints, zeros
 from ..ir.graph import Graph, Node, make, remake, topological
 from .adjoints import Adjoints
 from .scan_derivative import ScanDerivative
@@ -88,7 +88,7 @@ class _Reverse(Adjoints):
                 if node.operands[0] in self.active:
                     self.add_slice(node, g)
                 continue
-            for operand, part in zip(node.operands, RULES[node.op](node, g), strict=True):
+            for operand, part in zip(node.operands, adjoints(node, g), strict=True):
                 if part is not None and operand in self.active:
                     self.add(operand, part)
 

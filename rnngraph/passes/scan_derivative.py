@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..ir.derivatives import RULES, unbroadcast, zeros
+from ..ir.derivatives import adjoints, unbroadcast, zeros
 from ..ir.graph import Graph, Node, make, remake, topological
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import FLOATS
@@ -90,12 +90,12 @@ class ScanDerivative:
             return
         deferred = [item for item in node.operands if item in constants and item in work.active]
         if not deferred:
-            for operand, part in zip(node.operands, RULES[node.op](node, g), strict=True):
+            for operand, part in zip(node.operands, adjoints(node, g), strict=True):
                 if part is not None and operand in work.active:
                     work.add(operand, part)
             return
         elementwise = OPS[node.op].kind == "elementwise"
-        for position, (operand, part) in enumerate(zip(node.operands, RULES[node.op](node, g), strict=True)):
+        for position, (operand, part) in enumerate(zip(node.operands, adjoints(node, g), strict=True)):
             if part is None or operand not in work.active:
                 continue
             if operand not in constants:
