@@ -27,7 +27,7 @@ from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
-from .outs import check_fits, given_arrays
+from .outs import given_arrays, result_arrays
 from .result import Result
 from .stream import Stream
 from .streamable import check_streamable
@@ -165,7 +165,7 @@ class GraphProgram:
             results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
             entry.call(self.program.parameters, arrays, sized, results)
             return dict(zip(entry.output_slots, results, strict=True))
-        results, copies = _result_arrays(entry, sized, arrays, out, where)
+        results, copies = result_arrays(entry, sized, arrays, out, where)
         entry.call(self.program.parameters, arrays, sized, results)
         found = dict(zip(entry.output_slots, results, strict=True))
         for name, target in copies.items():
@@ -195,30 +195,6 @@ class GraphProgram:
     def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
         given = given_arrays(self.program.structure, out, where, also=("loss",))
         return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
-
-
-def _result_arrays(
-    entry: NativeEntry,
-    sized: Sized,
-    feeds: Mapping[str, np.ndarray],
-    out: Mapping[str, np.ndarray],
-    where: Where | None,
-) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    """Where results go: the caller's arrays where they fit as they are, else fresh ones that are copied."""
-    results, copies = [], {}
-    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-        mine = out.get(item.name)
-        if mine is not None:
-            check_fits(item.name, mine, shape, item.dtype, where)
-        fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
-        if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
-            assert mine is not None
-            results.append(mine)
-            continue
-        if mine is not None:
-            copies[item.name] = mine
-        results.append(np.empty(shape, item.dtype))
-    return results, copies
 
 
 class Inference(GraphProgram):
