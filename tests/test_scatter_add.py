@@ -65,6 +65,13 @@ class Lookup(rg.Cell):
         return h * 2.0, h
 
 
+def by_hand(ids: rg.Tensor) -> rg.Tensor:
+    table, h = rg.parameter("t", (7, 5), dtype="float64"), rg.parameter("h", (5,), dtype="float64")
+    for step in range(4):
+        h = rg.tanh(rg.gather(table, ids[:, step]) + h)
+    return h * rg.reduce_sum(table, axis=0)
+
+
 TABLES: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
     "numbers": lambda ids: rg.gather(rg.parameter("t", (7,), dtype="float64"), ids),
     "rows": lambda ids: rg.gather(rg.parameter("t", (7, 5), dtype="float64"), ids),
@@ -77,6 +84,7 @@ TABLES: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
     "one table, twice": lambda ids: (
         lambda t: rg.gather(t, ids) * rg.gather(t, ids[:, ::-1]) + rg.reduce_sum(t, axis=0)
     )(rg.parameter("t", (7, 5), dtype="float64")),
+    "steps one by one": by_hand,
     "numbers of rows of numbers": lambda ids: rg.gather(
         rg.gather(rg.parameter("t", (9, 5), dtype="float64"), rg.constant([1, 8, 8, 0, 1, 2, 3])), ids
     ),
@@ -89,6 +97,14 @@ def test_tables_against_central_differences(name: str) -> None:
     value = TABLES[name](ids)
     feeds: dict[str, Any] = {"ids": np.array([[0, 6, 6, 1], [6, 6, 2, 0], [1, 1, 1, 1]], np.int32)}
     check_differences(rg.reduce_sum(rg.square(value) * rg.sin(value)), feeds, [])
+
+
+def test_steps_one_by_one_share_one_table() -> None:
+    ids = rg.placeholder("ids", (None, None), "int32")
+    value = by_hand(ids)
+    program = rg.compile(value, loss=rg.reduce_sum(value))
+    program.training.gradients(ids=np.zeros((3, 4), np.int32))
+    assert program.training.show("autodiff").count("= scatter_add ") == 1
 
 
 @pytest.mark.parametrize("steps", [None, 6], ids=["any length", "six steps"])
