@@ -11,7 +11,6 @@ from numpy.lib.array_utils import byte_bounds
 from ..declare.nest import paths
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where
-from .native import NativeEntry, Sized
 
 
 def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -53,27 +52,3 @@ def check_fits(name: str, array: np.ndarray, shape: Sequence[int], dtype: Any, w
             f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; it must be {dtype}{list(shape)}",
             where,
         )
-
-
-def result_arrays(
-    entry: NativeEntry,
-    sized: Sized,
-    feeds: Mapping[str, np.ndarray],
-    out: Mapping[str, np.ndarray],
-    where: Where | None,
-) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    """Where results go: the caller's arrays where they fit as they are, else fresh ones that are copied."""
-    results, copies = [], {}
-    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-        mine = out.get(item.name)
-        if mine is not None:
-            check_fits(item.name, mine, shape, item.dtype, where)
-        fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
-        if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
-            assert mine is not None
-            results.append(mine)
-            continue
-        if mine is not None:
-            copies[item.name] = mine
-        results.append(np.empty(shape, item.dtype))
-    return results, copies

@@ -27,7 +27,8 @@ from ..passes.autodiff import PREFIX
 from ..passes.lower import GIVEN, Lowered, lower
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from ..passes.unroll import check_lengths
-from .calls import Inference, Training, whole_number
+from .calls import Inference, Training
+from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
 
