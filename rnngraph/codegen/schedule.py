@@ -84,6 +84,7 @@ class _Scheduler:
         self.strides: dict[str, tuple[str, ...]] = {}
         self.views: dict[Node, View] = {}
         self.order = {node: number for number, node in enumerate(graph.nodes)}
+        self.users = graph.users()
         self.arena = Arena()
         self.block = Block()
         self.preparation = Block()
@@ -183,7 +184,7 @@ class _Scheduler:
 
     def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
         inside = set(stage.nodes)
-        users = self.graph.users()
+        users = self.users
         outputs = {node for _, node in self.graph.outputs} | late
         leaving = {
             node
@@ -227,7 +228,7 @@ class _Scheduler:
             return True
         if node.op == "reshape":
             return not stays_view(node)
-        right = [user for user in self.graph.users()[node] if user.op == "matmul" and user.operands[1] is node]
+        right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
         return node.op == "transpose" and bool(right)
 
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:

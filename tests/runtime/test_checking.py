@@ -147,6 +147,21 @@ def test_a_derivative_that_is_infinite_where_the_value_is_not(options: dict[str,
     assert "in the backward pass at step 1, row 0" in str(found)
 
 
+def test_rows_of_a_table_that_overflow_together() -> None:
+    """Each is finite; the row that all of them are added to is not."""
+    ids, scale = rg.placeholder("ids", (None,), "int32"), rg.placeholder("scale", (None, 2))  # here: scale
+    rows = rg.gather(rg.parameter("table", (4, 2), initializer="zeros"), ids)  # here: rows
+    program = rg.compile(rows, loss=rg.reduce_sum(rows * scale))
+    large = np.full((3, 2), 2e38, np.float32)
+    assert program.training.check(ids=[0, 1, 2], scale=large) is None
+    assert_at(
+        program.training.check(ids=[0, 3, 3], scale=large),
+        "rows", op="scatter_add", value="inf", phase="backward", step=None, row=None, index=(3, 0),
+    )  # fmt: skip
+    infinite = np.full((3, 2), INF, np.float32)
+    assert_at(program.training.check(ids=[0, 3, 3], scale=infinite), "scale", phase="feed")
+
+
 def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     class Rooted(rg.Cell):
         def state(self) -> dict[str, int]:
