@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .runtime.checking import NonFinite
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -84,9 +81,12 @@ class GraphError(RnnGraphError, ValueError):
 
 
 class NonFiniteError(RnnGraphError, ArithmeticError):
-    """A loss, gradient or parameter became NaN or infinite. ``finding`` says where it began, if that is known."""
+    """A loss, gradient or parameter became NaN or infinite.
 
-    def __init__(self, what: str, where: Where | None = None, finding: NonFinite | None = None) -> None:
+    finding: a ``NonFinite`` that says where it began, or None where that is not known.
+    """
+
+    def __init__(self, what: str, where: Where | None = None, finding: Any = None) -> None:
         super().__init__(what, where)
         self.finding = finding
 
