@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -76,6 +75,10 @@ class NotOfferedError(RnnGraphError, AttributeError):
     """A name of another framework that has no counterpart here; the message names what to use instead."""
 
 
+class MissingExtraError(RnnGraphError, ImportError):
+    """A package is not installed that an optional part needs; the message gives the command that installs it."""
+
+
 class GraphError(RnnGraphError, ValueError):
     """A graph can't do what is asked of it, such as to stream a backward recurrence."""
 
@@ -83,10 +86,10 @@ class GraphError(RnnGraphError, ValueError):
 class NonFiniteError(RnnGraphError, ArithmeticError):
     """A loss, gradient or parameter became NaN or infinite.
 
-    finding: a ``NonFinite`` that says where it began, or None where that is not known.
+    finding: what ``check`` says of where it began (an ``rg.NonFinite``), if that is known.
     """
 
-    def __init__(self, what: str, where: Where | None = None, finding: Any = None) -> None:
+    def __init__(self, what: str, where: Where | None = None, finding: object | None = None) -> None:
         super().__init__(what, where)
         self.finding = finding
 

@@ -81,7 +81,7 @@ class Parameters(Mapping[str, np.ndarray]):
         return name in self._values
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._replace({name: self._checked(name, value)})
+        self.replace({name: self._checked(name, value)})
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {array.dtype}{list(array.shape)}" for name, array in self.items()]
@@ -99,9 +99,11 @@ class Parameters(Mapping[str, np.ndarray]):
             raise ShapeError(f"parameter {name} has shape {current.shape}, not {array.shape}")
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
-    def _replace(self, changes: Mapping[str, np.ndarray]) -> None:
+    def replace(self, changes: Mapping[str, np.ndarray]) -> None:
+        """New arrays, of the right shapes and dtypes, that nothing will write to any more while they are in use."""
         with self._changes.lock:
             for name, array in changes.items():
+                array.flags.writeable = False
                 self._values[name].array = array
             self._changes.version += 1
 
@@ -110,11 +112,11 @@ class Parameters(Mapping[str, np.ndarray]):
         """A writable array of the parameter; what is written counts when the block ends without an error."""
         array = np.array(self[name])
         yield array
-        self._replace({name: self._checked(name, array)})
+        self.replace({name: self._checked(name, array)})
 
     def initialize(self, seed: int) -> None:
         """Draws all initial values anew; each depends on (seed, name) alone."""
-        self._replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
+        self.replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
 
     def load(
         self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
@@ -140,7 +142,7 @@ class Parameters(Mapping[str, np.ndarray]):
             raise NameLookupError(
                 f"can't load parameters, {'; '.join(parts)}; use rename=, or strict=False to take what fits"
             )
-        self._replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
+        self.replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
