@@ -169,6 +169,7 @@ class _Axes:
         if not scans:
             fed = (node for node in graph.inputs if node.op == "input" and node["label"] not in SEED_INPUTS)
             self.batches = {node.shape[0] for node in fed if node.tensor.rank}
+        self.batches -= {size for size in self.lengths if isinstance(size, Size)}  # a sequence may be carried whole
 
     def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
         """(axis of rows, axis of steps), each None where there is none.

@@ -177,6 +177,17 @@ def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=3, row=1, index=(1, 2))
 
 
+def test_a_sum_of_what_a_table_receives_that_overflows() -> None:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    rows = rg.embedding(ids, 4, 2)  # here: embedding
+    program = rg.compile(rows, loss=rg.reduce_sum(rows * np.float32(3e38)))
+    program.parameters["embedding/table"] = np.zeros((4, 2))
+    assert program.training.check(ids=[[0, 1], [2, 3]]) is None
+    found = program.training.check(ids=[[0, 2], [2, 3]])
+    found = assert_at(found, "embedding", op="scatter_add", phase="backward", value="inf", index=(2, 0))
+    assert (found.row, found.step) == (None, None)
+
+
 def test_a_backward_cell_counts_steps_as_the_user_does() -> None:
     x = x_with(0, (1, 3, 2), (0, 1, 2))
     assert_at(network(logarithm, backward=True).inference.check(x=x), "logarithm", step=3, row=1)
