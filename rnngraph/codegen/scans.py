@@ -90,7 +90,7 @@ class Scan:
         # What the loop over chunks computes is not there yet: an index that it stores is computed here again.
         later = {view.buffer for views in self.region.stores.values() for view in views}
         known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
-        region = Region(self.region.target, self.region.panels, known)
+        region = Region(self.region.target, self.region.panels, self.region.scratch, known)
         for value, (view, twice) in zip(initial, self.state, strict=True):
             place = view.first_axis(0) if twice else view
             self.scheduler.copy_kernel(region, value, place, f"initial {label_of(value)}")
@@ -161,7 +161,7 @@ class Scan:
                 stores[value] = [self._temporary(value)]
             views[value] = self._best(stores[value])
         self._fill_views(views)
-        inner_region = Region(region.target, region.panels, views, stores)
+        inner_region = Region(region.target, region.panels, region.scratch, views, stores)
         for value, places in passed:  # an output that is an input or a view: read before it is overwritten
             copy_to(inner_region, block, value, places)
         for step in self.cutting.steps:
