@@ -78,22 +78,36 @@ from .declare.losses import (
     sparse_softmax_cross_entropy,
 )
 from .declare.parameters import parameter
+from .declare.placeholders import placeholder
 from .declare.state import joined, memory
-from .declare.tensor import Tensor, constant, placeholder
+from .declare.tensor import Tensor, constant
 from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
 from .errors import (
     ArgumentError,
     DtypeError,
+    FileError,
     GraphError,
     NameLookupError,
+    NonFiniteError,
     NotOfferedError,
     RnnGraphError,
     ShapeError,
     StructureError,
 )
+from .runtime.checking import NonFinite
+from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile
 from .runtime.result import Result
+from .runtime.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    PiecewiseConstant,
+    PolynomialDecay,
+    Schedule,
+    WarmUp,
+)
 from .runtime.stream import Stream
+from .runtime.trainer import Trainer
 
 __version__ = "0.1.0"
 _FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .runtime.checking import NonFinite
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -59,6 +63,10 @@ class ArgumentError(RnnGraphError, ValueError):
     """An argument is outside what it may be."""
 
 
+class FileError(ArgumentError, OSError):
+    """A file is missing, damaged or of another kind, or can't be written."""
+
+
 class StructureError(RnnGraphError, ValueError):
     """A nest (a state, an initial state) has the wrong structure."""
 
@@ -73,6 +81,14 @@ class NotOfferedError(RnnGraphError, AttributeError):
 
 class GraphError(RnnGraphError, ValueError):
     """A graph can't do what is asked of it, such as to stream a backward recurrence."""
+
+
+class NonFiniteError(RnnGraphError, ArithmeticError):
+    """A loss, gradient or parameter became NaN or infinite. ``finding`` says where it began, if that is known."""
+
+    def __init__(self, what: str, where: Where | None = None, finding: NonFinite | None = None) -> None:
+        super().__init__(what, where)
+        self.finding = finding
 
 
 class VerifyError(RnnGraphError, AssertionError):

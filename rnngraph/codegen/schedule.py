@@ -1,7 +1,8 @@
 """From a graph to loop IR: where every value lies, what runs in which loop.
 
 ``stages`` and ``phases``, which decide the order, look at the graph alone. Both IRs are seen here, in ``scans``,
-in ``evaluate`` and in the modules of kernels: ``kernels``, ``nests``, ``products``, ``outer_sums`` and ``reductions``.
+in ``evaluate`` and in the modules of kernels: ``kernels``, ``nests``, ``products``, ``outer_sums``, ``scatter_adds``
+and ``reductions``.
 What comes after them knows the loop IR alone.
 
 Inside, sequences lie as [time][row][padded units]. Feeds are read through their strides; results are written

@@ -23,6 +23,7 @@ from ..ir.graph import Graph
 from ..ir.types import FLOATS
 from ..passes.autodiff import PREFIX, unreached
 from ..passes.lower import SEED_INPUTS
+from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
@@ -95,28 +96,32 @@ class GraphProgram:
 
     # Calls ---------------------------------------------------------------------------------------
 
-    def _gather(
+    def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
+        """What a call is fed, by name, converted to the declared dtypes."""
         given = self.program.feeds_by_name(feeds, named, where)
         arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
         for name, value in given.items():
             if name not in self._kinds or name in SEED_INPUTS:
                 raise NameLookupError(
-                    f"the {self.kind} graph has no input {name!r}; it takes {', '.join(self._takes()) or 'none'}",
+                    f"the {self.kind} graph has no input {name!r}; it takes {', '.join(self.takes()) or 'none'}",
                     where,
                 )
             arrays[name] = convert(name, value, self._kinds[name], where)
         return arrays
 
-    def _takes(self) -> list[str]:
+    def takes(self) -> list[str]:
+        """Names of what a caller may feed."""
         return [name for name in self._kinds if name not in SEED_INPUTS]
 
-    def _sizes(
-        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
-    ) -> dict[str, int]:
+    def sizes(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
+        own: frozenset[str] = frozenset(),
+    ) -> dict[str, int]:  # fmt: skip
+        """The size of every axis, after all checks of shapes. own: inputs that do not come from the caller."""
         needed = compiled.needed(outputs)
-        missing = [name for name in needed if name not in arrays]
+        missing = [name for name in needed if name not in arrays and name not in own]
         if missing:
             raise NameLookupError(
                 f"the {self.kind} graph needs {', '.join(missing)}; "
@@ -148,7 +153,7 @@ class GraphProgram:
         key = (compiled.wrt, outputs, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(key)
         if known is None:  # shapes that were met before need no checks of sizes
-            sizes = self._sizes(arrays, outputs, where, compiled)
+            sizes = self.sizes(arrays, outputs, where, compiled)
             entry = compiled.entry(outputs, sizes)
             if len(self._known) >= MOST_KNOWN_SHAPES:
                 self._known.clear()
@@ -167,6 +172,13 @@ class GraphProgram:
             target[...] = found[name]
             found[name] = target
         return found
+
+    def _checked(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
+    ) -> NonFinite | None:
+        self.sizes(arrays, outputs, where, compiled)
+        _, parameters = self.program.parameters.snapshot()
+        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
 
     def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
         structure = self.program.structure
@@ -222,10 +234,15 @@ class Inference(GraphProgram):
     def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         where = user_line()
-        arrays = self._gather(feeds, named, where)
+        arrays = self.gather(feeds, named, where)
         outputs = self._names()
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+
+    def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
+        where = user_line()
+        return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
 
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
@@ -250,10 +267,10 @@ class Training(GraphProgram):
         self._with_gradients: dict[tuple[str, ...], CompiledGraph] = {}
         self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
 
-    def _gather(
+    def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
-        arrays = super()._gather(feeds, named, where)
+        arrays = super().gather(feeds, named, where)
         for name in self.program.lowered.keep_probs & arrays.keys():
             if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
                 raise ArgumentError(
@@ -273,16 +290,38 @@ class Training(GraphProgram):
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
         where = user_line()
-        arrays = self._gather(feeds, named, where)
-        arrays.update(self._counters(seed, first_row, first_step))
-        outputs = self._names()
-        if self.program.loss is not None:
-            without = tuple(name for name in outputs if name != "loss")
-            extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
-            if extra and not all(name in arrays for name in extra):
-                outputs = without
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        outputs = self._fed_outputs(arrays)
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+
+    def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """The outputs; the loss among them only where its placeholders are fed."""
+        outputs = self._names()
+        if self.program.loss is None:
+            return outputs
+        without = tuple(name for name in outputs if name != "loss")
+        extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
+        return outputs if all(name in arrays for name in extra) else without
+
+    def check(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        first_row: int = 0, first_step: int = 0, **named: Any,
+    ) -> NonFinite | None:  # fmt: skip
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is.
+
+        Where the loss is fed, its gradients with respect to the trainable parameters are checked too. The masks
+        are those that a call with the same seed applies.
+        """
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        outputs, compiled = self._fed_outputs(arrays), self.compiled
+        if "loss" in outputs and self._trainable:
+            compiled = self._described()
+            outputs += tuple(f"{PREFIX}{name}" for name in compiled.wrt)
+        return self._checked(arrays, outputs, where, compiled)
 
     def gradients(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
@@ -297,8 +336,8 @@ class Training(GraphProgram):
             raise GraphError("gradients need a loss; give one to rg.compile", where)
         extra = tuple(self.program.feed_name(item, where) for item in wrt)
         compiled = self._with_respect_to(extra, where)
-        arrays = self._gather(feeds, named, where)
-        arrays.update(self._counters(seed, first_row, first_step))
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
         outputs = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))
         found = self._execute(arrays, outputs, {}, where, compiled)
         return found["loss"], {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
@@ -330,7 +369,8 @@ class Training(GraphProgram):
             )
         return self._with_gradients[extra]
 
-    def _counters(self, seed: int | None, first_row: int, first_step: int) -> dict[str, np.ndarray]:
+    def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
+        """The inputs that masks are drawn from; without a seed the program's generator gives the next."""
         drawn = self.program.next_seed() if seed is None else whole_number(seed, "seed")
         if not -(2**63) <= drawn < 2**64:
             raise ArgumentError(f"seed={drawn} does not fit 64 bits")
@@ -356,11 +396,11 @@ class Training(GraphProgram):
         A step mask is shaped like the sequence it drops, a variational one [batch, width].
         """
         where = user_line()
-        arrays = self._gather(feeds, named, where)
+        arrays = self.gather(feeds, named, where)
         outputs = tuple(name for name, _ in self._masks.graph.outputs)
         if not outputs:
             return {}
-        arrays.update(self._counters(seed, first_row, first_step))
+        arrays.update(self.counters(seed, first_row, first_step))
         kinds = {str(node["label"]): node.tensor for node in self._masks.graph.inputs if node.op == "input"}
         sizes = bind(arrays, self._kinds | kinds, where)
         missing = [name for name in self._masks.needed(outputs) if name not in arrays]

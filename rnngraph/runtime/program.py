@@ -22,8 +22,8 @@ from ..errors import (
     StructureError,
     Where,
 )
-from ..ir.graph import Graph
-from ..passes.lower import Lowered, lower
+from ..ir.graph import Graph, Node
+from ..passes.lower import GIVEN, Lowered, lower
 from ..passes.unroll import check_lengths
 from .calls import Inference, Training, whole_number
 from .parameters import Parameters
@@ -125,10 +125,28 @@ class Program:
         with self._lock:
             return int(self._generator.integers(0, 2**63))
 
+    @property
+    def generator_state(self) -> dict[str, Any]:
+        """The state of the generator of seeds, as what JSON can hold."""
+        with self._lock:
+            return _plain(self._generator.bit_generator.state)
+
+    @generator_state.setter
+    def generator_state(self, state: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._generator.bit_generator.state = dict(state)
+
     def stateful(self) -> Lowered:
         """The declaration with its states as inputs and outputs, for streams."""
+        return self._lowered_again(self._named, GIVEN)
+
+    def with_states(self, states: str) -> Lowered:
+        """The declaration, its loss included, with states shown or given, for training over windows of time."""
+        return self._lowered_again(self._all, states)
+
+    def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
         known = {slot: name for name, slot in self._slots().items()}
-        return lower(self._named, known, stateful=True, placeholders=self.lowered.placeholders)
+        return lower(outputs, known, states, self.lowered.placeholders)
 
     def feed_name(self, key: Any, where: Where | None) -> str:
         """The name of what a mapping feeds: a placeholder, or its name."""
@@ -167,6 +185,13 @@ class Program:
         total, size = sum(row[2] for row in rows), sum(row[3] for row in rows)
         lines.append(f"{'in all':<{width}}  {'':<14} {total:>10,} {size:>12,} bytes")
         return "\n".join(lines)
+
+
+def _plain(state: Any) -> Any:
+    """A bit generator's state with lists for arrays."""
+    if isinstance(state, Mapping):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
 
 
 def _structure(outputs: Any, loss: Tensor | None) -> Any:
