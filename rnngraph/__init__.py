@@ -71,6 +71,7 @@ from .declare.functions import (
 from .declare.layers import dense, embedding
 from .declare.losses import (
     absolute_difference,
+    accuracy,
     huber_loss,
     mean_squared_error,
     sigmoid_cross_entropy,
@@ -87,6 +88,7 @@ from .errors import (
     DtypeError,
     FileError,
     GraphError,
+    MissingExtraError,
     NameLookupError,
     NonFiniteError,
     NotOfferedError,
@@ -95,6 +97,7 @@ from .errors import (
     StructureError,
 )
 from .runtime.checking import NonFinite
+from .runtime.history import History
 from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile
 from .runtime.result import Result

@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .runtime.checking import NonFinite
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -79,14 +75,21 @@ class NotOfferedError(RnnGraphError, AttributeError):
     """A name of another framework that has no counterpart here; the message names what to use instead."""
 
 
+class MissingExtraError(RnnGraphError, ImportError):
+    """A package is not installed that an optional part needs; the message gives the command that installs it."""
+
+
 class GraphError(RnnGraphError, ValueError):
     """A graph can't do what is asked of it, such as to stream a backward recurrence."""
 
 
 class NonFiniteError(RnnGraphError, ArithmeticError):
-    """A loss, gradient or parameter became NaN or infinite. ``finding`` says where it began, if that is known."""
+    """A loss, gradient or parameter became NaN or infinite.
 
-    def __init__(self, what: str, where: Where | None = None, finding: NonFinite | None = None) -> None:
+    finding: what ``check`` says of where it began (an ``rg.NonFinite``), if that is known.
+    """
+
+    def __init__(self, what: str, where: Where | None = None, finding: object | None = None) -> None:
         super().__init__(what, where)
         self.finding = finding
 

@@ -75,6 +75,7 @@ def test_the_generator_covers_what_it_says() -> None:
         "argmax",
         "one_hot",
         "gather(",
+        "embedding(",
         "gather_last",
         "layer_norm",
         "where",

@@ -16,6 +16,7 @@ class Arena:
     places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
     total: Dim = 0
     count: int = 0
+    shared: dict[str, tuple[list[Buffer], int]] = field(default_factory=dict)
 
     def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
         self.count += 1
@@ -28,6 +29,21 @@ class Arena:
         self.places[buffer] = ("arena", self.total)
         self.total = self.total + size_bytes
         return buffer
+
+    def scratch(self, name: str, dtype: str, elements: int) -> Buffer:
+        """Memory of one kernel's own while it runs: all that is given out under one name is the same."""
+        buffers, largest = self.shared.get(name, ([], 0))
+        buffer = next((item for item in buffers if item.dtype == dtype), Buffer(f"{name}_{dtype}", dtype))
+        largest = max(largest, elements * ITEM_BYTES[dtype])
+        self.shared[name] = ([*buffers, buffer] if buffer not in buffers else buffers, largest)
+        return buffer
+
+    def place_scratch(self) -> None:
+        """Places all scratch, once no more is asked for."""
+        for buffers, largest in self.shared.values():
+            self.places.update(dict.fromkeys(buffers, ("arena", self.total)))
+            self.total = self.total + -(-largest // ALIGNMENT) * ALIGNMENT
+        self.shared.clear()
 
 
 def _may_be_uneven(size_bytes: Dim) -> bool:

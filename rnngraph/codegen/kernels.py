@@ -92,6 +92,7 @@ def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> 
     part = Region(
         region.target,
         region.panels,
+        region.scratch,
         region.views,
         {node: list(views)},
         region.length,

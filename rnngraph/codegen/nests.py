@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Node
 from ..ir.types import FLOATS, ITEM_BYTES, Dim, Shape, size
 from .evaluate import Coordinate, Run, Time
-from .loops import Block, Fold, For, Index, Operand, Value
+from .loops import Block, Buffer, Fold, For, Index, Operand, Value
 from .panels import Panels
 from .target import Target
 from .views import View
@@ -20,11 +20,13 @@ class Region:
 
     length: the size of the time axis if the region runs in chunks of time; ``start`` and ``steps`` are then
     the chunk's first step and its number of steps; ``reverse``: the last chunk comes first.
-    stores: every place a value must be written to.
+    stores: every place a value must be written to. scratch: memory of one kernel's own, by name, dtype and
+    number of elements; what the kernel before left there is lost.
     """
 
     target: Target
     panels: Panels
+    scratch: Callable[[str, str, int], Buffer]
     views: dict[Node, View]
     stores: dict[Node, list[View]] = field(default_factory=dict)
     length: Dim | None = None

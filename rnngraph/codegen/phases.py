@@ -6,12 +6,14 @@ other places than the op's own; everything else is computed in registers, in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..ir.graph import Node
 from ..ir.ops import OPS
 from ..ir.types import Dim, Shape
+from .arena import padded_row
+from .views import View
 
 VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
 POINTWISE = ("matmul", "gather")
@@ -73,20 +75,53 @@ def contracted(operand: Node, user: Node) -> bool:
     return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
 
-def cut(nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> Phases:
-    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
-    strides can't express, which copy.
+def only_joins(node: Node, users: Sequence[Node]) -> bool:
+    """Whether a concatenation of columns is needed by name only: its readers take it piece by piece.
+
+    They are sums of outer products and sums over other axes; of the right operand of an outer product all
+    pieces but the last must be whole lines wide.
     """
-    cutter = _Cutter(nodes, live_out, available, copies)
+    if node.op != "concat" or node["axis"] != node.tensor.rank - 1 or not users:
+        return False
+    if not all(isinstance(piece.shape[-1], int) for piece in node.operands):
+        return False
+    lines = all(padded_row(piece.shape[-1], piece.dtype) == piece.shape[-1] for piece in node.operands[:-1])
+
+    def reads_pieces(user: Node) -> bool:
+        if user.op == "outer_sum":
+            return user.operands[1] is not node or lines
+        return user.op.startswith("reduce_") and node["axis"] not in user["axes"]
+
+    return all(map(reads_pieces, users))
+
+
+def pieces_of(node: Node, views: Mapping[Node, View]) -> list[Node]:
+    """The node if it lies in memory; of a mere join what it is joined from."""
+    if node in views or node.op != "concat":
+        return [node]
+    return [piece for item in node.operands for piece in pieces_of(item, views)]
+
+
+def cut(
+    nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
+    joins: frozenset[Node] = frozenset(),
+) -> Phases:  # fmt: skip
+    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
+    strides can't express, which copy. joins: what is read piece by piece.
+    """
+    cutter = _Cutter(nodes, live_out, available, copies, joins)
     cutter.levels()
     cutter.sink()
     return cutter.phases()
 
 
 class _Cutter:
-    def __init__(self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
+        joins: frozenset[Node],
+    ) -> None:  # fmt: skip
         self.nodes = [node for node in nodes if node not in available]
-        self.live_out, self.available, self.copies = live_out, available, copies
+        self.live_out, self.available, self.copies, self.joins = live_out, available, copies, joins
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
@@ -114,6 +149,9 @@ class _Cutter:
         pure = all(item in self.inline for item in node.operands)
         return operands_ready and (small or pure)
 
+    def _held(self, operand: Node, user: Node) -> bool:
+        return contracted(operand, user) or user in self.joins
+
     def _source(self, node: Node) -> Node | None:
         """The computed value that a chain of views reads, if there is one."""
         while self._is_view(node) and node in self.members:
@@ -137,14 +175,14 @@ class _Cutter:
         if operand.op == "scan":  # its results are there when it is
             return self.level[operand]
         if operand in self.inline:  # computed again by each reader, unless it lies in memory
-            waits = contracted(operand, node) or self._stored(operand)
+            waits = self._held(operand, node) or self._stored(operand)
         else:
             waits = self._waits(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
     def _waits(self, operand: Node, node: Node) -> bool:
         """Whether ``operand`` must be in memory before ``node`` reads it."""
-        if self._is_view(operand) or operand.op == "scan":
+        if self._is_view(operand) or operand.op == "scan" or operand in self.joins:
             return False  # what it views is in memory already: the view waited for it
         if self._is_view(node) or node in self.inline:
             return True
@@ -189,7 +227,8 @@ class _Cutter:
                 stored.add(source)
         steps: dict[object, Step] = {}
         for node in self.nodes:
-            if node.op == "get" or (node not in stored and (node in self.inline or self._is_view(node))):
+            unnamed = node in self.inline or node in self.joins or self._is_view(node)
+            if node.op == "get" or (node not in stored and unnamed):
                 continue
             kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shape = node.shape if kind == "phase" else ()
@@ -203,7 +242,7 @@ class _Cutter:
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""
         if node in self.inline:  # computed again wherever it is read, unless something contracts it
-            return node in self.live_out or any(contracted(node, user) for user in self.users[node])
-        if self._is_view(node):
+            return node in self.live_out or any(self._held(node, user) for user in self.users[node])
+        if self._is_view(node) or node in self.joins:
             return False
         return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir.graph import Node
 from ..ir.types import FLOATS
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
 from .loops import Block, Index, Literal, Operand
 from .nests import Region, fold, lanes_for, over_axes, runs
+from .phases import pieces_of
+from .views import View
 
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
 def reduce(region: Region, block: Block, node: Node) -> None:
-    """Folds a value over ``axes``: outer axes in order, then the units, lane by lane and across the lanes."""
-    source = node.operands[0]
+    """Folds a value over ``axes``; a mere join of columns is folded piece by piece."""
+    pieces = pieces_of(node.operands[0], region.views)
+    if len(pieces) == 1:
+        _reduce(region, block, node, pieces[0], region.stores[node])
+        return
+    offset = 0
+    for piece in pieces:
+        width = int(str(piece.shape[-1]))
+        start, stop = ((*(0 for _ in node.shape[:-1]), offset), (*node.shape[:-1], offset + width))
+        views = [view.slice(start, stop, (1,) * node.tensor.rank) for view in region.stores[node]]
+        _reduce(region, block, node, piece, [replace(view, room=None) for view in views])
+        offset += width
+
+
+def _reduce(region: Region, block: Block, node: Node, source: Node, stores: list[View]) -> None:
+    """Outer axes in order, then the units, lane by lane and across the lanes."""
     shape, axes, last = source.shape, node["axes"], source.tensor.rank - 1
     kept = [axis for axis in range(last) if axis not in axes]
     reduced = [axis for axis in axes if axis != last]
@@ -71,24 +89,24 @@ def reduce(region: Region, block: Block, node: Node) -> None:
         """Where folding starts: from what earlier chunks of time have summed, if there are any."""
         if not (region.is_time(shape, 0) and 0 in axes):
             return Literal(neutral, node.dtype, lanes)
-        evaluator = Evaluator(inner, {node: region.stores[node][0]})
+        evaluator = Evaluator(inner, {node: stores[0]})
         return evaluator.spread(evaluator.value(node, at), lanes)
 
     def at_kept(inner: Block, at: list[Coordinate]) -> None:
         if last in axes or last < 0:
             value = folded(inner, at, reduced, begin_at(inner, result_at(at), 1))
-            _store_all(region, inner, node, value, result_at(at))
+            _store_all(region, inner, stores, value, result_at(at))
             return
         lanes = lanes_for(region.target, [node], shape[last])
         for nested, run in runs(inner, shape[last], lanes):
             here = [*at[:-1], run]
             value = folded(nested, here, reduced, begin_at(nested, result_at(here), run.lanes))
-            _store_all(region, nested, node, value, result_at(here))
+            _store_all(region, nested, stores, value, result_at(here))
 
     over_axes(region, block, shape, kept, [0] * (last + 1), at_kept)
 
 
-def _store_all(region: Region, block: Block, node: Node, value: Operand, at: Coordinates) -> None:
+def _store_all(region: Region, block: Block, stores: list[View], value: Operand, at: Coordinates) -> None:
     evaluator = Evaluator(block, region.views)
-    for view in region.stores[node]:
+    for view in stores:
         evaluator.store(value, view, at)

@@ -19,7 +19,7 @@ from .views import View
 class Scheduler(Protocol):
     """What a scan asks of the schedule that it is part of. ``block``: where the entry's statements go now."""
 
-    graph: Graph
+    users: dict[Node, list[Node]]
     block: Block
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View: ...
@@ -38,7 +38,7 @@ class Scan:
         self.carries = node["carries"]
         self.tag = f"{number}_{nodes.index(node)}"
         self.results: dict[int, list[Node]] = {}
-        for user in scheduler.graph.users()[node]:
+        for user in scheduler.users[node]:
             self.results.setdefault(user["index"], []).append(user)
         self._cut()
         self._places()
@@ -57,15 +57,15 @@ class Scan:
 
     def _places(self) -> None:
         """Where carried values live: one place where a step may overwrite them, else two in turn."""
-        scheduler = self.scheduler
+        scheduler, users = self.scheduler, self.body.users()
         self.state: list[tuple[View, bool]] = []
         for index in range(self.carries):
             formal, following = self.body.inputs[index], self.body.outputs[index][1]
-            alone = self._may_overwrite(formal, following)
+            alone = self._may_overwrite(formal, following, users[formal])
             shape = formal.shape if alone else (2, *formal.shape)
             self.state.append((scheduler.temporary(formal, shape), not alone))
 
-    def _may_overwrite(self, formal: Node, following: Node) -> bool:
+    def _may_overwrite(self, formal: Node, following: Node, users: Sequence[Node]) -> bool:
         """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
         position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
         if following not in self.cutting.stored or following not in position:
@@ -75,7 +75,7 @@ class Scan:
         if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
             return False
         last = position[following]
-        for user in self.body.users()[formal]:
+        for user in users:
             if user not in position or is_view(user) or position[user] > last:
                 return False
             if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):
@@ -90,7 +90,7 @@ class Scan:
         # What the loop over chunks computes is not there yet: an index that it stores is computed here again.
         later = {view.buffer for views in self.region.stores.values() for view in views}
         known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
-        region = Region(self.region.target, self.region.panels, known)
+        region = Region(self.region.target, self.region.panels, self.region.scratch, known)
         for value, (view, twice) in zip(initial, self.state, strict=True):
             place = view.first_axis(0) if twice else view
             self.scheduler.copy_kernel(region, value, place, f"initial {label_of(value)}")
@@ -161,7 +161,7 @@ class Scan:
                 stores[value] = [self._temporary(value)]
             views[value] = self._best(stores[value])
         self._fill_views(views)
-        inner_region = Region(region.target, region.panels, views, stores)
+        inner_region = Region(region.target, region.panels, region.scratch, views, stores)
         for value, places in passed:  # an output that is an input or a view: read before it is overwritten
             copy_to(inner_region, block, value, places)
         for step in self.cutting.steps:

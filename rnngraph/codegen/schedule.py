@@ -12,7 +12,7 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from .loops_names import free, renamed, without_comments
 from .nests import Region
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
+from .plan import Argument, Plan
 from .scans import Scan
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
@@ -35,41 +36,6 @@ from .views import View
 
 LONGEST_CHUNK = 1 << 40
 ROWS_OF_A_CHUNK = 128
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
-
-    name: str
-    kind: str  # input, parameter, constant or output
-    dtype: str
-    shape: Shape
-    buffer: Buffer
-    value: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that code generation and the runtime need to know of one compiled entry.
-
-    arena_bytes: a formula in the run-time sizes. strides: names of slots that hold a feed's strides, by
-    argument name, in elements; the last axis of a feed is contiguous.
-    """
-
-    functions: tuple[Function, ...]
-    main: Entry
-    pack: Entry
-    arguments: tuple[Argument, ...]
-    sizes: tuple[str, ...]
-    strides: dict[str, tuple[str, ...]]
-    arena_bytes: Dim
-    panel_bytes: int
-
-    def loops(self) -> str:
-        """The loop IR as text."""
-        head = f"# arena: {self.arena_bytes} bytes; packed weights: {self.panel_bytes} bytes\n"
-        return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))
 
 
 def schedule(graph: Graph, target: Target, name: str) -> Plan:
@@ -84,6 +50,7 @@ class _Scheduler:
         self.strides: dict[str, tuple[str, ...]] = {}
         self.views: dict[Node, View] = {}
         self.order = {node: number for number, node in enumerate(graph.nodes)}
+        self.users = graph.users()
         self.arena = Arena()
         self.block = Block()
         self.preparation = Block()
@@ -173,17 +140,20 @@ class _Scheduler:
         needed_late = {node for node, _ in late}
         for number, stage in enumerate(stages):
             self._stage(number, stage, needed_late)
-        region = Region(self.target, self.panels, self.views)
+        region = self._region()
         for node, view in late:
             self.copy_kernel(region, node, view, f"copy of {label_of(node)}")
         return self._finish()
+
+    def _region(self) -> Region:
+        return Region(self.target, self.panels, self.scratch, self.views)
 
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None:
         self._kernel(lambda block: kernels.copy_to(region, block, node, [view]), comment)
 
     def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
         inside = set(stage.nodes)
-        users = self.graph.users()
+        users = self.users
         outputs = {node for _, node in self.graph.outputs} | late
         leaving = {
             node
@@ -196,12 +166,13 @@ class _Scheduler:
         for node in reversed(stage.nodes):  # a view that leaves takes what it is a view of along
             if node in leaving and is_view(node) and node not in copies:
                 leaving.update(item for item in node.operands if item in inside)
-        cutting = cut(nodes, leaving, set(self.views), copies)
+        joins = frozenset(node for node in stage.nodes if node in self.staging.joins and node not in leaving)
+        cutting = cut(nodes, leaving, set(self.views), copies, joins)
         if stage.kind == PREPARED:
             self._prepare(nodes, cutting, leaving)
             return
         if not chunked:
-            region = Region(self.target, self.panels, self.views)
+            region = self._region()
             self._allocate(region, cutting, leaving, 0)
             self._views(nodes, region)
             for step in cutting.steps:
@@ -211,7 +182,7 @@ class _Scheduler:
 
     def _prepare(self, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         """What depends on parameters alone is computed when they change, into memory that stays."""
-        region = Region(self.target, self.panels, self.views)
+        region = self._region()
         main, self.block, self.preparing = self.block, self.preparation, True
         self._allocate(region, cutting, leaving, 0)
         self._views(nodes, region)
@@ -227,7 +198,7 @@ class _Scheduler:
             return True
         if node.op == "reshape":
             return not stays_view(node)
-        right = [user for user in self.graph.users()[node] if user.op == "matmul" and user.operands[1] is node]
+        right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
         return node.op == "transpose" and bool(right)
 
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
@@ -235,7 +206,7 @@ class _Scheduler:
         assert length is not None
         inner = self.block.nested()
         chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
-        region = Region(self.target, self.panels, self.views, {}, length, size(start), size(steps), reverse)
+        region = replace(self._region(), length=length, start=size(start), steps=size(steps), reverse=reverse)
         outer, self.block = self.block, inner
         longest = self._chunk_length(cutting, leaving, length)
         self._allocate(region, cutting, leaving, longest)
@@ -274,7 +245,7 @@ class _Scheduler:
         zero = make("constant", value=np.zeros((), node.dtype))
         zeros = make("broadcast", zero, shape=node.shape, name=node.name)
         for view in region.stores[node]:
-            self.copy_kernel(Region(self.target, self.panels, self.views), zeros, view, f"zeros {label_of(node)}")
+            self.copy_kernel(self._region(), zeros, view, f"zeros {label_of(node)}")
 
     def _chunk_length(self, cutting: Phases, leaving: set[Node], length: Dim) -> int:
         """Steps whose temporaries fill a part of the second cache; all of them where there are none.
@@ -314,6 +285,11 @@ class _Scheduler:
                 view = replace(view, local=True, shape=node.shape)
             self.views[node] = view
             region.stores[node] = [view]
+
+    def scratch(self, name: str, dtype: str, elements: int) -> Buffer:
+        if self.preparing:
+            return self.panels.prepared(name, dtype, elements)
+        return self.arena.scratch(name, dtype, elements)
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
@@ -375,6 +351,7 @@ class _Scheduler:
         slots = [item.buffer.name for item in self.arguments]
         slots = [*slots, "arena", "panels", *sizes, *stride_names]
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in self.arguments}
+        self.arena.place_scratch()
         places.update(self.arena.places)
         places.update({buffer: ("panels", offset) for buffer, offset in self.panels.offsets.items()})
         used, _ = free(statements)

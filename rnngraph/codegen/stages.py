@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, symbols_of_node
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
-from .phases import contracted, is_view, picks_step, stays_view
+from .phases import contracted, is_view, only_joins, picks_step, stays_view
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,20 @@ class Staging:
             if is_leaf(node) or node in self.pure or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
+        self.joins = {node for node in graph.nodes if node not in self.free and self._joins(node, users[node])}
+        for node in self.joins:  # it runs where it is read
+            self.kind[node] = self.kind[users[node][0]]
         self._prepare()
         for node in graph.nodes:
             if node not in self.free:
                 self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
         self._delay(users)
+
+    def _joins(self, node: Node, users: Sequence[Node]) -> bool:
+        if not only_joins(node, users) or any(source_of(piece) in self.pure for piece in node.operands):
+            return False
+        outputs = {value for _, value in self.graph.outputs}
+        return node not in outputs and len({self.kind[user] for user in users}) == 1
 
     def _is_free_view(self, node: Node) -> bool:
         """A view of what is free. A reshape that joins or cuts axes needs a source without gaps, and an index
@@ -130,23 +139,22 @@ class Staging:
                 continue
             found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
             wanted[node] = found.pop() if len(found) == 1 else None
-        given: dict[Node, bool] = {}
-        position = {node: number for number, node in enumerate(self.graph.nodes)}
-        for node in self.graph.nodes:
+        given: dict[Node, tuple[int, bool]] = {}  # the last scan that a value comes from, and its direction
+        for number, node in enumerate(self.graph.nodes):
             if node.op == "scan":
-                given[node] = node["reverse"]
-            else:
-                before = [given[item] for item in sorted(node.operands, key=position.__getitem__) if item in given]
-                direction = wanted[node]
-                if len(set(before)) == 1 or (before and direction is None):
-                    direction = before[-1]  # of both directions the one that came last
-                if direction is not None:
-                    given[node] = direction
+                given[node] = (number, node["reverse"])
+                continue
+            before = {given[item] for item in node.operands if item in given}
+            direction = wanted[node]
+            if before and (direction is None or len({reverse for _, reverse in before}) == 1):
+                given[node] = max(before)  # of both directions the one that came last
+            elif direction is not None:
+                given[node] = (number, direction)
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             length = self._time(node)
-            self.kind[node] = PLAIN if length is None else Kind(length, given.get(node, False))
+            self.kind[node] = PLAIN if length is None else Kind(length, given[node][1] if node in given else False)
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""

@@ -14,6 +14,7 @@ from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
 from .simplify import Simplify
+from .sink import Sink
 from .split import Split
 from .unroll import Unroll
 
@@ -38,6 +39,7 @@ OPTIMIZE: tuple[Pass, ...] = (
     Accumulate(),
     Fission(),
     Layout("layout_again"),
+    Sink(),
     Simplify("simplify_again"),
     FuseMultiplyAdd(),
 )

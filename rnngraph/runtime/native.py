@@ -11,7 +11,8 @@ import numpy as np
 
 from ..codegen.engine import Code, object_code
 from ..codegen.llvm import module_text
-from ..codegen.schedule import Plan, schedule
+from ..codegen.plan import Plan
+from ..codegen.schedule import schedule
 from ..codegen.target import Target
 from ..ir.graph import Graph
 from ..ir.types import evaluate

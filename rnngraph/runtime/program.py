@@ -23,11 +23,17 @@ from ..errors import (
     Where,
 )
 from ..ir.graph import Graph, Node
+from ..passes.autodiff import PREFIX
 from ..passes.lower import GIVEN, Lowered, lower
+from ..passes.train_step import NEW, NORM, SLOT, SUM
 from ..passes.unroll import check_lengths
-from .calls import Inference, Training, whole_number
+from .calls import Inference, Training
+from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
+
+RESERVED_PATHS = (PREFIX, NEW, SLOT, SUM)
+"""What the paths of gradients and of a trainer's results begin with."""
 
 
 def compile(  # the field's name for it
@@ -89,6 +95,11 @@ class Program:
         self._evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
         self.training = Training(self, _renamed(graph, "training"), _renamed(lowered.masks, "masks"), unroll)
         self.unroll = unroll
+
+    @property
+    def seed(self) -> int:
+        """The seed of initial values, of masks drawn without a seed, and of the order of examples."""
+        return self._seed
 
     @property
     def threads(self) -> int:
@@ -204,9 +215,15 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
     for key in outputs:
         if not isinstance(key, str):
             raise DtypeError(f"an output needs a name, not {key!r}")
+    taken: set[str] = set()
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
+        if path in taken:
+            raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
+        if path == NORM or path.startswith(RESERVED_PATHS):
+            raise StructureError(f'an output can\'t have the path "{path}", which training takes; rename it')
+        taken.add(path)
     if loss is not None and "loss" in outputs:
         raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
     return dict(outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,22 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.nest import flatten
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph, Node, topological
-from ..ir.types import evaluate
-from ..passes.lower import GIVEN, SHOWN, Lowered
+from ..passes.lower import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
 from .compiled import CompiledGraph
-from .feeds import Check, run_checks
-from .native import NativeEntry, Sized, Weights
-from .optimizers import Adam, Optimizer
+from .evaluation import Metric
+from .fitting import Callback, Position
+from .history import History
+from .optimizers import Adam, Optimizer, optimizer_text
 from .program import Program
+from .requests import fit
+from .saving import load, save
+from .steps import Native, Way
 from .updates import Spares
-
-MOST_KNOWN_SHAPES = 1024
 
 
 class Trainer:
@@ -65,7 +66,7 @@ class Trainer:
             raise ArgumentError(f"accumulate={accumulate!r} must be a positive int", where)
         self.accumulate = accumulate
         self.trained = _trained(program, only, where)
-        self.updates, self.skipped, self.pending = 0, 0, 0
+        self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
         self.slots = {
             f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
@@ -76,8 +77,10 @@ class Trainer:
         self.carried: dict[str, np.ndarray] | None = None
         self._lock = threading.RLock()
         self._spares, self._parameter_spares = Spares(), Spares()
-        self._ways: dict[str, _Way] = {}
-        self._update: _Native | None = None
+        self._ways: dict[str, Way] = {}
+        self._update: Native | None = None
+        self._forward: Native | None = None
+        self.position: Position | None = None
 
     # Steps ---------------------------------------------------------------------------------------
 
@@ -94,8 +97,25 @@ class Trainer:
         training = self.program.training
         arrays = training.gather(feeds, named, where)
         arrays.update(training.counters(seed))
+        return self.step_with(arrays, carry, where)
+
+    def step_with(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
+        """A step with feeds that are converted already, and the counters of masks among them."""
         with self._lock:
             return self._step(arrays, carry, where)
+
+    def warm(self, feeds: Mapping[str, Any], where: Where | None) -> None:
+        """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
+        training = self.program.training
+        arrays = training.gather(feeds, {}, where)
+        arrays.update(training.counters(None))
+        with self._lock:
+            way = self._way(SHOWN, where)
+            way.check_carries(where)
+            if self._forward is None:
+                self._forward = Native(way.native.compiled, way.states)
+            sizes = training.sizes(arrays, way.states, where, way.native.compiled)
+            self.carried = self._forward.call(self, arrays, sizes)
 
     def _step(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
         if carry and self.carried is not None:
@@ -127,7 +147,7 @@ class Trainer:
             if self._update is None:
                 kinds = {name: self.program.parameters.slot(name).type for name in self.trained}
                 compiled = self._compiled(update_graph(kinds), (), self._train_step())
-                self._update = _Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
+                self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
             found = self._update.call(self, inputs, {})
@@ -175,6 +195,77 @@ class Trainer:
         numbers = self.optimizer.numbers(self.updates)
         return {NUMBER + name: np.asarray(value, np.float64) for name, value in numbers.items()}
 
+    # Fitting -------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        examples: Mapping[Any, Any],
+        *,
+        batch_size: int = 32,
+        epochs: int = 1,
+        lengths: Any = None,
+        validation: Mapping[Any, Any] | float | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        window: int | None = None,
+        warm_up: int = 0,
+        shuffle: bool = True,
+        bucket: bool = True,
+        patience: int | None = None,
+        monitor: str | None = None,
+        mode: str = "min",
+        keep_best: bool | None = None,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = True,
+        progress: bool = True,
+    ) -> History:
+        """Trains for ``epochs`` passes over the examples; gives their history, which can be plotted.
+
+        examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
+        differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
+        batch axis is fed whole. lengths: the placeholder of each row's steps (filled in), or an array of them.
+        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
+        are measured on them without dropout. metrics: by name, Tensors or functions of (result, feeds).
+        window: steps of truncated backpropagation through time; states are carried from window to window of a
+        batch. warm_up: first steps of each sequence that run forward only. patience: epochs without a better
+        ``monitor`` (``mode`` ``"min"`` or ``"max"``) before the fit stops. keep_best: whether the parameters of the
+        best epoch are put back at the end; by default where there is a validation or a patience.
+        callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
+        checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates. resume: whether
+        a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then counts from its
+        beginning.
+
+        Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
+        """
+        options = dict(locals())
+        del options["self"]
+        return fit(self, user_line(), **options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes parameters, optimizer, generator of seeds and position in the epoch, beside and renamed.
+
+        Raises ``ArgumentError`` where the optimizer or its schedule is code of the user's own.
+        """
+        with self._lock:
+            save(self, path)
+
+    def check_savable(self) -> None:
+        """Raises now what ``save`` would raise later."""
+        optimizer_text(self.optimizer)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], program: Program) -> Trainer:
+        """The trainer that ``save`` wrote, for a program of the same declaration, whose parameters are set too.
+
+        It goes on bit for bit on the same target. Raises ``FileError`` for a file that is damaged, is no
+        trainer's, or belongs to another program; nothing has changed then.
+        """
+        where = user_line()
+        if not isinstance(program, Program):
+            raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
+        return load(cls, path, program, where)
+
     # State ---------------------------------------------------------------------------------------
 
     @property
@@ -202,12 +293,12 @@ class Trainer:
 
     # Graphs --------------------------------------------------------------------------------------
 
-    def _way(self, states: str, where: Where | None) -> _Way:
+    def _way(self, states: str, where: Where | None) -> Way:
         if states not in self._ways:
             lowered = self.program.with_states(states)
             then = AddGradients() if self.accumulate > 1 else self._train_step()
             compiled = self._compiled(lowered.graph, self.trained, then)
-            self._ways[states] = _Way(self, lowered, compiled, states)
+            self._ways[states] = Way(self, lowered, compiled, states)
         return self._ways[states]
 
     def _compiled(self, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
@@ -232,98 +323,6 @@ class Trainer:
 
         slots, numbers = tuple(optimizer.slots()), tuple(optimizer.numbers(0))
         return TrainStep(update, slots, numbers, self.clip_norm, self.clip_value)
-
-
-class _Native:
-    """Native entries of one graph by the sizes they meet, with packed weights that each step packs anew."""
-
-    def __init__(self, compiled: CompiledGraph, outputs: tuple[str, ...]) -> None:
-        self.compiled, self.outputs = compiled, outputs
-        self._weights: dict[NativeEntry, Weights] = {}
-
-    def call(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
-    ) -> dict[str, np.ndarray]:
-        entry = self.compiled.entry(self.outputs, sizes)
-        return self.run(trainer, arrays, entry, entry.sized(sizes))
-
-    def run(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized
-    ) -> dict[str, np.ndarray]:
-        version, values = trainer.program.parameters.snapshot()
-        weights = entry.packed(version, values, self._weights.get(entry))
-        results = []
-        for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-            target = trainer.target(item.name)
-            results.append(np.empty(shape, item.dtype) if target is None else target)
-        entry.call_with(weights, arrays, sized, results)
-        self._weights[entry] = replace(weights, arrays=())  # old values are free to be written over
-        return dict(zip(entry.output_slots, results, strict=True))
-
-
-class _Way:
-    """One way to step: with states as declared, or carried on from the step before."""
-
-    def __init__(self, trainer: Trainer, lowered: Lowered, compiled: CompiledGraph, states: str) -> None:
-        self.lowered = lowered
-        graph = compiled.graph
-        reached = set(topological([graph.output("loss")]))
-        labels = [label for nest in lowered.states for label in flatten(nest)]
-        finals = {name: node for name, node in graph.outputs if name in labels}
-        # Only what the loss depends on is carried, and only forward in time.
-        scans = {name: node.operands[0] for name, node in finals.items()}
-        self.backward = [node.where for node in scans.values() if node["reverse"]]
-        self.states = tuple(label for label in labels if scans[label] in reached) if not self.backward else ()
-        ours = (NEW, SLOT, SUM)
-        outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
-        self.native = _Native(compiled, tuple(outputs))
-        self.kinds = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
-        given = self.states if states == GIVEN else ()
-        self.given = {name: self.kinds[name] for name in given if name in self.kinds}
-        self.own = frozenset((*self.kinds.keys() - trainer.program.training.takes(), *given))
-        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
-
-    def check_carries(self, where: Where | None) -> None:
-        if self.backward:
-            raise GraphError(
-                f"carry=True can't carry a backward recurrence (declared at {self.backward[0]}): its state comes from "
-                "the end of the sequence",
-                where,
-            )
-        if not self.states:
-            raise GraphError("carry=True has no state to carry: the loss depends on no recurrence", where)
-
-    def run(
-        self,
-        trainer: Trainer,
-        arrays: dict[str, np.ndarray],
-        states: Mapping[str, np.ndarray],
-        where: Where | None,
-    ) -> dict[str, np.ndarray]:
-        key = tuple((name, array.shape) for name, array in arrays.items())
-        known = self._known.get(key)
-        if known is None:  # shapes that were met before need no checks of sizes
-            compiled, outputs = self.native.compiled, self.native.outputs
-            sizes = trainer.program.training.sizes(arrays, outputs, where, compiled, self.own)
-            entry = compiled.entry(outputs, sizes)
-            if len(self._known) >= MOST_KNOWN_SHAPES:
-                self._known.clear()
-            known = self._known[key] = (entry, entry.sized(sizes), compiled.range_checks(outputs))
-        entry, sized, ranges = known
-        self._check_states(states, sized.sizes, where)
-        if ranges:
-            run_checks(ranges, arrays, sized.sizes, where)
-        return self.native.run(trainer, {**arrays, **states, **trainer.inputs()}, entry, sized)
-
-    def _check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
-        for name, kind in self.given.items():
-            wanted = tuple(evaluate(dim, sizes) for dim in kind.shape)
-            if states[name].shape != wanted:
-                raise ShapeError(
-                    f"carry=True continues {states[name].shape[0]} rows, and this step feeds {wanted[0]}; feed as "
-                    "many, or call reset() to begin anew",
-                    where,
-                )
 
 
 def _positive(name: str, value: Any, where: Where | None) -> float | None:
