@@ -118,7 +118,9 @@ def main() -> None:
     console.print(f"held out, before training: {held_out_bits(held_out):.3f} bits per character")
     for epoch in range(1, options.epochs + 1):
         began, losses = time.perf_counter(), []
-        for number, (seen, after) in enumerate(track(batches, f"epoch {epoch}", console=console, transient=True)):
+        for number, (seen, after) in enumerate(
+            track(batches, f"epoch {epoch}", console=console, transient=True, disable=not console.is_terminal)
+        ):
             losses.append(trainer.step(carry=number > 0, ids=seen, following=after))
         rate = len(train) / (time.perf_counter() - began)
         console.print(

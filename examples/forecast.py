@@ -103,7 +103,7 @@ def train(counts: Floats, scale: Scale, epochs: int, console: Console) -> None:
     generator = np.random.default_rng(0)
     trainer = rg.Trainer(program, optimizer=rg.Adam(LEARNING_RATE), clip_norm=CLIP_NORM)
     starts = np.arange(len(counts) - AHEAD - WINDOW + 1)
-    for _ in track(range(epochs), "training", console=console, transient=True):
+    for _ in track(range(epochs), "training", console=console, transient=True, disable=not console.is_terminal):
         for rows in np.array_split(generator.permutation(starts), len(starts) // BATCH):
             at = rows[:, None] + np.arange(WINDOW)
             factors = np.exp(generator.uniform(-STRONGEST, STRONGEST, (len(rows), 1)))
