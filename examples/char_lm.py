@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
 import rnngraph as rg
 
@@ -43,6 +42,7 @@ cells = [rg.DropoutWrapper(rg.BasicLSTMCell(UNITS), output_keep_prob=KEEP_PROB) 
 outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell(cells), rg.embedding(ids, len(CHARACTERS), WIDTH))
 logits = rg.dense(outputs, len(CHARACTERS))
 loss = rg.sparse_softmax_cross_entropy(labels=following, logits=logits)
+bits = loss / math.log(2)
 
 # 2. compile
 program = rg.compile({"logits": logits}, loss=loss, seed=0)
@@ -60,24 +60,14 @@ def parts() -> tuple[str, str]:
     return TEXT[:cut], TEXT[cut:]
 
 
-def windows(text: str, streams: int = STREAMS, window: int = WINDOW) -> list[tuple[Ids, Ids]]:
-    """Cut a text into `streams` rows of equal length, and those into windows [streams, window] and what follows."""
+def streams(text: str, count: int) -> dict[rg.Tensor, Ids]:
+    """Cut a text into `count` rows of equal length side by side; return them [count, steps] and what follows."""
     numbers = encode(text)
-    length = (len(numbers) - 1) // streams
-    rows, nexts = (numbers[shift:][: streams * length].reshape(streams, length) for shift in (0, 1))
-    starts = range(0, length, window)
-    return [(rows[:, start : start + window], nexts[:, start : start + window]) for start in starts]
-
-
-def bits(nats: float) -> float:
-    """Turn a cross-entropy of natural logarithms into bits."""
-    return nats / math.log(2)
-
-
-def held_out_bits(text: str) -> float:
-    """Return the bits a character that the model needs for a text, read as one sequence without dropout."""
-    numbers = encode(text)
-    return bits(float(program.evaluate(ids=numbers[None, :-1], following=numbers[None, 1:])["loss"]))
+    steps = (len(numbers) - 1) // count
+    return {
+        tensor: numbers[shift : shift + count * steps].reshape(count, steps)
+        for tensor, shift in ((ids, 0), (following, 1))
+    }
 
 
 def compressed_bits(text: str, after: str) -> float:
@@ -99,7 +89,7 @@ def sample(prompt: str, count: int, temperature: float, seed: int) -> Iterator[s
 
 
 def main() -> None:
-    """Train, print the bits per character after every epoch, and write."""
+    """Train, print the bits that the held-out text needs per character, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--sample", type=int, default=600, help="characters to write at the end")
@@ -111,22 +101,25 @@ def main() -> None:
     train, held_out = parts()
     if options.quick:
         train, held_out, options.epochs = train[:60_000], held_out[:5_000], 1
-    batches = windows(train)
-    trainer = rg.Trainer(program, optimizer=rg.Adam(LEARNING_RATE), clip_norm=CLIP_NORM)
     console.print(f"{len(train):,} characters to train on, {len(held_out):,} held out, {len(CHARACTERS)} different")
-    console.print(f"held out, xz after the training text: {compressed_bits(held_out, train):.3f} bits per character")
-    console.print(f"held out, before training: {held_out_bits(held_out):.3f} bits per character")
-    for epoch in range(1, options.epochs + 1):
-        began, losses = time.perf_counter(), []
-        for number, (seen, after) in enumerate(
-            track(batches, f"epoch {epoch}", console=console, transient=True, disable=not console.is_terminal)
-        ):
-            losses.append(trainer.step(carry=number > 0, ids=seen, following=after))
-        rate = len(train) / (time.perf_counter() - began)
-        console.print(
-            f"epoch {epoch}: training {bits(float(np.mean(losses))):.3f}, held out {held_out_bits(held_out):.3f} "
-            f"bits per character; {rate:,.0f} characters a second"
-        )
+    console.print(
+        f"xz, which has seen the former, needs {compressed_bits(held_out, train):.3f} bits for one of the latter"
+    )
+    trainer = rg.Trainer(program, optimizer=rg.Adam(LEARNING_RATE), clip_norm=CLIP_NORM)
+    history = trainer.fit(
+        streams(train, STREAMS),
+        batch_size=STREAMS,
+        window=WINDOW,
+        shuffle=False,
+        epochs=options.epochs,
+        validation=streams(held_out, 1),
+        metrics={"bits": bits},
+    )
+    best, rate = history.best(), len(train) * history.epochs / history["seconds"].sum()
+    console.print(
+        f"held out, after epoch {best + 1}: {history['validation_bits'][best]:.3f} bits per character; "
+        f"{rate:,.0f} characters a second, compiling included"
+    )
 
     console.rule("What it writes", align="left")
     prompt = "VIOLA.\n"
