@@ -27,6 +27,7 @@ _PYTHON = "it has no part in a declaration; use Python's own means"
 _SAVE = "use program.parameters.save(path) and program.parameters.load(path)"
 _PROJECT = "apply tf.layers.dense to the outputs of tf.nn.dynamic_rnn"
 _BY_STEP = "use program.inference.stream() and feed each output back"
+_DECODER = "decode program.inference({X: batch}) in Python: argmax over classes, drop repeats, then blanks"
 _SEED = "give seed= to rg.compile for initial values, and to program.training for dropout"
 _SHAPE = (
     "sizes are open by themselves: None or -1 in tf.reshape keeps them, and without initial_state "
@@ -109,9 +110,11 @@ INSTEAD: dict[str, str] = {
     "losses": "write it with tf.reduce_mean and the functions of tf",
     "map_fn": _LOOP,
     "nn.dropout": _DROPOUT,
+    "nn.ctc_beam_search_decoder": _DECODER,
+    "nn.ctc_greedy_decoder": _DECODER,
     "nn.ctc_loss": (
-        "it is not part of this version; compute it outside from the logits, and give its gradient of them to "
-        'program.training.gradients(feeds, output_gradients={"logits": g})'
+        "use rg.ctc_loss(labels, logits, label_lengths, logit_lengths, blank_index=classes - 1) with labels that are "
+        "padded ints and logits [batch, time, classes]"
     ),
     "nn.l2_loss": "write tf.reduce_sum(tf.square(t)) / 2",
     "nn.raw_rnn": _LOOP,
