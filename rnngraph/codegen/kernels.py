@@ -123,9 +123,7 @@ def _copy(region: Region, block: Block, node: Node) -> None:
         block.add(When(step, region.start, region.start + region.steps, tuple(inner.statements)))
         return
     if node.op == "reshape":
-        views = [
-            replace(View.contiguous(view.buffer, source.shape), local=view.local) for view in region.stores[node]
-        ]
+        views = [replace(View.contiguous(view.buffer, source.shape), local=view.local) for view in region.stores[node]]
         copy_to(region, block, source, views)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])
