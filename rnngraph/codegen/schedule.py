@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..ir.graph import Graph, Node, make
-from ..ir.types import Dim, Shape, evaluate, product, size
+from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size
 from . import kernels
 from .arena import Arena, padded_row
 from .evaluate import label_of, view_through
@@ -248,8 +248,8 @@ class _Scheduler:
             self.copy_kernel(self._region(), zeros, view, f"zeros {label_of(node)}")
 
     def _chunk_length(self, cutting: Phases, leaving: set[Node], length: Dim) -> int:
-        """Steps that have rows enough to make it cheap that every chunk reads the weights again and adds to sums
-        over time again; all steps where there are no temporaries.
+        """Steps that have rows enough to make it cheap that every chunk reads the weights again, and sums over time
+        that do not stay in the second cache; all steps where there are no temporaries.
         """
         rows = 0
         for node in cutting.stored:
@@ -258,7 +258,10 @@ class _Scheduler:
                 rows = max(rows, 1, evaluate(product(node.shape[1:-1]), open_sizes))
         if not rows:
             return LONGEST_CHUNK
-        steps = -(-ROWS_OF_A_CHUNK // rows)
+        sums = [step.members[0] for step in cutting.steps if step.kind == "outer_sum"]
+        far = sum(evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] for node in sums)
+        wanted = ROWS_OF_A_CHUNK * (2 if far > self.target.second_cache // 4 else 1)
+        steps = -(-wanted // rows)
         steps = steps // 8 * 8 if steps >= 8 else steps
         return min(steps, length) if isinstance(length, int) and length > 0 else steps
 
