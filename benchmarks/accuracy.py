@@ -88,7 +88,7 @@ def ours(net: Net, data: Arrays, epochs: int, seed: int) -> float:
     program = rg.compile({"logits": logits}, loss=rg.sparse_softmax_cross_entropy(labels, logits), seed=seed)
     trainer = rg.Trainer(program, optimizer=rg.Adam(LEARNING_RATE), clip_norm=CLIP_NORM)
     examples = {x: data["train_x"], lengths: data["train_lengths"], labels: data["train_labels"]}
-    trainer.fit(examples, batch_size=BATCH, epochs=epochs, progress=False)
+    trainer.fit(examples, batch_size=BATCH, epochs=epochs, bucket=False, progress=False)
     scores = program.inference(x=data["test_x"], lengths=data["test_lengths"])["logits"]
     return float((scores.argmax(axis=-1) == data["test_labels"]).mean())
 

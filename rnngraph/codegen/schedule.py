@@ -239,6 +239,8 @@ class _Scheduler:
         )  # fmt: skip
         for scan in scans.values():
             scan.end()
+        # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
+        self.views = {node: view for node, view in self.views.items() if not view.local}
 
     def _clear(self, node: Node, region: Region) -> None:
         """Zeros, before the first chunk adds to a sum over time."""
