@@ -89,17 +89,7 @@ def _concat(region: Region, block: Block, node: Node) -> None:
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
-    part = Region(
-        region.target,
-        region.panels,
-        region.scratch,
-        region.views,
-        {node: list(views)},
-        region.length,
-        region.start,
-        region.steps,
-        region.reverse,
-    )
+    part = replace(region, stores={node: list(views)})
     elementwise(part, block, node.shape, lanes, [node], lambda item: False)
 
 
