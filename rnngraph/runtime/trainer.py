@@ -43,6 +43,10 @@ class Trainer:
     accumulate: steps whose gradients are averaged for one update.
 
     An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay.
+
+    updates, skipped: steps' updates that were made, and that were left out. epochs: of all fits. gradient_norm:
+    of the last step's gradients together, after ``clip_value`` and before ``clip_norm``. trained: names of the
+    parameters that updates change.
     """
 
     def __init__(
@@ -228,17 +232,24 @@ class Trainer:
 
         examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
         differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
-        batch axis is fed whole. lengths: the placeholder of each row's steps (filled in), or an array of them.
-        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
-        are measured on them without dropout. metrics: by name, Tensors or functions of (result, feeds).
+        batch axis is fed whole. lengths: the placeholder of each row's steps, which is filled in, or an array of
+        them; None finds the placeholder by its use as ``sequence_length``, if there is just one.
+
         window: steps of truncated backpropagation through time; states are carried from window to window of a
-        batch. warm_up: first steps of each sequence that run forward only. patience: epochs without a better
-        ``monitor`` (``mode`` ``"min"`` or ``"max"``) before the fit stops. keep_best: whether the parameters of the
-        best epoch are put back at the end; by default where there is a validation or a patience.
+        batch. warm_up: first steps of each sequence that run forward only.
+
+        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
+        are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,
+        feeds) that give a number, or one a row; without a validation they are measured on the examples.
+
+        patience: epochs without a better ``monitor`` before the fit stops. monitor: the loss, of validation if there
+        is one, or another column of the history; ``mode`` is ``"min"`` or ``"max"``. keep_best: whether the
+        parameters of the best epoch are put back at the end; by default where there is a validation or a patience.
         callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
+
         checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates. resume: whether
         a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then counts from its
-        beginning.
+        beginning. progress: whether a bar, or a line an epoch where there is no terminal, goes to standard error.
 
         Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
         """
