@@ -16,6 +16,7 @@ import numpy as np
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph, Node
+from ..ir.types import TensorType
 from ..passes.autodiff import unreached
 from ..passes.lower import GIVEN, SHOWN
 from ..passes.pipeline import Pass
@@ -153,8 +154,7 @@ class Trainer:
             if not self.pending:
                 return
             if self._update is None:
-                kinds = {name: self.program.parameters.slot(name).type for name in self.trained}
-                compiled = self._compiled(update_graph(kinds), (), self._train_step())
+                compiled = self._compiled(update_graph(self._kinds()), (), self._train_step())
                 self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
@@ -312,7 +312,7 @@ class Trainer:
         if states not in self._ways:
             lowered = self.program.with_states(states)
             then = AddGradients() if self.accumulate > 1 else self._train_step()
-            compiled = self._compiled(needed_to_train(lowered), self.trained, then)
+            compiled = self._compiled(needed_to_train(lowered, self._kinds()), self.trained, then)
             self._ways[states] = Way(self, lowered, compiled, states)
         return self._ways[states]
 
@@ -321,6 +321,9 @@ class Trainer:
         return CompiledGraph(
             graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,)
         )
+
+    def _kinds(self) -> dict[str, TensorType]:
+        return {name: self.program.parameters.slot(name).type for name in self.trained}
 
     def _train_step(self) -> TrainStep:
         optimizer = self.optimizer
