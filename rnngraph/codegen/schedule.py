@@ -24,6 +24,7 @@ from .llvm import Entry
 from .loops import Block, Buffer, Call, For, Function, Index, LetIndex
 from .loops_names import free, renamed, without_comments
 from .nests import Region
+from .outer_sums import outer_sum
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
 from .plan import Argument, Plan
@@ -340,7 +341,16 @@ class _Scheduler:
     def _step(self, region: Region, step: Step, block: Block) -> None:
         names = ", ".join(dict.fromkeys(label_of(node) for node in step.members if node in region.stores))
         where = next((str(node.where) for node in step.members if node.where), "")
-        self._kernel(lambda inner: kernels.emit_step(region, inner, step), f"{step.kind} {names}  {where}".strip())
+        comment = f"{step.kind} {names}  {where}".strip()
+        if step.kind == "outer_sum":
+            outer_sum(region, block, step.members[0], lambda inner, emit: self._kernel_in(inner, emit, comment))
+            return
+        self._kernel(lambda inner: kernels.emit_step(region, inner, step), comment)
+
+    def _kernel_in(self, block: Block, emit: Callable[[Block], None], comment: str) -> None:
+        outer, self.block = self.block, block
+        self._kernel(emit, comment)
+        self.block = outer
 
     def _kernel(self, emit: Callable[[Block], None], comment: str, kind: str = "phase") -> None:
         """A function of its own; functions that do equal work are one."""
