@@ -18,6 +18,7 @@ from .declare.activations import (
 )
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from .declare.ctc import ctc_loss
 from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
 from .declare.functions import (
     abs,
@@ -71,6 +72,7 @@ from .declare.functions import (
 from .declare.layers import dense, embedding
 from .declare.losses import (
     absolute_difference,
+    accuracy,
     huber_loss,
     mean_squared_error,
     sigmoid_cross_entropy,
@@ -78,22 +80,38 @@ from .declare.losses import (
     sparse_softmax_cross_entropy,
 )
 from .declare.parameters import parameter
+from .declare.placeholders import placeholder
 from .declare.state import joined, memory
-from .declare.tensor import Tensor, constant, placeholder
+from .declare.tensor import Tensor, constant
 from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
 from .errors import (
     ArgumentError,
     DtypeError,
+    FileError,
     GraphError,
+    MissingExtraError,
     NameLookupError,
+    NonFiniteError,
     NotOfferedError,
     RnnGraphError,
     ShapeError,
     StructureError,
 )
+from .runtime.checking import NonFinite
+from .runtime.history import History
+from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile
 from .runtime.result import Result
+from .runtime.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    PiecewiseConstant,
+    PolynomialDecay,
+    Schedule,
+    WarmUp,
+)
 from .runtime.stream import Stream
+from .runtime.trainer import Trainer
 
 __version__ = "0.1.0"
 _FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime")

@@ -30,9 +30,9 @@ from . import __version__
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lower import SEED_INPUTS
-from .runtime.calls import GraphProgram
 from .runtime.compiled import lengths_of
 from .runtime.feeds import checks_of
+from .runtime.graph_program import GraphProgram
 from .runtime.program import Program
 
 SCRIPT_NAME = "graph_script"

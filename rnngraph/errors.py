@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import sys
 from dataclasses import dataclass
+from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BETWEEN = frozenset((contextlib.__file__, dataclasses.__file__))
+"""Library code that stands between two frames of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,18 @@ def user_line() -> Where | None:
     """The innermost frame outside this package: the line that the user wrote."""
     frame = sys._getframe(1)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE):
-            return Where(file, frame.f_lineno)
+        if not _is_ours(frame):
+            return Where(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def _is_ours(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    if file.startswith(_PACKAGE) or file in _BETWEEN:
+        return True
+    # The methods that a dataclass of this package gets have its names, but no file.
+    return file == "<string>" and str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
 
 
 class RnnGraphError(Exception):
@@ -59,6 +71,10 @@ class ArgumentError(RnnGraphError, ValueError):
     """An argument is outside what it may be."""
 
 
+class FileError(ArgumentError, OSError):
+    """A file is missing, damaged or of another kind, or can't be written."""
+
+
 class StructureError(RnnGraphError, ValueError):
     """A nest (a state, an initial state) has the wrong structure."""
 
@@ -71,8 +87,23 @@ class NotOfferedError(RnnGraphError, AttributeError):
     """A name of another framework that has no counterpart here; the message names what to use instead."""
 
 
+class MissingExtraError(RnnGraphError, ImportError):
+    """A package is not installed that an optional part needs; the message gives the command that installs it."""
+
+
 class GraphError(RnnGraphError, ValueError):
     """A graph can't do what is asked of it, such as to stream a backward recurrence."""
+
+
+class NonFiniteError(RnnGraphError, ArithmeticError):
+    """A loss, gradient or parameter became NaN or infinite.
+
+    finding: what ``check`` says of where it began (an ``rg.NonFinite``), if that is known.
+    """
+
+    def __init__(self, what: str, where: Where | None = None, finding: object | None = None) -> None:
+        super().__init__(what, where)
+        self.finding = finding
 
 
 class VerifyError(RnnGraphError, AssertionError):

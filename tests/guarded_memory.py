@@ -79,7 +79,7 @@ def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarra
 
 def guarded_program(guard: Guard, outputs: Any, loss: Any = None) -> rg.Program:
     program = rg.compile(outputs, loss=loss)
-    program.parameters._replace({name: guard.copy(array) for name, array in program.parameters.items()})
+    program.parameters.replace({name: guard.copy(array) for name, array in program.parameters.items()})
     return program
 
 

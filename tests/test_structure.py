@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "rnngraph"
 FILES = sorted(path for path in ROOT.rglob("*.py"))
-LONGEST = 450
+LONGEST = 400
 
 LAYERS = (
     ("errors",),
@@ -81,7 +81,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_types_stand_below_the_rest_of_the_ir() -> None:
-    assert imports(ROOT / "errors.py") == []
+    assert [part for part, typing_only in imports(ROOT / "errors.py") if not typing_only] == []
     tree = ast.parse((ROOT / "ir" / "types.py").read_text())
     assert [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
 
@@ -99,6 +99,21 @@ def test_the_compiler_knows_no_cell(path: Path) -> None:
     assert found == []
 
 
+def test_the_two_irs_meet_in_the_modules_that_the_docs_list() -> None:
+    """The table in docs/architecture.md says of every module of codegen/ which of the two it sees."""
+    table = (ROOT.parent / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| (the graph|both|the loop IR|neither) \|", table, re.MULTILINE)
+    told = {name: sees for names, sees in rows for name in re.findall(r"`(\w+)`", names)}
+    for path in FILES:
+        if part_of(path) != "codegen" or path.stem == "__init__":
+            continue
+        tree = ast.parse(path.read_text())
+        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        graph, loops = bool(modules & {"ir.graph", "ir.ops"}), path.stem == "loops" or "loops" in modules
+        seen = {(True, False): "the graph", (True, True): "both", (False, True): "the loop IR"}.get((graph, loops))
+        assert told.get(path.stem, "neither") == (seen or "neither"), path.stem
+
+
 def test_networkx_holds_the_declaration_and_serves_graphs_only() -> None:
     users = {part_of(path) for path in FILES if re.search(r"^\s*import networkx", path.read_text(), re.MULTILINE)}
     assert "codegen" not in users
@@ -106,7 +121,7 @@ def test_networkx_holds_the_declaration_and_serves_graphs_only() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_no_file_is_too_long(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < LONGEST
+    assert len(path.read_text().splitlines()) <= LONGEST
 
 
 def test_passes_say_their_law() -> None:

@@ -14,6 +14,7 @@ from .outer_sums import outer_sum
 from .phases import Step, picks_step
 from .products import Tiles
 from .reductions import reduce
+from .scatter_adds import scatter_add
 from .views import View
 
 
@@ -26,6 +27,8 @@ def emit_step(region: Region, block: Block, step: Step) -> None:
             reduce(region, block, step.members[0])
         case "outer_sum":
             outer_sum(region, block, step.members[0])
+        case "scatter_add":
+            scatter_add(region, block, step.members[0])
         case "concat":
             _concat(region, block, step.members[0])
         case "copy":
@@ -110,7 +113,7 @@ def _copy(region: Region, block: Block, node: Node) -> None:
         block.add(When(step, region.start, region.start + region.steps, tuple(inner.statements)))
         return
     if node.op == "reshape":
-        views = [View.contiguous(view.buffer, source.shape) for view in region.stores[node]]
+        views = [replace(View.contiguous(view.buffer, source.shape), local=view.local) for view in region.stores[node]]
         copy_to(region, block, source, views)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])

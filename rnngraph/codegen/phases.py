@@ -70,6 +70,8 @@ def contracted(operand: Node, user: Node) -> bool:
         return operand in user.operands[:2]
     if user.op == "scan":
         return operand in user.operands[user["carries"] :]
+    if user.op == "scatter_add":
+        return operand is user.operands[1]
     return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
 

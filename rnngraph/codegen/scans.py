@@ -20,7 +20,7 @@ from .views import View
 class Scheduler(Protocol):
     """What a scan asks of the schedule that it is part of. ``block``: where the entry's statements go now."""
 
-    graph: Graph
+    users: dict[Node, list[Node]]
     block: Block
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View: ...
@@ -86,7 +86,7 @@ class Scan:
         self.carries = node["carries"]
         self.tag = f"{number}_{nodes.index(node)}"
         self.results: dict[int, list[Node]] = {}
-        for user in scheduler.graph.users()[node]:
+        for user in scheduler.users[node]:
             self.results.setdefault(user["index"], []).append(user)
         self._cut()
         self._places()
@@ -105,18 +105,18 @@ class Scan:
 
     def _places(self) -> None:
         """Where carried values live: one place where a step may overwrite them, else two in turn."""
-        scheduler = self.scheduler
+        scheduler, users = self.scheduler, self.body.users()
         self.state: list[State] = []
         for index in range(self.carries):
             formal, following = self.body.inputs[index], self.body.outputs[index][1]
             view, kind = self.region.tracks.get((self.node, index)), "track"
             if view is None:
-                kind = "alone" if self._may_overwrite(formal, following) else "twice"
+                kind = "alone" if self._may_overwrite(formal, following, users[formal]) else "twice"
                 view = scheduler.temporary(formal, formal.shape if kind == "alone" else (2, *formal.shape))
             self.state.append(State(view, kind, self.node["length"], self.node["reverse"]))
         self.in_turn = any(state.kind == "twice" for state in self.state)
 
-    def _may_overwrite(self, formal: Node, following: Node) -> bool:
+    def _may_overwrite(self, formal: Node, following: Node, users: Sequence[Node]) -> bool:
         """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
         position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
         if following not in self.cutting.stored or following not in position:
@@ -126,7 +126,7 @@ class Scan:
         if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
             return False
         last = position[following]
-        for user in self.body.users()[formal]:
+        for user in users:
             if user not in position or is_view(user) or position[user] > last:
                 return False
             if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):

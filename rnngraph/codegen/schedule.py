@@ -1,7 +1,8 @@
 """From a graph to loop IR: where every value lies, what runs in which loop.
 
 ``stages`` and ``phases``, which decide the order, look at the graph alone. Both IRs are seen here, in ``scans``,
-in ``evaluate`` and in the modules of kernels: ``kernels``, ``nests``, ``products``, ``outer_sums`` and ``reductions``.
+in ``evaluate`` and in the modules of kernels: ``kernels``, ``nests``, ``products``, ``outer_sums``, ``scatter_adds``
+and ``reductions``.
 What comes after them knows the loop IR alone.
 
 Inside, sequences lie as [time][row][padded units]. Feeds are read through their strides; results are written
@@ -47,6 +48,7 @@ class _Scheduler:
         self.strides: dict[str, tuple[str, ...]] = {}
         self.views: dict[Node, View] = {}
         self.order = {node: number for number, node in enumerate(graph.nodes)}
+        self.users = graph.users()
         self.arena = Arena()
         self.block = Block()
         self.preparation = Block()
@@ -150,7 +152,7 @@ class _Scheduler:
 
     def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
         inside = set(stage.nodes)
-        users = self.graph.users()
+        users = self.users
         outputs = {node for _, node in self.graph.outputs} | late
         leaving = {
             node
@@ -195,7 +197,7 @@ class _Scheduler:
             return True
         if node.op == "reshape":
             return not stays_view(node)
-        right = [user for user in self.graph.users()[node] if user.op == "matmul" and user.operands[1] is node]
+        right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
         return node.op == "transpose" and bool(right)
 
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
@@ -237,6 +239,8 @@ class _Scheduler:
         )  # fmt: skip
         for scan in scans.values():
             scan.end()
+        # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
+        self.views = {node: view for node, view in self.views.items() if not view.local}
 
     def _clear(self, node: Node, region: Region) -> None:
         """Zeros, before the first chunk adds to a sum over time."""

@@ -45,7 +45,7 @@ def is_leaf(node: Node) -> bool:
 def adds_up(node: Node) -> bool:
     """Whether a value is a sum over the first axis, to which every chunk of time adds its part."""
     over_first = node.op == "reduce_sum" and 0 in node["axes"] and node.operands[0].tensor.rank > 1
-    return over_first or node.op == "outer_sum"
+    return over_first or node.op in ("outer_sum", "scatter_add")
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
@@ -185,9 +185,11 @@ class Staging:
         if node.op == "get":
             return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
         if adds_up(node):
-            length = node.operands[0].shape[0]
-            timed = node.operands[0].tensor.rank > 1 and length in self.lengths
-            return length if timed and not all(item in self.free for item in node.operands) else None
+            source = node.operands[-1]
+            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
+            by_step = node.operands[0].tensor.rank > 0  # else a single index adds one row of many axes
+            runs = timed and by_step and not all(item in self.free for item in node.operands)
+            return source.shape[0] if runs else None
         shape = node.shape
         if node.op == "slice":
             length = node.operands[0].shape[0]

@@ -11,7 +11,8 @@ from ..ir.printer import is_literal, operand_text
 from ..ir.source import assigned_names
 from .cell import Cell, Wrapper
 from .drivers import Driver
-from .tensor import placeholder_names, public_type
+from .placeholders import placeholder_names
+from .tensor import public_type
 
 
 def _inner_cells(cell: Cell) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""Losses: each gives a scalar, or one value for each element with ``reduction="none"``."""
+"""Losses: each gives a scalar, or one value for each element with ``reduction="none"``; and measures of success."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS
 from .functions import (
     abs,
+    argmax,
     cast,
     equal,
     expand_dims,
@@ -33,7 +34,7 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
         raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
     factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
     if lengths is not None:
-        real = _real_steps(losses, lengths)
+        real = real_steps(losses, lengths)
         factor, losses = where(real, factor, 0), where(real, losses, 0)
     weighted = losses * factor
     if reduction == "none":
@@ -47,7 +48,7 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
     return total / where(equal(count, 0), 1, count)
 
 
-def _real_steps(losses: Tensor, lengths: Any) -> Tensor:
+def real_steps(losses: Tensor, lengths: Any) -> Tensor:
     """Whether a step lies within its row's length, [batch, time]."""
     if losses.rank != 2:
         raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
@@ -55,19 +56,24 @@ def _real_steps(losses: Tensor, lengths: Any) -> Tensor:
     return build("less", build("iota", size=losses.type.shape[1]), limit, within="lengths")
 
 
-def sparse_softmax_cross_entropy(
-    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
-) -> Tensor:
-    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels as int64, once they are known to fit the logits."""
     if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
         raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
         raise DtypeError(f"logits must be a float Tensor, not {logits!r}")
     if labels.rank != logits.rank - 1:
         raise ShapeError(f"labels {labels!r} must have one axis less than logits {logits!r}")
-    labels = cast(labels, "int64")
+    return cast(labels, "int64")
+
+
+def sparse_softmax_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+    labels = _class_labels(labels, logits)
     if lengths is not None:  # whatever stands past a row's length is no label
-        labels = where(_real_steps(labels, lengths), labels, 0)
+        labels = where(real_steps(labels, lengths), labels, 0)
     hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
     chosen = reduce_sum(where(hit, log_softmax(logits), 0), axis=-1)
     return reduce_loss(-chosen, weights, lengths, reduction)
@@ -114,6 +120,16 @@ def huber_loss(
     error = abs(predictions - labels)
     inner = minimum(error, delta)
     return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)
+
+
+def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None) -> Tensor:
+    """The share of ``argmax(logits)`` that are the label: a scalar of the logits' dtype.
+
+    labels: int [...]; logits: [..., classes]. weights and lengths count as in losses: hits times weights over
+    the sum of weights, over real steps. A label that is no class is never hit. Without a gradient.
+    """
+    hit = equal(argmax(logits), _class_labels(labels, logits))
+    return reduce_loss(cast(hit, logits.dtype), weights, lengths, "mean")
 
 
 def _last_mean(losses: Tensor) -> Tensor:

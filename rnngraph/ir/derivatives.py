@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .graph import Node, make
+from .graph import Node, make, topological
 from .types import FLOATS, Dim
 
 Adjoints = Sequence[Node | None]
 Rule = Callable[[Node, Node], Adjoints]
+
+
+def adjoints(node: Node, g: Node) -> Adjoints:
+    """What each operand receives, at the line of ``node``: there the user finds what a derivative is of."""
+    parts = RULES[node.op](node, g)
+    new = {item: item for item in (g, node, *node.operands)}
+    for item in topological([part for part in parts if part is not None], new):
+        new[item] = replace(item, operands=tuple(new[operand] for operand in item.operands), where=node.where)
+    return tuple(part and new[part] for part in parts)
 
 
 def number(value: float, like: Node) -> Node:
@@ -183,14 +193,11 @@ def _concat(node: Node, g: Node) -> Adjoints:
 def _gather(node: Node, g: Node) -> Adjoints:
     """Rows of the table receive the sum of what their uses receive, repeated ids included."""
     table, indices = node.operands
-    rows, width = table.shape[0], table.shape[1:]
-    flat = make("reshape", indices, shape=(*indices.shape, 1))
-    index = flat if flat.dtype == "int64" else _op("cast", flat, dtype="int64")
-    hit = _op("cast", _op("equal", index, make("iota", size=rows)), dtype=table.dtype)
-    wide = g if len(width) == 1 else make("reshape", g, shape=(*indices.shape, 1))
-    if hit.tensor.rank == 1:
-        hit, wide = (make("reshape", item, shape=(1, *item.shape)) for item in (hit, wide))
-    return make("reshape", _op("outer_sum", hit, wide), shape=table.shape), None
+    return make("scatter_add", indices, g, where=node.where, rows=table.shape[0]), None
+
+
+def _scatter_add(node: Node, g: Node) -> Adjoints:
+    return None, make("gather", g, node.operands[0], where=node.where)
 
 
 RULES: dict[str, Rule] = {
@@ -233,6 +240,7 @@ RULES: dict[str, Rule] = {
     "reshape": lambda node, g: (make("reshape", g, shape=node.operands[0].shape),),
     "broadcast": lambda node, g: (unbroadcast(g, node.operands[0]),),
     "gather": _gather,
+    "scatter_add": _scatter_add,
     **dict.fromkeys(
         (
             "sign",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from .ops import OPS, scan_parts
 from .types import SizeTable, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
+Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
+"""Told a node, the values of its operands, its own value, and the step if it stands in a scan."""
 
 
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
@@ -24,15 +27,19 @@ def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str,
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 
-def interpret(graph: Graph, feeds: Arrays, wide: bool = False) -> dict[str, np.ndarray]:
+def interpret(graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None) -> dict[str, np.ndarray]:
     """Outputs of ``graph`` by name.
 
     feeds: an array for every input and parameter, by name. ``wide`` computes in float64 whatever the
-    graph's float dtype: the reference that native code is compared with.
+    graph's float dtype: the reference that native code is compared with. ``seen`` is told of every value as
+    soon as there is one, inputs first; not of scans and bodies' inputs, which are made of values it was told.
     """
     arrays = {node: np.asarray(feeds[node["label"]]) for node in graph.inputs}
     sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
-    values = _run(graph, [arrays[node] for node in graph.inputs], sizes, wide)
+    if seen is not None:
+        for node, array in arrays.items():
+            seen(node, (), array, None)
+    values = _run(graph, [arrays[node] for node in graph.inputs], sizes, wide, seen, None)
     return dict(zip((name for name, _ in graph.outputs), values, strict=True))
 
 
@@ -40,10 +47,19 @@ def _float(array: np.ndarray, wide: bool) -> np.ndarray:
     return array.astype(np.float64) if wide and array.dtype == np.float32 else array
 
 
-def _run(graph: Graph, inputs: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> list[np.ndarray]:
+def _run(
+    graph: Graph,
+    inputs: Sequence[np.ndarray],
+    sizes: Mapping[str, int],
+    wide: bool,
+    seen: Seen | None,
+    step: int | None,
+) -> list[np.ndarray]:
     values: dict[Node, np.ndarray | list[np.ndarray]] = {
         node: _float(array, wide) for node, array in zip(graph.inputs, inputs, strict=True)
     }
+    reads = Counter(operand for node in graph.nodes for operand in node.operands)
+    reads.update(node for _, node in graph.outputs)
     for node in graph.nodes:
         if node in values:
             continue
@@ -51,9 +67,15 @@ def _run(graph: Graph, inputs: Sequence[np.ndarray], sizes: Mapping[str, int], w
         if node.op == "get":
             values[node] = operands[0][node["index"]]
         elif node.op == "scan":
-            values[node] = _scan(node, operands, sizes, wide)  # type: ignore[arg-type]
+            values[node] = _scan(node, operands, sizes, wide, seen)  # type: ignore[arg-type]
         else:
-            values[node] = _evaluate(node, operands, sizes, wide)  # type: ignore[arg-type]
+            value = values[node] = _evaluate(node, operands, sizes, wide)  # type: ignore[arg-type]
+            if seen is not None:
+                seen(node, operands, value, step)  # type: ignore[arg-type]
+        reads.subtract(node.operands)
+        for operand in node.operands:
+            if not reads[operand]:  # nothing reads it any more
+                values.pop(operand, None)
     return [np.asarray(values[node]) for _, node in graph.outputs]
 
 
@@ -71,14 +93,17 @@ def _evaluate(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, in
     return value
 
 
-def _scan(node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool) -> list[np.ndarray]:
+def _scan(
+    node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool, seen: Seen | None
+) -> list[np.ndarray]:
     body: Graph = node["body"]
     carried, sequences, constants = (list(part) for part in scan_parts(operands, dict(node.attributes)))
     length, count = evaluate(node["length"], sizes), node["carries"]
     order = range(length - 1, -1, -1) if node["reverse"] else range(length)
     emitted: list[list[np.ndarray]] = [[] for _ in body.outputs[count:]]
     for step in order:
-        results = _run(body, [*carried, *(sequence[step] for sequence in sequences), *constants], sizes, wide)
+        given = [*carried, *(sequence[step] for sequence in sequences), *constants]
+        results = _run(body, given, sizes, wide, seen, step)
         carried = results[:count]
         for kept, value in zip(emitted, results[count:], strict=True):
             kept.append(value)

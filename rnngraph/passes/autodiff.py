@@ -1,37 +1,29 @@
 """autodiff: gradients as more nodes of the graph.
 
-Reverse accumulation over the nodes, one rule an op; the derivative of a scan is a scan in the other direction
-over what the forward scan kept. What it keeps is chosen by need: values that the derivative reads and that can't
-be had again from others by cheap ops. Random numbers are never kept: they are a function of their counters.
-What a constant of a scan (a weight) receives is not summed inside the loop: the loop gives what each step
-contributes and the sum over steps and rows is one op outside it.
+Reverse accumulation over the nodes, one rule an op. Scans have a module of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..ir.derivatives import RULES, unbroadcast, zeros
+from ..ir.derivatives import adjoints, zeros
 from ..ir.graph import Graph, Node, make, remake, topological
-from ..ir.ops import OPS, scan_parts
-from ..ir.types import FLOATS
-from .lifting import aligned
-
-COSTLY = ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "sin", "cos", "erf", "div")
-"""Elementwise ops that are kept rather than computed again."""
+from .adjoints import Adjoints
+from .scan_derivative import ScanDerivative
 
 
-def gradients(graph: Graph, loss: Node, wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """(graph, gradients): the derivative of the scalar ``loss`` with respect to each node of ``wrt``.
+def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
+    """(graph, gradients) with respect to each node of ``wrt``. seeds: nodes, and the adjoint that each receives.
 
     The graph returned has the same outputs; its scans also give what the gradients read.
     """
-    seed = make("constant", value=np.ones((), loss.dtype))
     work = _Reverse(graph.nodes, wrt)
-    work.add(loss, seed)
+    for node, adjoint in seeds:
+        work.add(node, adjoint)
     work.run()
     new = work.replaced()
     results = [new(work.adjoint(node) or zeros(node.shape, node)) for node in wrt]
@@ -41,15 +33,18 @@ def gradients(graph: Graph, loss: Node, wrt: Sequence[Node]) -> tuple[Graph, lis
 
 
 PREFIX = "gradient/"
+OUTPUT_GRADIENT = "output_gradient/"
 
 
 @dataclass(frozen=True)
 class Autodiff:
     """Law: outputs unchanged; for each of ``wrt`` (labels of inputs and parameters) the graph also gives
-    ``gradient/<label>``, the derivative of the scalar output ``loss``.
+    ``gradient/<label>``, the derivative of the scalar output ``loss``; or, where there are ``outputs``, what
+    becomes of gradients of these, which are inputs ``output_gradient/<name>``.
     """
 
     wrt: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
     loss: str = "loss"
     name: str = "autodiff"
 
@@ -57,12 +52,21 @@ class Autodiff:
         by_label = {str(node["label"]): node for node in graph.inputs}
         # The loss may not reach an input at all; it is in the graph all the same, with a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
-        changed, results = gradients(graph, graph.output(self.loss), roots)
+        seeds = [(node, _given(name, node)) for name in self.outputs for node in [graph.output(name)]]
+        if not self.outputs:
+            loss = graph.output(self.loss)
+            seeds = [(loss, make("constant", value=np.ones((), loss.dtype)))]
+        changed, results = gradients(graph, seeds, roots)
+        inputs = [*changed.inputs, *(adjoint for _, adjoint in seeds if adjoint.op == "input")]
         outputs = [
             *changed.outputs,
             *((f"{PREFIX}{label}", node) for label, node in zip(self.wrt, results, strict=True)),
         ]
-        return Graph.of(changed.name, outputs, changed.inputs, changed.comments)
+        return Graph.of(changed.name, outputs, inputs, changed.comments)
+
+
+def _given(name: str, node: Node) -> Node:
+    return make("input", type=node.tensor, label=OUTPUT_GRADIENT + name, name=f"d_{name.replace('/', '_')}")
 
 
 def unreached(graph: Graph) -> list[str]:
@@ -74,49 +78,11 @@ def unreached(graph: Graph) -> list[str]:
     ]
 
 
-def _active(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
-    """Nodes through which a root reaches on; integers and truth values carry no derivative."""
-    active = set(roots)
-    for node in nodes:
-        if node in active:
-            continue
-        if node.op in ("scan", "get"):
-            if any(item in active for item in node.operands):
-                active.add(node)
-        elif node.dtype in FLOATS and any(item in active for item in node.operands):
-            active.add(node)
-    return active
-
-
 @dataclass
-class _Reverse:
+class _Reverse(Adjoints):
     """Adjoints of nodes, the last first. ``swaps``: forward scans replaced by ones that keep more."""
 
-    nodes: Sequence[Node]
-    roots: Sequence[Node]
-    parts: dict[Node, list[Node]] = field(default_factory=dict)
-    slices: dict[Node, list[tuple[Node, Node]]] = field(default_factory=dict)
     swaps: dict[Node, Node] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.active = _active(self.nodes, self.roots)
-        self.done: dict[Node, Node] = {}
-
-    def add(self, node: Node, adjoint: Node) -> None:
-        self.parts.setdefault(node, []).append(adjoint)
-
-    def adjoint(self, node: Node) -> Node | None:
-        """The sum of what a node received."""
-        if node not in self.done:
-            found = list(self.parts.get(node, []))
-            found += _joined(node, self.slices.get(node, []))
-            if not found:
-                return None
-            total = found[0]
-            for item in found[1:]:
-                total = make("add", total, item, where=node.where)
-            self.done[node] = total
-        return self.done[node]
 
     def run(self) -> None:
         for node in reversed(self.nodes):
@@ -132,9 +98,9 @@ class _Reverse:
                 continue
             if node.op == "slice" and all(step == 1 for step in node["step"]):
                 if node.operands[0] in self.active:
-                    self.slices.setdefault(node.operands[0], []).append((node, g))
+                    self.add_slice(node, g)
                 continue
-            for operand, part in zip(node.operands, RULES[node.op](node, g), strict=True):
+            for operand, part in zip(node.operands, adjoints(node, g), strict=True):
                 if part is not None and operand in self.active:
                     self.add(operand, part)
 
@@ -143,7 +109,7 @@ class _Reverse:
         received = {index: g for index, user in results.items() if (g := self.adjoint(user)) is not None}
         if not received:
             return
-        derivative = _ScanDerivative(node, received, self.active)
+        derivative = ScanDerivative(node, received, self.active)
         self.swaps[node] = derivative.forward
         for operand, part in derivative.parts:
             self.add(operand, part)
@@ -163,252 +129,3 @@ class _Reverse:
             return current(root)
 
         return new
-
-
-def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:
-    """What slices of a node give back: side by side where they tile an axis, else each among zeros."""
-    if not slices:
-        return []
-    for axis in range(node.tensor.rank):
-        ordered = sorted(slices, key=lambda pair: str(pair[0]["start"][axis]).zfill(12))
-        ends = [pair[0]["stop"][axis] for pair in ordered]
-        begins = [pair[0]["start"][axis] for pair in ordered]
-        tiles = begins[0] == 0 and ends[-1] == node.shape[axis] and begins[1:] == ends[:-1]
-        others = all(
-            pair[0].shape[other] == node.shape[other]
-            for pair in ordered
-            for other in range(node.tensor.rank)
-            if other != axis
-        )
-        if tiles and others:
-            return [make("concat", *(g for _, g in ordered), where=node.where, axis=axis)]
-    return [part for inner, g in slices for part in RULES["slice"](inner, g) if part is not None]
-
-
-class _ScanDerivative:
-    """The scan that carries adjoints against the direction of a scan.
-
-    forward: the scan again, with what the derivative reads among what it gives. parts: (operand, adjoint).
-    """
-
-    def __init__(self, scan: Node, received: Mapping[int, Node], active: set[Node]) -> None:
-        self.scan, self.received = scan, received
-        self.body: Graph = scan["body"]
-        self.carries, self.length = scan["carries"], scan["length"]
-        attributes = dict(scan.attributes)
-        self.formal = [list(part) for part in scan_parts(self.body.inputs, attributes)]
-        self.actual = [list(part) for part in scan_parts(scan.operands, attributes)]
-        self._activity(active)
-        self._reverse_body()
-        self._keep()
-        self._build()
-
-    def _activity(self, active: set[Node]) -> None:
-        """Which of the body's inputs carry a derivative; a carry may become active through a later step."""
-        outer = dict(zip(self.body.inputs, self.scan.operands, strict=True))
-        roots = {formal for formal, actual in outer.items() if actual in active and formal.dtype in FLOATS}
-        while True:
-            inside = _active(self.body.nodes, roots)
-            more = {
-                carry
-                for carry, (_, value) in zip(self.formal[0], self.body.outputs, strict=False)
-                if value in inside and carry not in roots and carry.dtype in FLOATS
-            }
-            if not more:
-                break
-            roots |= more
-        self.roots, self.inside = roots, inside
-
-    def _reverse_body(self) -> None:
-        work = _Reverse(self.body.nodes, list(self.roots))
-        constants = set(self.formal[2])
-        self.deferred: list[tuple[Node, str, Node, Node | None]] = []
-        self.carry_in: dict[Node, Node] = {}  # adjoint that comes from the later step, by carry
-        self.emit_in: dict[int, Node] = {}
-        for index, (name, value) in enumerate(self.body.outputs):
-            carry = self.formal[0][index] if index < self.carries else None
-            if carry not in self.roots and (index not in self.received or value not in work.active):
-                continue
-            g = make("input", type=value.tensor, label=f"d_{name}", name=f"d_{name}", where=value.where)
-            if carry is not None:
-                self.carry_in[carry] = g
-            else:
-                self.emit_in[index] = g
-            if value in constants and value in work.active:  # given as it is, at every step
-                self.deferred.append((value, "sum", g, None))
-            elif value in work.active:
-                work.add(value, g)
-        for node in reversed(self.body.nodes):
-            if node not in work.active or not node.operands:
-                continue
-            received = work.adjoint(node)
-            if received is not None:
-                self._node(work, node, received, constants)
-        self.work = work
-
-    def _node(self, work: _Reverse, node: Node, g: Node, constants: set[Node]) -> None:
-        """One node's rule. What a constant receives is put off: its sum over steps is taken outside."""
-        if node.op == "slice" and all(step == 1 for step in node["step"]) and node.operands[0] not in constants:
-            if node.operands[0] in work.active:
-                work.slices.setdefault(node.operands[0], []).append((node, g))
-            return
-        deferred = [item for item in node.operands if item in constants and item in work.active]
-        if not deferred:
-            for operand, part in zip(node.operands, RULES[node.op](node, g), strict=True):
-                if part is not None and operand in work.active:
-                    work.add(operand, part)
-            return
-        elementwise = OPS[node.op].kind == "elementwise"
-        for position, (operand, part) in enumerate(zip(node.operands, RULES[node.op](node, g), strict=True)):
-            if part is None or operand not in work.active:
-                continue
-            if operand not in constants:
-                work.add(operand, part)
-            elif node.op == "matmul" and position == 1 and node.operands[0].tensor.rank == 2:
-                self.deferred.append((operand, "outer", node.operands[0], g))
-            else:
-                self.deferred.append((operand, "sum", _before_sum(part, g) if elementwise else part, None))
-
-    def _keep(self) -> None:
-        """Decides what the forward scan gives in addition, for the backward scan to read."""
-        forward = set(self.body.nodes)
-        wanted = [g for carry in self.formal[0] if (g := self.work.adjoint(carry)) is not None]
-        wanted += [g for item in self.formal[1] if (g := self.work.adjoint(item)) is not None]
-        wanted += [item for _, _, *pair in self.deferred for item in pair if item is not None]
-        backward = topological(wanted)
-        read = {item for node in backward if node not in forward for item in node.operands if item in forward}
-        read |= {item for item in wanted if item in forward}
-        self.kept: list[Node] = []
-        self.again: set[Node] = set()
-        inputs = set(self.body.inputs)
-        carried = set(self.formal[0])
-        order = {node: number for number, node in enumerate(self.body.nodes)}
-        for node in sorted(read, key=order.__getitem__):
-            self._decide(node, inputs, carried)
-
-    def _decide(self, node: Node, inputs: set[Node], carried: set[Node]) -> None:
-        if node in self.again or node in self.kept:
-            return
-        if node in carried:
-            self.kept.append(node)
-            return
-        if node in inputs:
-            return
-        if self._cheap(node, inputs, carried):
-            self._again(node, carried)
-        else:
-            self.kept.append(node)
-
-    def _cheap(self, node: Node, inputs: set[Node], carried: set[Node]) -> bool:
-        """Whether a value is had again from inputs and kept values by cheap ops alone."""
-        if node in self.kept or node in inputs or not node.operands:
-            return True
-        row = OPS[node.op]
-        if row.kind not in ("elementwise", "movement") or (node.op in COSTLY and not row.random) or node.op == "gather":
-            return False
-        return all(self._cheap(item, inputs, carried) for item in node.operands)
-
-    def _again(self, node: Node, carried: set[Node]) -> None:
-        for item in topological([node]):
-            if item in carried and item not in self.kept:
-                self.kept.append(item)
-            elif item not in self.kept:
-                self.again.add(item)
-
-    def _build(self) -> None:
-        scan, body = self.scan, self.body
-        outputs = [*body.outputs, *((f"kept_{node.name or node.op}", node) for node in self.kept)]
-        widened = Graph.of(body.name, outputs, body.inputs)
-        attributes = dict(scan.attributes) | {"body": widened}
-        self.forward = make("scan", *scan.operands, where=scan.where, name=scan.name, **attributes)
-        first = len(body.outputs)
-        self.kept_outside = {
-            node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
-            for number, node in enumerate(self.kept)
-        }
-        self._backward()
-
-    def _backward(self) -> None:
-        new: dict[Node, Node] = {}
-        sequences: list[tuple[Node, Node]] = []
-        constants: list[tuple[Node, Node]] = []
-
-        def over(node: Node, outer: Node) -> None:
-            formal = make("input", type=node.tensor, label=node.name or node.op, name=node.name, where=node.where)
-            new[node] = formal
-            sequences.append((formal, outer))
-
-        for index, g in self.emit_in.items():
-            new[g] = g
-            sequences.append((g, self.received[index]))
-        for node, outer in self.kept_outside.items():
-            over(node, outer)
-        self.outer_sequence = dict(zip(self.formal[1], self.actual[1], strict=True)) | self.kept_outside
-        results: list[tuple[str, Node]] = []
-        carried = [carry for carry in self.formal[0] if carry in self.carry_in]
-        for carry in carried:
-            total = self.work.adjoint(carry)
-            results.append((f"d_{carry['label']}", zeros(carry.shape, carry) if total is None else total))
-        given = [(item, part) for item in self.formal[1] if (part := self.work.adjoint(item)) is not None]
-        emits = [part for _, part in given]
-        for _, _, *pair in self.deferred:
-            emits += [item for item in pair if item is not None and item not in self.outer_sequence]
-        emits = list(dict.fromkeys(emits))
-        results += [(f"emit_{number}", node) for number, node in enumerate(emits)]
-        for carry in carried:
-            new[self.carry_in[carry]] = self.carry_in[carry]
-        actual_of = dict(zip(self.body.inputs, self.scan.operands, strict=True))
-        for node in topological(value for _, value in results):
-            if node in new:
-                continue
-            if node in actual_of:
-                outer = actual_of[node]
-                if node in self.formal[1]:
-                    over(node, outer)
-                else:
-                    formal = make("input", type=node.tensor, label=str(node["label"]), name=node.name, where=node.where)
-                    new[node] = formal
-                    constants.append((formal, outer))
-                continue
-            new[node] = remake(node, [new[item] for item in node.operands])
-        initial = []
-        for carry in carried:
-            index = self.formal[0].index(carry)
-            initial.append(self.received.get(index) or zeros(carry.shape, carry))
-        formals = [*(self.carry_in[c] for c in carried), *(f for f, _ in sequences), *(f for f, _ in constants)]
-        backward = make(
-            "scan", *initial, *(a for _, a in sequences), *(a for _, a in constants), where=self.scan.where,
-            name=f"d_{self.scan.name}", body=Graph.of("body", [(name, new[value]) for name, value in results], formals),
-            carries=len(carried), sequences=len(sequences), length=self.length, reverse=not self.scan["reverse"],
-        )  # fmt: skip
-        result = {
-            node: make("get", backward, where=node.where, index=len(carried) + number)
-            for number, node in enumerate(emits)
-        }
-        self.parts: list[tuple[Node, Node]] = []
-        for number, carry in enumerate(carried):
-            self.parts.append((actual_of[carry], make("get", backward, where=carry.where, index=number)))
-        for item, part in given:
-            self.parts.append((actual_of[item], result[part]))
-        everywhere = self.outer_sequence | result
-        for operand, kind, first, second in self.deferred:
-            outer = actual_of[operand]
-            if kind == "outer":
-                assert second is not None
-                total = make("outer_sum", everywhere[first], everywhere[second], where=operand.where)
-            else:
-                sequence = aligned(everywhere[first], True, max(operand.tensor.rank, first.tensor.rank))
-                total = _over_steps(sequence, operand)
-            self.parts.append((outer, total))
-
-
-def _before_sum(part: Node, g: Node) -> Node:
-    """What an elementwise op's operand receives, before the sum over the axes along which it was broadcast."""
-    while part is not g and part.op in ("reshape", "reduce_sum"):
-        part = part.operands[0]
-    return part
-
-
-def _over_steps(sequence: Node, operand: Node) -> Node:
-    """The sum over time, and over the axes along which the operand was broadcast."""
-    return unbroadcast(sequence, operand) if sequence.tensor.rank > operand.tensor.rank else sequence

@@ -15,8 +15,8 @@ import numpy as np
 from ..declare.drivers import Driver
 from ..declare.nest import pack, paths
 from ..declare.parameters import Slot
+from ..declare.placeholders import RESERVED, placeholder_names
 from ..declare.state import public
-from ..declare.tensor import RESERVED, placeholder_names
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
@@ -24,15 +24,16 @@ from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
 from .naming import Names, settle
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
+INNER, SHOWN, GIVEN = "inner", "shown", "given"
 
 
 @dataclass(frozen=True)
 class Lowered:
     """One declaration as a graph, with the dropout masks it draws as a graph beside it.
 
-    initial, states: of a stateful lowering, the graph of all initial states, and for each driver the nest
-    of its states with their names as leaves. placeholders: the name of each. defaults: by name, of those
-    that have one. keep_probs: names of those that dropout reads.
+    initial, states: of a lowering whose states are given or shown, the graph of the initial states, and for each
+    driver the nest of its states with their names as leaves. placeholders: the name of each. defaults: by name,
+    of those that have one. keep_probs: names of those that dropout reads.
     """
 
     graph: Graph
@@ -48,20 +49,21 @@ class Lowered:
 def lower(
     outputs: Iterable[tuple[str, Node]],
     known: Mapping[Slot, str],
-    stateful: bool = False,
+    states: str = INNER,
     placeholders: Mapping[Node, str] | None = None,
 ) -> Lowered:
     """outputs: (path, declared node). known: names that slots have from an earlier compile.
 
     placeholders: their names, where an earlier lowering of more of the declaration has settled them.
-    stateful: every driver starts from a state that is an input ``state/<driver>/<leaf>`` and gives its final
-    state as an output of that name: the graph of a stream.
+    states: ``SHOWN``: every driver also gives its final state as outputs ``state/<driver>/<leaf>``; ``GIVEN``: it
+    also starts from inputs of these names, the graph of a stream. A driver whose initial state another driver
+    gives keeps that one, and its states stay inside.
     """
     outputs = list(outputs)
     order = topological(node for _, node in outputs)
     names = settle(order, known)
     labels = placeholder_names(order) | dict(placeholders or {})
-    state = _Lowering(names, labels, assigned_names(order), stateful)
+    state = _Lowering(names, labels, assigned_names(order), states)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
@@ -86,11 +88,11 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
 
 
 class _Lowering:
-    def __init__(self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], stateful: bool) -> None:
+    def __init__(self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str) -> None:
         self.names = names
         self.labels = labels
         self.assigned = assigned
-        self.stateful = stateful
+        self.show = show
         self.keep_probs: set[str] = set()
         self.finals: list[tuple[str, Node]] = []
         self.initials: list[tuple[str, Node]] = []
@@ -166,11 +168,12 @@ class _Lowering:
                 if not self.roles.get(symbol, "").isupper():
                     self.roles[symbol] = role
         labels: list[str] = []
-        if self.stateful:
+        if self.show != INNER and not any(item.op == "scan" for item in topological(initial)):
             structure = public(driver.cell)
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
             self.initials += zip(labels, initial, strict=True)
+        if labels and self.show == GIVEN:
             initial = [
                 self.make(
                     "input",

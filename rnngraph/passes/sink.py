@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, make, remake, rewrite, topological
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import FLOATS, Dim
-from .autodiff import COSTLY
+from .scan_derivative import COSTLY
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Calls of a program's two graphs: feeds in, results out."""
+"""Calls of a program's inference and training graph."""
 
 from __future__ import annotations
 
@@ -8,205 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import pack, paths
+from ..declare.nest import paths
 from ..declare.tensor import Tensor
-from ..errors import (
-    ArgumentError,
-    DtypeError,
-    GraphError,
-    NameLookupError,
-    ShapeError,
-    Where,
-    user_line,
-)
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
 from ..ir.types import FLOATS
-from ..passes.autodiff import PREFIX, unreached
-from ..passes.lower import SEED_INPUTS
+from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached
+from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
-from .feeds import Check, bind, convert, reject_empty, run_checks
-from .native import NativeEntry, Sized
-from .outs import check_fits, given_arrays
-from .result import Result
+from .feeds import bind, convert
+from .graph_program import GraphProgram, whole_number
 from .stream import Stream
 from .streamable import check_streamable
 
 if TYPE_CHECKING:
     from .program import Program
-
-MOST_KNOWN_SHAPES = 1024
-
-
-def whole_number(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise DtypeError(f"{what} must be an int, not {value!r}")
-    return int(value)
-
-
-class GraphProgram:
-    """What the two graphs of a program share: calling, printing, compiling ahead."""
-
-    kind = "inference"
-
-    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()) -> None:
-        self.program = program
-        self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text, wrt)
-        self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
-        self._output_names: tuple[str, ...] | None = None
-        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
-
-    @property
-    def graph(self) -> Graph:
-        """The IR graph; ``str()`` prints it."""
-        return self._described().graph
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """What ``show`` can show, in the order in which it comes to be."""
-        return self._described().stages
-
-    def show(self, stage: str = "graph") -> str:
-        """The text of one stage."""
-        return self._described().show(stage)
-
-    def _described(self) -> CompiledGraph:
-        return self.compiled
-
-    def _names(self) -> tuple[str, ...]:
-        if self._output_names is None:
-            names = (name for name, _ in self.compiled.graph.outputs)
-            self._output_names = tuple(name for name in names if not name.startswith(PREFIX))
-        return self._output_names
-
-    def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
-        """Compiles ahead for batch sizes, or for the values of named sizes."""
-        names = self._names()
-        graph = self.compiled.optimized(names)
-        fixed = [name for name in graph.symbols if name not in lengths_of(graph)]
-        batches = [1] if batch is None else list(batch) if isinstance(batch, Sequence) else [batch]
-        if unknown := sizes.keys() - graph.symbols:
-            raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {', '.join(fixed)}")
-        for count in (*batches, *sizes.values()):
-            if whole_number(count, "a size to prepare for") < 1:
-                raise ArgumentError(f"a size to prepare for must be positive, not {count}")
-        for count in batches:
-            known = {name: sizes.get(name, count) for name in fixed}
-            self.compiled.entry(names, known)
-
-    # Calls ---------------------------------------------------------------------------------------
-
-    def _gather(
-        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
-    ) -> dict[str, np.ndarray]:
-        given = self.program.feeds_by_name(feeds, named, where)
-        arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
-        for name, value in given.items():
-            if name not in self._kinds or name in SEED_INPUTS:
-                raise NameLookupError(
-                    f"the {self.kind} graph has no input {name!r}; it takes {', '.join(self._takes()) or 'none'}",
-                    where,
-                )
-            arrays[name] = convert(name, value, self._kinds[name], where)
-        return arrays
-
-    def _takes(self) -> list[str]:
-        return [name for name in self._kinds if name not in SEED_INPUTS]
-
-    def _sizes(
-        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
-    ) -> dict[str, int]:
-        needed = compiled.needed(outputs)
-        missing = [name for name in needed if name not in arrays]
-        if missing:
-            raise NameLookupError(
-                f"the {self.kind} graph needs {', '.join(missing)}; "
-                f"feed {'it' if len(missing) == 1 else 'them'} by name",
-                where,
-            )
-        sizes = bind(arrays, self._kinds, where)
-        graph = compiled.graph
-        reject_empty(arrays, self._kinds, lengths_of(graph), where)
-        run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
-        unknown = [name for name in graph.symbols if name not in sizes]
-        wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
-        if wanted:
-            raise ShapeError(
-                f"the size {', '.join(wanted)} is not known from what is fed; feed every placeholder that has it",
-                where,
-            )
-        return sizes
-
-    def _execute(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        outputs: tuple[str, ...],
-        out: Mapping[str, np.ndarray],
-        where: Where | None,
-        compiled: CompiledGraph | None = None,
-    ) -> dict[str, np.ndarray]:
-        compiled = compiled or self.compiled
-        key = (compiled.wrt, outputs, tuple((name, array.shape) for name, array in arrays.items()))
-        known = self._known.get(key)
-        if known is None:  # shapes that were met before need no checks of sizes
-            sizes = self._sizes(arrays, outputs, where, compiled)
-            entry = compiled.entry(outputs, sizes)
-            if len(self._known) >= MOST_KNOWN_SHAPES:
-                self._known.clear()
-            known = self._known[key] = (entry, entry.sized(sizes), compiled.range_checks(outputs))
-        entry, sized, ranges = known
-        if ranges:
-            run_checks(ranges, arrays, sized.sizes, where)
-        if not out:
-            results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
-            entry.call(self.program.parameters, arrays, sized, results)
-            return dict(zip(entry.output_slots, results, strict=True))
-        results, copies = _result_arrays(entry, sized, arrays, out, where)
-        entry.call(self.program.parameters, arrays, sized, results)
-        found = dict(zip(entry.output_slots, results, strict=True))
-        for name, target in copies.items():
-            target[...] = found[name]
-            found[name] = target
-        return found
-
-    def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
-        structure = self.program.structure
-        if isinstance(structure, Tensor):
-            return next(iter(found.values()))
-        if self.program.is_flat:
-            result = Result((key, found[key]) for key in structure)
-        else:
-            result = Result(pack(structure, [found[path] for path, _ in paths(structure)]))
-        if with_loss:
-            result["loss"] = found["loss"]
-        return result
-
-    def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
-        given = given_arrays(self.program.structure, out, where, also=("loss",))
-        return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
-
-
-def _result_arrays(
-    entry: NativeEntry,
-    sized: Sized,
-    feeds: Mapping[str, np.ndarray],
-    out: Mapping[str, np.ndarray],
-    where: Where | None,
-) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    """Where results go: the caller's arrays where they fit as they are, else fresh ones that are copied."""
-    results, copies = [], {}
-    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-        mine = out.get(item.name)
-        if mine is not None:
-            check_fits(item.name, mine, shape, item.dtype, where)
-        fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
-        if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
-            assert mine is not None
-            results.append(mine)
-            continue
-        if mine is not None:
-            copies[item.name] = mine
-        results.append(np.empty(shape, item.dtype))
-    return results, copies
 
 
 class Inference(GraphProgram):
@@ -222,10 +38,15 @@ class Inference(GraphProgram):
     def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         where = user_line()
-        arrays = self._gather(feeds, named, where)
+        arrays = self.gather(feeds, named, where)
         outputs = self._names()
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+
+    def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
+        where = user_line()
+        return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
 
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
@@ -244,16 +65,16 @@ class Training(GraphProgram):
     def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
         trainable = tuple(name for name in program.parameters if program.parameters.slot(name).trainable)
         super().__init__(program, lowered, unroll)
-        self._trainable = trainable if program.loss is not None else ()
+        self._trainable = trainable
         self._unroll, self._warned = unroll, False
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
-        self._with_gradients: dict[tuple[str, ...], CompiledGraph] = {}
+        self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
 
-    def _gather(
+    def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
-        arrays = super()._gather(feeds, named, where)
+        arrays = super().gather(feeds, named, where)
         for name in self.program.lowered.keep_probs & arrays.keys():
             if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
                 raise ArgumentError(
@@ -273,44 +94,99 @@ class Training(GraphProgram):
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
         where = user_line()
-        arrays = self._gather(feeds, named, where)
-        arrays.update(self._counters(seed, first_row, first_step))
-        outputs = self._names()
-        if self.program.loss is not None:
-            without = tuple(name for name in outputs if name != "loss")
-            extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
-            if extra and not all(name in arrays for name in extra):
-                outputs = without
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        outputs = self._fed_outputs(arrays)
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
 
+    def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """The outputs; the loss among them only where its placeholders are fed."""
+        outputs = self._names()
+        if self.program.loss is None:
+            return outputs
+        without = tuple(name for name in outputs if name != "loss")
+        extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
+        return outputs if all(name in arrays for name in extra) else without
+
+    def check(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        first_row: int = 0, first_step: int = 0, **named: Any,
+    ) -> NonFinite | None:  # fmt: skip
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is.
+
+        Where the loss is fed, its gradients with respect to the trainable parameters are checked too. The masks
+        are those that a call with the same seed applies.
+        """
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        outputs, compiled = self._fed_outputs(arrays), self.compiled
+        if "loss" in outputs and self._trainable:
+            compiled = self._described()
+            outputs += tuple(f"{PREFIX}{name}" for name in compiled.wrt)
+        return self._checked(arrays, outputs, where, compiled)
+
     def gradients(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
-        wrt: Sequence[str | Tensor] = (), first_row: int = 0, first_step: int = 0, **named: Any,
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
+        wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
+        **named: Any,
+    ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
         """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``.
+
+        output_gradients: gradients of outputs, by name or in their structure, for a loss that is computed outside;
+        what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
 
         The masks are those that a call with the same seed applies. Raises ``GraphError`` without a loss.
         """
         where = user_line()
-        if self.program.loss is None:
-            raise GraphError("gradients need a loss; give one to rg.compile", where)
+        if output_gradients is None and self.program.loss is None:
+            raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
+        given = self._given_gradients(output_gradients, where)
         extra = tuple(self.program.feed_name(item, where) for item in wrt)
-        compiled = self._with_respect_to(extra, where)
-        arrays = self._gather(feeds, named, where)
-        arrays.update(self._counters(seed, first_row, first_step))
-        outputs = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))
-        found = self._execute(arrays, outputs, {}, where, compiled)
-        return found["loss"], {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        compiled = self._with_respect_to(extra, tuple(given), where)
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        kinds = compiled.kinds()
+        for name, gradient in given.items():
+            label = OUTPUT_GRADIENT + name
+            arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
+        values = self._fed_outputs(arrays) if given else ("loss",)
+        found = self._execute(arrays, (*values, *(f"{PREFIX}{name}" for name in compiled.wrt)), {}, where, compiled)
+        gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
 
-    def _with_respect_to(self, extra: tuple[str, ...], where: Where | None) -> CompiledGraph:
-        """The graph that gives gradients for these placeholders too."""
+    def _given_gradients(self, output_gradients: Any, where: Where | None) -> dict[str, Any]:
+        """Gradients by output."""
+        if output_gradients is None:
+            return {}
+        structure, outputs = self.program.structure, dict(self.compiled.graph.outputs)
+        if isinstance(structure, Tensor):
+            given = dict.fromkeys(outputs, output_gradients)
+        elif isinstance(output_gradients, Mapping):
+            given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
+        else:
+            raise StructureError("output_gradients= must have the structure of the outputs", where)
+        for name in given:
+            if name not in outputs or name == "loss":
+                names = ", ".join(other for other in outputs if other != "loss")
+                raise NameLookupError(f"output_gradients= has {name!r}, which is no output; there are {names}", where)
+            if outputs[name].dtype not in FLOATS:
+                raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
+        if not given:
+            raise StructureError("output_gradients= is empty; give the gradient of an output", where)
+        return given
+
+    def _with_respect_to(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
+        """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs."""
         for name in extra:
             kind = self._kinds.get(name)
             if kind is None or kind.dtype not in FLOATS:
                 raise ArgumentError(f"wrt={name!r} is no float placeholder of the training graph", where)
-        compiled = self._described(extra)
-        if not self._warned:
+        if not (self._trainable or extra):
+            raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
+        compiled = self._gradient_graph(extra, given)
+        if not self._warned and not given:
             self._warned = True
             idle = [name for name in unreached(compiled.graph) if name in self._trainable]
             if idle:
@@ -318,19 +194,22 @@ class Training(GraphProgram):
                 warnings.warn(text, stacklevel=3)
         return compiled
 
-    def _described(self, extra: tuple[str, ...] = ()) -> CompiledGraph:
+    def _described(self) -> CompiledGraph:
         """The graph with masks, loss and gradients, which ``graph`` and ``show`` describe."""
-        wrt = (*self._trainable, *extra)
-        if not wrt:
-            return self.compiled
-        if extra not in self._with_gradients:
-            program = self.program
-            self._with_gradients[extra] = CompiledGraph(
-                self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text, wrt
-            )
-        return self._with_gradients[extra]
+        return self.compiled if self.program.loss is None or not self._trainable else self._gradient_graph((), ())
 
-    def _counters(self, seed: int | None, first_row: int, first_step: int) -> dict[str, np.ndarray]:
+    def _gradient_graph(self, extra: tuple[str, ...], given: tuple[str, ...]) -> CompiledGraph:
+        key = (extra, given)
+        if key not in self._with_gradients:
+            program = self.program
+            self._with_gradients[key] = CompiledGraph(
+                self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
+                (*self._trainable, *extra), given,
+            )  # fmt: skip
+        return self._with_gradients[key]
+
+    def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
+        """The inputs that masks are drawn from; without a seed the program's generator gives the next."""
         drawn = self.program.next_seed() if seed is None else whole_number(seed, "seed")
         if not -(2**63) <= drawn < 2**64:
             raise ArgumentError(f"seed={drawn} does not fit 64 bits")
@@ -356,11 +235,11 @@ class Training(GraphProgram):
         A step mask is shaped like the sequence it drops, a variational one [batch, width].
         """
         where = user_line()
-        arrays = self._gather(feeds, named, where)
+        arrays = self.gather(feeds, named, where)
         outputs = tuple(name for name, _ in self._masks.graph.outputs)
         if not outputs:
             return {}
-        arrays.update(self._counters(seed, first_row, first_step))
+        arrays.update(self.counters(seed, first_row, first_step))
         kinds = {str(node["label"]): node.tensor for node in self._masks.graph.inputs if node.op == "input"}
         sizes = bind(arrays, self._kinds | kinds, where)
         missing = [name for name in self._masks.needed(outputs) if name not in arrays]

@@ -11,8 +11,8 @@ from ..codegen.schedule import schedule
 from ..codegen.target import Target
 from ..errors import NameLookupError
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, Size, symbols_of
-from ..passes.pipeline import forbidden, meaning, optimization, pipeline, run
+from ..ir.types import Dim, Size, TensorType, symbols_of
+from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
 from .feeds import Check, checks_of
@@ -29,7 +29,9 @@ def lengths_of(graph: Graph) -> set[str]:
 class CompiledGraph:
     """A lowered graph, split and optimised when first needed, with entries by outputs and sizes.
 
-    wrt: labels of what the graph also gives the gradients of its loss for.
+    wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
+    come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
+    gradients into new parameters.
     """
 
     def __init__(
@@ -40,8 +42,12 @@ class CompiledGraph:
         unroll: int | str | None,
         declared: Callable[[], str],
         wrt: tuple[str, ...] = (),
+        differentiated: tuple[str, ...] = (),
+        then: tuple[Pass, ...] = (),
     ) -> None:
-        self.wrt = wrt
+        self.wrt, self.differentiated = wrt, differentiated
+        self._meaning = (*meaning(kind, wrt, differentiated), *then)
+        self._pipeline = (*self._meaning, *optimization(unroll))
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared = declared
         self._lock = threading.RLock()
@@ -58,8 +64,12 @@ class CompiledGraph:
         """The graph after the split, with its gradients: what this program means, before it is optimised."""
         with self._lock:
             if self._split is None:
-                self._split = run(self.lowered, meaning(self.kind, self.wrt), forbidden(self.kind))
+                self._split = run(self.lowered, self._meaning, forbidden(self.kind))
             return self._split
+
+    def kinds(self) -> dict[str, TensorType]:
+        """The types of the graph's inputs, by label."""
+        return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
 
     def pruned(self, outputs: Iterable[str]) -> Graph:
         wanted = tuple(outputs)
@@ -128,7 +138,7 @@ class CompiledGraph:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        names = [single.name for single in pipeline(self.kind, self.unroll, self.wrt)]
+        names = [single.name for single in self._pipeline]
         return ("declared", "graph", *names, *LATER_STAGES)
 
     def show(self, stage: str = "graph") -> str:
@@ -148,7 +158,7 @@ class CompiledGraph:
             if name == stage:
                 shown = f"# after {name}\n{graph}"
 
-        run(self.lowered, pipeline(self.kind, self.unroll, self.wrt), forbidden(self.kind), seen)
+        run(self.lowered, self._pipeline, forbidden(self.kind), seen)
         return shown
 
     def _native_text(self, stage: str) -> str:

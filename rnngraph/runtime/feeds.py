@@ -32,8 +32,8 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             f"it is declared {kind} of rank {len(kind.shape)}",
             where,
         )
-    if have != wanted:
-        array = _cast(name, array, wanted, where)
+    if have != wanted:  # the name is put into words for an error only
+        array = cast(f"feed {name}", array, wanted, where)
     if array.ndim and array.shape[-1] > 1 and array.strides[-1] != array.itemsize:
         array = np.ascontiguousarray(array)
     elif not array.flags.aligned or any(stride % array.itemsize for stride in array.strides):
@@ -41,16 +41,19 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
     return array
 
 
-def _cast(name: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | None) -> np.ndarray:
+def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | None) -> np.ndarray:
+    """``array`` in the dtype ``wanted``, by the rules of ``convert``. what: names the array in an error."""
     have = array.dtype
+    if have == wanted:
+        return array
     allowed = {"f": "fiub", "i": "iub", "b": "b"}[wanted.kind]
     if have.kind not in allowed:
         hint = "cast it yourself" if have.kind in "fc" else "give numbers"
-        raise DtypeError(f"feed {name} is {have} and is declared {wanted}; {hint}", where)
+        raise DtypeError(f"{what} is {have} and is declared {wanted}; {hint}", where)
     if wanted.kind == "i" and have.kind in "iu" and array.size:
         limits = np.iinfo(wanted)
         if int(array.min()) < limits.min or int(array.max()) > limits.max:
-            raise DtypeError(f"feed {name} is {have} and holds numbers that {wanted} can't", where)
+            raise DtypeError(f"{what} is {have} and holds numbers that {wanted} can't", where)
     return array.astype(wanted)
 
 

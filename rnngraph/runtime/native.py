@@ -94,15 +94,20 @@ class NativeEntry:
             known = self._weights
             if known is not None and known.version == version:
                 return known
-            panels, block = aligned_bytes(max(1, self.plan.panel_bytes)), self._template.copy()
-            used = tuple(arrays[name] for name in self._parameter_slots)
-            for slot, array in zip(self._parameter_slots.values(), used, strict=True):
-                block[slot] = address(array)
-            block[self._panels_slot] = address(panels)
-            if self.plan.panel_bytes:
-                self._pack(address(block), 0, 1)
-            self._weights = Weights(version, used, panels, block)
+            self._weights = self.packed(version, arrays)
             return self._weights
+
+    def packed(self, version: int, arrays: Mapping[str, np.ndarray], over: Weights | None = None) -> Weights:
+        """``arrays`` packed, into the memory of ``over``, which no running call may be using."""
+        panels = aligned_bytes(max(1, self.plan.panel_bytes)) if over is None else over.panels
+        block = self._template.copy() if over is None else over.block
+        used = tuple(arrays[name] for name in self._parameter_slots)
+        for slot, array in zip(self._parameter_slots.values(), used, strict=True):
+            block[slot] = address(array)
+        block[self._panels_slot] = address(panels)
+        if self.plan.panel_bytes:
+            self._pack(address(block), 0, 1)
+        return Weights(version, used, panels, block)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
@@ -128,7 +133,12 @@ class NativeEntry:
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized, results: Sequence[np.ndarray]
     ) -> None:
         """Runs once; ``results`` are written in the order of ``outputs``."""
-        weights = self.weights(parameters)  # held until the call ends: a change makes new ones
+        self.call_with(self.weights(parameters), feeds, sized, results)
+
+    def call_with(
+        self, weights: Weights, feeds: Mapping[str, np.ndarray], sized: Sized, results: Sequence[np.ndarray]
+    ) -> None:
+        """Runs once with these weights, which are held until the call ends: a change makes new ones."""
         block = self.block(weights, sized.sizes)
         for name in self.input_slots:
             self.set_feed(block, name, feeds[name])

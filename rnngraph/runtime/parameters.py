@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ import numpy as np
 
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError
+from .files import replace_file
 
 
 class _Changes:
@@ -81,7 +81,7 @@ class Parameters(Mapping[str, np.ndarray]):
         return name in self._values
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._replace({name: self._checked(name, value)})
+        self.replace({name: self._checked(name, value)})
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {array.dtype}{list(array.shape)}" for name, array in self.items()]
@@ -99,9 +99,11 @@ class Parameters(Mapping[str, np.ndarray]):
             raise ShapeError(f"parameter {name} has shape {current.shape}, not {array.shape}")
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
-    def _replace(self, changes: Mapping[str, np.ndarray]) -> None:
+    def replace(self, changes: Mapping[str, np.ndarray]) -> None:
+        """New arrays, of the right shapes and dtypes, that nothing will write to any more while they are in use."""
         with self._changes.lock:
             for name, array in changes.items():
+                array.flags.writeable = False
                 self._values[name].array = array
             self._changes.version += 1
 
@@ -110,11 +112,11 @@ class Parameters(Mapping[str, np.ndarray]):
         """A writable array of the parameter; what is written counts when the block ends without an error."""
         array = np.array(self[name])
         yield array
-        self._replace({name: self._checked(name, array)})
+        self.replace({name: self._checked(name, array)})
 
     def initialize(self, seed: int) -> None:
         """Draws all initial values anew; each depends on (seed, name) alone."""
-        self._replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
+        self.replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
 
     def load(
         self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
@@ -140,36 +142,24 @@ class Parameters(Mapping[str, np.ndarray]):
             raise NameLookupError(
                 f"can't load parameters, {'; '.join(parts)}; use rename=, or strict=False to take what fits"
             )
-        self._replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
+        self.replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes ``.npz`` or ``.safetensors``, beside and renamed: a reader never sees half a file."""
+        """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
         path = Path(path)
         _, arrays = self.snapshot()
         if path.suffix == ".npz":
-            write_beside(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+            with replace_file(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
         elif path.suffix == ".safetensors":
             from safetensors.numpy import save
 
-            write_beside(path, lambda file: file.write(save(arrays)))
+            with replace_file(path) as file:
+                file.write(save(arrays))
         else:
             raise ArgumentError(
                 f"can't save parameters as {path.suffix or 'a file without suffix'}; use .npz or .safetensors"
             )
-
-
-def write_beside(path: Path, write: Any) -> None:
-    """Writes a file under another name in the same folder and renames it into place."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _read(source: Any) -> dict[str, Any]:
@@ -187,9 +177,9 @@ def _read(source: Any) -> dict[str, Any]:
 
             return dict(load_file(path))
     except FileNotFoundError:
-        raise ArgumentError(f"no file {path}") from None
+        raise FileError(f"no file {path}; give the path of an .npz or .safetensors file") from None
     except Exception as error:  # whatever a damaged file makes its reader raise
-        raise ArgumentError(f"{path} is damaged or no {path.suffix} file: {error}") from None
+        raise FileError(f"{path} is damaged or no {path.suffix} file: {error}") from None
     raise ArgumentError(f"can't load parameters from {path}; give a mapping, .npz or .safetensors")
 
 

@@ -22,12 +22,18 @@ from ..errors import (
     StructureError,
     Where,
 )
-from ..ir.graph import Graph
-from ..passes.lower import Lowered, lower
+from ..ir.graph import Graph, Node
+from ..passes.autodiff import PREFIX
+from ..passes.lower import GIVEN, Lowered, lower
+from ..passes.train_step import NEW, NORM, SLOT, SUM
 from ..passes.unroll import check_lengths
-from .calls import Inference, Training, whole_number
+from .calls import Inference, Training
+from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
+
+RESERVED_PATHS = (PREFIX, NEW, SLOT, SUM)
+"""What the paths of gradients and of a trainer's results begin with."""
 
 
 def compile(  # the field's name for it
@@ -86,9 +92,14 @@ class Program:
         graph = lowered.graph
         without_loss = _without(graph, "loss") if self.loss is not None else graph
         self.inference = Inference(self, _renamed(without_loss, "inference"), unroll)
-        self._evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
+        self.evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
         self.training = Training(self, _renamed(graph, "training"), _renamed(lowered.masks, "masks"), unroll)
         self.unroll = unroll
+
+    @property
+    def seed(self) -> int:
+        """The seed of initial values, of masks drawn without a seed, and of the order of examples."""
+        return self._seed
 
     @property
     def threads(self) -> int:
@@ -113,7 +124,7 @@ class Program:
         """Outputs and ``"loss"``, without dropout."""
         if self.loss is None:
             raise GraphError("evaluate needs a loss; give one to rg.compile")
-        result = self._evaluation(feeds, out=out, **named)
+        result = self.evaluation(feeds, out=out, **named)
         assert isinstance(result, Result)
         return result
 
@@ -125,10 +136,28 @@ class Program:
         with self._lock:
             return int(self._generator.integers(0, 2**63))
 
+    @property
+    def generator_state(self) -> dict[str, Any]:
+        """The state of the generator of seeds, as what JSON can hold."""
+        with self._lock:
+            return _plain(self._generator.bit_generator.state)
+
+    @generator_state.setter
+    def generator_state(self, state: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._generator.bit_generator.state = dict(state)
+
     def stateful(self) -> Lowered:
         """The declaration with its states as inputs and outputs, for streams."""
+        return self._lowered_again(self._named, GIVEN)
+
+    def with_states(self, states: str) -> Lowered:
+        """The declaration, its loss included, with states shown or given, for training over windows of time."""
+        return self._lowered_again(self._all, states)
+
+    def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
         known = {slot: name for name, slot in self._slots().items()}
-        return lower(self._named, known, stateful=True, placeholders=self.lowered.placeholders)
+        return lower(outputs, known, states, self.lowered.placeholders)
 
     def feed_name(self, key: Any, where: Where | None) -> str:
         """The name of what a mapping feeds: a placeholder, or its name."""
@@ -169,6 +198,13 @@ class Program:
         return "\n".join(lines)
 
 
+def _plain(state: Any) -> Any:
+    """A bit generator's state with lists for arrays."""
+    if isinstance(state, Mapping):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
+
+
 def _structure(outputs: Any, loss: Tensor | None) -> Any:
     if isinstance(outputs, Tensor):
         return {"output": outputs} if loss is not None else outputs
@@ -179,9 +215,15 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
     for key in outputs:
         if not isinstance(key, str):
             raise DtypeError(f"an output needs a name, not {key!r}")
+    taken: set[str] = set()
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
+        if path in taken:
+            raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
+        if path == NORM or path.startswith(RESERVED_PATHS):
+            raise StructureError(f'an output can\'t have the path "{path}", which training takes; rename it')
+        taken.add(path)
     if loss is not None and "loss" in outputs:
         raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
     return dict(outputs)

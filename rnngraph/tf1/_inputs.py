@@ -10,7 +10,8 @@ import numpy as np
 
 from ..declare import drivers
 from ..declare.cell import Cell
-from ..declare.tensor import Tensor, fed
+from ..declare.placeholders import fed
+from ..declare.tensor import Tensor
 from ..errors import DtypeError, ShapeError
 from ._functions import constant
 from ._names import dtype_name

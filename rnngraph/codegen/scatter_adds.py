@@ -1,0 +1,78 @@
+"""Rows added to the rows of a table that indices name: what the table of an embedding receives in training.
+
+They are added one after the other, in the stage's direction over time and then in the order of the other axes. In a
+stage that runs in chunks of time the table stays in memory and every chunk adds to it, so the order of summation
+does not depend on where chunks are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir.graph import Node
+from ..ir.types import Shape, size
+from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
+from .loops import Block, Index, LetIndex, Literal
+from .nests import Region, fresh_index, lanes_for, loop, over_axes, runs
+
+
+def scatter_add(region: Region, block: Block, node: Node) -> None:
+    """``node`` = zeros with every row of the updates added, or what is there where the region runs in chunks."""
+    indices, updates = node.operands
+    rank = indices.tensor.rank
+
+    def row(inner: Block, at: list[Coordinate]) -> None:
+        _add(region, inner, node, tuple(at))
+
+    if region.length is None:
+        _clear(region, block, node)
+        over_axes(region, block, updates.shape, range(rank), [0] * rank, row)
+        return
+
+    def step(inner: Block, t: Index) -> None:
+        local = region.steps - 1 - t if region.reverse else t
+        now = Time(local, region.start + local)
+        over_axes(region, inner, updates.shape, range(1, rank), [now, *[0] * (rank - 1)], row)
+
+    loop(block, "t", region.steps, step)
+
+
+def _add(region: Region, block: Block, node: Node, at: Coordinates) -> None:
+    """One row of the updates, added to the row of the table that its index names."""
+    indices, updates = node.operands
+    index = Evaluator(block, region.views).value(indices, at)
+    row, table = fresh_index(block, "row"), region.stores[node]
+    block.add(LetIndex(row, "of", 0, node.shape[0], index))
+
+    def units(inner: Block, run: Run, inside: Coordinates) -> None:
+        evaluator = Evaluator(inner, region.views)
+        place = (size(row), *inside)
+        before = Evaluator(inner, {node: table[0]}).value(node, place)
+        part = evaluator.spread(evaluator.value(updates, (*at, *inside)), run.lanes)
+        after = inner.let("add", [before, part], node.dtype, run.lanes)
+        for view in table:
+            evaluator.store(after, view, place)
+
+    _over_units(region, block, node, node.shape[1:], units)
+
+
+def _clear(region: Region, block: Block, node: Node) -> None:
+    def units(inner: Block, run: Run, at: Coordinates) -> None:
+        for view in region.stores[node]:
+            Evaluator(inner, region.views).store(Literal(0.0, node.dtype, run.lanes), view, at)
+
+    _over_units(region, block, node, node.shape, units)
+
+
+def _over_units(
+    region: Region, block: Block, node: Node, shape: Shape, body: Callable[[Block, Run, Coordinates], None]
+) -> None:
+    """Loops over all of ``shape``, which has no time axis, in runs of its last axis."""
+    plain = Region(region.target, region.panels, region.scratch, region.views)
+    lanes = lanes_for(region.target, [node], shape[-1] if shape else 1)
+
+    def row(inner: Block, at: list[Coordinate]) -> None:
+        for nested, run in runs(inner, shape[-1] if shape else None, lanes):
+            body(nested, run, (*at[:-1], run) if shape else ())
+
+    over_axes(plain, block, shape, range(len(shape) - 1), [0] * len(shape), row)

@@ -1,0 +1,81 @@
+"""Placeholders: inputs that are fed at run time, and their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError, user_line
+from ..ir.graph import Node, make
+from ..ir.types import Dim, TensorType, size
+from .tensor import Tensor, check_dtype, declared
+
+RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients")
+"""Names that calls take for themselves, so that no placeholder can have them."""
+
+
+def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "float32") -> Tensor:
+    """An input that is fed at run time, by its name.
+
+    shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
+    equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
+    """
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(f"a placeholder needs a name, not {name!r}")
+    if name in RESERVED:
+        raise ArgumentError(f"a placeholder can't be named {name}; the name is reserved")
+    return fed(name, shape, dtype)
+
+
+def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: Any) -> Tensor:
+    """A placeholder with attributes of its own.
+
+    unnamed=True: ``name`` is the base of a name that is settled at compile time. default: an array that is
+    used where the placeholder is not fed.
+    """
+    where = user_line()
+    dims: list[Dim] = []
+    try:
+        entries = list(shape)
+    except TypeError:
+        raise ShapeError(f"placeholder {name}: shape must be a sequence, not {shape!r}", where) from None
+    serial = next(declared)
+    for axis, entry in enumerate(entries):
+        if entry is None:
+            dims.append(size(f"_{serial}_{axis}"))
+        elif isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
+            dims.append(size(entry))
+        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
+            dims.append(int(entry))
+        else:
+            raise ShapeError(
+                f"placeholder {name}: {entry!r} is no size; use an int, None or a name that is an identifier",
+                where,
+            )
+    kind = TensorType(check_dtype(dtype), tuple(dims))
+    return Tensor(make("input", where=where, name=name, type=kind, label=name, serial=serial, **attributes))
+
+
+def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:
+    """The name of each placeholder among ``nodes``.
+
+    Those without one of their own take their base, then ``base_1`` and on, in the order of declaration.
+    """
+    places = sorted(
+        (node for node in nodes if node.op == "input" and not node.get("body")), key=lambda node: node["serial"]
+    )
+    names = {node: str(node["label"]) for node in places if not node.get("unnamed")}
+    taken = set(names.values())
+    for node in places:
+        if node in names:
+            continue
+        base = name = str(node["label"])
+        count = 0
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        names[node] = name
+    return names

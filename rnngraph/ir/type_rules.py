@@ -1,0 +1,252 @@
+"""Type rules: which operands an op takes, and the dtype and shape of its value.
+
+A rule takes operand types, attributes and a ``meet`` for sizes that must be equal, and raises ``ValueError``
+or ``TypeError`` with a sentence that a user can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .types import (
+    FLOATS,
+    INTEGERS,
+    Dim,
+    Meet,
+    Shape,
+    Size,
+    TensorType,
+    TupleType,
+    Type,
+    dim_text,
+    meet_strict,
+    product,
+)
+
+Infer = Callable[[Sequence[Any], Mapping[str, Any], Meet], Type]
+
+
+def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
+    """NumPy's alignment from the right; only a declared 1 broadcasts, other sizes meet and become one."""
+    rank = max(map(len, shapes))
+    result: list[Dim] = []
+    for axis in range(-rank, 0):
+        dim: Dim = 1
+        for shape in shapes:
+            if -axis <= len(shape) and shape[axis] != 1:
+                dim = shape[axis] if dim == 1 else meet(dim, shape[axis])
+        result.append(dim)
+    return tuple(result)
+
+
+def _one_dtype(types: Sequence[TensorType]) -> str:
+    dtypes = list(dict.fromkeys(item.dtype for item in types))
+    if len(dtypes) > 1:
+        raise TypeError(f"operands have dtypes {' and '.join(dtypes)}; convert one with rg.cast")
+    return dtypes[0]
+
+
+def _needs(types: Sequence[TensorType], allowed: tuple[str, ...]) -> None:
+    for item in types:
+        if item.dtype not in allowed:
+            raise TypeError(f"an operand is {item.dtype}; it must be {' or '.join(allowed)}")
+
+
+def elementwise(allowed: tuple[str, ...], result: str | None = None) -> Infer:
+    def infer(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+        dtype = _one_dtype(types)
+        _needs(types, allowed)
+        return TensorType(result or dtype, broadcast_shapes([item.shape for item in types], meet))
+
+    return infer
+
+
+def select(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types[:1], ("bool",))
+    return TensorType(_one_dtype(types[1:]), broadcast_shapes([item.shape for item in types], meet))
+
+
+def cast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    return TensorType(attributes["dtype"], types[0].shape)
+
+
+def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    left, right = types[0], types[1]
+    dtype = _one_dtype(types)
+    _needs(types, FLOATS)
+    if left.rank < 1 or right.rank != 2:
+        raise ValueError(
+            f"a product needs a left operand of rank 1 or more and a right operand of rank 2, not {left} and {right}"
+        )
+    try:
+        meet(left.shape[-1], right.shape[0])
+    except ValueError:
+        raise ValueError(
+            f"a product of {left} and {right}: the left has {dim_text(left.shape[-1])} columns, "
+            f"the right {dim_text(right.shape[0])} rows"
+        ) from None
+    shape = (*left.shape[:-1], right.shape[1])
+    if len(types) == 3 and broadcast_shapes([shape, types[2].shape], meet) != shape:
+        raise ValueError(f"a product of shape {shape} can't start from {types[2]}")
+    return TensorType(dtype, shape)
+
+
+def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    left, right = types
+    dtype = _one_dtype(types)
+    _needs(types, FLOATS)
+    if left.rank != right.rank or left.rank < 2:
+        raise ValueError(f"a sum of outer products needs operands of one rank, 2 or more, not {left} and {right}")
+    for a, b in zip(left.shape[:-1], right.shape[:-1], strict=True):
+        meet(a, b)
+    return TensorType(dtype, (left.shape[-1], right.shape[-1]))
+
+
+def reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types, FLOATS + INTEGERS)
+    axes, keep = attributes["axes"], attributes["keepdims"]
+    dims = [(1 if axis in axes else dim) for axis, dim in enumerate(types[0].shape) if keep or axis not in axes]
+    return TensorType(types[0].dtype, tuple(dims))
+
+
+def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    dims: list[Dim] = []
+    for start, stop, step in zip(attributes["start"], attributes["stop"], attributes["step"], strict=True):
+        length = stop - start
+        if step != 1:
+            if isinstance(length, Size):
+                raise ValueError(f"a slice with step {step} of an open size; declare the size as an int")
+            length = -(-length // step)
+        if isinstance(length, int) and length < 0:
+            raise ValueError(f"a slice from {start} to {stop} is empty")
+        dims.append(length)
+    return types[0].with_shape(tuple(dims))
+
+
+def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    dtype, axis = _one_dtype(types), attributes["axis"]
+    if len({item.rank for item in types}) > 1:
+        raise ValueError(f"can't join tensors of ranks {', '.join(str(item.rank) for item in types)}")
+    dims = list(types[0].shape)
+    for item in types[1:]:
+        for position, dim in enumerate(item.shape):
+            dims[position] = dims[position] + dim if position == axis else meet(dims[position], dim)
+    return TensorType(dtype, tuple(dims))
+
+
+def reshape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    shape = attributes["shape"]
+    have, want = product(types[0].shape), product(shape)
+    if have != want:
+        try:
+            meet(have, want)
+        except ValueError:
+            raise ValueError(
+                f"can't reshape {types[0]} with {dim_text(have)} elements to [{','.join(map(dim_text, shape))}]"
+            ) from None
+    return types[0].with_shape(shape)
+
+
+def transpose(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    order = attributes["order"]
+    if sorted(order) != list(range(types[0].rank)):
+        raise ValueError(f"an order of axes {order} for a tensor of rank {types[0].rank}")
+    return types[0].with_shape(tuple(types[0].shape[axis] for axis in order))
+
+
+def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    shape = attributes["shape"]
+    broadcast_shapes([types[0].shape, shape], meet)
+    return types[0].with_shape(shape)
+
+
+def gather(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    table, indices = types
+    _needs([indices], INTEGERS)
+    if table.rank < 1:
+        raise ValueError("a table must have rank 1 or more")
+    return table.with_shape((*indices.shape, *table.shape[1:]))
+
+
+def scatter_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    indices, updates = types
+    _needs([indices], INTEGERS)
+    _needs([updates], FLOATS)
+    if updates.rank < indices.rank:
+        raise ValueError(f"a row is added for each index, so that {updates} does not fit {indices}")
+    for a, b in zip(indices.shape, updates.shape, strict=False):
+        meet(a, b)
+    return updates.with_shape((attributes["rows"], *updates.shape[indices.rank :]))
+
+
+def random_key(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types, ("int64",))
+    return TensorType("int64", broadcast_shapes([item.shape for item in types], meet))
+
+
+def random_uniform(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types, ("int64",))
+    return TensorType("float32", broadcast_shapes([item.shape for item in types], meet))
+
+
+def typed(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    kind: TensorType = attributes["type"]
+    return kind
+
+
+def constant(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    value: np.ndarray = attributes["value"]
+    return TensorType(str(value.dtype), value.shape)
+
+
+def iota(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    return TensorType("int64", (attributes["size"],))
+
+
+def dimension(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    return TensorType("int64", ())
+
+
+def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types[:1], FLOATS)
+    return types[0]
+
+
+def scan_parts(node_operands: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Sequence[Any], ...]:
+    """Operands of a scan as (initial carries, sequences, constants)."""
+    carries, sequences = attributes["carries"], attributes["sequences"]
+    return (
+        node_operands[:carries],
+        node_operands[carries : carries + sequences],
+        node_operands[carries + sequences :],
+    )
+
+
+def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    body, length, carries = attributes["body"], attributes["length"], attributes["carries"]
+    initial, sequences, constants = scan_parts(types, attributes)
+    formal = [node.tensor for node in body.inputs]
+    actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *constants]
+    if len(formal) != len(actual):
+        raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(formal)}")
+    for item in sequences:
+        meet(item.shape[0], length)
+    for given, taken in zip(actual, formal, strict=True):
+        if given.dtype != taken.dtype or given.rank != taken.rank:
+            raise ValueError(f"a scan's body takes {taken} and is given {given}")
+        for a, b in zip(given.shape, taken.shape, strict=True):
+            meet(a, b)
+    results = [node.tensor for _, node in body.outputs]
+    for before, after in zip(formal[:carries], results[:carries], strict=True):
+        if before != after and meet is meet_strict:
+            raise ValueError(f"a carried value is {before} and becomes {after}")
+    emitted = [TensorType(item.dtype, (length, *item.shape)) for item in results[carries:]]
+    return TupleType((*results[:carries], *emitted))
+
+
+def get(types: Sequence[Any], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    items: tuple[TensorType, ...] = types[0].items
+    return items[attributes["index"]]

@@ -1,0 +1,122 @@
+"""train_step: gradients become new parameters, in the same graph and so in the same native call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..ir.graph import Graph, Node, make
+from ..ir.types import TensorType
+from .autodiff import PREFIX
+
+NEW, SLOT, NUMBER, SUM = "new/", "slot/", "number/", "sum/"
+NORM = "gradient_norm"
+
+Update = Callable[[Node, Node, Mapping[str, Node], Mapping[str, Node]], tuple[Node, Mapping[str, Node]]]
+"""(parameter, gradient, slots, numbers) -> (parameter, slots) after an update."""
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """Law: outputs unchanged, but that ``gradient/<label>`` gives way to ``new/<label>``, the parameter after
+    ``update``, and ``slot/<slot>/<label>``, what it keeps for the next one; ``gradient_norm`` is the norm of all
+    gradients together, clipped by value and not yet by norm.
+
+    slots and numbers become inputs: ``slot/<slot>/<label>``, and float64 scalars ``number/<name>``.
+    """
+
+    update: Update
+    slots: tuple[str, ...]
+    numbers: tuple[str, ...]
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    name: str = "train_step"
+
+    def __call__(self, graph: Graph) -> Graph:
+        gradients = _gradients(graph)
+        parameters = {str(node["label"]): node for node in graph.inputs if node.op == "parameter"}
+        inputs: list[Node] = list(graph.inputs)
+        numbers = {name: _input(NUMBER + name, TensorType("float64", ())) for name in self.numbers}
+        inputs += numbers.values()
+        gradients = {label: self._within_value(g) for label, g in gradients.items()}
+        squares = _sum_of_squares(gradients.values())
+        factor = self._factor(squares)
+        outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
+        outputs.append((NORM, make("sqrt", squares)))
+        for label, g in gradients.items():
+            parameter = parameters.get(label)
+            if parameter is None:  # the loss does not reach it, so neither does anything else in the graph
+                parameter = make("parameter", label=label, name=label, type=g.tensor)
+                inputs.append(parameter)
+            slots = {slot: _input(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
+            inputs += slots.values()
+            scaled = g if factor is None else make("mul", g, _as(factor, g))
+            after, kept = self.update(parameter, scaled, slots, {name: _as(node, g) for name, node in numbers.items()})
+            outputs.append((NEW + label, after))
+            outputs += [(f"{SLOT}{slot}/{label}", kept[slot]) for slot in self.slots]
+        return Graph.of(graph.name, outputs, inputs, graph.comments)
+
+    def _within_value(self, g: Node) -> Node:
+        if self.clip_value is None:
+            return g
+        low, high = (
+            make("constant", value=np.asarray(bound, g.dtype)) for bound in (-self.clip_value, self.clip_value)
+        )
+        return make("minimum", make("maximum", g, low, where=g.where), high, where=g.where)
+
+    def _factor(self, squares: Node) -> Node | None:
+        """clip_norm / max(norm, clip_norm), as ``tf.clip_by_global_norm``."""
+        if self.clip_norm is None:
+            return None
+        limit = make("constant", value=np.asarray(self.clip_norm, np.float64))
+        return make("div", limit, make("maximum", make("sqrt", squares), limit))
+
+
+@dataclass(frozen=True)
+class AddGradients:
+    """Law: outputs unchanged, but that ``gradient/<label>`` gives way to ``sum/<label>``, the gradient added to an
+    input of that name.
+    """
+
+    name: str = "add_gradients"
+
+    def __call__(self, graph: Graph) -> Graph:
+        gradients = _gradients(graph)
+        sums = {label: _input(SUM + label, g.tensor) for label, g in gradients.items()}
+        outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
+        outputs.append((NORM, make("sqrt", _sum_of_squares(gradients.values()))))
+        outputs += [(SUM + label, make("add", sums[label], g, where=g.where)) for label, g in gradients.items()]
+        return Graph.of(graph.name, outputs, [*graph.inputs, *sums.values()], graph.comments)
+
+
+def update_graph(kinds: Mapping[str, TensorType]) -> Graph:
+    """A graph whose gradients are sums that were added up before, times ``number/share``. kinds: by label."""
+    share = _input(NUMBER + "share", TensorType("float64", ()))
+    sums = {label: _input(SUM + label, kind) for label, kind in kinds.items()}
+    outputs = [(PREFIX + label, make("mul", node, _as(share, node))) for label, node in sums.items()]
+    return Graph.of("update", outputs, [share, *sums.values()])
+
+
+def _gradients(graph: Graph) -> dict[str, Node]:
+    return {name.removeprefix(PREFIX): node for name, node in graph.outputs if name.startswith(PREFIX)}
+
+
+def _input(label: str, kind: TensorType) -> Node:
+    return make("input", label=label, name=label.replace("/", "_"), type=kind)
+
+
+def _as(number: Node, like: Node) -> Node:
+    return number if number.dtype == like.dtype else make("cast", number, dtype=like.dtype)
+
+
+def _sum_of_squares(nodes: Iterable[Node]) -> Node:
+    """Over all elements, in float64 from one array to the next; each array's own sum is in its dtype."""
+    total = make("constant", value=np.zeros((), np.float64))
+    for g in nodes:
+        axes = tuple(range(g.tensor.rank))
+        square = make("mul", g, g, where=g.where)
+        part = make("reduce_sum", square, axes=axes, keepdims=False) if axes else square
+        total = make("add", total, part if part.dtype == "float64" else make("cast", part, dtype="float64"))
+    return total

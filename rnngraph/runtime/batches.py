@@ -1,0 +1,327 @@
+"""Mini-batches of a user's examples: in which order, padded to which length, cut into which windows of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where
+from ..ir.types import INTEGERS, Dim, dim_text, size, symbols_of
+from .examples import Examples, Layout, Listed, Slot, Whole, read_examples
+from .graph_program import whole_number
+
+__all__ = ["Batches", "Layout"]
+
+BATCHES_OF_A_POOL = 50
+"""Within so many batches examples are sorted by length: long enough to pad little, short enough to stay random."""
+
+
+class Batches:
+    """Examples by placeholder, given as mini-batches.
+
+    examples: for each placeholder an array whose first axis numbers examples, or a list of arrays, one an
+    example, which may differ in time. An example has the placeholder's shape without its batch axis. What has
+    no batch axis is given whole and fed as it is with each batch.
+    lengths: the int placeholder [batch] of each row's real steps; filled in where ``examples`` don't hold it.
+    window: steps of a window of truncated backpropagation through time; None: whole sequences.
+    bucket: whether batches are drawn from examples of similar lengths, where lengths differ.
+
+    The order is a function of (seed, epoch) alone. Raises ``ShapeError``, ``DtypeError``, ``ArgumentError``
+    or ``NameLookupError`` with the placeholder and the example.
+    """
+
+    def __init__(
+        self,
+        examples: Mapping[str, Any],
+        layout: Layout,
+        *,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        lengths: str | None = None,
+        window: int | None = None,
+        bucket: bool = True,
+        where: Where | None = None,
+    ) -> None:
+        self.batch_size = _positive(batch_size, "batch_size", where)
+        self.window = None if window is None else _positive(window, "window", where)
+        self.shuffle, self.seed, self._lengths = shuffle, whole_number(seed, "seed"), lengths
+        slots = _slots(examples, layout, lengths, where)
+        given = [slot for slot in slots.values() if slot.name in examples]
+        self._columns = {
+            slot.name: read_examples(slot, examples[slot.name], where) for slot in given if slot.batch_axis is not None
+        }
+        self._wholes = [Whole(slot, examples[slot.name], where) for slot in given if slot.batch_axis is None]
+        self.count = _count(self._columns, where)
+        _check_declared_batch(slots.values(), self.batch_size, self.count, where)
+
+        self._clocks = {slot.name: _clock(slot.steps) for slot in given if slot.steps is not None}
+        self._time_axes = {slot.name: slot.time_axis for slot in given if slot.time_axis is not None}
+        self._steps = _steps(self._columns, self._clocks, where)
+        """Real steps of each example, by clock."""
+        self._lengths_slot = slots[lengths] if lengths is not None else None
+        known = self._known_lengths(where)
+        self._real = known if known is not None else next(iter(self._steps.values()), None)
+        self._bucketed = bool(bucket) and self._real is not None and bool((self._real != self._real[0]).any())
+        self._check_wholes(where)
+        if self.window is not None:
+            self.check_windows(where)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.count // self.batch_size)
+
+    # Order ---------------------------------------------------------------------------------------
+
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """The rows of each batch of an epoch: every example exactly once, the last batch as small as it comes."""
+        if not self.shuffle:
+            return self._cut(np.arange(self.count))
+        generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
+        rows = generator.permutation(self.count)
+        if not self._bucketed:
+            return self._cut(rows)
+        assert self._real is not None
+        pool = self.batch_size * BATCHES_OF_A_POOL
+        for start in range(0, self.count, pool):
+            part = rows[start : start + pool]
+            rows[start : start + pool] = part[np.argsort(self._real[part], kind="stable")]
+        batches = self._cut(rows)
+        return [batches[index] for index in generator.permutation(len(batches))]
+
+    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+
+    # Feeds ---------------------------------------------------------------------------------------
+
+    def feeds(self, rows: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
+        """What is fed for a batch of ``rows``, padded with zeros to its longest example."""
+        rows = np.asarray(rows, np.intp)
+        longest = {clock: int(steps[rows].max()) for clock, steps in self._steps.items()}
+        feeds = {name: column.take(rows, self._extent(column.slot, longest)) for name, column in self._columns.items()}
+        feeds |= {whole.slot.name: whole.take(rows, self._extent(whole.slot, longest)) for whole in self._wholes}
+        if self._lengths_slot is not None and self._lengths_slot.name not in feeds:
+            assert self._real is not None
+            feeds[self._lengths_slot.name] = self._real[rows].astype(self._lengths_slot.dtype)
+        return feeds
+
+    def _extent(self, slot: Slot, longest: Mapping[str, int]) -> int | None:
+        """Steps of a placeholder in a batch; None: as many as it has."""
+        if isinstance(slot.steps, int):
+            return slot.steps
+        clock = self._clocks.get(slot.name)
+        return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
+
+    def windows(self, feeds: Mapping[str, np.ndarray], first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """Consecutive windows of time of one batch's feeds from step ``first`` on, the last one shorter; without
+        ``window`` the rest at once.
+
+        What has no time axis goes whole to each. The lengths become those within the window; a window that no
+        row reaches is left out.
+        """
+        if self.window is None and not first:
+            yield dict(feeds)
+            return
+        total = self.steps(feeds)
+        span = total if self.window is None else self.window
+        for start in range(first, total, span):
+            yield self.cut(feeds, start, start + span)
+
+    def steps(self, feeds: Mapping[str, np.ndarray]) -> int:
+        """Steps of the longest row of one batch's feeds."""
+        total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())
+        return total if self._lengths is None else min(total, int(feeds[self._lengths].max()))
+
+    def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
+        """Steps ``start`` to ``stop`` of one batch's feeds."""
+        cut = dict(feeds)
+        for name, axis in self._time_axes.items():
+            cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
+        if self._lengths is not None:
+            cut[self._lengths] = np.clip(feeds[self._lengths] - start, 0, stop - start)
+        return cut
+
+    # Checks --------------------------------------------------------------------------------------
+
+    def _one_clock(self, names: Iterable[str]) -> bool:
+        """Whether those placeholders that are sequences have the same steps, so that one length tells all."""
+        return len({self._clocks[name] for name in names if name in self._clocks}) == 1
+
+    def _clocks_text(self) -> str:
+        return ", ".join(f"{name} has {clock}" for name, clock in self._clocks.items())
+
+    def _known_lengths(self, where: Where | None) -> np.ndarray | None:
+        """The real lengths, given or found; sequences are cut to them. None: no placeholder takes them."""
+        ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
+        if self._lengths_slot is None:
+            if ragged:
+                raise ShapeError(
+                    f"{_uneven(ragged[0])}; declare a placeholder for sequence_length (int, [batch]), give it to "
+                    "dynamic_rnn and to the loss, and pass its name as lengths=",
+                    where,
+                )
+            return None
+        name = self._lengths_slot.name
+        if not self._steps:
+            raise ArgumentError(f"lengths={name!r}, but nothing that is fed has a time axis; leave lengths= out", where)
+        if name in self._columns:
+            return self._given_lengths(self._columns[name], where)
+        if not self._one_clock(self._columns):
+            raise ArgumentError(
+                f"can't tell which steps {name} counts: {self._clocks_text()}; give {name} among the examples",
+                where,
+            )
+        return next(iter(self._steps.values()))
+
+    def _given_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
+        lengths = np.asarray(column.take(np.arange(self.count), None)).astype(np.int64)
+        most = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
+        wrong = np.flatnonzero((lengths < 1) | (lengths > most))
+        if wrong.size:
+            index = int(wrong[0])
+            raise ShapeError(
+                f"example {index} of {column.slot.name} is a length of {lengths[index]}; its sequence has "
+                f"{most[index]} steps, so it must be in 1..{most[index]}",
+                where,
+            )
+        if self._one_clock(self._columns):
+            self._steps = dict.fromkeys(self._steps, lengths)
+        return lengths
+
+    def _check_wholes(self, where: Where | None) -> None:
+        for whole in self._wholes:
+            clock = self._clocks.get(whole.slot.name)
+            if clock is None or clock.name not in self._steps or whole.longest is None:
+                continue
+            need = int(self._steps[clock.name].max()) + clock.offset
+            if whole.longest < need:
+                raise ShapeError(
+                    f"{whole.slot.name} has {whole.longest} steps and the longest example needs {need}", where
+                )
+
+    def check_windows(self, where: Where | None) -> None:
+        """Raises unless sequences can be cut in time."""
+        if not self._clocks:
+            raise ArgumentError("there is nothing to cut into windows: nothing that is fed has a time axis", where)
+        if not self._one_clock(self._clocks):
+            raise ArgumentError(f"windows cut sequences of the same steps only: {self._clocks_text()}", where)
+        name, clock = next(iter(self._clocks.items()))
+        if clock.fixed:
+            raise ArgumentError(
+                f"windows can't cut {name}, which is declared with {clock} steps; declare its time axis as None",
+                where,
+            )
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The declared steps of a placeholder as a size of time and a difference: T-1 are one less than T."""
+
+    name: str
+    offset: int
+    fixed: bool
+
+    def __str__(self) -> str:
+        if self.fixed or not self.offset:
+            return self.name
+        return dim_text(size(self.name) + self.offset)
+
+
+def _clock(steps: Dim) -> Clock:
+    names = symbols_of(steps)
+    if len(names) == 1:
+        (name,) = names
+        rest = steps - size(name)
+        if isinstance(rest, int):
+            return Clock(name, rest, False)
+    return Clock(dim_text(steps), 0, isinstance(steps, int))
+
+
+def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None) -> dict[str, Slot]:
+    names = ", ".join(layout.kinds)
+    for name in examples:
+        if name not in layout.kinds:
+            raise NameLookupError(f"the training graph has no input {name!r}; it takes {names or 'none'}", where)
+    slots = {
+        name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name))
+        for name, kind in layout.kinds.items()
+    }
+    if lengths is not None:
+        if lengths not in slots:
+            raise NameLookupError(
+                f"lengths={lengths!r} is no input of the training graph; it takes {names}; name the placeholder "
+                "of sequence_length",
+                where,
+            )
+        kind = slots[lengths].kind
+        if kind.dtype not in INTEGERS or kind.rank != 1 or slots[lengths].batch_axis is None:
+            raise DtypeError(f"lengths={lengths!r} is declared {kind}; it must be int [batch]", where)
+    missing = [name for name in slots if name not in examples and name not in (lengths, *layout.defaults)]
+    if missing:
+        raise NameLookupError(f"there are no examples of {', '.join(missing)}; the training graph takes {names}", where)
+    return slots
+
+
+def _count(columns: Mapping[str, Examples], where: Where | None) -> int:
+    if not columns:
+        raise ShapeError("no placeholder has a batch axis, so there are no batches to make; call step instead", where)
+    first, *others = columns.values()
+    if not first.count:
+        raise ShapeError(f"there are no examples of {first.slot.name}; give at least one", where)
+    for column in others:
+        if column.count != first.count:
+            raise ShapeError(
+                f"there are {first.count} examples of {first.slot.name} and {column.count} of {column.slot.name}; "
+                "give as many of each",
+                where,
+            )
+    return first.count
+
+
+def _check_declared_batch(slots: Iterable[Slot], batch_size: int, count: int, where: Where | None) -> None:
+    """A fixed batch takes no other, and none that is incomplete."""
+    for slot in slots:
+        declared = slot.kind.shape[slot.batch_axis] if slot.batch_axis is not None else None
+        if isinstance(declared, int) and (declared != batch_size or count % declared):
+            raise ShapeError(
+                f"{slot.name} is declared {slot.kind}, with a batch of {declared}; {count} examples in batches of "
+                f"{batch_size} don't fit: declare the batch axis as None",
+                where,
+            )
+
+
+def _steps(columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None) -> dict[str, np.ndarray]:
+    """Steps of each example, by clock, which must be one in all placeholders that share it."""
+    steps: dict[str, np.ndarray] = {}
+    firsts: dict[str, Examples] = {}
+    for column in columns.values():
+        if column.slot.name not in clocks:
+            continue
+        clock = clocks[column.slot.name]
+        found = column.lengths - clock.offset if clock.offset else column.lengths
+        first = firsts.setdefault(clock.name, column)
+        known = steps.setdefault(clock.name, found)
+        wrong = np.flatnonzero(known != found)
+        if wrong.size:
+            index = int(wrong[0])
+            raise ShapeError(
+                f"example {index} has {first.lengths[index]} steps in {first.slot.name} ({clocks[first.slot.name]}) "
+                f"and {column.lengths[index]} in {column.slot.name} ({clock}); they must go together",
+                where,
+            )
+    return steps
+
+
+def _uneven(column: Listed) -> str:
+    index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
+    return f"examples of {column.slot.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"
+
+
+def _positive(value: Any, what: str, where: Where | None) -> int:
+    number = whole_number(value, what)
+    if number < 1:
+        raise ArgumentError(f"{what} must be at least 1, not {number}", where)
+    return number

@@ -1,0 +1,86 @@
+"""Losses and metrics over examples, without dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..declare.tensor import Tensor
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where
+from .batches import Batches
+from .history import VALIDATION
+from .program import Program, compile
+
+Metric = Tensor | Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
+"""A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
+
+TAKEN = ("epoch", "loss", "learning_rate", "seconds")
+"""Columns of the history that are not metrics."""
+
+
+class Evaluation:
+    """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
+
+    def __init__(
+        self, program: Program, batches: Batches, metrics: Mapping[str, Metric] | None, where: Where | None
+    ) -> None:
+        self._program, self._batches = program, batches
+        self._takes = program.evaluation.takes()
+        self._functions: dict[str, Any] = {}
+        tensors: dict[str, Tensor] = {}
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
+        for name, metric in (metrics or {}).items():
+            if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
+                raise ArgumentError(f"a metric can't be named {name!r}; the history has that itself", where)
+            if isinstance(metric, Tensor):
+                tensors[name] = metric
+            elif callable(metric):
+                self._functions[name] = metric
+            else:
+                raise DtypeError(f"metric {name!r} must be a Tensor or a function, not {type(metric).__name__}", where)
+        self._measured = compile(tensors, parameters=program, target=program.target.name) if tensors else None
+        self.names = ("loss", *tensors, *self._functions)
+        if self._measured is not None:
+            self._check_measured(self._measured, tensors, where)
+
+    def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
+        """Metrics must read what the program has: its trained parameters, and what the examples are fed to."""
+        names = ", ".join(metrics)
+        if new := [name for name in measured.parameters if name not in self._program.parameters]:
+            raise GraphError(
+                f"a metric ({names}) reads {', '.join(new)}, which the program does not have, so nothing trains it",
+                where,
+            )
+        takes = self._program.training.takes()
+        if unknown := [name for name in measured.inference.takes() if name not in takes]:
+            raise NameLookupError(
+                f"a metric ({names}) reads {', '.join(unknown)}, which the training graph does not take; it takes "
+                f"{', '.join(takes)}",
+                where,
+            )
+
+    def run(self) -> dict[str, float]:
+        """``loss`` and every metric."""
+        sums: dict[str, float] = {}
+        for rows in self._batches.order(0):
+            feeds = self._batches.feeds(rows)
+            result = self._program.evaluate({name: feeds[name] for name in self._takes if name in feeds})
+            found: dict[str, Any] = {"loss": result["loss"]}
+            if self._measured is not None:
+                taken = self._measured.inference.takes()
+                found |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
+            found |= {name: function(result, feeds) for name, function in self._functions.items()}
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + _number(name, value) * len(rows)
+        return {name: value / self._batches.count for name, value in sums.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    """A metric's value for a batch: a number, or the mean of an array with one number a row."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" or not array.size:
+        raise ShapeError(f"metric {name!r} gives {value!r}; it must give a number, or an array of numbers")
+    return float(array.mean(dtype=np.float64))

@@ -1,0 +1,97 @@
+"""Files that are replaced whole: whoever reads, and whatever stops the writer, sees the old one or the new one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import FileError
+
+
+@contextmanager
+def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of ``path`` when the block ends without an error.
+
+    It lies beside ``path`` under a name of its own until its bytes are on the disk. A file that is replaced
+    hands on its permissions; a new one has what the umask leaves. What killed writers left behind is
+    removed. Raises ``FileError`` where the system can't write, with ``path`` as it was.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    try:
+        _remove_leftovers(target)
+        file, temporary = _beside(target)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        with file:
+            yield file
+            file.flush()
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
+            os.fsync(file.fileno())
+            os.replace(temporary, target)
+        _sync_directory(target.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, FileError):
+            raise _cannot_write(path, error) from None
+        raise
+
+
+def _beside(target: Path) -> tuple[BinaryIO, Path]:
+    """A new file in the folder of ``target``, locked for as long as it is open: that is how others see it is alive."""
+    while True:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            mine = _lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+        except OSError:  # a file system without locks, where nothing is taken for a leftover either
+            mine = True
+        if mine:
+            return os.fdopen(descriptor, "wb"), temporary
+        # Another writer took it for a leftover, in the moment before it was locked.
+        os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Removes the temporary files of ``target`` whose writers are dead; those that still write hold a lock."""
+    own = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{16}\.part")
+    for entry in os.scandir(target.parent):
+        if not own.fullmatch(entry.name):
+            continue
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+            descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if _lock(descriptor):
+                    os.unlink(entry.path)
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sync_directory(directory: Path) -> None:
+    """The renaming itself must reach the disk too."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: str | os.PathLike[str], error: OSError) -> FileError:
+    return FileError(f"can't write {os.fspath(path)}: {error.strerror or error}; give a path that can be written")

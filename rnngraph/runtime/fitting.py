@@ -1,0 +1,231 @@
+"""fit: epochs over examples, with validation, early stopping, checkpoints, and a position that can be resumed."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, NonFiniteError, RnnGraphError, Where
+from .batches import Batches
+from .evaluation import Evaluation
+from .history import VALIDATION, History
+from .progress import FitProgress
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+REMEDY = "lower the learning rate, set clip_norm, or look at these examples"
+
+Callback = Callable[["Trainer", Mapping[str, float]], Any]
+
+
+@dataclass
+class Position:
+    """How far a fit has come: what a checkpoint holds of it.
+
+    first, epoch: epochs of the trainer, when the fit began and now. data: what must be the same for the rest.
+    batch, window: the next of this epoch. loss, weight, seconds: of this epoch so far. waited: epochs since the best.
+    """
+
+    first: int
+    epoch: int
+    data: dict[str, Any]
+    batch: int = 0
+    window: int = 0
+    loss: float = 0.0
+    weight: float = 0.0
+    seconds: float = 0.0
+    waited: int = 0
+    best_value: float | None = None
+    done: bool = False
+    best: dict[str, np.ndarray] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was trained."""
+        return self.epoch > self.first or self.batch > 0 or self.window > 0
+
+    def numbers(self) -> dict[str, Any]:
+        """All but arrays and history, as JSON takes it."""
+        return {name: value for name, value in vars(self).items() if name not in ("best", "history")}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call of ``fit`` asks for."""
+
+    batches: Batches
+    epochs: int
+    evaluation: Evaluation | None
+    validates: bool
+    monitor: str
+    mode: str
+    patience: int | None
+    keep_best: bool
+    callbacks: Sequence[Callback]
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_every: int | None
+    warm_up: int
+    progress: bool
+    where: Where | None
+
+
+class Fit:
+    """One fit, from a position to its end."""
+
+    def __init__(self, trainer: Trainer, plan: Plan, position: Position) -> None:
+        self.trainer, self.plan, self.position = trainer, plan, position
+        self._began = 0.0
+
+    def run(self) -> History:
+        plan, position = self.plan, self.position
+        last = position.first + plan.epochs
+        with FitProgress(last, plan.progress) as progress:
+            while position.epoch < last and not position.done:
+                self._epoch(progress)
+                row = self._row()
+                position.history.append(row)
+                progress.end_epoch(row)
+                self._end_epoch(row, last)
+        position.done = True
+        if plan.keep_best and position.best:
+            self.trainer.program.parameters.replace(position.best)
+        self._save()
+        return position.history
+
+    def _save(self) -> None:
+        if self.plan.checkpoint is not None:
+            self.position.seconds = time.perf_counter() - self._began
+            self.trainer.save(self.plan.checkpoint)
+
+    # Epochs --------------------------------------------------------------------------------------
+
+    def _epoch(self, progress: FitProgress) -> None:
+        batches, position, trainer = self.plan.batches, self.position, self.trainer
+        self._began = time.perf_counter() - position.seconds
+        order = batches.order(position.epoch)
+        progress.begin_epoch(position.epoch, len(order), position.batch)
+        for rows in order[position.batch :]:
+            loss = self._batch(batches.feeds(rows), len(rows))
+            position.batch, position.window = position.batch + 1, 0
+            if loss is not None:
+                progress.step(loss, len(rows))
+        skipped = trainer.skipped
+        trainer.flush()
+        if trainer.skipped > skipped:
+            raise NonFiniteError(
+                f"the average of accumulated gradients is not finite at the end of epoch {position.epoch + 1}; "
+                f"parameters are those before it: {REMEDY}",
+                self.plan.where,
+            )
+        if not position.weight:
+            raise ArgumentError(
+                f"warm_up={self.plan.warm_up} leaves no step to train on: no sequence is longer", self.plan.where
+            )
+
+    def _batch(self, feeds: Mapping[str, np.ndarray], rows: int) -> float | None:
+        """Steps over the windows of a batch that are left; their last loss, None where none was left."""
+        plan, position, trainer = self.plan, self.position, self.trainer
+        cuts = plan.batches.window is not None or plan.warm_up > 0
+        if plan.warm_up and not position.window:
+            trainer.warm(plan.batches.cut(feeds, 0, plan.warm_up), plan.where)
+        loss = None
+        for number, cut in enumerate(plan.batches.windows(feeds, plan.warm_up)):
+            if number < position.window:
+                continue
+            updates = trainer.updates
+            loss = self._step(cut, carry=number > 0 or plan.warm_up > 0)
+            weight = rows * plan.batches.steps(cut) if cuts else rows
+            position.loss, position.weight = position.loss + loss * weight, position.weight + weight
+            position.window = number + 1
+            every = plan.checkpoint_every
+            if every is not None and trainer.updates != updates and trainer.updates % every == 0:
+                self._save()
+        if cuts:
+            trainer.reset()
+        return loss
+
+    def _step(self, feeds: Mapping[str, np.ndarray], carry: bool) -> float:
+        trainer, training = self.trainer, self.trainer.program.training
+        arrays = training.gather(feeds, {}, self.plan.where)
+        arrays.update(training.counters(None))
+        skipped = trainer.skipped
+        loss = trainer.step_with(arrays, carry, self.plan.where)
+        if trainer.skipped > skipped:
+            raise self._not_finite(loss, arrays)
+        return loss
+
+    def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray]) -> NonFiniteError:
+        """Says what was found; the check starts from the declared states, so of a carried step it may find nothing."""
+        training, position = self.trainer.program.training, self.position
+        counters = ("seed", "first_row", "first_step")
+        fed = {name: array for name, array in arrays.items() if name not in counters}
+        seed = int(arrays["seed"]) if "seed" in arrays else 0
+        try:
+            finding = training.check(fed, seed=seed)
+        except RnnGraphError:
+            finding = None
+        what = f"the loss is {loss:g}"
+        if math.isfinite(loss):
+            what = "the loss is finite, and the norm of its gradients is not"
+        found = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
+        text = (
+            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{found}; parameters are those before "
+            f"it: {REMEDY}"
+        )
+        return NonFiniteError(text, self.plan.where, finding)
+
+    # Ends of epochs ------------------------------------------------------------------------------
+
+    def _row(self) -> dict[str, float]:
+        plan, position, trainer = self.plan, self.position, self.trainer
+        rate = trainer.learning_rate
+        row = {"epoch": float(position.epoch + 1), "loss": position.loss / position.weight}
+        if plan.evaluation is not None:
+            found = plan.evaluation.run()
+            if plan.validates:
+                row |= {VALIDATION + name: value for name, value in found.items()}
+            else:
+                row |= {name: value for name, value in found.items() if name != "loss"}
+        return row | {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
+
+    def _end_epoch(self, row: Mapping[str, float], last: int) -> None:
+        plan, position, trainer = self.plan, self.position, self.trainer
+        position.done = self._judge(row)
+        position.epoch += 1
+        position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
+        self._began = time.perf_counter()
+        trainer.epochs = position.epoch
+        answers = [callback(trainer, row) for callback in plan.callbacks]
+        if any(answers):
+            position.done = True
+            position.history.stopped = f"a callback stopped it after epoch {position.epoch}"
+        elif position.epoch >= last and not position.done:
+            position.history.stopped = f"{plan.epochs} epochs are done"
+        if position.epoch < last and not position.done:
+            self._save()
+
+    def _judge(self, row: Mapping[str, float]) -> bool:
+        """Keeps the best parameters; whether the fit has waited long enough for better ones."""
+        plan, position = self.plan, self.position
+        if not plan.keep_best and plan.patience is None:
+            return False
+        value, best = row[plan.monitor], position.best_value
+        better = best is None or (value < best if plan.mode == "min" else value > best)
+        if better and not math.isnan(value):
+            parameters = self.trainer.program.parameters
+            position.best_value, position.waited = value, 0
+            position.best = {name: parameters[name] for name in self.trainer.trained} if plan.keep_best else {}
+            return False
+        position.waited += 1
+        if plan.patience is None or position.waited < plan.patience:
+            return False
+        position.history.stopped = f"{plan.monitor} has not improved for {position.waited} epochs"
+        return True

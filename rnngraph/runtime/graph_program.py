@@ -1,0 +1,226 @@
+"""What a program's two graphs share: feeds in, a native entry for their sizes, results out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..declare.nest import pack, paths
+from ..declare.tensor import Tensor
+from ..errors import (
+    ArgumentError,
+    DtypeError,
+    NameLookupError,
+    ShapeError,
+    Where,
+)
+from ..ir.graph import Graph
+from ..ir.types import TensorType
+from ..passes.autodiff import PREFIX
+from ..passes.lower import SEED_INPUTS
+from .checking import NonFinite, first_non_finite
+from .compiled import CompiledGraph, lengths_of
+from .feeds import Check, bind, convert, reject_empty, run_checks
+from .native import NativeEntry, Sized
+from .outs import check_fits, given_arrays
+from .result import Result
+
+if TYPE_CHECKING:
+    from .program import Program
+
+MOST_KNOWN_SHAPES = 1024
+
+
+def whole_number(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise DtypeError(f"{what} must be an int, not {value!r}")
+    return int(value)
+
+
+class GraphProgram:
+    """What the two graphs of a program share: calling, printing, compiling ahead."""
+
+    kind = "inference"
+
+    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()) -> None:
+        self.program = program
+        self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text, wrt)
+        self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
+        self._output_names: tuple[str, ...] | None = None
+        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+
+    @property
+    def graph(self) -> Graph:
+        """The IR graph; ``str()`` prints it."""
+        return self._described().graph
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What ``show`` can show, in the order in which it comes to be."""
+        return self._described().stages
+
+    def show(self, stage: str = "graph") -> str:
+        """The text of one stage."""
+        return self._described().show(stage)
+
+    def _described(self) -> CompiledGraph:
+        return self.compiled
+
+    def _names(self) -> tuple[str, ...]:
+        if self._output_names is None:
+            names = (name for name, _ in self.compiled.graph.outputs)
+            self._output_names = tuple(name for name in names if not name.startswith(PREFIX))
+        return self._output_names
+
+    def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
+        """Compiles ahead for batch sizes, or for the values of named sizes."""
+        names = self._names()
+        graph = self.compiled.optimized(names)
+        fixed = [name for name in graph.symbols if name not in lengths_of(graph)]
+        batches = [1] if batch is None else list(batch) if isinstance(batch, Sequence) else [batch]
+        if unknown := sizes.keys() - graph.symbols:
+            raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {', '.join(fixed)}")
+        for count in (*batches, *sizes.values()):
+            if whole_number(count, "a size to prepare for") < 1:
+                raise ArgumentError(f"a size to prepare for must be positive, not {count}")
+        for count in batches:
+            known = {name: sizes.get(name, count) for name in fixed}
+            self.compiled.entry(names, known)
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def gather(
+        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
+    ) -> dict[str, np.ndarray]:
+        """What a call is fed, by name, converted to the declared dtypes."""
+        given = self.program.feeds_by_name(feeds, named, where)
+        arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
+        for name, value in given.items():
+            if name not in self._kinds or name in SEED_INPUTS:
+                raise NameLookupError(
+                    f"the {self.kind} graph has no input {name!r}; it takes {', '.join(self.takes()) or 'none'}",
+                    where,
+                )
+            arrays[name] = convert(name, value, self._kinds[name], where)
+        return arrays
+
+    def kinds(self) -> dict[str, TensorType]:
+        """The types of what a caller may feed, by name."""
+        return {name: self._kinds[name] for name in self.takes()}
+
+    def takes(self) -> list[str]:
+        """Names of what a caller may feed."""
+        return [name for name in self._kinds if name not in SEED_INPUTS]
+
+    def sizes(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
+        own: frozenset[str] = frozenset(),
+    ) -> dict[str, int]:  # fmt: skip
+        """The size of every axis, after all checks of shapes. own: inputs that do not come from the caller."""
+        needed = compiled.needed(outputs)
+        missing = [name for name in needed if name not in arrays and name not in own]
+        if missing:
+            raise NameLookupError(
+                f"the {self.kind} graph needs {', '.join(missing)}; "
+                f"feed {'it' if len(missing) == 1 else 'them'} by name",
+                where,
+            )
+        kinds = self._kinds | compiled.kinds()
+        sizes = bind(arrays, kinds, where)
+        graph = compiled.graph
+        reject_empty(arrays, kinds, lengths_of(graph), where)
+        run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
+        unknown = [name for name in graph.symbols if name not in sizes]
+        wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
+        if wanted:
+            raise ShapeError(
+                f"the size {', '.join(wanted)} is not known from what is fed; feed every placeholder that has it",
+                where,
+            )
+        return sizes
+
+    def _execute(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...],
+        out: Mapping[str, np.ndarray],
+        where: Where | None,
+        compiled: CompiledGraph | None = None,
+    ) -> dict[str, np.ndarray]:
+        compiled = compiled or self.compiled
+        key = (
+            compiled.wrt,
+            compiled.differentiated,
+            outputs,
+            tuple((name, array.shape) for name, array in arrays.items()),
+        )
+        known = self._known.get(key)
+        if known is None:  # shapes that were met before need no checks of sizes
+            sizes = self.sizes(arrays, outputs, where, compiled)
+            entry = compiled.entry(outputs, sizes)
+            if len(self._known) >= MOST_KNOWN_SHAPES:
+                self._known.clear()
+            known = self._known[key] = (entry, entry.sized(sizes), compiled.range_checks(outputs))
+        entry, sized, ranges = known
+        if ranges:
+            run_checks(ranges, arrays, sized.sizes, where)
+        if not out:
+            results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
+            entry.call(self.program.parameters, arrays, sized, results)
+            return dict(zip(entry.output_slots, results, strict=True))
+        results, copies = _result_arrays(entry, sized, arrays, out, where)
+        entry.call(self.program.parameters, arrays, sized, results)
+        found = dict(zip(entry.output_slots, results, strict=True))
+        for name, target in copies.items():
+            target[...] = found[name]
+            found[name] = target
+        return found
+
+    def _checked(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
+    ) -> NonFinite | None:
+        self.sizes(arrays, outputs, where, compiled)
+        _, parameters = self.program.parameters.snapshot()
+        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
+
+    def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
+        structure = self.program.structure
+        if isinstance(structure, Tensor):
+            return next(iter(found.values()))
+        if self.program.is_flat:
+            result = Result((key, found[key]) for key in structure)
+        else:
+            result = Result(pack(structure, [found[path] for path, _ in paths(structure)]))
+        if with_loss:
+            result["loss"] = found["loss"]
+        return result
+
+    def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
+        given = given_arrays(self.program.structure, out, where, also=("loss",))
+        return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
+
+
+def _result_arrays(
+    entry: NativeEntry,
+    sized: Sized,
+    feeds: Mapping[str, np.ndarray],
+    out: Mapping[str, np.ndarray],
+    where: Where | None,
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """Where results go: the caller's arrays where they fit as they are, else fresh ones that are copied."""
+    results, copies = [], {}
+    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
+        mine = out.get(item.name)
+        if mine is not None:
+            check_fits(item.name, mine, shape, item.dtype, where)
+        fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
+        if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
+            assert mine is not None
+            results.append(mine)
+            continue
+        if mine is not None:
+            copies[item.name] = mine
+        results.append(np.empty(shape, item.dtype))
+    return results, copies

@@ -1,0 +1,78 @@
+"""Where batch and time lie in the placeholders of a program, as its graph says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..declare.tensor import Tensor
+from ..errors import ArgumentError, Where
+from ..ir.graph import Graph
+from ..ir.types import Dim, TensorType, symbols_of
+from .compiled import lengths_of
+from .examples import Layout
+from .program import Program
+
+
+def layout_of(program: Program) -> Layout:
+    """The axes of what the training graph takes."""
+    training = program.training
+    graph = training.compiled.graph
+    kinds = training.kinds()
+    times = lengths_of(graph)
+    fixed_times, batches = _of_scans(graph)
+    first = {name: _first_axis(kind, times) for name, kind in kinds.items()}
+    if not batches:  # nothing recurs: the first axis of what is fed is the batch
+        batches = {kinds[name].shape[axis] for name, axis in first.items() if axis is not None}
+    batch_axis = {
+        name: axis if axis is not None and kinds[name].shape[axis] in batches else None for name, axis in first.items()
+    }
+    time_axis = {name: _time_axis(kind, batch_axis[name], times, fixed_times) for name, kind in kinds.items()}
+    return Layout(kinds, batch_axis, time_axis, frozenset(program.lowered.defaults))
+
+
+def _of_scans(graph: Graph) -> tuple[set[Dim], set[Dim]]:
+    """Declared numbers of steps, and sizes of batches."""
+    scans = [node for node in graph.walk() if node.op == "scan"]
+    times: set[Dim] = {node["length"] for node in scans if isinstance(node["length"], int)}
+    return times, {node["body"].inputs[0].shape[0] for node in scans if node["carries"]}
+
+
+def _timed(dim: Dim, times: Iterable[str]) -> bool:
+    return bool(symbols_of(dim) & set(times))
+
+
+def _first_axis(kind: TensorType, times: set[str]) -> int | None:
+    """The first axis that is not time."""
+    return next((axis for axis, dim in enumerate(kind.shape) if not _timed(dim, times)), None)
+
+
+def _time_axis(kind: TensorType, batch_axis: int | None, times: set[str], fixed: set[Dim]) -> int | None:
+    others = [axis for axis in range(kind.rank) if axis != batch_axis]
+    found = [axis for axis in others if _timed(kind.shape[axis], times)]
+    found += [axis for axis in others if kind.shape[axis] in fixed and batch_axis is not None]
+    return found[0] if found else None
+
+
+def lengths_placeholder(program: Program, given: Any, examples: dict[str, Any], where: Where | None) -> str | None:
+    """The name of the placeholder that takes each row's length; an array of lengths joins ``examples``."""
+    training = program.training
+    graph = training.compiled
+    outputs = tuple(name for name, _ in graph.graph.outputs)
+    read = {check.label for check in graph.checks(outputs) if check.text == "sequence_length"}
+    if isinstance(given, str | Tensor):
+        return program.feed_name(given, where)
+    if len(read) != 1:
+        if given is None:
+            return None
+        raise ArgumentError(
+            f"lengths= is an array, and {len(read)} placeholders are read as sequence_length; give it among the "
+            "examples, by the name of its placeholder",
+            where,
+        )
+    (name,) = read
+    if given is not None:
+        examples[name] = np.asarray(given)
+    return name

@@ -1,0 +1,137 @@
+"""From the arguments of ``Trainer.fit`` to a plan, and to the position that it begins or goes on from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, Where
+from .batches import Batches
+from .evaluation import Evaluation
+from .fitting import Fit, Plan, Position
+from .graph_program import whole_number
+from .history import VALIDATION, History
+from .layouts import layout_of, lengths_placeholder
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+
+def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
+    """``Trainer.fit``: checks all arguments before anything runs."""
+    program = trainer.program
+    examples = program.feeds_by_name(options["examples"], {}, where)
+    layout = layout_of(program)
+    lengths = lengths_placeholder(program, options["lengths"], examples, where)
+    validation = options["validation"]
+    if isinstance(validation, float):
+        examples, validation = _parted(examples, layout.batch_axis, validation, where)
+    elif validation is not None:
+        if not isinstance(validation, Mapping):
+            raise DtypeError(f"validation={validation!r} must be examples, or a share between 0 and 1", where)
+        validation = program.feeds_by_name(validation, {}, where)
+    sizes = {"batch_size": options["batch_size"], "lengths": lengths, "where": where}
+    batches = Batches(
+        examples, layout, shuffle=options["shuffle"], seed=trainer.seed, window=options["window"],
+        bucket=options["bucket"], **sizes,
+    )  # fmt: skip
+    warm_up = _count("warm_up", options["warm_up"], 0, where)
+    if warm_up:
+        batches.check_windows(where)
+    measured = batches if validation is None else Batches(validation, layout, shuffle=False, **sizes)
+    evaluation = None
+    if validation is not None or options["metrics"]:
+        evaluation = Evaluation(program, measured, options["metrics"], where)
+    if options["mode"] not in ("min", "max"):
+        raise ArgumentError(f"mode={options['mode']!r} is not offered; use min or max", where)
+    monitor = options["monitor"] or ("loss" if validation is None else f"{VALIDATION}loss")
+    measured_names = ["loss", *_columns(evaluation, validation is not None)]
+    if monitor not in measured_names:
+        raise NameLookupError(f"monitor={monitor!r} is not measured; there are {', '.join(measured_names)}", where)
+    patience, every = options["patience"], options["checkpoint_every"]
+    if every is not None and options["checkpoint"] is None:
+        raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
+    if options["checkpoint"] is not None:
+        trainer.check_savable()
+        _check_path(options["checkpoint"], where)
+    callbacks = tuple(options["callbacks"]) if isinstance(options["callbacks"], Iterable) else (None,)
+    if not all(map(callable, callbacks)):
+        raise DtypeError(f"callbacks={options['callbacks']!r} must be functions of (trainer, row), in a list", where)
+    keep_best = options["keep_best"]
+    plan = Plan(
+        batches, _count("epochs", options["epochs"], 1, where), evaluation, validation is not None,
+        monitor, options["mode"],
+        None if patience is None else _count("patience", patience, 1, where),
+        (validation is not None or patience is not None) if keep_best is None else bool(keep_best),
+        callbacks, options["checkpoint"],
+        None if every is None else _count("checkpoint_every", every, 1, where),
+        warm_up, bool(options["progress"]), where,
+    )  # fmt: skip
+    data: dict[str, Any] = {
+        "examples": batches.count,
+        "batch_size": batches.batch_size,
+        "shuffle": bool(options["shuffle"]),
+    }
+    data |= {"bucket": bool(options["bucket"]), "window": batches.window, "warm_up": warm_up}
+    trainer.position = _position(trainer, data, options["resume"], where)
+    return Fit(trainer, plan, trainer.position).run()
+
+
+def _position(trainer: Trainer, data: dict[str, Any], resume: bool, where: Where | None) -> Position:
+    """Where an interrupted fit was, or a new beginning."""
+    known = trainer.position
+    if known is None or known.done or not known.begun or not resume:
+        trainer.reset()
+        return Position(trainer.epochs, trainer.epochs, data)
+    differs = [f"{name} {known.data.get(name)} then, {value} now" for name, value in data.items()
+               if known.data.get(name) != value]  # fmt: skip
+    if differs:
+        raise ArgumentError(
+            f"a fit was interrupted in epoch {known.epoch + 1} and can't go on with other data "
+            f"({'; '.join(differs)}); give it the same, or pass resume=False to begin another",
+            where,
+        )
+    return known
+
+
+def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
+    """What an evaluation adds to a row of the history."""
+    if evaluation is None:
+        return []
+    return [VALIDATION + name for name in evaluation.names] if validates else list(evaluation.names[1:])
+
+
+def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
+    """Finds out now, and not after the first epoch, that there is no such place."""
+    if not isinstance(path, str | os.PathLike):
+        raise DtypeError(f"checkpoint={path!r} must be a path", where)
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
+
+
+def _parted(
+    examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first examples to train on, the last ones to validate on."""
+    counts = [len(value) for name, value in examples.items() if batch_axis.get(name) is not None]
+    apart = round(counts[0] * share) if counts else 0
+    if not 0 < share < 1 or not 0 < apart < counts[0]:
+        raise ArgumentError(
+            f"validation={share!r} of {counts[0] if counts else 0} examples leaves none to train or to validate on; "
+            "give a share between 0 and 1, or examples apart",
+            where,
+        )
+    first, last = {}, {}
+    for name, value in examples.items():
+        each = batch_axis.get(name) is not None
+        first[name] = value[: len(value) - apart] if each else value
+        last[name] = value[len(value) - apart :] if each else value
+    return first, last
+
+
+def _count(name: str, value: Any, least: int, where: Where | None) -> int:
+    number = whole_number(value, name)
+    if number < least:
+        raise ArgumentError(f"{name}={number} must be {least} or more", where)
+    return number

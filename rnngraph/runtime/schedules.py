@@ -1,0 +1,197 @@
+"""Learning rates that change from update to update, as objects that a checkpoint can hold as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate by update: ``schedule(0)`` is that of the first one."""
+
+    def __post_init__(self) -> None:
+        use_plain_numbers(self)
+
+    def __call__(self, update: int) -> float:
+        raise NotImplementedError
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite real number, NumPy's among them."""
+    kinds = (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def use_plain_numbers(record: Any) -> None:
+    """NumPy's numbers become Python's in the fields of a dataclass, so that a file keeps them and their arithmetic."""
+    for item in fields(record):
+        value = getattr(record, item.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(record, item.name, value.item())
+
+
+def check_positive(name: str, value: Any) -> None:
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={value!r} must be a positive number")
+
+
+def _not_negative(name: str, value: Any) -> None:
+    if not is_number(value) or value < 0:
+        raise ArgumentError(f"{name}={value!r} must be a number, 0 or more")
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """initial · decay_rate^(update / decay_steps), as ``tf.train.exponential_decay``.
+
+    staircase: the exponent is rounded down, so that the rate falls in steps.
+    """
+
+    initial: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        check_positive("decay_rate", self.decay_rate)
+
+    def __call__(self, update: int) -> float:
+        share = update / self.decay_steps
+        return float(self.initial * self.decay_rate ** (math.floor(share) if self.staircase else share))
+
+
+@dataclass(frozen=True)
+class PolynomialDecay(Schedule):
+    """From initial to final over decay_steps updates, along (1 - update / decay_steps)^power; then final."""
+
+    initial: float
+    decay_steps: int
+    final: float = 0.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        _not_negative("final", self.final)
+        check_positive("power", self.power)
+
+    def __call__(self, update: int) -> float:
+        left = 1 - min(update, self.decay_steps) / self.decay_steps
+        return self.final + (self.initial - self.final) * left**self.power
+
+
+@dataclass(frozen=True)
+class CosineDecay(Schedule):
+    """From initial to final along half a cosine over decay_steps updates; then final.
+
+    Loshchilov & Hutter 2017, eq. 5, without restarts.
+    """
+
+    initial: float
+    decay_steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        _not_negative("final", self.final)
+
+    def __call__(self, update: int) -> float:
+        share = min(update, self.decay_steps) / self.decay_steps
+        return self.final + (self.initial - self.final) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class PiecewiseConstant(Schedule):
+    """values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
+
+    boundaries: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("boundaries", "values"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise ArgumentError(f"{name}={given!r} must be a sequence of numbers")
+            plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
+            object.__setattr__(self, name, plain)
+            for value in plain:
+                _not_negative(f"one of {name}", value)
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ArgumentError(
+                f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, not {len(self.values)}"
+            )
+        if list(self.boundaries) != sorted(set(self.boundaries)):
+            raise ArgumentError(f"boundaries must rise: {self.boundaries}")
+
+    def __call__(self, update: int) -> float:
+        return float(self.values[sum(update > boundary for boundary in self.boundaries)])
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """Rises evenly to the rate of ``after`` over ``steps`` updates, then follows ``after`` from its beginning."""
+
+    steps: int
+    after: float | Schedule
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("steps", self.steps)
+        rate_of(self.after, 0)
+
+    def __call__(self, update: int) -> float:
+        if update < self.steps:
+            return rate_of(self.after, 0) * (update + 1) / self.steps
+        return rate_of(self.after, update - self.steps)
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (ExponentialDecay, PolynomialDecay, CosineDecay, PiecewiseConstant, WarmUp)
+
+
+def rate_of(rate: Any, update: int) -> float:
+    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+    try:
+        value = rate(update) if callable(rate) else rate
+    except OverflowError:
+        value = math.inf
+    if not is_number(value) or value < 0:
+        raise ArgumentError(f"the learning rate of update {update} is {value!r}; it must be a number, 0 or more")
+    return float(value)
+
+
+def schedule_text(rate: Any) -> Any:
+    """A learning rate as what JSON can hold. Raises ``ArgumentError`` for a function of the user's own."""
+    if type(rate) in SCHEDULES:
+        named = {item.name: schedule_text(getattr(rate, item.name)) for item in fields(rate)}
+        return {"schedule": type(rate).__name__, **named}
+    if callable(rate):
+        raise ArgumentError(
+            f"can't save: the learning rate is {rate!r}, code of yours that a file can't hold; use a schedule of "
+            f"rnngraph ({', '.join(kind.__name__ for kind in SCHEDULES)})"
+        )
+    return rate
+
+
+def schedule_from(text: Any) -> Any:
+    """What ``schedule_text`` wrote."""
+    if not isinstance(text, dict):
+        return tuple(text) if isinstance(text, list) else text
+    kinds = {kind.__name__: kind for kind in SCHEDULES}
+    name = text["schedule"]
+    if name not in kinds:
+        raise ArgumentError(f"the file names a schedule {name!r} that this version does not have")
+    return kinds[name](**{key: schedule_from(value) for key, value in text.items() if key != "schedule"})

@@ -1,0 +1,374 @@
+"""Training: a loss, its gradients, clipping and the optimizer's update as one native call."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from ..declare.tensor import Tensor
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
+from ..ir.graph import Graph, Node
+from ..passes.autodiff import unreached
+from ..passes.lower import GIVEN, SHOWN
+from ..passes.pipeline import Pass
+from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
+from .compiled import CompiledGraph
+from .evaluation import Metric
+from .fitting import Callback, Position
+from .graph_program import whole_number
+from .history import History
+from .optimizers import Adam, Optimizer, optimizer_text
+from .program import Program
+from .requests import fit
+from .saving import load, save
+from .schedules import is_number
+from .steps import Native, Way, needed_to_train
+from .updates import Spares
+
+
+class Trainer:
+    """Trains a program's parameters; both of its graphs, and its live streams, use the new values at once.
+
+    optimizer: ``Adam(1e-3)`` by default. clip_norm: the norm of all gradients together is at most this
+    (Pascanu et al. 2013). clip_value: each element of a gradient is within ±clip_value, before the norm.
+    only: names of the parameters to train, or patterns such as ``"rnn/*"``; None trains all that are trainable.
+    accumulate: steps whose gradients are averaged for one update.
+
+    An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        optimizer: Optimizer | None = None,
+        clip_norm: float | None = None,
+        only: str | Sequence[str] | None = None,
+        *,
+        clip_value: float | None = None,
+        accumulate: int = 1,
+    ) -> None:
+        where = user_line()
+        if not isinstance(program, Program):
+            raise DtypeError(f"a Trainer takes a Program of rg.compile, not {type(program).__name__}", where)
+        if program.loss is None:
+            raise GraphError("a Trainer needs a loss; give one to rg.compile", where)
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise DtypeError(f"optimizer={optimizer!r} is no optimizer; give one such as rg.Adam(1e-3)", where)
+        self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
+        self.seed = program.seed  # of the order of examples
+        self.clip_norm = _positive("clip_norm", clip_norm, where)
+        self.clip_value = _positive("clip_value", clip_value, where)
+        self.accumulate = whole_number(accumulate, "accumulate")
+        if self.accumulate < 1:
+            raise ArgumentError(f"accumulate={accumulate!r} must be a positive int", where)
+        self.trained = _trained(program, only, where)
+        self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
+        self.gradient_norm = math.nan
+        self.slots = {
+            f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
+            for name in self.trained
+            for slot, value in self.optimizer.slots().items()
+        }
+        self.sums: dict[str, np.ndarray] = {}
+        self.carried: dict[str, np.ndarray] | None = None
+        self._lock = threading.RLock()
+        self._spares, self._parameter_spares = Spares(), Spares()
+        self._ways: dict[str, Way] = {}
+        self._update: Native | None = None
+        self._forward: Native | None = None
+        self.position: Position | None = None
+
+    # Steps ---------------------------------------------------------------------------------------
+
+    def step(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, carry: bool = False, seed: int | None = None, **named: Any
+    ) -> float:
+        """One batch: forward, backward, clip and update. Gives the loss before the update.
+
+        feeds: as in ``program.training``. carry: states start where the last step's ended, and no gradient
+        passes to that step; without one they start as declared. seed: of the masks; None draws the next from
+        the program's generator.
+        """
+        where = user_line()
+        training = self.program.training
+        arrays = training.gather(feeds, named, where)
+        arrays.update(training.counters(seed))
+        return self.step_with(arrays, carry, where)
+
+    def step_with(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
+        """A step with feeds that are converted already, and the counters of masks among them."""
+        with self._lock:
+            return self._step(arrays, carry, where)
+
+    def warm(self, feeds: Mapping[str, Any], where: Where | None) -> None:
+        """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
+        training = self.program.training
+        arrays = training.gather(feeds, {}, where)
+        arrays.update(training.counters(None))
+        with self._lock:
+            way = self._way(SHOWN, where)
+            way.check_carries(where)
+            if self._forward is None:
+                self._forward = Native(way.native.compiled, way.states)
+            sizes = training.sizes(arrays, way.states, where, way.native.compiled)
+            self.carried = self._forward.call(self, arrays, sizes)
+
+    def _step(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
+        if carry and self.carried is not None:
+            way = self._way(GIVEN, where)
+            found = way.run(self, arrays, self.carried, where)
+        else:
+            way = self._way(SHOWN, where)
+            if carry:
+                way.check_carries(where)
+            found = way.run(self, arrays, {}, where)
+        loss = float(found["loss"])
+        if not self._counts(loss, found):
+            return loss
+        self.carried = {label: found[label] for label in way.states} if way.states else None
+        if self.accumulate == 1:
+            self._take(found)
+            return loss
+        self.sums = self._spares.swap(self._present_sums())
+        self.pending += 1
+        if self.pending >= self.accumulate:
+            self.flush()
+        return loss
+
+    def flush(self) -> None:
+        """Makes an update of the gradients that were accumulated so far, if there are any."""
+        with self._lock:
+            if not self.pending:
+                return
+            if self._update is None:
+                kinds = {name: self.program.parameters.slot(name).type for name in self.trained}
+                compiled = self._compiled(update_graph(kinds), (), self._train_step())
+                self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
+            inputs = {**self._present_sums(), **self.slots, **self._numbers()}
+            inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
+            found = self._update.call(self, inputs, {})
+            self.sums, self.pending = {}, 0
+            if self._counts(0.0, found):
+                self._take(found)
+
+    def _counts(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
+        """Whether what was computed may be taken over: the loss and all gradients are finite."""
+        self.gradient_norm = float(found[NORM])
+        finite = math.isfinite(loss) and math.isfinite(self.gradient_norm)
+        self.skipped += not finite
+        return finite
+
+    def _take(self, found: Mapping[str, np.ndarray]) -> None:
+        """The new parameters and slots become the present ones."""
+        parameters = self.program.parameters
+        parameters.replace(self._parameter_spares.swap({name: parameters[name] for name in self.trained}))
+        self.slots = self._spares.swap(self.slots)
+        self.updates += 1
+
+    def target(self, name: str) -> np.ndarray | None:
+        """Where an output of a step is written, if it replaces something."""
+        if name.startswith(NEW):
+            label = name.removeprefix(NEW)
+            return self._parameter_spares.target(label, self.program.parameters[label])
+        if name.startswith(SLOT):
+            return self._spares.target(name, self.slots[name])
+        if name.startswith(SUM):
+            return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
+        return None
+
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What a step reads beside feeds and states."""
+        if self.accumulate > 1:
+            return self._present_sums()
+        return {**self.slots, **self._numbers()}
+
+    def _present_sums(self) -> dict[str, np.ndarray]:
+        if not self.sums:
+            self.sums = {SUM + name: np.zeros_like(self.program.parameters[name]) for name in self.trained}
+        return self.sums
+
+    def _numbers(self) -> dict[str, np.ndarray]:
+        numbers = self.optimizer.numbers(self.updates)
+        return {NUMBER + name: np.asarray(value, np.float64) for name, value in numbers.items()}
+
+    # Fitting -------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        examples: Mapping[Any, Any],
+        *,
+        batch_size: int = 32,
+        epochs: int = 1,
+        lengths: Any = None,
+        validation: Mapping[Any, Any] | float | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        window: int | None = None,
+        warm_up: int = 0,
+        shuffle: bool = True,
+        bucket: bool = True,
+        patience: int | None = None,
+        monitor: str | None = None,
+        mode: str = "min",
+        keep_best: bool | None = None,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = True,
+        progress: bool = True,
+    ) -> History:
+        """Trains for ``epochs`` passes over the examples; gives their history, which can be plotted.
+
+        examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
+        differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
+        batch axis is fed whole. lengths: the placeholder of each row's steps (filled in), or an array of them.
+        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
+        are measured on them without dropout. metrics: by name, Tensors or functions of (result, feeds).
+        window: steps of truncated backpropagation through time; states are carried from window to window of a
+        batch. warm_up: first steps of each sequence that run forward only. patience: epochs without a better
+        ``monitor`` (``mode`` ``"min"`` or ``"max"``) before the fit stops. keep_best: whether the parameters of the
+        best epoch are put back at the end; by default where there is a validation or a patience.
+        callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
+        checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates. resume: whether
+        a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then counts from its
+        beginning.
+
+        Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
+        """
+        options = dict(locals())
+        del options["self"]
+        return fit(self, user_line(), **options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes parameters, optimizer, generator of seeds and position in the epoch, beside and renamed.
+
+        Raises ``ArgumentError`` where the optimizer or its schedule is code of the user's own.
+        """
+        with self._lock:
+            save(self, path)
+
+    def check_savable(self) -> None:
+        """Raises now what ``save`` would raise later."""
+        optimizer_text(self.optimizer)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], program: Program) -> Trainer:
+        """The trainer that ``save`` wrote, for a program of the same declaration, whose parameters are set too.
+
+        It goes on bit for bit on the same target. Raises ``FileError`` for a file that is damaged, is no
+        trainer's, or belongs to another program; nothing has changed then.
+        """
+        where = user_line()
+        if not isinstance(program, Program):
+            raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
+        return load(cls, path, program, where)
+
+    # State ---------------------------------------------------------------------------------------
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next update. Set it to a number or a schedule to change it from here on."""
+        return self.optimizer.numbers(self.updates)["rate"]
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        self.optimizer = replace(self.optimizer, learning_rate=rate)
+
+    def reset(self) -> None:
+        """Forgets the states that ``carry=True`` would start from."""
+        with self._lock:
+            self.carried = None
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
+        return self._way(SHOWN, user_line()).native.compiled.graph
+
+    def show(self, stage: str = "graph") -> str:
+        """The text of one stage of a step, as ``program.training.show``."""
+        return self._way(SHOWN, user_line()).native.compiled.show(stage)
+
+    # Graphs --------------------------------------------------------------------------------------
+
+    def _way(self, states: str, where: Where | None) -> Way:
+        if states not in self._ways:
+            lowered = self.program.with_states(states)
+            then = AddGradients() if self.accumulate > 1 else self._train_step()
+            compiled = self._compiled(needed_to_train(lowered), self.trained, then)
+            self._ways[states] = Way(self, lowered, compiled, states)
+        return self._ways[states]
+
+    def _compiled(self, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
+        program = self.program
+        return CompiledGraph(
+            graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,)
+        )
+
+    def _train_step(self) -> TrainStep:
+        optimizer = self.optimizer
+
+        def update(
+            parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
+        ) -> tuple[Node, dict[str, Node]]:
+            after, kept = optimizer.update(
+                Tensor(parameter),
+                Tensor(gradient),
+                {name: Tensor(node) for name, node in slots.items()},
+                {name: Tensor(node) for name, node in numbers.items()},
+            )
+            return after.node, {name: tensor.node for name, tensor in kept.items()}
+
+        slots, numbers = tuple(optimizer.slots()), tuple(optimizer.numbers(0))
+        return TrainStep(update, slots, numbers, self.clip_norm, self.clip_value)
+
+
+def _positive(name: str, value: Any, where: Where | None) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={value!r} must be a positive number, or None", where)
+    return float(value)
+
+
+def _trained(program: Program, only: str | Sequence[str] | None, where: Where | None) -> tuple[str, ...]:
+    """Names of the parameters to train, in order."""
+    parameters = program.parameters
+    trainable = [name for name in parameters if parameters.slot(name).trainable]
+    if only is None:
+        chosen = trainable
+    else:
+        if not isinstance(only, Iterable):
+            raise DtypeError(f"only={only!r} must be names of parameters", where)
+        patterns = [only] if isinstance(only, str) else list(only)
+        for pattern in patterns:
+            if not isinstance(pattern, str):
+                raise DtypeError(f"only={only!r} takes names of parameters, not {pattern!r}", where)
+            if not any(_is_named(name, pattern) for name in trainable):
+                frozen = any(_is_named(name, pattern) for name in parameters)
+                raise NameLookupError(
+                    f"only={pattern!r} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
+                    f"there are {', '.join(trainable) or 'none that are trainable'}",
+                    where,
+                )
+        chosen = [name for name in trainable if any(_is_named(name, pattern) for pattern in patterns)]
+    apart = set(unreached(program.training.graph))
+    idle = [name for name in chosen if name in apart]
+    if len(idle) == len(chosen):
+        raise ArgumentError(
+            "there is nothing to train: the loss reads no parameter that is trainable and chosen", where
+        )
+    if idle:
+        text = f"{where}: the loss does not depend on {', '.join(idle)}; they are not trained"
+        warnings.warn(text, stacklevel=3)
+    return tuple(name for name in chosen if name not in apart)
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)

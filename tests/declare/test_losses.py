@@ -1,0 +1,91 @@
+"""Accuracy against NumPy: weights, lengths, and what fits and what doesn't."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+BATCH, TIME, CLASSES = 5, 7, 4
+
+
+def arrays(dtype: str = "float32") -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(1)
+    return {
+        "y": generator.integers(0, CLASSES, size=(BATCH, TIME)),
+        "logits": generator.normal(size=(BATCH, TIME, CLASSES)).astype(dtype),
+        "n": np.array([7, 1, 3, 0, 5]),
+        "w": generator.uniform(size=(BATCH, TIME)).astype(dtype),
+    }
+
+
+def evaluated(feeds: dict[str, np.ndarray], used: tuple[str, ...] = (), **fixed: Any) -> np.ndarray:
+    """rg.accuracy of what is fed; ``used`` of weights and lengths are placeholders too."""
+    inputs = {
+        name: rg.placeholder(name, (None,) * array.ndim if name != "logits" else (*array.shape[:-1], CLASSES), dtype)
+        for name, array in feeds.items()
+        if name in ("y", "logits") or name in used
+        for dtype in [str(array.dtype)]
+    }
+    arguments = {"weights": inputs["w"]} if "w" in used else {}
+    arguments |= {"lengths": inputs["n"]} if "n" in used else {}
+    measure = rg.accuracy(inputs["y"], inputs["logits"], **arguments, **fixed)
+    program = rg.compile({"accuracy": measure})
+    return program.inference({name: feeds[name] for name in inputs})["accuracy"]
+
+
+def expected(feeds: dict[str, np.ndarray], weights: Any = 1.0, lengths: Any = None) -> float:
+    hit = feeds["logits"].argmax(-1) == feeds["y"]
+    weights = np.broadcast_to(weights, hit.shape).astype(np.float64)
+    if lengths is not None:
+        weights = weights * (np.arange(TIME) < lengths[:, None])
+    return float((hit * weights).sum() / weights.sum())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("used", [(), ("n",), ("w",), ("n", "w")])
+def test_accuracy_of_steps(dtype: str, used: tuple[str, ...]) -> None:
+    feeds = arrays(dtype)
+    found = evaluated(feeds, used)
+    wanted = expected(feeds, feeds["w"] if "w" in used else 1.0, feeds["n"] if "n" in used else None)
+    assert found.dtype == dtype
+    assert found.shape == ()
+    assert 0 < wanted < 1
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_accuracy_of_rows() -> None:
+    feeds = {"y": np.array([0, 2, 1], np.int32), "logits": np.eye(3, 4, dtype=np.float32)}
+    np.testing.assert_allclose(evaluated(feeds), 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(evaluated(feeds, weights=0.5), 1 / 3, rtol=1e-6)
+
+
+def test_what_stands_past_a_length_does_not_count() -> None:
+    feeds = arrays()
+    past = np.arange(TIME) >= feeds["n"][:, None]
+    spoiled = feeds | {
+        "y": np.where(past, -7, feeds["y"]),
+        "logits": np.where(past[..., None], np.float32(np.nan), feeds["logits"]),
+    }
+    assert evaluated(spoiled, ("n",)) == evaluated(feeds, ("n",))
+
+
+def test_a_label_that_is_no_class_is_never_hit_and_no_real_step_gives_zero() -> None:
+    feeds = arrays()
+    assert evaluated(feeds | {"y": np.full((BATCH, TIME), -1)}) == 0
+    assert evaluated(feeds | {"n": np.zeros(BATCH, np.int64)}, ("n",)) == 0
+
+
+def test_what_does_not_fit() -> None:
+    y, logits = rg.placeholder("y", (None,), "int64"), rg.placeholder("logits", (None, 3))
+    with pytest.raises(rg.DtypeError, match="labels must be a Tensor of int32 or int64"):
+        rg.accuracy(logits[:, 0], logits)
+    with pytest.raises(rg.DtypeError, match="logits must be a float Tensor"):
+        rg.accuracy(y, y)
+    with pytest.raises(rg.ShapeError, match="one axis less"):
+        rg.accuracy(y, rg.placeholder("l", (None, None, 3)))
+    with pytest.raises(rg.ShapeError, match="lengths need a loss"):
+        rg.accuracy(y, logits, lengths=y)

@@ -1,0 +1,344 @@
+"""Checking mode: the first value that is not finite, by node, step, row and the user's line."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+NAN, INF = float("nan"), float("inf")
+
+
+class Curve(rg.Cell):
+    """A cell whose input goes through one function."""
+
+    def __init__(self, function: Any, width: int = 4) -> None:
+        self.function, self.width = function, width
+
+    def state(self) -> dict[str, int]:
+        return {"h": self.width}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
+        h = self.function(x) + rg.tanh(state["h"] @ p.kernel("u", (self.width, self.width)))
+        return h, {"h": h}
+
+
+def logarithm(x: rg.Tensor) -> rg.Tensor:
+    return rg.log(x)  # here: logarithm
+
+
+def exponential(x: rg.Tensor) -> rg.Tensor:
+    return rg.tanh(rg.exp(x))  # here: exponential
+
+
+def root(x: rg.Tensor) -> rg.Tensor:
+    return rg.sqrt(x)  # here: root
+
+
+def line(mark: str) -> int:
+    """The line of this file that ends in ``# here: mark``."""
+    lines, _ = inspect.findsource(Curve)
+    return next(number for number, text in enumerate(lines, 1) if text.rstrip().endswith(f"# here: {mark}"))
+
+
+def assert_at(found: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFinite:
+    assert found is not None
+    assert {name: getattr(found, name) for name in fields} == fields, found
+    assert found.where is not None
+    assert (os.path.basename(found.where.file), found.where.line) == ("test_checking.py", line(mark))
+    assert str(found).startswith(f"{found.where}: ")
+    return found
+
+
+def network(function: Any = logarithm, batch: int | None = None, time: int | None = None, **options: Any) -> rg.Program:
+    """x [B,T,4], n [B] where ``lengths``, y [B]; a curve cell, a dense layer, a loss; dropout where asked for."""
+    x = rg.placeholder("x", (batch, time, 4))  # here: x
+    n = rg.placeholder("n", (batch,), "int64") if options.pop("lengths", False) else None
+    cell: rg.Cell = Curve(function)
+    if keep := options.pop("keep_prob", None):
+        cell = rg.DropoutWrapper(cell, input_keep_prob=keep)
+    if options.pop("backward", False):
+        outputs = rg.bidirectional_dynamic_rnn(rg.BasicRNNCell(4), cell, x, sequence_length=n)[0][1]
+    else:
+        major = options.pop("time_major", False)
+        outputs, _ = rg.dynamic_rnn(cell, x, sequence_length=n, time_major=major)
+    logits = rg.dense(rg.reduce_sum(rg.tanh(outputs), axis=1), 3)
+    y = rg.placeholder("y", (batch,), "int64")
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits)
+    return rg.compile({"logits": logits}, loss=loss)
+
+
+def feeds(rows: int = 3, steps: int = 5, **changes: Any) -> dict[str, Any]:
+    return {"x": np.full((rows, steps, 4), 0.5, np.float32), "y": np.arange(rows) % 3} | changes
+
+
+def x_with(value: float, *places: tuple[int, int, int], rows: int = 3, steps: int = 5) -> np.ndarray:
+    """0.5 everywhere but at (row, step, unit)."""
+    x = feeds(rows, steps)["x"]
+    for place in places:
+        x[place] = value
+    return x
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 3, "time": 5}, {"time": 5}, {"keep_prob": 0.9}])
+def test_a_clean_run_gives_none(options: dict[str, Any]) -> None:
+    program = network(root, **options)
+    given = feeds()
+    assert program.training.check(**given, seed=1) is None
+    assert program.inference.check(x=given["x"]) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 3, "time": 5}])
+@pytest.mark.parametrize("graph", ["inference", "training"])
+def test_the_first_step_comes_before_the_first_row(graph: str, options: dict[str, Any]) -> None:
+    program = network(logarithm, **options)
+    x = x_with(0, (1, 3, 2), (0, 4, 1), (2, 3, 0))
+    given = {"x": x} if graph == "inference" else feeds(x=x)
+    found = assert_at(
+        getattr(program, graph).check(**given),
+        "logarithm", op="log", node="log", value="-inf", step=3, row=1, index=(1, 2), phase="forward", name=None,
+    )  # fmt: skip
+    assert str(found).endswith("log gives -inf in the forward pass at step 3, row 1 (node log)")
+    x[1, 1, 3] = -1
+    assert_at(getattr(program, graph).check(given), "logarithm", value="nan", step=1, row=1, index=(1, 3))
+
+
+def test_node_is_the_name_in_the_printed_graph() -> None:
+    x = rg.placeholder("x", (None, 4))
+    program = rg.compile({"a": rg.log(x), "b": rg.log(x * 2), "c": rg.log(x - 1)})
+    found = program.inference.check(x=np.full((2, 4), 0.5))
+    assert found is not None
+    assert f"  {found.node} = log sub :" in str(program.inference.graph)
+    assert (found.step, found.row, found.index) == (None, 0, (0, 0))
+
+
+def test_overflow_in_float32_is_found_though_every_result_is_finite() -> None:
+    program = network(exponential)
+    x = x_with(100, (2, 1, 3))
+    assert np.isfinite(program.inference(x=x)["logits"]).all()
+    assert_at(program.inference.check(x=x), "exponential", op="exp", value="inf", step=1, row=2, index=(2, 3))
+    assert program.inference.check(x=x_with(88, (2, 1, 3))) is None
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("float32", "inf"), ("float64", None)])
+def test_values_have_the_dtype_that_was_declared(dtype: str, value: str | None) -> None:
+    x = rg.placeholder("x", (None, 2), dtype)
+    found = rg.compile(rg.exp(x)).inference.check(x=[[0, 100]])
+    assert (found and found.value) == value
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 3, "time": 5}])
+def test_a_derivative_that_is_infinite_where_the_value_is_not(options: dict[str, Any]) -> None:
+    program = network(root, **options)
+    x = x_with(0, (1, 2, 3), (0, 1, 0))
+    assert program.inference.check(x=x) is None
+    assert program.training.check(x=x) is None, "without labels there is no loss and no gradient"
+    inputs = rg.placeholder("x", (None, None, 4))
+    trained = root(inputs * rg.parameter("scale", (4,), initializer="ones"))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), trained)
+    program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
+    found = assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=1, row=0, index=(0, 1, 0))
+    assert found.value in ("inf", "-inf")
+    assert "in the backward pass at step 1, row 0" in str(found)
+
+
+def test_rows_of_a_table_that_overflow_together() -> None:
+    """Each is finite; the row that all of them are added to is not."""
+    ids, scale = rg.placeholder("ids", (None,), "int32"), rg.placeholder("scale", (None, 2))  # here: scale
+    rows = rg.gather(rg.parameter("table", (4, 2), initializer="zeros"), ids)  # here: rows
+    program = rg.compile(rows, loss=rg.reduce_sum(rows * scale))
+    large = np.full((3, 2), 2e38, np.float32)
+    assert program.training.check(ids=[0, 1, 2], scale=large) is None
+    assert_at(
+        program.training.check(ids=[0, 3, 3], scale=large),
+        "rows", op="scatter_add", value="inf", phase="backward", step=None, row=None, index=(3, 0),
+    )  # fmt: skip
+    infinite = np.full((3, 2), INF, np.float32)
+    assert_at(program.training.check(ids=[0, 3, 3], scale=infinite), "scale", phase="feed")
+
+
+def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
+    class Rooted(rg.Cell):
+        def state(self) -> dict[str, int]:
+            return {"h": 4}
+
+        def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
+            h = root(x * p.bias("b", (4,), "ones")) + 0.5 * state["h"]
+            return h, {"h": h}
+
+    outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)))
+    program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
+    x = x_with(0, (1, 3, 2), (0, 1, 2))  # the backward loop meets step 3 first
+    assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=3, row=1, index=(1, 2))
+
+
+def test_a_sum_of_what_a_table_receives_that_overflows() -> None:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    rows = rg.embedding(ids, 4, 2)  # here: embedding
+    program = rg.compile(rows, loss=rg.reduce_sum(rows * np.float32(3e38)))
+    program.parameters["embedding/table"] = np.zeros((4, 2))
+    assert program.training.check(ids=[[0, 1], [2, 3]]) is None
+    found = program.training.check(ids=[[0, 2], [2, 3]])
+    found = assert_at(found, "embedding", op="scatter_add", phase="backward", value="inf", index=(2, 0))
+    assert (found.row, found.step) == (None, None)
+
+
+def test_a_backward_cell_counts_steps_as_the_user_does() -> None:
+    x = x_with(0, (1, 3, 2), (0, 1, 2))
+    assert_at(network(logarithm, backward=True).inference.check(x=x), "logarithm", step=3, row=1)
+
+
+def test_rows_of_time_major_inputs() -> None:
+    x = x_with(0, (1, 3, 2)).transpose(1, 0, 2)
+    assert_at(network(logarithm, time_major=True).inference.check(x=x), "logarithm", step=3, row=1)
+
+
+def test_steps_and_rows_outside_of_loops() -> None:
+    sequence = rg.placeholder("x", (None, None, 4))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(3), logarithm(sequence))
+    found = rg.compile(outputs).inference.check(x=x_with(0, (1, 3, 2), (2, 1, 3)))
+    assert_at(found, "logarithm", step=1, row=2, index=(2, 1, 3))
+
+
+@pytest.mark.parametrize(("value", "text"), [(NAN, "nan"), (INF, "inf"), (-INF, "-inf")])
+@pytest.mark.parametrize("graph", ["inference", "training"])
+def test_a_feed_that_is_not_finite(graph: str, value: float, text: str) -> None:
+    x = x_with(value, (1, 3, 2), (2, 2, 0))
+    given = {"x": x} if graph == "inference" else feeds(x=x)
+    found = getattr(network(root), graph).check(**given)
+    found = assert_at(found, "x", phase="feed", name="x", value=text, step=2, row=2, index=(2, 2, 0))
+    assert str(found).endswith(f"feed x holds {text} at step 2, row 2, index (2, 2, 0)")
+
+
+def test_a_parameter_that_is_not_finite() -> None:
+    program = network(root)
+    with program.parameters.edit("dense/kernel") as kernel:
+        kernel[3, 1] = INF
+    found = program.inference.check(x=feeds()["x"])
+    assert found is not None
+    assert (found.phase, found.name, found.value, found.index) == ("parameter", "dense/kernel", "inf", (3, 1))
+    assert (found.step, found.row) == (None, None)
+    assert "parameter dense/kernel holds inf at index (3, 1)" in str(found)
+
+
+def masked(mask: float) -> rg.Program:
+    scores = rg.dense(rg.placeholder("x", (None, 4)), 3)
+    allowed = rg.placeholder("allowed", (None, 3), "bool")
+    penalty = rg.where(allowed, rg.constant(np.float32(0)), rg.constant(np.float32(mask)))
+    attention = rg.softmax(scores + penalty)
+    logits = rg.dense(attention, 2)
+    y = rg.placeholder("y", (None,), "int64")
+    return rg.compile({"a": attention}, loss=rg.sparse_softmax_cross_entropy(labels=y, logits=logits))
+
+
+def test_a_mask_of_infinities_is_no_finding_until_nan_comes_of_it() -> None:
+    program = masked(-INF)
+    given = {"x": np.ones((2, 4)), "y": [0, 1], "allowed": [[True, True, False], [False, True, True]]}
+    assert np.isfinite(program.training.gradients(given)[0])
+    assert program.training.check(given) is None
+    given["allowed"] = [[True, True, False], [False, False, False]]
+    found = program.training.check(given)
+    assert found is not None
+    assert (found.value, found.row, found.phase, found.op) == ("nan", 1, "forward", "sub")
+
+
+def test_an_infinity_of_the_users_own_in_the_loss_is_named_by_its_output() -> None:
+    x = rg.placeholder("x", (None, 4))
+    masked = x + rg.constant(np.asarray([0, -INF, 0, 0], np.float32))
+    program = rg.compile({"masked": masked}, loss=rg.reduce_sum(masked))
+    assert program.inference.check(x=np.ones((2, 4))) is None
+    found = program.training.check(x=np.ones((2, 4)))
+    assert found is not None
+    assert (found.name, found.value, found.phase) == ("loss", "-inf", "forward")
+    assert "output loss" in str(found)
+
+
+def test_what_lies_past_a_rows_end_is_a_finding_only_where_it_reaches_a_result() -> None:
+    lengths = np.asarray([5, 2, 5])
+    padded = x_with(0, (1, 2, 0), (1, 4, 3))
+    assert network(logarithm, lengths=True).inference.check(x=padded, n=lengths) is None
+    assert_at(network(logarithm, lengths=True).inference.check(x=padded, n=[5, 3, 5]), "logarithm", step=2, row=1)
+    unread = x_with(NAN, (1, 2, 0))
+    assert network(root, lengths=True).inference.check(x=unread, n=lengths) is None
+    assert_at(network(root, lengths=True).inference.check(x=unread, n=[5, 3, 5]), "x", phase="feed", step=2, row=1)
+    x, n = rg.placeholder("x", (None, None, 4)), rg.placeholder("n", (None,), "int64")  # here: read whole
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x, sequence_length=n)
+    program = rg.compile({"outputs": outputs, "sums": rg.reduce_sum(x, axis=(1, 2))})
+    assert_at(program.inference.check(x=unread, n=lengths), "read whole", phase="feed", step=2, row=1)
+
+
+def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
+    class Rooted(rg.Cell):
+        def state(self) -> dict[str, int]:
+            return {"h": 4}
+
+        def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
+            h = root(x * p.bias("b", (4,), "ones")) + 0.5 * state["h"]
+            return h, {"h": h}
+
+    n = rg.placeholder("n", (None,), "int64")
+    outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)), sequence_length=n)
+    program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
+    given = {"x": x_with(0, (1, 4, 2)), "n": [5, 2, 5]}
+    _, gradients = program.training.gradients(given)
+    found = program.training.check(given)
+    assert (found is None) == bool(np.isfinite(gradients["rnn/rooted/b"]).all())
+    if found is not None:
+        assert_at(found, "root", phase="backward", step=4, row=1)
+
+
+def test_masks_are_those_of_the_call_with_that_seed() -> None:
+    """Dropout makes the zeros whose logarithm is found."""
+    program = network(logarithm, keep_prob=0.8)
+    given = feeds()
+    seen = set()
+    for seed in range(6):
+        for offsets in ({}, {"first_row": 7, "first_step": 11}):
+            (mask,) = program.training.dropout_masks(**given, seed=seed, **offsets).values()
+            dropped = np.argwhere(mask.transpose(1, 0, 2) == 0)
+            step, row, unit = (int(number) for number in dropped[0])
+            assert_at(program.training.check(**given, seed=seed, **offsets), "logarithm", step=step, index=(row, unit))
+            seen.add((step, row, unit))
+    assert len(seen) > 3
+
+
+def test_a_check_takes_what_a_call_takes() -> None:
+    program = network(root)
+    with pytest.raises(rg.NameLookupError, match="needs x"):
+        program.inference.check()
+    with pytest.raises(rg.NameLookupError, match="no input 'z'"):
+        program.inference.check(x=feeds()["x"], z=1)
+    with pytest.raises(rg.ShapeError):
+        program.training.check(**feeds(y=np.zeros(2, np.int64)))
+    with pytest.raises(rg.ShapeError):
+        program.training.check(**feeds(y=np.full(3, 3)))
+    with pytest.raises(rg.DtypeError, match="seed"):
+        program.training.check(**feeds(), seed=1.5)
+
+
+def test_results_that_are_not_finite_always_have_a_finding() -> None:
+    """Against the native code: where it gives what is not finite, there is something to be found."""
+    program = network(lambda x: rg.log(x) * rg.exp(x) / x, lengths=True)
+    generator = np.random.default_rng(3)
+    bad = 0
+    for _ in range(20):
+        x = np.where(generator.random((3, 5, 4)) < 0.01, generator.choice([0, 90, -1]), 0.7).astype(np.float32)
+        given = feeds(x=x, n=generator.integers(1, 6, 3))
+        loss, gradients = program.training.gradients(given)
+        finite = np.isfinite(loss) and all(np.isfinite(array).all() for array in gradients.values())
+        found = program.training.check(given)
+        bad += not finite
+        assert finite or found is not None
+    assert 0 < bad < 20
+
+
+def test_the_error_carries_the_finding() -> None:
+    found = network(logarithm).inference.check(x=x_with(0, (0, 0, 0)))
+    error = rg.NonFiniteError("the loss is nan; lower the rate", finding=found)
+    assert isinstance(error, ArithmeticError)
+    assert error.finding is found
