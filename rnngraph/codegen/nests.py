@@ -39,8 +39,8 @@ class Region:
 
 
 def fresh_index(block: Block, name: str) -> str:
-    """A fresh name for a loop variable or a size; index arithmetic has no dots in names."""
-    return block.fresh(name).replace(".", "")
+    """A fresh name for a loop variable or a size."""
+    return block.fresh_index(name)
 
 
 def loop(
