@@ -18,6 +18,7 @@ from .declare.activations import (
 )
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from .declare.ctc import ctc_loss
 from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
 from .declare.functions import (
     abs,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import sys
 from dataclasses import dataclass
+from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_BETWEEN = frozenset((contextlib.__file__, dataclasses.__file__))
+"""Library code that stands between two frames of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,18 @@ def user_line() -> Where | None:
     """The innermost frame outside this package: the line that the user wrote."""
     frame = sys._getframe(1)
     while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE):
-            return Where(file, frame.f_lineno)
+        if not _is_ours(frame):
+            return Where(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def _is_ours(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    if file.startswith(_PACKAGE) or file in _BETWEEN:
+        return True
+    # The methods that a dataclass of this package gets have its names, but no file.
+    return file == "<string>" and str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
 
 
 class RnnGraphError(Exception):

@@ -119,7 +119,7 @@ def check_native(declaration: Declaration, program: rg.Program, arrays: Arrays) 
     result = flat(program.training(taken(graph, arrays), seed=7))
     compare(declaration, "training", result, graph, feeds_of(graph, arrays, program))
     if program.loss is not None:
-        graph = program._evaluation.graph
+        graph = program.evaluation.graph
         result = flat(program.evaluate(taken(graph, arrays)))
         compare(declaration, "evaluate", result, graph, feeds_of(graph, arrays, program))
 

@@ -91,17 +91,7 @@ def _concat(region: Region, block: Block, node: Node) -> None:
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
-    part = Region(
-        region.target,
-        region.panels,
-        region.scratch,
-        region.views,
-        {node: list(views)},
-        region.length,
-        region.start,
-        region.steps,
-        region.reverse,
-    )
+    part = replace(region, stores={node: list(views)})
     elementwise(part, block, node.shape, lanes, [node], lambda item: False)
 
 
@@ -125,7 +115,7 @@ def _copy(region: Region, block: Block, node: Node) -> None:
         block.add(When(step, region.start, region.start + region.steps, tuple(inner.statements)))
         return
     if node.op == "reshape":
-        views = [View.contiguous(view.buffer, source.shape) for view in region.stores[node]]
+        views = [replace(View.contiguous(view.buffer, source.shape), local=view.local) for view in region.stores[node]]
         copy_to(region, block, source, views)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])

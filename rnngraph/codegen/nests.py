@@ -19,8 +19,9 @@ class Region:
     """Where kernels are generated: what lies in memory, and what the first axis means.
 
     length: the size of the time axis if the region runs in chunks of time; ``start`` and ``steps`` are then
-    the chunk's first step and its number of steps; ``reverse``: the last chunk comes first.
-    stores: every place a value must be written to. scratch: memory of one kernel's own, by name, dtype and
+    the chunk's first step and its number of steps, ``longest`` at most; ``reverse``: the last chunk comes first.
+    stores: every place a value must be written to. tracks: all values of a scan's carry, by scan and index, where
+    they are kept: one more than there are steps. scratch: memory of one kernel's own, by name, dtype and
     number of elements; what the kernel before left there is lost.
     """
 
@@ -33,6 +34,8 @@ class Region:
     start: Index = 0
     steps: Index = 0
     reverse: bool = False
+    longest: int = 0
+    tracks: dict[tuple[Node, int], View] = field(default_factory=dict)
 
     def is_time(self, shape: Shape, axis: int) -> bool:
         return self.length is not None and axis == 0 and len(shape) > 1 and shape[0] == self.length

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..ir.graph import Node
-from ..ir.types import ITEM_BYTES, Dim, Shape, size
+from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
 from .evaluate import Evaluator, Run
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
 from .nests import Region, fresh_index, lanes_for, loop, runs
@@ -69,6 +69,9 @@ class _Sum:
         self.rows, width = (int(str(dim)) for dim in node.shape)
         self.lanes = lanes_for(region.target, [node], width)
         self.most = rows_of_a_block(region.target, self.rows, node.dtype)
+        inner = product(self.leading[1:])
+        if region.is_time(left.shape, 0) and isinstance(inner, int):
+            self.most = min(self.most, region.longest * inner)
         widest = max(int(str(view.shape[-1])) for view in self.right)
         self.tile = tile_shape(region.target, 1, -(-widest // self.lanes), self.rows, self.most)
         self._cut()

@@ -27,8 +27,9 @@ class Argument:
 class Plan:
     """Everything that code generation and the runtime need to know of one compiled entry.
 
-    arena_bytes: a formula in the run-time sizes. strides: names of slots that hold a feed's strides, by
-    argument name, in elements; the last axis of a feed is contiguous.
+    arena_bytes: a formula in the run-time sizes. residual_bytes: the part of it that holds values of all steps, made
+    in one stage and read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
+    strides, by argument name, in elements; the last axis of a feed is contiguous.
     """
 
     functions: tuple[Function, ...]
@@ -38,9 +39,11 @@ class Plan:
     sizes: tuple[str, ...]
     strides: dict[str, tuple[str, ...]]
     arena_bytes: Dim
+    residual_bytes: Dim
     panel_bytes: int
 
     def loops(self) -> str:
         """The loop IR as text."""
-        head = f"# arena: {self.arena_bytes} bytes; packed weights: {self.panel_bytes} bytes\n"
+        memory = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
+        head = f"# arena: {memory}; packed weights: {self.panel_bytes} bytes\n"
         return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))

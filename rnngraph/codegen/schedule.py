@@ -28,7 +28,7 @@ from .nests import Region
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
 from .plan import Argument, Plan
-from .scans import Scan
+from .scans import Scan, tracks_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
 from .tiles import OPEN_ROWS
@@ -56,6 +56,7 @@ class _Scheduler:
         self.preparation = Block()
         self.functions: dict[str, Function] = {}
         self.preparing = False
+        self.residuals: Dim = 0
         self.staging = Staging(graph)
         self.targets: dict[Node, list[View]] = {}
         self._leaves()
@@ -209,6 +210,7 @@ class _Scheduler:
         region = replace(self._region(), length=length, start=size(start), steps=size(steps), reverse=reverse)
         outer, self.block = self.block, inner
         longest = self._chunk_length(cutting, leaving, length)
+        region.longest = longest
         self._allocate(region, cutting, leaving, longest)
         self._views(nodes, region)
         scans = {
@@ -239,6 +241,8 @@ class _Scheduler:
         )  # fmt: skip
         for scan in scans.values():
             scan.end()
+        # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
+        self.views = {node: view for node, view in self.views.items() if not view.local}
 
     def _clear(self, node: Node, region: Region) -> None:
         """Zeros, before the first chunk adds to a sum over time."""
@@ -248,28 +252,30 @@ class _Scheduler:
             self.copy_kernel(self._region(), zeros, view, f"zeros {label_of(node)}")
 
     def _chunk_length(self, cutting: Phases, leaving: set[Node], length: Dim) -> int:
-        """Steps whose temporaries fill a part of the second cache; all of them where there are none.
-
-        Every chunk reads the weights again and adds to sums over time again, so it has rows enough to make
-        that cheap, even if its temporaries then come from the next cache.
+        """Steps that have rows enough to make it cheap that every chunk reads the weights again, and sums over time
+        that do not stay in the second cache; all steps where there are no temporaries.
         """
-        per_step, rows = 0, 1
+        rows = 0
         for node in cutting.stored:
             if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
                 open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
-                count = evaluate(product(node.shape[1:-1]), open_sizes)
-                row = evaluate(padded_row(node.shape[-1], node.dtype), open_sizes)
-                per_step, rows = per_step + count * row * ITEM_BYTES[node.dtype], max(rows, count)
-        if per_step == 0:
+                rows = max(rows, 1, evaluate(product(node.shape[1:-1]), open_sizes))
+        if not rows:
             return LONGEST_CHUNK
-        steps = max(1, self.target.second_cache // 4 // per_step, -(-ROWS_OF_A_CHUNK // rows))
+        sums = [step.members[0] for step in cutting.steps if step.kind == "outer_sum"]
+        far = sum(evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] for node in sums)
+        wanted = ROWS_OF_A_CHUNK * (2 if far > self.target.second_cache // 4 else 1)
+        steps = -(-wanted // rows)
         steps = steps // 8 * 8 if steps >= 8 else steps
         return min(steps, length) if isinstance(length, int) and length > 0 else steps
 
     def _allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
         """A place for every value that must be in memory."""
+        for step in cutting.steps:
+            if step.kind == "scan":
+                self._tracks(region, step.members[0], cutting.stored, leaving)
         for node in sorted(cutting.stored, key=self.order.__getitem__):
-            if node.op == "scan":
+            if node.op == "scan" or node in region.stores:
                 continue
             whole = node in leaving or region.length is None
             if node in self.targets and not self.preparing:
@@ -283,13 +289,31 @@ class _Scheduler:
             view = self.temporary(node, shape, contiguous=node.op == "reshape")
             if timed and not whole:
                 view = replace(view, local=True, shape=node.shape)
+            elif timed and not self.preparing:
+                self.residuals = self.residuals + self.arena.sizes[view.buffer]
             self.views[node] = view
             region.stores[node] = [view]
+
+    def _tracks(self, region: Region, scan: Node, stored: set[Node], leaving: set[Node]) -> None:
+        """A carry of which every value is kept lies in what is kept: nothing is copied, and what a step gives is
+        what the next one begins with.
+        """
+        length, reverse = scan["length"], scan["reverse"]
+        gets = [user for user in self.graph.users()[scan] if user in stored and user not in self.targets]
+        for index, before, after in tracks_of(scan, gets, leaving.__contains__):
+            view = self.temporary(before[0], (length + 1, *before[0].shape[1:]))
+            self.residuals = self.residuals + self.arena.sizes[view.buffer]
+            region.tracks[scan, index] = view
+            for users, first in ((before, int(reverse)), (after, 1 - int(reverse))):
+                shifted = replace(view, offset=view.offset + view.strides[0] * first, shape=before[0].shape)
+                for user in users:
+                    if user not in region.stores:
+                        self.views[user], region.stores[user] = shifted, []
 
     def scratch(self, name: str, dtype: str, elements: int) -> Buffer:
         if self.preparing:
             return self.panels.prepared(name, dtype, elements)
-        return self.arena.scratch(name, dtype, elements)
+        return self.arena.buffer(name, dtype, elements)
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
@@ -351,7 +375,7 @@ class _Scheduler:
         slots = [item.buffer.name for item in self.arguments]
         slots = [*slots, "arena", "panels", *sizes, *stride_names]
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in self.arguments}
-        self.arena.place_scratch()
+        self.arena.place(statements)
         places.update(self.arena.places)
         places.update({buffer: ("panels", offset) for buffer, offset in self.panels.offsets.items()})
         used, _ = free(statements)
@@ -371,5 +395,6 @@ class _Scheduler:
             tuple(sizes),
             self.strides,
             self.arena.total,
+            self.residuals,
             self.panels.total,
         )

@@ -78,20 +78,42 @@ class Staging:
             if is_leaf(node) or node in self.pure or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
-        self.joins = {node for node in graph.nodes if node not in self.free and self._joins(node, users[node])}
-        for node in self.joins:  # it runs where it is read
-            self.kind[node] = self.kind[users[node][0]]
+        self.joins: set[Node] = set()
+        self._follow(users)
         self._prepare()
         for node in graph.nodes:
             if node not in self.free:
                 self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
         self._delay(users)
 
-    def _joins(self, node: Node, users: Sequence[Node]) -> bool:
-        if not only_joins(node, users) or any(source_of(piece) in self.pure for piece in node.operands):
-            return False
+    def _follow(self, users: dict[Node, list[Node]]) -> None:
+        """What is read along one time axis only runs there, where that keeps no more in memory: a mere join, and
+        ops on values that others read there too.
+        """
         outputs = {value for _, value in self.graph.outputs}
-        return node not in outputs and len({self.kind[user] for user in users}) == 1
+        for node in reversed(self.graph.nodes):
+            if node in self.free or node in outputs or not users[node]:
+                continue
+            kinds = {self.kind[reader] for reader in _readers(node, users)}
+            if len(kinds) != 1:
+                continue
+            kind = kinds.pop()
+            if only_joins(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
+                self.joins.add(node)
+                self.kind[node] = kind
+                continue
+            same_axis = kind.length is not None and kind.length == self.kind[node].length
+            if same_axis and OPS[node.op].kind == "elementwise" and self._read_along(node, kind, users):
+                self.kind[node] = kind
+
+    def _read_along(self, node: Node, kind: Kind, users: dict[Node, list[Node]]) -> bool:
+        """Whether all that ``node`` reads is in memory for others, too, that run along ``kind``."""
+
+        def there(source: Node) -> bool:
+            others = (reader for reader in _readers(source, users) if reader is not node)
+            return source in self.free or any(self.kind[reader] == kind for reader in others)
+
+        return all(there(source_of(item)) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
         """A view of what is free. A reshape that joins or cuts axes needs a source without gaps, and an index
@@ -164,9 +186,10 @@ class Staging:
             return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
         if adds_up(node):
             source = node.operands[-1]
-            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths and source not in self.free
+            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
             by_step = node.operands[0].tensor.rank > 0  # else a single index adds one row of many axes
-            return source.shape[0] if timed and by_step else None
+            runs = timed and by_step and not all(item in self.free for item in node.operands)
+            return source.shape[0] if runs else None
         shape = node.shape
         if node.op == "slice":
             length = node.operands[0].shape[0]
@@ -255,6 +278,19 @@ def source_of(node: Node) -> Node:
     while is_view(node):
         node = node.operands[0]
     return node
+
+
+def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
+    """Who reads a value, directly or through views."""
+    found: list[Node] = []
+    pending = list(users[node])
+    while pending:
+        user = pending.pop()
+        if is_view(user) and users[user]:
+            pending += users[user]
+        else:
+            found.append(user)
+    return found
 
 
 def _held(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:

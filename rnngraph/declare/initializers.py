@@ -90,4 +90,4 @@ def draw(initializer: Initializer, shape: tuple[int, ...], dtype: str, seed: int
     value = np.asarray(initializer(shape, generator), dtype=dtype)
     if value.shape != shape:
         raise ArgumentError(f"the initializer of {name} gave shape {value.shape}, not {shape}")
-    return np.ascontiguousarray(value)
+    return np.asarray(value, order="C")  # ascontiguousarray would give a scalar an axis

@@ -45,9 +45,12 @@ OPTIMIZE: tuple[Pass, ...] = (
 )
 
 
-def meaning(kind: str, wrt: tuple[str, ...] = ()) -> tuple[Pass, ...]:
-    """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``."""
-    return (*SPLIT[kind], Autodiff(wrt), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
+def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> tuple[Pass, ...]:
+    """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``.
+
+    outputs: what gradients are given of, in place of a loss.
+    """
+    return (*SPLIT[kind], Autodiff(wrt, outputs), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
 
 
 def optimization(unroll: int | str | None = None) -> tuple[Pass, ...]:

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, ShapeError, Where
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where
 from .batches import Batches
+from .history import VALIDATION
 from .program import Program, compile
 
 Metric = Tensor | Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
 """A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
+
+TAKEN = ("epoch", "loss", "learning_rate", "seconds")
+"""Columns of the history that are not metrics."""
 
 
 class Evaluation:
@@ -23,9 +27,14 @@ class Evaluation:
         self, program: Program, batches: Batches, metrics: Mapping[str, Metric] | None, where: Where | None
     ) -> None:
         self._program, self._batches = program, batches
+        self._takes = program.evaluation.takes()
         self._functions: dict[str, Any] = {}
         tensors: dict[str, Tensor] = {}
+        if metrics is not None and not isinstance(metrics, Mapping):
+            raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
         for name, metric in (metrics or {}).items():
+            if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
+                raise ArgumentError(f"a metric can't be named {name!r}; the history has that itself", where)
             if isinstance(metric, Tensor):
                 tensors[name] = metric
             elif callable(metric):
@@ -33,13 +42,32 @@ class Evaluation:
             else:
                 raise DtypeError(f"metric {name!r} must be a Tensor or a function, not {type(metric).__name__}", where)
         self._measured = compile(tensors, parameters=program, target=program.target.name) if tensors else None
+        self.names = ("loss", *tensors, *self._functions)
+        if self._measured is not None:
+            self._check_measured(self._measured, tensors, where)
+
+    def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
+        """Metrics must read what the program has: its trained parameters, and what the examples are fed to."""
+        names = ", ".join(metrics)
+        if new := [name for name in measured.parameters if name not in self._program.parameters]:
+            raise GraphError(
+                f"a metric ({names}) reads {', '.join(new)}, which the program does not have, so nothing trains it",
+                where,
+            )
+        takes = self._program.training.takes()
+        if unknown := [name for name in measured.inference.takes() if name not in takes]:
+            raise NameLookupError(
+                f"a metric ({names}) reads {', '.join(unknown)}, which the training graph does not take; it takes "
+                f"{', '.join(takes)}",
+                where,
+            )
 
     def run(self) -> dict[str, float]:
         """``loss`` and every metric."""
         sums: dict[str, float] = {}
         for rows in self._batches.order(0):
             feeds = self._batches.feeds(rows)
-            result = self._program.evaluate(feeds)
+            result = self._program.evaluate({name: feeds[name] for name in self._takes if name in feeds})
             found: dict[str, Any] = {"loss": result["loss"]}
             if self._measured is not None:
                 taken = self._measured.inference.takes()

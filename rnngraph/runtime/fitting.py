@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import NameLookupError, NonFiniteError, RnnGraphError, Where
+from ..errors import ArgumentError, NonFiniteError, RnnGraphError, Where
 from .batches import Batches
 from .evaluation import Evaluation
 from .history import VALIDATION, History
@@ -19,6 +19,8 @@ from .progress import FitProgress
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+REMEDY = "lower the learning rate, set clip_norm, or look at these examples"
 
 Callback = Callable[["Trainer", Mapping[str, float]], Any]
 
@@ -44,6 +46,11 @@ class Position:
     done: bool = False
     best: dict[str, np.ndarray] = field(default_factory=dict)
     history: History = field(default_factory=History)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was trained."""
+        return self.epoch > self.first or self.batch > 0 or self.window > 0
 
     def numbers(self) -> dict[str, Any]:
         """All but arrays and history, as JSON takes it."""
@@ -108,19 +115,28 @@ class Fit:
         for rows in order[position.batch :]:
             loss = self._batch(batches.feeds(rows), len(rows))
             position.batch, position.window = position.batch + 1, 0
-            progress.step(loss, len(rows))
+            if loss is not None:
+                progress.step(loss, len(rows))
         skipped = trainer.skipped
         trainer.flush()
         if trainer.skipped > skipped:
-            raise self._not_finite(math.nan, {}, False)
+            raise NonFiniteError(
+                f"the average of accumulated gradients is not finite at the end of epoch {position.epoch + 1}; "
+                f"parameters are those before it: {REMEDY}",
+                self.plan.where,
+            )
+        if not position.weight:
+            raise ArgumentError(
+                f"warm_up={self.plan.warm_up} leaves no step to train on: no sequence is longer", self.plan.where
+            )
 
-    def _batch(self, feeds: Mapping[str, np.ndarray], rows: int) -> float:
-        """Steps over the windows of a batch that are left; their last loss."""
+    def _batch(self, feeds: Mapping[str, np.ndarray], rows: int) -> float | None:
+        """Steps over the windows of a batch that are left; their last loss, None where none was left."""
         plan, position, trainer = self.plan, self.position, self.trainer
         cuts = plan.batches.window is not None or plan.warm_up > 0
         if plan.warm_up and not position.window:
             trainer.warm(plan.batches.cut(feeds, 0, plan.warm_up), plan.where)
-        loss = math.nan
+        loss = None
         for number, cut in enumerate(plan.batches.windows(feeds, plan.warm_up)):
             if number < position.window:
                 continue
@@ -143,24 +159,26 @@ class Fit:
         skipped = trainer.skipped
         loss = trainer.step_with(arrays, carry, self.plan.where)
         if trainer.skipped > skipped:
-            raise self._not_finite(loss, arrays, carry)
+            raise self._not_finite(loss, arrays)
         return loss
 
-    def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray], carry: bool) -> NonFiniteError:
+    def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray]) -> NonFiniteError:
         """Says what was found; the check starts from the declared states, so of a carried step it may find nothing."""
         training, position = self.trainer.program.training, self.position
         counters = ("seed", "first_row", "first_step")
         fed = {name: array for name, array in arrays.items() if name not in counters}
         seed = int(arrays["seed"]) if "seed" in arrays else 0
         try:
-            finding = training.check(fed, seed=seed) if fed else None
+            finding = training.check(fed, seed=seed)
         except RnnGraphError:
             finding = None
-        what = f"the loss is {loss:g}" if not math.isfinite(loss) else "the loss is finite, and a gradient is not"
+        what = f"the loss is {loss:g}"
+        if math.isfinite(loss):
+            what = "the loss is finite, and the norm of its gradients is not"
         found = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
         text = (
-            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{found if fed else ''}; parameters are "
-            "those before this batch: lower the learning rate, set clip_norm, or look at these examples"
+            f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{found}; parameters are those before "
+            f"it: {REMEDY}"
         )
         return NonFiniteError(text, self.plan.where, finding)
 
@@ -199,8 +217,6 @@ class Fit:
         plan, position = self.plan, self.position
         if not plan.keep_best and plan.patience is None:
             return False
-        if plan.monitor not in row:
-            raise NameLookupError(f"monitor={plan.monitor!r} is not measured; there are {', '.join(row)}", plan.where)
         value, best = row[plan.monitor], position.best_value
         better = best is None or (value < best if plan.mode == "min" else value > best)
         if better and not math.isnan(value):

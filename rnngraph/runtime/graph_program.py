@@ -127,9 +127,10 @@ class GraphProgram:
                 f"feed {'it' if len(missing) == 1 else 'them'} by name",
                 where,
             )
-        sizes = bind(arrays, self._kinds, where)
+        kinds = self._kinds | compiled.kinds()
+        sizes = bind(arrays, kinds, where)
         graph = compiled.graph
-        reject_empty(arrays, self._kinds, lengths_of(graph), where)
+        reject_empty(arrays, kinds, lengths_of(graph), where)
         run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
         unknown = [name for name in graph.symbols if name not in sizes]
         wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
@@ -149,7 +150,12 @@ class GraphProgram:
         compiled: CompiledGraph | None = None,
     ) -> dict[str, np.ndarray]:
         compiled = compiled or self.compiled
-        key = (compiled.wrt, outputs, tuple((name, array.shape) for name, array in arrays.items()))
+        key = (
+            compiled.wrt,
+            compiled.differentiated,
+            outputs,
+            tuple((name, array.shape) for name, array in arrays.items()),
+        )
         known = self._known.get(key)
         if known is None:  # shapes that were met before need no checks of sizes
             sizes = self.sizes(arrays, outputs, where, compiled)

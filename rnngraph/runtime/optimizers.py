@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..declare.functions import sqrt, square
+from ..declare.functions import maximum, sqrt, square
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError
-from .schedules import Schedule, rate_of, schedule_from, schedule_text
+from .schedules import Schedule, check_positive, is_number, rate_of, schedule_from, schedule_text, use_plain_numbers
 
 Slots = Mapping[str, Tensor]
 Rate = float | Schedule | Callable[[int], float]
@@ -28,6 +28,7 @@ class Optimizer:
     learning_rate: Rate
 
     def __post_init__(self) -> None:
+        use_plain_numbers(self)
         rate_of(self.learning_rate, 0)
 
     def slots(self) -> dict[str, float]:
@@ -45,7 +46,7 @@ class Optimizer:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     """Raises unless ``low <= value < high``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < high:
+    if not is_number(value) or not low <= value < high:
         raise ArgumentError(f"{name}={value!r} must be a number, {low:g} or more and below {high:g}")
 
 
@@ -102,7 +103,7 @@ class RMSProp(Optimizer):
         super().__post_init__()
         _within("decay", self.decay, 0, 1)
         _within("momentum", self.momentum, 0, 1)
-        _within("epsilon", self.epsilon, 0, float("inf"))
+        check_positive("epsilon", self.epsilon)
         _within("weight_decay", self.weight_decay, 0, float("inf"))
 
     def slots(self) -> dict[str, float]:
@@ -115,7 +116,7 @@ class RMSProp(Optimizer):
         under = new["square"]
         if self.centered:
             new["mean"] = slots["mean"] + (gradient - slots["mean"]) * (1 - self.decay)
-            under = under - square(new["mean"])
+            under = maximum(under - square(new["mean"]), 0.0)  # of steady gradients rounding leaves less than 0
         step = gradient / (sqrt(under) + self.epsilon)
         if self.momentum:
             step = new["momentum"] = slots["momentum"] * self.momentum + step
@@ -139,6 +140,8 @@ class Adagrad(Optimizer):
         super().__post_init__()
         for name in ("initial_accumulator", "epsilon", "rate_decay", "weight_decay"):
             _within(name, getattr(self, name), 0, float("inf"))
+        if not self.epsilon and not self.initial_accumulator:
+            raise ArgumentError("epsilon=0 needs an initial_accumulator above 0; else a gradient of 0 is divided by 0")
 
     def slots(self) -> dict[str, float]:
         return {"sum": self.initial_accumulator}
@@ -169,7 +172,7 @@ class Adam(Optimizer):
         super().__post_init__()
         _within("beta1", self.beta1, 0, 1)
         _within("beta2", self.beta2, 0, 1)
-        _within("epsilon", self.epsilon, 0, float("inf"))
+        check_positive("epsilon", self.epsilon)
         _within("weight_decay", self.weight_decay, 0, float("inf"))
 
     def slots(self) -> dict[str, float]:

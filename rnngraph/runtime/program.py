@@ -92,7 +92,7 @@ class Program:
         graph = lowered.graph
         without_loss = _without(graph, "loss") if self.loss is not None else graph
         self.inference = Inference(self, _renamed(without_loss, "inference"), unroll)
-        self._evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
+        self.evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
         self.training = Training(self, _renamed(graph, "training"), _renamed(lowered.masks, "masks"), unroll)
         self.unroll = unroll
 
@@ -124,7 +124,7 @@ class Program:
         """Outputs and ``"loss"``, without dropout."""
         if self.loss is None:
             raise GraphError("evaluate needs a loss; give one to rg.compile")
-        result = self._evaluation(feeds, out=out, **named)
+        result = self.evaluation(feeds, out=out, **named)
         assert isinstance(result, Result)
         return result
 

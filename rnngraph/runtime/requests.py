@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, DtypeError, Where
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, Where
 from .batches import Batches
 from .evaluation import Evaluation
 from .fitting import Fit, Plan, Position
 from .graph_program import whole_number
-from .history import History
+from .history import VALIDATION, History
 from .layouts import layout_of, lengths_placeholder
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         validation = program.feeds_by_name(validation, {}, where)
     sizes = {"batch_size": options["batch_size"], "lengths": lengths, "where": where}
     batches = Batches(
-        examples, layout, shuffle=options["shuffle"], seed=program.seed, window=options["window"],
+        examples, layout, shuffle=options["shuffle"], seed=trainer.seed, window=options["window"],
         bucket=options["bucket"], **sizes,
     )  # fmt: skip
     warm_up = _count("warm_up", options["warm_up"], 0, where)
@@ -44,18 +45,26 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         evaluation = Evaluation(program, measured, options["metrics"], where)
     if options["mode"] not in ("min", "max"):
         raise ArgumentError(f"mode={options['mode']!r} is not offered; use min or max", where)
+    monitor = options["monitor"] or ("loss" if validation is None else f"{VALIDATION}loss")
+    measured_names = ["loss", *_columns(evaluation, validation is not None)]
+    if monitor not in measured_names:
+        raise NameLookupError(f"monitor={monitor!r} is not measured; there are {', '.join(measured_names)}", where)
     patience, every = options["patience"], options["checkpoint_every"]
     if every is not None and options["checkpoint"] is None:
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
     if options["checkpoint"] is not None:
         trainer.check_savable()
+        _check_path(options["checkpoint"], where)
+    callbacks = tuple(options["callbacks"]) if isinstance(options["callbacks"], Iterable) else (None,)
+    if not all(map(callable, callbacks)):
+        raise DtypeError(f"callbacks={options['callbacks']!r} must be functions of (trainer, row), in a list", where)
     keep_best = options["keep_best"]
     plan = Plan(
         batches, _count("epochs", options["epochs"], 1, where), evaluation, validation is not None,
-        options["monitor"] or ("loss" if validation is None else "validation_loss"), options["mode"],
+        monitor, options["mode"],
         None if patience is None else _count("patience", patience, 1, where),
         (validation is not None or patience is not None) if keep_best is None else bool(keep_best),
-        tuple(options["callbacks"]), options["checkpoint"],
+        callbacks, options["checkpoint"],
         None if every is None else _count("checkpoint_every", every, 1, where),
         warm_up, bool(options["progress"]), where,
     )  # fmt: skip
@@ -72,7 +81,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
 def _position(trainer: Trainer, data: dict[str, Any], resume: bool, where: Where | None) -> Position:
     """Where an interrupted fit was, or a new beginning."""
     known = trainer.position
-    if known is None or known.done or not resume:
+    if known is None or known.done or not known.begun or not resume:
         trainer.reset()
         return Position(trainer.epochs, trainer.epochs, data)
     differs = [f"{name} {known.data.get(name)} then, {value} now" for name, value in data.items()
@@ -84,6 +93,21 @@ def _position(trainer: Trainer, data: dict[str, Any], resume: bool, where: Where
             where,
         )
     return known
+
+
+def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
+    """What an evaluation adds to a row of the history."""
+    if evaluation is None:
+        return []
+    return [VALIDATION + name for name in evaluation.names] if validates else list(evaluation.names[1:])
+
+
+def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
+    """Finds out now, and not after the first epoch, that there is no such place."""
+    if not isinstance(path, str | os.PathLike):
+        raise DtypeError(f"checkpoint={path!r} must be a path", where)
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
 
 
 def _parted(

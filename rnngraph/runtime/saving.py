@@ -37,6 +37,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "trained": list(trainer.trained),
         "counts": {name: getattr(trainer, name) for name in COUNTS},
         "carries": trainer.carried is not None,
+        "seed": trainer.seed,
         "generator": trainer.program.generator_state,
     }
     if position is not None:
@@ -51,7 +52,8 @@ COUNTS = ("updates", "skipped", "pending", "epochs")
 
 def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, where: Where | None) -> Trainer:
     """A trainer as ``save`` left it; ``program`` gets its parameters and its generator of seeds. All or nothing."""
-    arrays, text = read(path, KIND)
+    found, text = read(path, KIND)
+    arrays = {name: array.copy() for name, array in found.items()}  # memory of their own, to write updates into
     shown = os.fspath(path)
     parameters = _part(arrays, PARAMETER)
     for name, array in program.parameters.items():
@@ -78,6 +80,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, wh
     trainer.slots = slots
     trainer.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}
     trainer.carried = _part(arrays, CARRIED) if text["carries"] else None
+    trainer.seed = text["seed"]
     for name in COUNTS:
         setattr(trainer, name, text["counts"][name])
     if "position" in text:

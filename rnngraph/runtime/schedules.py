@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from ..errors import ArgumentError
 
@@ -13,13 +16,35 @@ from ..errors import ArgumentError
 class Schedule:
     """A learning rate by update: ``schedule(0)`` is that of the first one."""
 
+    def __post_init__(self) -> None:
+        use_plain_numbers(self)
+
     def __call__(self, update: int) -> float:
         raise NotImplementedError
 
 
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ArgumentError(f"{name}={value!r} must be positive")
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite real number, NumPy's among them."""
+    kinds = (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def use_plain_numbers(record: Any) -> None:
+    """NumPy's numbers become Python's in the fields of a dataclass, so that a file keeps them and their arithmetic."""
+    for item in fields(record):
+        value = getattr(record, item.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(record, item.name, value.item())
+
+
+def check_positive(name: str, value: Any) -> None:
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={value!r} must be a positive number")
+
+
+def _not_negative(name: str, value: Any) -> None:
+    if not is_number(value) or value < 0:
+        raise ArgumentError(f"{name}={value!r} must be a number, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -35,9 +60,10 @@ class ExponentialDecay(Schedule):
     staircase: bool = False
 
     def __post_init__(self) -> None:
-        _positive("initial", self.initial)
-        _positive("decay_steps", self.decay_steps)
-        _positive("decay_rate", self.decay_rate)
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        check_positive("decay_rate", self.decay_rate)
 
     def __call__(self, update: int) -> float:
         share = update / self.decay_steps
@@ -54,8 +80,11 @@ class PolynomialDecay(Schedule):
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("initial", self.initial)
-        _positive("decay_steps", self.decay_steps)
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        _not_negative("final", self.final)
+        check_positive("power", self.power)
 
     def __call__(self, update: int) -> float:
         left = 1 - min(update, self.decay_steps) / self.decay_steps
@@ -74,8 +103,10 @@ class CosineDecay(Schedule):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive("initial", self.initial)
-        _positive("decay_steps", self.decay_steps)
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        _not_negative("final", self.final)
 
     def __call__(self, update: int) -> float:
         share = min(update, self.decay_steps) / self.decay_steps
@@ -90,8 +121,15 @@ class PiecewiseConstant(Schedule):
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "boundaries", tuple(self.boundaries))
-        object.__setattr__(self, "values", tuple(self.values))
+        super().__post_init__()
+        for name in ("boundaries", "values"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise ArgumentError(f"{name}={given!r} must be a sequence of numbers")
+            plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
+            object.__setattr__(self, name, plain)
+            for value in plain:
+                _not_negative(f"one of {name}", value)
         if len(self.values) != len(self.boundaries) + 1:
             raise ArgumentError(
                 f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, not {len(self.values)}"
@@ -111,7 +149,9 @@ class WarmUp(Schedule):
     after: float | Schedule
 
     def __post_init__(self) -> None:
-        _positive("steps", self.steps)
+        super().__post_init__()
+        check_positive("steps", self.steps)
+        rate_of(self.after, 0)
 
     def __call__(self, update: int) -> float:
         if update < self.steps:
@@ -124,8 +164,11 @@ SCHEDULES: tuple[type[Schedule], ...] = (ExponentialDecay, PolynomialDecay, Cosi
 
 def rate_of(rate: Any, update: int) -> float:
     """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
-    value = rate(update) if callable(rate) else rate
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    try:
+        value = rate(update) if callable(rate) else rate
+    except OverflowError:
+        value = math.inf
+    if not is_number(value) or value < 0:
         raise ArgumentError(f"the learning rate of update {update} is {value!r}; it must be a number, 0 or more")
     return float(value)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..declare.nest import flatten
 from ..errors import GraphError, ShapeError, Where
-from ..ir.graph import topological
+from ..ir.graph import Graph, topological
 from ..ir.types import evaluate
 from ..passes.lower import GIVEN, Lowered
 from ..passes.train_step import NEW, NORM, SLOT, SUM
@@ -49,6 +49,14 @@ class Native:
         entry.call_with(weights, arrays, sized, results)
         self._weights[entry] = replace(weights, arrays=())  # old values are free to be written over
         return dict(zip(entry.output_slots, results, strict=True))
+
+
+def needed_to_train(lowered: Lowered) -> Graph:
+    """The loss and the states, without what the user wanted to see: its names may be those of new values."""
+    states = sum(len(flatten(nest)) for nest in lowered.states)
+    graph = lowered.graph
+    outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
+    return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
 
 
 class Way:

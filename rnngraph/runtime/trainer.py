@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,19 +15,22 @@ import numpy as np
 
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
-from ..ir.graph import Graph, Node, topological
+from ..ir.graph import Graph, Node
+from ..passes.autodiff import unreached
 from ..passes.lower import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
 from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position
+from .graph_program import whole_number
 from .history import History
 from .optimizers import Adam, Optimizer, optimizer_text
 from .program import Program
 from .requests import fit
 from .saving import load, save
-from .steps import Native, Way
+from .schedules import is_number
+from .steps import Native, Way, needed_to_train
 from .updates import Spares
 
 
@@ -60,11 +63,12 @@ class Trainer:
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise DtypeError(f"optimizer={optimizer!r} is no optimizer; give one such as rg.Adam(1e-3)", where)
         self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
+        self.seed = program.seed  # of the order of examples
         self.clip_norm = _positive("clip_norm", clip_norm, where)
         self.clip_value = _positive("clip_value", clip_value, where)
-        if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+        self.accumulate = whole_number(accumulate, "accumulate")
+        if self.accumulate < 1:
             raise ArgumentError(f"accumulate={accumulate!r} must be a positive int", where)
-        self.accumulate = accumulate
         self.trained = _trained(program, only, where)
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
@@ -297,7 +301,7 @@ class Trainer:
         if states not in self._ways:
             lowered = self.program.with_states(states)
             then = AddGradients() if self.accumulate > 1 else self._train_step()
-            compiled = self._compiled(lowered.graph, self.trained, then)
+            compiled = self._compiled(needed_to_train(lowered), self.trained, then)
             self._ways[states] = Way(self, lowered, compiled, states)
         return self._ways[states]
 
@@ -328,7 +332,7 @@ class Trainer:
 def _positive(name: str, value: Any, where: Where | None) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ArgumentError(f"{name}={value!r} must be a positive number, or None", where)
     return float(value)
 
@@ -340,17 +344,22 @@ def _trained(program: Program, only: str | Sequence[str] | None, where: Where | 
     if only is None:
         chosen = trainable
     else:
+        if not isinstance(only, Iterable):
+            raise DtypeError(f"only={only!r} must be names of parameters", where)
         patterns = [only] if isinstance(only, str) else list(only)
         for pattern in patterns:
             if not isinstance(pattern, str):
                 raise DtypeError(f"only={only!r} takes names of parameters, not {pattern!r}", where)
-            if not any(fnmatchcase(name, pattern) for name in parameters):
+            if not any(_is_named(name, pattern) for name in trainable):
+                frozen = any(_is_named(name, pattern) for name in parameters)
                 raise NameLookupError(
-                    f"only={pattern!r} names no parameter; there are {', '.join(parameters) or 'none'}", where
+                    f"only={pattern!r} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
+                    f"there are {', '.join(trainable) or 'none that are trainable'}",
+                    where,
                 )
-        chosen = [name for name in trainable if any(fnmatchcase(name, pattern) for pattern in patterns)]
-    read = {str(node["label"]) for node in topological([program.lowered.graph.output("loss")]) if node.get("label")}
-    idle = [name for name in chosen if name not in read]
+        chosen = [name for name in trainable if any(_is_named(name, pattern) for pattern in patterns)]
+    apart = set(unreached(program.training.graph))
+    idle = [name for name in chosen if name in apart]
     if len(idle) == len(chosen):
         raise ArgumentError(
             "there is nothing to train: the loss reads no parameter that is trainable and chosen", where
@@ -358,4 +367,8 @@ def _trained(program: Program, only: str | Sequence[str] | None, where: Where | 
     if idle:
         text = f"{where}: the loss does not depend on {', '.join(idle)}; they are not trained"
         warnings.warn(text, stacklevel=3)
-    return tuple(name for name in chosen if name in read)
+    return tuple(name for name in chosen if name not in apart)
+
+
+def _is_named(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)

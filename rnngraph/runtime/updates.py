@@ -18,13 +18,17 @@ _ALONE = _holders({"": np.empty(0)}, "")
 
 
 class Spares:
-    """Arrays to write next values into, by name. One that someone else still holds is left to them."""
+    """Arrays to write next values into, by name. One that someone else still holds is left to them.
+
+    Of an array that lies in another's memory nobody can say so: views of it hold the other.
+    """
 
     def __init__(self) -> None:
         self._arrays: dict[str, np.ndarray] = {}
 
     def target(self, name: str, like: np.ndarray) -> np.ndarray:
-        if name not in self._arrays or _holders(self._arrays, name) > _ALONE:
+        known = name in self._arrays and self._arrays[name].base is None
+        if not known or _holders(self._arrays, name) > _ALONE:
             self._arrays[name] = np.empty(like.shape, like.dtype)
         return self._arrays[name]
 
