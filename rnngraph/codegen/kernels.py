@@ -60,10 +60,12 @@ def elementwise(
     computed: Callable[[Node], bool],
 ) -> None:
     """A phase without products: row after row, block after block."""
+    whole = Evaluator(block, region.views, computed=computed)
 
     def row(inner: Block, at: list[Coordinate]) -> None:
+        by_row = whole.within(inner, tuple(at[:-1]))
         for nested, run in runs(inner, shape[-1] if shape else None, lanes):
-            evaluator = Evaluator(nested, region.views, computed=computed)
+            evaluator = by_row.within(nested)
             where: Coordinates = (*at[:-1], run) if shape else ()
             values = [(node, evaluator.value(node, where)) for node in nodes if node in region.stores]
             for node, value in values:

@@ -42,8 +42,8 @@ class Region:
 
 
 def fresh_index(block: Block, name: str) -> str:
-    """A fresh name for a loop variable or a size; index arithmetic has no dots in names."""
-    return block.fresh(name).replace(".", "")
+    """A fresh name for a loop variable or a size."""
+    return block.fresh_index(name)
 
 
 def loop(
@@ -76,12 +76,27 @@ def fold(
     start: Index = 0,
 ) -> Operand:
     """A loop that carries one value."""
+    return folds(block, [begin], stop, step, lambda inner, index, carried: [body(inner, index, carried[0])], start)[0]
+
+
+def folds(
+    block: Block,
+    begins: Sequence[Operand],
+    stop: Index,
+    step: int,
+    body: Callable[[Block, Index, Sequence[Operand]], Sequence[Operand]],
+    start: Index = 0,
+) -> list[Operand]:
+    """A loop that carries values; no loop at all where it would turn once."""
+    turns = stop - start
+    if isinstance(turns, int) and 0 < turns <= step:
+        return list(body(block, start, begins))
     variable, inner = fresh_index(block, "i"), block.nested()
-    carried = Value(block.fresh("acc"), begin.dtype, begin.lanes)
-    result = Value(block.fresh("total"), begin.dtype, begin.lanes)
-    after = body(inner, size(variable), carried)
-    block.add(Fold((result,), (carried,), (begin,), variable, start, stop, step, tuple(inner.statements), (after,)))
-    return result
+    carried = tuple(Value(block.fresh("acc"), item.dtype, item.lanes) for item in begins)
+    results = tuple(Value(block.fresh("total"), item.dtype, item.lanes) for item in begins)
+    after = tuple(body(inner, size(variable), carried))
+    block.add(Fold(results, carried, tuple(begins), variable, start, stop, step, tuple(inner.statements), after))
+    return list(results)
 
 
 def over_axes(

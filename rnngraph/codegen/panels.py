@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.types import ITEM_BYTES, size
-from .loops import Block, Buffer, For, Function, Index, Load, Store, Value
+from .loops import Block, Buffer, For, Function, Index, Literal, Load, Operand, Store, Value
 from .views import View
 
 ALIGNMENT = 64
@@ -95,21 +95,81 @@ def _groups(
     block: Block, views: tuple[View, ...], width: int, lanes: int, first: int, count: int, whole: int,
     ends_short: bool, panel: Panel,
 ) -> None:  # fmt: skip
-    gates = len(views)
-    per_group = panel.depth * gates * count * lanes
-    group_name, k_name = block.fresh("group").replace(".", ""), block.fresh("k").replace(".", "")
-    group, k = size(group_name), size(k_name)
-    base: Index = first * panel.depth * gates * lanes + group * per_group + k * (gates * count * lanes)
-    inner = block.nested()
+    group_name = block.fresh_index("group")
+    group = size(group_name)
+    per_k = len(views) * count * lanes
+    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth * per_k)
+    slices = []
     for gate, view in enumerate(views):
         for number in range(count):
-            unit = (first + number) * lanes + group * (count * lanes)
-            valid = None
-            if ends_short and (first + number + 1) * lanes > width:
-                valid = max(0, width - (first + number) * lanes)
-            source = view.offset + k * view.strides[0] + unit * view.strides[1]
-            value = Value(inner.fresh("w"), view.buffer.dtype, lanes)
-            inner.add(Load(value, view.buffer, source, valid, view.strides[1]))
-            inner.add(Store(value, panel.buffer, base + (gate * count + number) * lanes))
-    per_k = For(k_name, 0, panel.depth, 1, tuple(inner.statements))
-    block.add(For(group_name, 0, whole, 1, (per_k,)))
+            unit = first + number
+            valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
+            start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes))
+    if lanes > 1 and all(view.strides[0] == 1 for view in views):
+        inner = block.nested()
+        for item in slices:
+            _turn(inner, item, panel, lanes, per_k)
+        block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+        return
+    # Row after row of the weights, which memory then delivers ahead of time.
+    k_name, by_k = block.fresh_index("k"), block.nested()
+    inner = by_k.nested()
+    for item in slices:
+        value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
+        limit = None if item.valid == lanes else item.valid
+        source = item.start + size(k_name) * item.view.strides[0]
+        inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
+        inner.add(Store(value, panel.buffer, item.place + size(k_name) * per_k))
+    by_k.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+    block.add(For(k_name, 0, panel.depth, 1, tuple(by_k.statements)))
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """``lanes`` units of one gate, ``valid`` of which exist, at k = 0: where they lie and where they go."""
+
+    view: View
+    start: Index
+    valid: int
+    place: Index
+
+
+def _turn(block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
+    """A slice of weights in which k is contiguous: blocks of lanes x lanes are turned in registers."""
+    whole, rest = divmod(panel.depth, lanes)
+    if whole:
+        name, inner = block.fresh_index("k"), block.nested()
+        _turn_block(inner, item, panel, lanes, per_k, size(name), lanes)
+        block.add(For(name, 0, whole * lanes, lanes, tuple(inner.statements)))
+    if rest:
+        _turn_block(block, item, panel, lanes, per_k, whole * lanes, rest)
+
+
+def _turn_block(
+    block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int, k: Index, depth: int
+) -> None:  # fmt: skip
+    dtype = panel.buffer.dtype
+    rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
+    for lane in range(item.valid):
+        start = item.start + item.view.strides[1] * lane + k
+        rows[lane] = block.load("w", item.view.buffer, start, lanes, depth)
+    for number, value in enumerate(transposed(block, rows)[:depth]):
+        block.add(Store(value, panel.buffer, item.place + (k + number) * per_k))
+
+
+def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
+    """As many vectors as each has lanes, turned: pairs trade halves, then quarters, down to single lanes."""
+    lanes = len(rows)
+    distance = lanes // 2
+    while distance:
+        lower = [lane if lane & distance == 0 else lane - distance + lanes for lane in range(lanes)]
+        upper = [lane + distance if lane & distance == 0 else lane + lanes for lane in range(lanes)]
+        turned = list(rows)
+        for row in range(lanes):
+            if row & distance == 0:
+                pair = [rows[row], rows[row + distance]]
+                for place, order in ((row, lower), (row + distance, upper)):
+                    turned[place] = block.let("shuffle", pair, pair[0].dtype, lanes, order=tuple(order))
+        rows, distance = turned, distance // 2
+    return rows

@@ -111,6 +111,7 @@ def cut(
     """
     cutter = _Cutter(nodes, live_out, available, copies, joins)
     cutter.levels()
+    cutter.fold()
     cutter.sink()
     return cutter.phases()
 
@@ -125,6 +126,7 @@ class _Cutter:
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
+        self.folded: set[Node] = set()
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for operand in node.operands:
@@ -184,6 +186,8 @@ class _Cutter:
         """Whether ``operand`` must be in memory before ``node`` reads it."""
         if self._is_view(operand) or operand.op == "scan" or operand in self.joins:
             return False  # what it views is in memory already: the view waited for it
+        if operand in self.folded or node in self.folded:
+            return operand not in self.folded
         if self._is_view(node) or node in self.inline:
             return True
         if kind_of(node) != "phase" or kind_of(operand) != "phase" or node in self.copies:
@@ -192,10 +196,43 @@ class _Cutter:
             return True
         return node.op == "matmul" and operand in node.operands[:2]
 
+    def fold(self) -> None:
+        """Ops that a reduction alone reads are computed where it adds them up, if no more values than before must
+        then be in memory.
+        """
+        for node in self.nodes:
+            if not node.op.startswith("reduce_") or node.operands[0] not in self.members:
+                continue
+            inside, pending = set[Node](), [node.operands[0]]
+            while pending:
+                item = pending.pop()
+                if item in self.members and self._folds(item, node, inside):
+                    inside.add(item)
+                    pending += item.operands
+            read = {item for inner in inside for item in inner.operands} - inside
+            if sum(self._computed(item) and not self._in_memory(item) for item in read) <= 1:
+                self.folded |= inside
+                self.level.update(dict.fromkeys(inside, self.level[node]))
+
+    def _folds(self, node: Node, reduction: Node, inside: set[Node]) -> bool:
+        if OPS[node.op].kind != "elementwise" or node in self.inline or node in self.live_out:
+            return False
+        if node.shape != reduction.operands[0].shape:
+            return False
+        return all(user is reduction or user in inside for user in self.users[node])
+
+    def _computed(self, node: Node) -> bool:
+        return node in self.members and node not in self.inline and not self._is_view(node)
+
     def sink(self) -> None:
         """Moves cheap ops to where they are used, where that keeps a value out of memory."""
         for node in reversed(self.nodes):
-            if OPS[node.op].kind != "elementwise" or node in self.inline or node in self.live_out:
+            if (
+                OPS[node.op].kind != "elementwise"
+                or node in self.live_out
+                or node in self.inline
+                or node in self.folded
+            ):
                 continue
             users = self.users[node]
             if not users or any(self._is_view(user) or self._waits(node, user) for user in users):
@@ -203,15 +240,8 @@ class _Cutter:
             latest = min(self.level[user] for user in users)
             if latest <= self.level[node]:
                 continue
-            new = [
-                item
-                for item in dict.fromkeys(node.operands)
-                if item in self.members
-                and item not in self.inline
-                and not self._is_view(item)
-                and not self._in_memory(item)
-            ]
-            if len(new) <= 1:
+            read = dict.fromkeys(node.operands)
+            if sum(self._computed(item) and not self._in_memory(item) for item in read) <= 1:
                 self.level[node] = latest
 
     def _in_memory(self, node: Node) -> bool:
@@ -227,7 +257,7 @@ class _Cutter:
                 stored.add(source)
         steps: dict[object, Step] = {}
         for node in self.nodes:
-            unnamed = node in self.inline or node in self.joins or self._is_view(node)
+            unnamed = node in self.inline or node in self.joins or node in self.folded or self._is_view(node)
             if node.op == "get" or (node not in stored and unnamed):
                 continue
             kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
@@ -243,6 +273,6 @@ class _Cutter:
         """Whether the value must be in memory."""
         if node in self.inline:  # computed again wherever it is read, unless something contracts it
             return node in self.live_out or any(self._held(node, user) for user in self.users[node])
-        if self._is_view(node) or node in self.joins:
+        if self._is_view(node) or node in self.joins or node in self.folded:
             return False
         return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)
