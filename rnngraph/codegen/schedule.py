@@ -33,6 +33,7 @@ from .plan import Argument, Plan
 from .scans import Scan, tracks_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
+from .targets import Targets
 from .views import View
 
 
@@ -46,6 +47,7 @@ class _Scheduler:
         self.graph, self.target, self.name = graph, target, name
         self.arguments: list[Argument] = []
         self.strides: dict[str, tuple[str, ...]] = {}
+        self.replaced: dict[str, Node] = {}
         self.views: dict[Node, View] = {}
         self.order = {node: number for number, node in enumerate(graph.nodes)}
         self.users = graph.users()
@@ -94,6 +96,11 @@ class _Scheduler:
 
     def _feed(self, node: Node) -> None:
         argument = self._argument(str(node["label"]), "input", node)
+        if "becomes" in dict(node.attributes):
+            self.strides[argument.name] = ()
+            self.views[node] = View.contiguous(argument.buffer, node.shape)
+            self.replaced[str(node["becomes"])] = node
+            return
         names = tuple(f"{argument.buffer.name}_stride{axis}" for axis in range(max(0, node.tensor.rank - 1)))
         self.strides[argument.name] = names
         strides: tuple[Index, ...] = (*map(size, names), 1) if node.tensor.rank else ()
@@ -104,32 +111,19 @@ class _Scheduler:
     def _outputs(self) -> list[tuple[Node, View]]:
         """Decides which outputs are written where they are computed; the others are copied at the end."""
         late: list[tuple[Node, View]] = []
+        targets = Targets(self.graph, self.staging, self.users)
         for name, node in self.graph.outputs:
-            argument = self._argument(name, "output", node)
-            view = View.contiguous(argument.buffer, node.shape)
-            source, inner = node, view
-            while source not in self.staging.free and source.op in ("transpose", "reshape"):
-                before = source.operands[0]
-                if source.op == "transpose":
-                    order = source["order"]
-                    inner = inner.transpose(tuple(order.index(axis) for axis in range(len(order))))
-                else:
-                    reshaped = inner.reshape(before.shape)
-                    if reshaped is None:
-                        break
-                    inner = reshaped
-                source = before
-            direct = source not in self.staging.free and not is_view(source) and self._writes(source)
-            direct = direct and self.staging.kind[source] != PREPARED
-            if direct and source not in self.targets:
-                self.targets[source] = [inner]
+            old = self.replaced.get(name)
+            if old is None:
+                buffer = self._argument(name, "output", node).buffer
             else:
+                buffer = self.views[old].buffer
+                self.arguments.append(Argument(name, "output", node.dtype, node.shape, buffer))
+            view = View.contiguous(buffer, node.shape)
+            if not targets.take(node, view, old):
                 late.append((node, view))
+        self.targets = targets.places
         return late
-
-    @staticmethod
-    def _writes(node: Node) -> bool:
-        return node.op != "get" or node["index"] >= node.operands[0]["carries"]
 
     # Stages --------------------------------------------------------------------------------------
 
@@ -361,7 +355,7 @@ class _Scheduler:
         statements = tuple(self.block.statements)
         sizes = [name for name in self.graph.symbols if not name.startswith("_")]
         stride_names = [name for names in self.strides.values() for name in names]
-        slots = [item.buffer.name for item in self.arguments]
+        slots = list(dict.fromkeys(item.buffer.name for item in self.arguments))
         slots = [*slots, "arena", "panels", *sizes, *stride_names]
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in self.arguments}
         self.arena.place(statements)

@@ -32,7 +32,7 @@ from .requests import fit
 from .saving import load, save
 from .schedules import is_number
 from .steps import Native, Way, needed_to_train
-from .updates import Spares
+from .updates import Spares, kept
 
 
 class Trainer:
@@ -78,13 +78,14 @@ class Trainer:
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
         self.slots = {
-            f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
+            f"{SLOT}{slot}/{name}": kept(np.full_like(program.parameters[name], value))
             for name in self.trained
             for slot, value in self.optimizer.slots().items()
         }
         self.sums: dict[str, np.ndarray] = {}
         self.carried: dict[str, np.ndarray] | None = None
         self._lock = threading.RLock()
+        self._number_arrays: dict[str, np.ndarray] = {}
         self._spares, self._parameter_spares = Spares(), Spares()
         self._ways: dict[str, Way] = {}
         self._update: Native | None = None
@@ -129,22 +130,25 @@ class Trainer:
     def _step(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
         if carry and self.carried is not None:
             way = self._way(GIVEN, where)
-            found = way.run(self, arrays, self.carried, where)
+            states = self.carried
         else:
             way = self._way(SHOWN, where)
             if carry:
                 way.check_carries(where)
-            found = way.run(self, arrays, {}, where)
-        loss = float(found["loss"])
-        if not self._counts(loss, found):
-            return loss
-        self.carried = {label: found[label] for label in way.states} if way.states else None
-        if self.accumulate == 1:
-            self._take(found)
-            return loss
-        self.sums = self._spares.swap(self._present_sums())
-        self.pending += 1
-        if self.pending >= self.accumulate:
+            states = {}
+
+        def settle(found: Mapping[str, np.ndarray]) -> None:
+            if not self._counts(float(found["loss"]), found):
+                return
+            self.carried = {label: found[label] for label in way.states} if way.states else None
+            if self.accumulate == 1:
+                self._take()
+                return
+            self.sums = self._spares.swap(self._present_sums())
+            self.pending += 1
+
+        loss = float(way.run(self, arrays, states, where, settle)["loss"])
+        if self.accumulate > 1 and self.pending >= self.accumulate:
             self.flush()
         return loss
 
@@ -158,10 +162,13 @@ class Trainer:
                 self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
-            found = self._update.call(self, inputs, {})
-            self.sums, self.pending = {}, 0
-            if self._counts(0.0, found):
-                self._take(found)
+
+            def settle(found: Mapping[str, np.ndarray]) -> None:
+                self.sums, self.pending = {}, 0
+                if self._counts(0.0, found):
+                    self._take()
+
+            self._update.call(self, inputs, {}, settle)
 
     def _counts(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
         """Whether what was computed may be taken over: the loss and all gradients are finite."""
@@ -170,23 +177,20 @@ class Trainer:
         self.skipped += not finite
         return finite
 
-    def _take(self, found: Mapping[str, np.ndarray]) -> None:
-        """The new parameters and slots become the present ones."""
+    def _take(self) -> None:
+        """The new parameters become the present ones; the slots were written over."""
         parameters = self.program.parameters
         parameters.replace(self._parameter_spares.swap({name: parameters[name] for name in self.trained}))
-        self.slots = self._spares.swap(self.slots)
         self.updates += 1
 
-    def target(self, name: str) -> np.ndarray | None:
-        """Where an output of a step is written, if it replaces something."""
+    def target(self, name: str) -> np.ndarray:
+        """Where an output of a step that replaces something is written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._parameter_spares.target(label, self.program.parameters[label])
         if name.startswith(SLOT):
-            return self._spares.target(name, self.slots[name])
-        if name.startswith(SUM):
-            return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
-        return None
+            return self.slots[name]
+        return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
 
     def inputs(self) -> dict[str, np.ndarray]:
         """What a step reads beside feeds and states."""
@@ -200,8 +204,9 @@ class Trainer:
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:
-        numbers = self.optimizer.numbers(self.updates)
-        return {NUMBER + name: np.asarray(value, np.float64) for name, value in numbers.items()}
+        for name, value in self.optimizer.numbers(self.updates).items():
+            self._number_arrays.setdefault(NUMBER + name, np.zeros(()))[...] = value
+        return self._number_arrays
 
     # Fitting -------------------------------------------------------------------------------------
 

@@ -7,6 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .native import aligned_bytes
+
+
+def kept(array: np.ndarray) -> np.ndarray:
+    """A copy that updates write over, element by element: it begins at a cache line."""
+    copy = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
 
 def _holders(arrays: dict[str, np.ndarray], name: str) -> int:
     array = arrays[name]
