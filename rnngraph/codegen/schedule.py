@@ -366,7 +366,7 @@ class _Scheduler:
         pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
         return Plan(
-            tuple(self.functions.values()),
+            (*self.functions.values(), *self.panels.turners.functions.values()),
             Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),
             Entry(
                 f"{self.name}_pack",
