@@ -180,12 +180,10 @@ class Trainer:
         self.updates += 1
 
     def target(self, name: str) -> np.ndarray:
-        """Where an output of a step that replaces something is written."""
+        """Where new parameters and sums are written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._parameter_spares.target(label, self.program.parameters[label])
-        if name.startswith(SLOT):
-            return self.slots[name]
         return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
 
     def inputs(self) -> dict[str, np.ndarray]:
