@@ -124,9 +124,9 @@ def main() -> None:
     )
     best, rate = history.best(), len(train) * history.epochs / history["seconds"].sum()
     console.print(
-        f"held out, after epoch {best + 1}: {history['validation_bits'][best]:.3f} bits per character; "
-        f"{rate:,.0f} characters a second, compiling included"
+        f"held out, by the net of epoch {best + 1}: {history['validation_bits'][best]:.3f} bits per character"
     )
+    console.print(f"{rate:,.0f} characters a second, compiling included")
 
     console.rule("What it writes", align="left")
     prompt = "VIOLA.\n"

@@ -99,6 +99,7 @@ from .errors import (
 )
 from .runtime.checking import NonFinite
 from .runtime.history import History
+from .runtime.memory import Memory
 from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile
 from .runtime.result import Result

@@ -35,13 +35,13 @@ def test_many_random_declarations(seed: int) -> None:
 @pytest.fixture
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of two steps: the short sequences of these declarations are several, with a shorter one at the end."""
-    original = schedule._Scheduler._chunk_length
+    original = schedule.chunk_length
 
-    def two_steps(self: Any, cutting: Any, leaving: Any, length: Any) -> int:
-        longest = original(self, cutting, leaving, length)
+    def two_steps(*arguments: Any) -> int:
+        longest = original(*arguments)
         return longest if longest == schedule.LONGEST_CHUNK else min(longest, 2)
 
-    monkeypatch.setattr(schedule._Scheduler, "_chunk_length", two_steps)
+    monkeypatch.setattr(schedule, "chunk_length", two_steps)
 
 
 @pytest.mark.usefixtures("short_chunks")

@@ -8,7 +8,7 @@ of a turn; what is used outside of a loop, too, needs it for all turns.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.types import ITEM_BYTES, Dim
@@ -79,16 +79,22 @@ class Arena:
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """The statements from which and until which buffers hold something that is still read."""
     uses: dict[Buffer, list[int]] = {}
-    loops: list[Span] = []
+    loops: list[Span] = []  # inner ones first
     count = 0
-    for statement in statements:
-        first = count
-        for inner in _leaves(statement):
-            for buffer in buffers_of(inner):
+
+    def walk(inner: Sequence[Statement]) -> None:
+        nonlocal count
+        for statement in inner:
+            if isinstance(statement, For):
+                first = count
+                walk(statement.body)
+                loops.append((first, count - 1))
+                continue
+            for buffer in buffers_of(statement):
                 uses.setdefault(buffer, []).append(count)
             count += 1
-        if isinstance(statement, For):
-            loops.append((first, count - 1))
+
+    walk(statements)
     spans: dict[Buffer, Span] = {}
     for buffer, found in uses.items():
         first, last = found[0], found[-1]
@@ -97,15 +103,6 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
                 first, last = min(first, begin), max(last, end)
         spans[buffer] = (first, last)
     return spans
-
-
-def _leaves(statement: Statement) -> Iterator[Statement]:
-    """The statements of an entry that are no loops, in order."""
-    if isinstance(statement, For):
-        for inner in statement.body:
-            yield from _leaves(inner)
-    else:
-        yield statement
 
 
 def padded_bytes(elements: Dim, dtype: str) -> Dim:

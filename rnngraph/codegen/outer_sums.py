@@ -10,8 +10,8 @@ blocks and chunks are cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
@@ -32,11 +32,19 @@ def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
     return max(FEWEST_ROWS, min(MOST_ROWS, rows // 16 * 16))
 
 
-def outer_sum(region: Region, block: Block, node: Node) -> None:
+Kernel = Callable[[Block, Callable[[Block], None]], None]
+"""Adds to a block what a function writes: in place, or as a call of a function that equal work shares."""
+
+
+def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
+    emit(block)
+
+
+def outer_sum(region: Region, block: Block, node: Node, kernel: Kernel = _in_place) -> None:
     """``node`` = sum over k of left[k]^T right[k], added to what is there where the region runs in chunks."""
     if region.length is None:
-        _clear(region, block, node)
-    _Sum(region, node).emit(block)
+        kernel(block, lambda inner: _clear(region, inner, node))
+    _Sum(region, node, kernel).emit(block)
 
 
 def _clear(region: Region, block: Block, node: Node) -> None:
@@ -59,9 +67,18 @@ def _within(region: Region, node: Node) -> View:
     return replace(view, offset=offset, shape=(region.steps, *view.shape[1:]), local=False)
 
 
+@dataclass(frozen=True)
+class _Row:
+    """One k of a piece of the left operand: where its first row would lie, and its turn among the block's k."""
+
+    view: View
+    base: Index
+    turn: Index
+
+
 class _Sum:
-    def __init__(self, region: Region, node: Node) -> None:
-        self.region, self.node = region, node
+    def __init__(self, region: Region, node: Node, kernel: Kernel) -> None:
+        self.region, self.node, self.kernel = region, node, kernel
         left, right = node.operands
         self.left = [_within(region, piece) for piece in pieces_of(left, region.views)]
         self.right = [_within(region, piece) for piece in pieces_of(right, region.views)]
@@ -102,7 +119,7 @@ class _Sum:
             def one(inner: Block, index: Index) -> None:
                 self._outer(inner, [*at, extent - 1 - index if self.region.reverse else index])
 
-            loop(block, "t", extent, one)
+            loop(block, "outer", extent, one)
             return
         steps = max(1, self.most // self.inner)
 
@@ -110,22 +127,31 @@ class _Sum:
             count = extent - begin
             if not isinstance(extent, int) or extent % steps:
                 if not isinstance(count, int) or count > steps:
-                    name = fresh_index(inner, "rows")
+                    name = fresh_index(inner, "places")
                     inner.add(LetIndex(name, "min", count, steps))
                     count = size(name)
             else:
                 count = min(steps, extent)
             self._block(inner, at, extent - begin - count if self.region.reverse else begin, count)
 
-        loop(block, "k", extent, some, 0, steps)
+        loop(block, "block", extent, some, 0, steps)
 
     def _block(self, block: Block, at: list[Index], first: Index, count: Index) -> None:
         """Sums over ``count`` places of the cut axis, the first at ``first``, and all inside them."""
         depth = count * self.inner
-        self._each_row(block, at, first, count, self._pack_left)
+        self.kernel(block, lambda inner: self._each_row(inner, at, first, count, self._pack_left))
         offset = 0
         for view in self.right:
-            self._columns(block, at, first, count, view, offset, depth)
+            column: Index = offset
+            if len(self.right) > 1:  # a name, not a number: what is done with equal pieces is then equal work
+                name = fresh_index(block, "column")
+                block.add(LetIndex(name, "max", offset, 0))
+                column = size(name)
+
+            def tiles(inner: Block, view: View = view, column: Index = column) -> None:
+                self._columns(inner, at, first, count, view, column, depth)
+
+            self.kernel(block, tiles)
             offset += int(str(view.shape[-1]))
 
     def _each_row(
@@ -154,28 +180,40 @@ class _Sum:
 
     # Packing -------------------------------------------------------------------------------------
 
-    def _tiles(self) -> list[tuple[View, int, int, int, int]]:
-        """(piece, its first row, first row of tiles, rows of a tile, tiles)."""
-        found, begin = [], 0
-        for view in self.left:
-            offset = begin
-            for height, number in balanced(int(str(view.shape[-1])), self.tile.rows):
-                found.append((view, begin, offset, height, number))
-                offset += height * number
-            begin = offset
-        return found
+    def _tiles(self) -> Iterator[tuple[int, int, int]]:
+        """(first row, rows of a tile, row behind the last one) of tiles of one height."""
+        offset = 0
+        for height, number in balanced(self.rows, self.tile.rows):
+            yield offset, height, offset + height * number
+            offset += height * number
 
     def _pack_left(self, block: Block, at: list[Index], turn: Index) -> None:
-        for view, begin, offset, height, number in self._tiles():
+        begin = 0
+        for view in self.left:
+            end = begin + int(str(view.shape[-1]))
+            row = _Row(view, _offset(view, at) - view.strides[-1] * begin, turn)
+            for offset, height, behind in self._tiles():
+                first, last = max(begin, offset), min(end, behind)
+                if first < last:
+                    self._pack_rows(block, row, offset, height, first, last)
+            begin = end
 
-            def tile(inner: Block, row: Index, view: View = view, begin: int = begin, height: int = height) -> None:
-                for start in range(0, height, self.lanes):
-                    valid = min(self.lanes, height - start)
-                    source = _offset(view, at) + view.strides[-1] * (row + start - begin)
-                    place = row * self.slot + turn * height + start
-                    self._copy(inner, view, source, valid, self.left_panel, place)
+    def _pack_rows(self, block: Block, row: _Row, offset: int, height: int, first: int, last: int) -> None:
+        """Rows from ``first`` to ``last``; the tiles at both ends may be shared with another piece."""
+        start = offset + -(-(first - offset) // height) * height
+        stop = offset + (last - offset) // height * height
+        if first < start:
+            self._pack_tile(block, row, height, start - height, first - start + height, min(start, last) - first)
+        loop(block, "r", stop, lambda inner, tile: self._pack_tile(inner, row, height, tile, 0, height), start, height)
+        if start <= stop < last:
+            self._pack_tile(block, row, height, stop, 0, last - stop)
 
-            loop(block, "r", offset + height * number, tile, offset, height)
+    def _pack_tile(self, block: Block, row: _Row, height: int, tile: Index, skip: int, count: int) -> None:
+        """``count`` rows of the tile that begins at row ``tile``, without its first ``skip``."""
+        for start in range(skip, skip + count, self.lanes):
+            valid = min(self.lanes, skip + count - start)
+            source = row.base + row.view.strides[-1] * (tile + start)
+            self._copy(block, row.view, source, valid, self.left_panel, tile * self.slot + row.turn * height + start)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
         limit = valid if valid < self.lanes else None
@@ -186,7 +224,7 @@ class _Sum:
     # Tiles ---------------------------------------------------------------------------------------
 
     def _columns(
-        self, block: Block, at: list[Index], first: Index, count: Index, view: View, offset: int, depth: Index
+        self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index, depth: Index
     ) -> None:
         """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
@@ -202,7 +240,7 @@ class _Sum:
                     self._copy(nested, view, source, limit or lanes, self.right_panel, target)
 
             self._each_row(inner, at, first, count, pack)
-            self._rows(inner, offset + start, valid, depth)
+            self._rows(inner, column + start, valid, depth)
 
         loop(block, "u", whole * span, lambda inner, start: group(inner, start, [None] * self.tile.blocks), 0, span)
         done = whole * self.tile.blocks
@@ -215,12 +253,12 @@ class _Sum:
             done += number
 
     def _rows(self, block: Block, start: Index, valid: Sequence[int | None], depth: Index) -> None:
-        for _, _, offset, height, number in self._tiles():
+        for offset, height, behind in self._tiles():
 
             def body(inner: Block, row: Index, height: int = height) -> None:
                 self._tile(inner, row, height, start, valid, depth)
 
-            loop(block, "r", offset + height * number, body, offset, height)
+            loop(block, "r", behind, body, offset, height)
 
     def _tile(
         self, block: Block, row: Index, height: int, start: Index, valid: Sequence[int | None], depth: Dim

@@ -17,14 +17,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..ir.graph import Graph, Node, make
-from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size
+from ..ir.types import Dim, Shape, product, size
 from . import kernels
 from .arena import Arena, padded_row
+from .chunks import LONGEST_CHUNK, chunk_length
 from .evaluate import label_of, view_through
 from .llvm import Entry
 from .loops import Block, Buffer, Call, For, Function, Index, LetIndex
 from .loops_names import free, renamed, without_comments
 from .nests import Region
+from .outer_sums import outer_sum
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
 from .plan import Argument, Plan
@@ -32,11 +34,7 @@ from .scans import Scan, tracks_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
 from .targets import Targets
-from .tiles import OPEN_ROWS
 from .views import View
-
-LONGEST_CHUNK = 1 << 40
-ROWS_OF_A_CHUNK = 128
 
 
 def schedule(graph: Graph, target: Target, name: str) -> Plan:
@@ -204,7 +202,7 @@ class _Scheduler:
         chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
         region = replace(self._region(), length=length, start=size(start), steps=size(steps), reverse=reverse)
         outer, self.block = self.block, inner
-        longest = self._chunk_length(cutting, leaving, length)
+        longest = chunk_length(self.target, cutting, leaving, length)
         region.longest = longest
         self._allocate(region, cutting, leaving, longest)
         self._views(nodes, region)
@@ -245,24 +243,6 @@ class _Scheduler:
         zeros = make("broadcast", zero, shape=node.shape, name=node.name)
         for view in region.stores[node]:
             self.copy_kernel(self._region(), zeros, view, f"zeros {label_of(node)}")
-
-    def _chunk_length(self, cutting: Phases, leaving: set[Node], length: Dim) -> int:
-        """Steps that have rows enough to make it cheap that every chunk reads the weights again, and sums over time
-        that do not stay in the second cache; all steps where there are no temporaries.
-        """
-        rows = 0
-        for node in cutting.stored:
-            if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
-                open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
-                rows = max(rows, 1, evaluate(product(node.shape[1:-1]), open_sizes))
-        if not rows:
-            return LONGEST_CHUNK
-        sums = [step.members[0] for step in cutting.steps if step.kind == "outer_sum"]
-        far = sum(evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] for node in sums)
-        wanted = ROWS_OF_A_CHUNK * (2 if far > self.target.second_cache // 4 else 1)
-        steps = -(-wanted // rows)
-        steps = steps // 8 * 8 if steps >= 8 else steps
-        return min(steps, length) if isinstance(length, int) and length > 0 else steps
 
     def _allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
         """A place for every value that must be in memory."""
@@ -339,7 +319,16 @@ class _Scheduler:
     def _step(self, region: Region, step: Step, block: Block) -> None:
         names = ", ".join(dict.fromkeys(label_of(node) for node in step.members if node in region.stores))
         where = next((str(node.where) for node in step.members if node.where), "")
-        self._kernel(lambda inner: kernels.emit_step(region, inner, step), f"{step.kind} {names}  {where}".strip())
+        comment = f"{step.kind} {names}  {where}".strip()
+        if step.kind == "outer_sum":
+            outer_sum(region, block, step.members[0], lambda inner, emit: self._kernel_in(inner, emit, comment))
+            return
+        self._kernel(lambda inner: kernels.emit_step(region, inner, step), comment)
+
+    def _kernel_in(self, block: Block, emit: Callable[[Block], None], comment: str) -> None:
+        outer, self.block = self.block, block
+        self._kernel(emit, comment)
+        self.block = outer
 
     def _kernel(self, emit: Callable[[Block], None], comment: str, kind: str = "phase") -> None:
         """A function of its own; functions that do equal work are one."""

@@ -51,7 +51,7 @@ class TrainStep:
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
         for label, g in gradients.items():
             parameter = parameters.get(label)
-            if parameter is None:  # the loss does not reach it, so neither does anything else in the graph
+            if parameter is None:  # nothing else in an ``update_graph`` reads it
                 parameter = make("parameter", label=label, name=label, type=g.tensor)
                 inputs.append(parameter)
             slots = {slot: _replaced(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}

@@ -74,6 +74,12 @@ class Batches:
         """Batches in an epoch."""
         return -(-self.count // self.batch_size)
 
+    @property
+    def longest(self) -> int:
+        """Steps of the longest example; 0 where nothing that is fed has a time axis."""
+        given = [whole.longest for whole in self._wholes if whole.longest is not None]
+        return int(self._real.max()) if self._real is not None else max(given, default=0)
+
     # Order ---------------------------------------------------------------------------------------
 
     def order(self, epoch: int) -> list[np.ndarray]:

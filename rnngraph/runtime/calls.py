@@ -137,7 +137,8 @@ class Training(GraphProgram):
         output_gradients: gradients of outputs, by name or in their structure, for a loss that is computed outside;
         what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
 
-        The masks are those that a call with the same seed applies. Raises ``GraphError`` without a loss.
+        The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
+        ``output_gradients``.
         """
         where = user_line()
         if output_gradients is None and self.program.loss is None:

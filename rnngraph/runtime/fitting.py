@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, NonFiniteError, RnnGraphError, Where
+from ..errors import NonFiniteError, RnnGraphError, Where
 from .batches import Batches
 from .evaluation import Evaluation
 from .history import VALIDATION, History
@@ -19,8 +19,6 @@ from .progress import FitProgress
 
 if TYPE_CHECKING:
     from .trainer import Trainer
-
-REMEDY = "lower the learning rate, set clip_norm, or look at these examples"
 
 Callback = Callable[["Trainer", Mapping[str, float]], Any]
 
@@ -117,18 +115,7 @@ class Fit:
             position.batch, position.window = position.batch + 1, 0
             if loss is not None:
                 progress.step(loss, len(rows))
-        skipped = trainer.skipped
-        trainer.flush()
-        if trainer.skipped > skipped:
-            raise NonFiniteError(
-                f"the average of accumulated gradients is not finite at the end of epoch {position.epoch + 1}; "
-                f"parameters are those before it: {REMEDY}",
-                self.plan.where,
-            )
-        if not position.weight:
-            raise ArgumentError(
-                f"warm_up={self.plan.warm_up} leaves no step to train on: no sequence is longer", self.plan.where
-            )
+        trainer.flush()  # the average of gradients that were finite is finite
 
     def _batch(self, feeds: Mapping[str, np.ndarray], rows: int) -> float | None:
         """Steps over the windows of a batch that are left; their last loss, None where none was left."""
@@ -178,7 +165,7 @@ class Fit:
         found = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
         text = (
             f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{found}; parameters are those before "
-            f"it: {REMEDY}"
+            "it: lower the learning rate, set clip_norm, or look at these examples"
         )
         return NonFiniteError(text, self.plan.where, finding)
 

@@ -39,6 +39,10 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
     warm_up = _count("warm_up", options["warm_up"], 0, where)
     if warm_up:
         batches.check_windows(where)
+        if warm_up >= batches.longest:
+            raise ArgumentError(
+                f"warm_up={warm_up} leaves no step to train on; the longest sequence has {batches.longest}", where
+            )
     measured = batches if validation is None else Batches(validation, layout, shuffle=False, **sizes)
     evaluation = None
     if validation is not None or options["metrics"]:

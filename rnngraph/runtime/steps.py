@@ -9,8 +9,8 @@ import numpy as np
 
 from ..declare.nest import flatten
 from ..errors import GraphError, ShapeError, Where
-from ..ir.graph import Graph, topological
-from ..ir.types import evaluate
+from ..ir.graph import Graph, make, topological
+from ..ir.types import TensorType, evaluate
 from ..passes.lower import GIVEN, Lowered
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .compiled import CompiledGraph
@@ -64,12 +64,21 @@ class Native:
         return found
 
 
-def needed_to_train(lowered: Lowered) -> Graph:
-    """The loss and the states, without what the user wanted to see: its names may be those of new values."""
+def needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> Graph:
+    """The loss and the states, without what the user wanted to see: its names may be those of new values.
+
+    parameters: by label, those to train; with states given the graph may not read all (a learned initial state).
+    """
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph
     outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
-    return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
+    known = {node["label"] for node in graph.inputs if node.op == "parameter"}
+    unread = [
+        make("parameter", label=label, name=label, type=kind)
+        for label, kind in parameters.items()
+        if label not in known
+    ]
+    return Graph.of(graph.name, outputs, [*graph.inputs, *unread], graph.comments)
 
 
 class Way:
@@ -78,13 +87,14 @@ class Way:
     def __init__(self, trainer: Trainer, lowered: Lowered, compiled: CompiledGraph, states: str) -> None:
         self.lowered = lowered
         graph = compiled.graph
-        reached = set(topological([graph.output("loss")]))
+        declared = compiled.lowered
+        reached = set(topological([declared.output("loss")]))
         labels = [label for nest in lowered.states for label in flatten(nest)]
-        finals = {name: node for name, node in graph.outputs if name in labels}
         # Only what the loss depends on is carried, and only forward in time.
-        scans = {name: node.operands[0] for name, node in finals.items()}
-        self.backward = [node.where for node in scans.values() if node["reverse"]]
-        self.states = tuple(label for label in labels if scans[label] in reached) if not self.backward else ()
+        scans = {label: declared.output(label).operands[0] for label in labels}
+        scans = {label: scan for label, scan in scans.items() if scan in reached}
+        self.backward = [scan.where for scan in scans.values() if scan["reverse"]]
+        self.states = tuple(scans) if not self.backward else ()
         ours = (NEW, SLOT, SUM)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = Native(compiled, tuple(outputs))

@@ -16,6 +16,7 @@ import numpy as np
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph, Node
+from ..ir.types import TensorType
 from ..passes.autodiff import unreached
 from ..passes.lower import GIVEN, SHOWN
 from ..passes.pipeline import Pass
@@ -43,6 +44,10 @@ class Trainer:
     accumulate: steps whose gradients are averaged for one update.
 
     An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay.
+
+    updates, skipped: steps' updates that were made, and that were left out. epochs: of all fits. gradient_norm:
+    of the last step's gradients together, after ``clip_value`` and before ``clip_norm``. trained: names of the
+    parameters that updates change.
     """
 
     def __init__(
@@ -153,8 +158,7 @@ class Trainer:
             if not self.pending:
                 return
             if self._update is None:
-                kinds = {name: self.program.parameters.slot(name).type for name in self.trained}
-                compiled = self._compiled(update_graph(kinds), (), self._train_step())
+                compiled = self._compiled(update_graph(self._kinds()), (), self._train_step())
                 self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
@@ -231,17 +235,24 @@ class Trainer:
 
         examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
         differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
-        batch axis is fed whole. lengths: the placeholder of each row's steps (filled in), or an array of them.
-        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
-        are measured on them without dropout. metrics: by name, Tensors or functions of (result, feeds).
+        batch axis is fed whole. lengths: the placeholder of each row's steps, which is filled in, or an array of
+        them; None finds the placeholder by its use as ``sequence_length``, if there is just one.
+
         window: steps of truncated backpropagation through time; states are carried from window to window of a
-        batch. warm_up: first steps of each sequence that run forward only. patience: epochs without a better
-        ``monitor`` (``mode`` ``"min"`` or ``"max"``) before the fit stops. keep_best: whether the parameters of the
-        best epoch are put back at the end; by default where there is a validation or a patience.
+        batch. warm_up: first steps of each sequence that run forward only.
+
+        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
+        are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,
+        feeds) that give a number, or one a row; without a validation they are measured on the examples.
+
+        patience: epochs without a better ``monitor`` before the fit stops. monitor: the loss, of validation if there
+        is one, or another column of the history; ``mode`` is ``"min"`` or ``"max"``. keep_best: whether the
+        parameters of the best epoch are put back at the end; by default where there is a validation or a patience.
         callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
+
         checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates. resume: whether
         a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then counts from its
-        beginning.
+        beginning. progress: whether a bar, or a line an epoch where there is no terminal, goes to standard error.
 
         Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
         """
@@ -304,7 +315,7 @@ class Trainer:
         if states not in self._ways:
             lowered = self.program.with_states(states)
             then = AddGradients() if self.accumulate > 1 else self._train_step()
-            compiled = self._compiled(needed_to_train(lowered), self.trained, then)
+            compiled = self._compiled(needed_to_train(lowered, self._kinds()), self.trained, then)
             self._ways[states] = Way(self, lowered, compiled, states)
         return self._ways[states]
 
@@ -313,6 +324,9 @@ class Trainer:
         return CompiledGraph(
             graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,)
         )
+
+    def _kinds(self) -> dict[str, TensorType]:
+        return {name: self.program.parameters.slot(name).type for name in self.trained}
 
     def _train_step(self) -> TrainStep:
         optimizer = self.optimizer

@@ -1,0 +1,72 @@
+"""Small networks to train, and their machine code compiled once for all tests that ask for the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.codegen.engine import object_code
+from rnngraph.runtime import native
+
+Arrays = dict[str, np.ndarray]
+INPUTS, UNITS = 3, 4
+
+
+@contextmanager
+def compiled_once() -> Iterator[None]:
+    """Many trainers of one network take most of their time to compile the same text."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "object_code", lru_cache(maxsize=None)(object_code))
+        yield
+
+
+def network(
+    cell: Callable[[], rg.Cell] = lambda: rg.GRUCell(UNITS),
+    *,
+    dtype: str = "float32",
+    lengths: bool = False,
+    seed: int = 0,
+    keep_prob: float = 1.0,
+) -> rg.Program:
+    """Predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS], with ``n`` [batch] steps a row."""
+    x = rg.placeholder("x", (None, None, INPUTS), dtype)
+    y = rg.placeholder("y", (None, None, 2), dtype)
+    n = rg.placeholder("n", (None,), "int32") if lengths else None
+    made = cell()
+    made = made if keep_prob == 1 else rg.DropoutWrapper(made, output_keep_prob=keep_prob)
+    outputs, states = rg.dynamic_rnn(made, x, n)
+    shown = rg.dense(outputs, 2)
+    loss = rg.mean_squared_error(y, shown, lengths=n)
+    return rg.compile({"shown": shown, "states": states}, loss=loss, seed=seed)
+
+
+def data(rows: int = 5, steps: int = 6, seed: int = 0) -> Arrays:
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(rows, steps, INPUTS))
+    return {"x": x, "y": np.stack([x.mean(2), np.cumsum(x[..., 0], 1)], axis=2)}
+
+
+def copies(arrays: Any) -> Arrays:
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def leaves(nest: Any) -> list[np.ndarray]:
+    return [nest] if isinstance(nest, np.ndarray) else [leaf for part in nest for leaf in leaves(part)]
+
+
+def same(left: Any, right: Any) -> None:
+    """The same arrays, bit for bit."""
+    assert list(left) == list(right)
+    for name, array in left.items():
+        assert array.tobytes() == right[name].tobytes(), name
+
+
+def moments(seed: int, count: int, last: int) -> list[int]:
+    return sorted(random.Random(seed).sample(range(1, last + 1), count))
