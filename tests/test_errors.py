@@ -342,11 +342,6 @@ def an_output_named_like_a_gradient() -> None:
     rg.compile({"gradient": {"w": rg.placeholder("x", (3,)) * 2}})  # here
 
 
-@mistake(ValueError, '"gradient_norm"', "rename")
-def an_output_named_like_a_trainers() -> None:
-    rg.compile({"gradient_norm": rg.placeholder("x", (3,)) * 2})  # here
-
-
 @mistake(ValueError, "target", "x86-64-v9", "x86-64-v3")
 def an_unknown_target() -> None:
     rg.compile(rg.placeholder("x", (3,)), target="x86-64-v9")  # here

@@ -25,14 +25,12 @@ from ..errors import (
 from ..ir.graph import Graph, Node
 from ..passes.autodiff import PREFIX
 from ..passes.lower import GIVEN, Lowered, lower
-from ..passes.train_step import NEW, NORM, SLOT, SUM
 from ..passes.unroll import check_lengths
 from .calls import Inference, Training
 from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
 
-RESERVED_PATHS = (PREFIX, NEW, SLOT, SUM)
 """What the paths of gradients and of a trainer's results begin with."""
 
 
@@ -221,8 +219,8 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
             raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
         if path in taken:
             raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
-        if path == NORM or path.startswith(RESERVED_PATHS):
-            raise StructureError(f'an output can\'t have the path "{path}", which training takes; rename it')
+        if path.startswith(PREFIX):
+            raise StructureError(f'an output can\'t have the path "{path}", which gradients have; rename it')
         taken.add(path)
     if loss is not None and "loss" in outputs:
         raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
