@@ -29,14 +29,14 @@ class Memory:
         self.panels = aligned_bytes(max(1, entry.plan.panel_bytes))
         self.arena = aligned_bytes(1)
         names = list(entry.output_slots)
-        self.replacing = [name for name in names if name.startswith((NEW, SLOT, SUM))]
+        self.replacing = [name for name in names if name.startswith((NEW, SUM))]
         self.scalars = {
             item.name: np.full((), NOT_RUN, item.dtype) for item in entry.outputs if item.name in ("loss", NORM)
         }
         self.others = [
             (number, item.name, item.dtype)
             for number, item in enumerate(entry.outputs)
-            if item.name not in self.replacing and item.name not in self.scalars
+            if not item.name.startswith((NEW, SUM, SLOT)) and item.name not in self.scalars
         ]
         self._blocks: dict[tuple[int, ...], _Bound] = {}
 
