@@ -18,6 +18,7 @@ from .declare.activations import (
 )
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from .declare.ctc import ctc_loss
 from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
 from .declare.functions import (
     abs,
@@ -98,6 +99,7 @@ from .errors import (
 )
 from .runtime.checking import NonFinite
 from .runtime.history import History
+from .runtime.memory import Memory
 from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile
 from .runtime.result import Result

@@ -165,6 +165,24 @@ def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -
             raise CheckError(declaration, "masks", f"{name}: {mask} is not {expected[name]}")
 
 
+def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """Where a result is not finite, a checking run says where that began: tried with feeds that overflow, too."""
+    scale = np.finfo(declaration.dtype).max ** 0.8
+    floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.lowered.keep_probs
+    for given in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
+        feeds = taken(program.inference.graph, given)
+        results = flat(program.inference(feeds))
+        if any(np.isnan(array).any() for array in results.values()) and program.inference.check(feeds) is None:
+            raise CheckError(declaration, "findings", f"none in inference, which gives\n{results}")
+        feeds = taken(program.training.graph, given)
+        if program.loss is None:
+            continue
+        loss, gradients = program.training.gradients(feeds, seed=7)
+        finite = all(np.isfinite(array).all() for array in (loss, *gradients.values()))
+        if not finite and program.training.check(feeds, seed=7) is None:
+            raise CheckError(declaration, "findings", f"none in training, which gives\n{loss} {gradients}")
+
+
 def check_passes(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Every pass keeps the values; every graph can be printed and read back."""
     for kind in ("inference", "training"):
@@ -314,7 +332,8 @@ def _check_all(declaration: Declaration) -> list[str]:
     check_passes(declaration, program, arrays)
     check_native(declaration, program, arrays)
     check_masks(declaration, program, arrays)
-    done = ["passes", "native", "masks"]
+    check_findings(declaration, program, arrays)
+    done = ["passes", "native", "masks", "findings"]
     if check_gradients(declaration, program, arrays):
         done.append("gradients")
     if check_stream(declaration, program, arrays):

@@ -553,10 +553,13 @@ class Generator:
             axes = self.draw.choice([("B",), ("B", "T"), ("T",)])
             depth, n = self.draw.choice(SIZES), self.draw.choice(SIZES)
             ids = self.placeholder(axes, "int", depth - 1)
-            if self.chance(0.5):
-                number = len(self.lines)
-                self.lines.append(f'p{number} = rg.parameter("p{number}", ({depth}, {n}), dtype="{self.dtype}")')
-                self.add(f"rg.gather(p{number}, {ids.name})", (*axes, n), apart="B" in axes)
+            number, numbers = len(self.lines), self.chance(0.2)
+            if self.chance(0.6):
+                shape = f"({depth},)" if numbers else f"({depth}, {n})"
+                self.lines.append(f'p{number} = rg.parameter("p{number}", {shape}, dtype="{self.dtype}")')
+                rows = axes if numbers else (*axes, n)
+                lookup = f"rg.gather(p{number}, {ids.name})" if numbers else f"rg.embedding({ids.name}, p{number})"
+                self.add(lookup, rows, apart="B" in axes)
             else:
                 self.add(f'rg.one_hot({ids.name}, {depth}, "{self.dtype}")', (*axes, depth), apart="B" in axes)
         elif roll < 0.8:

@@ -250,6 +250,14 @@ def test_results_in_arrays_of_any_layout(layout: str) -> None:
     same(result["state"], expected["state"])
 
 
+def test_results_in_two_parts_of_one_array() -> None:
+    x = rg.placeholder("x", (None, 3))
+    program = rg.compile({"one": x * 2, "two": x * 3})
+    both = np.zeros((4, 6), np.float32)
+    program.inference(x=np.ones((4, 3)), out={"one": both[:, :3], "two": both[:, 3:]})
+    assert_array_equal(both, np.repeat(np.array([[2, 3]], np.float32), 3, axis=1).repeat(4, axis=0))
+
+
 def test_results_over_the_fed_array() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(WIDTH), x)

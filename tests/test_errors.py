@@ -51,6 +51,21 @@ def feeds(batch: int = 2, time: int = 4, **changes: Any) -> dict[str, Any]:
 # Declaring ----------------------------------------------------------------------------------------
 
 
+@mistake(TypeError, "numbers or truth values", "text")
+def a_constant_of_text() -> None:
+    rg.constant("a")  # here
+
+
+@mistake(TypeError, "numbers or truth values", "objects")
+def a_constant_with_a_gap() -> None:
+    rg.constant([1.0, None])  # here
+
+
+@mistake(TypeError, "uint8", "int32")
+def a_constant_of_a_dtype_that_is_not_offered() -> None:
+    rg.constant(np.zeros(3, np.uint8))  # here
+
+
 @mistake(ValueError, "GRUCell(128)", "width 128", "initial_state has width 100", "give initial_state a width of 128")
 def initial_state_of_another_width() -> None:
     start = rg.placeholder("start", (None, 100))
@@ -316,6 +331,17 @@ def an_output_that_is_no_tensor() -> None:
     rg.compile({"y": 3.0})  # here
 
 
+@mistake(ValueError, "two outputs", '"a/b"', "rename")
+def two_outputs_of_one_path() -> None:
+    x = rg.placeholder("x", (3,))
+    rg.compile({"a/b": x * 1, "a": {"b": x * 2}})  # here
+
+
+@mistake(ValueError, '"gradient/w"', "rename")
+def an_output_named_like_a_gradient() -> None:
+    rg.compile({"gradient": {"w": rg.placeholder("x", (3,)) * 2}})  # here
+
+
 @mistake(ValueError, "target", "x86-64-v9", "x86-64-v3")
 def an_unknown_target() -> None:
     rg.compile(rg.placeholder("x", (3,)), target="x86-64-v9")  # here
@@ -444,6 +470,22 @@ def a_result_that_is_not_there() -> None:
 @mistake(ValueError, "logits", "[2, 3]")
 def a_result_of_another_shape() -> None:
     program().inference(**feeds(), out={"logits": np.zeros((2, 4), np.float32)})  # here
+
+
+@mistake(ValueError, "out= for outputs and for logits", "share memory")
+def two_results_in_one_memory() -> None:
+    memory = np.zeros(2 * 4 * 7, np.float32)
+    out = {"outputs": memory.reshape(2, 4, 7), "logits": memory[:6].reshape(2, 3)}
+    program().inference(**feeds(), out=out)  # here
+
+
+@mistake(ValueError, "out= for", "share memory")
+def two_results_of_a_stream_in_one_memory() -> None:
+    x = sequence()
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(7), x)
+    stream = rg.compile({"one": outputs, "two": outputs * 2}).inference.stream(batch=2)
+    memory = np.zeros((3, 7), np.float32)
+    stream.step(x=np.zeros((2, 5), np.float32), out={"one": memory[:2], "two": memory[1:]})  # here
 
 
 @mistake(TypeError, "writable")

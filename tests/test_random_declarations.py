@@ -7,12 +7,15 @@ runs one seed and leaves out what its failure does not need.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import declarations
 import numpy as np
 import pytest
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
+
+from rnngraph.codegen import schedule
 
 QUICK = 10
 MANY = 1000
@@ -26,6 +29,31 @@ def test_random_declaration(seed: int) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(QUICK, MANY))
 def test_many_random_declarations(seed: int) -> None:
+    check_all(declare(seed))
+
+
+@pytest.fixture
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of two steps: the short sequences of these declarations are several, with a shorter one at the end."""
+    original = schedule.chunk_length
+
+    def two_steps(*arguments: Any) -> int:
+        longest = original(*arguments)
+        return longest if longest == schedule.LONGEST_CHUNK else min(longest, 2)
+
+    monkeypatch.setattr(schedule, "chunk_length", two_steps)
+
+
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize("seed", [*range(100, 100 + QUICK // 2), 19])
+def test_random_declaration_in_short_chunks(seed: int) -> None:
+    check_all(declare(seed))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize("seed", range(MANY // 2))
+def test_many_random_declarations_in_short_chunks(seed: int) -> None:
     check_all(declare(seed))
 
 
@@ -75,6 +103,7 @@ def test_the_generator_covers_what_it_says() -> None:
         "argmax",
         "one_hot",
         "gather(",
+        "embedding(",
         "gather_last",
         "layer_norm",
         "where",

@@ -52,6 +52,13 @@ def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
     assert rg.compile(outputs).inference(x=np.zeros((2, 3, 3))).shape == (2, 3, 5)
 
 
+def test_every_public_name_is_in_the_api() -> None:
+    import rnngraph as rg
+
+    words = set(re.findall(r"\w+", (ROOT / "docs" / "api.md").read_text()))
+    assert [name for name in rg.__all__ if name not in words] == []
+
+
 def test_quick_start_is_two_commands() -> None:
     section = re.search(r"^## Quick start\n(.*?)^## ", README.read_text(), re.MULTILINE | re.DOTALL)
     assert section is not None

@@ -542,8 +542,21 @@ def test_losses(name: str) -> None:
     [
         ("Session", "rg.compile"),
         ("InteractiveSession", "rg.compile"),
-        ("train.AdamOptimizer", "rg.compile(outputs, loss=loss)"),
+        ("train.AdamOptimizer", "rg.Trainer(program, rg.Adam(rate))"),
+        ("train.MomentumOptimizer", "rg.SGD(rate, momentum=0.9"),
+        ("train.FtrlOptimizer", "rg.Trainer"),
+        ("train.exponential_decay", "rg.ExponentialDecay"),
+        ("train.inverse_time_decay", "function from the update's number"),
+        ("train.get_or_create_global_step", "leave it out"),
         ("train.Saver", "program.parameters.save"),
+        ("train.Saver", "rg.Trainer"),
+        ("train.Checkpoint", "save and load methods of an rg.Trainer"),
+        ("train.shuffle_batch", "fit method of an rg.Trainer"),
+        ("contrib.opt.AdamWOptimizer", "rg.AdamW"),
+        ("clip_by_global_norm", "clip_norm=1.0"),
+        ("gradients", "program.training.gradients"),
+        ("nn.ctc_loss", "rg.ctc_loss"),
+        ("nn.ctc_greedy_decoder", "program.inference"),
         ("Variable", "rg.parameter"),
         ("global_variables_initializer", "leave it out"),
         ("reset_default_graph", "leave it out"),
@@ -590,6 +603,33 @@ def test_remedies_name_what_exists(path: str) -> None:
         follow(name)
     for name in re.findall(r"\bprogram\.(\w+)", text):
         assert hasattr(rg.Program, name) or name in ("inference", "training", "parameters")
+
+
+@pytest.mark.parametrize("path", [path for path in INSTEAD if "rg.Trainer(program" in INSTEAD[path]])
+def test_remedies_that_train_do(path: str) -> None:
+    (call,) = re.findall(r"rg\.Trainer\(program(?:[^()]|\([^()]*\))*\)", not_offered(path).what)
+    x = tf.placeholder(tf.float32, [None, 3], "x")
+    program = rg.compile({"y": x}, loss=tf.reduce_mean(tf.square(tf.layers.dense(x, 2))))
+    trainer = eval(call, {"rg": rg, "program": program, "rate": 0.01, "weight_decay": 0.1})
+    feeds = {x: batch(4, 3)}
+    before = trainer.step(feeds)
+    assert trainer.step(feeds) < before
+
+
+def test_adagrad_of_the_remedy_is_tensorflows() -> None:
+    """accumulator = 0.1 + the sum of g²; p = p - rate · g / √accumulator."""
+    x = tf.placeholder(tf.float32, [None, 3], "x")
+    program = rg.compile({"y": x}, loss=tf.reduce_mean(tf.square(tf.layers.dense(x, 2, use_bias=False))))
+    trainer = rg.Trainer(program, rg.Adagrad(0.05, initial_accumulator=0.1, epsilon=0.0))
+    feeds, accumulator = {x: batch(4, 3)}, 0.1
+    expected = program.parameters["dense/kernel"].astype(np.float64)
+    for _ in range(3):
+        program.parameters["dense/kernel"] = expected
+        gradient = program.training.gradients(feeds)[1]["dense/kernel"].astype(np.float64)
+        accumulator = accumulator + gradient**2
+        expected = expected - 0.05 * gradient / np.sqrt(accumulator)
+        trainer.step(feeds)
+        np.testing.assert_allclose(program.parameters["dense/kernel"], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_python_itself_may_ask() -> None:

@@ -1,33 +1,116 @@
-"""The arena: one block of memory for all temporaries, whose size is a formula in the run-time sizes."""
+"""The arena: one block of memory for all temporaries, whose size is a formula in the run-time sizes.
+
+A temporary has its place from the statement that first uses it to the one that uses it last; others have that place
+before and after. What is used inside one loop only is written anew at every turn, so it needs its place for a part
+of a turn; what is used outside of a loop, too, needs it for all turns.
+"""
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.types import ITEM_BYTES, Dim
-from .loops import Buffer
+from .loops import Buffer, For, Statement
+from .loops_names import buffers_of
 from .panels import ALIGNMENT
+
+Span = tuple[int, int]
+"""The first and the last statement, counted from the start of the entry."""
 
 
 @dataclass
 class Arena:
-    """Gives out temporaries, one after the other. Sizes may be formulas of run-time sizes."""
+    """Gives out temporaries; where they lie is decided once all statements are known."""
 
+    sizes: dict[Buffer, Dim] = field(default_factory=dict)
     places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
     total: Dim = 0
-    count: int = 0
 
     def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        self.count += 1
-        buffer = Buffer(f"{name}_{self.count}", dtype)
-        size_bytes = elements * ITEM_BYTES[dtype]
-        if isinstance(size_bytes, int):
-            size_bytes = -(-size_bytes // ALIGNMENT) * ALIGNMENT
-        elif _may_be_uneven(size_bytes):
-            size_bytes = size_bytes + ALIGNMENT
-        self.places[buffer] = ("arena", self.total)
-        self.total = self.total + size_bytes
+        """A temporary of ``elements``, which may be a formula of run-time sizes."""
+        buffer = Buffer(f"{name}_{len(self.sizes) + 1}", dtype)
+        self.sizes[buffer] = padded_bytes(elements, dtype)
         return buffer
+
+    def place(self, statements: Sequence[Statement]) -> None:
+        """Decides where every temporary that an entry's ``statements`` use lies."""
+        spans = {buffer: span for buffer, span in lifetimes(statements).items() if buffer in self.sizes}
+        ordered = sorted(spans, key=lambda buffer: spans[buffer])
+        self.total = self._place_numbers([buffer for buffer in ordered if isinstance(self.sizes[buffer], int)], spans)
+        self._place_formulas([buffer for buffer in ordered if not isinstance(self.sizes[buffer], int)], spans)
+
+    def _place_numbers(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> int:
+        """Each in the first gap that is wide enough while it lives; gives the bytes of all."""
+        total = 0
+        living: list[tuple[int, int, int]] = []  # (begin, end, last statement), by begin
+        for buffer in ordered:
+            first, last = spans[buffer]
+            size_bytes = int(str(self.sizes[buffer]))
+            living = [item for item in living if item[2] >= first]
+            begin = 0
+            for other, end, _ in living:
+                if other - begin >= size_bytes:
+                    break
+                begin = max(begin, end)
+            insort(living, (begin, begin + size_bytes, last))
+            self.places[buffer] = ("arena", begin)
+            total = max(total, begin + size_bytes)
+        return total
+
+    def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
+        """One after the other; a place is used again by what has the same formula."""
+        given: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
+        for buffer in ordered:
+            first, last = spans[buffer]
+            size_bytes = self.sizes[buffer]
+            same = given.setdefault(size_bytes, [])
+            free = next((item for item in same if item[0] < first), None)
+            if free is None:
+                place, self.total = self.total, self.total + size_bytes
+            else:
+                same.remove(free)
+                place = free[1]
+            same.append((last, place))
+            self.places[buffer] = ("arena", place)
+
+
+def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
+    """The statements from which and until which buffers hold something that is still read."""
+    uses: dict[Buffer, list[int]] = {}
+    loops: list[Span] = []  # inner ones first
+    count = 0
+
+    def walk(inner: Sequence[Statement]) -> None:
+        nonlocal count
+        for statement in inner:
+            if isinstance(statement, For):
+                first = count
+                walk(statement.body)
+                loops.append((first, count - 1))
+                continue
+            for buffer in buffers_of(statement):
+                uses.setdefault(buffer, []).append(count)
+            count += 1
+
+    walk(statements)
+    spans: dict[Buffer, Span] = {}
+    for buffer, found in uses.items():
+        first, last = found[0], found[-1]
+        for begin, end in loops:
+            if not (begin <= first and last <= end) and any(begin <= use <= end for use in found):
+                first, last = min(first, begin), max(last, end)
+        spans[buffer] = (first, last)
+    return spans
+
+
+def padded_bytes(elements: Dim, dtype: str) -> Dim:
+    """Bytes of so many elements, with what keeps the next place aligned."""
+    size_bytes = elements * ITEM_BYTES[dtype]
+    if isinstance(size_bytes, int):
+        return -(-size_bytes // ALIGNMENT) * ALIGNMENT
+    return size_bytes + ALIGNMENT if _may_be_uneven(size_bytes) else size_bytes
 
 
 def _may_be_uneven(size_bytes: Dim) -> bool:

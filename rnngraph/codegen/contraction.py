@@ -27,7 +27,9 @@ def contract(frame: Frame, tile: Contract) -> None:
             frame.sizes[(fresh := f"whole.{frame.b.count}")] = frame.sizes["whole"]
             whole = Size((((fresh,), 1),))
         accumulators = _k_loop(frame, tile, accumulators, 0, whole, unroll)
-        if isinstance(depth, int):
+        if unroll == 1:
+            pass  # nothing is left
+        elif isinstance(depth, int):
             accumulators = _steps(frame, tile, accumulators, "0", range(int(str(whole)), depth))
         else:
             accumulators = _k_loop(frame, tile, accumulators, whole, depth, 1)
@@ -81,13 +83,28 @@ def _steps(
     b = frame.b
     sums = [list(row) for row in accumulators]
     lanes = sums[0][0].lanes
+    rows, columns = range(len(tile.left)), range(len(tile.right))
+
+    def left(r: int, offset: int) -> Handle:
+        return b.splat(_element(frame, tile.left[r], k, tile.left_stride, offset, 1, None, 1), lanes)
+
+    def right(j: int, offset: int) -> Handle:
+        return _element(frame, tile.right[j], k, tile.right_stride, offset, lanes, tile.valid[j], tile.lane_stride)
+
     for offset in offsets:
-        left = [_element(frame, place, k, tile.left_stride, offset, 1, None, 1) for place in tile.left]
-        spread = [b.splat(item, lanes) for item in left]
-        for j, (place, valid) in enumerate(zip(tile.right, tile.valid, strict=True)):
-            weight = _element(frame, place, k, tile.right_stride, offset, lanes, valid, tile.lane_stride)
-            for r in range(len(sums)):
-                sums[r][j] = b.fma(spread[r], weight, sums[r][j])
+        # What there is less of is held in registers, and the others come one after the other.
+        if len(rows) > len(columns):
+            weights = [right(j, offset) for j in columns]
+            for r in rows:
+                spread = left(r, offset)
+                for j in columns:
+                    sums[r][j] = b.fma(spread, weights[j], sums[r][j])
+        else:
+            spreads = [left(r, offset) for r in rows]
+            for j in columns:
+                weight = right(j, offset)
+                for r in rows:
+                    sums[r][j] = b.fma(spreads[r], weight, sums[r][j])
     return sums
 
 

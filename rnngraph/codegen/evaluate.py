@@ -47,7 +47,9 @@ def absolute(coordinate: Coordinate) -> Index:
 class Evaluator:
     """Values of nodes at coordinates, within one block of statements.
 
-    views: values that lie in memory. given: values that are in registers already (accumulators).
+    views: values that lie in memory. given: values that are in registers already (accumulators). at: coordinates
+    that are known in the block. outer: the evaluator of a block around this one, which computes what is the same at
+    every turn of the loops in between.
     """
 
     block: Block
@@ -55,6 +57,12 @@ class Evaluator:
     given: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     known: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     computed: Callable[[Node], bool] = lambda node: False
+    at: Coordinates = ()
+    outer: Evaluator | None = None
+
+    def within(self, block: Block, at: Coordinates = ()) -> Evaluator:
+        """One for a block inside this one's, where coordinates ``at`` are known too."""
+        return Evaluator(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
@@ -62,6 +70,10 @@ class Evaluator:
         pending = [] if found is not None else [(node, aligned(node.shape, at))]
         while pending:  # a stack of its own: long chains of ops would exhaust Python's
             item, place = pending[-1]
+            if self.outer is not None and self.outer.knows(place):
+                found = self.known[item, place] = self.outer.value(item, place)
+                pending.pop()
+                continue
             missing = [need for need in self._needs(item, place) if self._found(*need) is None]
             if missing:
                 pending += reversed(missing)
@@ -74,6 +86,9 @@ class Evaluator:
                 self.known[item, place] = found
         assert found is not None
         return found
+
+    def knows(self, at: Coordinates) -> bool:
+        return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
 
     def _found(self, node: Node, at: Coordinates) -> Operand | None:
         """A value that needs no statement any more."""

@@ -243,17 +243,18 @@ class Instructions:
         bits = ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(lanes))
         return Handle(f"<{bits}>", "i1", lanes)
 
+    def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
+        """Lanes of two vectors: those of ``x`` are counted first, then those of ``y``."""
+        places = ", ".join(f"i32 {place}" for place in order)
+        text = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(order)} x i32> <{places}>"
+        return self.emit(text, x.element, len(order), "shuffle")
+
     def halves(self, x: Handle) -> tuple[Handle, Handle]:
         """The lower and the upper half of the lanes."""
         half = x.lanes // 2
         if half == 1:  # a vector of one lane is not a scalar
             return self.extract(x, 0), self.extract(x, 1)
-        parts = []
-        for start in (0, half):
-            order = ", ".join(f"i32 {start + lane}" for lane in range(half))
-            text = f"shufflevector {x.type} {x.text}, {x.type} poison, <{half} x i32> <{order}>"
-            parts.append(self.emit(text, x.element, half, "half"))
-        return parts[0], parts[1]
+        return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
 
     def extract(self, x: Handle, lane: int) -> Handle:
         if x.lanes == 1:

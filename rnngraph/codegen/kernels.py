@@ -60,10 +60,12 @@ def elementwise(
     computed: Callable[[Node], bool],
 ) -> None:
     """A phase without products: row after row, block after block."""
+    whole = Evaluator(block, region.views, computed=computed)
 
     def row(inner: Block, at: list[Coordinate]) -> None:
+        by_row = whole.within(inner, tuple(at[:-1]))
         for nested, run in runs(inner, shape[-1] if shape else None, lanes):
-            evaluator = Evaluator(nested, region.views, computed=computed)
+            evaluator = by_row.within(nested)
             where: Coordinates = (*at[:-1], run) if shape else ()
             values = [(node, evaluator.value(node, where)) for node in nodes if node in region.stores]
             for node, value in values:
@@ -89,16 +91,7 @@ def _concat(region: Region, block: Block, node: Node) -> None:
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
-    part = Region(
-        region.target,
-        region.panels,
-        region.views,
-        {node: list(views)},
-        region.length,
-        region.start,
-        region.steps,
-        region.reverse,
-    )
+    part = replace(region, stores={node: list(views)})
     elementwise(part, block, node.shape, lanes, [node], lambda item: False)
 
 
@@ -122,7 +115,7 @@ def _copy(region: Region, block: Block, node: Node) -> None:
         block.add(When(step, region.start, region.start + region.steps, tuple(inner.statements)))
         return
     if node.op == "reshape":
-        views = [View.contiguous(view.buffer, source.shape) for view in region.stores[node]]
+        views = [replace(View.contiguous(view.buffer, source.shape), local=view.local) for view in region.stores[node]]
         copy_to(region, block, source, views)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])

@@ -221,6 +221,8 @@ class _FunctionWriter(Frame):
             case "unit":
                 base = b.splat(Handle(self.index(attributes["index"]), "i64", 1), lanes)
                 result = b.iadd(base, b.lane_numbers(lanes))
+            case "shuffle":
+                result = b.shuffle(operands[0], operands[1], attributes["order"])
             case "across":
                 result = _across(b, attributes["combine"], operands[0])
             case _:

@@ -70,7 +70,9 @@ class Store:
 
 @dataclass(frozen=True)
 class Let:
-    """``value = op(operands)``. ``comment`` names the graph node that it computes."""
+    """``value = op(operands)``. ``comment`` names the graph node that it computes. ``shuffle`` takes lanes from two
+    vectors in the ``order`` given.
+    """
 
     value: Value
     op: str
@@ -190,6 +192,10 @@ class Block:
         count = self.counts.get(name, 0)
         self.counts[name] = count + 1
         return f"{name}.{count}"
+
+    def fresh_index(self, name: str) -> str:
+        """For a loop variable or a size; index arithmetic has no dots in names."""
+        return self.fresh(name).replace(".", "")
 
     def add(self, statement: Statement) -> None:
         self.statements.append(statement)

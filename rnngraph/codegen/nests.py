@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Node
 from ..ir.types import FLOATS, ITEM_BYTES, Dim, Shape, size
 from .evaluate import Coordinate, Run, Time
-from .loops import Block, Fold, For, Index, Operand, Value
+from .loops import Block, Buffer, Fold, For, Index, Operand, Value
 from .panels import Panels
 from .target import Target
 from .views import View
@@ -19,26 +19,31 @@ class Region:
     """Where kernels are generated: what lies in memory, and what the first axis means.
 
     length: the size of the time axis if the region runs in chunks of time; ``start`` and ``steps`` are then
-    the chunk's first step and its number of steps; ``reverse``: the last chunk comes first.
-    stores: every place a value must be written to.
+    the chunk's first step and its number of steps, ``longest`` at most; ``reverse``: the last chunk comes first.
+    stores: every place a value must be written to. tracks: all values of a scan's carry, by scan and index, where
+    they are kept: one more than there are steps. scratch: memory of one kernel's own, by name, dtype and
+    number of elements; what the kernel before left there is lost.
     """
 
     target: Target
     panels: Panels
+    scratch: Callable[[str, str, int], Buffer]
     views: dict[Node, View]
     stores: dict[Node, list[View]] = field(default_factory=dict)
     length: Dim | None = None
     start: Index = 0
     steps: Index = 0
     reverse: bool = False
+    longest: int = 0
+    tracks: dict[tuple[Node, int], View] = field(default_factory=dict)
 
     def is_time(self, shape: Shape, axis: int) -> bool:
         return self.length is not None and axis == 0 and len(shape) > 1 and shape[0] == self.length
 
 
 def fresh_index(block: Block, name: str) -> str:
-    """A fresh name for a loop variable or a size; index arithmetic has no dots in names."""
-    return block.fresh(name).replace(".", "")
+    """A fresh name for a loop variable or a size."""
+    return block.fresh_index(name)
 
 
 def loop(
@@ -71,12 +76,27 @@ def fold(
     start: Index = 0,
 ) -> Operand:
     """A loop that carries one value."""
+    return folds(block, [begin], stop, step, lambda inner, index, carried: [body(inner, index, carried[0])], start)[0]
+
+
+def folds(
+    block: Block,
+    begins: Sequence[Operand],
+    stop: Index,
+    step: int,
+    body: Callable[[Block, Index, Sequence[Operand]], Sequence[Operand]],
+    start: Index = 0,
+) -> list[Operand]:
+    """A loop that carries values; no loop at all where it would turn once."""
+    turns = stop - start
+    if isinstance(turns, int) and 0 < turns <= step:
+        return list(body(block, start, begins))
     variable, inner = fresh_index(block, "i"), block.nested()
-    carried = Value(block.fresh("acc"), begin.dtype, begin.lanes)
-    result = Value(block.fresh("total"), begin.dtype, begin.lanes)
-    after = body(inner, size(variable), carried)
-    block.add(Fold((result,), (carried,), (begin,), variable, start, stop, step, tuple(inner.statements), (after,)))
-    return result
+    carried = tuple(Value(block.fresh("acc"), item.dtype, item.lanes) for item in begins)
+    results = tuple(Value(block.fresh("total"), item.dtype, item.lanes) for item in begins)
+    after = tuple(body(inner, size(variable), carried))
+    block.add(Fold(results, carried, tuple(begins), variable, start, stop, step, tuple(inner.statements), after))
+    return list(results)
 
 
 def over_axes(

@@ -1,48 +1,50 @@
 """Sums of outer products over rows: what weights receive in training.
 
-The result is tiled over its rows and blocks of columns; k runs over time and batch. In a stage that runs in chunks
-of time the result stays in memory and every chunk adds to it, so the order of summation, one step after the other
-in the stage's direction, does not depend on where chunks are cut.
+The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
+a time and packed, in the order in which they are summed: the left operand as [tile of rows][k][row], the right one
+as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie,
+and joined operands are read piece by piece. The result stays in memory and every block adds to it, as every chunk
+of time does, so the order of summation, one step after the other in the stage's direction, does not depend on where
+blocks and chunks are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ..ir.graph import Node
-from ..ir.types import Dim, product
+from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
 from .evaluate import Evaluator, Run
-from .loops import Block, Contract, Index, Literal, Operand, Value
-from .nests import Region, lanes_for, loop, runs
-from .tiles import TileShape, balanced, tile_shape
+from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
+from .nests import Region, fresh_index, lanes_for, loop, runs
+from .phases import pieces_of
+from .target import Target
+from .tiles import balanced, tile_shape
 from .views import View
 
-TYPICAL_DEPTH = 256  # k of one chunk, as far as the shape of tiles is concerned
+FEWEST_ROWS, MOST_ROWS = 64, 512  # of k in a block: each block reads and writes the result once
 
 
-def outer_sum(region: Region, block: Block, node: Node) -> None:
+def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
+    """Rows of k that are packed at a time: the left panel fills a part of the second cache."""
+    rows = target.second_cache // 4 // (max(1, width) * ITEM_BYTES[dtype])
+    return max(FEWEST_ROWS, min(MOST_ROWS, rows // 16 * 16))
+
+
+Kernel = Callable[[Block, Callable[[Block], None]], None]
+"""Adds to a block what a function writes: in place, or as a call of a function that equal work shares."""
+
+
+def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
+    emit(block)
+
+
+def outer_sum(region: Region, block: Block, node: Node, kernel: Kernel = _in_place) -> None:
     """``node`` = sum over k of left[k]^T right[k], added to what is there where the region runs in chunks."""
-    left, right = (_flat(region, operand) for operand in node.operands)
-    if left is not None and right is not None:
-        _Sum(region, node).emit(block, left, right)
-        return
-    # Rows that do not lie at one distance: step by step, each over the rows of its batch.
-    views = [_within(region, operand) for operand in node.operands]
-    whole = views[0].shape[0]
-
-    def step(inner: Block, t: Index) -> None:
-        at = whole - 1 - t if region.reverse else t
-        parts = [view.first_axis(at) for view in views]
-        flats = [part.reshape((product(part.shape[:-1]), part.shape[-1])) for part in parts]
-        left_rows, right_rows = flats
-        assert left_rows is not None, "rows of a step lie at one distance"
-        assert right_rows is not None, "rows of a step lie at one distance"
-        _Sum(region, node, adds=True).emit(inner, left_rows, right_rows)
-
     if region.length is None:
-        _clear(region, block, node)
-    loop(block, "t", whole, step)
+        kernel(block, lambda inner: _clear(region, inner, node))
+    _Sum(region, node, kernel).emit(block)
 
 
 def _clear(region: Region, block: Block, node: Node) -> None:
@@ -65,85 +67,226 @@ def _within(region: Region, node: Node) -> View:
     return replace(view, offset=offset, shape=(region.steps, *view.shape[1:]), local=False)
 
 
-def _flat(region: Region, node: Node) -> View | None:
-    """All leading axes as one, where rows lie at one distance."""
-    view = _within(region, node)
-    return view.reshape((product(view.shape[:-1]), view.shape[-1]))
+@dataclass(frozen=True)
+class _Row:
+    """One k of a piece of the left operand: where its first row would lie, and its turn among the block's k."""
+
+    view: View
+    base: Index
+    turn: Index
 
 
 class _Sum:
-    def __init__(self, region: Region, node: Node, adds: bool = False) -> None:
-        self.region, self.node = region, node
-        self.adds = adds or region.length is not None
-        self.rows, self.width = (int(str(dim)) for dim in node.shape)
-        self.lanes = lanes_for(region.target, [node], self.width)
-        self.blocks = -(-self.width // self.lanes)
-        self.tile: TileShape = tile_shape(region.target, 1, self.blocks, self.rows, TYPICAL_DEPTH)
+    def __init__(self, region: Region, node: Node, kernel: Kernel) -> None:
+        self.region, self.node, self.kernel = region, node, kernel
+        left, right = node.operands
+        self.left = [_within(region, piece) for piece in pieces_of(left, region.views)]
+        self.right = [_within(region, piece) for piece in pieces_of(right, region.views)]
+        self.leading: Shape = self.left[0].shape[:-1]
+        self.rows, width = (int(str(dim)) for dim in node.shape)
+        self.lanes = lanes_for(region.target, [node], width)
+        self.most = rows_of_a_block(region.target, self.rows, node.dtype)
+        inner = product(self.leading[1:])
+        if region.is_time(left.shape, 0) and isinstance(inner, int):
+            self.most = min(self.most, region.longest * inner)
+        widest = max(int(str(view.shape[-1])) for view in self.right)
+        self.tile = tile_shape(region.target, 1, -(-widest // self.lanes), self.rows, self.most)
+        self._cut()
+        # A tile's rows are copied in whole vectors: what is too much is overwritten by the next k, or lies behind.
+        self.slot = self.most + self.lanes
+        self.left_panel = region.scratch("left", node.dtype, self.rows * self.slot)
+        self.right_panel = region.scratch("right", node.dtype, self.most * self.tile.blocks * self.lanes)
 
-    def emit(self, block: Block, left: View, right: View) -> None:
-        """Tiles over the result; ``left`` and ``right`` are [k, rows] and [k, width]."""
-        lanes, edge = self.lanes, self.width % self.lanes
-        span = self.tile.blocks * lanes
-        whole = (self.blocks - (1 if edge else 0)) // self.tile.blocks
+    def _cut(self) -> None:
+        """The axis that is cut into blocks: what lies inside it is one block's at most."""
+        inner = 1
+        self.axis = len(self.leading) - 1
+        while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.most:
+            inner *= dim
+            self.axis -= 1
+        self.inner = inner
 
-        def group(inner: Block, start: Index) -> None:
-            self._rows(inner, left, right, start, [None] * self.tile.blocks)
+    # Blocks of k ---------------------------------------------------------------------------------
 
-        loop(block, "u", whole * span, group, 0, span)
-        first = whole * self.tile.blocks
-        while first < self.blocks:
-            count = min(self.tile.blocks, self.blocks - first)
-            valid: list[int | None] = [None] * count
-            if edge and first + count == self.blocks:
-                valid[-1] = edge
-            self._rows(block, left, right, first * lanes, valid)
-            first += count
+    def emit(self, block: Block) -> None:
+        self._outer(block, [])
 
-    def _rows(self, block: Block, left: View, right: View, start: Index, valid: Sequence[int | None]) -> None:
+    def _outer(self, block: Block, at: list[Index]) -> None:
+        axis = len(at)
+        extent = self.leading[axis]
+        if axis < self.axis:
+
+            def one(inner: Block, index: Index) -> None:
+                self._outer(inner, [*at, extent - 1 - index if self.region.reverse else index])
+
+            loop(block, "outer", extent, one)
+            return
+        steps = max(1, self.most // self.inner)
+
+        def some(inner: Block, begin: Index) -> None:
+            count = extent - begin
+            if not isinstance(extent, int) or extent % steps:
+                if not isinstance(count, int) or count > steps:
+                    name = fresh_index(inner, "places")
+                    inner.add(LetIndex(name, "min", count, steps))
+                    count = size(name)
+            else:
+                count = min(steps, extent)
+            self._block(inner, at, extent - begin - count if self.region.reverse else begin, count)
+
+        loop(block, "block", extent, some, 0, steps)
+
+    def _block(self, block: Block, at: list[Index], first: Index, count: Index) -> None:
+        """Sums over ``count`` places of the cut axis, the first at ``first``, and all inside them."""
+        depth = count * self.inner
+        self.kernel(block, lambda inner: self._each_row(inner, at, first, count, self._pack_left))
+        offset = 0
+        for view in self.right:
+            column: Index = offset
+            if len(self.right) > 1:  # a name, not a number: what is done with equal pieces is then equal work
+                name = fresh_index(block, "column")
+                block.add(LetIndex(name, "max", offset, 0))
+                column = size(name)
+
+            def tiles(inner: Block, view: View = view, column: Index = column) -> None:
+                self._columns(inner, at, first, count, view, column, depth)
+
+            self.kernel(block, tiles)
+            offset += int(str(view.shape[-1]))
+
+    def _each_row(
+        self, block: Block, at: list[Index], first: Index, count: Index,
+        body: Callable[[Block, list[Index], Index], None],
+    ) -> None:  # fmt: skip
+        """``body`` at every k of a block: its place among the leading axes, and its turn."""
+        last = self.region.reverse
+
+        def nest(inner: Block, place: list[Index], turn: Index) -> None:
+            axis = len(place)
+            if axis == len(self.leading):
+                body(inner, place, turn)
+                return
+            extent = self.leading[axis]
+
+            def one(nested: Block, index: Index) -> None:
+                nest(nested, [*place, extent - 1 - index if last else index], turn * extent + index)
+
+            loop(inner, "b", extent, one)
+
+        def outermost(inner: Block, index: Index) -> None:
+            nest(inner, [*at, first + (count - 1 - index if last else index)], index)
+
+        loop(block, "k", count, outermost)
+
+    # Packing -------------------------------------------------------------------------------------
+
+    def _tiles(self) -> Iterator[tuple[int, int, int]]:
+        """(first row, rows of a tile, row behind the last one) of tiles of one height."""
         offset = 0
         for height, number in balanced(self.rows, self.tile.rows):
-
-            def body(inner: Block, row: Index, height: int = height) -> None:
-                self._tile(inner, left, right, [row + extra for extra in range(height)], start, valid)
-
-            loop(block, "r", offset + height * number, body, offset, height)
+            yield offset, height, offset + height * number
             offset += height * number
 
+    def _pack_left(self, block: Block, at: list[Index], turn: Index) -> None:
+        begin = 0
+        for view in self.left:
+            end = begin + int(str(view.shape[-1]))
+            row = _Row(view, _offset(view, at) - view.strides[-1] * begin, turn)
+            for offset, height, behind in self._tiles():
+                first, last = max(begin, offset), min(end, behind)
+                if first < last:
+                    self._pack_rows(block, row, offset, height, first, last)
+            begin = end
+
+    def _pack_rows(self, block: Block, row: _Row, offset: int, height: int, first: int, last: int) -> None:
+        """Rows from ``first`` to ``last``; the tiles at both ends may be shared with another piece."""
+        start = offset + -(-(first - offset) // height) * height
+        stop = offset + (last - offset) // height * height
+        if first < start:
+            self._pack_tile(block, row, height, start - height, first - start + height, min(start, last) - first)
+        loop(block, "r", stop, lambda inner, tile: self._pack_tile(inner, row, height, tile, 0, height), start, height)
+        if start <= stop < last:
+            self._pack_tile(block, row, height, stop, 0, last - stop)
+
+    def _pack_tile(self, block: Block, row: _Row, height: int, tile: Index, skip: int, count: int) -> None:
+        """``count`` rows of the tile that begins at row ``tile``, without its first ``skip``."""
+        for start in range(skip, skip + count, self.lanes):
+            valid = min(self.lanes, skip + count - start)
+            source = row.base + row.view.strides[-1] * (tile + start)
+            self._copy(block, row.view, source, valid, self.left_panel, tile * self.slot + row.turn * height + start)
+
+    def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
+        limit = valid if valid < self.lanes else None
+        value = Value(block.fresh("packed"), self.node.dtype, self.lanes)
+        block.add(Load(value, view.buffer, source, limit, view.strides[-1]))
+        block.add(Store(value, panel, place))
+
+    # Tiles ---------------------------------------------------------------------------------------
+
+    def _columns(
+        self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index, depth: Index
+    ) -> None:
+        """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
+        width, lanes = int(str(view.shape[-1])), self.lanes
+        blocks, edge = -(-width // lanes), width % lanes
+        span = self.tile.blocks * lanes
+        whole = (blocks - (1 if edge else 0)) // self.tile.blocks
+
+        def group(inner: Block, start: Index, valid: Sequence[int | None]) -> None:
+            def pack(nested: Block, place: list[Index], turn: Index) -> None:
+                for number, limit in enumerate(valid):
+                    source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
+                    target = turn * (len(valid) * lanes) + number * lanes
+                    self._copy(nested, view, source, limit or lanes, self.right_panel, target)
+
+            self._each_row(inner, at, first, count, pack)
+            self._rows(inner, column + start, valid, depth)
+
+        loop(block, "u", whole * span, lambda inner, start: group(inner, start, [None] * self.tile.blocks), 0, span)
+        done = whole * self.tile.blocks
+        while done < blocks:
+            number = min(self.tile.blocks, blocks - done)
+            valid: list[int | None] = [None] * number
+            if edge and done + number == blocks:
+                valid[-1] = edge
+            group(block, done * lanes, valid)
+            done += number
+
+    def _rows(self, block: Block, start: Index, valid: Sequence[int | None], depth: Index) -> None:
+        for offset, height, behind in self._tiles():
+
+            def body(inner: Block, row: Index, height: int = height) -> None:
+                self._tile(inner, row, height, start, valid, depth)
+
+            loop(block, "r", behind, body, offset, height)
+
     def _tile(
-        self, block: Block, left: View, right: View, rows: Sequence[Index], start: Index, valid: Sequence[int | None]
+        self, block: Block, row: Index, height: int, start: Index, valid: Sequence[int | None], depth: Dim
     ) -> None:
         node, lanes = self.node, self.lanes
-        place = self.region.stores[node][0]
-        evaluator = Evaluator(block, {node: place})
+        evaluator = Evaluator(block, {node: self.region.stores[node][0]})
         cells = [
-            [(row, Run(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)] for row in rows
+            [(row + extra, Run(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)]
+            for extra in range(height)
         ]
-        zero: Operand = Literal(0.0, node.dtype, lanes)
-        starts = tuple(tuple(evaluator.value(node, at) if self.adds else zero for at in row) for row in cells)
+        starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(evaluator.value(node, at) for at in row) for row in cells)
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
-        depth, turn = left.shape[0], -1 if self.region.reverse else 1
-        last: Dim = depth - 1 if self.region.reverse else 0
-        right_base = right.offset + right.strides[0] * last
-        columns = tuple(
-            (right.buffer, right_base + (start + number * lanes) * right.strides[1]) for number in range(len(valid))
-        )
-        roomy = right.room is not None and right.room >= self.blocks * lanes and right.strides[1] == 1
         block.add(
             Contract(
-                results,
-                starts,
-                tuple((left.buffer, left.offset + left.strides[0] * last + left.strides[1] * row) for row in rows),
-                left.strides[0] * turn,
-                depth,
-                columns,
-                right.strides[0] * turn,
-                right.strides[1],
-                tuple(None if roomy else limit for limit in valid),
-                self.tile.unroll,
-                f"outer products of {node.operands[1].where}",
+                results, starts, tuple((self.left_panel, row * self.slot + extra) for extra in range(height)), height,
+                depth, tuple((self.right_panel, number * lanes) for number in range(len(valid))), len(valid) * lanes,
+                1, (None,) * len(valid), self.tile.unroll, f"outer products of {node.operands[1].where}",
             )
-        )
-        for row, values in zip(cells, results, strict=True):
-            for at, value in zip(row, values, strict=True):
+        )  # fmt: skip
+        for places, values in zip(cells, results, strict=True):
+            for at, value in zip(places, values, strict=True):
                 for view in self.region.stores[node]:
                     evaluator.store(value, view, at)
+
+
+def _offset(view: View, at: Sequence[Index]) -> Index:
+    """Where a row begins."""
+    total = view.offset
+    for stride, index in zip(view.strides[:-1], at, strict=True):
+        total = total + stride * index
+    return total

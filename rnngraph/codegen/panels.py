@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.types import ITEM_BYTES, size
-from .loops import Block, Buffer, For, Function, Index, Load, Store, Value
+from .loops import Block, Buffer, Call, For, Function, Index, Literal, Load, Operand, Store, Value
 from .views import View
 
 ALIGNMENT = 64
@@ -34,6 +34,7 @@ class Panels:
         self.made: dict[tuple[tuple[View, ...], int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
+        self.turners = Turners()
         self.total = 0
 
     def packs(self, view: View) -> bool:
@@ -72,11 +73,13 @@ class Panels:
         """Fills the panels that were asked for and are not filled yet."""
         for (views, width, lanes, blocks), panel in self.made.items():
             if panel.buffer not in self.filled:
-                _pack(block, views, width, lanes, blocks, panel)
+                _pack(block, views, width, lanes, blocks, panel, self.turners)
                 self.filled.add(panel.buffer)
 
 
-def _pack(block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel) -> None:
+def _pack(
+    block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel, turners: Turners
+) -> None:  # fmt: skip
     total = -(-width // lanes)
     first = 0
     while first < total:
@@ -87,29 +90,107 @@ def _pack(block: Block, views: tuple[View, ...], width: int, lanes: int, blocks:
         if ends_short and whole > 1:
             whole -= 1
             ends_short = False
-        _groups(block, views, width, lanes, first, count, whole, ends_short, panel)
+        _groups(block, views, width, lanes, first, count, whole, ends_short, panel, turners)
         first += whole * count
 
 
 def _groups(
     block: Block, views: tuple[View, ...], width: int, lanes: int, first: int, count: int, whole: int,
-    ends_short: bool, panel: Panel,
+    ends_short: bool, panel: Panel, turners: Turners,
 ) -> None:  # fmt: skip
-    gates = len(views)
-    per_group = panel.depth * gates * count * lanes
-    group_name, k_name = block.fresh("group").replace(".", ""), block.fresh("k").replace(".", "")
-    group, k = size(group_name), size(k_name)
-    base: Index = first * panel.depth * gates * lanes + group * per_group + k * (gates * count * lanes)
-    inner = block.nested()
+    group_name = block.fresh_index("group")
+    group = size(group_name)
+    per_k = len(views) * count * lanes
+    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth * per_k)
+    slices = []
     for gate, view in enumerate(views):
         for number in range(count):
-            unit = (first + number) * lanes + group * (count * lanes)
-            valid = None
-            if ends_short and (first + number + 1) * lanes > width:
-                valid = max(0, width - (first + number) * lanes)
-            source = view.offset + k * view.strides[0] + unit * view.strides[1]
-            value = Value(inner.fresh("w"), view.buffer.dtype, lanes)
-            inner.add(Load(value, view.buffer, source, valid, view.strides[1]))
-            inner.add(Store(value, panel.buffer, base + (gate * count + number) * lanes))
-    per_k = For(k_name, 0, panel.depth, 1, tuple(inner.statements))
-    block.add(For(group_name, 0, whole, 1, (per_k,)))
+            unit = first + number
+            valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
+            start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes))
+    if lanes > 1 and all(view.strides[0] == 1 for view in views):
+        inner = block.nested()
+        for item in slices:
+            turners.turn(inner, item, panel, lanes, per_k)
+        block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+        return
+    # Row after row of the weights, which memory then delivers ahead of time.
+    k_name, by_k = block.fresh_index("k"), block.nested()
+    inner = by_k.nested()
+    for item in slices:
+        value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
+        limit = None if item.valid == lanes else item.valid
+        source = item.start + size(k_name) * item.view.strides[0]
+        inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
+        inner.add(Store(value, panel.buffer, item.place + size(k_name) * per_k))
+    by_k.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+    block.add(For(k_name, 0, panel.depth, 1, tuple(by_k.statements)))
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """``lanes`` units of one gate, ``valid`` of which exist, at k = 0: where they lie and where they go."""
+
+    view: View
+    start: Index
+    valid: int
+    place: Index
+
+
+class Turners:
+    """Functions that turn a slice of weights in which k is contiguous: one for each shape of slice.
+
+    The code is long, and panels have many slices, but few shapes of them.
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[tuple[str, int, int, int], Function] = {}
+
+    def turn(self, block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
+        """Adds a call that turns a slice."""
+        key = (panel.buffer.dtype, lanes, item.valid, panel.depth)
+        if key not in self.functions:
+            self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
+        places = ((item.view.buffer, item.start), (panel.buffer, item.place))
+        block.add(Call(self.functions[key].name, places, (item.view.strides[1], per_k)))
+
+
+def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:
+    """Turns ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of both
+    the rows lie at distances that are given.
+    """
+    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block()
+
+    def turned(inner: Block, k: Index, count: int) -> None:
+        rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
+        for lane in range(valid):
+            rows[lane] = inner.load("w", source, size("n0") * lane + k, lanes, count)
+        for number, value in enumerate(transposed(inner, rows)[:count]):
+            inner.add(Store(value, target, size("n1") * (k + number)))
+
+    whole, rest = divmod(depth, lanes)
+    if whole:
+        inner = block.nested()
+        turned(inner, size("k"), lanes)
+        block.add(For("k", 0, whole * lanes, lanes, tuple(inner.statements)))
+    if rest:
+        turned(block, whole * lanes, rest)
+    return Function(name, (source, target), ("n0", "n1"), tuple(block.statements), f"turns {valid} rows of {depth}")
+
+
+def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
+    """As many vectors as each has lanes, turned: pairs trade halves, then quarters, down to single lanes."""
+    lanes = len(rows)
+    distance = lanes // 2
+    while distance:
+        lower = [lane if lane & distance == 0 else lane - distance + lanes for lane in range(lanes)]
+        upper = [lane + distance if lane & distance == 0 else lane + lanes for lane in range(lanes)]
+        turned = list(rows)
+        for row in range(lanes):
+            if row & distance == 0:
+                pair = [rows[row], rows[row + distance]]
+                for place, order in ((row, lower), (row + distance, upper)):
+                    turned[place] = block.let("shuffle", pair, pair[0].dtype, lanes, order=tuple(order))
+        rows, distance = turned, distance // 2
+    return rows

@@ -6,12 +6,14 @@ other places than the op's own; everything else is computed in registers, in the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..ir.graph import Node
 from ..ir.ops import OPS
 from ..ir.types import Dim, Shape
+from .arena import padded_row
+from .views import View
 
 VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
 POINTWISE = ("matmul", "gather")
@@ -73,23 +75,58 @@ def contracted(operand: Node, user: Node) -> bool:
     return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
 
-def cut(nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> Phases:
-    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
-    strides can't express, which copy.
+def only_joins(node: Node, users: Sequence[Node]) -> bool:
+    """Whether a concatenation of columns is needed by name only: its readers take it piece by piece.
+
+    They are sums of outer products and sums over other axes; of the right operand of an outer product all
+    pieces but the last must be whole lines wide.
     """
-    cutter = _Cutter(nodes, live_out, available, copies)
+    if node.op != "concat" or node["axis"] != node.tensor.rank - 1 or not users:
+        return False
+    if not all(isinstance(piece.shape[-1], int) for piece in node.operands):
+        return False
+    lines = all(padded_row(piece.shape[-1], piece.dtype) == piece.shape[-1] for piece in node.operands[:-1])
+
+    def reads_pieces(user: Node) -> bool:
+        if user.op == "outer_sum":
+            return user.operands[1] is not node or lines
+        return user.op.startswith("reduce_") and node["axis"] not in user["axes"]
+
+    return all(map(reads_pieces, users))
+
+
+def pieces_of(node: Node, views: Mapping[Node, View]) -> list[Node]:
+    """The node if it lies in memory; of a mere join what it is joined from."""
+    if node in views or node.op != "concat":
+        return [node]
+    return [piece for item in node.operands for piece in pieces_of(item, views)]
+
+
+def cut(
+    nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
+    joins: frozenset[Node] = frozenset(),
+) -> Phases:  # fmt: skip
+    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
+    strides can't express, which copy. joins: what is read piece by piece.
+    """
+    cutter = _Cutter(nodes, live_out, available, copies, joins)
     cutter.levels()
+    cutter.fold()
     cutter.sink()
     return cutter.phases()
 
 
 class _Cutter:
-    def __init__(self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node]) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
+        joins: frozenset[Node],
+    ) -> None:  # fmt: skip
         self.nodes = [node for node in nodes if node not in available]
-        self.live_out, self.available, self.copies = live_out, available, copies
+        self.live_out, self.available, self.copies, self.joins = live_out, available, copies, joins
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
+        self.folded: set[Node] = set()
         self.users: dict[Node, list[Node]] = {node: [] for node in self.nodes}
         for node in self.nodes:
             for operand in node.operands:
@@ -114,6 +151,9 @@ class _Cutter:
         pure = all(item in self.inline for item in node.operands)
         return operands_ready and (small or pure)
 
+    def _held(self, operand: Node, user: Node) -> bool:
+        return contracted(operand, user) or user in self.joins
+
     def _source(self, node: Node) -> Node | None:
         """The computed value that a chain of views reads, if there is one."""
         while self._is_view(node) and node in self.members:
@@ -137,15 +177,17 @@ class _Cutter:
         if operand.op == "scan":  # its results are there when it is
             return self.level[operand]
         if operand in self.inline:  # computed again by each reader, unless it lies in memory
-            waits = contracted(operand, node) or self._stored(operand)
+            waits = self._held(operand, node) or self._stored(operand)
         else:
             waits = self._waits(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
     def _waits(self, operand: Node, node: Node) -> bool:
         """Whether ``operand`` must be in memory before ``node`` reads it."""
-        if self._is_view(operand) or operand.op == "scan":
+        if self._is_view(operand) or operand.op == "scan" or operand in self.joins:
             return False  # what it views is in memory already: the view waited for it
+        if operand in self.folded or node in self.folded:
+            return operand not in self.folded
         if self._is_view(node) or node in self.inline:
             return True
         if kind_of(node) != "phase" or kind_of(operand) != "phase" or node in self.copies:
@@ -154,10 +196,43 @@ class _Cutter:
             return True
         return node.op == "matmul" and operand in node.operands[:2]
 
+    def fold(self) -> None:
+        """Ops that a reduction alone reads are computed where it adds them up, if no more values than before must
+        then be in memory.
+        """
+        for node in self.nodes:
+            if not node.op.startswith("reduce_") or node.operands[0] not in self.members:
+                continue
+            inside, pending = set[Node](), [node.operands[0]]
+            while pending:
+                item = pending.pop()
+                if item in self.members and self._folds(item, node, inside):
+                    inside.add(item)
+                    pending += item.operands
+            read = {item for inner in inside for item in inner.operands} - inside
+            if sum(self._computed(item) and not self._in_memory(item) for item in read) <= 1:
+                self.folded |= inside
+                self.level.update(dict.fromkeys(inside, self.level[node]))
+
+    def _folds(self, node: Node, reduction: Node, inside: set[Node]) -> bool:
+        if OPS[node.op].kind != "elementwise" or node in self.inline or node in self.live_out:
+            return False
+        if node.shape != reduction.operands[0].shape:
+            return False
+        return all(user is reduction or user in inside for user in self.users[node])
+
+    def _computed(self, node: Node) -> bool:
+        return node in self.members and node not in self.inline and not self._is_view(node)
+
     def sink(self) -> None:
         """Moves cheap ops to where they are used, where that keeps a value out of memory."""
         for node in reversed(self.nodes):
-            if OPS[node.op].kind != "elementwise" or node in self.inline or node in self.live_out:
+            if (
+                OPS[node.op].kind != "elementwise"
+                or node in self.live_out
+                or node in self.inline
+                or node in self.folded
+            ):
                 continue
             users = self.users[node]
             if not users or any(self._is_view(user) or self._waits(node, user) for user in users):
@@ -165,15 +240,8 @@ class _Cutter:
             latest = min(self.level[user] for user in users)
             if latest <= self.level[node]:
                 continue
-            new = [
-                item
-                for item in dict.fromkeys(node.operands)
-                if item in self.members
-                and item not in self.inline
-                and not self._is_view(item)
-                and not self._in_memory(item)
-            ]
-            if len(new) <= 1:
+            read = dict.fromkeys(node.operands)
+            if sum(self._computed(item) and not self._in_memory(item) for item in read) <= 1:
                 self.level[node] = latest
 
     def _in_memory(self, node: Node) -> bool:
@@ -189,7 +257,8 @@ class _Cutter:
                 stored.add(source)
         steps: dict[object, Step] = {}
         for node in self.nodes:
-            if node.op == "get" or (node not in stored and (node in self.inline or self._is_view(node))):
+            unnamed = node in self.inline or node in self.joins or node in self.folded or self._is_view(node)
+            if node.op == "get" or (node not in stored and unnamed):
                 continue
             kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
             shape = node.shape if kind == "phase" else ()
@@ -203,7 +272,7 @@ class _Cutter:
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""
         if node in self.inline:  # computed again wherever it is read, unless something contracts it
-            return node in self.live_out or any(contracted(node, user) for user in self.users[node])
-        if self._is_view(node):
+            return node in self.live_out or any(self._held(node, user) for user in self.users[node])
+        if self._is_view(node) or node in self.joins or node in self.folded:
             return False
         return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)

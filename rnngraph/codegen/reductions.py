@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 from ..ir.graph import Node
-from ..ir.types import FLOATS
+from ..ir.types import FLOATS, Dim
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
 from .loops import Block, Index, Literal, Operand
-from .nests import Region, fold, lanes_for, over_axes, runs
+from .nests import Region, fold, folds, lanes_for, over_axes, runs
+from .phases import pieces_of
+from .views import View
 
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
 def reduce(region: Region, block: Block, node: Node) -> None:
-    """Folds a value over ``axes``: outer axes in order, then the units, lane by lane and across the lanes."""
-    source = node.operands[0]
+    """Folds a value over ``axes``; a mere join of columns is folded piece by piece."""
+    pieces = pieces_of(node.operands[0], region.views)
+    if len(pieces) == 1:
+        _reduce(region, block, node, pieces[0], region.stores[node])
+        return
+    offset = 0
+    for piece in pieces:
+        width = int(str(piece.shape[-1]))
+        start, stop = ((*(0 for _ in node.shape[:-1]), offset), (*node.shape[:-1], offset + width))
+        views = [view.slice(start, stop, (1,) * node.tensor.rank) for view in region.stores[node]]
+        _reduce(region, block, node, piece, [replace(view, room=None) for view in views])
+        offset += width
+
+
+def _reduce(region: Region, block: Block, node: Node, source: Node, stores: list[View]) -> None:
+    """Outer axes in order, then the units, lane by lane and across the lanes."""
     shape, axes, last = source.shape, node["axes"], source.tensor.rank - 1
     kept = [axis for axis in range(last) if axis not in axes]
     reduced = [axis for axis in axes if axis != last]
@@ -28,12 +47,17 @@ def reduce(region: Region, block: Block, node: Node) -> None:
             return tuple(0 if axis in axes else at[axis] for axis in range(last + 1))
         return tuple(at[axis] for axis in range(last + 1) if axis not in axes)
 
+    everywhere = Evaluator(block, region.views)
+    lanes = lanes_for(region.target, [node, source], shape[last]) if last in axes else 1
+    units = _Units(node, source, op, neutral, lanes)
+
     def folded(inner: Block, at: list[Coordinate], remaining: list[int], begin: Operand) -> Operand:
         """``begin`` combined with everything under ``remaining`` axes, in order."""
+        if last in axes and 0 not in remaining:  # each index of the first axis apart: it may be time, cut in chunks
+            found = units.all(everywhere.within(inner), at, remaining)
+            return inner.let(op, [begin, found], node.dtype, 1)
         if not remaining:
-            if last in axes:
-                return across_units(inner, at, begin)
-            evaluator = Evaluator(inner, region.views)
+            evaluator = everywhere.within(inner)
             value = evaluator.spread(evaluator.value(source, tuple(at)), begin.lanes)
             return inner.let(op, [begin, value], node.dtype, begin.lanes)
         axis, rest = remaining[0], remaining[1:]
@@ -47,48 +71,104 @@ def reduce(region: Region, block: Block, node: Node) -> None:
 
         return fold(inner, begin, region.steps if is_time else shape[axis], 1, turn)
 
-    def across_units(inner: Block, at: list[Coordinate], begin: Operand) -> Operand:
-        width = shape[last]
-        lanes = lanes_for(region.target, [node, source], width)
-        full = width // lanes if isinstance(width, int) and lanes > 1 and width >= lanes else 0
-
-        def element(nested: Block, run: Coordinate, carried: Operand) -> Operand:
-            evaluator = Evaluator(nested, region.views)
-            value = evaluator.spread(evaluator.value(source, (*at[:-1], run)), carried.lanes)
-            return nested.let(op, [carried, value], node.dtype, carried.lanes)
-
-        if full:
-            start = Literal(neutral, node.dtype, lanes)
-            lanewise = fold(inner, start, full * lanes, lanes, lambda n, i, c: element(n, Run(i, lanes), c))
-            total = inner.let("across", [lanewise], node.dtype, 1, combine=op)
-            begin = inner.let(op, [begin, total], node.dtype, 1)
-        rest = full * lanes
-        if isinstance(width, int) and rest == width:
-            return begin
-        return fold(inner, begin, width, 1, lambda n, i, c: element(n, i, c), start=rest)
-
     def begin_at(inner: Block, at: Coordinates, lanes: int) -> Operand:
         """Where folding starts: from what earlier chunks of time have summed, if there are any."""
         if not (region.is_time(shape, 0) and 0 in axes):
             return Literal(neutral, node.dtype, lanes)
-        evaluator = Evaluator(inner, {node: region.stores[node][0]})
+        evaluator = Evaluator(inner, {node: stores[0]})
         return evaluator.spread(evaluator.value(node, at), lanes)
 
     def at_kept(inner: Block, at: list[Coordinate]) -> None:
         if last in axes or last < 0:
             value = folded(inner, at, reduced, begin_at(inner, result_at(at), 1))
-            _store_all(region, inner, node, value, result_at(at))
+            _store_all(region, inner, stores, value, result_at(at))
             return
         lanes = lanes_for(region.target, [node], shape[last])
         for nested, run in runs(inner, shape[last], lanes):
             here = [*at[:-1], run]
             value = folded(nested, here, reduced, begin_at(nested, result_at(here), run.lanes))
-            _store_all(region, nested, node, value, result_at(here))
+            _store_all(region, nested, stores, value, result_at(here))
 
     over_axes(region, block, shape, kept, [0] * (last + 1), at_kept)
 
 
-def _store_all(region: Region, block: Block, node: Node, value: Operand, at: Coordinates) -> None:
+@dataclass(frozen=True)
+class _Units:
+    """Folds ``source`` over its last axis, and others around it, in several vectors at once: what one operation
+    takes until its result is there would bound a single one. How many there are follows from the shape alone.
+    """
+
+    node: Node
+    source: Node
+    op: str
+    neutral: float
+    lanes: int
+
+    def all(self, evaluator: Evaluator, at: list[Coordinate], axes: list[int]) -> Operand:
+        """Everything under ``axes`` and the last one, as one number."""
+        block, count = evaluator.block, self._count()
+        vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
+        rest = [Literal(self.neutral, self.node.dtype, 1)] if self._rest() != 0 else []
+        found = self._over(evaluator, at, axes, [*vectors, *rest])
+        while count > 1:
+            count //= 2
+            pairs = zip(found[:count], found[count : 2 * count], strict=True)
+            found = [*(self._fold(block, x, y) for x, y in pairs), *found[2 * count :]]
+        if count:
+            total = block.let("across", [found[0]], self.node.dtype, 1, combine=self.op)
+            found = [total, *found[1:]]
+        return found[0] if len(found) == 1 else self._fold(block, found[0], found[1])
+
+    def _fold(self, block: Block, x: Operand, y: Operand) -> Operand:
+        return block.let(self.op, [x, y], self.node.dtype, x.lanes)
+
+    def _full(self) -> int:
+        """Whole vectors of a row."""
+        width = self.source.shape[-1]
+        return width // self.lanes if isinstance(width, int) and self.lanes > 1 else 0
+
+    def _rest(self) -> Dim:
+        """Units of a row that fill no vector."""
+        return self.source.shape[-1] - self._full() * self.lanes
+
+    def _count(self) -> int:
+        return 4 if self._full() >= 4 else min(self._full(), 2)
+
+    def _over(
+        self, evaluator: Evaluator, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
+    ) -> list[Operand]:
+        if not axes:
+            return self._row(evaluator.within(evaluator.block, tuple(at[:-1])), at, carried)
+        axis, rest = axes[0], axes[1:]
+
+        def turn(nested: Block, index: Index, inner: Sequence[Operand]) -> list[Operand]:
+            return self._over(evaluator.within(nested), [*at[:axis], index, *at[axis + 1 :]], rest, inner)
+
+        return folds(evaluator.block, carried, self.source.shape[axis], 1, turn)
+
+    def _row(self, evaluator: Evaluator, at: list[Coordinate], carried: Sequence[Operand]) -> list[Operand]:
+        block, lanes, count, full = evaluator.block, self.lanes, self._count(), self._full()
+
+        def element(nested: Block, run: Coordinate, before: Operand) -> Operand:
+            inner = evaluator.within(nested)
+            return self._fold(nested, before, inner.spread(inner.value(self.source, (*at[:-1], run)), before.lanes))
+
+        def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
+            return [element(nested, Run(index + i * lanes, lanes), item) for i, item in enumerate(before)]
+
+        vectors, rest = list(carried[:count]), list(carried[count:])
+        if count:
+            whole = full // count * count
+            vectors = folds(block, vectors, whole * lanes, count * lanes, turn)
+            for i in range(full - whole):
+                vectors[i] = element(block, Run((whole + i) * lanes, lanes), vectors[i])
+        if rest:
+            start = full * lanes
+            rest = [fold(block, rest[0], self.source.shape[-1], 1, element, start=start)]
+        return [*vectors, *rest]
+
+
+def _store_all(region: Region, block: Block, stores: list[View], value: Operand, at: Coordinates) -> None:
     evaluator = Evaluator(block, region.views)
-    for view in region.stores[node]:
+    for view in stores:
         evaluator.store(value, view, at)

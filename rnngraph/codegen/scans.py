@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..ir.graph import Graph, Node
 from ..ir.ops import scan_parts
-from ..ir.types import Shape, size
+from ..ir.types import Dim, Shape, size
 from .evaluate import label_of, view_through
 from .kernels import copy_to, emit_step
 from .loops import Block, Index, LetIndex
@@ -19,7 +20,7 @@ from .views import View
 class Scheduler(Protocol):
     """What a scan asks of the schedule that it is part of. ``block``: where the entry's statements go now."""
 
-    graph: Graph
+    users: dict[Node, list[Node]]
     block: Block
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View: ...
@@ -27,6 +28,53 @@ class Scheduler(Protocol):
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None: ...
 
     def add_function(self, block: Block, comment: str, kind: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a carried value lies: in one place, which a step overwrites, in two in turn, or in one for every step.
+
+    kind: ``alone``, ``twice`` or ``track``.
+    """
+
+    view: View
+    kind: str
+    length: Dim
+    reverse: bool
+
+    def before(self, slot: Index, step: Index) -> View:
+        """At the start of a step; ``slot`` is its turn's parity."""
+        if self.kind == "track":
+            return self.view.first_axis(step + 1 if self.reverse else step)
+        return self.view.first_axis(slot) if self.kind == "twice" else self.view
+
+    def after(self, slot: Index, step: Index) -> View:
+        """At its end."""
+        if self.kind == "track":
+            return self.view.first_axis(step if self.reverse else step + 1)
+        return self.view.first_axis(slot * -1 + 1) if self.kind == "twice" else self.view
+
+    def first(self) -> View:
+        return self.before(0, self.length - 1 if self.reverse else 0)
+
+    def last(self, slot: Index) -> View:
+        """After all steps; ``slot`` is the parity of their number."""
+        return self.before(slot, -1 if self.reverse else self.length)
+
+
+def tracks_of(
+    scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
+) -> list[tuple[int, list[Node], list[Node]]]:
+    """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it)."""
+    body, carries = scan["body"], scan["carries"]
+    found = []
+    for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
+        emits = [(user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries]
+        before = [user for user, value in emits if value is formal]
+        after = [user for user, value in emits if value is following]
+        if following is not formal and any(map(whole, before)):
+            found.append((index, before, after))
+    return found
 
 
 class Scan:
@@ -38,7 +86,7 @@ class Scan:
         self.carries = node["carries"]
         self.tag = f"{number}_{nodes.index(node)}"
         self.results: dict[int, list[Node]] = {}
-        for user in scheduler.graph.users()[node]:
+        for user in scheduler.users[node]:
             self.results.setdefault(user["index"], []).append(user)
         self._cut()
         self._places()
@@ -57,15 +105,18 @@ class Scan:
 
     def _places(self) -> None:
         """Where carried values live: one place where a step may overwrite them, else two in turn."""
-        scheduler = self.scheduler
-        self.state: list[tuple[View, bool]] = []
+        scheduler, users = self.scheduler, self.body.users()
+        self.state: list[State] = []
         for index in range(self.carries):
             formal, following = self.body.inputs[index], self.body.outputs[index][1]
-            alone = self._may_overwrite(formal, following)
-            shape = formal.shape if alone else (2, *formal.shape)
-            self.state.append((scheduler.temporary(formal, shape), not alone))
+            view, kind = self.region.tracks.get((self.node, index)), "track"
+            if view is None:
+                kind = "alone" if self._may_overwrite(formal, following, users[formal]) else "twice"
+                view = scheduler.temporary(formal, formal.shape if kind == "alone" else (2, *formal.shape))
+            self.state.append(State(view, kind, self.node["length"], self.node["reverse"]))
+        self.in_turn = any(state.kind == "twice" for state in self.state)
 
-    def _may_overwrite(self, formal: Node, following: Node) -> bool:
+    def _may_overwrite(self, formal: Node, following: Node, users: Sequence[Node]) -> bool:
         """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
         position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
         if following not in self.cutting.stored or following not in position:
@@ -75,7 +126,7 @@ class Scan:
         if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
             return False
         last = position[following]
-        for user in self.body.users()[formal]:
+        for user in users:
             if user not in position or is_view(user) or position[user] > last:
                 return False
             if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):
@@ -90,19 +141,18 @@ class Scan:
         # What the loop over chunks computes is not there yet: an index that it stores is computed here again.
         later = {view.buffer for views in self.region.stores.values() for view in views}
         known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
-        region = Region(self.region.target, self.region.panels, known)
-        for value, (view, twice) in zip(initial, self.state, strict=True):
-            place = view.first_axis(0) if twice else view
-            self.scheduler.copy_kernel(region, value, place, f"initial {label_of(value)}")
+        region = Region(self.region.target, self.region.panels, self.region.scratch, known)
+        for value, state in zip(initial, self.state, strict=True):
+            self.scheduler.copy_kernel(region, value, state.first(), f"initial {label_of(value)}")
 
     def end(self) -> None:
         """Views of the final values."""
         name = f"last{self.tag}"
-        if any(twice for _, twice in self.state):
+        if self.in_turn:
             self.scheduler.block.add(LetIndex(name, "parity", self.node["length"]))
-        for index, (view, twice) in enumerate(self.state):
+        for index, state in enumerate(self.state):
             for user in self.results.get(index, []):
-                self.region.views[user] = view.first_axis(size(name)) if twice else view
+                self.region.views[user] = state.last(size(name))
 
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own."""
@@ -130,7 +180,7 @@ class Scan:
         local = region.steps - 1 - s if node["reverse"] else s
         absolute = region.start + local
         slot: Index = 0
-        if any(twice for _, twice in self.state):
+        if self.in_turn:
             name = block.fresh("slot").replace(".", "")
             block.add(LetIndex(name, "parity", done + s))
             slot = size(name)
@@ -138,8 +188,8 @@ class Scan:
         stores: dict[Node, list[View]] = {}
         _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
         carried, formal_sequences, formal_constants = self.formal
-        for formal, (view, twice) in zip(carried, self.state, strict=True):
-            views[formal] = view.first_axis(slot) if twice else view
+        for formal, state in zip(carried, self.state, strict=True):
+            views[formal] = state.before(slot, absolute)
         for formal, actual in zip(formal_sequences, sequences, strict=True):
             outer = region.views[actual]
             views[formal] = outer.first_axis(local if outer.local else absolute)
@@ -161,7 +211,7 @@ class Scan:
                 stores[value] = [self._temporary(value)]
             views[value] = self._best(stores[value])
         self._fill_views(views)
-        inner_region = Region(region.target, region.panels, views, stores)
+        inner_region = Region(region.target, region.panels, region.scratch, views, stores)
         for value, places in passed:  # an output that is an input or a view: read before it is overwritten
             copy_to(inner_region, block, value, places)
         for step in self.cutting.steps:
@@ -182,8 +232,7 @@ class Scan:
     def _result_places(self, index: int, slot: Index, local: Index, absolute: Index) -> list[View]:
         places: list[View] = []
         if index < self.carries:
-            view, twice = self.state[index]
-            return [view.first_axis(slot * -1 + 1) if twice else view]
+            return [self.state[index].after(slot, absolute)]
         for user in self.results.get(index, []):
             for view in self.region.stores.get(user, []):
                 places.append(view.first_axis(local if view.local else absolute))

@@ -68,7 +68,7 @@ def _over_units(
     region: Region, block: Block, node: Node, shape: Shape, body: Callable[[Block, Run, Coordinates], None]
 ) -> None:
     """Loops over all of ``shape``, which has no time axis, in runs of its last axis."""
-    plain = Region(region.target, region.panels, region.views)
+    plain = Region(region.target, region.panels, region.scratch, region.views)
     lanes = lanes_for(region.target, [node], shape[-1] if shape else 1)
 
     def row(inner: Block, at: list[Coordinate]) -> None:

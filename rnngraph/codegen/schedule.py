@@ -12,64 +12,29 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, make
-from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, size
+from ..ir.types import Dim, Shape, product, size
 from . import kernels
 from .arena import Arena, padded_row
+from .chunks import LONGEST_CHUNK, chunk_length
 from .evaluate import label_of, view_through
 from .llvm import Entry
 from .loops import Block, Buffer, Call, For, Function, Index, LetIndex
 from .loops_names import free, renamed, without_comments
 from .nests import Region
+from .outer_sums import outer_sum
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
-from .scans import Scan
+from .plan import Argument, Plan
+from .scans import Scan, tracks_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
-from .tiles import OPEN_ROWS
+from .targets import Targets
 from .views import View
-
-LONGEST_CHUNK = 1 << 40
-ROWS_OF_A_CHUNK = 128
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
-
-    name: str
-    kind: str  # input, parameter, constant or output
-    dtype: str
-    shape: Shape
-    buffer: Buffer
-    value: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that code generation and the runtime need to know of one compiled entry.
-
-    arena_bytes: a formula in the run-time sizes. strides: names of slots that hold a feed's strides, by
-    argument name, in elements; the last axis of a feed is contiguous.
-    """
-
-    functions: tuple[Function, ...]
-    main: Entry
-    pack: Entry
-    arguments: tuple[Argument, ...]
-    sizes: tuple[str, ...]
-    strides: dict[str, tuple[str, ...]]
-    arena_bytes: Dim
-    panel_bytes: int
-
-    def loops(self) -> str:
-        """The loop IR as text."""
-        head = f"# arena: {self.arena_bytes} bytes; packed weights: {self.panel_bytes} bytes\n"
-        return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))
 
 
 def schedule(graph: Graph, target: Target, name: str) -> Plan:
@@ -82,13 +47,16 @@ class _Scheduler:
         self.graph, self.target, self.name = graph, target, name
         self.arguments: list[Argument] = []
         self.strides: dict[str, tuple[str, ...]] = {}
+        self.replaced: dict[str, Node] = {}
         self.views: dict[Node, View] = {}
         self.order = {node: number for number, node in enumerate(graph.nodes)}
+        self.users = graph.users()
         self.arena = Arena()
         self.block = Block()
         self.preparation = Block()
         self.functions: dict[str, Function] = {}
         self.preparing = False
+        self.residuals: Dim = 0
         self.staging = Staging(graph)
         self.targets: dict[Node, list[View]] = {}
         self._leaves()
@@ -128,6 +96,11 @@ class _Scheduler:
 
     def _feed(self, node: Node) -> None:
         argument = self._argument(str(node["label"]), "input", node)
+        if "becomes" in dict(node.attributes):
+            self.strides[argument.name] = ()
+            self.views[node] = View.contiguous(argument.buffer, node.shape)
+            self.replaced[str(node["becomes"])] = node
+            return
         names = tuple(f"{argument.buffer.name}_stride{axis}" for axis in range(max(0, node.tensor.rank - 1)))
         self.strides[argument.name] = names
         strides: tuple[Index, ...] = (*map(size, names), 1) if node.tensor.rank else ()
@@ -138,32 +111,20 @@ class _Scheduler:
     def _outputs(self) -> list[tuple[Node, View]]:
         """Decides which outputs are written where they are computed; the others are copied at the end."""
         late: list[tuple[Node, View]] = []
+        last: list[tuple[Node, View]] = []  # these take the place of what others are copied from
+        targets = Targets(self.graph, self.staging, self.users)
         for name, node in self.graph.outputs:
-            argument = self._argument(name, "output", node)
-            view = View.contiguous(argument.buffer, node.shape)
-            source, inner = node, view
-            while source not in self.staging.free and source.op in ("transpose", "reshape"):
-                before = source.operands[0]
-                if source.op == "transpose":
-                    order = source["order"]
-                    inner = inner.transpose(tuple(order.index(axis) for axis in range(len(order))))
-                else:
-                    reshaped = inner.reshape(before.shape)
-                    if reshaped is None:
-                        break
-                    inner = reshaped
-                source = before
-            direct = source not in self.staging.free and not is_view(source) and self._writes(source)
-            direct = direct and self.staging.kind[source] != PREPARED
-            if direct and source not in self.targets:
-                self.targets[source] = [inner]
+            old = self.replaced.get(name)
+            if old is None:
+                buffer = self._argument(name, "output", node).buffer
             else:
-                late.append((node, view))
-        return late
-
-    @staticmethod
-    def _writes(node: Node) -> bool:
-        return node.op != "get" or node["index"] >= node.operands[0]["carries"]
+                buffer = self.views[old].buffer
+                self.arguments.append(Argument(name, "output", node.dtype, node.shape, buffer))
+            view = View.contiguous(buffer, node.shape)
+            if not targets.take(node, view, old):
+                (late if old is None else last).append((node, view))
+        self.targets = targets.places
+        return late + last
 
     # Stages --------------------------------------------------------------------------------------
 
@@ -173,17 +134,20 @@ class _Scheduler:
         needed_late = {node for node, _ in late}
         for number, stage in enumerate(stages):
             self._stage(number, stage, needed_late)
-        region = Region(self.target, self.panels, self.views)
+        region = self._region()
         for node, view in late:
             self.copy_kernel(region, node, view, f"copy of {label_of(node)}")
         return self._finish()
+
+    def _region(self) -> Region:
+        return Region(self.target, self.panels, self.scratch, self.views)
 
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None:
         self._kernel(lambda block: kernels.copy_to(region, block, node, [view]), comment)
 
     def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
         inside = set(stage.nodes)
-        users = self.graph.users()
+        users = self.users
         outputs = {node for _, node in self.graph.outputs} | late
         leaving = {
             node
@@ -196,12 +160,13 @@ class _Scheduler:
         for node in reversed(stage.nodes):  # a view that leaves takes what it is a view of along
             if node in leaving and is_view(node) and node not in copies:
                 leaving.update(item for item in node.operands if item in inside)
-        cutting = cut(nodes, leaving, set(self.views), copies)
+        joins = frozenset(node for node in stage.nodes if node in self.staging.joins and node not in leaving)
+        cutting = cut(nodes, leaving, set(self.views), copies, joins)
         if stage.kind == PREPARED:
             self._prepare(nodes, cutting, leaving)
             return
         if not chunked:
-            region = Region(self.target, self.panels, self.views)
+            region = self._region()
             self._allocate(region, cutting, leaving, 0)
             self._views(nodes, region)
             for step in cutting.steps:
@@ -211,7 +176,7 @@ class _Scheduler:
 
     def _prepare(self, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         """What depends on parameters alone is computed when they change, into memory that stays."""
-        region = Region(self.target, self.panels, self.views)
+        region = self._region()
         main, self.block, self.preparing = self.block, self.preparation, True
         self._allocate(region, cutting, leaving, 0)
         self._views(nodes, region)
@@ -227,7 +192,7 @@ class _Scheduler:
             return True
         if node.op == "reshape":
             return not stays_view(node)
-        right = [user for user in self.graph.users()[node] if user.op == "matmul" and user.operands[1] is node]
+        right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
         return node.op == "transpose" and bool(right)
 
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
@@ -235,9 +200,10 @@ class _Scheduler:
         assert length is not None
         inner = self.block.nested()
         chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
-        region = Region(self.target, self.panels, self.views, {}, length, size(start), size(steps), reverse)
+        region = replace(self._region(), length=length, start=size(start), steps=size(steps), reverse=reverse)
         outer, self.block = self.block, inner
-        longest = self._chunk_length(cutting, leaving, length)
+        longest = chunk_length(self.target, cutting, leaving, length)
+        region.longest = longest
         self._allocate(region, cutting, leaving, longest)
         self._views(nodes, region)
         scans = {
@@ -268,37 +234,23 @@ class _Scheduler:
         )  # fmt: skip
         for scan in scans.values():
             scan.end()
+        # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
+        self.views = {node: view for node, view in self.views.items() if not view.local}
 
     def _clear(self, node: Node, region: Region) -> None:
         """Zeros, before the first chunk adds to a sum over time."""
         zero = make("constant", value=np.zeros((), node.dtype))
         zeros = make("broadcast", zero, shape=node.shape, name=node.name)
         for view in region.stores[node]:
-            self.copy_kernel(Region(self.target, self.panels, self.views), zeros, view, f"zeros {label_of(node)}")
-
-    def _chunk_length(self, cutting: Phases, leaving: set[Node], length: Dim) -> int:
-        """Steps whose temporaries fill a part of the second cache; all of them where there are none.
-
-        Every chunk reads the weights again and adds to sums over time again, so it has rows enough to make
-        that cheap, even if its temporaries then come from the next cache.
-        """
-        per_step, rows = 0, 1
-        for node in cutting.stored:
-            if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
-                open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
-                count = evaluate(product(node.shape[1:-1]), open_sizes)
-                row = evaluate(padded_row(node.shape[-1], node.dtype), open_sizes)
-                per_step, rows = per_step + count * row * ITEM_BYTES[node.dtype], max(rows, count)
-        if per_step == 0:
-            return LONGEST_CHUNK
-        steps = max(1, self.target.second_cache // 4 // per_step, -(-ROWS_OF_A_CHUNK // rows))
-        steps = steps // 8 * 8 if steps >= 8 else steps
-        return min(steps, length) if isinstance(length, int) and length > 0 else steps
+            self.copy_kernel(self._region(), zeros, view, f"zeros {label_of(node)}")
 
     def _allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
         """A place for every value that must be in memory."""
+        for step in cutting.steps:
+            if step.kind == "scan":
+                self._tracks(region, step.members[0], cutting.stored, leaving)
         for node in sorted(cutting.stored, key=self.order.__getitem__):
-            if node.op == "scan":
+            if node.op == "scan" or node in region.stores:
                 continue
             whole = node in leaving or region.length is None
             if node in self.targets and not self.preparing:
@@ -312,8 +264,31 @@ class _Scheduler:
             view = self.temporary(node, shape, contiguous=node.op == "reshape")
             if timed and not whole:
                 view = replace(view, local=True, shape=node.shape)
+            elif timed and not self.preparing:
+                self.residuals = self.residuals + self.arena.sizes[view.buffer]
             self.views[node] = view
             region.stores[node] = [view]
+
+    def _tracks(self, region: Region, scan: Node, stored: set[Node], leaving: set[Node]) -> None:
+        """A carry of which every value is kept lies in what is kept: nothing is copied, and what a step gives is
+        what the next one begins with.
+        """
+        length, reverse = scan["length"], scan["reverse"]
+        gets = [user for user in self.graph.users()[scan] if user in stored and user not in self.targets]
+        for index, before, after in tracks_of(scan, gets, leaving.__contains__):
+            view = self.temporary(before[0], (length + 1, *before[0].shape[1:]))
+            self.residuals = self.residuals + self.arena.sizes[view.buffer]
+            region.tracks[scan, index] = view
+            for users, first in ((before, int(reverse)), (after, 1 - int(reverse))):
+                shifted = replace(view, offset=view.offset + view.strides[0] * first, shape=before[0].shape)
+                for user in users:
+                    if user not in region.stores:
+                        self.views[user], region.stores[user] = shifted, []
+
+    def scratch(self, name: str, dtype: str, elements: int) -> Buffer:
+        if self.preparing:
+            return self.panels.prepared(name, dtype, elements)
+        return self.arena.buffer(name, dtype, elements)
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
@@ -344,7 +319,16 @@ class _Scheduler:
     def _step(self, region: Region, step: Step, block: Block) -> None:
         names = ", ".join(dict.fromkeys(label_of(node) for node in step.members if node in region.stores))
         where = next((str(node.where) for node in step.members if node.where), "")
-        self._kernel(lambda inner: kernels.emit_step(region, inner, step), f"{step.kind} {names}  {where}".strip())
+        comment = f"{step.kind} {names}  {where}".strip()
+        if step.kind == "outer_sum":
+            outer_sum(region, block, step.members[0], lambda inner, emit: self._kernel_in(inner, emit, comment))
+            return
+        self._kernel(lambda inner: kernels.emit_step(region, inner, step), comment)
+
+    def _kernel_in(self, block: Block, emit: Callable[[Block], None], comment: str) -> None:
+        outer, self.block = self.block, block
+        self._kernel(emit, comment)
+        self.block = outer
 
     def _kernel(self, emit: Callable[[Block], None], comment: str, kind: str = "phase") -> None:
         """A function of its own; functions that do equal work are one."""
@@ -372,9 +356,10 @@ class _Scheduler:
         statements = tuple(self.block.statements)
         sizes = [name for name in self.graph.symbols if not name.startswith("_")]
         stride_names = [name for names in self.strides.values() for name in names]
-        slots = [item.buffer.name for item in self.arguments]
+        slots = list(dict.fromkeys(item.buffer.name for item in self.arguments))
         slots = [*slots, "arena", "panels", *sizes, *stride_names]
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in self.arguments}
+        self.arena.place(statements)
         places.update(self.arena.places)
         places.update({buffer: ("panels", offset) for buffer, offset in self.panels.offsets.items()})
         used, _ = free(statements)
@@ -382,7 +367,7 @@ class _Scheduler:
         pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
         return Plan(
-            tuple(self.functions.values()),
+            (*self.functions.values(), *self.panels.turners.functions.values()),
             Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),
             Entry(
                 f"{self.name}_pack",
@@ -394,5 +379,6 @@ class _Scheduler:
             tuple(sizes),
             self.strides,
             self.arena.total,
+            self.residuals,
             self.panels.total,
         )

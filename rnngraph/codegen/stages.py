@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, symbols_of_node
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
-from .phases import contracted, is_view, picks_step, stays_view
+from .phases import contracted, is_view, only_joins, picks_step, stays_view
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,42 @@ class Staging:
             if is_leaf(node) or node in self.pure or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
+        self.joins: set[Node] = set()
+        self._follow(users)
         self._prepare()
         for node in graph.nodes:
             if node not in self.free:
                 self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
         self._delay(users)
+
+    def _follow(self, users: dict[Node, list[Node]]) -> None:
+        """What is read along one time axis only runs there, where that keeps no more in memory: a mere join, and
+        ops on values that others read there too.
+        """
+        outputs = {value for _, value in self.graph.outputs}
+        for node in reversed(self.graph.nodes):
+            if node in self.free or node in outputs or not users[node]:
+                continue
+            kinds = {self.kind[reader] for reader in _readers(node, users)}
+            if len(kinds) != 1:
+                continue
+            kind = kinds.pop()
+            if only_joins(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
+                self.joins.add(node)
+                self.kind[node] = kind
+                continue
+            same_axis = kind.length is not None and kind.length == self.kind[node].length
+            if same_axis and OPS[node.op].kind == "elementwise" and self._read_along(node, kind, users):
+                self.kind[node] = kind
+
+    def _read_along(self, node: Node, kind: Kind, users: dict[Node, list[Node]]) -> bool:
+        """Whether all that ``node`` reads is in memory for others, too, that run along ``kind``."""
+
+        def there(source: Node) -> bool:
+            others = (reader for reader in _readers(source, users) if reader is not node)
+            return source in self.free or any(self.kind[reader] == kind for reader in others)
+
+        return all(there(source_of(item)) for item in node.operands)
 
     def _is_free_view(self, node: Node) -> bool:
         """A view of what is free. A reshape that joins or cuts axes needs a source without gaps, and an index
@@ -130,23 +161,22 @@ class Staging:
                 continue
             found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
             wanted[node] = found.pop() if len(found) == 1 else None
-        given: dict[Node, bool] = {}
-        position = {node: number for number, node in enumerate(self.graph.nodes)}
-        for node in self.graph.nodes:
+        given: dict[Node, tuple[int, bool]] = {}  # the last scan that a value comes from, and its direction
+        for number, node in enumerate(self.graph.nodes):
             if node.op == "scan":
-                given[node] = node["reverse"]
-            else:
-                before = [given[item] for item in sorted(node.operands, key=position.__getitem__) if item in given]
-                direction = wanted[node]
-                if len(set(before)) == 1 or (before and direction is None):
-                    direction = before[-1]  # of both directions the one that came last
-                if direction is not None:
-                    given[node] = direction
+                given[node] = (number, node["reverse"])
+                continue
+            before = {given[item] for item in node.operands if item in given}
+            direction = wanted[node]
+            if before and (direction is None or len({reverse for _, reverse in before}) == 1):
+                given[node] = max(before)  # of both directions the one that came last
+            elif direction is not None:
+                given[node] = (number, direction)
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             length = self._time(node)
-            self.kind[node] = PLAIN if length is None else Kind(length, given.get(node, False))
+            self.kind[node] = PLAIN if length is None else Kind(length, given[node][1] if node in given else False)
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""
@@ -156,9 +186,10 @@ class Staging:
             return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
         if adds_up(node):
             source = node.operands[-1]
-            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths and source not in self.free
+            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
             by_step = node.operands[0].tensor.rank > 0  # else a single index adds one row of many axes
-            return source.shape[0] if timed and by_step else None
+            runs = timed and by_step and not all(item in self.free for item in node.operands)
+            return source.shape[0] if runs else None
         shape = node.shape
         if node.op == "slice":
             length = node.operands[0].shape[0]
@@ -247,6 +278,19 @@ def source_of(node: Node) -> Node:
     while is_view(node):
         node = node.operands[0]
     return node
+
+
+def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
+    """Who reads a value, directly or through views."""
+    found: list[Node] = []
+    pending = list(users[node])
+    while pending:
+        user = pending.pop()
+        if is_view(user) and users[user]:
+            pending += users[user]
+        else:
+            found.append(user)
+    return found
 
 
 def _held(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:

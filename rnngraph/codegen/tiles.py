@@ -17,7 +17,7 @@ from .target import Target
 
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
-SECOND_CACHE_BYTES = 32.0  # a cycle
+SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 

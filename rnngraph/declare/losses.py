@@ -34,7 +34,7 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
         raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
     factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
     if lengths is not None:
-        real = _real_steps(losses, lengths)
+        real = real_steps(losses, lengths)
         factor, losses = where(real, factor, 0), where(real, losses, 0)
     weighted = losses * factor
     if reduction == "none":
@@ -48,7 +48,7 @@ def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> T
     return total / where(equal(count, 0), 1, count)
 
 
-def _real_steps(losses: Tensor, lengths: Any) -> Tensor:
+def real_steps(losses: Tensor, lengths: Any) -> Tensor:
     """Whether a step lies within its row's length, [batch, time]."""
     if losses.rank != 2:
         raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
@@ -73,7 +73,7 @@ def sparse_softmax_cross_entropy(
     """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
     labels = _class_labels(labels, logits)
     if lengths is not None:  # whatever stands past a row's length is no label
-        labels = where(_real_steps(labels, lengths), labels, 0)
+        labels = where(real_steps(labels, lengths), labels, 0)
     hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
     chosen = reduce_sum(where(hit, log_softmax(logits), 0), axis=-1)
     return reduce_loss(-chosen, weights, lengths, reduction)

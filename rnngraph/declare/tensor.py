@@ -182,16 +182,14 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         array = np.array(value)
     except ValueError as error:
         raise ShapeError(f"not a constant: {error}") from None
+    if array.dtype.kind not in "fiub":
+        found = {"U": "text", "S": "bytes", "O": "objects"}.get(array.dtype.kind, str(array.dtype))
+        raise DtypeError(f"a constant is made of numbers or truth values, not of {found}")
     if dtype is None:
         native = isinstance(value, np.ndarray | np.generic)
-        dtype = (
-            str(array.dtype.newbyteorder("="))
-            if native
-            else {"f": "float32", "i": "int64", "b": "bool"}.get(array.dtype.kind, "")
-        )
+        kept = str(array.dtype.newbyteorder("="))
+        dtype = kept if native else {"f": "float32", "i": "int64"}.get(array.dtype.kind, kept)
     check_dtype(dtype)
-    if array.dtype.kind not in "fib":
-        raise DtypeError(f"a constant of {array.dtype} is not a tensor of numbers")
     array = np.ascontiguousarray(array.astype(dtype)).reshape(array.shape)
     array.flags.writeable = False
     return build("constant", value=array, name=name)

@@ -2,7 +2,8 @@
 
 The order is one for all of a graph: terms that no carried value reaches first (biases, then products), then
 products of carried values; what is left is added at the end. So an element's value is the same whether its
-input half is computed for all steps beforehand or step by step.
+input half is computed for all steps beforehand or step by step. Rows that are added to the rows of a table are
+added in the order in which they lie, time first where they come from a scan.
 Law: values unchanged, up to the rounding of a sum in another order.
 """
 
@@ -25,8 +26,21 @@ class Accumulate:
         previous = None
         while graph is not previous:  # a sum of what comes early may itself hold products
             previous = graph
-            graph = _accumulate(_bodies(graph), set())
+            graph = _accumulate(_bodies(rewrite(graph, _as_rows_lie)), set())
         return graph
+
+
+def _as_rows_lie(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    """A scatter_add of rows in another order as one of the rows as they are, with the indices in their order."""
+    if node.op != "scatter_add" or operands[1].op != "transpose":
+        return None
+    indices, order = operands[0], operands[1]["order"]
+    rank = indices.tensor.rank
+    if order[rank:] != tuple(range(rank, len(order))):
+        return None
+    moved = make("transpose", indices, where=node.where, order=tuple(order.index(axis) for axis in range(rank)))
+    rows = operands[1].operands[0]
+    return make("scatter_add", moved, rows, where=node.where, name=node.name, rows=node["rows"])
 
 
 def _bodies(graph: Graph) -> Graph:

@@ -47,7 +47,7 @@ class Adjoints:
     def adjoint(self, node: Node) -> Node | None:
         """The sum of what a node received."""
         if node not in self.done:
-            found = list(self.parts.get(node, []))
+            found = _rows_together(self.parts.get(node, []))
             found += _joined(node, self.slices.get(node, []))
             if not found:
                 return None
@@ -56,6 +56,17 @@ class Adjoints:
                 total = make("add", total, item, where=node.where)
             self.done[node] = total
         return self.done[node]
+
+
+def _rows_together(parts: Sequence[Node]) -> list[Node]:
+    """What a table receives from steps that were written out one by one is added by one op, not a table for each."""
+    steps = [part for part in parts if part.op == "scatter_add" and part.operands[0].tensor.rank == 1]
+    if len(steps) < 2 or len({part.operands[0].dtype for part in steps}) > 1:
+        return list(parts)
+    pairs, where = zip(*(part.operands for part in steps), strict=True), steps[0].where
+    indices, rows = (make("concat", *items, where=where, axis=0) for items in pairs)
+    together = make("scatter_add", indices, rows, where=where, rows=steps[0]["rows"])
+    return [*(part for part in parts if part not in steps), together]
 
 
 def _joined(node: Node, slices: list[tuple[Node, Node]]) -> list[Node]:

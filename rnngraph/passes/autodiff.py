@@ -16,14 +16,14 @@ from .adjoints import Adjoints
 from .scan_derivative import ScanDerivative
 
 
-def gradients(graph: Graph, loss: Node, wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
-    """(graph, gradients): the derivative of the scalar ``loss`` with respect to each node of ``wrt``.
+def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
+    """(graph, gradients) with respect to each node of ``wrt``. seeds: nodes, and the adjoint that each receives.
 
     The graph returned has the same outputs; its scans also give what the gradients read.
     """
-    seed = make("constant", value=np.ones((), loss.dtype))
     work = _Reverse(graph.nodes, wrt)
-    work.add(loss, seed)
+    for node, adjoint in seeds:
+        work.add(node, adjoint)
     work.run()
     new = work.replaced()
     results = [new(work.adjoint(node) or zeros(node.shape, node)) for node in wrt]
@@ -33,15 +33,18 @@ def gradients(graph: Graph, loss: Node, wrt: Sequence[Node]) -> tuple[Graph, lis
 
 
 PREFIX = "gradient/"
+OUTPUT_GRADIENT = "output_gradient/"
 
 
 @dataclass(frozen=True)
 class Autodiff:
     """Law: outputs unchanged; for each of ``wrt`` (labels of inputs and parameters) the graph also gives
-    ``gradient/<label>``, the derivative of the scalar output ``loss``.
+    ``gradient/<label>``, the derivative of the scalar output ``loss``; or, where there are ``outputs``, what
+    becomes of gradients of these, which are inputs ``output_gradient/<name>``.
     """
 
     wrt: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
     loss: str = "loss"
     name: str = "autodiff"
 
@@ -49,12 +52,21 @@ class Autodiff:
         by_label = {str(node["label"]): node for node in graph.inputs}
         # The loss may not reach an input at all; it is in the graph all the same, with a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
-        changed, results = gradients(graph, graph.output(self.loss), roots)
+        seeds = [(node, _given(name, node)) for name in self.outputs for node in [graph.output(name)]]
+        if not self.outputs:
+            loss = graph.output(self.loss)
+            seeds = [(loss, make("constant", value=np.ones((), loss.dtype)))]
+        changed, results = gradients(graph, seeds, roots)
+        inputs = [*changed.inputs, *(adjoint for _, adjoint in seeds if adjoint.op == "input")]
         outputs = [
             *changed.outputs,
             *((f"{PREFIX}{label}", node) for label, node in zip(self.wrt, results, strict=True)),
         ]
-        return Graph.of(changed.name, outputs, changed.inputs, changed.comments)
+        return Graph.of(changed.name, outputs, inputs, changed.comments)
+
+
+def _given(name: str, node: Node) -> Node:
+    return make("input", type=node.tensor, label=OUTPUT_GRADIENT + name, name=f"d_{name.replace('/', '_')}")
 
 
 def unreached(graph: Graph) -> list[str]:

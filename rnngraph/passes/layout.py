@@ -81,6 +81,8 @@ def _inward(node: Node, source: Node) -> Node | None:
             return make("transpose", item, where=node.where, order=order)
         return item if item.tensor.rank <= 1 else None
 
+    if source.op == "gather":
+        return _picked(node, source, order)
     if OPS[source.op].kind == "elementwise":
         parts = [moved(item) for item in source.operands]
     elif source.op == "matmul":
@@ -92,6 +94,16 @@ def _inward(node: Node, source: Node) -> Node | None:
     if len(kept) != len(parts) or not any(item.tensor.rank == rank for item in kept):
         return None
     return make(source.op, *kept, where=source.where, name=source.name, **dict(source.attributes))
+
+
+def _picked(node: Node, source: Node, order: Order) -> Node | None:
+    """Rows of a table in another order are those of the indices in that order."""
+    table, indices = source.operands
+    rank = indices.tensor.rank
+    if order[rank:] != tuple(range(rank, len(order))):
+        return None
+    picks = make("transpose", indices, where=node.where, order=order[:rank])
+    return make("gather", table, picks, where=source.where, name=source.name)
 
 
 def _outward_rule(node: Node, operands: tuple[Node, ...], late: Sequence[Node]) -> Node | None:

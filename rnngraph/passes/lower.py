@@ -279,6 +279,11 @@ class _Body:
             new[node] = actual if is_number else self.given(label, actual)
         for kind in initial:
             self._meets_batch(kind, "its initial_state")
+        live = self._live(lengths) if lengths is not None else None
+        if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
+            x = new[driver.x]
+            zero = outer.make("constant", value=np.zeros((), x.dtype))
+            new[driver.x] = outer.make("select", live, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states), known=new)
         self.assigned = assigned_names(inner, beside=driver.where)
         for node in inner:
@@ -286,10 +291,7 @@ class _Body:
         output, states = new[driver.output], [new[node] for node in driver.next_states]
         output = self._full(output)
         states = [self._full(item) for item in states]
-        if lengths is not None:
-            step = self.over("t", outer.make("iota", where=self.where, size=self.time))
-            limit = outer.make("reshape", lengths, shape=(self.batch, 1))
-            live = outer.make("less", step, self.given("length", limit), where=self.where, name="live")
+        if live is not None:
             zero = outer.make("constant", value=np.zeros((), output.dtype))
             output = outer.make("select", live, output, zero, where=self.where)
             states = [
@@ -304,6 +306,13 @@ class _Body:
             "scan", *actuals, where=self.where, name=name, body=body, carries=len(carries),
             sequences=len(self.sequences), length=self.time, reverse=driver.reverse,
         )  # fmt: skip
+
+    def _live(self, lengths: Node) -> Node:
+        """Whether a row still runs, [batch, 1]."""
+        outer = self.outer
+        step = self.over("t", outer.make("iota", where=self.where, size=self.time))
+        limit = outer.make("reshape", lengths, shape=(self.batch, 1))
+        return outer.make("less", step, self.given("length", limit), where=self.where, name="live")
 
     def _full(self, node: Node) -> Node:
         """An output or state that does not depend on the batch still has a row for each."""

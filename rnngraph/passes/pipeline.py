@@ -14,6 +14,7 @@ from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
 from .simplify import Simplify
+from .sink import Sink
 from .split import Split
 from .unroll import Unroll
 
@@ -38,14 +39,18 @@ OPTIMIZE: tuple[Pass, ...] = (
     Accumulate(),
     Fission(),
     Layout("layout_again"),
+    Sink(),
     Simplify("simplify_again"),
     FuseMultiplyAdd(),
 )
 
 
-def meaning(kind: str, wrt: tuple[str, ...] = ()) -> tuple[Pass, ...]:
-    """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``."""
-    return (*SPLIT[kind], Autodiff(wrt), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
+def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> tuple[Pass, ...]:
+    """The passes that make the ``training`` or the ``inference`` graph; with gradients if there is a ``wrt``.
+
+    outputs: what gradients are given of, in place of a loss.
+    """
+    return (*SPLIT[kind], Autodiff(wrt, outputs), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
 
 
 def optimization(unroll: int | str | None = None) -> tuple[Pass, ...]:

@@ -140,7 +140,12 @@ def _slice_of_concat(node: Node, inner: Node) -> Node | None:
 
 
 def _concat(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    return operands[0] if len(operands) == 1 else None
+    """Pieces without elements are left out."""
+    axis = node["axis"]
+    full = [piece for piece in operands if piece.shape[axis] != 0] or operands[:1]
+    if len(full) == 1:
+        return full[0]
+    return make("concat", *full, where=node.where, name=node.name, axis=axis) if len(full) < len(operands) else None
 
 
 def _get(node: Node, operands: tuple[Node, ...]) -> Node | None:

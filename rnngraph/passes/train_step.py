@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class TrainStep:
     ``update``, and ``slot/<slot>/<label>``, what it keeps for the next one; ``gradient_norm`` is the norm of all
     gradients together, clipped by value and not yet by norm.
 
-    slots and numbers become inputs: ``slot/<slot>/<label>``, and float64 scalars ``number/<name>``.
+    slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
+    ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are.
     """
 
     update: Update
@@ -44,18 +46,21 @@ class TrainStep:
         squares = _sum_of_squares(gradients.values())
         factor = self._factor(squares)
         outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
-        outputs.append((NORM, make("sqrt", squares)))
+        norm = make("sqrt", squares)
+        outputs.append((NORM, norm))
+        finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
         for label, g in gradients.items():
             parameter = parameters.get(label)
             if parameter is None:  # nothing else in an ``update_graph`` reads it
                 parameter = make("parameter", label=label, name=label, type=g.tensor)
                 inputs.append(parameter)
-            slots = {slot: _input(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
+            slots = {slot: _replaced(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
             inputs += slots.values()
             scaled = g if factor is None else make("mul", g, _as(factor, g))
             after, kept = self.update(parameter, scaled, slots, {name: _as(node, g) for name, node in numbers.items()})
-            outputs.append((NEW + label, after))
-            outputs += [(f"{SLOT}{slot}/{label}", kept[slot]) for slot in self.slots]
+            outputs.append((NEW + label, make("select", finite, after, parameter)))
+            for slot, before in slots.items():
+                outputs.append((f"{SLOT}{slot}/{label}", make("select", finite, kept[slot], before)))
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
     def _within_value(self, g: Node) -> Node:
@@ -105,6 +110,18 @@ def _gradients(graph: Graph) -> dict[str, Node]:
 
 def _input(label: str, kind: TensorType) -> Node:
     return make("input", label=label, name=label.replace("/", "_"), type=kind)
+
+
+def _replaced(label: str, kind: TensorType) -> Node:
+    """An input whose memory takes the output of its name."""
+    return make("input", label=label, name=label.replace("/", "_"), type=kind, becomes=label)
+
+
+def _finite(numbers: Sequence[Node]) -> Node:
+    """Whether all these scalars are."""
+    limits = [make("constant", value=np.asarray(np.inf, node.dtype)) for node in numbers]
+    tests = [make("less", make("abs", node), limit) for node, limit in zip(numbers, limits, strict=True)]
+    return reduce(lambda a, b: make("and", a, b), tests)
 
 
 def _as(number: Node, like: Node) -> Node:

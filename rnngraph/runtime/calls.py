@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..declare.nest import paths
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, GraphError, NameLookupError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
 from ..ir.types import FLOATS
-from ..passes.autodiff import PREFIX, unreached
+from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
-from .feeds import bind
+from .feeds import bind, convert
 from .graph_program import GraphProgram, whole_number
 from .stream import Stream
 from .streamable import check_streamable
@@ -64,10 +65,10 @@ class Training(GraphProgram):
     def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
         trainable = tuple(name for name in program.parameters if program.parameters.slot(name).trainable)
         super().__init__(program, lowered, unroll)
-        self._trainable = trainable if program.loss is not None else ()
+        self._trainable = trainable
         self._unroll, self._warned = unroll, False
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
-        self._with_gradients: dict[tuple[str, ...], CompiledGraph] = {}
+        self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
 
     def gather(
@@ -128,31 +129,65 @@ class Training(GraphProgram):
 
     def gradients(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
-        wrt: Sequence[str | Tensor] = (), first_row: int = 0, first_step: int = 0, **named: Any,
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
+        wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
+        **named: Any,
+    ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
         """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``.
 
-        The masks are those that a call with the same seed applies. Raises ``GraphError`` without a loss.
+        output_gradients: gradients of outputs, by name or in their structure, for a loss that is computed outside;
+        what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
+
+        The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
+        ``output_gradients``.
         """
         where = user_line()
-        if self.program.loss is None:
-            raise GraphError("gradients need a loss; give one to rg.compile", where)
+        if output_gradients is None and self.program.loss is None:
+            raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
+        given = self._given_gradients(output_gradients, where)
         extra = tuple(self.program.feed_name(item, where) for item in wrt)
-        compiled = self._with_respect_to(extra, where)
+        compiled = self._with_respect_to(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        outputs = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))
-        found = self._execute(arrays, outputs, {}, where, compiled)
-        return found["loss"], {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        kinds = compiled.kinds()
+        for name, gradient in given.items():
+            label = OUTPUT_GRADIENT + name
+            arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
+        values = self._fed_outputs(arrays) if given else ("loss",)
+        found = self._execute(arrays, (*values, *(f"{PREFIX}{name}" for name in compiled.wrt)), {}, where, compiled)
+        gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
 
-    def _with_respect_to(self, extra: tuple[str, ...], where: Where | None) -> CompiledGraph:
-        """The graph that gives gradients for these placeholders too."""
+    def _given_gradients(self, output_gradients: Any, where: Where | None) -> dict[str, Any]:
+        """Gradients by output."""
+        if output_gradients is None:
+            return {}
+        structure, outputs = self.program.structure, dict(self.compiled.graph.outputs)
+        if isinstance(structure, Tensor):
+            given = dict.fromkeys(outputs, output_gradients)
+        elif isinstance(output_gradients, Mapping):
+            given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
+        else:
+            raise StructureError("output_gradients= must have the structure of the outputs", where)
+        for name in given:
+            if name not in outputs or name == "loss":
+                names = ", ".join(other for other in outputs if other != "loss")
+                raise NameLookupError(f"output_gradients= has {name!r}, which is no output; there are {names}", where)
+            if outputs[name].dtype not in FLOATS:
+                raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
+        if not given:
+            raise StructureError("output_gradients= is empty; give the gradient of an output", where)
+        return given
+
+    def _with_respect_to(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
+        """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs."""
         for name in extra:
             kind = self._kinds.get(name)
             if kind is None or kind.dtype not in FLOATS:
                 raise ArgumentError(f"wrt={name!r} is no float placeholder of the training graph", where)
-        compiled = self._described(extra)
-        if not self._warned:
+        if not (self._trainable or extra):
+            raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
+        compiled = self._gradient_graph(extra, given)
+        if not self._warned and not given:
             self._warned = True
             idle = [name for name in unreached(compiled.graph) if name in self._trainable]
             if idle:
@@ -160,17 +195,19 @@ class Training(GraphProgram):
                 warnings.warn(text, stacklevel=3)
         return compiled
 
-    def _described(self, extra: tuple[str, ...] = ()) -> CompiledGraph:
+    def _described(self) -> CompiledGraph:
         """The graph with masks, loss and gradients, which ``graph`` and ``show`` describe."""
-        wrt = (*self._trainable, *extra)
-        if not wrt:
-            return self.compiled
-        if extra not in self._with_gradients:
+        return self.compiled if self.program.loss is None or not self._trainable else self._gradient_graph((), ())
+
+    def _gradient_graph(self, extra: tuple[str, ...], given: tuple[str, ...]) -> CompiledGraph:
+        key = (extra, given)
+        if key not in self._with_gradients:
             program = self.program
-            self._with_gradients[extra] = CompiledGraph(
-                self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text, wrt
-            )
-        return self._with_gradients[extra]
+            self._with_gradients[key] = CompiledGraph(
+                self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
+                (*self._trainable, *extra), given,
+            )  # fmt: skip
+        return self._with_gradients[key]
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
         """The inputs that masks are drawn from; without a seed the program's generator gives the next."""

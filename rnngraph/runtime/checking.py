@@ -169,6 +169,7 @@ class _Axes:
         if not scans:
             fed = (node for node in graph.inputs if node.op == "input" and node["label"] not in SEED_INPUTS)
             self.batches = {node.shape[0] for node in fed if node.tensor.rank}
+        self.batches -= {size for size in self.lengths if isinstance(size, Size)}  # a sequence may be carried whole
 
     def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
         """(axis of rows, axis of steps), each None where there is none.
@@ -176,7 +177,7 @@ class _Axes:
         An open size has one meaning. A declared number may be a width by chance, so it counts only where rows
         and steps usually stand, and not in a gradient.
         """
-        if node.op in ("parameter", "outer_sum"):
+        if node.op in ("parameter", "outer_sum", "scatter_add"):
             return None, None
         shape, steps = node.shape, None
         if not in_loop:
@@ -230,13 +231,15 @@ def _born(node: Node, operands: Sequence[np.ndarray], value: np.ndarray) -> np.n
     """Where the value is NaN though no operand at play is, or infinite though all of them are finite."""
     if OPS[node.op].kind not in ("elementwise", "contraction", "reduction"):
         return None  # what only moves makes nothing, and a constant is the user's own
-    was_nan = _at_play(node, operands, [np.isnan(item) for item in operands])
-    was_not_finite = _at_play(node, operands, [~np.isfinite(item) for item in operands])
+    was_nan = _at_play(node, operands, [np.isnan(item) for item in operands], value.shape)
+    was_not_finite = _at_play(node, operands, [~np.isfinite(item) for item in operands], value.shape)
     return np.isnan(value) & ~was_nan | np.isinf(value) & ~was_not_finite
 
 
-def _at_play(node: Node, operands: Sequence[np.ndarray], flags: Sequence[np.ndarray]) -> np.ndarray:
-    """Whether any element that an element of the result is made of has its flag set."""
+def _at_play(
+    node: Node, operands: Sequence[np.ndarray], flags: Sequence[np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
+    """Whether any element that an element of the result, of ``shape``, is made of has its flag set."""
     match node.op:
         case "matmul":
             found = np.asarray(flags[0].any(-1))[..., None] | flags[1].any(0)
@@ -244,6 +247,10 @@ def _at_play(node: Node, operands: Sequence[np.ndarray], flags: Sequence[np.ndar
         case "outer_sum":
             left, right = (np.asarray(item.reshape(-1, item.shape[-1]).any(0)) for item in flags)
             return left[:, None] | right
+        case "scatter_add":
+            found = np.zeros(shape, bool)
+            np.logical_or.at(found, np.clip(operands[0], 0, shape[0] - 1), flags[1])
+            return found
         case "select":
             return np.where(operands[0], flags[1], flags[2])
     if OPS[node.op].kind == "reduction":

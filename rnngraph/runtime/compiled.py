@@ -11,7 +11,7 @@ from ..codegen.schedule import schedule
 from ..codegen.target import Target
 from ..errors import NameLookupError
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, Size, symbols_of
+from ..ir.types import Dim, Size, TensorType, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
@@ -29,8 +29,9 @@ def lengths_of(graph: Graph) -> set[str]:
 class CompiledGraph:
     """A lowered graph, split and optimised when first needed, with entries by outputs and sizes.
 
-    wrt: labels of what the graph also gives the gradients of its loss for. then: passes that follow and change
-    what the graph gives, such as gradients into new parameters.
+    wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
+    come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
+    gradients into new parameters.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class CompiledGraph:
         unroll: int | str | None,
         declared: Callable[[], str],
         wrt: tuple[str, ...] = (),
+        differentiated: tuple[str, ...] = (),
         then: tuple[Pass, ...] = (),
     ) -> None:
-        self.wrt = wrt
-        self._meaning = (*meaning(kind, wrt), *then)
+        self.wrt, self.differentiated = wrt, differentiated
+        self._meaning = (*meaning(kind, wrt, differentiated), *then)
         self._pipeline = (*self._meaning, *optimization(unroll))
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared = declared
@@ -64,6 +66,10 @@ class CompiledGraph:
             if self._split is None:
                 self._split = run(self.lowered, self._meaning, forbidden(self.kind))
             return self._split
+
+    def kinds(self) -> dict[str, TensorType]:
+        """The types of the graph's inputs, by label."""
+        return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
 
     def pruned(self, outputs: Iterable[str]) -> Graph:
         wanted = tuple(outputs)

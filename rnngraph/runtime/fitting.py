@@ -28,8 +28,8 @@ class Position:
     """How far a fit has come: what a checkpoint holds of it.
 
     first, epoch: epochs of the trainer, when the fit began and now. data: what must be the same for the rest.
-    batch, window: the next of this epoch; warmed: whether the warm-up of that batch is done. loss, weight, seconds:
-    of this epoch so far. waited: epochs since the best.
+    batch, window: the next of this epoch; warmed: whether the batch's warm-up is done. loss, weight, seconds: of
+    this epoch so far. waited: epochs since the best.
     """
 
     first: int

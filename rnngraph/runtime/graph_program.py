@@ -23,6 +23,7 @@ from ..passes.lower import SEED_INPUTS
 from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
+from .memory import Memory, memory_of
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import Result
@@ -77,17 +78,33 @@ class GraphProgram:
     def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
         """Compiles ahead for batch sizes, or for the values of named sizes."""
         names = self._names()
-        graph = self.compiled.optimized(names)
-        fixed = [name for name in graph.symbols if name not in lengths_of(graph)]
         batches = [1] if batch is None else list(batch) if isinstance(batch, Sequence) else [batch]
-        if unknown := sizes.keys() - graph.symbols:
-            raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {', '.join(fixed)}")
-        for count in (*batches, *sizes.values()):
-            if whole_number(count, "a size to prepare for") < 1:
-                raise ArgumentError(f"a size to prepare for must be positive, not {count}")
         for count in batches:
-            known = {name: sizes.get(name, count) for name in fixed}
-            self.compiled.entry(names, known)
+            self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes))
+
+    def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> Memory:
+        """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
+
+        batch: of every size that is not a length; time: of every length. sizes: others, by name.
+        """
+        compiled = self._described()
+        names = self._names()
+        if compiled.wrt:
+            names = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))
+        return memory_of(compiled, names, self._known_sizes(compiled, names, batch, time, sizes))
+
+    def _known_sizes(
+        self, compiled: CompiledGraph, outputs: tuple[str, ...], batch: int, time: int, sizes: Mapping[str, int]
+    ) -> dict[str, int]:
+        graph = compiled.optimized(outputs)
+        if unknown := sizes.keys() - graph.symbols:
+            names = ", ".join(graph.symbols)
+            raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {names}")
+        for count in (batch, time, *sizes.values()):
+            if whole_number(count, "a size") < 1:
+                raise ArgumentError(f"a size must be positive, not {count}")
+        lengths = lengths_of(graph)
+        return {name: sizes.get(name, time if name in lengths else batch) for name in graph.symbols}
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -127,9 +144,10 @@ class GraphProgram:
                 f"feed {'it' if len(missing) == 1 else 'them'} by name",
                 where,
             )
-        sizes = bind(arrays, self._kinds, where)
+        kinds = self._kinds | compiled.kinds()
+        sizes = bind(arrays, kinds, where)
         graph = compiled.graph
-        reject_empty(arrays, self._kinds, lengths_of(graph), where)
+        reject_empty(arrays, kinds, lengths_of(graph), where)
         run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
         unknown = [name for name in graph.symbols if name not in sizes]
         wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
@@ -149,7 +167,12 @@ class GraphProgram:
         compiled: CompiledGraph | None = None,
     ) -> dict[str, np.ndarray]:
         compiled = compiled or self.compiled
-        key = (compiled.wrt, outputs, tuple((name, array.shape) for name, array in arrays.items()))
+        key = (
+            compiled.wrt,
+            compiled.differentiated,
+            outputs,
+            tuple((name, array.shape) for name, array in arrays.items()),
+        )
         known = self._known.get(key)
         if known is None:  # shapes that were met before need no checks of sizes
             sizes = self.sizes(arrays, outputs, where, compiled)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from ctypes import c_void_p
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..codegen.engine import Code, object_code
 from ..codegen.llvm import module_text
-from ..codegen.schedule import Plan, schedule
+from ..codegen.plan import Plan
+from ..codegen.schedule import schedule
 from ..codegen.target import Target
 from ..ir.graph import Graph
 from ..ir.types import evaluate
@@ -69,7 +71,7 @@ class NativeEntry:
             for item in self.plan.arguments
             if item.kind == "input"
         }
-        self._parameter_slots = {
+        self.parameter_slots = {
             item.name: position[item.buffer.name] for item in self.plan.arguments if item.kind == "parameter"
         }
         self._size_slots = [(position[name], name) for name in self.plan.sizes]
@@ -96,17 +98,25 @@ class NativeEntry:
             self._weights = self.packed(version, arrays)
             return self._weights
 
-    def packed(self, version: int, arrays: Mapping[str, np.ndarray], over: Weights | None = None) -> Weights:
-        """``arrays`` packed, into the memory of ``over``, which no running call may be using."""
-        panels = aligned_bytes(max(1, self.plan.panel_bytes)) if over is None else over.panels
-        block = self._template.copy() if over is None else over.block
-        used = tuple(arrays[name] for name in self._parameter_slots)
-        for slot, array in zip(self._parameter_slots.values(), used, strict=True):
+    def packed(self, version: int, arrays: Mapping[str, np.ndarray]) -> Weights:
+        """``arrays``, packed into fresh memory."""
+        weights = self.unpacked(version, arrays, aligned_bytes(max(1, self.plan.panel_bytes)))
+        self.pack(address(weights.block))
+        return weights
+
+    def unpacked(self, version: int, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> Weights:
+        """An argument block with the addresses of ``arrays`` and of ``panels``, which ``pack`` fills."""
+        block = self._template.copy()
+        used = tuple(arrays[name] for name in self.parameter_slots)
+        for slot, array in zip(self.parameter_slots.values(), used, strict=True):
             block[slot] = address(array)
         block[self._panels_slot] = address(panels)
-        if self.plan.panel_bytes:
-            self._pack(address(block), 0, 1)
         return Weights(version, used, panels, block)
+
+    def pack(self, block: int | c_void_p) -> None:
+        """Packs the parameters that the argument block at this address names."""
+        if self.plan.panel_bytes:
+            self._pack(block, 0, 1)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
@@ -115,9 +125,12 @@ class NativeEntry:
     def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
         """An argument block with weights and sizes filled in."""
         block = weights.block.copy()
+        self.set_sizes(block, sizes)
+        return block
+
+    def set_sizes(self, block: np.ndarray, sizes: Mapping[str, int]) -> None:
         for slot, name in self._size_slots:
             block[slot] = sizes[name]
-        return block
 
     def set_feed(self, block: np.ndarray, name: str, array: np.ndarray) -> None:
         slot, stride_slots = self.input_slots[name]

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..declare.nest import paths
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where
 
 
 def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -26,7 +27,22 @@ def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[s
             raise NameLookupError(f"out= has {name!r}, which is no output; there are {', '.join(names)}", where)
         if not isinstance(array, np.ndarray) or not array.flags.writeable:
             raise DtypeError(f"out= needs writable arrays, not {type(array).__name__}", where)
+    _check_apart(given, where)
     return given
+
+
+def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
+    """Results in one memory would overwrite each other."""
+    places = sorted((*byte_bounds(array), name) for name, array in given.items())
+    for position, (_, end, name) in enumerate(places):
+        for start, _, other in places[position + 1 :]:
+            if start >= end:
+                break
+            if np.shares_memory(given[name], given[other]):
+                first, second = (path for path in given if path in (name, other))
+                raise ArgumentError(
+                    f"out= for {first} and for {second} share memory; give each result an array of its own", where
+                )
 
 
 def check_fits(name: str, array: np.ndarray, shape: Sequence[int], dtype: Any, where: Where | None) -> None:

@@ -23,12 +23,15 @@ from ..errors import (
     Where,
 )
 from ..ir.graph import Graph, Node
+from ..passes.autodiff import PREFIX
 from ..passes.lower import GIVEN, Lowered, lower
 from ..passes.unroll import check_lengths
 from .calls import Inference, Training
 from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
+
+"""What the paths of gradients and of a trainer's results begin with."""
 
 
 def compile(  # the field's name for it
@@ -210,9 +213,15 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
     for key in outputs:
         if not isinstance(key, str):
             raise DtypeError(f"an output needs a name, not {key!r}")
+    taken: set[str] = set()
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
+        if path in taken:
+            raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
+        if path.startswith(PREFIX):
+            raise StructureError(f'an output can\'t have the path "{path}", which gradients have; rename it')
+        taken.add(path)
     if loss is not None and "loss" in outputs:
         raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
     return dict(outputs)

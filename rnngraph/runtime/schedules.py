@@ -14,7 +14,10 @@ from ..errors import ArgumentError
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate by update: ``schedule(0)`` is that of the first one."""
+    """Base of schedules, learning rates by update: ``schedule(0)`` is that of the first one.
+
+    A function of the update's number does as well where nothing is saved: a checkpoint holds these classes only.
+    """
 
     def __post_init__(self) -> None:
         use_plain_numbers(self)

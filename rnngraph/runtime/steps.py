@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,39 +15,53 @@ from ..passes.lower import GIVEN, Lowered
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .compiled import CompiledGraph
 from .feeds import Check, run_checks
-from .native import NativeEntry, Sized, Weights
+from .native import NativeEntry, Sized
+from .step_memory import NOT_RUN, WORKER, WORKERS, Memory
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
 MOST_KNOWN_SHAPES = 1024
 
+Settle = Callable[[Mapping[str, np.ndarray]], None]
+
 
 class Native:
-    """Native entries of one graph by the sizes they meet, with packed weights that each step packs anew."""
+    """Native entries of one graph by the sizes they meet. Each call packs the weights anew."""
 
     def __init__(self, compiled: CompiledGraph, outputs: tuple[str, ...]) -> None:
         self.compiled, self.outputs = compiled, outputs
-        self._weights: dict[NativeEntry, Weights] = {}
+        self._memory: dict[NativeEntry, Memory] = {}
 
     def call(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], settle: Settle | None = None
     ) -> dict[str, np.ndarray]:
         entry = self.compiled.entry(self.outputs, sizes)
-        return self.run(trainer, arrays, entry, entry.sized(sizes))
+        return self.run(trainer, arrays, entry, entry.sized(sizes), settle)
 
     def run(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized
-    ) -> dict[str, np.ndarray]:
-        version, values = trainer.program.parameters.snapshot()
-        weights = entry.packed(version, values, self._weights.get(entry))
-        results = []
-        for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-            target = trainer.target(item.name)
-            results.append(np.empty(shape, item.dtype) if target is None else target)
-        entry.call_with(weights, arrays, sized, results)
-        self._weights[entry] = replace(weights, arrays=())  # old values are free to be written over
-        return dict(zip(entry.output_slots, results, strict=True))
+        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized,
+        settle: Settle | None = None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Results but for those that replace something. settle: takes them over, also where Ctrl-C comes between:
+        what was written over counts.
+        """
+        memory = self._memory.get(entry)
+        if memory is None:
+            memory = self._memory[entry] = Memory(entry)
+        found = memory.fresh(sized)
+        bound = memory.bound(trainer)
+        bound.set(arrays, found, sized)
+        found.update(memory.scalars)
+        for array in memory.scalars.values():
+            array[...] = NOT_RUN
+        try:
+            entry.pack(bound.address)
+            entry.run(bound.address, WORKER, WORKERS)
+        finally:
+            if settle is not None and found[NORM] != NOT_RUN:
+                settle(found)
+        return found
 
 
 def needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> Graph:
@@ -107,6 +120,7 @@ class Way:
         arrays: dict[str, np.ndarray],
         states: Mapping[str, np.ndarray],
         where: Where | None,
+        settle: Settle,
     ) -> dict[str, np.ndarray]:
         key = tuple((name, array.shape) for name, array in arrays.items())
         known = self._known.get(key)
@@ -121,7 +135,7 @@ class Way:
         self._check_states(states, sized.sizes, where)
         if ranges:
             run_checks(ranges, arrays, sized.sizes, where)
-        return self.native.run(trainer, {**arrays, **states, **trainer.inputs()}, entry, sized)
+        return self.native.run(trainer, {**arrays, **states} if states else arrays, entry, sized, settle)
 
     def _check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
         for name, kind in self.given.items():

@@ -32,7 +32,7 @@ from .requests import fit
 from .saving import load, save
 from .schedules import is_number
 from .steps import Native, Way, needed_to_train
-from .updates import Spares
+from .updates import Spares, keep_alone
 
 
 class Trainer:
@@ -44,6 +44,10 @@ class Trainer:
     accumulate: steps whose gradients are averaged for one update.
 
     An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay.
+
+    updates, skipped: steps' updates that were made, and that were left out. epochs: of all fits. gradient_norm:
+    of the last step's gradients together, after ``clip_value`` and before ``clip_norm``. trained: names of the
+    parameters that updates change.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Trainer:
         self.sums: dict[str, np.ndarray] = {}
         self.carried: dict[str, np.ndarray] | None = None
         self._lock = threading.RLock()
+        self._number_arrays: dict[str, np.ndarray] = {}
         self._spares, self._parameter_spares = Spares(), Spares()
         self._ways: dict[str, Way] = {}
         self._update: Native | None = None
@@ -125,22 +130,25 @@ class Trainer:
     def _step(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
         if carry and self.carried is not None:
             way = self._way(GIVEN, where)
-            found = way.run(self, arrays, self.carried, where)
+            states = self.carried
         else:
             way = self._way(SHOWN, where)
             if carry:
                 way.check_carries(where)
-            found = way.run(self, arrays, {}, where)
-        loss = float(found["loss"])
-        if not self._counts(loss, found):
-            return loss
-        self.carried = {label: found[label] for label in way.states} if way.states else None
-        if self.accumulate == 1:
-            self._take(found)
-            return loss
-        self.sums = self._spares.swap(self._present_sums())
-        self.pending += 1
-        if self.pending >= self.accumulate:
+            states = {}
+
+        def settle(found: Mapping[str, np.ndarray]) -> None:
+            if not self._counts(float(found["loss"]), found):
+                return
+            self.carried = {label: found[label] for label in way.states} if way.states else None
+            if self.accumulate == 1:
+                self._take()
+                return
+            self.sums = self._spares.swap(self._present_sums())
+            self.pending += 1
+
+        loss = float(way.run(self, arrays, states, where, settle)["loss"])
+        if self.accumulate > 1 and self.pending >= self.accumulate:
             self.flush()
         return loss
 
@@ -152,12 +160,16 @@ class Trainer:
             if self._update is None:
                 compiled = self._compiled(update_graph(self._kinds()), (), self._train_step())
                 self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
+            keep_alone(self.slots)
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
-            found = self._update.call(self, inputs, {})
-            self.sums, self.pending = {}, 0
-            if self._counts(0.0, found):
-                self._take(found)
+
+            def settle(found: Mapping[str, np.ndarray]) -> None:
+                self.sums, self.pending = {}, 0
+                if self._counts(0.0, found):
+                    self._take()
+
+            self._update.call(self, inputs, {}, settle)
 
     def _counts(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
         """Whether what was computed may be taken over: the loss and all gradients are finite."""
@@ -166,28 +178,24 @@ class Trainer:
         self.skipped += not finite
         return finite
 
-    def _take(self, found: Mapping[str, np.ndarray]) -> None:
-        """The new parameters and slots become the present ones."""
+    def _take(self) -> None:
+        """The new parameters become the present ones; the slots were written over."""
         parameters = self.program.parameters
         parameters.replace(self._parameter_spares.swap({name: parameters[name] for name in self.trained}))
-        self.slots = self._spares.swap(self.slots)
         self.updates += 1
 
-    def target(self, name: str) -> np.ndarray | None:
-        """Where an output of a step is written, if it replaces something."""
+    def target(self, name: str) -> np.ndarray:
+        """Where new parameters and sums are written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._parameter_spares.target(label, self.program.parameters[label])
-        if name.startswith(SLOT):
-            return self._spares.target(name, self.slots[name])
-        if name.startswith(SUM):
-            return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
-        return None
+        return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
 
     def inputs(self) -> dict[str, np.ndarray]:
         """What a step reads beside feeds and states."""
         if self.accumulate > 1:
             return self._present_sums()
+        keep_alone(self.slots)
         return {**self.slots, **self._numbers()}
 
     def _present_sums(self) -> dict[str, np.ndarray]:
@@ -196,8 +204,9 @@ class Trainer:
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:
-        numbers = self.optimizer.numbers(self.updates)
-        return {NUMBER + name: np.asarray(value, np.float64) for name, value in numbers.items()}
+        for name, value in self.optimizer.numbers(self.updates).items():
+            self._number_arrays.setdefault(NUMBER + name, np.zeros(()))[...] = value
+        return self._number_arrays
 
     # Fitting -------------------------------------------------------------------------------------
 
@@ -228,17 +237,24 @@ class Trainer:
 
         examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
         differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
-        batch axis is fed whole. lengths: the placeholder of each row's steps (filled in), or an array of them.
-        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
-        are measured on them without dropout. metrics: by name, Tensors or functions of (result, feeds).
+        batch axis is fed whole. lengths: the placeholder of each row's steps, which is filled in, or an array of
+        them; None finds the placeholder by its use as ``sequence_length``, if there is just one.
+
         window: steps of truncated backpropagation through time; states are carried from window to window of a
-        batch. warm_up: first steps of each sequence that run forward only. patience: epochs without a better
-        ``monitor`` (``mode`` ``"min"`` or ``"max"``) before the fit stops. keep_best: whether the parameters of the
-        best epoch are put back at the end; by default where there is a validation or a patience.
+        batch. warm_up: first steps of each sequence that run forward only.
+
+        validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
+        are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,
+        feeds) that give a number, or one a row; without a validation they are measured on the examples.
+
+        patience: epochs without a better ``monitor`` before the fit stops. monitor: the loss, of validation if there
+        is one, or another column of the history; ``mode`` is ``"min"`` or ``"max"``. keep_best: whether the
+        parameters of the best epoch are put back at the end; by default where there is a validation or a patience.
         callbacks: called after each epoch with (trainer, row of the history); one that gives True stops the fit.
+
         checkpoint: a file to save to after each epoch, and after every ``checkpoint_every`` updates. resume: whether
         a fit that was interrupted, here or before ``load``, goes on where it was; ``epochs`` then counts from its
-        beginning.
+        beginning. progress: whether a bar, or a line an epoch where there is no terminal, goes to standard error.
 
         Raises ``NonFiniteError`` at a loss or gradient that is not finite; the parameters are those before it.
         """

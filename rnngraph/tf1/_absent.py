@@ -6,9 +6,13 @@ from ..declare import activations, functions
 from ..errors import NotOfferedError
 
 _RUN = 'a program runs without a session: program = rg.compile({"y": y}), then program.inference({X: batch})["y"]'
-_TRAIN = (
-    "give the loss to rg.compile(outputs, loss=loss): program.training({X: batch, y: labels}) runs the training graph"
-)
+_COMPILED = "program = rg.compile(outputs, loss=loss), then "
+_TRAIN = f"{_COMPILED}rg.Trainer(program, rg.Adam(1e-3)), whose step({{X: batch, y: labels}}) and fit train it"
+_GRADIENTS = f"{_COMPILED}program.training.gradients({{X: batch, y: labels}}); rg.Trainer(program) uses them itself"
+_CLIP = f"{_COMPILED}rg.Trainer(program, clip_norm=1.0)"
+_RATE = "give the optimizer a function from the update's number to a number, as in rg.Adam(lambda update: …)"
+_COUNT = "the updates attribute of an rg.Trainer counts them; leave it out"
+_BATCHES = "the fit method of an rg.Trainer makes batches of arrays and of lists of sequences"
 _VARIABLES = "parameters have their values when rg.compile returns, and program.parameters holds them; leave it out"
 _PARAMETER = 'use tf.get_variable(name, shape) or rg.parameter("name", shape)'
 _NO_GRAPH = "there is no default graph, and what is not handed to rg.compile is not compiled; leave it out"
@@ -23,6 +27,7 @@ _PYTHON = "it has no part in a declaration; use Python's own means"
 _SAVE = "use program.parameters.save(path) and program.parameters.load(path)"
 _PROJECT = "apply tf.layers.dense to the outputs of tf.nn.dynamic_rnn"
 _BY_STEP = "use program.inference.stream() and feed each output back"
+_DECODER = "decode program.inference({X: batch}) in Python: argmax over classes, drop repeats, then blanks"
 _SEED = "give seed= to rg.compile for initial values, and to program.training for dropout"
 _SHAPE = (
     "sizes are open by themselves: None or -1 in tf.reshape keeps them, and without initial_state "
@@ -46,6 +51,9 @@ INSTEAD: dict[str, str] = {
     "all_variables": "use program.parameters",
     "app": _PYTHON,
     "assert_equal": "sizes that meet are checked at each call; leave it out",
+    "clip_by_average_norm": _CLIP,
+    "clip_by_global_norm": _CLIP,
+    "clip_by_norm": _CLIP,
     "cond": "use tf.where",
     "contrib.cudnn_rnn": "use tf.nn.rnn_cell.LSTMCell, or rg.GRUCell(units, reset_after=True) for cuDNN's GRU",
     "contrib.layers.dropout": _DROPOUT,
@@ -53,7 +61,9 @@ INSTEAD: dict[str, str] = {
     "contrib.layers.l1_regularizer": _PENALTY,
     "contrib.layers.l2_regularizer": _PENALTY,
     "contrib.layers.variance_scaling_initializer": _INITIALIZER,
+    "contrib.layers.optimize_loss": _TRAIN,
     "contrib.legacy_seq2seq": _BY_STEP,
+    "contrib.opt": f"{_COMPILED}rg.Trainer(program, rg.AdamW(rate, weight_decay=weight_decay)) or another optimizer",
     "contrib.rnn.BasicRNN": "use tf.contrib.rnn.BasicRNNCell",
     "contrib.rnn.DeviceWrapper": "there are no devices to choose; leave it out",
     "contrib.rnn.GRUBlockCell": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
@@ -71,8 +81,9 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn": _OWN_CELL,
     "contrib.seq2seq.sequence_loss": "use rg.sparse_softmax_cross_entropy(labels, logits, lengths=lengths)",
     "contrib.seq2seq": _BY_STEP,
+    "contrib.training": _BATCHES,
     "control_dependencies": "nodes have values and no side effects; leave it out",
-    "data": "feed NumPy arrays: program.inference({X: batch})",
+    "data": f"feed NumPy arrays: program.inference({{X: batch}}); {_BATCHES}",
     "device": "there are no devices to choose; leave it out",
     "estimator": _TRAIN,
     "flags": _PYTHON,
@@ -82,9 +93,10 @@ INSTEAD: dict[str, str] = {
     "get_default_session": _RUN,
     "get_variable_scope": _SCOPE,
     "gfile": _PYTHON,
+    "global_norm": _CLIP,
     "global_variables": "use program.parameters",
     "global_variables_initializer": _VARIABLES,
-    "gradients": _TRAIN,
+    "gradients": _GRADIENTS,
     "half": _DTYPE,
     "initialize_all_variables": _VARIABLES,
     "initialize_variables": _VARIABLES,
@@ -98,7 +110,12 @@ INSTEAD: dict[str, str] = {
     "losses": "write it with tf.reduce_mean and the functions of tf",
     "map_fn": _LOOP,
     "nn.dropout": _DROPOUT,
-    "nn.ctc_loss": "it is not part of this version; compute it outside from the logits",
+    "nn.ctc_beam_search_decoder": _DECODER,
+    "nn.ctc_greedy_decoder": _DECODER,
+    "nn.ctc_loss": (
+        "use rg.ctc_loss(labels, logits, label_lengths, logit_lengths, blank_index=classes - 1) with labels that are "
+        "padded ints and logits [batch, time, classes]"
+    ),
     "nn.l2_loss": "write tf.reduce_sum(tf.square(t)) / 2",
     "nn.raw_rnn": _LOOP,
     "nn.rnn": _DRIVER,
@@ -122,8 +139,34 @@ INSTEAD: dict[str, str] = {
     "string": _DTYPE,
     "summary": "take the value as an output of rg.compile and log it in Python",
     "test": _PYTHON,
-    "train.Saver": _SAVE,
     "train": _TRAIN,
+    "train.AdagradOptimizer": (
+        f"{_COMPILED}rg.Trainer(program, rg.Adagrad(rate, initial_accumulator=0.1, epsilon=0.0)), which is TensorFlow's"
+    ),
+    "train.AdamOptimizer": f"{_COMPILED}rg.Trainer(program, rg.Adam(rate)); its epsilon is added to the corrected root",
+    "train.GradientDescentOptimizer": f"{_COMPILED}rg.Trainer(program, rg.SGD(rate))",
+    "train.MomentumOptimizer": f"{_COMPILED}rg.Trainer(program, rg.SGD(rate, momentum=0.9, nesterov=False))",
+    "train.Optimizer": "write its equations as a subclass of rg.Optimizer with slots() and update()",
+    "train.RMSPropOptimizer": f"{_COMPILED}rg.Trainer(program, rg.RMSProp(rate)); its epsilon is outside the root",
+    "train.Saver": f"{_SAVE}; to resume training, the save and load methods of an rg.Trainer",
+    "train.Checkpoint": "use the save and load methods of an rg.Trainer",
+    "train.CheckpointManager": "give checkpoint= to the fit method of an rg.Trainer",
+    "train.batch": _BATCHES,
+    "train.cosine_decay": "use rg.CosineDecay(initial, decay_steps) as an optimizer's learning rate",
+    "train.create_global_step": _COUNT,
+    "train.exponential_decay": (
+        "use rg.ExponentialDecay(initial, decay_steps, decay_rate) as an optimizer's learning rate"
+    ),
+    "train.get_global_step": _COUNT,
+    "train.get_or_create_global_step": _COUNT,
+    "train.global_step": _COUNT,
+    "train.inverse_time_decay": _RATE,
+    "train.natural_exp_decay": _RATE,
+    "train.piecewise_constant": "use rg.PiecewiseConstant(boundaries, values) as an optimizer's learning rate",
+    "train.polynomial_decay": (
+        "use rg.PolynomialDecay(initial, decay_steps, final, power) as an optimizer's learning rate"
+    ),
+    "train.shuffle_batch": _BATCHES,
     "trainable_variables": "use program.parameters",
     "truncated_normal": "use tf.truncated_normal_initializer() with tf.get_variable",
     "variable_scope": _SCOPE,

@@ -35,6 +35,7 @@ OPERANDS: dict[str, list[np.ndarray]] = {
     "broadcast": [FLOATS],
     "concat": [FLOATS, POSITIVE],
     "gather": [FLOATS, np.array([[1, 0], [5, -3]])],
+    "scatter_add": [np.array([1, 1]), FLOATS],
 }
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     **{op: {"axes": (1,), "keepdims": False} for op in ("reduce_sum", "reduce_max", "reduce_min")},
@@ -46,6 +47,7 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
     "reshape": {"shape": (3, 1, 2)},
     "broadcast": {"shape": (4, 2, 3)},
     "concat": {"axis": 0},
+    "scatter_add": {"rows": 3},
 }
 
 

@@ -24,6 +24,7 @@ from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass
 from rnngraph.passes.simplify import Simplify
+from rnngraph.passes.sink import Sink
 from rnngraph.passes.split import Split
 from rnngraph.passes.squeeze import Squeeze
 from rnngraph.passes.unroll import Unroll
@@ -35,6 +36,7 @@ PASSES: dict[str, Pass] = {
     "columns": Columns(),
     "accumulate": Accumulate(),
     "fission": Fission(),
+    "sink": Sink(),
     "fuse_multiply_add": FuseMultiplyAdd(),
     "unroll_2": Unroll(2),
     "unroll_full": Unroll("full"),

@@ -147,6 +147,21 @@ def test_a_derivative_that_is_infinite_where_the_value_is_not(options: dict[str,
     assert "in the backward pass at step 1, row 0" in str(found)
 
 
+def test_rows_of_a_table_that_overflow_together() -> None:
+    """Each is finite; the row that all of them are added to is not."""
+    ids, scale = rg.placeholder("ids", (None,), "int32"), rg.placeholder("scale", (None, 2))  # here: scale
+    rows = rg.gather(rg.parameter("table", (4, 2), initializer="zeros"), ids)  # here: rows
+    program = rg.compile(rows, loss=rg.reduce_sum(rows * scale))
+    large = np.full((3, 2), 2e38, np.float32)
+    assert program.training.check(ids=[0, 1, 2], scale=large) is None
+    assert_at(
+        program.training.check(ids=[0, 3, 3], scale=large),
+        "rows", op="scatter_add", value="inf", phase="backward", step=None, row=None, index=(3, 0),
+    )  # fmt: skip
+    infinite = np.full((3, 2), INF, np.float32)
+    assert_at(program.training.check(ids=[0, 3, 3], scale=infinite), "scale", phase="feed")
+
+
 def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     class Rooted(rg.Cell):
         def state(self) -> dict[str, int]:
@@ -160,6 +175,17 @@ def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
     x = x_with(0, (1, 3, 2), (0, 1, 2))  # the backward loop meets step 3 first
     assert_at(program.training.check(x=x), "root", op="div", phase="backward", step=3, row=1, index=(1, 2))
+
+
+def test_a_sum_of_what_a_table_receives_that_overflows() -> None:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    rows = rg.embedding(ids, 4, 2)  # here: embedding
+    program = rg.compile(rows, loss=rg.reduce_sum(rows * np.float32(3e38)))
+    program.parameters["embedding/table"] = np.zeros((4, 2))
+    assert program.training.check(ids=[[0, 1], [2, 3]]) is None
+    found = program.training.check(ids=[[0, 2], [2, 3]])
+    found = assert_at(found, "embedding", op="scatter_add", phase="backward", value="inf", index=(2, 0))
+    assert (found.row, found.step) == (None, None)
 
 
 def test_a_backward_cell_counts_steps_as_the_user_does() -> None:

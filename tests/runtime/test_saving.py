@@ -105,7 +105,7 @@ def columns(history: rg.History) -> dict[str, np.ndarray]:
 
 
 def interrupted(made: rg.Program, after: int | None) -> list[int]:
-    """Raises ``StopError`` where feeds are taken for the ``after``-th time: for a step, a warm-up, a validation."""
+    """Raises ``StopError`` where this program takes feeds for the ``after``-th time, whatever for."""
     count = [0]
 
     def wrapped(gather: Callable[..., Any]) -> Callable[..., Any]:

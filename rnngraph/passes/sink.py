@@ -1,0 +1,139 @@
+"""sink: cheap elementwise ops that only feed a scan move into its loop.
+
+Fission takes out of a loop all that the loop does not carry. What is cheap and elementwise then costs a sequence
+in memory, which from a forward to a backward scan is one that is kept for all steps. In the loop it is computed in
+registers, from values that the loop reads anyway or that take no more memory than it did.
+Law: values unchanged, bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..ir.graph import Graph, Node, make, remake, rewrite, topological
+from ..ir.ops import OPS, scan_parts
+from ..ir.types import FLOATS, Dim
+from .scan_derivative import COSTLY
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Law: values unchanged, bit for bit."""
+
+    name: str = "sink"
+
+    def __call__(self, graph: Graph) -> Graph:
+        indices: set[Node] = set()  # what depends on no array is computed where it is read, and takes no memory
+        for node in graph.nodes:
+            if node.op not in ("input", "parameter", "scan") and all(item in indices for item in node.operands):
+                indices.add(node)
+
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            return _Loop(node, operands, indices).sunk() if node.op == "scan" else None
+
+        return rewrite(graph, rule)
+
+
+def _number(node: Node) -> Node | None:
+    """The number that a value holds everywhere, if it is one, seen through views of it."""
+    while node.op in ("broadcast", "transpose", "reshape"):
+        node = node.operands[0]
+    return node if not node.tensor.rank else None
+
+
+@dataclass
+class _Loop:
+    """A scan, and the operands it would have with ops moved into it."""
+
+    scan: Node
+    operands: tuple[Node, ...]
+    indices: set[Node]
+    sequences: dict[Node, Node] = field(init=False)  # what is read step by step, with its name in the body
+    constants: dict[Node, Node] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.length: Dim = self.scan["length"]
+        body: Graph = self.scan["body"]
+        attributes = dict(self.scan.attributes)
+        initial, sequences, constants = scan_parts(self.operands, attributes)
+        self.carries, formal_sequences, formal_constants = scan_parts(body.inputs, attributes)
+        self.initial = initial
+        # Equal operands share one name; ``new`` gives what stands for a name of before.
+        self.new: dict[Node, Node] = {carry: carry for carry in self.carries}
+        self.sequences, self.constants = {}, {}
+        for known, actuals, formals in (
+            (self.sequences, sequences, formal_sequences),
+            (self.constants, constants, formal_constants),
+        ):
+            for actual, formal in zip(actuals, formals, strict=True):
+                self.new[formal] = known.setdefault(actual, formal)
+
+    def sunk(self) -> Node | None:
+        inner: dict[Node, Node] = {}  # what has moved, by what it was outside
+        waiting = list(self.sequences)
+        while waiting:
+            outer = waiting.pop()
+            if outer in self.sequences and self._pays(outer):
+                formal = self.sequences.pop(outer)
+                waiting += [item for item in outer.operands if item not in self.sequences and item not in inner]
+                inner[outer] = formal
+                for item in outer.operands:
+                    self._reach(item, outer, inner)
+        return self._rebuilt(inner) if inner else None
+
+    def _pays(self, node: Node) -> bool:
+        row = OPS[node.op]
+        if row.kind != "elementwise" or row.random or node.op in COSTLY or node.dtype not in FLOATS:
+            return False
+        timed = []
+        for item in dict.fromkeys(node.operands):
+            if not item.tensor.rank or _number(item) is not None:
+                continue
+            if item.shape == node.shape and item.dtype == node.dtype and item not in self.indices:
+                timed.append(item)
+            elif item.tensor.rank > 1 or node.tensor.rank == 1 or item.op == "constant":
+                return False
+        return len([item for item in timed if item not in self.sequences]) <= 1 and bool(timed)
+
+    def _reach(self, item: Node, like: Node, inner: dict[Node, Node]) -> None:
+        """Gives the body what it needs in order to compute ``like``."""
+        if item in self.sequences or item in inner:
+            return
+        number = _number(item)
+        if number is not None and number.op == "constant":
+            return
+        outer = item if number is None else number
+        label = item.name or item.op
+        if item.shape == like.shape and number is None:
+            kind, known = item.tensor.with_shape(item.shape[1:]), self.sequences
+        else:
+            kind, known = outer.tensor, self.constants
+        if outer not in known:
+            known[outer] = make("input", where=item.where, name=label, label=label, type=kind)
+
+    def _name(self, item: Node) -> Node:
+        """What a value that has no time axis is called in the body."""
+        number = _number(item)
+        if number is not None and number.op == "constant":
+            return number
+        return self.constants[item if number is None else number]
+
+    def _rebuilt(self, inner: dict[Node, Node]) -> Node:
+        scan, body = self.scan, self.scan["body"]
+        computed: dict[Node, Node] = dict(self.sequences)
+        for outer in topological(list(inner)):
+            if outer in inner:
+                parts = [computed[item] if item in computed else self._name(item) for item in outer.operands]
+                computed[outer] = make(outer.op, *parts, where=outer.where, name=outer.name, **dict(outer.attributes))
+        moved = {formal: computed[outer] for outer, formal in inner.items()}
+        new: dict[Node, Node] = {old: moved.get(known, known) for old, known in self.new.items()}
+        for node in body.nodes:
+            if node not in new:
+                new[node] = remake(node, [new[item] for item in node.operands])
+        formals = (*self.carries, *self.sequences.values(), *self.constants.values())
+        attributes = dict(scan.attributes) | {
+            "body": Graph.of(body.name, [(name, new[value]) for name, value in body.outputs], formals),
+            "sequences": len(self.sequences),
+        }
+        operands = (*self.initial, *self.sequences, *self.constants)
+        return make("scan", *operands, where=scan.where, name=scan.name, **attributes)

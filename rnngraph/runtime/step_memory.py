@@ -1,0 +1,101 @@
+"""Memory of a trainer's native steps: argument blocks that are filled in once, as values take turns in few places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ctypes import c_int64, c_void_p
+from typing import TYPE_CHECKING
+from weakref import ref
+
+import numpy as np
+
+from ..passes.train_step import NEW, NORM, SLOT, SUM
+from .native import NativeEntry, Sized, address, aligned_bytes
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+NOT_RUN = -1.0
+"""In the scalar results before a call: no norm is negative."""
+MOST_BLOCKS = 8
+WORKER, WORKERS = c_int64(0), c_int64(1)  # made once: ctypes converts ints at every call
+
+
+class Memory:
+    """What the calls of one entry share, of which there is never more than one at a time."""
+
+    def __init__(self, entry: NativeEntry) -> None:
+        self.entry = entry
+        self.panels = aligned_bytes(max(1, entry.plan.panel_bytes))
+        self.arena = aligned_bytes(1)
+        names = list(entry.output_slots)
+        self.replacing = [name for name in names if name.startswith((NEW, SUM))]
+        self.scalars = {
+            item.name: np.full((), NOT_RUN, item.dtype) for item in entry.outputs if item.name in ("loss", NORM)
+        }
+        self.others = [
+            (number, item.name, item.dtype)
+            for number, item in enumerate(entry.outputs)
+            if not item.name.startswith((NEW, SUM, SLOT)) and item.name not in self.scalars
+        ]
+        self._blocks: dict[tuple[int, ...], _Bound] = {}
+
+    def fresh(self, sized: Sized) -> dict[str, np.ndarray]:
+        """Memory for results that stay with who asked for them."""
+        if self.arena.size < sized.arena_bytes:
+            self.arena = aligned_bytes(sized.arena_bytes)
+            self._blocks.clear()
+        return {name: np.empty(sized.shapes[number], dtype) for number, name, dtype in self.others}
+
+    def bound(self, trainer: Trainer) -> _Bound:
+        """The argument block for the present parameters, the trainer's own inputs, and what replaces them."""
+        parameters = trainer.program.parameters
+        given = [parameters[name] for name in self.entry.parameter_slots]
+        inputs = {name: array for name, array in trainer.inputs().items() if name in self.entry.input_slots}
+        targets = [trainer.target(name) for name in self.replacing]
+        arrays = [*given, *inputs.values(), *targets]
+        key = tuple(map(id, arrays))
+        known = self._blocks.get(key)
+        if known is None or not known.holds(arrays):
+            if len(self._blocks) >= MOST_BLOCKS:
+                self._blocks.clear()
+            known = self._blocks[key] = _Bound(self, given, inputs, targets)
+        return known
+
+
+class _Bound:
+    """An argument block with the addresses of these arrays, which are held by others."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        given: Sequence[np.ndarray],
+        inputs: Mapping[str, np.ndarray],
+        targets: Sequence[np.ndarray],
+    ) -> None:
+        self.entry = entry = memory.entry
+        self._references = [ref(array) for array in (*given, *inputs.values(), *targets)]
+        named = dict(zip(entry.parameter_slots, given, strict=True))
+        self.block = entry.unpacked(0, named, memory.panels).block
+        self.address = c_void_p(address(self.block))
+        entry.set_arena(self.block, memory.arena)
+        for name, array in inputs.items():
+            entry.set_feed(self.block, name, array)
+        for name, array in (*zip(memory.replacing, targets, strict=True), *memory.scalars.items()):
+            self.block[entry.output_slots[name]] = address(array)
+        self._fed = [name for name in entry.input_slots if name not in inputs]
+        self._sized: Sized | None = None
+
+    def holds(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Whether these are the very arrays: one that is gone may have left its id to another."""
+        return all(known() is array for known, array in zip(self._references, arrays, strict=True))
+
+    def set(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray], sized: Sized) -> None:
+        """What differs from call to call."""
+        if self._sized is not sized:
+            self.entry.set_sizes(self.block, sized.sizes)
+            self._sized = sized
+        for name in self._fed:
+            self.entry.set_feed(self.block, name, feeds[name])
+        for name, array in results.items():
+            self.block[self.entry.output_slots[name]] = address(array)
