@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,22 @@ def append(file: Path, run: Run) -> None:
     file.write_text(json.dumps({"runs": [*read(file), run]}, indent=1) + "\n")
 
 
-def headline(run: Run) -> str:
-    rates = [f"{run['limits'][name] / 1e9:.0f}" for name in ("flops", "first_cache", "second_cache", "third_cache")]
-    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
-    return (
-        f"{run['machine']}, one core: {rates[0]} GFLOP/s; reads {', '.join(rates[1:])} GB/s from first, second, third "
-        f"cache; {run['rounds']} rounds; {versions}"
+def headlines(runs: list[Run]) -> list[str]:
+    """A line for each machine and set of peers, with the median of its limits."""
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        alike.setdefault(f"{run['machine']}; {versions}", []).append(run)
+    return [f"{name}; {_limits(several)}" for name, several in alike.items()]
+
+
+def _limits(runs: list[Run]) -> str:
+    flops, *reads = (
+        f"{statistics.median(run['limits'][name] for run in runs) / 1e9:.0f}"
+        for name in ("flops", "first_cache", "second_cache", "third_cache")
     )
+    rounds = " or ".join(str(count) for count in sorted({run["rounds"] for run in runs}))
+    return f"one core: {flops} GFLOP/s; reads {', '.join(reads)} GB/s from first, second, third cache; rounds: {rounds}"
 
 
 def records(runs: list[Run], group: Group) -> list[Record]:

@@ -18,7 +18,7 @@ import peers
 from groups import GROUPS, Options
 from machine import limits
 from picture import draw
-from report import append, headline, print_tables, read, records
+from report import append, headlines, print_tables, read, records
 from rich.console import Console
 
 from rnngraph.codegen.target import target_of
@@ -34,13 +34,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="append what is found to this file")
     parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
     parser.add_argument("--picture", type=Path, help="draw the sweep (.png, .svg, …); needs matplotlib")
-    parser.add_argument("--peers", nargs="*", default=peers.NAMES, choices=peers.NAMES, help="which of them")
+    parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
     parser.add_argument("--torch-compile", action="store_true", help="the user's cell also by torch.compile; minutes")
     options = parser.parse_args()
     runs = read(options.read) if options.read else [_measured(options)]
     console = Console(width=400 if not os.isatty(1) else None)
-    for run in runs:
-        console.print(headline(run), soft_wrap=True)
+    for line in headlines(runs):
+        console.print(line, soft_wrap=True)
     print_tables(runs, console)
     if options.json and not options.read:
         append(options.json, runs[-1])
@@ -51,13 +51,14 @@ def main() -> None:
 def _measured(options: argparse.Namespace) -> dict[str, object]:
     if hasattr(os, "sched_setaffinity"):  # before the peers, which count cores when they are imported
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    found = peers.installed(tuple(options.peers))
+    wanted = [name for name in options.peers.split(",") if name]
+    found = peers.installed(wanted)
     asked = Options(options.rows, options.rounds, found, options.torch_compile)
     chosen = [group for group in GROUPS if group.name == (options.only or group.name)]
     if options.only is None:
         chosen = [group for group in chosen if group.name != "sweep"]
     target = target_of(None)
-    missing = {name: "not installed" for name in options.peers if name not in found}
+    missing = {name: "not installed" for name in wanted if name not in found}
     return {
         "machine": f"{target.processor}, {target.vector_bits}-bit vectors",
         "limits": vars(limits()),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterable
 from types import ModuleType
 
 NAMES = ("onnxruntime", "torch", "jax", "tensorflow")
@@ -23,7 +24,7 @@ ONE_THREAD = {
 """What the frameworks read when they are imported."""
 
 
-def installed(names: tuple[str, ...] = NAMES) -> dict[str, ModuleType]:
+def installed(names: Iterable[str] = NAMES) -> dict[str, ModuleType]:
     """By name, the modules of the peers that can be imported here."""
     os.environ.update(ONE_THREAD)
     found = {}
