@@ -1,47 +1,46 @@
-"""What no code can beat here: multiply-adds over their measured rate, weights over the bandwidth of their cache."""
+"""What no code can beat here: multiply-adds at their rate, weights at that of reads; both are measured at each call."""
 
 from __future__ import annotations
 
-from machine import Limits
+from machine import multiply_rate, read_rate
 from workloads import Row
 
 from rnngraph.codegen.target import target_of
 
 
-def forward_seconds(row: Row, found: Limits) -> float:
-    """The input's products of all steps at the rate of multiply-adds; a step's at that rate, or its weights' stream."""
-    return sum(
-        from_input + row.time * step for from_input, step in (_layer(row, width, found) for width in row.widths())
-    )
+def forward_seconds(row: Row) -> float:
+    """The input's products of all steps; then each step's products, or the stream of its weights if that is longer."""
+    products, step = _rates(row)
+    return sum(_input_products(row, width) / products for width in row.widths()) + row.layers * row.time * step
 
 
-def training_seconds(row: Row, found: Limits) -> float:
+def training_seconds(row: Row) -> float:
     """Three times the multiply-adds of the forward part, but for the gradient of the net's own input.
 
     Forward; the state's gradient back through every step, which streams the weights again; the gradients of both
     kernels, a product over all steps each; the gradient of the input of all layers but the first.
     """
-    total = forward_seconds(row, found)
-    for number, width in enumerate(row.widths()):
-        from_input, step = _layer(row, width, found)
-        gradients = from_input + row.time * _step_products(row, found)
-        total += row.time * step + gradients + (from_input if number else 0.0)
-    return total
+    products, step = _rates(row)
+    from_inputs = [_input_products(row, width) for width in row.widths()]
+    whole = 3.0 * sum(from_inputs) - from_inputs[0] + row.layers * row.time * _step_products(row)
+    return whole / products + 2.0 * row.layers * row.time * step
 
 
-def _layer(row: Row, width: int, found: Limits) -> tuple[float, float]:
-    """Seconds of the input's products of all steps, and of one step."""
-    target = target_of(None)
-    units = _padded(row)
-    from_input = 2.0 * row.batch * row.time * row.gates * units * width / found.flops
-    weights = 4.0 * row.gates * units * row.units
-    rate = found.first_cache if weights <= target.first_cache else found.second_cache
-    rate = found.third_cache if weights > target.second_cache else rate
-    return from_input, max(_step_products(row, found), weights / rate)
+def _rates(row: Row) -> tuple[float, float]:
+    """Operations a second, and seconds of a step of one layer; the weights lie in the cache that holds them."""
+    products = multiply_rate()
+    weights = 4 * row.gates * _padded(row) * row.units
+    return products, max(_step_products(row) / products, weights / read_rate(weights))
 
 
-def _step_products(row: Row, found: Limits) -> float:
-    return 2.0 * row.batch * row.gates * _padded(row) * row.units / found.flops
+def _input_products(row: Row, width: int) -> float:
+    """Operations of one layer's products with its inputs, all steps."""
+    return 2.0 * row.batch * row.time * row.gates * _padded(row) * width
+
+
+def _step_products(row: Row) -> float:
+    """Operations of one layer's products with its state, one step."""
+    return 2.0 * row.batch * row.gates * _padded(row) * row.units
 
 
 def _padded(row: Row) -> int:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,14 +60,14 @@ def _inference(options: Options) -> Iterator[Record]:
 
 def _inference_times(row: Row, options: Options) -> Times:
     calls = _beside(row, options, ours.inference(row), "inference")
-    return measure(calls, lambda found: forward_seconds(row, found), options.rounds)
+    return measure(calls, partial(forward_seconds, row), options.rounds)
 
 
 def _training(options: Options) -> Iterator[Record]:
     for row in TRAINING:
         if options.wants(row.name):
             calls = _beside(row, options, ours.training(row), "training")
-            times = measure(calls, lambda found, row=row: training_seconds(row, found), options.rounds)
+            times = measure(calls, partial(training_seconds, row), options.rounds)
             yield {"row": row.name, "times": times}
 
 

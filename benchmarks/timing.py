@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from machine import Limits, limits
 from workloads import Call
 
 SECONDS = 0.02
@@ -15,15 +14,15 @@ SECONDS = 0.02
 Times = dict[str, list[float]]
 
 
-def measure(calls: Mapping[str, Call], floor: Callable[[Limits], float] | None, rounds: int) -> Times:
-    """Seconds a call by contender, one figure a round; ``floor`` from limits probed in that round."""
+def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds: int) -> Times:
+    """Seconds a call by contender, one figure a round; ``floor`` probes the machine in that round."""
     times: Times = {name: [] for name in calls}
     repeats = {name: _repeats(call) for name, call in calls.items()}
     if floor is not None:
         times["floor"] = []
     for _ in range(rounds):
         if floor is not None:
-            times["floor"].append(floor(limits(repeats=1)))
+            times["floor"].append(floor())
         for name, call in calls.items():
             start = time.perf_counter()
             for _ in range(repeats[name]):
