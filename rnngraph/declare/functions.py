@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, ShapeError, user_line
+from ..errors import DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ..ir.types import size as named_size
 from .tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
@@ -351,18 +351,3 @@ def less(a: Any, b: Any) -> Tensor:
 def matmul(a: Any, b: Any) -> Tensor:
     """Matrix product: [..., K] times [K, N]."""
     return build("matmul", as_tensor(a), as_tensor(b))
-
-
-def check_scalar_fraction(value: float | int | Tensor, what: str) -> None:
-    """A probability: a float in (0, 1] or a scalar float placeholder."""
-    line = user_line()
-    if isinstance(value, Tensor):
-        if value.rank != 0 or value.dtype not in FLOATS:
-            raise DtypeError(f"{what} must be a scalar float, not {value!r}", line)
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-        raise DtypeError(f"{what} must be a float in (0, 1] or a scalar placeholder, not {value!r}", line)
-    if not 0 < value <= 1:
-        raise ArgumentError(
-            f"{what}={value} is outside (0, 1]; it is the probability to keep a unit, 1.0 keeps all", line
-        )

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import _functions, _inputs, _layers, _losses
 from ._cells import CELLS as _CELLS
+from ._cells import CONTRIB as _CONTRIB
 from ._functions import (
     abs,
     add,
@@ -98,13 +99,13 @@ nn = _Namespace(
     {
         **_members(
             _functions, "relu", "relu6", "leaky_relu", "elu", "selu", "softplus", "softsign", "swish", "tanh",
-            "sigmoid", "softmax", "log_softmax", "embedding_lookup", "in_top_k",
+            "sigmoid", "softmax", "log_softmax", "embedding_lookup", "in_top_k", "dropout",
         ),
         **_members(
             _losses, "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits",
             "softmax_cross_entropy_with_logits_v2", "sigmoid_cross_entropy_with_logits",
         ),
-        **_members(_inputs, "dynamic_rnn", "bidirectional_dynamic_rnn"),
+        **_members(_inputs, "dynamic_rnn", "bidirectional_dynamic_rnn", "static_rnn"),
         "rnn_cell": _Namespace("nn.rnn_cell", _CELLS),
     },
 )  # fmt: skip
@@ -128,7 +129,10 @@ contrib = _Namespace(
     "contrib",
     {
         "seq2seq": _Namespace("contrib.seq2seq", {}),
-        "rnn": _Namespace("contrib.rnn", _CELLS),
+        "rnn": _Namespace(
+            "contrib.rnn",
+            {**_CELLS, **_CONTRIB, **_members(_inputs, "static_rnn", "stack_bidirectional_dynamic_rnn")},
+        ),
         "layers": _Namespace("contrib.layers", _members(_layers, "fully_connected", "flatten", "xavier_initializer")),
     },
 )

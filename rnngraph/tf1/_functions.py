@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import activations, functions
+from ..declare import activations, functions, randomness
 from ..declare.functions import Axis
+from ..declare.randomness import KeepProb
 from ..declare.tensor import Tensor, build, power
 from ..declare.tensor import constant as make_constant
 from ..errors import ArgumentError, DtypeError, ShapeError
@@ -306,6 +307,17 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
     """t limited to a range."""
     return functions.clip(t, clip_value_min, clip_value_max)
+
+
+def dropout(
+    x: Tensor, keep_prob: KeepProb | None = None, noise_shape: Any = None, seed: int | None = None,
+    name: str | None = None, rate: KeepProb | None = None,
+) -> Tensor:  # fmt: skip
+    """``rg.dropout`` with TensorFlow's arguments: it is part of the training graph only."""
+    refuse("tf.nn.dropout", "give rg.DropoutWrapper variational_recurrent=True", noise_shape=noise_shape)
+    if (keep_prob is None) == (rate is None):
+        raise ArgumentError("tf.nn.dropout needs keep_prob, the probability to keep a unit, or rate, that to drop it")
+    return randomness.dropout(x, 1.0 - rate if keep_prob is None else keep_prob, seed)  # type: ignore[operator]
 
 
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
