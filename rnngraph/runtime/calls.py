@@ -16,7 +16,7 @@ from ..ir.types import FLOATS
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
-from .feeds import bind, convert
+from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram, whole_number
 from .stream import Stream
 from .streamable import check_streamable
@@ -250,4 +250,5 @@ class Training(GraphProgram):
                 f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
                 where,
             )
+        run_checks(self._masks.checks(outputs), arrays, sizes, where)
         return self._masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)

@@ -196,6 +196,7 @@ class Stream:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
         arrays = {name: self._held[name] for name in needed}
         sizes = bind(arrays, self._kinds, where) | self._sizes
+        run_checks(self._initial.checks(names), arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
         return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
 
