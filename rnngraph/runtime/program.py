@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -21,17 +22,17 @@ from ..errors import (
     ShapeError,
     StructureError,
     Where,
+    user_line,
 )
 from ..ir.graph import Graph, Node
 from ..passes.autodiff import PREFIX
 from ..passes.lower import GIVEN, Lowered, lower
 from ..passes.unroll import check_lengths
+from .cache import cache_of
 from .calls import Inference, Training
 from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
-
-"""What the paths of gradients and of a trainer's results begin with."""
 
 
 def compile(  # the field's name for it
@@ -44,15 +45,17 @@ def compile(  # the field's name for it
     unroll: int | str | None = None,
     weights: str = "float32",
     parameters: Any = None,
+    cache: bool | str | os.PathLike[str] = True,
 ) -> Program:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
     outputs: a Tensor, or a dict of (nests of) Tensors. loss: a scalar Tensor. seed: of initial values and of
     masks drawn without a seed. target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
     unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length). parameters: a Program or
-    its parameters; nodes declared once keep its names and arrays, new ones are added.
+    its parameters; nodes declared once keep its names and arrays, new ones are added. cache: whether compiled code
+    is kept for later processes, in the user's cache directory or in the one that is given here.
     """
-    return Program(outputs, loss, seed, target, threads, unroll, weights, parameters)
+    return Program(outputs, loss, seed, target, threads, unroll, weights, parameters, cache)
 
 
 class Program:
@@ -60,7 +63,7 @@ class Program:
 
     def __init__(
         self, outputs: Any, loss: Tensor | None, seed: int, target: str | None, threads: int,
-        unroll: int | str | None, weights: str, parameters: Any,
+        unroll: int | str | None, weights: str, parameters: Any, cache: bool | str | os.PathLike[str] = True,
     ) -> None:  # fmt: skip
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
@@ -75,6 +78,7 @@ class Program:
         ):
             raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
         self.target = target_of(target)
+        self.cache = cache_of(cache, user_line())
         self.is_flat = isinstance(self.structure, dict) and all(isinstance(v, Tensor) for v in self.structure.values())
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
         self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]

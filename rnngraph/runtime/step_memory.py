@@ -26,7 +26,7 @@ class Memory:
 
     def __init__(self, entry: NativeEntry) -> None:
         self.entry = entry
-        self.panels = aligned_bytes(max(1, entry.plan.panel_bytes))
+        self.panels = aligned_bytes(max(1, entry.panel_bytes))
         self.arena = aligned_bytes(1)
         names = list(entry.output_slots)
         self.replacing = [name for name in names if name.startswith((NEW, SUM))]
