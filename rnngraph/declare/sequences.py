@@ -184,7 +184,7 @@ class Window(Cell):
 
 
 def _windows(x: Tensor, taps: int, apart: int, before: int, zeros: int) -> Tensor:
-    """Steps ``apart`` from each other side by side, once ``zeros`` steps of 0 stand around x, ``before`` of them first."""
+    """Steps ``apart`` from each other side by side. zeros: steps of 0 around x, ``before`` of them in front."""
     if zeros:
         parts = [_zeros(x, 1, before)] if before else []
         x = concat([*parts, x, _zeros(x, 1, zeros - before)], axis=1)
