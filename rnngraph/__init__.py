@@ -87,6 +87,7 @@ from .declare.losses import (
 from .declare.parameters import parameter
 from .declare.placeholders import placeholder
 from .declare.randomness import by_graph, dropout, random_normal, random_uniform
+from .declare.sequences import conv1d, cumsum, reverse_sequence
 from .declare.state import joined, memory
 from .declare.tensor import Tensor, constant
 from .declare.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper

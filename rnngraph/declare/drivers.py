@@ -38,7 +38,6 @@ class Driver:
 
     cell: Cell
     scope: ScopeName
-    suffix: str
     reverse: bool
     x: Node
     states: tuple[Node, ...]
@@ -187,6 +186,11 @@ def static_rnn(
     return [take_slice(outputs, (step,)) for step in range(len(steps))], state
 
 
+def run_steps(cell: Cell, steps: Tensor, scope: ScopeName, reverse: bool, where: Where | None) -> tuple[Tensor, Any]:
+    """A cell over [time, batch, features]: what functions along time are made of."""
+    return _run(cell, steps, None, None, None, True, scope, "", reverse, where)
+
+
 def _run(
     cell: Cell,
     inputs: Tensor,
@@ -195,7 +199,7 @@ def _run(
     dtype: Any,
     time_major: bool,
     scope: ScopeName,
-    suffix: str,
+    position: str,
     reverse: bool,
     where: Where | None,
 ) -> tuple[Tensor, Any]:
@@ -206,7 +210,7 @@ def _run(
     lengths = _lengths(sequence_length, batch, where)
 
     trace = Trace(inputs.dtype, where)
-    inner = InnerCell(trace, suffix, cell, {}, "")
+    inner = InnerCell(trace, position, cell, {}, "")
     structure = public(cell)
     leaves = flatten(structure)
     kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in leaves]
@@ -225,7 +229,7 @@ def _run(
     inside = topological(roots, known=captured)
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
-        cell, scope, suffix, reverse, x, states, output.node, next_states, captured,
+        cell, scope, reverse, x, states, output.node, next_states, captured,
         lengths is not None, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.

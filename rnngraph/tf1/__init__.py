@@ -21,6 +21,7 @@ from ._functions import (
     concat,
     constant,
     cos,
+    cumsum,
     divide,
     equal,
     erf,
@@ -52,6 +53,7 @@ from ._functions import (
     reduce_min,
     reduce_sum,
     reshape,
+    reverse_sequence,
     sigmoid,
     sign,
     sin,
@@ -109,7 +111,7 @@ nn = _Namespace(
         "rnn_cell": _Namespace("nn.rnn_cell", _CELLS),
     },
 )  # fmt: skip
-layers = _Namespace("layers", _members(_layers, "dense", "flatten"))
+layers = _Namespace("layers", _members(_layers, "conv1d", "dense", "flatten"))
 losses = _Namespace("losses", _LOSSES)
 initializers = _Namespace(
     "initializers",

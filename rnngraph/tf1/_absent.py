@@ -106,6 +106,7 @@ INSTEAD: dict[str, str] = {
     "logging": _PYTHON,
     "losses": "write it with tf.reduce_mean and the functions of tf",
     "map_fn": _LOOP,
+    "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",
     "nn.ctc_beam_search_decoder": _DECODER,
     "nn.ctc_greedy_decoder": _DECODER,
     "nn.ctc_loss": (
