@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import VerifyError
-from .graph import Graph, Node
 from .attributes import kind
+from .graph import Graph, Node
 from .ops import OPS
 from .types import TupleType, meet_strict
 

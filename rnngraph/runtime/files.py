@@ -37,7 +37,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
             os.fsync(file.fileno())
             os.replace(temporary, target)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -84,7 +84,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """The renaming itself must reach the disk too."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
