@@ -33,7 +33,6 @@ class _Writer:
         self.graph, self.arrays = graph, arrays
         self.names = names_of(graph, literals=True)
         self.files: dict[str, int] = {}
-        self.keys: dict[Node, str] = {}
 
     def text(self) -> str:
         lines = list(self.lines(self.graph, "  "))
@@ -80,10 +79,9 @@ class _Writer:
             text = constant_text(value)
         if text and not _odd_nan(value):
             return text
-        if node not in self.keys:
-            self.keys[node] = str(len(self.arrays))
-            self.arrays[self.keys[node]] = value
-        return f"stored({self.keys[node]!r})"
+        key = next((key for key, array in self.arrays.items() if array is value), str(len(self.arrays)))
+        self.arrays[key] = value
+        return f"stored({key!r})"
 
 
 def shown_file(where: Where) -> str:

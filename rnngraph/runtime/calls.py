@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import paths
+from ..declare.nest import is_leaf, paths
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
@@ -163,7 +163,7 @@ class Training(GraphProgram):
         if output_gradients is None:
             return {}
         structure, outputs = self.program.structure, dict(self.compiled.graph.outputs)
-        if isinstance(structure, Tensor):
+        if is_leaf(structure):
             given = dict.fromkeys(outputs, output_gradients)
         elif isinstance(output_gradients, Mapping):
             given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}

@@ -42,7 +42,7 @@ def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool 
                 os.fsync(file.fileno())
             os.replace(temporary, target)
         if lasting:
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -89,7 +89,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """The renaming itself must reach the disk too."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

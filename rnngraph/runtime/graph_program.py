@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import pack, paths
-from ..declare.tensor import Tensor
+from ..declare.nest import is_leaf, pack, paths
 from ..errors import (
     ArgumentError,
     DtypeError,
@@ -206,7 +205,7 @@ class GraphProgram:
 
     def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
         structure = self.program.structure
-        if isinstance(structure, Tensor):
+        if is_leaf(structure):
             return next(iter(found.values()))
         if self.program.is_flat:
             result = Result((key, found[key]) for key in structure)

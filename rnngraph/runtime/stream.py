@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import flatten, map_leaves, pack, paths
-from ..declare.tensor import Tensor
+from ..declare.nest import flatten, is_leaf, map_leaves, pack, paths
 from ..errors import NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, symbols_of
@@ -170,7 +169,7 @@ class Stream:
             array[...] = found[name]
         structure = self._program.structure
         leaves = [mine.get(path, found[path]) for path, _ in paths(structure)]
-        return leaves[0] if isinstance(structure, Tensor) else Result(pack(structure, leaves))
+        return leaves[0] if is_leaf(structure) else Result(pack(structure, leaves))
 
     # State ---------------------------------------------------------------------------------------
 
