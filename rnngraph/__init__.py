@@ -108,7 +108,7 @@ from .runtime.checking import NonFinite
 from .runtime.history import History
 from .runtime.memory import Memory
 from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
-from .runtime.program import Program, compile
+from .runtime.program import Program, compile, load
 from .runtime.result import Result
 from .runtime.schedules import (
     CosineDecay,
@@ -120,7 +120,7 @@ from .runtime.schedules import (
 )
 from .runtime.stream import Stream
 from .runtime.trainer import Trainer
+from .version import __version__
 
-__version__ = "0.1.0"
-_FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime")
+_FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime", "version")
 __all__ = [name for name in dir() if not name.startswith("_") and name not in _FOLDERS]

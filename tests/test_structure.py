@@ -13,7 +13,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST = 400
 
 LAYERS = (
-    ("errors",),
+    ("errors", "version"),
     ("ir",),
     ("declare", "passes"),
     ("codegen",),

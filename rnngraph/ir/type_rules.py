@@ -212,6 +212,8 @@ def dimension(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     _needs(types[:1], FLOATS)
+    _needs(types[1:2], FLOATS)
+    _needs(types[2:], ("int64",))
     return types[0]
 
 

@@ -41,13 +41,19 @@ class Parameters(Mapping[str, np.ndarray]):
     were compiled with ``parameters=other``: a change counts in each.
     """
 
-    def __init__(self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None) -> None:
+    def __init__(
+        self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None,
+        given: Mapping[str, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
+        """given: values, by name, of parameters that are not drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: _Changes = other._changes if other is not None else _Changes()
         self._values: dict[str, _Value] = {}
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
                 self._values[name] = other._values[name]
+            elif given is not None and name in given:
+                self._values[name] = _Value(_frozen(given[name]))
             else:
                 self._values[name] = _Value(_frozen(_drawn(slot, name, seed)))
 

@@ -136,7 +136,7 @@ def ones_initializer(dtype: Any = None) -> Initializer:
 
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
     """One number everywhere, or an array."""
-    return initializers.constant_initializer(value)
+    return initializers.Constant(value)
 
 
 def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
@@ -146,36 +146,28 @@ def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializ
 
 def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
     """Orthonormal rows or columns, times gain."""
-    return lambda shape, generator: gain * initializers.orthogonal(shape, generator)
+    return initializers.Orthogonal(gain)
 
 
 def random_uniform_initializer(
     minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
 ) -> Initializer:
     """Uniform in [minval, maxval), by default [0, 1)."""
-    high = 1.0 if maxval is None else maxval
-    return lambda shape, generator: generator.uniform(minval, high, shape)
+    return initializers.Uniform(minval, 1.0 if maxval is None else maxval)
 
 
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
     """Normal."""
-    return lambda shape, generator: generator.normal(mean, stddev, shape)
+    return initializers.Normal(mean, stddev)
 
 
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
     """Normal, what is more than two deviations away drawn again."""
-
-    def initialize(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        values = generator.normal(size=shape)
-        while np.any(far := np.abs(values) > 2):
-            values[far] = generator.normal(size=int(far.sum()))
-        return mean + stddev * values
-
-    return initialize
+    return initializers.TruncatedNormal(mean, stddev)
 
 
 def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
