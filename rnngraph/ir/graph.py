@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
 from .ops import OPS
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Attributes = tuple[tuple[str, Any], ...]
 
@@ -147,6 +148,8 @@ class Graph:
 
     def networkx(self) -> nx.MultiDiGraph[str]:
         """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
+        import networkx as nx  # only here: it takes longer to import than all the rest
+
         from .printer import names_of
 
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
-
 from ..ir.graph import Graph, Node, make, remake, rewrite
 from ..ir.ops import scan_parts
 from .lifting import lift, over_time
@@ -59,6 +57,8 @@ class _Parts:
         self._components()
 
     def _components(self) -> None:
+        import networkx as nx
+
         graph: nx.DiGraph[Node] = nx.DiGraph()
         graph.add_nodes_from(self.body.nodes)
         for node in self.body.nodes:
