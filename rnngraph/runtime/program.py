@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 
 from ..codegen.target import target_of
@@ -24,6 +23,9 @@ from .parameters import Parameters
 from .result import Result
 from .sources import Declaration, Source
 from .storing import read_program, write_program
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 def compile(  # the field's name for it
