@@ -19,7 +19,12 @@ from .declare.activations import (
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
 from .declare.ctc import ctc_loss
-from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
+from .declare.drivers import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    stack_bidirectional_dynamic_rnn,
+    static_rnn,
+)
 from .declare.functions import (
     abs,
     argmax,
@@ -81,9 +86,11 @@ from .declare.losses import (
 )
 from .declare.parameters import parameter
 from .declare.placeholders import placeholder
+from .declare.randomness import by_graph, dropout, random_normal, random_uniform
+from .declare.sequences import conv1d, cumsum, reverse_sequence
 from .declare.state import joined, memory
 from .declare.tensor import Tensor, constant
-from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
+from .declare.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
 from .errors import (
     ArgumentError,
     DtypeError,
@@ -101,7 +108,7 @@ from .runtime.checking import NonFinite
 from .runtime.history import History
 from .runtime.memory import Memory
 from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
-from .runtime.program import Program, compile
+from .runtime.program import Program, compile, load
 from .runtime.result import Result
 from .runtime.schedules import (
     CosineDecay,
@@ -113,7 +120,7 @@ from .runtime.schedules import (
 )
 from .runtime.stream import Stream
 from .runtime.trainer import Trainer
+from .version import __version__
 
-__version__ = "0.1.0"
-_FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime")
+_FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime", "version")
 __all__ = [name for name in dir() if not name.startswith("_") and name not in _FOLDERS]

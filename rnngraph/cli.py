@@ -1,7 +1,8 @@
 """The command line: read, run and time graph scripts.
 
 A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
-one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays.
+one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays. In place of a script
+``show`` and ``bench`` take the directory of a saved program.
 
 Exit codes: 0; 1 where the script is at fault; 2 where the command is; 141 where the reader of a pipe went.
 """
@@ -26,19 +27,21 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from . import __version__
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lower import SEED_INPUTS
 from .runtime.compiled import lengths_of
 from .runtime.feeds import checks_of
 from .runtime.graph_program import GraphProgram
-from .runtime.program import Program
+from .runtime.program import Program, load
+from .version import __version__
 
 SCRIPT_NAME = "graph_script"
 """``__name__`` of a script that is read and not run: a main block keeps still."""
 
 FEWEST_CALLS = 5
+
+_SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved one"
 
 
 class CommandError(Exception):
@@ -71,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     show = commands.add_parser("show", help="print one stage between declaration and assembly")
-    show.add_argument("script", type=Path, help="a Python file that leaves a Program named program")
+    show.add_argument("script", type=Path, help=_SCRIPT)
     show.add_argument("--graph", choices=("inference", "training"), default="inference")
     which = show.add_mutually_exclusive_group()
     which.add_argument("--stage", default="graph", help="graph (default), loops, llvm, asm, a pass, …")
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     bench = commands.add_parser("bench", help="time compiling and calls of both graphs, on random arrays")
-    bench.add_argument("script", type=Path)
+    bench.add_argument("script", type=Path, help=_SCRIPT)
     bench.add_argument("--batch", type=_positive, default=1, help="every open size but time (default 1)")
     bench.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
@@ -104,6 +107,10 @@ def _positive(text: str) -> int:
 
 def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """The names that a script leaves, run with ``__name__`` = name, its folder first on the path."""
+    if script.is_dir():
+        raise CommandError(
+            f"{script}: is a directory, and there is nothing to run in it; show and bench take saved ones"
+        )
     if not script.is_file():
         raise CommandError(f"{script}: no such file")
     sys.argv = [str(script), *arguments]
@@ -112,7 +119,9 @@ def _execute(script: Path, name: str, arguments: Sequence[str] = ()) -> dict[str
 
 
 def _program(script: Path) -> Program:
-    """The program that a graph script leaves."""
+    """The program that a graph script leaves, or that a directory holds."""
+    if script.is_dir():
+        return load(script)
     left = _execute(script, SCRIPT_NAME)
     if "program" not in left:
         raise CommandError(f"{script}: leaves no program; a graph script has `program = rg.compile(…)`")

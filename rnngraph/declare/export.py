@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 
+from ..errors import Where
 from ..ir.graph import Namer, Node, topological
 from ..ir.printer import is_literal, operand_text
 from ..ir.source import assigned_names
@@ -28,23 +31,48 @@ def _inner_cells(cell: Cell) -> list[Cell]:
     return found
 
 
-def declared_graph(outputs: Sequence[tuple[str, Node]]) -> nx.DiGraph[str]:
-    """Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label`` and ``where``; tensors
-    and drivers also ``type`` and, in their order, ``operands``.
+@dataclass(frozen=True)
+class Described:
+    """The declaration as nodes and edges with their attributes, in order. ``where`` of a node is a ``Where`` or None.
 
-    Edges of ``relation`` data run from operand to user; those of ``holds`` from a driver or cell to the cells
-    inside it.
+    Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label`` and ``where``; tensors
+    and drivers also ``type`` and, in their order, ``operands``. Edges of ``relation`` data run from operand to user;
+    those of ``holds`` from a driver or cell to the cells inside it.
     """
-    graph: nx.DiGraph[str] = nx.DiGraph()
+
+    nodes: tuple[tuple[str, dict[str, Any]], ...]
+    edges: tuple[tuple[str, str, dict[str, Any]], ...]
+
+    def graph(self) -> nx.DiGraph[str]:
+        """The declaration for networkx, lines as text."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        for name, facts in self.nodes:
+            graph.add_node(name, **{**facts, "where": str(facts["where"] or "")})
+        for source, target, facts in self.edges:
+            graph.add_edge(source, target, **facts)
+        return graph
+
+    def text(self) -> str:
+        """The declaration as an indented list, cells under the drivers that run them."""
+        return "\n".join(["declared", *_lines(self.graph())]) + "\n"
+
+
+def described(outputs: Sequence[tuple[str, Node]]) -> Described:
+    """What ``outputs``, by their paths, are declared as."""
+    nodes: list[tuple[str, dict[str, Any]]] = []
+    edges: list[tuple[str, str, dict[str, Any]]] = []
     namer = Namer()
     names: dict[Node, str] = {}
+
+    def add(name: str, kind: str, label: str, where: Where | None, **facts: Any) -> None:
+        nodes.append((name, {"kind": kind, "label": label, "where": where, **facts}))
 
     def add_cell(cell: Cell, parent: str, position: int) -> None:
         inner = _inner_cells(cell)
         kind = "wrapper" if isinstance(cell, Wrapper) else "stack" if len(inner) > 1 else "cell"
         name = namer(f"{parent}/{type(cell).__name__}")
-        graph.add_node(name, kind=kind, label=repr(cell), where=str(cell.where or ""))
-        graph.add_edge(parent, name, relation="holds", position=position)
+        add(name, kind, repr(cell), cell.where)
+        edges.append((parent, name, {"relation": "holds", "position": position}))
         for number, child in enumerate(inner):
             add_cell(child, name, number)
 
@@ -56,28 +84,22 @@ def declared_graph(outputs: Sequence[tuple[str, Node]]) -> nx.DiGraph[str]:
         names[node] = namer(labels.get(node) or str(node.get("label", "")) or node.name or node.op)
         kind = "driver" if node.op == "driver" else "tensor"
         given = tuple(operand_text(operand, names) for operand in node.operands)
-        graph.add_node(
-            names[node], kind=kind, label=node.op, type=public_type(node.type), where=str(node.where or ""),
-            operands=given,
-        )  # fmt: skip
+        add(names[node], kind, node.op, node.where, type=public_type(node.type), operands=given)
         for position, operand in enumerate(node.operands):
             if operand in names:
-                graph.add_edge(names[operand], names[node], relation="data", position=position)
+                edges.append((names[operand], names[node], {"relation": "data", "position": position}))
         if node.op == "driver":
             driver: Driver = node["driver"]
             add_cell(driver.cell, names[node], 0)
     for name, node in outputs:
         if node in names:
-            graph.add_node(f"output {name}", kind="output", label=name, where="")
-            graph.add_edge(names[node], f"output {name}", relation="data", position=0)
-    return graph
+            add(f"output {name}", "output", name, None)
+            edges.append((names[node], f"output {name}", {"relation": "data", "position": 0}))
+    return Described(tuple(nodes), tuple(edges))
 
 
-def declared_text(outputs: Sequence[tuple[str, Node]]) -> str:
-    """The declaration as an indented list, cells under the drivers that run them."""
-    graph = declared_graph(outputs)
-
-    def lines(name: str, depth: int) -> Iterator[str]:
+def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
+    def inner(name: str, depth: int) -> Iterator[str]:
         data = graph.nodes[name]
         where = f"  # {data['where']}" if data["where"] else ""
         yield f"{'  ' * depth}{data['label']}{where}"
@@ -87,14 +109,13 @@ def declared_text(outputs: Sequence[tuple[str, Node]]) -> str:
             if edge["relation"] == "holds"
         ]
         for _, child in sorted(children):
-            yield from lines(child, depth + 1)
+            yield from inner(child, depth + 1)
 
-    text = ["declared"]
     for name, data in graph.nodes(data=True):
         if data["kind"] not in ("tensor", "driver", "output"):
             continue
         if data["kind"] == "output":
-            text.append(f"  {name} = {next(graph.predecessors(name))}")
+            yield f"  {name} = {next(graph.predecessors(name))}"
             continue
         operands = ", ".join(data["operands"])
         if data["kind"] == "driver":  # numbers and parameters belong to what is inside the cell
@@ -102,8 +123,7 @@ def declared_text(outputs: Sequence[tuple[str, Node]]) -> str:
             operands = ", ".join(item for item, label in labels.items() if label != "parameter")
             operands += f" with {list(labels.values()).count('parameter')} parameters"
         where = f"  # {data['where']}" if data["where"] else ""
-        text.append(f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}")
+        yield f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}"
         for _, child, edge in graph.out_edges(name, data=True):
             if edge["relation"] == "holds":
-                text += lines(child, 2)
-    return "\n".join(text) + "\n"
+                yield from inner(child, 2)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, GraphError
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]
 
@@ -22,11 +23,14 @@ def ones(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
     return np.ones(shape)
 
 
-def constant_initializer(value: Any) -> Initializer:
-    def initialize(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        return np.broadcast_to(np.asarray(value, np.float64), shape)
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A number everywhere, or an array as it is."""
 
-    return initialize
+    value: Any
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        return np.broadcast_to(np.asarray(self.value, np.float64), shape)
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -42,18 +46,40 @@ def glorot_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> An
     return generator.uniform(-limit, limit, shape)
 
 
-def uniform(limit: float) -> Initializer:
-    def initialize(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        return generator.uniform(-limit, limit, shape)
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform in [low, high)."""
 
-    return initialize
+    low: float
+    high: float
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        return generator.uniform(self.low, self.high, shape)
 
 
-def normal(deviation: float = 1.0) -> Initializer:
-    def initialize(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        return generator.normal(0.0, deviation, shape)
+@dataclass(frozen=True)
+class Normal:
+    """Normal."""
 
-    return initialize
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        return generator.normal(self.mean, self.deviation, shape)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal:
+    """Normal, what is more than two deviations away drawn again."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        values = generator.normal(size=shape)
+        while np.any(far := np.abs(values) > 2):
+            values[far] = generator.normal(size=int(far.sum()))
+        return self.mean + self.deviation * values
 
 
 def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
@@ -64,6 +90,30 @@ def orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
     q, r = np.linalg.qr(generator.normal(size=(max(shape), min(shape))))
     q = q * np.sign(np.diag(r))
     return q if rows >= columns else q.T
+
+
+@dataclass(frozen=True)
+class Orthogonal:
+    """Orthonormal rows or columns, times gain."""
+
+    gain: float = 1.0
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        return self.gain * orthogonal(shape, generator)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Stands for a function that no file can hold."""
+
+    parameter: str
+    function: str
+
+    def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        raise GraphError(
+            f"{self.parameter} can't be drawn anew: its initializer, {self.function}, is a function of the script that "
+            f"saved this program, and a file holds no code; assign program.parameters[{self.parameter!r}] instead"
+        )
 
 
 INITIALIZERS: dict[str, Initializer] = {
@@ -80,7 +130,37 @@ def initializer_of(value: Any) -> Initializer:
         if value not in INITIALIZERS:
             raise ArgumentError(f"initializer {value!r} is not known; use one of {', '.join(INITIALIZERS)}")
         return INITIALIZERS[value]
-    return value if callable(value) else constant_initializer(value)
+    return value if callable(value) else Constant(value)
+
+
+WITH_NUMBERS = {kind.__name__: kind for kind in (Constant, Uniform, Normal, TruncatedNormal, Orthogonal)}
+
+
+def initializer_text(initializer: Initializer) -> dict[str, Any] | None:
+    """An initializer as what JSON can hold, or None where it is not one of this module with numbers as arguments."""
+    for name, function in INITIALIZERS.items():
+        if initializer is function:
+            return {"name": name}
+    if type(initializer) not in WITH_NUMBERS.values():
+        return None
+    numbers = asdict(initializer)  # type: ignore[call-overload]
+    if any(not isinstance(number, int | float | np.number) for number in numbers.values()):
+        return None
+    plain = {key: number.item() if isinstance(number, np.number) else number for key, number in numbers.items()}
+    return {"name": type(initializer).__name__, **plain}
+
+
+def initializer_from(text: Mapping[str, Any]) -> Initializer:
+    """The initializer of which ``initializer_text`` gave ``text``. Raises ``ValueError``."""
+    numbers = dict(text)
+    name = numbers.pop("name", None)
+    if name in INITIALIZERS and not numbers:
+        return INITIALIZERS[name]
+    kind: Any = WITH_NUMBERS.get(name)
+    if kind is None or not all(isinstance(number, int | float) for number in numbers.values()):
+        raise ValueError(f"no initializer is {dict(text)!r}")
+    initializer: Initializer = kind(**numbers)
+    return initializer
 
 
 def draw(initializer: Initializer, shape: tuple[int, ...], dtype: str, seed: int, name: str) -> np.ndarray:

@@ -17,6 +17,10 @@ def children(nest: Any) -> list[tuple[str, Any]] | None:
     return None
 
 
+def is_leaf(nest: Any) -> bool:
+    return children(nest) is None
+
+
 def flatten(nest: Any) -> list[Any]:
     return [leaf for _, leaf in paths(nest)]
 

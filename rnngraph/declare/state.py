@@ -61,7 +61,7 @@ def resolve(specification: Any) -> Any:
 
 
 @cache
-def _tuple_type(name: str, fields: tuple[str, ...]) -> Any:
+def tuple_type(name: str, fields: tuple[str, ...]) -> Any:
     return namedtuple(name, fields)
 
 
@@ -77,7 +77,7 @@ def public(cell: Any) -> Any:
     values = list(specification.values())
     if len(values) == 1:
         return values[0]
-    kind = getattr(cell, "state_type", None) or _tuple_type(f"{type(cell).__name__}State", tuple(specification))
+    kind = getattr(cell, "state_type", None) or tuple_type(f"{type(cell).__name__}State", tuple(specification))
     return kind(*values)
 
 

@@ -7,12 +7,13 @@ native code is tested against it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import erf
 from typing import Any
 
 import numpy as np
 
+from . import attributes as may
 from . import random
 from . import type_rules as rule
 from .type_rules import Infer, scan_parts
@@ -26,7 +27,8 @@ class Op:
     """A row of the table.
 
     kind: ``leaf``, ``elementwise``, ``contraction``, ``reduction``, ``movement`` or ``structured``.
-    random: whether the value depends on a seed (such ops are forbidden in the inference graph).
+    random: whether the value depends on a seed (such ops are forbidden in the inference graph). attributes: what
+    each may be; optional: those that a node can do without.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Op:
     infer: Infer
     evaluate: Evaluate | None
     random: bool = False
+    attributes: Mapping[str, may.Rule] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
 
 OPS: dict[str, Op] = {}
@@ -47,9 +51,11 @@ def _row(
     infer: Infer,
     evaluate: Evaluate | None = None,
     random: bool = False,
+    optional: tuple[str, ...] = (),
+    **attributes: may.Rule,
 ) -> None:
     bounds = (arity, arity) if isinstance(arity, int) else arity
-    OPS[name] = Op(name, kind, bounds, infer, evaluate, random)
+    OPS[name] = Op(name, kind, bounds, infer, evaluate, random, attributes, frozenset(optional))
 
 
 # Meanings in NumPy ----------------------------------------------------------------------------------
@@ -118,11 +124,11 @@ def _eval_scatter_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any
 _ANY = FLOATS + INTEGERS
 _ALL = (*_ANY, "bool")
 
-_row("input", "leaf", 0, rule.typed)
-_row("parameter", "leaf", 0, rule.typed)
-_row("constant", "leaf", 0, rule.constant, lambda arrays, attributes: attributes["value"])
-_row("iota", "leaf", 0, rule.iota, lambda arrays, attributes: np.arange(attributes["size"], dtype=np.int64))
-_row("dimension", "leaf", 0, rule.dimension, lambda arrays, attributes: np.asarray(attributes["size"], np.int64))
+_row("input", "leaf", 0, rule.typed, label=may.text, type=may.kind)
+_row("parameter", "leaf", 0, rule.typed, label=may.text, type=may.kind)
+_row("constant", "leaf", 0, rule.constant, lambda arrays, a: a["value"], value=may.anything)
+_row("iota", "leaf", 0, rule.iota, lambda arrays, a: np.arange(a["size"], dtype=np.int64), size=may.dim)
+_row("dimension", "leaf", 0, rule.dimension, lambda arrays, a: np.asarray(a["size"], np.int64), size=may.dim)
 
 _row("neg", "elementwise", 1, rule.elementwise(_ANY), _plain(np.negative))
 _row("abs", "elementwise", 1, rule.elementwise(_ANY), _plain(np.abs))
@@ -140,7 +146,7 @@ _row("erf", "elementwise", 1, rule.elementwise(FLOATS), _plain(_erf))
 # The value itself; its derivative is nothing.
 _row("stop_gradient", "elementwise", 1, rule.elementwise(FLOATS), lambda arrays, attributes: arrays[0])
 _row("not", "elementwise", 1, rule.elementwise(("bool",)), _plain(np.logical_not))
-_row("cast", "elementwise", 1, rule.cast, lambda arrays, attributes: arrays[0].astype(attributes["dtype"]))
+_row("cast", "elementwise", 1, rule.cast, lambda arrays, a: arrays[0].astype(a["dtype"]), dtype=may.dtype)
 
 _row("add", "elementwise", 2, rule.elementwise(_ANY), _plain(np.add))
 _row("sub", "elementwise", 2, rule.elementwise(_ANY), _plain(np.subtract))
@@ -148,14 +154,21 @@ _row("mul", "elementwise", 2, rule.elementwise(_ANY), _plain(np.multiply))
 _row("div", "elementwise", 2, rule.elementwise(FLOATS), _plain(np.divide))
 _row("maximum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.maximum))
 _row("minimum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.minimum))
-_row("less", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less))
+# Of a comparison that has ``within``, the numbers that were fed are checked to lie within the axis.
+_within = may.one_of("labels", "lengths")
+_row(
+    "less", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less), optional=("within",), within=_within
+)  # fmt: skip
 _row("less_equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less_equal))
-_row("equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.equal))
+_row(
+    "equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.equal), optional=("within",), within=_within
+)  # fmt: skip
 _row("not_equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.not_equal))
 _row("and", "elementwise", 2, rule.elementwise(("bool",)), _plain(np.logical_and))
 _row("or", "elementwise", 2, rule.elementwise(("bool",)), _plain(np.logical_or))
 _row("fma", "elementwise", 3, rule.elementwise(FLOATS), _plain(lambda a, b, c: a * b + c))
-_row("select", "elementwise", 3, rule.select, _plain(np.where))
+# One that ``guards`` what stands past a row's end goes where no derivative is taken.
+_row("select", "elementwise", 3, rule.select, _plain(np.where), optional=("guards",), guards=may.flag)
 _row(
     "random_key",
     "elementwise",
@@ -163,6 +176,8 @@ _row(
     rule.random_key,
     _eval_random_key,
     random=True,
+    site=may.text,
+    salt=may.integer,
 )
 _row("random_uniform", "elementwise", 2, rule.random_uniform, _plain(random.random_uniform), random=True)
 
@@ -172,25 +187,42 @@ _row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul)
 _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum)
 
 # Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
-_row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add)
+_row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, rows=may.dim)
 
-_row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum))
-_row("reduce_max", "reduction", 1, rule.reduce, _eval_reduce(np.max))
-_row("reduce_min", "reduction", 1, rule.reduce, _eval_reduce(np.min))
+_row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), axes=may.axes, keepdims=may.flag)
+_row("reduce_max", "reduction", 1, rule.reduce, _eval_reduce(np.max), axes=may.axes, keepdims=may.flag)
+_row("reduce_min", "reduction", 1, rule.reduce, _eval_reduce(np.min), axes=may.axes, keepdims=may.flag)
 
-_row("slice", "movement", 1, rule.slice, _eval_slice)
-_row("reverse", "movement", 1, lambda t, a, m: t[0], lambda arrays, a: np.flip(arrays[0], a["axis"]))
-_row("transpose", "movement", 1, rule.transpose, lambda arrays, a: np.transpose(arrays[0], a["order"]))
-_row("reshape", "movement", 1, rule.reshape, lambda arrays, a: np.reshape(arrays[0], a["shape"]))
-_row("broadcast", "movement", 1, rule.broadcast, lambda arrays, a: np.broadcast_to(arrays[0], a["shape"]))
-_row("concat", "movement", (1, 1 << 30), rule.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]))
+_row(
+    "slice", "movement", 1, rule.slice, _eval_slice, start=may.starts, stop=may.stops, step=may.steps
+)  # fmt: skip
+_row("reverse", "movement", 1, lambda t, a, m: t[0], lambda arrays, a: np.flip(arrays[0], a["axis"]), axis=may.axis)
+_row(
+    "transpose", "movement", 1, rule.transpose, lambda arrays, a: np.transpose(arrays[0], a["order"]), order=may.axes
+)  # fmt: skip
+_row("reshape", "movement", 1, rule.reshape, lambda arrays, a: np.reshape(arrays[0], a["shape"]), shape=may.shape)
+_row(
+    "broadcast", "movement", 1, rule.broadcast, lambda arrays, a: np.broadcast_to(arrays[0], a["shape"]),
+    shape=may.shape,
+)  # fmt: skip
+_row(
+    "concat", "movement", (1, 1 << 30), rule.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
+    axis=may.axis,
+)  # fmt: skip
 _row("gather", "movement", 2, rule.gather, _eval_gather)
 
 # While declaring, dropout has the value and keep_prob; lower adds seed, step and row.
-_row("dropout", "structured", (2, 5), rule.dropout, random=True)
+_row("dropout", "structured", (2, 5), rule.dropout, random=True, site=may.text, salt=may.integer)
+# Random numbers of a shape, while declaring: lower makes keys and numbers of it.
+_row("noise", "structured", 1, rule.noise, random=True)
+# (training, inference): split takes the one that the graph is for.
+_row("by_graph", "structured", 2, rule.by_graph)
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
 _row("driver", "structured", (0, 1 << 30), lambda types, attributes, meet: attributes["result"])
-_row("scan", "structured", (0, 1 << 30), rule.scan)
-_row("get", "structured", 1, rule.get)
+_row(
+    "scan", "structured", (0, 1 << 30), rule.scan, optional=("unroll",), body=may.anything, carries=may.carries,
+    sequences=may.sequences, length=may.dim, reverse=may.flag, unroll=may.positive,
+)  # fmt: skip
+_row("get", "structured", 1, rule.get, index=may.item)
 
 __all__ = ["OPS", "Op", "scan_parts"]

@@ -1,4 +1,7 @@
-"""Reads the printed form of a graph back. ``str(parse(str(graph))) == str(graph)``, but for commentary."""
+"""Reads the printed form of a graph back. ``str(parse(str(graph))) == str(graph)``, but for commentary.
+
+The complete form, which graphs are stored in, gives the very graph back. Nothing that is read is ever executed.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,24 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import Where
 from .graph import Graph, Node, make
 from .ops import OPS
 from .printer import SCAN_WORDS
-from .types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim
+from .types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim, product
 
 _LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")
 _TENSOR = re.compile(r"(\w+)\[(.*)\]$")
 _OUTPUT = re.compile(r"""output ('.*'|".*") = (.*)$""")
-_SCAN_OUTPUT = re.compile(r"(next|emit) (\w+) = (.*)$")
+_SCAN_OUTPUT = re.compile(r"""(next|emit) (\w+|'.*'|".*") = (.*)$""")
 _SCAN_INPUT = re.compile(rf"({'|'.join(SCAN_WORDS)}) (\w+) = (.*) : ([^:]+)$")
 _LITERAL = re.compile(r"(\w+)\((.*)\)$")
+_STORED = re.compile(r"""stored\(('.*'|".*")\)$""")
+_FILE = re.compile(r"""file ('.*'|".*")$""")
+_WORD_OR_COMMENT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\s*#.*$""")
+
+MOST_FILLED = 1 << 28
+"""Elements that ``full(…)`` may stand for."""
 
 
 class ParseError(ValueError):
@@ -37,7 +47,7 @@ def parse_type(text: str) -> TensorType:
 
 def _value(node: ast.expr) -> Any:
     match node:
-        case ast.Constant(value=value):
+        case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
         case ast.Tuple(elts=items):
             return tuple(map(_value, items))
@@ -53,8 +63,19 @@ def _value(node: ast.expr) -> Any:
 
 def _attributes(text: str) -> dict[str, Any]:
     call = ast.parse(f"f({text})", mode="eval").body
-    assert isinstance(call, ast.Call)
-    return {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+        raise ParseError(f"not attributes: {text}")
+    attributes = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
+    if len(attributes) < len(call.keywords):
+        raise ParseError(f"an attribute without a name, or given twice: {text}")
+    return attributes
+
+
+def _word(text: str) -> str:
+    word = ast.literal_eval(text)
+    if not isinstance(word, str):
+        raise ParseError(f"not a word: {text}")
+    return word
 
 
 def _bound(text: str, default: Dim) -> Dim:
@@ -68,8 +89,14 @@ def _reading(line: str) -> Iterator[None]:
         yield
     except ParseError as error:
         raise error if "\n" in str(error) else ParseError(f"{error}, in the line\n{line}") from error
-    except (LookupError, SyntaxError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise ParseError(f"{error}, in the line\n{line}") from error
+    except _WRONG as error:
+        raise ParseError(f"{error or type(error).__name__}, in the line\n{line}") from error
+
+
+_WRONG = (
+    LookupError, SyntaxError, TypeError, ValueError, AttributeError, AssertionError, ArithmeticError, RecursionError,
+    MemoryError,
+)  # fmt: skip
 
 
 def _is_type(node: Node, text: str) -> bool:
@@ -78,9 +105,11 @@ def _is_type(node: Node, text: str) -> bool:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
-        stripped = (re.sub(r"\s*(?<![\"'\w])#.*$", "", line) for line in text.splitlines())
+    def __init__(self, text: str, stored: Mapping[str, np.ndarray]) -> None:
+        stripped = (_WORD_OR_COMMENT.sub(lambda match: match[1] or "", line) for line in text.split("\n"))
         self.lines = [line.rstrip() for line in stripped if line.strip()]
+        self.stored = stored
+        self.files: list[str] = []
         self.position = 0
         self.nodes: dict[str, Node] = {}  # of the graph or body that is being read
 
@@ -101,7 +130,11 @@ class _Parser:
         for line in self.block(2):
             if output := _OUTPUT.match(line):
                 with _reading(line):
-                    outputs.append((ast.literal_eval(output[1]), self.operand(output[2], self.nodes)))
+                    outputs.append((_word(output[1]), self.operand(output[2], self.nodes)))
+                continue
+            if file := _FILE.match(line):
+                with _reading(line):
+                    self.files.append(_word(file[1]))
                 continue
             node = self.statement(line, 2)
             if node.op in ("input", "parameter"):
@@ -129,7 +162,8 @@ class _Parser:
             name, op, rest, kind = match.groups()
             if op not in OPS:
                 raise ParseError(f"no op is named {op}")
-            node = self.right_side(name, op, rest.strip(), kind, depth)
+            body, _, braces = rest.strip().partition("{")
+            node = self.right_side(name, op, body.strip(), self.attributes(name, braces), kind, depth)
             if not _is_type(node, kind):
                 raise ParseError(f"the type is {node.type}")
             self.define(name, node)
@@ -140,49 +174,71 @@ class _Parser:
             raise ParseError(f"{name} is there already")
         self.nodes[name] = node
 
-    def right_side(self, name: str, op: str, rest: str, kind: str, depth: int) -> Node:
+    def attributes(self, name: str, text: str) -> dict[str, Any]:
+        """Attributes as ``make`` takes them: the node's own, its name, and its line where the text says it."""
+        found = {"name": name} | (_attributes(text.removesuffix("}")) if text else {})
+        if not isinstance(found["name"], str):
+            raise ParseError(f"not a name: {found['name']!r}")
+        if "where" in found:
+            place = found["where"]
+            file, line = place if isinstance(place, tuple) else (0, place)
+            if not all(isinstance(number, int) and number >= 0 for number in (file, line)):
+                raise ParseError(f"not a line: {place!r}")
+            found["where"] = Where(self.files[file], line)
+        return found
+
+    def array(self, text: str, kind: TensorType) -> np.ndarray:
+        """The value of a constant."""
+        if key := _STORED.match(text):
+            return self.stored[_word(key[1])]
+        shape = tuple(int(str(dim)) for dim in kind.shape)
+        fill = re.match(r"full\((.*)\)$", text)
+        value = _value(ast.parse(fill[1] if fill else text, mode="eval").body)
+        if not fill:
+            return np.array(value, kind.dtype).reshape(shape)
+        if not 0 <= int(str(product(shape))) <= MOST_FILLED:
+            raise ParseError(f"a constant of {kind} is too large")
+        return np.full(shape, value, kind.dtype)
+
+    def right_side(self, name: str, op: str, rest: str, facts: dict[str, Any], kind: str, depth: int) -> Node:
         if op == "constant":
-            tensor = parse_type(kind)
-            fill = re.match(r"full\((.*)\)$", rest)
-            value = _value(ast.parse(fill[1] if fill else rest, mode="eval").body)
-            shape = tuple(int(str(dim)) for dim in tensor.shape)
-            array = np.full(shape, value, tensor.dtype) if fill else np.array(value, tensor.dtype).reshape(shape)
-            return make("constant", name=name, value=array)
+            return make("constant", **facts, value=self.array(rest, parse_type(kind)))
         if op == "slice":
-            source, _, bounds = rest[:-1].partition("[")
+            source, _, bounds = rest.removesuffix("]").partition("[")
             operand = self.operand(source, self.nodes)
             parts = [(part.strip() + "::").split(":")[:3] for part in bounds.split(",")] if bounds else []
             return make(
                 "slice",
                 operand,
-                name=name,
+                **facts,
                 start=tuple(_bound(part[0], 0) for part in parts),
                 stop=tuple(_bound(part[1], dim) for part, dim in zip(parts, operand.shape, strict=True)),
                 step=tuple(int(part[2] or 1) for part in parts),
             )
-        body, _, braces = rest.partition("{")
-        attributes = _attributes(braces[:-1]) if braces else {}
         if op in ("input", "parameter"):
-            return make(op, name=name, type=parse_type(kind), **{"label": name, **attributes})
+            return make(op, type=parse_type(kind), **{"label": name, **facts})
         if op == "scan":
-            return self.scan(name, attributes, depth + 2)
-        operands = [self.operand(item.strip(), self.nodes) for item in body.split(",")] if body.strip() else []
-        return make(op, *operands, name=name, **attributes)
+            return self.scan(facts, depth + 2)
+        operands = [self.operand(item.strip(), self.nodes) for item in rest.split(",")] if rest else []
+        return make(op, *operands, **facts)
 
-    def scan(self, name: str, attributes: dict[str, Any], depth: int) -> Node:
+    def scan(self, facts: dict[str, Any], depth: int) -> Node:
         counts = dict.fromkeys(SCAN_WORDS, 0)
         operands, inputs, outputs = [], [], []
         outer, self.nodes = self.nodes, {}  # a body sees what it is given, and nothing of it is seen outside
         for line in self.block(depth):
             if match := _SCAN_OUTPUT.match(line):
                 with _reading(line):
-                    outputs.append((match[2], self.operand(match[3], self.nodes)))
+                    key = match[2] if match[2].isidentifier() else _word(match[2])
+                    outputs.append((key, self.operand(match[3], self.nodes)))
             elif match := _SCAN_INPUT.match(line):
                 word, key, value, kind = match.groups()
                 counts[word] += 1
+                value, _, braces = value.partition("{")
                 with _reading(line):
-                    operands.append(self.operand(value, outer))
-                    inputs.append(make("input", name=key, label=key, type=parse_type(kind)))
+                    operands.append(self.operand(value.strip(), outer))
+                    given = {"label": key, **self.attributes(key, braces)}
+                    inputs.append(make("input", type=parse_type(kind), **given))
                     self.define(key, inputs[-1])
             else:
                 self.statement(line, depth)
@@ -191,14 +247,13 @@ class _Parser:
         return make(
             "scan",
             *operands,
-            name=name,
             body=body,
             carries=counts["carry"],
             sequences=counts["over"],
-            **attributes,
+            **facts,
         )
 
 
-def parse(text: str) -> Graph:
-    """The graph that ``text`` prints. Raises ``ParseError`` with the line at fault."""
-    return _Parser(text).graph()
+def parse(text: str, stored: Mapping[str, np.ndarray] | None = None) -> Graph:
+    """The graph that ``text`` prints. stored: arrays of the complete form. Raises ``ParseError`` with the line."""
+    return _Parser(text, stored or {}).graph()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,15 @@ def identifier(text: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"v{cleaned}"
 
 
-def names_of(graph: Graph) -> dict[Node, str]:
-    """A name for every node, those of bodies included: the user's where there is one, else the op's."""
+def names_of(graph: Graph, literals: bool = False) -> dict[Node, str]:
+    """A name for every node, those of bodies included: the user's where there is one, else the op's.
+
+    literals: whether numbers that are written where they are used get one too.
+    """
     namer = Namer()
     names: dict[Node, str] = {}
     for node in graph.walk():
-        if node not in names and not is_literal(node):
+        if node not in names and (literals or not is_literal(node)):
             wanted = node.name or (str(node["label"]) if node.op in ("input", "parameter") else "")
             if node.op == "parameter" and not node.name:
                 wanted = wanted.rpartition("/")[2]
@@ -72,25 +75,30 @@ def is_literal(node: Node) -> bool:
 
 
 def operand_text(node: Node, names: Mapping[Node, str]) -> str:
-    return f"{SHORT_NAMES[node.dtype]}({node['value'].item()!r})" if is_literal(node) else names[node]
+    if node not in names and is_literal(node):
+        return f"{SHORT_NAMES[node.dtype]}({node['value'].item()!r})"
+    return names[node]
 
 
-def _right_side(node: Node, names: Mapping[Node, str]) -> str:
+def braces(attributes: Sequence[str]) -> str:
+    return f" {{{', '.join(attributes)}}}" if attributes else ""
+
+
+def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), value: str = "") -> str:
+    """What stands between ``=`` and the type. more: attributes beside the node's own. value: of a constant."""
     operands = [operand_text(operand, names) for operand in node.operands]
     if node.op == "constant":
-        return f"constant {constant_text(node['value'])}"
+        return f"constant {value or constant_text(node['value'])}{braces(more)}"
     if node.op == "slice":
         shape = node.operands[0].shape
         bounds = zip(node["start"], node["stop"], node["step"], shape, strict=True)
-        return f"slice {operands[0]}[{', '.join(_index_text(*bound) for bound in bounds)}]"
+        return f"slice {operands[0]}[{', '.join(_index_text(*bound) for bound in bounds)}]{braces(more)}"
     implied = _IMPLIED.get(node.op, ())
     if node.op == "input" and names[node] == node["label"]:
         implied = (*implied, "label")
-    attributes = [f"{key}={attribute_text(value)}" for key, value in node.attributes if key not in implied]
-    braces = f" {{{', '.join(attributes)}}}" if attributes else ""
-    if node.op == "scan":
-        return f"scan{braces}"
-    return f"{node.op}{' ' if operands else ''}{', '.join(operands)}{braces}"
+    own = [f"{key}={attribute_text(attribute)}" for key, attribute in node.attributes if key not in implied]
+    shown = "" if node.op == "scan" else f"{' ' if operands else ''}{', '.join(operands)}"
+    return f"{node.op}{shown}{braces([*own, *more])}"
 
 
 def _lines(graph: Graph, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
@@ -99,7 +107,7 @@ def _lines(graph: Graph, names: Mapping[Node, str], indent: str) -> Iterator[tup
         if node in formal or is_literal(node):
             continue
         where = str(node.where) if node.where else ""
-        yield f"{indent}{names[node]} = {_right_side(node, names)} : {node.type}", where
+        yield f"{indent}{names[node]} = {right_side(node, names)} : {node.type}", where
         if node.op == "scan":
             yield from _body_lines(node, names, indent + "  ")
 

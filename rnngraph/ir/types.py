@@ -163,7 +163,7 @@ def parse_dim(text: str) -> Dim:
 def dim_of_syntax(node: ast.expr) -> Dim:
     """A size from Python syntax made of integers, names, ``+``, ``-`` and ``*``."""
     match node:
-        case ast.Constant(value=int(value)):
+        case ast.Constant(value=int(value)) if not isinstance(value, bool):
             return value
         case ast.Name(id=name):
             return size(name)
@@ -176,7 +176,7 @@ def dim_of_syntax(node: ast.expr) -> Dim:
                     return a + b
                 case ast.Sub():
                     return a - b
-                case ast.Mult():
+                case ast.Mult() if min(len(_terms(a)), len(_terms(b))) < 2:  # as sizes are printed
                     return a * b
     raise ValueError(f"not a size: {ast.dump(node)}")
 

@@ -1,8 +1,9 @@
-"""Checks the rules of the graph IR. Runs after every pass, always."""
+"""Checks the rules of the graph IR. Runs after every pass, always; more strictly on what comes from a file."""
 
 from __future__ import annotations
 
 from ..errors import VerifyError
+from .attributes import kind
 from .graph import Graph, Node
 from .ops import OPS
 from .types import TupleType, meet_strict
@@ -20,6 +21,48 @@ def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = ()) -> Graph
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise VerifyError(f"after {after or 'construction'}: {error}\n{_text(graph)}") from error
     return graph
+
+
+def verify_stored(graph: Graph) -> Graph:
+    """``graph`` itself, or ``ValueError``: a graph from a file, of which nothing is taken for granted.
+
+    Beyond the rules of every graph, each attribute is one that the op's row has and of a value that it may have,
+    types are of a size that can be, labels of inputs are unique, and the carries of a scan stay what they are.
+    """
+    try:
+        _verify(graph, ())
+        for node in graph.walk():
+            _attributes(node)
+        _labels(graph)
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise ValueError(f"{error}") from error
+    return graph
+
+
+def _attributes(node: Node) -> None:
+    row, given = OPS[node.op], dict(node.attributes)
+    missing = row.attributes.keys() - row.optional - given.keys()
+    if missing or (unknown := given.keys() - row.attributes.keys()):
+        what = f"lacks {', '.join(sorted(missing))}" if missing else f"has no attribute {', '.join(sorted(unknown))}"
+        raise ValueError(f"{node.op} {node.name} {what}")
+    if node.op == "dropout" and len(node.operands) < row.arity[1]:
+        raise ValueError(f"dropout {node.name} has no seed, step and row")
+    for name, value in given.items():
+        if not row.attributes[name](value, node):
+            raise ValueError(f"{node.op} {node.name} can't have {name}={value!r}")
+    items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
+    if not all(kind(item, node) for item in items):
+        raise ValueError(f"{node.op} {node.name} has the size {node.type}, which is absurd")
+    if not node.name.isprintable() or (node.where is not None and not node.where.file.isprintable()):
+        raise ValueError(f"{node.op} {node.name!r} has a name, or a file, that can't stand in a line of text")
+
+
+def _labels(graph: Graph) -> None:
+    taken: set[tuple[str, str]] = set()
+    for node in graph.inputs:
+        if (node.op, node["label"]) in taken:
+            raise ValueError(f"two of op {node.op} are labelled {node['label']!r}")
+        taken.add((node.op, node["label"]))
 
 
 def _text(graph: Graph) -> str:

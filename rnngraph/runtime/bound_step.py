@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.nest import pack
-from ..declare.tensor import Tensor
+from ..declare.nest import is_leaf, pack
 from ..ir.types import evaluate
 from .feeds import Check, run_checks
 from .native import NativeEntry, Weights, address, aligned_bytes
@@ -117,9 +116,9 @@ class BoundStep:
 
 def _giver(structure: Any) -> Callable[[Sequence[np.ndarray]], Any]:
     """What makes fresh results in the structure that a call gives; flat ones without a detour."""
-    if isinstance(structure, Tensor):
+    if is_leaf(structure):
         return lambda arrays: arrays[0].copy()
-    if not all(isinstance(leaf, Tensor) for leaf in structure.values()):
+    if not all(map(is_leaf, structure.values())):
         return lambda arrays: Result(pack(structure, [array.copy() for array in arrays]))
     keys = tuple(structure)
     if len(keys) == 1:

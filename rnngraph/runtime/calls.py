@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import paths
+from ..declare.nest import is_leaf, paths
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
@@ -16,7 +16,7 @@ from ..ir.types import FLOATS
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
-from .feeds import bind, convert
+from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram, whole_number
 from .stream import Stream
 from .streamable import check_streamable
@@ -69,7 +69,8 @@ class Training(GraphProgram):
         self._unroll, self._warned = unroll, False
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
-        self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
+        options = ("training", program.target, None, program.declared_text)
+        self._masks = CompiledGraph(masks, *options, cache=program.cache)
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -162,7 +163,7 @@ class Training(GraphProgram):
         if output_gradients is None:
             return {}
         structure, outputs = self.program.structure, dict(self.compiled.graph.outputs)
-        if isinstance(structure, Tensor):
+        if is_leaf(structure):
             given = dict.fromkeys(outputs, output_gradients)
         elif isinstance(output_gradients, Mapping):
             given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
@@ -205,7 +206,7 @@ class Training(GraphProgram):
             program = self.program
             self._with_gradients[key] = CompiledGraph(
                 self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
-                (*self._trainable, *extra), given,
+                (*self._trainable, *extra), given, cache=program.cache,
             )  # fmt: skip
         return self._with_gradients[key]
 
@@ -250,4 +251,5 @@ class Training(GraphProgram):
                 f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
                 where,
             )
+        run_checks(self._masks.checks(outputs), arrays, sizes, where)
         return self._masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)

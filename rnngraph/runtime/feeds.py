@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DtypeError, ShapeError, Where
 from ..ir.graph import Graph, Node
-from ..ir.types import INTEGERS, Dim, Size, SizeTable, TensorType, dim_text, evaluate, symbols_of
+from ..ir.types import INTEGERS, Dim, Size, SizeTable, TensorType, TupleType, dim_text, evaluate, symbols_of
 
 Sizes = dict[str, int]
 
@@ -134,7 +134,25 @@ def checks_of(graph: Graph) -> tuple[Check, ...]:
                 label = _fed(actual, outside)
                 if formal["label"] == "length" and label:
                     found.append(Check("range", node["length"], 0, label, node.where, "sequence_length"))
+    known = {check.value for check in found if check.kind == "size"}
+    found += [
+        Check("size", 0, dim, "", where, f"a size of {dim_text(dim)}")
+        for dim, where in _differences(graph).items()
+        if dim not in known
+    ]
     return tuple(found)
+
+
+def _differences(graph: Graph) -> dict[Size, Where | None]:
+    """Sizes that could come out negative, and where they first occur."""
+    found: dict[Size, Where | None] = {}
+    for node in graph.walk():
+        items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
+        dims = [dim for item in items for dim in item.shape]
+        for dim in [*dims, node.get("length")]:
+            if isinstance(dim, Size) and any(factor < 0 for _, factor in dim.terms):
+                found.setdefault(dim, node.where)
+    return found
 
 
 def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:

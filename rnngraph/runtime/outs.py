@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from ..declare.nest import paths
-from ..declare.tensor import Tensor
+from ..declare.nest import is_leaf, paths
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where
 
 
@@ -17,7 +16,7 @@ def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[s
     """The arrays in ``out`` by output; the path of a bare Tensor is ``""``. ``also``: names beside the outputs'."""
     if out is None:
         return {}
-    bare = isinstance(structure, Tensor)
+    bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
         raise StructureError("out= must have the structure of the outputs", where)
     names = [path for path, _ in paths(structure)]

@@ -41,13 +41,19 @@ class Parameters(Mapping[str, np.ndarray]):
     were compiled with ``parameters=other``: a change counts in each.
     """
 
-    def __init__(self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None) -> None:
+    def __init__(
+        self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None,
+        given: Mapping[str, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
+        """given: values, by name, of parameters that are not drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: _Changes = other._changes if other is not None else _Changes()
         self._values: dict[str, _Value] = {}
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
                 self._values[name] = other._values[name]
+            elif given is not None and name in given:
+                self._values[name] = _Value(_frozen(given[name]))
             else:
                 self._values[name] = _Value(_frozen(_drawn(slot, name, seed)))
 
@@ -58,6 +64,11 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def slot(self, name: str) -> Slot:
         return self._slots[name]
+
+    def layer(self, name: str) -> str:
+        """The name of the cell or layer that has this parameter; a parameter by itself is its own."""
+        within = self._slots[name].within
+        return name.removesuffix(f"/{within}") if within else name
 
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
         with self._changes.lock:

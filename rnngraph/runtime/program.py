@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -10,28 +11,20 @@ import networkx as nx
 import numpy as np
 
 from ..codegen.target import target_of
-from ..declare.export import declared_graph, declared_text
-from ..declare.nest import paths
+from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
-from ..errors import (
-    ArgumentError,
-    DtypeError,
-    GraphError,
-    NameLookupError,
-    ShapeError,
-    StructureError,
-    Where,
-)
-from ..ir.graph import Graph, Node
-from ..passes.autodiff import PREFIX
-from ..passes.lower import GIVEN, Lowered, lower
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
+from ..ir.graph import Graph
+from ..passes.lower import Lowered
 from ..passes.unroll import check_lengths
+from .cache import cache_of
 from .calls import Inference, Training
 from .graph_program import whole_number
 from .parameters import Parameters
 from .result import Result
-
-"""What the paths of gradients and of a trainer's results begin with."""
+from .sources import Declaration, Source
+from .storing import read_program, write_program
+from .summary import summary_text
 
 
 def compile(  # the field's name for it
@@ -44,47 +37,59 @@ def compile(  # the field's name for it
     unroll: int | str | None = None,
     weights: str = "float32",
     parameters: Any = None,
+    cache: bool | str | os.PathLike[str] = True,
 ) -> Program:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
     outputs: a Tensor, or a dict of (nests of) Tensors. loss: a scalar Tensor. seed: of initial values and of
     masks drawn without a seed. target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
     unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length). parameters: a Program or
-    its parameters; nodes declared once keep its names and arrays, new ones are added.
+    its parameters; nodes declared once keep its names and arrays, new ones are added. cache: whether compiled code
+    is kept for later processes, in the user's cache directory or in the one that is given here.
     """
-    return Program(outputs, loss, seed, target, threads, unroll, weights, parameters)
+    if weights != "float32":
+        raise ArgumentError(f"weights={weights!r} is not offered; use float32")
+    known, other = _shared(parameters)
+    source = Declaration(outputs, loss, known)
+    number = whole_number(seed, "seed")
+    return Program(source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache)
+
+
+def load(path: str | os.PathLike[str], threads: int = 1, target: str | None = None) -> Program:
+    """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
+
+    threads, target: as for ``compile``. Needs none of the user's classes, and executes nothing of what it reads.
+    Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
+    """
+    stored = read_program(path)
+    parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
+    program = Program(stored, parameters, stored.seed, target, threads, stored.unroll)
+    program.generator_state = stored.generator
+    return program
 
 
 class Program:
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     def __init__(
-        self, outputs: Any, loss: Tensor | None, seed: int, target: str | None, threads: int,
-        unroll: int | str | None, weights: str, parameters: Any,
+        self, source: Source, parameters: Parameters, seed: int, target: str | None, threads: int,
+        unroll: int | str | None, cache: bool | str | os.PathLike[str] = True,
     ) -> None:  # fmt: skip
-        self.structure = _structure(outputs, loss)
-        self.loss = _scalar(loss)
-        self._seed = whole_number(seed, "seed")
-        self.threads = threads
-        if weights != "float32":
-            raise ArgumentError(f"weights={weights!r} is not offered; use float32")
         if (
             unroll is not None
             and unroll != "full"
             and (not isinstance(unroll, int) or isinstance(unroll, bool) or unroll < 1)
         ):
             raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
+        self.source, self.parameters, self._seed, self.threads = source, parameters, seed, threads
         self.target = target_of(target)
-        self.is_flat = isinstance(self.structure, dict) and all(isinstance(v, Tensor) for v in self.structure.values())
-        self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
-        self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
-        known, other = _shared(parameters)
-        self._known = known
-        lowered = lower(self._all, known)
+        self.cache = cache_of(cache, user_line())
+        self.structure, self.loss = source.structure, source.loss
+        self.is_flat = isinstance(self.structure, dict) and all(map(is_leaf, self.structure.values()))
+        lowered = source.lowered
         self.lowered: Lowered = lowered
         if unroll == "full":
             check_lengths(lowered.graph)
-        self.parameters = Parameters(lowered.slots, self._seed, other)
         self._generator = np.random.Generator(np.random.Philox(key=self._seed & (2**64 - 1)))
         self._lock = threading.Lock()
         graph = lowered.graph
@@ -113,10 +118,10 @@ class Program:
     @property
     def declared(self) -> nx.DiGraph[str]:
         """The declaration: cells, wrappers, stacks, drivers and tensors as nodes."""
-        return declared_graph(self._all)
+        return self.source.described().graph()
 
     def declared_text(self) -> str:
-        return declared_text(self._all)
+        return self.source.described().text()
 
     def evaluate(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Result:
         """Outputs and ``"loss"``, without dropout."""
@@ -147,15 +152,19 @@ class Program:
 
     def stateful(self) -> Lowered:
         """The declaration with its states as inputs and outputs, for streams."""
-        return self._lowered_again(self._named, GIVEN)
+        return self.source.stateful()
 
     def with_states(self, states: str) -> Lowered:
         """The declaration, its loss included, with states shown or given, for training over windows of time."""
-        return self._lowered_again(self._all, states)
+        return self.source.with_states(states)
 
-    def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
-        known = {slot: name for name, slot in self._slots().items()}
-        return lower(outputs, known, states, self.lowered.placeholders)
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program to a directory, whole or not at all: declaration and graphs as text, weights as arrays.
+
+        ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
+        written or ``path`` holds anything else.
+        """
+        write_program(self, path)
 
     def feed_name(self, key: Any, where: Where | None) -> str:
         """The name of what a mapping feeds: a placeholder, or its name."""
@@ -181,19 +190,15 @@ class Program:
             given[name] = value
         return given
 
-    def _slots(self) -> dict[str, Any]:
-        return {name: self.parameters.slot(name) for name in self.parameters}
-
     def summary(self) -> str:
-        """Parameters and bytes, by parameter and in all."""
-        rows = [(name, array.shape, array.size, array.nbytes) for name, array in self.parameters.items()]
-        width = max([len(name) for name, *_ in rows], default=4)
-        lines = [
-            f"{name:<{width}}  {list(shape)!s:<14} {count:>10,} {size:>12,} bytes" for name, shape, count, size in rows
-        ]
-        total, size = sum(row[2] for row in rows), sum(row[3] for row in rows)
-        lines.append(f"{'in all':<{width}}  {'':<14} {total:>10,} {size:>12,} bytes")
-        return "\n".join(lines)
+        """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
+
+        A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
+        declared length counts in full. The time is an estimate from counts, without a measurement: the longer of
+        multiplying at the target's vector width and of reading the weights from the cache that holds them all, and
+        the elementwise ops, at 3 GHz. More rows share the reading. ``rnngraph bench`` measures.
+        """
+        return summary_text(self.inference.graph, self.parameters, self.target)
 
 
 def _plain(state: Any) -> Any:
@@ -201,38 +206,6 @@ def _plain(state: Any) -> Any:
     if isinstance(state, Mapping):
         return {key: _plain(value) for key, value in state.items()}
     return state.tolist() if isinstance(state, np.ndarray) else state
-
-
-def _structure(outputs: Any, loss: Tensor | None) -> Any:
-    if isinstance(outputs, Tensor):
-        return {"output": outputs} if loss is not None else outputs
-    if not isinstance(outputs, dict) or not outputs:
-        raise StructureError(
-            f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
-        )
-    for key in outputs:
-        if not isinstance(key, str):
-            raise DtypeError(f"an output needs a name, not {key!r}")
-    taken: set[str] = set()
-    for path, leaf in paths(outputs):
-        if not isinstance(leaf, Tensor):
-            raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
-        if path in taken:
-            raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
-        if path.startswith(PREFIX):
-            raise StructureError(f'an output can\'t have the path "{path}", which gradients have; rename it')
-        taken.add(path)
-    if loss is not None and "loss" in outputs:
-        raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
-    return dict(outputs)
-
-
-def _scalar(loss: Tensor | None) -> Tensor | None:
-    if loss is not None and not isinstance(loss, Tensor):
-        raise DtypeError(f"loss must be a Tensor, not {loss!r}")
-    if loss is not None and (loss.rank or loss.dtype not in ("float32", "float64")):
-        raise ShapeError(f"loss must be a float scalar, not {loss!r}; reduce it with rg.reduce_mean")
-    return loss
 
 
 def _shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:

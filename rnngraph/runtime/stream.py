@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import flatten, map_leaves, pack, paths
-from ..declare.tensor import Tensor
+from ..declare.nest import flatten, is_leaf, map_leaves, pack, paths
 from ..errors import NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, symbols_of
@@ -32,7 +31,8 @@ class Stream:
     def __init__(self, program: Program, batch: int) -> None:
         self._program, self._batch = program, batch
         lowered = program.stateful()
-        self._compiled = CompiledGraph(lowered.graph, "inference", program.target, None, program.declared_text)
+        options = ("inference", program.target, None, program.declared_text)
+        self._compiled = CompiledGraph(lowered.graph, *options, cache=program.cache)
         self._structures = lowered.states
         self._labels = [label for nest in lowered.states for label in flatten(nest)]
         graph = self._compiled.graph
@@ -48,7 +48,7 @@ class Stream:
         self._sizes = self._fixed_sizes(graph, lengths)
         known: dict[str, Dim] = dict(self._sizes)
         initial = with_sizes(lowered.initial, known)
-        self._initial = CompiledGraph(initial, "inference", program.target, None, program.declared_text)
+        self._initial = CompiledGraph(initial, *options, cache=program.cache)
         for node in self._initial.graph.inputs:  # what only the initial state reads
             if node.op == "input" and node["label"] not in self._labels:
                 self._kinds.setdefault(str(node["label"]), node.tensor)
@@ -169,7 +169,7 @@ class Stream:
             array[...] = found[name]
         structure = self._program.structure
         leaves = [mine.get(path, found[path]) for path, _ in paths(structure)]
-        return leaves[0] if isinstance(structure, Tensor) else Result(pack(structure, leaves))
+        return leaves[0] if is_leaf(structure) else Result(pack(structure, leaves))
 
     # State ---------------------------------------------------------------------------------------
 
@@ -196,6 +196,7 @@ class Stream:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
         arrays = {name: self._held[name] for name in needed}
         sizes = bind(arrays, self._kinds, where) | self._sizes
+        run_checks(self._initial.checks(names), arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
         return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
 

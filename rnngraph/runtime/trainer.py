@@ -324,8 +324,9 @@ class Trainer:
     def _compiled(self, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
         program = self.program
         return CompiledGraph(
-            graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,)
-        )
+            graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,),
+            cache=program.cache,
+        )  # fmt: skip
 
     def _kinds(self) -> dict[str, TensorType]:
         return {name: self.program.parameters.slot(name).type for name in self.trained}

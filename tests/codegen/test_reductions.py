@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from rnngraph.codegen.code import compile_graph
 from rnngraph.codegen.schedule import schedule
 from rnngraph.codegen.target import host, target_of
 from rnngraph.ir.graph import Graph, Node, make
@@ -33,7 +34,7 @@ def test_every_width(width: int, dtype: str) -> None:
             outputs.append((name, make(op, squares(x), axes=axes, keepdims=False)))
     graph = Graph.of("reductions", outputs)
     feed = np.random.default_rng(width).normal(size=(3, 4, width)).astype(dtype)
-    entry = NativeEntry(graph, host(), "reductions")
+    entry = NativeEntry(compile_graph(graph, host(), "reductions"), host())
     sized = entry.sized({})
     results = [np.empty(shape, dtype) for shape in sized.shapes]
     entry.call_with(entry.packed(0, {}), {"x": feed}, sized, results)

@@ -1,0 +1,112 @@
+"""What the attributes of ops may be: the part of an op's row that a graph from a file is held to.
+
+A rule is told the attribute's value and the node. It only says whether the value can stand there: that shapes fit
+is the type rules' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .types import ITEM_BYTES, Size, TensorType, TupleType
+
+if TYPE_CHECKING:
+    from .graph import Node
+
+Rule = Callable[[Any, "Node"], bool]
+
+MOST_ELEMENTS = 1 << 40
+"""Elements of a tensor whose open sizes are all 1; and the largest number in a size."""
+
+
+def is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def text(value: Any, node: Node) -> bool:
+    """A word that can stand in a line of text."""
+    return isinstance(value, str) and value.isprintable()
+
+
+def integer(value: Any, node: Node) -> bool:
+    return is_int(value)
+
+
+def flag(value: Any, node: Node) -> bool:
+    return isinstance(value, bool)
+
+
+def positive(value: Any, node: Node) -> bool:
+    return is_int(value) and value > 0
+
+
+def dtype(value: Any, node: Node) -> bool:
+    return value in ITEM_BYTES
+
+
+def one_of(*words: str) -> Rule:
+    return lambda value, node: value in words
+
+
+def axis(value: Any, node: Node) -> bool:
+    return is_int(value) and 0 <= value < node.operands[0].tensor.rank
+
+
+def axes(value: Any, node: Node) -> bool:
+    return isinstance(value, tuple) and all(axis(item, node) for item in value) and len(set(value)) == len(value)
+
+
+def dim(value: Any, node: Node) -> bool:
+    """A size that can be one: no number in it is negative alone, or absurd."""
+    if isinstance(value, Size):
+        return all(abs(factor) <= MOST_ELEMENTS for _, factor in value.terms)
+    return is_int(value) and 0 <= value <= MOST_ELEMENTS
+
+
+def shape(value: Any, node: Node) -> bool:
+    return isinstance(value, tuple) and all(dim(item, node) for item in value)
+
+
+def kind(value: Any, node: Node) -> bool:
+    """The type of a tensor that there can be."""
+    if not isinstance(value, TensorType) or not dtype(value.dtype, node) or not shape(value.shape, node):
+        return False
+    elements = 1
+    for item in value.shape:
+        elements *= sum(abs(factor) for _, factor in item.terms) if isinstance(item, Size) else item
+    return elements <= MOST_ELEMENTS
+
+
+def starts(value: Any, node: Node) -> bool:
+    return shape(value, node) and len(value) == node.operands[0].tensor.rank
+
+
+def stops(value: Any, node: Node) -> bool:
+    """Where slices end: not behind the axis, as far as numbers tell; a call checks the rest."""
+    if not starts(value, node):
+        return False
+    inside = (size - stop for stop, size in zip(value, node.operands[0].shape, strict=True))
+    return all(isinstance(rest, Size) or rest >= 0 for rest in inside)
+
+
+def steps(value: Any, node: Node) -> bool:
+    return isinstance(value, tuple) and all(positive(item, node) for item in value)
+
+
+def item(value: Any, node: Node) -> bool:
+    given = node.operands[0].type
+    return is_int(value) and isinstance(given, TupleType) and 0 <= value < len(given.items)
+
+
+def carries(value: Any, node: Node) -> bool:
+    return is_int(value) and 0 <= value <= min(len(node.operands), len(node["body"].outputs))
+
+
+def sequences(value: Any, node: Node) -> bool:
+    return is_int(value) and 0 <= value <= len(node.operands) - node["carries"]
+
+
+def anything(value: Any, node: Node) -> bool:
+    """What the type rule or the verifier looks at itself."""
+    return True

@@ -1,0 +1,104 @@
+"""Where a program's graphs come from: a declaration that lives, or one that was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..declare.export import Described, described
+from ..declare.nest import is_leaf, paths
+from ..declare.parameters import Slot
+from ..declare.tensor import Tensor
+from ..errors import DtypeError, ShapeError, StructureError
+from ..ir.graph import Node
+from ..passes.autodiff import PREFIX
+from ..passes.lower import GIVEN, Lowered, lower
+
+
+class Source(Protocol):
+    """What a program asks of its declaration.
+
+    structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
+    there for a tensor is the source's own matter.
+    """
+
+    @property
+    def structure(self) -> Any: ...
+
+    @property
+    def loss(self) -> Any: ...
+
+    @property
+    def lowered(self) -> Lowered: ...
+
+    def stateful(self) -> Lowered:
+        """The outputs alone with states given, for streams."""
+
+    def with_states(self, states: str) -> Lowered:
+        """Outputs and loss with states shown or given, for training over windows of time."""
+
+    def described(self) -> Described: ...
+
+
+class Declaration:
+    """A declaration that lives: it is lowered anew for each purpose."""
+
+    def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[Slot, str]) -> None:
+        """outputs: a Tensor, or a dict of nests of them. known: names that slots have from an earlier compile."""
+        self.structure = _structure(outputs, loss)
+        self.loss = _scalar(loss)
+        self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
+        self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
+        self.lowered = lower(self._all, known)
+
+    def stateful(self) -> Lowered:
+        return self._lowered_again(self._named, GIVEN)
+
+    def with_states(self, states: str) -> Lowered:
+        return self._lowered_again(self._all, states)
+
+    def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
+        return lower(outputs, self.lowered.slots, states, self.lowered.placeholders)
+
+    def described(self) -> Described:
+        return described(self._all)
+
+
+def _structure(outputs: Any, loss: Tensor | None) -> Any:
+    if isinstance(outputs, Tensor):
+        return {"output": outputs} if loss is not None else outputs
+    if not isinstance(outputs, dict) or not outputs:
+        raise StructureError(
+            f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
+        )
+    for key in outputs:
+        if not isinstance(key, str):
+            raise DtypeError(f"an output needs a name, not {key!r}")
+    for path, leaf in paths(outputs):
+        if not isinstance(leaf, Tensor):
+            raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
+    check_structure(outputs, loss is not None)
+    return dict(outputs)
+
+
+def check_structure(structure: Any, has_loss: bool) -> None:
+    """Raises ``StructureError`` where the paths of outputs can't be told apart, or are taken."""
+    if is_leaf(structure):
+        return
+    taken: set[str] = set()
+    for path, _ in paths(structure):
+        if path in taken:
+            raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
+        if path.startswith(PREFIX):
+            raise StructureError(f'an output can\'t have the path "{path}", which gradients have; rename it')
+        taken.add(path)
+    if has_loss and "loss" in structure:
+        raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
+
+
+def _scalar(loss: Tensor | None) -> Tensor | None:
+    if loss is not None and not isinstance(loss, Tensor):
+        raise DtypeError(f"loss must be a Tensor, not {loss!r}")
+    if loss is not None and (loss.rank or loss.dtype not in ("float32", "float64")):
+        raise ShapeError(f"loss must be a float scalar, not {loss!r}; reduce it with rg.reduce_mean")
+    return loss
