@@ -27,7 +27,6 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from . import __version__
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lower import SEED_INPUTS
@@ -35,6 +34,7 @@ from .runtime.compiled import lengths_of
 from .runtime.feeds import checks_of
 from .runtime.graph_program import GraphProgram
 from .runtime.program import Program, load
+from .version import __version__
 
 SCRIPT_NAME = "graph_script"
 """``__name__`` of a script that is read and not run: a main block keeps still."""
