@@ -39,7 +39,11 @@ class FitProgress:
         from rich.console import Console  # only a fit that begins pays for it
 
         self._epochs, self._shown, self._clock = epochs, shown, clock
-        self._console = console or Console(stderr=True)
+        if console is None:
+            from rich.console import Console
+
+            console = Console(stderr=True)
+        self._console = console
         self._live = shown and self._console.is_terminal and not self._console.is_dumb_terminal
         self._bar: Progress | None = None
         self._begun = self._epoch_begun = self._last_step = self._next_draw = clock()
@@ -52,6 +56,8 @@ class FitProgress:
 
         self._begun = self._clock()
         if self._live:
+            from rich.progress import BarColumn, Progress, TextColumn
+
             self._bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=30),
