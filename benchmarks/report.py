@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+MISSING = "not installed"
+
 Run = dict[str, Any]
 """``machine``, ``limits``, ``versions`` by peer, ``rounds``, and ``records`` by group."""
 
@@ -54,7 +56,7 @@ def records(runs: list[Run], group: Group) -> list[Record]:
 
 def print_tables(runs: list[Run], console: Console) -> None:
     """A table a group. A row that several runs hold shows its last figures, and every peer that one of them had."""
-    versions = {name: version for run in runs for name, version in run["versions"].items()}
+    versions = {name: version for run in runs for name, version in run["versions"].items() if version != MISSING}
     for group in GROUPS:
         rows: dict[str, dict[str, str]] = {}
         for run in runs:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 
 from ..codegen.target import target_of
@@ -25,6 +24,12 @@ from .result import Result
 from .sources import Declaration, Source
 from .storing import read_program, write_program
 from .summary import summary_text
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 def compile(  # the field's name for it
@@ -55,15 +60,20 @@ def compile(  # the field's name for it
     return Program(source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache)
 
 
-def load(path: str | os.PathLike[str], threads: int = 1, target: str | None = None) -> Program:
+def load(
+    path: str | os.PathLike[str],
+    threads: int = 1,
+    target: str | None = None,
+    cache: bool | str | os.PathLike[str] = True,
+) -> Program:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
-    threads, target: as for ``compile``. Needs none of the user's classes, and executes nothing of what it reads.
+    threads, target, cache: as for ``compile``. Needs none of the user's classes, and executes nothing of what it reads.
     Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
     """
     stored = read_program(path)
     parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
-    program = Program(stored, parameters, stored.seed, target, threads, stored.unroll)
+    program = Program(stored, parameters, stored.seed, target, threads, stored.unroll, cache)
     program.generator_state = stored.generator
     return program
 
