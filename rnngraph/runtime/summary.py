@@ -19,6 +19,7 @@ PORTS = 2  # vectors of fused multiply-adds that a cycle can start
 NEAR, FAR = 64, 16  # bytes a cycle from the second cache, and from what lies behind it
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "erf", "div", "sqrt")
 FUNCTION_COST = 12  # operations of a polynomial, against one of an addition
+COUNTS = ("parameters", "bytes", "multiply_adds")
 REST = "(no parameters)"
 
 
@@ -48,17 +49,14 @@ def summary_text(graph: Graph, parameters: Parameters, target: Target) -> str:
     """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
     layers = layers_of(graph, parameters)
     weights = sum(layer.bytes for layer in layers.values())
-    head = ("layer", "parameters", "bytes", "FMAs a step", "about")
-    rows = [
-        (name, layer.parameters, layer.bytes, layer.multiply_adds, layer.seconds(target, weights))
-        for name, layer in layers.items()
-    ]
-    columns = list(zip(*rows, strict=True))[1:]
-    rows.append(("in all", *(sum(column) for column in columns)))
-    width = max(len(row[0]) for row in (head, *rows))
-    lines = [f"{head[0]:<{width}}  " + "  ".join(f"{text:>14}" for text in head[1:])]
-    for name, *counts, seconds in rows:
-        lines.append(f"{name:<{width}}  " + "  ".join(f"{n:>14,}" for n in counts) + f"  {seconds * 1e6:>11.3f} us")
+    total = Layer(*(sum(getattr(layer, name) for layer in layers.values()) for name in COUNTS))
+    times = [layer.seconds(target, weights) for layer in layers.values()]
+    rows = [*zip(layers.items(), times, strict=True), (("in all", total), sum(times))]
+    width = max(len(name) for (name, _), _ in rows)
+    lines = [f"{'layer':<{width}}  {'parameters':>14}  {'bytes':>14}  {'FMAs a step':>14}  {'about':>14}"]
+    for (name, layer), seconds in rows:
+        counts = f"{layer.parameters:>14,}  {layer.bytes:>14,}  {layer.multiply_adds:>14,}"
+        lines.append(f"{name:<{width}}  {counts}  {seconds * 1e6:>11.3f} us")
     return "\n".join(lines)
 
 
