@@ -94,7 +94,7 @@ def _reading(line: str) -> Iterator[None]:
     except ParseError as error:
         raise error if "\n" in str(error) else ParseError(f"{error}, in the line\n{line}") from error
     except _WRONG as error:
-        raise ParseError(f"{error or type(error).__name__}, in the line\n{line}") from error
+        raise ParseError(f"{str(error) or type(error).__name__}, in the line\n{line}") from error
 
 
 _WRONG = (

@@ -99,7 +99,7 @@ def slot_text(name: str, slot: Slot, arrays: dict[str, np.ndarray]) -> dict[str,
         "within": slot.within,
         "dtype": slot.type.dtype,
         "shape": [int(str(dim)) for dim in slot.type.shape],
-        "trainable": slot.trainable,
+        "trainable": bool(slot.trainable),
         "where": where_text(slot.where),
     }
     initializer = slot.initializer

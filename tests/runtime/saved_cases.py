@@ -207,6 +207,13 @@ def losses() -> Case:
     return rg.compile({"right": rg.accuracy(labels, outputs, lengths=lengths)}, loss=loss), feeds
 
 
+def small_program() -> rg.Program:
+    """One to be damaged."""
+    x = rg.placeholder("x", shape=(None, None, 3))
+    outputs, state = rg.dynamic_rnn(rg.DropoutWrapper(rg.GRUCell(4), input_keep_prob=0.5), x)
+    return rg.compile({"outputs": outputs, "state": state}, loss=rg.reduce_mean(outputs))
+
+
 CASES: dict[str, Callable[[], Case]] = {
     case.__name__: case
     for case in (
