@@ -51,7 +51,7 @@ class Net:
 
     @property
     def name(self) -> str:
-        return self.cell if self.keep_prob == 1.0 else f"{self.cell} dropout {1 - self.keep_prob:g}"
+        return self.cell if self.keep_prob == 1.0 else f"{self.cell} dropout"
 
 
 NETS = [Net("RNN"), Net("RNN", 0.5), Net("LSTM", 0.5), Net("GRU", 0.5)]
@@ -162,7 +162,7 @@ def main() -> None:
     data = load()
 
     console, report = Console(highlight=False), []
-    table = Table("net", *(f"{side} %" for side in sides), "difference", *(f"{side} s a run" for side in sides))
+    table = Table("net", *(f"{side} %" for side in sides), "gap", *(f"{side} s" for side in sides))
     for net in NETS:
         if options.nets and not any(part in net.name for part in options.nets):
             continue
@@ -183,7 +183,7 @@ def main() -> None:
         )
         report.append({"net": net.name, "accuracy": scores, "seconds": seconds})
     console.print(table)
-    console.print(f"accuracy on the test part, mean ± standard deviation over {options.seeds} seeds")
+    console.print(f"accuracy on the test part, mean ± standard deviation over {options.seeds} seeds; seconds a run")
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
 

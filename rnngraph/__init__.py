@@ -19,7 +19,12 @@ from .declare.activations import (
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
 from .declare.ctc import ctc_loss
-from .declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn
+from .declare.drivers import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    stack_bidirectional_dynamic_rnn,
+    static_rnn,
+)
 from .declare.functions import (
     abs,
     argmax,
@@ -81,9 +86,11 @@ from .declare.losses import (
 )
 from .declare.parameters import parameter
 from .declare.placeholders import placeholder
+from .declare.randomness import by_graph, dropout, random_normal, random_uniform
+from .declare.sequences import conv1d, cumsum, reverse_sequence
 from .declare.state import joined, memory
 from .declare.tensor import Tensor, constant
-from .declare.wrappers import DropoutWrapper, MultiRNNCell, ResidualWrapper
+from .declare.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
 from .errors import (
     ArgumentError,
     DtypeError,

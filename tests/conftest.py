@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the expected texts that differ; read the diff afterwards"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Everything is compiled anew, here and in processes that tests start: where compiled code would be kept lies a
+    file.
+    """
+    folder = tempfile.TemporaryDirectory()
+    (Path(folder.name) / "rnngraph").touch()
+    os.environ["XDG_CACHE_HOME"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def without_commentary(text: str) -> list[str]:

@@ -105,6 +105,22 @@ class Residual:
 
 
 @dataclass(frozen=True)
+class Highway:
+    """HighwayWrapper."""
+
+    cell: "Spec"
+    couple_carry_transform_gates: bool = True
+
+
+@dataclass(frozen=True)
+class Zoneout:
+    """ZoneoutWrapper; its masks are those of dropout sites named `zoneout`, one for each leaf of the state."""
+
+    cell: "Spec"
+    state_keep_prob: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Stack:
     """MultiRNNCell."""
 
@@ -113,7 +129,7 @@ class Stack:
     name: str = "multi_rnn_cell"
 
 
-Spec = RNN | LSTM | GRU | Dropout | Residual | Stack
+Spec = RNN | LSTM | GRU | Dropout | Residual | Highway | Zoneout | Stack
 
 
 def output_width(spec: Spec) -> int:
@@ -122,7 +138,7 @@ def output_width(spec: Spec) -> int:
             return spec.units
         case LSTM():
             return spec.units if spec.projection is None else spec.projection
-        case Dropout() | Residual():
+        case Dropout() | Residual() | Highway() | Zoneout():
             return output_width(spec.cell)
         case Stack():
             return output_width(spec.cells[-1])
@@ -136,7 +152,7 @@ def state_width(spec: Spec) -> State:
         case LSTM():
             widths = LSTMStateTuple(spec.units, output_width(spec))
             return widths if spec.state_is_tuple else sum(widths)
-        case Dropout() | Residual():
+        case Dropout() | Residual() | Highway() | Zoneout():
             return state_width(spec.cell)
         case Stack():
             layers = tuple(state_width(cell) for cell in spec.cells)
@@ -187,6 +203,13 @@ def run_cell(
         case Residual():
             output, state = run_cell(spec.cell, parameters, prefix, x, state, masks, taken_sites)
             return x + output, state
+        case Highway():
+            output, state = run_cell(spec.cell, parameters, prefix, x, state, masks, taken_sites)
+            carry = gate(parameters, prefix, "carry", x)
+            transform = 1.0 - carry if spec.couple_carry_transform_gates else gate(parameters, prefix, "transform", x)
+            return carry * x + transform * output, state
+        case Zoneout():
+            return zoneout_step(spec, parameters, prefix, x, state, masks, taken_sites)
         case Stack():
             return stack_step(spec, parameters, prefix, x, state, masks, taken_sites)
 
@@ -248,6 +271,42 @@ def gru_reset_after_step(spec: GRU, parameters: Arrays, prefix: str, x: Array, h
     return h, h
 
 
+def gate(parameters: Arrays, prefix: str, name: str, x: Array) -> Array:
+    return sigmoid(x @ parameters[f"{prefix}/{name}_w"] + parameters[f"{prefix}/{name}_b"])
+
+
+def zoneout_step(
+    spec: Zoneout,
+    parameters: Arrays,
+    prefix: str,
+    x: Array,
+    state: State,
+    masks: Arrays | None,
+    taken_sites: set[str],
+) -> tuple[Array, State]:
+    sites = []
+    for keep_prob in spec.state_keep_prob:
+        name, number = f"{prefix}/zoneout", 0
+        while name in taken_sites:
+            number += 1
+            name = f"{prefix}/zoneout_{number}"
+        if keep_prob != 1.0:
+            taken_sites.add(name)
+        sites.append(name)
+    output, new_state = run_cell(spec.cell, parameters, prefix, x, state, masks, taken_sites)
+    remaining = zip(spec.state_keep_prob, sites, strict=True)
+
+    def zone_out(new: Array, old: Array) -> Array:
+        keep_prob, site = next(remaining)
+        if keep_prob == 1.0:
+            return new
+        if masks is None:
+            return keep_prob * new + (1.0 - keep_prob) * old
+        return np.where(masks[site] == 1, new, old)
+
+    return output, map_state(zone_out, new_state, state)
+
+
 def dropout_step(
     spec: Dropout,
     parameters: Arrays,
@@ -282,7 +341,7 @@ def map_hidden(function: Callable[[Array], Array], spec: Spec, state: State) -> 
             if spec.state_is_tuple:
                 return LSTMStateTuple(state.c, function(state.h))
             return beside(state[:, : spec.units], function(state[:, spec.units :]))
-        case Dropout() | Residual():
+        case Dropout() | Residual() | Highway() | Zoneout():
             return map_hidden(function, spec.cell, state)
         case Stack():
             parts = zip(spec.cells, stack_parts(spec, state), strict=True)
@@ -340,7 +399,7 @@ def hidden_parts(spec: Spec) -> int:
     match spec:
         case RNN() | LSTM() | GRU():
             return 1
-        case Dropout() | Residual():
+        case Dropout() | Residual() | Highway() | Zoneout():
             return hidden_parts(spec.cell)
         case Stack():
             return sum(hidden_parts(cell) for cell in spec.cells)
@@ -407,6 +466,52 @@ def bidirectional(
     if time_major:
         outputs_forward, outputs_backward = outputs_forward.swapaxes(0, 1), outputs_backward.swapaxes(0, 1)
     return (outputs_forward, outputs_backward), (state_forward, state_backward)
+
+
+def stack_bidirectional(
+    forward: list[Spec],
+    backward: list[Spec],
+    parameters: Arrays,
+    x: Array,
+    lengths: Array | None = None,
+    initial_states_forward: list[State] | None = None,
+    initial_states_backward: list[State] | None = None,
+    scope: str = "stack_bidirectional_rnn",
+    time_major: bool = False,
+) -> tuple[Array, tuple[State, ...], tuple[State, ...]]:
+    """(outputs of the last layer, states forward, states backward); a layer reads both outputs of the one below."""
+    layers = len(forward)
+    first_forward = initial_states_forward or [None] * layers
+    first_backward = initial_states_backward or [None] * layers
+    states = []
+    for layer in range(layers):
+        outputs, final = bidirectional(
+            forward[layer], backward[layer], parameters, x, lengths, first_forward[layer], first_backward[layer],
+            f"{scope}/cell_{layer}/bidirectional_rnn", None, time_major,
+        )  # fmt: skip
+        x = np.concatenate(outputs, axis=2)
+        states.append(final)
+    return x, tuple(state for state, _ in states), tuple(state for _, state in states)
+
+
+def cumsum(x: Array, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Array:
+    x = np.asarray(x, dtype=np.float64)
+    turned = np.flip(x, axis) if reverse else x
+    sums = np.cumsum(turned, axis) - (turned if exclusive else 0.0)
+    return np.flip(sums, axis) if reverse else sums
+
+
+def conv1d(
+    parameters: Arrays, scope: str, x: Array, padding: str = "valid", dilation: int = 1, use_bias: bool = True
+) -> Array:
+    """One product for each tap of the kernel."""
+    x, kernel = (np.asarray(array, dtype=np.float64) for array in (x, parameters[f"{scope}/kernel"]))
+    past = dilation * (len(kernel) - 1)
+    before, after = {"valid": (0, 0), "same": (past // 2, past - past // 2), "causal": (past, 0)}[padding.lower()]
+    x = np.pad(x, ((0, 0), (before, after), (0, 0)))
+    steps = x.shape[1] - past
+    result = sum(x[:, tap * dilation : tap * dilation + steps] @ kernel[tap] for tap in range(len(kernel)))
+    return result + np.asarray(parameters[f"{scope}/bias"], dtype=np.float64) if use_bias else result
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:

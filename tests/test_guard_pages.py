@@ -5,6 +5,7 @@ The programs run in a process of their own (``guarded_memory``), which a stray r
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 def run(side: str, names: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-X", "faulthandler", str(SCRIPT), side, *names]
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""}
+    environment["XDG_CACHE_HOME"] = os.environ["XDG_CACHE_HOME"]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
 
 

@@ -62,6 +62,9 @@ class Namespace:
     int64: str = "int64"
     sigmoid: str = "sigmoid"
     nn: SimpleNamespace = field(init=False)
+    contrib: SimpleNamespace = field(init=False)
+    layers: SimpleNamespace = field(init=False)
+    cumsum: Callable[..., np.ndarray] = field(init=False, default=reference.cumsum)
 
     def __post_init__(self) -> None:
         cells = SimpleNamespace(
@@ -80,7 +83,15 @@ class Namespace:
             rnn_cell=cells,
             dynamic_rnn=self.dynamic_rnn,
             bidirectional_dynamic_rnn=self.bidirectional_dynamic_rnn,
+            static_rnn=self.static_rnn,
         )
+        rnn = SimpleNamespace(
+            HighwayWrapper=lambda cell, **options: Cell(reference.Highway(cell.spec, **options)),
+            stack_bidirectional_dynamic_rnn=self.stack_bidirectional_dynamic_rnn,
+        )
+        self.contrib = SimpleNamespace(rnn=rnn)
+        self.layers = SimpleNamespace(conv1d=self.conv1d)
+        self.scopes: dict[str, int] = {}
 
     def placeholder(self, dtype: str, shape: list[int | None], name: str) -> np.ndarray:
         array = self.feeds[name]
@@ -164,6 +175,60 @@ class Namespace:
             masks=self.masks,
             time_major=time_major,
         )
+
+    def static_rnn(
+        self,
+        cell: Cell,
+        inputs: list[np.ndarray],
+        initial_state: Any = None,
+        dtype: str | None = None,
+        sequence_length: np.ndarray | None = None,
+        scope: str = "rnn",
+    ) -> tuple[list[np.ndarray], Any]:
+        options = {"initial_state": initial_state, "scope": scope, "time_major": True}
+        outputs, state = self.dynamic_rnn(cell, np.stack(inputs), sequence_length, **options)
+        return list(outputs), state
+
+    def stack_bidirectional_dynamic_rnn(
+        self,
+        cells_fw: list[Cell],
+        cells_bw: list[Cell],
+        inputs: np.ndarray,
+        initial_states_fw: Any = None,
+        initial_states_bw: Any = None,
+        dtype: str | None = None,
+        sequence_length: np.ndarray | None = None,
+        **options: Any,
+    ) -> Any:
+        forward, backward = ([cell.spec for cell in cells] for cells in (cells_fw, cells_bw))
+        initial = (initial_states_fw, initial_states_bw)
+        return reference.stack_bidirectional(
+            forward, backward, self.parameters, inputs, sequence_length, *initial, **options
+        )
+
+    def reverse_sequence(
+        self, x: np.ndarray, lengths: np.ndarray, seq_axis: int = 1, batch_axis: int = 0
+    ) -> np.ndarray:
+        assert (seq_axis, batch_axis) == (1, 0)
+        return np.asarray(reference.reverse(x, lengths), dtype=np.float64)
+
+    def conv1d(
+        self,
+        inputs: np.ndarray,
+        filters: int,
+        kernel_size: Any,
+        padding: str = "valid",
+        dilation_rate: int = 1,
+        activation: str = "identity",
+        use_bias: bool = True,
+        name: str | None = None,
+    ) -> np.ndarray:
+        count = self.scopes.get("conv1d", 0)
+        if name is None:
+            self.scopes["conv1d"] = count + 1
+        scope = name or (f"conv1d_{count}" if count else "conv1d")
+        result = reference.conv1d(self.parameters, scope, inputs, padding, dilation_rate, use_bias)
+        return reference.ACTIVATIONS[activation](result)
 
 
 def compute(

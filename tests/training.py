@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,30 +11,36 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.codegen.engine import object_code
-from rnngraph.runtime import native
+from rnngraph.codegen import code
 
 Arrays = dict[str, np.ndarray]
 INPUTS, UNITS = 3, 4
+
+
+_object_code = lru_cache(maxsize=None)(code.object_code)
 
 
 @contextmanager
 def compiled_once() -> Iterator[None]:
     """Many trainers of one network take most of their time to compile the same text."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "object_code", lru_cache(maxsize=None)(object_code))
+        patch.setattr(code, "object_code", _object_code)
         yield
 
 
 def network(
-    cell: Callable[[], rg.Cell] = lambda: rg.GRUCell(UNITS),
+    cell: Callable[[], rg.Cell] = lambda: rg.BasicRNNCell(UNITS),
     *,
     dtype: str = "float32",
     lengths: bool = False,
     seed: int = 0,
     keep_prob: float = 1.0,
+    **options: Any,
 ) -> rg.Program:
-    """Predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS], with ``n`` [batch] steps a row."""
+    """Predicts ``y`` [batch, time, 2] from ``x`` [batch, time, INPUTS], with ``n`` [batch] steps a row.
+
+    options: of ``rg.compile``.
+    """
     x = rg.placeholder("x", (None, None, INPUTS), dtype)
     y = rg.placeholder("y", (None, None, 2), dtype)
     n = rg.placeholder("n", (None,), "int32") if lengths else None
@@ -44,7 +49,7 @@ def network(
     outputs, states = rg.dynamic_rnn(made, x, n)
     shown = rg.dense(outputs, 2)
     loss = rg.mean_squared_error(y, shown, lengths=n)
-    return rg.compile({"shown": shown, "states": states}, loss=loss, seed=seed)
+    return rg.compile({"shown": shown, "states": states}, loss=loss, seed=seed, **options)
 
 
 def data(rows: int = 5, steps: int = 6, seed: int = 0) -> Arrays:
@@ -66,7 +71,3 @@ def same(left: Any, right: Any) -> None:
     assert list(left) == list(right)
     for name, array in left.items():
         assert array.tobytes() == right[name].tobytes(), name
-
-
-def moments(seed: int, count: int, last: int) -> list[int]:
-    return sorted(random.Random(seed).sample(range(1, last + 1), count))

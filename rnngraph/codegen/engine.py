@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 
 from ..errors import GraphError
@@ -34,6 +35,11 @@ def _machine(target: Target) -> llvm.TargetMachine:
     return found.create_target_machine(
         cpu=target.processor, features=target.features, opt=3, reloc="pic", codemodel="small", jit=False
     )
+
+
+def versions() -> tuple[str, ...]:
+    """Of what makes machine code: with another one the same text may become other code."""
+    return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
 
 
 def optimized(text: str, target: Target) -> llvm.ModuleRef:

@@ -203,6 +203,8 @@ def place(view: View, at: Coordinates) -> tuple[Index, Run | None, Index]:
 def aligned(shape: Shape, at: Coordinates) -> Coordinates:
     """The coordinates of an operand that broadcasts: axes of 1 are read at 0."""
     own = at[len(at) - len(shape) :]
+    if 1 not in shape:
+        return own
     return tuple(0 if dim == 1 else coordinate for dim, coordinate in zip(shape, own, strict=True))
 
 

@@ -17,7 +17,7 @@ class Frame:
 
     def __init__(self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         self.lines: list[str] = []
-        self.b = Instructions(self.lines, target.has_fma, intrinsics, helpers)
+        self.b = Instructions(self.lines, target.has_fma, target.has_estimates, intrinsics, helpers)
         self.values: dict[str, Handle] = {}
         self.pointers: dict[Buffer, str] = {}
         self.sizes: dict[str, str] = {}

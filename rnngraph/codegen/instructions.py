@@ -51,10 +51,13 @@ def float_text(value: float, element: str) -> str:
 
 @dataclass
 class Instructions:
-    """Appends instructions to ``lines``. ``has_fma``: whether the target multiplies and adds in one rounding."""
+    """Appends instructions to ``lines``. ``has_fma``: whether the target multiplies and adds in one rounding;
+    ``has_estimates``: whether it estimates reciprocals to 14 bits.
+    """
 
     lines: list[str]
     has_fma: bool
+    has_estimates: bool
     intrinsics: dict[str, str]
     helpers: dict[str, str] = field(default_factory=dict)
     count: int = 0
@@ -85,7 +88,7 @@ class Instructions:
         """A call of an internal function that ``body`` writes once a module: for what is long and used often."""
         kind = vector_type(*result)
         if name not in self.helpers:
-            inner = Instructions([], self.has_fma, self.intrinsics, self.helpers)
+            inner = Instructions([], self.has_fma, self.has_estimates, self.intrinsics, self.helpers)
             formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
             value = body(inner, formal)
             taken = ", ".join(f"{item.type} {item.text}" for item in formal)
@@ -138,6 +141,23 @@ class Instructions:
         if self.has_fma:
             return self.intrinsic("fma", x, x, y, z)
         return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
+
+    def reciprocal_estimate(self, x: Handle) -> Handle | None:
+        """Of float32 alone: float64 would need three corrections. Few lanes are a part of the smallest vector."""
+        if not self.has_estimates or x.element != "f32":
+            return None
+        if x.lanes < 4:
+            wide = self.splat(x, 4) if x.lanes == 1 else self.shuffle(x, x, (0, 1, 0, 1))
+            narrow = self._estimate(wide)
+            return self.extract(narrow, 0) if x.lanes == 1 else self.shuffle(narrow, narrow, (0, 1))
+        return self._estimate(x)
+
+    def _estimate(self, x: Handle) -> Handle:
+        name = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}"
+        mask = f"i{max(8, x.lanes)}"
+        self.intrinsics[name] = f"declare {x.type} @{name}({x.type}, {x.type}, {mask})"
+        given = f"{x.type} {x.text}, {x.type} zeroinitializer, {mask} -1"
+        return self.emit(f"call {x.type} @{name}({given})", x.element, x.lanes, "estimate")
 
     def sqrt(self, x: Handle) -> Handle:
         return self.intrinsic("sqrt", x, x)

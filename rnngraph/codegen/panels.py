@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.types import ITEM_BYTES, size
-from .loops import Block, Buffer, For, Function, Index, Literal, Load, Operand, Store, Value
+from .loops import Block, Buffer, Call, For, Function, Index, Literal, Load, Operand, Store, Value
 from .views import View
 
 ALIGNMENT = 64
@@ -34,6 +34,7 @@ class Panels:
         self.made: dict[tuple[tuple[View, ...], int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
+        self.turners = Turners()
         self.total = 0
 
     def packs(self, view: View) -> bool:
@@ -72,11 +73,13 @@ class Panels:
         """Fills the panels that were asked for and are not filled yet."""
         for (views, width, lanes, blocks), panel in self.made.items():
             if panel.buffer not in self.filled:
-                _pack(block, views, width, lanes, blocks, panel)
+                _pack(block, views, width, lanes, blocks, panel, self.turners)
                 self.filled.add(panel.buffer)
 
 
-def _pack(block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel) -> None:
+def _pack(
+    block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel, turners: Turners
+) -> None:  # fmt: skip
     total = -(-width // lanes)
     first = 0
     while first < total:
@@ -87,13 +90,13 @@ def _pack(block: Block, views: tuple[View, ...], width: int, lanes: int, blocks:
         if ends_short and whole > 1:
             whole -= 1
             ends_short = False
-        _groups(block, views, width, lanes, first, count, whole, ends_short, panel)
+        _groups(block, views, width, lanes, first, count, whole, ends_short, panel, turners)
         first += whole * count
 
 
 def _groups(
     block: Block, views: tuple[View, ...], width: int, lanes: int, first: int, count: int, whole: int,
-    ends_short: bool, panel: Panel,
+    ends_short: bool, panel: Panel, turners: Turners,
 ) -> None:  # fmt: skip
     group_name = block.fresh_index("group")
     group = size(group_name)
@@ -109,7 +112,7 @@ def _groups(
     if lanes > 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
-            _turn(inner, item, panel, lanes, per_k)
+            turners.turn(inner, item, panel, lanes, per_k)
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
     # Row after row of the weights, which memory then delivers ahead of time.
@@ -135,27 +138,45 @@ class _Slice:
     place: Index
 
 
-def _turn(block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
-    """A slice of weights in which k is contiguous: blocks of lanes x lanes are turned in registers."""
-    whole, rest = divmod(panel.depth, lanes)
+class Turners:
+    """Functions that turn a slice of weights in which k is contiguous: one for each shape of slice.
+
+    The code is long, and panels have many slices, but few shapes of them.
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[tuple[str, int, int, int], Function] = {}
+
+    def turn(self, block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
+        """Adds a call that turns a slice."""
+        key = (panel.buffer.dtype, lanes, item.valid, panel.depth)
+        if key not in self.functions:
+            self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
+        places = ((item.view.buffer, item.start), (panel.buffer, item.place))
+        block.add(Call(self.functions[key].name, places, (item.view.strides[1], per_k)))
+
+
+def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:
+    """Turns ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of both
+    the rows lie at distances that are given.
+    """
+    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block()
+
+    def turned(inner: Block, k: Index, count: int) -> None:
+        rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
+        for lane in range(valid):
+            rows[lane] = inner.load("w", source, size("n0") * lane + k, lanes, count)
+        for number, value in enumerate(transposed(inner, rows)[:count]):
+            inner.add(Store(value, target, size("n1") * (k + number)))
+
+    whole, rest = divmod(depth, lanes)
     if whole:
-        name, inner = block.fresh_index("k"), block.nested()
-        _turn_block(inner, item, panel, lanes, per_k, size(name), lanes)
-        block.add(For(name, 0, whole * lanes, lanes, tuple(inner.statements)))
+        inner = block.nested()
+        turned(inner, size("k"), lanes)
+        block.add(For("k", 0, whole * lanes, lanes, tuple(inner.statements)))
     if rest:
-        _turn_block(block, item, panel, lanes, per_k, whole * lanes, rest)
-
-
-def _turn_block(
-    block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int, k: Index, depth: int
-) -> None:  # fmt: skip
-    dtype = panel.buffer.dtype
-    rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
-    for lane in range(item.valid):
-        start = item.start + item.view.strides[1] * lane + k
-        rows[lane] = block.load("w", item.view.buffer, start, lanes, depth)
-    for number, value in enumerate(transposed(block, rows)[:depth]):
-        block.add(Store(value, panel.buffer, item.place + (k + number) * per_k))
+        turned(block, whole * lanes, rest)
+    return Function(name, (source, target), ("n0", "n1"), tuple(block.statements), f"turns {valid} rows of {depth}")
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:

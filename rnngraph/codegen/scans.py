@@ -199,7 +199,7 @@ class Scan:
             if inner.op == "constant" and inner.tensor.rank:
                 views[inner] = region.views[inner]
         self._fill_views(views)
-        passed: list[tuple[Node, list[View]]] = []
+        given, passed = set(views), list[tuple[Node, list[View]]]()
         for index, (_, value) in enumerate(self.body.outputs):
             places = self._result_places(index, slot, local, absolute)
             if value in self.cutting.stored:
@@ -212,10 +212,14 @@ class Scan:
             views[value] = self._best(stores[value])
         self._fill_views(views)
         inner_region = Region(region.target, region.panels, region.scratch, views, stores)
-        for value, places in passed:  # an output that is an input or a view: read before it is overwritten
-            copy_to(inner_region, block, value, places)
+        for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
+            if value in given:
+                copy_to(inner_region, block, value, places)
         for step in self.cutting.steps:
             emit_step(inner_region, block, step)
+        for value, places in passed:  # one that is a view of what the step computes: read once that is there
+            if value not in given:
+                copy_to(inner_region, block, value, places)
 
     def _temporary(self, value: Node) -> View:
         if not hasattr(self, "temporaries"):

@@ -111,6 +111,7 @@ class _Scheduler:
     def _outputs(self) -> list[tuple[Node, View]]:
         """Decides which outputs are written where they are computed; the others are copied at the end."""
         late: list[tuple[Node, View]] = []
+        last: list[tuple[Node, View]] = []  # these take the place of what others are copied from
         targets = Targets(self.graph, self.staging, self.users)
         for name, node in self.graph.outputs:
             old = self.replaced.get(name)
@@ -121,9 +122,9 @@ class _Scheduler:
                 self.arguments.append(Argument(name, "output", node.dtype, node.shape, buffer))
             view = View.contiguous(buffer, node.shape)
             if not targets.take(node, view, old):
-                late.append((node, view))
+                (late if old is None else last).append((node, view))
         self.targets = targets.places
-        return late
+        return late + last
 
     # Stages --------------------------------------------------------------------------------------
 
@@ -366,7 +367,7 @@ class _Scheduler:
         pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
         return Plan(
-            tuple(self.functions.values()),
+            (*self.functions.values(), *self.panels.turners.functions.values()),
             Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),
             Entry(
                 f"{self.name}_pack",

@@ -27,7 +27,9 @@ class Target:
     """A processor.
 
     vector_bits: width of a vector register; registers: how many; has_fma: fused multiply-add in one
-    rounding; first_cache, second_cache: bytes of a core's caches.
+    rounding; first_cache, second_cache: bytes of a core's caches; has_estimates: code may use the processor's
+    estimates of reciprocals (AVX-512's), which makers define each for themselves: levels, which stand for the same
+    bits wherever they run, don't.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Target:
     has_fma: bool
     first_cache: int = 32 * 1024
     second_cache: int = 512 * 1024
+    has_estimates: bool = False
 
     def lanes(self, item_bytes: int) -> int:
         return self.vector_bits // 8 // item_bytes
@@ -69,11 +72,12 @@ def host() -> Target:
         bits = 512 if wide else 256 if has.get("avx2", False) else 128
         return Target(
             "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
-            bool(has.get("fma", False)), *caches,
+            bool(has.get("fma", False)), *caches, wide,
         )  # fmt: skip
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
 
 
+@lru_cache(maxsize=8)
 def lacks(target: Target) -> tuple[str, ...]:
     """What ``target``'s code needs and this machine's processor has not."""
     has = llvm.get_host_cpu_features()

@@ -50,6 +50,7 @@ class VectorBuilder(Protocol):
     def sub(self, x: Handle, y: Handle, /) -> Handle: ...
     def mul(self, x: Handle, y: Handle, /) -> Handle: ...
     def div(self, x: Handle, y: Handle, /) -> Handle: ...
+    def neg(self, x: Handle, /) -> Handle: ...
     def fma(self, x: Handle, y: Handle, z: Handle, /) -> Handle: ...
     def abs(self, x: Handle, /) -> Handle: ...
     def copysign(self, magnitude: Handle, sign: Handle, /) -> Handle: ...
@@ -65,6 +66,10 @@ class VectorBuilder(Protocol):
     def shl(self, x: Handle, count: int, /) -> Handle: ...
     def lshr(self, x: Handle, count: int, /) -> Handle: ...
     # fmt: on
+
+    def reciprocal_estimate(self, x: Handle, /) -> Handle | None:
+        """Return 1/x within 2^-14 of itself, for a normal x whose reciprocal is one; None where a division is due."""
+        ...
 
 
 def _format(b: VectorBuilder, x: Handle) -> Format:
@@ -139,6 +144,21 @@ def _expm1_of_remainder(b: VectorBuilder, r: Handle, factor: float, f: Format) -
     return b.fma(square, _polynomial(b, r, square, _scaled(f.expm1, factor)), r)
 
 
+def _quotient(b: VectorBuilder, numerator: Handle, denominator: Handle) -> Handle:
+    """numerator / denominator, 1/16 ulp worse than rounded correctly at most; of -0 the sign may be lost.
+
+    The denominator and its reciprocal are normal numbers. An estimate of the reciprocal, and a correction by what
+    the quotient leaves over, which is exact but for the estimate's error squared: a vector division keeps its unit
+    busy several times as long.
+    """
+    estimate = b.reciprocal_estimate(denominator)
+    if estimate is None:
+        return b.div(numerator, denominator)
+    quotient = b.mul(numerator, estimate)
+    rest = b.fma(b.neg(denominator), quotient, numerator)
+    return b.fma(rest, estimate, quotient)
+
+
 def exp(b: VectorBuilder, x: Handle) -> Handle:
     """e^x for all x, denormal results included: 2^n·(1 + r·h(r)), n = round(x / ln2).
 
@@ -168,10 +188,10 @@ def expm1(b: VectorBuilder, x: Handle) -> Handle:
     return b.select(tiny, x, b.add(half, half))
 
 
-def tanh_quotient(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
-    """tanh(x) as numerator, signed, and denominator, in 1 … 1e17, for callers that merge divisions.
+def tanh(b: VectorBuilder, x: Handle) -> Handle:
+    """The hyperbolic tangent for all x: e/(e + 1), e = expm1(2|x|)/2, with the sign of x. One quotient.
 
-    The denominator is one more than the numerator's magnitude.
+    For small x, e is x to first order, so denormal numbers and zeros come out unchanged. At most e is 1e17.
     """
     f = _format(b, x)
     magnitude = _at_most(b, b.abs(x), f.tanh_limit)
@@ -180,24 +200,15 @@ def tanh_quotient(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
     scale = _power_of_two(b, biased, f)
     rest = b.fma(scale, b.constant(0.5, like=x), b.constant(-0.5, like=x))
     e = b.fma(scale, _expm1_of_remainder(b, r, 2.0, f), rest)
-    return _with_sign(b, e, x), b.add(e, b.constant(1.0, like=x))
+    return _with_sign(b, _quotient(b, e, b.add(e, b.constant(1.0, like=x))), x)
 
 
-def tanh(b: VectorBuilder, x: Handle) -> Handle:
-    """The hyperbolic tangent for all x: e/(e + 1), e = expm1(2|x|)/2, with the sign of x. One division.
+def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
+    """1/(1 + exp(-x)) for all x, relatively exact where it is small, denormal results included. One quotient.
 
-    For small x, e is x to first order, so denormal numbers and zeros come out unchanged.
-    """
-    numerator, denominator = tanh_quotient(b, x)
-    return b.div(numerator, denominator)
-
-
-def sigmoid_quotient(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
-    """1/(1 + exp(-x)) as numerator, a constant c, and denominator, for callers that merge divisions.
-
-    c is 2^-64 in float32 and 2^-512 in float64. The denominator, c·(1 + exp(-x)), is then in range for every
-    x: at most 2^87 in float32, 2^565 in float64. Both parts may be multiplied with those of a tanh, but not
-    of another sigmoid; in float32 the product of numerators underflows where |tanh| < 2^-62.
+    Computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow: the quotient rounds a denormal result
+    once, and neither |x| nor a choice between two forms is needed. c is 2^-64 in float32 and 2^-512 in float64,
+    and the denominator at most 2^87 and 2^565.
     """
     f = _format(b, x)
     scaling = (f.bias + 1) // 2
@@ -205,17 +216,7 @@ def sigmoid_quotient(b: VectorBuilder, x: Handle) -> tuple[Handle, Handle]:
     # With the factor -1 the reduction adds where it would subtract, and nothing needs negating.
     r, biased = _reduce_exponent(b, x, -1.0, f.bias - scaling, f.ln2)
     c = b.constant(2.0**-scaling, like=x)
-    return c, b.fma(_exp_of_remainder(b, r, -1.0, f), _power_of_two(b, biased, f), c)
-
-
-def sigmoid(b: VectorBuilder, x: Handle) -> Handle:
-    """1/(1 + exp(-x)) for all x, relatively exact where it is small, denormal results included. One division.
-
-    Computed as c / (c + c·exp(-x)), where c·exp(-x) cannot overflow: the division rounds a denormal result
-    once, and neither |x| nor a choice between two forms is needed.
-    """
-    numerator, denominator = sigmoid_quotient(b, x)
-    return b.div(numerator, denominator)
+    return _quotient(b, c, b.fma(_exp_of_remainder(b, r, -1.0, f), _power_of_two(b, biased, f), c))
 
 
 def _log_of_parts(b: VectorBuilder, fraction: Handle, exponent: Handle, f: Format) -> Handle:

@@ -13,7 +13,10 @@ from .cell import Cell, InnerCell, Trace, check_cell, snake_case
 from .nest import flatten, pack
 from .parameters import Slot
 from .state import public, widths
-from .tensor import Tensor, build, check_dtype, constant, declared
+from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
+
+RANDOM = ("dropout", "noise")
+"""Ops that draw, as declared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +31,13 @@ class ScopeName:
 
 @dataclass(frozen=True, eq=False)
 class Driver:
-    """A traced driver. ``inputs`` of the body: x, the states, then what is captured from outside."""
+    """A traced driver. ``inputs`` of the body: x, the states, then what is captured from outside.
+
+    sites: names of the random sites of its cells. scopes: of those that the step's own functions draw at.
+    """
 
     cell: Cell
     scope: ScopeName
-    suffix: str
     reverse: bool
     x: Node
     states: tuple[Node, ...]
@@ -42,7 +47,9 @@ class Driver:
     lengths: bool
     parameters: tuple[tuple[Slot, str], ...]
     sites: tuple[str, ...]
+    scopes: tuple[ScopeName, ...]
     where: Where | None
+    serial: int = field(default_factory=lambda: next(declared))
 
 
 def dynamic_rnn(
@@ -95,6 +102,95 @@ def bidirectional_dynamic_rnn(
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 
+def stack_bidirectional_dynamic_rnn(
+    cells_fw: Sequence[Cell],
+    cells_bw: Sequence[Cell],
+    inputs: Tensor,
+    initial_states_fw: Sequence[Any] | None = None,
+    initial_states_bw: Sequence[Any] | None = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    time_major: bool = False,
+    scope: str | None = None,
+) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
+    """Layers of ``bidirectional_dynamic_rnn``: each reads both outputs of the one below, side by side.
+
+    cells_fw, cells_bw: one cell a layer. initial_states_fw, initial_states_bw: one state a layer. The scope is
+    ``stack_bidirectional_rnn`` with ``cell_0/bidirectional_rnn/fw`` … under it.
+
+    Returns (outputs [batch, time, both widths] of the last layer, states_fw, states_bw), the states one a layer.
+    """
+    where = user_line()
+    name = ScopeName(scope or "stack_bidirectional_rnn", scope is not None, where)
+    stacks = _cells(cells_fw, "cells_fw", where), _cells(cells_bw, "cells_bw", where)
+    layers = len(stacks[0])
+    if len(stacks[1]) != layers:
+        raise StructureError(f"{layers} cells forward and {len(stacks[1])} backward; give one of each a layer", where)
+    given = [_layer_states(states, layers, where) for states in (initial_states_fw, initial_states_bw)]
+    states: tuple[list[Any], list[Any]] = ([], [])
+    for layer in range(layers):
+        outputs = []
+        for direction, suffix in enumerate(("fw", "bw")):
+            cell, initial = stacks[direction][layer], given[direction][layer]
+            position = f"cell_{layer}/bidirectional_rnn/{suffix}"
+            output, state = _run(
+                cell, inputs, sequence_length, initial, dtype, time_major, name, position, direction == 1, where
+            )
+            outputs.append(output)
+            states[direction].append(state)
+        inputs = build("concat", *outputs, axis=2, where=where)
+    return inputs, tuple(states[0]), tuple(states[1])
+
+
+def _cells(cells: Any, what: str, where: Where | None) -> list[Cell]:
+    if isinstance(cells, Cell) or not isinstance(cells, list | tuple) or not cells:
+        raise StructureError(f"{what} must be a list of cells, one a layer, not {cells!r}", where)
+    return [check_cell(cell, what) for cell in cells]
+
+
+def _layer_states(states: Any, layers: int, where: Where | None) -> Sequence[Any]:
+    if states is None:
+        return [None] * layers
+    if not isinstance(states, list | tuple) or len(states) != layers:
+        raise StructureError(f"initial states of {layers} layers must be a list of {layers}, not {states!r}", where)
+    return states
+
+
+def static_rnn(
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    initial_state: Any = None,
+    dtype: Any = None,
+    sequence_length: Any = None,
+    scope: str | None = None,
+) -> tuple[list[Tensor], Any]:
+    """``dynamic_rnn`` over a list: inputs is one Tensor [batch, features] a step, and so are the outputs.
+
+    The loop is the same one; ``unroll="full"`` of ``rg.compile`` writes its steps out.
+
+    Returns (list of outputs, final state).
+    """
+    where = user_line()
+    name = ScopeName(scope or "rnn", scope is not None, where)
+    steps = list(inputs) if isinstance(inputs, list | tuple) else []
+    if not steps:
+        raise StructureError(
+            f"static_rnn needs a list of inputs, one a step, not {inputs!r}; use rg.dynamic_rnn for one Tensor", where
+        )
+    for item in steps:
+        if not isinstance(item, Tensor) or item.rank != 2:
+            raise ShapeError(f"static_rnn needs inputs [batch, features], not {item!r}", where)
+    rows = [build("reshape", item, shape=(1, *item.type.shape), where=where) for item in steps]
+    sequence = rows[0] if len(rows) == 1 else build("concat", *rows, axis=0, where=where)
+    outputs, state = _run(cell, sequence, sequence_length, initial_state, dtype, True, name, "", False, where)
+    return [take_slice(outputs, (step,)) for step in range(len(steps))], state
+
+
+def run_steps(cell: Cell, steps: Tensor, scope: ScopeName, reverse: bool, where: Where | None) -> tuple[Tensor, Any]:
+    """A cell over [time, batch, features]: what functions along time are made of."""
+    return _run(cell, steps, None, None, None, True, scope, "", reverse, where)
+
+
 def _run(
     cell: Cell,
     inputs: Tensor,
@@ -103,7 +199,7 @@ def _run(
     dtype: Any,
     time_major: bool,
     scope: ScopeName,
-    suffix: str,
+    position: str,
     reverse: bool,
     where: Where | None,
 ) -> tuple[Tensor, Any]:
@@ -114,7 +210,7 @@ def _run(
     lengths = _lengths(sequence_length, batch, where)
 
     trace = Trace(inputs.dtype, where)
-    inner = InnerCell(trace, suffix, cell, {}, "")
+    inner = InnerCell(trace, position, cell, {}, "")
     structure = public(cell)
     leaves = flatten(structure)
     kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in leaves]
@@ -128,10 +224,13 @@ def _run(
     _check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
 
     initial = _initial_leaves(cell, inner, initial_state, kinds, where)
-    captured = _captured((output.node, *next_states), (x, *states))
+    roots = (output.node, *next_states)
+    captured = _captured(roots, (x, *states), scope)
+    inside = topological(roots, known=captured)
+    scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
-        cell, scope, suffix, reverse, x, states, output.node, next_states, captured,
-        lengths is not None, tuple(trace.parameters), tuple(trace.sites), where,
+        cell, scope, reverse, x, states, output.node, next_states, captured,
+        lengths is not None, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     result = TupleType((*kinds, output.type.with_shape((time, batch, output.type.shape[-1]))))
@@ -248,13 +347,14 @@ def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Te
     return leaf
 
 
-def _captured(roots: Sequence[Node], inner: Sequence[Node]) -> tuple[Node, ...]:
+def _captured(roots: Sequence[Node], inner: Sequence[Node], scope: ScopeName) -> tuple[Node, ...]:
     """Nodes outside the step that the step uses: they are the same at every step."""
     inside = set(inner)
     captured: dict[Node, None] = {}
     for node in topological(roots):
-        # Dropout draws anew at every step, also where what it drops is the same at all of them.
-        if node.op == "dropout" or any(operand in inside for operand in node.operands):
+        # What the step draws is drawn anew at every step, also where it is drawn for what is the same at all.
+        draws = node.op in RANDOM and (node.get("scope") is None or node["scope"].serial > scope.serial)
+        if draws or any(operand in inside for operand in node.operands):
             inside.add(node)
             captured.update((operand, None) for operand in node.operands if operand not in inside)
     captured.update((root, None) for root in roots if root not in inside)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
 from ..ir.graph import Namer, Node, topological
@@ -16,6 +14,9 @@ from .cell import Cell, Wrapper
 from .drivers import Driver
 from .placeholders import placeholder_names
 from .tensor import public_type
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 def _inner_cells(cell: Cell) -> list[Cell]:
@@ -45,6 +46,8 @@ class Described:
 
     def graph(self) -> nx.DiGraph[str]:
         """The declaration for networkx, lines as text."""
+        import networkx as nx
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         for name, facts in self.nodes:
             graph.add_node(name, **{**facts, "where": str(facts["where"] or "")})

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, ShapeError, user_line
+from ..errors import DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ..ir.types import size as named_size
 from .tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
@@ -116,10 +116,11 @@ def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.rank))
     given = [axis] if isinstance(axis, int | np.integer) else list(axis)
-    return tuple(sorted({_axis(x.rank, entry) for entry in given}))
+    return tuple(sorted({one_axis(x.rank, entry) for entry in given}))
 
 
-def _axis(rank: int, axis: int) -> int:
+def one_axis(rank: int, axis: int) -> int:
+    """A position from the front."""
     if not isinstance(axis, int | np.integer) or not -rank <= axis < rank:
         raise ShapeError(f"axis {axis!r} of a tensor of rank {rank}")
     return int(axis) % rank
@@ -167,7 +168,7 @@ def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Index (int64) of the first largest entry along ``axis``; of the first NaN where there is one."""
     x = as_tensor(x)
-    position = _axis(x.rank, axis)
+    position = one_axis(x.rank, axis)
     size = x.type.shape[position]
     index = build("iota", size=size)
     if position != x.rank - 1:
@@ -200,13 +201,13 @@ def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     items = [as_tensor(item) for item in tensors]
     if not items:
         raise ShapeError("concat of nothing; give at least one tensor")
-    return items[0] if len(items) == 1 else build("concat", *items, axis=_axis(items[0].rank, axis))
+    return items[0] if len(items) == 1 else build("concat", *items, axis=one_axis(items[0].rank, axis))
 
 
 def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     """x cut along ``axis``: into ``parts`` equal pieces, or into pieces of the given sizes."""
     x = as_tensor(x)
-    position = _axis(x.rank, axis)
+    position = one_axis(x.rank, axis)
     total = x.type.shape[position]
     if not isinstance(total, int):
         raise ShapeError("can't split an axis of open size; use slices")
@@ -225,7 +226,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
 def expand_dims(x: Any, axis: int) -> Tensor:
     """x with an axis of 1 inserted before ``axis``."""
     x = as_tensor(x)
-    position = _axis(x.rank + 1, axis)
+    position = one_axis(x.rank + 1, axis)
     shape = x.type.shape
     return build("reshape", x, shape=(*shape[:position], 1, *shape[position:]))
 
@@ -288,7 +289,7 @@ def _remaining(x: Tensor, others: list[Dim]) -> Dim:
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """x with its axes in the order ``perm`` (default: reversed)."""
     x = as_tensor(x)
-    order = tuple(reversed(range(x.rank))) if perm is None else tuple(_axis(x.rank, axis) for axis in perm)
+    order = tuple(reversed(range(x.rank))) if perm is None else tuple(one_axis(x.rank, axis) for axis in perm)
     return build("transpose", x, order=order)
 
 
@@ -351,18 +352,3 @@ def less(a: Any, b: Any) -> Tensor:
 def matmul(a: Any, b: Any) -> Tensor:
     """Matrix product: [..., K] times [K, N]."""
     return build("matmul", as_tensor(a), as_tensor(b))
-
-
-def check_scalar_fraction(value: float | int | Tensor, what: str) -> None:
-    """A probability: a float in (0, 1] or a scalar float placeholder."""
-    line = user_line()
-    if isinstance(value, Tensor):
-        if value.rank != 0 or value.dtype not in FLOATS:
-            raise DtypeError(f"{what} must be a scalar float, not {value!r}", line)
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
-        raise DtypeError(f"{what} must be a float in (0, 1] or a scalar placeholder, not {value!r}", line)
-    if not 0 < value <= 1:
-        raise ArgumentError(
-            f"{what}={value} is outside (0, 1]; it is the probability to keep a unit, 1.0 keeps all", line
-        )

@@ -17,8 +17,9 @@ from .parameters import Slot
 from .tensor import Tensor
 
 
-def _owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer) -> Tensor:
-    slot = Slot(TensorType(dtype, shape), initializer_of(initializer), True, scope.where)
+def owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer) -> Tensor:
+    """A parameter of a layer, under the layer's scope."""
+    slot = Slot(TensorType(dtype, shape), initializer_of(initializer), True, scope.where, within=name)
     return Tensor(make("parameter", where=scope.where, type=slot.type, label=name, slot=slot, scope=scope))
 
 
@@ -53,9 +54,9 @@ def affine(
     if x.rank < 1 or not isinstance(x.type.shape[-1], int):
         raise ShapeError(f"dense needs a fixed last size, not {x!r}", where)
     count = positive_units(units, "units")
-    result = x @ _owned(scope, names[0], (x.width, count), x.dtype, initializers[0])
+    result = x @ owned(scope, names[0], (x.width, count), x.dtype, initializers[0])
     if len(names) == 2:
-        result = result + _owned(scope, names[1], (count,), x.dtype, initializers[1])
+        result = result + owned(scope, names[1], (count,), x.dtype, initializers[1])
     return activation_function(activation)(result)
 
 
@@ -74,4 +75,4 @@ def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, n
         raise ShapeError("embedding needs a width where it owns its table", where)
     scope = ScopeName(name or "embedding", name is not None, where)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
-    return gather(_owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
+    return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)

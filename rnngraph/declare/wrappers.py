@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..errors import DtypeError, ShapeError, StructureError, user_line
+from ..errors import DtypeError, ShapeError, StructureError
 from .cell import Cell, Scope, Wrapper, check_cell
-from .functions import cast, check_scalar_fraction, concat, split
+from .functions import concat, sigmoid, split
 from .nest import flatten, pack
-from .state import joined, public, resolve
-from .tensor import Tensor, build, constant
+from .randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor
+from .state import joined, public, resolve, widths
+from .tensor import Tensor
 
-KeepProb = float | Tensor
 Sites = dict[str, Iterator[str]]
 
 
@@ -41,16 +40,7 @@ class DropoutWrapper(Wrapper):
         super().__init__(cell)
         self.keep = {"input": input_keep_prob, "state": state_keep_prob, "output": output_keep_prob}
         for kind, value in self.keep.items():
-            check_scalar_fraction(value, f"{kind}_keep_prob")
-            if not isinstance(value, Tensor) and value < 0.3:
-                where = user_line()
-                warnings.warn_explicit(
-                    f"{where}: {kind}_keep_prob={value} keeps few units; it is the probability to keep, "
-                    f"not a dropout rate. For a rate of {value} give {kind}_keep_prob={1 - value:g}",
-                    UserWarning,
-                    where.file if where else __file__,
-                    where.line if where else 0,
-                )
+            check_keep_prob(value, f"{kind}_keep_prob")
         self.variational_recurrent = bool(variational_recurrent)
         self.seed = 0 if seed is None else int(seed)
 
@@ -60,30 +50,18 @@ class DropoutWrapper(Wrapper):
         sites = {  # all at once: a wrapper inside this one takes its own after them
             kind: iter([p.site(kind) for _ in range(count)])
             for kind, count in (("input", 1), ("state", dropped), ("output", 1))
-            if self._drops(kind)
+            if not is_certain(self.keep[kind])
         }
         x = self._drop(sites, "input", x)
         output, new = p.cell(None, self.cell)(x, state)
         leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
         return self._drop(sites, "output", output), pack(new, leaves)
 
-    def _drops(self, kind: str) -> bool:
-        return isinstance(self.keep[kind], Tensor) or self.keep[kind] != 1.0
-
     def _drop(self, sites: Sites, kind: str, x: Tensor) -> Tensor:
-        if not self._drops(kind):
+        if is_certain(self.keep[kind]):
             return x
-        keep = self.keep[kind]
-        keep = cast(keep if isinstance(keep, Tensor) else constant(float(keep)), "float32")
-        return build(
-            "dropout",
-            x,
-            keep,
-            site=next(sites[kind]),
-            salt=self.seed,
-            variational=self.variational_recurrent,
-            where=self.where,
-        )
+        options = {"site": next(sites[kind]), "variational": self.variational_recurrent}
+        return drop(x, self.keep[kind], self.seed, self.where, **options)
 
     def _drop_state(self, sites: Sites, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
         if all(is_memory for _, is_memory in parts):
@@ -111,6 +89,76 @@ class ResidualWrapper(Wrapper):
                 self.where,
             )
         return x + output, state
+
+
+class HighwayWrapper(Wrapper):
+    """output = carry * x + transform * cell(x), the state untouched (Srivastava et al. 2015).
+
+    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry; with
+    ``couple_carry_transform_gates=False`` it is sigmoid(x ``transform_w`` + ``transform_b``). Kernels are
+    [width, width]. Biases start at ``carry_bias_init`` and -``carry_bias_init``: a positive one lets the input
+    through at first.
+    """
+
+    def __init__(self, cell: Cell, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> None:
+        super().__init__(cell)
+        self.couple_carry_transform_gates = bool(couple_carry_transform_gates)
+        self.carry_bias_init = float(carry_bias_init)
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        output, state = p.cell(None, self.cell)(x, state)
+        if x.width != output.width:
+            raise ShapeError(
+                f"HighwayWrapper around {self.cell!r} mixes an input of width {x.width} with an output of width "
+                f"{output.width}; give the cell {x.width} units or project the input first",
+                self.where,
+            )
+        carry = self._gate(p, x, "carry", self.carry_bias_init)
+        if self.couple_carry_transform_gates:
+            return x * carry + output * (1 - carry), state
+        return x * carry + output * self._gate(p, x, "transform", -self.carry_bias_init), state
+
+    def _gate(self, p: Scope, x: Tensor, name: str, bias: float) -> Tensor:
+        kernel = p.kernel(f"{name}_w", (x.width, x.width))
+        return sigmoid(x @ kernel + p.bias(f"{name}_b", (x.width,), bias))
+
+
+class ZoneoutWrapper(Wrapper):
+    """Units of the state that keep their old value at random (Krueger et al. 2017).
+
+    In the training graph a unit of the state takes its new value with probability ``state_keep_prob``, and is left
+    at its old one otherwise, freshly drawn for each step, row and unit, memory (an LSTM's c) included. The
+    inference graph has the expectation, old + state_keep_prob * (new - old). The output is the cell's own.
+
+    state_keep_prob: a float in (0, 1], a scalar float placeholder, which both graphs take, or a nest of them like
+    the cell's ``state_size``, as in ``rg.LSTMStateTuple(c=0.5, h=0.95)``. 1.0 makes no node. seed: an int that
+    changes the masks of this wrapper.
+    """
+
+    def __init__(self, cell: Cell, *, state_keep_prob: Any, seed: int | None = None) -> None:
+        super().__init__(cell)
+        count, given = len(flatten(public(cell))), flatten(state_keep_prob)
+        if given != [state_keep_prob] and len(given) != count:
+            raise StructureError(
+                f"state_keep_prob has {len(given)} numbers, and {cell!r} carries {widths(public(cell))!r}; "
+                "give one number, or one for each state"
+            )
+        self.keep = given if len(given) == count else given * count
+        for value in self.keep:
+            check_keep_prob(value, "state_keep_prob")
+        self.seed = 0 if seed is None else int(seed)
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        sites = [None if is_certain(keep) else p.site("zoneout") for keep in self.keep]
+        output, new = p.cell(None, self.cell)(x, state)
+        leaves = zip(flatten(state), flatten(new), self.keep, sites, strict=True)
+        return output, pack(new, [after if site is None else self._mixed(before, after, keep, site)
+                                  for before, after, keep, site in leaves])  # fmt: skip
+
+    def _mixed(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
+        """The dropped change is divided by keep; times keep it is the change itself, or its expectation."""
+        change = drop(after - before, keep, self.seed, self.where, site=site, variational=False)
+        return before + change * keep_tensor(keep, change.dtype)
 
 
 class MultiRNNCell(Cell):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
 from .ops import OPS
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
+
+if TYPE_CHECKING:
+    import networkx as nx  # a third of this package's time to import, and few ask for it
 
 Attributes = tuple[tuple[str, Any], ...]
 
@@ -68,7 +69,7 @@ def make(
 
 def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
     """``node`` over other operands; the same object where they are the same."""
-    if len(operands) == len(node.operands) and all(a is b for a, b in zip(operands, node.operands, strict=True)):
+    if tuple(operands) == node.operands:  # nodes are equal only if they are the same
         return node
     return make(node.op, *operands, where=node.where, name=node.name, meet=meet, **dict(node.attributes))
 
@@ -147,6 +148,8 @@ class Graph:
 
     def networkx(self) -> nx.MultiDiGraph[str]:
         """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
+        import networkx as nx
+
         from .printer import names_of
 
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
@@ -215,21 +218,20 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
     Iterative: graphs may be deeper than Python's stack.
     """
     order: list[Node] = []
-    done: set[int] = set(map(id, known))
+    done = set(known)
     for root in roots:
-        stack: list[tuple[Node, int]] = [(root, 0)] if id(root) not in done else []
+        stack = [root]
         while stack:
-            node, position = stack.pop()
-            if id(node) in done:
-                continue
-            if position < len(node.operands):
-                stack.append((node, position + 1))
-                operand = node.operands[position]
-                if id(operand) not in done:
-                    stack.append((operand, 0))
-                continue
-            done.add(id(node))
-            order.append(node)
+            node = stack[-1]
+            if node not in done:
+                pending = [operand for operand in node.operands if operand not in done]
+                if pending:
+                    pending.reverse()  # the first operand comes first
+                    stack += pending
+                    continue
+                done.add(node)
+                order.append(node)
+            stack.pop()
     return tuple(order)
 
 
@@ -244,7 +246,7 @@ def rewrite(graph: Graph, rule: Rule, meet: Meet = meet_strict) -> Graph:
     """
     new: dict[Node, Node] = {}
     for node in graph.nodes:
-        operands = tuple(new[operand] for operand in node.operands)
+        operands = tuple(map(new.__getitem__, node.operands))
         replacement = rule(node, operands)
         new[node] = remake(node, operands, meet) if replacement is None else replacement
     return rebuilt(graph, new)
@@ -253,8 +255,8 @@ def rewrite(graph: Graph, rule: Rule, meet: Meet = meet_strict) -> Graph:
 def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
     """``graph`` with outputs and inputs replaced by ``new``; dead nodes go; unchanged stays unchanged."""
     outputs = tuple((name, new[node]) for name, node in graph.outputs)
-    inputs = tuple(new[node] for node in graph.inputs)
-    if all(new[node] is node for node in graph.nodes):
+    inputs = tuple(map(new.__getitem__, graph.inputs))
+    if tuple(map(new.__getitem__, graph.nodes)) == graph.nodes:
         live = topological((*inputs, *(node for _, node in outputs)))
         if len(live) == len(graph.nodes):
             return graph

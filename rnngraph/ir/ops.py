@@ -213,6 +213,10 @@ _row("gather", "movement", 2, rule.gather, _eval_gather)
 
 # While declaring, dropout has the value and keep_prob; lower adds seed, step and row.
 _row("dropout", "structured", (2, 5), rule.dropout, random=True, site=may.text, salt=may.integer)
+# Random numbers of a shape, while declaring: lower makes keys and numbers of it.
+_row("noise", "structured", 1, rule.noise, random=True)
+# (training, inference): split takes the one that the graph is for.
+_row("by_graph", "structured", 2, rule.by_graph)
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
 _row("driver", "structured", (0, 1 << 30), lambda types, attributes, meet: attributes["result"])
 _row(

@@ -212,9 +212,22 @@ def dimension(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     _needs(types[:1], FLOATS)
-    _needs(types[1:2], ("float32",))
+    _needs(types[1:2], FLOATS)
     _needs(types[2:], ("int64",))
     return types[0]
+
+
+def noise(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    _needs(types, FLOATS)
+    return types[0]
+
+
+def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    training, inference = types
+    dtype = _one_dtype(types)
+    if training.rank != inference.rank:
+        raise ValueError(f"what differs by graph has one shape in both, not {training} and {inference}")
+    return TensorType(dtype, tuple(meet(a, b) for a, b in zip(training.shape, inference.shape, strict=True)))
 
 
 def scan_parts(node_operands: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Sequence[Any], ...]:

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
-
 from ..ir.graph import Graph, Node, make, remake, rewrite
 from ..ir.ops import scan_parts
+from .cycles import cycles
 from .lifting import lift, over_time
 
 
@@ -59,17 +58,7 @@ class _Parts:
         self._components()
 
     def _components(self) -> None:
-        graph: nx.DiGraph[Node] = nx.DiGraph()
-        graph.add_nodes_from(self.body.nodes)
-        for node in self.body.nodes:
-            graph.add_edges_from((operand, node) for operand in node.operands)
-        graph.add_edges_from((value, carry) for carry, value in self.next.items())
-        positions = {node: index for index, node in enumerate(self.body.nodes)}
-        components = [
-            sorted(component, key=positions.__getitem__) for component in nx.strongly_connected_components(graph)
-        ]
-        components = [part for part in components if len(part) > 1 or part[0] in self.next]
-        for part in components:
+        for part in cycles(self.body.nodes, self.next):
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
                 self.constant[carries[0]] = self.initial[carries[0]]  # no step changes it

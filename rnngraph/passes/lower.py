@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.drivers import Driver
+from ..declare.drivers import RANDOM, Driver
 from ..declare.nest import pack, paths
 from ..declare.parameters import Slot
 from ..declare.placeholders import RESERVED, placeholder_names
@@ -20,8 +20,9 @@ from ..declare.state import public
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
-from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
+from ..ir.types import Dim, SizeTable, TensorType, product, size, substitute, symbols_of
 from .naming import Names, settle
+from .split import converted
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
 INNER, SHOWN, GIVEN = "inner", "shown", "given"
@@ -80,11 +81,12 @@ def lower(
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
     """Dropout sites in the order of declaration."""
-    drivers = sorted(
-        (node["driver"] for node in order if node.op == "driver"),
-        key=lambda d: (d.scope.serial, d.suffix == "bw"),
-    )
-    return [f"{names.scopes[driver.scope]}/{site}" for driver in drivers for site in driver.sites]
+    drivers = [node["driver"] for node in order if node.op == "driver"]
+    sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.sites]
+    scopes = [scope for driver in drivers for scope in driver.scopes]
+    scopes += [node["scope"] for node in order if node.op == "dropout"]
+    sites += [(scope.serial, names.scopes[scope]) for scope in scopes]
+    return [site for _, site in sorted(sites, key=lambda site: site[0])]
 
 
 class _Lowering:
@@ -120,6 +122,8 @@ class _Lowering:
                 self.new[node] = self._parameter(node)
             case "driver":
                 self.new[node] = self._driver(node)
+            case "dropout" | "noise":
+                self.new[node] = self._drawn(node, [self.new[operand] for operand in node.operands])
             case _:
                 operands = [self.new[operand] for operand in node.operands]
                 name = node.name or self.assigned.get(node, "")
@@ -189,26 +193,52 @@ class _Lowering:
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 
-    def mask(self, site: str, width: int, salt: int, variational: bool, keep: Node, time: Dim, batch: Dim) -> None:
-        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
-        rows = self.rows(batch)
-        steps = self.make("reshape", self.steps(time), shape=(time, 1, 1))
-        step = self.constant(-1) if variational else steps
-        key = self.make("random_key", self.extra_input("seed"), step, rows, site=site, salt=salt)
-        uniform = self.make("random_uniform", key, self.make("iota", size=width))
-        drawn = self.make("cast", self.make("less", uniform, keep), dtype="float32")
-        if variational:
-            shape: tuple[Dim, ...] = (batch, width)
-            self.masks[site] = self.make("broadcast", drawn, shape=shape)
+    def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
+        """What is drawn outside of cells: of an array [rows, steps, …] for each step, of [rows, units] once."""
+        x = operands[0]
+        shape = x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], _units(x, 2))
+        seed, step, row = self.extra_input("seed"), self.constant(-1), self.rows(shape[0], x)
+        if len(shape) == 3:
+            row = self.make("reshape", row, shape=(shape[0], 1, 1))
+            step = self.make("reshape", self.steps(shape[1]), shape=(shape[1], 1))
+        site = self.names.scopes[node["scope"]]
+        if node.op == "dropout":
+            drawn = self.kept(site, node["salt"], operands[1], step, row, shape)
+            self.masks[site] = self.make("reshape", drawn, shape=x.shape)
+        return self.draw(node, operands, shape, site, seed, step, row)
+
+    def draw(
+        self, node: Node, operands: Sequence[Node], shape: Sequence[Dim], site: str, seed: Node, step: Node, row: Node
+    ) -> Node:
+        """A node that draws, at its site: numbers in ``shape``, then in the shape of what they are drawn for."""
+        x, salt, where = operands[0], node["salt"], node.where
+        if node.op == "dropout":
+            flat = x if x.shape == tuple(shape) else self.make("reshape", x, shape=tuple(shape))
+            drawn = self.make("dropout", flat, operands[1], seed, step, row, where=where, site=site, salt=salt)
         else:
-            full = self.make("broadcast", drawn, shape=(time, batch, width))
-            self.masks[site] = self.make("transpose", full, order=(1, 0, 2))
+            key = self.make("random_key", seed, step, row, where=where, site=site, salt=salt)
+            drawn = self.make("random_uniform", key, self.make("iota", size=shape[-1]), where=where)
+            drawn = drawn if x.dtype == drawn.dtype else self.make("cast", drawn, dtype=x.dtype)
+        return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
+
+    def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
+        """The mask of a site, in float32, and what keep_prob it reads."""
+        source = keep.operands[0] if keep.op == "cast" else keep
+        if source.op == "input":
+            self.keep_probs.add(str(source["label"]))
+        key = self.make("random_key", self.extra_input("seed"), step, row, site=site, salt=salt)
+        uniform = self.make("random_uniform", key, self.make("iota", size=shape[-1]))
+        kept = self.make("less", uniform, converted(keep, uniform.dtype))
+        return self.make("broadcast", self.make("cast", kept, dtype="float32"), shape=tuple(shape))
 
     def constant(self, value: int) -> Node:
         return self.make("constant", value=np.asarray(value, np.int64))
 
-    def rows(self, batch: Dim) -> Node:
-        index = self.make("reshape", self.make("iota", size=batch), shape=(batch, 1))
+    def rows(self, count: Dim, x: Node | None = None) -> Node:
+        """Numbers of rows [count, 1]. x: what they are of; parameters' are the same in any part of a call."""
+        index = self.make("reshape", self.make("iota", size=count), shape=(count, 1))
+        if x is not None and not any(node.op == "input" for node in topological([x])):
+            return index
         return self.make("add", index, self.extra_input("first_row"))
 
     def steps(self, time: Dim) -> Node:
@@ -331,21 +361,40 @@ class _Body:
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
         outer = self.outer
-        if node.op != "dropout":
+        if node.op not in RANDOM:
             name = node.name or self.assigned.get(node, "")
             return outer.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
-        x, keep = operands
-        scope = outer.names.scopes[self.driver.scope]
-        site, salt, variational = f"{scope}/{node['site']}", node["salt"], node["variational"]
+        x, scope = operands[0], node.get("scope")
+        site = outer.names.scopes[scope] if scope else f"{outer.names.scopes[self.driver.scope]}/{node['site']}"
+        variational = node.get("variational", False)
         seed = self.once("seed", lambda: self.given("seed", outer.extra_input("seed")))
-        row = self.once("row", lambda: self.given("row", outer.rows(self.batch)))
         if variational:
             step = outer.constant(-1)
         else:
             step = self.once("step", lambda: self.over("step", outer.steps(self.time)))
+        shape = (x.shape[0], _units(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
+        if shape[0] == self.batch:
+            row = self.once("row", lambda: self.given("row", outer.rows(self.batch)))
+        else:  # such as a kernel's
+            row = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
+        if node.op == "dropout":
+            self._mask(site, node["salt"], operands[1], variational, shape)
+        return outer.draw(node, operands, shape, site, seed, step, row)
+
+    def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
+        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
+        outer = self.outer
+        rows = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
+        rows = outer.rows(self.batch) if shape[0] == self.batch else rows
         outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
-        source = outside.operands[0] if outside.op == "cast" else outside
-        if source.op == "input":
-            outer.keep_probs.add(str(source["label"]))
-        outer.mask(site, int(str(x.shape[-1])), salt, variational, outside, self.time, self.batch)
-        return outer.make("dropout", x, keep, seed, step, row, where=node.where, site=site, salt=salt)
+        if variational:
+            outer.masks[site] = outer.kept(site, salt, outside, outer.constant(-1), rows, shape)
+            return
+        steps = outer.make("reshape", outer.steps(self.time), shape=(self.time, 1, 1))
+        drawn = outer.kept(site, salt, outside, steps, rows, (self.time, *shape))
+        outer.masks[site] = outer.make("transpose", drawn, order=(1, 0, 2))
+
+
+def _units(x: Node, first: int) -> Dim:
+    """What the axes from ``first`` on hold together."""
+    return product(x.shape[first:])

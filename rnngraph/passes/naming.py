@@ -25,9 +25,11 @@ def settle(order: Iterable[Node], known: Mapping[Slot, str]) -> Names:
     for node in order:
         if node.op == "driver":
             driver: Driver = node["driver"]
-            owners.append((driver.scope.serial, driver.scope, list(driver.parameters)))
-        elif node.op == "parameter" and node.get("scope") is not None:
-            owners.append((node["scope"].serial, node["scope"], [(node["slot"], str(node["label"]))]))
+            owners.append((driver.serial, driver.scope, list(driver.parameters)))
+            owners += [(scope.serial, scope, []) for scope in driver.scopes]
+        elif node.get("scope") is not None:
+            slots = [(node["slot"], str(node["label"]))] if node.op == "parameter" else []
+            owners.append((node["scope"].serial, node["scope"], slots))
         elif node.op == "parameter" and node["slot"].name is not None:
             owners.append((node["slot"].serial, None, [(node["slot"], node["slot"].name)]))
     owners.sort(key=lambda owner: owner[0])

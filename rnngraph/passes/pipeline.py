@@ -65,7 +65,8 @@ def pipeline(kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = 
 
 def forbidden(kind: str) -> tuple[str, ...]:
     """Ops that must not occur once the graph is split."""
-    return (*INFERENCE_FORBIDS, "driver") if kind == "inference" else ("dropout", "driver")
+    declared = ("driver", "dropout", "noise", "by_graph")
+    return (*INFERENCE_FORBIDS, *declared) if kind == "inference" else declared
 
 
 def run(

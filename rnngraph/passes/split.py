@@ -1,7 +1,7 @@
 """split: one declaration becomes the training graph and the inference graph.
 
-Law: the training graph draws the masks; the inference graph holds no mask, no scale and no random op.
-Parameters and the layout of states are the same in both.
+Law: the training graph draws the masks; the inference graph holds no mask, no scale and no random op. What
+differs by graph is what it is for that graph. Parameters and the layout of states are the same in both.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite
+from ..ir.ops import OPS
 from .simplify import drop_dead
 
 
 @dataclass(frozen=True)
 class Split:
-    """Law: dropout takes its training meaning (mask and scale) or its inference meaning (identity)."""
+    """Law: dropout takes its training meaning (mask and scale) or its inference meaning (identity).
+
+    Raises ``GraphError`` where random numbers reach the inference graph.
+    """
 
     training: bool
     name: str = "split"
@@ -29,31 +34,56 @@ class Split:
         graph = rewrite(graph, rule)
         # What only dropout needed (seed, rows, steps, a keep_prob that is fed) goes with it; the training graph
         # keeps its inputs, because a gradient may be asked for where the loss does not reach.
-        graph = drop_dead(graph) if self.training else _without_unused(graph)
+        graph = drop_dead(graph) if self.training else _certain(_without_unused(graph))
         return graph if graph.comments == comments else graph.with_comments(comments)
 
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if node.op == "select" and node.get("guards"):  # without a derivative, results are selected, and that is enough
         return operands[1]
+    if node.op == "by_graph":
+        return operands[1]
     return operands[0] if node.op == "dropout" else None
 
 
 def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    if node.op == "by_graph":
+        return operands[0]
     if node.op != "dropout":
         return None
     x, keep, seed, step, row = operands
     where, dtype = node.where, node.dtype
     key = make("random_key", seed, step, row, where=where, name="key", site=node["site"], salt=node["salt"])
     unit = make("iota", size=x.shape[-1], name="unit")
-    kept = make("less", make("random_uniform", key, unit, where=where), keep, where=where, name="mask")
+    uniform = make("random_uniform", key, unit, where=where)
+    kept = make("less", uniform, converted(keep, uniform.dtype), where=where, name="mask")
     if keep.op == "constant":
         scale = make("constant", value=np.asarray(1.0 / float(keep["value"]), dtype), name="scale")
     else:
         one = make("constant", value=np.ones((), dtype))
-        scale = make("div", one, make("cast", keep, dtype=dtype) if keep.dtype != dtype else keep, name="scale")
+        scale = make("div", one, converted(keep, dtype), name="scale")
     zero = make("constant", value=np.zeros((), dtype))
     return make("select", kept, make("mul", x, scale, where=where), zero, where=where, name="dropped")
+
+
+def converted(keep: Node, dtype: str) -> Node:
+    """A keep_prob in another dtype, a number still a number."""
+    if keep.dtype == dtype:
+        return keep
+    if keep.op == "constant":
+        return make("constant", value=np.asarray(keep["value"], dtype))
+    return make("cast", keep, dtype=dtype)
+
+
+def _certain(graph: Graph) -> Graph:
+    for node in graph.walk():
+        if OPS[node.op].random:
+            raise GraphError(
+                "random numbers reach the inference graph; say what it has in their place with "
+                "rg.by_graph(training=…, inference=…)",
+                node.where,
+            )
+    return graph
 
 
 def _gone(graph: Graph) -> Iterator[str]:

@@ -69,7 +69,8 @@ class Training(GraphProgram):
         self._unroll, self._warned = unroll, False
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
-        self._masks = CompiledGraph(masks, "training", program.target, None, program.declared_text)
+        options = ("training", program.target, None, program.declared_text)
+        self._masks = CompiledGraph(masks, *options, cache=program.cache)
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -205,7 +206,7 @@ class Training(GraphProgram):
             program = self.program
             self._with_gradients[key] = CompiledGraph(
                 self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
-                (*self._trainable, *extra), given,
+                (*self._trainable, *extra), given, cache=program.cache,
             )  # fmt: skip
         return self._with_gradients[key]
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
+from ..codegen.code import ObjectCode, compile_graph
 from ..codegen.engine import assembly
 from ..codegen.llvm import module_text
 from ..codegen.schedule import schedule
 from ..codegen.target import Target
 from ..errors import NameLookupError
+from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
+from .cache import Cache, key_of
 from .feeds import Check, checks_of
 from .native import NativeEntry
 
+Fixed = tuple[tuple[str, int | None], ...]
+"""Sizes that are compiled in, by name; None where nothing that runs has the size."""
 LATER_STAGES = ("loops", "llvm", "asm")
 
 
@@ -31,7 +36,7 @@ class CompiledGraph:
 
     wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
     come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
-    gradients into new parameters.
+    gradients into new parameters. cache: of code that earlier processes compiled.
     """
 
     def __init__(
@@ -44,16 +49,19 @@ class CompiledGraph:
         wrt: tuple[str, ...] = (),
         differentiated: tuple[str, ...] = (),
         then: tuple[Pass, ...] = (),
+        cache: Cache | None = None,
     ) -> None:
         self.wrt, self.differentiated = wrt, differentiated
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
         self._pipeline = (*self._meaning, *optimization(unroll))
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
-        self._declared = declared
+        self._declared, self._cache = declared, cache
         self._lock = threading.RLock()
         self._split: Graph | None = None
+        self._pruned: dict[tuple[str, ...], Graph] = {}
         self._optimized: dict[tuple[str, ...], Graph] = {}
-        self._entries: dict[object, NativeEntry] = {}
+        self._entries: dict[tuple[tuple[str, ...], Fixed, bool], NativeEntry] = {}
+        self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -72,7 +80,13 @@ class CompiledGraph:
         return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
 
     def pruned(self, outputs: Iterable[str]) -> Graph:
+        """What these outputs need of ``graph``."""
         wanted = tuple(outputs)
+        if wanted not in self._pruned:
+            self._pruned[wanted] = self._prune(wanted)
+        return self._pruned[wanted]
+
+    def _prune(self, wanted: tuple[str, ...]) -> Graph:
         graph = self.graph
         kept = [(name, node) for name, node in graph.outputs if name in wanted]
         whole = graph
@@ -87,6 +101,7 @@ class CompiledGraph:
             if outputs not in self._optimized:
                 passes = optimization(self.unroll)
                 self._optimized[outputs] = run(self.pruned(outputs), passes, forbidden(self.kind))
+                self._fixed_names.pop(outputs, None)
             return self._optimized[outputs]
 
     def needed(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,20 +134,43 @@ class CompiledGraph:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
         return graph
 
+    def lengths(self, outputs: tuple[str, ...]) -> set[str]:
+        """Names of the sizes that are left open in compiled code."""
+        return lengths_of(self._optimized.get(outputs) or self.pruned(outputs))
+
     def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:
-        lengths = lengths_of(self.optimized(outputs))
-        fixed = tuple(sorted((name, value) for name, value in sizes.items() if name not in lengths))
-        key = (outputs, fixed, one_step)
-        found = self._entries.get(key)
+        """Native code for these outputs and sizes: made before, found on disk, or compiled now."""
+        found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step))
         if found is None:
             with self._lock:
-                found = self._entries.get(key)
+                found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step))
                 if found is None:
-                    name = f"{self.kind}_step" if one_step else self.kind
-                    found = NativeEntry(self.sized(outputs, sizes, one_step), self.target, name)
-                    self._entries[key] = found
+                    found = NativeEntry(self._code(outputs, sizes, one_step), self.target)
+                    self._entries[outputs, self._fixed(outputs, sizes), one_step] = found
         self.last_sizes = dict(sizes)
         return found
+
+    def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
+        """The sizes that are compiled in."""
+        names = self._fixed_names.get(outputs)
+        if names is None:
+            open_sizes = self.lengths(outputs)
+            names = tuple(name for name in self.pruned(outputs).symbols if name not in open_sizes)
+            self._fixed_names[outputs] = names
+        return tuple((name, sizes.get(name)) for name in names)
+
+    def _code(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool) -> ObjectCode:
+        name = f"{self.kind}_step" if one_step else self.kind
+        if self._cache is None:
+            return compile_graph(self.sized(outputs, sizes, one_step), self.target, name)
+        fixed = self._fixed(outputs, sizes)
+        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, fixed)
+        code = self._cache.load(key)
+        if code is None:
+            code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name)
+            if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
+                self._cache.store(key, code)
+        return code
 
     # Stages --------------------------------------------------------------------------------------
 

@@ -16,17 +16,20 @@ from ..errors import FileError
 
 
 @contextmanager
-def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replace_file(path: str | os.PathLike[str], mode: int = 0o666, lasting: bool = True) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` when the block ends without an error.
 
     It lies beside ``path`` under a name of its own until its bytes are on the disk. A file that is replaced
-    hands on its permissions; a new one has what the umask leaves. What killed writers left behind is
+    hands on its permissions; a new one has what the umask leaves of ``mode``. What killed writers left behind is
     removed. Raises ``FileError`` where the system can't write, with ``path`` as it was.
+
+    lasting: whether the file must outlive a power cut. Without, it may be found empty or cut after one, and nobody
+    waits for the disk.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
         _remove_leftovers(target)
-        file, temporary = _beside(target)
+        file, temporary = _beside(target, mode)
     except OSError as error:
         raise _cannot_write(path, error) from None
     try:
@@ -35,9 +38,11 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             with contextlib.suppress(FileNotFoundError):
                 os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
             os.replace(temporary, target)
-        sync_directory(target.parent)
+        if lasting:
+            sync_directory(target.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -46,11 +51,11 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
-def _beside(target: Path) -> tuple[BinaryIO, Path]:
+def _beside(target: Path, mode: int) -> tuple[BinaryIO, Path]:
     """A new file in the folder of ``target``, locked for as long as it is open: that is how others see it is alive."""
     while True:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             mine = _lock(descriptor) and os.fstat(descriptor).st_nlink > 0
         except OSError:  # a file system without locks, where nothing is taken for a leftover either

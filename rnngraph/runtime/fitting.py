@@ -28,7 +28,8 @@ class Position:
     """How far a fit has come: what a checkpoint holds of it.
 
     first, epoch: epochs of the trainer, when the fit began and now. data: what must be the same for the rest.
-    batch, window: the next of this epoch. loss, weight, seconds: of this epoch so far. waited: epochs since the best.
+    batch, window: the next of this epoch; warmed: whether the batch's warm-up is done. loss, weight, seconds: of
+    this epoch so far. waited: epochs since the best.
     """
 
     first: int
@@ -36,6 +37,7 @@ class Position:
     data: dict[str, Any]
     batch: int = 0
     window: int = 0
+    warmed: bool = False
     loss: float = 0.0
     weight: float = 0.0
     seconds: float = 0.0
@@ -112,7 +114,7 @@ class Fit:
         progress.begin_epoch(position.epoch, len(order), position.batch)
         for rows in order[position.batch :]:
             loss = self._batch(batches.feeds(rows), len(rows))
-            position.batch, position.window = position.batch + 1, 0
+            position.batch, position.window, position.warmed = position.batch + 1, 0, False
             if loss is not None:
                 progress.step(loss, len(rows))
         trainer.flush()  # the average of gradients that were finite is finite
@@ -121,8 +123,9 @@ class Fit:
         """Steps over the windows of a batch that are left; their last loss, None where none was left."""
         plan, position, trainer = self.plan, self.position, self.trainer
         cuts = plan.batches.window is not None or plan.warm_up > 0
-        if plan.warm_up and not position.window:
+        if plan.warm_up and not position.warmed:
             trainer.warm(plan.batches.cut(feeds, 0, plan.warm_up), plan.where)
+            position.warmed = True
         loss = None
         for number, cut in enumerate(plan.batches.windows(feeds, plan.warm_up)):
             if number < position.window:

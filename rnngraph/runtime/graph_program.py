@@ -46,7 +46,9 @@ class GraphProgram:
 
     def __init__(self, program: Program, lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()) -> None:
         self.program = program
-        self.compiled = CompiledGraph(lowered, self.kind, program.target, unroll, program.declared_text, wrt)
+        self.compiled = CompiledGraph(
+            lowered, self.kind, program.target, unroll, program.declared_text, wrt, cache=program.cache
+        )
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
@@ -95,15 +97,15 @@ class GraphProgram:
     def _known_sizes(
         self, compiled: CompiledGraph, outputs: tuple[str, ...], batch: int, time: int, sizes: Mapping[str, int]
     ) -> dict[str, int]:
-        graph = compiled.optimized(outputs)
-        if unknown := sizes.keys() - graph.symbols:
-            names = ", ".join(graph.symbols)
+        symbols = compiled.pruned(outputs).symbols
+        if unknown := sizes.keys() - symbols:
+            names = ", ".join(symbols)
             raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {names}")
         for count in (batch, time, *sizes.values()):
             if whole_number(count, "a size") < 1:
                 raise ArgumentError(f"a size must be positive, not {count}")
-        lengths = lengths_of(graph)
-        return {name: sizes.get(name, time if name in lengths else batch) for name in graph.symbols}
+        lengths = compiled.lengths(outputs)
+        return {name: sizes.get(name, time if name in lengths else batch) for name in symbols}
 
     # Calls ---------------------------------------------------------------------------------------
 

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..codegen.engine import Code, object_code
-from ..codegen.llvm import module_text
-from ..codegen.plan import Plan
-from ..codegen.schedule import schedule
+from ..codegen.code import ObjectCode
+from ..codegen.engine import Code
 from ..codegen.target import Target
-from ..ir.graph import Graph
 from ..ir.types import evaluate
 from .parameters import Parameters
 
@@ -55,31 +52,19 @@ class Sized:
 class NativeEntry:
     """Machine code for one graph at given sizes. Safe to call from any thread."""
 
-    def __init__(self, graph: Graph, target: Target, name: str) -> None:
-        self.graph = graph
-        self.plan: Plan = schedule(graph, target, name)
-        self.target = target
-        self.text = module_text(self.plan.functions, [self.plan.main, self.plan.pack], target, name)
-        self._code = Code(object_code(self.text, target), target)
-        self.run = self._code.entry(self.plan.main.name)
-        self._pack = self._code.entry(self.plan.pack.name)
-        position = {slot: number for number, slot in enumerate(self.plan.main.slots)}
-        self.outputs = [item for item in self.plan.arguments if item.kind == "output"]
-        self.output_slots = {item.name: position[item.buffer.name] for item in self.outputs}
-        self.input_slots = {
-            item.name: (position[item.buffer.name], tuple(position[slot] for slot in self.plan.strides[item.name]))
-            for item in self.plan.arguments
-            if item.kind == "input"
-        }
-        self.parameter_slots = {
-            item.name: position[item.buffer.name] for item in self.plan.arguments if item.kind == "parameter"
-        }
-        self._size_slots = [(position[name], name) for name in self.plan.sizes]
-        self._arena_slot, self._panels_slot = position["arena"], position["panels"]
-        self._template = np.zeros(len(self.plan.main.slots), np.int64)
-        self._constants = [np.ascontiguousarray(item.value) for item in self.plan.arguments if item.kind == "constant"]
-        slots = [position[item.buffer.name] for item in self.plan.arguments if item.kind == "constant"]
-        for slot, value in zip(slots, self._constants, strict=True):
+    def __init__(self, code: ObjectCode, target: Target) -> None:
+        self._code = Code(code.binary, target)
+        interface = code.interface
+        self.run = self._code.entry(interface.main)
+        self._pack = self._code.entry(interface.pack)
+        self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
+        self.output_slots = {item.name: item.slot for item in interface.outputs}
+        self.input_slots, self.parameter_slots = interface.inputs, interface.parameters
+        self._size_slots = [(slot, name) for name, slot in interface.sizes.items()]
+        self._arena_slot, self._panels_slot = interface.arena, interface.panels
+        self._arena_bytes, self._constants = interface.arena_bytes, interface.constants
+        self._template = np.zeros(interface.slots, np.int64)
+        for slot, value in self._constants:
             self._template[slot] = address(value)
         self._weights: Weights | None = None
         self._lock = threading.Lock()
@@ -100,7 +85,7 @@ class NativeEntry:
 
     def packed(self, version: int, arrays: Mapping[str, np.ndarray]) -> Weights:
         """``arrays``, packed into fresh memory."""
-        weights = self.unpacked(version, arrays, aligned_bytes(max(1, self.plan.panel_bytes)))
+        weights = self.unpacked(version, arrays, aligned_bytes(max(1, self.panel_bytes)))
         self.pack(address(weights.block))
         return weights
 
@@ -115,12 +100,12 @@ class NativeEntry:
 
     def pack(self, block: int | c_void_p) -> None:
         """Packs the parameters that the argument block at this address names."""
-        if self.plan.panel_bytes:
+        if self.panel_bytes:
             self._pack(block, 0, 1)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        return Sized(dict(sizes), shapes, max(1, evaluate(self.plan.arena_bytes, sizes)))
+        return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)))
 
     def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
         """An argument block with weights and sizes filled in."""

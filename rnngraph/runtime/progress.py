@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 REDRAW_SECONDS = 0.2
 """So seldom that drawing, some milliseconds, costs steps next to nothing."""
@@ -34,8 +36,14 @@ class FitProgress:
         console: Console | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        from rich.console import Console  # only a fit that begins pays for it
+
         self._epochs, self._shown, self._clock = epochs, shown, clock
-        self._console = console or Console(stderr=True)
+        if console is None:
+            from rich.console import Console
+
+            console = Console(stderr=True)
+        self._console = console
         self._live = shown and self._console.is_terminal and not self._console.is_dumb_terminal
         self._bar: Progress | None = None
         self._begun = self._epoch_begun = self._last_step = self._next_draw = clock()
@@ -44,8 +52,12 @@ class FitProgress:
         self._loss = 0.0
 
     def __enter__(self) -> FitProgress:
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._begun = self._clock()
         if self._live:
+            from rich.progress import BarColumn, Progress, TextColumn
+
             self._bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
                 BarColumn(bar_width=30),

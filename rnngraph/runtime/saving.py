@@ -14,7 +14,6 @@ from .fitting import Position
 from .history import History
 from .optimizers import optimizer_from, optimizer_text
 from .program import Program
-from .updates import kept
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -75,7 +74,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, wh
         )  # fmt: skip
     except ArgumentError as error:
         raise FileError(f"can't load {shown}: {error.what}", where) from None
-    slots = {name: kept(arrays[name]) for name in trainer.slots if name in arrays}
+    slots = {name: arrays[name] for name in trainer.slots if name in arrays}
     if list(trainer.trained) != text["trained"] or slots.keys() != trainer.slots.keys():
         raise FileError(f"{shown} is of another program: the loss of this one reads other parameters", where)
     trainer.slots = slots

@@ -26,17 +26,17 @@ class Memory:
 
     def __init__(self, entry: NativeEntry) -> None:
         self.entry = entry
-        self.panels = aligned_bytes(max(1, entry.plan.panel_bytes))
+        self.panels = aligned_bytes(max(1, entry.panel_bytes))
         self.arena = aligned_bytes(1)
         names = list(entry.output_slots)
-        self.replacing = [name for name in names if name.startswith((NEW, SLOT, SUM))]
+        self.replacing = [name for name in names if name.startswith((NEW, SUM))]
         self.scalars = {
             item.name: np.full((), NOT_RUN, item.dtype) for item in entry.outputs if item.name in ("loss", NORM)
         }
         self.others = [
             (number, item.name, item.dtype)
             for number, item in enumerate(entry.outputs)
-            if item.name not in self.replacing and item.name not in self.scalars
+            if not item.name.startswith((NEW, SUM, SLOT)) and item.name not in self.scalars
         ]
         self._blocks: dict[tuple[int, ...], _Bound] = {}
 
@@ -47,9 +47,11 @@ class Memory:
             self._blocks.clear()
         return {name: np.empty(sized.shapes[number], dtype) for number, name, dtype in self.others}
 
-    def bound(self, trainer: Trainer) -> _Bound:
-        """The argument block for the present parameters, the trainer's own inputs, and what replaces them."""
-        parameters = trainer.program.parameters
+    def bound(self, trainer: Trainer, parameters: Mapping[str, np.ndarray]) -> _Bound:
+        """The argument block for these parameters, the trainer's own inputs, and what replaces them.
+
+        It holds none of them: who calls holds the parameters until the call ends, as others may replace them.
+        """
         given = [parameters[name] for name in self.entry.parameter_slots]
         inputs = {name: array for name, array in trainer.inputs().items() if name in self.entry.input_slots}
         targets = [trainer.target(name) for name in self.replacing]

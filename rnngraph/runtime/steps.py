@@ -50,7 +50,8 @@ class Native:
         if memory is None:
             memory = self._memory[entry] = Memory(entry)
         found = memory.fresh(sized)
-        bound = memory.bound(trainer)
+        _, parameters = trainer.program.parameters.snapshot()  # of one moment, and alive until the call ends
+        bound = memory.bound(trainer, parameters)
         bound.set(arrays, found, sized)
         found.update(memory.scalars)
         for array in memory.scalars.values():

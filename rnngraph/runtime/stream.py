@@ -31,7 +31,8 @@ class Stream:
     def __init__(self, program: Program, batch: int) -> None:
         self._program, self._batch = program, batch
         lowered = program.stateful()
-        self._compiled = CompiledGraph(lowered.graph, "inference", program.target, None, program.declared_text)
+        options = ("inference", program.target, None, program.declared_text)
+        self._compiled = CompiledGraph(lowered.graph, *options, cache=program.cache)
         self._structures = lowered.states
         self._labels = [label for nest in lowered.states for label in flatten(nest)]
         graph = self._compiled.graph
@@ -47,7 +48,7 @@ class Stream:
         self._sizes = self._fixed_sizes(graph, lengths)
         known: dict[str, Dim] = dict(self._sizes)
         initial = with_sizes(lowered.initial, known)
-        self._initial = CompiledGraph(initial, "inference", program.target, None, program.declared_text)
+        self._initial = CompiledGraph(initial, *options, cache=program.cache)
         for node in self._initial.graph.inputs:  # what only the initial state reads
             if node.op == "input" and node["label"] not in self._labels:
                 self._kinds.setdefault(str(node["label"]), node.tensor)

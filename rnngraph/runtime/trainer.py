@@ -32,7 +32,7 @@ from .requests import fit
 from .saving import load, save
 from .schedules import is_number
 from .steps import Native, Way, needed_to_train
-from .updates import Spares, kept
+from .updates import Spares, keep_alone
 
 
 class Trainer:
@@ -78,7 +78,7 @@ class Trainer:
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
         self.slots = {
-            f"{SLOT}{slot}/{name}": kept(np.full_like(program.parameters[name], value))
+            f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
             for name in self.trained
             for slot, value in self.optimizer.slots().items()
         }
@@ -160,6 +160,7 @@ class Trainer:
             if self._update is None:
                 compiled = self._compiled(update_graph(self._kinds()), (), self._train_step())
                 self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
+            keep_alone(self.slots)
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
 
@@ -184,18 +185,17 @@ class Trainer:
         self.updates += 1
 
     def target(self, name: str) -> np.ndarray:
-        """Where an output of a step that replaces something is written."""
+        """Where new parameters and sums are written."""
         if name.startswith(NEW):
             label = name.removeprefix(NEW)
             return self._parameter_spares.target(label, self.program.parameters[label])
-        if name.startswith(SLOT):
-            return self.slots[name]
         return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
 
     def inputs(self) -> dict[str, np.ndarray]:
         """What a step reads beside feeds and states."""
         if self.accumulate > 1:
             return self._present_sums()
+        keep_alone(self.slots)
         return {**self.slots, **self._numbers()}
 
     def _present_sums(self) -> dict[str, np.ndarray]:
@@ -324,8 +324,9 @@ class Trainer:
     def _compiled(self, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
         program = self.program
         return CompiledGraph(
-            graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,)
-        )
+            graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,),
+            cache=program.cache,
+        )  # fmt: skip
 
     def _kinds(self) -> dict[str, TensorType]:
         return {name: self.program.parameters.slot(name).type for name in self.trained}

@@ -1,4 +1,4 @@
-"""Memory for values that updates replace: written beside the present ones, so that an update counts or does not."""
+"""Memory for values that updates replace: beside the present ones, or theirs where nobody else sees it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
-
-from .native import aligned_bytes
-
-
-def kept(array: np.ndarray) -> np.ndarray:
-    """A copy that updates write over, element by element: it begins at a cache line."""
-    copy = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 def _holders(arrays: dict[str, np.ndarray], name: str) -> int:
@@ -26,18 +17,28 @@ _ALONE = _holders({"": np.empty(0)}, "")
 """Holders of an array that only the dictionary knows, as this Python counts them."""
 
 
-class Spares:
-    """Arrays to write next values into, by name. One that someone else still holds is left to them.
-
-    Of an array that lies in another's memory nobody can say so: views of it hold the other.
+def _held(arrays: dict[str, np.ndarray], name: str) -> bool:
+    """Whether someone else may hold an array. Of one that lies in another's memory nobody can say: views of it hold
+    the other.
     """
+    return arrays[name].base is not None or _holders(arrays, name) > _ALONE
+
+
+def keep_alone(arrays: dict[str, np.ndarray]) -> None:
+    """Arrays that are to be written over: one that someone else still holds is left to them, and copied."""
+    for name in arrays:
+        if _held(arrays, name):
+            arrays[name] = np.array(arrays[name], order="C")
+
+
+class Spares:
+    """Arrays to write next values into, by name. One that someone else still holds is left to them."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, np.ndarray] = {}
 
     def target(self, name: str, like: np.ndarray) -> np.ndarray:
-        known = name in self._arrays and self._arrays[name].base is None
-        if not known or _holders(self._arrays, name) > _ALONE:
+        if name not in self._arrays or _held(self._arrays, name):
             self._arrays[name] = np.empty(like.shape, like.dtype)
         return self._arrays[name]
 

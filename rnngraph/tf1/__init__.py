@@ -11,6 +11,7 @@ from typing import Any
 
 from . import _functions, _inputs, _layers, _losses
 from ._cells import CELLS as _CELLS
+from ._cells import CONTRIB as _CONTRIB
 from ._functions import (
     abs,
     add,
@@ -20,6 +21,7 @@ from ._functions import (
     concat,
     constant,
     cos,
+    cumsum,
     divide,
     equal,
     erf,
@@ -51,6 +53,7 @@ from ._functions import (
     reduce_min,
     reduce_sum,
     reshape,
+    reverse_sequence,
     sigmoid,
     sign,
     sin,
@@ -98,17 +101,17 @@ nn = _Namespace(
     {
         **_members(
             _functions, "relu", "relu6", "leaky_relu", "elu", "selu", "softplus", "softsign", "swish", "tanh",
-            "sigmoid", "softmax", "log_softmax", "embedding_lookup", "in_top_k",
+            "sigmoid", "softmax", "log_softmax", "embedding_lookup", "in_top_k", "dropout",
         ),
         **_members(
             _losses, "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits",
             "softmax_cross_entropy_with_logits_v2", "sigmoid_cross_entropy_with_logits",
         ),
-        **_members(_inputs, "dynamic_rnn", "bidirectional_dynamic_rnn"),
+        **_members(_inputs, "dynamic_rnn", "bidirectional_dynamic_rnn", "static_rnn"),
         "rnn_cell": _Namespace("nn.rnn_cell", _CELLS),
     },
 )  # fmt: skip
-layers = _Namespace("layers", _members(_layers, "dense", "flatten"))
+layers = _Namespace("layers", _members(_layers, "conv1d", "dense", "flatten"))
 losses = _Namespace("losses", _LOSSES)
 initializers = _Namespace(
     "initializers",
@@ -128,7 +131,10 @@ contrib = _Namespace(
     "contrib",
     {
         "seq2seq": _Namespace("contrib.seq2seq", {}),
-        "rnn": _Namespace("contrib.rnn", _CELLS),
+        "rnn": _Namespace(
+            "contrib.rnn",
+            {**_CELLS, **_CONTRIB, **_members(_inputs, "static_rnn", "stack_bidirectional_dynamic_rnn")},
+        ),
         "layers": _Namespace("contrib.layers", _members(_layers, "fully_connected", "flatten", "xavier_initializer")),
     },
 )

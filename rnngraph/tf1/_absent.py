@@ -16,9 +16,7 @@ _BATCHES = "the fit method of an rg.Trainer makes batches of arrays and of lists
 _VARIABLES = "parameters have their values when rg.compile returns, and program.parameters holds them; leave it out"
 _PARAMETER = 'use tf.get_variable(name, shape) or rg.parameter("name", shape)'
 _NO_GRAPH = "there is no default graph, and what is not handed to rg.compile is not compiled; leave it out"
-_DROPOUT = (
-    "use tf.nn.rnn_cell.DropoutWrapper(cell, input_keep_prob=…, output_keep_prob=…), which the training graph has"
-)
+_DROPOUT = "use tf.nn.dropout(x, keep_prob=…), which the training graph has"
 _OWN_CELL = "write its equations as a class with state() and step(p, x, state), a subclass of rg.Cell"
 _DRIVER = "use tf.nn.dynamic_rnn"
 _SCOPE = "give scope= to tf.nn.dynamic_rnn and name= to tf.layers.dense"
@@ -74,9 +72,8 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn.LSTMBlockWrapper": "use tf.contrib.rnn.LSTMCell",
     "contrib.rnn.OutputProjectionWrapper": _PROJECT,
     "contrib.rnn.EmbeddingWrapper": "apply rg.embedding(ids, vocabulary, width) to the inputs",
-    "contrib.rnn.stack_bidirectional_dynamic_rnn": "use tf.nn.bidirectional_dynamic_rnn once a layer, and tf.concat",
+    "contrib.rnn.stack_bidirectional_rnn": "use tf.contrib.rnn.stack_bidirectional_dynamic_rnn",
     "contrib.rnn.static_bidirectional_rnn": "use tf.nn.bidirectional_dynamic_rnn",
-    "contrib.rnn.static_rnn": _DRIVER,
     "contrib.rnn.static_state_saving_rnn": _DRIVER,
     "contrib.rnn": _OWN_CELL,
     "contrib.seq2seq.sequence_loss": "use rg.sparse_softmax_cross_entropy(labels, logits, lengths=lengths)",
@@ -109,7 +106,7 @@ INSTEAD: dict[str, str] = {
     "logging": _PYTHON,
     "losses": "write it with tf.reduce_mean and the functions of tf",
     "map_fn": _LOOP,
-    "nn.dropout": _DROPOUT,
+    "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",
     "nn.ctc_beam_search_decoder": _DECODER,
     "nn.ctc_greedy_decoder": _DECODER,
     "nn.ctc_loss": (
@@ -122,7 +119,6 @@ INSTEAD: dict[str, str] = {
     "nn.rnn_cell.DeviceWrapper": "there are no devices to choose; leave it out",
     "nn.rnn_cell": _OWN_CELL,
     "nn.static_bidirectional_rnn": "use tf.nn.bidirectional_dynamic_rnn",
-    "nn.static_rnn": _DRIVER,
     "nn.static_state_saving_rnn": _DRIVER,
     "no_op": "nodes have values and no side effects; leave it out",
     "placeholder_v2": "use tf.placeholder",

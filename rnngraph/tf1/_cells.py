@@ -9,8 +9,8 @@ from ..declare import cells, wrappers
 from ..declare.cell import Cell, Scope
 from ..declare.cells import Activation
 from ..declare.initializers import initializer_of
+from ..declare.randomness import KeepProb
 from ..declare.tensor import Tensor
-from ..declare.wrappers import KeepProb
 from ..errors import ArgumentError, DtypeError
 from ._names import dtype_name, refuse, refuse_reuse
 
@@ -186,6 +186,9 @@ class ResidualWrapper(wrappers.ResidualWrapper):
         output, state = p.cell(None, self.cell)(x, state)
         return self.residual_fn(x, output), state
 
+
+CONTRIB: dict[str, Any] = {"HighwayWrapper": wrappers.HighwayWrapper}
+"""Of ``tf.contrib.rnn`` alone."""
 
 CELLS: dict[str, Any] = {
     "BasicRNNCell": BasicRNNCell,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import activations, functions
+from ..declare import activations, functions, randomness, sequences
 from ..declare.functions import Axis
+from ..declare.randomness import KeepProb
 from ..declare.tensor import Tensor, build, power
 from ..declare.tensor import constant as make_constant
 from ..errors import ArgumentError, DtypeError, ShapeError
@@ -306,6 +307,36 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
     """t limited to a range."""
     return functions.clip(t, clip_value_min, clip_value_max)
+
+
+def dropout(
+    x: Tensor, keep_prob: KeepProb | None = None, noise_shape: Any = None, seed: int | None = None,
+    name: str | None = None, rate: KeepProb | None = None,
+) -> Tensor:  # fmt: skip
+    """``rg.dropout`` with TensorFlow's arguments: it is part of the training graph only."""
+    refuse("tf.nn.dropout", "give rg.DropoutWrapper variational_recurrent=True", noise_shape=noise_shape)
+    if (keep_prob is None) == (rate is None):
+        raise ArgumentError("tf.nn.dropout needs keep_prob, the probability to keep a unit, or rate, that to drop it")
+    return randomness.dropout(x, 1.0 - rate if keep_prob is None else keep_prob, seed)  # type: ignore[operator]
+
+
+def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
+    """Sums along an axis so far."""
+    return sequences.cumsum(x, axis, exclusive, reverse)
+
+
+def reverse_sequence(
+    input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
+    name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
+) -> Tensor:  # fmt: skip
+    """Each row's steps from its last real one to the first."""
+    steps, rows = _first(seq_axis, seq_dim), _first(batch_axis, batch_dim, 0)
+    if {steps, rows} != {0, 1}:
+        raise ArgumentError(f"tf.reverse_sequence of seq_axis={steps} and batch_axis={rows}; use the first two axes")
+    if rows == 0:
+        return sequences.reverse_sequence(input, seq_lengths)
+    order = (1, 0, *range(2, input.rank))
+    return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
 
 
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:

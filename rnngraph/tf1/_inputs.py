@@ -73,6 +73,29 @@ def bidirectional_dynamic_rnn(
     )
 
 
+def stack_bidirectional_dynamic_rnn(
+    cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
+    initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
+    parallel_iterations: int | None = None, time_major: bool = False, scope: str | None = None,
+    swap_memory: bool = False,
+) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
+    """``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    return drivers.stack_bidirectional_dynamic_rnn(
+        cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
+        _scope(scope),
+    )  # fmt: skip
+
+
+def static_rnn(
+    cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
+    scope: str | None = None,
+) -> tuple[list[Tensor], Any]:  # fmt: skip
+    """``rg.static_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    return drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, _scope(scope))
+
+
 def _scope(scope: Any) -> str | None:
     if scope is not None and not isinstance(scope, str):
         raise DtypeError(f'scope must be a string such as "decoder", not {scope!r}')

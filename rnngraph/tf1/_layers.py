@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import initializers, layers
+from ..declare import initializers, layers, sequences
 from ..declare.cells import Activation
 from ..declare.drivers import ScopeName
 from ..declare.initializers import Initializer, initializer_of
@@ -65,6 +65,39 @@ def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
         initializer_of("glorot_uniform" if kernel is None else kernel),
         initializer_of("zeros" if bias is None else bias),
     )
+
+
+def conv1d(
+    inputs: Tensor, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
+    data_format: str = "channels_last", dilation_rate: Any = 1, activation: Activation = None, use_bias: bool = True,
+    kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
+    bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+    bias_constraint: Any = None, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """``rg.conv1d`` with TensorFlow's arguments; owns ``conv1d/kernel`` and ``conv1d/bias``."""
+    what = "tf.layers.conv1d"
+    size, stride, dilation = (_single(value) for value in (kernel_size, strides, dilation_rate))
+    refuse(what, "every step has an output; keep every n-th of a fixed length with [:, ::n]",
+           strides=None if stride == 1 else strides)  # fmt: skip
+    refuse(what, "transpose the inputs to [batch, time, width]",
+           data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
+    refuse(
+        what, _PENALTY, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+        activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        bias_constraint=bias_constraint,
+    )  # fmt: skip
+    refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
+    refuse_reuse(what, reuse)
+    scope = ScopeName(name or "conv1d", name is not None, user_line())
+    starts = _starts(kernel_initializer, bias_initializer)
+    return sequences.convolution(
+        inputs, filters, size, str(padding).lower(), dilation, activation, use_bias, scope, starts
+    )
+
+
+def _single(value: Any) -> Any:
+    """TensorFlow takes a number for one axis, or a list of one."""
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnngraph.codegen.code import compile_graph
 from rnngraph.codegen.outer_sums import FEWEST_ROWS, MOST_ROWS, rows_of_a_block
 from rnngraph.codegen.target import host, target_of
 from rnngraph.ir.graph import Graph, Node, make
@@ -42,7 +43,7 @@ def summed(
         if moved:
             array = np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 0, -2)), -2, 0)
         feeds[str(node["label"])] = array
-    found = NativeEntry(graph, host(), "sum").call_fresh(Parameters({}, 0), feeds, {})["sum"]
+    found = NativeEntry(compile_graph(graph, host(), "sum"), host()).call_fresh(Parameters({}, 0), feeds, {})["sum"]
     whole = [np.concatenate([feeds[str(node["label"])] for node in part], -1) for part in (lefts, rights)]
     flat = [part.reshape(-1, part.shape[-1]).astype(np.float64) for part in whole]
     return found, flat[0].T @ flat[1]
@@ -79,7 +80,7 @@ def test_terms_are_added_in_order() -> None:
     b = make("input", label="b", type=TensorType("float32", (rows, 1)))
     graph = Graph.of("sum", [("sum", make("outer_sum", a, b))], [a, b])
     ones, values = np.ones((rows, 1), np.float32), np.full((rows, 1), small)
-    entry = NativeEntry(graph, host(), "sum")
+    entry = NativeEntry(compile_graph(graph, host(), "sum"), host())
     values[0] = big
     assert entry.call_fresh(Parameters({}, 0), {"a": ones, "b": values}, {})["sum"].item() == big
     values[0], values[-1] = small, big

@@ -29,11 +29,15 @@ class Value:
 
 
 class TextBuilder:
-    """A `VectorBuilder` that appends lines of LLVM IR; without `fused`, fma is a product and a sum."""
+    """A `VectorBuilder` that appends lines of LLVM IR.
 
-    def __init__(self, lanes: int, fused: bool = True) -> None:
+    Without `fused`, fma is a product and a sum; with `estimates`, reciprocals are estimated by AVX-512.
+    """
+
+    def __init__(self, lanes: int, fused: bool = True, estimates: bool = False) -> None:
         self.lanes = lanes
         self.fused = fused
+        self.estimates = estimates
         self.lines: list[str] = []
         self.intrinsics: set[str] = set()
         self._names = 0
@@ -91,6 +95,19 @@ class TextBuilder:
     def div(self, x: Handle, y: Handle) -> Handle:
         return self._binary("fdiv", x, y)
 
+    def neg(self, x: Handle) -> Handle:
+        value = self._value(x)
+        return self.emit(f"fneg {self.type_of(value.element)} {value.text}", value.element)
+
+    def reciprocal_estimate(self, x: Handle) -> Handle | None:
+        value = self._value(x)
+        if not self.estimates or value.element != "float":
+            return None
+        kind, mask = self.type_of("float"), f"i{max(8, self.lanes)}"
+        name = f"@llvm.x86.avx512.rcp14.ps.{32 * self.lanes}"
+        self.intrinsics.add(f"declare {kind} {name}({kind}, {kind}, {mask})")
+        return self.emit(f"call {kind} {name}({kind} {value.text}, {kind} zeroinitializer, {mask} -1)", "float")
+
     def fma(self, x: Handle, y: Handle, z: Handle) -> Handle:
         return self._intrinsic("fma", x, y, z) if self.fused else self.add(self.mul(x, y), z)
 
@@ -144,10 +161,10 @@ class TextBuilder:
         return self._binary("lshr", x, self.constant(count, like=x))
 
 
-def function_text(emit: Emit, dtype: str, lanes: int, fused: bool = True) -> str:
+def function_text(emit: Emit, dtype: str, lanes: int, fused: bool = True, estimates: bool = False) -> str:
     """A module with `f(in, out, n)`, which applies `emit` to n vectors; n is at least one."""
     element = {"float32": "float", "float64": "double"}[dtype]
-    builder = TextBuilder(lanes, fused)
+    builder = TextBuilder(lanes, fused, estimates)
     result = emit(builder, Value("%x", element))
     assert isinstance(result, Value)
     vector = builder.type_of(element)
@@ -183,6 +200,7 @@ class Compiled:
         dtype: str,
         lanes: int = 0,
         fused: bool = True,
+        estimates: bool = False,
         cpu: str = "",
         features: str = "",
         optimize: bool = False,
@@ -191,7 +209,7 @@ class Compiled:
         llvm.initialize_native_asmprinter()
         self.dtype = dtype
         self.lanes = lanes or {"float32": 8, "float64": 4}[dtype]
-        self.text = function_text(emit, dtype, self.lanes, fused)
+        self.text = function_text(emit, dtype, self.lanes, fused, estimates)
         module = llvm.parse_assembly(self.text)
         module.verify()
         machine = llvm.Target.from_default_triple().create_target_machine(

@@ -1,0 +1,74 @@
+"""What runs found: kept as JSON, joined over runs, and printed as tables that Markdown reads."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from groups import GROUPS, Group, Record
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+MISSING = "not installed"
+
+Run = dict[str, Any]
+"""``machine``, ``limits``, ``versions`` by peer, ``rounds``, and ``records`` by group."""
+
+
+def read(file: Path) -> list[Run]:
+    """The runs that a file keeps; none if there is no such file."""
+    return json.loads(file.read_text())["runs"] if file.exists() else []
+
+
+def append(file: Path, run: Run) -> None:
+    file.write_text(json.dumps({"runs": [*read(file), run]}, indent=1) + "\n")
+
+
+def headlines(runs: list[Run]) -> list[str]:
+    """A line for each machine and set of peers, with the median of its limits."""
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        alike.setdefault(f"{run['machine']}; {versions}", []).append(run)
+    return [f"{name}; {_limits(several)}" for name, several in alike.items()]
+
+
+def _limits(runs: list[Run]) -> str:
+    flops, *reads = (
+        f"{statistics.median(run['limits'][name] for run in runs) / 1e9:.0f}"
+        for name in ("flops", "first_cache", "second_cache", "third_cache")
+    )
+    rounds = " or ".join(str(count) for count in sorted({run["rounds"] for run in runs}))
+    return f"one core: {flops} GFLOP/s; reads {', '.join(reads)} GB/s from first, second, third cache; rounds: {rounds}"
+
+
+def records(runs: list[Run], group: Group) -> list[Record]:
+    """A group's records in the order in which their rows first came; a row's last record counts."""
+    found: dict[str, Record] = {}
+    for run in runs:
+        for record in run["records"].get(group.name, ()):
+            found[record["row"]] = record
+    return list(found.values())
+
+
+def print_tables(runs: list[Run], console: Console) -> None:
+    """A table a group. A row that several runs hold shows its last figures, and every peer that one of them had."""
+    versions = {name: version for run in runs for name, version in run["versions"].items() if version != MISSING}
+    for group in GROUPS:
+        rows: dict[str, dict[str, str]] = {}
+        for run in runs:
+            for record in run["records"].get(group.name, ()):
+                rows.setdefault(record["row"], {}).update(group.cells(record))
+        if not rows:
+            continue
+        columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+        table = Table(box=box.MARKDOWN)
+        for name in ("workload", *(f"{name} {versions.get(name, '')}".strip() for name in columns)):
+            table.add_column(name, no_wrap=True)
+        for name, cells in rows.items():
+            table.add_row(name, *(cells.get(column, "") for column in columns))
+        console.print(f"\n{group.title}")
+        console.print(table)

@@ -1,0 +1,72 @@
+"""rnngraph beside its peers, and the floor of this machine.
+
+    python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--picture FILE] [ROW …]
+
+Groups: inference, training, step, compile, memory, sweep; without --only, all but the sweep. ROW: only rows whose
+name contains one of these. One core, pinned; within each round the machine's limits are probed and every contender
+runs in turn. Shared machines change their speed from second to second, so ratios are taken within a round and
+their medians shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import peers
+from groups import GROUPS, Options
+from machine import limits
+from picture import draw
+from report import MISSING, append, headlines, print_tables, read, records
+from rich.console import Console
+
+from rnngraph.codegen.target import target_of
+
+ROUNDS = 9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="only rows whose name contains one of these")
+    parser.add_argument("--only", choices=[group.name for group in GROUPS])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--json", type=Path, help="append what is found to this file")
+    parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
+    parser.add_argument("--picture", type=Path, help="draw the sweep (.png, .svg, …); needs matplotlib")
+    parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
+    parser.add_argument("--torch-compile", action="store_true", help="the user's cell also by torch.compile; minutes")
+    options = parser.parse_args()
+    runs = read(options.read) if options.read else [_measured(options)]
+    console = Console(width=400 if not os.isatty(1) else None)
+    for line in headlines(runs):
+        console.print(line, soft_wrap=True)
+    print_tables(runs, console)
+    if options.json and not options.read:
+        append(options.json, runs[-1])
+    if options.picture:
+        draw(records(runs, next(group for group in GROUPS if group.name == "sweep")), options.picture)
+
+
+def _measured(options: argparse.Namespace) -> dict[str, object]:
+    if hasattr(os, "sched_setaffinity"):  # before the peers, which count cores when they are imported
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    wanted = [name for name in options.peers.split(",") if name]
+    found = peers.installed(wanted)
+    asked = Options(options.rows, options.rounds, found, options.torch_compile)
+    chosen = [group for group in GROUPS if group.name == (options.only or group.name)]
+    if options.only is None:
+        chosen = [group for group in chosen if group.name != "sweep"]
+    target = target_of(None)
+    missing = {name: MISSING for name in wanted if name not in found}
+    return {
+        "machine": f"{target.processor}, {target.vector_bits}-bit vectors",
+        "limits": vars(limits()),
+        "versions": {name: peer.VERSION for name, peer in found.items()} | missing,
+        "rounds": options.rounds,
+        "records": {group.name: list(group.records(asked)) for group in chosen},
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Interleaved rounds: in each the machine's limits are probed and every contender runs in turn."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+from workloads import Call
+
+SECONDS = 0.02
+"""How long a contender's turn in a round is at least."""
+
+Times = dict[str, list[float]]
+
+
+def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds: int) -> Times:
+    """Seconds a call by contender, one figure a round; ``floor`` probes the machine in that round."""
+    times: Times = {name: [] for name in calls}
+    repeats = {name: _repeats(call) for name, call in calls.items()}
+    if floor is not None:
+        times["floor"] = []
+    for _ in range(rounds):
+        if floor is not None:
+            times["floor"].append(floor())
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                call()
+            times[name].append((time.perf_counter() - start) / repeats[name])
+    return times
+
+
+def fastest(*calls: Call) -> Call:
+    """Of several ways to make a call, after one to warm up."""
+
+    def seconds(call: Call) -> float:
+        call()
+        return min(_timed(call) for _ in range(3))
+
+    return min(calls, key=seconds)
+
+
+def _timed(call: Call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _repeats(call: Call) -> int:
+    call()
+    return max(1, min(1000, int(SECONDS / max(1e-7, _timed(call)))))
+
+
+def median(times: Times, name: str) -> float:
+    return statistics.median(times[name])
+
+
+def spread(times: Times, name: str) -> float:
+    """Of all rounds, as a share of the median."""
+    return (max(times[name]) - min(times[name])) / median(times, name)
+
+
+def ratio(times: Times, one: str, other: str) -> float:
+    """How many times as long as ``other`` takes, at the median of ratios within a round."""
+    return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))

@@ -1,0 +1,46 @@
+"""What a graph computes, as a digest: all of it but for names of values and lines of the script."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from .graph import Graph, Node
+from .types import Size, TensorType
+
+
+def fingerprint(graph: Graph) -> str:
+    """The same for graphs that compute the same by the same nodes in the same order, constants by their bits."""
+    text: list[str] = []
+    _write(graph, {}, text)
+    return hashlib.sha256("\n".join(text).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _write(graph: Graph, numbers: dict[Node, int], text: list[str]) -> None:
+    first = len(numbers)
+    for node in graph.nodes:
+        operands = [numbers[operand] for operand in node.operands]
+        numbers[node] = len(numbers)
+        text.append(f"{node.op} {operands} {node.type!r}")
+        for name, value in node.attributes:
+            if isinstance(value, Graph):
+                text.append(f"{name} {{")
+                _write(value, numbers, text)
+                text.append("}")
+            else:
+                text.append(f"{name} {_value(value)}")
+    inputs = [numbers[node] - first for node in graph.inputs]
+    text.append(f"inputs {inputs} outputs {[(name, numbers[node]) for name, node in graph.outputs]}")
+
+
+def _value(value: Any) -> str:
+    """Text that no other value has."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_value, value))})"
+    plain = bool | int | float | str | np.generic | Size | TensorType
+    assert value is None or isinstance(value, plain), f"{value!r} has no text"
+    return repr(value)
