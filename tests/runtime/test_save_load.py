@@ -47,7 +47,7 @@ def test_a_process_without_the_declaration_does_the_same(name: str, tmp_path: Pa
     command = [sys.executable, HERE / "saved_behaviour.py"]
     command += [tmp_path / "model", tmp_path / "feeds.npz", tmp_path / "result.npz"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     ours = recorded(program, feeds)
     assert not differences(ours, read(tmp_path / "result.npz"))
@@ -179,7 +179,7 @@ def test_the_command_line_takes_a_saved_program(small: rg.Program, saved: Path, 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         called = [sys.executable, "-m", "rnngraph", *arguments]
-        return subprocess.run(called, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(called, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200)
 
     shown = command("show", "model", "--stage", "fission")
     assert (shown.returncode, shown.stderr) == (0, "")
