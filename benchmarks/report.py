@@ -12,6 +12,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+MISSING = "not installed"
+
+PEERS = ("onnxruntime", "torch", "torch.compile", "jax", "tensorflow")
+"""Their columns' order, after all others."""
+
 Run = dict[str, Any]
 """``machine``, ``limits``, ``versions`` by peer, ``rounds``, and ``records`` by group."""
 
@@ -29,7 +34,7 @@ def headlines(runs: list[Run]) -> list[str]:
     """A line for each machine and set of peers, with the median of its limits."""
     alike: dict[str, list[Run]] = {}
     for run in runs:
-        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items()) or "no peers"
         alike.setdefault(f"{run['machine']}; {versions}", []).append(run)
     return [f"{name}; {_limits(several)}" for name, several in alike.items()]
 
@@ -54,7 +59,7 @@ def records(runs: list[Run], group: Group) -> list[Record]:
 
 def print_tables(runs: list[Run], console: Console) -> None:
     """A table a group. A row that several runs hold shows its last figures, and every peer that one of them had."""
-    versions = {name: version for run in runs for name, version in run["versions"].items()}
+    versions = {name: version for run in runs for name, version in run["versions"].items() if version != MISSING}
     for group in GROUPS:
         rows: dict[str, dict[str, str]] = {}
         for run in runs:
@@ -63,6 +68,7 @@ def print_tables(runs: list[Run], console: Console) -> None:
         if not rows:
             continue
         columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+        columns.sort(key=lambda name: PEERS.index(name) if name in PEERS else -1)
         table = Table(box=box.MARKDOWN)
         for name in ("workload", *(f"{name} {versions.get(name, '')}".strip() for name in columns)):
             table.add_column(name, no_wrap=True)

@@ -18,7 +18,7 @@ import peers
 from groups import GROUPS, Options
 from machine import limits
 from picture import draw
-from report import append, headlines, print_tables, read, records
+from report import MISSING, append, headlines, print_tables, read, records
 from rich.console import Console
 
 from rnngraph.codegen.target import target_of
@@ -58,7 +58,7 @@ def _measured(options: argparse.Namespace) -> dict[str, object]:
     if options.only is None:
         chosen = [group for group in chosen if group.name != "sweep"]
     target = target_of(None)
-    missing = {name: "not installed" for name in wanted if name not in found}
+    missing = {name: MISSING for name in wanted if name not in found}
     return {
         "machine": f"{target.processor}, {target.vector_bits}-bit vectors",
         "limits": vars(limits()),

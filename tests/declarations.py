@@ -236,12 +236,16 @@ class Generator:
         elif roll < 0.94:
             inner, out = self.cell(width, depth + 1)
             text = self.dropout(inner)
-        elif roll < 0.98:
+        elif roll < 0.97:
             inner, out = self.cell(width, depth + 1)
-            text = f"rg.ResidualWrapper({inner})" if out == width else f"own.MemoryCell({n}, {inner})"
-            out = out if out == width else n
+            wrapper = self.draw.choice(["Residual", "Highway"])
+            text = f"rg.{wrapper}Wrapper({inner})" if out == width else self.zoneout(inner)
+        elif roll < 0.98:
+            inner, _ = self.cell(width, depth + 1)
+            text, out = f"own.MemoryCell({n}, {inner})", n
         else:
-            text, out = f"rg.ResidualWrapper(rg.BasicRNNCell({width}))", width
+            gates = self.draw.choice(["", ", couple_carry_transform_gates=False"])
+            text, out = f"rg.HighwayWrapper(rg.BasicRNNCell({width}){gates})", width
         if self.chance(0.05):
             text = f"rg.shared({text})"
         name = f"cell{len(self.lines)}"
@@ -269,6 +273,10 @@ class Generator:
         if self.chance(0.2):
             options.append(f"seed={self.draw.randint(0, 9)}")
         return f"rg.DropoutWrapper({inner}, {', '.join(options)})"
+
+    def zoneout(self, inner: str) -> str:
+        seed = f", seed={self.draw.randint(0, 9)}" if self.chance(0.2) else ""
+        return f"rg.ZoneoutWrapper({inner}, state_keep_prob={self.keep_prob()}{seed})"
 
     def stack(self, width: int, depth: int) -> tuple[str, int]:
         if self.chance(0.2):  # one object at every position; widths must agree only where it is shared
@@ -319,6 +327,12 @@ class Generator:
             options += f", sequence_length={lengths.name}"
         if self.chance(0.2):
             self.bidirectional(sequence, width, rows, steps, options, time_major)
+            return
+        if self.chance(0.06):
+            self.stack_bidirectional(sequence, width, rows, steps, options, time_major)
+            return
+        if self.chance(0.06):
+            self.static(width, rows)
             return
         cell, out = self.cell(width)
         number = len(self.lines)
@@ -377,13 +391,44 @@ class Generator:
             axes: tuple[Axis, ...] = (steps, rows) if time_major else (rows, steps)
             self.add(f"rg.concat([fw{number}, bw{number}], -1)", (*axes, out_fw + out_bw), apart=apart)
 
+    def stack_bidirectional(
+        self, sequence: Value, width: int, rows: Axis, steps: Axis, options: str, time_major: bool
+    ) -> None:
+        cells: tuple[list[str], list[str]] = ([], [])
+        out = width
+        for _ in range(self.draw.randint(1, 2)):
+            pair = self.cell(out, 2), self.cell(out, 2)
+            out = pair[0][1] + pair[1][1]
+            for found, (name, _) in zip(cells, pair, strict=True):
+                found.append(name)
+        number, apart = len(self.lines), self.apart
+        forward, backward = (", ".join(found) for found in cells)
+        call = f"rg.stack_bidirectional_dynamic_rnn([{forward}], [{backward}], {sequence.name}{options})"
+        self.lines.append(f"o{number}, (s{number}, *_), _ = {call}")
+        axes: tuple[Axis, ...] = (steps, rows, out) if time_major else (rows, steps, out)
+        self.values.append(Value(f"o{number}", axes, apart=apart))
+        self.last_states(f"s{number}", cells[0][0], rows, apart)
+
+    def static(self, width: int, rows: Axis) -> None:
+        wanted = self.some(lambda v: v.kind == "float" and v.axes == (rows, width))
+        if wanted is None and rows not in ("B", "T"):
+            return
+        first = wanted or self.placeholder((rows, width))
+        self.streams, self.apart = False, first.apart and rows == "B"
+        cell, out = self.cell(width)
+        apart, number = self.apart, len(self.lines)
+        inputs = self.draw.choice(["{0}", "{0}, rg.sin({0})", "{0}, {0} * 0.5, -{0}"]).format(first.name)
+        self.lines.append(f"o{number}, s{number} = rg.static_rnn({cell}, [{inputs}])")
+        self.values.append(Value(f"o{number}[-1]", (rows, out), apart=apart))
+        self.last_states(f"s{number}", cell, rows, apart)
+
     # Ops on values -------------------------------------------------------------------------------
 
     def op(self) -> None:
         self.draw.choice([
             self.unary, self.unary, self.binary, self.binary, self.reduce, self.reduce, self.dense, self.dense,
             self.softmax, self.join, self.cut, self.cut, self.move, self.move, self.integers, self.integers,
-            self.normalise, self.choose,
+            self.normalise, self.choose, self.along_time, self.random,
         ])()  # fmt: skip
 
     def float_value(self) -> Value:
@@ -413,6 +458,42 @@ class Generator:
         scale = " * 0.25" if kind == "sum" else ""
         text = f"rg.reduce_{kind}({x.name}, {axes[0] if len(axes) == 1 else axes}, keepdims={keep}){scale}"
         self.add(text, result, apart=x.apart and all(_rowless(x.axes[a]) for a in axes))
+
+    def along_time(self) -> None:
+        x = self.some(lambda v: v.kind == "float" and v.axes[:2] == ("B", "T") and v.rank == 3)
+        if x is None or self.chance(0.5):
+            x = self.float_value()
+            if x.rank:
+                axis = self.draw.randrange(x.rank)
+                options = self.draw.choice(["", ", exclusive=True", ", reverse=True", ", exclusive=True, reverse=True"])
+                self.streams = self.streams and x.axes[axis] in ("T", 1)
+                self.add(
+                    f"rg.cumsum({x.name}, {axis}{options}) * 0.25", x.axes, apart=x.apart and _rowless(x.axes[axis])
+                )
+            return
+        if self.chance(0.2):
+            lengths = self.placeholder(("B",), "int", "T")
+            self.add(f"rg.reverse_sequence({x.name}, {lengths.name})", x.axes, apart=x.apart)
+        elif isinstance(x.width, int):
+            n, size, apart = self.draw.choice(SIZES), self.draw.randint(1, 3), self.draw.randint(1, 3)
+            padding = self.draw.choice(["causal", "causal", "same"])
+            options = f', "{padding}"' + (f", dilation={apart}" if apart > 1 else "")
+            options += f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.3) else ""
+            options += ", use_bias=False" if self.chance(0.2) else ""
+            self.add(f"rg.conv1d({x.name}, {n}, {size}{options})", (*x.axes[:2], n), apart=x.apart)
+
+    def random(self) -> None:
+        """What is drawn, in the training graph only."""
+        x = self.float_value()
+        if not x.rank:
+            return
+        if self.chance(0.5):
+            self.add(f"rg.dropout({x.name}, {self.keep_prob()})", x.axes, apart=x.apart)
+            return
+        noise = self.draw.choice(["rg.random_normal({0}) * 0.1", "{0} * rg.random_uniform({0}, 0.5, 1.5)"])
+        inference = self.draw.choice([x.name, "0.5"])
+        text = f"rg.by_graph(training={noise.format(x.name)}, inference={inference})"
+        self.add(text, x.axes, apart=x.apart)
 
     def softmax(self) -> None:
         x = self.float_value()

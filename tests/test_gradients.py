@@ -117,6 +117,13 @@ OPS: dict[str, Callable[[rg.Tensor, rg.Tensor], rg.Tensor]] = {
     "gather": lambda a, b: (
         rg.gather(rg.parameter("t", (3, 5), dtype="float64"), rg.constant([2, 0, 2])) * a[0, :3] * b[1, :3]
     ),
+    "sums": lambda a, b: rg.cumsum(a, 1) * rg.cumsum(b, 2, exclusive=True) + rg.cumsum(b, 1, reverse=True),
+    "convolution": lambda a, b: rg.conv1d(a, 5, 3, dilation=2, activation="tanh") * rg.conv1d(b, 5, 2, "same"),
+    "short convolution": lambda a, b: rg.conv1d(a, 4, 2, "valid") * rg.conv1d(b, 4, 2, "valid", use_bias=False),
+    "rows turned": lambda a, b: rg.reverse_sequence(a, rg.constant([2, 4, 0])) * b,
+    "dropout": lambda a, b: rg.dropout(a, 0.6) * rg.by_graph(training=b + rg.random_normal(b), inference=b),
+    "highway": lambda a, b: rg.dynamic_rnn(rg.HighwayWrapper(rg.GRUCell(5), False), a)[0] * b,
+    "zoneout": lambda a, b: rg.dynamic_rnn(rg.ZoneoutWrapper(rg.LSTMCell(5), state_keep_prob=0.6), a)[0] * b,
     "cast": lambda a, b: rg.cast(rg.cast(a, "float64"), "float64") * b,
     "used twice": lambda a, b: (lambda c: c * c + rg.tanh(c) * b)(a * b),
 }

@@ -133,6 +133,8 @@ def test_passes_say_their_law() -> None:
 
 
 def test_nothing_reads_the_environment_or_pickles() -> None:
-    """But for where the platform keeps caches."""
-    text = "\n".join(path.read_text() for path in FILES).replace('os.environ.get("XDG_CACHE_HOME", "")', "")
-    assert re.findall(r"os\.environ|os\.getenv|import pickle|allow_pickle=True", text) == []
+    """But for the one place where the platform says where caches lie."""
+    text = "\n".join(path.read_text() for path in FILES)
+    assert re.findall(r"os\.environ.*|os\.getenv.*|import pickle|allow_pickle=True", text) == [
+        'os.environ.get("XDG_CACHE_HOME", "")'
+    ]

@@ -588,6 +588,41 @@ def test_what_is_not_offered_names_what_to_use(path: str, instead: str) -> None:
     assert isinstance(caught.value, AttributeError)
 
 
+def test_functions_that_came_later_are_rnngraphs() -> None:
+    """Arguments by position and by keyword, as in TensorFlow 1.15."""
+    x = tf.placeholder(tf.float32, [None, 6, 4], "x")
+    lengths = tf.placeholder(tf.int32, [None], "lengths")
+    results = {
+        "dropped": tf.nn.dropout(x, 0.5, None, 3, "name"),
+        "by_rate": tf.nn.dropout(x, rate=0.25),
+        "sums": tf.cumsum(x, 1, True, True, "name"),
+        "turned": tf.reverse_sequence(x, lengths, 1, 0),
+        "turned_time_major": tf.reverse_sequence(tf.transpose(x, [1, 0, 2]), lengths, seq_dim=0, batch_dim=1),
+        "convolved": tf.layers.conv1d(x, 5, [3], 1, "valid", dilation_rate=2, name="c", reuse=None),
+    }
+    steps, _ = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(3), tf.unstack(x, axis=1), dtype=tf.float32)
+    wrapped = tf.contrib.rnn.HighwayWrapper(tf.contrib.rnn.GRUCell(4), True, -2.0)
+    outputs, _ = tf.nn.dynamic_rnn(wrapped, x, dtype=tf.float32, scope="highway")
+    stacked, _, _ = tf.contrib.rnn.stack_bidirectional_dynamic_rnn(
+        [tf.contrib.rnn.GRUCell(2)], [tf.contrib.rnn.GRUCell(3)], x, None, None, tf.float32, lengths, 32, False, "stack"
+    )
+    program = rg.compile({**results, "steps": steps, "highway": outputs, "stacked": stacked})
+    array, counts = batch(3, 6, 4), np.array([6, 0, 2])
+    feeds = {x: array, lengths: counts}
+    result = program.inference(feeds)
+    assert np.array_equal(result["dropped"], array)
+    assert 0.6 < (program.training(feeds, seed=1)["by_rate"] != 0).mean() < 0.9
+    np.testing.assert_allclose(result["sums"][:, 2], array[:, 3:].sum(1), rtol=1e-5, atol=1e-6)
+    assert np.array_equal(result["turned"][2], array[2][[1, 0, 2, 3, 4, 5]])
+    assert np.array_equal(result["turned_time_major"].swapaxes(0, 1), result["turned"])
+    assert result["convolved"].shape == (3, 2, 5)
+    assert len(result["steps"]) == 6
+    assert result["stacked"].shape == (3, 6, 5)
+    assert np.all(program.parameters["highway/carry_b"] == -2)
+    assert "stack/cell_0/bidirectional_rnn/bw/gru_cell/gates/kernel" in program.parameters
+    assert not hasattr(tf.nn.rnn_cell, "HighwayWrapper")
+
+
 def follow(path: str) -> Any:
     found: Any = tf
     for name in path.split("."):
@@ -662,6 +697,10 @@ def test_python_itself_may_ask() -> None:
         (lambda x, c: tf.losses.mean_squared_error(x, x, tf.constant([1.0])), "tf.expand_dims"),
         (lambda x, c: tf.placeholder(tf.float32, [None], name=3), "must be a string"),
         (lambda x, c: tf.get_variable("w"), "needs a shape"),
+        (lambda x, c: tf.nn.dropout(x, 0.5, noise_shape=[1]), "variational_recurrent"),
+        (lambda x, c: tf.nn.dropout(x), "needs keep_prob"),
+        (lambda x, c: tf.reverse_sequence(x, x, 2), "use the first two axes"),
+        (lambda x, c: tf.layers.conv1d(x, 3, 2, strides=2), "strides=2 is not offered"),
     ],
 )
 def test_mistakes_name_the_line_and_the_remedy(declare: Callable[[Any, Any], Any], message: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from timing import fastest
 from workloads import Call, Row
 
 VERSION = jax.__version__
@@ -18,11 +18,11 @@ Weights = list[dict[str, jax.Array]]
 
 
 def inference(row: Row) -> Call:
-    return _fastest(lambda unroll: _call(forward(row, unroll), row))
+    return fastest(*(_call(forward(row, unroll), row) for unroll in UNROLLINGS))
 
 
 def training(row: Row) -> Call:
-    return _fastest(lambda unroll: _call(jax.value_and_grad(loss(row, unroll)), row))
+    return fastest(*(_call(jax.value_and_grad(loss(row, unroll)), row) for unroll in UNROLLINGS))
 
 
 def forward(row: Row, unroll: int) -> Callable[[Weights, jax.Array], jax.Array]:
@@ -98,16 +98,3 @@ def _call(function: Callable[..., Any], row: Row) -> Call:
     weights, x = jax.tree.map(jnp.asarray, row.weights()), jnp.asarray(row.time_major())
     jitted = jax.jit(function)
     return lambda: jax.block_until_ready(jitted(weights, x))
-
-
-def _fastest(make: Callable[[int], Call]) -> Call:
-    def seconds(call: Call) -> float:
-        call()  # compiles
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    return min((make(unroll) for unroll in UNROLLINGS), key=seconds)

@@ -202,7 +202,7 @@ class Scope:
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
         slot = self._slots.get(key)
         if slot is None:
-            slot = Slot(kind, initializer_of(initializer), trainable, self._trace.where)
+            slot = Slot(kind, initializer_of(initializer), trainable, self._trace.where, within=name)
             self._slots[key] = slot
         if slot.type != kind:
             raise ShapeError(

@@ -19,7 +19,7 @@ from .tensor import Tensor
 
 def owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer) -> Tensor:
     """A parameter of a layer, under the layer's scope."""
-    slot = Slot(TensorType(dtype, shape), initializer_of(initializer), True, scope.where)
+    slot = Slot(TensorType(dtype, shape), initializer_of(initializer), True, scope.where, within=name)
     return Tensor(make("parameter", where=scope.where, type=slot.type, label=name, slot=slot, scope=scope))
 
 

@@ -15,13 +15,17 @@ from .tensor import Tensor, check_dtype, declared
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """One parameter, compared by identity. ``name`` is set where the user named it in full."""
+    """One parameter, compared by identity. ``name`` is set where the user named it in full.
+
+    within: its name within its cell or layer, which is a part of the whole name.
+    """
 
     type: TensorType
     initializer: Initializer
     trainable: bool
     where: Where | None
     name: str | None = None
+    within: str = ""
     serial: int = field(default_factory=lambda: next(declared))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
     for axis, entry in enumerate(entries):
         if entry is None:
             dims.append(size(f"_{serial}_{axis}"))
-        elif isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
+        elif isinstance(entry, str) and _can_name(entry):
             dims.append(size(entry))
         elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
             dims.append(int(entry))
@@ -56,6 +57,11 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
             )
     kind = TensorType(check_dtype(dtype), tuple(dims))
     return Tensor(make("input", where=where, name=name, type=kind, label=name, serial=serial, **attributes))
+
+
+def _can_name(word: str) -> bool:
+    """Whether a size can have this name: printed graphs are read back by Python's own grammar."""
+    return word.isidentifier() and not keyword.iskeyword(word) and not word.startswith("_")
 
 
 def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:

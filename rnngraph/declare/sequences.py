@@ -151,6 +151,9 @@ def convolution(
     kernel = owned(scope, "kernel", (taps, x.width, count), x.dtype, initializers[0])
     matrix = reshape(kernel, (taps * x.width, count))
     past = apart * (taps - 1)
+    time = x.type.shape[1]
+    if padding == "valid" and isinstance(time, int) and time <= past:
+        raise ShapeError(f"a valid conv1d needs at least {past + 1} steps, not {time}; use causal or same", line)
     if padding == "causal" and past:
         turned = build("transpose", x, order=(1, 0, 2), where=line)
         windows, _ = run_steps(Window(x.width, taps, apart), turned, scope, False, line)

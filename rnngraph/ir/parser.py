@@ -29,6 +29,9 @@ _STORED = re.compile(r"""stored\(('.*'|".*")\)$""")
 _FILE = re.compile(r"""file ('.*'|".*")$""")
 _WORD_OR_COMMENT = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\s*#.*$""")
 
+MOST_SHOWN = 400
+"""Letters of a line that an error shows."""
+
 MOST_FILLED = 1 << 28
 """Elements that ``full(…)`` may stand for."""
 
@@ -85,6 +88,7 @@ def _bound(text: str, default: Dim) -> Dim:
 @contextmanager
 def _reading(line: str) -> Iterator[None]:
     """What goes wrong inside is a ``ParseError`` that holds the line."""
+    line = line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}…"
     try:
         yield
     except ParseError as error:

@@ -96,6 +96,7 @@ def slot_text(name: str, slot: Slot, arrays: dict[str, np.ndarray]) -> dict[str,
     """A parameter's declaration. An initial value that is an array is added to ``arrays``."""
     facts = {
         "name": name,
+        "within": slot.within,
         "dtype": slot.type.dtype,
         "shape": [int(str(dim)) for dim in slot.type.shape],
         "trainable": slot.trainable,
@@ -116,8 +117,9 @@ def _function_name(function: Any) -> str:
 
 
 def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Slot]:
-    name, shape, initial = text["name"], text["shape"], text["initializer"]
+    name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
     check(isinstance(name, str) and name, f"{name!r} is no name of a parameter")
+    check(isinstance(within, str), f"{within!r} is no part of a name")
     check(
         isinstance(shape, list) and all(is_number(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}"
     )
@@ -132,7 +134,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Slot]:
             check(isinstance(initial, dict), f"{initial!r} is no initializer")
             initializer = initializer_from(initial)
     kind = TensorType(text["dtype"], tuple(shape))
-    return name, Slot(kind, initializer, text["trainable"], where_from(text["where"]))
+    return name, Slot(kind, initializer, text["trainable"], where_from(text["where"]), within=within)
 
 
 # The generator of seeds ----------------------------------------------------------------------------

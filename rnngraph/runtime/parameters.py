@@ -65,6 +65,11 @@ class Parameters(Mapping[str, np.ndarray]):
     def slot(self, name: str) -> Slot:
         return self._slots[name]
 
+    def layer(self, name: str) -> str:
+        """The name of the cell or layer that has this parameter; a parameter by itself is its own."""
+        within = self._slots[name].within
+        return name.removesuffix(f"/{within}") if within else name
+
     def snapshot(self) -> tuple[int, dict[str, np.ndarray]]:
         with self._changes.lock:
             return self.version, {name: value.array for name, value in self._values.items()}

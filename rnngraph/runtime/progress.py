@@ -36,6 +36,8 @@ class FitProgress:
         console: Console | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        from rich.console import Console  # only a fit that begins pays for it
+
         self._epochs, self._shown, self._clock = epochs, shown, clock
         if console is None:
             from rich.console import Console
@@ -50,6 +52,8 @@ class FitProgress:
         self._loss = 0.0
 
     def __enter__(self) -> FitProgress:
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._begun = self._clock()
         if self._live:
             from rich.progress import BarColumn, Progress, TextColumn

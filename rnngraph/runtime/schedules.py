@@ -114,7 +114,8 @@ class CosineDecay(Schedule):
 
     def __call__(self, update: int) -> float:
         share = min(update, self.decay_steps) / self.decay_steps
-        return self.final + (self.initial - self.final) * 0.5 * (1 + math.cos(math.pi * share))
+        left = 0.5 * (1 + math.cos(math.pi * share))
+        return self.initial * left + self.final * (1 - left)
 
 
 @dataclass(frozen=True)

@@ -191,5 +191,9 @@ def read_program(path: str | os.PathLike[str]) -> Stored:
         raise
     except Exception as error:  # of files that are whole, but were not written by this library
         raise FileError(
-            f"{os.fspath(path)} is no program that can be read: {error or type(error).__name__}; save it again"
+            f"{os.fspath(path)} is no program that can be read: {_in_one_line(error)}; save it again"
         ) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
