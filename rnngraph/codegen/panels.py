@@ -7,10 +7,10 @@ when parameters change, never while a graph runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..ir.types import ITEM_BYTES, size
-from .loops import Block, Buffer, Call, For, Function, Index, Literal, Load, Operand, Store, Value
+from .loops import Block, Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
 from .views import View
 
 ALIGNMENT = 64
@@ -35,6 +35,7 @@ class Panels:
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
         self.turners = Turners()
+        self.fillers: dict[tuple[tuple[View, ...], int, int, int], Function] = {}
         self.total = 0
 
     def packs(self, view: View) -> bool:
@@ -73,8 +74,33 @@ class Panels:
         """Fills the panels that were asked for and are not filled yet."""
         for (views, width, lanes, blocks), panel in self.made.items():
             if panel.buffer not in self.filled:
-                _pack(block, views, width, lanes, blocks, panel, self.turners)
+                self._fill(block, views, width, lanes, blocks, panel)
                 self.filled.add(panel.buffer)
+
+    def _fill(
+        self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel
+    ) -> None:  # fmt: skip
+        """Adds a call of a function that all panels share whose weights lie alike, as those of equal layers do."""
+        starts: dict[Buffer, Index] = {}
+        for view in views:
+            starts.setdefault(view.buffer, view.offset)
+        formal = {buffer: Buffer(f"m{number}", buffer.dtype) for number, buffer in enumerate(starts)}
+        alike = tuple(
+            replace(view, buffer=formal[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
+        )
+        key = (alike, width, lanes, blocks)
+        if key not in self.fillers:
+            target, inner = Buffer(f"m{len(formal)}", panel.buffer.dtype), Block()
+            _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.turners)
+            self.fillers[key] = Function(
+                f"fill{len(self.fillers)}", (*formal.values(), target), (), tuple(inner.statements), "fills a panel"
+            )
+        block.add(Call(self.fillers[key].name, (*starts.items(), (panel.buffer, 0)), ()))
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """What ``pack`` calls."""
+        return (*self.fillers.values(), *self.turners.functions.values())
 
 
 def _pack(
@@ -169,13 +195,13 @@ def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Funct
         for number, value in enumerate(transposed(inner, rows)[:count]):
             inner.add(Store(value, target, size("n1") * (k + number)))
 
-    whole, rest = divmod(depth, lanes)
-    if whole:
+    if depth < lanes:
+        turned(block, 0, depth)
+    else:  # the last block begins where it ends with the rows, and turns again what lies in the one before
         inner = block.nested()
-        turned(inner, size("k"), lanes)
-        block.add(For("k", 0, whole * lanes, lanes, tuple(inner.statements)))
-    if rest:
-        turned(block, whole * lanes, rest)
+        inner.add(LetIndex("first", "min", size("k"), depth - lanes))
+        turned(inner, size("first"), lanes)
+        block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
     return Function(name, (source, target), ("n0", "n1"), tuple(block.statements), f"turns {valid} rows of {depth}")
 
 

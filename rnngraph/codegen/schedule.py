@@ -367,7 +367,7 @@ class _Scheduler:
         pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
         return Plan(
-            (*self.functions.values(), *self.panels.turners.functions.values()),
+            (*self.functions.values(), *self.panels.functions),
             Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),
             Entry(
                 f"{self.name}_pack",
