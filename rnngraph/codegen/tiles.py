@@ -2,7 +2,7 @@
 
 A tile holds rows x columns vector accumulators; a column is one block of lanes of one gate. A step of k
 costs the largest of: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for
-each column, at two a cycle, or at the second cache's rate as far as a panel does not stay in the first; and the
+each column, at two a cycle, or at the second cache's rate where a panel does not stay in the first; and the
 latency of a multiply-add, which the next step of k must wait for. Tiles that need more registers than there
 are would spill and are not considered.
 
@@ -21,7 +21,6 @@ from .target import Target
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
-STREAM_BYTES = 40.0  # a cycle, from there for a lone row
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 SHORTEST_IN_PARTS = 8  # steps of k: below, there is little to wait for
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
@@ -53,23 +52,10 @@ def fits(target: Target, rows: int, columns: int, parts: int = 1) -> bool:
     return rows * columns * parts + spread + 1 <= target.registers
 
 
-def missed(target: Target, group: int, groups: int, weights: int) -> float:
-    """The part of the weights that has left the first cache when a lone row reads them again; sizes in bytes.
-
-    Of ``groups`` equal groups, which scans read back and forth, as many stay as there is room for.
-    """
-    if weights <= target.first_cache // 2:
-        return 0.0
-    return 1.0 if groups < 2 else 1 - min(groups, target.first_cache // group) * group / weights
-
-
-def step_cycles(target: Target, rows: int, columns: int, missing: float, parts: int = 1) -> float:
-    """Cycles of one step of k of a tile; of the weights the part ``missing`` comes from the second cache."""
-    streamed = missing * columns * target.vector_bits / 8
-    if rows == 1:  # every weight is used once: what waits for it has nothing else to do
-        waits = max((1 + columns) / PER_CYCLE, FMA_LATENCY / parts)
-        return OVERHEAD + waits + streamed / STREAM_BYTES
-    loads = max((rows + columns) / PER_CYCLE, streamed / SECOND_CACHE_BYTES)
+def step_cycles(target: Target, rows: int, columns: int, reread: int, parts: int = 1) -> float:
+    """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
+    streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
+    loads = max((rows + columns) / PER_CYCLE, streamed)
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / parts)
 
 
@@ -97,15 +83,13 @@ def _cycles(
     """Cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
-    column = depth * gates * target.vector_bits // 8
+    vector_bytes = target.vector_bits // 8
     several = sum(number for _, number in tiles) > 1  # the next tile of rows reads the same panel again
-    missing = missed(target, width * column, blocks // width, blocks * column)
     total = 0.0
     for size, number in tiles:
         for columns, times in groups:
-            if several:
-                missing = float(columns * column > target.first_cache // 2)
-            total += number * times * step_cycles(target, size, columns * gates, missing, parts)
+            reread = depth * gates * vector_bytes * (columns if several else blocks)
+            total += number * times * step_cycles(target, size, columns * gates, reread, parts)
     return total
 
 

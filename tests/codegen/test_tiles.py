@@ -70,7 +70,7 @@ def test_open_rows_are_many(target: Target, gates: int, blocks: int, depth: int)
 
 @given(targets, st.integers(1, 8), st.integers(1, 8))
 def test_more_work_never_costs_less(target: Target, rows: int, columns: int) -> None:
-    near, far = 0.0, 1.0
+    near, far = 1, target.first_cache
     cost = step_cycles(target, rows, columns, near)
     assert cost <= step_cycles(target, rows + 1, columns, near)
     assert cost <= step_cycles(target, rows, columns + 1, near)
