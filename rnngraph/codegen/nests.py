@@ -21,8 +21,8 @@ class Region:
     length: the size of the time axis if the region runs in chunks of time; ``start`` and ``steps`` are then
     the chunk's first step and its number of steps, ``longest`` at most; ``reverse``: the last chunk comes first.
     stores: every place a value must be written to. tracks: all values of a scan's carry, by scan and index, where
-    they are kept: one more than there are steps. turn: the number of the step, in a scan. scratch: memory of one
-    kernel's own, by name, dtype and number of elements; what the kernel before left there is lost.
+    they are kept: one more than there are steps. scratch: memory of one kernel's own, by name, dtype and
+    number of elements; what the kernel before left there is lost.
     """
 
     target: Target
@@ -36,7 +36,6 @@ class Region:
     reverse: bool = False
     longest: int = 0
     tracks: dict[tuple[Node, int], View] = field(default_factory=dict)
-    turn: Index | None = None
 
     def is_time(self, shape: Shape, axis: int) -> bool:
         return self.length is not None and axis == 0 and len(shape) > 1 and shape[0] == self.length

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Node
-from ..ir.types import ITEM_BYTES, Dim, Size, size
+from ..ir.types import Dim, Size, size
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value
 from .nests import Region, fresh_index, loop, over_axes
@@ -87,10 +87,9 @@ class Tiles:
         blocks = -(-self.width // lanes)
         whole = (blocks - (1 if edge else 0)) // tile.blocks  # groups that one loop can cover
         span = tile.blocks * lanes
-        mirrored = self._mirrored((whole - 1) * span)
 
         def group(nested: Block, start: Index) -> None:
-            self._rows(nested, mirrored(start), tile.blocks, [None] * tile.blocks, 0)
+            self._rows(nested, start, tile.blocks, [None] * tile.blocks, 0)
 
         loop(self.block, "u", whole * span, group, 0, span)
         first = whole * tile.blocks
@@ -101,20 +100,6 @@ class Tiles:
                 valid[-1] = edge
             self._rows(self.block, first * lanes, count, valid, first)
             first += count
-
-    def _mirrored(self, last: int) -> Callable[[Index], Index]:
-        """Where the groups from 0 to ``last`` begin: at odd steps of a scan from last to first.
-
-        Weights that a cache cannot hold are gone by the time they are read again from the first on; what was read
-        last is still there.
-        """
-        turn, items = self.region.turn, ITEM_BYTES[self.products[0].dtype] * self.width
-        depths = [dim for node in self.products if isinstance(dim := node.operands[0].shape[-1], int)]
-        if turn is None or last <= 0 or sum(depths) * items <= self.region.target.first_cache // 2:
-            return lambda start: start
-        back = fresh_index(self.block, "back")
-        self.block.add(LetIndex(back, "parity", turn))
-        return lambda start: start + size(back) * (last - start * 2)
 
     def _has_edge(self) -> bool:
         """Whether some memory that the phase touches ends where the units end, without padding."""

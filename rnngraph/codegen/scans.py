@@ -211,7 +211,7 @@ class Scan:
                 stores[value] = [self._temporary(value)]
             views[value] = self._best(stores[value])
         self._fill_views(views)
-        inner_region = Region(region.target, region.panels, region.scratch, views, stores, turn=done + s)
+        inner_region = Region(region.target, region.panels, region.scratch, views, stores)
         for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
             if value in given:
                 copy_to(inner_region, block, value, places)
