@@ -98,7 +98,6 @@ class LetIndex:
 class Contract:
     """A register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
 
-    parts: of so many sums, added up in the end, each takes every so many-th k; the first begins with the start.
     left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
     k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
     """
@@ -114,7 +113,6 @@ class Contract:
     valid: tuple[int | None, ...]
     unroll: int
     comment: str = ""
-    parts: int = 1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, la
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value
 from .nests import Region, fresh_index, loop, over_axes
 from .phases import Step
-from .tiles import balanced, parts_of_sums, tile_shape
+from .tiles import balanced, tile_shape
 
 OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
 
@@ -40,11 +40,7 @@ class Tiles:
         rows = self._extent(self.row_axis) if self.row_axis is not None else 1
         padded_blocks = -(-self.width // lanes)
         depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
-        parts = max(map(self._parts, self.groups))
-        self.tile = tile_shape(region.target, gates, padded_blocks, rows, max(depths, default=OPEN_DEPTH), parts)
-
-    def _parts(self, group: _Group) -> int:
-        return parts_of_sums(self.region.target, group.left.dtype, group.left.shape[-1], self.width)
+        self.tile = tile_shape(region.target, gates, padded_blocks, rows, max(depths, default=OPEN_DEPTH))
 
     def _extent(self, axis: int) -> Dim:
         return self.region.steps if self.region.is_time(self.shape, axis) else self.shape[axis]
@@ -231,7 +227,6 @@ class Tiles:
                 tuple(results), tuple(starts), tuple(lefts), left.strides[-1], depth, right, right_stride,
                 lane_stride, limits, self.tile.unroll,
                 " and ".join(dict.fromkeys(str(node.where) for node in group.products)),
-                self._parts(group),
             )
         )  # fmt: skip
 

@@ -5,9 +5,6 @@ costs the largest of: its multiply-adds at two a cycle; its loads, a broadcast f
 each column, at two a cycle, or at the second cache's rate where a panel does not stay in the first; and the
 latency of a multiply-add, which the next step of k must wait for. Tiles that need more registers than there
 are would spill and are not considered.
-
-Few columns are few sums, each of which waits for itself. Those of narrow products are therefore kept in parts, by a
-rule that sees the weights' shape alone, as the parts decide the order of additions.
 """
 
 from __future__ import annotations
@@ -15,14 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..ir.types import ITEM_BYTES, Dim
+from ..ir.types import Dim
 from .target import Target
 
 FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
-SHORTEST_IN_PARTS = 8  # steps of k: below, there is little to wait for
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 
 
@@ -35,51 +31,37 @@ class TileShape:
     unroll: int
 
 
-def parts_of_sums(target: Target, dtype: str, depth: Dim, width: int) -> int:
-    """In how many parts the sums of a product of weights [depth, width] are kept: two for one vector of columns.
-
-    For wider ones a lone row would gain as well, but many rows, whose tiles have sums enough, would lose as much.
-    """
-    deep = isinstance(depth, int) and depth >= SHORTEST_IN_PARTS
-    return 2 if deep and width <= target.lanes(ITEM_BYTES[dtype]) else 1
-
-
-def fits(target: Target, rows: int, columns: int, parts: int = 1) -> bool:
+def fits(target: Target, rows: int, columns: int) -> bool:
     """Whether accumulators, broadcasts and weights stay in registers."""
     if rows == 1:  # weights come straight from memory as operands
-        return columns * parts + 2 <= target.registers
+        return columns + 2 <= target.registers
     spread = min(rows, columns) if target.registers > 16 else rows
-    return rows * columns * parts + spread + 1 <= target.registers
+    return rows * columns + spread + 1 <= target.registers
 
 
-def step_cycles(target: Target, rows: int, columns: int, reread: int, parts: int = 1) -> float:
+def step_cycles(target: Target, rows: int, columns: int, reread: int) -> float:
     """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
     streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
-    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / parts)
+    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY)
 
 
 @lru_cache(maxsize=4096)
-def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1) -> TileShape:
-    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``, with
-    sums in so many ``parts``.
-    """
+def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int) -> TileShape:
+    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
         for width in range(1, blocks + 1):
-            if not fits(target, height, width * gates, parts) and (height, width) != (1, 1):
+            if not fits(target, height, width * gates) and (height, width) != (1, 1):
                 break
-            total = _cycles(target, count, height, blocks, width, gates, depth, parts)
+            total = _cycles(target, count, height, blocks, width, gates, depth)
             if total < cost * 0.999:
-                turns = min(4, 16 // (height * width * gates)) // parts
-                best, cost = TileShape(height, width, parts * max(1, turns)), total
+                best, cost = TileShape(height, width, max(1, min(4, 16 // (height * width * gates)))), total
     return best
 
 
-def _cycles(
-    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int
-) -> float:
+def _cycles(target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int) -> float:
     """Cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
@@ -89,7 +71,7 @@ def _cycles(
     for size, number in tiles:
         for columns, times in groups:
             reread = depth * gates * vector_bytes * (columns if several else blocks)
-            total += number * times * step_cycles(target, size, columns * gates, reread, parts)
+            total += number * times * step_cycles(target, size, columns * gates, reread)
     return total
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnngraph.codegen.target import Target, target_of
-from rnngraph.codegen.tiles import OPEN_ROWS, balanced, fits, parts_of_sums, step_cycles, tile_shape
+from rnngraph.codegen.tiles import OPEN_ROWS, balanced, fits, step_cycles, tile_shape
 from rnngraph.ir.types import size
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
@@ -18,17 +18,14 @@ blocks = st.integers(1, 40)
 depths = st.integers(1, 2048)
 
 
-@given(targets, gates, blocks, st.integers(0, 200), depths, st.integers(1, 2))
-def test_tiles_keep_to_what_there_is(
-    target: Target, gates: int, blocks: int, rows: int, depth: int, parts: int
-) -> None:
-    shape = tile_shape(target, gates, blocks, rows, depth, parts)
+@given(targets, gates, blocks, st.integers(0, 200), depths)
+def test_tiles_keep_to_what_there_is(target: Target, gates: int, blocks: int, rows: int, depth: int) -> None:
+    shape = tile_shape(target, gates, blocks, rows, depth)
     assert 1 <= shape.rows <= max(1, rows)
     assert 1 <= shape.blocks <= blocks
     assert 1 <= shape.unroll <= 4
-    assert shape.unroll % parts == 0  # a turn begins with the first part
     if (shape.rows, shape.blocks) != (1, 1):  # the smallest tile is taken whatever it needs
-        assert fits(target, shape.rows, shape.blocks * gates, parts)
+        assert fits(target, shape.rows, shape.blocks * gates)
 
 
 @given(targets, st.integers(1, 40), st.integers(1, 40))
@@ -82,13 +79,3 @@ def test_a_row_alone_hides_the_latency(target: Target) -> None:
     """One accumulator would wait for itself at every step of k."""
     shape = tile_shape(target, 1, 16, 1, 64)
     assert shape.rows * shape.blocks > 1
-
-
-@pytest.mark.parametrize("target", TARGETS, ids=LEVELS)
-def test_only_deep_and_narrow_products_are_summed_in_parts(target: Target) -> None:
-    lanes = target.lanes(4)
-    assert parts_of_sums(target, "float32", 16, lanes) == 2
-    assert parts_of_sums(target, "float32", 16, lanes + 1) == 1
-    assert parts_of_sums(target, "float64", 16, lanes) == 1
-    assert parts_of_sums(target, "float32", 4, lanes) == 1
-    assert parts_of_sums(target, "float32", size("T"), lanes) == 1
