@@ -64,7 +64,7 @@ class Namespace:
     nn: SimpleNamespace = field(init=False)
     contrib: SimpleNamespace = field(init=False)
     layers: SimpleNamespace = field(init=False)
-    cumsum: Callable[..., np.ndarray] = field(init=False, default=reference.cumsum)
+    cumsum: Callable[..., np.ndarray] = field(init=False, default_factory=lambda: reference.cumsum)
 
     def __post_init__(self) -> None:
         cells = SimpleNamespace(
