@@ -17,7 +17,7 @@ from ..errors import Where
 from .graph import Graph, Node, make
 from .ops import OPS
 from .printer import SCAN_WORDS
-from .types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim, product
+from .types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim, product, syntax_of
 
 _LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")
 _TENSOR = re.compile(r"(\w+)\[(.*)\]$")
@@ -65,7 +65,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _attributes(text: str) -> dict[str, Any]:
-    call = ast.parse(f"f({text})", mode="eval").body
+    call = syntax_of(f"f({text})")
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         raise ParseError(f"not attributes: {text}")
     attributes = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
@@ -155,7 +155,7 @@ class _Parser:
             return nodes[text]
         if literal[1] not in LONG_NAMES:
             raise ParseError(f"not a number: {text}")
-        value = _value(ast.parse(literal[2], mode="eval").body)
+        value = _value(syntax_of(literal[2]))
         return make("constant", value=np.asarray(value, LONG_NAMES[literal[1]]))
 
     def statement(self, line: str, depth: int) -> Node:
@@ -197,7 +197,7 @@ class _Parser:
             return self.stored[_word(key[1])]
         shape = tuple(int(str(dim)) for dim in kind.shape)
         fill = re.match(r"full\((.*)\)$", text)
-        value = _value(ast.parse(fill[1] if fill else text, mode="eval").body)
+        value = _value(syntax_of(fill[1] if fill else text))
         if not fill:
             return np.array(value, kind.dtype).reshape(shape)
         if not 0 <= int(str(product(shape))) <= MOST_FILLED:

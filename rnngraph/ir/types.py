@@ -8,6 +8,7 @@ are loop variables and strides.
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -156,8 +157,18 @@ def dim_text(dim: Dim) -> str:
     return text
 
 
+_PARSING = threading.Lock()
+"""CPython counts the depth of a tree for all threads together, and refuses a tree when another thread came between."""
+
+
+def syntax_of(text: str) -> ast.expr:
+    """The Python syntax of an expression, for any thread."""
+    with _PARSING:
+        return ast.parse(text, mode="eval").body
+
+
 def parse_dim(text: str) -> Dim:
-    return dim_of_syntax(ast.parse(text, mode="eval").body)
+    return dim_of_syntax(syntax_of(text))
 
 
 def dim_of_syntax(node: ast.expr) -> Dim:
