@@ -32,8 +32,7 @@ class Inference(GraphProgram):
 
     def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
         super().__init__(program, lowered, unroll)
-        graph = self.compiled.graph  # inputs that only dropout read are gone from it
-        self._kinds = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
+        self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
 
     def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
@@ -149,7 +148,7 @@ class Training(GraphProgram):
         compiled = self._with_respect_to(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        kinds = compiled.kinds()
+        kinds = compiled.kinds() if given else {}
         for name, gradient in given.items():
             label = OUTPUT_GRADIENT + name
             arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
@@ -242,8 +241,7 @@ class Training(GraphProgram):
         if not outputs:
             return {}
         arrays.update(self.counters(seed, first_row, first_step))
-        kinds = {str(node["label"]): node.tensor for node in self._masks.graph.inputs if node.op == "input"}
-        sizes = bind(arrays, self._kinds | kinds, where)
+        sizes = bind(arrays, self._kinds | self._masks.kinds(), where)
         missing = [name for name in self._masks.needed(outputs) if name not in arrays]
         unknown = [name for name in self._masks.graph.symbols if name not in sizes]
         if missing or unknown:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,33 @@ def whole_number(value: Any, what: str) -> int:
     return int(value)
 
 
+class KnownShapes:
+    """Native entries by the shapes that they were found for, which need no checks of sizes when they are met again."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+
+    def entry(
+        self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
+        sizes: Callable[[], Mapping[str, int]], where: Where | None,
+    ) -> tuple[NativeEntry, Sized]:  # fmt: skip
+        """The entry for these feeds, whose numbers are checked at every call. key: with their shapes, what else
+        tells entries apart. sizes: gives the sizes after all checks of shapes.
+        """
+        shapes = (key, tuple((name, array.shape) for name, array in arrays.items()))
+        known = self._known.get(shapes)
+        if known is None:
+            found = sizes()
+            entry = compiled.entry(outputs, found)
+            if len(self._known) >= MOST_KNOWN_SHAPES:
+                self._known.clear()
+            known = self._known[shapes] = (entry, entry.sized(found), compiled.range_checks(outputs))
+        entry, sized, ranges = known
+        if ranges:
+            run_checks(ranges, arrays, sized.sizes, where)
+        return entry, sized
+
+
 class GraphProgram:
     """What the two graphs of a program share: calling, printing, compiling ahead."""
 
@@ -51,7 +78,7 @@ class GraphProgram:
         )
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
-        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+        self._known = KnownShapes()
 
     @property
     def graph(self) -> Graph:
@@ -168,22 +195,10 @@ class GraphProgram:
         compiled: CompiledGraph | None = None,
     ) -> dict[str, np.ndarray]:
         compiled = compiled or self.compiled
-        key = (
-            compiled.wrt,
-            compiled.differentiated,
-            outputs,
-            tuple((name, array.shape) for name, array in arrays.items()),
-        )
-        known = self._known.get(key)
-        if known is None:  # shapes that were met before need no checks of sizes
-            sizes = self.sizes(arrays, outputs, where, compiled)
-            entry = compiled.entry(outputs, sizes)
-            if len(self._known) >= MOST_KNOWN_SHAPES:
-                self._known.clear()
-            known = self._known[key] = (entry, entry.sized(sizes), compiled.range_checks(outputs))
-        entry, sized, ranges = known
-        if ranges:
-            run_checks(ranges, arrays, sized.sizes, where)
+        entry, sized = self._known.entry(
+            (compiled.wrt, compiled.differentiated, outputs), arrays, compiled, outputs,
+            lambda: self.sizes(arrays, outputs, where, compiled), where,
+        )  # fmt: skip
         if not out:
             results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
             entry.call(self.program.parameters, arrays, sized, results)

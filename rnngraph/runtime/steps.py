@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,14 +14,12 @@ from ..ir.types import TensorType, evaluate
 from ..passes.lower import GIVEN, Lowered
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .compiled import CompiledGraph
-from .feeds import Check, run_checks
+from .graph_program import KnownShapes
 from .native import NativeEntry, Sized
 from .step_memory import NOT_RUN, WORKER, WORKERS, Memory
 
 if TYPE_CHECKING:
     from .trainer import Trainer
-
-MOST_KNOWN_SHAPES = 1024
 
 Settle = Callable[[Mapping[str, np.ndarray]], None]
 
@@ -86,7 +84,6 @@ class Way:
     """One way to step: with states as declared, or carried on from the step before."""
 
     def __init__(self, trainer: Trainer, lowered: Lowered, compiled: CompiledGraph, states: str) -> None:
-        self.lowered = lowered
         graph = compiled.graph
         declared = compiled.lowered
         reached = set(topological([declared.output("loss")]))
@@ -99,11 +96,11 @@ class Way:
         ours = (NEW, SLOT, SUM)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = Native(compiled, tuple(outputs))
-        self.kinds = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
+        kinds = compiled.kinds()
         given = self.states if states == GIVEN else ()
-        self.given = {name: self.kinds[name] for name in given if name in self.kinds}
-        self.own = frozenset((*self.kinds.keys() - trainer.program.training.takes(), *given))
-        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+        self.given = {name: kinds[name] for name in given if name in kinds}
+        self.own = frozenset((*kinds.keys() - trainer.program.training.takes(), *given))
+        self._known = KnownShapes()
 
     def check_carries(self, where: Where | None) -> None:
         if self.backward:
@@ -123,19 +120,12 @@ class Way:
         where: Where | None,
         settle: Settle,
     ) -> dict[str, np.ndarray]:
-        key = tuple((name, array.shape) for name, array in arrays.items())
-        known = self._known.get(key)
-        if known is None:  # shapes that were met before need no checks of sizes
-            compiled, outputs = self.native.compiled, self.native.outputs
-            sizes = trainer.program.training.sizes(arrays, outputs, where, compiled, self.own)
-            entry = compiled.entry(outputs, sizes)
-            if len(self._known) >= MOST_KNOWN_SHAPES:
-                self._known.clear()
-            known = self._known[key] = (entry, entry.sized(sizes), compiled.range_checks(outputs))
-        entry, sized, ranges = known
+        compiled, outputs = self.native.compiled, self.native.outputs
+        entry, sized = self._known.entry(
+            None, arrays, compiled, outputs,
+            lambda: trainer.program.training.sizes(arrays, outputs, where, compiled, self.own), where,
+        )  # fmt: skip
         self._check_states(states, sized.sizes, where)
-        if ranges:
-            run_checks(ranges, arrays, sized.sizes, where)
         return self.native.run(trainer, {**arrays, **states} if states else arrays, entry, sized, settle)
 
     def _check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:

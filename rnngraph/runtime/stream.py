@@ -38,7 +38,7 @@ class Stream:
         graph = self._compiled.graph
         self._outputs = tuple(name for name, _ in graph.outputs)
         lengths = lengths_of(graph)
-        kinds = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
+        kinds = self._compiled.kinds()
         self._kinds = {name: kind for name, kind in kinds.items() if name not in self._labels}
         self._state_kinds = {name: kinds[name] for name in self._labels}
         self._time_axis = {
@@ -49,10 +49,10 @@ class Stream:
         known: dict[str, Dim] = dict(self._sizes)
         initial = with_sizes(lowered.initial, known)
         self._initial = CompiledGraph(initial, *options, cache=program.cache)
-        for node in self._initial.graph.inputs:  # what only the initial state reads
-            if node.op == "input" and node["label"] not in self._labels:
-                self._kinds.setdefault(str(node["label"]), node.tensor)
-                self._time_axis.setdefault(str(node["label"]), None)
+        for name, kind in self._initial.kinds().items():  # what only the initial state reads
+            if name not in self._labels:
+                self._kinds.setdefault(name, kind)
+                self._time_axis.setdefault(name, None)
         self._output_axis = {
             name: next((axis for axis, dim in enumerate(node.shape) if symbols_of(dim) & lengths), None)
             for name, node in graph.outputs

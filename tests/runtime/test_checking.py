@@ -46,6 +46,15 @@ def line(mark: str) -> int:
     return next(number for number, text in enumerate(lines, 1) if text.rstrip().endswith(f"# here: {mark}"))
 
 
+class Rooted(rg.Cell):
+    def state(self) -> dict[str, int]:
+        return {"h": 4}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
+        h = root(x * p.bias("b", (4,), "ones")) + 0.5 * state["h"]
+        return h, {"h": h}
+
+
 def assert_at(found: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFinite:
     assert found is not None
     assert {name: getattr(found, name) for name in fields} == fields, found
@@ -163,14 +172,6 @@ def test_rows_of_a_table_that_overflow_together() -> None:
 
 
 def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
-    class Rooted(rg.Cell):
-        def state(self) -> dict[str, int]:
-            return {"h": 4}
-
-        def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
-            h = root(x * p.bias("b", (4,), "ones")) + 0.5 * state["h"]
-            return h, {"h": h}
-
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)))
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
     x = x_with(0, (1, 3, 2), (0, 1, 2))  # the backward loop meets step 3 first
@@ -273,14 +274,6 @@ def test_what_lies_past_a_rows_end_is_a_finding_only_where_it_reaches_a_result()
 
 
 def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
-    class Rooted(rg.Cell):
-        def state(self) -> dict[str, int]:
-            return {"h": 4}
-
-        def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
-            h = root(x * p.bias("b", (4,), "ones")) + 0.5 * state["h"]
-            return h, {"h": h}
-
     n = rg.placeholder("n", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)), sequence_length=n)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))

@@ -14,7 +14,7 @@ import pytest
 from declaration_checks import flat, taken
 from declarations import declare
 from saved_behaviour import differences, read, recorded
-from saved_cases import CASES, OwnState, own_state_type, small_program, stack_with_dropout, unrolled
+from saved_cases import CASES, OwnState, own_state_type, stack_with_dropout, unrolled
 
 import rnngraph as rg
 from rnngraph.runtime import directory
@@ -22,17 +22,6 @@ from rnngraph.runtime.storing import Stored, files_of
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-
-
-@pytest.fixture(scope="module")
-def small() -> rg.Program:
-    return small_program()
-
-
-@pytest.fixture
-def saved(small: rg.Program, tmp_path: Path) -> Path:
-    small.save(tmp_path / "model")
-    return tmp_path / "model"
 
 
 # The same program ----------------------------------------------------------------------------------

@@ -15,23 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from saved_cases import small_program
 
 import rnngraph as rg
 from rnngraph.ir.complete import same_graph
 from rnngraph.runtime.storing import FORMS, Stored, files_of
-
-
-@pytest.fixture(scope="module")
-def small() -> rg.Program:
-    return small_program()
-
-
-@pytest.fixture
-def saved(small: rg.Program, tmp_path: Path) -> Path:
-    small.save(tmp_path / "model")
-    return tmp_path / "model"
-
 
 # Files ---------------------------------------------------------------------------------------------
 
