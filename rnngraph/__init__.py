@@ -74,6 +74,14 @@ from .declare.functions import (
     transpose,
     where,
 )
+from .declare.gated_variants import (
+    CFNCell,
+    IndRNNCell,
+    IntersectionRNNCell,
+    MinimalRNNCell,
+    SRUCell,
+    UGRNNCell,
+)
 from .declare.layers import dense, embedding
 from .declare.losses import (
     absolute_difference,
@@ -84,6 +92,7 @@ from .declare.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
+from .declare.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
 from .declare.parameters import parameter
 from .declare.placeholders import placeholder
 from .declare.randomness import by_graph, dropout, random_normal, random_uniform

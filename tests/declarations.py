@@ -204,7 +204,9 @@ class Generator:
         """A variable that holds a new cell for inputs of ``width``, and its output's width."""
         roll, n = self.draw.random(), self.draw.choice(SIZES)
         activation = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
-        if roll < 0.14:
+        if self.chance(0.22):
+            text, out = self.variant(n, activation)
+        elif roll < 0.14:
             text, out = f"rg.BasicRNNCell({n}{activation})", n
         elif roll < 0.26:
             bias = self.draw.choice(["", ", forget_bias=0.0", ", forget_bias=2.5", ", state_is_tuple=False"])
@@ -264,6 +266,26 @@ class Generator:
         if self.chance(0.3):
             options += ", state_is_tuple=False"
         return f"rg.LSTMCell({n}{options}{activation})", out
+
+    def variant(self, n: int, activation: str) -> tuple[str, int]:
+        """A cell of ``tf.contrib.rnn``."""
+        name = self.draw.choice([
+            "LayerNormBasicLSTM", "CoupledInputForgetGateLSTM", "NAS", "UGRNN", "IntersectionRNN", "IndRNN", "SRU",
+            "MinimalRNN", "CFN",
+        ])  # fmt: skip
+        options, out = "" if name in ("NAS", "IntersectionRNN") else activation, n
+        if name == "IntersectionRNN":
+            options = f", num_in_proj={n}"
+        if name == "LayerNormBasicLSTM" and self.chance(0.5):
+            options += self.draw.choice([", dropout_keep_prob=0.7", ", layer_norm=False", ", norm_shift=0.3"])
+        if name in ("NAS", "CoupledInputForgetGateLSTM") and self.chance(0.5):
+            out = self.draw.choice(SIZES)
+            options += f", num_proj={out}"
+        if name == "CoupledInputForgetGateLSTM":
+            options += self.draw.choice(["", ", use_peepholes=True", ", state_is_tuple=False", ", layer_norm=True"])
+        if name == "NAS" and self.chance(0.5):
+            options += ", use_bias=True"
+        return f"rg.{name}Cell({n}{options})", out
 
     def dropout(self, inner: str) -> str:
         kinds = self.draw.sample(["input_keep_prob", "output_keep_prob", "state_keep_prob"], self.draw.randint(1, 3))

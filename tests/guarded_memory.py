@@ -136,6 +136,22 @@ def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
         run_all(guard, program, {"x": _normal((batch, time, size), dtype), "n": np.arange(batch) % (time + 1)}, False)
 
 
+def variants(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """The further cells, in one stack."""
+    x, y = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("y", (None, size), dtype)
+    cells = [
+        rg.LayerNormBasicLSTMCell(size, dropout_keep_prob=0.8), rg.UGRNNCell(size), rg.IntersectionRNNCell(size),
+        rg.NASCell(size, num_proj=max(1, size - 2)), rg.IndRNNCell(size), rg.SRUCell(size), rg.MinimalRNNCell(size),
+        rg.CFNCell(size), rg.CoupledInputForgetGateLSTMCell(size, use_peepholes=True),
+    ]  # fmt: skip
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    loss = rg.mean_squared_error(y, outputs[:, -1])
+    program = guarded_program(guard, {"outputs": outputs, "states": states}, loss)
+    for batch, time in ((1, 2), (3, 5)):
+        feeds = {"x": _normal((batch, time, size), dtype), "y": _normal((batch, size), dtype)}
+        run_all(guard, program, feeds, True)
+
+
 def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
     """Rows picked out of a table, among them the first and the last."""
     ids = rg.placeholder("x", (None, None), "int64")
@@ -195,10 +211,10 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
-    for _function in (recurrent, two_directions, tables):
+    for _function in (recurrent, two_directions, variants, tables):
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
-    for _function in (recurrent, two_directions):
+    for _function in (recurrent, two_directions, variants):
         CASES[f"{_function.__name__}_{_size}_float64"] = lambda guard, f=_function, n=_size: f(guard, n, "float64")  # type: ignore[misc]
 CRASHES: dict[str, Callable[[Guard, int], None]] = {
     function.__name__: function for function in (feed_overrun, result_overrun, feed_underrun, scratch_overrun)

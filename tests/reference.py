@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from reference_cells import Variant
 
 Array = np.ndarray
 State = Any
@@ -129,7 +130,7 @@ class Stack:
     name: str = "multi_rnn_cell"
 
 
-Spec = RNN | LSTM | GRU | Dropout | Residual | Highway | Zoneout | Stack
+Spec = RNN | LSTM | GRU | Variant | Dropout | Residual | Highway | Zoneout | Stack
 
 
 def output_width(spec: Spec) -> int:
@@ -138,6 +139,8 @@ def output_width(spec: Spec) -> int:
             return spec.units
         case LSTM():
             return spec.units if spec.projection is None else spec.projection
+        case Variant():
+            return spec.output
         case Dropout() | Residual() | Highway() | Zoneout():
             return output_width(spec.cell)
         case Stack():
@@ -152,6 +155,8 @@ def state_width(spec: Spec) -> State:
         case LSTM():
             widths = LSTMStateTuple(spec.units, output_width(spec))
             return widths if spec.state_is_tuple else sum(widths)
+        case Variant():
+            return spec.widths(LSTMStateTuple)
         case Dropout() | Residual() | Highway() | Zoneout():
             return state_width(spec.cell)
         case Stack():
@@ -198,6 +203,11 @@ def run_cell(
         case GRU():
             step = gru_reset_after_step if spec.reset_after else gru_step
             return step(spec, parameters, prefix, x, state)
+        case Variant():
+            scope = f"{prefix}/{spec.name}/"
+            own = {name.removeprefix(scope): array for name, array in parameters.items() if name.startswith(scope)}
+            output, new = spec.step(own, x, state, None if masks is None else masks.get("dropout"))
+            return output, LSTMStateTuple(*new) if spec.memory else new
         case Dropout():
             return dropout_step(spec, parameters, prefix, x, state, masks, taken_sites)
         case Residual():
@@ -341,6 +351,8 @@ def map_hidden(function: Callable[[Array], Array], spec: Spec, state: State) -> 
             if spec.state_is_tuple:
                 return LSTMStateTuple(state.c, function(state.h))
             return beside(state[:, : spec.units], function(state[:, spec.units :]))
+        case Variant():
+            return LSTMStateTuple(state.c, function(state.h)) if spec.memory else function(state)
         case Dropout() | Residual() | Highway() | Zoneout():
             return map_hidden(function, spec.cell, state)
         case Stack():
@@ -397,7 +409,7 @@ def dropout_sites(spec: Dropout, prefix: str, taken_sites: set[str]) -> dict[str
 def hidden_parts(spec: Spec) -> int:
     """How many parts of the state are dropped by state dropout."""
     match spec:
-        case RNN() | LSTM() | GRU():
+        case RNN() | LSTM() | GRU() | Variant():
             return 1
         case Dropout() | Residual() | Highway() | Zoneout():
             return hidden_parts(spec.cell)

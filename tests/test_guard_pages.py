@@ -28,8 +28,8 @@ def run(side: str, names: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 QUICK = {
-    "end": ["recurrent_7", "two_directions_25", "tables_63", "tables_1", "two_directions_3_float64"],
-    "start": ["recurrent_3", "tables_17"],
+    "end": ["recurrent_7", "two_directions_25", "variants_7", "tables_63", "tables_1", "two_directions_3_float64"],
+    "start": ["recurrent_3", "variants_17", "tables_17"],
 }
 
 

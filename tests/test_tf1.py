@@ -567,7 +567,7 @@ def test_losses(name: str) -> None:
         ("nn.conv1d", "tf.layers.conv1d"),
         ("contrib.cudnn_rnn", "LSTMCell"),
         ("contrib.cudnn_rnn.CudnnGRU", "reset_after=True"),
-        ("contrib.rnn.LayerNormBasicLSTMCell", "rg.Cell"),
+        ("contrib.rnn.TimeFreqLSTMCell", "rg.Cell"),
         ("contrib.rnn.RNNCell", "rg.Cell"),
         ("contrib.rnn.OutputProjectionWrapper", "tf.layers.dense"),
         ("contrib.seq2seq.sequence_loss", "lengths=lengths"),

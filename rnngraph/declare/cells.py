@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..errors import ArgumentError, DtypeError
 from .activations import activation_function
 from .cell import Cell, Scope
@@ -30,6 +32,13 @@ def units(value: Any, what: str) -> int:
     return value
 
 
+def number(value: Any, what: str) -> float:
+    """A float from any real number of Python's or NumPy's."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise DtypeError(f"{what} must be a number, not {value!r}")
+    return float(value)
+
+
 class BasicRNNCell(Cell):
     """h' = activation([x; h] K + b), which is also the output (Elman 1990).
 
@@ -50,8 +59,8 @@ class BasicRNNCell(Cell):
         return h, {"h": h}
 
 
-class _LSTM(Cell):
-    """What the LSTM cells share: one state or two."""
+class LSTMLike(Cell):
+    """What cells with the state of an LSTM share: memory c and output h, as two tensors or as one."""
 
     num_units: int
     state_is_tuple: bool
@@ -80,7 +89,7 @@ class _LSTM(Cell):
         return {"c": c, "h": h} if self.state_is_tuple else {"state": concat([c, h])}
 
 
-class BasicLSTMCell(_LSTM):
+class BasicLSTMCell(LSTMLike):
     """The LSTM of Zaremba et al. 2014: c' = c s(f + forget_bias) + s(i) a(j); h' = a(c') s(o).
 
     Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o, and bias [4 units]. State:
@@ -95,7 +104,7 @@ class BasicLSTMCell(_LSTM):
         activation: Activation = "tanh",
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
-        self.forget_bias = float(forget_bias)
+        self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = bool(state_is_tuple)
         self.activation = activation_function(activation)
 
@@ -109,7 +118,7 @@ class BasicLSTMCell(_LSTM):
         return h, self.packed(c, h)
 
 
-class LSTMCell(_LSTM):
+class LSTMCell(LSTMLike):
     """The LSTM of Sak et al. 2014, with peepholes, clipping and projection as options.
 
     use_peepholes: i and f see the old c, o the new (``w_i_diag``, ``w_f_diag``, ``w_o_diag`` [units]).
@@ -131,10 +140,10 @@ class LSTMCell(_LSTM):
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.use_peepholes = bool(use_peepholes)
-        self.cell_clip, self.proj_clip = _limit(cell_clip, "cell_clip"), _limit(proj_clip, "proj_clip")
+        self.cell_clip, self.proj_clip = limit(cell_clip, "cell_clip"), limit(proj_clip, "proj_clip")
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
         self.hidden = self.num_proj or self.num_units
-        self.forget_bias = float(forget_bias)
+        self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = bool(state_is_tuple)
         self.activation = activation_function(activation)
 
@@ -160,7 +169,7 @@ class LSTMCell(_LSTM):
         return h, self.packed(c, h)
 
 
-def _limit(value: float | None, what: str) -> float | None:
+def limit(value: float | None, what: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -47,7 +47,7 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
     if is_certain(keep_prob):
         return x
     scope = ScopeName("dropout", False, where)
-    return drop(x, keep_prob, 0 if seed is None else int(seed), where, scope=scope, variational=False)
+    return drop(x, keep_prob, salt_of(seed), where, scope=scope, variational=False)
 
 
 def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -92,6 +92,15 @@ def drop(x: Tensor, keep_prob: KeepProb, salt: int, where: Where | None, **attri
 
 def keep_tensor(keep_prob: KeepProb, dtype: str) -> Tensor:
     return cast(keep_prob, dtype) if isinstance(keep_prob, Tensor) else constant(float(keep_prob), dtype)
+
+
+def salt_of(seed: Any) -> int:
+    """What a seed of one's own adds to the masks of a site."""
+    if seed is None:
+        return 0
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise DtypeError(f"seed must be an int or None, not {seed!r}", user_line())
+    return int(seed)
 
 
 def is_certain(keep_prob: KeepProb) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 from ..errors import DtypeError, ShapeError, StructureError
 from .cell import Cell, Scope, Wrapper, check_cell
+from .cells import number
 from .functions import concat, sigmoid, split
 from .nest import flatten, pack
-from .randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor
+from .randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
 from .state import joined, public, resolve, widths
 from .tensor import Tensor
 
@@ -42,7 +43,7 @@ class DropoutWrapper(Wrapper):
         for kind, value in self.keep.items():
             check_keep_prob(value, f"{kind}_keep_prob")
         self.variational_recurrent = bool(variational_recurrent)
-        self.seed = 0 if seed is None else int(seed)
+        self.seed = salt_of(seed)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         columns = flatten(resolve(self.cell.state()))
@@ -103,7 +104,7 @@ class HighwayWrapper(Wrapper):
     def __init__(self, cell: Cell, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> None:
         super().__init__(cell)
         self.couple_carry_transform_gates = bool(couple_carry_transform_gates)
-        self.carry_bias_init = float(carry_bias_init)
+        self.carry_bias_init = number(carry_bias_init, "carry_bias_init")
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         output, state = p.cell(None, self.cell)(x, state)
@@ -146,7 +147,7 @@ class ZoneoutWrapper(Wrapper):
         self.keep = given if len(given) == count else given * count
         for value in self.keep:
             check_keep_prob(value, "state_keep_prob")
-        self.seed = 0 if seed is None else int(seed)
+        self.seed = salt_of(seed)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         sites = [None if is_certain(keep) else p.site("zoneout") for keep in self.keep]

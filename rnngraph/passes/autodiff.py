@@ -5,13 +5,14 @@ Reverse accumulation over the nodes, one rule an op. Scans have a module of thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..ir.derivatives import adjoints, zeros
 from ..ir.graph import Graph, Node, make, remake, topological
+from ..ir.types import TensorType
 from .adjoints import Adjoints
 from .scan_derivative import ScanDerivative
 
@@ -63,6 +64,15 @@ class Autodiff:
             *((f"{PREFIX}{label}", node) for label, node in zip(self.wrt, results, strict=True)),
         ]
         return Graph.of(changed.name, outputs, inputs, changed.comments)
+
+
+def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
+    """``graph`` with the parameters ``kinds`` (by label) among its inputs, also those that nothing in it reads."""
+    known = {node["label"] for node in graph.inputs if node.op == "parameter"}
+    unread = [
+        make("parameter", label=label, name=label, type=kind) for label, kind in kinds.items() if label not in known
+    ]
+    return Graph.of(graph.name, graph.outputs, [*graph.inputs, *unread], graph.comments) if unread else graph
 
 
 def _given(name: str, node: Node) -> Node:

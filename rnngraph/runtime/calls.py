@@ -13,7 +13,7 @@ from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
 from ..ir.types import FLOATS
-from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached
+from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, run_checks
@@ -203,9 +203,10 @@ class Training(GraphProgram):
         key = (extra, given)
         if key not in self._with_gradients:
             program = self.program
+            kinds = {name: program.parameters.slot(name).type for name in self._trainable}
             self._with_gradients[key] = CompiledGraph(
-                self.compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
-                (*self._trainable, *extra), given, cache=program.cache,
+                with_parameters(self.compiled.lowered, kinds), self.kind, program.target, self._unroll,
+                program.declared_text, (*self._trainable, *extra), given, cache=program.cache,
             )  # fmt: skip
         return self._with_gradients[key]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..declare.nest import flatten
 from ..errors import GraphError, ShapeError, Where
-from ..ir.graph import Graph, make, topological
+from ..ir.graph import Graph, topological
 from ..ir.types import TensorType, evaluate
+from ..passes.autodiff import with_parameters
 from ..passes.lower import GIVEN, Lowered
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .compiled import CompiledGraph
@@ -71,13 +72,7 @@ def needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> G
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph
     outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
-    known = {node["label"] for node in graph.inputs if node.op == "parameter"}
-    unread = [
-        make("parameter", label=label, name=label, type=kind)
-        for label, kind in parameters.items()
-        if label not in known
-    ]
-    return Graph.of(graph.name, outputs, [*graph.inputs, *unread], graph.comments)
+    return with_parameters(Graph.of(graph.name, outputs, graph.inputs, graph.comments), parameters)
 
 
 class Way:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _functions, _inputs, _layers, _losses
 from ._cells import CELLS as _CELLS
-from ._cells import CONTRIB as _CONTRIB
+from ._contrib_cells import CONTRIB as _CONTRIB
 from ._functions import (
     abs,
     add,

@@ -29,13 +29,13 @@ class _Initialized(Scope):
         return super().bias(name, shape, self._bias or initializer)
 
 
-class _TensorFlowCell(Cell):
+class TensorFlowCell(Cell):
     """What TensorFlow's cells take beside ours: ``reuse``, ``name``, ``dtype`` and initializers."""
 
     _dtype: str | None = None
     _initializers: tuple[Any, Any] = (None, None)
 
-    def _take(self, reuse: Any, name: str | None, dtype: Any, kernel: Any = None, bias: Any = None) -> None:
+    def take(self, reuse: Any, name: str | None, dtype: Any, kernel: Any = None, bias: Any = None) -> None:
         refuse_reuse(self, reuse)
         if name is not None and (not isinstance(name, str) or not name):
             raise ArgumentError(f"{self!r}: name must be a string, not {name!r}")
@@ -49,12 +49,22 @@ class _TensorFlowCell(Cell):
         return super().step(_Initialized(p, *self._initializers), x, state)
 
 
-def _activation(activation: Activation) -> Activation:
+def tanh_for_none(activation: Activation) -> Activation:
     """In a cell of TensorFlow's None is tanh."""
     return "tanh" if activation is None else activation
 
 
-class BasicRNNCell(_TensorFlowCell, cells.BasicRNNCell):
+def refuse_shards(cell: Cell, num_unit_shards: int | None, num_proj_shards: int | None) -> None:
+    """Shards other than one."""
+    refuse(
+        cell,
+        "a parameter is one array; leave it out",
+        num_unit_shards=None if num_unit_shards == 1 else num_unit_shards,
+        num_proj_shards=None if num_proj_shards == 1 else num_proj_shards,
+    )
+
+
+class BasicRNNCell(TensorFlowCell, cells.BasicRNNCell):
     """``rg.BasicRNNCell`` with TensorFlow's arguments."""
 
     def __init__(
@@ -65,11 +75,11 @@ class BasicRNNCell(_TensorFlowCell, cells.BasicRNNCell):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        cells.BasicRNNCell.__init__(self, num_units, _activation(activation))
-        self._take(reuse, name, dtype)
+        cells.BasicRNNCell.__init__(self, num_units, tanh_for_none(activation))
+        self.take(reuse, name, dtype)
 
 
-class BasicLSTMCell(_TensorFlowCell, cells.BasicLSTMCell):
+class BasicLSTMCell(TensorFlowCell, cells.BasicLSTMCell):
     """``rg.BasicLSTMCell`` with TensorFlow's arguments."""
 
     def __init__(
@@ -82,11 +92,11 @@ class BasicLSTMCell(_TensorFlowCell, cells.BasicLSTMCell):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        cells.BasicLSTMCell.__init__(self, num_units, forget_bias, state_is_tuple, _activation(activation))
-        self._take(reuse, name, dtype)
+        cells.BasicLSTMCell.__init__(self, num_units, forget_bias, state_is_tuple, tanh_for_none(activation))
+        self.take(reuse, name, dtype)
 
 
-class LSTMCell(_TensorFlowCell, cells.LSTMCell):
+class LSTMCell(TensorFlowCell, cells.LSTMCell):
     """``rg.LSTMCell`` with TensorFlow's arguments. ``initializer``: of kernels, peepholes and projection."""
 
     def __init__(
@@ -115,18 +125,13 @@ class LSTMCell(_TensorFlowCell, cells.LSTMCell):
             proj_clip,
             forget_bias,
             state_is_tuple,
-            _activation(activation),
+            tanh_for_none(activation),
         )
-        refuse(
-            self,
-            "a parameter is one array; leave it out",
-            num_unit_shards=None if num_unit_shards == 1 else num_unit_shards,
-            num_proj_shards=None if num_proj_shards == 1 else num_proj_shards,
-        )
-        self._take(reuse, name, dtype, initializer)
+        refuse_shards(self, num_unit_shards, num_proj_shards)
+        self.take(reuse, name, dtype, initializer)
 
 
-class GRUCell(_TensorFlowCell, cells.GRUCell):
+class GRUCell(TensorFlowCell, cells.GRUCell):
     """``rg.GRUCell`` with TensorFlow's arguments."""
 
     def __init__(
@@ -139,8 +144,8 @@ class GRUCell(_TensorFlowCell, cells.GRUCell):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        cells.GRUCell.__init__(self, num_units, _activation(activation))
-        self._take(reuse, name, dtype, kernel_initializer, bias_initializer)
+        cells.GRUCell.__init__(self, num_units, tanh_for_none(activation))
+        self.take(reuse, name, dtype, kernel_initializer, bias_initializer)
 
 
 class DropoutWrapper(wrappers.DropoutWrapper):
@@ -186,9 +191,6 @@ class ResidualWrapper(wrappers.ResidualWrapper):
         output, state = p.cell(None, self.cell)(x, state)
         return self.residual_fn(x, output), state
 
-
-CONTRIB: dict[str, Any] = {"HighwayWrapper": wrappers.HighwayWrapper}
-"""Of ``tf.contrib.rnn`` alone."""
 
 CELLS: dict[str, Any] = {
     "BasicRNNCell": BasicRNNCell,
