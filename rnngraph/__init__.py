@@ -19,6 +19,7 @@ from .declare.activations import (
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
 from .declare.ctc import ctc_loss
+from .declare.decode import dynamic_decode
 from .declare.drivers import (
     bidirectional_dynamic_rnn,
     dynamic_rnn,

@@ -29,7 +29,7 @@ from rich.theme import Theme
 
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
-from .passes.lower import SEED_INPUTS
+from .passes.lowered import SEED_INPUTS
 from .runtime.compiled import lengths_of
 from .runtime.feeds import checks_of
 from .runtime.graph_program import GraphProgram

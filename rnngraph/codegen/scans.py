@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..ir.graph import Graph, Node
+import numpy as np
+
+from ..ir.graph import Graph, Node, make, step_condition
 from ..ir.ops import scan_parts
 from ..ir.types import Dim, Shape, size
-from .evaluate import label_of, view_through
+from .evaluate import Evaluator, label_of, view_through
 from .kernels import copy_to, emit_step
-from .loops import Block, Index, LetIndex
+from .loops import Block, Index, LetIndex, When
 from .nests import Region, loop
 from .phases import contracted, cut, is_view, stays_view
 from .views import View
@@ -65,9 +67,14 @@ class State:
 def tracks_of(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
-    """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it)."""
+    """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it).
+
+    None of a scan whose steps may not run: what these emit is not what is carried.
+    """
     body, carries = scan["body"], scan["carries"]
-    found = []
+    found: list[tuple[int, list[Node], list[Node]]] = []
+    if step_condition(scan) is not None:
+        return found
     for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
         emits = [(user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries]
         before = [user for user, value in emits if value is formal]
@@ -185,7 +192,6 @@ class Scan:
             block.add(LetIndex(name, "parity", done + s))
             slot = size(name)
         views: dict[Node, View] = {}
-        stores: dict[Node, list[View]] = {}
         _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
         carried, formal_sequences, formal_constants = self.formal
         for formal, state in zip(carried, self.state, strict=True):
@@ -198,6 +204,34 @@ class Scan:
         for inner in self.body.nodes:
             if inner.op == "constant" and inner.tensor.rank:
                 views[inner] = region.views[inner]
+        condition = step_condition(node)
+        if condition is None:
+            self._step(block, views, slot, local, absolute)
+            return
+        runs = block.fresh_index("runs")
+        flag = Evaluator(block, views).value(condition, ())
+        block.add(LetIndex(runs, "of", 0, 2, block.let("cast", [flag], "int64", 1)))
+        one, other = block.nested(), block.nested()
+        self._step(one, dict(views), slot, local, absolute)
+        self._left_out(other, views, slot, local, absolute)
+        block.add(When(size(runs), 1, 2, tuple(one.statements)))
+        block.add(When(size(runs), 0, 1, tuple(other.statements)))
+
+    def _left_out(self, block: Block, views: dict[Node, View], slot: Index, local: Index, absolute: Index) -> None:
+        """A step that does not run: what is carried in two places in turn moves on, and it emits zeros."""
+        region = Region(self.region.target, self.region.panels, self.region.scratch, views)
+        for formal, state in zip(self.formal[0], self.state, strict=True):
+            if state.kind == "twice":
+                copy_to(region, block, formal, [state.after(slot, absolute)])
+        for index, (_, value) in enumerate(self.body.outputs):
+            places = self._result_places(index, slot, local, absolute) if index >= self.carries else []
+            if places:
+                zero = make("constant", value=np.zeros((), value.dtype))
+                copy_to(region, block, make("broadcast", zero, shape=value.shape), places)
+
+    def _step(self, block: Block, views: dict[Node, View], slot: Index, local: Index, absolute: Index) -> None:
+        region = self.region
+        stores: dict[Node, list[View]] = {}
         self._fill_views(views)
         given, passed = set(views), list[tuple[Node, list[View]]]()
         for index, (_, value) in enumerate(self.body.outputs):

@@ -31,20 +31,24 @@ class ScopeName:
 
 @dataclass(frozen=True, eq=False)
 class Driver:
-    """A traced driver. ``inputs`` of the body: x, the states, then what is captured from outside.
+    """A traced driver. Inputs of the body: a step of each of ``sequences``, ``states``, then what is captured from
+    outside. The first states are the cell's; others are carried for the driver's own use.
 
-    sites: names of the random sites of its cells. scopes: of those that the step's own functions draw at.
+    when: the state that says whether a step runs; None where all do. sites: names of the random sites of its cells.
+    scopes: of those that the step's own functions draw at.
     """
 
     cell: Cell
     scope: ScopeName
     reverse: bool
-    x: Node
+    length: Dim
+    sequences: tuple[Node, ...]
     states: tuple[Node, ...]
     output: Node
     next_states: tuple[Node, ...]
     captured: tuple[Node, ...]
     lengths: bool
+    when: Node | None
     parameters: tuple[tuple[Slot, str], ...]
     sites: tuple[str, ...]
     scopes: tuple[ScopeName, ...]
@@ -215,41 +219,65 @@ def _run(
     leaves = flatten(structure)
     kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in leaves]
     x = make("input", where=where, type=TensorType(inputs.dtype, (batch, width)), label="x", body=True)
-    names = _state_names(cell)
+    names = state_names(cell)
     states = tuple(
         make("input", where=where, type=kind, label=name, body=True) for kind, name in zip(kinds, names, strict=True)
     )
     output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
     next_states = tuple(item.node for item in flatten(new))
-    _check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
+    check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
 
-    initial = _initial_leaves(cell, inner, initial_state, kinds, where)
-    roots = (output.node, *next_states)
-    captured = _captured(roots, (x, *states), scope)
+    initial = initial_leaves(cell, inner, initial_state, kinds, where)
+    carried = [Carry(*item) for item in zip(states, next_states, initial, strict=True)]
+    items = drive(cell, trace, scope, reverse, (time, batch), [(x, sequence)], lengths, carried, output.node)
+    outputs = items[-1] if time_major else build("transpose", items[-1], order=(1, 0, 2), where=where)
+    return outputs, pack(structure, items[:-1])
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What a driver carries: its name in the body, the node of its next value there, and its initial value."""
+
+    formal: Node
+    following: Node
+    initial: Tensor
+
+
+def drive(
+    cell: Cell, trace: Trace, scope: ScopeName, reverse: bool, extent: tuple[Dim, Dim],
+    sequences: Sequence[tuple[Node, Tensor]], lengths: Tensor | None, carried: Sequence[Carry], output: Node,
+    when: Node | None = None,
+) -> list[Tensor]:  # fmt: skip
+    """The node of a traced driver, and what it gives: final values of all that is carried, then the outputs.
+
+    extent: (length, batch). sequences: the name of a step in the body, and the sequence [length, batch, …].
+    carried: the cell's states first. output: of a step, [batch, width].
+    """
+    where, (length, batch) = trace.where, extent
+    states = tuple(item.formal for item in carried)
+    roots = (output, *(item.following for item in carried))
+    steps = tuple(formal for formal, _ in sequences)
+    captured = _captured(roots, (*steps, *states), scope)
     inside = topological(roots, known=captured)
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
-        cell, scope, reverse, x, states, output.node, next_states, captured,
-        lengths is not None, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
+        cell, scope, reverse, length, steps, states, output, roots[1:], captured,
+        lengths is not None, when, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
-    result = TupleType((*kinds, output.type.with_shape((time, batch, output.type.shape[-1]))))
+    result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))
     operands = [
-        sequence.node,
+        *(sequence.node for _, sequence in sequences),
         *([] if lengths is None else [lengths.node]),
-        *(item.node for item in initial),
+        *(item.initial.node for item in carried),
         *captured,
     ]
     node = make(
         "driver", *operands, where=where, name=snake_case(type(cell).__name__), meet=meet_declared,
         driver=driver, result=result,
     )  # fmt: skip
-    items = [
-        build("get", Tensor(node), index=index, name=name, where=where)
-        for index, name in enumerate([*names, "outputs"])
-    ]
-    outputs = items[-1] if time_major else build("transpose", items[-1], order=(1, 0, 2), where=where)
-    return outputs, pack(structure, items[:-1])
+    names = [*(str(item["label"]) for item in states), "outputs"]
+    return [build("get", Tensor(node), index=index, name=name, where=where) for index, name in enumerate(names)]
 
 
 def _check_inputs(cell: Cell, inputs: Any, dtype: Any, where: Where | None) -> None:
@@ -284,7 +312,7 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
     return lengths if lengths.dtype == "int64" else build("cast", lengths, dtype="int64", where=where)
 
 
-def _state_names(cell: Cell) -> list[str]:
+def state_names(cell: Cell) -> list[str]:
     from .nest import paths
 
     found, specification = list(paths(public(cell))), cell.state()
@@ -294,7 +322,7 @@ def _state_names(cell: Cell) -> list[str]:
             for path, _ in found]  # fmt: skip
 
 
-def _check_step(
+def check_step(
     cell: Cell, output: Tensor, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None
 ) -> None:
     if output.rank != 2 or not isinstance(output.type.shape[-1], int):
@@ -304,7 +332,7 @@ def _check_step(
             raise ShapeError(f"{cell!r}.step turns a state {kind} into {item!r}", where)
 
 
-def _initial_leaves(
+def initial_leaves(
     cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
     leaves: list[Any]

@@ -107,6 +107,11 @@ def sequences(value: Any, node: Node) -> bool:
     return is_int(value) and 0 <= value <= len(node.operands) - node["carries"]
 
 
+def body_input(value: Any, node: Node) -> bool:
+    """What a scan's body takes anew at each step: a carry or a step of a sequence."""
+    return is_int(value) and 0 <= value < node["carries"] + node["sequences"]
+
+
 def anything(value: Any, node: Node) -> bool:
     """What the type rule or the verifier looks at itself."""
     return True

@@ -283,6 +283,17 @@ def with_attributes(node: Node, **changes: Any) -> Node:
     return make(node.op, *node.operands, where=node.where, name=node.name, **attributes)
 
 
+def step_condition(scan: Node) -> Node | None:
+    """The input of a scan's body that says whether a step runs; None where all do."""
+    when = scan.get("when")
+    return None if when is None else scan["body"].inputs[when]
+
+
+def runs_when(condition: Node | None, formals: Sequence[Node]) -> dict[str, Any]:
+    """The attribute of a scan whose body takes ``formals``, as keywords of ``make``."""
+    return {} if condition is None else {"when": formals.index(condition)}
+
+
 def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
     """An attribute with names of sizes replaced, at any depth."""
     if isinstance(value, Size):

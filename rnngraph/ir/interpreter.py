@@ -100,17 +100,25 @@ def _scan(
     carried, sequences, constants = (list(part) for part in scan_parts(operands, dict(node.attributes)))
     length, count = evaluate(node["length"], sizes), node["carries"]
     order = range(length - 1, -1, -1) if node["reverse"] else range(length)
-    emitted: list[list[np.ndarray]] = [[] for _ in body.outputs[count:]]
+    nothing = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]
+    emitted: list[list[np.ndarray]] = [[] for _ in nothing]
+    when = node.get("when")
     for step in order:
         given = [*carried, *(sequence[step] for sequence in sequences), *constants]
-        results = _run(body, given, sizes, wide, seen, step)
+        if when is not None and not given[when]:
+            results = [*carried, *nothing]
+        else:
+            results = _run(body, given, sizes, wide, seen, step)
         carried = results[:count]
         for kept, value in zip(emitted, results[count:], strict=True):
             kept.append(value)
     stacked = []
-    for kept, (_, inner) in zip(emitted, body.outputs[count:], strict=True):
-        shape = tuple(evaluate(dim, sizes) for dim in inner.shape)
+    for kept, zeros in zip(emitted, nothing, strict=True):
         kept = kept[::-1] if node["reverse"] else kept
-        dtype = "float64" if wide and inner.dtype == "float32" else inner.dtype
-        stacked.append(np.stack(kept) if kept else np.zeros((0, *shape), dtype))
+        stacked.append(np.stack(kept) if kept else np.zeros((0, *zeros.shape), zeros.dtype))
     return [*carried, *stacked]
+
+
+def _zeros(node: Node, sizes: Mapping[str, int], wide: bool) -> np.ndarray:
+    dtype = "float64" if wide and node.dtype == "float32" else node.dtype
+    return np.zeros(tuple(evaluate(dim, sizes) for dim in node.shape), dtype)

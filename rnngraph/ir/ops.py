@@ -219,9 +219,12 @@ _row("noise", "structured", 1, rule.noise, random=True)
 _row("by_graph", "structured", 2, rule.by_graph)
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
 _row("driver", "structured", (0, 1 << 30), lambda types, attributes, meet: attributes["result"])
+# A step runs where the body's input ``when`` holds, a carry or a step of a sequence; one that does not run leaves
+# what is carried as it is, and emits zeros. Where there is no ``when``, every step runs.
 _row(
-    "scan", "structured", (0, 1 << 30), rule.scan, optional=("unroll",), body=may.anything, carries=may.carries,
-    sequences=may.sequences, length=may.dim, reverse=may.flag, unroll=may.positive,
+    "scan", "structured", (0, 1 << 30), rule.scan, optional=("unroll", "when"), body=may.anything,
+    carries=may.carries, sequences=may.sequences, length=may.dim, reverse=may.flag, unroll=may.positive,
+    when=may.body_input,
 )  # fmt: skip
 _row("get", "structured", 1, rule.get, index=may.item)
 

@@ -254,6 +254,9 @@ def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
             raise ValueError(f"a scan's body takes {taken} and is given {given}")
         for a, b in zip(given.shape, taken.shape, strict=True):
             meet(a, b)
+    when = attributes.get("when")
+    if when is not None and formal[when] != TensorType("bool", ()):
+        raise ValueError(f"whether a step of a scan runs is {formal[when]}; it must be one truth value")
     results = [node.tensor for _, node in body.outputs]
     for before, after in zip(formal[:carries], results[:carries], strict=True):
         if before != after and meet is meet_strict:

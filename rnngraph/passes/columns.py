@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
 from .simplify import Simplify
@@ -188,6 +188,7 @@ def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
     initial[index : index + 1] = [column_slice(initial[index], first, last, old) for first, last in bounds]
     changed = Graph.of(body.name, [(name, new[value]) for name, value in outputs], inputs)
     attributes = dict(node.attributes) | {"body": changed, "carries": carries + len(bounds) - 1}
+    attributes |= runs_when(step_condition(node), inputs)
     scan = make("scan", *initial, *sequences, *constants, where=node.where, name=node.name, **attributes)
     return scan
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir.graph import Graph, Node, make, remake, rewrite
+import numpy as np
+
+from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition
 from ..ir.ops import scan_parts
 from .cycles import cycles
-from .lifting import lift, over_time
+from .lifting import aligned, lift, over_time
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ class _Parts:
         self.next = {carry: value for carry, (_, value) in zip(formal_carries, self.body.outputs, strict=False)}
         self.lifted = dict(zip(formal_sequences, sequences, strict=True))
         self.constant = dict(zip(formal_constants, constants, strict=True))
+        self.condition = step_condition(scan)
         self.loops: dict[Node, _Loop] = {}  # by member
         self._components()
 
     def _components(self) -> None:
-        for part in cycles(self.body.nodes, self.next):
+        for part in cycles(self.body.nodes, self.next) if self.condition not in self.next else [self._steps()]:
             carries = [node for node in part if node in self.next]
             if len(part) == 1 and self.next[carries[0]] is carries[0]:
                 self.constant[carries[0]] = self.initial[carries[0]]  # no step changes it
@@ -76,6 +79,14 @@ class _Parts:
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
             and all(value in members for _, value in self.body.outputs[self.carries :])
         ) or self._stuck()
+
+    def _steps(self) -> list[Node]:
+        """All that varies from step to step: it stays together where only the loop knows which steps run."""
+        varies: set[Node] = {*self.next, *self.lifted}
+        for node in self.body.nodes:
+            if any(item in varies for item in node.operands):
+                varies.add(node)
+        return [node for node in self.body.nodes if node in varies and node not in self.lifted]
 
     def _stuck(self) -> bool:
         """Whether the body is one op alone that can't leave the loop."""
@@ -96,7 +107,15 @@ class _Parts:
                 return self.constant[carry]
             return self.loops[carry].final(carry, like)
         node, has_time = self.outside(value)
-        return over_time(node, has_time, self.length)
+        whole = over_time(node, has_time, self.length)
+        return whole if self.condition is None or value in self.loops else self._where_it_runs(whole)
+
+    def _where_it_runs(self, value: Node) -> Node:
+        """What left the loop is computed for all steps; a step that does not run gives zeros."""
+        assert self.condition is not None
+        running = aligned(*self.outside(self.condition), value.tensor.rank - 1)
+        zero = make("constant", value=np.zeros((), value.dtype))
+        return make("select", running, value, zero, where=value.where, name=value.name)
 
     def outside(self, node: Node) -> tuple[Node, bool]:
         """The value of a body's node outside the loop, and whether it has a time axis."""
@@ -144,8 +163,12 @@ class _Loop:
         self.built: Node | None = None
         body = parts.body
         inside = set(members)
-        read_outside = {operand for node in body.nodes if node not in inside for operand in node.operands}
+        read_outside: set[Node | None] = {
+            operand for node in body.nodes if node not in inside for operand in node.operands
+        }
         results = {value for _, value in body.outputs[parts.carries :]}
+        if any(value not in inside for value in results):  # these are zeros where a step does not run
+            read_outside.add(parts.condition)
         self.emits = [node for node in members if node in read_outside or node in results]
 
     def scan(self) -> Node:
@@ -158,6 +181,7 @@ class _Loop:
         read = [
             *(item for node in self.members for item in node.operands),
             *map(parts.next.get, self.carries),
+            parts.condition,
         ]
         needed = dict.fromkeys(item for item in read if item is not None and item not in inside)
         sequences: list[tuple[Node, Node]] = []
@@ -197,6 +221,7 @@ class _Loop:
             sequences=len(sequences),
             length=scan["length"],
             reverse=scan["reverse"],
+            **runs_when(None if parts.condition is None else new[parts.condition], formals),
         )
 
     def _next(self, carry: Node, new: dict[Node, Node]) -> Node:

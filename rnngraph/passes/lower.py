@@ -7,44 +7,22 @@ however nested, as its body. Dropout stays a node of its own, now with its seed,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..declare.drivers import RANDOM, Driver
-from ..declare.nest import pack, paths
+from ..declare.nest import flatten, pack, paths
 from ..declare.parameters import Slot
 from ..declare.placeholders import RESERVED, placeholder_names
 from ..declare.state import public
 from ..errors import ArgumentError, GraphError, ShapeError, Where
-from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
+from ..ir.graph import Graph, Namer, Node, make, runs_when, topological, with_sizes
 from ..ir.source import assigned_names
 from ..ir.types import Dim, SizeTable, TensorType, product, size, substitute, symbols_of
+from .lowered import GIVEN, INNER, Lowered
 from .naming import Names, settle
 from .split import converted
-
-SEED_INPUTS = ("seed", "first_row", "first_step")
-INNER, SHOWN, GIVEN = "inner", "shown", "given"
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """One declaration as a graph, with the dropout masks it draws as a graph beside it.
-
-    initial, states: of a lowering whose states are given or shown, the graph of the initial states, and for each
-    driver the nest of its states with their names as leaves. placeholders: the name of each. defaults: by name,
-    of those that have one. keep_probs: names of those that dropout reads.
-    """
-
-    graph: Graph
-    masks: Graph
-    slots: dict[Slot, str]
-    initial: Graph
-    states: tuple[Any, ...]
-    placeholders: dict[Node, str]
-    defaults: dict[str, np.ndarray]
-    keep_probs: frozenset[str]
 
 
 def lower(
@@ -163,33 +141,35 @@ class _Lowering:
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
         operands = [self.new[operand] for operand in node.operands]
-        sequence, rest = operands[0], operands[1:]
+        sequences, rest = operands[: len(driver.sequences)], operands[len(driver.sequences) :]
         lengths = rest.pop(0) if driver.lengths else None
         initial, captured = rest[: len(driver.states)], rest[len(driver.states) :]
-        time, batch = sequence.shape[:2]
+        time, batch = driver.length, sequences[0].shape[1] if sequences else initial[0].shape[0]
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.sizes.resolve(dim)):
                 if not self.roles.get(symbol, "").isupper():
                     self.roles[symbol] = role
         labels: list[str] = []
-        if self.show != INNER and not any(item.op == "scan" for item in topological(initial)):
-            structure = public(driver.cell)
+        structure = public(driver.cell)
+        own = len(flatten(structure))
+        if self.show != INNER and not any(item.op == "scan" for item in topological(initial[:own])):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
-            self.initials += zip(labels, initial, strict=True)
+            self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == GIVEN:
-            initial = [
+            given = [
                 self.make(
                     "input",
                     where=node.where,
                     label=label,
                     type=TensorType(item.dtype, (batch, item.shape[-1])),
                 )
-                for label, item in zip(labels, initial, strict=True)
+                for label, item in zip(labels, initial[:own], strict=True)
             ]
-            self.placeholders += initial
+            self.placeholders += given
+            initial = [*given, *initial[own:]]
         body = _Body(self, driver, time, batch, where=node.where)
-        scan = body.scan(sequence, lengths, initial, captured, node.name)
+        scan = body.scan(sequences, lengths, initial, captured, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 
@@ -290,14 +270,17 @@ class _Body:
 
     def scan(
         self,
-        sequence: Node,
+        sequences: Sequence[Node],
         lengths: Node | None,
         initial: Sequence[Node],
         captured: Sequence[Node],
         name: str,
     ) -> Node:
         driver, outer = self.driver, self.outer
-        new: dict[Node, Node] = {driver.x: self.over("x", sequence)}
+        new: dict[Node, Node] = {
+            formal: self.over(str(formal["label"]), actual)
+            for formal, actual in zip(driver.sequences, sequences, strict=True)
+        }
         carries = [
             self.formal(str(node["label"]), kind.tensor) for node, kind in zip(driver.states, initial, strict=True)
         ]
@@ -307,13 +290,17 @@ class _Body:
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
             label = "given_length" if label == "length" else label  # that one is the rows' own length
             new[node] = actual if is_number else self.given(label, actual)
+        for _, actual in self.sequences:
+            self._meets(actual.shape[1], actual, "what it reads")
         for kind in initial:
-            self._meets_batch(kind, "its initial_state")
+            if kind.tensor.rank:
+                self._meets(kind.shape[0], kind, "its initial_state")
         live = self._live(lengths) if lengths is not None else None
         if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
-            x = new[driver.x]
-            zero = outer.make("constant", value=np.zeros((), x.dtype))
-            new[driver.x] = outer.make("select", live, x, zero, where=self.where, name="real", guards=True)
+            for formal in driver.sequences:
+                x = new[formal]
+                zero = outer.make("constant", value=np.zeros((), x.dtype))
+                new[formal] = outer.make("select", live, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states), known=new)
         self.assigned = assigned_names(inner, beside=driver.where)
         for node in inner:
@@ -335,6 +322,7 @@ class _Body:
         return outer.make(
             "scan", *actuals, where=self.where, name=name, body=body, carries=len(carries),
             sequences=len(self.sequences), length=self.time, reverse=driver.reverse,
+            **runs_when(None if driver.when is None else new[driver.when], formals),
         )  # fmt: skip
 
     def _live(self, lengths: Node) -> Node:
@@ -346,16 +334,18 @@ class _Body:
 
     def _full(self, node: Node) -> Node:
         """An output or state that does not depend on the batch still has a row for each."""
+        if not node.tensor.rank:
+            return node
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.outer.make("broadcast", node, shape=shape, where=self.where)
-        self._meets_batch(node, "what its step gives")
+        self._meets(node.shape[0], node, "what its step gives")
         return node
 
-    def _meets_batch(self, node: Node, what: str) -> None:
+    def _meets(self, rows: Dim, node: Node, what: str) -> None:
         """The rows of ``node`` become the batch, where nothing else says so yet."""
         try:
-            self.outer.sizes.meet(node.shape[0], self.batch)
+            self.outer.sizes.meet(rows, self.batch)
         except ValueError as error:
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
 
@@ -373,7 +363,7 @@ class _Body:
         else:
             step = self.once("step", lambda: self.over("step", outer.steps(self.time)))
         shape = (x.shape[0], _units(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
-        if shape[0] == self.batch:
+        if self._is_batch(shape[0]):
             row = self.once("row", lambda: self.given("row", outer.rows(self.batch)))
         else:  # such as a kernel's
             row = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
@@ -381,11 +371,15 @@ class _Body:
             self._mask(site, node["salt"], operands[1], variational, shape)
         return outer.draw(node, operands, shape, site, seed, step, row)
 
+    def _is_batch(self, rows: Dim) -> bool:
+        sizes = self.outer.sizes
+        return sizes.resolve(rows) == sizes.resolve(self.batch)
+
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
         """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
         outer = self.outer
         rows = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
-        rows = outer.rows(self.batch) if shape[0] == self.batch else rows
+        rows = outer.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
         if variational:
             outer.masks[site] = outer.kept(site, salt, outside, outer.constant(-1), rows, shape)

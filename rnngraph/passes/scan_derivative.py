@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..ir.derivatives import adjoints, unbroadcast, zeros
-from ..ir.graph import Graph, Node, make, remake, topological
+from ..ir.graph import Graph, Node, make, remake, runs_when, step_condition, topological
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import FLOATS
 from .adjoints import Adjoints, active_nodes
@@ -118,6 +118,9 @@ class ScanDerivative:
         read |= {item for item in wanted if item in forward}
         self.kept: list[Node] = []
         self.again: set[Node] = set()
+        condition = step_condition(self.scan)
+        if condition is not None and condition in self.formal[0]:  # it emits that it ran, and zeros where it did not
+            read.add(condition)
         inputs = set(self.body.inputs)
         carried = set(self.formal[0])
         order = {node: number for number, node in enumerate(self.body.nodes)}
@@ -181,7 +184,10 @@ class ScanDerivative:
             sequences.append((g, self.received[index]))
         for node, outer in self.kept_outside.items():
             over(node, outer)
-        self.outer_sequence = dict(zip(self.formal[1], self.actual[1], strict=True)) | self.kept_outside
+        condition = step_condition(self.scan)
+        # Of a step that does not run nothing is read, so that a NaN there meets no zero.
+        read = dict(zip(self.formal[1], self.actual[1], strict=True)) if condition is None else {}
+        self.outer_sequence = read | self.kept_outside
         results: list[tuple[str, Node]] = []
         carried = [carry for carry in self.formal[0] if carry in self.carry_in]
         for carry in carried:
@@ -209,6 +215,8 @@ class ScanDerivative:
                     constants.append((formal, outer))
                 continue
             new[node] = remake(node, [new[item] for item in node.operands])
+        if condition is not None and condition not in new:
+            over(condition, actual_of[condition])
         initial = []
         for carry in carried:
             index = self.formal[0].index(carry)
@@ -218,6 +226,7 @@ class ScanDerivative:
             "scan", *initial, *(a for _, a in sequences), *(a for _, a in constants), where=self.scan.where,
             name=f"d_{self.scan.name}", body=Graph.of("body", [(name, new[value]) for name, value in results], formals),
             carries=len(carried), sequences=len(sequences), length=self.length, reverse=not self.scan["reverse"],
+            **runs_when(None if condition is None else new[condition], formals),
         )  # fmt: skip
         result = {
             node: make("get", backward, where=node.where, index=len(carried) + number)

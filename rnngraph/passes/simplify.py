@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, make, map_bodies, rewrite
+from ..ir.graph import Graph, Node, make, map_bodies, rewrite, runs_when, step_condition
 from ..ir.ops import OPS, scan_parts
 
 LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
@@ -227,7 +227,8 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
     body, carries = drop_dead(node["body"]), node["carries"]
     live: set[Node] = set()
     kept = set(needed)
-    work = [body.outputs[index][1] for index in sorted(kept)]
+    condition = step_condition(node) if kept else None
+    work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])
     position = {carry: index for index, carry in enumerate(body.inputs[:carries])}
     while work:  # what the needed results read, through the carries too
         current = work.pop()
@@ -251,7 +252,8 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
 
         return remake(node, operands), positions
     parts = scan_parts(range(len(operands)), dict(node.attributes))
-    new_body = Graph.of(body.name, [body.outputs[index] for index in outputs], [body.inputs[index] for index in inputs])
+    formals = [body.inputs[index] for index in inputs]
+    new_body = Graph.of(body.name, [body.outputs[index] for index in outputs], formals)
     return (
         make(
             "scan",
@@ -264,6 +266,7 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
             length=node["length"],
             reverse=node["reverse"],
             **{key: value for key, value in node.attributes if key == "unroll"},
+            **runs_when(condition, formals),
         ),
         positions,
     )

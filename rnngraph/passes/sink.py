@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..ir.graph import Graph, Node, make, remake, rewrite, topological
+from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition, topological
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import FLOATS, Dim
 from .scan_derivative import COSTLY
@@ -135,5 +135,7 @@ class _Loop:
             "body": Graph.of(body.name, [(name, new[value]) for name, value in body.outputs], formals),
             "sequences": len(self.sequences),
         }
+        condition = step_condition(scan)
+        attributes |= runs_when(None if condition is None else self.new[condition], formals)
         operands = (*self.initial, *self.sequences, *self.constants)
         return make("scan", *operands, where=scan.where, name=scan.name, **attributes)

@@ -5,10 +5,13 @@ Law: values unchanged, bit for bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..errors import GraphError
-from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, step_condition, with_attributes
 from ..ir.ops import scan_parts
 
 
@@ -72,6 +75,7 @@ def _check_length(scan: Node) -> None:
 def _copies(scan: Node) -> list[Node]:
     body, length, carries = scan["body"], scan["length"], scan["carries"]
     initial, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
+    condition = step_condition(scan)
     values = list(initial)
     emitted: list[list[Node]] = [[] for _ in body.outputs[carries:]]
     steps = range(length - 1, -1, -1) if scan["reverse"] else range(length)
@@ -82,6 +86,8 @@ def _copies(scan: Node) -> list[Node]:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
         results = [new[node] for _, node in body.outputs]
+        if condition is not None:
+            results = _where_it_runs(new[condition], results, values)
         values = results[:carries]
         for kept, value in zip(emitted, results[carries:], strict=True):
             kept.append(value)
@@ -93,6 +99,15 @@ def _copies(scan: Node) -> list[Node]:
         rows = [make("reshape", value, where=value.where, shape=(1, *inner.shape)) for value in ordered]
         stacked.append(rows[0] if len(rows) == 1 else make("concat", *rows, where=scan.where, axis=0))
     return [*values, *stacked]
+
+
+def _where_it_runs(condition: Node, results: Sequence[Node], before: Sequence[Node]) -> list[Node]:
+    """What a step gives where it runs; elsewhere what is carried as it was, and zeros."""
+    zeros = [make("constant", value=np.zeros((), node.dtype)) for node in results[len(before) :]]
+    return [
+        make("select", condition, value, other, where=value.where, name=value.name)
+        for value, other in zip(results, [*before, *zeros], strict=True)
+    ]
 
 
 def step_of(sequence: Node, step: int) -> Node:

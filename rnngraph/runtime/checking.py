@@ -18,7 +18,7 @@ from ..ir.ops import OPS, scan_parts
 from ..ir.printer import names_of
 from ..ir.types import FLOATS, Dim, Size
 from ..passes.autodiff import PREFIX
-from ..passes.lower import SEED_INPUTS
+from ..passes.lowered import SEED_INPUTS
 
 
 @dataclass(frozen=True)

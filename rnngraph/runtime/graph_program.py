@@ -18,7 +18,7 @@ from ..errors import (
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
-from ..passes.lower import SEED_INPUTS
+from ..passes.lowered import SEED_INPUTS
 from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks

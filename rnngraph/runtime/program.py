@@ -14,7 +14,7 @@ from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
-from ..passes.lower import Lowered
+from ..passes.lowered import Lowered
 from ..passes.unroll import check_lengths
 from .cache import cache_of
 from .calls import Inference, Training

@@ -12,7 +12,8 @@ from ..declare.tensor import Tensor
 from ..errors import DtypeError, ShapeError, StructureError
 from ..ir.graph import Node
 from ..passes.autodiff import PREFIX
-from ..passes.lower import GIVEN, Lowered, lower
+from ..passes.lower import lower
+from ..passes.lowered import GIVEN, Lowered
 
 
 class Source(Protocol):

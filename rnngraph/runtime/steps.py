@@ -12,7 +12,7 @@ from ..errors import GraphError, ShapeError, Where
 from ..ir.graph import Graph, topological
 from ..ir.types import TensorType, evaluate
 from ..passes.autodiff import with_parameters
-from ..passes.lower import GIVEN, Lowered
+from ..passes.lowered import GIVEN, Lowered
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .compiled import CompiledGraph
 from .graph_program import KnownShapes

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ..declare.nest import flatten
 from ..ir.types import FLOATS, TensorType
-from ..passes.lower import SEED_INPUTS, Lowered
+from ..passes.lowered import SEED_INPUTS, Lowered
 from .documents import check
 
 STREAM, GIVEN = "stream", "given"

@@ -24,7 +24,7 @@ from ..ir.graph import Graph
 from ..ir.parser import parse
 from ..ir.types import TensorType
 from ..ir.verifier import verify_stored
-from ..passes.lower import GIVEN, SHOWN, Lowered
+from ..passes.lowered import GIVEN, SHOWN, Lowered
 from ..version import __version__
 from .directory import read_directory, write_directory
 from .documents import (

@@ -16,6 +16,7 @@ from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .outs import check_fits, given_arrays
 from .result import Result
+from .streamable import check_states
 
 if TYPE_CHECKING:
     from .program import Program
@@ -37,6 +38,7 @@ class Stream:
         self._labels = [label for nest in lowered.states for label in flatten(nest)]
         graph = self._compiled.graph
         self._outputs = tuple(name for name, _ in graph.outputs)
+        check_states(graph, self._labels, user_line())
         lengths = lengths_of(graph)
         kinds = self._compiled.kinds()
         self._kinds = {name: kind for name, kind in kinds.items() if name not in self._labels}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..errors import GraphError, Where
 from ..ir.graph import Graph, Node
@@ -21,6 +21,22 @@ def check_streamable(graph: Graph, lengths: set[str], where: Where | None) -> No
         if why:
             raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}", where)
         roles[node] = _role(node, lengths, roles)
+
+
+def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> None:
+    """Raises ``GraphError`` where a loop carries what is none of the states, which a stream keeps between calls.
+
+    labels: of the inputs that are states.
+    """
+    for node in graph.nodes:
+        initial = scan_parts(node.operands, dict(node.attributes))[0] if node.op == "scan" else ()
+        if not all(item.op == "input" and item["label"] in labels for item in initial):
+            raise GraphError(
+                "this graph can't be streamed: a loop carries more than its cell's state from step to step, such as "
+                f"an output that is fed back, declared at {node.where}; stream the cell under rg.dynamic_rnn, and feed "
+                "its outputs back yourself",
+                where,
+            )
 
 
 def _timed(dim: Dim, lengths: set[str]) -> bool:
@@ -56,6 +72,8 @@ def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
 def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if node["reverse"]:
         return "a backward recurrence reads a sequence from its end"
+    if node.get("when", node["carries"]) < node["carries"]:
+        return "a loop that ends by itself is no part of a longer one (rg.dynamic_decode with stop=)"
     if not _timed(node["length"], lengths):
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
     initial, _, constants = scan_parts(node.operands, dict(node.attributes))

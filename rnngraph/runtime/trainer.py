@@ -18,7 +18,7 @@ from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Whe
 from ..ir.graph import Graph, Node
 from ..ir.types import TensorType
 from ..passes.autodiff import unreached
-from ..passes.lower import GIVEN, SHOWN
+from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
 from .compiled import CompiledGraph

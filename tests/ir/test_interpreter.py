@@ -91,6 +91,7 @@ SCAN = """graph running_sums
   x = input : f32[T,B]
   start = input : f32[B]
   scale = input : f32[]
+  full = broadcast f32(1.0) {shape=(2,)} : f32[2]
   loop = scan {length=T, reverse=False} : (f32[B], f32[T,B], f32[T,B])
     carry total = start : f32[B]
     over x_t = x : f32[B]
@@ -170,3 +171,54 @@ def test_dropout_has_no_value_before_the_split() -> None:
     dropped = make("dropout", x, make("constant", value=np.float32(0.5)), site="s", salt=0)
     with pytest.raises(ValueError, match="dropout has no value of its own"):
         interpret(Graph.of("g", [("y", dropped)], [x]), {"x0": FLOATS})
+
+
+COUNTDOWN = """graph g
+  start = input : f32[]
+  x = input : f32[T,2]
+  go = input : bool[T]
+  full = broadcast f32(1.0) {shape=(2,)} : f32[2]
+  loop = scan {length=T, reverse=REVERSE, when=WHEN} : (f32[2], bool[], f32[T,2], f32[T])
+    carry total = full : f32[2]
+    carry runs = bool(True) : bool[]
+    over x_1 = x : f32[2]
+    over go_1 = go : bool[]
+    with limit = start : f32[]
+    sum = add total, x_1 : f32[2]
+    most = reduce_max sum {axes=(0,), keepdims=False} : f32[]
+    more = less most, limit : bool[]
+    next total = sum
+    next runs = more
+    emit before = total
+    emit most = most
+  total_1 = get loop {index=0} : f32[2]
+  before_1 = get loop {index=2} : f32[T,2]
+  most_1 = get loop {index=3} : f32[T]
+  output 'total' = total_1
+  output 'before' = before_1
+  output 'most' = most_1
+"""
+
+
+@pytest.mark.parametrize("carried", [True, False])
+@pytest.mark.parametrize("reverse", [True, False])
+def test_a_step_runs_only_where_its_condition_holds(carried: bool, reverse: bool) -> None:
+    text = COUNTDOWN.replace("REVERSE", str(reverse)).replace("WHEN", "1" if carried else "3")
+    x, go = GENERATOR.normal(size=(6, 2)).astype(np.float32) ** 2, np.array([True, False, True, True, False, True])
+    found = interpret(parse(text), {"start": np.float32(3), "x": x, "go": go})
+    total, runs = np.ones(2, np.float32), True
+    before, most = np.zeros((6, 2), np.float32), np.zeros(6, np.float32)
+    for step in reversed(range(6)) if reverse else range(6):
+        if runs if carried else go[step]:
+            before[step], total = total, total + x[step]
+            most[step] = total.max()
+            runs = bool(total.max() < 3)
+    assert not carried or not runs
+    np.testing.assert_array_equal(found["total"], total)
+    np.testing.assert_array_equal(found["before"], before)
+    np.testing.assert_array_equal(found["most"], most)
+
+
+def test_a_condition_is_one_truth_value_of_the_step() -> None:
+    with pytest.raises(ValueError, match="it must be one truth value"):
+        parse(COUNTDOWN.replace("REVERSE", "False").replace("WHEN", "2"))
