@@ -77,8 +77,8 @@ def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarra
     return np.frombuffer(raw, kind, int(np.prod(shape))).reshape(shape)
 
 
-def guarded_program(guard: Guard, outputs: Any, loss: Any = None) -> rg.Program:
-    program = rg.compile(outputs, loss=loss)
+def guarded_program(guard: Guard, outputs: Any, loss: Any = None, **options: Any) -> rg.Program:
+    program = rg.compile(outputs, loss=loss, **options)
     program.parameters.replace({name: guard.copy(array) for name, array in program.parameters.items()})
     return program
 
@@ -105,7 +105,7 @@ def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], str
         stream.process(x=feeds["x"])
 
 
-def recurrent(guard: Guard, size: int, dtype: str = "float32") -> None:
+def recurrent(guard: Guard, size: int, dtype: str = "float32", **options: Any) -> None:
     """Cells, projections, dropout and a loss, all of one odd size."""
     x = rg.placeholder("x", (None, None, size), dtype)
     y = rg.placeholder("y", (None,), "int64")
@@ -114,7 +114,7 @@ def recurrent(guard: Guard, size: int, dtype: str = "float32") -> None:
     outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
     logits = rg.dense(outputs[:, -1], size)
     loss = rg.sparse_softmax_cross_entropy(y, logits)
-    program = guarded_program(guard, {"outputs": outputs, "states": states, "logits": logits}, loss)
+    program = guarded_program(guard, {"outputs": outputs, "states": states, "logits": logits}, loss, **options)
     for batch, time in ((1, 2), (3, 5)):
         run_all(guard, program, {"x": _normal((batch, time, size), dtype), "y": np.zeros(batch, np.int64)}, True)
 
@@ -216,6 +216,8 @@ for _size in SIZES:
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants):
         CASES[f"{_function.__name__}_{_size}_float64"] = lambda guard, f=_function, n=_size: f(guard, n, "float64")  # type: ignore[misc]
+for _form in ("bfloat16", "int8"):  # of a size at which weights are made narrow
+    CASES[f"recurrent_{_form}"] = lambda guard, form=_form: recurrent(guard, 71, weights=form)  # type: ignore[misc]
 CRASHES: dict[str, Callable[[Guard, int], None]] = {
     function.__name__: function for function in (feed_overrun, result_overrun, feed_underrun, scratch_overrun)
 }

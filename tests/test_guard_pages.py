@@ -28,7 +28,16 @@ def run(side: str, names: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 QUICK = {
-    "end": ["recurrent_7", "two_directions_25", "variants_7", "tables_63", "tables_1", "two_directions_3_float64"],
+    "end": [
+        "recurrent_7",
+        "two_directions_25",
+        "variants_7",
+        "tables_63",
+        "tables_1",
+        "two_directions_3_float64",
+        "recurrent_bfloat16",
+        "recurrent_int8",
+    ],
     "start": ["recurrent_3", "variants_17", "tables_17"],
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..ir.types import Size
+from ..ir.types import ITEM_BYTES, Size
 from .frame import Frame
 from .instructions import LLVM_TYPES, Handle, element_of
 from .loops import Buffer, Contract, Index, LetIndex
@@ -15,7 +15,9 @@ def contract(frame: Frame, tile: Contract) -> None:
     if tile.comment:
         frame.lines.append(f"  ; {tile.comment}")
     accumulators = [[frame.operand(item) for item in row] for row in tile.starts]
-    depth, unroll = tile.depth, tile.unroll
+    depth, unroll, rest = tile.depth, tile.unroll, 0
+    if tile.together > 1:
+        depth, rest = divmod(int(str(depth)), tile.together)
     if isinstance(depth, int) and depth <= max(unroll, 32 // max(1, rows * columns)):
         accumulators = _steps(frame, tile, accumulators, "0", range(depth))
     else:
@@ -33,6 +35,8 @@ def contract(frame: Frame, tile: Contract) -> None:
             accumulators = _steps(frame, tile, accumulators, "0", range(int(str(whole)), depth))
         else:
             accumulators = _k_loop(frame, tile, accumulators, whole, depth, 1)
+    if rest:
+        accumulators = _steps(frame, tile, accumulators, "0", range(whole := int(str(depth)), whole + 1), rest)
     for results, row in zip(tile.results, accumulators, strict=True):
         for result, handle in zip(results, row, strict=True):
             frame.values[result.name] = handle
@@ -77,19 +81,28 @@ def _k_loop(
 
 
 def _steps(
-    frame: Frame, tile: Contract, accumulators: list[list[Handle]], k: str, offsets: range
+    frame: Frame, tile: Contract, accumulators: list[list[Handle]], k: str, offsets: range, rest: int = 0
 ) -> list[list[Handle]]:
-    """The steps k + offset, in order, of every accumulator."""
+    """The steps k + offset, in order, of every accumulator. rest: of narrow numbers, how many a last step has."""
     b = frame.b
     sums = [list(row) for row in accumulators]
     lanes = sums[0][0].lanes
     rows, columns = range(len(tile.left)), range(len(tile.right))
 
+    narrow = tile.together > 1
+    multiplied = b.dot if narrow else b.fma
+
     def left(r: int, offset: int) -> Handle:
-        return b.splat(_element(frame, tile.left[r], k, tile.left_stride, offset, 1, None, 1), lanes)
+        pointer = _pointer(frame, tile.left[r], k, tile.left_stride, offset)
+        dtype = tile.left[r][0].dtype
+        if narrow:
+            return b.splat(_word(frame, pointer, dtype, rest or tile.together, tile.together), lanes)
+        return b.splat(read(frame, pointer, dtype, 1, None, 1, "a"), lanes)
 
     def right(j: int, offset: int) -> Handle:
-        return _element(frame, tile.right[j], k, tile.right_stride, offset, lanes, tile.valid[j], tile.lane_stride)
+        pointer = _pointer(frame, tile.right[j], k, tile.right_stride, offset)
+        dtype = "int32" if narrow else tile.right[j][0].dtype
+        return read(frame, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w")
 
     for offset in offsets:
         # What there is less of is held in registers, and the others come one after the other.
@@ -98,27 +111,18 @@ def _steps(
             for r in rows:
                 spread = left(r, offset)
                 for j in columns:
-                    sums[r][j] = b.fma(spread, weights[j], sums[r][j])
+                    sums[r][j] = multiplied(spread, weights[j], sums[r][j])
         else:
             spreads = [left(r, offset) for r in rows]
             for j in columns:
                 weight = right(j, offset)
                 for r in rows:
-                    sums[r][j] = b.fma(spreads[r], weight, sums[r][j])
+                    sums[r][j] = multiplied(spreads[r], weight, sums[r][j])
     return sums
 
 
-def _element(
-    frame: Frame,
-    place: tuple[Buffer, Index],
-    k: str,
-    stride: Index,
-    offset: int,
-    lanes: int,
-    valid: int | None,
-    between: Index,
-) -> Handle:
-    """A row's element or a column's lanes at step k + offset."""
+def _pointer(frame: Frame, place: tuple[Buffer, Index], k: str, stride: Index, offset: int) -> str:
+    """Where a row's element or a column's first lane lies at step k + offset."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
@@ -129,4 +133,17 @@ def _element(
     behind = constant + stride * offset
     if behind != 0:
         pointer = frame.pointer(kind, pointer, frame.index(behind))
-    return read(frame, pointer, buffer.dtype, lanes, valid, between, "a" if lanes == 1 else "w")
+    return pointer
+
+
+def _word(frame: Frame, pointer: str, dtype: str, count: int, together: int) -> Handle:
+    """``count`` narrow numbers of a row in one 32-bit word, zeros behind them; nothing behind them is read."""
+    b = frame.b
+    if count == together:
+        return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")
+    word = b.literal(0, "i32", 1)
+    for number in range(count):
+        place = frame.pointer(LLVM_TYPES[element_of(dtype)], pointer, str(number)) if number else pointer
+        element = b.convert("zext", read(frame, place, dtype, 1, None, 1, "a"), "i32")
+        word = b.or_(word, b.shl(element, number * 32 // together))
+    return word

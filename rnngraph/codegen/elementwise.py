@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..ir import random
+from ..ir import narrow, random
 from .instructions import Handle, Instructions
 from .vecmath import FUNCTIONS
 
@@ -52,6 +52,8 @@ def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes
             return _sign(b, x[0], floating)
         case "stop_gradient":
             return x[0]
+        case "round":
+            return b.round_even(x[0])
         case "sqrt":
             return b.sqrt(x[0])
         case "not":
@@ -97,6 +99,13 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         return b.compare("une" if was in FLOAT_ELEMENTS else "ne", x, zero)
     if was == "i1":
         return b.convert("uitofp" if now in FLOAT_ELEMENTS else "zext", x, now)
+    if "bf16" in (was, now):
+        return _from_bfloat16(b, x) if was == "bf16" else _to_bfloat16(b, x)
+    if was in ("i8", "u8"):
+        wide = b.convert("zext" if was == "u8" else "sext", x, "i32")
+        return _cast(b, wide, now)
+    if now in ("i8", "u8"):
+        return b.convert("trunc", _limited(b, x, now) if was in FLOAT_ELEMENTS else _cast(b, x, "i32"), now)
     if was in FLOAT_ELEMENTS and now in FLOAT_ELEMENTS:
         return b.convert("fpext" if now == "f64" else "fptrunc", x, now)
     if now in FLOAT_ELEMENTS:
@@ -107,6 +116,32 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
         return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
     return b.convert("sext" if now == "i64" else "trunc", x, now)
+
+
+def _limited(b: Instructions, x: Handle, element: str) -> Handle:
+    """A float as an integer within a narrow one's limits, the largest for NaN. LLVM's own saturating conversion takes
+    lane after lane.
+    """
+    low, high = narrow.LIMITS["uint8" if element == "u8" else "int8"]
+    least, most = b.constant(low, x), b.constant(high, x)
+    below = b.select(b.compare("olt", x, most), x, most)
+    return b.convert("fptosi", b.select(b.compare("ogt", below, least), below, least), "i32")
+
+
+def _from_bfloat16(b: Instructions, x: Handle) -> Handle:
+    return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
+
+
+def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
+    """``ir.narrow.rounded_to_bfloat16``, whatever the processor does with denormals. A NaN keeps its upper bits,
+    with the one that keeps it a NaN.
+    """
+    bits = b.bits(x)
+    odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
+    rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
+    quiet = b.or_(bits, b.constant(0x400000, bits))
+    kept = b.select(b.compare("uno", x, x), quiet, rounded)
+    return b.convert("trunc", b.lshr(kept, 16), "bf16")
 
 
 # The generator of ``ir.random``, instruction for instruction --------------------------------------

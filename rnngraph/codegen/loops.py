@@ -100,6 +100,8 @@ class Contract:
 
     left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
     k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
+    Of narrow numbers ``together`` lie side by side and are multiplied in one step, by which strides advance: in a
+    row, and in each lane of a panel, which is filled up with zeros.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -113,6 +115,7 @@ class Contract:
     valid: tuple[int | None, ...]
     unroll: int
     comment: str = ""
+    together: int = 1
 
 
 @dataclass(frozen=True)

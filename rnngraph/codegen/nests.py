@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..ir.graph import Node
-from ..ir.types import FLOATS, ITEM_BYTES, Dim, Shape, size
+from ..ir.types import FLOATS, ITEM_BYTES, NARROW, Dim, Shape, size
 from .evaluate import Coordinate, Run, Time
 from .loops import Block, Buffer, Fold, For, Index, Operand, Value
 from .panels import Panels
@@ -125,7 +125,9 @@ def over_axes(
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
     """Lanes of a vector: the narrowest float decides; no more than the units need."""
-    sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS] or [8]
+    sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
+    sizes += [4 for node in nodes if node.dtype in NARROW]  # computed in 32 bits
+    sizes = sizes or [8]
     if not isinstance(width, int):
         return 1
     lanes = target.lanes(min(sizes))

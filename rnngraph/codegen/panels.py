@@ -1,7 +1,8 @@
 """Weights as the tiles stream them: packed panels, with all gates of one slice of units together.
 
-A panel lies as [group of blocks][k][gate][block][lane], units past the end filled with zeros. It is packed
-when parameters change, never while a graph runs.
+A panel lies as [group of blocks][k][gate][block][lane], units past the end filled with zeros. Of narrow numbers each
+lane holds 32 bits of k, one beside the other, the last ones filled up with zeros. It is packed when parameters
+change, never while a graph runs.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from .loops import Block, Buffer, Call, For, Function, Index, LetIndex, Literal,
 from .views import View
 
 ALIGNMENT = 64
+TOGETHER = {"int8": 4, "bfloat16": 2}
+"""How many narrow numbers lie side by side in a lane."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A packed panel and its depth, the number of k."""
+    """A packed panel and its depth, the number of k, filled up with zeros to a multiple of those in a lane."""
 
     buffer: Buffer
     depth: int
     gates: int
     bytes: int
+    together: int
 
 
 class Panels:
@@ -58,11 +62,12 @@ class Panels:
     def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int) -> Panel:
         key = (views, width, lanes, blocks)
         if key not in self.made:
-            depth = int(str(views[0].shape[0]))
             dtype = views[0].buffer.dtype
+            together = TOGETHER.get(dtype, 1)
+            depth = -(-int(str(views[0].shape[0])) // together) * together
             count = -(-width // lanes) * lanes * depth * len(views)
             buffer = Buffer(f"panel{len(self.made)}", dtype)
-            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count))
+            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count), together)
         return self.made[key]
 
     def pack_function(self, name: str, block: Block) -> Function:
@@ -126,32 +131,61 @@ def _groups(
 ) -> None:  # fmt: skip
     group_name = block.fresh_index("group")
     group = size(group_name)
-    per_k = len(views) * count * lanes
-    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth * per_k)
+    per_k = len(views) * count * lanes * panel.together
+    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth // panel.together * per_k)
     slices = []
     for gate, view in enumerate(views):
         for number in range(count):
             unit = first + number
             valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
             start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
-            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes))
-    if lanes > 1 and all(view.strides[0] == 1 for view in views):
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.together))
+    if lanes > 1 and panel.together == 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
             turners.turn(inner, item, panel, lanes, per_k)
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
     # Row after row of the weights, which memory then delivers ahead of time.
+    together, depth = panel.together, int(str(views[0].shape[0]))
+    full = depth // together
+
+    def rows(at: Block, k: Index, present: int) -> None:
+        """The rows that lie in a lane together, ``present`` of which there are."""
+        inner = at.nested()
+        for item in slices:
+            values: list[Operand] = []
+            for number in range(present):
+                value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
+                limit = None if item.valid == lanes else item.valid
+                source = item.start + (k * together + number) * item.view.strides[0]
+                inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
+                values.append(value)
+            absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (together - present)
+            first = item.place + k * per_k
+            if lanes > 1:
+                inner.add(Store(side_by_side(inner, [*values, *absent]), panel.buffer, first))
+                continue
+            for number, item_k in enumerate([*values, *absent]):
+                inner.add(Store(item_k, panel.buffer, first + number))
+        at.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+
     k_name, by_k = block.fresh_index("k"), block.nested()
-    inner = by_k.nested()
-    for item in slices:
-        value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
-        limit = None if item.valid == lanes else item.valid
-        source = item.start + size(k_name) * item.view.strides[0]
-        inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
-        inner.add(Store(value, panel.buffer, item.place + size(k_name) * per_k))
-    by_k.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
-    block.add(For(k_name, 0, panel.depth, 1, tuple(by_k.statements)))
+    rows(by_k, size(k_name), together)
+    block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
+    if depth % together:
+        rows(block, full, depth % together)
+
+
+def side_by_side(block: Block, rows: list[Operand]) -> Operand:
+    """The first lanes of all rows, then the second ones, and so on; as many rows as a power of two."""
+    while len(rows) > 1:
+        half = len(rows) // 2
+        wide = 2 * rows[0].lanes
+        order = tuple(lane // 2 + lane % 2 * rows[0].lanes for lane in range(wide))
+        pairs = zip(rows[:half], rows[half:], strict=True)
+        rows = [block.let("shuffle", pair, pair[0].dtype, wide, order=order) for pair in pairs]
+    return rows[0]
 
 
 @dataclass(frozen=True)

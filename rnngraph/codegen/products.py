@@ -10,6 +10,7 @@ from ..ir.types import Dim, Size, size
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value
 from .nests import Region, fresh_index, loop, over_axes
+from .panels import TOGETHER
 from .phases import Step
 from .tiles import balanced, tile_shape
 
@@ -18,10 +19,13 @@ OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time o
 
 @dataclass
 class _Group:
-    """Products that one loop over k computes: they share their left operand and its depth."""
+    """Products that one loop over k computes: the right operands ``products`` of each of ``lefts``, all of one depth.
 
-    left: Node
-    products: list[Node]
+    Several left operands are the parts that narrow numbers make of one.
+    """
+
+    lefts: list[Node]
+    products: list[list[Node]]
 
 
 class Tiles:
@@ -34,13 +38,24 @@ class Tiles:
         self.shape = step.shape
         self.width = int(str(step.shape[-1]))
         self.groups = self._grouped()
-        starts = {node.operands[2] for node in products if len(node.operands) == 3}
-        gates = max(1, sum(node not in starts for node in products))
+        self.parts = max(len(group.lefts) for group in self.groups)
         self.row_axis = self._row_axis()
         rows = self._extent(self.row_axis) if self.row_axis is not None else 1
         padded_blocks = -(-self.width // lanes)
         depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
-        self.tile = tile_shape(region.target, gates, padded_blocks, rows, max(depths, default=OPEN_DEPTH))
+        together = max(map(together_of, products))
+        depth = -(-max(depths, default=OPEN_DEPTH) // together)
+        self.tile = tile_shape(region.target, self._gates(), padded_blocks, rows, depth, self.parts)
+
+    def _gates(self) -> int:
+        """Sums of a unit and row that stay in registers: those that no other sum starts from; of narrow numbers, which
+        start from none, those of the largest group.
+        """
+        groups = [group.products[0] for group in self.groups]
+        narrow = max((len(products) for products in groups if together_of(products[0]) > 1), default=0)
+        starts = {node.operands[2] for node in self.products if len(node.operands) == 3}
+        wide = sum(node not in starts and together_of(node) == 1 for node in self.products)
+        return max(1, narrow, wide)
 
     def _extent(self, axis: int) -> Dim:
         return self.region.steps if self.region.is_time(self.shape, axis) else self.shape[axis]
@@ -68,14 +83,21 @@ class Tiles:
                     depth[node] = max([after(item) for item in node.operands], default=0)
             return depth[node]
 
-        groups: dict[object, _Group] = {}
+        groups: dict[tuple[object, ...], list[Node]] = {}
         for node in sorted(self.products, key=after):
             view = self.region.views[node.operands[0]]
             right = self.region.views[node.operands[1]]
             form = None if self.region.panels.packs(right) else right.strides
             key = (after(node), view, node.operands[0].shape[-1], form)
-            groups.setdefault(key, _Group(node.operands[0], [])).products.append(node)
-        return list(groups.values())
+            groups.setdefault(key, []).append(node)
+        merged: dict[object, _Group] = {}
+        for (turn, *rest), products in groups.items():
+            rights = tuple(self.region.views[node.operands[1]] for node in products)
+            narrow = together_of(products[0]) > 1  # parts of a row, which read the same panel
+            group = merged.setdefault((turn, rights) if narrow else (turn, *rest), _Group([], []))
+            group.lefts.append(products[0].operands[0])
+            group.products.append(products)
+        return list(merged.values())
 
     def emit(self) -> None:
         lanes, tile = self.lanes, self.tile
@@ -197,54 +219,55 @@ class Tiles:
         self, evaluator: Evaluator, group: _Group, rows: Sequence[Sequence[Coordinate]],
         cells: list[list[Coordinates]], start: Index, blocks: int, valid: list[int | None], first: int,
     ) -> None:  # fmt: skip
-        block, lanes = evaluator.block, self.lanes
-        left = self.region.views[group.left]
-        dtype = group.products[0].dtype
+        block, lanes, first_left = evaluator.block, self.lanes, group.lefts[0]
+        together = together_of(group.products[0][0])
         results: list[tuple[Value, ...]] = []
         starts: list[tuple[Operand, ...]] = []
-        for row in cells:
-            row_results, row_starts = [], []
-            for node in group.products:
-                for at in row:
-                    begin: Operand = Literal(0.0, dtype, lanes)
-                    if len(node.operands) == 3:
-                        source = node.operands[2]
-                        begin = evaluator.spread(evaluator.value(source, aligned(source.shape, at)), lanes)
-                    result = Value(block.fresh(label_of(node)), dtype, lanes)
-                    row_starts.append(begin)
-                    row_results.append(result)
-                    evaluator.given[node, aligned(node.shape, at)] = result
-            results.append(tuple(row_results))
-            starts.append(tuple(row_starts))
         lefts = []
-        for outer in rows:
-            index, _, _ = place(left, (*aligned(group.left.shape[:-1], tuple(outer)), 0))
-            lefts.append((left.buffer, index))
-        depth = group.left.shape[-1]
-        right, right_stride, lane_stride, limits = self._right(group, start, blocks, valid, first, depth)
+        for outer, row in zip(rows, cells, strict=True):
+            for left, products in zip(group.lefts, group.products, strict=True):
+                view = self.region.views[left]
+                index, _, _ = place(view, (*aligned(left.shape[:-1], tuple(outer)), 0))
+                lefts.append((view.buffer, index))
+                row_results, row_starts = [], []
+                for node in products:
+                    for at in row:
+                        begin: Operand = Literal(0 if node.dtype == "int32" else 0.0, node.dtype, lanes)
+                        if len(node.operands) == 3:
+                            source = node.operands[2]
+                            begin = evaluator.spread(evaluator.value(source, aligned(source.shape, at)), lanes)
+                        result = Value(block.fresh(label_of(node)), node.dtype, lanes)
+                        row_starts.append(begin)
+                        row_results.append(result)
+                        evaluator.given[node, aligned(node.shape, at)] = result
+                results.append(tuple(row_results))
+                starts.append(tuple(row_starts))
+        depth = first_left.shape[-1]
+        right, right_stride, lane_stride, limits = self._right(group.products[0], start, blocks, valid, first, depth)
+        every = [node for products in group.products for node in products]
         block.add(
             Contract(
-                tuple(results), tuple(starts), tuple(lefts), left.strides[-1], depth, right, right_stride,
-                lane_stride, limits, self.tile.unroll,
-                " and ".join(dict.fromkeys(str(node.where) for node in group.products)),
+                tuple(results), tuple(starts), tuple(lefts), self.region.views[first_left].strides[-1] * together,
+                depth, right, right_stride, lane_stride, limits, self.tile.unroll,
+                " and ".join(dict.fromkeys(str(node.where) for node in every)), together,
             )
         )  # fmt: skip
 
     def _right(
-        self, group: _Group, start: Index, blocks: int, valid: list[int | None], first: int, depth: Dim
+        self, products: list[Node], start: Index, blocks: int, valid: list[int | None], first: int, depth: Dim
     ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[int | None, ...]]:
         """Where the right operands' columns lie: in a packed panel, or in rows as they are."""
         region, lanes = self.region, self.lanes
-        views = [region.views[node.operands[1]] for node in group.products]
+        views = [region.views[node.operands[1]] for node in products]
         if all(map(region.panels.packs, views)):
             panel = region.panels.panel(tuple(views), self.width, lanes, self.tile.blocks)
             base = start * (panel.depth * len(views))  # each unit takes depth x gates elements
             places = tuple(
-                (panel.buffer, base + (gate * blocks + number) * lanes)
+                (panel.buffer, base + (gate * blocks + number) * lanes * panel.together)
                 for gate in range(len(views))
                 for number in range(blocks)
             )
-            return places, len(views) * blocks * lanes, 1, (None,) * len(places)
+            return places, len(views) * blocks * lanes * panel.together, 1, (None,) * len(places)
         columns: list[tuple[Buffer, Index]] = []
         limits: list[int | None] = []
         for view in views:
@@ -254,3 +277,8 @@ class Tiles:
                 limits.append(None if roomy else valid[number])
         right_stride, lane_stride = views[0].strides
         return tuple(columns), right_stride, lane_stride, tuple(limits)
+
+
+def together_of(product: Node) -> int:
+    """How many k a step of a product takes: several of narrow numbers."""
+    return TOGETHER.get(product.operands[1].dtype, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,7 +30,8 @@ class Target:
     vector_bits: width of a vector register; registers: how many; has_fma: fused multiply-add in one
     rounding; first_cache, second_cache: bytes of a core's caches; has_estimates: code may use the processor's
     estimates of reciprocals (AVX-512's), which makers define each for themselves: levels, which stand for the same
-    bits wherever they run, don't.
+    bits wherever they run, don't. dots: forms of narrow numbers, ``int8`` and ``bfloat16``, of which one instruction
+    multiplies several and adds them up.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Target:
     first_cache: int = 32 * 1024
     second_cache: int = 512 * 1024
     has_estimates: bool = False
+    dots: tuple[str, ...] = ()
 
     def lanes(self, item_bytes: int) -> int:
         return self.vector_bits // 8 // item_bytes
@@ -72,9 +75,16 @@ def host() -> Target:
         bits = 512 if wide else 256 if has.get("avx2", False) else 128
         return Target(
             "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
-            bool(has.get("fma", False)), *caches, wide,
+            bool(has.get("fma", False)), *caches, wide, _dots(has, wide),
         )  # fmt: skip
     return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
+
+
+def _dots(has: Mapping[str, bool], wide: bool) -> tuple[str, ...]:
+    """AVX-512's dot products, at every width; of bytes also AVX-VNNI's."""
+    bytes_too = has.get("avxvnni", False) or (wide and has.get("avx512vnni", False))
+    halves_too = wide and has.get("avx512bf16", False)
+    return (*(["int8"] if bytes_too else []), *(["bfloat16"] if halves_too else []))
 
 
 @lru_cache(maxsize=8)

@@ -47,21 +47,26 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int) -> TileShape:
-    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``."""
+def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1) -> TileShape:
+    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
+
+    parts: sums for each row, unit and gate, with a left operand each.
+    """
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
         for width in range(1, blocks + 1):
-            if not fits(target, height, width * gates) and (height, width) != (1, 1):
+            if not fits(target, height * parts, width * gates) and (height, width) != (1, 1):
                 break
-            total = _cycles(target, count, height, blocks, width, gates, depth)
+            total = _cycles(target, count, height, blocks, width, gates, depth, parts)
             if total < cost * 0.999:
-                best, cost = TileShape(height, width, max(1, min(4, 16 // (height * width * gates)))), total
+                best, cost = TileShape(height, width, max(1, min(4, 16 // (height * parts * width * gates)))), total
     return best
 
 
-def _cycles(target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int) -> float:
+def _cycles(
+    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int
+) -> float:  # fmt: skip
     """Cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
     groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
@@ -71,7 +76,7 @@ def _cycles(target: Target, rows: int, height: int, blocks: int, width: int, gat
     for size, number in tiles:
         for columns, times in groups:
             reread = depth * gates * vector_bytes * (columns if several else blocks)
-            total += number * times * step_cycles(target, size, columns * gates, reread)
+            total += number * times * step_cycles(target, size * parts, columns * gates, reread)
     return total
 
 

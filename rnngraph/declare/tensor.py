@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import DtypeError, RnnGraphError, ShapeError, Where, user_line
 from ..ir.graph import Node, make
 from ..ir.types import (
+    DTYPES,
     INTEGERS,
-    ITEM_BYTES,
     SHORT_NAMES,
     Dim,
     TensorType,
@@ -24,8 +24,6 @@ from ..ir.types import (
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
-
-DTYPES = tuple(ITEM_BYTES)
 
 
 class Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .types import ITEM_BYTES, Size, TensorType, TupleType
+from .types import DTYPES, Size, TensorType, TupleType
 
 if TYPE_CHECKING:
     from .graph import Node
@@ -42,7 +42,7 @@ def positive(value: Any, node: Node) -> bool:
 
 
 def dtype(value: Any, node: Node) -> bool:
-    return value in ITEM_BYTES
+    return value in DTYPES
 
 
 def one_of(*words: str) -> Rule:

@@ -244,6 +244,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         (
             "sign",
+            "round",
             "stop_gradient",
             "not",
             "less",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import attributes as may
-from . import random
+from . import narrow, random
 from . import type_rules as rule
 from .type_rules import Infer, scan_parts
 from .types import FLOATS, INTEGERS
@@ -79,8 +79,8 @@ def _erf(x: np.ndarray) -> np.ndarray:
 
 
 def _eval_matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    value = narrow.product(arrays[0], arrays[1])
     with np.errstate(all="ignore"):
-        value = arrays[0] @ arrays[1]
         return value + arrays[2] if len(arrays) == 3 else value
 
 
@@ -133,6 +133,8 @@ _row("dimension", "leaf", 0, rule.dimension, lambda arrays, a: np.asarray(a["siz
 _row("neg", "elementwise", 1, rule.elementwise(_ANY), _plain(np.negative))
 _row("abs", "elementwise", 1, rule.elementwise(_ANY), _plain(np.abs))
 _row("sign", "elementwise", 1, rule.elementwise(_ANY), _plain(np.sign))
+# The nearest whole number; of two the even one.
+_row("round", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.rint))
 _row("exp", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.exp))
 _row("expm1", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.expm1))
 _row("log", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.log))
@@ -146,7 +148,7 @@ _row("erf", "elementwise", 1, rule.elementwise(FLOATS), _plain(_erf))
 # The value itself; its derivative is nothing.
 _row("stop_gradient", "elementwise", 1, rule.elementwise(FLOATS), lambda arrays, attributes: arrays[0])
 _row("not", "elementwise", 1, rule.elementwise(("bool",)), _plain(np.logical_not))
-_row("cast", "elementwise", 1, rule.cast, lambda arrays, a: arrays[0].astype(a["dtype"]), dtype=may.dtype)
+_row("cast", "elementwise", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0], a["dtype"]), dtype=may.dtype)
 
 _row("add", "elementwise", 2, rule.elementwise(_ANY), _plain(np.add))
 _row("sub", "elementwise", 2, rule.elementwise(_ANY), _plain(np.subtract))
@@ -181,6 +183,7 @@ _row(
 )
 _row("random_uniform", "elementwise", 2, rule.random_uniform, _plain(random.random_uniform), random=True)
 
+# Of floats of one dtype; of bfloat16 in float32; of uint8 and int8, exactly, in int32.
 _row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul)
 
 # The sum over all leading axes of outer products of rows: what a product's right operand receives.

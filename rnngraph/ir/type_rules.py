@@ -73,10 +73,17 @@ def cast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
     return TensorType(attributes["dtype"], types[0].shape)
 
 
+_NARROW_PRODUCTS = {("bfloat16", "bfloat16"): "float32", ("uint8", "int8"): "int32"}
+
+
 def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     left, right = types[0], types[1]
-    dtype = _one_dtype(types)
-    _needs(types, FLOATS)
+    dtype = _NARROW_PRODUCTS.get((left.dtype, right.dtype))
+    if dtype is None:
+        dtype = _one_dtype(types)
+        _needs(types, FLOATS)
+    elif any(item.dtype != dtype for item in types[2:]):
+        raise TypeError(f"a product of {left.dtype} and {right.dtype} starts from {dtype}, not from {types[2].dtype}")
     if left.rank < 1 or right.rank != 2:
         raise ValueError(
             f"a product needs a left operand of rank 1 or more and a right operand of rank 2, not {left} and {right}"

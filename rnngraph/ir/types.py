@@ -15,11 +15,17 @@ from functools import lru_cache
 
 import numpy as np
 
-SHORT_NAMES = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "bool": "bool"}
+DTYPES = ("float32", "float64", "int32", "int64", "bool")
+"""What inputs, parameters and results can be."""
+NARROW = ("bfloat16", "int8", "uint8")
+"""What a pass makes of operands of products, and nothing else. NumPy holds bfloat16 as float32, rounded."""
+SHORT_NAMES = dict(zip((*DTYPES, *NARROW), ("f32", "f64", "i32", "i64", "bool", "bf16", "i8", "u8"), strict=True))
 LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 FLOATS = ("float32", "float64")
 INTEGERS = ("int32", "int64")
-ITEM_BYTES = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}
+ITEM_BYTES = {
+    "float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1, "bfloat16": 2, "int8": 1, "uint8": 1,
+}  # fmt: skip
 
 Monomial = tuple[str, ...]
 

@@ -80,7 +80,8 @@ def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
     )
 
 
-def _row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
+def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
+    """kernel[first:last]"""
     return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))
 
 
@@ -91,7 +92,7 @@ def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
     start = operands[2] if len(operands) == 3 else None
     for piece in joined.operands:
         width = piece.shape[-1]
-        rows = _row_slice(kernel, offset, offset + width)
+        rows = row_slice(kernel, offset, offset + width)
         product = make("matmul", piece, rows, *([start] if start else []), where=node.where, name=node.name)
         total = product if total is None else make("add", total, product, where=node.where)
         offset, start = offset + width, None

@@ -13,6 +13,7 @@ from .columns import Columns
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .layout import Layout
+from .reduced_weights import ReducedWeights
 from .simplify import Simplify
 from .sink import Sink
 from .split import Split
@@ -33,10 +34,8 @@ SPLIT: dict[str, tuple[Pass, ...]] = {
     "inference": (Split(training=False), Simplify()),
 }
 
-OPTIMIZE: tuple[Pass, ...] = (
-    Layout(),
-    Columns(),
-    Accumulate(),
+ORDER: tuple[Pass, ...] = (Layout(), Columns(), Accumulate())
+LOOPS: tuple[Pass, ...] = (
     Fission(),
     Layout("layout_again"),
     Sink(),
@@ -53,14 +52,21 @@ def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ())
     return (*SPLIT[kind], Autodiff(wrt, outputs), Simplify("simplify_gradients")) if wrt else SPLIT[kind]
 
 
-def optimization(unroll: int | str | None = None) -> tuple[Pass, ...]:
-    """The passes that make a graph fast, in order."""
-    return (*OPTIMIZE, Unroll(unroll or 1), Simplify("simplify_last"))
+def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
+    """The passes up to the one that makes weights narrow."""
+    return (*ORDER, reduced)
 
 
-def pipeline(kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = ()) -> tuple[Pass, ...]:
+def optimization(unroll: int | str | None = None, reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
+    """The passes that make a graph fast, in order. reduced: what makes its weights narrow, if they are to be."""
+    return (*(reducing(reduced) if reduced else ORDER), *LOOPS, Unroll(unroll or 1), Simplify("simplify_last"))
+
+
+def pipeline(
+    kind: str, unroll: int | str | None = None, wrt: tuple[str, ...] = (), reduced: ReducedWeights | None = None
+) -> tuple[Pass, ...]:  # fmt: skip
     """All passes of the ``training`` or the ``inference`` graph, in order."""
-    return (*meaning(kind, wrt), *optimization(unroll))
+    return (*meaning(kind, wrt), *optimization(unroll, reduced))
 
 
 def forbidden(kind: str) -> tuple[str, ...]:

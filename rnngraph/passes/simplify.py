@@ -13,6 +13,7 @@ import numpy as np
 
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite, runs_when, step_condition
 from ..ir.ops import OPS, scan_parts
+from ..ir.types import NARROW
 
 LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
 
@@ -42,7 +43,7 @@ def is_number(node: Node, value: float) -> bool:
 def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
-    if not foldable or not operands or any(item.op != "constant" for item in operands):
+    if not foldable or node.dtype in NARROW or not operands or any(item.op != "constant" for item in operands):
         return None
     if max(item["value"].size for item in operands) > LARGEST_FOLD or row.evaluate is None:
         return None

@@ -15,6 +15,7 @@ from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
+from ..passes.reduced_weights import ReducedWeights
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
 from .cache import Cache, key_of
@@ -36,7 +37,7 @@ class CompiledGraph:
 
     wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
     come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
-    gradients into new parameters. cache: of code that earlier processes compiled.
+    gradients into new parameters. cache: of code that earlier processes compiled. reduced: what makes weights narrow.
     """
 
     def __init__(
@@ -50,10 +51,13 @@ class CompiledGraph:
         differentiated: tuple[str, ...] = (),
         then: tuple[Pass, ...] = (),
         cache: Cache | None = None,
+        reduced: ReducedWeights | None = None,
     ) -> None:
         self.wrt, self.differentiated = wrt, differentiated
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
-        self._pipeline = (*self._meaning, *optimization(unroll))
+        self._optimization = optimization(unroll, reduced)
+        self._pipeline = (*self._meaning, *self._optimization)
+        self._reduced = reduced
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared, self._cache = declared, cache
         self._lock = threading.RLock()
@@ -99,8 +103,7 @@ class CompiledGraph:
         """The graph of these outputs after all passes, in open sizes."""
         with self._lock:
             if outputs not in self._optimized:
-                passes = optimization(self.unroll)
-                self._optimized[outputs] = run(self.pruned(outputs), passes, forbidden(self.kind))
+                self._optimized[outputs] = run(self.pruned(outputs), self._optimization, forbidden(self.kind))
                 self._fixed_names.pop(outputs, None)
             return self._optimized[outputs]
 
@@ -164,7 +167,7 @@ class CompiledGraph:
         if self._cache is None:
             return compile_graph(self.sized(outputs, sizes, one_step), self.target, name)
         fixed = self._fixed(outputs, sizes)
-        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, fixed)
+        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, self._reduced, fixed)
         code = self._cache.load(key)
         if code is None:
             code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name)

@@ -18,7 +18,7 @@ from ..declare.parameters import Slot
 from ..declare.state import tuple_type
 from ..errors import Where
 from ..ir.complete import shown_file
-from ..ir.types import ITEM_BYTES, TensorType
+from ..ir.types import DTYPES, TensorType
 
 INITIAL = "initializer/"
 
@@ -123,7 +123,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Slot]:
     check(
         isinstance(shape, list) and all(is_number(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}"
     )
-    check(text["dtype"] in ITEM_BYTES and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
+    check(text["dtype"] in DTYPES and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
     initializer: Any
     match initial:
         case {"name": "stored"}:

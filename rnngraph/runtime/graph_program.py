@@ -73,8 +73,9 @@ class GraphProgram:
 
     def __init__(self, program: Program, lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()) -> None:
         self.program = program
+        reduced = program.reduced if self.kind == "inference" else None
         self.compiled = CompiledGraph(
-            lowered, self.kind, program.target, unroll, program.declared_text, wrt, cache=program.cache
+            lowered, self.kind, program.target, unroll, program.declared_text, wrt, cache=program.cache, reduced=reduced
         )
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None

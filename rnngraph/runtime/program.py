@@ -20,6 +20,7 @@ from .cache import cache_of
 from .calls import Inference, Training
 from .graph_program import whole_number
 from .parameters import Parameters
+from .reduction import reduction
 from .result import Result
 from .sources import Declaration, Source
 from .storing import read_program, write_program
@@ -41,6 +42,7 @@ def compile(  # the field's name for it
     threads: int = 1,
     unroll: int | str | None = None,
     weights: str = "float32",
+    activations: str = "float32",
     parameters: Any = None,
     cache: bool | str | os.PathLike[str] = True,
 ) -> Program:
@@ -51,13 +53,19 @@ def compile(  # the field's name for it
     unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length). parameters: a Program or
     its parameters; nodes declared once keep its names and arrays, new ones are added. cache: whether compiled code
     is kept for later processes, in the user's cache directory or in the one that is given here.
+
+    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does
+    not see it. activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are
+    multiplied with to 8 bits; else they keep 16 bits or more. Raises ``ArgumentError`` for other values, ``DtypeError``
+    where a parameter is float64.
     """
-    if weights != "float32":
-        raise ArgumentError(f"weights={weights!r} is not offered; use float32")
     known, other = _shared(parameters)
     source = Declaration(outputs, loss, known)
     number = whole_number(seed, "seed")
-    return Program(source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache)
+    return Program(
+        source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
+        activations,
+    )  # fmt: skip
 
 
 def load(
@@ -65,15 +73,22 @@ def load(
     threads: int = 1,
     target: str | None = None,
     cache: bool | str | os.PathLike[str] = True,
+    weights: str | None = None,
+    activations: str | None = None,
 ) -> Program:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
-    threads, target, cache: as for ``compile``. Needs none of the user's classes, and executes nothing of what it reads.
+    threads, target, cache: as for ``compile``. weights, activations: likewise; without ``weights`` both are as saved.
+    Needs none of the user's classes, and executes nothing of what it reads.
     Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
     """
     stored = read_program(path)
     parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
-    program = Program(stored, parameters, stored.seed, target, threads, stored.unroll, cache)
+    if weights is None:
+        weights, activations = stored.weights, activations or stored.activations
+    program = Program(
+        stored, parameters, stored.seed, target, threads, stored.unroll, cache, weights, activations or "float32"
+    )  # fmt: skip
     program.generator_state = stored.generator
     return program
 
@@ -83,7 +98,8 @@ class Program:
 
     def __init__(
         self, source: Source, parameters: Parameters, seed: int, target: str | None, threads: int,
-        unroll: int | str | None, cache: bool | str | os.PathLike[str] = True,
+        unroll: int | str | None, cache: bool | str | os.PathLike[str] = True, weights: str = "float32",
+        activations: str = "float32",
     ) -> None:  # fmt: skip
         if (
             unroll is not None
@@ -93,6 +109,8 @@ class Program:
             raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
         self.source, self.parameters, self._seed, self.threads = source, parameters, seed, threads
         self.target = target_of(target)
+        self.weights, self.activations = weights, activations
+        self.reduced = reduction(weights, activations, self.target, source.lowered)
         self.cache = cache_of(cache, user_line())
         self.structure, self.loss = source.structure, source.loss
         self.is_flat = isinstance(self.structure, dict) and all(map(is_leaf, self.structure.values()))
@@ -206,9 +224,10 @@ class Program:
         A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
         declared length counts in full. The time is an estimate from counts, without a measurement: the longer of
         multiplying at the target's vector width and of reading the weights from the cache that holds them all, and
-        the elementwise ops, at 3 GHz. More rows share the reading. ``rnngraph bench`` measures.
+        the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
+        where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
         """
-        return summary_text(self.inference.graph, self.parameters, self.target)
+        return summary_text(self.inference.graph, self.parameters, self.target, self.reduced)
 
 
 def _plain(state: Any) -> Any:

@@ -39,6 +39,8 @@ from .documents import (
     slot_text,
     words,
 )
+from .reduction import ACTIVATIONS
+from .reduction import WEIGHTS as WEIGHT_FORMS
 from .sources import check_structure
 from .stored_checks import check_together
 
@@ -66,6 +68,8 @@ class Stored:
         self.seed, self.unroll = text["seed"], text["unroll"]
         check(isinstance(self.seed, int), f"{self.seed!r} is no seed")
         check(self.unroll in (None, "full") or is_number(self.unroll, 1, 1 << 40), f"can't unroll {self.unroll!r}")
+        self.weights, self.activations = text.get("weights", "float32"), text.get("activations", "float32")
+        check(self.weights in WEIGHT_FORMS and self.activations in ACTIVATIONS, "weights are of no known form")
         self.generator = generator_from(text["generator"])
         self._described = described_from(text["declared"])
         named = dict(slot_from(item, arrays) for item in text["parameters"])
@@ -138,6 +142,8 @@ def files_of(program: Program) -> dict[str, bytes]:
     document = {
         "seed": program.seed,
         "unroll": program.unroll,
+        "weights": program.weights,
+        "activations": program.activations,
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, program.parameters.slot(name), arrays) for name in weights],

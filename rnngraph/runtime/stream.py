@@ -33,7 +33,7 @@ class Stream:
         self._program, self._batch = program, batch
         lowered = program.stateful()
         options = ("inference", program.target, None, program.declared_text)
-        self._compiled = CompiledGraph(lowered.graph, *options, cache=program.cache)
+        self._compiled = CompiledGraph(lowered.graph, *options, cache=program.cache, reduced=program.reduced)
         self._structures = lowered.states
         self._labels = [label for nest in lowered.states for label in flatten(nest)]
         graph = self._compiled.graph
@@ -50,7 +50,7 @@ class Stream:
         self._sizes = self._fixed_sizes(graph, lengths)
         known: dict[str, Dim] = dict(self._sizes)
         initial = with_sizes(lowered.initial, known)
-        self._initial = CompiledGraph(initial, *options, cache=program.cache)
+        self._initial = CompiledGraph(initial, *options, cache=program.cache, reduced=program.reduced)
         for name, kind in self._initial.kinds().items():  # what only the initial state reads
             if name not in self._labels:
                 self._kinds.setdefault(name, kind)

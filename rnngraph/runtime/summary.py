@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from ..codegen.target import Target
 from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
-from ..ir.types import Dim, evaluate, product
+from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
+from ..passes.pipeline import reducing, run
+from ..passes.reduced_weights import ReducedWeights
 
 if TYPE_CHECKING:
     from .parameters import Parameters
@@ -45,9 +47,12 @@ class Layer:
         return max(multiplying, reading) + self.operations / lanes
 
 
-def summary_text(graph: Graph, parameters: Parameters, target: Target) -> str:
+def summary_text(graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None) -> str:
     """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
     layers = layers_of(graph, parameters)
+    if reduced is not None:
+        for name, count in _saved(run(graph, reducing(reduced)), parameters).items():
+            layers[name].bytes -= count
     weights = sum(layer.bytes for layer in layers.values())
     total = Layer(*(sum(getattr(layer, name) for layer in layers.values()) for name in COUNTS))
     times = [layer.seconds(target, weights) for layer in layers.values()]
@@ -78,6 +83,41 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
         else:
             layer.operations += count * (FUNCTION_COST if node.op in FUNCTIONS else 1)
     return layers
+
+
+def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
+    """By layer the bytes by which weights that are made narrow, with what goes with each column, are less."""
+    saved: dict[tuple[Node, object], int] = {}
+
+    def walk(part: Graph, made_of: dict[Node, Node]) -> None:
+        """made_of: nodes that are made of one parameter alone, and that parameter."""
+        for node in part.nodes:
+            found = {made_of[item] for item in node.operands if item in made_of}
+            if len(found) == 1 and all(item in made_of or item.op == "constant" for item in node.operands):
+                made_of[node] = found.pop()
+            if node.op == "scan":
+                pairs = zip(node["body"].inputs, node.operands, strict=True)
+                walk(node["body"], {formal: made_of[actual] for formal, actual in pairs if actual in made_of})
+            elif node.op == "cast" and node.dtype in NARROW and node in made_of:
+                rows = next((item["start"] for item in _behind(node) if item.op == "slice"), None)
+                columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # a scale and a sum
+                saved[made_of[node], rows] = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
+
+    walk(graph, {node: node for node in graph.inputs if node.op == "parameter"})
+    layers: dict[str, int] = {}
+    for (node, _), count in saved.items():
+        name = parameters.layer(str(node["label"]))
+        layers[name] = layers.get(name, 0) + count
+    return layers
+
+
+def _behind(node: Node) -> Iterator[Node]:
+    """What a node's value is made of, one operand after the other, first operands last."""
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        yield item
+        pending += item.operands
 
 
 def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:

@@ -25,6 +25,7 @@ OPERANDS: dict[str, list[np.ndarray]] = {
     **{op: [FLOATS] for op in ("reduce_sum", "reduce_max", "reduce_min", "slice", "reverse", "transpose", "reshape")},
     **{op: [POSITIVE] for op in ("log", "log1p", "sqrt", "stop_gradient")},
     **{op: [BOOLS, ~BOOLS] for op in ("and", "or")},
+    "round": [FLOATS],
     "not": [BOOLS],
     "fma": [FLOATS, POSITIVE, FLOATS],
     "select": [BOOLS, FLOATS, POSITIVE],

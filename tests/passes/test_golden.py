@@ -23,6 +23,7 @@ from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass
+from rnngraph.passes.reduced_weights import ReducedWeights
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink
 from rnngraph.passes.split import Split
@@ -41,6 +42,8 @@ PASSES: dict[str, Pass] = {
     "unroll_2": Unroll(2),
     "unroll_full": Unroll("full"),
     "squeeze": Squeeze(),
+    "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
+    "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
     "split_training": Split(training=True),
     "split_inference": Split(training=False),
 }
@@ -117,7 +120,7 @@ def test_unchanged_is_the_same_object(case: str) -> None:
     assert single(result) is result
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "split" not in case])
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(("split", "reduced"))])
 def test_values_stay(case: str) -> None:
     single, graph = read(case)
     assert_same_values(graph, single(graph))

@@ -1,0 +1,42 @@
+"""Narrow numbers in NumPy: what a cast to one gives, and what a product of them is.
+
+NumPy has no bfloat16 (a float32 without its lower 16 bits). It is held as float32 here, rounded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
+BITS = np.uint32(0xFFFF0000)
+
+
+def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
+    """The nearest bfloat16 of each number, ties to even, as float32: 8 bits of precision. NaN stays NaN, and what is
+    nearer to 2**128 than to the largest number becomes infinite.
+    """
+    narrow = np.asarray(x, np.float32)
+    bits = narrow.view(np.uint32)
+    odd = (bits >> np.uint32(16)) & np.uint32(1)
+    with np.errstate(over="ignore"):
+        rounded = ((bits + (np.uint32(0x7FFF) + odd)) & BITS).view(np.float32)
+    return np.where(np.isnan(narrow), narrow, rounded)
+
+
+def cast(x: np.ndarray, dtype: str) -> np.ndarray:
+    """``x`` as ``dtype``; a float as an integer without its fraction, as a narrow one within its limits."""
+    if dtype == "bfloat16":
+        return rounded_to_bfloat16(x)
+    if dtype in LIMITS and x.dtype.kind == "f":
+        low, high = LIMITS[dtype]
+        x = np.clip(np.where(np.isnan(x), high, x), low, high)
+    with np.errstate(all="ignore"):
+        return np.asarray(x.astype(dtype))
+
+
+def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """``left @ right``; of narrow integers the exact sums as int32."""
+    if left.dtype == np.uint8:
+        left, right = left.astype(np.int32), right.astype(np.int32)
+    with np.errstate(all="ignore"):
+        return np.asarray(left @ right)

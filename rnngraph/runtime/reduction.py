@@ -1,0 +1,36 @@
+"""The options ``weights`` and ``activations`` of ``compile`` and ``load``: how narrow weights become."""
+
+from __future__ import annotations
+
+from ..codegen.target import Target
+from ..errors import ArgumentError, DtypeError
+from ..passes.lowered import Lowered
+from ..passes.reduced_weights import ReducedWeights
+
+WEIGHTS = ("float32", "bfloat16", "int8")
+ACTIVATIONS = ("float32", "bfloat16")
+
+
+def reduction(weights: str, activations: str, target: Target, lowered: Lowered) -> ReducedWeights | None:
+    """The pass that the options ask for; None where weights stay float32.
+
+    Raises ``ArgumentError`` for what is not offered, ``DtypeError`` where a parameter is not float32.
+    """
+    if weights not in WEIGHTS:
+        raise ArgumentError(f"weights={weights!r} is not offered; use one of {', '.join(WEIGHTS)}")
+    if activations not in ACTIVATIONS:
+        raise ArgumentError(f"activations={activations!r} is not offered; use one of {', '.join(ACTIVATIONS)}")
+    if activations == "bfloat16" and weights != "bfloat16":
+        raise ArgumentError(
+            f'activations="bfloat16" goes with weights="bfloat16" only, not with {weights}; leave activations out'
+        )
+    if weights == "float32":
+        return None
+    for slot, name in lowered.slots.items():
+        if slot.type.dtype == "float64":
+            raise DtypeError(
+                f"weights={weights!r} needs float32 parameters, and {name} is float64; declare it as float32, or "
+                "compile without weights=",
+                slot.where,
+            )
+    return ReducedWeights(weights, weights in target.dots, activations == "float32")

@@ -1,0 +1,328 @@
+"""Inference with weights of 16 and 8 bits: against NumPy in float64 on weights that are rounded here, and bit for bit
+whatever the rows, the chunks and the threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import own_cells
+import pytest
+import reference
+from declaration_checks import flat
+from numpy.testing import assert_array_equal
+
+import rnngraph as rg
+from rnngraph.codegen.target import host
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.parser import parse
+from rnngraph.passes.reduced_weights import ReducedWeights
+from rnngraph.runtime import program as program_module
+
+FORMS = {
+    "bfloat16": {"weights": "bfloat16"},
+    "bfloat16 alone": {"weights": "bfloat16", "activations": "bfloat16"},
+    "int8": {"weights": "int8"},
+}
+FAR = {"bfloat16": 4e-5, "bfloat16 alone": 2e-2, "int8": 2e-4}
+"""What rounded activations may change; rounded weights change 10 to 100 times as much, where they keep 16 bits."""
+GENERATOR = np.random.default_rng(2)
+
+
+@pytest.fixture
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of every size are made narrow, so that odd and small ones are tried."""
+
+    def reduction(weights: str, activations: str, target: Any, lowered: Any) -> ReducedWeights | None:
+        if weights == "float32":
+            return None
+        split = activations == "float32"
+        return ReducedWeights(weights, weights in target.dots, split, least_depth=1, least_weights=1)
+
+    monkeypatch.setattr(program_module, "reduction", reduction)
+
+
+def rounded(matrix: np.ndarray, form: str) -> np.ndarray:
+    """A matrix of float32 as the form keeps it, in float64: by another way than the library's."""
+    wide = matrix.astype(np.float64)
+    if form.startswith("bfloat16"):
+        fraction, exponent = np.frexp(wide)
+        return np.ldexp(np.rint(fraction * 256), exponent - 8)
+    largest = np.abs(matrix).max(0)
+    largest = np.maximum(largest, np.float32(1e-30))  # in float32, as said
+    whole = np.rint(matrix * (np.float32(127) / largest))
+    return whole.astype(np.float64) * (largest.astype(np.float64) / 127)
+
+
+def rounded_kernels(parameters: Mapping[str, np.ndarray], width: int, form: str) -> dict[str, np.ndarray]:
+    """Of every kernel the rows of the inputs and the rows of the states apart, as they are multiplied."""
+    found = {}
+    for name, array in parameters.items():
+        if array.ndim == 2:
+            array = np.concatenate([rounded(array[:width], form), rounded(array[width:], form)])
+        found[name] = array
+    return found
+
+
+def normal(*shape: int) -> np.ndarray:
+    return GENERATOR.normal(size=shape).astype(np.float32)
+
+
+CELLS: dict[str, tuple[Callable[[int], rg.Cell], Callable[[int], Any]]] = {
+    "rnn": (rg.BasicRNNCell, reference.RNN),
+    "lstm": (rg.BasicLSTMCell, lambda units: reference.LSTM(units, name="basic_lstm_cell")),
+    "gru": (rg.GRUCell, reference.GRU),
+}
+
+
+def declared(cell: rg.Cell, width: int) -> rg.Tensor:
+    return rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, width)))[0]
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("width", "units", "batch"), [(3, 1, 1), (7, 17, 3), (25, 63, 1), (100, 7, 32), (1, 100, 3)])
+def test_cells_with_rounded_weights(form: str, cell: str, width: int, units: int, batch: int) -> None:
+    make, spec = CELLS[cell]
+    program = rg.compile(declared(make(units), width), seed=1, **FORMS[form])
+    x = normal(batch, 6, width)
+    kernels = rounded_kernels(program.parameters, width, form)
+    expected, _ = reference.dynamic_rnn(spec(units), kernels, x)
+    np.testing.assert_allclose(program.inference(x=x), expected, rtol=0, atol=FAR[form])
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("form", ["bfloat16", "int8"])
+def test_rounding_shows(form: str) -> None:
+    """The tolerance above is far below what rounded weights change."""
+    exact, program = (rg.compile(declared(rg.BasicLSTMCell(63), 25), seed=1, **kind) for kind in ({}, FORMS[form]))
+    x = normal(3, 6, 25)
+    assert np.abs(program.inference(x=x) - exact.inference(x=x)).max() > 5 * FAR[form]
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("make", [own_cells.GatedCell, own_cells.NormCell, own_cells.SwapCell])
+@pytest.mark.parametrize("target", ["host", "x86-64-v3"])
+def test_native_code_does_what_the_graph_says(form: str, make: Callable[[int], rg.Cell], target: str) -> None:
+    """Cells of the user's own; and the printed graph, read back, means the same."""
+    program = rg.compile(declared(make(17), 7), target=target, **FORMS[form])
+    x = normal(3, 5, 7)
+    graph = program.inference.compiled.optimized(("",))
+    again = parse(str(graph))
+    feeds = {"x": x, **program.parameters}
+    expected = interpret(graph, feeds)[""]
+    np.testing.assert_array_equal(interpret(again, feeds)[""], expected)
+    np.testing.assert_allclose(program.inference(x=x), expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("form", FORMS)
+def test_targets_agree(form: str) -> None:
+    x, results = normal(3, 6, 25), []
+    for target in ("host", "x86-64-v2", "x86-64-v3"):
+        program = rg.compile(declared(rg.BasicLSTMCell(33), 25), seed=3, target=target, **FORMS[form])
+        results.append(program.inference(x=x))
+    for found in results[1:]:
+        np.testing.assert_allclose(found, results[0], rtol=0, atol=FAR[form])
+
+
+def stack(units: int = 70) -> dict[str, Any]:
+    """Large enough to be reduced as they are; an odd width; products in two directions of a graph."""
+    x = rg.placeholder("x", (None, None, 65))
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicLSTMCell(units), rg.GRUCell(units)]), x)
+    return {"outputs": outputs, "states": states, "logits": rg.dense(outputs, 67)}
+
+
+def same(a: Any, b: Any) -> None:
+    first, second = flat(a), flat(b)
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        assert_array_equal(array, second[name], name)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_row_alone_and_among_others(form: str) -> None:
+    program, x = rg.compile(stack(), **FORMS[form]), normal(32, 4, 65)
+    x[5] *= 1e4  # a row's scale is its own
+    whole = flat(program.inference(x=x))
+    for rows in ([3], [5], [1, 5, 9]):
+        for name, array in flat(program.inference(x=x[rows])).items():
+            assert_array_equal(array, whole[name][rows], name)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_steps_chunks_and_the_whole_are_one(form: str, batch: int) -> None:
+    program, x = rg.compile({"logits": stack()["logits"]}, **FORMS[form]), normal(batch, 7, 65)
+    whole = program.inference(x=x)["logits"]
+    steps, chunks = program.inference.stream(batch=batch), program.inference.stream(batch=batch)
+    for step in range(7):
+        assert_array_equal(steps.step(x=x[:, step])["logits"], whole[:, step])
+    parts = [chunks.process(x=x[:, first:last])["logits"] for first, last in ((0, 1), (1, 4), (4, 7))]
+    assert_array_equal(np.concatenate(parts, 1), whole)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_threads_unrolling_and_out_change_nothing(form: str) -> None:
+    outputs, x = stack(), normal(3, 6, 65)
+    program = rg.compile(outputs, seed=4, **FORMS[form])
+    expected = program.inference(x=x)
+    same(rg.compile(outputs, seed=4, threads=2, unroll=2, **FORMS[form]).inference(x=x), expected)
+    mine = np.empty_like(expected["logits"])
+    assert program.inference(x=x, out={"logits": mine})["logits"] is mine
+    assert_array_equal(mine, expected["logits"])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_new_parameters_count_from_the_next_call(form: str) -> None:
+    program, other = (rg.compile(stack(), seed=seed, **FORMS[form]) for seed in (1, 2))
+    x = normal(2, 3, 65)
+    stream = program.inference.stream(batch=2)
+    before = program.inference(x=x)
+    stream.step(x=x[:, 0])
+    for name, array in other.parameters.items():
+        program.parameters[name] = array
+    same(program.inference(x=x), other.inference(x=x))
+    assert np.abs(before["logits"] - program.inference(x=x)["logits"]).max() > 1e-3
+    stream.reset()
+    assert_array_equal(stream.step(x=x[:, 0])["logits"], other.inference(x=x)["logits"][:, 0])
+
+
+def test_training_never_sees_it_and_evaluation_does() -> None:
+    outputs = stack()["logits"]
+    y = rg.placeholder("y", (None, None, 67))
+    loss = rg.mean_squared_error(y, outputs)
+    exact, reduced = (rg.compile({"y": outputs}, loss=loss, seed=5, **kind) for kind in ({}, FORMS["int8"]))
+    feeds = {"x": normal(3, 4, 65), "y": normal(3, 4, 67)}
+    same(exact.training(**feeds, seed=1), reduced.training(**feeds, seed=1))
+    first, second = (program.training.gradients(**feeds, seed=1) for program in (exact, reduced))
+    assert first[0] == second[0]
+    same(first[1], second[1])
+    found = reduced.evaluate(**feeds)
+    assert_array_equal(found["y"], reduced.inference(x=feeds["x"])["y"])
+    assert found["loss"] != exact.evaluate(**feeds)["loss"]
+    assert "i8[" in reduced.inference.show("simplify_last")
+    assert "i8[" not in reduced.training.show("simplify_last")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_so_in_its_row(form: str, value: float) -> None:
+    x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
+    program = rg.compile(x @ p, **FORMS[form])
+    given = normal(4, 80)
+    clean = program.inference(x=given)
+    given[2, 7] = value
+    found = program.inference(x=given)
+    assert not np.isfinite(found[2]).any()
+    assert_array_equal(np.delete(found, 2, 0), np.delete(clean, 2, 0))
+    weights = np.array(program.parameters["p"])
+    weights[3, 9] = value
+    program.parameters["p"] = weights
+    found = program.inference(x=normal(3, 80))
+    assert not np.isfinite(found[:, 9]).any()
+    assert np.isfinite(np.delete(found, 9, 1)).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_zeros_denormals_and_large_ranges(form: str) -> None:
+    x, p = rg.placeholder("x", (None, 80)), rg.parameter("p", (80, 70))
+    program = rg.compile(x @ p, **FORMS[form])
+    given, weights = normal(6, 80), normal(80, 70)
+    weights[:, 3] = 0
+    weights[:, 4] = 1e-41
+    weights[:, 5] *= 1e30
+    weights[:, 6] *= 1e-25
+    given[0], given[1] = 0, 1e-40
+    given[2] *= 1e6
+    given[3] *= 1e-20
+    given[4, 0] = 1e7
+    program.parameters["p"] = weights
+    found = program.inference(x=given).astype(np.float64)
+    kept = rounded(weights, form)
+    left = rounded(given, form) if form == "bfloat16 alone" else given.astype(np.float64)
+    expected = left @ kept
+    # Activations keep 16 bits: of each number in bfloat16, of the row's largest in int8.
+    sizes = np.abs(given).astype(np.float64)
+    sizes = np.broadcast_to(sizes.max(1, keepdims=True), sizes.shape) if form == "int8" else sizes
+    # What is smaller than 1e-30 may count as nothing, in rows and in weights.
+    bound = sizes @ np.abs(kept) * 2.0**-15 + 1e-30 * (np.abs(kept).sum(0) + sizes.sum(1, keepdims=True)) + 1e-33
+    assert np.all(np.abs(found - expected) <= bound)
+    assert not found[0].any()
+    assert not found[:, 3].any()
+
+
+def test_small_weights_stay_float32() -> None:
+    """By shape alone: then all bits are those of float32."""
+    outputs, x = declared(rg.BasicLSTMCell(25), 17), normal(3, 4, 17)
+    same(rg.compile(outputs, weights="int8").inference(x=x), rg.compile(outputs).inference(x=x))
+
+
+def test_errors() -> None:
+    outputs = stack()["logits"]
+    for options, words in (
+        ({"weights": "int4"}, "'int4' is not offered; use one of float32, bfloat16, int8"),
+        ({"weights": None}, "None is not offered"),
+        ({"weights": "bfloat16", "activations": "int8"}, "activations='int8' is not offered"),
+        ({"weights": "int8", "activations": "bfloat16"}, 'goes with weights="bfloat16" only, not with int8'),
+        ({"activations": "bfloat16"}, 'goes with weights="bfloat16" only, not with float32'),
+    ):
+        with pytest.raises(rg.ArgumentError, match=words) as caught:
+            rg.compile(outputs, **options)
+        assert caught.value.where is not None
+        assert caught.value.where.file == __file__
+    x = rg.placeholder("x", (None, 80), "float64")
+    wide = x @ rg.parameter("wide", (80, 80), dtype="float64")
+    for form in FORMS.values():
+        with pytest.raises(rg.DtypeError, match="needs float32 parameters, and wide is float64"):
+            rg.compile(wide, **form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_saved_programs_keep_it_or_take_another(form: str, tmp_path: Path) -> None:
+    program, x = rg.compile(stack(), seed=6, **FORMS[form]), normal(2, 3, 65)
+    program.save(tmp_path / "model")
+    same(rg.load(tmp_path / "model").inference(x=x), program.inference(x=x))
+    exact = rg.compile(stack(), seed=6)
+    same(rg.load(tmp_path / "model", weights="float32").inference(x=x), exact.inference(x=x))
+    exact.save(tmp_path / "model")
+    same(rg.load(tmp_path / "model", **FORMS[form]).inference(x=x), program.inference(x=x))
+    with pytest.raises(rg.ArgumentError, match="'int2' is not offered"):
+        rg.load(tmp_path / "model", weights="int2")
+
+
+def test_forms_do_not_share_compiled_code(tmp_path: Path) -> None:
+    outputs, x = stack(), normal(2, 3, 65)
+    for _ in range(2):  # compiled, then read from disk
+        for kind in ({}, *FORMS.values()):
+            cached = rg.compile(outputs, seed=7, cache=tmp_path / "cache", **kind)
+            same(cached.inference(x=x), rg.compile(outputs, seed=7, cache=False, **kind).inference(x=x))
+    assert len(list((tmp_path / "cache").iterdir())) == 1 + len(FORMS)
+
+
+def test_code_of_dot_products_calls_nothing() -> None:
+    for form, word in (("bfloat16", "vdpbf16ps"), ("int8", "vpdpbusd")):
+        if form not in host().dots:
+            pytest.skip(f"this processor has no instruction for products of {form}")
+        program = rg.compile(stack(), **FORMS[form])
+        text = program.inference.show("asm")
+        assert word in text
+        assert "@PLT" not in text
+        assert word not in program.training.show("asm")
+
+
+def test_summary_counts_the_bytes_that_are_read() -> None:
+    x = rg.placeholder("x", (None, 128))
+    y = rg.dense(x, 100, use_bias=False)
+    bytes_of = {}
+    for name, kind in (("float32", {}), *FORMS.items()):
+        line = rg.compile(y, **kind).summary().splitlines()[-1]
+        bytes_of[name] = int(line.split()[3].replace(",", ""))
+    assert bytes_of["float32"] == 4 * 12800
+    assert bytes_of["bfloat16"] == bytes_of["bfloat16 alone"] == 2 * 12800
+    assert bytes_of["int8"] == 12800 + 8 * 100
