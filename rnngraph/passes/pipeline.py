@@ -42,6 +42,7 @@ LOOPS: tuple[Pass, ...] = (
     Simplify("simplify_again"),
     FuseMultiplyAdd(),
 )
+OPTIMIZE: tuple[Pass, ...] = (*ORDER, *LOOPS)
 
 
 def meaning(kind: str, wrt: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> tuple[Pass, ...]:
