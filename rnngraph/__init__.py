@@ -99,6 +99,7 @@ from .declare.placeholders import placeholder
 from .declare.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.sequences import conv1d, cumsum, reverse_sequence
 from .declare.state import joined, memory
+from .declare.taps import tap
 from .declare.tensor import Tensor, constant
 from .declare.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
 from .errors import (

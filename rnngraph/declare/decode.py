@@ -176,6 +176,7 @@ class _Decode:
         items = drive(
             self.cell, trace, self.scope, False, (self.length, self.batch), self.sequences, None,
             [Carry(formal.node, value.node, begin) for formal, value, begin in carried], output.node, when,
+            None if live is None else live.node,
         )  # fmt: skip
         outputs = build("transpose", items[-1], order=(1, 0, 2), where=self.where)
         if stop is None:

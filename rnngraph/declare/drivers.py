@@ -34,8 +34,9 @@ class Driver:
     """A traced driver. Inputs of the body: a step of each of ``sequences``, ``states``, then what is captured from
     outside. The first states are the cell's; others are carried for the driver's own use.
 
-    when: the state that says whether a step runs; None where all do. sites: names of the random sites of its cells.
-    scopes: of those that the step's own functions draw at.
+    when: the state that says whether a step runs; None where all do. live: the state that says it of each row.
+    time_major: how taps lie. sites: names of the random sites of its cells. scopes: of those that the step's own
+    functions draw at.
     """
 
     cell: Cell
@@ -49,6 +50,8 @@ class Driver:
     captured: tuple[Node, ...]
     lengths: bool
     when: Node | None
+    live: Node | None
+    time_major: bool
     parameters: tuple[tuple[Slot, str], ...]
     sites: tuple[str, ...]
     scopes: tuple[ScopeName, ...]
@@ -229,7 +232,10 @@ def _run(
 
     initial = initial_leaves(cell, inner, initial_state, kinds, where)
     carried = [Carry(*item) for item in zip(states, next_states, initial, strict=True)]
-    items = drive(cell, trace, scope, reverse, (time, batch), [(x, sequence)], lengths, carried, output.node)
+    items = drive(
+        cell, trace, scope, reverse, (time, batch), [(x, sequence)], lengths, carried, output.node,
+        time_major=time_major,
+    )  # fmt: skip
     outputs = items[-1] if time_major else build("transpose", items[-1], order=(1, 0, 2), where=where)
     return outputs, pack(structure, items[:-1])
 
@@ -246,7 +252,7 @@ class Carry:
 def drive(
     cell: Cell, trace: Trace, scope: ScopeName, reverse: bool, extent: tuple[Dim, Dim],
     sequences: Sequence[tuple[Node, Tensor]], lengths: Tensor | None, carried: Sequence[Carry], output: Node,
-    when: Node | None = None,
+    when: Node | None = None, live: Node | None = None, time_major: bool = False,
 ) -> list[Tensor]:  # fmt: skip
     """The node of a traced driver, and what it gives: final values of all that is carried, then the outputs.
 
@@ -262,7 +268,7 @@ def drive(
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
         cell, scope, reverse, length, steps, states, output, roots[1:], captured,
-        lengths is not None, when, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
+        lengths is not None, when, live, time_major, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))

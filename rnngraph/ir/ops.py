@@ -218,6 +218,8 @@ _row("gather", "movement", 2, rule.gather, _eval_gather)
 _row("dropout", "structured", (2, 5), rule.dropout, random=True, site=may.text, salt=may.integer)
 # Random numbers of a shape, while declaring: lower makes keys and numbers of it.
 _row("noise", "structured", 1, rule.noise, random=True)
+# A value that can be looked at by name, while declaring: lower gives it beside the outputs where that is asked for.
+_row("tap", "structured", 1, lambda types, attributes, meet: types[0])
 # (training, inference): split takes the one that the graph is for.
 _row("by_graph", "structured", 2, rule.by_graph)
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.

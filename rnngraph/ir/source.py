@@ -16,10 +16,11 @@ def assigned_names(nodes: Iterable[Node], beside: Where | None = None) -> dict[N
     """The variable to which a line of the form ``name = …`` assigns a node, where there is one.
 
     What a line gives is a node that no other node of that line reads. Left out are nodes that have a name
-    or a label, everything made at the line ``beside``, and lines whose source can't be read.
+    or a label, taps, everything made at the line ``beside``, and lines whose source can't be read.
     """
-    nodes = list(nodes)
-    inner = {operand for node in nodes for operand in node.operands if operand.where == node.where}
+    nodes = [node for node in nodes if node.op != "tap"]
+    read = ((node, _tapped(operand)) for node in nodes for operand in node.operands)
+    inner = {operand for node, operand in read if operand.where == node.where}
     names: dict[Node, str] = {}
     for node in nodes:
         if node.where is None or node.where == beside or node in inner or node.name or node.get("label"):
@@ -29,3 +30,9 @@ def assigned_names(nodes: Iterable[Node], beside: Where | None = None) -> dict[N
         if target and "compile(" not in line:  # `program = rg.compile(…)` names no tensor
             names[node] = target[1]
     return names
+
+
+def _tapped(node: Node) -> Node:
+    while node.op == "tap":
+        node = node.operands[0]
+    return node

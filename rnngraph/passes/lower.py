@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.drivers import RANDOM, Driver
+from ..declare.drivers import Driver
 from ..declare.nest import flatten, pack, paths
 from ..declare.parameters import Slot
 from ..declare.placeholders import RESERVED, placeholder_names
 from ..declare.state import public
 from ..errors import ArgumentError, GraphError, ShapeError, Where
-from ..ir.graph import Graph, Namer, Node, make, runs_when, topological, with_sizes
+from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
-from ..ir.types import Dim, SizeTable, TensorType, product, size, substitute, symbols_of
-from .lowered import GIVEN, INNER, Lowered
+from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
+from .bodies import Body, units_of
+from .lowered import GIVEN, INNER, TAP, Lowered
 from .naming import Names, settle
 from .split import converted
 
@@ -30,6 +31,8 @@ def lower(
     known: Mapping[Slot, str],
     states: str = INNER,
     placeholders: Mapping[Node, str] | None = None,
+    taps: Mapping[Node, str] | None = None,
+    moved: bool = False,
 ) -> Lowered:
     """outputs: (path, declared node). known: names that slots have from an earlier compile.
 
@@ -37,15 +40,18 @@ def lower(
     states: ``SHOWN``: every driver also gives its final state as outputs ``state/<driver>/<leaf>``; ``GIVEN``: it
     also starts from inputs of these names, the graph of a stream. A driver whose initial state another driver
     gives keeps that one, and its states stay inside.
+    taps: names of those that the graph gives beside the outputs, as ``tap:<name>``; others are what they tap.
+    moved: instead, an input ``tap:<name>`` is added to each of them, so that its gradient is the tap's.
     """
     outputs = list(outputs)
     order = topological(node for _, node in outputs)
     names = settle(order, known)
     labels = placeholder_names(order) | dict(placeholders or {})
-    state = _Lowering(names, labels, assigned_names(order), states)
+    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
+    lowered += [(f"{TAP}{name}", state.tapped[name]) for name in (taps or {}).values() if not moved]
     masks = [(site, state.masks[site]) for site in _sites(order, names) if site in state.masks]
     sizes = state.final_sizes()
     graph = with_sizes(Graph.of("declared", lowered, state.placeholders), sizes)
@@ -67,12 +73,19 @@ def _sites(order: Sequence[Node], names: Names) -> list[str]:
     return [site for _, site in sorted(sites, key=lambda site: site[0])]
 
 
-class _Lowering:
-    def __init__(self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str) -> None:
+class Lowering:
+    """A declaration on its way to a graph."""
+
+    def __init__(
+        self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str,
+        taps: Mapping[Node, str], moved: bool,
+    ) -> None:  # fmt: skip
         self.names = names
         self.labels = labels
         self.assigned = assigned
         self.show = show
+        self.taps, self.moved = taps, moved
+        self.tapped: dict[str, Node] = {}
         self.keep_probs: set[str] = set()
         self.finals: list[tuple[str, Node]] = []
         self.initials: list[tuple[str, Node]] = []
@@ -102,6 +115,8 @@ class _Lowering:
                 self.new[node] = self._driver(node)
             case "dropout" | "noise":
                 self.new[node] = self._drawn(node, [self.new[operand] for operand in node.operands])
+            case "tap":
+                self.new[node] = self._tap(node, self.new[node.operands[0]])
             case _:
                 operands = [self.new[operand] for operand in node.operands]
                 name = node.name or self.assigned.get(node, "")
@@ -138,6 +153,21 @@ class _Lowering:
             self.extra[label] = self.make("input", label=label, name=label, type=TensorType("int64", ()))
         return self.extra[label]
 
+    def _tap(self, node: Node, value: Node) -> Node:
+        name = self.taps.get(node)
+        if name is None:
+            return value
+        if not self.moved:
+            self.tapped[name] = value
+            return value
+        return self.make("add", value, self.moved_by(node, value.tensor), where=node.where)
+
+    def moved_by(self, node: Node, kind: TensorType) -> Node:
+        """The input that is added to a tap."""
+        label = TAP + self.taps[node]
+        self.placeholders.append(self.make("input", label=label, name=self.taps[node], where=node.where, type=kind))
+        return self.placeholders[-1]
+
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
         operands = [self.new[operand] for operand in node.operands]
@@ -168,7 +198,7 @@ class _Lowering:
             ]
             self.placeholders += given
             initial = [*given, *initial[own:]]
-        body = _Body(self, driver, time, batch, where=node.where)
+        body = Body(self, driver, time, batch, where=node.where)
         scan = body.scan(sequences, lengths, initial, captured, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
@@ -176,7 +206,9 @@ class _Lowering:
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
         """What is drawn outside of cells: of an array [rows, steps, …] for each step, of [rows, units] once."""
         x = operands[0]
-        shape = x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], _units(x, 2))
+        shape = (
+            x.shape if x.tensor.rank == 2 else (1, *x.shape) if x.tensor.rank == 1 else (*x.shape[:2], units_of(x, 2))
+        )
         seed, step, row = self.extra_input("seed"), self.constant(-1), self.rows(shape[0], x)
         if len(shape) == 3:
             row = self.make("reshape", row, shape=(shape[0], 1, 1))
@@ -238,157 +270,3 @@ class _Lowering:
                     wanted[name] = self.roles[symbol]
         shown = {name: size(namer(wanted.get(name, "N"))) for name in free if name.startswith("_")}
         return {symbol: substitute(dim, shown) for symbol, dim in final.items()}
-
-
-class _Body:
-    """One driver's scan in the making."""
-
-    def __init__(self, outer: _Lowering, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
-        self.outer, self.driver, self.time, self.batch, self.where = outer, driver, time, batch, where
-        self.sequences: list[tuple[Node, Node]] = []  # (formal, actual)
-        self.constants: list[tuple[Node, Node]] = []
-        self.shared: dict[str, Node] = {}
-        self.assigned: Mapping[Node, str] = {}
-
-    def formal(self, label: str, kind: TensorType) -> Node:
-        return self.outer.make("input", where=self.where, name=label, label=label, type=kind)
-
-    def over(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
-        self.sequences.append((node, actual))
-        return node
-
-    def given(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor)
-        self.constants.append((node, actual))
-        return node
-
-    def once(self, key: str, build: Any) -> Node:
-        if key not in self.shared:
-            self.shared[key] = build()
-        return self.shared[key]
-
-    def scan(
-        self,
-        sequences: Sequence[Node],
-        lengths: Node | None,
-        initial: Sequence[Node],
-        captured: Sequence[Node],
-        name: str,
-    ) -> Node:
-        driver, outer = self.driver, self.outer
-        new: dict[Node, Node] = {
-            formal: self.over(str(formal["label"]), actual)
-            for formal, actual in zip(driver.sequences, sequences, strict=True)
-        }
-        carries = [
-            self.formal(str(node["label"]), kind.tensor) for node, kind in zip(driver.states, initial, strict=True)
-        ]
-        new.update(zip(driver.states, carries, strict=True))
-        for node, actual in zip(driver.captured, captured, strict=True):
-            is_number = actual.op == "constant" and actual.tensor.rank == 0
-            label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
-            label = "given_length" if label == "length" else label  # that one is the rows' own length
-            new[node] = actual if is_number else self.given(label, actual)
-        for _, actual in self.sequences:
-            self._meets(actual.shape[1], actual, "what it reads")
-        for kind in initial:
-            if kind.tensor.rank:
-                self._meets(kind.shape[0], kind, "its initial_state")
-        live = self._live(lengths) if lengths is not None else None
-        if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
-            for formal in driver.sequences:
-                x = new[formal]
-                zero = outer.make("constant", value=np.zeros((), x.dtype))
-                new[formal] = outer.make("select", live, x, zero, where=self.where, name="real", guards=True)
-        inner = topological((driver.output, *driver.next_states), known=new)
-        self.assigned = assigned_names(inner, beside=driver.where)
-        for node in inner:
-            new[node] = self._inner(node, [new[operand] for operand in node.operands])
-        output, states = new[driver.output], [new[node] for node in driver.next_states]
-        output = self._full(output)
-        states = [self._full(item) for item in states]
-        if live is not None:
-            zero = outer.make("constant", value=np.zeros((), output.dtype))
-            output = outer.make("select", live, output, zero, where=self.where)
-            states = [
-                outer.make("select", live, after, before, where=self.where)
-                for after, before in zip(states, carries, strict=True)
-            ]
-        formals = [*carries, *(node for node, _ in self.sequences), *(node for node, _ in self.constants)]
-        actuals = [*initial, *(node for _, node in self.sequences), *(node for _, node in self.constants)]
-        labels = [str(node["label"]) for node in driver.states]
-        body = Graph.of("body", [*zip(labels, states, strict=True), ("output", output)], formals)
-        return outer.make(
-            "scan", *actuals, where=self.where, name=name, body=body, carries=len(carries),
-            sequences=len(self.sequences), length=self.time, reverse=driver.reverse,
-            **runs_when(None if driver.when is None else new[driver.when], formals),
-        )  # fmt: skip
-
-    def _live(self, lengths: Node) -> Node:
-        """Whether a row still runs, [batch, 1]."""
-        outer = self.outer
-        step = self.over("t", outer.make("iota", where=self.where, size=self.time))
-        limit = outer.make("reshape", lengths, shape=(self.batch, 1))
-        return outer.make("less", step, self.given("length", limit), where=self.where, name="live")
-
-    def _full(self, node: Node) -> Node:
-        """An output or state that does not depend on the batch still has a row for each."""
-        if not node.tensor.rank:
-            return node
-        shape = (self.batch, *node.shape[1:])
-        if node.shape[0] == 1 and self.batch != 1:
-            return self.outer.make("broadcast", node, shape=shape, where=self.where)
-        self._meets(node.shape[0], node, "what its step gives")
-        return node
-
-    def _meets(self, rows: Dim, node: Node, what: str) -> None:
-        """The rows of ``node`` become the batch, where nothing else says so yet."""
-        try:
-            self.outer.sizes.meet(rows, self.batch)
-        except ValueError as error:
-            raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
-
-    def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
-        outer = self.outer
-        if node.op not in RANDOM:
-            name = node.name or self.assigned.get(node, "")
-            return outer.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
-        x, scope = operands[0], node.get("scope")
-        site = outer.names.scopes[scope] if scope else f"{outer.names.scopes[self.driver.scope]}/{node['site']}"
-        variational = node.get("variational", False)
-        seed = self.once("seed", lambda: self.given("seed", outer.extra_input("seed")))
-        if variational:
-            step = outer.constant(-1)
-        else:
-            step = self.once("step", lambda: self.over("step", outer.steps(self.time)))
-        shape = (x.shape[0], _units(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
-        if self._is_batch(shape[0]):
-            row = self.once("row", lambda: self.given("row", outer.rows(self.batch)))
-        else:  # such as a kernel's
-            row = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
-        if node.op == "dropout":
-            self._mask(site, node["salt"], operands[1], variational, shape)
-        return outer.draw(node, operands, shape, site, seed, step, row)
-
-    def _is_batch(self, rows: Dim) -> bool:
-        sizes = self.outer.sizes
-        return sizes.resolve(rows) == sizes.resolve(self.batch)
-
-    def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
-        """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
-        outer = self.outer
-        rows = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
-        rows = outer.rows(self.batch) if self._is_batch(shape[0]) else rows
-        outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
-        if variational:
-            outer.masks[site] = outer.kept(site, salt, outside, outer.constant(-1), rows, shape)
-            return
-        steps = outer.make("reshape", outer.steps(self.time), shape=(self.time, 1, 1))
-        drawn = outer.kept(site, salt, outside, steps, rows, (self.time, *shape))
-        outer.masks[site] = outer.make("transpose", drawn, order=(1, 0, 2))
-
-
-def _units(x: Node, first: int) -> Dim:
-    """What the axes from ``first`` on hold together."""
-    return product(x.shape[first:])

@@ -11,6 +11,7 @@ from ..declare.parameters import Slot
 from ..ir.graph import Graph, Node
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
+TAP = "tap:"
 INNER, SHOWN, GIVEN = "inner", "shown", "given"
 
 

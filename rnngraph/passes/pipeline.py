@@ -72,7 +72,7 @@ def pipeline(
 
 def forbidden(kind: str) -> tuple[str, ...]:
     """Ops that must not occur once the graph is split."""
-    declared = ("driver", "dropout", "noise", "by_graph")
+    declared = ("driver", "dropout", "noise", "by_graph", "tap")
     return (*INFERENCE_FORBIDS, *declared) if kind == "inference" else declared
 
 

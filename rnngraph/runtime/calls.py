@@ -12,12 +12,14 @@ from ..declare.nest import is_leaf, paths
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
-from ..ir.types import FLOATS
+from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
+from ..passes.lowered import TAP
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram, whole_number
+from .sources import TAPS_MOVED, TAPS_TRAINING
 from .stream import Stream
 from .streamable import check_streamable
 
@@ -47,6 +49,11 @@ class Inference(GraphProgram):
         where = user_line()
         return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
 
+    def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
+        """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
+        where = user_line()
+        return self._tap_values(self.gather(feeds, named, where), where)
+
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
@@ -60,12 +67,14 @@ class Training(GraphProgram):
     """The training graph: masks drawn from a seed, and the loss where its placeholders are fed."""
 
     kind = "training"
+    taps_form = TAPS_TRAINING
 
     def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
         trainable = tuple(name for name in program.parameters if program.parameters.slot(name).trainable)
         super().__init__(program, lowered, unroll)
         self._trainable = trainable
         self._unroll, self._warned = unroll, False
+        self._moved: dict[str, TensorType] | None = None
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         options = ("training", program.target, None, program.declared_text)
@@ -100,6 +109,19 @@ class Training(GraphProgram):
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
 
+    def taps(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        first_row: int = 0, first_step: int = 0, **named: Any,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """{name: array} of all that ``rg.tap`` names, in the order of declaration, as a call with this seed has them.
+
+        What only the loss reads is left out where the loss is not fed.
+        """
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        arrays.update(self.counters(seed, first_row, first_step))
+        return self._tap_values(arrays, where)
+
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """The outputs; the loss among them only where its placeholders are fed."""
         outputs = self._names()
@@ -132,7 +154,8 @@ class Training(GraphProgram):
         wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
         **named: Any,
     ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
-        """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``.
+        """(loss, {name: gradient}) of every trainable parameter, and of the float placeholders in ``wrt``, where
+        ``"tap:name"`` is a float tap.
 
         output_gradients: gradients of outputs, by name or in their structure, for a loss that is computed outside;
         what it leaves out counts as zero, a declared loss too. Then the first result is what the call gives.
@@ -148,7 +171,8 @@ class Training(GraphProgram):
         compiled = self._with_respect_to(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        kinds = compiled.kinds() if given else {}
+        kinds = compiled.kinds() if given or extra else {}
+        arrays.update(self._unmoved(compiled, arrays, where) if any(name.startswith(TAP) for name in extra) else {})
         for name, gradient in given.items():
             label = OUTPUT_GRADIENT + name
             arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
@@ -181,9 +205,12 @@ class Training(GraphProgram):
     def _with_respect_to(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
         """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs."""
         for name in extra:
-            kind = self._kinds.get(name)
+            kind = self._moved_kinds().get(name) if name.startswith(TAP) else self._kinds.get(name)
             if kind is None or kind.dtype not in FLOATS:
-                raise ArgumentError(f"wrt={name!r} is no float placeholder of the training graph", where)
+                taps = ", ".join(self._moved_kinds())
+                hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
+                what = "tap" if name.startswith(TAP) else "placeholder"
+                raise ArgumentError(f"wrt={name!r} is no float {what} of the training graph{hint}", where)
         if not (self._trainable or extra):
             raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
         compiled = self._gradient_graph(extra, given)
@@ -202,13 +229,39 @@ class Training(GraphProgram):
     def _gradient_graph(self, extra: tuple[str, ...], given: tuple[str, ...]) -> CompiledGraph:
         key = (extra, given)
         if key not in self._with_gradients:
-            program = self.program
+            program, lowered = self.program, self.compiled.lowered
+            if any(name.startswith(TAP) for name in extra):
+                moved = program.source.tapped(TAPS_MOVED)
+                assert moved is not None, "its kinds were looked at"
+                lowered = moved.graph
             kinds = {name: program.parameters.slot(name).type for name in self._trainable}
             self._with_gradients[key] = CompiledGraph(
-                with_parameters(self.compiled.lowered, kinds), self.kind, program.target, self._unroll,
+                with_parameters(lowered, kinds), self.kind, program.target, self._unroll,
                 program.declared_text, (*self._trainable, *extra), given, cache=program.cache,
             )  # fmt: skip
         return self._with_gradients[key]
+
+    def _moved_kinds(self) -> dict[str, TensorType]:
+        """The types of what is added to taps, by label."""
+        if self._moved is None:
+            moved = self.program.source.tapped(TAPS_MOVED)
+            inputs = () if moved is None else moved.graph.inputs
+            self._moved = {str(node["label"]): node.tensor for node in inputs if str(node["label"]).startswith(TAP)}
+        return self._moved
+
+    def _unmoved(
+        self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
+    ) -> dict[str, np.ndarray]:
+        """Zeros, which are added to taps."""
+        kinds = compiled.kinds()
+        sizes = bind(arrays, self._kinds, where)
+        labels = [name for name in kinds if name.startswith(TAP)]
+        unknown = sorted({size for name in labels for size in kinds[name].symbols} - sizes.keys())
+        if unknown:
+            raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
+        return {
+            name: np.zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype) for name in labels
+        }
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
         """The inputs that masks are drawn from; without a seed the program's generator gives the next."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..errors import (
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
-from ..passes.lowered import SEED_INPUTS
+from ..passes.lowered import SEED_INPUTS, TAP
 from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
@@ -26,6 +26,7 @@ from .memory import Memory, memory_of
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import Result
+from .sources import TAPS_INFERENCE
 
 if TYPE_CHECKING:
     from .program import Program
@@ -80,6 +81,7 @@ class GraphProgram:
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = KnownShapes()
+        self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
     @property
     def graph(self) -> Graph:
@@ -134,6 +136,38 @@ class GraphProgram:
                 raise ArgumentError(f"a size must be positive, not {count}")
         lengths = compiled.lengths(outputs)
         return {name: sizes.get(name, time if name in lengths else batch) for name in symbols}
+
+    # Taps ----------------------------------------------------------------------------------------
+
+    taps_form = TAPS_INFERENCE
+
+    def _with_taps(self) -> CompiledGraph | None:
+        """The graph that also gives the values of taps; made when it is first asked for."""
+        if self._tapped is None:
+            lowered = self.program.source.tapped(self.taps_form)
+            program = self.program
+            self._tapped = False if lowered is None else CompiledGraph(
+                lowered.graph, self.kind, program.target, self.compiled.unroll, program.declared_text,
+                cache=program.cache,
+            )  # fmt: skip
+        return self._tapped or None
+
+    def _tap_values(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
+        compiled = self._with_taps()
+        if compiled is None:
+            return {}
+        names = [name for name, _ in compiled.graph.outputs if name.startswith(TAP)]
+        outputs = tuple(name for name in names if not self._only_of_the_loss(compiled, name, arrays))
+        if not outputs:
+            return {}
+        found = self._execute(arrays, outputs, {}, where, compiled)
+        return {name.removeprefix(TAP): found[name] for name in outputs}
+
+    def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether a tap reads what only the loss reads and what is not fed, as a loss that is left out does."""
+        without = tuple(output for output, _ in self.compiled.graph.outputs if output != "loss")
+        others = self.compiled.needed(without)
+        return any(label not in arrays and label not in others for label in compiled.needed((name,)))
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -197,7 +231,7 @@ class GraphProgram:
     ) -> dict[str, np.ndarray]:
         compiled = compiled or self.compiled
         entry, sized = self._known.entry(
-            (compiled.wrt, compiled.differentiated, outputs), arrays, compiled, outputs,
+            (compiled is self._tapped, compiled.wrt, compiled.differentiated, outputs), arrays, compiled, outputs,
             lambda: self.sizes(arrays, outputs, where, compiled), where,
         )  # fmt: skip
         if not out:

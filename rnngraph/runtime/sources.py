@@ -8,12 +8,19 @@ from typing import Any, Protocol
 from ..declare.export import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import Slot
+from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
 from ..errors import DtypeError, ShapeError, StructureError
 from ..ir.graph import Node
+from ..ir.types import FLOATS
 from ..passes.autodiff import PREFIX
 from ..passes.lower import lower
-from ..passes.lowered import GIVEN, Lowered
+from ..passes.lowered import GIVEN, INNER, TAP, Lowered
+
+TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"
+TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
+"""A declaration with taps: what the inference graph reads of them, what the training graph does, and with an input
+added to each, whose gradient is the tap's."""
 
 
 class Source(Protocol):
@@ -38,6 +45,9 @@ class Source(Protocol):
     def with_states(self, states: str) -> Lowered:
         """Outputs and loss with states shown or given, for training over windows of time."""
 
+    def tapped(self, form: str) -> Lowered | None:
+        """The declaration with its taps, one of ``TAPS``; None where there are none."""
+
     def described(self) -> Described: ...
 
 
@@ -57,6 +67,16 @@ class Declaration:
 
     def with_states(self, states: str) -> Lowered:
         return self._lowered_again(self._all, states)
+
+    def tapped(self, form: str) -> Lowered | None:
+        outputs = self._named if form == TAPS_INFERENCE else self._all
+        kind = INFERENCE if form == TAPS_INFERENCE else TRAINING
+        taps = taps_of([node for _, node in outputs], [node for _, node in self._all], kind)
+        if form == TAPS_MOVED:
+            taps = {node: name for node, name in taps.items() if node.dtype in FLOATS}
+        if not taps:
+            return None
+        return lower(outputs, self.lowered.slots, INNER, self.lowered.placeholders, taps=taps, moved=form == TAPS_MOVED)
 
     def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
         return lower(outputs, self.lowered.slots, states, self.lowered.placeholders)
@@ -90,8 +110,8 @@ def check_structure(structure: Any, has_loss: bool) -> None:
     for path, _ in paths(structure):
         if path in taken:
             raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
-        if path.startswith(PREFIX):
-            raise StructureError(f'an output can\'t have the path "{path}", which gradients have; rename it')
+        if path.startswith((PREFIX, TAP)):
+            raise StructureError(f'an output can\'t have the path "{path}", which gradients or taps have; rename it')
         taken.add(path)
     if has_loss and "loss" in structure:
         raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from ..declare.nest import flatten
 from ..ir.types import FLOATS, TensorType
-from ..passes.lowered import SEED_INPUTS, Lowered
+from ..passes.lowered import SEED_INPUTS, TAP, Lowered
 from .documents import check
+from .sources import TAPS, TAPS_INFERENCE
 
 STREAM, GIVEN = "stream", "given"
 
@@ -22,8 +23,8 @@ def check_together(forms: Mapping[str, Lowered], outputs: Sequence[str], loss: T
     kinds: dict[str, TensorType] = {}
     for name, form in forms.items():
         labels = [label for nest in form.states for label in flatten(nest)]
-        wanted = [*outputs, *(["loss"] if loss is not None and name != STREAM else []), *labels]
-        found = [path for path, _ in form.graph.outputs]
+        wanted = [*outputs, *(["loss"] if loss is not None and name not in (STREAM, TAPS_INFERENCE) else []), *labels]
+        found = [path for path, _ in form.graph.outputs if not (name in TAPS and path.startswith(TAP))]
         check(found == wanted, f"the graph {name} gives {found}, not {wanted}")
         check([path for path, _ in form.initial.outputs] == labels, f"the graph {name} has other initial states")
         check(len({*labels}) == len(labels), f"two states of the graph {name} have one name")

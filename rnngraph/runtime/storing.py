@@ -41,7 +41,7 @@ from .documents import (
 )
 from .reduction import ACTIVATIONS
 from .reduction import WEIGHTS as WEIGHT_FORMS
-from .sources import check_structure
+from .sources import TAPS, check_structure
 from .stored_checks import check_together
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Stored:
         }
         constants = {key.removeprefix(CONSTANT): array for key, array in arrays.items() if key.startswith(CONSTANT)}
         self.forms = {
-            name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest) for name in FORMS
+            name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest)
+            for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
         }
         outputs = dict(self.lowered.graph.outputs)
         self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
@@ -103,6 +104,9 @@ class Stored:
 
     def with_states(self, states: str) -> Lowered:
         return self.forms[states]
+
+    def tapped(self, form: str) -> Lowered | None:
+        return self.forms.get(form)
 
     def described(self) -> Described:
         return self._described
@@ -130,6 +134,8 @@ def files_of(program: Program) -> dict[str, bytes]:
     source = program.source
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
+    tapped = {form: source.tapped(form) for form in TAPS}
+    forms |= {form: lowered for form, lowered in tapped.items() if lowered is not None}
     constants: dict[str, np.ndarray] = {}
     files = {
         f"{name}.txt": "".join(complete_text(graph, constants) for graph in _graphs(form)).encode()
