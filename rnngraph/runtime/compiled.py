@@ -57,7 +57,7 @@ class CompiledGraph:
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
         self._optimization = optimization(unroll, reduced)
         self._pipeline = (*self._meaning, *self._optimization)
-        self._reduced = reduced
+        self.reduced = reduced
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared, self._cache = declared, cache
         self._lock = threading.RLock()
@@ -167,7 +167,7 @@ class CompiledGraph:
         if self._cache is None:
             return compile_graph(self.sized(outputs, sizes, one_step), self.target, name)
         fixed = self._fixed(outputs, sizes)
-        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, self._reduced, fixed)
+        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, self.reduced, fixed)
         code = self._cache.load(key)
         if code is None:
             code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name)

@@ -148,7 +148,7 @@ class GraphProgram:
             program = self.program
             self._tapped = False if lowered is None else CompiledGraph(
                 lowered.graph, self.kind, program.target, self.compiled.unroll, program.declared_text,
-                cache=program.cache,
+                cache=program.cache, reduced=self.compiled.reduced,
             )  # fmt: skip
         return self._tapped or None
 
