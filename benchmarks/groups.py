@@ -18,7 +18,7 @@ from typing import Any
 import ours
 from floors import forward_seconds, training_seconds
 from timing import Times, measure, median, ratio, spread
-from workloads import COMPILE, INFERENCE, STEP, TRAINING, Call, Row, sweep
+from workloads import COMPILE, INFERENCE, NARROW, STEP, TRAINING, Call, Row, sweep
 
 Record = dict[str, Any]
 """``row``: its name, and ``times`` by contender or ``figures`` by name."""
@@ -101,6 +101,38 @@ def _time_cells(record: Record) -> dict[str, str]:
     for name in times:
         if name not in (OWN, "floor"):
             cells[name] = f"{milliseconds(median(times, name))} ({factor(ratio(times, name, OWN))})"
+    return cells
+
+
+# Narrow weights ------------------------------------------------------------------------------------
+
+FORMS = {
+    OWN: {},
+    "bfloat16": {"weights": "bfloat16"},
+    "bfloat16, activations too": {"weights": "bfloat16", "activations": "bfloat16"},
+    "int8": {"weights": "int8"},
+}
+
+
+def _reduced(options: Options) -> Iterator[Record]:
+    for row in NARROW:
+        if options.wants(row.name):
+            found = {name: ours.narrow(row, **form) for name, form in FORMS.items()}
+            exact = found[OWN][1]
+            yield {
+                "row": row.name,
+                "figures": {name: float(abs(values - exact).max()) for name, (_, values) in found.items()},
+                "times": measure({name: call for name, (call, _) in found.items()}, None, options.rounds),
+            }
+
+
+def _reduced_cells(record: Record) -> dict[str, str]:
+    times: Times = record["times"]
+    cells = {"float32 ms": milliseconds(median(times, OWN)), "spread": f"{spread(times, OWN):.0%}"}
+    for name in FORMS:
+        if name != OWN:
+            cells[name] = f"{milliseconds(median(times, name))} ({factor(ratio(times, OWN, name))})"
+            cells[f"{name}: largest error"] = f"{record['figures'][name]:.1e}"
     return cells
 
 
@@ -237,6 +269,7 @@ def factor(value: float) -> str:
 
 GROUPS = (
     Group("inference", "Inference", _inference, _time_cells),
+    Group("reduced", "Inference with narrow weights, how many times as fast as with float32", _reduced, _reduced_cells),
     Group("training", "Training: the loss and all gradients", _training, _time_cells),
     Group("step", "A trainer's step: gradients, clipping by their norm, Adam", _step, _step_cells),
     Group("memory", "Memory of a training call, as it says itself", _memory, _memory_cells),

@@ -22,12 +22,12 @@ def cell(row: Row) -> rg.Cell:
     return rg.GRUCell(row.units, reset_after=row.cell == "GRU")
 
 
-def program(row: Row, with_loss: bool) -> rg.Program:
-    """The declaration, compiled. The loss is the mean of all squared outputs."""
+def program(row: Row, with_loss: bool, **options: str) -> rg.Program:
+    """The declaration, compiled. The loss is the mean of all squared outputs. options: of ``compile``."""
     inputs = rg.placeholder("x", (None, None, row.inputs))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([cell(row) for _ in range(row.layers)]), inputs)
     loss = rg.reduce_mean(rg.square(outputs)) if with_loss else None
-    return rg.compile(outputs, loss=loss)
+    return rg.compile(outputs, loss=loss, **options)
 
 
 def inference(row: Row) -> Call:
@@ -35,6 +35,12 @@ def inference(row: Row) -> Call:
     compiled, x = program(row, with_loss=False), row.batch_major()
     out = compiled.inference(x=x)
     return fastest(lambda: compiled.inference(x=x), lambda: compiled.inference(x=x, out=out))
+
+
+def narrow(row: Row, **options: str) -> tuple[Call, np.ndarray]:
+    """A call with weights of a form, and what it gives."""
+    compiled, x = program(row, with_loss=False, **options), row.batch_major()
+    return lambda: compiled.inference(x=x), compiled.inference(x=x)
 
 
 def stream_step(row: Row) -> Call:

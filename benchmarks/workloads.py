@@ -119,6 +119,14 @@ COMPILE = (
 )
 
 
+NARROW = (
+    *(Row(cell, 1, 100, units, units) for cell in ("LSTM", "GRU") for units in (128, 256, 512, 1024)),
+    Row("LSTM", 16, 100, 128, 128),
+    Row("GRU", 32, 100, 256, 256),
+)
+"""One row, where the weights' stream is the bound, and many, where arithmetic is."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A row of the sweep: where it lies on the axis that it belongs to."""
