@@ -3,8 +3,8 @@
     python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--picture FILE] [ROW …]
 
 Groups: inference, reduced, training, step, compile, memory, sweep; without --only, all but the sweep. ROW: only rows
-whose name contains one of these. One core, pinned; within each round the machine's limits are probed and every contender
-runs in turn. Shared machines change their speed from second to second, so ratios are taken within a round and
+whose name contains one of these. One core, pinned; within each round the machine's limits are probed and every
+contender runs in turn. Shared machines change their speed from second to second, so ratios are taken within a round and
 their medians shown.
 """
 
