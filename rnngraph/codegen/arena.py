@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.types import ITEM_BYTES, Dim
-from .loops import Buffer, For, Statement
+from .loops import Barrier, Buffer, For, Statement
 from .loops_names import buffers_of
 from .panels import ALIGNMENT
+from .team import waits
 
 Span = tuple[int, int]
 """The first and the last statement, counted from the start of the entry."""
@@ -77,10 +78,13 @@ class Arena:
 
 
 def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
-    """The statements from which and until which buffers hold something that is still read."""
+    """The statements from which and until which buffers hold something that is still read.
+
+    Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
+    """
     uses: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner ones first
-    count = 0
+    count, shared = 0, waits(statements)
 
     def walk(inner: Sequence[Statement]) -> None:
         nonlocal count
@@ -88,11 +92,11 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
             if isinstance(statement, For):
                 first = count
                 walk(statement.body)
-                loops.append((first, count - 1))
+                loops.append((first, max(first, count - 1)))
                 continue
             for buffer in buffers_of(statement):
                 uses.setdefault(buffer, []).append(count)
-            count += 1
+            count += not shared or isinstance(statement, Barrier)
 
     walk(statements)
     spans: dict[Buffer, Span] = {}

@@ -14,6 +14,7 @@ from .llvm import module_text
 from .plan import Plan
 from .schedule import schedule
 from .target import Target
+from .team import TEAM
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Interface:
 
     main, pack: its entries. slots: of the argument block, 8 bytes each; the other slots are numbers of these.
     inputs: by name the slot of a feed, and those of its strides. constants: slots and what they point to.
-    arena, panels: slots of the two kinds of memory. arena_bytes: a formula in the run-time sizes.
+    arena, panels: slots of the two kinds of memory. arena_bytes: a formula in the run-time sizes. parts: so many
+    workers can share a call, who signal to each other in the memory that slot ``team`` names. cycles: about what a call
+    takes one worker, a formula too.
     """
 
     main: str
@@ -47,6 +50,9 @@ class Interface:
     panels: int
     arena_bytes: Dim
     panel_bytes: int
+    parts: int
+    team: int
+    cycles: Dim
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,17 @@ class ObjectCode:
     binary: bytes
 
 
-def compile_graph(graph: Graph, target: Target, name: str) -> ObjectCode:
-    """The code of an optimised graph whose sizes, but for lengths of scans, are known."""
-    plan = schedule(graph, target, name)
+def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
+    """The code of an optimised graph whose sizes, but for lengths of scans, are known. parts: as for ``planned``."""
+    plan = planned(graph, target, name, parts)
     text = module_text(plan.functions, [plan.main, plan.pack], target, name)
     return ObjectCode(interface_of(plan), object_code(text, target))
+
+
+def planned(graph: Graph, target: Target, name: str, parts: int) -> Plan:
+    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one."""
+    plan = schedule(graph, target, name, parts)
+    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name)
 
 
 def interface_of(plan: Plan) -> Interface:
@@ -89,4 +101,7 @@ def interface_of(plan: Plan) -> Interface:
         panels=position["panels"],
         arena_bytes=plan.arena_bytes,
         panel_bytes=plan.panel_bytes,
+        parts=plan.parts,
+        team=position[TEAM.name],
+        cycles=plan.work.alone,
     )

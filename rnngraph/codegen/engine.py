@@ -90,9 +90,12 @@ class Code:
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
             self._engine.finalize_object()
 
-    def entry(self, name: str) -> Native:
+    def address(self, name: str) -> int:
         with _LOCK:
             address = self._engine.get_function_address(name)
         if not address:
             raise GraphError(f"the compiled code has no entry {name}")
-        return _PROTOTYPE(address)
+        return int(address)
+
+    def entry(self, name: str) -> Native:
+        return _PROTOTYPE(self.address(name))

@@ -9,22 +9,33 @@ from ..ir.graph import Node
 from ..ir.types import Shape
 from .evaluate import Coordinate, Coordinates, Evaluator, Time, through
 from .loops import Block, When
-from .nests import Region, lanes_for, over_axes, runs
+from .nests import Region, Share, by_one, each_part, lanes_for, over_axes, runs
 from .outer_sums import outer_sum
 from .phases import Step, picks_step
 from .products import Tiles
 from .reductions import reduce
 from .scatter_adds import scatter_add
+from .sharing import cut_of
 from .views import View
 
 
 def emit_step(region: Region, block: Block, step: Step) -> None:
-    """The loop nest of one step."""
+    """The loop nest of one step: cut into parts for workers, or done by one of them."""
+    cut = cut_of(region, step)
+    if cut.axis is None:
+        by_one(region, block, lambda inner: _emit(replace(region, parts=1), inner, step, None))
+    elif step.kind == "concat":  # every piece is cut for itself
+        _concat(region, block, step.members[0])
+    else:
+        each_part(region, block, cut.axis, lambda inner, share: _emit(region, inner, step, share))
+
+
+def _emit(region: Region, block: Block, step: Step, share: Share | None) -> None:
     match step.kind:
         case "phase":
-            _phase(region, block, step)
+            _phase(region, block, step, share)
         case "reduce":
-            reduce(region, block, step.members[0])
+            reduce(region, block, step.members[0], share)
         case "outer_sum":
             outer_sum(region, block, step.members[0])
         case "scatter_add":
@@ -32,12 +43,12 @@ def emit_step(region: Region, block: Block, step: Step) -> None:
         case "concat":
             _concat(region, block, step.members[0])
         case "copy":
-            _copy(region, block, step.members[0])
+            _copy(region, block, step.members[0], share)
         case _:
             raise AssertionError(step.kind)
 
 
-def _phase(region: Region, block: Block, step: Step) -> None:
+def _phase(region: Region, block: Block, step: Step, share: Share | None) -> None:
     members = set(step.members)
     products = [node for node in step.members if node.op == "matmul"]
     shape = step.shape
@@ -46,9 +57,9 @@ def _phase(region: Region, block: Block, step: Step) -> None:
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in step.members):
         lanes = 1
     if not products:
-        elementwise(region, block, shape, lanes, step.members, lambda node: node in members)
+        elementwise(region, block, shape, lanes, step.members, lambda node: node in members, share)
         return
-    Tiles(region, block, step, products, lanes).emit()
+    Tiles(region, block, step, products, lanes, share).emit()
 
 
 def elementwise(
@@ -58,13 +69,15 @@ def elementwise(
     lanes: int,
     nodes: Sequence[Node],
     computed: Callable[[Node], bool],
+    share: Share | None = None,
 ) -> None:
     """A phase without products: row after row, block after block."""
+    units = share if share is not None and share.axis == len(shape) - 1 else None
     whole = Evaluator(block, region.views, computed=computed)
 
     def row(inner: Block, at: list[Coordinate]) -> None:
         by_row = whole.within(inner, tuple(at[:-1]))
-        for nested, run in runs(inner, shape[-1] if shape else None, lanes):
+        for nested, run in runs(inner, shape[-1] if shape else None, lanes, units):
             evaluator = by_row.within(nested)
             where: Coordinates = (*at[:-1], run) if shape else ()
             values = [(node, evaluator.value(node, where)) for node in nodes if node in region.stores]
@@ -72,7 +85,7 @@ def elementwise(
                 for view in region.stores[node]:
                     evaluator.store(value, view, where)
 
-    over_axes(region, block, shape, range(len(shape) - 1), [0] * len(shape), row)
+    over_axes(region, block, shape, range(len(shape) - 1), [0] * len(shape), row, share)
 
 
 def _concat(region: Region, block: Block, node: Node) -> None:
@@ -91,11 +104,19 @@ def _concat(region: Region, block: Block, node: Node) -> None:
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
     lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
-    part = replace(region, stores={node: list(views)})
-    elementwise(part, block, node.shape, lanes, [node], lambda item: False)
+    inside = replace(region, stores={node: list(views)})
+
+    def copy(inner: Block, share: Share | None) -> None:
+        elementwise(inside, inner, node.shape, lanes, [node], lambda item: False, share)
+
+    cut = cut_of(region, Step(0, "phase", node.shape, [node]))
+    if cut.axis is None:
+        by_one(region, block, lambda inner: copy(inner, None))
+    else:
+        each_part(region, block, cut.axis, copy)
 
 
-def _copy(region: Region, block: Block, node: Node) -> None:
+def _copy(region: Region, block: Block, node: Node, share: Share | None) -> None:
     """A movement op that strides can't express, or the one step that is picked out of a sequence."""
     source = node.operands[0]
     if picks_step(node, region.length):
@@ -111,7 +132,7 @@ def _copy(region: Region, block: Block, node: Node) -> None:
                 for view in region.stores[node]:
                     evaluator.store(value, view, (0, *at[1:-1], run))
 
-        over_axes(region, inner, node.shape, range(1, node.tensor.rank - 1), [0] * node.tensor.rank, body)
+        over_axes(region, inner, node.shape, range(1, node.tensor.rank - 1), [0] * node.tensor.rank, body, share)
         block.add(When(step, region.start, region.start + region.steps, tuple(inner.statements)))
         return
     if node.op == "reshape":
@@ -119,4 +140,4 @@ def _copy(region: Region, block: Block, node: Node) -> None:
         copy_to(region, block, source, views)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])
-    elementwise(region, block, node.shape, lanes, [node], lambda item: item is node)
+    elementwise(region, block, node.shape, lanes, [node], lambda item: item is node, share)

@@ -15,6 +15,7 @@ from .contraction import contract
 from .frame import Frame
 from .instructions import Handle, Instructions, element_of
 from .loops import (
+    Barrier,
     Buffer,
     Call,
     Contract,
@@ -29,6 +30,7 @@ from .loops import (
     When,
 )
 from .target import Target
+from .team import WORKER, WORKERS, barrier_text, pause, waits
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ class _FunctionWriter(Frame):
 
     def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         super().__init__(target, intrinsics, helpers)
-        self.function = function
+        self.function, self.target = function, target
 
     # Functions -----------------------------------------------------------------------------------
 
     def internal(self) -> str:
         function = self.function
-        parameters = [f"ptr noalias %{buffer.name}" for buffer in function.buffers]
+        # Where there is a barrier others write to the same memory while the function runs.
+        alone = "" if waits(function.body) else " noalias"
+        parameters = [f"ptr{alone} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"i64 %{name}" for name in function.sizes]
         self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}
         self.sizes = {name: f"%{name}" for name in function.sizes}
@@ -99,6 +103,7 @@ class _FunctionWriter(Frame):
                     _plain(buffer.name),
                 ).text
             self.pointers[buffer] = pointer
+        self.sizes |= {str(WORKER): "%worker", str(WORKERS): "%workers"}
         self.statements(entry.function.body)
         head = f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{\nentry:"
         return "\n".join([head, *self.lines, "  ret void", "}", ""])
@@ -126,10 +131,12 @@ class _FunctionWriter(Frame):
                     self._fold(statement)
                 case Call():
                     self._call(statement)
+                case Barrier():
+                    self._barrier(statement)
 
     def _for(self, loop: For) -> None:
         head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")
-        start, stop = self.index(loop.start), self.index(loop.stop)
+        start, stop, step = map(self.index, (loop.start, loop.stop, loop.step))
         if loop.comment:
             self.lines.append(f"  ; {loop.comment}")
         before = self.label
@@ -145,7 +152,7 @@ class _FunctionWriter(Frame):
         shadowed = self.sizes.get(loop.var)
         self.sizes[loop.var] = variable
         self.statements(loop.body)
-        self.lines.append(f"  {following} = add i64 {variable}, {loop.step}")
+        self.lines.append(f"  {following} = add i64 {variable}, {step}")
         self.lines[position] = f"  {variable} = phi i64 [ {start}, %{before} ], [ {following}, %{self.label} ]"
         self.lines.append(f"  br label %{head}")
         self.known.pop()
@@ -205,6 +212,12 @@ class _FunctionWriter(Frame):
         if call.comment:
             self.lines.append(f"  ; {call.comment}")
         self.lines.append(f"  call void @{call.function}({', '.join(given)})")
+
+    def _barrier(self, barrier: Barrier) -> None:
+        self.b.helpers["barrier"] = barrier_text(self.target)
+        self.b.intrinsics["pause"] = pause(self.target)[1]
+        workers = f"i64 {self.index(barrier.worker)}, i64 {self.index(barrier.workers)}"
+        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {workers})")
 
     def _let(self, let: Let) -> None:
         b = self.b

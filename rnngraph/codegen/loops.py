@@ -84,7 +84,8 @@ class Let:
 @dataclass(frozen=True)
 class LetIndex:
     """``name = op(base, factor)`` in index arithmetic: ``parity`` (base & 1), ``floor`` (down to a multiple
-    of factor), ``min``, ``max``, or ``of`` (the integer scalar ``source``, limited to 0..factor-1).
+    of factor), ``divide`` (without the rest), ``min``, ``max``, or ``of`` (the integer scalar ``source``, limited to
+    0..factor-1).
     """
 
     name: str
@@ -125,7 +126,7 @@ class For:
     var: str
     start: Index
     stop: Index
-    step: int
+    step: Index
     body: tuple[Statement, ...]
     comment: str = ""
 
@@ -165,7 +166,18 @@ class Call:
     comment: str = ""
 
 
-Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call
+@dataclass(frozen=True)
+class Barrier:
+    """No worker goes on before all have come here: what they wrote before can be read behind it. team: where they
+    signal to each other. worker: which of ``workers`` this is.
+    """
+
+    team: Buffer
+    worker: Index
+    workers: Index
+
+
+Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,22 @@ from dataclasses import replace
 from typing import Any
 
 from ..ir.types import substitute
-from .loops import Buffer, Call, Contract, Fold, For, Function, Index, Let, LetIndex, Load, Statement, Store, When
+from .loops import (
+    Barrier,
+    Buffer,
+    Call,
+    Contract,
+    Fold,
+    For,
+    Function,
+    Index,
+    Let,
+    LetIndex,
+    Load,
+    Statement,
+    Store,
+    When,
+)
 
 
 def indices_of(statement: Statement) -> Iterator[Index]:
@@ -23,13 +38,15 @@ def indices_of(statement: Statement) -> Iterator[Index]:
         case Contract():
             yield from (index for _, index in (*statement.left, *statement.right))
             yield from (statement.left_stride, statement.depth, statement.right_stride, statement.lane_stride)
-        case For(start=start, stop=stop) | Fold(start=start, stop=stop):
-            yield from (start, stop)
+        case For(start=start, stop=stop, step=step) | Fold(start=start, stop=stop, step=step):
+            yield from (start, stop, step)
         case When(index=index, low=low, high=high):
             yield from (index, low, high)
         case Call(buffers=buffers, sizes=sizes):
             yield from (index for _, index in buffers)
             yield from sizes
+        case Barrier(worker=worker, workers=workers):
+            yield from (worker, workers)
 
 
 def buffers_of(statement: Statement) -> Iterator[Buffer]:
@@ -41,6 +58,8 @@ def buffers_of(statement: Statement) -> Iterator[Buffer]:
             yield from (buffer for buffer, _ in (*statement.left, *statement.right))
         case Call(buffers=buffers):
             yield from (buffer for buffer, _ in buffers)
+        case Barrier(team=team):
+            yield team
 
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
@@ -113,6 +132,7 @@ def renamed(
                     statement,
                     start=index(statement.start),
                     stop=index(statement.stop),
+                    step=index(statement.step),
                     body=many(statement.body),
                 )
             case Fold():
@@ -133,6 +153,8 @@ def renamed(
                     buffers=tuple(map(place, statement.buffers)),
                     sizes=tuple(map(index, statement.sizes)),
                 )
+            case Barrier():
+                return Barrier(buffers[statement.team], index(statement.worker), index(statement.workers))
         raise AssertionError(statement)
 
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..ir.types import SHORT_NAMES, dim_text
 from .loops import (
+    Barrier,
     Buffer,
     Call,
     Contract,
@@ -90,7 +91,7 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
         case Contract():
             yield from _contract_lines(statement, indent)
         case For(var, start, stop, step, body, comment):
-            by = f" step {step}" if step != 1 else ""
+            by = f" step {dim_text(step)}" if step != 1 else ""
             note = f"  # {comment}" if comment else ""
             yield f"{indent}for {var} in {dim_text(start)}..{dim_text(stop)}{by}:{note}"
             yield from _lines(body, indent + "  ")
@@ -104,6 +105,8 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             yield from _lines(body, indent + "  ")
             yield f"{indent}  next {', '.join(map(_operand, nexts))}"
             yield f"{indent}  gives {', '.join(f'%{result.name}' for result in results)}"
+        case Barrier():
+            yield f"{indent}barrier"
         case Call(function, buffers, sizes, comment):
             places = [_place(buffer, index) for buffer, index in buffers]
             yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from ..ir.graph import Node
 from ..ir.types import FLOATS, ITEM_BYTES, NARROW, Dim, Shape, size
 from .evaluate import Coordinate, Run, Time
-from .loops import Block, Buffer, Fold, For, Index, Operand, Value
+from .loops import Block, Buffer, Fold, For, Index, LetIndex, Operand, Value, When
 from .panels import Panels
+from .rowwise import Rowwise
 from .target import Target
+from .team import WORKER, WORKERS
 from .views import View
 
 
@@ -22,7 +24,8 @@ class Region:
     the chunk's first step and its number of steps, ``longest`` at most; ``reverse``: the last chunk comes first.
     stores: every place a value must be written to. tracks: all values of a scan's carry, by scan and index, where
     they are kept: one more than there are steps. scratch: memory of one kernel's own, by name, dtype and
-    number of elements; what the kernel before left there is lost.
+    number of elements; what the kernel before left there is lost. parts: into how many a kernel is cut for workers;
+    rowwise: tells what is computed row by row, where kernels are cut by rows.
     """
 
     target: Target
@@ -36,9 +39,58 @@ class Region:
     reverse: bool = False
     longest: int = 0
     tracks: dict[tuple[Node, int], View] = field(default_factory=dict)
+    parts: int = 1
+    rowwise: Rowwise | None = None
 
     def is_time(self, shape: Shape, axis: int) -> bool:
         return self.length is not None and axis == 0 and len(shape) > 1 and shape[0] == self.length
+
+    def extent(self, shape: Shape, axis: int) -> Dim:
+        return self.steps if self.is_time(shape, axis) else shape[axis]
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of ``parts`` parts of a kernel's work, cut along an axis of its shape."""
+
+    part: Index
+    parts: int
+    axis: int
+
+    def range(self, block: Block, extent: Index, grain: int = 1) -> tuple[Index, Index]:
+        """From where to where of ``extent`` this part reaches, in whole ``grain``s but for the end of the last one."""
+        turns = -(-extent // grain) if isinstance(extent, int) else extent
+        if grain > 1 and not isinstance(extent, int):
+            turns = _named(block, "divide", extent + (grain - 1), grain)
+        low = _named(block, "divide", turns * self.part, self.parts) * grain
+        high = _named(block, "divide", turns * self.part + turns, self.parts) * grain
+        return low, _named(block, "min", high, extent) if grain > 1 else high
+
+
+def _named(block: Block, op: str, base: Index, factor: Index) -> Index:
+    name = fresh_index(block, "share")
+    block.add(LetIndex(name, op, base, factor))
+    return size(name)
+
+
+def each_part(region: Region, block: Block, axis: int, body: Callable[[Block, Share], None]) -> None:
+    """``body`` for every part that is the worker's: of n workers the one with number w takes w, w + n and so on."""
+    if region.parts == 1:
+        body(block, Share(0, 1, axis))
+        return
+    variable, inner = fresh_index(block, "part"), block.nested()
+    body(inner, Share(size(variable), region.parts, axis))
+    block.add(For(variable, WORKER, region.parts, WORKERS, tuple(inner.statements)))
+
+
+def by_one(region: Region, block: Block, body: Callable[[Block], None]) -> None:
+    """``body``, done by the first worker alone where there may be several."""
+    if region.parts == 1:
+        body(block)
+        return
+    inner = block.nested()
+    body(inner)
+    block.add(When(WORKER, 0, 1, tuple(inner.statements)))
 
 
 def fresh_index(block: Block, name: str) -> str:
@@ -106,8 +158,9 @@ def over_axes(
     axes: Sequence[int],
     at: list[Coordinate],
     body: Callable[[Block, list[Coordinate]], None],
+    share: Share | None = None,
 ) -> None:
-    """Loops over ``axes`` of ``shape``, outermost first; ``at`` is filled in."""
+    """Loops over ``axes`` of ``shape``, outermost first; ``at`` is filled in. share: what to do of one of the axes."""
     if not axes:
         body(block, at)
         return
@@ -117,10 +170,13 @@ def over_axes(
         coordinate: Coordinate = index
         if region.is_time(shape, axis):
             coordinate = Time(index, region.start + index)
-        over_axes(region, nested, shape, rest, [*at[:axis], coordinate, *at[axis + 1 :]], body)
+        over_axes(region, nested, shape, rest, [*at[:axis], coordinate, *at[axis + 1 :]], body, share)
 
-    stop = region.steps if region.is_time(shape, axis) else shape[axis]
-    loop(block, "tbijk"[min(axis, 4)] if region.is_time(shape, axis) or axis else "b", stop, inner)
+    first: Index = 0
+    stop: Index = region.extent(shape, axis)
+    if share is not None and share.axis == axis:
+        first, stop = share.range(block, stop)
+    loop(block, "tbijk"[min(axis, 4)] if region.is_time(shape, axis) or axis else "b", stop, inner, first)
 
 
 def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
@@ -136,8 +192,13 @@ def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
     return lanes
 
 
-def runs(block: Block, width: Dim | None, lanes: int) -> Iterator[tuple[Block, Run]]:
-    """Runs of units that cover ``width``: a loop over full ones, then the rest."""
+def runs(block: Block, width: Dim | None, lanes: int, share: Share | None = None) -> Iterator[tuple[Block, Run]]:
+    """Runs of units that cover ``width``: a loop over full ones, then the rest. share: a part of the full ones, and
+    of the parts the last one takes the rest.
+    """
+    if share is not None:
+        yield from _shared_runs(block, width, lanes, share)
+        return
     if width is None:
         yield block, Run(0, 1)
         return
@@ -155,3 +216,16 @@ def runs(block: Block, width: Dim | None, lanes: int) -> Iterator[tuple[Block, R
         block.add(For(variable, 0, full * lanes, lanes, tuple(inner.statements)))
     if width % lanes:
         yield block, Run(full * lanes, lanes, width - full * lanes)
+
+
+def _shared_runs(block: Block, width: Dim | None, lanes: int, share: Share) -> Iterator[tuple[Block, Run]]:
+    assert isinstance(width, int)
+    full = width // lanes
+    low, high = share.range(block, full)
+    variable, inner = fresh_index(block, "u"), block.nested()
+    yield inner, Run(size(variable), lanes)
+    block.add(For(variable, low * lanes, high * lanes, lanes, tuple(inner.statements)))
+    if width % lanes:
+        rest = block.nested()
+        yield rest, Run(full * lanes, lanes, width - full * lanes)
+        block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
 from .evaluate import Evaluator, Run
-from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
-from .nests import Region, fresh_index, lanes_for, loop, runs
+from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value, When
+from .nests import Region, Share, fresh_index, lanes_for, loop, runs
 from .phases import pieces_of
 from .target import Target
 from .tiles import balanced, tile_shape
@@ -43,11 +43,18 @@ def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
 def outer_sum(region: Region, block: Block, node: Node, kernel: Kernel = _in_place) -> None:
     """``node`` = sum over k of left[k]^T right[k], added to what is there where the region runs in chunks."""
     if region.length is None:
-        kernel(block, lambda inner: _clear(region, inner, node))
-    _Sum(region, node, kernel).emit(block)
+        kernel(block, lambda inner: clear(region, inner, node))
+    add_outer_sum(region, block, node, kernel)
 
 
-def _clear(region: Region, block: Block, node: Node) -> None:
+def add_outer_sum(
+    region: Region, block: Block, node: Node, kernel: Kernel = _in_place, share: Share | None = None
+) -> None:  # fmt: skip
+    """``node`` += sum over k of left[k]^T right[k]; share: a part of the columns."""
+    _Sum(region, node, kernel, share).emit(block)
+
+
+def clear(region: Region, block: Block, node: Node) -> None:
     lanes = lanes_for(region.target, [node], node.shape[-1])
 
     def row(inner: Block, i: Index) -> None:
@@ -77,8 +84,8 @@ class _Row:
 
 
 class _Sum:
-    def __init__(self, region: Region, node: Node, kernel: Kernel) -> None:
-        self.region, self.node, self.kernel = region, node, kernel
+    def __init__(self, region: Region, node: Node, kernel: Kernel, share: Share | None) -> None:
+        self.region, self.node, self.kernel, self.share = region, node, kernel, share
         left, right = node.operands
         self.left = [_within(region, piece) for piece in pieces_of(left, region.views)]
         self.right = [_within(region, piece) for piece in pieces_of(right, region.views)]
@@ -90,12 +97,16 @@ class _Sum:
         if region.is_time(left.shape, 0) and isinstance(inner, int):
             self.most = min(self.most, region.longest * inner)
         widest = max(int(str(view.shape[-1])) for view in self.right)
-        self.tile = tile_shape(region.target, 1, -(-widest // self.lanes), self.rows, self.most)
+        parts = 1 if share is None else share.parts
+        self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
         self._cut()
         # A tile's rows are copied in whole vectors: what is too much is overwritten by the next k, or lies behind.
         self.slot = self.most + self.lanes
-        self.left_panel = region.scratch("left", node.dtype, self.rows * self.slot)
-        self.right_panel = region.scratch("right", node.dtype, self.most * self.tile.blocks * self.lanes)
+        left_room, right_room = self.rows * self.slot, self.most * self.tile.blocks * self.lanes
+        self.left_panel = region.scratch("left", node.dtype, left_room * parts)
+        self.right_panel = region.scratch("right", node.dtype, right_room * parts)
+        part = 0 if share is None else share.part
+        self.left_base, self.right_base = part * left_room, part * right_room
 
     def _cut(self) -> None:
         """The axis that is cut into blocks: what lies inside it is one block's at most."""
@@ -213,7 +224,8 @@ class _Sum:
         for start in range(skip, skip + count, self.lanes):
             valid = min(self.lanes, skip + count - start)
             source = row.base + row.view.strides[-1] * (tile + start)
-            self._copy(block, row.view, source, valid, self.left_panel, tile * self.slot + row.turn * height + start)
+            place = self.left_base + tile * self.slot + row.turn * height + start
+            self._copy(block, row.view, source, valid, self.left_panel, place)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
         limit = valid if valid < self.lanes else None
@@ -236,21 +248,36 @@ class _Sum:
             def pack(nested: Block, place: list[Index], turn: Index) -> None:
                 for number, limit in enumerate(valid):
                     source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
-                    target = turn * (len(valid) * lanes) + number * lanes
+                    target = self.right_base + turn * (len(valid) * lanes) + number * lanes
                     self._copy(nested, view, source, limit or lanes, self.right_panel, target)
 
             self._each_row(inner, at, first, count, pack)
             self._rows(inner, column + start, valid, depth)
 
-        loop(block, "u", whole * span, lambda inner, start: group(inner, start, [None] * self.tile.blocks), 0, span)
         done = whole * self.tile.blocks
-        while done < blocks:
-            number = min(self.tile.blocks, blocks - done)
-            valid: list[int | None] = [None] * number
-            if edge and done + number == blocks:
-                valid[-1] = edge
+        low: Index = 0
+        high: Index = whole
+        if self.share is not None:
+            low, high = self.share.range(block, whole + (done < blocks))
+            if done < blocks:
+                name = fresh_index(block, "share")
+                block.add(LetIndex(name, "min", high, whole))
+                high = size(name)
+        loop(
+            block, "u", high * span, lambda inner, start: group(inner, start, [None] * self.tile.blocks), low * span,
+            span,
+        )  # fmt: skip
+        if done == blocks:
+            return
+        valid: list[int | None] = [None] * (blocks - done)
+        if edge:
+            valid[-1] = edge
+        if self.share is None:
             group(block, done * lanes, valid)
-            done += number
+            return
+        last = block.nested()
+        group(last, done * lanes, valid)
+        block.add(When(self.share.part, self.share.parts - 1, self.share.parts, tuple(last.statements)))
 
     def _rows(self, block: Block, start: Index, valid: Sequence[int | None], depth: Index) -> None:
         for offset, height, behind in self._tiles():
@@ -271,11 +298,13 @@ class _Sum:
         ]
         starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(evaluator.value(node, at) for at in row) for row in cells)
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
+        left = tuple((self.left_panel, self.left_base + row * self.slot + extra) for extra in range(height))
+        right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
+        comment = f"outer products of {node.operands[1].where}"
         block.add(
             Contract(
-                results, starts, tuple((self.left_panel, row * self.slot + extra) for extra in range(height)), height,
-                depth, tuple((self.right_panel, number * lanes) for number in range(len(valid))), len(valid) * lanes,
-                1, (None,) * len(valid), self.tile.unroll, f"outer products of {node.operands[1].where}",
+                results, starts, left, height, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
+                self.tile.unroll, comment,
             )
         )  # fmt: skip
         for places, values in zip(cells, results, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 from ..ir.types import Dim, Shape
 from .llvm import Entry
 from .loops import Buffer, Function
+from .sharing import Work
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Plan:
 
     arena_bytes: a formula in the run-time sizes. residual_bytes: the part of it that holds values of all steps, made
     in one stage and read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
-    strides, by argument name, in elements; the last axis of a feed is contiguous.
+    strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
     """
 
     functions: tuple[Function, ...]
@@ -41,6 +42,8 @@ class Plan:
     arena_bytes: Dim
     residual_bytes: Dim
     panel_bytes: int
+    parts: int
+    work: Work
 
     def loops(self) -> str:
         """The loop IR as text."""

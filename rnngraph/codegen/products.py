@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Node
 from ..ir.types import Dim, Size, size
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
-from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value
-from .nests import Region, fresh_index, loop, over_axes
+from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value, When
+from .nests import Region, Share, fresh_index, loop, over_axes
 from .panels import TOGETHER
 from .phases import Step
 from .tiles import balanced, tile_shape
@@ -31,8 +31,10 @@ class _Group:
 class Tiles:
     """A phase with products, over tiles of rows x blocks of units x gates."""
 
-    def __init__(self, region: Region, block: Block, step: Step, products: list[Node], lanes: int) -> None:
-        self.region, self.block, self.step, self.lanes = region, block, step, lanes
+    def __init__(
+        self, region: Region, block: Block, step: Step, products: list[Node], lanes: int, share: Share | None = None
+    ) -> None:  # fmt: skip
+        self.region, self.block, self.step, self.lanes, self.share = region, block, step, lanes, share
         self.products = products
         self.members = set(step.members)
         self.shape = step.shape
@@ -40,8 +42,14 @@ class Tiles:
         self.groups = self._grouped()
         self.parts = max(len(group.lefts) for group in self.groups)
         self.row_axis = self._row_axis()
-        rows = self._extent(self.row_axis) if self.row_axis is not None else 1
+        rows = region.extent(self.shape, self.row_axis) if self.row_axis is not None else 1
         padded_blocks = -(-self.width // lanes)
+        self.units_shared = share is not None and share.axis == len(self.shape) - 1
+        self.rows_shared = share is not None and share.axis == self.row_axis
+        if share is not None and self.units_shared:
+            padded_blocks = -(-padded_blocks // share.parts)
+        if share is not None and self.rows_shared and isinstance(rows, int):
+            rows = -(-rows // share.parts)
         depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
         together = max(map(together_of, products))
         depth = -(-max(depths, default=OPEN_DEPTH) // together)
@@ -57,14 +65,11 @@ class Tiles:
         wide = sum(node not in starts and together_of(node) == 1 for node in self.products)
         return max(1, narrow, wide)
 
-    def _extent(self, axis: int) -> Dim:
-        return self.region.steps if self.region.is_time(self.shape, axis) else self.shape[axis]
-
     def _row_axis(self) -> int | None:
         """The axis that tiles run along: the last one with several rows, else the open one."""
         outer = range(len(self.shape) - 1)
-        several = [axis for axis in outer if isinstance(dim := self._extent(axis), int) and dim > 1]
-        open_axes = [axis for axis in outer if isinstance(self._extent(axis), Size)]
+        several = [axis for axis in outer if isinstance(dim := self.region.extent(self.shape, axis), int) and dim > 1]
+        open_axes = [axis for axis in outer if isinstance(self.region.extent(self.shape, axis), Size)]
         return several[-1] if several else open_axes[-1] if open_axes else None
 
     def _grouped(self) -> list[_Group]:
@@ -109,15 +114,28 @@ class Tiles:
         def group(nested: Block, start: Index) -> None:
             self._rows(nested, start, tile.blocks, [None] * tile.blocks, 0)
 
-        loop(self.block, "u", whole * span, group, 0, span)
         first = whole * tile.blocks
-        while first < blocks:
-            count = min(tile.blocks, blocks - first)
-            valid: list[int | None] = [None] * count
-            if edge and first + count == blocks:
-                valid[-1] = edge
+        low: Index = 0
+        high: Index = whole
+        if self.share is not None and self.units_shared:
+            low, high = self.share.range(self.block, whole + (first < blocks))
+            if first < blocks:
+                name = fresh_index(self.block, "share")
+                self.block.add(LetIndex(name, "min", high, whole))
+                high = size(name)
+        loop(self.block, "u", high * span, group, low * span, span)
+        if first == blocks:
+            return
+        count = blocks - first
+        valid: list[int | None] = [None] * count
+        if edge:
+            valid[-1] = edge
+        if self.share is None or not self.units_shared:
             self._rows(self.block, first * lanes, count, valid, first)
-            first += count
+            return
+        last = self.block.nested()
+        self._rows(last, first * lanes, count, valid, first)
+        self.block.add(When(self.share.part, self.share.parts - 1, self.share.parts, tuple(last.statements)))
 
     def _has_edge(self) -> bool:
         """Whether some memory that the phase touches ends where the units end, without padding."""
@@ -151,34 +169,46 @@ class Tiles:
             if axis is None:
                 self._tile(nested, [at[:-1]], start, blocks, valid, first)
                 return
-            extent = self._extent(axis)
+            extent, height = self.region.extent(self.shape, axis), self.tile.rows
             if isinstance(extent, int):
-                offset = 0
-                for height, number in balanced(extent, self.tile.rows):
-                    self._row_loop(
-                        nested,
-                        at,
-                        axis,
-                        offset,
-                        offset + height * number,
-                        height,
-                        start,
-                        blocks,
-                        valid,
-                        first,
-                    )
-                    offset += height * number
+                self._known_rows(nested, extent, lambda inner, begin, end, rows: self._row_loop(
+                    inner, at, axis, begin, end, rows, start, blocks, valid, first
+                ))  # fmt: skip
                 return
-            height = self.tile.rows
-            whole: Index = 0
+            begin: Index = 0
+            end: Index = extent
+            if self.share is not None and self.rows_shared:
+                begin, end = self.share.range(nested, extent, height)
+            whole = begin
             if height > 1:
                 name = fresh_index(nested, "whole")
-                nested.add(LetIndex(name, "floor", extent, height))
-                whole = size(name)
-                self._row_loop(nested, at, axis, 0, whole, height, start, blocks, valid, first)
-            self._row_loop(nested, at, axis, whole, extent, 1, start, blocks, valid, first)
+                nested.add(LetIndex(name, "floor", end - begin, height))
+                whole = begin + size(name)
+                self._row_loop(nested, at, axis, begin, whole, height, start, blocks, valid, first)
+            self._row_loop(nested, at, axis, whole, end, 1, start, blocks, valid, first)
 
-        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles)
+        over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
+
+    def _known_rows(self, block: Block, count: int, tiles: Callable[[Block, Index, Index, int], None]) -> None:
+        """Tiles over a known number of rows, of as equal heights as can be; each part has one row more or less."""
+
+        def all_of(inner: Block, begin: Index, rows: int) -> None:
+            for height, number in balanced(rows, self.tile.rows):
+                tiles(inner, begin, begin + height * number, height)
+                begin = begin + height * number
+
+        if self.share is None or not self.rows_shared:
+            all_of(block, 0, count)
+            return
+        begin, end = self.share.range(block, count)
+        fewest, uneven = divmod(count, self.share.parts)
+        if not uneven:
+            all_of(block, begin, fewest)
+            return
+        for rows in (fewest, fewest + 1):
+            inner = block.nested()
+            all_of(inner, begin, rows)
+            block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
     def _row_loop(
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,

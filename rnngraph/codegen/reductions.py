@@ -9,7 +9,7 @@ from ..ir.graph import Node
 from ..ir.types import FLOATS, Dim
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
 from .loops import Block, Index, Literal, Operand
-from .nests import Region, fold, folds, lanes_for, over_axes, runs
+from .nests import Region, Share, fold, folds, lanes_for, over_axes, runs
 from .phases import pieces_of
 from .views import View
 
@@ -17,22 +17,24 @@ LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31),
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
-def reduce(region: Region, block: Block, node: Node) -> None:
+def reduce(region: Region, block: Block, node: Node, share: Share | None = None) -> None:
     """Folds a value over ``axes``; a mere join of columns is folded piece by piece."""
     pieces = pieces_of(node.operands[0], region.views)
     if len(pieces) == 1:
-        _reduce(region, block, node, pieces[0], region.stores[node])
+        _reduce(region, block, node, pieces[0], region.stores[node], share)
         return
     offset = 0
     for piece in pieces:
         width = int(str(piece.shape[-1]))
         start, stop = ((*(0 for _ in node.shape[:-1]), offset), (*node.shape[:-1], offset + width))
         views = [view.slice(start, stop, (1,) * node.tensor.rank) for view in region.stores[node]]
-        _reduce(region, block, node, piece, [replace(view, room=None) for view in views])
+        _reduce(region, block, node, piece, [replace(view, room=None) for view in views], share)
         offset += width
 
 
-def _reduce(region: Region, block: Block, node: Node, source: Node, stores: list[View]) -> None:
+def _reduce(
+    region: Region, block: Block, node: Node, source: Node, stores: list[View], share: Share | None
+) -> None:  # fmt: skip
     """Outer axes in order, then the units, lane by lane and across the lanes."""
     shape, axes, last = source.shape, node["axes"], source.tensor.rank - 1
     kept = [axis for axis in range(last) if axis not in axes]
@@ -84,12 +86,12 @@ def _reduce(region: Region, block: Block, node: Node, source: Node, stores: list
             _store_all(region, inner, stores, value, result_at(at))
             return
         lanes = lanes_for(region.target, [node], shape[last])
-        for nested, run in runs(inner, shape[last], lanes):
+        for nested, run in runs(inner, shape[last], lanes, share if share and share.axis == last else None):
             here = [*at[:-1], run]
             value = folded(nested, here, reduced, begin_at(nested, result_at(here), run.lanes))
             _store_all(region, nested, stores, value, result_at(here))
 
-    over_axes(region, block, shape, kept, [0] * (last + 1), at_kept)
+    over_axes(region, block, shape, kept, [0] * (last + 1), at_kept, share)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +13,12 @@ from ..ir.ops import scan_parts
 from ..ir.types import Dim, Shape, size
 from .evaluate import Evaluator, label_of, view_through
 from .kernels import copy_to, emit_step
-from .loops import Block, Index, LetIndex, When
-from .nests import Region, loop
+from .loops import Barrier, Block, Index, LetIndex, When
+from .nests import Region, by_one, loop
 from .phases import contracted, cut, is_view, stays_view
+from .rowwise import Rowwise
+from .sharing import BARRIER_CYCLES, Cut, cut_of
+from .team import TEAM, WORKER, WORKERS
 from .views import View
 
 
@@ -24,12 +27,13 @@ class Scheduler(Protocol):
 
     users: dict[Node, list[Node]]
     block: Block
+    parts: int
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View: ...
 
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None: ...
 
-    def add_function(self, block: Block, comment: str, kind: str) -> None: ...
+    def add_function(self, block: Block, comment: str, kind: str, by_rows: bool = False) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,26 @@ class Scan:
             self.results.setdefault(user["index"], []).append(user)
         self._cut()
         self._places()
+        self.rowwise: Rowwise | None = None
+        self.work = self._shared()
+        self.parts = 1 if self.work.axis is None else scheduler.parts
+
+    def _shared(self) -> Cut:
+        """Cycles of a step; its kernels are cut into parts unless waiting would cost more. A step that may not run is
+        one worker's: the others don't know.
+        """
+        parts = self.scheduler.parts
+        region = Region(self.region.target, self.region.panels, self.region.scratch, {}, parts=parts)
+        rowwise = self.region.rowwise
+        if rowwise is not None and step_condition(self.node) is None:
+            self.rowwise = region.rowwise = rowwise.inside(self.node, self.cutting.steps)
+        cuts = [cut_of(region, step) for step in self.cutting.steps]
+        if self.rowwise is not None:
+            return Cut(0, sum(cut.cycles for cut in cuts), sum(cut.whole for cut in cuts), True)
+        whole = sum(cut.whole for cut in cuts)
+        shared = sum(cut.cycles + BARRIER_CYCLES for cut in cuts)
+        pays = parts > 1 and step_condition(self.node) is None and shared < 0.9 * whole
+        return Cut(0, shared, whole) if pays else Cut(None, whole, whole)
 
     def _cut(self) -> None:
         body = self.body
@@ -148,7 +172,7 @@ class Scan:
         # What the loop over chunks computes is not there yet: an index that it stores is computed here again.
         later = {view.buffer for views in self.region.stores.values() for view in views}
         known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
-        region = Region(self.region.target, self.region.panels, self.region.scratch, known)
+        region = replace(self.region, views=known, stores={}, length=None, tracks={})
         for value, state in zip(initial, self.state, strict=True):
             self.scheduler.copy_kernel(region, value, state.first(), f"initial {label_of(value)}")
 
@@ -178,7 +202,11 @@ class Scan:
             loop(block, "s", size("whole"), several, 0, turns)
             loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
         comment = f"scan {label_of(self.node)}  {self.node.where}"
-        self.scheduler.add_function(block, comment, "scan")
+        if self.scheduler.parts > 1 and self.parts == 1:
+            one = Block([], block.counts)
+            by_one(self.region, one, lambda inner: inner.statements.extend(block.statements))
+            block = one
+        self.scheduler.add_function(block, comment, "scan", self.work.by_rows)
 
     # One step ------------------------------------------------------------------------------------
 
@@ -245,15 +273,23 @@ class Scan:
                 stores[value] = [self._temporary(value)]
             views[value] = self._best(stores[value])
         self._fill_views(views)
-        inner_region = Region(region.target, region.panels, region.scratch, views, stores)
+        inner_region = Region(region.target, region.panels, region.scratch, views, stores, parts=self.parts)
+        inner_region.rowwise = self.rowwise
         for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
             if value in given:
                 copy_to(inner_region, block, value, places)
+                self._barrier(block)
         for step in self.cutting.steps:
             emit_step(inner_region, block, step)
+            self._barrier(block)
         for value, places in passed:  # one that is a view of what the step computes: read once that is there
             if value not in given:
                 copy_to(inner_region, block, value, places)
+                self._barrier(block)
+
+    def _barrier(self, block: Block) -> None:
+        if self.parts > 1 and not self.work.by_rows:
+            block.add(Barrier(TEAM, WORKER, WORKERS))
 
     def _temporary(self, value: Node) -> View:
         if not hasattr(self, "temporaries"):

@@ -11,7 +11,7 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,27 +23,32 @@ from .arena import Arena, padded_row
 from .chunks import LONGEST_CHUNK, chunk_length
 from .evaluate import label_of, view_through
 from .llvm import Entry
-from .loops import Block, Buffer, Call, For, Function, Index, LetIndex
-from .loops_names import free, renamed, without_comments
+from .loops import Block, Buffer, For, Function, Index, LetIndex
+from .loops_names import free
 from .nests import Region
-from .outer_sums import outer_sum
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
 from .plan import Argument, Plan
+from .rowwise import FEWEST_ROWS, Rowwise, rows_of
 from .scans import Scan, tracks_of
+from .sharing import Cut, Work, cut_of, turns_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .target import Target
 from .targets import Targets
+from .team import TEAM, waits
 from .views import View
+from .writer import Writer
 
 
-def schedule(graph: Graph, target: Target, name: str) -> Plan:
-    """The plan for a graph whose sizes, but for lengths of scans, are known."""
-    return _Scheduler(graph, target, name).plan()
+def schedule(graph: Graph, target: Target, name: str, parts: int = 1) -> Plan:
+    """The plan for a graph whose sizes, but for lengths of scans, are known. parts: into how many kernels are cut, for
+    as many workers at most.
+    """
+    return _Scheduler(graph, target, name, parts).plan()
 
 
-class _Scheduler:
-    def __init__(self, graph: Graph, target: Target, name: str) -> None:
+class _Scheduler(Writer):
+    def __init__(self, graph: Graph, target: Target, name: str, parts: int) -> None:
         self.graph, self.target, self.name = graph, target, name
         self.arguments: list[Argument] = []
         self.strides: dict[str, tuple[str, ...]] = {}
@@ -52,15 +57,25 @@ class _Scheduler:
         self.order = {node: number for number, node in enumerate(graph.nodes)}
         self.users = graph.users()
         self.arena = Arena()
-        self.block = Block()
         self.preparation = Block()
-        self.functions: dict[str, Function] = {}
-        self.preparing = False
         self.residuals: Dim = 0
+        self.work = Work()
+        self.settled: set[Node] = set()
         self.staging = Staging(graph)
+        rows = rows_of(graph) if parts > 1 else 0
+        self.rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
         self.targets: dict[Node, list[View]] = {}
         self._leaves()
-        self.panels = Panels([item.buffer for item in self.arguments if item.kind == "parameter"])
+        super().__init__(Panels([item.buffer for item in self.arguments if item.kind == "parameter"]), parts)
+
+    def _is_shared(self, node: Node) -> bool:
+        """Whether a value is there before kernels run that are cut by rows."""
+        return node in self.staging.free or node in self.settled or self.staging.kind.get(node) == PREPARED
+
+    def _settle(self, nodes: Sequence[Node], cut: Cut) -> None:
+        """Behind a kernel that is not cut by rows stands a barrier: what it gives may then be read whole."""
+        if not cut.by_rows:
+            self.settled.update(nodes)
 
     # Arguments -----------------------------------------------------------------------------------
 
@@ -123,6 +138,8 @@ class _Scheduler:
             view = View.contiguous(buffer, node.shape)
             if not targets.take(node, view, old):
                 (late if old is None else last).append((node, view))
+            if old is not None and self.rowwise is not None:
+                self.rowwise.apart.add(node)
         self.targets = targets.places
         return late + last
 
@@ -140,10 +157,13 @@ class _Scheduler:
         return self._finish()
 
     def _region(self) -> Region:
-        return Region(self.target, self.panels, self.scratch, self.views)
+        parts = 1 if self.preparing else self.parts
+        rowwise = None if self.preparing else self.rowwise
+        return Region(self.target, self.panels, self.scratch, self.views, parts=parts, rowwise=rowwise)
 
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None:
-        self._kernel(lambda block: kernels.copy_to(region, block, node, [view]), comment)
+        by_rows = cut_of(region, Step(0, "phase", node.shape, [node])).by_rows
+        self.kernel(lambda block: kernels.copy_to(region, block, node, [view]), comment, by_rows)
 
     def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
         inside = set(stage.nodes)
@@ -170,14 +190,16 @@ class _Scheduler:
             self._allocate(region, cutting, leaving, 0)
             self._views(nodes, region)
             for step in cutting.steps:
+                self.work.add(cut_of(region, step))
+                self._settle(step.members, cut_of(region, step))
                 self._step(region, step, self.block)
             return
         self._chunks(number, stage, nodes, cutting, leaving)
 
     def _prepare(self, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         """What depends on parameters alone is computed when they change, into memory that stays."""
-        region = self._region()
         main, self.block, self.preparing = self.block, self.preparation, True
+        region = self._region()
         self._allocate(region, cutting, leaving, 0)
         self._views(nodes, region)
         for step in cutting.steps:
@@ -206,26 +228,34 @@ class _Scheduler:
         region.longest = longest
         self._allocate(region, cutting, leaving, longest)
         self._views(nodes, region)
-        scans = {
-            step.members[0]: Scan(self, region, step.members[0], number, nodes)
-            for step in cutting.steps
-            if step.kind == "scan"
-        }
+        scans: dict[Node, Scan] = {}
+        for step in cutting.steps:
+            if step.kind == "scan":
+                scan = scans[step.members[0]] = Scan(self, region, step.members[0], number, nodes)
+                self._settle(self.users[scan.node], scan.work)
+            else:
+                self._settle(step.members, cut_of(region, step))
         self.block = outer
         for scan in scans.values():
             scan.begin()
         for step in cutting.steps:
             if adds_up(step.members[0]):
                 self._clear(step.members[0], region)
+        if self.since:  # what runs at the end of a chunk, the next one must not meet
+            self.barrier()
         self.block = inner
         self.block.add(LetIndex(steps, "min", length - size(chunk), longest))
         first = length - size(chunk) - size(steps) if reverse else size(chunk)
         self.block.add(LetIndex(start, "max", first, 0))
         for step in cutting.steps:
             if step.kind == "scan":
+                self.work.add(scans[step.members[0]].work, length)
                 scans[step.members[0]].run(size(chunk))
             else:
+                self.work.add(cut_of(region, step), length, turns_of(region))
                 self._step(region, step, self.block)
+        if self.since == "other" or waits(inner.statements):
+            self.barrier()
         self.block = outer
         words = "backward" if reverse else "forward"
         self.block.add(
@@ -321,34 +351,10 @@ class _Scheduler:
         where = next((str(node.where) for node in step.members if node.where), "")
         comment = f"{step.kind} {names}  {where}".strip()
         if step.kind == "outer_sum":
-            outer_sum(region, block, step.members[0], lambda inner, emit: self._kernel_in(inner, emit, comment))
+            self.outer_sum(region, block, step.members[0], comment)
             return
-        self._kernel(lambda inner: kernels.emit_step(region, inner, step), comment)
-
-    def _kernel_in(self, block: Block, emit: Callable[[Block], None], comment: str) -> None:
-        outer, self.block = self.block, block
-        self._kernel(emit, comment)
-        self.block = outer
-
-    def _kernel(self, emit: Callable[[Block], None], comment: str, kind: str = "phase") -> None:
-        """A function of its own; functions that do equal work are one."""
-        block = Block()
-        emit(block)
-        if self.preparing:  # a panel that the kernel reads must be filled before it runs
-            self.panels.pack(self.block)
-        self.add_function(block, comment, kind)
-
-    def add_function(self, block: Block, comment: str, kind: str) -> None:
-        buffers, names = free(block.statements)
-        formal = {buffer: Buffer(f"m{i}", buffer.dtype) for i, buffer in enumerate(buffers)}
-        symbols: dict[str, Index] = {name: size(f"n{i}") for i, name in enumerate(names)}
-        statements = renamed(block.statements, formal, symbols)
-        named = Function(
-            f"{kind}{len(self.functions)}", tuple(formal.values()), tuple(f"n{i}" for i in range(len(names))),
-            statements, comment,
-        )  # fmt: skip
-        function = self.functions.setdefault(without_comments(named), named)
-        self.block.add(Call(function.name, tuple((buffer, 0) for buffer in buffers), tuple(map(size, names)), comment))
+        by_rows = cut_of(region, step).by_rows
+        self.kernel(lambda inner: kernels.emit_step(region, inner, step), comment, by_rows)
 
     # The entry -----------------------------------------------------------------------------------
 
@@ -357,9 +363,10 @@ class _Scheduler:
         sizes = [name for name in self.graph.symbols if not name.startswith("_")]
         stride_names = [name for names in self.strides.values() for name in names]
         slots = list(dict.fromkeys(item.buffer.name for item in self.arguments))
-        slots = [*slots, "arena", "panels", *sizes, *stride_names]
+        slots = [*slots, "arena", "panels", TEAM.name, *sizes, *stride_names]
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in self.arguments}
         self.arena.place(statements)
+        places[TEAM] = (TEAM.name, 0)
         places.update(self.arena.places)
         places.update({buffer: ("panels", offset) for buffer, offset in self.panels.offsets.items()})
         used, _ = free(statements)
@@ -381,4 +388,6 @@ class _Scheduler:
             self.arena.total,
             self.residuals,
             self.panels.total,
+            self.parts,
+            self.work,
         )

@@ -46,12 +46,19 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int) -> float:
     return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY)
 
 
-@lru_cache(maxsize=4096)
 def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1) -> TileShape:
     """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
 
     parts: sums for each row, unit and gate, with a left operand each.
     """
+    return cheapest(target, gates, blocks, rows, depth, parts)[0]
+
+
+@lru_cache(maxsize=4096)
+def cheapest(
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1
+) -> tuple[TileShape, float]:  # fmt: skip
+    """The cheapest tile, and what a step of k over all rows and blocks takes with it, in cycles."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
@@ -61,7 +68,7 @@ def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int, p
             total = _cycles(target, count, height, blocks, width, gates, depth, parts)
             if total < cost * 0.999:
                 best, cost = TileShape(height, width, max(1, min(4, 16 // (height * parts * width * gates)))), total
-    return best
+    return best, cost
 
 
 def _cycles(

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..declare.nest import is_leaf, pack
 from ..ir.types import evaluate
+from .arrays import address, aligned_bytes
 from .feeds import Check, run_checks
-from .native import NativeEntry, Weights, address, aligned_bytes
+from .native import NativeEntry, Weights
 from .parameters import Parameters
 from .result import Result
 
@@ -41,6 +42,7 @@ class BoundStep:
         feeds: Mapping[str, np.ndarray],
         states: Sequence[np.ndarray],
         ranges: Sequence[Check],
+        parts: int,
     ) -> None:
         self.parameters, self.entry, self.layout = parameters, entry, layout
         self.sizes = dict(sizes) | dict.fromkeys(layout.lengths, 1)
@@ -60,7 +62,9 @@ class BoundStep:
         }
         self.shown = [self._without_time(name, array) for name, array in self.results.items()]
         self.give = _giver(structure)
-        self.arena = aligned_bytes(entry.sized(self.sizes).arena_bytes)
+        sized = entry.sized(self.sizes)
+        self.parts = parts
+        self.arena, self.native = aligned_bytes(sized.arena_bytes), sized.run
         self._bind(entry.weights(parameters))
 
     def _without_time(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -85,7 +89,6 @@ class BoundStep:
             self.blocks.append(block)
         self.addresses = [c_void_p(address(block)) for block in self.blocks]
         self.version = weights.version
-        self.native = entry.run
 
     def run(self, named: Mapping[str, Any]) -> Any:
         """The step's results, fresh; None where the feeds are not arrays of just the bound kind."""

@@ -78,7 +78,7 @@ class Training(GraphProgram):
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         options = ("training", program.target, None, program.declared_text)
-        self._masks = CompiledGraph(masks, *options, cache=program.cache)
+        self._masks = CompiledGraph(masks, *options, cache=program.cache, workers=program.workers)
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -237,7 +237,7 @@ class Training(GraphProgram):
             kinds = {name: program.parameters.slot(name).type for name in self._trainable}
             self._with_gradients[key] = CompiledGraph(
                 with_parameters(lowered, kinds), self.kind, program.target, self._unroll,
-                program.declared_text, (*self._trainable, *extra), given, cache=program.cache,
+                program.declared_text, (*self._trainable, *extra), given, cache=program.cache, workers=program.workers,
             )  # fmt: skip
         return self._with_gradients[key]
 

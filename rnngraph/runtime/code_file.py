@@ -14,6 +14,7 @@ from ..codegen.code import Interface, ObjectCode, Output
 from ..ir.types import Dim, Size
 
 MAGIC = b"rnngraph object code\n"
+_FORMULAS = ("arena_bytes", "cycles")
 _DIGEST, _COUNT = hashlib.sha256().digest_size, 8
 
 
@@ -26,7 +27,8 @@ def to_bytes(key: str, code: ObjectCode) -> bytes:
         [item.name, item.dtype, [_from_dim(dim) for dim in item.shape], item.slot] for item in interface.outputs
     ]
     document["constants"] = [[slot, value.dtype.str, value.shape] for slot, value in interface.constants]
-    document["arena_bytes"] = _from_dim(interface.arena_bytes)
+    for name in _FORMULAS:
+        document[name] = _from_dim(document[name])
     text = json.dumps(document).encode()
     parts = [len(text).to_bytes(_COUNT, "little"), text, *(value.tobytes() for _, value in interface.constants)]
     body = b"".join([*parts, code.binary])
@@ -60,7 +62,8 @@ def _code(key: str, body: memoryview) -> ObjectCode | None:
     document["outputs"] = tuple(
         Output(name, dtype, tuple(map(_to_dim, shape)), slot) for name, dtype, shape, slot in document["outputs"]
     )
-    document["arena_bytes"] = _to_dim(document["arena_bytes"])
+    for name in _FORMULAS:
+        document[name] = _to_dim(document[name])
     return ObjectCode(Interface(**document), bytes(body[end:]))
 
 

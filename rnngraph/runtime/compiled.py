@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from ..codegen.code import ObjectCode, compile_graph
+from ..codegen.code import ObjectCode, compile_graph, planned
 from ..codegen.engine import assembly
 from ..codegen.llvm import module_text
-from ..codegen.schedule import schedule
 from ..codegen.target import Target
 from ..errors import NameLookupError
 from ..ir.fingerprint import fingerprint
@@ -21,6 +20,7 @@ from ..passes.unroll import unroll_fully
 from .cache import Cache, key_of
 from .feeds import Check, checks_of
 from .native import NativeEntry
+from .pool import Workers
 
 Fixed = tuple[tuple[str, int | None], ...]
 """Sizes that are compiled in, by name; None where nothing that runs has the size."""
@@ -52,6 +52,7 @@ class CompiledGraph:
         then: tuple[Pass, ...] = (),
         cache: Cache | None = None,
         reduced: ReducedWeights | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.wrt, self.differentiated = wrt, differentiated
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
@@ -60,11 +61,12 @@ class CompiledGraph:
         self.reduced = reduced
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared, self._cache = declared, cache
+        self.workers = workers or Workers()
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}
         self._optimized: dict[tuple[str, ...], Graph] = {}
-        self._entries: dict[tuple[tuple[str, ...], Fixed, bool], NativeEntry] = {}
+        self._entries: dict[tuple[tuple[str, ...], Fixed, bool, int], NativeEntry] = {}
         self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
@@ -143,13 +145,14 @@ class CompiledGraph:
 
     def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:
         """Native code for these outputs and sizes: made before, found on disk, or compiled now."""
-        found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step))
+        parts = self.workers.parts
+        found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step, parts))
         if found is None:
             with self._lock:
-                found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step))
+                found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step, parts))
                 if found is None:
-                    found = NativeEntry(self._code(outputs, sizes, one_step), self.target)
-                    self._entries[outputs, self._fixed(outputs, sizes), one_step] = found
+                    found = NativeEntry(self._code(outputs, sizes, one_step, parts), self.target)
+                    self._entries[outputs, self._fixed(outputs, sizes), one_step, parts] = found
         self.last_sizes = dict(sizes)
         return found
 
@@ -162,15 +165,15 @@ class CompiledGraph:
             self._fixed_names[outputs] = names
         return tuple((name, sizes.get(name)) for name in names)
 
-    def _code(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool) -> ObjectCode:
+    def _code(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, parts: int) -> ObjectCode:
         name = f"{self.kind}_step" if one_step else self.kind
         if self._cache is None:
-            return compile_graph(self.sized(outputs, sizes, one_step), self.target, name)
+            return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
         fixed = self._fixed(outputs, sizes)
-        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, self.reduced, fixed)
+        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, self.reduced, fixed, parts)
         code = self._cache.load(key)
         if code is None:
-            code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name)
+            code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
             if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
                 self._cache.store(key, code)
         return code
@@ -207,7 +210,7 @@ class CompiledGraph:
         graph = self.optimized(outputs)
         sizes = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
         sized = self.sized(outputs, sizes)
-        plan = schedule(sized, self.target, self.kind)
+        plan = planned(sized, self.target, self.kind, self.workers.parts)
         fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in lengths_of(graph))
         head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
         head += f", with {fixed}" if fixed else ""

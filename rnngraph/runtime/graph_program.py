@@ -53,7 +53,7 @@ class KnownShapes:
         """The entry for these feeds, whose numbers are checked at every call. key: with their shapes, what else
         tells entries apart. sizes: gives the sizes after all checks of shapes.
         """
-        shapes = (key, tuple((name, array.shape) for name, array in arrays.items()))
+        shapes = (key, compiled.workers.parts, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(shapes)
         if known is None:
             found = sizes()
@@ -76,7 +76,15 @@ class GraphProgram:
         self.program = program
         reduced = program.reduced if self.kind == "inference" else None
         self.compiled = CompiledGraph(
-            lowered, self.kind, program.target, unroll, program.declared_text, wrt, cache=program.cache, reduced=reduced
+            lowered,
+            self.kind,
+            program.target,
+            unroll,
+            program.declared_text,
+            wrt,
+            cache=program.cache,
+            reduced=reduced,
+            workers=program.workers,
         )
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from ..codegen.schedule import schedule
+from ..codegen.code import planned
 from ..ir.types import ITEM_BYTES, evaluate, product
 from .compiled import CompiledGraph
 
@@ -39,7 +39,7 @@ class Memory:
 
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Memory:
     """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
-    plan = schedule(compiled.sized(outputs, sizes), compiled.target, compiled.kind)
+    plan = planned(compiled.sized(outputs, sizes), compiled.target, compiled.kind, compiled.workers.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:
         count[item.kind] += evaluate(product(item.shape), sizes) * ITEM_BYTES[item.dtype]

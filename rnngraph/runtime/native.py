@@ -11,23 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..codegen.code import ObjectCode
-from ..codegen.engine import Code
+from ..codegen.engine import Code, Native
 from ..codegen.target import Target
 from ..ir.types import evaluate
+from .arrays import address, aligned_bytes
 from .parameters import Parameters
-
-LINE = 64
-
-
-def aligned_bytes(count: int) -> np.ndarray:
-    """Fresh memory that begins at a cache line."""
-    raw = np.empty(count + LINE, np.uint8)
-    offset = -raw.ctypes.data % LINE
-    return raw[offset : offset + count]
-
-
-def address(array: np.ndarray) -> int:
-    return int(array.__array_interface__["data"][0])
+from .pool import FEWEST_CYCLES, POOL, Faster
 
 
 @dataclass(frozen=True)
@@ -42,11 +31,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class Sized:
-    """An entry at given run-time sizes: what its results look like, how large its arena is."""
+    """An entry at given run-time sizes: what its results look like, how large its arena is, and what runs it: alone,
+    or with the pool's workers where that pays.
+    """
 
     sizes: Mapping[str, int]
     shapes: tuple[tuple[int, ...], ...]
     arena_bytes: int
+    run: Native
 
 
 class NativeEntry:
@@ -55,7 +47,9 @@ class NativeEntry:
     def __init__(self, code: ObjectCode, target: Target) -> None:
         self._code = Code(code.binary, target)
         interface = code.interface
-        self.run = self._code.entry(interface.main)
+        self.alone = self._code.entry(interface.main)
+        self._address = self._code.address(interface.main)
+        self._parts, self._cycles = interface.parts, interface.cycles
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
@@ -66,6 +60,7 @@ class NativeEntry:
         self._template = np.zeros(interface.slots, np.int64)
         for slot, value in self._constants:
             self._template[slot] = address(value)
+        self._template[interface.team] = POOL.address if self._parts > 1 else 0
         self._weights: Weights | None = None
         self._lock = threading.Lock()
         self._arenas: deque[np.ndarray] = deque()
@@ -105,7 +100,9 @@ class NativeEntry:
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)))
+        shared = self._parts > 1 and evaluate(self._cycles, sizes) >= FEWEST_CYCLES
+        run = Faster(self.alone, self._address, self._parts) if shared else self.alone
+        return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), run)
 
     def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
         """An argument block with weights and sizes filled in."""
@@ -143,7 +140,7 @@ class NativeEntry:
             block[slot] = address(array)
         arena = self._take(sized.arena_bytes)
         self.set_arena(block, arena)
-        self.run(address(block), 0, 1)
+        sized.run(address(block), 0, 1)
         self._arenas.append(arena)
 
     def call_fresh(

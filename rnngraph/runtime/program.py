@@ -20,6 +20,7 @@ from .cache import cache_of
 from .calls import Inference, Training
 from .graph_program import whole_number
 from .parameters import Parameters
+from .pool import Workers
 from .reduction import reduction
 from .result import Result
 from .sources import Declaration, Source
@@ -107,7 +108,9 @@ class Program:
             and (not isinstance(unroll, int) or isinstance(unroll, bool) or unroll < 1)
         ):
             raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
-        self.source, self.parameters, self._seed, self.threads = source, parameters, seed, threads
+        self.source, self.parameters, self._seed = source, parameters, seed
+        self.workers = Workers()
+        self.threads = threads
         self.target = target_of(target)
         self.weights, self.activations = weights, activations
         self.reduced = reduction(weights, activations, self.target, source.lowered)
@@ -135,13 +138,13 @@ class Program:
     @property
     def threads(self) -> int:
         """Worker threads of a call; results do not depend on it."""
-        return self._threads
+        return self.workers.count
 
     @threads.setter
     def threads(self, count: int) -> None:
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ArgumentError(f"threads={count!r} must be a positive int")
-        self._threads = count
+        self.workers.set(count)
 
     @property
     def declared(self) -> nx.DiGraph[str]:

@@ -10,7 +10,8 @@ from weakref import ref
 import numpy as np
 
 from ..passes.train_step import NEW, NORM, SLOT, SUM
-from .native import NativeEntry, Sized, address, aligned_bytes
+from .arrays import address, aligned_bytes
+from .native import NativeEntry, Sized
 
 if TYPE_CHECKING:
     from .trainer import Trainer

@@ -57,7 +57,7 @@ class Native:
             array[...] = NOT_RUN
         try:
             entry.pack(bound.address)
-            entry.run(bound.address, WORKER, WORKERS)
+            sized.run(bound.address, WORKER, WORKERS)
         finally:
             if settle is not None and found[NORM] != NOT_RUN:
                 settle(found)

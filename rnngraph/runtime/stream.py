@@ -33,7 +33,9 @@ class Stream:
         self._program, self._batch = program, batch
         lowered = program.stateful()
         options = ("inference", program.target, None, program.declared_text)
-        self._compiled = CompiledGraph(lowered.graph, *options, cache=program.cache, reduced=program.reduced)
+        self._compiled = CompiledGraph(
+            lowered.graph, *options, cache=program.cache, reduced=program.reduced, workers=program.workers
+        )
         self._structures = lowered.states
         self._labels = [label for nest in lowered.states for label in flatten(nest)]
         graph = self._compiled.graph
@@ -50,7 +52,9 @@ class Stream:
         self._sizes = self._fixed_sizes(graph, lengths)
         known: dict[str, Dim] = dict(self._sizes)
         initial = with_sizes(lowered.initial, known)
-        self._initial = CompiledGraph(initial, *options, cache=program.cache, reduced=program.reduced)
+        self._initial = CompiledGraph(
+            initial, *options, cache=program.cache, reduced=program.reduced, workers=program.workers
+        )
         for name, kind in self._initial.kinds().items():  # what only the initial state reads
             if name not in self._labels:
                 self._kinds.setdefault(name, kind)
@@ -79,7 +83,7 @@ class Stream:
     def step(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
         """One time step: sequence placeholders without their time axis, outputs likewise."""
         fast = self._fast
-        if fast is not None and out is None and feeds is None:
+        if fast is not None and out is None and feeds is None and fast.parts == self._compiled.workers.parts:
             result = fast.run(named)
             if result is not None:
                 return result
@@ -144,7 +148,7 @@ class Stream:
             layout = Layout(self._time_axis | self._output_axis, self._labels, frozenset(lengths))
             held = self._program.parameters, self._program.structure
             ranges = self._compiled.range_checks(self._outputs)
-            self._fast = BoundStep(*held, entry, sizes, layout, used, self._state, ranges)
+            self._fast = BoundStep(*held, entry, sizes, layout, used, self._state, ranges, self._compiled.workers.parts)
             found = {name: self._squeezed(name, array) for name, array in found.items()}
         return self._finish(found, mine)
 

@@ -325,7 +325,7 @@ class Trainer:
         program = self.program
         return CompiledGraph(
             graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,),
-            cache=program.cache,
+            cache=program.cache, workers=program.workers,
         )  # fmt: skip
 
     def _kinds(self) -> dict[str, TensorType]:

@@ -1,0 +1,171 @@
+"""How the work of a kernel is shared between workers: along which axis, if that gains more than waiting costs.
+
+The estimates are coarse: products by the model of tiles, other ops by vectors. They decide who computes what, and
+never change what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.graph import Node
+from ..ir.types import Dim, Shape, evaluate, symbols_of
+from .chunks import LONGEST_CHUNK
+from .nests import Region, lanes_for
+from .phases import Step
+from .tiles import OPEN_ROWS, PER_CYCLE, cheapest
+
+BARRIER_CYCLES = 500.0
+"""What it takes until all workers have come to a barrier and have seen what the others wrote, on cores that share a
+cache: some 0.15 microseconds. Where they don't, it is several times that, and calls turn out to be faster alone.
+"""
+NEARER = 0.8
+"""Another axis must be cheaper by so much, as what another worker wrote is far away."""
+LONG_OPS = 12.0
+"""Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
+_LONG = ("exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow", "div", "sqrt", "expm1", "log1p")
+OPEN_DEPTH = 256
+
+
+@dataclass(frozen=True)
+class Cut:
+    """axis: of the kernel's shape, or None where one worker does it alone. cycles: until all have done their part;
+    whole: what one alone takes. by_rows: whether each worker reads only what it wrote itself, or what all may read.
+    """
+
+    axis: int | None
+    cycles: float
+    whole: float
+    by_rows: bool = False
+
+
+@dataclass
+class Work:
+    """Cycles that an entry takes: alone, and with all of its workers. Formulas in the run-time sizes."""
+
+    alone: Dim = 0
+    shared: Dim = 0
+
+    def add(self, cut: Cut, times: Dim = 1, turns: int = 1) -> None:
+        """A kernel that ``cut`` estimates for ``turns`` of all ``times``, with the barrier behind it."""
+        waiting = BARRIER_CYCLES if cut.axis is not None and not cut.by_rows else 0.0
+        self.alone = self.alone + times * round(cut.whole / turns)
+        self.shared = self.shared + times * round((cut.cycles + waiting) / turns)
+
+    def pays(self) -> bool:
+        """Whether several workers are clearly faster than one, at lengths of some tens."""
+        alone, shared = (evaluate(dim, dict.fromkeys(symbols_of(dim), OPEN_ROWS)) for dim in (self.alone, self.shared))
+        return shared < 0.9 * alone
+
+
+def sum_cut(region: Region, node: Node) -> Cut:
+    """Of a sum of outer products, whose columns are shared."""
+    left, (rows, width) = node.operands[0], node.shape
+    depth = 1
+    for axis in range(left.tensor.rank - 1):
+        depth *= _extent(region, left.shape, axis)
+    lanes = lanes_for(region.target, [node], width)
+    vectors = -(-int(str(width)) // lanes)
+    whole = depth * int(str(rows)) * vectors / PER_CYCLE
+    if region.parts == 1 or vectors < region.parts or whole < 4 * BARRIER_CYCLES:
+        return Cut(None, whole, whole)
+    return Cut(1, whole * -(-vectors // region.parts) / vectors, whole)
+
+
+def cut_of(region: Region, step: Step) -> Cut:
+    """The best way to share a step, if there is one. Steps that are computed row by row are cut by rows wherever the
+    region is, as no worker then waits for another.
+    """
+    shape = _shape(step)
+    extents = [_extent(region, shape, axis) for axis in range(len(shape))]
+    whole = _cycles(region, step, shape, extents)
+    if step.kind == "outer_sum":
+        return sum_cut(region, step.members[0])
+    best, axis = whole, None
+    if region.parts > 1 and region.rowwise is not None and region.rowwise.step(step):
+        part = [*extents]
+        part[-2] = -(-extents[-2] // region.parts)
+        return Cut(len(shape) - 2, _cycles(region, step, shape, part), whole, True)
+    if region.parts > 1 and whole > 2 * BARRIER_CYCLES:
+        for candidate in _axes(step, shape):
+            if candidate == len(shape) - 1 and not isinstance(shape[-1], int):
+                continue
+            grain = _lanes(region, step, shape) if candidate == len(shape) - 1 else 1
+            turns = extents[candidate] // grain
+            if turns < region.parts:
+                continue
+            part = [*extents]
+            part[candidate] = -(-extents[candidate] // (grain * region.parts)) * grain
+            cycles = _cycles(region, step, shape, part)
+            if cycles < (0.95 if axis is None else NEARER) * best:
+                best, axis = cycles, candidate
+    if axis is not None and whole - best < BARRIER_CYCLES:
+        axis, best = None, whole
+    return Cut(axis, best, whole)
+
+
+def _shape(step: Step) -> Shape:
+    return step.members[0].operands[0].shape if step.kind == "reduce" else step.shape or step.members[0].shape
+
+
+def _axes(step: Step, shape: Shape) -> Sequence[int]:
+    """Axes along which the elements do not depend on each other. Rows come first, then units, then steps of time: what
+    a worker wrote is nearest to itself, and scans are cut by rows or units.
+    """
+    last = len(shape) - 1
+    if step.kind == "reduce":
+        axes = step.members[0]["axes"]
+        kept = [axis for axis in range(last) if axis not in axes]
+        return [*reversed(kept), *([last] if last not in axes else [])]
+    if step.kind != "phase":
+        return ()
+    outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
+    return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]
+
+
+def turns_of(region: Region) -> int:
+    """Steps of time that estimates are made for, where the region runs in chunks of time."""
+    return OPEN_ROWS if region.longest >= LONGEST_CHUNK else region.longest
+
+
+def _extent(region: Region, shape: Shape, axis: int) -> int:
+    dim = shape[axis]
+    if region.is_time(shape, axis):
+        return turns_of(region)
+    return dim if isinstance(dim, int) else OPEN_ROWS
+
+
+def _lanes(region: Region, step: Step, shape: Shape) -> int:
+    return lanes_for(region.target, step.members, shape[-1] if shape else 1)
+
+
+def _cycles(region: Region, step: Step, shape: Shape, extents: Sequence[int]) -> float:
+    lanes = _lanes(region, step, shape)
+    blocks = -(-extents[-1] // lanes) if extents else 1
+    rows = 1
+    for extent in extents[:-1]:
+        rows *= extent
+    products = [node for node in step.members if node.op == "matmul"]
+    total = rows * blocks * sum(_vector_cycles(node) for node in step.members if node.op != "matmul")
+    if products:
+        starts = {node.operands[2] for node in products if len(node.operands) == 3}
+        gates = max(1, sum(node not in starts for node in products))
+        depths = [_depth(node) for node in products]
+        inner = extents[-2] if len(extents) > 1 else 1
+        if inner == 1 and len(extents) > 2:
+            inner = rows
+        _, cycles = cheapest(region.target, gates, blocks, max(1, inner), max(depths))
+        total += cycles * sum(depths) / gates * (rows // max(1, inner))
+    return float(total)
+
+
+def _depth(node: Node) -> int:
+    depth = node.operands[0].shape[-1]
+    return depth if isinstance(depth, int) else OPEN_DEPTH
+
+
+def _vector_cycles(node: Node) -> float:
+    if node.op.startswith("random") or node.op.startswith("dropout"):
+        return 5 * LONG_OPS
+    return LONG_OPS if node.op in _LONG else 1.0

@@ -1,0 +1,138 @@
+"""The process's pool of worker threads, which run parts of calls.
+
+A call that finds the pool at work for another one runs alone: its results are the same, and no more threads run than
+were asked for. After a call workers look for the next one for a short while and then sleep. A process ends without
+waiting for them, and a forked one begins with none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from ctypes import c_void_p
+from dataclasses import dataclass
+from time import perf_counter_ns
+
+import numpy as np
+
+from ..codegen.engine import Code, Native, object_code
+from ..codegen.target import host
+from ..codegen.team import JOB_WORD, LINES, MOST_WORKERS, pool_text, semaphore_line
+from .arrays import LINE, address, aligned_bytes
+
+FEWEST_CYCLES = 100_000
+"""Of a call that is shared: to wake a worker that sleeps takes about as long as half of this."""
+
+
+CALLS_BETWEEN_TRIALS = 256
+TRIALS = 3
+"""Of either way of running a call, in turn; the fastest counts."""
+LONGEST = 1 << 62
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+@dataclass
+class Workers:
+    """How many threads a program's calls may use. parts: into how many their kernels are cut."""
+
+    count: int = 1
+    parts: int = 1
+
+    def set(self, count: int) -> None:
+        self.count, self.parts = count, max(1, min(count, cores(), MOST_WORKERS if POOL.offered else 1))
+
+
+class Pool:
+    """Worker threads and the memory through which they are given work. One call at a time has them."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(None) if os.name == "posix" else None
+        self.offered = all(hasattr(self._library, name) for name in ("sched_yield", "sem_wait", "sem_post", "sem_init"))
+        self._memory = aligned_bytes(LINES * LINE).view(np.int64)
+        self.address = address(self._memory)
+        self._code: Code | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """As at the start: no worker, nothing given, and no call that has them."""
+        self._free = threading.Lock()
+        self._started = 1
+        self._memory[:] = 0
+
+    def run(self, entry: int, arguments: int | c_void_p, workers: int) -> bool:
+        """Runs an entry with so many workers, the caller among them; False, and nothing done, if others run one."""
+        if not self._free.acquire(blocking=False):
+            return False
+        try:
+            if self._started < workers:
+                self._start(workers)
+            block = arguments.value if isinstance(arguments, c_void_p) else arguments
+            self._memory[JOB_WORD : JOB_WORD + 3] = (entry, block or 0, workers)
+            self._share(self.address, 0, 0)
+        finally:
+            self._free.release()
+        return True
+
+    def _start(self, workers: int) -> None:
+        """Workers up to this number, the caller being number 0."""
+        if self._code is None:
+            self._code = Code(object_code(pool_text(host()), host()), host())
+            self._share = self._code.entry("pool_share")
+        serve = self._code.entry("pool_serve")
+        library = self._library
+        assert library is not None
+        for word, name in enumerate(("sched_yield", "sem_wait", "sem_post")):
+            self._memory[word] = ctypes.cast(getattr(library, name), c_void_p).value or 0
+        for worker in range(self._started, workers):
+            if library.sem_init(c_void_p(self.address + LINE * semaphore_line(worker)), 0, 0):
+                raise OSError("the system has no semaphore left for a worker thread")
+            threading.Thread(
+                target=serve, args=(self.address, worker, 0), daemon=True, name=f"rnngraph worker {worker}"
+            ).start()
+            self._started = worker + 1
+
+
+POOL = Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=POOL._forget)
+
+
+class Faster:
+    """Runs an entry with the pool's workers or alone, whichever was faster of late: the results are the same. How far
+    cores are from each other, and what else they do, differs between machines and changes while a program runs.
+    """
+
+    def __init__(self, alone: Native, entry: int, parts: int) -> None:
+        self._alone, self._entry, self._parts = alone, entry, parts
+        self._calls, self._shares = 0, True
+        self._best = [0, 0]  # nanoseconds alone and shared, of the present trials
+
+    def __call__(self, block: int | c_void_p, worker: object, workers: object) -> None:
+        turn = self._calls % CALLS_BETWEEN_TRIALS
+        self._calls += 1
+        if turn >= 2 * TRIALS:
+            self._run(block, self._shares)
+            return
+        if turn == 0:
+            self._best = [LONGEST, LONGEST]
+        shares = turn % 2 == 0
+        begin = perf_counter_ns()
+        if self._run(block, shares):
+            self._best[shares] = min(self._best[shares], perf_counter_ns() - begin)
+        if turn == 2 * TRIALS - 1:
+            self._shares = self._best[True] < self._best[False]
+
+    def _run(self, block: int | c_void_p, shares: bool) -> bool:
+        """Whether it ran as it was asked to: while another call has the workers, it runs alone."""
+        if shares and POOL.run(self._entry, block, self._parts):
+            return True
+        self._alone(block, 0, 1)
+        return not shares

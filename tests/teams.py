@@ -1,0 +1,103 @@
+"""Teams of workers in tests: everything is shared that can be, and workers run one after the other between barriers.
+
+A worker that runs its whole way to the next barrier before another one begins reads what is not written yet, or
+overwrites what is still needed, if a barrier is missing: in one order of workers or in the other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from rnngraph.codegen import llvm, rowwise, scans, sharing
+from rnngraph.codegen.code import ObjectCode, interface_of
+from rnngraph.codegen.engine import object_code
+from rnngraph.codegen.llvm import module_text
+from rnngraph.codegen.schedule import schedule
+from rnngraph.codegen.target import Target, host
+from rnngraph.ir.graph import Graph
+from rnngraph.runtime import native, pool
+from rnngraph.runtime.arrays import address, aligned_bytes
+from rnngraph.runtime.native import NativeEntry
+from rnngraph.runtime.parameters import Parameters
+
+# A worker's turn is the ticket's number. At a barrier it passes the ticket on and waits until it is its turn again.
+IN_TURNS = """\
+define internal void @barrier(ptr %team, i64 %worker, i64 %workers) noinline #0 {{
+entry:
+  %line = add i64 %worker, 1
+  %mine = getelementptr [64 x i8], ptr %team, i64 %line
+  %before = load i64, ptr %mine
+  %count = add i64 %before, 1
+  store i64 %count, ptr %mine
+  %ticket = getelementptr i64, ptr %team, i64 1
+  %old = atomicrmw add ptr %ticket, i64 1 seq_cst
+  %last = sub i64 %workers, 1
+  %behind = sub i64 %last, %worker
+  %place = select i1 {reverse}, i64 %behind, i64 %worker
+  %round = mul i64 %count, %workers
+  %turn = add i64 %round, %place
+  br label %look
+look:
+  %now = load atomic i64, ptr %ticket seq_cst, align 8
+  %mine.now = icmp eq i64 %now, %turn
+  br i1 %mine.now, label %done, label %look
+done:
+  ret void
+}}
+"""
+
+
+def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1) -> None:
+    """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores."""
+    for module in (sharing, scans):
+        monkeypatch.setattr(module, "BARRIER_CYCLES", 0.0)
+    monkeypatch.setattr(sharing.Work, "pays", lambda work: True)
+    monkeypatch.setattr(rowwise, "FEWEST_ROWS", fewest_rows)
+    monkeypatch.setattr(native, "FEWEST_CYCLES", 0)
+    monkeypatch.setattr(pool, "cores", lambda: parts)
+    monkeypatch.setattr(pool, "TRIALS", 0)  # always shared
+
+
+def in_turns(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, parameters: Parameters, feeds: Mapping[str, np.ndarray],
+    sizes: Mapping[str, int], parts: int, reverse: bool, target: Target | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """A sized graph's outputs, computed by ``parts`` workers of whom one runs at a time."""
+    target = target or host()
+    with monkeypatch.context() as patch:
+        patch.setattr(llvm, "barrier_text", lambda target: IN_TURNS.format(reverse="true" if reverse else "false"))
+        plan = schedule(graph, target, "entry", parts)
+        text = module_text(plan.functions, [plan.main, plan.pack], target, "entry")
+    entry = NativeEntry(ObjectCode(interface_of(plan), object_code(text, target)), target)
+    sized = entry.sized(sizes)
+    results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
+    block = entry.block(entry.weights(parameters), sized.sizes)
+    team = aligned_bytes(64 * (parts + 1)).view(np.int64)
+    team[:] = 0
+    block[interface_of(plan).team] = address(team)
+    for name in entry.input_slots:
+        entry.set_feed(block, name, feeds[name])
+    for slot, array in zip(entry.output_slots.values(), results, strict=True):
+        block[slot] = address(array)
+    arena = aligned_bytes(sized.arena_bytes)
+    arena[:] = 255  # what is read before it is written is not a number
+    entry.set_arena(block, arena)
+
+    def work(worker: int) -> None:
+        entry.alone(address(block), worker, parts)
+        team[1] += 1
+
+    order: Sequence[int] = range(parts - 1, -1, -1) if reverse else range(parts)
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in order]
+    for number, thread in enumerate(threads):
+        while team[1] != number:
+            time.sleep(0)
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return dict(zip(entry.output_slots, results, strict=True))
