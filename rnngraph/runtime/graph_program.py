@@ -156,7 +156,7 @@ class GraphProgram:
             program = self.program
             self._tapped = False if lowered is None else CompiledGraph(
                 lowered.graph, self.kind, program.target, self.compiled.unroll, program.declared_text,
-                cache=program.cache, reduced=self.compiled.reduced,
+                cache=program.cache, reduced=self.compiled.reduced, workers=program.workers,
             )  # fmt: skip
         return self._tapped or None
 
