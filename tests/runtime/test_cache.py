@@ -38,9 +38,9 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     compile_graph = compiled.compile_graph
 
-    def recorded(graph: Any, target: Any, name: str) -> ObjectCode:
+    def recorded(graph: Any, target: Any, name: str, parts: int) -> ObjectCode:
         made.append(name)
-        return compile_graph(graph, target, name)
+        return compile_graph(graph, target, name, parts)
 
     monkeypatch.setattr(compiled, "compile_graph", recorded)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,15 +102,15 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     for item in (made, other):
         for _ in range(3):
             item.step(x=batch())
-    entry = next(iter(next(iter(made._ways.values())).native._memory))
-    run = entry.run
+    known = next(iter(made._ways.values()))._known._known
+    ((shapes, (entry, sized, ranges)),) = known.items()
 
     def interrupted(*arguments: Any) -> None:
         if when == "after":
-            run(*arguments)
+            sized.run(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(entry, "run", interrupted)
+    monkeypatch.setitem(known, shapes, (entry, replace(sized, run=interrupted), ranges))
     with pytest.raises(KeyboardInterrupt):
         made.step(x=batch())
     monkeypatch.undo()
