@@ -24,6 +24,8 @@ Record = dict[str, Any]
 """``row``: its name, and ``times`` by contender or ``figures`` by name."""
 
 OWN = "rnngraph"
+PAUSE = 0.05
+"""Seconds after which the threads of all peers sleep."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Options:
     rounds: int
     peers: dict[str, ModuleType]
     with_torch_compile: bool
+    threads: int = 1
 
     def wants(self, name: str) -> bool:
         return not self.words or any(word in name for word in self.words)
@@ -47,6 +50,34 @@ class Group:
     title: str
     records: Callable[[Options], Iterator[Record]]
     cells: Callable[[Record], dict[str, str]]
+
+
+# Several threads -----------------------------------------------------------------------------------
+
+ONE = "one thread"
+
+
+def _threads(options: Options) -> Iterator[Record]:
+    kinds = {"inference": (INFERENCE, ours.inference), "training": (TRAINING, ours.training)}
+    for kind, (rows, call) in kinds.items():
+        for row in rows:
+            if row.time > 1 and options.wants(row.name):
+                calls = _beside(row, options, call(row, options.threads), kind) | {ONE: call(row)}
+                yield {"row": f"{kind}: {row.name}", "times": measure(calls, None, options.rounds, PAUSE)}
+
+
+def _threads_cells(record: Record) -> dict[str, str]:
+    times: Times = record["times"]
+    cells = {
+        "rnngraph ms": milliseconds(median(times, OWN)),
+        "spread": f"{spread(times, OWN):.0%}",
+        "one thread ms": milliseconds(median(times, ONE)),
+        "gain": factor(ratio(times, ONE, OWN)),
+    }
+    for name in times:
+        if name not in (OWN, ONE):
+            cells[name] = f"{milliseconds(median(times, name))} ({factor(ratio(times, name, OWN))})"
+    return cells
 
 
 # What is timed beside peers and the floor ----------------------------------------------------------
@@ -271,6 +302,7 @@ GROUPS = (
     Group("inference", "Inference", _inference, _time_cells),
     Group("reduced", "Inference with narrow weights, how many times as fast as with float32", _reduced, _reduced_cells),
     Group("training", "Training: the loss and all gradients", _training, _time_cells),
+    Group("threads", "Two threads (or as --threads says), peers too", _threads, _threads_cells),
     Group("step", "A trainer's step: gradients, clipping by their norm, Adam", _step, _step_cells),
     Group("memory", "Memory of a training call, as it says itself", _memory, _memory_cells),
     Group("compile", "Compiling in a fresh process, seconds", _compile, _compile_cells),

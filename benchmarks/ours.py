@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from timing import fastest
 from workloads import Call, OwnPeephole, Row
@@ -22,7 +24,7 @@ def cell(row: Row) -> rg.Cell:
     return rg.GRUCell(row.units, reset_after=row.cell == "GRU")
 
 
-def program(row: Row, with_loss: bool, **options: str) -> rg.Program:
+def program(row: Row, with_loss: bool, **options: Any) -> rg.Program:
     """The declaration, compiled. The loss is the mean of all squared outputs. options: of ``compile``."""
     inputs = rg.placeholder("x", (None, None, row.inputs))
     outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([cell(row) for _ in range(row.layers)]), inputs)
@@ -30,9 +32,9 @@ def program(row: Row, with_loss: bool, **options: str) -> rg.Program:
     return rg.compile(outputs, loss=loss, **options)
 
 
-def inference(row: Row) -> Call:
+def inference(row: Row, threads: int = 1) -> Call:
     """A call, results fresh or into the caller's array: the faster."""
-    compiled, x = program(row, with_loss=False), row.batch_major()
+    compiled, x = program(row, with_loss=False, threads=threads), row.batch_major()
     out = compiled.inference(x=x)
     return fastest(lambda: compiled.inference(x=x), lambda: compiled.inference(x=x, out=out))
 
@@ -50,9 +52,9 @@ def stream_step(row: Row) -> Call:
     return lambda: stream.step(x=x)
 
 
-def training(row: Row) -> Call:
+def training(row: Row, threads: int = 1) -> Call:
     """The loss and the gradient of every parameter."""
-    compiled, x = program(row, with_loss=True), row.batch_major()
+    compiled, x = program(row, with_loss=True, threads=threads), row.batch_major()
     return lambda: compiled.training.gradients(x=x)
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--picture FILE] [ROW …]
 
-Groups: inference, reduced, training, step, compile, memory, sweep; without --only, all but the sweep. ROW: only rows
-whose name contains one of these. One core, pinned; within each round the machine's limits are probed and every
-contender runs in turn. Shared machines change their speed from second to second, so ratios are taken within a round and
-their medians shown.
+Groups: inference, reduced, training, threads, step, compile, memory, sweep; without --only, all but threads and sweep.
+ROW: only rows whose name contains one of these. One core, pinned, but for threads; within each round the machine's
+limits are probed and every contender runs in turn. Shared machines change their speed from second to second, so ratios
+are taken within a round and their medians shown.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw the sweep (.png, .svg, …); needs matplotlib")
     parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
     parser.add_argument("--torch-compile", action="store_true", help="the user's cell also by torch.compile; minutes")
+    parser.add_argument("--threads", type=int, default=2, help="of the group of that name; the others use one")
     options = parser.parse_args()
     runs = read(options.read) if options.read else [_measured(options)]
     console = Console(width=400 if not os.isatty(1) else None)
@@ -49,14 +50,15 @@ def main() -> None:
 
 
 def _measured(options: argparse.Namespace) -> dict[str, object]:
+    threads = options.threads if options.only == "threads" else 1
     if hasattr(os, "sched_setaffinity"):  # before the peers, which count cores when they are imported
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     wanted = [name for name in options.peers.split(",") if name]
-    found = peers.installed(wanted)
-    asked = Options(options.rows, options.rounds, found, options.torch_compile)
+    found = peers.installed(wanted, threads)
+    asked = Options(options.rows, options.rounds, found, options.torch_compile, threads)
     chosen = [group for group in GROUPS if group.name == (options.only or group.name)]
     if options.only is None:
-        chosen = [group for group in chosen if group.name != "sweep"]
+        chosen = [group for group in chosen if group.name not in ("sweep", "threads")]
     target = target_of(None)
     missing = {name: MISSING for name in wanted if name not in found}
     return {

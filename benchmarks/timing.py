@@ -14,8 +14,10 @@ SECONDS = 0.02
 Times = dict[str, list[float]]
 
 
-def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds: int) -> Times:
-    """Seconds a call by contender, one figure a round; ``floor`` probes the machine in that round."""
+def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds: int, pause: float = 0.0) -> Times:
+    """Seconds a call by contender, one figure a round; ``floor`` probes the machine in that round. pause: seconds
+    before each turn, in which the threads of the one before go to sleep.
+    """
     times: Times = {name: [] for name in calls}
     repeats = {name: _repeats(call) for name, call in calls.items()}
     if floor is not None:
@@ -24,6 +26,9 @@ def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds
         if floor is not None:
             times["floor"].append(floor())
         for name, call in calls.items():
+            time.sleep(pause)
+            if pause:
+                call()  # wakes its own
             start = time.perf_counter()
             for _ in range(repeats[name]):
                 call()

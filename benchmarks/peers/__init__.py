@@ -14,9 +14,10 @@ from types import ModuleType
 
 NAMES = ("onnxruntime", "torch", "jax", "tensorflow")
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+THREADS = 1
+"""What the frameworks may use; ``installed`` sets it before it imports them."""
+ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
     "TF_USE_LEGACY_KERAS": "1",  # TensorFlow's own dynamic_rnn needs the cells of Keras 2
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -24,9 +25,11 @@ ONE_THREAD = {
 """What the frameworks read when they are imported."""
 
 
-def installed(names: Iterable[str] = NAMES) -> dict[str, ModuleType]:
+def installed(names: Iterable[str] = NAMES, threads: int = 1) -> dict[str, ModuleType]:
     """By name, the modules of the peers that can be imported here."""
-    os.environ.update(ONE_THREAD)
+    global THREADS
+    THREADS = threads
+    os.environ.update({**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)} | (ONE_THREAD if threads == 1 else {}))
     found = {}
     for name in names:
         try:

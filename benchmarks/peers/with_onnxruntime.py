@@ -10,6 +10,8 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from workloads import Call, Row
 
+import peers
+
 VERSION = onnxruntime.__version__
 
 OPERATORS = {"RNN": "RNN", "LSTM": "LSTM", "GRU": "GRU", "GRU before": "GRU", "peephole": "LSTM"}
@@ -19,7 +21,7 @@ def inference(row: Row) -> Call | None:
     if row.cell not in OPERATORS:
         return None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = peers.THREADS, 1
     session = onnxruntime.InferenceSession(_model(row), options, providers=["CPUExecutionProvider"])
     feed = {"x": row.time_major()}
     return lambda: session.run(None, feed)

@@ -9,6 +9,8 @@ import tensorflow
 import tensorflow.compat.v1 as tf
 from workloads import Call, Row
 
+import peers
+
 warnings.filterwarnings("ignore", message=".*is deprecated")
 tf.disable_v2_behavior()
 tf.logging.set_verbosity(tf.logging.ERROR)
@@ -45,7 +47,7 @@ def _call(row: Row, with_gradients: bool) -> Call | None:
             loss = tf.reduce_mean(tf.square(outputs))
             fetches = [loss, *tf.gradients(loss, tf.trainable_variables())]
         initialize = tf.global_variables_initializer()
-    config = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    config = tf.ConfigProto(intra_op_parallelism_threads=peers.THREADS, inter_op_parallelism_threads=1)
     session = tf.Session(graph=graph, config=config)
     session.run(initialize)
     run, data = session.make_callable(fetches, [x]), row.time_major()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from workloads import Call, Row
 
-torch.set_num_threads(1)
+import peers
+
+torch.set_num_threads(peers.THREADS)
 
 VERSION = torch.__version__.split("+")[0]
 

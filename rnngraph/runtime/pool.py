@@ -25,8 +25,8 @@ FEWEST_CYCLES = 100_000
 """Of a call that is shared: to wake a worker that sleeps takes about as long as half of this."""
 
 
-CALLS_BETWEEN_TRIALS = 256
-TRIALS = 3
+CALLS_BETWEEN_TRIALS = 128
+TRIALS = 2
 """Of either way of running a call, in turn; the fastest counts."""
 LONGEST = 1 << 62
 
