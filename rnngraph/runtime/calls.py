@@ -14,11 +14,14 @@ from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Str
 from ..ir.graph import Graph
 from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
+from ..passes.columns import Columns
 from ..passes.lowered import TAP
+from ..passes.samples import BETWEEN_SEEDS, Samples
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram, whole_number
+from .outs import check_fits
 from .sources import TAPS_MOVED, TAPS_TRAINING
 from .stream import Stream
 from .streamable import check_streamable
@@ -74,6 +77,7 @@ class Training(GraphProgram):
         super().__init__(program, lowered, unroll)
         self._trainable = trainable
         self._unroll, self._warned = unroll, False
+        self._with_samples: dict[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None] = {}
         self._moved: dict[str, TensorType] | None = None
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
@@ -95,9 +99,12 @@ class Training(GraphProgram):
 
     def __call__(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, out: Any = None,
-        first_row: int = 0, first_step: int = 0, **named: Any,
+        samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> Any:  # fmt: skip
         """Runs the graph with dropout. The same seed gives the same masks, bit for bit.
+
+        samples: this many draws, stacked on a new first axis of every result, the loss too; entry k has the masks of
+        ``seed=seed + k * 2**32`` (modulo 2**64). What no mask touches is computed once.
 
         seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
@@ -106,7 +113,13 @@ class Training(GraphProgram):
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         outputs = self._fed_outputs(arrays)
-        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
+        mine = self._wanted_out(out, where)
+        if samples is None:
+            found = self._execute(arrays, outputs, mine, where)
+        elif compiled := self._sampled(samples, self.compiled, outputs, where):
+            found = self._execute(arrays, outputs, mine, where, compiled)
+        else:
+            found = self._one_by_one(samples, arrays, outputs, mine, where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
 
     def taps(
@@ -121,6 +134,40 @@ class Training(GraphProgram):
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         return self._tap_values(arrays, where)
+
+    def _sampled(
+        self, samples: int, compiled: CompiledGraph, outputs: tuple[str, ...], where: Where | None
+    ) -> CompiledGraph | None:
+        """A graph for several draws, made when it is first asked for; None where they can't be drawn at once."""
+        count = whole_number(samples, "samples")
+        if count < 1:
+            raise ArgumentError(f"samples={count} must be 1 or more", where)
+        key = (count, compiled, outputs)
+        if key not in self._with_samples:
+            program = self.program
+            made = CompiledGraph(
+                compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
+                cache=program.cache, workers=program.workers, first=(Columns("joined_columns"), Samples(count)),
+            )  # fmt: skip
+            try:
+                made.optimized(outputs)
+                self._with_samples[key] = made
+            except GraphError:
+                self._with_samples[key] = None
+        return self._with_samples[key]
+
+    def _one_by_one(
+        self, samples: int, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], out: Mapping[str, np.ndarray],
+        where: Where | None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Several draws of a graph that makes one at a time."""
+        seeds = arrays["seed"] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
+        each = [self._execute({**arrays, "seed": seed}, outputs, {}, where) for seed in map(np.asarray, seeds)]
+        found = {name: np.stack([one[name] for one in each]) for name in each[0]}
+        for name, array in out.items():
+            check_fits(name, array, found[name].shape, str(found[name].dtype), where)
+            array[...] = found[name]
+        return found | dict(out)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """The outputs; the loss among them only where its placeholders are fed."""
@@ -281,27 +328,30 @@ class Training(GraphProgram):
         /,
         *,
         seed: int,
+        samples: int | None = None,
         first_row: int = 0,
         first_step: int = 0,
         **named: Any,
     ) -> dict[str, np.ndarray]:
         """{site: 0/1 array}: exactly what a call with this seed applies, in the order of declaration.
 
-        A step mask is shaped like the sequence it drops, a variational one [batch, width].
+        A step mask is shaped like the sequence it drops, a variational one [batch, width]; with ``samples`` those of
+        each draw, stacked.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
         outputs = tuple(name for name, _ in self._masks.graph.outputs)
+        masks = self._masks if samples is None else self._sampled(samples, self._masks, outputs, where) or self._masks
         if not outputs:
             return {}
         arrays.update(self.counters(seed, first_row, first_step))
-        sizes = bind(arrays, self._kinds | self._masks.kinds(), where)
-        missing = [name for name in self._masks.needed(outputs) if name not in arrays]
-        unknown = [name for name in self._masks.graph.symbols if name not in sizes]
+        sizes = bind(arrays, self._kinds | masks.kinds(), where)
+        missing = [name for name in masks.needed(outputs) if name not in arrays]
+        unknown = [name for name in masks.graph.symbols if name not in sizes]
         if missing or unknown:
             raise NameLookupError(
                 f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
                 where,
             )
-        run_checks(self._masks.checks(outputs), arrays, sizes, where)
-        return self._masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)
+        run_checks(masks.checks(outputs), arrays, sizes, where)
+        return masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)

@@ -38,6 +38,7 @@ class CompiledGraph:
     wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
     come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
     gradients into new parameters. cache: of code that earlier processes compiled. reduced: what makes weights narrow.
+    first: passes before the optimisation, which change what is computed and not what is fed.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class CompiledGraph:
         cache: Cache | None = None,
         reduced: ReducedWeights | None = None,
         workers: Workers | None = None,
+        first: tuple[Pass, ...] = (),
     ) -> None:
         self.wrt, self.differentiated = wrt, differentiated
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
-        self._optimization = optimization(unroll, reduced)
+        self._first = first
+        self._optimization = (*first, *optimization(unroll, reduced))
         self._pipeline = (*self._meaning, *self._optimization)
         self.reduced = reduced
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
@@ -170,7 +173,8 @@ class CompiledGraph:
         if self._cache is None:
             return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
         fixed = self._fixed(outputs, sizes)
-        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, self.unroll, self.reduced, fixed, parts)
+        passes = self.unroll, self.reduced, self._first
+        key = key_of(fingerprint(self.pruned(outputs)), self.target, name, *passes, fixed, parts)
         code = self._cache.load(key)
         if code is None:
             code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)

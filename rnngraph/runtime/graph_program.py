@@ -239,7 +239,7 @@ class GraphProgram:
     ) -> dict[str, np.ndarray]:
         compiled = compiled or self.compiled
         entry, sized = self._known.entry(
-            (compiled is self._tapped, compiled.wrt, compiled.differentiated, outputs), arrays, compiled, outputs,
+            (compiled, outputs), arrays, compiled, outputs,
             lambda: self.sizes(arrays, outputs, where, compiled), where,
         )  # fmt: skip
         if not out:

@@ -1,0 +1,124 @@
+"""samples: a training graph draws n times in one call, and computes once what no draw touches.
+
+What depends on the seed gets an axis of n in front; all else stays as it is, and is broadcast where the two meet.
+Draw k has the seed + k * 2**32.
+Law: entry k of every output is, up to rounding, what the graph gives with the seed of draw k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import GraphError
+from ..ir.graph import Graph, Node, make, remake, runs_when, step_condition
+from ..ir.ops import scan_parts
+from .lifting import Lifted, lift, over_time
+
+BETWEEN_SEEDS = 1 << 32
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Law: entry k of every output is, up to rounding, what the graph gives with the seed of draw k.
+
+    Raises ``GraphError`` where an op can't be computed for all draws at once.
+    """
+
+    count: int
+    name: str = "samples"
+
+    def __call__(self, graph: Graph) -> Graph:
+        values: dict[Node, Lifted] = {}
+        scans: dict[Node, tuple[Node, tuple[bool, ...]]] = {}
+        for node in graph.nodes:
+            if node.op == "scan":
+                scans[node] = self._scan(node, values)
+            elif node.op == "get":
+                values[node] = self._get(node, *scans[node.operands[0]])
+            elif node.op == "input" and node["label"] == "seed":
+                apart = make("constant", value=np.int64(BETWEEN_SEEDS))
+                values[node] = make("add", node, make("mul", make("iota", size=self.count), apart)), True
+            else:
+                values[node] = self._lifted(node, [values[item] for item in node.operands])
+        outputs = [(name, over_time(*values[node], self.count)) for name, node in graph.outputs]
+        return Graph.of(graph.name, outputs, graph.inputs, graph.comments)
+
+    def _lifted(self, node: Node, operands: list[Lifted]) -> Lifted:
+        if not any(drawn for _, drawn in operands):
+            return remake(node, [item for item, _ in operands]), False
+        found = lift(node, operands, self.count)
+        if found is None:
+            raise GraphError(f"{node.op} can't be computed for several draws at once", node.where)
+        return found, True
+
+    def _get(self, node: Node, scan: Node, drawn: tuple[bool, ...]) -> Lifted:
+        index = node["index"]
+        value = make("get", scan, where=node.where, name=node.name, index=index)
+        if drawn[index] and index >= scan["carries"]:  # emitted at each step for all draws
+            value = _turned(value)
+        return value, drawn[index]
+
+    def _scan(self, scan: Node, values: dict[Node, Lifted]) -> tuple[Node, tuple[bool, ...]]:
+        """The scan for all draws, and which of its results differ from draw to draw."""
+        body, parts = scan["body"], dict(scan.attributes)
+        given = [values[item] for item in scan.operands]
+        drawn = _drawn_inputs(scan, [flag for _, flag in given])
+        condition = step_condition(scan)
+        if condition is not None and drawn[condition]:
+            raise GraphError("a loop that ends by its own draws can't run for several at once", scan.where)
+        inner: dict[Node, Lifted] = {}
+        carries, sequences, _ = scan_parts(body.inputs, parts)
+        actual: list[Node] = []
+        for formal, (outer, flag) in zip(body.inputs, given, strict=True):
+            new = formal
+            if drawn[formal]:
+                kind = formal.tensor.with_shape((self.count, *formal.shape))
+                new = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
+                if formal in carries:
+                    outer = over_time(outer, flag, self.count)
+                elif formal in sequences:
+                    outer = _turned(outer)
+            inner[formal] = new, drawn[formal]
+            actual.append(outer)
+        for node in body.nodes:
+            if node not in inner:
+                inner[node] = self._lifted(node, [inner[item] for item in node.operands])
+        outputs: list[tuple[str, Node]] = []
+        flags: list[bool] = []
+        for number, (name, node) in enumerate(body.outputs):
+            value, flag = inner[node]
+            if number < len(carries) and drawn[carries[number]]:
+                value, flag = over_time(value, flag, self.count), True
+            outputs.append((name, value))
+            flags.append(flag)
+        formals = [inner[formal][0] for formal in body.inputs]
+        parts |= {"body": Graph.of(body.name, outputs, formals)}
+        parts |= runs_when(None if condition is None else inner[condition][0], formals)
+        return make("scan", *actual, where=scan.where, name=scan.name, **parts), tuple(flags)
+
+
+def _turned(value: Node) -> Node:
+    """[draws, time, …] as [time, draws, …], and back."""
+    return make("transpose", value, where=value.where, order=(1, 0, *range(2, value.tensor.rank)))
+
+
+def _drawn_inputs(scan: Node, given: Sequence[bool]) -> dict[Node, bool]:
+    """Which inputs of a scan's body differ from draw to draw; a carry may from a later step on."""
+    body: Graph = scan["body"]
+    drawn = dict(zip(body.inputs, given, strict=True))
+    while True:
+        known = dict(drawn)
+        for node in body.nodes:
+            if node not in known:
+                known[node] = any(known[item] for item in node.operands)
+        more = [
+            carry
+            for carry, (_, following) in zip(body.inputs[: scan["carries"]], body.outputs, strict=False)
+            if known[following] and not drawn[carry]
+        ]
+        if not more:
+            return drawn
+        drawn |= dict.fromkeys(more, True)
