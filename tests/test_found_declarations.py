@@ -38,6 +38,18 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
         {"r": ("B", "T", 10)},
         {"y": Feed(("B", "T"), "int64", 9)},
     ),
+    "a number of sizes that a scan reads is there for what else reads it": (
+        (
+            X,
+            'y = rg.placeholder("y", (None, None, 4))',
+            "o, s = rg.dynamic_rnn(rg.GRUCell(4), x)",
+            "t = o * 2.0 + y",
+            "loss = rg.reduce_mean(rg.square(t))",
+            'outputs["r"] = t',
+        ),
+        {"r": ("B", "T", 4)},
+        {"y": Feed(("B", "T", 4), "float32")},
+    ),
     "a sum over an open size is not of parameters alone": (
         (X, "o, s = rg.dynamic_rnn(rg.GRUCell(4), x)", "loss = rg.reduce_mean(o * 0 + 1)", 'outputs["r"] = s'),
         {"r": ("B", 4)},

@@ -265,12 +265,19 @@ class Staging:
         return sorted(found.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]]))
 
     def closure(self, nodes: Sequence[Node]) -> list[Node]:
-        """``nodes`` with the pure indices that they read, in order."""
+        """``nodes`` with the pure indices that they read, directly or through views, in order."""
         needed = set(nodes)
         for node in reversed(self.graph.nodes):
             if node in needed:
-                needed.update(item for item in node.operands if item in self.pure and item.op != "input")
+                needed.update(item for item in node.operands if self._is_index(item))
         return [node for node in self.graph.nodes if node in needed]
+
+    def _is_index(self, node: Node) -> bool:
+        """Whether a value is computed from sizes, or is such a one spread over axes, of which none lies in memory."""
+        if node in self.pure:
+            return node.op != "input"
+        source = source_of(node)
+        return node in self.free and source in self.pure and source.op not in ("input", "constant")
 
 
 def source_of(node: Node) -> Node:
