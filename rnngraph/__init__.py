@@ -95,7 +95,8 @@ from .declare.losses import (
 )
 from .declare.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
 from .declare.parameters import parameter
-from .declare.placeholders import placeholder
+from .declare.placeholders import placeholder, state_placeholder
+from .declare.projections import InputProjectionWrapper, OutputProjectionWrapper
 from .declare.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.sequences import conv1d, cumsum, reverse_sequence
 from .declare.state import joined, memory

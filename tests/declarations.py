@@ -245,6 +245,13 @@ class Generator:
         elif roll < 0.98:
             inner, _ = self.cell(width, depth + 1)
             text, out = f"own.MemoryCell({n}, {inner})", n
+        elif roll < 0.99:
+            inner, out = self.cell(width, depth + 1)
+            n = self.draw.choice(SIZES)
+            if self.chance(0.5):
+                text, out = f"rg.OutputProjectionWrapper({inner}, {n}{activation})", n
+            else:
+                text = f"own.WeightDrop({inner}, {self.draw.choice(['0.5', '0.8'])})"
         else:
             gates = self.draw.choice(["", ", couple_carry_transform_gates=False"])
             text, out = f"rg.HighwayWrapper(rg.BasicRNNCell({width}){gates})", width

@@ -215,3 +215,19 @@ OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
     GatedCell, NormCell, UnusedStateCell, PassThroughCell, DelayCell, SwapCell, RotateCell, DeepCell,
     LearnedStartCell, ConstantCell,
 )  # fmt: skip
+
+
+class WeightDrop(rg.Wrapper):
+    """Weights of the wrapped cell that are dropped once for a call, and scaled by the largest that is left."""
+
+    def __init__(self, cell: rg.Cell, keep_prob: float) -> None:
+        super().__init__(cell)
+        self.keep_prob = keep_prob
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        def dropped(name: str, tensor: rg.Tensor) -> rg.Tensor:
+            if len(tensor.shape) != 2:
+                return tensor
+            return rg.dropout(tensor, self.keep_prob) / (rg.reduce_max(rg.abs(tensor)) + 1)
+
+        return p.map(dropped).cell(None, self.cell)(x, state)

@@ -130,7 +130,21 @@ class Stack:
     name: str = "multi_rnn_cell"
 
 
-Spec = RNN | LSTM | GRU | Variant | Dropout | Residual | Highway | Zoneout | Stack
+@dataclass(frozen=True)
+class Projection:
+    """InputProjectionWrapper or OutputProjectionWrapper; the cell's scope stands below the wrapper's."""
+
+    cell: "Spec"
+    width: int
+    of_input: bool
+    activation: str = "identity"
+
+    @property
+    def name(self) -> str:
+        return f"{'input' if self.of_input else 'output'}_projection_wrapper"
+
+
+Spec = RNN | LSTM | GRU | Variant | Dropout | Residual | Highway | Zoneout | Projection | Stack
 
 
 def output_width(spec: Spec) -> int:
@@ -141,7 +155,9 @@ def output_width(spec: Spec) -> int:
             return spec.units if spec.projection is None else spec.projection
         case Variant():
             return spec.output
-        case Dropout() | Residual() | Highway() | Zoneout():
+        case Projection(of_input=False):
+            return spec.width
+        case Dropout() | Residual() | Highway() | Zoneout() | Projection():
             return output_width(spec.cell)
         case Stack():
             return output_width(spec.cells[-1])
@@ -157,7 +173,7 @@ def state_width(spec: Spec) -> State:
             return widths if spec.state_is_tuple else sum(widths)
         case Variant():
             return spec.widths(LSTMStateTuple)
-        case Dropout() | Residual() | Highway() | Zoneout():
+        case Dropout() | Residual() | Highway() | Zoneout() | Projection():
             return state_width(spec.cell)
         case Stack():
             layers = tuple(state_width(cell) for cell in spec.cells)
@@ -218,6 +234,8 @@ def run_cell(
             carry = gate(parameters, prefix, "carry", x)
             transform = 1.0 - carry if spec.couple_carry_transform_gates else gate(parameters, prefix, "transform", x)
             return carry * x + transform * output, state
+        case Projection():
+            return projection_step(spec, parameters, prefix, x, state, masks, taken_sites)
         case Zoneout():
             return zoneout_step(spec, parameters, prefix, x, state, masks, taken_sites)
         case Stack():
@@ -285,6 +303,23 @@ def gate(parameters: Arrays, prefix: str, name: str, x: Array) -> Array:
     return sigmoid(x @ parameters[f"{prefix}/{name}_w"] + parameters[f"{prefix}/{name}_b"])
 
 
+def projection_step(
+    spec: Projection,
+    parameters: Arrays,
+    prefix: str,
+    x: Array,
+    state: State,
+    masks: Arrays | None,
+    taken_sites: set[str],
+) -> tuple[Array, State]:
+    scope = f"{prefix}/{spec.name}"
+    kernel, bias = parameters[f"{scope}/kernel"], parameters[f"{scope}/bias"]
+    if spec.of_input:
+        x = ACTIVATIONS[spec.activation](x @ kernel + bias)
+    output, state = run_cell(spec.cell, parameters, scope, x, state, masks, taken_sites)
+    return (output if spec.of_input else ACTIVATIONS[spec.activation](output @ kernel + bias)), state
+
+
 def zoneout_step(
     spec: Zoneout,
     parameters: Arrays,
@@ -305,6 +340,7 @@ def zoneout_step(
         sites.append(name)
     output, new_state = run_cell(spec.cell, parameters, prefix, x, state, masks, taken_sites)
     remaining = zip(spec.state_keep_prob, sites, strict=True)
+    carried = output_in_state(spec.cell)
 
     def zone_out(new: Array, old: Array) -> Array:
         keep_prob, site = next(remaining)
@@ -314,7 +350,39 @@ def zoneout_step(
             return keep_prob * new + (1.0 - keep_prob) * old
         return np.where(masks[site] == 1, new, old)
 
-    return output, map_state(zone_out, new_state, state)
+    zoned = map_state(zone_out, new_state, state)
+    return (last_hidden(spec.cell, zoned) if carried else output), zoned
+
+
+def output_in_state(spec: Spec) -> bool:
+    """Whether what a cell puts out is its new (hidden) state, unchanged."""
+    match spec:
+        case RNN() | GRU() | LSTM():
+            return True
+        case Variant():
+            return spec.output_is_state
+        case Dropout():
+            return output_in_state(spec.cell) and spec.output_keep_prob == 1.0 and spec.state_keep_prob == 1.0
+        case Residual() | Highway() | Projection():
+            return isinstance(spec, Projection) and spec.of_input and output_in_state(spec.cell)
+        case Zoneout():
+            return output_in_state(spec.cell)
+        case Stack():
+            return output_in_state(spec.cells[-1])
+
+
+def last_hidden(spec: Spec, state: State) -> Array:
+    """The hidden part of the last layer's state."""
+    match spec:
+        case LSTM() | Variant():
+            width = output_width(spec)
+            return state.h if isinstance(state, LSTMStateTuple) else state[:, -width:]
+        case Dropout() | Zoneout() | Residual() | Highway() | Projection():
+            return last_hidden(spec.cell, state)
+        case Stack():
+            return last_hidden(spec.cells[-1], stack_parts(spec, state)[-1])
+        case _:
+            return state
 
 
 def dropout_step(
@@ -353,7 +421,7 @@ def map_hidden(function: Callable[[Array], Array], spec: Spec, state: State) -> 
             return beside(state[:, : spec.units], function(state[:, spec.units :]))
         case Variant():
             return LSTMStateTuple(state.c, function(state.h)) if spec.memory else function(state)
-        case Dropout() | Residual() | Highway() | Zoneout():
+        case Dropout() | Residual() | Highway() | Zoneout() | Projection():
             return map_hidden(function, spec.cell, state)
         case Stack():
             parts = zip(spec.cells, stack_parts(spec, state), strict=True)
@@ -411,7 +479,7 @@ def hidden_parts(spec: Spec) -> int:
     match spec:
         case RNN() | LSTM() | GRU() | Variant():
             return 1
-        case Dropout() | Residual() | Highway() | Zoneout():
+        case Dropout() | Residual() | Highway() | Zoneout() | Projection():
             return hidden_parts(spec.cell)
         case Stack():
             return sum(hidden_parts(cell) for cell in spec.cells)

@@ -52,6 +52,7 @@ class Variant:
 
     name = ""
     memory = False
+    output_is_state = True
 
     @property
     def output(self) -> int:
@@ -180,6 +181,7 @@ class Intersection(Variant):
     y_activation: str = "relu"
 
     name = "intersection_rnn_cell"
+    output_is_state = False
 
     def step(self, p: Mapping[str, Array], x: Array, state: Any, mask: Array | None) -> tuple[Array, Any]:
         if x.shape[1] != self.units:
@@ -206,6 +208,7 @@ class SRU(Variant):
     activation: str = "tanh"
 
     name = "sru_cell"
+    output_is_state = False
 
     def step(self, p: Mapping[str, Array], x: Array, state: Any, mask: Array | None) -> tuple[Array, Any]:
         candidate, forget, reset, through = np.hsplit(x @ p["kernel"], 4)

@@ -569,7 +569,6 @@ def test_losses(name: str) -> None:
         ("contrib.cudnn_rnn.CudnnGRU", "reset_after=True"),
         ("contrib.rnn.TimeFreqLSTMCell", "rg.Cell"),
         ("contrib.rnn.RNNCell", "rg.Cell"),
-        ("contrib.rnn.OutputProjectionWrapper", "tf.layers.dense"),
         ("contrib.seq2seq.sequence_loss", "lengths=lengths"),
         ("contrib.seq2seq.BasicDecoder", "stream"),
         ("nn.raw_rnn", "tf.nn.dynamic_rnn"),

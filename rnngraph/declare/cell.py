@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
-from ..ir.types import Dim, TensorType
+from ..ir.graph import Node, make, remake, topological
+from ..ir.types import Dim, TensorType, meet_declared
 from .initializers import initializer_of
 from .nest import flatten, pack
 from .parameters import Slot, check_shape, slot_node
 from .state import Columns, public, resolve, widths
-from .tensor import Tensor, build, constant
+from .tensor import Tensor, build, constant, declared
+
+RANDOM = ("dropout", "noise")
+"""Ops that draw, as declared."""
 
 
 def snake_case(name: str) -> str:
@@ -187,6 +192,7 @@ class Scope:
         self._path = path  # where its parameters live
         self._slots = slots  # by path relative to ``_at``
         self._at = at  # where ``_slots`` begins: the driver, or a shared cell
+        self._maps: tuple[ParameterMap, ...] = ()  # what parameters pass through, in this order
 
     @property
     def dtype(self) -> str:
@@ -212,7 +218,12 @@ class Scope:
             )
         if all(known is not slot for known, _ in self._trace.parameters):
             self._trace.parameters.append((slot, path))
-        return Tensor(slot_node(slot, path))
+        tensor = Tensor(slot_node(slot, path))
+        source: Slot | Node = slot
+        for mapped in self._maps:
+            tensor = mapped(name, source, tensor)
+            source = tensor.node
+        return tensor
 
     def kernel(self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform") -> Tensor:
         """A weight matrix, Glorot-uniform unless said otherwise."""
@@ -225,11 +236,66 @@ class Scope:
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
         """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
         position = self._position if name is None else _join(self._path, name)
-        return InnerCell(self._trace, position, cell, self._slots, self._at)
+        return InnerCell(self._trace, position, cell, self._slots, self._at, self._maps)
+
+    def map(self, function: Callable[[str, Tensor], Tensor]) -> Scope:
+        """This scope, but every parameter that is made or found through it passes through ``function(name, tensor)``.
+
+        name: what the cell calls it, such as ``gates/kernel``. The result has the parameter's shape and dtype. It is
+        computed once for a call, outside of the loop over time; what the function draws, as with ``rg.dropout``, is
+        drawn once for a call. ``p.map(f).cell(None, self.cell)(x, state)`` in a wrapper changes the parameters of
+        all that it wraps. Of nested maps the outer one comes first.
+        """
+        if not callable(function):
+            raise DtypeError(f"p.map needs a function of a parameter's name and Tensor, not {function!r}")
+        inner = copy(self)
+        inner._maps = (*self._maps, ParameterMap(function, self._trace.where))
+        return inner
 
     def site(self, kind: str) -> str:
         """The name of a random site at this cell's position."""
         return self._trace.site(_join(self._position, kind))
+
+
+class ParameterMap:
+    """A function of a parameter's name and Tensor, called once for each parameter."""
+
+    def __init__(self, function: Callable[[str, Tensor], Tensor], where: Where | None) -> None:
+        self._function, self._where = function, where
+        self._known: dict[Slot | Node, Tensor] = {}
+
+    def __call__(self, name: str, key: Slot | Node, tensor: Tensor) -> Tensor:
+        """key: what the Tensor is of, the same at every asking: the parameter, or what another map gave."""
+        if key in self._known:
+            return self._known[key]
+        before = next(declared)
+        result = self._function(name, tensor)
+        if not isinstance(result, Tensor) or result.type != tensor.type:
+            raise ShapeError(
+                f"the function of p.map turns parameter {name} {tensor.type} into {result!r}; give a Tensor "
+                "of the same shape and dtype",
+                self._where,
+            )
+        self._known[key] = _drawn_once(result, before)
+        return self._known[key]
+
+
+def _drawn_once(tensor: Tensor, since: int) -> Tensor:
+    """The tensor with what was declared to be drawn since then drawn once for a call, and not at every step."""
+    new: dict[Node, Node] = {}
+    for node in topological([tensor.node]):
+        operands = [new[operand] for operand in node.operands]
+        scope = node.get("scope")
+        if node.op in RANDOM and scope is not None and scope.serial > since:
+            new[node] = make(
+                node.op, *operands, where=node.where, name=node.name, meet=meet_declared,
+                **{**dict(node.attributes), "variational": True},
+            )  # fmt: skip
+        elif all(a is b for a, b in zip(operands, node.operands, strict=True)):
+            new[node] = node
+        else:
+            new[node] = remake(node, operands)
+    return Tensor(new[tensor.node])
 
 
 def _join(*parts: str) -> str:
@@ -239,7 +305,15 @@ def _join(*parts: str) -> str:
 class InnerCell:
     """A cell at its place in a trace."""
 
-    def __init__(self, trace: Trace, position: str, cell: Cell, slots: dict[str, Slot], at: str) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        position: str,
+        cell: Cell,
+        slots: dict[str, Slot],
+        at: str,
+        maps: tuple[ParameterMap, ...] = (),
+    ) -> None:
         self._trace = trace
         self._cell = check_cell(cell, "a position for a cell")
         name = cell.scope_name or snake_case(type(cell).__name__)
@@ -247,6 +321,7 @@ class InnerCell:
         if isinstance(cell, shared):
             slots, at = cell.slots, position
         self._scope = Scope(trace, position, path, slots, at)
+        self._scope._maps = maps
 
     def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step. The new state comes in the structure of the given one."""

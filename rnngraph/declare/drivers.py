@@ -9,14 +9,11 @@ from typing import Any
 from ..errors import DtypeError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
-from .cell import Cell, InnerCell, Trace, check_cell, snake_case
+from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
 from .nest import flatten, pack
 from .parameters import Slot
 from .state import public, widths
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
-
-RANDOM = ("dropout", "noise")
-"""Ops that draw, as declared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,7 +384,9 @@ def _captured(roots: Sequence[Node], inner: Sequence[Node], scope: ScopeName) ->
     captured: dict[Node, None] = {}
     for node in topological(roots):
         # What the step draws is drawn anew at every step, also where it is drawn for what is the same at all.
-        draws = node.op in RANDOM and (node.get("scope") is None or node["scope"].serial > scope.serial)
+        # But for what is drawn once for a call (in p.map).
+        named = node.get("scope")
+        draws = node.op in RANDOM and (named is None or (named.serial > scope.serial and not node.get("variational")))
         if draws or any(operand in inside for operand in node.operands):
             inside.add(node)
             captured.update((operand, None) for operand in node.operands if operand not in inside)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError, user_line
+from ..errors import ArgumentError, DtypeError, ShapeError, user_line
 from ..ir.graph import Node, make
-from ..ir.types import Dim, TensorType, size
+from ..ir.types import FLOATS, Dim, TensorType, size
+from .nest import pack, paths
+from .state import public
 from .tensor import Tensor, check_dtype, declared
+
+if TYPE_CHECKING:
+    from .cell import Cell
 
 RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients")
 """Names that calls take for themselves, so that no placeholder can have them."""
@@ -28,6 +33,27 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
     if name in RESERVED:
         raise ArgumentError(f"a placeholder can't be named {name}; the name is reserved")
     return fed(name, shape, dtype)
+
+
+def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
+    """A nest like ``cell.state_size`` of placeholders [batch, width], which are fed together under one name.
+
+    ``initial_state=rg.state_placeholder("state0", cell)`` is fed as ``state0=nest``, in that structure or as plain
+    tuples, such as the state that another call gave. Each leaf has a name of its own too: ``state0.c``, in a stack
+    ``state0.1.h``. A cell with one state has ``state0`` itself. dtype: that of the driver's inputs.
+    """
+    from .cell import check_cell
+
+    check_cell(cell, "state_placeholder")
+    placeholder(name, ())  # the name is held to the same rules
+    if check_dtype(dtype) not in FLOATS:
+        raise DtypeError(f"a state is of floats, not of {dtype}; give dtype='float32' or 'float64'")
+    structure = public(cell)
+    leaves = [
+        fed(".".join([name, *filter(None, path.split("/"))]), (None, leaf.width), dtype)
+        for path, leaf in paths(structure)
+    ]
+    return pack(structure, leaves)
 
 
 def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: Any) -> Tensor:

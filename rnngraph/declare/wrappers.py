@@ -129,7 +129,8 @@ class ZoneoutWrapper(Wrapper):
 
     In the training graph a unit of the state takes its new value with probability ``state_keep_prob``, and is left
     at its old one otherwise, freshly drawn for each step, row and unit, memory (an LSTM's c) included. The
-    inference graph has the expectation, old + state_keep_prob * (new - old). The output is the cell's own.
+    inference graph has the expectation, old + state_keep_prob * (new - old). Where the cell's output is one of its new
+    states, as an LSTM's h, the output is what that state became, as in the paper's equations; else it is the cell's.
 
     state_keep_prob: a float in (0, 1], a scalar float placeholder, which both graphs take, or a nest of them like
     the cell's ``state_size``, as in ``rg.LSTMStateTuple(c=0.5, h=0.95)``. 1.0 makes no node. seed: an int that
@@ -152,14 +153,29 @@ class ZoneoutWrapper(Wrapper):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         sites = [None if is_certain(keep) else p.site("zoneout") for keep in self.keep]
         output, new = p.cell(None, self.cell)(x, state)
-        leaves = zip(flatten(state), flatten(new), self.keep, sites, strict=True)
-        return output, pack(new, [after if site is None else self._mixed(before, after, keep, site)
-                                  for before, after, keep, site in leaves])  # fmt: skip
+        before, after = flatten(state), flatten(new)
+        leaves = [
+            later if site is None else self._mixed(earlier, later, keep, site)
+            for earlier, later, keep, site in zip(before, after, self.keep, sites, strict=True)
+        ]
+        return _part_of(output, after, leaves), pack(new, leaves)
 
     def _mixed(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
         """The dropped change is divided by keep; times keep it is the change itself, or its expectation."""
         change = drop(after - before, keep, self.seed, self.where, site=site, variational=False)
         return before + change * keep_tensor(keep, change.dtype)
+
+
+def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]) -> Tensor:
+    """What became of ``output`` if it is one of the states, or one of those that are side by side in one."""
+    for state, now in reversed(list(zip(states, changed, strict=True))):
+        if state.node is output.node:
+            return now
+        parts = state.node.operands if state.node.op == "concat" else ()
+        widths = [Tensor(part).width for part in parts]
+        if output.node in parts:
+            return split(now, widths)[parts.index(output.node)]
+    return output
 
 
 class MultiRNNCell(Cell):

@@ -125,18 +125,17 @@ class Lowering:
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):
             raise GraphError(
-                "a Tensor made inside a cell's step is used outside it; return it as output or state",
-                node.where,
+                "a Tensor made inside a cell's step is used outside it; return it as output or state", node.where
             )
         label = self.labels[node]
         if label in RESERVED:
             raise ArgumentError(f"a placeholder can't be named {label}; the name is reserved", node.where)
         if any(other["label"] == label for other in self.placeholders):
             raise ArgumentError(f"two placeholders are named {label!r}; rename one", node.where)
-        new = self.make("input", where=node.where, name=label, label=label, type=node.tensor)
+        new = self.make("input", where=node.where, name=label.replace(".", "_"), label=label, type=node.tensor)
         for axis, dim in enumerate(node.tensor.shape):
             for symbol in symbols_of(dim):
-                self.roles.setdefault(symbol, f"{label}_{axis}")
+                self.roles.setdefault(symbol, f"{new.name}_{axis}")
         self.placeholders.append(new)
         self.new[node] = new
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import is_leaf, paths
+from ..declare.nest import is_leaf, pack, paths
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
@@ -21,6 +21,7 @@ from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram, whole_number
+from .nested_feeds import names_under
 from .outs import check_fits
 from .sources import TAPS_MOVED, TAPS_TRAINING
 from .stream import Stream
@@ -214,7 +215,7 @@ class Training(GraphProgram):
         if output_gradients is None and self.program.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
         given = self._given_gradients(output_gradients, where)
-        extra = tuple(self.program.feed_name(item, where) for item in wrt)
+        states, extra = self._asked(wrt, where)
         compiled = self._with_respect_to(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
@@ -226,7 +227,22 @@ class Training(GraphProgram):
         values = self._fed_outputs(arrays) if given else ("loss",)
         found = self._execute(arrays, (*values, *(f"{PREFIX}{name}" for name in compiled.wrt)), {}, where, compiled)
         gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        for name in states:  # in the structure in which the state was fed
+            fed = dict(self.program.named_feeds(feeds, named, where))
+            parts = names_under(name, compiled.wrt)
+            gradients[name] = pack(fed.get(name, parts), [gradients.pop(part) for part in parts])
         return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
+
+    def _asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
+        """Names in ``wrt`` that stand for a state, and the names of all placeholders that are asked for."""
+        if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
+            raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {wrt!r}", where)
+        names = [self.program.feed_name(item, where) for item in wrt]
+        states = [name for name in names if name not in self._kinds and names_under(name, self._kinds)]
+        found: list[str] = []
+        for name in names:
+            found += names_under(name, self._kinds) if name in states else [name]
+        return states, tuple(dict.fromkeys(found))
 
     def _given_gradients(self, output_gradients: Any, where: Where | None) -> dict[str, Any]:
         """Gradients by output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..passes.unroll import check_lengths
 from .cache import cache_of
 from .calls import Inference, Training
 from .graph_program import whole_number
+from .nested_feeds import names_under, spread
 from .parameters import Parameters
 from .pool import Workers
 from .reduction import reduction
@@ -208,18 +210,30 @@ class Program:
 
     def feeds_by_name(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
         """What a call is fed, from its mapping and its keywords together."""
+        given: dict[str, Any] = {}
+        for name, value in self.named_feeds(feeds, named, where):
+            parts = {name: value} if name not in self._nests else spread(name, value, self._nests[name], where)
+            for part, item in parts.items():
+                if part in given:
+                    raise ArgumentError(f"{part} is fed twice; give it once", where)
+                given[part] = item
+        return given
+
+    @cached_property
+    def _nests(self) -> dict[str, list[str]]:
+        """The names that stand for several placeholders together, with the placeholders' own."""
+        labels = [str(node["label"]) for node in self.lowered.graph.inputs if node.op == "input"]
+        tops = {label.partition(".")[0] for label in labels if "." in label}
+        return {top: names_under(top, labels) for top in tops.difference(labels)}
+
+    def named_feeds(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
+        """(name, value) of each, as they were given."""
         if feeds is not None and not isinstance(feeds, Mapping):
             raise StructureError(
                 f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
                 where,
             )
-        given: dict[str, Any] = {}
-        for key, value in (*(feeds or {}).items(), *named.items()):
-            name = self.feed_name(key, where)
-            if name in given:
-                raise ArgumentError(f"{name} is fed twice; give it once", where)
-            given[name] = value
-        return given
+        return [(self.feed_name(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def summary(self) -> str:
         """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.

@@ -23,7 +23,6 @@ _SCOPE = "give scope= to tf.nn.dynamic_rnn and name= to tf.layers.dense"
 _LOOP = "write one step as a subclass of rg.Cell and run it with tf.nn.dynamic_rnn"
 _PYTHON = "it has no part in a declaration; use Python's own means"
 _SAVE = "use program.parameters.save(path) and program.parameters.load(path)"
-_PROJECT = "apply tf.layers.dense to the outputs of tf.nn.dynamic_rnn"
 _BY_STEP = "use program.inference.stream() and feed each output back"
 _DECODER = "decode program.inference({X: batch}) in Python: argmax over classes, drop repeats, then blanks"
 _SEED = "give seed= to rg.compile for initial values, and to program.training for dropout"
@@ -66,11 +65,9 @@ INSTEAD: dict[str, str] = {
     "contrib.rnn.DeviceWrapper": "there are no devices to choose; leave it out",
     "contrib.rnn.GRUBlockCell": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
     "contrib.rnn.GRUBlockCellV2": "use tf.contrib.rnn.GRUCell, which is compiled to the same fused code",
-    "contrib.rnn.InputProjectionWrapper": "apply tf.layers.dense to the inputs of tf.nn.dynamic_rnn",
     "contrib.rnn.LSTMBlockCell": "use tf.contrib.rnn.LSTMCell, which is compiled to the same fused code",
     "contrib.rnn.LSTMBlockFusedCell": "use tf.contrib.rnn.LSTMCell with tf.nn.dynamic_rnn(…, time_major=True)",
     "contrib.rnn.LSTMBlockWrapper": "use tf.contrib.rnn.LSTMCell",
-    "contrib.rnn.OutputProjectionWrapper": _PROJECT,
     "contrib.rnn.EmbeddingWrapper": "apply rg.embedding(ids, vocabulary, width) to the inputs",
     "contrib.rnn.stack_bidirectional_rnn": "use tf.contrib.rnn.stack_bidirectional_dynamic_rnn",
     "contrib.rnn.static_bidirectional_rnn": "use tf.nn.bidirectional_dynamic_rnn",

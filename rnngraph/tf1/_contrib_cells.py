@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declare import gated_variants, lstm_variants, wrappers
+from ..declare import gated_variants, lstm_variants, projections, wrappers
+from ..declare.cell import Cell
 from ..declare.cells import Activation
 from ..declare.randomness import KeepProb
 from ._cells import TensorFlowCell, refuse_shards, tanh_for_none
+from ._names import refuse_reuse
 
 
 class LayerNormBasicLSTMCell(TensorFlowCell, lstm_variants.LayerNormBasicLSTMCell):
@@ -189,8 +191,33 @@ class CFNCell(TensorFlowCell, gated_variants.CFNCell):
         self.take(None, name, dtype)
 
 
+class InputProjectionWrapper(projections.InputProjectionWrapper):
+    """``rg.InputProjectionWrapper`` with TensorFlow's arguments. ``input_size`` is found without being given."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        num_proj: int,
+        activation: Activation = None,
+        input_size: Any = None,
+        reuse: bool | None = None,
+    ) -> None:
+        super().__init__(cell, num_proj, activation)
+        refuse_reuse(self, reuse)
+
+
+class OutputProjectionWrapper(projections.OutputProjectionWrapper):
+    """``rg.OutputProjectionWrapper`` with TensorFlow's arguments."""
+
+    def __init__(self, cell: Cell, output_size: int, activation: Activation = None, reuse: bool | None = None) -> None:
+        super().__init__(cell, output_size, activation)
+        refuse_reuse(self, reuse)
+
+
 CONTRIB: dict[str, Any] = {
     "HighwayWrapper": wrappers.HighwayWrapper,
+    "InputProjectionWrapper": InputProjectionWrapper,
+    "OutputProjectionWrapper": OutputProjectionWrapper,
     "LayerNormBasicLSTMCell": LayerNormBasicLSTMCell,
     "CoupledInputForgetGateLSTMCell": CoupledInputForgetGateLSTMCell,
     "NASCell": NASCell,
