@@ -16,6 +16,7 @@ from .declare.activations import (
     softsign,
     swish,
 )
+from .declare.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
 from .declare.cell import Cell, Scope, Wrapper, shared
 from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
 from .declare.ctc import ctc_loss

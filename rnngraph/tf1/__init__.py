@@ -87,6 +87,7 @@ from ._layers import (
 from ._losses import LOSSES as _LOSSES
 from ._names import Namespace as _Namespace
 from ._names import missing as _missing
+from ._seq2seq import SEQ2SEQ as _SEQ2SEQ
 
 float32, float64, int32, int64 = "float32", "float64", "int32", "int64"
 newaxis = None
@@ -130,7 +131,7 @@ train = _Namespace("train", {})
 contrib = _Namespace(
     "contrib",
     {
-        "seq2seq": _Namespace("contrib.seq2seq", {}),
+        "seq2seq": _Namespace("contrib.seq2seq", _SEQ2SEQ),
         "rnn": _Namespace(
             "contrib.rnn",
             {**_CELLS, **_CONTRIB, **_members(_inputs, "static_rnn", "stack_bidirectional_dynamic_rnn")},

@@ -1,4 +1,4 @@
-"""``tf.contrib.rnn``: what it has beside the cells of ``tf.nn.rnn_cell``, with TensorFlow 1.15's arguments."""
+"""What ``tf.contrib.rnn`` has beside the cells of ``tf.nn.rnn_cell``, with TensorFlow 1.15's arguments."""
 
 from __future__ import annotations
 

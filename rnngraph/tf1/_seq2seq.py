@@ -1,0 +1,84 @@
+"""Attention under the names of ``tf.contrib.seq2seq``, with TensorFlow 1.15's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..declare import attention
+from ..declare.cell import Cell
+from ..declare.tensor import Tensor
+from ..errors import NotOfferedError
+from ._names import dtype_name, refuse
+
+_OWN = "write a subclass of rg.Wrapper that attends as you want"
+
+
+class _Mechanism:
+    """The arguments that both kinds of attention take beside ours."""
+
+    def _take(self, probability_fn: Any, score_mask_value: Any, dtype: Any, memory: Tensor) -> None:
+        refuse(self, _OWN, probability_fn=probability_fn, score_mask_value=score_mask_value)
+        if dtype is not None and dtype_name(dtype) != memory.dtype:
+            raise NotOfferedError(f"dtype={dtype_name(dtype)} is not the memory's, {memory.dtype}; leave it out")
+
+
+class BahdanauAttention(_Mechanism, attention.BahdanauAttention):
+    """``rg.BahdanauAttention`` with TensorFlow's arguments."""
+
+    def __init__(
+        self,
+        num_units: int,
+        memory: Tensor,
+        memory_sequence_length: Any = None,
+        normalize: bool = False,
+        probability_fn: Callable[..., Any] | None = None,
+        score_mask_value: float | None = None,
+        dtype: Any = None,
+    ) -> None:
+        attention.BahdanauAttention.__init__(self, num_units, memory, memory_sequence_length, normalize)
+        self._take(probability_fn, score_mask_value, dtype, memory)
+
+
+class LuongAttention(_Mechanism, attention.LuongAttention):
+    """``rg.LuongAttention`` with TensorFlow's arguments."""
+
+    def __init__(
+        self,
+        num_units: int,
+        memory: Tensor,
+        memory_sequence_length: Any = None,
+        scale: bool = False,
+        probability_fn: Callable[..., Any] | None = None,
+        score_mask_value: float | None = None,
+        dtype: Any = None,
+    ) -> None:
+        attention.LuongAttention.__init__(self, num_units, memory, memory_sequence_length, scale)
+        self._take(probability_fn, score_mask_value, dtype, memory)
+
+
+class AttentionWrapper(attention.AttentionWrapper):
+    """``rg.AttentionWrapper`` with TensorFlow's arguments. ``name`` replaces ``attention_wrapper`` in names."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        attention_mechanism: attention.Attention,
+        attention_layer_size: int | None = None,
+        alignment_history: bool = False,
+        cell_input_fn: Callable[..., Any] | None = None,
+        output_attention: bool = True,
+        initial_cell_state: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(cell, attention_mechanism, attention_layer_size, output_attention, initial_cell_state)
+        refuse(self, _OWN, alignment_history=alignment_history or None, cell_input_fn=cell_input_fn)
+        self.scope_name = name
+
+
+SEQ2SEQ: dict[str, Any] = {
+    "AttentionWrapper": AttentionWrapper,
+    "AttentionWrapperState": attention.AttentionWrapperState,
+    "BahdanauAttention": BahdanauAttention,
+    "LuongAttention": LuongAttention,
+}
