@@ -29,18 +29,19 @@ def training_seconds(row: Row) -> float:
 def _rates(row: Row) -> tuple[float, float]:
     """Operations a second, and seconds of a step of one layer; the weights lie in the cache that holds them."""
     products = multiply_rate()
-    weights = 4 * row.gates * _padded(row) * row.units
-    return products, max(_step_products(row) / products, weights / read_rate(weights))
+    weights = 4 * row.products.state * _padded(row) * row.units
+    return products, max(_step_products(row) / products, weights / read_rate(weights) if weights else 0.0)
 
 
 def _input_products(row: Row, width: int) -> float:
-    """Operations of one layer's products with its inputs, all steps."""
-    return 2.0 * row.batch * row.time * row.gates * _padded(row) * width
+    """Operations of one layer's products that wait for no state, all steps."""
+    columns = row.products.inputs * width + row.products.between * row.units
+    return 2.0 * row.batch * row.time * _padded(row) * columns
 
 
 def _step_products(row: Row) -> float:
     """Operations of one layer's products with its state, one step."""
-    return 2.0 * row.batch * row.gates * _padded(row) * row.units
+    return 2.0 * row.batch * row.products.state * _padded(row) * row.units
 
 
 def _padded(row: Row) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import ours
 from floors import forward_seconds, training_seconds
 from timing import Times, measure, median, ratio, spread
-from workloads import COMPILE, INFERENCE, NARROW, STEP, TRAINING, Call, Row, sweep
+from workloads import CELLS, COMPILE, INFERENCE, NARROW, STEP, TRAINING, Call, Row, sweep
 
 Record = dict[str, Any]
 """``row``: its name, and ``times`` by contender or ``figures`` by name."""
@@ -93,6 +93,13 @@ def _inference(options: Options) -> Iterator[Record]:
 def _inference_times(row: Row, options: Options, own: Call) -> Times:
     calls = _beside(row, options, own, "inference")
     return measure(calls, partial(forward_seconds, row), options.rounds)
+
+
+def _cells(options: Options) -> Iterator[Record]:
+    for row in CELLS:
+        if options.wants(row.name):
+            times = measure({OWN: ours.inference(row)}, partial(forward_seconds, row), options.rounds)
+            yield {"row": row.name, "times": times}
 
 
 def _training(options: Options) -> Iterator[Record]:
@@ -300,6 +307,7 @@ def factor(value: float) -> str:
 
 GROUPS = (
     Group("inference", "Inference", _inference, _time_cells),
+    Group("cells", "Inference of the further cells", _cells, _time_cells),
     Group("reduced", "Inference with narrow weights, how many times as fast as with float32", _reduced, _reduced_cells),
     Group("training", "Training: the loss and all gradients", _training, _time_cells),
     Group("threads", "Two threads (or as --threads says), peers too", _threads, _threads_cells),

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from timing import fastest
-from workloads import Call, OwnPeephole, Row
+from workloads import VARIANTS, Call, OwnPeephole, Row
 
 import rnngraph as rg
 
 
-def cell(row: Row) -> rg.Cell:
+def cell(row: Row) -> Any:
     match row.cell:
         case "RNN":
             return rg.BasicRNNCell(row.units)
@@ -21,6 +21,9 @@ def cell(row: Row) -> rg.Cell:
             return rg.LSTMCell(row.units, use_peepholes=True)
         case "own peephole":
             return OwnPeephole(row.units)
+    if row.cell in VARIANTS:
+        options = {"num_in_proj": row.units} if row.cell == "IntersectionRNN" else {}
+        return getattr(rg, f"{row.cell}Cell")(row.units, **options)
     return rg.GRUCell(row.units, reset_after=row.cell == "GRU")
 
 

@@ -17,6 +17,29 @@ GATES = {"RNN": 1, "LSTM": 4, "GRU": 3, "GRU before": 3, "peephole": 4, "own pee
 
 
 @dataclass(frozen=True)
+class Products:
+    """A cell's products: with its input, with its state, and of units with units that wait for no state."""
+
+    inputs: int
+    state: int
+    between: int = 0
+
+
+VARIANTS = {
+    "LayerNormBasicLSTM": Products(4, 4),
+    "CoupledInputForgetGateLSTM": Products(3, 3),
+    "NAS": Products(8, 8),
+    "UGRNN": Products(2, 2),
+    "IntersectionRNN": Products(1, 4, between=4),
+    "IndRNN": Products(1, 0),
+    "SRU": Products(4, 0),
+    "MinimalRNN": Products(1, 1, between=1),
+    "CFN": Products(3, 2),
+}
+"""The further cells, by name without ``Cell``."""
+
+
+@dataclass(frozen=True)
 class Row:
     """A workload: so many layers of a cell over [batch, time, inputs]."""
 
@@ -35,6 +58,10 @@ class Row:
     @property
     def gates(self) -> int:
         return GATES[self.cell]
+
+    @property
+    def products(self) -> Products:
+        return VARIANTS.get(self.cell) or Products(self.gates, self.gates)
 
     def widths(self) -> list[int]:
         """The width of what each layer is given."""
@@ -89,6 +116,12 @@ INFERENCE = (
     Row("peephole", 32, 100, 64, 128),
     Row("own peephole", 32, 100, 64, 128),
 )
+
+CELLS = (
+    *(Row(cell, batch, 100, 64, 128) for cell in VARIANTS for batch in (1, 32)),
+    *(Row(cell, 1, 1000, 64, 128) for cell in ("IndRNN", "SRU")),
+)
+"""The last ones have no product with their state: at one row and 100 steps the call itself counts."""
 
 TRAINING = (
     Row("RNN", 1, 100, 40, 100, 3),

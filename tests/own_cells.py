@@ -211,9 +211,31 @@ class MemoryCell(rg.Cell):
         return rg.relu(m) - 0.1 * m, {"m": m, "inner": inner}
 
 
+class DeltaCell(rg.Cell):
+    """A matrix for a state, carried flat: decay S + b k (v - k decay S), read by q."""
+
+    def __init__(self, values: int, keys: int = 3, decay: float = 0.9) -> None:
+        self.keys, self.values, self.decay = keys, values, decay
+
+    def state(self) -> Any:
+        return {"S": self.keys * self.values}
+
+    @property
+    def output_size(self) -> int:
+        return self.values
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        keys, values = self.keys, self.values
+        q, k, v, b = rg.split(x @ p.kernel("kernel", (x.width, 2 * keys + values + 1)), [keys, keys, values, 1])
+        q, k = rg.expand_dims(q, 2), rg.expand_dims(rg.tanh(k), 2)
+        S = rg.reshape(state["S"], (None, keys, values)) * self.decay
+        S = S + k * rg.expand_dims(rg.sigmoid(b) * (v - rg.reduce_sum(k * S, 1)), 1)
+        return rg.reduce_sum(q * S, 1), {"S": rg.reshape(S, (None, keys * values))}
+
+
 OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
     GatedCell, NormCell, UnusedStateCell, PassThroughCell, DelayCell, SwapCell, RotateCell, DeepCell,
-    LearnedStartCell, ConstantCell,
+    LearnedStartCell, ConstantCell, DeltaCell,
 )  # fmt: skip
 
 

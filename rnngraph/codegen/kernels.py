@@ -116,6 +116,14 @@ def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> 
         each_part(region, block, cut.axis, copy)
 
 
+def _dense(view: View, shape: Shape) -> View | None:
+    """A place without gaps in another shape, whatever its sizes are."""
+    whole = View.contiguous(view.buffer, view.shape)
+    if view.strides != whole.strides:
+        return None
+    return replace(View.contiguous(view.buffer, shape), offset=view.offset)
+
+
 def _copy(region: Region, block: Block, node: Node, share: Share | None) -> None:
     """A movement op that strides can't express, or the one step that is picked out of a sequence."""
     source = node.operands[0]
@@ -136,8 +144,14 @@ def _copy(region: Region, block: Block, node: Node, share: Share | None) -> None
         block.add(When(step, region.start, region.start + region.steps, tuple(inner.statements)))
         return
     if node.op == "reshape":
-        views = [replace(View.contiguous(view.buffer, source.shape), local=view.local) for view in region.stores[node]]
-        copy_to(region, block, source, views)
+        for view in region.stores[node]:
+            place = view.reshape(source.shape) or _dense(view, source.shape)
+            if place is not None:
+                copy_to(region, block, source, [replace(place, room=None, local=view.local)])
+                continue
+            there = region.views[source].reshape(node.shape)
+            assert there is not None, f"{node} fits neither what it reads nor where it goes"
+            copy_to(replace(region, views={**region.views, node: there}), block, node, [view])
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])
     elementwise(region, block, node.shape, lanes, [node], lambda item: item is node, share)
