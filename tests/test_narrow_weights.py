@@ -5,6 +5,7 @@ whatever the rows, the chunks and the threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import own_cells
 import pytest
 import reference
-from declaration_checks import flat
+from declaration_checks import check_rows, check_stream, feeds_of, flat, taken
+from declarations import declare
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -129,6 +131,26 @@ def test_targets_agree(form: str) -> None:
         results.append(program.inference(x=x))
     for found in results[1:]:
         np.testing.assert_allclose(found, results[0], rtol=0, atol=FAR[form])
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", [1, 4, 9, 12, 22, 23, 29])
+def test_random_declarations(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Native code against the optimised graph; the same bits in streams and row by row."""
+    kind = list(FORMS.values())[seed % len(FORMS)]
+    monkeypatch.setattr(rg, "compile", partial(rg.compile, **kind))
+    declaration = declare(seed)
+    program, arrays = declaration.compile(), declaration.arrays()
+    graph = program.inference.graph
+    outputs = tuple(name for name, _ in graph.outputs)
+    optimized = program.inference.compiled.optimized(outputs)
+    assert "'bfloat16'" in str(optimized) or "'int8'" in str(optimized)
+    expected = interpret(optimized, feeds_of(optimized, arrays, program))
+    for name, array in flat(program.inference(taken(graph, arrays))).items():
+        np.testing.assert_allclose(array, expected[name], rtol=2e-3, atol=2e-3, err_msg=name)
+    check_stream(declaration, program, arrays)
+    check_rows(declaration, program, arrays)
 
 
 def stack(units: int = 70) -> dict[str, Any]:

@@ -81,10 +81,9 @@ def host() -> Target:
 
 
 def _dots(has: Mapping[str, bool], wide: bool) -> tuple[str, ...]:
-    """AVX-512's dot products, at every width; of bytes also AVX-VNNI's."""
-    bytes_too = has.get("avxvnni", False) or (wide and has.get("avx512vnni", False))
-    halves_too = wide and has.get("avx512bf16", False)
-    return (*(["int8"] if bytes_too else []), *(["bfloat16"] if halves_too else []))
+    """AVX-512's dot products, which there are at every width; of bytes AVX-VNNI's, where vectors are narrower."""
+    needed = {"int8": "avx512vnni", "bfloat16": "avx512bf16"} if wide else {"int8": "avxvnni"}
+    return tuple(form for form, feature in needed.items() if has.get(feature, False))
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from . import narrow
 from .graph import Graph, Node, substitute_attribute
 from .ops import OPS, scan_parts
 from .types import SizeTable, TensorType, evaluate
@@ -120,5 +121,6 @@ def _scan(
 
 
 def _zeros(node: Node, sizes: Mapping[str, int], wide: bool) -> np.ndarray:
-    dtype = "float64" if wide and node.dtype == "float32" else node.dtype
+    held = narrow.held_as(node.dtype)
+    dtype = "float64" if wide and held == "float32" else held
     return np.zeros(tuple(evaluate(dim, sizes) for dim in node.shape), dtype)

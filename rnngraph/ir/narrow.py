@@ -23,6 +23,11 @@ def rounded_to_bfloat16(x: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(narrow), narrow, rounded)
 
 
+def held_as(dtype: str) -> str:
+    """The dtype of the arrays that hold ``dtype``."""
+    return "float32" if dtype == "bfloat16" else dtype
+
+
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
     """``x`` as ``dtype``; a float as an integer without its fraction, as a narrow one within its limits."""
     if dtype == "bfloat16":
