@@ -248,7 +248,9 @@ class Generator:
         elif roll < 0.99:
             inner, out = self.cell(width, depth + 1)
             n = self.draw.choice(SIZES)
-            if self.chance(0.5):
+            if self.chance(0.4) and self.rows == "B":
+                text, out = self.attention(width, n, depth)
+            elif self.chance(0.5):
                 text, out = f"rg.OutputProjectionWrapper({inner}, {n}{activation})", n
             else:
                 text = f"own.WeightDrop({inner}, {self.draw.choice(['0.5', '0.8'])})"
@@ -273,6 +275,21 @@ class Generator:
         if self.chance(0.3):
             options += ", state_is_tuple=False"
         return f"rg.LSTMCell({n}{options}{activation})", out
+
+    def attention(self, width: int, n: int, depth: int) -> tuple[str, int]:
+        """A wrapper that reads a memory of five entries a row."""
+        memory = self.placeholder(("B", 5, n))
+        lengths = self.placeholder(("B",), "int", 5).name if self.chance(0.5) else "None"
+        inner, out = self.cell(width + n, depth + 1)
+        options, size = "", n
+        if self.chance(0.4):
+            options, size = ", output_attention=False", out
+        extra = self.draw.choice(["", ", scale=True"])
+        score = f"rg.LuongAttention({out}, {memory.name}, {lengths}{extra})"
+        if self.chance(0.5):
+            extra = self.draw.choice(["", ", normalize=True"])
+            score = f"rg.BahdanauAttention({self.draw.choice(SIZES)}, {memory.name}, {lengths}{extra})"
+        return f"rg.AttentionWrapper({inner}, {score}{options})", size
 
     def variant(self, n: int, activation: str) -> tuple[str, int]:
         """A cell of ``tf.contrib.rnn``."""

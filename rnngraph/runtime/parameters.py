@@ -138,6 +138,8 @@ class Parameters(Mapping[str, np.ndarray]):
         parameter must be there and nothing else. TensorFlow's ``:0`` at the end of a name is ignored.
         """
         arrays = {key.removesuffix(":0"): value for key, value in _read(source).items()}
+        if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
+            raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {rename!r}")
         if callable(rename):
             rename = {key: rename(key) for key in arrays}
         renames = dict(rename or {})
@@ -157,6 +159,8 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
+        if not isinstance(path, str | os.PathLike):
+            raise DtypeError(f"can't save parameters to {path!r}; give a path that ends in .npz or .safetensors")
         path = Path(path)
         _, arrays = self.snapshot()
         if path.suffix == ".npz":
