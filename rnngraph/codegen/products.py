@@ -235,8 +235,12 @@ class Tiles:
         cells = [
             [(*row, Run(start + number * lanes, lanes, valid[number])) for number in range(blocks)] for row in rows
         ]
+        done: set[Node] = set()
         for group in self.groups:
             self._contract(evaluator, group, rows, cells, start, blocks, valid, first)
+            done.update(node for products in group.products for node in products)
+            if group is not self.groups[-1] and self.parts > 1:
+                self._settle(evaluator, cells, done)
         for row in cells:
             for at in row:
                 stored = [node for node in self.step.members if node in region.stores]
@@ -244,6 +248,18 @@ class Tiles:
                     value = evaluator.value(node, at)
                     for view in region.stores[node]:
                         evaluator.store(value, view, at)
+
+    def _settle(self, evaluator: Evaluator, cells: list[list[Coordinates]], done: set[Node]) -> None:
+        """What follows from products that are ``done``, before others need registers: parts become one sum."""
+        behind: dict[Node, set[Node]] = {node: {node} for node in self.products}
+        for node in self.step.members:
+            if node in behind or node.shape != self.shape:
+                continue
+            behind[node] = {product for item in node.operands for product in behind.get(item, ())}
+            if behind[node] and behind[node] <= done:
+                for row in cells:
+                    for at in row:
+                        evaluator.value(node, at)
 
     def _contract(
         self, evaluator: Evaluator, group: _Group, rows: Sequence[Sequence[Coordinate]],
