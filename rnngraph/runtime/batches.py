@@ -136,6 +136,16 @@ class Batches:
         for start in range(first, total, span):
             yield self.cut(feeds, start, start + span)
 
+    def count_windows(self, rows: np.ndarray, first: int = 0) -> int:
+        """How many windows ``windows`` gives for the batch of ``rows``."""
+        if self.window is None and not first:
+            return 1
+        known, clock = next(iter(self._steps.values()), None), next(iter(self._clocks.values()))
+        total = self.longest if known is None else int(known[rows].max()) + clock.offset
+        if self._lengths_slot is not None and self._real is not None:
+            total = min(total, int(self._real[rows].max()))
+        return max(0, -(-(total - first) // (self.window or total)))
+
     def steps(self, feeds: Mapping[str, np.ndarray]) -> int:
         """Steps of the longest row of one batch's feeds."""
         total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())

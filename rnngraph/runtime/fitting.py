@@ -13,12 +13,15 @@ import numpy as np
 
 from ..errors import NonFiniteError, RnnGraphError, Where
 from .batches import Batches
+from .checking import NonFinite
 from .evaluation import Evaluation
 from .history import VALIDATION, History
 from .progress import FitProgress
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+MOST_EXAMPLES_SHOWN = 8
 
 Callback = Callable[["Trainer", Mapping[str, float]], Any]
 
@@ -29,7 +32,8 @@ class Position:
 
     first, epoch: epochs of the trainer, when the fit began and now. data: what must be the same for the rest.
     batch, window: the next of this epoch; warmed: whether the batch's warm-up is done. loss, weight, seconds: of
-    this epoch so far. waited: epochs since the best.
+    this epoch so far. waited: epochs since the best. calling: which callback is to be called next for the epoch
+    before; None: all were. stopping: whether no epoch follows; done: whether the fit has come to its end.
     """
 
     first: int
@@ -43,6 +47,8 @@ class Position:
     seconds: float = 0.0
     waited: int = 0
     best_value: float | None = None
+    calling: int | None = None
+    stopping: bool = False
     done: bool = False
     best: dict[str, np.ndarray] = field(default_factory=dict)
     history: History = field(default_factory=History)
@@ -50,7 +56,7 @@ class Position:
     @property
     def begun(self) -> bool:
         """Whether anything was trained."""
-        return self.epoch > self.first or self.batch > 0 or self.window > 0
+        return self.epoch > self.first or self.batch > 0 or self.window > 0 or self.warmed
 
     def numbers(self) -> dict[str, Any]:
         """All but arrays and history, as JSON takes it."""
@@ -78,27 +84,48 @@ class Plan:
 
 
 class Fit:
-    """One fit, from a position to its end."""
+    """One fit, from a position to its end.
+
+    An exception may end it anywhere, a Ctrl-C too: parameters, position and all that belongs to them change together,
+    so that another call goes on as if nothing had been.
+    """
 
     def __init__(self, trainer: Trainer, plan: Plan, position: Position) -> None:
         self.trainer, self.plan, self.position = trainer, plan, position
-        self._began = 0.0
+        self._began = time.perf_counter() - position.seconds
 
     def run(self) -> History:
+        try:
+            self._run()
+        except BaseException:
+            self.position.done = False  # also where it was cut off while the last checkpoint was written
+            self.position.seconds = time.perf_counter() - self._began
+            raise
+        finally:
+            self.trainer.moment.release()
+        return self.position.history
+
+    def _run(self) -> None:
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
+        self.trainer.moment.watch()
         with FitProgress(last, plan.progress) as progress:
-            while position.epoch < last and not position.done:
+            self._call_back()  # those that an interruption left out
+            while position.epoch < last and not position.stopping:
                 self._epoch(progress)
                 row = self._row()
-                position.history.append(row)
+                self._end_epoch(row)
                 progress.end_epoch(row)
-                self._end_epoch(row, last)
-        position.done = True
-        if plan.keep_best and position.best:
-            self.trainer.program.parameters.replace(position.best)
+                self._call_back()
+                if position.epoch < last and not position.stopping:
+                    self._save()
+        if not position.stopping:
+            position.history.stopped = f"{plan.epochs} epochs are done"
+        with self.trainer.moment:
+            if plan.keep_best and position.best:
+                self.trainer.program.parameters.replace(position.best)
+            position.done = True
         self._save()
-        return position.history
 
     def _save(self) -> None:
         if self.plan.checkpoint is not None:
@@ -109,50 +136,59 @@ class Fit:
 
     def _epoch(self, progress: FitProgress) -> None:
         batches, position, trainer = self.plan.batches, self.position, self.trainer
+        trainer.moment.watch()  # in each epoch, as callbacks may handle a Ctrl-C themselves
         self._began = time.perf_counter() - position.seconds
         order = batches.order(position.epoch)
-        progress.begin_epoch(position.epoch, len(order), position.batch)
+        windows = [batches.count_windows(rows, self.plan.warm_up) for rows in order]
+        progress.begin_epoch(position.epoch, sum(windows), sum(windows[: position.batch]) + position.window)
         for rows in order[position.batch :]:
-            loss = self._batch(batches.feeds(rows), len(rows))
-            position.batch, position.window, position.warmed = position.batch + 1, 0, False
-            if loss is not None:
-                progress.step(loss, len(rows))
+            self._batch(rows, progress)
+            with trainer.moment:
+                position.batch, position.window, position.warmed = position.batch + 1, 0, False
         trainer.flush()  # the average of gradients that were finite is finite
 
-    def _batch(self, feeds: Mapping[str, np.ndarray], rows: int) -> float | None:
-        """Steps over the windows of a batch that are left; their last loss, None where none was left."""
+    def _batch(self, rows: np.ndarray, progress: FitProgress) -> None:
+        """Steps over the windows of a batch that are left."""
         plan, position, trainer = self.plan, self.position, self.trainer
+        feeds = plan.batches.feeds(rows)
         cuts = plan.batches.window is not None or plan.warm_up > 0
-        if plan.warm_up and not position.warmed:
-            trainer.warm(plan.batches.cut(feeds, 0, plan.warm_up), plan.where)
+
+        def warmed() -> None:
             position.warmed = True
-        loss = None
+
+        if plan.warm_up and not position.warmed:
+            trainer.warm(plan.batches.cut(feeds, 0, plan.warm_up), plan.where, warmed)
         for number, cut in enumerate(plan.batches.windows(feeds, plan.warm_up)):
             if number < position.window:
                 continue
             updates = trainer.updates
-            loss = self._step(cut, carry=number > 0 or plan.warm_up > 0)
-            weight = rows * plan.batches.steps(cut) if cuts else rows
-            position.loss, position.weight = position.loss + loss * weight, position.weight + weight
-            position.window = number + 1
+            weight = len(rows) * plan.batches.steps(cut) if cuts else len(rows)
+            loss = self._step(cut, rows, weight, carry=number > 0 or plan.warm_up > 0)
+            progress.step(loss, len(rows), weight)
             every = plan.checkpoint_every
             if every is not None and trainer.updates != updates and trainer.updates % every == 0:
                 self._save()
         if cuts:
             trainer.reset()
-        return loss
 
-    def _step(self, feeds: Mapping[str, np.ndarray], carry: bool) -> float:
-        trainer, training = self.trainer, self.trainer.program.training
+    def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, weight: int, carry: bool) -> float:
+        trainer, training, position = self.trainer, self.trainer.program.training, self.position
         arrays = training.gather(feeds, {}, self.plan.where)
-        arrays.update(training.counters(None))
-        skipped = trainer.skipped
-        loss = trainer.step_with(arrays, carry, self.plan.where)
-        if trainer.skipped > skipped:
-            raise self._not_finite(loss, arrays)
+        finite = True
+
+        def settled(loss: float, counts: bool) -> None:
+            nonlocal finite
+            finite = counts
+            if counts:
+                position.loss, position.weight = position.loss + loss * weight, position.weight + weight
+                position.window += 1
+
+        loss = trainer.step_with(arrays, None, carry, self.plan.where, settled)
+        if not finite:
+            raise self._not_finite(loss, arrays, rows)
         return loss
 
-    def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray]) -> NonFiniteError:
+    def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> NonFiniteError:
         """Says what was found; the check starts from the declared states, so of a carried step it may find nothing."""
         training, position = self.trainer.program.training, self.position
         counters = ("seed", "first_row", "first_step")
@@ -168,7 +204,7 @@ class Fit:
         found = f": {finding}" if finding is not None else ", which running it again from the first state did not show"
         text = (
             f"{what} in epoch {position.epoch + 1}, batch {position.batch + 1}{found}; parameters are those before "
-            "it: lower the learning rate, set clip_norm, or look at these examples"
+            f"it: lower the learning rate, set clip_norm, or look at {_examples_text(rows, finding)}"
         )
         return NonFiniteError(text, self.plan.where, finding)
 
@@ -186,21 +222,36 @@ class Fit:
                 row |= {name: value for name, value in found.items() if name != "loss"}
         return row | {"learning_rate": rate, "seconds": time.perf_counter() - self._began}
 
-    def _end_epoch(self, row: Mapping[str, float], last: int) -> None:
-        plan, position, trainer = self.plan, self.position, self.trainer
-        position.done = self._judge(row)
-        position.epoch += 1
-        position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
+    def _end_epoch(self, row: Mapping[str, float]) -> None:
+        """The epoch counts, with all that is kept of it."""
+        position, trainer = self.position, self.trainer
+        with trainer.moment:
+            position.history.append(row)
+            position.stopping = self._judge(row)
+            position.epoch += 1
+            position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
+            position.calling = 0
+            trainer.epochs = position.epoch
         self._began = time.perf_counter()
-        trainer.epochs = position.epoch
-        answers = [callback(trainer, row) for callback in plan.callbacks]
-        if any(answers):
-            position.done = True
-            position.history.stopped = f"a callback stopped it after epoch {position.epoch}"
-        elif position.epoch >= last and not position.done:
-            position.history.stopped = f"{plan.epochs} epochs are done"
-        if position.epoch < last and not position.done:
-            self._save()
+
+    def _call_back(self) -> None:
+        """Calls back for the epoch that was counted last; a call that was cut off is made again by the next fit."""
+        position, moment = self.position, self.trainer.moment
+        if position.calling is None:
+            return
+        row = position.history.row(-1)
+        for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
+            try:
+                position.calling = number + 1  # what it saves holds what it did
+                answer = bool(callback(self.trainer, row))
+                with moment:
+                    position.stopping |= answer
+                    if answer:
+                        position.history.stopped = f"a callback stopped it after epoch {position.epoch}"
+            except BaseException:
+                position.calling = number
+                raise
+        position.calling = None
 
     def _judge(self, row: Mapping[str, float]) -> bool:
         """Keeps the best parameters; whether the fit has waited long enough for better ones."""
@@ -219,3 +270,11 @@ class Fit:
             return False
         position.history.stopped = f"{plan.monitor} has not improved for {position.waited} epochs"
         return True
+
+
+def _examples_text(rows: np.ndarray, finding: NonFinite | None) -> str:
+    """Which of the user's examples to look at: that of the finding's row in the batch, or all of the batch."""
+    if finding is not None and finding.row is not None:
+        return f"example {rows[finding.row]}, row {finding.row} of that batch"
+    shown = ", ".join(map(str, rows[:MOST_EXAMPLES_SHOWN]))
+    return f"the batch's examples: {shown}{', …' if len(rows) > MOST_EXAMPLES_SHOWN else ''}"

@@ -58,6 +58,10 @@ class History(Mapping[str, np.ndarray]):
         """How many epochs have been measured."""
         return self._rows
 
+    def row(self, number: int) -> dict[str, float]:
+        """One epoch by column, as callbacks get it; counted from 0, or from the end if negative."""
+        return {name: column[number] for name, column in self._columns.items()}
+
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:
         """The row in which ``column`` is least, or greatest with ``mode="max"``; the first of equals, never a NaN."""
         if mode not in ("min", "max"):

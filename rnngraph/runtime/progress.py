@@ -36,11 +36,9 @@ class FitProgress:
         console: Console | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        from rich.console import Console  # only a fit that begins pays for it
-
         self._epochs, self._shown, self._clock = epochs, shown, clock
         if console is None:
-            from rich.console import Console
+            from rich.console import Console  # only a fit that begins pays for it
 
             console = Console(stderr=True)
         self._console = console
@@ -49,11 +47,9 @@ class FitProgress:
         self._begun = self._epoch_begun = self._last_step = self._next_draw = clock()
         self._epoch = self._steps = self._steps_of_epoch = 0
         self._done_of_fit = self._rows = 0
-        self._loss = 0.0
+        self._loss = self._weight = 0.0
 
     def __enter__(self) -> FitProgress:
-        from rich.progress import BarColumn, Progress, TextColumn
-
         self._begun = self._clock()
         if self._live:
             from rich.progress import BarColumn, Progress, TextColumn
@@ -80,19 +76,23 @@ class FitProgress:
         """epoch: counted from 0. steps: how many it has; done: how many of them an earlier run did."""
         self._epoch, self._steps_of_epoch = epoch, steps
         self._steps = done
-        self._rows, self._loss = 0, 0.0
+        self._rows, self._loss, self._weight = 0, 0.0, 0.0
         self._epoch_begun = self._last_step = self._next_draw = self._clock()
         if self._bar is not None:
             if not self._bar.task_ids:
                 self._bar.add_task("", epoch="", status="")
             self._draw()
 
-    def step(self, loss: float, rows: int) -> None:
-        """Counts a step of ``rows`` examples whose mean loss is ``loss``."""
+    def step(self, loss: float, rows: int, weight: float | None = None) -> None:
+        """Counts a step of ``rows`` rows whose mean loss is ``loss``; it counts ``weight`` in that of the epoch, or as
+        many as its rows.
+        """
+        weight = rows if weight is None else weight
         self._steps += 1
         self._done_of_fit += 1
         self._rows += rows
-        self._loss += float(loss) * rows
+        self._loss += float(loss) * weight
+        self._weight += weight
         self._last_step = self._clock()
         if self._bar is not None and self._last_step >= self._next_draw:
             self._draw()
@@ -108,7 +108,7 @@ class FitProgress:
 
     def _draw(self) -> None:
         assert self._bar is not None
-        parts = [f"loss {self._loss / self._rows:.4g}", self._speed()] if self._rows else []
+        parts = [f"loss {self._loss / self._weight:.4g}", self._speed()] if self._weight else []
         if self._done_of_fit:
             left = (self._last_step - self._begun) / self._done_of_fit * self._steps_left()
             parts.append(f"{_duration(left)} left")

@@ -39,6 +39,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "carries": trainer.carried is not None,
         "seed": trainer.seed,
         "generator": trainer.program.generator_state,
+        "drawn": trainer.drawn,
     }
     if position is not None:
         arrays |= {BEST + name: array for name, array in position.best.items()}
@@ -80,7 +81,7 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, wh
     trainer.slots = slots
     trainer.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}
     trainer.carried = _part(arrays, CARRIED) if text["carries"] else None
-    trainer.seed = text["seed"]
+    trainer.seed, trainer.drawn = text["seed"], text.get("drawn")
     for name in COUNTS:
         setattr(trainer, name, text["counts"][name])
     if "position" in text:

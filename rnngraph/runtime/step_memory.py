@@ -44,8 +44,8 @@ class Memory:
     def fresh(self, sized: Sized) -> dict[str, np.ndarray]:
         """Memory for results that stay with who asked for them."""
         if self.arena.size < sized.arena_bytes:
+            self._blocks.clear()  # first: they hold the address of the arena that goes
             self.arena = aligned_bytes(sized.arena_bytes)
-            self._blocks.clear()
         return {name: np.empty(sized.shapes[number], dtype) for number, name, dtype in self.others}
 
     def bound(self, trainer: Trainer, parameters: Mapping[str, np.ndarray]) -> _Bound:

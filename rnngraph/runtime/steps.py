@@ -42,8 +42,8 @@ class Native:
         self, trainer: Trainer, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized,
         settle: Settle | None = None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """Results but for those that replace something. settle: takes them over, also where Ctrl-C comes between:
-        what was written over counts.
+        """Results but for those that replace something. settle: takes them over in the same moment, as what was
+        written over counts.
         """
         memory = self._memory.get(entry)
         if memory is None:
@@ -55,12 +55,13 @@ class Native:
         found.update(memory.scalars)
         for array in memory.scalars.values():
             array[...] = NOT_RUN
-        try:
-            entry.pack(bound.address)
-            sized.run(bound.address, WORKER, WORKERS)
-        finally:
-            if settle is not None and found[NORM] != NOT_RUN:
-                settle(found)
+        with trainer.moment:
+            try:
+                entry.pack(bound.address)
+                sized.run(bound.address, WORKER, WORKERS)
+            finally:
+                if settle is not None and found[NORM] != NOT_RUN:
+                    settle(found)
         return found
 
 

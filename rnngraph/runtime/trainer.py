@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 import os
 import threading
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, Where, user_line
 from ..ir.graph import Graph, Node
 from ..ir.types import TensorType
-from ..passes.autodiff import unreached
 from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
@@ -26,12 +23,14 @@ from .evaluation import Metric
 from .fitting import Callback, Position
 from .graph_program import whole_number
 from .history import History
+from .interrupts import Moment
 from .optimizers import Adam, Optimizer, optimizer_text
 from .program import Program
 from .requests import fit
 from .saving import load, save
 from .schedules import is_number
 from .steps import Native, Way, needed_to_train
+from .trained import trained_names
 from .updates import Spares, keep_alone
 
 
@@ -74,7 +73,7 @@ class Trainer:
         self.accumulate = whole_number(accumulate, "accumulate")
         if self.accumulate < 1:
             raise ArgumentError(f"accumulate={accumulate!r} must be a positive int", where)
-        self.trained = _trained(program, only, where)
+        self.trained = trained_names(program, only, where)
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
         self.slots = {
@@ -84,6 +83,8 @@ class Trainer:
         }
         self.sums: dict[str, np.ndarray] = {}
         self.carried: dict[str, np.ndarray] | None = None
+        self.moment = Moment()
+        self.drawn: int | None = None  # a seed for a step that has not come about
         self._lock = threading.RLock()
         self._number_arrays: dict[str, np.ndarray] = {}
         self._spares, self._parameter_spares = Spares(), Spares()
@@ -104,53 +105,71 @@ class Trainer:
         the program's generator.
         """
         where = user_line()
-        training = self.program.training
-        arrays = training.gather(feeds, named, where)
-        arrays.update(training.counters(seed))
-        return self.step_with(arrays, carry, where)
+        return self.step_with(self.program.training.gather(feeds, named, where), seed, carry, where)
 
-    def step_with(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
-        """A step with feeds that are converted already, and the counters of masks among them."""
+    def step_with(
+        self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
+        settled: Callable[[float, bool], None] | None = None,
+    ) -> float:  # fmt: skip
+        """A step with feeds that are converted already, to which the counters of masks are added.
+
+        settled: called with the loss, and whether the step counts, in the very moment in which it does.
+        """
         with self._lock:
-            return self._step(arrays, carry, where)
+            arrays.update(self._counters(seed))
+            states = self.carried if carry else None
+            way = self._way(SHOWN if states is None else GIVEN, where)
+            if carry:
+                way.check_carries(where)
 
-    def warm(self, feeds: Mapping[str, Any], where: Where | None) -> None:
+            def settle(found: Mapping[str, np.ndarray]) -> None:
+                skipped, loss = self.skipped, float(found["loss"])
+                self._settle(loss, found, way)
+                if seed is None:
+                    self.drawn = None
+                if settled is not None:
+                    settled(loss, self.skipped == skipped)
+
+            return float(way.run(self, arrays, states or {}, where, settle)["loss"])
+
+    def _settle(self, loss: float, found: Mapping[str, np.ndarray], way: Way) -> None:
+        """A step that ran comes into effect."""
+        if not self._counts(loss, found):
+            return
+        self.carried = {label: found[label] for label in way.states} if way.states else None
+        if self.accumulate == 1:
+            self._take()
+            return
+        self.sums = self._spares.swap(self._present_sums())
+        self.pending += 1
+        if self.pending >= self.accumulate:
+            self.flush()
+
+    def _counters(self, seed: int | None) -> dict[str, np.ndarray]:
+        """The counters of masks. A seed that was drawn for a step that did not come about is that of the next."""
+        if seed is None:
+            with self.moment:
+                if self.drawn is None:
+                    self.drawn = self.program.next_seed()
+            seed = self.drawn
+        return self.program.training.counters(seed)
+
+    def warm(self, feeds: Mapping[str, Any], where: Where | None, settled: Callable[[], None] | None = None) -> None:
         """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
         training = self.program.training
         arrays = training.gather(feeds, {}, where)
-        arrays.update(training.counters(None))
         with self._lock:
+            arrays.update(self._counters(None))
             way = self._way(SHOWN, where)
             way.check_carries(where)
             if self._forward is None:
                 self._forward = Native(way.native.compiled, way.states)
             sizes = training.sizes(arrays, way.states, where, way.native.compiled)
-            self.carried = self._forward.call(self, arrays, sizes)
-
-    def _step(self, arrays: dict[str, np.ndarray], carry: bool, where: Where | None) -> float:
-        if carry and self.carried is not None:
-            way = self._way(GIVEN, where)
-            states = self.carried
-        else:
-            way = self._way(SHOWN, where)
-            if carry:
-                way.check_carries(where)
-            states = {}
-
-        def settle(found: Mapping[str, np.ndarray]) -> None:
-            if not self._counts(float(found["loss"]), found):
-                return
-            self.carried = {label: found[label] for label in way.states} if way.states else None
-            if self.accumulate == 1:
-                self._take()
-                return
-            self.sums = self._spares.swap(self._present_sums())
-            self.pending += 1
-
-        loss = float(way.run(self, arrays, states, where, settle)["loss"])
-        if self.accumulate > 1 and self.pending >= self.accumulate:
-            self.flush()
-        return loss
+            found = self._forward.call(self, arrays, sizes)
+            with self.moment:
+                self.carried, self.drawn = found, None
+                if settled is not None:
+                    settled()
 
     def flush(self) -> None:
         """Makes an update of the gradients that were accumulated so far, if there are any."""
@@ -355,40 +374,3 @@ def _positive(name: str, value: Any, where: Where | None) -> float | None:
     if not is_number(value) or not value > 0:
         raise ArgumentError(f"{name}={value!r} must be a positive number, or None", where)
     return float(value)
-
-
-def _trained(program: Program, only: str | Sequence[str] | None, where: Where | None) -> tuple[str, ...]:
-    """Names of the parameters to train, in order."""
-    parameters = program.parameters
-    trainable = [name for name in parameters if parameters.slot(name).trainable]
-    if only is None:
-        chosen = trainable
-    else:
-        if not isinstance(only, Iterable):
-            raise DtypeError(f"only={only!r} must be names of parameters", where)
-        patterns = [only] if isinstance(only, str) else list(only)
-        for pattern in patterns:
-            if not isinstance(pattern, str):
-                raise DtypeError(f"only={only!r} takes names of parameters, not {pattern!r}", where)
-            if not any(_is_named(name, pattern) for name in trainable):
-                frozen = any(_is_named(name, pattern) for name in parameters)
-                raise NameLookupError(
-                    f"only={pattern!r} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
-                    f"there are {', '.join(trainable) or 'none that are trainable'}",
-                    where,
-                )
-        chosen = [name for name in trainable if any(_is_named(name, pattern) for pattern in patterns)]
-    apart = set(unreached(program.training.graph))
-    idle = [name for name in chosen if name in apart]
-    if len(idle) == len(chosen):
-        raise ArgumentError(
-            "there is nothing to train: the loss reads no parameter that is trainable and chosen", where
-        )
-    if idle:
-        text = f"{where}: the loss does not depend on {', '.join(idle)}; they are not trained"
-        warnings.warn(text, stacklevel=3)
-    return tuple(name for name in chosen if name not in apart)
-
-
-def _is_named(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)

@@ -243,6 +243,9 @@ def test_windows_make_up_the_whole(lengths: list[int], window: int, name: str) -
     made = batches(examples | {"y": np.arange(len(lengths))}, "n", batch_size=9, lengths="n", window=window)
     feeds = made.feeds(np.arange(len(lengths)))
     cut = list(made.windows(feeds))
+    assert made.count_windows(np.arange(len(lengths))) == len(cut)
+    for first in (1, max(lengths) - 1, max(lengths)):
+        assert made.count_windows(np.arange(len(lengths)), first) == len(list(made.windows(feeds, first)))
     assert len(cut) == -(-max(lengths) // window)
     for key, axis in ((name, PLACES[name][2]), ("tokens", 1)):
         assert axis is not None
@@ -261,7 +264,9 @@ def test_windows_that_no_row_reaches_are_left_out_and_no_window_is_the_whole() -
     (part,) = made.windows(feeds)
     assert part == feeds
     assert part is not feeds
+    assert (made.count_windows(np.array([0, 1])), made.count_windows(np.array([0]), 1)) == (1, 1)
     unmeasured = batches({"x": np.zeros((2, 5, 3)), "position": np.zeros((5, 3))}, window=3)
+    assert unmeasured.count_windows(np.array([1])) == 2
     assert [part["position"].shape[0] for part in unmeasured.windows(unmeasured.feeds([0, 1]))] == [3, 2]
 
 

@@ -12,8 +12,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from training import compiled_once, copies, data, network, same
 
 import rnngraph as rg
+from rnngraph.runtime import fitting
 from rnngraph.runtime.batches import Batches
 from rnngraph.runtime.layouts import layout_of
+from rnngraph.runtime.progress import FitProgress
 
 ROWS = 7
 
@@ -246,7 +248,11 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_says_where() -> None:
     place = next(number for number, rows in enumerate(order) if 2 in rows)
     for rows in order[:place]:
         stepped.step(batches.feeds(rows))
-    with pytest.raises(rg.NonFiniteError, match=rf"test_fit\.py:\d+: the loss is nan in epoch 1, batch {place + 1}: "):
+    row = order[place].tolist().index(2)
+    with pytest.raises(
+        rg.NonFiniteError,
+        match=rf"test_fit\.py:\d+: the loss is nan in epoch 1, batch {place + 1}: .* look at example 2, row {row} of",
+    ):
         quiet(trainer, examples, batch_size=3)
     same(copies(program.parameters), copies(other.parameters))
     examples["x"][2, 3, 1] = 0.0  # mended, it goes on with the batch that failed
@@ -263,9 +269,53 @@ def test_a_gradient_that_is_not_finite_is_found_too() -> None:
     program = rg.compile({"y": x * w}, loss=rg.reduce_mean(rg.sqrt(rg.abs(x * w))))
     examples = {"x": np.array([[1.0, 2, 3], [1, 0, 3]])}
     with pytest.raises(rg.NonFiniteError, match="the loss is finite, and the norm of its gradients is not") as raised:
-        quiet(rg.Trainer(program, rg.SGD(0.1)), examples)
+        quiet(rg.Trainer(program, rg.SGD(0.1)), examples, shuffle=False)
+    assert str(raised.value).endswith("look at example 1, row 1 of that batch")
     assert raised.value.finding is not None
     assert (program.parameters["w"] == 1).all()
+
+
+def test_an_error_without_a_row_names_the_batch() -> None:
+    """The norm overflows though no gradient does: nothing is found to blame."""
+    x = rg.placeholder("x", (None, 3), "float64")
+    w = rg.parameter("w", (3,), "ones", dtype="float64")
+    program = rg.compile({"y": x * w}, loss=rg.reduce_sum(x * w))
+    with pytest.raises(rg.NonFiniteError, match=r"look at the batch's examples: 0, 1, 2, 3, 4, 5, 6, 7, …$"):
+        quiet(rg.Trainer(program, rg.SGD(0.1)), {"x": np.full((9, 3), 1e307)}, shuffle=False)
+
+
+# What is shown ------------------------------------------------------------------------------------
+
+
+class Shown(FitProgress):
+    """What a fit tells of its steps."""
+
+    def begin_epoch(self, epoch: int, steps: int, done: int = 0) -> None:
+        super().begin_epoch(epoch, steps, done)
+        TOLD.append(("epoch", steps, done))
+
+    def step(self, loss: float, rows: int, weight: float | None = None) -> None:
+        super().step(loss, rows, weight)
+        TOLD.append(("step", rows, self._loss / self._weight))
+
+
+TOLD: list[tuple[str, float, float]] = []
+
+
+@pytest.mark.parametrize(("window", "warm_up", "steps"), [(None, 0, 3), (2, 0, 7), (2, 1, 5), (4, 3, 1)])
+def test_every_step_is_told(window: int | None, warm_up: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of two examples, of which the longest have 3, 3 and 6 steps."""
+    monkeypatch.setattr(fitting, "FitProgress", Shown)
+    TOLD.clear()
+    examples = data(6) | {"n": np.array([1, 3, 3, 2, 6, 5])}
+    trainer = rg.Trainer(network(lengths=True), rg.SGD(0.1))
+    history = quiet(trainer, examples, batch_size=2, window=window, warm_up=warm_up, shuffle=False, epochs=2)
+    for epoch, begin in enumerate([0, steps + 1]):
+        assert TOLD[begin] == ("epoch", steps, 0)
+        told = TOLD[begin + 1 : begin + 1 + steps]
+        assert [(kind, rows) for kind, rows, _ in told] == [("step", 2)] * steps
+        assert told[-1][2] == pytest.approx(history["loss"][epoch], rel=1e-12)
+    assert len(TOLD) == 2 * (steps + 1)
 
 
 # What is refused ----------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""Ctrl-C, put off while something changes that must change as one."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Moment:
+    """What changes within ``with moment:`` changes as one: a Ctrl-C that is watched for comes before or after it.
+
+    Moments nest. Handlers of signals run in the main thread only, so in any other there is nothing to put off.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._before: Any = None
+        self._came: tuple[int, FrameType | None] | None = None
+
+    def watch(self) -> None:
+        """Takes the place of Python's handler, once for many moments: that costs as much as a small step."""
+        before = signal.getsignal(signal.SIGINT)
+        if before == self._note or not callable(before):  # not callable: ignored, or no business of Python's
+            return
+        self._before = before  # first, as the signal may come from the next line on
+        try:
+            signal.signal(signal.SIGINT, self._note)
+        except ValueError:  # not the main thread
+            return
+
+    def release(self) -> None:
+        """Gives the place back, unless somebody else has taken it meanwhile."""
+        if signal.getsignal(signal.SIGINT) == self._note:
+            try:
+                signal.signal(signal.SIGINT, self._before)
+            except ValueError:  # not the main thread, which watches itself
+                return
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._depth:
+            self._came = number, frame
+            return
+        try:
+            self._before(number, frame)
+        except BaseException:
+            self.release()  # now: what it raises may leave no chance to, as where it comes on the way into ``release``
+            raise
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._came is not None and not self._depth:
+            came, self._came = self._came, None
+            self._note(*came)
