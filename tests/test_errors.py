@@ -578,7 +578,7 @@ def stream() -> rg.Stream:
     return rg.compile(outputs).inference.stream(batch=2)
 
 
-@mistake(ValueError, "batch", "positive")
+@mistake(ValueError, "batch", "at least 1")
 def a_stream_of_no_rows() -> None:
     rg.compile(sequence()).inference.stream(batch=0)  # here
 

@@ -52,9 +52,10 @@ class Target:
 
 def target_of(name: str | None) -> Target:
     """The target ``name``: None or ``host`` for this machine, or a level such as ``x86-64-v3``."""
-    if name is None or name == "host":
+    known = name is None or isinstance(name, str)  # an array would be compared element by element
+    if known and name in (None, "host"):
         return host()
-    if name not in _LEVELS:
+    if not known or name not in _LEVELS:
         raise ArgumentError(f"target {name!r} is not known; use host, {', '.join(_LEVELS)}")
     processor, features, bits, registers, fma = _LEVELS[name]
     triple = llvm.get_process_triple()

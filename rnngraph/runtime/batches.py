@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where
 from ..ir.types import INTEGERS, Dim, dim_text, size, symbols_of
+from .arguments import whole_number
 from .examples import Examples, Layout, Listed, Slot, Whole, read_examples
-from .graph_program import whole_number
 
 __all__ = ["Batches", "Layout"]
 
@@ -46,8 +46,8 @@ class Batches:
         bucket: bool = True,
         where: Where | None = None,
     ) -> None:
-        self.batch_size = _positive(batch_size, "batch_size", where)
-        self.window = None if window is None else _positive(window, "window", where)
+        self.batch_size = whole_number(batch_size, "batch_size", 1)
+        self.window = None if window is None else whole_number(window, "window", 1)
         self.shuffle, self.seed, self._lengths = shuffle, whole_number(seed, "seed"), lengths
         slots = _slots(examples, layout, lengths, where)
         given = [slot for slot in slots.values() if slot.name in examples]
@@ -334,10 +334,3 @@ def _steps(columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: 
 def _uneven(column: Listed) -> str:
     index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
     return f"examples of {column.slot.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"
-
-
-def _positive(value: Any, what: str, where: Where | None) -> int:
-    number = whole_number(value, what)
-    if number < 1:
-        raise ArgumentError(f"{what} must be at least 1, not {number}", where)
-    return number

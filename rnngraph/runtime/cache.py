@@ -21,7 +21,7 @@ from ..codegen.code import ObjectCode
 from ..codegen.engine import versions
 from ..errors import ArgumentError, DtypeError, Where
 from .code_file import from_bytes, to_bytes
-from .files import replace_file
+from .files import as_path, replace_file
 
 MOST_BYTES = 256 << 20
 _OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part")
@@ -54,13 +54,15 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
     Where others could write to it there is none, and a warning; a home that is missing or can't be written to is
     passed over in silence.
     """
+    if isinstance(option, Cache):  # of a program that this one goes along with
+        return option
     if not isinstance(option, bool | str | os.PathLike):
         raise DtypeError(f"cache={option!r} must be True, False or the path of a directory", where)
-    if option == "":
+    if isinstance(option, str) and not option:
         raise ArgumentError('cache="" is no directory; use False for no cache', where)
     if option is False or _SOURCES is None:
         return None
-    directory = _user_directory() if option is True else Path(os.path.abspath(os.fsdecode(option)))
+    directory = _user_directory() if isinstance(option, bool) else Path(os.path.abspath(as_path(option)))
     if directory is None:
         return None
     cache = Cache(directory)

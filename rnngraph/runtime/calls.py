@@ -17,10 +17,11 @@ from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameter
 from ..passes.columns import Columns
 from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
+from .arguments import whole_number
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, run_checks
-from .graph_program import GraphProgram, whole_number
+from .graph_program import GraphProgram
 from .nested_feeds import names_under
 from .outs import check_fits
 from .sources import TAPS_MOVED, TAPS_TRAINING
@@ -61,8 +62,7 @@ class Inference(GraphProgram):
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
-        if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-            raise ArgumentError(f"a stream's batch must be a positive int, not {batch!r}", where)
+        batch = whole_number(batch, "a stream's batch", 1)
         check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
         return Stream(self.program, batch)
 

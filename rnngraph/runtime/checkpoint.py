@@ -10,14 +10,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
 
 from ..errors import DtypeError, FileError
-from .files import replace_file
+from .files import as_path, replace_file
 
 FORMAT = "rnngraph checkpoint"
 VERSION = 1
@@ -33,6 +32,7 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
     in native byte order come back as they are, in the same order. text: what JSON takes, with exact floats
     (NaN and infinities too) and ints; tuples come back as lists. Raises ``FileError`` and ``DtypeError``.
     """
+    path = as_path(path)
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     try:
         document = json.dumps({"names": list(tensors), "text": dict(text)})
@@ -50,7 +50,7 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays, text) as they were written. Raises ``FileError`` where ``path`` is no whole checkpoint of this kind."""
-    shown = os.fspath(path)
+    shown = str(as_path(path))
     raw = _bytes(path)
     data = memoryview(raw)
     place = _place_of_digest(data)
@@ -83,7 +83,7 @@ def _tensor(name: str, array: np.ndarray) -> np.ndarray:
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return as_path(path).read_bytes()
     except FileNotFoundError:
         raise FileError(f"no file {os.fspath(path)}; give the path of a checkpoint") from None
     except OSError as error:

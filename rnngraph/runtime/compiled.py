@@ -191,7 +191,7 @@ class CompiledGraph:
 
     def show(self, stage: str = "graph") -> str:
         """The text of one stage."""
-        if stage not in self.stages:
+        if not isinstance(stage, str) or stage not in self.stages:
             raise NameLookupError(f"no stage is named {stage!r}; there are {', '.join(self.stages)}")
         if stage == "declared":
             return self._declared()

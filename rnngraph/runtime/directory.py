@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError
-from .files import replace_file, sync_directory
+from .files import as_path, replace_file, sync_directory
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST = 1 << 20
@@ -41,7 +41,7 @@ def write_directory(
     read the manifest. Raises ``FileError``, with everything as it was, where the directory can't be written or holds
     anything else.
     """
-    target, shown = Path(os.path.realpath(path)), os.fspath(path)
+    target, shown = Path(os.path.realpath(as_path(path))), os.fspath(path)
     made = False
     try:
         made = not target.is_dir()
@@ -66,7 +66,7 @@ def write_directory(
 
 def read_directory(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, bytes]:
     """The files of ``path``, by name, just as they were written. Raises ``FileError``."""
-    shown = os.fspath(path)
+    shown = str(as_path(path))
     before: dict[str, Any] = {}
     for _ in range(_TRIES):
         manifest = _manifest(Path(path), shown, kind, version)

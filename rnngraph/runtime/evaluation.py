@@ -10,8 +10,9 @@ import numpy as np
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where
 from .batches import Batches
+from .examples import as_array
 from .history import VALIDATION
-from .program import Program, compile
+from .program import Program
 
 Metric = Tensor | Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
 """A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
@@ -23,16 +24,12 @@ TAKEN = ("epoch", "loss", "learning_rate", "seconds")
 class Evaluation:
     """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
 
-    def __init__(
-        self, program: Program, batches: Batches, metrics: Mapping[str, Metric] | None, where: Where | None
-    ) -> None:
+    def __init__(self, program: Program, batches: Batches, metrics: Mapping[str, Metric], where: Where | None) -> None:
         self._program, self._batches = program, batches
         self._takes = program.evaluation.takes()
         self._functions: dict[str, Any] = {}
         tensors: dict[str, Tensor] = {}
-        if metrics is not None and not isinstance(metrics, Mapping):
-            raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
-        for name, metric in (metrics or {}).items():
+        for name, metric in metrics.items():
             if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
                 raise ArgumentError(f"a metric can't be named {name!r}; the history has that itself", where)
             if isinstance(metric, Tensor):
@@ -41,7 +38,7 @@ class Evaluation:
                 self._functions[name] = metric
             else:
                 raise DtypeError(f"metric {name!r} must be a Tensor or a function, not {type(metric).__name__}", where)
-        self._measured = compile(tensors, parameters=program, target=program.target.name) if tensors else None
+        self._measured = program.beside(tensors) if tensors else None
         self.names = ("loss", *tensors, *self._functions)
         if self._measured is not None:
             self._check_measured(self._measured, tensors, where)
@@ -80,7 +77,7 @@ class Evaluation:
 
 def _number(name: str, value: Any) -> float:
     """A metric's value for a batch: a number, or the mean of an array with one number a row."""
-    array = np.asarray(value)
+    array = as_array(f"what metric {name!r} gives", value, None)
     if array.dtype.kind not in "fiub" or not array.size:
         raise ShapeError(f"metric {name!r} gives {value!r}; it must give a number, or an array of numbers")
     return float(array.mean(dtype=np.float64))

@@ -173,10 +173,10 @@ def read_examples(slot: Slot, value: Any, where: Where | None) -> Examples:
     An array whose first axis numbers examples, or a list or tuple of examples. Raises ``ShapeError`` or
     ``DtypeError`` that name the placeholder and the example.
     """
-    if isinstance(value, np.ndarray) and value.dtype == object:
+    if isinstance(value, np.ndarray) and value.dtype == object and value.ndim:
         value = list(value)
     if not isinstance(value, list | tuple):
-        return Stacked(slot, _array(f"what is given for {slot.name}", value, where), where)
+        return Stacked(slot, as_array(f"what is given for {slot.name}", value, where), where)
     if not value:
         raise ShapeError(f"there are no examples of {slot.name}; give at least one", where)
     if slot.time_axis is not None:
@@ -201,10 +201,11 @@ def _different(slot: Slot, values: Sequence[Any], where: Where | None) -> str:
 def _example(slot: Slot, index: int, value: Any, where: Where | None) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
-    return _array(f"example {index} of {slot.name}", value, where)
+    return as_array(f"example {index} of {slot.name}", value, where)
 
 
-def _array(what: str, value: Any, where: Where | None) -> np.ndarray:
+def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
+    """``value`` as NumPy reads it. what: names it in an error."""
     try:
         return np.asarray(value)
     except RnnGraphError:

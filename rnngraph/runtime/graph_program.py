@@ -9,8 +9,6 @@ import numpy as np
 
 from ..declare.nest import is_leaf, pack, paths
 from ..errors import (
-    ArgumentError,
-    DtypeError,
     NameLookupError,
     ShapeError,
     Where,
@@ -19,6 +17,7 @@ from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
 from ..passes.lowered import SEED_INPUTS, TAP
+from .arguments import whole_number
 from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
     from .program import Program
 
 MOST_KNOWN_SHAPES = 1024
-
-
-def whole_number(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise DtypeError(f"{what} must be an int, not {value!r}")
-    return int(value)
 
 
 class KnownShapes:
@@ -117,7 +110,7 @@ class GraphProgram:
     def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
         """Compiles ahead for batch sizes, or for the values of named sizes."""
         names = self._names()
-        batches = [1] if batch is None else list(batch) if isinstance(batch, Sequence) else [batch]
+        batches: Sequence[Any] = [1] if batch is None else batch if isinstance(batch, list | tuple) else [batch]
         for count in batches:
             self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes))
 
@@ -140,8 +133,7 @@ class GraphProgram:
             names = ", ".join(symbols)
             raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {names}")
         for count in (batch, time, *sizes.values()):
-            if whole_number(count, "a size") < 1:
-                raise ArgumentError(f"a size must be positive, not {count}")
+            whole_number(count, "a size", 1)
         lengths = compiled.lengths(outputs)
         return {name: sizes.get(name, time if name in lengths else batch) for name in symbols}
 

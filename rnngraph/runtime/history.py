@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, MissingExtraError, NameLookupError
-from .files import replace_file
+from .arguments import one_of
+from .files import as_path, replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MODES = ("min", "max")
 VALIDATION = "validation_"
 NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
 ROWS_SHOWN = 12
@@ -43,7 +45,7 @@ class History(Mapping[str, np.ndarray]):
         self._rows += 1
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._columns:
+        if not isinstance(name, str) or name not in self._columns:
             raise NameLookupError(f"the history has no column {name!r}; it has {', '.join(self._columns) or 'none'}")
         return np.array(self._columns[name], np.float64)
 
@@ -64,8 +66,7 @@ class History(Mapping[str, np.ndarray]):
 
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:
         """The row in which ``column`` is least, or greatest with ``mode="max"``; the first of equals, never a NaN."""
-        if mode not in ("min", "max"):
-            raise ArgumentError(f"mode={mode!r} is not offered; use min or max")
+        one_of(mode, "mode", MODES)
         values = self[column]
         if np.isnan(values).all():
             raise ArgumentError(f"the history's column {column} holds no number, so no epoch is the best")
@@ -128,7 +129,7 @@ class History(Mapping[str, np.ndarray]):
             raise ArgumentError("the history is empty, so there is nothing to plot; fit first")
         figure = Figure(figsize=(6.4, 1.2 + 2.4 * len(panels)), layout="constrained")
         if path is not None:
-            _check_format(Path(path), figure)
+            _check_format(as_path(path), figure)
         epochs = self["epoch"] if "epoch" in self else np.arange(self._rows)
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (title, names) in zip(axes, panels.items(), strict=True):
@@ -142,7 +143,7 @@ class History(Mapping[str, np.ndarray]):
         axes[-1].set_xlabel("epoch")
         axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         if path is not None:
-            path = Path(path)
+            path = as_path(path)
             with replace_file(path) as file:
                 figure.savefig(file, format=path.suffix[1:], dpi=150)
         return figure

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, Where
 from ..ir.graph import Graph
 from ..ir.types import Dim, TensorType, symbols_of
 from .compiled import lengths_of
-from .examples import Layout
+from .examples import Layout, as_array
 from .program import Program
 
 
@@ -74,5 +72,5 @@ def lengths_placeholder(program: Program, given: Any, examples: dict[str, Any], 
         )
     (name,) = read
     if given is not None:
-        examples[name] = np.asarray(given)
+        examples[name] = as_array("what is given for lengths", given, where)
     return name

@@ -21,6 +21,8 @@ def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[s
         raise StructureError("out= must have the structure of the outputs", where)
     names = [path for path, _ in paths(structure)]
     given = {"": out} if bare else dict(paths(dict(out)))
+    if not given:
+        raise StructureError("out= has no arrays; give one for an output, or leave it out", where)
     for name, array in given.items():
         if name not in names and name not in also:
             raise NameLookupError(f"out= has {name!r}, which is no output; there are {', '.join(names)}", where)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ import numpy as np
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
 from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError
-from .files import replace_file
+from .arguments import flag, whole_number
+from .files import as_path, replace_file
 
 
 class _Changes:
@@ -77,7 +77,7 @@ class Parameters(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         try:
             return self._values[name].array
-        except KeyError:
+        except (KeyError, TypeError):  # a name is a str; what has no hash is none either
             raise NameLookupError(
                 f"no parameter is named {name!r}; there are {', '.join(self._values) or 'none'}"
             ) from None
@@ -102,7 +102,7 @@ class Parameters(Mapping[str, np.ndarray]):
         current = self[name]
         try:
             array = np.asarray(value)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ShapeError(f"parameter {name}: no array: {error}") from None
         if array.dtype.kind not in "fiub":
             raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert")
@@ -127,7 +127,8 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def initialize(self, seed: int) -> None:
         """Draws all initial values anew; each depends on (seed, name) alone."""
-        self.replace({name: _frozen(_drawn(slot, name, seed)) for name, slot in self._slots.items()})
+        number = whole_number(seed, "seed")
+        self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
 
     def load(
         self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
@@ -137,12 +138,14 @@ class Parameters(Mapping[str, np.ndarray]):
         rename: their names by ours, ours by theirs, or a function from theirs to ours. strict: every
         parameter must be there and nothing else. TensorFlow's ``:0`` at the end of a name is ignored.
         """
-        arrays = {key.removesuffix(":0"): value for key, value in _read(source).items()}
-        if not (rename is None or callable(rename) or isinstance(rename, Mapping)):
-            raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {rename!r}")
-        if callable(rename):
-            rename = {key: rename(key) for key in arrays}
-        renames = dict(rename or {})
+        flag(strict, "strict")
+        found = _read(source)
+        if wrong := [key for key in found if not isinstance(key, str)]:
+            raise DtypeError(f"parameters are loaded by name, not by {wrong[0]!r}")
+        arrays = {key.removesuffix(":0"): value for key, value in found.items()}
+        renames = {key: rename(key) for key in arrays} if callable(rename) else dict(_renames(rename))
+        if wrong := [name for name in renames.values() if not isinstance(name, str)]:
+            raise DtypeError(f"rename= gives {wrong[0]!r} for a name; give a str")
         arrays = {renames.get(key, key): value for key, value in arrays.items()}
         for ours, theirs in renames.items():
             if ours in self and theirs in arrays:
@@ -159,9 +162,7 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
-        if not isinstance(path, str | os.PathLike):
-            raise DtypeError(f"can't save parameters to {path!r}; give a path that ends in .npz or .safetensors")
-        path = Path(path)
+        path = as_path(path)
         _, arrays = self.snapshot()
         if path.suffix == ".npz":
             with replace_file(path) as file:
@@ -177,12 +178,18 @@ class Parameters(Mapping[str, np.ndarray]):
             )
 
 
+def _renames(rename: Any) -> Mapping[str, str]:
+    if rename is not None and not isinstance(rename, Mapping):
+        raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {rename!r}")
+    return rename or {}
+
+
 def _read(source: Any) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
     if not isinstance(source, str | os.PathLike):
         raise DtypeError(f"can't load parameters from {source!r}; give a mapping, .npz or .safetensors")
-    path = Path(source)
+    path = as_path(source)
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:

@@ -17,9 +17,9 @@ from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Str
 from ..ir.graph import Graph
 from ..passes.lowered import Lowered
 from ..passes.unroll import check_lengths
-from .cache import cache_of
+from .arguments import whole_number
+from .cache import Cache, cache_of
 from .calls import Inference, Training
-from .graph_program import whole_number
 from .nested_feeds import names_under, spread
 from .parameters import Parameters
 from .pool import Workers
@@ -101,12 +101,13 @@ class Program:
 
     def __init__(
         self, source: Source, parameters: Parameters, seed: int, target: str | None, threads: int,
-        unroll: int | str | None, cache: bool | str | os.PathLike[str] = True, weights: str = "float32",
+        unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: str = "float32",
         activations: str = "float32",
     ) -> None:  # fmt: skip
+        is_full = isinstance(unroll, str) and unroll == "full"
         if (
             unroll is not None
-            and unroll != "full"
+            and not is_full
             and (not isinstance(unroll, int) or isinstance(unroll, bool) or unroll < 1)
         ):
             raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
@@ -121,7 +122,7 @@ class Program:
         self.is_flat = isinstance(self.structure, dict) and all(map(is_leaf, self.structure.values()))
         lowered = source.lowered
         self.lowered: Lowered = lowered
-        if unroll == "full":
+        if is_full:
             check_lengths(lowered.graph)
         self._generator = np.random.Generator(np.random.Philox(key=self._seed & (2**64 - 1)))
         self._lock = threading.Lock()
@@ -144,9 +145,7 @@ class Program:
 
     @threads.setter
     def threads(self, count: int) -> None:
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise ArgumentError(f"threads={count!r} must be a positive int")
-        self.workers.set(count)
+        self.workers.set(whole_number(count, "threads", 1))
 
     @property
     def declared(self) -> nx.DiGraph[str]:
@@ -190,6 +189,13 @@ class Program:
     def with_states(self, states: str) -> Lowered:
         """The declaration, its loss included, with states shown or given, for training over windows of time."""
         return self.source.with_states(states)
+
+    def beside(self, outputs: Any) -> Program:
+        """A program of other outputs of the declaration, with this one's parameters, target, threads and cache."""
+        known, parameters = _shared(self)
+        source = Declaration(outputs, None, known)
+        own = Parameters(source.lowered.slots, self._seed, parameters)
+        return Program(source, own, self._seed, self.target.name, self.threads, None, self.cache or False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the program to a directory, whole or not at all: declaration and graphs as text, weights as arrays.

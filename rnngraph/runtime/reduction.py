@@ -6,6 +6,7 @@ from ..codegen.target import Target
 from ..errors import ArgumentError, DtypeError
 from ..passes.lowered import Lowered
 from ..passes.reduced_weights import ReducedWeights
+from .arguments import one_of
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("float32", "bfloat16")
@@ -16,10 +17,8 @@ def reduction(weights: str, activations: str, target: Target, lowered: Lowered) 
 
     Raises ``ArgumentError`` for what is not offered, ``DtypeError`` where a parameter is not float32.
     """
-    if weights not in WEIGHTS:
-        raise ArgumentError(f"weights={weights!r} is not offered; use one of {', '.join(WEIGHTS)}")
-    if activations not in ACTIVATIONS:
-        raise ArgumentError(f"activations={activations!r} is not offered; use one of {', '.join(ACTIVATIONS)}")
+    one_of(weights, "weights", WEIGHTS)
+    one_of(activations, "activations", ACTIVATIONS)
     if activations == "bfloat16" and weights != "bfloat16":
         raise ArgumentError(
             f'activations="bfloat16" goes with weights="bfloat16" only, not with {weights}; leave activations out'

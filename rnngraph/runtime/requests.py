@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, Where
+import numpy as np
+
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where
+from .arguments import flag, one_of, whole_number
 from .batches import Batches
 from .evaluation import Evaluation
+from .examples import as_array
+from .files import as_path
 from .fitting import Fit, Plan, Position
-from .graph_program import whole_number
-from .history import VALIDATION, History
+from .history import MODES, VALIDATION, History
 from .layouts import layout_of, lengths_placeholder
+from .schedules import is_number
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -25,7 +30,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
     layout = layout_of(program)
     lengths = lengths_placeholder(program, options["lengths"], examples, where)
     validation = options["validation"]
-    if isinstance(validation, float):
+    if is_number(validation):
         examples, validation = _parted(examples, layout.batch_axis, validation, where)
     elif validation is not None:
         if not isinstance(validation, Mapping):
@@ -33,10 +38,10 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         validation = program.feeds_by_name(validation, {}, where)
     sizes = {"batch_size": options["batch_size"], "lengths": lengths, "where": where}
     batches = Batches(
-        examples, layout, shuffle=options["shuffle"], seed=trainer.seed, window=options["window"],
-        bucket=options["bucket"], **sizes,
+        examples, layout, shuffle=flag(options["shuffle"], "shuffle"), seed=trainer.seed, window=options["window"],
+        bucket=flag(options["bucket"], "bucket"), **sizes,
     )  # fmt: skip
-    warm_up = _count("warm_up", options["warm_up"], 0, where)
+    warm_up = whole_number(options["warm_up"], "warm_up", 0)
     if warm_up:
         batches.check_windows(where)
         if warm_up >= batches.longest:
@@ -45,13 +50,16 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
             )
     measured = batches if validation is None else Batches(validation, layout, shuffle=False, **sizes)
     evaluation = None
-    if validation is not None or options["metrics"]:
-        evaluation = Evaluation(program, measured, options["metrics"], where)
-    if options["mode"] not in ("min", "max"):
-        raise ArgumentError(f"mode={options['mode']!r} is not offered; use min or max", where)
-    monitor = options["monitor"] or ("loss" if validation is None else f"{VALIDATION}loss")
+    metrics = options["metrics"]
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
+    if validation is not None or metrics:
+        evaluation = Evaluation(program, measured, metrics or {}, where)
+    monitor = options["monitor"]
+    if monitor is None:
+        monitor = "loss" if validation is None else f"{VALIDATION}loss"
     measured_names = ["loss", *_columns(evaluation, validation is not None)]
-    if monitor not in measured_names:
+    if not isinstance(monitor, str) or monitor not in measured_names:
         raise NameLookupError(f"monitor={monitor!r} is not measured; there are {', '.join(measured_names)}", where)
     patience, every = options["patience"], options["checkpoint_every"]
     if every is not None and options["checkpoint"] is None:
@@ -59,26 +67,26 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
     if options["checkpoint"] is not None:
         trainer.check_savable()
         _check_path(options["checkpoint"], where)
-    callbacks = tuple(options["callbacks"]) if isinstance(options["callbacks"], Iterable) else (None,)
-    if not all(map(callable, callbacks)):
+    callbacks = options["callbacks"]
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
         raise DtypeError(f"callbacks={options['callbacks']!r} must be functions of (trainer, row), in a list", where)
     keep_best = options["keep_best"]
     plan = Plan(
-        batches, _count("epochs", options["epochs"], 1, where), evaluation, validation is not None,
-        monitor, options["mode"],
-        None if patience is None else _count("patience", patience, 1, where),
-        (validation is not None or patience is not None) if keep_best is None else bool(keep_best),
-        callbacks, options["checkpoint"],
-        None if every is None else _count("checkpoint_every", every, 1, where),
-        warm_up, bool(options["progress"]), where,
+        batches, whole_number(options["epochs"], "epochs", 1), evaluation, validation is not None,
+        monitor, one_of(options["mode"], "mode", MODES),
+        None if patience is None else whole_number(patience, "patience", 1),
+        (validation is not None or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
+        tuple(callbacks), options["checkpoint"],
+        None if every is None else whole_number(every, "checkpoint_every", 1),
+        warm_up, flag(options["progress"], "progress"), where,
     )  # fmt: skip
     data: dict[str, Any] = {
         "examples": batches.count,
         "batch_size": batches.batch_size,
-        "shuffle": bool(options["shuffle"]),
+        "shuffle": flag(options["shuffle"], "shuffle"),
     }
-    data |= {"bucket": bool(options["bucket"]), "window": batches.window, "warm_up": warm_up}
-    trainer.position = _position(trainer, data, options["resume"], where)
+    data |= {"bucket": flag(options["bucket"], "bucket"), "window": batches.window, "warm_up": warm_up}
+    trainer.position = _position(trainer, data, flag(options["resume"], "resume"), where)
     return Fit(trainer, plan, trainer.position).run()
 
 
@@ -108,8 +116,7 @@ def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
 
 def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
     """Finds out now, and not after the first epoch, that there is no such place."""
-    if not isinstance(path, str | os.PathLike):
-        raise DtypeError(f"checkpoint={path!r} must be a path", where)
+    as_path(path)
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
 
@@ -118,7 +125,8 @@ def _parted(
     examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The first examples to train on, the last ones to validate on."""
-    counts = [len(value) for name, value in examples.items() if batch_axis.get(name) is not None]
+    each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
+    counts = [len(value) for value in each.values()]
     apart = round(counts[0] * share) if counts else 0
     if not 0 < share < 1 or not 0 < apart < counts[0]:
         raise ArgumentError(
@@ -126,16 +134,18 @@ def _parted(
             "give a share between 0 and 1, or examples apart",
             where,
         )
-    first, last = {}, {}
-    for name, value in examples.items():
-        each = batch_axis.get(name) is not None
-        first[name] = value[: len(value) - apart] if each else value
-        last[name] = value[len(value) - apart :] if each else value
-    return first, last
+    first = {name: value[: len(value) - apart] for name, value in each.items()}
+    last = {name: value[len(value) - apart :] for name, value in each.items()}
+    return {**examples, **first}, {**examples, **last}
 
 
-def _count(name: str, value: Any, least: int, where: Where | None) -> int:
-    number = whole_number(value, name)
-    if number < least:
-        raise ArgumentError(f"{name}={number} must be {least} or more", where)
-    return number
+def _counted(name: str, value: Any, where: Where | None) -> Any:
+    """Examples that have a number, and can be cut."""
+    value = value if isinstance(value, list | tuple) else as_array(f"what is given for {name}", value, where)
+    if isinstance(value, np.ndarray) and not value.ndim:
+        raise ShapeError(
+            f"what is given for {name} has no examples that could be counted; give an array whose first axis numbers "
+            "them, or a list",
+            where,
+        )
+    return value

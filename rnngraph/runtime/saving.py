@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError, FileError, Where
+from ..ir.fingerprint import fingerprint
 from .checkpoint import read, write
 from .fitting import Position
 from .history import History
@@ -40,6 +42,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "seed": trainer.seed,
         "generator": trainer.program.generator_state,
         "drawn": trainer.drawn,
+        "loss": _meaning(trainer.program),
     }
     if position is not None:
         arrays |= {BEST + name: array for name, array in position.best.items()}
@@ -87,9 +90,21 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, wh
     if "position" in text:
         history = History.from_text(text["history"])
         trainer.position = Position(**text["position"], best=_part(arrays, BEST), history=history)
+    if text.get("loss") not in (None, _meaning(program)):
+        warnings.warn(
+            f"{where}: the loss of this program is computed otherwise than that of the trainer in {shown}, though its "
+            "parameters are of the same shapes; if nothing was meant to change, load it into the program that it was "
+            "saved from",
+            stacklevel=3,
+        )
     program.parameters.load(parameters)
     program.generator_state = text["generator"]
     return trainer
+
+
+def _meaning(program: Program) -> str:
+    """What the loss is without dropout: another rate of dropout is no other network, as other wiring is."""
+    return fingerprint(program.evaluation.compiled.pruned(("loss",)))
 
 
 def _part(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -39,6 +39,7 @@ from .documents import (
     slot_text,
     words,
 )
+from .files import as_path
 from .reduction import ACTIVATIONS
 from .reduction import WEIGHTS as WEIGHT_FORMS
 from .sources import TAPS, check_structure
@@ -183,6 +184,7 @@ WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, Re
 
 def write_program(program: Program, path: str | os.PathLike[str]) -> None:
     """Writes all that the program is. What can't be read back is not written."""
+    as_path(path)
     try:
         files = files_of(program)
     except FileError:

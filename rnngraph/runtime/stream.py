@@ -243,10 +243,24 @@ class Stream:
         if rows is None:
             self._set_state(self._fresh_state(where))
             return
+        index = self._rows(rows, where)
         present = [array.copy() for array in self._current_state(where)]
         for array, fresh in zip(present, self._fresh_state(where), strict=True):
-            try:
-                array[rows] = fresh[rows]
-            except IndexError as error:
-                raise ShapeError(f"rows={rows!r} does not index a batch of {self._batch}: {error}", where) from None
+            array[index] = fresh[index]
         self._set_state(present)
+
+    def _rows(self, rows: Any, where: Where | None) -> Any:
+        """``rows`` as what indexes the batch."""
+        try:
+            index = np.arange(self._batch)[rows if isinstance(rows, slice) else _as_index(rows)]
+        except (IndexError, ValueError, TypeError) as error:
+            raise ShapeError(f"rows={rows!r} does not index a batch of {self._batch}: {error}", where) from None
+        return index
+
+
+def _as_index(rows: Any) -> np.ndarray:
+    """A row, rows, or a mask; nothing at all for no row."""
+    index = np.asarray(rows)
+    if index.ndim > 1 or (not index.ndim and index.dtype == bool):
+        raise IndexError("give a row, a list of rows or a mask of them")
+    return index if index.size else index.astype(np.intp)

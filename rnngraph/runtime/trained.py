@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from ..errors import ArgumentError, DtypeError, NameLookupError, Where
@@ -18,9 +18,10 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
     if only is None:
         chosen = trainable
     else:
-        if not isinstance(only, Iterable):
-            raise DtypeError(f"only={only!r} must be names of parameters", where)
-        patterns = [only] if isinstance(only, str) else list(only)
+        try:
+            patterns = [only] if isinstance(only, str) else list(only)
+        except TypeError:
+            raise DtypeError(f"only={only!r} must be names of parameters", where) from None
         for pattern in patterns:
             if not isinstance(pattern, str):
                 raise DtypeError(f"only={only!r} takes names of parameters, not {pattern!r}", where)

@@ -18,10 +18,10 @@ from ..ir.types import TensorType
 from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
+from .arguments import flag, whole_number
 from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position
-from .graph_program import whole_number
 from .history import History
 from .interrupts import Moment
 from .optimizers import Adam, Optimizer, optimizer_text
@@ -70,9 +70,7 @@ class Trainer:
         self.seed = program.seed  # of the order of examples
         self.clip_norm = _positive("clip_norm", clip_norm, where)
         self.clip_value = _positive("clip_value", clip_value, where)
-        self.accumulate = whole_number(accumulate, "accumulate")
-        if self.accumulate < 1:
-            raise ArgumentError(f"accumulate={accumulate!r} must be a positive int", where)
+        self.accumulate = whole_number(accumulate, "accumulate", 1)
         self.trained = trained_names(program, only, where)
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
@@ -105,7 +103,7 @@ class Trainer:
         the program's generator.
         """
         where = user_line()
-        return self.step_with(self.program.training.gather(feeds, named, where), seed, carry, where)
+        return self.step_with(self.program.training.gather(feeds, named, where), seed, flag(carry, "carry"), where)
 
     def step_with(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
@@ -297,7 +295,8 @@ class Trainer:
     def load(cls, path: str | os.PathLike[str], program: Program) -> Trainer:
         """The trainer that ``save`` wrote, for a program of the same declaration, whose parameters are set too.
 
-        It goes on bit for bit on the same target. Raises ``FileError`` for a file that is damaged, is no
+        It goes on bit for bit on the same target. Warns where the program computes its loss otherwise, dropout apart,
+        with parameters of the same names and shapes. Raises ``FileError`` for a file that is damaged, is no
         trainer's, or belongs to another program; nothing has changed then.
         """
         where = user_line()

@@ -235,6 +235,24 @@ def test_progress_is_silent_if_it_is_to_be(capfd: pytest.CaptureFixture[str]) ->
     assert len(error.strip().splitlines()) == 2
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_tensors_as_metrics_are_kept_where_the_programs_code_is(kept: bool, tmp_path: Path) -> None:
+    places = {True: tmp_path / "kept", False: tmp_path / "home" / "rnngraph"}
+    (tmp_path / "home").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+        x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, None, 2))
+        shown = rg.dense(rg.dynamic_rnn(rg.BasicRNNCell(4), x)[0], 2)
+        loss = rg.mean_squared_error(y, shown)
+        program = rg.compile({"shown": shown}, loss=loss, cache=places[True] if kept else False)
+        quiet(rg.Trainer(program), data())
+        before = len(list(places[True].glob("*.code")))
+        quiet(rg.Trainer(program), data(), metrics={"largest": rg.reduce_max(shown)})
+    assert not places[False].exists()
+    # Those of the second trainer are the first's; one more for the evaluation of the loss, one for the metric.
+    assert len(list(places[True].glob("*.code"))) == (before + 2 if kept else 0)
+
+
 # What is not finite -------------------------------------------------------------------------------
 
 
@@ -330,12 +348,12 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "none": ({"x": EXAMPLES["x"][:0], "y": EXAMPLES["y"][:0]}, {}, rg.ShapeError, "at least one"),
     "batch_size": (EXAMPLES, {"batch_size": 0}, rg.ArgumentError, "batch_size must be at least 1"),
     "batch_size_kind": (EXAMPLES, {"batch_size": 2.5}, rg.DtypeError, "batch_size must be an int"),
-    "epochs": (EXAMPLES, {"epochs": 0}, rg.ArgumentError, "epochs=0"),
+    "epochs": (EXAMPLES, {"epochs": 0}, rg.ArgumentError, "epochs must be at least 1"),
     "epochs_kind": (EXAMPLES, {"epochs": "3"}, rg.DtypeError, "epochs must be an int"),
     "lengths": (EXAMPLES, {"lengths": "n"}, rg.NameLookupError, "no input"),
     "lengths_array": (EXAMPLES, {"lengths": [1] * 6}, rg.ArgumentError, "0 placeholders are read as sequence_length"),
     "window": (EXAMPLES, {"window": 0}, rg.ArgumentError, "window must be at least 1"),
-    "warm_up": (EXAMPLES, {"warm_up": -1}, rg.ArgumentError, "warm_up=-1"),
+    "warm_up": (EXAMPLES, {"warm_up": -1}, rg.ArgumentError, "warm_up must be at least 0"),
     "warm_up_long": (EXAMPLES, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on"),
     "validation": (EXAMPLES, {"validation": 1.5}, rg.ArgumentError, "share between 0 and 1"),
     "validation_none": (EXAMPLES, {"validation": 0.01}, rg.ArgumentError, "leaves none"),
@@ -354,14 +372,14 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "metric_text": (EXAMPLES, {"metrics": {"a": lambda result, feeds: "b"}}, rg.ShapeError, "must give a number"),
     "monitor": (EXAMPLES, {"monitor": "a"}, rg.NameLookupError, "monitor='a' is not measured; there are loss"),
     "monitor_validation": (EXAMPLES, {"monitor": "validation_loss"}, rg.NameLookupError, "is not measured"),
-    "mode": (EXAMPLES, {"mode": "best"}, rg.ArgumentError, "use min or max"),
-    "patience": (EXAMPLES, {"patience": 0}, rg.ArgumentError, "patience=0"),
+    "mode": (EXAMPLES, {"mode": "best"}, rg.ArgumentError, "use one of min, max"),
+    "patience": (EXAMPLES, {"patience": 0}, rg.ArgumentError, "patience must be at least 1"),
     "callbacks": (EXAMPLES, {"callbacks": print}, rg.DtypeError, "functions of"),
     "callback": (EXAMPLES, {"callbacks": [3]}, rg.DtypeError, "functions of"),
     "every": (EXAMPLES, {"checkpoint_every": 3}, rg.ArgumentError, "give checkpoint="),
-    "every_none": (EXAMPLES, {"checkpoint_every": 0, "checkpoint": "a"}, rg.ArgumentError, "checkpoint_every=0"),
+    "every_none": (EXAMPLES, {"checkpoint_every": 0, "checkpoint": "a"}, rg.ArgumentError, "every must be at least 1"),
     "checkpoint": (EXAMPLES, {"checkpoint": "/no/such/directory/a"}, rg.FileError, "directory that exists"),
-    "checkpoint_kind": (EXAMPLES, {"checkpoint": 3}, rg.DtypeError, "must be a path"),
+    "checkpoint_kind": (EXAMPLES, {"checkpoint": 3}, rg.DtypeError, "3 is no path"),
 }  # fmt: skip
 
 

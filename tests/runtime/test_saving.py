@@ -337,3 +337,36 @@ def test_training_that_is_killed_ends_in_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", TRAINERS)
 def test_training_that_is_killed_many_times(kind: str, tmp_path: Path) -> None:
     assert check_killed(tmp_path, kind, epochs=400, kills=25, seed=2, span=1.5) > 5
+
+
+# Other programs -----------------------------------------------------------------------------------
+
+
+def save_one(path: Path, **options: Any) -> None:
+    trainer = rg.Trainer(network(**options), rg.Adam(0.1))
+    trainer.step(data())
+    trainer.save(path)
+
+
+@pytest.mark.parametrize("keep_prob", [1.0, 0.5, 0.8])
+def test_another_rate_of_dropout_is_no_other_network(keep_prob: float, tmp_path: Path) -> None:
+    save_one(tmp_path / "a", keep_prob=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rg.Trainer.load(tmp_path / "a", network(keep_prob=keep_prob))
+
+
+def test_a_program_that_was_saved_is_the_same_network(tmp_path: Path) -> None:
+    save_one(tmp_path / "a", keep_prob=0.5)
+    network(keep_prob=0.5).save(tmp_path / "program")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rg.Trainer.load(tmp_path / "a", rg.load(tmp_path / "program"))
+
+
+def test_another_network_of_the_same_shapes_is_told(tmp_path: Path) -> None:
+    save_one(tmp_path / "a")
+    other = network(lambda: rg.BasicRNNCell(4, activation="relu"))
+    with pytest.warns(UserWarning, match=r"test_saving\.py:\d+: the loss of this program is") as warned:
+        rg.Trainer.load(tmp_path / "a", other)
+    assert warned[0].filename == __file__

@@ -1,0 +1,270 @@
+"""Every argument of programs, streams, parameters and trainers with values of every wrong kind.
+
+What is not among the values that the table allows raises an error of ours that says the user's line.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from training import compiled_once, data
+
+import rnngraph as rg
+
+FLOAT, HUGE = 1.5, 2**70
+VALUES: dict[str, Any] = {
+    "None": None,
+    "word": "abc",
+    "no text": "",
+    "zero byte": "a\0b",
+    "surrogate": "\ud800",
+    "bytes": b"ab",
+    "float": FLOAT,
+    "nan": float("nan"),
+    "infinity": float("inf"),
+    "negative": -1,
+    "zero": 0,
+    "huge": HUGE,
+    "True": True,
+    "object": object(),
+    "type": int,
+    "function": lambda *arguments: 0,
+    "list": [1, 2],
+    "none in a list": [None],
+    "ragged": [[1], [1, 2]],
+    "nothing": (),
+    "dict": {"a": 1},
+    "other keys": {1: 2},
+    "set": {1},
+    "array": np.array(3.0),
+    "words": np.array(["a"]),
+    "complex": np.zeros(3, complex),
+    "objects": np.array([None, {}], dtype=object),
+    "dates": np.array(["2020-01-01"], "datetime64[D]"),
+    "records": np.zeros(2, [("a", "f4")]),
+    "generator": None,  # made for each use
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    with compiled_once():
+        yield
+
+
+@cache
+def made() -> SimpleNamespace:
+    """A program with dropout, lengths and a loss, and one that streams."""
+    x, y = rg.placeholder("x", (None, None, 3)), rg.placeholder("y", (None, None, 2))
+    n, keep = rg.placeholder("n", (None,), "int32"), rg.placeholder("keep", ())
+    cell = rg.DropoutWrapper(rg.BasicRNNCell(4), output_keep_prob=keep)
+    outputs, states = rg.dynamic_rnn(cell, x, n)
+    shown = rg.dense(outputs, 2)
+    program = rg.compile({"shown": shown, "states": states}, loss=rg.mean_squared_error(y, shown, lengths=n))
+    fed = {**data(5), "n": np.array([1, 2, 3, 6, 6]), "keep": np.float32(0.5)}
+    running, _ = rg.dynamic_rnn(rg.GRUCell(4), rg.placeholder("z", (None, None, 3)))
+    return SimpleNamespace(
+        p=program, shown=shown, fed=fed, given={name: fed[name] for name in ("x", "n")},
+        streams=rg.compile({"running": running, "twice": running * 2}),
+        values={name: np.array(array) for name, array in program.parameters.items()},
+    )  # fmt: skip
+
+
+def trainer(**options: Any) -> rg.Trainer:
+    return rg.Trainer(made().p, rg.Adam(1e-3), **options)
+
+
+def fit(examples: Any = None, **options: Any) -> rg.History:
+    options = {"progress": False, **options}
+    return trainer().fit(made().fed if examples is None else examples, **options)
+
+
+def stream() -> Any:
+    running = made().streams.inference.stream(2)
+    running.step(z=np.zeros((2, 3)))
+    return running
+
+
+def edited(name: Any) -> None:
+    with made().p.parameters.edit(name):
+        pass
+
+
+@cache
+def history() -> rg.History:
+    return fit()
+
+
+NONE, FLAGS, COUNT = {"None"}, {"True"}, set[str]()
+CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
+    # rg.compile
+    "outputs": (lambda v: rg.compile(v), set()),
+    "loss": (lambda v: rg.compile(made().shown, loss=v), NONE),
+    "seed": (lambda v: rg.compile(made().shown, seed=v), {"negative", "zero", "huge"}),
+    "target": (lambda v: rg.compile(made().shown, target=v), NONE),
+    "threads": (lambda v: rg.compile(made().shown, threads=v), COUNT),
+    "unroll": (lambda v: rg.compile(made().shown, unroll=v), NONE | {"huge"}),
+    "weights": (lambda v: rg.compile(made().shown, weights=v), set()),
+    "activations": (lambda v: rg.compile(made().shown, activations=v), set()),
+    "parameters": (lambda v: rg.compile(made().shown, parameters=v), NONE),
+    "cache": (lambda v: rg.compile(made().shown, cache=v), {"word", "True"}),
+    "load": (lambda v: rg.load(v), set()),
+    # inference and training
+    "inference": (lambda v: made().p.inference(v), set()),
+    "inference x": (lambda v: made().p.inference(x=v, n=made().fed["n"]), set()),
+    "inference n": (lambda v: made().p.inference(x=made().fed["x"], n=v), set()),
+    "inference out": (lambda v: made().p.inference(made().given, out=v), NONE),
+    "inference out of one": (lambda v: made().p.inference(made().given, out={"shown": v}), set()),
+    "training": (lambda v: made().p.training(v), set()),
+    "training y": (lambda v: made().p.training(made().fed | {"y": v}), set()),
+    "training keep": (lambda v: made().p.training(made().fed | {"keep": v}), FLAGS),
+    "training seed": (lambda v: made().p.training(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "first_row": (lambda v: made().p.training(made().fed, first_row=v), {"zero"}),
+    "first_step": (lambda v: made().p.training(made().fed, first_step=v), {"zero"}),
+    "gradients": (lambda v: made().p.training.gradients(v), set()),
+    "gradients seed": (lambda v: made().p.training.gradients(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "wrt": (lambda v: made().p.training.gradients(made().fed, wrt=v), {"nothing"}),
+    "output_gradients": (lambda v: made().p.training.gradients(made().fed, output_gradients=v), NONE),
+    "an output's gradient": (lambda v: made().p.training.gradients(made().fed, output_gradients={"shown": v}), set()),
+    "masks": (lambda v: made().p.training.dropout_masks(v, seed=1), set()),
+    "masks seed": (lambda v: made().p.training.dropout_masks(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "check": (lambda v: made().p.training.check(v), set()),
+    "check x": (lambda v: made().p.training.check(made().fed | {"x": v}), set()),
+    "evaluate": (lambda v: made().p.evaluate(v), set()),
+    "evaluate out": (lambda v: made().p.evaluate(made().fed, out=v), set()),
+    # the program
+    "prepare": (lambda v: made().p.inference.prepare(v), NONE | {"list", "nothing"}),
+    "prepare a size": (lambda v: made().p.inference.prepare(1, T=v), set()),
+    "memory batch": (lambda v: made().p.inference.memory(v), set()),
+    "memory time": (lambda v: made().p.inference.memory(1, v), set()),
+    "show": (lambda v: made().p.inference.show(v), set()),
+    "initialize": (lambda v: made().p.initialize(v), {"negative", "zero", "huge"}),
+    "threads later": (lambda v: setattr(made().p, "threads", v), COUNT),
+    "save": (lambda v: made().p.save(v), {"word"}),
+    # streams
+    "stream": (lambda v: made().streams.inference.stream(v), COUNT),
+    "step": (lambda v: stream().step(v), set()),
+    "step z": (lambda v: stream().step(z=v), set()),
+    "step out": (lambda v: stream().step(z=np.zeros((2, 3)), out=v), NONE),
+    "process z": (lambda v: stream().process(z=v), set()),
+    "state": (lambda v: setattr(stream(), "state", v), set()),
+    "reset": (lambda v: stream().reset(v), NONE | {"negative", "zero", "nothing"}),
+    # parameters
+    "a parameter": (lambda v: made().p.parameters[v], set()),
+    "its value": (lambda v: made().p.parameters.__setitem__("dense/bias", v), {"list"}),
+    "its name": (lambda v: made().p.parameters.__setitem__(v, 1.0), set()),
+    "edit": (edited, set()),
+    "load parameters": (lambda v: made().p.parameters.load(v), set()),
+    "load a value": (lambda v: made().p.parameters.load(made().values | {"dense/bias": v}), {"list"}),
+    "rename": (lambda v: made().p.parameters.load(made().values, rename=v), NONE),
+    "strict": (lambda v: made().p.parameters.load(made().values, strict=v), FLAGS),
+    "save parameters": (lambda v: made().p.parameters.save(v), set()),
+    "initialize parameters": (lambda v: made().p.parameters.initialize(v), {"negative", "zero", "huge"}),
+    # trainers
+    "trained program": (lambda v: rg.Trainer(v), set()),
+    "optimizer": (lambda v: rg.Trainer(made().p, v), NONE),
+    "clip_norm": (lambda v: trainer(clip_norm=v), NONE | {"float", "huge"}),
+    "clip_value": (lambda v: trainer(clip_value=v), NONE | {"float", "huge"}),
+    "only": (lambda v: trainer(only=v), NONE),
+    "accumulate": (lambda v: trainer(accumulate=v), COUNT),
+    "train": (lambda v: trainer().step(v), set()),
+    "train x": (lambda v: trainer().step(made().fed | {"x": v}), set()),
+    "carry": (lambda v: trainer().step(made().fed, carry=v), FLAGS),
+    "train seed": (lambda v: trainer().step(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "learning_rate": (lambda v: setattr(trainer(), "learning_rate", v), {"float", "zero", "huge", "type", "function"}),
+    "save a trainer": (lambda v: trainer().save(v), {"word"}),
+    "load a trainer": (lambda v: rg.Trainer.load(v, made().p), set()),
+    "load for": (lambda v: rg.Trainer.load("missing", v), set()),
+    # fit
+    "examples": (lambda v: trainer().fit(v), set()),
+    "examples x": (lambda v: fit(made().fed | {"x": v}), set()),
+    "examples n": (lambda v: fit(made().fed | {"n": v}), set()),
+    "examples keep": (lambda v: fit(made().fed | {"keep": v}), FLAGS),
+    "examples x in part": (lambda v: fit(made().fed | {"x": v}, validation=0.5), set()),
+    "batch_size": (lambda v: fit(batch_size=v), COUNT),
+    "epochs": (lambda v: fit(epochs=v), COUNT),
+    "lengths": (lambda v: fit(lengths=v), NONE),
+    "validation": (lambda v: fit(validation=v), NONE),
+    "validation x": (lambda v: fit(validation=made().fed | {"x": v}), set()),
+    "metrics": (lambda v: fit(metrics=v), NONE),
+    "a metric's name": (lambda v: fit(metrics={v: lambda result, feeds: 1.0}), set()),
+    "a metric's number": (
+        lambda v: fit(metrics={"m": lambda result, feeds: v}),
+        {"float", "nan", "infinity", "negative", "zero", "True", "list", "array"},
+    ),
+    "window": (lambda v: fit(window=v), NONE),
+    "warm_up": (lambda v: fit(warm_up=v), {"zero"}),
+    "shuffle": (lambda v: fit(shuffle=v), FLAGS),
+    "bucket": (lambda v: fit(bucket=v), FLAGS),
+    "patience": (lambda v: fit(patience=v), NONE),
+    "monitor": (lambda v: fit(monitor=v), NONE),
+    "mode": (lambda v: fit(mode=v), set()),
+    "keep_best": (lambda v: fit(keep_best=v), NONE | FLAGS),
+    "callbacks": (lambda v: fit(callbacks=v), {"nothing"}),
+    "checkpoint": (lambda v: fit(checkpoint=v), NONE | {"word"}),
+    "checkpoint_every": (lambda v: fit(checkpoint="every", checkpoint_every=v), NONE),
+    "resume": (lambda v: fit(resume=v), FLAGS),
+    "progress": (lambda v: fit(progress=v), FLAGS),
+    # history
+    "column": (lambda v: history()[v], set()),
+    "best": (lambda v: history().best(v), set()),
+    "best of": (lambda v: history().best("loss", v), set()),
+    "plot": (lambda v: history().plot(v), NONE),
+    "text": (lambda v: rg.History.from_text(v), set()),
+}
+UNHASHABLE = {"list", "none in a list", "ragged", "dict", "other keys", "set", "array", "words", "complex", "objects",
+              "dates", "records"}  # fmt: skip
+LEFT_OUT = {
+    # can't be a key of a mapping; else names like others
+    "a metric's name": UNHASHABLE | {"word", "no text", "zero byte", "surrogate"},
+    "rename": {"type"},  # a function, and what it raises is its own
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_wrong_arguments(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "plot":
+        pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    call, allowed = CALLS[name]
+    raised: dict[str, BaseException] = {}
+    for kind, value in VALUES.items():
+        given = (number for number in range(3)) if kind == "generator" else value
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                call(given)
+        except Exception as error:
+            raised[kind] = error
+    left_out = LEFT_OUT.get(name, set())
+    assert VALUES.keys() - raised.keys() - left_out == allowed
+    for kind, found in raised.items():
+        if kind not in left_out:
+            assert isinstance(found, rg.RnnGraphError), f"{name} = {kind} raises {found!r}"
+            assert found.where is not None, kind
+            assert found.where.file == __file__, kind
+            assert str(found).startswith(f"{found.where}: "), kind
+
+
+@pytest.mark.parametrize("share", [np.float32(0.4), np.float64(0.4), 0.4])
+def test_a_share_is_a_number_of_any_kind(share: Any) -> None:
+    assert "validation_loss" in fit(validation=share)
+
+
+def test_no_rows_are_reset_to_nothing() -> None:
+    running = stream()
+    running.step(z=np.ones((2, 3)))
+    before = running.state.copy()
+    for rows in ((), [], np.zeros(0), np.zeros(2, bool)):
+        running.reset(rows)
+        np.testing.assert_array_equal(running.state, before)
+    running.reset([True, False])
+    assert not running.state[0].any()
+    np.testing.assert_array_equal(running.state[1], before[1])
