@@ -182,7 +182,7 @@ def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays
         if any(np.isnan(array).any() for array in results.values()) and program.inference.check(feeds) is None:
             raise CheckError(declaration, "findings", f"none in inference, which gives\n{results}")
         feeds = taken(program.training.graph, given)
-        if program.loss is None:
+        if program.loss is None or not program.parameters:
             continue
         loss, gradients = program.training.gradients(feeds, seed=7)
         finite = all(np.isfinite(array).all() for array in (loss, *gradients.values()))

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+from declaration_checks import CheckError, taken
+from declarations import Declaration
 
 from rnngraph.codegen import llvm, rowwise, scans, sharing
 from rnngraph.codegen.code import ObjectCode, interface_of
@@ -101,3 +103,21 @@ def in_turns(
     for thread in threads:
         thread.join()
     return dict(zip(entry.output_slots, results, strict=True))
+
+
+def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a declaration gives, gradients too, workers give with the bits of one, in both orders."""
+    program = declaration.compile()
+    counters = {name: np.asarray(7 * (name == "seed"), np.int64) for name in ("seed", "first_row", "first_step")}
+    for graphs in (program.inference, program.training):
+        compiled = graphs._described()
+        names = tuple(name for name, _ in compiled.graph.outputs)
+        feeds = taken(compiled.graph, {**counters, **declaration.arrays()})
+        sizes = graphs.sizes(feeds, names, None, compiled)
+        alone = compiled.entry(names, sizes).call_fresh(program.parameters, feeds, sizes)
+        for reverse in (False, True):
+            graph = compiled.sized(names, sizes)
+            found = in_turns(monkeypatch, graph, program.parameters, feeds, sizes, parts, reverse)
+            for name, array in alone.items():
+                if not np.array_equal(found[name], array, equal_nan=array.dtype.kind == "f"):
+                    raise CheckError(declaration, f"turns of {parts}, {reverse=}", f"{name}\n{found[name]}\n{array}")

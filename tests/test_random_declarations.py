@@ -12,6 +12,7 @@ from typing import Any
 import declarations
 import numpy as np
 import pytest
+import teams
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
 
@@ -55,6 +56,21 @@ def test_random_declaration_in_short_chunks(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(MANY // 2))
 def test_many_random_declarations_in_short_chunks(seed: int) -> None:
     check_all(declare(seed))
+
+
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize("seed", range(500, 500 + QUICK // 2))
+def test_random_declaration_of_a_team(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    teams.share_everything(monkeypatch)
+    teams.check_turns(declare(seed), 2 + seed % 2, monkeypatch)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize("seed", range(MANY // 2))
+def test_many_random_declarations_of_a_team(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    teams.share_everything(monkeypatch)
+    teams.check_turns(declare(seed), 2 + seed % 2, monkeypatch)
 
 
 def test_the_generator_covers_what_it_says() -> None:

@@ -24,8 +24,6 @@ def emit_step(region: Region, block: Block, step: Step) -> None:
     cut = cut_of(region, step)
     if cut.axis is None:
         by_one(region, block, lambda inner: _emit(replace(region, parts=1), inner, step, None))
-    elif step.kind == "concat":  # every piece is cut for itself
-        _concat(region, block, step.members[0])
     else:
         each_part(region, block, cut.axis, lambda inner, share: _emit(region, inner, step, share))
 
@@ -41,7 +39,7 @@ def _emit(region: Region, block: Block, step: Step, share: Share | None) -> None
         case "scatter_add":
             scatter_add(region, block, step.members[0])
         case "concat":
-            _concat(region, block, step.members[0])
+            _concat(region, block, step.members[0], share)
         case "copy":
             _copy(region, block, step.members[0], share)
         case _:
@@ -88,7 +86,7 @@ def elementwise(
     over_axes(region, block, shape, range(len(shape) - 1), [0] * len(shape), row, share)
 
 
-def _concat(region: Region, block: Block, node: Node) -> None:
+def _concat(region: Region, block: Block, node: Node, share: Share | None) -> None:
     axis, offset = node["axis"], 0
     for piece in node.operands:
         start = tuple(offset if a == axis else 0 for a in range(node.tensor.rank))
@@ -97,23 +95,23 @@ def _concat(region: Region, block: Block, node: Node) -> None:
             replace(view.slice(start, stop, (1,) * node.tensor.rank), room=None, local=view.local)
             for view in region.stores[node]
         ]
-        copy_to(region, block, piece, views)
+        _write(region, block, piece, views, share)
         offset = offset + piece.shape[axis]
 
 
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View]) -> None:
     """Writes a value, from memory or computed in place, to ``views``."""
-    lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
-    inside = replace(region, stores={node: list(views)})
-
-    def copy(inner: Block, share: Share | None) -> None:
-        elementwise(inside, inner, node.shape, lanes, [node], lambda item: False, share)
-
     cut = cut_of(region, Step(0, "phase", node.shape, [node]))
     if cut.axis is None:
-        by_one(region, block, lambda inner: copy(inner, None))
+        by_one(region, block, lambda inner: _write(region, inner, node, views, None))
     else:
-        each_part(region, block, cut.axis, copy)
+        each_part(region, block, cut.axis, lambda inner, share: _write(region, inner, node, views, share))
+
+
+def _write(region: Region, block: Block, node: Node, views: Sequence[View], share: Share | None) -> None:
+    lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
+    inside = replace(region, stores={node: list(views)})
+    elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
 
 
 def _dense(view: View, shape: Shape) -> View | None:
@@ -147,11 +145,11 @@ def _copy(region: Region, block: Block, node: Node, share: Share | None) -> None
         for view in region.stores[node]:
             place = view.reshape(source.shape) or _dense(view, source.shape)
             if place is not None:
-                copy_to(region, block, source, [replace(place, room=None, local=view.local)])
+                _write(region, block, source, [replace(place, room=None, local=view.local)], None)
                 continue
             there = region.views[source].reshape(node.shape)
             assert there is not None, f"{node} fits neither what it reads nor where it goes"
-            copy_to(replace(region, views={**region.views, node: there}), block, node, [view])
+            _write(replace(region, views={**region.views, node: there}), block, node, [view], None)
         return
     lanes = lanes_for(region.target, [node], node.shape[-1])
     elementwise(region, block, node.shape, lanes, [node], lambda item: item is node, share)
