@@ -244,7 +244,7 @@ def test_a_long_chain_of_operations_compiles() -> None:
         (lambda x, p: p.inference(np.ones((1, 2, 3))), ValueError, "by keyword, or as one mapping"),
         (lambda x, p: p.inference.stream().step(np.ones((1, 3))), ValueError, "by keyword, or as one mapping"),
         (lambda x, p: p.inference({x: 1, "x": 2}), ValueError, "x is fed twice"),
-        (lambda x, p: p.inference.prepare(batch=0), ValueError, "must be positive"),
+        (lambda x, p: p.inference.prepare(batch=0), ValueError, "must be at least 1"),
         (lambda x, p: p.inference.prepare(batch="1"), TypeError, "must be an int"),
         (lambda x, p: p.inference.prepare(rows=3), KeyError, "no size is named rows"),
         (lambda x, p: rg.compile({3: x}), TypeError, "an output needs a name"),
