@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from own_cells import NormCell, RotateCell
+from own_cells import DeltaCell, NormCell, RotateCell
 
 import rnngraph as rg
 from rnngraph.declare.nest import pack, paths
@@ -152,6 +152,21 @@ def variants(guard: Guard, size: int, dtype: str = "float32") -> None:
         run_all(guard, program, feeds, True)
 
 
+def memories(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Attention over a memory of rows of different lengths, and a matrix for a state."""
+    x, memory = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("memory", (None, None, size), dtype)
+    n, y = rg.placeholder("n", (None,), "int64"), rg.placeholder("y", (None, size), dtype)
+    first = rg.AttentionWrapper(DeltaCell(size), rg.BahdanauAttention(size, memory, n, normalize=True))
+    cell = rg.MultiRNNCell([first, rg.AttentionWrapper(rg.GRUCell(size), rg.LuongAttention(size, memory, n))])
+    outputs, states = rg.dynamic_rnn(cell, x)
+    loss = rg.mean_squared_error(y, outputs[:, -1])
+    program = guarded_program(guard, {"outputs": outputs, "states": states}, loss)
+    for batch, time in ((1, 2), (3, 5)):
+        feeds = {"x": _normal((batch, time, size), dtype), "y": _normal((batch, size), dtype)}
+        feeds |= {"memory": _normal((batch, time + 1, size), dtype), "n": np.arange(batch) % (time + 2)}
+        run_all(guard, program, feeds, False)
+
+
 def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
     """Rows picked out of a table, among them the first and the last."""
     ids = rg.placeholder("x", (None, None), "int64")
@@ -211,10 +226,10 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
-    for _function in (recurrent, two_directions, variants, tables):
+    for _function in (recurrent, two_directions, variants, memories, tables):
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
-    for _function in (recurrent, two_directions, variants):
+    for _function in (recurrent, two_directions, variants, memories):
         CASES[f"{_function.__name__}_{_size}_float64"] = lambda guard, f=_function, n=_size: f(guard, n, "float64")  # type: ignore[misc]
 for _form in ("bfloat16", "int8"):  # of a size at which weights are made narrow
     CASES[f"recurrent_{_form}"] = lambda guard, form=_form: recurrent(guard, 71, weights=form)  # type: ignore[misc]

@@ -38,7 +38,7 @@ QUICK = {
         "recurrent_bfloat16",
         "recurrent_int8",
     ],
-    "start": ["recurrent_3", "variants_17", "tables_17"],
+    "start": ["recurrent_3", "variants_17", "memories_3", "tables_17"],
 }
 
 
