@@ -49,6 +49,22 @@ def stays_view(node: Node) -> bool:
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 
 
+def cuts_axes(node: Node) -> bool:
+    """Whether a reshape only cuts axes of fixed sizes, so that strides of any source in memory express it."""
+    if node.op != "reshape":
+        return False
+    remaining = [dim for dim in node.shape if dim != 1]
+    for dim in node.operands[0].shape:
+        if dim == 1:
+            continue
+        whole: Dim = 1
+        while remaining and whole != dim and isinstance(dim, int):
+            whole = whole * remaining.pop(0)
+        if whole != dim and not (remaining and remaining.pop(0) == dim):
+            return False
+    return not remaining
+
+
 def picks_step(node: Node, length: Dim | None) -> bool:
     """Whether a slice takes a part of a time axis of ``length``, so that it must be taken while that is there."""
     if node.op != "slice" or length is None or node.tensor.rank < 2:

@@ -15,7 +15,7 @@ from .evaluate import Evaluator, label_of, view_through
 from .kernels import copy_to, emit_step
 from .loops import Barrier, Block, Index, LetIndex, When
 from .nests import Region, by_one, loop
-from .phases import contracted, cut, is_view, stays_view
+from .phases import contracted, cut, cuts_axes, is_view, stays_view
 from .rowwise import Rowwise
 from .sharing import BARRIER_CYCLES, Cut, cut_of
 from .team import TEAM, WORKER, WORKERS
@@ -129,7 +129,7 @@ class Scan:
         inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
         available = set(inner_views)
         for inner in body.nodes:  # views of what is handed in are in memory too
-            if is_view(inner) and inner.operands[0] in available and stays_view(inner):
+            if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
                 available.add(inner)
         copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
         self.cutting = cut(body.nodes, set(outputs) - available, available, copies)
