@@ -33,25 +33,36 @@ def write(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarr
     (NaN and infinities too) and ints; tuples come back as lists. Raises ``FileError`` and ``DtypeError``.
     """
     path = as_path(path)
+    pieces = packed(kind, arrays, text, os.fspath(path))
+    with replace_file(path) as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def packed(
+    kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any], shown: str
+) -> tuple[memoryview, bytes, memoryview]:
+    """The bytes of a checkpoint, in three pieces. shown: what errors call it."""
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     try:
         document = json.dumps({"names": list(tensors), "text": dict(text)})
     except (TypeError, ValueError) as error:
-        raise DtypeError(f"can't write {os.fspath(path)}: {error}; a checkpoint's text is what JSON takes") from None
+        raise DtypeError(f"can't write {shown}: {error}; a checkpoint's text is what JSON takes") from None
     metadata = {"format": FORMAT, "version": str(VERSION), "kind": kind, "document": document}
     data = memoryview(save(tensors, metadata | {"sha256": _BLANK.decode()}))
     place = _place_of_digest(data)
     assert place is not None
-    with replace_file(path) as file:
-        file.write(data[:place])
-        file.write(_digest(data, place))
-        file.write(data[place + len(_BLANK) :])
+    return data[:place], _digest(data, place), data[place + len(_BLANK) :]
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays, text) as they were written. Raises ``FileError`` where ``path`` is no whole checkpoint of this kind."""
     shown = str(as_path(path))
-    raw = _bytes(path)
+    return unpacked(_bytes(path), kind, shown)
+
+
+def unpacked(raw: bytes, kind: str, shown: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(arrays, text) of a checkpoint's bytes. Raises ``FileError`` where they are none, damaged, or of another kind."""
     data = memoryview(raw)
     place = _place_of_digest(data)
     if place is None:

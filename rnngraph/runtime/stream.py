@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..declare.nest import flatten, is_leaf, map_leaves, pack, paths
-from ..errors import NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
+from ..errors import DtypeError, NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, symbols_of
 from .bound_step import BoundStep, Layout
+from .checkpoint import packed, unpacked
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .outs import check_fits, given_arrays
 from .result import Result
+from .rows import clear_rows, row_axes, row_mask
 from .streamable import check_states
 
 if TYPE_CHECKING:
     from .program import Program
+
+
+STATE = "stream's state"
 
 
 class Stream:
@@ -63,6 +68,7 @@ class Stream:
             name: next((axis for axis, dim in enumerate(node.shape) if symbols_of(dim) & lengths), None)
             for name, node in graph.outputs
         }
+        self._row_axis = row_axes(graph, self._sizes, batch)
         defaults = program.lowered.defaults.items()
         self._held = {name: array for name, array in defaults if self._time_axis.get(name, 0) is None}
         self._state: list[np.ndarray] | None = None
@@ -80,23 +86,47 @@ class Stream:
 
     # Calls ---------------------------------------------------------------------------------------
 
-    def step(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
-        """One time step: sequence placeholders without their time axis, outputs likewise."""
+    def step(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, out: Any = None, **named: Any
+    ) -> Any:
+        """One time step: sequence placeholders without their time axis, outputs likewise.
+
+        rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
+        their state, and their results are 0; what is fed for them has no effect.
+        """
         fast = self._fast
         if fast is not None and out is None and feeds is None and fast.parts == self._compiled.workers.parts:
-            result = fast.run(named)
+            result = fast.run(named) if rows is None else self._fast_rows(fast, named, rows)
             if result is not None:
                 return result
-        return self._general(feeds, named, out, one_step=True)
+        return self._general(feeds, named, out, one_step=True, rows=rows)
 
-    def process(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
-        """A chunk of steps: sequence placeholders with their time axis."""
-        return self._general(feeds, named, out, one_step=False)
+    def process(
+        self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, out: Any = None, **named: Any
+    ) -> Any:
+        """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
+        return self._general(feeds, named, out, one_step=False, rows=rows)
 
-    def _general(self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool) -> Any:
-        held, state = self._held, self._state
+    def _fast_rows(self, fast: BoundStep, named: Mapping[str, Any], rows: Any) -> Any:
+        """A bound step of some rows; None where the feeds are not of the bound kind."""
+        kept, before = row_mask(rows, self._batch, user_line()), fast.states()
+        result = fast.run(named)
+        if result is None:
+            return None
+        fast.set_states([np.where(kept[:, None], new, old) for new, old in zip(fast.states(), before, strict=True)])
+        for (path, _), array in zip(paths(self._program.structure), flatten(result), strict=True):
+            name = path if path in self._row_axis else self._outputs[0]
+            axis, time = self._row_axis[name], self._output_axis[name]
+            clear_rows(array, axis - 1 if axis is not None and time is not None and time < axis else axis, kept)
+        return result
+
+    def _general(
+        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
+    ) -> Any:
+        held, state, where = self._held, self._state, user_line()
+        kept = None if rows is None else row_mask(rows, self._batch, where)
         try:
-            return self._run(feeds, named, out, one_step, user_line())
+            return self._run(feeds, named, out, one_step, kept, where)
         except RnnGraphError:  # a call that fails leaves everything as it was
             self._held, self._state = held, state
             raise
@@ -107,6 +137,7 @@ class Stream:
         named: Mapping[str, Any],
         out: Any,
         one_step: bool,
+        kept: np.ndarray | None,
         where: Where | None,
     ) -> Any:
         given = self._program.feeds_by_name(feeds, named, where)
@@ -142,6 +173,11 @@ class Stream:
                 shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
                 check_fits(item.name, mine[item.name], shown, item.dtype, where)
         found = entry.call_fresh(self._program.parameters, {**used, **states}, sizes)
+        if kept is not None:
+            for label, old in states.items():
+                found[label][~kept] = old[~kept]
+            for name, axis in self._row_axis.items():
+                clear_rows(found[name], None if name in states else axis, kept)
         self._fast = None  # its state is the older one now
         self._state = [found[name] for name in self._labels]
         if one_step:
@@ -236,31 +272,38 @@ class Stream:
         self._set_state(arrays)
 
     def reset(self, rows: Any = None) -> None:
-        """Back to the initial state: all rows, or those of an index, a list of them or a mask."""
+        """Back to the initial state: all rows, or those of an index, a list of them, a slice or a mask."""
         where = user_line()
+        chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
         if self._fast is None and self._state is None:
             return  # nothing ran yet; what the initial state reads may not be fed yet either
-        if rows is None:
-            self._set_state(self._fresh_state(where))
-            return
-        index = self._rows(rows, where)
         present = [array.copy() for array in self._current_state(where)]
         for array, fresh in zip(present, self._fresh_state(where), strict=True):
-            array[index] = fresh[index]
+            array[chosen] = fresh[chosen]
         self._set_state(present)
 
-    def _rows(self, rows: Any, where: Where | None) -> Any:
-        """``rows`` as what indexes the batch."""
-        try:
-            index = np.arange(self._batch)[rows if isinstance(rows, slice) else _as_index(rows)]
-        except (IndexError, ValueError, TypeError) as error:
-            raise ShapeError(f"rows={rows!r} does not index a batch of {self._batch}: {error}", where) from None
-        return index
+    def state_bytes(self) -> bytes:
+        """The state as bytes, with its names, shapes and a digest: for ``load_state_bytes`` of a stream of its kind.
 
+        What is held of feeds is not in it.
+        """
+        arrays = dict(zip(self._labels, self._current_state(user_line()), strict=True))
+        return b"".join(packed(STATE, arrays, {"batch": self._batch}, "the state of a stream"))
 
-def _as_index(rows: Any) -> np.ndarray:
-    """A row, rows, or a mask; nothing at all for no row."""
-    index = np.asarray(rows)
-    if index.ndim > 1 or (not index.ndim and index.dtype == bool):
-        raise IndexError("give a row, a list of rows or a mask of them")
-    return index if index.size else index.astype(np.intp)
+    def load_state_bytes(self, data: bytes) -> None:
+        """Sets the state to that of ``state_bytes``, also of another process. Nothing that is read is executed.
+
+        Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
+        another program, and ``ShapeError`` where it is of another batch.
+        """
+        where = user_line()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise DtypeError(f"a stream's state is given as bytes, not as {type(data).__name__}", where)
+        arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
+        if text.get("batch") != self._batch:
+            raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
+        kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_kinds.items()}
+        if kinds != mine or list(arrays) != self._labels:
+            raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
+        self._set_state([np.array(array, order="C") for array in arrays.values()])
