@@ -444,3 +444,21 @@ def test_a_decoder_is_no_stream(options: dict[str, Any]) -> None:
     program = rg.compile({"outputs": declared(inputs=inputs, **options)[0]})
     with pytest.raises(rg.GraphError, match=r"can't be streamed.*test_decode\.py:\d+"):
         program.inference.stream(batch=2)
+
+
+@pytest.mark.parametrize("units", [5, 96])
+@pytest.mark.parametrize("batch", [1, 7, 33])
+def test_threads_change_nothing(units: int, batch: int) -> None:
+    first = rg.placeholder("first", (None, units))
+    outputs, final, lengths = rg.dynamic_decode(
+        rg.GRUCell(units), first, lambda y, _: y * 2.0, 40, stop=lambda y: rg.reduce_max(y, axis=1) > 0.9
+    )
+    results = {"outputs": outputs, "final": final, "lengths": lengths}
+    program = randomised(rg.compile(results, loss=rg.reduce_sum(rg.square(outputs)), threads=2))
+    fed = data(batch, units).astype(np.float32)
+    several, (_, gradients) = program.inference(first=fed), program.training.gradients(first=fed)
+    program.threads = 1
+    for ours, theirs in zip(leaves(program.inference(first=fed)), leaves(several), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name, gradient in program.training.gradients(first=fed)[1].items():
+        np.testing.assert_array_equal(gradients[name], gradient)
