@@ -96,7 +96,7 @@ def test_what_a_saved_program_has_is_apart_from_the_original(small: rg.Program, 
     loaded.parameters[name] = before + 1
     assert np.array_equal(small.parameters[name], before)
     assert not loaded.parameters[name].flags.writeable
-    with pytest.raises(rg.ArgumentError, match="threads=0"):
+    with pytest.raises(rg.ArgumentError, match="threads must be at least 1"):
         rg.load(saved, threads=0)
 
 
