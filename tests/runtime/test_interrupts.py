@@ -24,8 +24,10 @@ RUNTIME = os.path.join(os.path.dirname(rg.__file__), "runtime", "")
 
 @pytest.fixture(scope="module", autouse=True)
 def _once() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with compiled_once():
         yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Interruption:
