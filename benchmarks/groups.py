@@ -17,7 +17,7 @@ from typing import Any
 
 import ours
 from floors import forward_seconds, training_seconds
-from timing import Times, measure, median, ratio, spread
+from timing import Times, measure, median, ratio, settled, spread
 from workloads import CELLS, COMPILE, INFERENCE, NARROW, STEP, TRAINING, Call, Row, sweep
 
 Record = dict[str, Any]
@@ -62,7 +62,8 @@ def _threads(options: Options) -> Iterator[Record]:
     for kind, (rows, call) in kinds.items():
         for row in rows:
             if row.time > 1 and options.wants(row.name):
-                calls = _beside(row, options, call(row, options.threads), kind) | {ONE: call(row)}
+                own = settled(call(row, options.threads))  # before the peers' threads are there
+                calls = _beside(row, options, own, kind) | {ONE: call(row)}
                 yield {"row": f"{kind}: {row.name}", "times": measure(calls, None, options.rounds, PAUSE)}
 
 

@@ -36,6 +36,14 @@ def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds
     return times
 
 
+def settled(call: Call, seconds: float = 1.5) -> Call:
+    """A call that was made for a while: what tries now and then how many threads pay tries more seldom."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        call()
+    return call
+
+
 def fastest(*calls: Call) -> Call:
     """Of several ways to make a call, after one to warm up."""
 

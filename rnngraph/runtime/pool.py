@@ -25,7 +25,8 @@ FEWEST_CYCLES = 100_000
 """Of a call that is shared: to wake a worker that sleeps takes about as long as half of this."""
 
 
-CALLS_BETWEEN_TRIALS = 128
+FEWEST_BETWEEN_TRIALS, MOST_BETWEEN_TRIALS = 8, 128
+"""Calls from one round of trials to the next; the number doubles, as one round may have met a bad moment."""
 TRIALS = 2
 """Of either way of running a call, in turn; the fastest counts."""
 LONGEST = 1 << 62
@@ -112,23 +113,24 @@ class Faster:
 
     def __init__(self, alone: Native, entry: int, parts: int) -> None:
         self._alone, self._entry, self._parts = alone, entry, parts
-        self._calls, self._shares = 0, True
-        self._best = [0, 0]  # nanoseconds alone and shared, of the present trials
+        self._shares, self._turn, self._rest = True, 0, 0
+        self._between = FEWEST_BETWEEN_TRIALS
+        self._best = [LONGEST, LONGEST]  # nanoseconds alone and shared, of the present trials
 
     def __call__(self, block: int | c_void_p, worker: object, workers: object) -> None:
-        turn = self._calls % CALLS_BETWEEN_TRIALS
-        self._calls += 1
-        if turn >= 2 * TRIALS:
+        if self._rest or not TRIALS:
+            self._rest -= 1
             self._run(block, self._shares)
             return
-        if turn == 0:
-            self._best = [LONGEST, LONGEST]
-        shares = turn % 2 == 0
+        shares = self._turn % 2 == 0
         begin = perf_counter_ns()
         if self._run(block, shares):
             self._best[shares] = min(self._best[shares], perf_counter_ns() - begin)
-        if turn == 2 * TRIALS - 1:
+        self._turn += 1
+        if self._turn >= 2 * TRIALS:
             self._shares = self._best[True] < self._best[False]
+            self._turn, self._rest, self._best = 0, self._between, [LONGEST, LONGEST]
+            self._between = min(2 * self._between, MOST_BETWEEN_TRIALS)
 
     def _run(self, block: int | c_void_p, shares: bool) -> bool:
         """Whether it ran as it was asked to: while another call has the workers, it runs alone."""

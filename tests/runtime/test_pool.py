@@ -118,7 +118,7 @@ def test_the_faster_way_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.01 if shares in slow else 0.0)
         return True
 
-    monkeypatch.setattr("rnngraph.runtime.pool.CALLS_BETWEEN_TRIALS", 10)
+    monkeypatch.setattr("rnngraph.runtime.pool.FEWEST_BETWEEN_TRIALS", 6)
     monkeypatch.setattr(POOL, "run", lambda *arguments: timed(True))
     way = Faster(lambda *arguments: timed(False), 0, 2)  # type: ignore[arg-type]
     for _ in range(10):
