@@ -75,7 +75,7 @@ def _attributes(text: str) -> dict[str, Any]:
 
 
 def _word(text: str) -> str:
-    word = ast.literal_eval(text)
+    word = ast.literal_eval(syntax_of(text.strip()))
     if not isinstance(word, str):
         raise ParseError(f"not a word: {text}")
     return word

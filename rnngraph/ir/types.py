@@ -163,6 +163,7 @@ def dim_text(dim: Dim) -> str:
     return text
 
 
+TRIES = 9
 _PARSING = threading.Lock()
 """CPython counts the depth of a tree for all threads together, and refuses a tree when another thread came between."""
 
@@ -170,6 +171,11 @@ _PARSING = threading.Lock()
 def syntax_of(text: str) -> ast.expr:
     """The Python syntax of an expression, for any thread."""
     with _PARSING:
+        for _ in range(TRIES):
+            try:
+                return ast.parse(text, mode="eval").body
+            except SystemError:  # some other code's threads parse, too
+                continue
         return ast.parse(text, mode="eval").body
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import rnngraph.ir.parser as parser
 from rnngraph.ir.types import parse_dim
+
+
+def test_words_are_read_like_sizes() -> None:
+    """By the one function that threads may call at the same time."""
+    assert [name for name in ("parse", "literal_eval") if f"ast.{name}(text" in Path(parser.__file__).read_text()] == []
 
 
 def test_threads_do_not_come_between_each_others_syntax() -> None:
