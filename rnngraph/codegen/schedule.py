@@ -190,8 +190,9 @@ class _Scheduler(Writer):
             self._allocate(region, cutting, leaving, 0)
             self._views(nodes, region)
             for step in cutting.steps:
-                self.work.add(cut_of(region, step))
-                self._settle(step.members, cut_of(region, step))
+                estimate = cut_of(region, step)
+                self.work.add(estimate)
+                self._settle(step.members, estimate)
                 self._step(region, step, self.block)
             return
         self._chunks(number, stage, nodes, cutting, leaving)

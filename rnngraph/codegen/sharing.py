@@ -14,6 +14,7 @@ from ..ir.types import Dim, Shape, evaluate, symbols_of
 from .chunks import LONGEST_CHUNK
 from .nests import Region, lanes_for
 from .phases import Step
+from .products import OPEN_DEPTH
 from .tiles import OPEN_ROWS, PER_CYCLE, cheapest
 
 BARRIER_CYCLES = 500.0
@@ -25,7 +26,6 @@ NEARER = 0.8
 LONG_OPS = 12.0
 """Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
 _LONG = ("exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow", "div", "sqrt", "expm1", "log1p")
-OPEN_DEPTH = 256
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,13 @@ class Cut:
     by_rows: bool = False
 
 
+UNSHARED = Cut(None, 0.0, 0.0)
+"""Where there is one worker: nothing is estimated, as nothing is decided by it."""
+
+
 @dataclass
 class Work:
-    """Cycles that an entry takes: alone, and with all of its workers. Formulas in the run-time sizes."""
+    """Cycles that an entry of several workers takes: alone, and with all of them. Formulas in the run-time sizes."""
 
     alone: Dim = 0
     shared: Dim = 0
@@ -77,17 +81,19 @@ def cut_of(region: Region, step: Step) -> Cut:
     """The best way to share a step, if there is one. Steps that are computed row by row are cut by rows wherever the
     region is, as no worker then waits for another.
     """
+    if region.parts == 1:
+        return UNSHARED
+    if step.kind == "outer_sum":
+        return sum_cut(region, step.members[0])
     shape = _shape(step)
     extents = [_extent(region, shape, axis) for axis in range(len(shape))]
     whole = _cycles(region, step, shape, extents)
-    if step.kind == "outer_sum":
-        return sum_cut(region, step.members[0])
     best, axis = whole, None
-    if region.parts > 1 and region.rowwise is not None and region.rowwise.step(step):
+    if region.rowwise is not None and region.rowwise.step(step):
         part = [*extents]
         part[-2] = -(-extents[-2] // region.parts)
         return Cut(len(shape) - 2, _cycles(region, step, shape, part), whole, True)
-    if region.parts > 1 and whole > 2 * BARRIER_CYCLES:
+    if whole > 2 * BARRIER_CYCLES:
         for candidate in _axes(step, shape):
             if candidate == len(shape) - 1 and not isinstance(shape[-1], int):
                 continue
