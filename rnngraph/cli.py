@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import runpy
 import sys
 import time
@@ -92,6 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--steps", type=_positive, default=100, help="length of sequences (default 100)")
     bench.add_argument("--seconds", type=float, default=1.0, help="to spend on each graph (default 1)")
     bench.set_defaults(command=_bench)
+
+    export = commands.add_parser("export", help="write the inference graph as native files for C and others")
+    export.add_argument("script", type=Path, help=_SCRIPT)
+    export.add_argument("--directory", type=Path, default=Path(), help="where to (default: here)")
+    export.add_argument("--name", help="of the files and in C (default: the script's)")
+    export.add_argument("--batch", type=_positive, default=1, help="rows of an instance (default 1)")
+    export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
+    export.add_argument("--weights", choices=("embedded", "external"), default="embedded")
+    export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
+    export.set_defaults(command=_export)
     return parser
 
 
@@ -163,6 +174,17 @@ def _show(options: argparse.Namespace) -> None:
         sys.stdout.write(text)
         return
     Console(theme=_THEME).print(coloured(text, options.stage), soft_wrap=True, end="")
+
+
+def _export(options: argparse.Namespace) -> None:
+    program = _program(options.script)
+    name = options.name or re.sub(r"\W", "_", options.script.resolve().stem, flags=re.ASCII)
+    written = program.inference.export(
+        options.directory, name, options.batch, options.target, options.weights, options.dispatch
+    )
+    for path in written.files.values():
+        print(path)
+    print(f"{written.object_size} bytes of code and data, {written.state_size} bytes of memory an instance")
 
 
 class _Highlighter(RegexHighlighter):

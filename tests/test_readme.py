@@ -74,11 +74,13 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_command_lines_run(command: str) -> None:
+def test_command_lines_run(command: str, tmp_path: Path) -> None:
     """Every rnngraph command of every page, from the project's folder."""
     words = command.split("#")[0].split()[1:]
     if words[0] == "bench":
         words += ["--seconds", "0.01"]
+    if words[0] == "export":
+        words += ["--directory", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
     )

@@ -17,6 +17,7 @@ LAYERS = (
     ("ir",),
     ("declare", "passes"),
     ("codegen",),
+    ("export",),
     ("runtime",),
     ("tf1", "__init__"),
     ("cli",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -67,6 +67,31 @@ def object_code(text: str, target: Target) -> bytes:
     """The module as an object file."""
     with _LOCK:
         return bytes(_machine(target).emit_object(optimized(text, target)))
+
+
+def linked_code(modules: Sequence[str], around: str, names: Collection[str], target: Target) -> bytes:
+    """One object file of modules of entries and the module of functions around them, which call the entries.
+
+    names: what the object defines for others; all else is internal to it.
+    """
+    with _LOCK:
+        _initialize()
+        llvm.initialize_native_asmparser()  # of the instruction that tells what a processor can do
+        whole = llvm.parse_assembly(around)
+        for text in modules:
+            whole.link_in(llvm.parse_assembly(text))
+        for function in whole.functions:
+            if not function.is_declaration and function.name not in names:
+                function.linkage = "internal"
+        whole.verify()
+        machine = _machine(target)
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+        manager = llvm.create_new_module_pass_manager()
+        manager.add_global_dead_code_eliminate_pass()
+        manager.add_merge_functions_pass()
+        manager.add_loop_rotate_pass()
+        manager.run(whole, builder)
+        return bytes(machine.emit_object(whole))
 
 
 class Code:

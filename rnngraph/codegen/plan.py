@@ -45,6 +45,9 @@ class Plan:
     parts: int
     work: Work
 
+    def arguments_of(self, kind: str) -> list[Argument]:
+        return [item for item in self.arguments if item.kind == kind]
+
     def loops(self) -> str:
         """The loop IR as text."""
         memory = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import llvmlite.binding as llvm
@@ -45,6 +45,7 @@ class Target:
     second_cache: int = 512 * 1024
     has_estimates: bool = False
     dots: tuple[str, ...] = ()
+    pointer_bits: int = 64
 
     def lanes(self, item_bytes: int) -> int:
         return self.vector_bits // 8 // item_bytes
@@ -110,3 +111,17 @@ def _cache_bytes() -> tuple[int, int]:
         except (OSError, ValueError):
             continue
     return found[1], found[2]
+
+
+def twin(target: Target) -> Target:
+    """This machine as ``target`` sees it: the same vectors and the same arithmetic, so that the same bits come out.
+
+    Packs weights for processors that are not here, and says what they will compute.
+    """
+    here = host()
+    if target.name == here.name:
+        return target
+    return replace(
+        target, name=f"{target.name} on this machine", triple=here.triple, processor=here.processor,
+        features=here.features, pointer_bits=64,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from ..passes.samples import BETWEEN_SEEDS, Samples
 from .arguments import whole_number
 from .checking import NonFinite
 from .compiled import CompiledGraph, lengths_of
+from .exporting import Export, export
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
 from .nested_feeds import names_under
@@ -65,6 +67,26 @@ class Inference(GraphProgram):
         batch = whole_number(batch, "a stream's batch", 1)
         check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
         return Stream(self.program, batch)
+
+    def export(
+        self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,
+        weights: str = "embedded", dispatch: bool = False, link: bool = True,
+    ) -> Export:  # fmt: skip
+        """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
+
+        name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
+        ``CMakeLists.txt``; and where the tools for the target are found a static and a shared library, with a Python
+        module that loads it (for WebAssembly ``NAME.wasm``). batch: rows of an instance. target: ``host``, a level
+        such as ``x86-64-v3``, another processor's name, or None for the program's own. weights: ``embedded`` in the
+        object as they are now, or ``external``, given at run time. dispatch: code for x86-64-v2, v3 and v4 in one
+        object, chosen when an instance is made. link: whether libraries are made.
+
+        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
+        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.
+        """
+        where = user_line()
+        check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
+        return export(self.program, directory, name, batch, target, weights, dispatch, link, where)
 
 
 class Training(GraphProgram):

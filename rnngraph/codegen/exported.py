@@ -1,0 +1,135 @@
+"""An object file with a C interface: the entries of a net, its data, and the functions around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from .dispatch import dispatchers
+from .engine import linked_code
+from .llvm import module_text
+from .shell import Shell
+from .shell_text import Data, attributes_text
+from .shell_weights import FINDERS, set_weights, use_weights
+from .stepper import Stepper, Unit
+from .target import Target
+
+ABI_VERSION = 1
+
+
+def exported_code(variants: Sequence[Stepper], prefix: str) -> bytes:
+    """The object code of a net for its target, or for several levels of one processor, the least demanding first.
+
+    prefix: of all names that the object defines.
+    """
+    return linked_code(*exported_text(variants, prefix), variants[0].target)
+
+
+def exported_text(variants: Sequence[Stepper], prefix: str) -> tuple[list[str], str, list[str]]:
+    """LLVM modules of the entries, the module of the functions around them, and the names that others see."""
+    data = Data()
+    modules: list[str] = []
+    shells: list[Shell] = []
+    several = len(variants) > 1
+    for number, stepper in enumerate(variants):
+        suffix = f".{number}" if several else ""
+        offsets, image = _image(stepper)
+        entries: dict[str, str] = {}
+        for count, unit in enumerate(stepper.units):
+            main, pack = f"{prefix}.entry{count}{suffix}", f"{prefix}.pack{count}{suffix}"
+            entries |= {unit.plan.main.name: main, unit.plan.pack.name: pack}
+            modules.append(_entries_text(unit, offsets, stepper, main, pack, several))
+        panels = data.name(image) if image else "" if not stepper.embedded else "null"
+        shells.append(Shell(stepper, data, panels, entries, prefix, suffix, number))
+    first = variants[0]
+    texts: list[str] = []
+    for shell in shells:
+        functions = shell.functions()
+        if not shell.stepper.embedded:
+            functions.append(set_weights(shell))
+        modules_text = "\n".join(functions)
+        texts.append(modules_text)
+    if not first.embedded:
+        texts += [use_weights(replace(shells[0], suffix="")), FINDERS]
+    if several:
+        texts += dispatchers(shells, prefix)
+    texts += _numbers(variants, prefix)
+    names = [name for name in _public(first) if name]
+    declared = [f"declare void @{name}(ptr, i64, i64)" for shell in shells for name in _used(shell)]
+    head = [f'source_filename = "{prefix}"', f'target triple = "{first.target.triple}"', ""]
+    shell_text = "\n".join([*head, data.text(), "", *texts, *declared, "", attributes_text(first.target, False), ""])
+    return modules, shell_text, [f"{prefix}_{name}" for name in names]
+
+
+def _used(shell: Shell) -> list[str]:
+    """Entries that the functions call: packing runs here where weights come later."""
+    mains = [shell.entries[unit.plan.main.name] for unit in shell.stepper.units]
+    packs = [] if shell.stepper.embedded else [shell.entries[unit.plan.pack.name] for unit in shell.stepper.units]
+    return mains + packs
+
+
+def _public(stepper: Stepper) -> tuple[str, ...]:
+    names = ("abi_version", "state_size", "init", "reset", "step", "process", "get_state", "set_state")
+    return names if stepper.embedded else (*names, "weights_size", "set_weights", "use_weights")
+
+
+def _numbers(variants: Sequence[Stepper], prefix: str) -> list[str]:
+    """Functions that give a number each; memory is enough for every variant."""
+    size = f"i{variants[0].target.pointer_bits}"
+    numbers = {"abi_version": ("i32", ABI_VERSION)}
+    numbers["state_size"] = (size, max(stepper.memory_bytes for stepper in variants))
+    if not variants[0].embedded:
+        numbers["weights_size"] = (size, max(stepper.weights_bytes for stepper in variants))
+    return [
+        f"define {kind} @{prefix}_{name}() #0 {{\n  ret {kind} {value}\n}}\n" for name, (kind, value) in numbers.items()
+    ]
+
+
+def _image(stepper: Stepper) -> tuple[dict[str, dict[str, int]], bytes]:
+    """Where the packed weights of every entry lie in one image, in which what is alike lies once; and the image.
+
+    Without embedded weights each entry's lie where packing puts them.
+    """
+    if not stepper.embedded:
+        return {
+            unit.plan.main.name: {name: place for name, (place, _) in unit.panel_places.items()}
+            for unit in stepper.units
+        }, b""
+    places: dict[bytes, int] = {}
+    parts: list[bytes] = []
+    total = 0
+    offsets: dict[str, dict[str, int]] = {}
+    for unit in stepper.units:
+        used = {buffer.name for buffer, (slot, _) in unit.plan.main.places.items() if slot == "panels"}
+        mine = offsets.setdefault(unit.plan.main.name, {})
+        for name, (start, count) in unit.panel_places.items():
+            if name not in used:
+                continue
+            part = unit.panels[start : start + count]
+            if part not in places:
+                places[part] = total
+                parts.append(part)
+                total += len(part)
+            mine[name] = places[part]
+    return offsets, b"".join(parts)
+
+
+def _entries_text(
+    unit: Unit, offsets: Mapping[str, Mapping[str, int]], stepper: Stepper, main: str, pack: str, named: bool
+) -> str:  # fmt: skip
+    """The module of one unit, with its entries under names of their own."""
+    entries = [replace(unit.placed(offsets[unit.plan.main.name]), name=main)]
+    functions = unit.plan.functions
+    if not stepper.embedded:
+        entries.append(replace(unit.plan.pack, name=pack))
+    text = module_text(functions, entries, stepper.target, main)
+    return _for_processor(text, stepper.target) if named else text
+
+
+def _for_processor(text: str, target: Target) -> str:
+    """A module whose functions say which processor they are for, as variants in one object have to."""
+    head, mark, flags = text.rpartition("attributes #0 = {")
+    said = f' "target-cpu"="{target.processor}"' + (
+        f' "target-features"="{target.features}"' if target.features else ""
+    )
+    return head + mark + said + flags

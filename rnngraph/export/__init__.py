@@ -1,0 +1,1 @@
+"""The files around exported code: header, self-test, build files, description, Python module, libraries."""

@@ -1,0 +1,169 @@
+"""``export``: an inference graph as files that need neither Python nor rnngraph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import safetensors.numpy
+
+from ..codegen.exported import exported_code
+from ..codegen.target import Target, host, target_of
+from ..errors import ArgumentError, FileError, Where
+from ..export.build_files import cmake, pkg_config
+from ..export.description import Description
+from ..export.header import header
+from ..export.linking import shared_library, static_library
+from ..export.python_module import python_module
+from ..export.self_test import STEPS_TESTED, Example, self_test
+from ..ir.types import evaluate
+from .arguments import one_of, whole_number
+from .compiled import lengths_of
+from .files import as_path
+from .stepper_of import Exportable, exportable
+
+if TYPE_CHECKING:
+    from .program import Program
+
+LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+WEIGHTS = ("embedded", "external")
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written. files: paths, by what they are. state_size: bytes of an instance's memory."""
+
+    directory: Path
+    files: Mapping[str, Path]
+    state_size: int
+    object_size: int
+
+
+def export(
+    program: Program, directory: str | os.PathLike[str], name: str, batch: int, target: str | None, weights: str,
+    dispatch: bool, link: bool, where: Where | None,
+) -> Export:  # fmt: skip
+    """Writes the files of a net. Nothing of it is there before all of it is made."""
+    folder = as_path(directory)
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise ArgumentError(f"{name!r} can't begin C names; use letters, digits and underscores, a letter first", where)
+    batch = whole_number(batch, "the batch of an exported net", 1)
+    one_of(weights, "weights", WEIGHTS)
+    targets = _targets(program.target.name if target is None else target, dispatch, where)
+    found = [exportable(program, batch, single, weights == "embedded", where) for single in targets]
+    net = Description(name, batch, tuple(item.stepper for item in found))
+    code = exported_code(net.variants, name)
+    suffix = "obj" if "windows" in targets[0].triple else "o"
+    contents: dict[str, bytes] = {f"{name}.{suffix}": code}
+    contents[f"{name}.h"] = header(net).encode()
+    contents[f"{name}_test.c"] = self_test(net, example_of(program, found[-1])).encode()
+    contents["CMakeLists.txt"] = cmake(net, f"{name}.{suffix}").encode()
+    if weights == "external":
+        arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
+        contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
+    try:
+        return _write(folder, net, contents, targets[0], link, code)
+    except OSError as error:
+        raise FileError(
+            f"can't write {folder}: {error.strerror or error}; give a directory that can be written"
+        ) from None
+
+
+def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
+    if not dispatch:
+        return [target_of(target)]
+    if target != "host" or not host().triple.startswith("x86_64"):
+        raise ArgumentError(
+            f"dispatch=True holds the variants {', '.join(LEVELS)} for this system; leave target out", where
+        )
+    return [target_of(level) for level in LEVELS]
+
+
+def _write(
+    folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
+) -> Export:  # fmt: skip
+    """All files are made in a folder beside and then moved, the description last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = net.name
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
+        inner = Path(made)
+        for file, data in contents.items():
+            (inner / file).write_bytes(data)
+        object_file = inner / next(iter(contents))
+        is_host = target.triple == host().triple
+        if link:
+            shared = shared_library(object_file, name, target, is_host)
+            static = static_library(object_file, name, target, is_host)
+            if shared or static:
+                (inner / f"{name}.pc").write_text(pkg_config(net))
+        files = [*sorted(item.name for item in inner.iterdir()), f"{name}.json"]
+        described = net.as_json(hashlib.sha256(code).hexdigest(), files)
+        if (inner / f"lib{name}.so").exists():
+            files.append(f"{name}.py")
+            described["files"] = sorted(files)
+            (inner / f"{name}.py").write_text(python_module(net, described))
+        (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
+        for file in [*(item for item in sorted(files) if item != f"{name}.json"), f"{name}.json"]:
+            os.replace(inner / file, folder / file)
+    return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code))
+
+
+# What the self-test compares with -----------------------------------------------------------------
+
+
+def example_of(program: Program, found: Exportable) -> Example:
+    """A few steps of random feeds, computed on this machine by the code of the target."""
+    about, stepper = found.about, found.stepper
+    generator = np.random.default_rng(0)
+    highest = {
+        check.label: evaluate(check.low, about.sizes)
+        for check in about.compiled.checks(about.outputs)
+        if check.kind == "range"
+    }
+    shapes = {
+        port.name: tuple(STEPS_TESTED if dim < 0 else dim for dim in port.shape)
+        for port in (*stepper.inputs, *stepper.initial_inputs)
+    }
+    feeds = {}
+    for port in (*stepper.inputs, *stepper.initial_inputs):
+        if port.dtype.startswith("float"):
+            feeds[port.name] = generator.standard_normal(shapes[port.name]).astype(port.dtype)
+        elif port.dtype == "bool":
+            feeds[port.name] = generator.integers(0, 2, shapes[port.name]).astype(bool)
+        else:
+            feeds[port.name] = generator.integers(0, highest.get(port.name, 1) + 1, shapes[port.name]).astype(
+                port.dtype
+            )
+    names = tuple(name for name, _ in about.initial.graph.outputs)
+    state = (
+        about.initial.entry(names, about.sizes).call_fresh(
+            program.parameters, {name: feeds[name] for name in about.initial.needed(names)}, about.sizes
+        )
+        if names
+        else {}
+    )
+    lengths = dict.fromkeys(lengths_of(about.compiled.graph), 1)
+    steps: list[dict[str, np.ndarray]] = []
+    for step in range(STEPS_TESTED):
+        given = {
+            name: feeds[name] if axis is None else np.take(feeds[name], [step], axis)
+            for name, axis in about.time_axis.items()
+            if name in feeds
+        }
+        result = found.twin.call_fresh(program.parameters, {**given, **state}, {**about.sizes, **lengths})
+        state = {name: result[name] for name in about.labels}
+        steps.append(result)
+    results = {}
+    for port in stepper.outputs:
+        axis = about.output_axis[port.name]
+        parts = [step[port.name] for step in steps]
+        results[port.name] = parts[-1] if axis is None else np.concatenate(parts, axis)
+    return Example(feeds, feeds, results)

@@ -1,0 +1,173 @@
+"""A program's inference graph as what can be exported: plans for a target, packed weights, ports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..codegen.code import ObjectCode, interface_of
+from ..codegen.engine import object_code
+from ..codegen.llvm import module_text
+from ..codegen.plan import Plan
+from ..codegen.schedule import schedule
+from ..codegen.shell_text import STEPS
+from ..codegen.stepper import Port, Stepper, Unit
+from ..codegen.target import Target, twin
+from ..errors import ShapeError, Where
+from ..ir.types import Dim, TensorType, evaluate
+from .arrays import address, aligned_bytes
+from .compiled import CompiledGraph, lengths_of
+from .native import NativeEntry
+from .parameters import Parameters
+from .reduction import reduction
+from .stepwise import Stepwise, stepwise
+
+if TYPE_CHECKING:
+    from .program import Program
+
+_C_WORDS = (
+    "alignas alignof auto bool break case catch char class const continue default delete do double else enum extern "
+    "false float for goto if inline int long memory new nullptr operator private register restrict return short signed "
+    "sizeof state static steps struct switch template this throw true try typedef union unsigned using virtual void "
+    "volatile weights while"
+)
+"""Names that C, C++ or the functions of an exported net use themselves."""
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A stepper, and the step on this machine, bit for bit as the target computes it."""
+
+    stepper: Stepper
+    twin: NativeEntry
+    about: Stepwise
+
+
+def exportable(program: Program, batch: int, target: Target, embedded: bool, where: Where | None) -> Exportable:
+    """Of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step."""
+    reduced = reduction(program.weights, program.activations, target, program.lowered)
+    about = stepwise(program, batch, target, reduced, where)
+    _, values = program.parameters.snapshot()
+    fed = [name for name in about.compiled.needed(about.outputs) if name in about.kinds]
+    first = _initial_inputs(about)
+    given = [name for name in about.outputs if name not in about.labels]
+    kinds = {name: node.tensor for name, node in about.compiled.graph.outputs}
+    symbols = iter(symbols_of_names([*fed, *given, *about.labels, *first]))
+    inputs = tuple(_port(name, next(symbols), about.kinds[name], about.time_axis[name], about, where) for name in fed)
+    outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in given)
+    states = tuple(_port(name, next(symbols), about.state_kinds[name], None, about, where) for name in about.labels)
+    starts = tuple(_port(name, next(symbols), about.kinds[name], None, about, where) for name in first)
+    step, entry = _unit(about.compiled, about.outputs, about, target, embedded, program.parameters, one_step=True)
+    block = None
+    if target.lanes(4) > 1 and lengths_of(about.compiled.graph):
+        found, _ = _unit(about.compiled, about.outputs, about, target, embedded, program.parameters, one_step=False)
+        block = found if isinstance(found.plan.arena_bytes, int) else None
+    initial = _initial(about, target, embedded, program.parameters)
+    stepper = Stepper(
+        target=target,
+        inputs=inputs,
+        outputs=outputs,
+        states=states,
+        initial_inputs=starts,
+        step=step,
+        block=block,
+        initial=initial,
+        parameters={name: values[name] for name in program.parameters if name in _used(step, block, initial)},
+        embedded=embedded,
+    )
+    return Exportable(stepper, entry, about)
+
+
+def _initial_inputs(about: Stepwise) -> tuple[str, ...]:
+    names = tuple(name for name, _ in about.initial.graph.outputs)
+    return about.initial.needed(names) if names else ()
+
+
+def _used(*units: Unit | Mapping[str, np.ndarray] | None) -> set[str]:
+    return {
+        item.name
+        for unit in units
+        if isinstance(unit, Unit)
+        for item in unit.plan.arguments
+        if item.kind == "parameter"
+    }
+
+
+def _port(
+    name: str, symbol: str, kind: TensorType, time_axis: int | None, about: Stepwise, where: Where | None
+) -> Port:  # fmt: skip
+    dims = enumerate(kind.shape)
+    shape = tuple(STEPS if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims)
+    return Port(name, symbol, kind.dtype, shape, about.held.get(name))
+
+
+def _fixed(name: str, dim: Dim, about: Stepwise, where: Where | None) -> int:
+    try:
+        return evaluate(dim, about.sizes)
+    except KeyError:
+        raise ShapeError(
+            f"{name} has the open size {dim}, which is neither the batch nor time; an exported net takes arrays of "
+            "fixed sizes: declare the placeholder with an int in its place",
+            where,
+        ) from None
+
+
+def symbols_of_names(names: Sequence[str]) -> list[str]:
+    """A C name for each, no two alike."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "value"
+        plain = f"_{plain}" if plain[0].isdigit() else plain
+        symbol, count = f"{plain}_" if plain in _C_WORDS.split() else plain, 1
+        while symbol in found:
+            symbol, count = f"{plain}_{count}", count + 1
+        found.append(symbol)
+    return found
+
+
+def _unit(
+    compiled: CompiledGraph, outputs: tuple[str, ...], about: Stepwise, target: Target, embedded: bool,
+    parameters: Parameters, one_step: bool,
+) -> tuple[Unit, NativeEntry]:  # fmt: skip
+    """A plan with its packed weights, and its entry on this machine."""
+    sizes = dict(about.sizes)
+    name = f"step_{compiled.kind}" if one_step else f"block_{compiled.kind}"
+    plan = schedule(compiled.sized(outputs, sizes, one_step), target, name)
+    entry = _native(plan, twin(target), name)
+    _, values = parameters.snapshot()
+    panels = _packed(entry, values) if embedded else b""
+    arena = plan.arena_bytes
+    return Unit(plan, arena if isinstance(arena, int) else 0, panels), entry
+
+
+def _packed(entry: NativeEntry, values: Mapping[str, np.ndarray]) -> bytes:
+    """Packed weights, with zeros where nothing is packed: equal nets have equal bytes."""
+    room = aligned_bytes(max(1, entry.panel_bytes))
+    room[:] = 0
+    weights = entry.unpacked(0, values, room)
+    entry.pack(address(weights.block))
+    return room[: entry.panel_bytes].tobytes()
+
+
+def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
+    text = module_text(plan.functions, [plan.main, plan.pack], target, name)
+    return NativeEntry(ObjectCode(interface_of(plan), object_code(text, target)), target)
+
+
+def _initial(
+    about: Stepwise, target: Target, embedded: bool, parameters: Parameters
+) -> Unit | Mapping[str, np.ndarray]:  # fmt: skip
+    names = tuple(name for name, _ in about.initial.graph.outputs)
+    if not names:
+        return {}
+    plan = schedule(about.initial.sized(names, about.sizes), target, "initial")
+    entry = _native(plan, twin(target), "initial")
+    _, values = parameters.snapshot()
+    if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
+        return entry.call_fresh(parameters, {}, about.sizes)
+    panels = _packed(entry, values) if embedded else b""
+    return Unit(plan, int(str(plan.arena_bytes)), panels)

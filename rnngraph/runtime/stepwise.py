@@ -1,0 +1,100 @@
+"""An inference graph with its states as inputs and outputs: which axis is time, and which sizes a batch settles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..codegen.target import Target
+from ..declare.nest import flatten
+from ..errors import ShapeError, Where
+from ..ir.graph import Graph, with_sizes
+from ..ir.types import Dim, TensorType, symbols_of
+from ..passes.reduced_weights import ReducedWeights
+from .compiled import CompiledGraph, lengths_of
+from .streamable import check_states
+
+if TYPE_CHECKING:
+    from .program import Program
+
+
+@dataclass(frozen=True)
+class Stepwise:
+    """What is known of a graph that runs step by step.
+
+    structures: for each driver the nest of its states, with their labels as leaves; labels: all of these in order.
+    kinds: of what is fed, what only the initial state reads among it. time_axis: of feeds and outputs, None: has none.
+    sizes: those that the batch settles. held: defaults of what has no time axis.
+    """
+
+    compiled: CompiledGraph
+    initial: CompiledGraph
+    structures: tuple[Any, ...]
+    labels: list[str]
+    outputs: tuple[str, ...]
+    kinds: Mapping[str, TensorType]
+    state_kinds: Mapping[str, TensorType]
+    time_axis: Mapping[str, int | None]
+    output_axis: Mapping[str, int | None]
+    sizes: Mapping[str, int]
+    held: Mapping[str, np.ndarray]
+
+
+def stepwise(
+    program: Program, batch: int, target: Target, reduced: ReducedWeights | None, where: Where | None
+) -> Stepwise:
+    """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
+    lowered = program.stateful()
+    options = ("inference", target, None, program.declared_text)
+    more: dict[str, Any] = {"cache": program.cache, "reduced": reduced, "workers": program.workers}
+    compiled = CompiledGraph(lowered.graph, *options, **more)
+    labels = [label for nest in lowered.states for label in flatten(nest)]
+    graph = compiled.graph
+    check_states(graph, labels, where)
+    lengths = lengths_of(graph)
+    found = compiled.kinds()
+    kinds = {name: kind for name, kind in found.items() if name not in labels}
+    state_kinds = {name: found[name] for name in labels}
+    time_axis = {name: _time_axis(kind.shape, lengths) for name, kind in kinds.items()}
+    sizes = _fixed_sizes(graph, state_kinds, lengths, batch, where)
+    for _, node in lowered.initial.outputs:  # what states begin with has as many rows
+        sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
+    known: dict[str, Dim] = dict(sizes)
+    initial = CompiledGraph(with_sizes(lowered.initial, known), *options, **more)
+    for name, kind in initial.kinds().items():
+        if name not in labels:
+            kinds.setdefault(name, kind)
+            time_axis.setdefault(name, None)
+    return Stepwise(
+        compiled=compiled,
+        initial=initial,
+        structures=lowered.states,
+        labels=labels,
+        outputs=tuple(name for name, _ in graph.outputs),
+        kinds=kinds,
+        state_kinds=state_kinds,
+        time_axis=time_axis,
+        output_axis={name: _time_axis(node.shape, lengths) for name, node in graph.outputs},
+        sizes=sizes,
+        held={name: array for name, array in program.lowered.defaults.items() if time_axis.get(name, 0) is None},
+    )
+
+
+def _time_axis(shape: tuple[Dim, ...], lengths: set[str]) -> int | None:
+    return next((axis for axis, dim in enumerate(shape) if symbols_of(dim) & lengths), None)
+
+
+def _fixed_sizes(
+    graph: Graph, state_kinds: Mapping[str, TensorType], lengths: set[str], batch: int, where: Where | None
+) -> dict[str, int]:
+    """The batch is the caller's; it stands for every size that states have."""
+    names = {name for kind in state_kinds.values() for name in symbols_of(kind.shape[0])}
+    if not state_kinds:
+        names = {name for name in graph.symbols if name not in lengths}
+    for kind in state_kinds.values():
+        if isinstance(kind.shape[0], int) and kind.shape[0] != batch:
+            raise ShapeError(f"the graph is declared for a batch of {kind.shape[0]}, not {batch}", where)
+    return dict.fromkeys(names, batch)

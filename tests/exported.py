@@ -1,0 +1,129 @@
+"""Exported code in this process: its C functions called through ctypes, without a linker."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnngraph as rg
+from rnngraph.codegen.engine import Code
+from rnngraph.codegen.target import Target
+from rnngraph.declare.nest import paths
+
+
+def aligned(count: int) -> np.ndarray:
+    raw = np.zeros(count + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + count]
+
+
+class Instance:
+    """One instance of a net that ``export`` wrote to a directory, as C would use it.
+
+    odd: bytes past a cache line where its memory begins.
+    """
+
+    def __init__(
+        self, directory: Path, name: str, target: Target, weights: Any = None, odd: int = 0, **start: Any
+    ) -> None:
+        self.about = json.loads((directory / f"{name}.json").read_text())
+        self.name = name
+        self.code = Code((directory / f"{name}.o").read_bytes(), target)
+        size = self.number("state_size")
+        assert size == self.about["state_size"]
+        self.room = aligned(size + odd)
+        self.room[:] = 0xA5  # what init does not set must not matter
+        self.memory = self.room.ctypes.data + odd
+        self.start = self.given("initial_inputs", start, None)
+        extra = []
+        if weights is not None:
+            self.packed = aligned(self.number("weights_size"))
+            assert self.set_weights(self.packed, weights) == 0
+            extra = [self.packed.ctypes.data]
+        assert self.function("init", ctypes.c_int)(self.memory, *extra, *map(pointer, self.start)) == 0
+
+    def function(self, what: str, result: Any = None) -> Any:
+        """Pointers are all that C functions here take, but for sizes, which ctypes.c_size_t marks."""
+        address = self.code.address(f"{self.name}_{what}")
+
+        def call(*arguments: Any) -> Any:
+            kinds = [type(item) if isinstance(item, ctypes.c_size_t) else ctypes.c_void_p for item in arguments]
+            return ctypes.CFUNCTYPE(result, *kinds)(address)(*arguments)
+
+        return call
+
+    def number(self, what: str) -> int:
+        return int(self.function(what, ctypes.c_size_t)())
+
+    def set_weights(self, packed: np.ndarray, image: bytes) -> int:
+        held = aligned(len(image))
+        held[:] = np.frombuffer(image, np.uint8)
+        call = self.function("set_weights", ctypes.c_int)
+        return int(call(packed.ctypes.data, held.ctypes.data, ctypes.c_size_t(len(image))))
+
+    def step(self, **feeds: Any) -> dict[str, np.ndarray]:
+        inputs, results = self.given("inputs", feeds, None), self.results(None)
+        self.function("step")(self.memory, *map(pointer, [*inputs, *results.values()]))
+        return results
+
+    def process(self, steps: int, **feeds: Any) -> dict[str, np.ndarray]:
+        inputs, results = self.given("inputs", feeds, steps), self.results(steps)
+        arrays = map(pointer, [*inputs, *results.values()])
+        self.function("process")(self.memory, ctypes.c_size_t(steps), *arrays)
+        return results
+
+    def reset(self) -> None:
+        self.function("reset")(self.memory, *map(pointer, self.start))
+
+    @property
+    def state(self) -> bytes:
+        count = sum(np.dtype(port["dtype"]).itemsize * int(np.prod(port["shape"])) for port in self.about["states"])
+        saved = np.full(count + 8, 0x5A, np.uint8)
+        self.function("get_state")(self.memory, saved.ctypes.data)
+        assert (saved[count:] == 0x5A).all()
+        return saved[:count].tobytes()
+
+    @state.setter
+    def state(self, value: bytes) -> None:
+        saved = np.frombuffer(value, np.uint8).copy()
+        self.function("set_state")(self.memory, saved.ctypes.data)
+
+    def given(self, role: str, feeds: Mapping[str, Any], steps: int | None) -> list[np.ndarray | None]:
+        arrays: list[np.ndarray | None] = []
+        for port in self.about[role]:
+            if port["name"] not in feeds:
+                assert "default" in port, port["name"]
+                arrays.append(None)
+                continue
+            array = np.ascontiguousarray(feeds[port["name"]], port["dtype"])
+            assert array.shape == shape_of(port, steps), port["name"]
+            arrays.append(array)
+        return arrays
+
+    def results(self, steps: int | None) -> dict[str, np.ndarray]:
+        return {
+            port["name"]: np.full(shape_of(port, steps), 77).astype(port["dtype"]) for port in self.about["outputs"]
+        }
+
+
+def shape_of(port: Mapping[str, Any], steps: int | None) -> tuple[int, ...]:
+    dims = [steps if dim == "steps" else dim for dim in port["shape"]]
+    return tuple(dim for dim in dims if dim is not None)
+
+
+def pointer(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
+def flat(result: Any) -> dict[str, np.ndarray]:
+    """A Result's arrays by the names that an exported net gives them."""
+    return dict(paths(dict(result)))
+
+
+def program_of(outputs: Any, **options: Any) -> rg.Program:
+    return rg.compile(outputs, cache=False, **options)

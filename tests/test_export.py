@@ -1,0 +1,381 @@
+"""Exported nets: bit for bit what the compiled program computes, whatever the memory, the steps and the way in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import own_cells
+import pytest
+from exported import Instance, flat, program_of
+from numpy.testing import assert_array_equal
+
+import rnngraph as rg
+from rnngraph.codegen.target import host, lacks, target_of
+
+GENERATOR = np.random.default_rng(3)
+LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
+only_x86 = pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="levels are of x86-64")
+
+
+def normal(*shape: int, dtype: str = "float32") -> np.ndarray:
+    return GENERATOR.standard_normal(shape).astype(dtype)
+
+
+def stack(units: int = 7, width: int = 5) -> dict[str, rg.Tensor]:
+    x = rg.placeholder("x", shape=(None, None, width))
+    cells = [rg.BasicLSTMCell(units), rg.DropoutWrapper(rg.GRUCell(units + 2), input_keep_prob=0.5)]
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    return {"y": rg.dense(outputs, 3), "last": outputs[:, -1], "states": states}
+
+
+def one(cell: Any, width: int = 5, dtype: str = "float32", **options: Any) -> Any:
+    x = rg.placeholder("x", shape=(None, None, width), dtype=dtype)
+    return rg.dynamic_rnn(cell, x, **options)[0]
+
+
+class Started(rg.Cell):
+    """A cell with a learned initial state."""
+
+    def state(self) -> Any:
+        return {"h": 6}
+
+    def initial_state(self, p: Any) -> Any:
+        return {"h": rg.tanh(p.bias("start", (6,)) + 0.3)}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> Any:
+        h = rg.tanh(x @ p.kernel("w", (x.width, 6)) + state["h"] @ p.kernel("u", (6, 6)))
+        return h, {"h": h}
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "stack": stack,
+    "wide": lambda: one(rg.LSTMCell(63, use_peepholes=True, num_proj=17), 25),
+    "one unit": lambda: one(rg.BasicRNNCell(1), 1),
+    "reset after": lambda: one(rg.GRUCell(25, reset_after=True), 3),
+    "layer norm": lambda: one(rg.LayerNormBasicLSTMCell(17)),
+    "own": lambda: one(own_cells.GatedCell(9)),
+    "norm": lambda: one(own_cells.NormCell(9)),
+    "learned start": lambda: one(Started()),
+    "float64": lambda: one(rg.GRUCell(7), dtype="float64"),
+    "residual": lambda: one(rg.ResidualWrapper(rg.HighwayWrapper(rg.GRUCell(5)))),
+}
+
+
+def check_same(program: Any, directory: Path, batch: int, width: int, dtype: str = "float32", **weights: Any) -> None:
+    """Steps, blocks and a saved state against the program's own call."""
+    x = normal(batch, 9, width, dtype=dtype)
+    expected = program.inference(x=x)
+    expected = {"output": expected} if isinstance(expected, np.ndarray) else flat(expected)
+    net = Instance(directory, "net", program.target, odd=4, **weights)
+    begin = net.state
+    results = [net.step(x=x[:, step]) for step in range(9)]
+    end = net.state
+    for name, array in expected.items():
+        found = [result.get(name, next(iter(result.values()))) for result in results]
+        shown = np.stack(found, 1) if array.ndim == 3 and array.shape[1] == 9 else found[-1]
+        assert_array_equal(shown, array, err_msg=name, strict=True)
+    net.reset()
+    assert net.state == begin
+    first, second = net.process(4, x=x[:, :4]), net.process(5, x=x[:, 4:])
+    assert net.state == end
+    for name, array in expected.items():
+        parts = [part.get(name, next(iter(part.values()))) for part in (first, second)]
+        whole = np.concatenate(parts, 1) if array.ndim == 3 and array.shape[1] == 9 else parts[1]
+        assert_array_equal(whole, array, err_msg=name, strict=True)
+    net.process(0, x=x[:, :0])
+    assert net.state == end
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_bits(case: str, batch: int, tmp_path: Path) -> None:
+    program = program_of(CASES[case]())
+    (shape,) = (node.shape for node in program.inference.graph.inputs if node.get("label") == "x")
+    dtype = "float64" if case == "float64" else "float32"
+    program.inference.export(tmp_path, "net", batch=batch, link=False)
+    check_same(program, tmp_path, batch, int(shape[-1]), dtype)
+
+
+@only_x86
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_same_bits_at_a_level(level: str, tmp_path: Path) -> None:
+    program = program_of(stack(), target=level)
+    program.inference.export(tmp_path, "net", link=False)
+    check_same(program, tmp_path, 1, 5)
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "int8"])
+def test_narrow_weights(form: str, tmp_path: Path) -> None:
+    program = program_of(one(rg.GRUCell(100), 100), weights=form)
+    program.inference.export(tmp_path, "net", link=False)
+    check_same(program, tmp_path, 1, 100)
+
+
+def test_feeds_apart_from_time(tmp_path: Path) -> None:
+    x, knob = rg.placeholder("x", shape=(None, None, 3)), rg.placeholder("knob", shape=(None, 2))
+    ids = rg.placeholder("ids", shape=(None, None), dtype="int64")
+    gate = rg.placeholder("gate", shape=(None, None, 1), dtype="bool")
+    start = rg.placeholder("start", shape=(None, 7))
+    joined = rg.concat([x, rg.embedding(ids, 11, 4)], 2)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(7), joined, initial_state=start)
+    held = rg.expand_dims(rg.dense(knob, 7), 1)
+    program = program_of({"y": rg.where(gate, outputs * held, outputs)})
+    feeds = {"x": normal(3, 5, 3), "knob": normal(3, 2), "start": normal(3, 7)}
+    feeds |= {"ids": GENERATOR.integers(0, 11, (3, 5)), "gate": GENERATOR.integers(0, 2, (3, 5, 1)).astype(bool)}
+    expected = program.inference(feeds)["y"]
+    program.inference.export(tmp_path, "net", batch=3, link=False)
+    net = Instance(tmp_path, "net", host(), start=feeds.pop("start"))
+    assert_array_equal(net.process(5, **feeds)["y"], expected, strict=True)
+    net.reset()
+    for step in range(5):
+        now = {name: array if name == "knob" else array[:, step] for name, array in feeds.items()}
+        assert_array_equal(net.step(**now)["y"], expected[:, step], strict=True)
+
+
+def test_time_first_and_defaults(tmp_path: Path) -> None:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    gain = rg.placeholder_with_default("gain", np.float32(1.5)) if hasattr(rg, "placeholder_with_default") else None
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(6), x, time_major=True)
+    program = program_of(outputs if gain is None else outputs * gain)
+    program.inference.export(tmp_path, "net", batch=2, link=False)
+    feed = normal(7, 2, 4)
+    net = Instance(tmp_path, "net", host())
+    assert_array_equal(next(iter(net.process(7, x=feed).values())), program.inference(x=feed), strict=True)
+
+
+def test_no_recurrence_at_all(tmp_path: Path) -> None:
+    program = program_of(rg.dense(rg.placeholder("x", shape=(None, 4)), 3, activation="relu"))
+    program.inference.export(tmp_path, "net", batch=2, link=False)
+    feed = normal(2, 4)
+    net = Instance(tmp_path, "net", host())
+    assert_array_equal(next(iter(net.step(x=feed).values())), program.inference(x=feed), strict=True)
+    assert net.state == b""
+
+
+# Weights that come later ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["stack", "wide", "learned start", "norm"])
+def test_weights_given_at_run_time(case: str, tmp_path: Path) -> None:
+    program = program_of(CASES[case]())
+    (shape,) = (node.shape for node in program.inference.graph.inputs if node.get("label") == "x")
+    program.inference.export(tmp_path, "net", weights="external", link=False)
+    for seed in (1, 2):
+        program.initialize(seed)
+        for name, array in program.parameters.items():  # biases of zeros would hide a swap
+            program.parameters[name] = array + normal(*array.shape) * 0.1
+        program.parameters.save(tmp_path / "w.safetensors")
+        arrays = [
+            program.parameters[item["name"]] for item in json.loads((tmp_path / "net.json").read_text())["parameters"]
+        ]
+        canonical = b"".join(array.tobytes() for array in arrays)
+        for image in (canonical, (tmp_path / "w.safetensors").read_bytes()):
+            check_same(program, tmp_path, 1, int(shape[-1]), weights=image)
+
+
+def test_wrong_weights_are_refused(tmp_path: Path) -> None:
+    program = program_of(stack())
+    program.inference.export(tmp_path, "net", weights="external", link=False)
+    image = (tmp_path / "net.safetensors").read_bytes()
+    net = Instance(tmp_path, "net", host(), weights=image)
+    before = net.packed.copy()
+    length = int.from_bytes(image[:8], "little")
+    header = json.loads(image[8 : 8 + length])
+    wrong: list[bytes] = [b"", b"x", image[:7], image[:100], image[:-4], b"\xff" * 64, image[:8] + b" " * length]
+
+    def again(change: Callable[[dict[str, Any]], Any]) -> bytes:
+        described = json.loads(json.dumps(header))
+        change(described)
+        text = json.dumps(described).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text + image[8 + length :]
+
+    name = next(iter(program.parameters))
+    wrong.append(again(lambda all_of: all_of.pop(name)))
+    wrong.append(again(lambda all_of: all_of[name].update(dtype="F16")))
+    wrong.append(again(lambda all_of: all_of[name].update(data_offsets=[0, 4])))
+    wrong.append(again(lambda all_of: all_of[name].update(data_offsets=[10**9, 10**9 + 4])))
+    wrong.append(
+        again(lambda all_of: all_of[name].update(data_offsets=[2 + at for at in all_of[name]["data_offsets"]]))
+    )
+    for data in wrong:
+        assert net.set_weights(net.packed, data) == 2
+        assert_array_equal(net.packed, before)
+    reordered = again(lambda all_of: [all_of.update({key: all_of.pop(key)}) for key in sorted(all_of, reverse=True)])
+    assert net.set_weights(net.packed, reordered) == 0
+    assert_array_equal(net.packed, before)
+
+
+def test_weights_are_swapped_between_steps(tmp_path: Path) -> None:
+    program = program_of(stack())
+    program.inference.export(tmp_path, "net", weights="external", link=False)
+    first = (tmp_path / "net.safetensors").read_bytes()
+    net = Instance(tmp_path, "net", host(), weights=first)
+    stream = program.inference.stream()
+    x = normal(1, 5)
+    assert_array_equal(net.step(x=x)["y"], stream.step(x=x)["y"])
+    program.initialize(9)
+    program.parameters.save(tmp_path / "w.safetensors")
+    other = np.zeros_like(net.packed)
+    assert net.set_weights(other, (tmp_path / "w.safetensors").read_bytes()) == 0
+    net.function("use_weights")(net.memory, other.ctypes.data)
+    assert_array_equal(net.step(x=x)["y"], stream.step(x=x)["y"])
+
+
+# Several levels in one -----------------------------------------------------------------------------
+
+
+@only_x86
+@pytest.mark.parametrize("weights", ["embedded", "external"])
+def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
+    program = program_of(stack())
+    program.inference.export(tmp_path, "net", dispatch=True, weights=weights, link=False)
+    same = program_of(stack(), target=LEVELS[-1])
+    same.parameters.load(dict(program.parameters))
+    given = {"weights": (tmp_path / "net.safetensors").read_bytes()} if weights == "external" else {}
+    x = normal(1, 9, 5)
+    net = Instance(tmp_path, "net", host(), **given)
+    assert_array_equal(net.process(9, x=x)["y"], same.inference(x=x)["y"], strict=True)
+
+
+@only_x86
+@pytest.mark.parametrize("number", range(len(LEVELS)))
+def test_each_level_runs(number: int, tmp_path: Path) -> None:
+    """The header says which variant an instance is: here it is told to be each of them."""
+    program = program_of(stack())
+    program.inference.export(tmp_path, "net", dispatch=True, link=False)
+    same = program_of(stack(), target=LEVELS[number])
+    same.parameters.load(dict(program.parameters))
+    net = Instance(tmp_path, "net", host())
+    net.room[8] = number
+    x = normal(1, 9, 5)
+    assert_array_equal(net.process(9, x=x)["y"], same.inference(x=x)["y"], strict=True)
+
+
+# Files ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.parametrize("options", [{}, {"batch": 3}, {"weights": "external"}, {"dispatch": True}])
+def test_the_self_test_builds_and_passes(options: dict[str, Any], tmp_path: Path) -> None:
+    program = program_of(stack())
+    program.inference.export(tmp_path, "net", **options)
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    subprocess.run(["cc", *flags, "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+    done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "ok, largest difference 0"
+    undefined = subprocess.run(["nm", "-u", "net.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert undefined.stdout == ""
+    shown = subprocess.run(["nm", "-g", "net.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert all(line.split()[1:][0] == "T" and line.split()[2].startswith("net_") for line in shown.stdout.splitlines())
+    text = (tmp_path / "net_test.c").read_text()
+    changed = text.replace("expected_y[] = {\n    ", "expected_y[] = {\n    1 + ", 1)
+    assert changed != text
+    (tmp_path / "net_test.c").write_text(changed)
+    subprocess.run(["cc", "net_test.c", "net.o", "-o", "test"], cwd=tmp_path, check=True)
+    assert subprocess.run(["./test"], cwd=tmp_path, check=False, capture_output=True).returncode == 1
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.parametrize("weights", ["embedded", "external"])
+def test_the_python_module(weights: str, tmp_path: Path) -> None:
+    program = program_of(stack())
+    program.inference.export(tmp_path, "net", weights=weights)
+    x = normal(1, 6, 5)
+    np.save(tmp_path / "x.npy", x)
+    given = "'net.safetensors'" if weights == "external" else ""
+    script = f"""
+import sys, numpy as np, net
+assert "rnngraph" not in sys.modules and "llvmlite" not in sys.modules
+x, m = np.load("x.npy"), net.Model({given})
+whole = m.process(x=x)["y"]
+m.reset()
+first = m.step(x=x[:, 0])["y"]
+saved = m.state
+m.process(x=x[:, 1:])
+m.state = saved
+rest = m.process(x=x[:, 1:])["y"]
+np.save("whole.npy", whole)
+np.save("parts.npy", np.concatenate([first[:, None], rest], 1))
+for wrong in (dict(x=x[0]), dict(y=x), dict()):
+    try:
+        m.process(**wrong)
+    except (ValueError, TypeError):
+        continue
+    raise AssertionError(wrong)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env={"PATH": ""})
+    expected = program.inference(x=x)["y"]
+    assert_array_equal(np.load(tmp_path / "whole.npy"), expected, strict=True)
+    assert_array_equal(np.load(tmp_path / "parts.npy"), expected, strict=True)
+
+
+def test_the_object_is_the_same_each_time(tmp_path: Path) -> None:
+    program = program_of(stack())
+    hashes = []
+    for folder in ("a", "b"):
+        program.inference.export(tmp_path / folder, "net", link=False)
+        hashes.append((tmp_path / folder / "net.o").read_bytes())
+    assert hashes[0] == hashes[1]
+
+
+def test_names_are_made_fit_for_c(tmp_path: Path) -> None:
+    x = rg.placeholder("x", shape=(None, None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
+    program = program_of({"float": outputs, "a b": outputs * 2, "a_b": outputs * 3, "9": outputs + 1, "x": -outputs})
+    program.inference.export(tmp_path, "net", link=False)
+    symbols = [port["symbol"] for port in json.loads((tmp_path / "net.json").read_text())["outputs"]]
+    assert len({*symbols, "x"}) == 6
+    assert all(symbol.isidentifier() and symbol != "float" for symbol in symbols)
+
+
+# Mistakes ------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_exported_says_why(tmp_path: Path) -> None:
+    x = rg.placeholder("x", shape=(None, None, 3))
+    backward = rg.bidirectional_dynamic_rnn(rg.GRUCell(4), rg.GRUCell(4), x)[0][1]
+    with pytest.raises(rg.RnnGraphError, match=r"test_export.py:\d+: this graph can't be streamed"):
+        program_of(backward).inference.export(tmp_path, "net")
+    memory = rg.placeholder("memory", shape=(None, None, 4))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
+    program = program_of(outputs + rg.expand_dims(rg.reduce_sum(memory, 1), 1))
+    with pytest.raises(rg.RnnGraphError, match=r"memory has the open size .*declare the placeholder with an int"):
+        program.inference.export(tmp_path, "net")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "9net"}, "can't begin C names"),
+        ({"name": "a-b"}, "can't begin C names"),
+        ({"name": None}, "can't begin C names"),
+        ({"name": "net\n"}, "can't begin C names"),
+        ({"batch": 0}, "at least 1"),
+        ({"batch": True}, "must be an int"),
+        ({"target": "pdp11"}, "not known"),
+        ({"weights": "bfloat16"}, "not offered"),
+        ({"dispatch": True, "target": "x86-64-v3"}, "leave target out"),
+        ({"directory": 3}, "no path"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    program = program_of(one(rg.BasicRNNCell(3)))
+    given = {"directory": tmp_path, "name": "net", **options}
+    with pytest.raises(rg.RnnGraphError, match=words):
+        program.inference.export(**given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(rg.RnnGraphError, match="can't write"):
+        program_of(one(rg.BasicRNNCell(3))).inference.export(tmp_path / "file", "net")
