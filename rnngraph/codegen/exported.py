@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -39,26 +40,36 @@ def exported_text(variants: Sequence[Stepper], prefix: str) -> tuple[list[str], 
             main, pack = f"{prefix}.entry{count}{suffix}", f"{prefix}.pack{count}{suffix}"
             entries |= {unit.plan.main.name: main, unit.plan.pack.name: pack}
             modules.append(_entries_text(unit, offsets, stepper, main, pack, several))
-        panels = data.name(image) if image else "" if not stepper.embedded else "null"
+        panels = data.name(image) if stepper.embedded else None
         shells.append(Shell(stepper, data, panels, entries, prefix, suffix, number))
-    first = variants[0]
-    texts: list[str] = []
-    for shell in shells:
-        functions = shell.functions()
-        if not shell.stepper.embedded:
-            functions.append(set_weights(shell))
-        modules_text = "\n".join(functions)
-        texts.append(modules_text)
-    if not first.embedded:
-        texts += [use_weights(replace(shells[0], suffix="")), FINDERS]
-    if several:
-        texts += dispatchers(shells, prefix)
-    texts += _numbers(variants, prefix)
-    names = [name for name in _public(first) if name]
+    target = variants[0].target
+    names = [f"{prefix}_{name}" for name in _public(variants[0])]
+    functions = "\n".join(_functions(shells, prefix))
+    if target.triple.startswith("wasm"):
+        functions = _shown(functions, names)
     declared = [f"declare void @{name}(ptr, i64, i64)" for shell in shells for name in _used(shell)]
-    head = [f'source_filename = "{prefix}"', f'target triple = "{first.target.triple}"', ""]
-    shell_text = "\n".join([*head, data.text(), "", *texts, *declared, "", attributes_text(first.target, False), ""])
-    return modules, shell_text, [f"{prefix}_{name}" for name in names]
+    head = [f'source_filename = "{prefix}"', f'target triple = "{target.triple}"', ""]
+    parts = [*head, data.text(), "", functions, *declared, "", attributes_text(target), ""]
+    return modules, "\n".join(parts), names
+
+
+def _functions(shells: Sequence[Shell], prefix: str) -> list[str]:
+    """All functions around the entries."""
+    variants = [shell.stepper for shell in shells]
+    texts = [text for shell in shells for text in shell.functions()]
+    if not variants[0].embedded:
+        texts += [set_weights(shell) for shell in shells]
+        texts += [use_weights(replace(shells[0], suffix="")), FINDERS]
+    if len(shells) > 1:
+        texts += dispatchers(shells, prefix)
+    return texts + _numbers(variants, prefix)
+
+
+def _shown(text: str, names: Sequence[str]) -> str:
+    """Functions as a WebAssembly module exports them: a linker keeps those that say so themselves."""
+    for name in names:
+        text = re.sub(rf"^(define \w+ @{name}\(.*\)) #0 {{", rf'\1 "wasm-export-name"="{name}" #0 {{', text, flags=re.M)
+    return text
 
 
 def _used(shell: Shell) -> list[str]:

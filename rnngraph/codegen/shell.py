@@ -22,11 +22,15 @@ Pointers = Mapping[tuple[str, str], str]
 
 @dataclass
 class Shell:
-    """Writes the functions of one variant. names: what each of them is called. linkage: before their names."""
+    """Writes the functions of one variant.
+
+    panels: what embedded packed weights are called; None where weights are given at run time. entries: what a plan's
+    entries are called here. suffix: behind the functions' names, where there are several variants. variant: its number.
+    """
 
     stepper: Stepper
     data: Data
-    panels: str
+    panels: str | None
     entries: Mapping[str, str]
     prefix: str
     suffix: str

@@ -161,13 +161,9 @@ def elements(shape: Sequence[int]) -> int:
     return int(str(product([dim for dim in shape if dim != STEPS])))
 
 
-def attributes_text(target: Target, named: bool) -> str:
-    """The attributes of a module's functions. named: whether they say which processor they are for."""
-    flags = 'nounwind "no-builtins"'
-    if named:
-        flags += f' "target-cpu"="{target.processor}"'
-        flags += f' "target-features"="{target.features}"' if target.features else ""
-    return f"attributes #0 = {{ {flags} }}"
+def attributes_text(target: Target) -> str:
+    """The attributes of the functions around entries, which run on every processor of the target's kind."""
+    return 'attributes #0 = { nounwind "no-builtins" }'
 
 
 def signature(types: Mapping[str, str]) -> str:

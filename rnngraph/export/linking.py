@@ -30,7 +30,17 @@ def tools_for(target: Target, is_host: bool) -> Tools:
     """What could link and archive for a target."""
     triple = target.triple
     if triple.startswith("wasm"):
-        return Tools((("wasm-ld", "--no-entry", "--export-memory", "--gc-sections"),), (), "{name}.wasm")
+        # What lies below __heap_base is the module's own; an instance's memory is taken from there on.
+        wasm = (
+            "wasm-ld",
+            "--no-entry",
+            "--export-memory",
+            "--export=__heap_base",
+            "--gc-sections",
+            "-z",
+            "stack-size=65536",
+        )
+        return Tools((wasm,), (), "{name}.wasm")
     cross = {
         "aarch64-unknown-linux": "aarch64-linux-gnu-",
         "armv7-unknown-linux": "arm-linux-gnueabihf-",
