@@ -1,7 +1,8 @@
 """Teams of workers in tests: everything is shared that can be, and workers run one after the other between barriers.
 
 A worker that runs its whole way to the next barrier before another one begins reads what is not written yet, or
-overwrites what is still needed, if a barrier is missing: in one order of workers or in the other.
+overwrites what is still needed, if a barrier is missing: in one order of workers or in the other. So does a pipeline
+of which always the first station is run that may be, or always the last.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import pytest
 from declaration_checks import CheckError, taken
 from declarations import Declaration
 
-from rnngraph.codegen import llvm, rowwise, scans, sharing
+from rnngraph.codegen import llvm, pipeline, rowwise, scans, sharing
+from rnngraph.codegen.claims import claim_text
 from rnngraph.codegen.code import ObjectCode, interface_of
 from rnngraph.codegen.engine import object_code
 from rnngraph.codegen.llvm import module_text
@@ -58,11 +60,27 @@ def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_row
     """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores."""
     for module in (sharing, scans):
         monkeypatch.setattr(module, "BARRIER_CYCLES", 0.0)
+    monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)
     monkeypatch.setattr(rowwise, "FEWEST_ROWS", fewest_rows)
     monkeypatch.setattr(native, "FEWEST_CYCLES", 0)
     monkeypatch.setattr(pool, "cores", lambda: parts)
     monkeypatch.setattr(pool, "TRIALS", 0)  # always shared
+
+
+def share_in_pipelines(monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: int = 2) -> None:
+    """The same, and every loop over time is a pipeline with chunks of ``steps`` steps at least, however short it is."""
+    share_everything(monkeypatch, parts)
+    for name, value in {"FAR_CYCLES": 1e12, "PAYS": 1e12, "CLAIM_CYCLES": 0.0, "FEWEST": steps, "MOST": steps}.items():
+        monkeypatch.setattr(pipeline, name, value)
+
+
+def claim_in_order(target: Target, reverse: bool) -> str:
+    """Of the stations that may be claimed the last one always, or the first: as late, or as far ahead, as can be."""
+    due = "%due = sub i64 %due.all, %earlier"
+    text = claim_text(target)
+    assert due in text
+    return text.replace(due, f"%due = {'sub' if reverse else 'add'} i64 0, %station")
 
 
 def in_turns(
@@ -73,6 +91,7 @@ def in_turns(
     target = target or host()
     with monkeypatch.context() as patch:
         patch.setattr(llvm, "barrier_text", lambda target: IN_TURNS.format(reverse="true" if reverse else "false"))
+        patch.setattr(llvm, "claim_text", lambda target: claim_in_order(target, reverse))
         plan = schedule(graph, target, "entry", parts)
         text = module_text(plan.functions, [plan.main, plan.pack], target, "entry")
     entry = NativeEntry(ObjectCode(interface_of(plan), object_code(text, target)), target)

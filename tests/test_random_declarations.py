@@ -73,6 +73,19 @@ def test_many_random_declarations_of_a_team(seed: int, monkeypatch: pytest.Monke
     teams.check_turns(declare(seed), 2 + seed % 2, monkeypatch)
 
 
+@pytest.mark.parametrize("seed", range(600, 600 + QUICK // 2))
+def test_random_declaration_in_pipelines(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    teams.share_in_pipelines(monkeypatch, steps=1 + seed % 2)
+    teams.check_turns(declare(seed), 2 + seed % 2, monkeypatch)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(MANY // 2))
+def test_many_random_declarations_in_pipelines(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    teams.share_in_pipelines(monkeypatch, steps=1 + seed % 2)
+    teams.check_turns(declare(seed), 2 + seed % 2, monkeypatch)
+
+
 def test_the_generator_covers_what_it_says() -> None:
     text = "\n".join(declare(seed).text() for seed in range(1000))
     wanted = [

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.types import ITEM_BYTES, Dim
-from .loops import Barrier, Buffer, For, Statement
+from .loops import Barrier, Buffer, For, Pipeline, Statement, When
 from .loops_names import buffers_of
 from .panels import ALIGNMENT
 from .team import waits
@@ -81,6 +81,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """The statements from which and until which buffers hold something that is still read.
 
     Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
+    So do all stations of a pipeline.
     """
     uses: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner ones first
@@ -94,6 +95,11 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
                 walk(statement.body)
                 loops.append((first, max(first, count - 1)))
                 continue
+            if isinstance(statement, When):
+                walk(statement.body)
+                continue
+            for station in statement.stations if isinstance(statement, Pipeline) else ():
+                walk(station.body)
             for buffer in buffers_of(statement):
                 uses.setdefault(buffer, []).append(count)
             count += not shared or isinstance(statement, Barrier)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..ir.types import Dim
 from . import elementwise, memory
+from .claims import claim_text, stations_text
 from .contraction import contract
 from .frame import Frame
 from .instructions import Handle, Instructions, element_of
@@ -25,6 +26,7 @@ from .loops import (
     Let,
     LetIndex,
     Load,
+    Pipeline,
     Statement,
     Store,
     When,
@@ -133,6 +135,8 @@ class _FunctionWriter(Frame):
                     self._call(statement)
                 case Barrier():
                     self._barrier(statement)
+                case Pipeline():
+                    self._pipeline(statement)
 
     def _for(self, loop: For) -> None:
         head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")
@@ -218,6 +222,46 @@ class _FunctionWriter(Frame):
         self.b.intrinsics["pause"] = pause(self.target)[1]
         workers = f"i64 {self.index(barrier.worker)}, i64 {self.index(barrier.workers)}"
         self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {workers})")
+
+    def _pipeline(self, pipeline: Pipeline) -> None:
+        """Workers claim one station after another for its next chunk, until none has chunks left."""
+        number = sum(name.startswith("stations") for name in self.b.helpers)
+        self.b.helpers[f"stations{number}"] = stations_text(number, pipeline.stations)
+        self.b.helpers["claim"] = claim_text(self.target)
+        self.b.intrinsics["pause"] = pause(self.target)[1]
+        head, work, done, end = self.labels("claim", "work", "done", "end")
+        labels = [self.labels("station")[0] for _ in pipeline.stations]
+        turns, states, team = self.index(pipeline.turns), self.pointers[pipeline.states], self.pointers[pipeline.team]
+        station, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
+        if pipeline.comment:
+            self.lines.append(f"  ; {pipeline.comment}")
+        before = self.label
+        self.lines.append(f"  br label %{head}")
+        self.start(head)
+        self.lines.append(f"  {station}.last = phi i64 [ -1, %{before} ], [ {station}, %{done} ]")
+        counts = f"i64 {len(labels)}, i64 {turns}, i64 {pipeline.turn}, i64 {station}.last"
+        given = f"ptr {states}, ptr @stations{number}, {counts}, ptr {team}"
+        self.lines.append(f"  {station} = call i64 @claim({given})")
+        self.lines.append(f"  {station}.none = icmp slt i64 {station}, 0")
+        self.lines.append(f"  br i1 {station}.none, label %{end}, label %{work}")
+        self.start(work)
+        self.lines.append(f"  {state}.place = getelementptr i64, ptr {states}, i64 {station}")
+        self.lines.append(f"  {state} = load atomic i64, ptr {state}.place monotonic, align 8")
+        self.lines.append(f"  {state}.chunk = lshr i64 {state}, 1")
+        cases = " ".join(f"i64 {position}, label %{label}" for position, label in enumerate(labels))
+        self.lines.append(f"  switch i64 {station}, label %{done} [ {cases} ]")
+        self.sizes[pipeline.var] = f"{state}.chunk"
+        for label, item in zip(labels, pipeline.stations, strict=True):
+            self.start(label)
+            self.known.append({})
+            self.statements(item.body)
+            self.known.pop()
+            self.lines.append(f"  br label %{done}")
+        self.start(done)
+        self.lines.append(f"  {state}.after = add i64 {state}, 1")
+        self.lines.append(f"  store atomic i64 {state}.after, ptr {state}.place release, align 8")
+        self.lines.append(f"  br label %{head}")
+        self.start(end)
 
     def _let(self, let: Let) -> None:
         b = self.b

@@ -177,7 +177,34 @@ class Barrier:
     workers: Index
 
 
-Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier
+@dataclass(frozen=True)
+class Station:
+    """What one worker at a time does for a chunk. needs: (number of another station, ahead): that one must have done
+    so many chunks more than this one has; fewer where it is negative. due: what is due earlier is done first.
+    """
+
+    body: tuple[Statement, ...]
+    needs: tuple[tuple[int, int], ...]
+    due: int
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Every station for ``var`` in 0..turns, in order; stations at the same time, as workers take what can be done.
+
+    states: one number for each station, 0 at the start. turn: by how much the next chunk of a station is due later.
+    """
+
+    var: str
+    turns: Index
+    stations: tuple[Station, ...]
+    turn: int
+    states: Buffer
+    team: Buffer
+    comment: str = ""
+
+
+Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .loops import (
     Let,
     LetIndex,
     Load,
+    Pipeline,
     Statement,
     Store,
     When,
@@ -47,6 +48,8 @@ def indices_of(statement: Statement) -> Iterator[Index]:
             yield from sizes
         case Barrier(worker=worker, workers=workers):
             yield from (worker, workers)
+        case Pipeline(turns=turns):
+            yield turns
 
 
 def buffers_of(statement: Statement) -> Iterator[Buffer]:
@@ -60,6 +63,8 @@ def buffers_of(statement: Statement) -> Iterator[Buffer]:
             yield from (buffer for buffer, _ in buffers)
         case Barrier(team=team):
             yield team
+        case Pipeline(states=states, team=team):
+            yield from (states, team)
 
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
@@ -78,6 +83,9 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
                     walk(body, bound | {var})
                 case When(body=body):
                     walk(body, bound)
+                case Pipeline(var=var, stations=stations):
+                    for station in stations:
+                        walk(station.body, bound | {var})
                 case LetIndex(name=name):
                     bound = bound | {name}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from ..ir.types import SHORT_NAMES, dim_text
+from ..ir.types import SHORT_NAMES, dim_text, size
 from .loops import (
     Barrier,
     Buffer,
@@ -19,6 +19,7 @@ from .loops import (
     LetIndex,
     Load,
     Operand,
+    Pipeline,
     Statement,
     Store,
     Value,
@@ -107,9 +108,20 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             yield f"{indent}  gives {', '.join(f'%{result.name}' for result in results)}"
         case Barrier():
             yield f"{indent}barrier"
+        case Pipeline():
+            yield from _pipeline_lines(statement, indent)
         case Call(function, buffers, sizes, comment):
             places = [_place(buffer, index) for buffer, index in buffers]
             yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)
+
+
+def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:
+    note = f"  # {pipeline.comment}" if pipeline.comment else ""
+    yield f"{indent}pipeline {pipeline.var} in 0..{dim_text(pipeline.turns)}:{note}"
+    for number, station in enumerate(pipeline.stations):
+        needs = [f"station {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in station.needs]
+        yield from _wrapped(f"station {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
+        yield from _lines(station.body, indent + "    ")
 
 
 def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:

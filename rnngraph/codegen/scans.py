@@ -120,7 +120,11 @@ class Scan:
         whole = sum(cut.whole for cut in cuts)
         shared = sum(cut.cycles + BARRIER_CYCLES for cut in cuts)
         pays = parts > 1 and step_condition(self.node) is None and shared < 0.9 * whole
-        return Cut(0, shared, whole) if pays else Cut(None, whole, whole)
+        return Cut(0, shared, whole, barriers=len(cuts)) if pays else Cut(None, whole, whole)
+
+    def be_alone(self) -> None:
+        """Every step is one worker's, whatever was estimated."""
+        self.parts, self.rowwise, self.work = 1, None, Cut(None, self.work.whole, self.work.whole)
 
     def _cut(self) -> None:
         body = self.body

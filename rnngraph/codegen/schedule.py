@@ -11,33 +11,36 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, make
-from ..ir.types import Dim, Shape, product, size
+from ..ir.types import Dim, size
 from . import kernels
-from .arena import Arena, padded_row
-from .chunks import LONGEST_CHUNK, chunk_length
+from .arena import Arena
+from .chunks import chunk_length
 from .evaluate import label_of, view_through
 from .llvm import Entry
-from .loops import Block, Buffer, For, Function, Index, LetIndex
+from .loops import Block, Buffer, Function, Index
 from .loops_names import free
 from .nests import Region
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
+from .pipeline import line_of
+from .places import Places
 from .plan import Argument, Plan
 from .rowwise import FEWEST_ROWS, Rowwise, rows_of
-from .scans import Scan, tracks_of
-from .sharing import Cut, Work, cut_of, turns_of
+from .scans import Scan
+from .sharing import UNSHARED, Cut, Work, cut_of, steps_at_once, turns_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
+from .stations import Chunks, add_pipeline, in_slots
 from .target import Target
 from .targets import Targets
 from .team import TEAM, waits
 from .views import View
-from .writer import Writer
 
 
 def schedule(graph: Graph, target: Target, name: str, parts: int = 1) -> Plan:
@@ -47,7 +50,7 @@ def schedule(graph: Graph, target: Target, name: str, parts: int = 1) -> Plan:
     return _Scheduler(graph, target, name, parts).plan()
 
 
-class _Scheduler(Writer):
+class _Scheduler(Places):
     def __init__(self, graph: Graph, target: Target, name: str, parts: int) -> None:
         self.graph, self.target, self.name = graph, target, name
         self.arguments: list[Argument] = []
@@ -187,11 +190,11 @@ class _Scheduler(Writer):
             return
         if not chunked:
             region = self._region()
-            self._allocate(region, cutting, leaving, 0)
-            self._views(nodes, region)
+            self.allocate(region, cutting, leaving, 0)
+            self.add_views(nodes, region)
             for step in cutting.steps:
                 estimate = cut_of(region, step)
-                self.work.add(estimate)
+                self.work.add(estimate.of_one(1))
                 self._settle(step.members, estimate)
                 self._step(region, step, self.block)
             return
@@ -201,8 +204,8 @@ class _Scheduler(Writer):
         """What depends on parameters alone is computed when they change, into memory that stays."""
         main, self.block, self.preparing = self.block, self.preparation, True
         region = self._region()
-        self._allocate(region, cutting, leaving, 0)
-        self._views(nodes, region)
+        self.allocate(region, cutting, leaving, 0)
+        self.add_views(nodes, region)
         for step in cutting.steps:
             self._step(region, step, self.block)
         self.block, self.preparing = main, False
@@ -221,52 +224,70 @@ class _Scheduler(Writer):
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         length, reverse = stage.kind.length, stage.kind.reverse
         assert length is not None
-        inner = self.block.nested()
-        chunk, steps, start = f"chunk{number}", f"steps{number}", f"start{number}"
-        region = replace(self._region(), length=length, start=size(start), steps=size(steps), reverse=reverse)
-        outer, self.block = self.block, inner
-        longest = chunk_length(self.target, cutting, leaving, length)
-        region.longest = longest
-        self._allocate(region, cutting, leaving, longest)
-        self._views(nodes, region)
+        chunks = Chunks(number, length, reverse, chunk_length(self.target, cutting, leaving, length))
+        start, steps = size(chunks.start), size(chunks.steps)
+        region = replace(self._region(), length=length, start=start, steps=steps, reverse=reverse)
+        region.longest = chunks.longest
+        self.allocate(region, cutting, leaving, chunks.longest)
         scans: dict[Node, Scan] = {}
+        cuts: list[Cut] = []
         for step in cutting.steps:
             if step.kind == "scan":
                 scan = scans[step.members[0]] = Scan(self, region, step.members[0], number, nodes)
                 self._settle(self.users[scan.node], scan.work)
+                cuts.append(scan.work)
             else:
-                self._settle(step.members, cut_of(region, step))
-        self.block = outer
-        for scan in scans.values():
-            scan.begin()
-        for step in cutting.steps:
-            if adds_up(step.members[0]):
-                self._clear(step.members[0], region)
-        if self.since:  # what runs at the end of a chunk, the next one must not meet
-            self.barrier()
-        self.block = inner
-        self.block.add(LetIndex(steps, "min", length - size(chunk), longest))
-        first = length - size(chunk) - size(steps) if reverse else size(chunk)
-        self.block.add(LetIndex(start, "max", first, 0))
-        for step in cutting.steps:
+                estimate = cut_of(region, step)
+                self._settle(step.members, estimate)
+                cuts.append(estimate.of_one(turns_of(region)))
+        at_once = [steps_at_once(region, step) for step in cutting.steps] if self.parts > 1 else []
+        line = line_of(cuts, at_once, length, chunks.longest, self.parts)
+        if line is not None:
+            in_slots(region, self.arena, line, chunks)
+            for step in cutting.steps:
+                self._settle(self.users[step.members[0]] if step.kind == "scan" else step.members, UNSHARED)
+        self.add_views(nodes, region)
+
+        def begin() -> None:
+            for scan in scans.values():
+                scan.begin()
+            for step in cutting.steps:
+                if adds_up(step.members[0]):
+                    self._clear(step.members[0], region)
+
+        def run(step: Step) -> None:
             if step.kind == "scan":
-                self.work.add(scans[step.members[0]].work, length)
-                scans[step.members[0]].run(size(chunk))
+                scans[step.members[0]].run(size(chunks.chunk))
             else:
-                self.work.add(cut_of(region, step), length, turns_of(region))
                 self._step(region, step, self.block)
-        if self.since == "other" or waits(inner.statements):
-            self.barrier()
-        self.block = outer
-        words = "backward" if reverse else "forward"
-        self.block.add(
-            For(chunk, 0, length, longest, tuple(inner.statements), f"time, {words}, {longest} steps at a time"
-                if longest < LONGEST_CHUNK else f"time, {words}, all steps at once")
-        )  # fmt: skip
+
+        runs = [partial(run, step) for step in cutting.steps]
+        if line is None:
+            begin()
+            self._loop(chunks, runs)
+        else:
+            for scan in scans.values():
+                scan.be_alone()
+            add_pipeline(self, self.arena, line, region, chunks, begin, runs)
+        for estimate in cuts:
+            self.work.add(estimate if line is None else line.share(estimate), length)
         for scan in scans.values():
             scan.end()
         # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
         self.views = {node: view for node, view in self.views.items() if not view.local}
+
+    def _loop(self, chunks: Chunks, runs: Sequence[Callable[[], None]]) -> None:
+        """All steps of one chunk after the other, and then the next chunk."""
+        if self.since:  # what runs at the end of a chunk, the next one must not meet
+            self.barrier()
+        outer, self.block = self.block, self.block.nested()
+        self.block.statements += chunks.head(chunks.longest)
+        for run in runs:
+            run()
+        if self.since == "other" or waits(self.block.statements):
+            self.barrier()
+        inner, self.block = self.block.statements, outer
+        self.block.add(chunks.loop(inner))
 
     def _clear(self, node: Node, region: Region) -> None:
         """Zeros, before the first chunk adds to a sum over time."""
@@ -274,76 +295,6 @@ class _Scheduler(Writer):
         zeros = make("broadcast", zero, shape=node.shape, name=node.name)
         for view in region.stores[node]:
             self.copy_kernel(self._region(), zeros, view, f"zeros {label_of(node)}")
-
-    def _allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
-        """A place for every value that must be in memory."""
-        for step in cutting.steps:
-            if step.kind == "scan":
-                self._tracks(region, step.members[0], cutting.stored, leaving)
-        for node in sorted(cutting.stored, key=self.order.__getitem__):
-            if node.op == "scan" or node in region.stores:
-                continue
-            whole = node in leaving or region.length is None
-            if node in self.targets and not self.preparing:
-                self.views[node] = self.targets[node][0]
-                region.stores[node] = list(self.targets[node])
-                continue
-            shape = node.shape
-            timed = region.length is not None and len(shape) > 1 and shape[0] == region.length
-            if timed and not whole:
-                shape = (longest, *shape[1:])
-            view = self.temporary(node, shape, contiguous=node.op == "reshape")
-            if timed and not whole:
-                view = replace(view, local=True, shape=node.shape)
-            elif timed and not self.preparing:
-                self.residuals = self.residuals + self.arena.sizes[view.buffer]
-            self.views[node] = view
-            region.stores[node] = [view]
-
-    def _tracks(self, region: Region, scan: Node, stored: set[Node], leaving: set[Node]) -> None:
-        """A carry of which every value is kept lies in what is kept: nothing is copied, and what a step gives is
-        what the next one begins with.
-        """
-        length, reverse = scan["length"], scan["reverse"]
-        gets = [user for user in self.graph.users()[scan] if user in stored and user not in self.targets]
-        for index, before, after in tracks_of(scan, gets, leaving.__contains__):
-            view = self.temporary(before[0], (length + 1, *before[0].shape[1:]))
-            self.residuals = self.residuals + self.arena.sizes[view.buffer]
-            region.tracks[scan, index] = view
-            for users, first in ((before, int(reverse)), (after, 1 - int(reverse))):
-                shifted = replace(view, offset=view.offset + view.strides[0] * first, shape=before[0].shape)
-                for user in users:
-                    if user not in region.stores:
-                        self.views[user], region.stores[user] = shifted, []
-
-    def scratch(self, name: str, dtype: str, elements: int) -> Buffer:
-        if self.preparing:
-            return self.panels.prepared(name, dtype, elements)
-        return self.arena.buffer(name, dtype, elements)
-
-    def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
-        row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
-        elements = product((*shape[:-1], row))
-        if self.preparing:
-            buffer = self.panels.prepared(label_of(node), node.dtype, int(str(elements)))
-        else:
-            buffer = self.arena.buffer(label_of(node), node.dtype, elements)
-        if not shape or contiguous:
-            return View.contiguous(buffer, shape)
-        if isinstance(row, int) and row != 1:
-            return View.padded(buffer, shape, row)
-        return View.contiguous(buffer, shape)
-
-    def _views(self, nodes: Sequence[Node], region: Region) -> None:
-        """Views of what lies in memory, through every movement op."""
-        for node in nodes:
-            if node in self.views or not node.operands:
-                continue
-            source = node.operands[0]
-            if is_view(node) and source in self.views:
-                view = view_through(node, self.views[source])
-                if view is not None:
-                    self.views[node] = view
 
     # Kernels -------------------------------------------------------------------------------------
 

@@ -32,12 +32,20 @@ _LONG = ("exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow", "div", "sq
 class Cut:
     """axis: of the kernel's shape, or None where one worker does it alone. cycles: until all have done their part;
     whole: what one alone takes. by_rows: whether each worker reads only what it wrote itself, or what all may read.
+    barriers: how many ``cycles`` has in it.
     """
 
     axis: int | None
     cycles: float
     whole: float
     by_rows: bool = False
+    barriers: float = 0.0
+
+    def of_one(self, turns: int) -> Cut:
+        """For one of so many turns, with the barrier behind all."""
+        waits = self.axis is not None and not self.by_rows
+        cycles = self.cycles + BARRIER_CYCLES * waits
+        return Cut(self.axis, cycles / turns, self.whole / turns, self.by_rows, waits / turns)
 
 
 UNSHARED = Cut(None, 0.0, 0.0)
@@ -51,11 +59,10 @@ class Work:
     alone: Dim = 0
     shared: Dim = 0
 
-    def add(self, cut: Cut, times: Dim = 1, turns: int = 1) -> None:
-        """A kernel that ``cut`` estimates for ``turns`` of all ``times``, with the barrier behind it."""
-        waiting = BARRIER_CYCLES if cut.axis is not None and not cut.by_rows else 0.0
-        self.alone = self.alone + times * round(cut.whole / turns)
-        self.shared = self.shared + times * round((cut.cycles + waiting) / turns)
+    def add(self, cut: Cut, times: Dim = 1) -> None:
+        """What ``cut`` estimates, barriers included, so many times."""
+        self.alone = self.alone + times * round(cut.whole)
+        self.shared = self.shared + times * round(cut.cycles)
 
     def pays(self) -> bool:
         """Whether several workers are clearly faster than one, at lengths of some tens."""
@@ -155,15 +162,29 @@ def _cycles(region: Region, step: Step, shape: Shape, extents: Sequence[int]) ->
     products = [node for node in step.members if node.op == "matmul"]
     total = rows * blocks * sum(_vector_cycles(node) for node in step.members if node.op != "matmul")
     if products:
-        starts = {node.operands[2] for node in products if len(node.operands) == 3}
-        gates = max(1, sum(node not in starts for node in products))
-        depths = [_depth(node) for node in products]
+        gates, depths = _gates(products), [_depth(node) for node in products]
         inner = extents[-2] if len(extents) > 1 else 1
         if inner == 1 and len(extents) > 2:
             inner = rows
         _, cycles = cheapest(region.target, gates, blocks, max(1, inner), max(depths))
         total += cycles * sum(depths) / gates * (rows // max(1, inner))
     return float(total)
+
+
+def steps_at_once(region: Region, step: Step) -> int:
+    """Steps of time that a tile of the step's products covers."""
+    products = [node for node in step.members if node.op == "matmul"]
+    shape = step.shape
+    outer = [_extent(region, shape, axis) for axis in range(len(shape) - 1)]
+    if not products or not region.is_time(shape, 0) or any(extent > 1 for extent in outer[1:]):
+        return 1
+    blocks = -(-_extent(region, shape, len(shape) - 1) // _lanes(region, step, shape))
+    return cheapest(region.target, _gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))[0].rows
+
+
+def _gates(products: Sequence[Node]) -> int:
+    starts = {node.operands[2] for node in products if len(node.operands) == 3}
+    return max(1, sum(node not in starts for node in products))
 
 
 def _depth(node: Node) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..ir.graph import Node
 from ..ir.types import size
-from .loops import Barrier, Block, Buffer, Call, Function, Index
+from .loops import Barrier, Block, Buffer, Call, Function, Index, Statement
 from .loops_names import free, renamed, without_comments
 from .nests import Region, by_one, each_part
 from .outer_sums import add_outer_sum, clear
@@ -68,6 +68,13 @@ class Writer:
             add_outer_sum(region, block, node, kernel)
         else:
             each_part(region, block, cut.axis, lambda inner, share: add_outer_sum(region, inner, node, kernel, share))
+
+    def apart(self, emit: Callable[[], None]) -> list[Statement]:
+        """What ``emit`` writes into the entry, taken out of it."""
+        outer, self.block = self.block, self.block.nested()
+        emit()
+        found, self.block = self.block.statements, outer
+        return found
 
     def add_function(self, block: Block, comment: str, kind: str, by_rows: bool = False) -> None:
         """Calls a function with these statements. by_rows: it computes each row from that row alone."""
