@@ -102,7 +102,7 @@ def _steps(
     def right(j: int, offset: int) -> Handle:
         pointer = _pointer(frame, tile.right[j], k, tile.right_stride, offset)
         dtype = "int32" if narrow else tile.right[j][0].dtype
-        return read(frame, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w")
+        return _widened(frame, read(frame, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
 
     for offset in offsets:
         # What there is less of is held in registers, and the others come one after the other.
@@ -119,6 +119,16 @@ def _steps(
                 for r in rows:
                     sums[r][j] = multiplied(spreads[r], weight, sums[r][j])
     return sums
+
+
+def _widened(frame: Frame, x: Handle) -> Handle:
+    """Narrow weights beside float32 activations, as float32."""
+    b = frame.b
+    if x.element == "i8":
+        return b.convert("sitofp", x, "f32")
+    if x.element == "bf16":
+        return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
+    return x
 
 
 def _pointer(frame: Frame, place: tuple[Buffer, Index], k: str, stride: Index, offset: int) -> str:

@@ -16,7 +16,7 @@ from .views import View
 
 ALIGNMENT = 64
 TOGETHER = {"int8": 4, "bfloat16": 2}
-"""How many narrow numbers lie side by side in a lane."""
+"""How many narrow numbers lie side by side in a lane, where they are multiplied by narrow numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Panels:
 
     def __init__(self, parameters: Sequence[Buffer]) -> None:
         self.parameters = set(parameters)
-        self.made: dict[tuple[tuple[View, ...], int, int, int], Panel] = {}
+        self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
         self.turners = Turners()
@@ -59,11 +59,10 @@ class Panels:
         self.total += -(-size_bytes // ALIGNMENT) * ALIGNMENT
         return size_bytes
 
-    def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int) -> Panel:
-        key = (views, width, lanes, blocks)
+    def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, together: int) -> Panel:
+        key = (views, width, lanes, blocks, together)
         if key not in self.made:
             dtype = views[0].buffer.dtype
-            together = TOGETHER.get(dtype, 1)
             depth = -(-int(str(views[0].shape[0])) // together) * together
             count = -(-width // lanes) * lanes * depth * len(views)
             buffer = Buffer(f"panel{len(self.made)}", dtype)
@@ -77,7 +76,7 @@ class Panels:
 
     def pack(self, block: Block) -> None:
         """Fills the panels that were asked for and are not filled yet."""
-        for (views, width, lanes, blocks), panel in self.made.items():
+        for (views, width, lanes, blocks, _), panel in self.made.items():
             if panel.buffer not in self.filled:
                 self._fill(block, views, width, lanes, blocks, panel)
                 self.filled.add(panel.buffer)

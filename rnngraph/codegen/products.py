@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Node
-from ..ir.types import Dim, Size, size
+from ..ir.types import NARROW, Dim, Size, size
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value, When
 from .nests import Region, Share, fresh_index, loop, over_axes
@@ -306,7 +306,7 @@ class Tiles:
         region, lanes = self.region, self.lanes
         views = [region.views[node.operands[1]] for node in products]
         if all(map(region.panels.packs, views)):
-            panel = region.panels.panel(tuple(views), self.width, lanes, self.tile.blocks)
+            panel = region.panels.panel(tuple(views), self.width, lanes, self.tile.blocks, together_of(products[0]))
             base = start * (panel.depth * len(views))  # each unit takes depth x gates elements
             places = tuple(
                 (panel.buffer, base + (gate * blocks + number) * lanes * panel.together)
@@ -326,5 +326,5 @@ class Tiles:
 
 
 def together_of(product: Node) -> int:
-    """How many k a step of a product takes: several of narrow numbers."""
-    return TOGETHER.get(product.operands[1].dtype, 1)
+    """How many k a step of a product takes: several where both sides are narrow numbers."""
+    return TOGETHER[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1

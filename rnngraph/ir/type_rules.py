@@ -73,7 +73,10 @@ def cast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet)
     return TensorType(attributes["dtype"], types[0].shape)
 
 
-_NARROW_PRODUCTS = {("bfloat16", "bfloat16"): "float32", ("uint8", "int8"): "int32"}
+_NARROW_PRODUCTS = {
+    ("bfloat16", "bfloat16"): "float32", ("uint8", "int8"): "int32",
+    ("float32", "bfloat16"): "float32", ("float32", "int8"): "float32",
+}  # fmt: skip
 
 
 def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:

@@ -124,8 +124,8 @@ class Narrowing:
 
 
 @dataclass(eq=False)
-class Rounded(Narrowing):
-    """Weights that are rounded, and stay float32; so do activations, unless they have no low part."""
+class Widened(Narrowing):
+    """Narrow weights that are widened as they are read; activations stay float32, unless they have no low part."""
 
     form: str
     split: bool
@@ -135,12 +135,21 @@ class Rounded(Narrowing):
 
     def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
         if self.form == "bfloat16":
-            return (build.wide(build.narrow(weight, "bfloat16")),)
+            return (build.narrow(weight, "bfloat16", "narrow"),)
         whole, largest = build.whole_numbers(weight)
-        return (build("mul", whole, build("mul", largest, 1 / 127)),)
+        return build.narrow(whole, "int8", "narrow"), build("mul", largest, 1 / 127, name="scale")
 
     def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
         return (x if self.split else build.wide(build.narrow(x, "bfloat16")),)
+
+    def combined(
+        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:  # fmt: skip
+        if self.form == "bfloat16":
+            return super().combined(build, row, weight, start, name)
+        narrow, scale = weight
+        total = build("matmul", *row, narrow)
+        return build("fma", total, scale, start, name=name) if start else build("mul", total, scale, name=name)
 
 
 @dataclass(eq=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Graph, Node, make, rewrite, symbols_of_node
 from ..ir.ops import scan_parts
-from .narrowing import BFloat16, Int8, Narrowing, Rounded, Weight
+from .narrowing import BFloat16, Int8, Narrowing, Weight, Widened
 
 MOST_DEPTH = 1 << 16
 """Rows of a weight: so many products of two bytes each do not exceed 32 bits."""
@@ -23,7 +23,7 @@ MOST_DEPTH = 1 << 16
 class ReducedWeights:
     """Law: values as with weights rounded to ``form``, up to the rounding of activations to 16 bits.
 
-    dots: whether the target multiplies narrow numbers; else weights are rounded, and stay float32. split: whether
+    dots: whether the target multiplies narrow numbers; else weights are widened as they are read. split: whether
     activations beside bfloat16 weights have a low part. least_depth, least_weights: rows and elements of the smallest
     weight that is made narrow; for smaller ones it takes as long to prepare a row as their product would gain.
     """
@@ -65,7 +65,7 @@ class ReducedWeights:
 
     def _narrowing(self) -> Narrowing:
         if not self.dots:
-            return Rounded(self.form, self.split)
+            return Widened(self.form, self.split)
         return Int8() if self.form == "int8" else BFloat16(self.split)
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: set[Node]) -> Node | None:

@@ -32,4 +32,7 @@ def reduction(weights: str, activations: str, target: Target, lowered: Lowered) 
                 "compile without weights=",
                 slot.where,
             )
-    return ReducedWeights(weights, weights in target.dots, activations == "float32")
+    if weights in target.dots:
+        return ReducedWeights(weights, True, activations == "float32")
+    # Without the instructions memory is what is gained, which small weights have a share of, too.
+    return ReducedWeights(weights, False, activations == "float32", least_depth=8, least_weights=256)

@@ -12,7 +12,7 @@ from rnngraph.codegen.code import compile_graph
 from rnngraph.codegen.engine import assembly
 from rnngraph.codegen.llvm import module_text
 from rnngraph.codegen.schedule import schedule
-from rnngraph.codegen.target import Target, host
+from rnngraph.codegen.target import Target, host, lacks, target_of
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.narrow import rounded_to_bfloat16
@@ -181,3 +181,26 @@ def test_rounding_goes_to_even_numbers() -> None:
     for found in (run(graph, {"x": x}, {}), interpret(graph, {"x": x})["y"]):
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(np.signbit(found[:-1]), np.signbit(expected[:-1]))
+
+
+@pytest.mark.parametrize("target", ["host", "x86-64-v2", "x86-64-v3"])
+@pytest.mark.parametrize("form", ["int8", "bfloat16"])
+def test_narrow_weights_beside_floats(form: str, target: str) -> None:
+    """Widened as they are read: the bits of a product with the same weights in float32."""
+    if not host().triple.startswith("x86_64") or lacks(target_of(target)):
+        pytest.skip("the level is not this machine's")
+    for depth in DEPTHS:
+        for width in WIDTHS:
+            rows = (1, 3, 32)[(depth + width) % 3]
+            x = GENERATOR.standard_normal((rows, depth)).astype(np.float32)
+            w = GENERATOR.integers(-127, 128, (depth, width)).astype(np.float32)
+            first, second = given("input", "x", (rows, depth)), given("parameter", "w", (depth, width))
+            narrow = Graph.of(
+                "narrow", [("y", make("matmul", first, make("cast", second, dtype=form)))], [first, second]
+            )
+            wide = Graph.of("wide", [("y", make("matmul", first, second))], [first, second])
+            chosen = target_of(target)
+            expected = run(wide, {"x": x}, {"w": w}, chosen)
+            np.testing.assert_array_equal(run(narrow, {"x": x}, {"w": w}, chosen), expected)
+            plan = schedule(narrow, chosen, "product")
+            assert "i8" in str(plan.loops()) or "bf16" in str(plan.loops())
