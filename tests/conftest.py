@@ -1,16 +1,13 @@
-"""Options of the test run, and expected texts that lie in files."""
+"""Options of the test run, where code is kept in it, and the fixture of expected texts."""
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-Golden = Callable[[Path, str], None]
+from golden_files import Golden, without_commentary
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,12 +24,6 @@ def pytest_configure(config: pytest.Config) -> None:
     (Path(folder.name) / "rnngraph").touch()
     os.environ["XDG_CACHE_HOME"] = folder.name
     config.add_cleanup(folder.cleanup)
-
-
-def without_commentary(text: str) -> list[str]:
-    """Lines of printed IR without what follows ``#``."""
-    lines = (re.sub(r"(^|\s+)#.*$", "", line).rstrip() for line in text.splitlines())
-    return [line for line in lines if line]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from rnngraph.declare.nest import paths
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.parser import parse
+from rnngraph.passes.lowered import TAP
 from rnngraph.passes.pipeline import forbidden, pipeline, run
 from rnngraph.runtime import bound_step, native
 
@@ -130,9 +131,9 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
         return False
     graph = program.training.graph
     _, gradients = program.training.gradients(taken(graph, arrays), seed=7)
-    feeds = feeds_of(graph, arrays, program)
+    plain = feeds_of(graph, arrays, program)
     native = {f"gradient/{name}": array for name, array in gradients.items()}
-    compare(declaration, "gradients", native, graph, feeds)
+    compare(declaration, "gradients", native, graph, plain)
     floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
     fed = [name for name in floats if name not in program.lowered.keep_probs]
     if fed:  # another graph: more of it is kept
@@ -140,12 +141,18 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
         whole = program.training._gradient_graph(tuple(fed), ()).graph
         native = {f"gradient/{name}": array for name, array in more.items()}
         compare(declaration, "gradients", native, whole, feeds_of(whole, arrays, program))
+    check_slope(declaration, graph, plain, list(gradients))
+    return True
+
+
+def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: Sequence[str]) -> None:
+    """The interpreter's gradients by these inputs against differences of its loss."""
     feeds = {name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in feeds.items()}
     exact = interpret(graph, feeds, wide=True)
     if not np.isfinite(exact["loss"]):
-        return True
+        return
     generator = np.random.default_rng(declaration.seed)
-    direction = {name: generator.normal(size=feeds[name].shape) for name in gradients}
+    direction = {name: generator.normal(size=feeds[name].shape) for name in labels}
     slope = sum(float(np.sum(exact[f"gradient/{name}"] * step)) for name, step in direction.items())
     found = []
     for size in (1e-5, 1e-6, 1e-7):  # of three, so that one may cross a kink of a relu or a maximum
@@ -155,8 +162,44 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
             ends.append(float(interpret(graph, moved, wide=True)["loss"]))
         found.append((ends[0] - ends[1]) / (2 * size))
         if abs(found[-1] - slope) <= 1e-4 * (1 + abs(slope)):
-            return True
+            return
     raise CheckError(declaration, "slope", f"the loss changes by {found} and its gradient says {slope}\n{graph}")
+
+
+def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
+    """Taps in both graphs, and the gradients of those that have one, against the interpreter and differences."""
+    found = False
+    for graphs, options in ((program.inference, {}), (program.training, {"seed": 7})):
+        compiled = graphs._with_taps()
+        if compiled is None:
+            continue
+        found = True
+        taps = graphs.taps(taken(compiled.graph, arrays), **options)
+        pruned = compiled.pruned(tuple(TAP + name for name in taps))
+        native = {TAP + name: array for name, array in taps.items()}
+        compare(declaration, "taps", native, pruned, feeds_of(pruned, arrays, program))
+    wanted = tuple(program.training._moved_kinds())
+    if program.loss is None or not wanted:
+        return found
+    graph = program.training._gradient_graph(wanted, ()).graph
+    given = taken(graph, arrays)
+    _, gradients = program.training.gradients(given, seed=7, wrt=wanted)
+    zeros = program.training._unmoved(program.training._gradient_graph(wanted, ()), given, None)
+    feeds = feeds_of(graph, {**arrays, **zeros}, program)
+    compare(declaration, "gradients", {f"gradient/{name}": array for name, array in gradients.items()}, graph, feeds)
+    check_slope(declaration, graph, feeds, wanted)
+    return True
+
+
+def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """Several draws of one call, each against the interpreter with its own seed."""
+    graph = program.training.graph
+    drawn = flat(program.training(taken(graph, arrays), seed=7, samples=2))
+    for draw in range(2):
+        feeds = feeds_of(graph, arrays, program)
+        if "seed" in feeds:
+            feeds["seed"] = np.int64(7 + draw * 2**32)
+        compare(declaration, "samples", {name: array[draw] for name, array in drawn.items()}, graph, feeds)
 
 
 def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
@@ -341,6 +384,11 @@ def _check_all(declaration: Declaration) -> list[str]:
     check_masks(declaration, program, arrays)
     check_findings(declaration, program, arrays)
     done = ["passes", "native", "masks", "findings"]
+    if declaration.seed % 3 == 0:
+        check_samples(declaration, program, arrays)
+        done.append("samples")
+    if check_taps(declaration, program, arrays):
+        done.append("taps")
     if check_gradients(declaration, program, arrays):
         done.append("gradients")
     if check_stream(declaration, program, arrays):

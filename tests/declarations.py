@@ -161,6 +161,8 @@ class Generator:
         self.states: list[tuple[str, str, Axis, bool]] = []  # (variable, its cell, rows, apart)
         self.rows: Axis = "B"  # what the driver in the making takes for rows
         self.apart = True  # whether all that it reads keeps rows apart
+        self.more = random.Random(f"more of {seed}")  # decides on taps and decoders: what has neither stays as it is
+        self.taps, self.decodes = self.more.random() < 0.3, self.more.random() < 0.25
 
     # Pieces --------------------------------------------------------------------------------------
 
@@ -381,6 +383,7 @@ class Generator:
             self.static(width, rows)
             return
         cell, out = self.cell(width)
+        cell = self.tapped(cell)
         number = len(self.lines)
         axes: tuple[Axis, ...] = (steps, rows, out) if time_major else (rows, steps, out)
         options += self.initial_state(cell, rows)
@@ -425,6 +428,7 @@ class Generator:
     ) -> None:
         forward, out_fw = self.cell(width, 1)
         backward, out_bw = self.cell(width, 1)
+        backward = self.tapped(backward)
         apart = self.apart
         number = len(self.lines)
         call = f"rg.bidirectional_dynamic_rnn({forward}, {backward}, {sequence.name}{options})"
@@ -467,6 +471,87 @@ class Generator:
         self.lines.append(f"o{number}, s{number} = rg.static_rnn({cell}, [{inputs}])")
         self.values.append(Value(f"o{number}[-1]", (rows, out), apart=apart))
         self.last_states(f"s{number}", cell, rows, apart)
+
+    def tapped(self, cell: str) -> str:
+        """The cell, now and then with taps inside."""
+        if not self.taps or self.more.random() < 0.5:
+            return cell
+        name = f"cell{len(self.lines)}"
+        self.lines.append(f"{name} = own.Tapped({cell})")
+        return name
+
+    # Decoders ------------------------------------------------------------------------------------
+
+    def decode(self) -> None:
+        """A cell that is fed its own output."""
+        self.rows, self.apart = "B", True
+        width: int = self.draw.choice(SIZES)
+        steps: Axis = self.draw.choice(["T", 1, 2, 5])
+        cell, out = self.cell(width)
+        cell = self.tapped(cell)
+        read = self.step_inputs(steps)
+        options = self.initial_state(cell, "B")
+        limit = "None" if read is not None and (steps == "T" or self.chance(0.5)) else str(steps)
+        if read is not None:
+            options += f", inputs={read.name}"
+            self.apart = self.apart and read.apart
+        if limit == "T":  # nothing says how many
+            limit, steps = "4", 4
+        if self.chance(0.35):
+            options += self.teacher(steps, width)
+        first = self.some(lambda v: v.kind == "float" and v.axes == ("B", width))
+        if first is None and options and self.chance(0.5):
+            first = self.add(f'rg.parameter("p{len(self.lines)}", ({width},), dtype="{self.dtype}")', (width,))
+            self.values.pop()
+        first = first or self.placeholder(("B", width))
+        self.apart = self.apart and first.apart
+        if self.chance(0.7):
+            options += f", stop={self.stop()}"
+        following, number = self.following(out, width, read), len(self.lines)
+        call = f"rg.dynamic_decode({cell}, {first.name}, {following}, {limit}{options})"
+        self.lines.append(f"o{number}, s{number}, n{number} = {call}")
+        self.values.append(Value(f"o{number}", ("B", steps, out), apart=self.apart))
+        self.last_states(f"s{number}", cell, "B", self.apart)
+        self.values.append(Value(f"n{number}", ("B",), "int", apart=self.apart))
+
+    def step_inputs(self, steps: Axis) -> Value | None:
+        if self.chance(0.5):
+            return None
+        found = self.some(lambda v: v.kind == "float" and v.rank == 3 and v.axes[:2] == ("B", steps)
+                          and isinstance(v.width, int))  # fmt: skip
+        return found or self.placeholder(("B", steps, self.draw.choice(SIZES)))
+
+    def teacher(self, steps: Axis, width: int) -> str:
+        taught = self.placeholder(("B", steps, width))
+        probability = self.draw.choice(["1.0", "0.5", "keep_teacher"])
+        if probability == "keep_teacher" and probability not in self.feeds:
+            self.feeds[probability] = Feed((), "float32")
+            self.lines.append(f'{probability} = rg.placeholder("{probability}", ())')
+        return f", teacher={taught.name}, teacher_prob={probability}"
+
+    def stop(self) -> str:
+        bound = self.draw.choice(["0.05", "0.3", "-0.1", "-1e9"])
+        test = self.draw.choice(["y[:, 0] > {0}", "rg.reduce_max(y, 1, keepdims=True) > {0}",
+                                 "rg.reduce_mean(y, 1) < {0}"]).format(bound)  # fmt: skip
+        return f"lambda y: rg.by_graph(training=False, inference={test})" if self.chance(0.2) else f"lambda y: {test}"
+
+    def following(self, out: int, width: int, read: Value | None) -> str:
+        """What is fed back: [batch, width] of an output [batch, out] and a step of the inputs."""
+        if self.chance(0.4):
+            name = f"p{len(self.lines)}"
+            self.lines.append(f'{name} = rg.parameter("{name}", ({out}, {width}), dtype="{self.dtype}")')
+            text = self.draw.choice(["y @ {0}", "rg.tanh(y @ {0})"]).format(name)
+        else:
+            text = "y" if out == width else f"y[:, :{width}]" if out > width else \
+                f"rg.concat([y] * {-(-width // out)})[:, :{width}]"  # fmt: skip
+            text = self.draw.choice(["{0}", "{0} * 0.5", "rg.sin({0})"]).format(text)
+        if read is None or self.chance(0.2):
+            return f"lambda y, _: {text}"
+        if read.fed and self.chance(0.3):
+            name = f"p{len(self.lines)}"
+            self.lines.append(f'{name} = rg.parameter("{name}", ({read.width}, {width}), dtype="{self.dtype}")')
+            return f"lambda y, x: {text} + rg.gather({name}, rg.argmax(x))"
+        return f"lambda y, x: {text} + rg.reduce_mean(x, 1, keepdims=True)"
 
     # Ops on values -------------------------------------------------------------------------------
 
@@ -751,6 +836,14 @@ class Generator:
             self.driver()
             for _ in range(self.draw.randint(0, 4)):
                 self.op()
+        if self.decodes:
+            self.decode()
+            for _ in range(self.draw.randint(0, 2)):
+                self.op()
+        if self.taps:
+            for _ in range(self.more.randint(1, 2)):
+                seen = self.more.choice([value for value in self.values if not value.fed])
+                self.add(f'rg.tap("seen", {seen.name})', seen.axes, seen.kind, apart=seen.apart)
         if self.chance(0.6):
             self.loss()
         results = [value for value in self.values if not value.fed]

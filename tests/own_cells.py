@@ -253,3 +253,11 @@ class WeightDrop(rg.Wrapper):
             return rg.dropout(tensor, self.keep_prob) / (rg.reduce_max(rg.abs(tensor)) + 1)
 
         return p.map(dropped).cell(None, self.cell)(x, state)
+
+
+class Tapped(rg.Wrapper):
+    """What a cell reads and gives can be looked at."""
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        output, state = p.cell(None, self.cell)(rg.tap("read", x), state)
+        return rg.tap("given", output), state

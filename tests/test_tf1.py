@@ -244,6 +244,15 @@ def test_a_default_must_fit() -> None:
         tf.placeholder_with_default(tf.placeholder(tf.float32, []), [])
 
 
+@pytest.mark.parametrize(("fill", "value"), [(tf.zeros_like, 0), (tf.ones_like, 1)])
+@pytest.mark.parametrize("dtype", [None, tf.int32, tf.bool])
+def test_what_is_like_a_feed_has_its_size(fill: Any, value: int, dtype: Any) -> None:
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    found = rg.compile(fill(x, dtype)).inference(x=np.full((5, 3), np.nan))
+    np.testing.assert_array_equal(found, np.full((5, 3), value, found.dtype))
+    assert found.dtype == {None: "float32", tf.int32: "int32", tf.bool: "bool"}[dtype]
+
+
 def test_a_placeholder_without_a_shape_is_a_scalar() -> None:
     gain = tf.placeholder("float", name="gain")
     assert gain.shape == ()

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ..errors import DtypeError, ShapeError, StructureError, user_line
 from ..ir.types import FLOATS
+from .arguments import flag, units
 from .cell import Cell, Scope, Wrapper
-from .cells import units
 from .drivers import ScopeName
 from .functions import concat, exp, expand_dims, maximum, reduce_max, reduce_sum, sqrt, square, tanh, transpose, where
 from .layers import affine
@@ -86,7 +86,7 @@ class BahdanauAttention(Attention):
         self, num_units: int, memory: Tensor, memory_sequence_length: Any = None, normalize: bool = False
     ) -> None:
         super().__init__(num_units, memory, memory_sequence_length)
-        self.normalize = bool(normalize)
+        self.normalize = flag(normalize, "normalize")
 
     def score(self, p: Scope, query: Tensor) -> Tensor:
         n = self.num_units
@@ -110,7 +110,7 @@ class LuongAttention(Attention):
 
     def __init__(self, num_units: int, memory: Tensor, memory_sequence_length: Any = None, scale: bool = False) -> None:
         super().__init__(num_units, memory, memory_sequence_length)
-        self.scale = bool(scale)
+        self.scale = flag(scale, "scale")
 
     def score(self, p: Scope, query: Tensor) -> Tensor:
         if query.width != self.num_units:
@@ -156,7 +156,7 @@ class AttentionWrapper(Wrapper):
             raise DtypeError(f"AttentionWrapper needs an attention such as rg.LuongAttention(…), not {attention!r}")
         self.attention = attention
         self.size = None if attention_layer_size is None else units(attention_layer_size, "attention_layer_size")
-        self.output_attention = bool(output_attention)
+        self.output_attention = flag(output_attention, "output_attention")
         self.initial_cell_state = initial_cell_state
         have, count = len(flatten(initial_cell_state)), len(flatten(public(cell)))
         if initial_cell_state is not None and have != count:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..errors import ArgumentError, DtypeError
 from .activations import activation_function
+from .arguments import flag, number, units
 from .cell import Cell, Scope
 from .functions import clip, concat, sigmoid, split
 from .state import joined, memory
@@ -22,21 +21,6 @@ class LSTMStateTuple(NamedTuple):
 
     c: Any
     h: Any
-
-
-def units(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DtypeError(f"{what} must be an int, not {value!r}")
-    if value <= 0:
-        raise ArgumentError(f"{what} must be positive, not {value}")
-    return value
-
-
-def number(value: Any, what: str) -> float:
-    """A float from any real number of Python's or NumPy's."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise DtypeError(f"{what} must be a number, not {value!r}")
-    return float(value)
 
 
 class BasicRNNCell(Cell):
@@ -105,7 +89,7 @@ class BasicLSTMCell(LSTMLike):
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
         self.forget_bias = number(forget_bias, "forget_bias")
-        self.state_is_tuple = bool(state_is_tuple)
+        self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -139,12 +123,12 @@ class LSTMCell(LSTMLike):
         activation: Activation = "tanh",
     ) -> None:
         self.num_units = units(num_units, "num_units")
-        self.use_peepholes = bool(use_peepholes)
+        self.use_peepholes = flag(use_peepholes, "use_peepholes")
         self.cell_clip, self.proj_clip = limit(cell_clip, "cell_clip"), limit(proj_clip, "proj_clip")
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
         self.hidden = self.num_proj or self.num_units
         self.forget_bias = number(forget_bias, "forget_bias")
-        self.state_is_tuple = bool(state_is_tuple)
+        self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -191,7 +175,7 @@ class GRUCell(Cell):
     def __init__(self, num_units: int, activation: Activation = "tanh", reset_after: bool = False) -> None:
         self.num_units = units(num_units, "num_units")
         self.activation = activation_function(activation)
-        self.reset_after = bool(reset_after)
+        self.reset_after = flag(reset_after, "reset_after")
 
     def state(self) -> Any:
         return {"h": self.num_units}

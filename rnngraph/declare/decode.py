@@ -12,7 +12,7 @@ from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, meet_declared
 from .cell import Cell, InnerCell, Trace, check_cell
 from .drivers import Carry, ScopeName, check_step, drive, initial_leaves, state_names
-from .functions import cast, logical_and, logical_not, reduce_max
+from .functions import cast, known_by, logical_and, logical_not, reduce_max
 from .functions import where as choose
 from .nest import flatten, pack
 from .randomness import by_graph, random_uniform
@@ -180,7 +180,8 @@ class _Decode:
         )  # fmt: skip
         outputs = build("transpose", items[-1], order=(1, 0, 2), where=self.where)
         if stop is None:
-            lengths = self._spread(build("dimension", size=self.length, where=self.where), (self.batch,))
+            steps = self._spread(build("dimension", size=self.length, where=self.where), (self.batch,))
+            lengths = known_by(outputs[:, 0, 0], steps)
         else:
             lengths = build("reshape", items[len(states) + 2], shape=(self.batch,), where=self.where)
         return outputs, pack(structure, items[: len(states)]), lengths

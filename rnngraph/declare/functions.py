@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ..ir.types import size as named_size
+from .arguments import flag
 from .tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
 
 Axis = int | Sequence[int] | None
@@ -103,6 +104,19 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     return build("select", condition, a, like(b, a))
 
 
+def known_by(x: Tensor, value: Tensor) -> Tensor:
+    """``value``, which is made of sizes alone, as something of x's shape that is computed from x.
+
+    x is read in name only: where nothing else reads what is fed, its sizes are still known by it.
+    """
+    return build("select", constant(False), cast(build("stop_gradient", x), value.dtype), value)
+
+
+def filled_like(x: Tensor, value: float, dtype: str | None = None) -> Tensor:
+    """``value`` in the shape of x."""
+    return known_by(x, build("broadcast", constant(value, dtype or x.dtype), shape=x.type.shape))
+
+
 def cast(x: Any, dtype: Any) -> Tensor:
     """x in another dtype; floats to integers are cut off towards 0."""
     x, dtype = as_tensor(x), check_dtype(dtype)
@@ -129,7 +143,7 @@ def one_axis(rank: int, axis: int) -> int:
 def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x = as_tensor(x)
     axes = _axes(x, axis)
-    return build(op, x, axes=axes, keepdims=bool(keepdims)) if axes else x
+    return build(op, x, axes=axes, keepdims=flag(keepdims, "keepdims")) if axes else x
 
 
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:

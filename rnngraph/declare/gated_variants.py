@@ -6,8 +6,9 @@ from typing import Any
 
 from ..errors import ArgumentError, ShapeError
 from .activations import activation_function
+from .arguments import number, units
 from .cell import Cell, Scope
-from .cells import Activation, number, units
+from .cells import Activation
 from .functions import concat, sigmoid, split, tanh
 from .initializers import Uniform, initializer_of
 from .lstm_variants import kernel_initializer

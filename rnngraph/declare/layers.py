@@ -9,7 +9,7 @@ from ..errors import DtypeError, ShapeError, user_line
 from ..ir.graph import make
 from ..ir.types import FLOATS, INTEGERS, TensorType
 from .activations import activation_function
-from .cells import units as positive_units
+from .arguments import units as positive_units
 from .drivers import ScopeName
 from .functions import gather
 from .initializers import Initializer, initializer_of

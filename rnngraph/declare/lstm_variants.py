@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .activations import activation_function, relu
+from .arguments import flag, number, units
 from .cell import Scope
-from .cells import Activation, LSTMLike, limit, number, units
+from .cells import Activation, LSTMLike, limit
 from .functions import clip, concat, layer_norm, sigmoid, split, tanh
 from .initializers import Initializer, initializer_of
 from .randomness import KeepProb, check_keep_prob, dropout, salt_of
@@ -52,7 +53,7 @@ class LayerNormBasicLSTMCell(LSTMLike):
         self.state_is_tuple = True
         self.forget_bias = number(forget_bias, "forget_bias")
         self.activation = activation_function(activation)
-        self.layer_norm = bool(layer_norm)
+        self.layer_norm = flag(layer_norm, "layer_norm")
         self.norm_gain, self.norm_shift = number(norm_gain, "norm_gain"), number(norm_shift, "norm_shift")
         check_keep_prob(dropout_keep_prob, "dropout_keep_prob")
         self.dropout_keep_prob, self.dropout_prob_seed = dropout_keep_prob, salt_of(dropout_prob_seed)
@@ -101,15 +102,15 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         norm_shift: float = 0.0,
     ) -> None:
         self.num_units = units(num_units, "num_units")
-        self.use_peepholes = bool(use_peepholes)
+        self.use_peepholes = flag(use_peepholes, "use_peepholes")
         self.initializer = kernel_initializer(initializer)
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
         self.proj_clip = limit(proj_clip, "proj_clip")
         self.hidden = self.num_proj or self.num_units
         self.forget_bias = number(forget_bias, "forget_bias")
-        self.state_is_tuple = bool(state_is_tuple)
+        self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
-        self.layer_norm = bool(layer_norm)
+        self.layer_norm = flag(layer_norm, "layer_norm")
         self.norm_gain, self.norm_shift = number(norm_gain, "norm_gain"), number(norm_shift, "norm_shift")
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -149,7 +150,7 @@ class NASCell(LSTMLike):
         self.num_units = units(num_units, "num_units")
         self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
         self.hidden = self.num_proj or self.num_units
-        self.use_bias = bool(use_bias)
+        self.use_bias = flag(use_bias, "use_bias")
         self.state_is_tuple = True
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:

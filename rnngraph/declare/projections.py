@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .activations import activation_function
+from .arguments import units
 from .cell import Cell, InnerCell, Scope, Wrapper
-from .cells import Activation, units
+from .cells import Activation
 from .tensor import Tensor
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from ..errors import ArgumentError, DtypeError, ShapeError, user_line
 from ..ir.types import FLOATS, INTEGERS, Dim, product
 from .activations import activation_function
+from .arguments import flag
+from .arguments import units as positive
 from .cell import Cell, Scope
-from .cells import units as positive
 from .drivers import ScopeName, run_steps
-from .functions import cast, concat, dimension, gather, one_axis, reshape, transpose, where
+from .functions import cast, concat, dimension, filled_like, gather, one_axis, reshape, transpose, where
 from .layers import owned
 from .tensor import Tensor, as_tensor, build, constant
 
@@ -24,8 +25,9 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
     """
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
+    exclusive, reverse = flag(exclusive, "exclusive"), flag(reverse, "reverse")
     if isinstance(x.type.shape[position], int):
-        return _fixed_sum(x, position, bool(exclusive), bool(reverse))
+        return _fixed_sum(x, position, exclusive, reverse)
     line = user_line()
     if x.dtype not in FLOATS:
         raise DtypeError(f"cumsum along an axis of open size needs floats, not {x!r}; convert with rg.cast", line)
@@ -34,7 +36,7 @@ def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False
     turned = transpose(x, order)
     steps = build("reshape", turned, shape=(turned.type.shape[0], *_rows_and_units(rest)), where=line)
     scope = ScopeName("cumsum", False, line)
-    sums, _ = run_steps(RunningSum(steps.width, exclusive), steps, scope, bool(reverse), line)
+    sums, _ = run_steps(RunningSum(steps.width, exclusive), steps, scope, reverse, line)
     result = build("reshape", sums, shape=turned.type.shape, where=line)
     return transpose(result, [order.index(other) for other in range(x.rank)])
 
@@ -49,7 +51,7 @@ class RunningSum(Cell):
     """The sum of all inputs so far; ``exclusive``: of those before this one."""
 
     def __init__(self, width: int, exclusive: bool) -> None:
-        self.width, self.exclusive = width, bool(exclusive)
+        self.width, self.exclusive = width, exclusive
 
     def state(self) -> Any:
         return {"sum": self.width}
@@ -74,10 +76,10 @@ def _shifted(x: Tensor, axis: int, count: int, reverse: bool) -> Tensor:
     before: tuple[Any, ...] = (slice(None),) * axis
     size = x.type.shape[axis]
     assert isinstance(size, int)
-    zeros = _zeros(x, axis, min(count, size))
     if count >= size:
-        return zeros
+        return filled_like(x, 0)
     kept = x[(*before, slice(count, None))] if reverse else x[(*before, slice(0, size - count))]
+    zeros = _zeros(x, axis, count)
     return concat([kept, zeros] if reverse else [zeros, kept], axis)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import DtypeError, ShapeError, StructureError
+from .arguments import flag, number
 from .cell import Cell, Scope, Wrapper, check_cell
-from .cells import number
 from .functions import concat, sigmoid, split
 from .nest import flatten, pack
 from .randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
@@ -42,7 +42,7 @@ class DropoutWrapper(Wrapper):
         self.keep = {"input": input_keep_prob, "state": state_keep_prob, "output": output_keep_prob}
         for kind, value in self.keep.items():
             check_keep_prob(value, f"{kind}_keep_prob")
-        self.variational_recurrent = bool(variational_recurrent)
+        self.variational_recurrent = flag(variational_recurrent, "variational_recurrent")
         self.seed = salt_of(seed)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -103,7 +103,7 @@ class HighwayWrapper(Wrapper):
 
     def __init__(self, cell: Cell, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> None:
         super().__init__(cell)
-        self.couple_carry_transform_gates = bool(couple_carry_transform_gates)
+        self.couple_carry_transform_gates = flag(couple_carry_transform_gates, "couple_carry_transform_gates")
         self.carry_bias_init = number(carry_bias_init, "carry_bias_init")
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -192,7 +192,7 @@ class MultiRNNCell(Cell):
         self.cells = [check_cell(cell, "MultiRNNCell") for cell in cells]
         if not self.cells:
             raise StructureError("MultiRNNCell of no cells; give at least one")
-        self.state_is_tuple = bool(state_is_tuple)
+        self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         if not self.state_is_tuple:
             for cell in self.cells:
                 if len(flatten(resolve(cell.state()))) != 1:

@@ -14,6 +14,9 @@ from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, step_condition, with_attributes
 from ..ir.ops import scan_parts
 
+MOST_UNROLLED = 1024
+"""Steps per turn that may be asked for; each is code of its own."""
+
 
 @dataclass(frozen=True)
 class Unroll:

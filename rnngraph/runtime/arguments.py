@@ -30,8 +30,9 @@ def one_of(value: Any, what: str, offered: Sequence[str]) -> str:
     return value
 
 
-def flag(value: Any, what: str) -> bool:
-    """True or False, NumPy's among them. what: names it in an error."""
-    if not isinstance(value, bool | np.bool_):
-        raise DtypeError(f"{what} must be True or False, not {value!r}")
-    return bool(value)
+def seed_number(value: Any, what: str = "seed") -> int:
+    """A seed: an int of 64 bits, signed or not."""
+    seed = whole_number(value, what)
+    if not -(2**63) <= seed < 2**64:
+        raise ArgumentError(f"{what}={seed} does not fit 64 bits")
+    return seed

@@ -18,9 +18,9 @@ from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameter
 from ..passes.columns import Columns
 from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
-from .arguments import whole_number
+from .arguments import seed_number, whole_number
 from .checking import NonFinite
-from .compiled import CompiledGraph, lengths_of
+from .compiled import CompiledGraph
 from .exporting import Export, export
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
@@ -28,10 +28,12 @@ from .nested_feeds import names_under
 from .outs import check_fits
 from .sources import TAPS_MOVED, TAPS_TRAINING
 from .stream import Stream
-from .streamable import check_streamable
 
 if TYPE_CHECKING:
     from .program import Program
+
+
+MOST_SAMPLES = 2**32
 
 
 class Inference(GraphProgram):
@@ -65,8 +67,7 @@ class Inference(GraphProgram):
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
         batch = whole_number(batch, "a stream's batch", 1)
-        check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
-        return Stream(self.program, batch)
+        return Stream(self.program, batch, where)
 
     def export(
         self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,
@@ -84,9 +85,7 @@ class Inference(GraphProgram):
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
         ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.
         """
-        where = user_line()
-        check_streamable(self.compiled.graph, lengths_of(self.compiled.graph), where)
-        return export(self.program, directory, name, batch, target, weights, dispatch, link, where)
+        return export(self.program, directory, name, batch, target, weights, dispatch, link, user_line())
 
 
 class Training(GraphProgram):
@@ -165,6 +164,8 @@ class Training(GraphProgram):
         count = whole_number(samples, "samples")
         if count < 1:
             raise ArgumentError(f"samples={count} must be 1 or more", where)
+        if count > MOST_SAMPLES:
+            raise ArgumentError(f"samples={count} is more than the {MOST_SAMPLES} draws that a seed has", where)
         key = (count, compiled, outputs)
         if key not in self._with_samples:
             program = self.program
@@ -350,9 +351,7 @@ class Training(GraphProgram):
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
         """The inputs that masks are drawn from; without a seed the program's generator gives the next."""
-        drawn = self.program.next_seed() if seed is None else whole_number(seed, "seed")
-        if not -(2**63) <= drawn < 2**64:
-            raise ArgumentError(f"seed={drawn} does not fit 64 bits")
+        drawn = self.program.next_seed() if seed is None else seed_number(seed)
         wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
         values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}
         for name in ("first_row", "first_step"):
@@ -377,6 +376,7 @@ class Training(GraphProgram):
         each draw, stacked.
         """
         where = user_line()
+        seed = seed_number(seed)
         arrays = self.gather(feeds, named, where)
         outputs = tuple(name for name, _ in self._masks.graph.outputs)
         masks = self._masks if samples is None else self._sampled(samples, self._masks, outputs, where) or self._masks

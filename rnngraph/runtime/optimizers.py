@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..declare.arguments import flag
 from ..declare.functions import maximum, sqrt, square
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError
@@ -70,7 +71,7 @@ class SGD(Optimizer):
         super().__post_init__()
         _within("momentum", self.momentum, 0, 1)
         _within("weight_decay", self.weight_decay, 0, float("inf"))
-        if self.nesterov and not self.momentum:
+        if flag(self.nesterov, "nesterov") and not self.momentum:
             raise ArgumentError("nesterov=True needs a momentum above 0")
 
     def slots(self) -> dict[str, float]:
@@ -104,6 +105,7 @@ class RMSProp(Optimizer):
         _within("decay", self.decay, 0, 1)
         _within("momentum", self.momentum, 0, 1)
         check_positive("epsilon", self.epsilon)
+        flag(self.centered, "centered")
         _within("weight_decay", self.weight_decay, 0, float("inf"))
 
     def slots(self) -> dict[str, float]:

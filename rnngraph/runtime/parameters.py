@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..declare.arguments import flag
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
 from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError
-from .arguments import flag, whole_number
+from .arguments import seed_number
 from .files import as_path, replace_file
 
 
@@ -127,7 +128,7 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def initialize(self, seed: int) -> None:
         """Draws all initial values anew; each depends on (seed, name) alone."""
-        number = whole_number(seed, "seed")
+        number = seed_number(seed)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
 
     def load(

@@ -16,8 +16,8 @@ from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
 from ..passes.lowered import Lowered
-from ..passes.unroll import check_lengths
-from .arguments import whole_number
+from ..passes.unroll import MOST_UNROLLED, check_lengths
+from .arguments import seed_number, whole_number
 from .cache import Cache, cache_of
 from .calls import Inference, Training
 from .nested_feeds import names_under, spread
@@ -64,7 +64,7 @@ def compile(  # the field's name for it
     """
     known, other = _shared(parameters)
     source = Declaration(outputs, loss, known)
-    number = whole_number(seed, "seed")
+    number = seed_number(seed)
     return Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
         activations,
@@ -88,9 +88,10 @@ def load(
     stored = read_program(path)
     parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
     if weights is None:
-        weights, activations = stored.weights, activations or stored.activations
+        weights, activations = stored.weights, stored.activations if activations is None else activations
     program = Program(
-        stored, parameters, stored.seed, target, threads, stored.unroll, cache, weights, activations or "float32"
+        stored, parameters, stored.seed, target, threads, stored.unroll, cache, weights,
+        "float32" if activations is None else activations,
     )  # fmt: skip
     program.generator_state = stored.generator
     return program
@@ -105,12 +106,7 @@ class Program:
         activations: str = "float32",
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
-        if (
-            unroll is not None
-            and not is_full
-            and (not isinstance(unroll, int) or isinstance(unroll, bool) or unroll < 1)
-        ):
-            raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
+        unroll = unroll if is_full else _steps_per_turn(unroll)
         self.source, self.parameters, self._seed = source, parameters, seed
         self.workers = Workers()
         self.threads = threads
@@ -165,7 +161,7 @@ class Program:
 
     def initialize(self, seed: int) -> None:
         """Draws all parameters anew."""
-        self.parameters.initialize(whole_number(seed, "seed"))
+        self.parameters.initialize(seed)
 
     def next_seed(self) -> int:
         with self._lock:
@@ -251,6 +247,16 @@ class Program:
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
         """
         return summary_text(self.inference.graph, self.parameters, self.target, self.reduced)
+
+
+def _steps_per_turn(unroll: Any) -> int | None:
+    if unroll is None:
+        return None
+    if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
+        raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
+    if unroll > MOST_UNROLLED:
+        raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
+    return int(unroll)
 
 
 def _plain(state: Any) -> Any:

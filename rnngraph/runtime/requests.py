@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..declare.arguments import flag
 from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where
-from .arguments import flag, one_of, whole_number
+from .arguments import one_of, whole_number
 from .batches import Batches
 from .evaluation import Evaluation
 from .examples import as_array

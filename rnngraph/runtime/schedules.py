@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from ..declare.arguments import flag
 from ..errors import ArgumentError
 
 
@@ -67,6 +68,7 @@ class ExponentialDecay(Schedule):
         check_positive("initial", self.initial)
         check_positive("decay_steps", self.decay_steps)
         check_positive("decay_rate", self.decay_rate)
+        flag(self.staircase, "staircase")
 
     def __call__(self, update: int) -> float:
         share = update / self.decay_steps
@@ -129,7 +131,8 @@ class PiecewiseConstant(Schedule):
         super().__post_init__()
         for name in ("boundaries", "values"):
             given = getattr(self, name)
-            if isinstance(given, str) or not isinstance(given, Iterable):
+            plain_array = isinstance(given, np.ndarray) and given.ndim == 1
+            if not plain_array and (not isinstance(given, Sequence) or isinstance(given, str | bytes)):
                 raise ArgumentError(f"{name}={given!r} must be a sequence of numbers")
             plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
             object.__setattr__(self, name, plain)

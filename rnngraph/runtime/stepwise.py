@@ -15,7 +15,7 @@ from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, TensorType, symbols_of
 from ..passes.reduced_weights import ReducedWeights
 from .compiled import CompiledGraph, lengths_of
-from .streamable import check_states
+from .streamable import check_states, check_streamable
 
 if TYPE_CHECKING:
     from .program import Program
@@ -53,8 +53,9 @@ def stepwise(
     compiled = CompiledGraph(lowered.graph, *options, **more)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     graph = compiled.graph
-    check_states(graph, labels, where)
     lengths = lengths_of(graph)
+    check_streamable(graph, lowered.initial, lengths, where)
+    check_states(graph, labels, where)
     found = compiled.kinds()
     kinds = {name: kind for name, kind in found.items() if name not in labels}
     state_kinds = {name: found[name] for name in labels}

@@ -25,6 +25,7 @@ from ..ir.parser import parse
 from ..ir.types import TensorType
 from ..ir.verifier import verify_stored
 from ..passes.lowered import GIVEN, SHOWN, Lowered
+from ..passes.unroll import MOST_UNROLLED
 from ..version import __version__
 from .directory import read_directory, write_directory
 from .documents import (
@@ -67,8 +68,10 @@ class Stored:
         text = json.loads(files[DOCUMENT])
         arrays, weights = _arrays(files[ARRAYS]), _arrays(files[WEIGHTS])
         self.seed, self.unroll = text["seed"], text["unroll"]
-        check(isinstance(self.seed, int), f"{self.seed!r} is no seed")
-        check(self.unroll in (None, "full") or is_number(self.unroll, 1, 1 << 40), f"can't unroll {self.unroll!r}")
+        check(is_number(self.seed, -(2**63), 2**64 - 1), f"{self.seed!r} is no seed")
+        check(
+            self.unroll in (None, "full") or is_number(self.unroll, 1, MOST_UNROLLED), f"can't unroll {self.unroll!r}"
+        )
         self.weights, self.activations = text.get("weights", "float32"), text.get("activations", "float32")
         check(self.weights in WEIGHT_FORMS and self.activations in ACTIVATIONS, "weights are of no known form")
         self.generator = generator_from(text["generator"])

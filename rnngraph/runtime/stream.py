@@ -18,7 +18,7 @@ from .feeds import bind, convert, reject_empty, run_checks
 from .outs import check_fits, given_arrays
 from .result import Result
 from .rows import clear_rows, row_axes, row_mask
-from .streamable import check_states
+from .streamable import check_states, check_streamable
 
 if TYPE_CHECKING:
     from .program import Program
@@ -34,7 +34,7 @@ class Stream:
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, program: Program, batch: int) -> None:
+    def __init__(self, program: Program, batch: int, where: Where | None) -> None:
         self._program, self._batch = program, batch
         lowered = program.stateful()
         options = ("inference", program.target, None, program.declared_text)
@@ -45,8 +45,9 @@ class Stream:
         self._labels = [label for nest in lowered.states for label in flatten(nest)]
         graph = self._compiled.graph
         self._outputs = tuple(name for name, _ in graph.outputs)
-        check_states(graph, self._labels, user_line())
         lengths = lengths_of(graph)
+        check_streamable(graph, lowered.initial, lengths, where)
+        check_states(graph, self._labels, where)
         kinds = self._compiled.kinds()
         self._kinds = {name: kind for name, kind in kinds.items() if name not in self._labels}
         self._state_kinds = {name: kinds[name] for name in self._labels}

@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..errors import GraphError, Where
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, symbols_of_node
 from ..ir.ops import scan_parts
 from ..ir.types import Dim, Size, TensorType, dim_text, symbols_of
 
 APART, STEPS, FINAL = "apart", "steps", "final"
 """What a value is to time: the same at all steps, one for each step, or known once the last step is done."""
+WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
 
 
-def check_streamable(graph: Graph, lengths: set[str], where: Where | None) -> None:
-    """Raises ``GraphError`` with the line of what can't run step by step. lengths: names of scans' lengths."""
+def check_streamable(graph: Graph, initial: Graph, lengths: set[str], where: Where | None) -> None:
+    """Raises ``GraphError`` with the line of what can't run step by step.
+
+    graph: of the outputs alone, its states given; what a loss makes of their sizes does not matter. initial: of the
+    states that it starts from. lengths: names of scans' lengths.
+    """
     roles: dict[Node, str] = {}
     for node in graph.nodes:
         why = _why_not(node, lengths, roles)
         if why:
             raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}", where)
         roles[node] = _role(node, lengths, roles)
+    inputs = set(initial.inputs)
+    for node in initial.nodes:
+        read = () if node in inputs else (node, *node.operands)
+        if any(name in lengths for item in read for name in symbols_of_node(item)):
+            raise GraphError(f"this graph can't be streamed: {WAITS}, declared at {node.where}", where)
 
 
 def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> None:
@@ -78,7 +88,7 @@ def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
     initial, _, constants = scan_parts(node.operands, dict(node.attributes))
     if any(roles[item] != APART for item in (*initial, *constants)):
-        return "a recurrence waits for the end of another one, or for a whole sequence"
+        return WAITS
     return ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..declare.arguments import flag
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, Where, user_line
 from ..ir.graph import Graph, Node
@@ -18,7 +19,7 @@ from ..ir.types import TensorType
 from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
-from .arguments import flag, whole_number
+from .arguments import whole_number
 from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position

@@ -175,8 +175,7 @@ def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimi
 
 
 def _filled_like(value: int, tensor: Tensor, dtype: Any) -> Tensor:
-    scalar = make_constant(value, tensor.dtype if dtype is None else dtype_name(dtype))
-    return build("broadcast", scalar, shape=tensor.type.shape)
+    return functions.filled_like(tensor, value, None if dtype is None else dtype_name(dtype))
 
 
 def matmul(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import Golden
+from golden_files import Golden
 
 import rnngraph as rg
 

@@ -168,6 +168,17 @@ def test_a_lone_decoder_has_the_rows_of_its_first_input() -> None:
     assert result["lengths"].tolist() == [4]
 
 
+@pytest.mark.parametrize("limit", [None, 4])
+def test_lengths_alone_have_the_rows_and_steps_that_are_fed(limit: int | None) -> None:
+    inputs = rg.placeholder("inputs", (None, limit, 3))
+    cell, first = rg.BasicRNNCell(3), rg.placeholder("first", (None, 3))
+    _, _, lengths = rg.dynamic_decode(cell, first, lambda y, x: y + x, limit, inputs=inputs)
+    program = rg.compile(lengths)
+    for rows in (1, 7):
+        found = program.inference(inputs=data(rows, 4, 3), first=data(rows, 3))
+        np.testing.assert_array_equal(found, np.full(rows, 4))
+
+
 # The training graph ---------------------------------------------------------------------------------
 
 

@@ -32,6 +32,16 @@ def test_sums_so_far(shape: tuple[int | None, ...]) -> None:
         np.testing.assert_allclose(found[str(option)], expected, rtol=1e-12, atol=1e-12, err_msg=str(option))
 
 
+@pytest.mark.parametrize("batch", [None, "rows"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_sums_of_nothing_have_the_rows_that_are_fed(batch: Any, reverse: bool) -> None:
+    x = rg.placeholder("x", (batch, 1))
+    program = rg.compile(rg.cumsum(x, 1, exclusive=True, reverse=reverse))
+    for rows in (3, 1):
+        found = program.inference(x=np.full((rows, 1), np.nan))
+        np.testing.assert_array_equal(found, np.zeros((rows, 1), np.float32))
+
+
 def test_sums_of_ints_and_of_infinities() -> None:
     x = rg.placeholder("x", (None, 5), "int32")
     assert rg.compile(rg.cumsum(x, 1)).inference(x=[[1, 2, 3, 4, 5]]).tolist() == [[1, 3, 6, 10, 15]]

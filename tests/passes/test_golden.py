@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Golden
+from golden_files import Golden
 
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret

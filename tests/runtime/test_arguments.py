@@ -5,6 +5,7 @@ What is not among the values that the table allows raises an error of ours that 
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -102,20 +103,38 @@ def history() -> rg.History:
     return fit()
 
 
+@cache
+def saved() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory()
+    made().p.save(folder.name)
+    return folder
+
+
+def rate(learning_rate: Any) -> None:
+    trainer().learning_rate = learning_rate
+
+
 NONE, FLAGS, COUNT = {"None"}, {"True"}, set[str]()
+ROWS = {"negative", "zero", "nothing"}
+RATE, NUMBER, POSITIVE = {"float", "zero", "huge", "type", "function"}, {"float", "zero", "huge"}, {"float", "huge"}
 CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     # rg.compile
     "outputs": (lambda v: rg.compile(v), set()),
     "loss": (lambda v: rg.compile(made().shown, loss=v), NONE),
-    "seed": (lambda v: rg.compile(made().shown, seed=v), {"negative", "zero", "huge"}),
+    "seed": (lambda v: rg.compile(made().shown, seed=v), {"negative", "zero"}),
     "target": (lambda v: rg.compile(made().shown, target=v), NONE),
     "threads": (lambda v: rg.compile(made().shown, threads=v), COUNT),
-    "unroll": (lambda v: rg.compile(made().shown, unroll=v), NONE | {"huge"}),
+    "unroll": (lambda v: rg.compile(made().shown, unroll=v), NONE),
     "weights": (lambda v: rg.compile(made().shown, weights=v), set()),
     "activations": (lambda v: rg.compile(made().shown, activations=v), set()),
     "parameters": (lambda v: rg.compile(made().shown, parameters=v), NONE),
     "cache": (lambda v: rg.compile(made().shown, cache=v), {"word", "True"}),
     "load": (lambda v: rg.load(v), set()),
+    "load threads": (lambda v: rg.load(saved().name, threads=v), COUNT),
+    "load target": (lambda v: rg.load(saved().name, target=v), NONE),
+    "load cache": (lambda v: rg.load(saved().name, cache=v), {"word", "True"}),
+    "load weights": (lambda v: rg.load(saved().name, weights=v), NONE),
+    "load activations": (lambda v: rg.load(saved().name, activations=v), NONE),
     # inference and training
     "inference": (lambda v: made().p.inference(v), set()),
     "inference x": (lambda v: made().p.inference(x=v, n=made().fed["n"]), set()),
@@ -134,7 +153,14 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "output_gradients": (lambda v: made().p.training.gradients(made().fed, output_gradients=v), NONE),
     "an output's gradient": (lambda v: made().p.training.gradients(made().fed, output_gradients={"shown": v}), set()),
     "masks": (lambda v: made().p.training.dropout_masks(v, seed=1), set()),
-    "masks seed": (lambda v: made().p.training.dropout_masks(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "samples": (lambda v: made().p.training(made().fed, samples=v), NONE),
+    "taps": (lambda v: made().p.inference.taps(v), NONE),
+    "training taps": (lambda v: made().p.training.taps(v), NONE),
+    "taps seed": (lambda v: made().p.training.taps(made().fed, seed=v), NONE | {"negative", "zero"}),
+    "masks seed": (lambda v: made().p.training.dropout_masks(made().fed, seed=v), {"negative", "zero"}),
+    "masks of samples": (lambda v: made().p.training.dropout_masks(made().fed, seed=1, samples=v), NONE),
+    "masks first_row": (lambda v: made().p.training.dropout_masks(made().fed, seed=1, first_row=v), {"zero"}),
+    "check seed": (lambda v: made().p.training.check(made().fed, seed=v), NONE | {"negative", "zero"}),
     "check": (lambda v: made().p.training.check(v), set()),
     "check x": (lambda v: made().p.training.check(made().fed | {"x": v}), set()),
     "evaluate": (lambda v: made().p.evaluate(v), set()),
@@ -145,7 +171,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "memory batch": (lambda v: made().p.inference.memory(v), set()),
     "memory time": (lambda v: made().p.inference.memory(1, v), set()),
     "show": (lambda v: made().p.inference.show(v), set()),
-    "initialize": (lambda v: made().p.initialize(v), {"negative", "zero", "huge"}),
+    "initialize": (lambda v: made().p.initialize(v), {"negative", "zero"}),
     "threads later": (lambda v: setattr(made().p, "threads", v), COUNT),
     "save": (lambda v: made().p.save(v), {"word"}),
     # streams
@@ -153,9 +179,13 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "step": (lambda v: stream().step(v), set()),
     "step z": (lambda v: stream().step(z=v), set()),
     "step out": (lambda v: stream().step(z=np.zeros((2, 3)), out=v), NONE),
+    "step rows": (lambda v: stream().step(z=np.zeros((2, 3)), rows=v), NONE | ROWS),
+    "process rows": (lambda v: stream().process(z=np.zeros((2, 1, 3)), rows=v), NONE | ROWS),
+    "process out": (lambda v: stream().process(z=np.zeros((2, 1, 3)), out=v), NONE),
+    "state bytes": (lambda v: stream().load_state_bytes(v), set()),
     "process z": (lambda v: stream().process(z=v), set()),
     "state": (lambda v: setattr(stream(), "state", v), set()),
-    "reset": (lambda v: stream().reset(v), NONE | {"negative", "zero", "nothing"}),
+    "reset": (lambda v: stream().reset(v), NONE | ROWS),
     # parameters
     "a parameter": (lambda v: made().p.parameters[v], set()),
     "its value": (lambda v: made().p.parameters.__setitem__("dense/bias", v), {"list"}),
@@ -166,7 +196,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "rename": (lambda v: made().p.parameters.load(made().values, rename=v), NONE),
     "strict": (lambda v: made().p.parameters.load(made().values, strict=v), FLAGS),
     "save parameters": (lambda v: made().p.parameters.save(v), set()),
-    "initialize parameters": (lambda v: made().p.parameters.initialize(v), {"negative", "zero", "huge"}),
+    "initialize parameters": (lambda v: made().p.parameters.initialize(v), {"negative", "zero"}),
     # trainers
     "trained program": (lambda v: rg.Trainer(v), set()),
     "optimizer": (lambda v: rg.Trainer(made().p, v), NONE),
@@ -178,11 +208,51 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "train x": (lambda v: trainer().step(made().fed | {"x": v}), set()),
     "carry": (lambda v: trainer().step(made().fed, carry=v), FLAGS),
     "train seed": (lambda v: trainer().step(made().fed, seed=v), NONE | {"negative", "zero"}),
-    "learning_rate": (lambda v: setattr(trainer(), "learning_rate", v), {"float", "zero", "huge", "type", "function"}),
+    "learning_rate": (rate, RATE),
+    "a rate of a function": (lambda v: rate(lambda update: v), NUMBER),
     "save a trainer": (lambda v: trainer().save(v), {"word"}),
     "load a trainer": (lambda v: rg.Trainer.load(v, made().p), set()),
     "load for": (lambda v: rg.Trainer.load("missing", v), set()),
+    # optimizers and schedules
+    "sgd rate": (lambda v: rg.SGD(v), RATE),
+    "sgd momentum": (lambda v: rg.SGD(0.1, momentum=v), {"zero"}),
+    "nesterov": (lambda v: rg.SGD(0.1, 0.5, nesterov=v), FLAGS),
+    "sgd weight_decay": (lambda v: rg.SGD(0.1, weight_decay=v), NUMBER),
+    "rmsprop decay": (lambda v: rg.RMSProp(0.1, decay=v), {"zero"}),
+    "rmsprop momentum": (lambda v: rg.RMSProp(0.1, momentum=v), {"zero"}),
+    "rmsprop epsilon": (lambda v: rg.RMSProp(0.1, epsilon=v), POSITIVE),
+    "centered": (lambda v: rg.RMSProp(0.1, centered=v), FLAGS),
+    "initial_accumulator": (lambda v: rg.Adagrad(0.1, initial_accumulator=v), NUMBER),
+    "adagrad epsilon": (lambda v: rg.Adagrad(0.1, epsilon=v), POSITIVE),
+    "rate_decay": (lambda v: rg.Adagrad(0.1, rate_decay=v), NUMBER),
+    "adam rate": (lambda v: rg.Adam(v), RATE),
+    "beta1": (lambda v: rg.Adam(beta1=v), {"zero"}),
+    "beta2": (lambda v: rg.Adam(beta2=v), {"zero"}),
+    "adam epsilon": (lambda v: rg.Adam(epsilon=v), POSITIVE),
+    "adamw weight_decay": (lambda v: rg.AdamW(weight_decay=v), NUMBER),
+    "exponential initial": (lambda v: rg.ExponentialDecay(v, 10, 0.5), POSITIVE),
+    "exponential steps": (lambda v: rg.ExponentialDecay(0.1, v, 0.5), POSITIVE),
+    "exponential rate": (lambda v: rg.ExponentialDecay(0.1, 10, v), POSITIVE),
+    "staircase": (lambda v: rg.ExponentialDecay(0.1, 10, 0.5, staircase=v), FLAGS),
+    "polynomial final": (lambda v: rg.PolynomialDecay(0.1, 10, v), NUMBER),
+    "polynomial power": (lambda v: rg.PolynomialDecay(0.1, 10, 0.0, v), POSITIVE),
+    "cosine steps": (lambda v: rg.CosineDecay(0.1, v), POSITIVE),
+    "boundaries": (lambda v: rg.PiecewiseConstant(v, (0.1, 0.2, 0.3)), {"list"}),
+    "a boundary": (lambda v: rg.PiecewiseConstant((v,), (0.1, 0.2)), NUMBER),
+    "values": (lambda v: rg.PiecewiseConstant((1,), v), {"list"}),
+    "warm-up steps": (lambda v: rg.WarmUp(v, 0.1), POSITIVE),
+    "warm-up after": (lambda v: rg.WarmUp(10, v), RATE),
+    # cells and wrappers
+    "num_units": (lambda v: rg.GRUCell(v), COUNT),
+    "num_proj": (lambda v: rg.LSTMCell(3, num_proj=v), NONE),
+    "forget_bias": (lambda v: rg.BasicLSTMCell(3, forget_bias=v), NUMBER | {"negative"}),
+    "reset_after": (lambda v: rg.GRUCell(3, reset_after=v), FLAGS),
+    "state_is_tuple": (lambda v: rg.LSTMCell(3, state_is_tuple=v), FLAGS),
+    "variational": (lambda v: rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5, variational_recurrent=v), FLAGS),
+    "keepdims": (lambda v: rg.reduce_sum(made().shown, 1, keepdims=v), FLAGS),
+    "exclusive": (lambda v: rg.cumsum(made().shown, 1, exclusive=v), FLAGS),
     # fit
+    "a callback": (lambda v: fit(callbacks=[v]), {"function"}),
     "examples": (lambda v: trainer().fit(v), set()),
     "examples x": (lambda v: fit(made().fed | {"x": v}), set()),
     "examples n": (lambda v: fit(made().fed | {"n": v}), set()),
@@ -225,6 +295,7 @@ LEFT_OUT = {
     # can't be a key of a mapping; else names like others
     "a metric's name": UNHASHABLE | {"word", "no text", "zero byte", "surrogate"},
     "rename": {"type"},  # a function, and what it raises is its own
+    "a callback": {"type"},
 }
 
 

@@ -148,6 +148,30 @@ def test_sequences_of_their_own_pace() -> None:
         at += rows
 
 
+@pytest.mark.parametrize("cell", [rg.GRUCell(5), rg.LSTMCell(3), rg.BasicRNNCell(7)])
+@pytest.mark.parametrize("saved", [False, True])
+def test_sizes_that_meet_in_the_loss_are_no_matter(cell: rg.Cell, saved: bool, tmp_path: Path) -> None:
+    """The labels say how long the sequence is, less two; a stream knows no labels."""
+    x, y = rg.placeholder("x", (None, None, 4)), rg.placeholder("y", (None, None), "int64")
+    outputs, _ = rg.dynamic_rnn(cell, x)
+    program = rg.compile({"outputs": outputs}, loss=rg.sparse_softmax_cross_entropy(y, rg.dense(outputs[:, 2:], 3)))
+    if saved:
+        program.save(tmp_path / "model")
+        program = rg.load(tmp_path / "model")
+    x_value = np.random.default_rng(1).normal(size=(3, 7, 4))
+    whole, stream = program.inference(x=x_value)["outputs"], program.inference.stream(batch=3)
+    for step in range(3):
+        np.testing.assert_array_equal(stream.step(x=x_value[:, step])["outputs"], whole[:, step])
+    np.testing.assert_array_equal(stream.process(x=x_value[:, 3:])["outputs"], whole[:, 3:])
+
+
+def test_an_initial_state_of_a_whole_sequence_can_not_be_streamed() -> None:
+    x = rg.placeholder("x", (None, None, 4))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, initial_state=rg.tanh(rg.reduce_mean(x, 1)))
+    with pytest.raises(rg.GraphError, match="waits for the end of another one, or for a whole sequence, declared at"):
+        rg.compile(outputs).inference.stream()
+
+
 def test_steps_go_where_they_are_wanted() -> None:
     program, x = listener(), data(BATCH, TIME, WIDTH)
     whole = program.inference(x=x, **held())
