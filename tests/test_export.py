@@ -275,6 +275,8 @@ def test_the_self_test_builds_and_passes(options: dict[str, Any], tmp_path: Path
     assert undefined.stdout == ""
     shown = subprocess.run(["nm", "-g", "net.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert all(line.split()[1:][0] == "T" and line.split()[2].startswith("net_") for line in shown.stdout.splitlines())
+    every = subprocess.run(["nm", "net.o"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "net.entry" not in every.stdout  # steps and blocks don't call their entries: they hold them
     text = (tmp_path / "net_test.c").read_text()
     changed = text.replace("expected_y[] = {\n    ", "expected_y[] = {\n    1 + ", 1)
     assert changed != text

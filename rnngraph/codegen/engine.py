@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
@@ -88,10 +89,42 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
         builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
         manager = llvm.create_new_module_pass_manager()
         manager.add_global_dead_code_eliminate_pass()
+        manager.run(whole, builder)
+        _mark_single_calls(whole)
+        manager = llvm.create_new_module_pass_manager()
+        manager.add_always_inliner_pass()
+        manager.add_sroa_pass()  # an argument block that was filled and read in one function is in registers
+        manager.add_sccp_pass()
+        manager.add_simplify_cfg_pass()
+        manager.add_aggressive_dce_pass()
+        manager.add_global_dead_code_eliminate_pass()
         manager.add_merge_functions_pass()
         manager.add_loop_rotate_pass()
         manager.run(whole, builder)
         return bytes(machine.emit_object(whole))
+
+
+def _mark_single_calls(module: llvm.ModuleRef) -> None:
+    """Internal functions that are called from one place are written there, if both are for the same processor: a step
+    of a small net takes as long as some ten calls.
+    """
+    functions = {function.name: function for function in module.functions if not function.is_declaration}
+    callers: dict[str, list[str]] = {}
+    for name, function in functions.items():
+        for block in function.blocks:
+            for instruction in block.instructions:
+                if instruction.opcode == "call":
+                    callers.setdefault(list(instruction.operands)[-1].name, []).append(name)
+    for name, function in functions.items():
+        found = callers.get(name, [])
+        alone = function.linkage == llvm.Linkage.internal and len(found) == 1
+        if alone and _processor(function) == _processor(functions[found[0]]):
+            function.add_function_attribute("alwaysinline")
+
+
+def _processor(function: llvm.ValueRef) -> list[bytes]:
+    """What a function's attributes say of it."""
+    return re.findall(rb'"target-[^"]*"="[^"]*"', b" ".join(function.attributes))
 
 
 class Code:

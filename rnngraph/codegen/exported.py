@@ -49,7 +49,9 @@ def exported_text(variants: Sequence[Stepper], prefix: str) -> tuple[list[str], 
         functions = _shown(functions, names)
     declared = [f"declare void @{name}(ptr, i64, i64)" for shell in shells for name in _used(shell)]
     head = [f'source_filename = "{prefix}"', f'target triple = "{target.triple}"', ""]
-    parts = [*head, data.text(), "", functions, *declared, "", attributes_text(target), ""]
+    attributes = [attributes_text()]
+    attributes += [attributes_text(shell.group, _said(shell.stepper.target)) for shell in shells if several]
+    parts = [*head, data.text(), "", functions, *declared, "", *attributes, ""]
     return modules, "\n".join(parts), names
 
 
@@ -140,7 +142,9 @@ def _entries_text(
 def _for_processor(text: str, target: Target) -> str:
     """A module whose functions say which processor they are for, as variants in one object have to."""
     head, mark, flags = text.rpartition("attributes #0 = {")
-    said = f' "target-cpu"="{target.processor}"' + (
-        f' "target-features"="{target.features}"' if target.features else ""
-    )
-    return head + mark + said + flags
+    return f"{head}{mark} {_said(target)}{flags}"
+
+
+def _said(target: Target) -> str:
+    """How a function says which processor it is for."""
+    return f'"target-cpu"="{target.processor}"' + (f' "target-features"="{target.features}"' if target.features else "")

@@ -56,6 +56,11 @@ class Shell:
             given["state"] = "ptr"
         return given | {f"p_{port.symbol}": "ptr" for port in ports.get(what, ())}
 
+    @property
+    def group(self) -> int:
+        """Of attributes: entries are written into functions that are for the same processor."""
+        return self.variant + 1 if self.suffix else 0
+
     def name(self, what: str) -> str:
         return f"{self.prefix}_{what}{self.suffix}"
 
@@ -63,7 +68,15 @@ class Shell:
         head = f"define {'internal ' if self.suffix else ''}{result} @{self.name(what)}"
         given = signature(self.parameters(what))
         return "\n".join(
-            [f"{head}({given}) #0 {{", "entry:", *f.first, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""]
+            [
+                f"{head}({given}) #{self.group} {{",
+                "entry:",
+                *f.first,
+                *f.lines,
+                f"  ret {result} {value}".rstrip(),
+                "}",
+                "",
+            ]
         )
 
     # Memory --------------------------------------------------------------------------------------

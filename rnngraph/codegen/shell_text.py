@@ -161,9 +161,9 @@ def elements(shape: Sequence[int]) -> int:
     return int(str(product([dim for dim in shape if dim != STEPS])))
 
 
-def attributes_text(target: Target) -> str:
-    """The attributes of the functions around entries, which run on every processor of the target's kind."""
-    return 'attributes #0 = { nounwind "no-builtins" }'
+def attributes_text(group: int = 0, processor: str = "") -> str:
+    """The attributes of functions around entries: those of group 0 run on every processor of the target's kind."""
+    return f'attributes #{group} = {{ nounwind "no-builtins" {processor} }}'
 
 
 def signature(types: Mapping[str, str]) -> str:
