@@ -105,8 +105,10 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
 
 
 def _mark_single_calls(module: llvm.ModuleRef) -> None:
-    """Internal functions that are called from one place are written there, if both are for the same processor: a step
-    of a small net takes as long as some ten calls.
+    """Has internal functions that are called from one place written there, if both are for the same processor.
+
+    A step of a small net takes as long as a few calls that fill an argument block and read it. No instruction between
+    floats changes.
     """
     functions = {function.name: function for function in module.functions if not function.is_declaration}
     callers: dict[str, list[str]] = {}

@@ -65,19 +65,9 @@ class Shell:
         return f"{self.prefix}_{what}{self.suffix}"
 
     def _function(self, what: str, f: FunctionText, result: str = "void", value: str = "") -> str:
-        head = f"define {'internal ' if self.suffix else ''}{result} @{self.name(what)}"
-        given = signature(self.parameters(what))
-        return "\n".join(
-            [
-                f"{head}({given}) #{self.group} {{",
-                "entry:",
-                *f.first,
-                *f.lines,
-                f"  ret {result} {value}".rstrip(),
-                "}",
-                "",
-            ]
-        )
+        linkage, given = "internal " if self.suffix else "", signature(self.parameters(what))
+        head = f"define {linkage}{result} @{self.name(what)}({given}) #{self.group} {{"
+        return "\n".join([head, "entry:", *f.first, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
     # Memory --------------------------------------------------------------------------------------
 
