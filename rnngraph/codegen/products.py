@@ -93,7 +93,7 @@ class Tiles:
             view = self.region.views[node.operands[0]]
             right = self.region.views[node.operands[1]]
             form = None if self.region.panels.packs(right) else right.strides
-            key = (after(node), view, node.operands[0].shape[-1], form)
+            key = (after(node), view, node.operands[0].shape[-1], node.operands[1].dtype, form)
             groups.setdefault(key, []).append(node)
         merged: dict[object, _Group] = {}
         for (turn, *rest), products in groups.items():

@@ -31,6 +31,11 @@ class Port:
     default: np.ndarray | None = None
 
     @property
+    def shown(self) -> str:
+        """Its name for callers: a graph's only output may have none."""
+        return self.name or "output"
+
+    @property
     def step_bytes(self) -> int:
         return elements(self.shape) * item_bytes(self.dtype)
 

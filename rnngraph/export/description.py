@@ -87,7 +87,7 @@ class Description:
 
 def _port(port: Port) -> dict[str, Any]:
     shape = ["steps" if dim == STEPS else dim for dim in port.shape]
-    found: dict[str, Any] = {"name": port.name, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
+    found: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
     if port.default is not None:
         found["default"] = np.asarray(port.default).tolist()
     return found

@@ -46,7 +46,7 @@ def header(net: Description) -> str:
             f"#define {macro}_PARAMETERS {first.canonical_bytes} /* bytes of all parameters in canonical order */",
         ]
     lines += [
-        f"#define {net.macro_of(port)} {_step_elements(port)} /* elements of {port.name} in a step */"
+        f"#define {net.macro_of(port)} {_step_elements(port)} /* elements of {port.shown} in a step */"
         for _, port in ports
     ]
     lines += ["", *_ports(net, ports), ""]
@@ -68,18 +68,18 @@ def _ports(net: Description, ports: Sequence[tuple[str, Port]]) -> list[str]:
     for role, port in ports:
         held = "" if STEPS in port.shape else ", the same at all steps" if role == "input" else ", after the last step"
         default = ", a null pointer stands for its default" if port.default is not None else ""
-        lines.append(f" *   {role:6} {port.name}: {C_TYPES[port.dtype]} {shape_text(port.shape)}{held}{default}")
+        lines.append(f" *   {role:6} {_array(port)}{held}{default}")
     for port in net.first.initial_inputs:
-        lines.append(
-            f" *   start  {port.name}: {C_TYPES[port.dtype]} {shape_text(port.shape)}, what the state begins with"
-        )
+        lines.append(f" *   start  {_array(port)}, what the state begins with")
     place = 0
     for port in net.first.states:
-        lines.append(
-            f" *   state  {port.name}: {C_TYPES[port.dtype]} {shape_text(port.shape)}, at byte {place} of a saved state"
-        )
+        lines.append(f" *   state  {_array(port)}, at byte {place} of a saved state")
         place += port.step_bytes
     return [*lines, " */"]
+
+
+def _array(port: Port) -> str:
+    return f"{port.shown}: {C_TYPES[port.dtype]} {shape_text(port.shape)}"
 
 
 def arguments(ports: Sequence[Port], constant: bool) -> list[str]:

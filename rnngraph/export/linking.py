@@ -31,16 +31,8 @@ def tools_for(target: Target, is_host: bool) -> Tools:
     triple = target.triple
     if triple.startswith("wasm"):
         # What lies below __heap_base is the module's own; an instance's memory is taken from there on.
-        wasm = (
-            "wasm-ld",
-            "--no-entry",
-            "--export-memory",
-            "--export=__heap_base",
-            "--gc-sections",
-            "-z",
-            "stack-size=65536",
-        )
-        return Tools((wasm,), (), "{name}.wasm")
+        flags = ("--no-entry", "--gc-sections", "-zstack-size=65536", "--export=__heap_base")
+        return Tools((("wasm-ld", *flags),), (), "{name}.wasm")
     cross = {
         "aarch64-unknown-linux": "aarch64-linux-gnu-",
         "armv7-unknown-linux": "arm-linux-gnueabihf-",
@@ -55,7 +47,7 @@ def tools_for(target: Target, is_host: bool) -> Tools:
         return Tools(((f"{prefix}gcc", *_SHARED), _LLD), (f"{prefix}ar", "llvm-ar"), "lib{name}.so")
     if triple.startswith("thumb"):
         return Tools((), ("arm-none-eabi-ar", "llvm-ar"), "")
-    return Tools((), ("llvm-ar",), "")
+    return Tools((), (), "")
 
 
 def shared_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:

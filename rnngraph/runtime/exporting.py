@@ -21,6 +21,7 @@ from ..errors import ArgumentError, FileError, Where
 from ..export.build_files import cmake, pkg_config
 from ..export.description import Description
 from ..export.header import header
+from ..export.javascript_module import javascript_module
 from ..export.linking import shared_library, static_library
 from ..export.python_module import python_module
 from ..export.self_test import STEPS_TESTED, Example, self_test
@@ -71,6 +72,8 @@ def export(
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
     try:
         return _write(folder, net, contents, targets[0], link, code)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"can't write {folder}: {error.strerror or error}; give a directory that can be written"
@@ -106,10 +109,14 @@ def _write(
                 (inner / f"{name}.pc").write_text(pkg_config(net))
         files = [*sorted(item.name for item in inner.iterdir()), f"{name}.json"]
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
-        if (inner / f"lib{name}.so").exists():
-            files.append(f"{name}.py")
-            described["files"] = sorted(files)
-            (inner / f"{name}.py").write_text(python_module(net, described))
+        for library, module, text in (
+            (f"lib{name}.so", f"{name}.py", python_module),
+            (f"{name}.wasm", f"{name}.mjs", javascript_module),
+        ):
+            if (inner / library).exists():
+                files.append(module)
+                described["files"] = sorted(files)
+                (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
         for file in [*(item for item in sorted(files) if item != f"{name}.json"), f"{name}.json"]:
             os.replace(inner / file, folder / file)
@@ -142,14 +149,10 @@ def example_of(program: Program, found: Exportable) -> Example:
             feeds[port.name] = generator.integers(0, highest.get(port.name, 1) + 1, shapes[port.name]).astype(
                 port.dtype
             )
-    names = tuple(name for name, _ in about.initial.graph.outputs)
-    state = (
-        about.initial.entry(names, about.sizes).call_fresh(
-            program.parameters, {name: feeds[name] for name in about.initial.needed(names)}, about.sizes
-        )
-        if names
-        else {}
-    )
+    state: dict[str, np.ndarray] = {}
+    if found.initial is not None:
+        starts = {port.name: feeds[port.name] for port in stepper.initial_inputs}
+        state = found.initial.call_fresh(program.parameters, starts, about.sizes)
     lengths = dict.fromkeys(lengths_of(about.compiled.graph), 1)
     steps: list[dict[str, np.ndarray]] = []
     for step in range(STEPS_TESTED):
@@ -158,7 +161,7 @@ def example_of(program: Program, found: Exportable) -> Example:
             for name, axis in about.time_axis.items()
             if name in feeds
         }
-        result = found.twin.call_fresh(program.parameters, {**given, **state}, {**about.sizes, **lengths})
+        result = found.step.call_fresh(program.parameters, {**given, **state}, {**about.sizes, **lengths})
         state = {name: result[name] for name in about.labels}
         steps.append(result)
     results = {}

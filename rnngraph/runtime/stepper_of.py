@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..codegen.code import ObjectCode, interface_of
+from ..codegen.code import ObjectCode, interface_of, planned
 from ..codegen.engine import object_code
 from ..codegen.llvm import module_text
 from ..codegen.plan import Plan
-from ..codegen.schedule import schedule
 from ..codegen.shell_text import STEPS
 from ..codegen.stepper import Port, Stepper, Unit
 from ..codegen.target import Target, twin
@@ -40,10 +39,11 @@ _C_WORDS = (
 
 @dataclass(frozen=True)
 class Exportable:
-    """A stepper, and the step on this machine, bit for bit as the target computes it."""
+    """A stepper; its step and its initial state on this machine, bit for bit as the target computes them."""
 
     stepper: Stepper
-    twin: NativeEntry
+    step: NativeEntry
+    initial: NativeEntry | None
     about: Stepwise
 
 
@@ -66,7 +66,7 @@ def exportable(program: Program, batch: int, target: Target, embedded: bool, whe
     if target.lanes(4) > 1 and lengths_of(about.compiled.graph):
         found, _ = _unit(about.compiled, about.outputs, about, target, embedded, program.parameters, one_step=False)
         block = found if isinstance(found.plan.arena_bytes, int) else None
-    initial = _initial(about, target, embedded, program.parameters)
+    initial, initial_entry = _initial(about, target, embedded, program.parameters)
     stepper = Stepper(
         target=target,
         inputs=inputs,
@@ -79,7 +79,7 @@ def exportable(program: Program, batch: int, target: Target, embedded: bool, whe
         parameters={name: values[name] for name in program.parameters if name in _used(step, block, initial)},
         embedded=embedded,
     )
-    return Exportable(stepper, entry, about)
+    return Exportable(stepper, entry, initial_entry, about)
 
 
 def _initial_inputs(about: Stepwise) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def symbols_of_names(names: Sequence[str]) -> list[str]:
     """A C name for each, no two alike."""
     found: list[str] = []
     for name in names:
-        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "value"
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain
         symbol, count = f"{plain}_" if plain in _C_WORDS.split() else plain, 1
         while symbol in found:
@@ -136,7 +136,7 @@ def _unit(
     """A plan with its packed weights, and its entry on this machine."""
     sizes = dict(about.sizes)
     name = f"step_{compiled.kind}" if one_step else f"block_{compiled.kind}"
-    plan = schedule(compiled.sized(outputs, sizes, one_step), target, name)
+    plan = planned(compiled.sized(outputs, sizes, one_step), target, name, 1)
     entry = _native(plan, twin(target), name)
     _, values = parameters.snapshot()
     panels = _packed(entry, values) if embedded else b""
@@ -160,14 +160,15 @@ def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
 
 def _initial(
     about: Stepwise, target: Target, embedded: bool, parameters: Parameters
-) -> Unit | Mapping[str, np.ndarray]:  # fmt: skip
+) -> tuple[Unit | Mapping[str, np.ndarray], NativeEntry | None]:  # fmt: skip
+    """What the state begins with, as a unit or as it is, and the entry that gives it here."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
-        return {}
-    plan = schedule(about.initial.sized(names, about.sizes), target, "initial")
+        return {}, None
+    plan = planned(about.initial.sized(names, about.sizes), target, "initial", 1)
     entry = _native(plan, twin(target), "initial")
     _, values = parameters.snapshot()
     if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
-        return entry.call_fresh(parameters, {}, about.sizes)
+        return entry.call_fresh(parameters, {}, about.sizes), entry
     panels = _packed(entry, values) if embedded else b""
-    return Unit(plan, int(str(plan.arena_bytes)), panels)
+    return Unit(plan, int(str(plan.arena_bytes)), panels), entry

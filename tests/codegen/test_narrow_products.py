@@ -204,3 +204,17 @@ def test_narrow_weights_beside_floats(form: str, target: str) -> None:
             np.testing.assert_array_equal(run(narrow, {"x": x}, {"w": w}, chosen), expected)
             plan = schedule(narrow, chosen, "product")
             assert "i8" in str(plan.loops()) or "bf16" in str(plan.loops())
+
+
+@pytest.mark.parametrize("form", ["int8", "bfloat16"])
+def test_narrow_and_wide_weights_of_one_row(form: str) -> None:
+    """Of gates that read the same row some may be too small to be made narrow."""
+    x, w = GENERATOR.standard_normal((3, 17)).astype(np.float32), GENERATOR.integers(-127, 128, (17, 34))
+    feed, weight = given("input", "x", (3, 17)), given("parameter", "w", (17, 34))
+    halves = [make("slice", weight, start=(0, first), stop=(17, first + 17), step=(1, 1)) for first in (0, 17)]
+    products = [make("matmul", feed, make("cast", halves[0], dtype=form)), make("matmul", feed, halves[1])]
+    graph = Graph.of("mixed", [("y", make("add", make("tanh", products[0]), products[1]))], [feed, weight])
+    weights = w.astype(np.float32)
+    found = run(graph, {"x": x}, {"w": weights}, target_of("x86-64-v2") if host().triple.startswith("x86_64") else None)
+    wide = x.astype(np.float64) @ weights
+    np.testing.assert_allclose(found, np.tanh(wide[:, :17]) + wide[:, 17:], rtol=1e-4, atol=1e-3)

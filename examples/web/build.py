@@ -1,0 +1,69 @@
+"""A page that runs an audio effect as WebAssembly: builds what it needs beside index.html.
+
+    python examples/audio_effect/train.py --directory build/effect
+    python examples/web/build.py build/effect/model --directory build/web
+    python -m http.server --directory build/web        # and open http://localhost:8000
+
+The model is any saved program that takes sound [batch, samples, 1] and gives sound; other inputs, held for a whole
+call, become sliders. wasm-ld has to be there (Debian's package lld, or LLVM's own).
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+import rnngraph as rg
+
+PAGE = Path(__file__).parent
+RATE, SECONDS = 48_000, 2.0
+NAME = "effect"
+
+
+def plucks(generator: np.random.Generator) -> np.ndarray:
+    """Return a few plucked strings [samples] in -1..1 (Karplus & Strong 1983)."""
+    samples = round(RATE * SECONDS)
+    sound = np.zeros(samples)
+    for begin, pitch in ((0.0, 110.0), (0.45, 146.8), (0.9, 164.8), (1.35, 220.0)):
+        first, period = round(begin * RATE), round(RATE / pitch)
+        string = generator.uniform(-1, 1, period)
+        for at in range(first, samples):
+            place = (at - first) % period
+            sound[at] += 0.5 * string[place]
+            string[place] = 0.498 * (string[place] + string[(place + 1) % period])
+    return (0.8 * sound / np.abs(sound).max()).astype(np.float32)
+
+
+def main() -> None:
+    """Export, and write what the page compares itself with."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="directory of a saved program")
+    parser.add_argument("--directory", type=Path, default=Path("build/web"))
+    parser.add_argument("--target", choices=("wasm32", "wasm32-simd128"), default="wasm32-simd128")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    program = rg.load(options.model)
+    made = program.inference.export(options.directory, NAME, target=options.target)
+    if f"{NAME}.wasm" not in made.files:
+        raise SystemExit("wasm-ld is not found; install lld (apt-get install lld) and try again")
+    about = json.loads(made.files[f"{NAME}.json"].read_text())
+    (sound,) = (port["name"] for port in about["inputs"] if "steps" in port["shape"])
+    held = {
+        port["name"]: np.full(port["shape"], 0.7, port["dtype"]) for port in about["inputs"] if port["name"] != sound
+    }
+    dry = plucks(np.random.default_rng(0))
+    result = program.inference({sound: dry[None, :, None], **held})
+    wet = result if isinstance(result, np.ndarray) else next(iter(result.values()))
+    dry.tofile(options.directory / "dry.f32")
+    np.ascontiguousarray(wet[0, :, 0]).tofile(options.directory / "expected.f32")
+    for file in ("index.html", "main.js", "worklet.js"):
+        shutil.copy(PAGE / file, options.directory / file)
+    size = made.files[f"{NAME}.wasm"].stat().st_size
+    console.print(f"{made.files[f'{NAME}.wasm']}: {size:,} bytes; serve {options.directory} and open index.html")
+
+
+if __name__ == "__main__":
+    main()
