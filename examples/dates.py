@@ -123,6 +123,9 @@ def main() -> None:
     right = sum(mine == text for mine, text in zip(ours, figures, strict=True))
     for word, mine, text in list(zip(words, ours, figures, strict=True))[:8]:
         console.print(f"  {word:28} {mine:12} {'' if mine == text else text}")
+    word = words[0]
+    looked = program.inference.taps(numbers(words[:1]))["alignments"][0]  # [steps, letters]
+    console.print(f"  {ours[0]} while looking at {''.join(word[place] for place in looked.argmax(1)[: len(ours[0])])}")
     console.print(f"days written right, of 500 that were not shown: {right}")
     if np.mean(losses[-20:]) > 0.8 * losses[0]:
         raise SystemExit("it has not learned")

@@ -218,6 +218,22 @@ def test_a_decoder_starts_where_its_encoder_ended() -> None:
     assert all(np.any(gradients[name]) for name in gradients if name.startswith("encoder") and "kernel" in name)
 
 
+@pytest.mark.parametrize("name", ["bahdanau", "luong_scale"])
+def test_alignments_can_be_looked_at(name: str) -> None:
+    """They weigh the memory's entries to the context, which is what the wrapper gives here."""
+    program = declared(**OPTIONS[name])
+    taps = program.inference.taps(fed(program))
+    assert list(taps) == ["alignments"]
+    alignments = taps["alignments"]
+    assert alignments.shape == (3, 4, ENTRIES)
+    contexts = np.einsum("bte,bew->btw", alignments, FEEDS["memory"])
+    assert_allclose(contexts, program.inference(fed(program))["outputs"], atol=1e-13)
+    real = np.arange(ENTRIES) < FEEDS["lengths"][:, np.newaxis]
+    live = np.arange(4) < FEEDS["n"][:, np.newaxis]
+    assert_array_equal(alignments > 0, live[:, :, np.newaxis] & real[:, np.newaxis])
+    assert_allclose(alignments.sum(2), live & (FEEDS["lengths"] > 0)[:, np.newaxis], rtol=1e-13)
+
+
 def test_it_learns_to_copy() -> None:
     """The memory's entry that an input points at."""
     x, memory = rg.placeholder("x", (None, None, 5)), rg.placeholder("memory", (None, 5, 8))
@@ -245,7 +261,7 @@ def test_tensorflows_arguments() -> None:
     outputs, _ = tf1.nn.dynamic_rnn(cell, x, dtype=tf1.float32)
     assert rg.compile(outputs).inference(x=np.ones((2, 3, INPUTS)), lengths=[3, 1]).shape == (2, 3, 3)
     assert seq2seq.LuongAttention(7, x, None, True).scale
-    with pytest.raises(rg.RnnGraphError, match="alignment_history"):
+    with pytest.raises(rg.RnnGraphError, match=r"alignment_history.*taps\(…\)\[\"alignments\"\]"):
         seq2seq.AttentionWrapper(tf1.nn.rnn_cell.GRUCell(7), mechanism, alignment_history=True)
     with pytest.raises(rg.RnnGraphError, match="probability_fn"):
         seq2seq.LuongAttention(7, x, probability_fn=rg.softmax)

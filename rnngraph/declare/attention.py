@@ -15,6 +15,7 @@ from .layers import affine
 from .losses import real_steps
 from .nest import flatten
 from .state import public, widths
+from .taps import tap
 from .tensor import Tensor
 
 FAR_BELOW = -1e30
@@ -59,7 +60,10 @@ class Attention:
         raise NotImplementedError
 
     def context(self, p: Scope, query: Tensor) -> tuple[Tensor, Tensor]:
-        """(context [batch, width], alignments [batch, entries]): the memory's entries, weighted by softmax(score)."""
+        """(context [batch, width], alignments [batch, entries]): the memory's entries, weighted by softmax(score).
+
+        The alignments can be looked at, for every step, as the tap ``alignments``.
+        """
         score = self.score(p, query)
         if self.real is not None:
             score = where(self.real, score, FAR_BELOW)
@@ -67,7 +71,7 @@ class Attention:
         if self.real is not None:
             weights = where(self.real, weights, 0.0)
         total = maximum(reduce_sum(weights, 1, keepdims=True), 1e-30)  # 0 only in a row of length 0
-        alignments = weights / total
+        alignments = tap("alignments", weights / total)
         return reduce_sum(expand_dims(alignments, 2) * self.memory, 1), alignments
 
 
@@ -139,6 +143,8 @@ class AttentionWrapper(Wrapper):
     attention). initial_cell_state: a nest like the cell's state of Tensors [batch, width] that it starts from, such
     as an encoder's final state; attention starts from zeros. Parameters are under ``attention_wrapper``: those of the
     cell, of the attention, and ``attention_layer/kernel`` [cell's output + memory's width, attention_layer_size].
+
+    ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] is what each step attended to.
     """
 
     adds_scope = True

@@ -129,11 +129,27 @@ def _as(number: Node, like: Node) -> Node:
 
 
 def _sum_of_squares(nodes: Iterable[Node]) -> Node:
-    """Over all elements, in float64 from one array to the next; each array's own sum is in its dtype."""
-    total = make("constant", value=np.zeros((), np.float64))
+    """Over all elements, in float64 from one array to the next; each array's own sum is in its dtype.
+
+    Where a float32 sum overflows, that of the elements times 2**-96 stands for it, which no gradients overflow.
+    """
+    total = _number(0.0, "float64")
     for g in nodes:
-        axes = tuple(range(g.tensor.rank))
-        square = make("mul", g, g, where=g.where)
-        part = make("reduce_sum", square, axes=axes, keepdims=False) if axes else square
-        total = make("add", total, part if part.dtype == "float64" else make("cast", part, dtype="float64"))
+        part = _squares(g)
+        if part.dtype == "float32":
+            fits = make("less", part, _number(np.inf, "float32"))
+            small = _squares(make("mul", g, _number(2.0**-96, "float32"), where=g.where))
+            large = make("mul", make("cast", small, dtype="float64"), _number(2.0**192, "float64"))
+            part = make("select", fits, make("cast", part, dtype="float64"), large)
+        total = make("add", total, part)
     return total
+
+
+def _squares(g: Node) -> Node:
+    square = make("mul", g, g, where=g.where)
+    axes = tuple(range(g.tensor.rank))
+    return make("reduce_sum", square, axes=axes, keepdims=False) if axes else square
+
+
+def _number(value: float, dtype: str) -> Node:
+    return make("constant", value=np.asarray(value, dtype))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import is_leaf, pack, paths
+from ..declare.nest import pack
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph
 from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
@@ -25,7 +25,7 @@ from .exporting import Export, export
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
 from .nested_feeds import names_under
-from .outs import check_fits
+from .outs import check_fits, given_gradients
 from .sources import TAPS_MOVED, TAPS_TRAINING
 from .stream import Stream
 
@@ -61,7 +61,8 @@ class Inference(GraphProgram):
     def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
         """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
         where = user_line()
-        return self._tap_values(self.gather(feeds, named, where), where)
+        arrays = self.gather(feeds, named, where)
+        return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
 
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
@@ -135,27 +136,36 @@ class Training(GraphProgram):
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         outputs = self._fed_outputs(arrays)
-        mine = self._wanted_out(out, where)
-        if samples is None:
-            found = self._execute(arrays, outputs, mine, where)
-        elif compiled := self._sampled(samples, self.compiled, outputs, where):
-            found = self._execute(arrays, outputs, mine, where, compiled)
-        else:
-            found = self._one_by_one(samples, arrays, outputs, mine, where)
+        found = self._drawn(samples, self.compiled, arrays, outputs, self._wanted_out(out, where), where)
         return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
 
     def taps(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, samples: int | None = None,
         first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """{name: array} of all that ``rg.tap`` names, in the order of declaration, as a call with this seed has them.
+        """{name: array} of all that ``rg.tap`` names, in the order of declaration, as a call with these arguments has
+        them: of several ``samples`` stacked.
 
         What only the loss reads is left out where the loss is not fed.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        return self._tap_values(arrays, where)
+        return self._tap_values(
+            arrays, lambda compiled, outputs: self._drawn(samples, compiled, arrays, outputs, {}, where)
+        )
+
+    def _drawn(
+        self, samples: int | None, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
+        out: Mapping[str, np.ndarray], where: Where | None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Outputs of one draw, or of several together."""
+        if samples is None:
+            return self._execute(arrays, outputs, out, where, compiled)
+        together = self._sampled(samples, compiled, outputs, where)
+        if together is not None:
+            return self._execute(arrays, outputs, out, where, together)
+        return self._one_by_one(samples, compiled, arrays, outputs, out, where)
 
     def _sampled(
         self, samples: int, compiled: CompiledGraph, outputs: tuple[str, ...], where: Where | None
@@ -181,12 +191,14 @@ class Training(GraphProgram):
         return self._with_samples[key]
 
     def _one_by_one(
-        self, samples: int, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], out: Mapping[str, np.ndarray],
-        where: Where | None,
+        self, samples: int, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
+        out: Mapping[str, np.ndarray], where: Where | None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """Several draws of a graph that makes one at a time."""
         seeds = arrays["seed"] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
-        each = [self._execute({**arrays, "seed": seed}, outputs, {}, where) for seed in map(np.asarray, seeds)]
+        each = [
+            self._execute({**arrays, "seed": seed}, outputs, {}, where, compiled) for seed in map(np.asarray, seeds)
+        ]
         found = {name: np.stack([one[name] for one in each]) for name in each[0]}
         for name, array in out.items():
             check_fits(name, array, found[name].shape, str(found[name].dtype), where)
@@ -237,7 +249,7 @@ class Training(GraphProgram):
         where = user_line()
         if output_gradients is None and self.program.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
-        given = self._given_gradients(output_gradients, where)
+        given = given_gradients(self.program.structure, dict(self.compiled.graph.outputs), output_gradients, where)
         states, extra = self._asked(wrt, where)
         compiled = self._with_respect_to(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
@@ -266,27 +278,6 @@ class Training(GraphProgram):
         for name in names:
             found += names_under(name, self._kinds) if name in states else [name]
         return states, tuple(dict.fromkeys(found))
-
-    def _given_gradients(self, output_gradients: Any, where: Where | None) -> dict[str, Any]:
-        """Gradients by output."""
-        if output_gradients is None:
-            return {}
-        structure, outputs = self.program.structure, dict(self.compiled.graph.outputs)
-        if is_leaf(structure):
-            given = dict.fromkeys(outputs, output_gradients)
-        elif isinstance(output_gradients, Mapping):
-            given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
-        else:
-            raise StructureError("output_gradients= must have the structure of the outputs", where)
-        for name in given:
-            if name not in outputs or name == "loss":
-                names = ", ".join(other for other in outputs if other != "loss")
-                raise NameLookupError(f"output_gradients= has {name!r}, which is no output; there are {names}", where)
-            if outputs[name].dtype not in FLOATS:
-                raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
-        if not given:
-            raise StructureError("output_gradients= is empty; give the gradient of an output", where)
-        return given
 
     def _with_respect_to(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
         """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs."""

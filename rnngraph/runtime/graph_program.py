@@ -152,7 +152,10 @@ class GraphProgram:
             )  # fmt: skip
         return self._tapped or None
 
-    def _tap_values(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
+    def _tap_values(
+        self, arrays: Mapping[str, np.ndarray],
+        execute: Callable[[CompiledGraph, tuple[str, ...]], dict[str, np.ndarray]],
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         compiled = self._with_taps()
         if compiled is None:
             return {}
@@ -160,7 +163,7 @@ class GraphProgram:
         outputs = tuple(name for name in names if not self._only_of_the_loss(compiled, name, arrays))
         if not outputs:
             return {}
-        found = self._execute(arrays, outputs, {}, where, compiled)
+        found = execute(compiled, outputs)
         return {name.removeprefix(TAP): found[name] for name in outputs}
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:

@@ -1,4 +1,4 @@
-"""The caller's own arrays for results: ``out=`` of calls and streams."""
+"""What a caller gives for each output: arrays for results, ``out=``, and gradients, ``output_gradients=``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from numpy.lib.array_utils import byte_bounds
 
 from ..declare.nest import is_leaf, paths
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where
+from ..ir.graph import Node
+from ..ir.types import FLOATS
 
 
 def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
@@ -53,3 +55,26 @@ def check_fits(name: str, array: np.ndarray, shape: Sequence[int], dtype: Any, w
             f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; it must be {dtype}{list(shape)}",
             where,
         )
+
+
+def given_gradients(
+    structure: Any, outputs: Mapping[str, Node], output_gradients: Any, where: Where | None
+) -> dict[str, Any]:  # fmt: skip
+    """Gradients by output. outputs: nodes of the graph, by name."""
+    if output_gradients is None:
+        return {}
+    if is_leaf(structure):
+        given = dict.fromkeys(outputs, output_gradients)
+    elif isinstance(output_gradients, Mapping):
+        given = {name: item for name, item in paths(dict(output_gradients)) if item is not None}
+    else:
+        raise StructureError("output_gradients= must have the structure of the outputs", where)
+    for name in given:
+        if name not in outputs or name == "loss":
+            names = ", ".join(other for other in outputs if other != "loss")
+            raise NameLookupError(f"output_gradients= has {name!r}, which is no output; there are {names}", where)
+        if outputs[name].dtype not in FLOATS:
+            raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
+    if not given:
+        raise StructureError("output_gradients= is empty; give the gradient of an output", where)
+    return given

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..codegen.target import target_of
 from ..declare.nest import is_leaf
+from ..declare.placeholders import RESERVED
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
 from ..ir.graph import Graph
@@ -235,6 +236,10 @@ class Program:
                 f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
                 where,
             )
+        for name in named:
+            if name in RESERVED:
+                hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
+                raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
         return [(self.feed_name(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
     def summary(self) -> str:

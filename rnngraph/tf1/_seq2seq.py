@@ -12,6 +12,7 @@ from ..errors import NotOfferedError
 from ._names import dtype_name, refuse
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
+_TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignments of every step'
 
 
 class _Mechanism:
@@ -72,7 +73,8 @@ class AttentionWrapper(attention.AttentionWrapper):
         name: str | None = None,
     ) -> None:
         super().__init__(cell, attention_mechanism, attention_layer_size, output_attention, initial_cell_state)
-        refuse(self, _OWN, alignment_history=alignment_history or None, cell_input_fn=cell_input_fn)
+        refuse(self, _TAPS, alignment_history=alignment_history or None)
+        refuse(self, _OWN, cell_input_fn=cell_input_fn)
         self.scope_name = name
 
 

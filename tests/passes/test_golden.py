@@ -24,6 +24,7 @@ from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass
 from rnngraph.passes.reduced_weights import ReducedWeights
+from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink
 from rnngraph.passes.split import Split
@@ -44,9 +45,12 @@ PASSES: dict[str, Pass] = {
     "squeeze": Squeeze(),
     "reduced_weights_int8": ReducedWeights("int8", dots=True, least_depth=2, least_weights=9),
     "reduced_weights_bfloat16": ReducedWeights("bfloat16", dots=True, least_depth=2, least_weights=9),
+    "samples": Samples(3),
     "split_training": Split(training=True),
     "split_inference": Split(training=False),
 }
+ANEW = ("samples",)
+"""Passes that change what a graph gives, and applied again would do so again."""
 FORBIDDEN = {"split_training": ("dropout",), "split_inference": INFERENCE_FORBIDS}
 SIZES = {"B": 2, "T": 5}
 
@@ -96,7 +100,8 @@ def assert_same_values(before: Graph, after: Graph) -> None:
 
 def test_every_pass_has_cases() -> None:
     assert {case.partition("/")[0] for case in CASES} == set(PASSES)
-    assert {case.partition("/")[0] for case in CASES if case.endswith("/unchanged")} == set(PASSES)
+    unchanged = {case.partition("/")[0] for case in CASES if case.endswith("/unchanged")}
+    assert unchanged == PASSES.keys() - set(ANEW)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -111,7 +116,7 @@ def test_every_expected_text_has_its_input() -> None:
     assert cases(".out.txt") == CASES
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(ANEW)])
 def test_unchanged_is_the_same_object(case: str) -> None:
     """Applied again, a pass finds nothing to do, and gives the very object that it was given."""
     single, graph = read(case)
@@ -120,10 +125,21 @@ def test_unchanged_is_the_same_object(case: str) -> None:
     assert single(result) is result
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(("split", "reduced"))])
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(("split", "reduced", *ANEW))])
 def test_values_stay(case: str) -> None:
     single, graph = read(case)
     assert_same_values(graph, single(graph))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("samples")])
+def test_draws_have_the_values_of_their_seeds(case: str) -> None:
+    single, graph = read(case)
+    feeds = feeds_of(graph)
+    drawn = interpret(single(graph), feeds, wide=True)
+    for draw in range(3):
+        alone = interpret(graph, feeds | {"seed": feeds["seed"] + draw * BETWEEN_SEEDS}, wide=True)
+        for name, array in alone.items():
+            np.testing.assert_allclose(drawn[name][draw], array, rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("case", [case.partition("/")[2] for case in CASES if case.startswith("split_training")])

@@ -77,6 +77,22 @@ def test_gradients_give_way_to_new_values() -> None:
     assert labels == ["x", "w", "d", f"{NUMBER}rate", f"{SLOT}last/w", f"{SLOT}last/d"]
 
 
+@pytest.mark.parametrize("size", [1e-3, 1e18, 2e19, 1e30, 3e38])
+def test_a_norm_whose_squares_overflow(size: float) -> None:
+    """As far as float32 reaches, with the bits of the plain sum wherever that fits."""
+    given = feeds()
+    given["x"] = np.abs(given["x"]) / np.abs(given["x"]).sum(0).max() * np.float32(size)
+    before, found = interpret(graph(), given), interpret(TrainStep(lagging, ("last",), ("rate",), 2.0)(graph()), given)
+    g = before["gradient/w"].astype(np.float64)
+    norm = math.sqrt((g**2).sum() + float(before["gradient/d"]) ** 2)
+    assert_allclose(found[NORM], norm, rtol=1e-6)
+    assert_allclose(found[f"{SLOT}last/w"], g * min(1, 2 / norm), rtol=2e-6)
+    with np.errstate(over="ignore"):
+        plain = np.sum(before["gradient/w"] ** 2)
+    if np.isfinite(plain):
+        assert found[NORM] == math.sqrt(float(plain) + float(before["gradient/d"]) ** 2)
+
+
 @pytest.mark.parametrize("limit", [0.25, 1.0, 1e6])
 def test_clip_norm_bounds_all_gradients_together(limit: float) -> None:
     before, (_, found) = interpret(graph(), feeds()), stepped(clip_norm=limit)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+import own_cells
 import pytest
 from declaration_checks import flat, taken
 from declarations import declare
@@ -117,6 +118,27 @@ def test_draws_that_can_not_be_made_at_once_are_made_one_by_one() -> None:
         np.testing.assert_array_equal(drawn["lengths"][draw], alone["lengths"])
     with pytest.raises(rg.ShapeError, match="out= for outputs"):
         program.training(feeds, samples=2, out=out)
+
+
+def test_taps_of_several_draws() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, _ = rg.dynamic_rnn(own_cells.Tapped(rg.DropoutWrapper(rg.GRUCell(5), output_keep_prob=0.5)), x)
+    together = rg.compile({"outputs": rg.tap("doubled", outputs * 2.0)})
+    first = rg.placeholder("first", (None, 3))
+    cell = own_cells.Tapped(rg.DropoutWrapper(rg.BasicRNNCell(3), output_keep_prob=0.5))
+    decoded, _, _ = rg.dynamic_decode(cell, first, lambda y, _: y, TIME, stop=lambda y: rg.reduce_max(y, axis=1) > 0.5)
+    apiece = rg.compile({"outputs": decoded})
+    for program, feeds in ((together, {"x": data(BATCH, TIME, WIDTH)}), (apiece, {"first": data(BATCH, 3)})):
+        taps = program.training.taps(feeds, seed=3, samples=DRAWS)
+        for draw in range(DRAWS):
+            alone = program.training.taps(feeds, seed=apart(3, draw))
+            assert list(alone) == list(taps)
+            for name, array in alone.items():
+                np.testing.assert_allclose(taps[name][draw], array, rtol=1e-6, atol=1e-6)
+    with pytest.raises(rg.ArgumentError, match=r"takes no samples=.*; draw k of training\(samples=n"):
+        together.training.gradients(x=data(BATCH, TIME, WIDTH), samples=2, output_gradients={"outputs": 1.0})
+    with pytest.raises(rg.ArgumentError, match="takes no seed="):
+        together.inference(x=data(BATCH, TIME, WIDTH), seed=2)
 
 
 def test_results_go_where_they_are_wanted() -> None:

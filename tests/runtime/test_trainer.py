@@ -534,3 +534,20 @@ def test_a_step_of_a_random_declaration(seed: int) -> None:
 def test_steps_of_many_random_declarations() -> None:
     done = [check_step(seed) for seed in range(1, 200)]
     assert sum(done) > 60
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 63)])
+def test_gradients_as_large_as_float32_are_clipped(shape: tuple[int, ...], accumulate: int) -> None:
+    x, w = rg.placeholder("x", shape), rg.parameter("w", shape, "zeros")
+    program = rg.compile({"y": x * 2.0}, loss=rg.reduce_sum(w * x))
+    for size in (1e18, 1e20, 1e38):
+        program.parameters["w"] = np.zeros(shape)
+        trainer = rg.Trainer(program, rg.SGD(1.0), clip_norm=2.0, accumulate=accumulate)
+        g = (np.random.default_rng(0).uniform(0.2, 1, shape) * size).astype(np.float32)
+        for _ in range(accumulate):
+            trainer.step(x=g)
+        norm = np.linalg.norm(g.astype(np.float64))
+        assert trainer.skipped == 0
+        np.testing.assert_allclose(trainer.gradient_norm, norm, rtol=1e-6)
+        np.testing.assert_allclose(program.parameters["w"], -2 * g.astype(np.float64) / norm, rtol=1e-5)
