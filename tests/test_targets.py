@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import cross_cases
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from declaration_checks import flat
+from objects import processor, undefined_symbols
 
 import rnngraph as rg
+from rnngraph.codegen.code import ObjectCode, compile_graph
+from rnngraph.codegen.engine import object_code
+from rnngraph.codegen.target import NAMES, Target, host, target_of
+from rnngraph.declare.tensor import build
+from rnngraph.runtime.native import NativeEntry
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 NEEDS = {
@@ -20,9 +28,19 @@ NEEDS = {
     "x86-64-v4": ("avx512f", "avx512vl", "avx512dq", "avx512bw"),
 }
 
-pytestmark = pytest.mark.skipif(
-    not llvm.get_process_triple().startswith("x86_64"), reason="the levels are those of x86-64"
-)
+PROCESSORS = {
+    "aarch64-linux": "ELF64 183",
+    "aarch64-macos": "Mach-O 0x100000c",
+    "armv7-linux": "ELF32 40",
+    "thumbv7em-none-eabihf": "ELF32 40",
+    "riscv64": "ELF64 243",
+    "wasm32": "wasm",
+    "wasm32-simd128": "wasm",
+    "x86-64-windows": "COFF 0x8664",
+    "x86-64-v3-macos": "Mach-O 0x1000007",
+}
+
+of_x86 = pytest.mark.skipif(not llvm.get_process_triple().startswith("x86_64"), reason="the levels are those of x86-64")
 
 
 def runs_here(level: str) -> bool:
@@ -50,6 +68,7 @@ def feeds(dtype: str = "float32") -> dict[str, Any]:
     return {"x": np.random.default_rng(0).normal(size=(3, 6, 9)).astype(dtype), "y": np.array([0, 4, 2])}
 
 
+@of_x86
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numbers_agree(level: str, dtype: str) -> None:
@@ -77,6 +96,7 @@ def shown(level: str, stage: str) -> str:
     )
 
 
+@of_x86
 @pytest.mark.parametrize("level", LEVELS)
 def test_code_calls_nothing(level: str) -> None:
     """No libm, no libc: what is called is a function of the module itself."""
@@ -89,6 +109,7 @@ def test_code_calls_nothing(level: str) -> None:
     assert not re.search(r"^\s+call\s*\*", text, re.MULTILINE)
 
 
+@of_x86
 @pytest.mark.parametrize(
     ("level", "registers", "instructions", "without"),
     [
@@ -104,56 +125,139 @@ def test_code_uses_the_levels_vectors(level: str, registers: str, instructions: 
     assert without not in text
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_object_code_has_no_open_symbols(level: str) -> None:
-    """The object file as the linker sees it: every symbol is defined in it."""
-    from rnngraph.codegen.engine import object_code
-    from rnngraph.codegen.target import target_of
-
-    program = compiled(level)
-    compiled_graph = program.inference.compiled
-    outputs = tuple(name for name, _ in compiled_graph.graph.outputs)
-    from rnngraph.codegen.llvm import module_text
-    from rnngraph.codegen.schedule import schedule
-
-    target = target_of(level)
-    plan = schedule(compiled_graph.sized(outputs, {"B": 3, "T": 6}), target, "entry")
-    binary = object_code(module_text(plan.functions, [plan.main, plan.pack], target, "entry"), target)
-    assert undefined_symbols(binary) == []
+def objects_of(made: rg.Program, training: bool = False) -> ObjectCode:
+    """The code of a program for its target, at 3 rows."""
+    graph = (made.training if training else made.inference).compiled
+    outputs = tuple(name for name, _ in graph.graph.outputs)
+    return compile_graph(graph.sized(outputs, {"B": 3, "T": 6}), made.target, "entry")
 
 
-def undefined_symbols(binary: bytes) -> list[str]:
-    """Names of symbols that an ELF64 object refers to and does not define."""
-
-    def number(offset: int, count: int) -> int:
-        return int.from_bytes(binary[offset : offset + count], "little")
-
-    assert binary[:5] == b"\x7fELF\x02"
-    start, size, count = number(0x28, 8), number(0x3A, 2), number(0x3C, 2)
-    sections = [start + index * size for index in range(count)]
-    found = []
-    for header in sections:
-        if number(header + 4, 4) != 2:  # not a table of symbols
-            continue
-        table, length, names = number(header + 0x18, 8), number(header + 0x20, 8), number(header + 0x28, 4)
-        strings = number(sections[names] + 0x18, 8)
-        for symbol in range(table + 24, table + length, 24):  # the first is always empty
-            if number(symbol + 6, 2) == 0:
-                place = strings + number(symbol, 4)
-                found.append(binary[place : binary.index(b"\0", place)].decode())
-    return found
+@pytest.mark.parametrize("case", ["gru", "layer_norm", "own", "stack", "heads", "whole"])
+@pytest.mark.parametrize("target", NAMES)
+def test_an_object_is_all_that_is_needed(target: str, case: str) -> None:
+    """As the linker sees it: every symbol is defined in it."""
+    assert undefined_symbols(objects_of(cross_cases.program(case, target=target)).binary) == []
 
 
-def test_an_open_symbol_is_found() -> None:
-    from rnngraph.codegen.engine import object_code
-    from rnngraph.codegen.target import target_of
-
-    text = "declare float @expf(float)\ndefine float @f(float %x) {\n"
-    text += "  %y = call float @expf(float %x)\n  ret float %y\n}\n"
-    target = target_of("x86-64-v3")
-    assert "expf" in undefined_symbols(object_code(f'target triple = "{target.triple}"\n{text}', target))
+@pytest.mark.parametrize("target", [name for name in NAMES if "float64" not in target_of(name).absent])
+def test_an_object_of_float64_is_all_that_is_needed(target: str) -> None:
+    for case in ("stack", "heads", "whole"):
+        assert undefined_symbols(objects_of(cross_cases.program(case, "float64", target=target)).binary) == []
 
 
+@pytest.mark.parametrize("target", NAMES)
+def test_objects_of_training_and_of_rounded_weights(target: str) -> None:
+    """Masks, losses, and rounding to whole numbers, for which not every processor has an instruction."""
+    assert undefined_symbols(objects_of(compiled(target), training=True).binary) == []
+    x = rg.placeholder("x", (None, None, 64))
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), x)
+    for weights in ("int8", "bfloat16"):
+        made = rg.compile({"outputs": outputs}, target=target, weights=weights, cache=False)
+        assert undefined_symbols(objects_of(made).binary) == []
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_an_open_symbol_is_found(target: str) -> None:
+    """In each kind of file: else the tests above would prove nothing."""
+    lines = [
+        f'target triple = "{target_of(target).triple}"',
+        "@a_table = external global float",
+        "declare float @function_of_a_library(float) #0",
+        "define float @f() #0 {",
+        "  %x = load float, ptr @a_table",
+        "  %y = call float @function_of_a_library(float %x)",
+        "  ret float %y",
+        "}",
+        "attributes #0 = { nounwind }",
+    ]
+    found = undefined_symbols(object_code("\n".join(lines), target_of(target)))
+    names = ["a_table", "function_of_a_library"]
+    assert found == [f"_{name}" if "macos" in target else name for name in names]
+
+
+def test_rounding_would_be_a_call() -> None:
+    """What ``absent`` stands for, of one processor: the instruction is not there, and LLVM calls a library."""
+    target = target_of("thumbv7em-none-eabihf")
+    lines = [
+        f'target triple = "{target.triple}"',
+        "define float @f(float %x) #0 {",
+        "  %y = call float @llvm.roundeven.f32(float %x)",
+        "  ret float %y",
+        "}",
+        "declare float @llvm.roundeven.f32(float)",
+        "attributes #0 = { nounwind }",
+    ]
+    assert undefined_symbols(object_code("\n".join(lines), target)) == ["roundevenf"]
+
+
+def run_by(target: Target, made: rg.Program, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A program's outputs by the code for a target that this machine runs, whatever it is called."""
+    graph = made.inference.compiled
+    sizes = {name: 6 if name == "T" else len(given[min(given)]) for name in graph.graph.symbols}
+    code = compile_graph(graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes), target, "entry")
+    return NativeEntry(code, host()).call_fresh(made.parameters, given, sizes)
+
+
+def test_what_is_absent_is_done_otherwise() -> None:
+    """Whole numbers from and to floats, and rounding: by other instructions the same numbers as NumPy's."""
+    numbers = np.random.default_rng(0)
+    powers = 2 ** np.arange(62)
+    edges = np.concatenate([[0, 1, 2**63 - 1, -(2**63)], *(side * powers + k for side in (1, -1) for k in (-1, 0, 1))])
+    near = (2**24 + 1) * powers[:38] + numbers.integers(-1, 2, (9, 38))  # ties, and beside them
+    whole = np.concatenate([edges, near.ravel(), -near.ravel(), numbers.integers(-(2**63), 2**63 - 1, 4000)])
+    floats = np.concatenate([whole.astype(np.float64), numbers.normal(0, 5, 4000), np.arange(-40, 41) / 4, [-0.0]])
+    beyond = np.array([np.inf, -np.inf, np.nan, 2.0**63, -(2.0**63), -(2.0**63) - 2048, 1e30, -1e30, 2.0**62])
+    for wide in (np.float32, np.float64):
+        n = rg.placeholder("n", (None,), "int64")
+        x = rg.placeholder("x", (None,), np.dtype(wide).name)
+        made = rg.compile({"float": rg.cast(n, x.dtype), "whole": rg.cast(x, "int64"), "round": build("round", x)})
+        given = np.concatenate([floats, beyond]).astype(wide)
+        whole.resize(len(given))
+        for absent in (("rounding", "wide conversion"), ()):
+            found = run_by(replace(host(), absent=absent), made, {"n": whole, "x": given})
+            np.testing.assert_array_equal(found["float"], whole.astype(wide))
+            np.testing.assert_array_equal(found["round"], np.rint(given))
+            np.testing.assert_array_equal(np.signbit(found["round"]), np.signbit(given))
+            inside = np.abs(given) < 2.0**63
+            np.testing.assert_array_equal(found["whole"][inside], given[inside].astype(np.int64))
+            limit = np.where(np.isnan(given), 0, np.where(given > 0, 2**63 - 1, -(2**63)))
+            np.testing.assert_array_equal(found["whole"][~inside], limit[~inside])
+
+
+@pytest.mark.parametrize("case", ["stack", "whole", "gru"])
+def test_narrow_index_arithmetic_has_the_same_bits(case: str) -> None:
+    """That of processors with 32-bit addresses, where it reaches as far as these arrays do."""
+    made = cross_cases.program(case)
+    given = cross_cases.feeds(made, 3, 6)
+    expected = run_by(host(), made, given)
+    for name, array in run_by(replace(host(), pointer_bits=32), made, given).items():
+        np.testing.assert_array_equal(array, expected[name], name)
+
+
+@pytest.mark.parametrize(("target", "kind"), PROCESSORS.items())
+def test_objects_are_of_their_processor(target: str, kind: str) -> None:
+    assert processor(objects_of(cross_cases.program("rnn", target=target)).binary) == kind
+
+
+def test_float64_needs_a_processor_that_has_it() -> None:
+    made = cross_cases.program("rnn", "float64", target="thumbv7em-none-eabihf")
+    with pytest.raises(rg.ArgumentError, match=r"thumbv7em-none-eabihf computes in float32 only; declare it as"):
+        objects_of(made)
+
+
+def test_code_of_another_processor_does_not_run_here() -> None:
+    other = "riscv64" if "riscv64" not in host().triple else "aarch64-linux"
+    made = cross_cases.program("rnn", target=other)
+    with pytest.raises(rg.RnnGraphError, match=f"code for {other} .* can't run on this machine"):
+        made.inference(x=np.zeros((1, 2, 3), np.float32))
+
+
+def test_a_target_is_one_of_a_list() -> None:
+    with pytest.raises(rg.ArgumentError, match=r"'z80' is not known; use host, x86-64-v2, .*aarch64-linux.*riscv64"):
+        target_of("z80")
+
+
+@of_x86
 def test_a_program_for_a_better_processor_says_so() -> None:
     if runs_here("x86-64-v4"):
         pytest.skip("this processor runs every level")

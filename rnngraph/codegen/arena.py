@@ -11,11 +11,13 @@ from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..ir.types import ITEM_BYTES, Dim
+from ..ir.types import ITEM_BYTES, Dim, Size
 from .loops import Barrier, Buffer, For, Pipeline, Statement, When
 from .loops_names import buffers_of
 from .panels import ALIGNMENT
 from .team import waits
+
+_ELEMENT = max(ITEM_BYTES.values())
 
 Span = tuple[int, int]
 """The first and the last statement, counted from the start of the entry."""
@@ -116,16 +118,15 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
 
 
 def padded_bytes(elements: Dim, dtype: str) -> Dim:
-    """Bytes of so many elements, with what keeps the next place aligned."""
+    """Bytes of so many elements, with what keeps the next place aligned: to 64 bytes, or where the number is a formula
+    that need not be a multiple of that, to the largest element. Not every processor reads across.
+    """
     size_bytes = elements * ITEM_BYTES[dtype]
-    if isinstance(size_bytes, int):
+    if not isinstance(size_bytes, Size):
         return -(-size_bytes // ALIGNMENT) * ALIGNMENT
-    return size_bytes + ALIGNMENT if _may_be_uneven(size_bytes) else size_bytes
-
-
-def _may_be_uneven(size_bytes: Dim) -> bool:
-    """Whether a formula is not sure to be a multiple of the alignment."""
-    return not isinstance(size_bytes, int) and any(factor % ALIGNMENT for _, factor in size_bytes.terms)
+    if not any(factor % ALIGNMENT for _, factor in size_bytes.terms):
+        return size_bytes
+    return Size(tuple((names, -(-factor // _ELEMENT) * _ELEMENT) for names, factor in size_bytes.terms)) + ALIGNMENT
 
 
 def padded_row(width: Dim, dtype: str) -> Dim:

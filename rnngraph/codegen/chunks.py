@@ -8,7 +8,7 @@ from .phases import Phases
 from .target import Target
 from .tiles import OPEN_ROWS
 
-LONGEST_CHUNK = 1 << 40  # all steps
+LONGEST_CHUNK = 1 << 30  # all steps, in numbers of 32 bits too
 ROWS_OF_A_CHUNK = 128
 
 

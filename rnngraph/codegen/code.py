@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ArgumentError
 from ..ir.graph import Graph
-from ..ir.types import Dim, Shape
+from ..ir.types import Dim, Shape, TensorType
 from .engine import object_code
 from .llvm import module_text
 from .plan import Plan
@@ -71,9 +72,25 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
 
 
 def planned(graph: Graph, target: Target, name: str, parts: int) -> Plan:
-    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one."""
+    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one.
+
+    Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with.
+    """
+    if "float64" in target.absent:
+        _no_float64(graph, target)
+    if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
+        parts = 1
     plan = schedule(graph, target, name, parts)
     return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name)
+
+
+def _no_float64(graph: Graph, target: Target) -> None:
+    for node in graph.walk():
+        if isinstance(node.type, TensorType) and node.dtype == "float64":
+            raise ArgumentError(
+                f"{node.name or node.op} is float64, and {target.name} computes in float32 only; declare it as float32",
+                node.where,
+            )
 
 
 def interface_of(plan: Plan) -> Interface:

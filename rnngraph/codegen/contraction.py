@@ -60,15 +60,17 @@ def _k_loop(
     for r, row in enumerate(starts):
         accumulators.append([h._replace(text=f"%sum.{r}.{j}.{number}") for j, h in enumerate(row)])
         frame.lines.extend("" for _ in row)
-    test = frame.b.emit(f"icmp slt i64 %k.{number}, {last}", "i1", 1, "more")
+    test = frame.b.emit(f"icmp slt {frame.index_kind} %k.{number}, {last}", "i1", 1, "more")
     frame.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
     frame.start(body)
     frame.known.append({})
     nexts = _steps(frame, tile, accumulators, f"%k.{number}", range(unroll))
     frame.known.pop()
-    frame.lines.append(f"  %k.next.{number} = add i64 %k.{number}, {unroll}")
+    frame.lines.append(f"  %k.next.{number} = add {frame.index_kind} %k.{number}, {unroll}")
     frame.lines.append(f"  br label %{head}")
-    frame.lines[position] = f"  %k.{number} = phi i64 [ {first}, %{before} ], [ %k.next.{number}, %{body} ]"
+    frame.lines[position] = (
+        f"  %k.{number} = phi {frame.index_kind} [ {first}, %{before} ], [ %k.next.{number}, %{body} ]"
+    )
     for r, row in enumerate(starts):
         for j, begin in enumerate(row):
             position += 1

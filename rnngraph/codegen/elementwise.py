@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..ir import narrow, random
+from .conversions import float_of_wide, wide_of_float
 from .instructions import Handle, Instructions
 from .vecmath import FUNCTIONS
 
@@ -108,6 +109,8 @@ def _cast(b: Instructions, x: Handle, element: str) -> Handle:
         return b.convert("trunc", _limited(b, x, now) if was in FLOAT_ELEMENTS else _cast(b, x, "i32"), now)
     if was in FLOAT_ELEMENTS and now in FLOAT_ELEMENTS:
         return b.convert("fpext" if now == "f64" else "fptrunc", x, now)
+    if "i64" in (was, now) and {was, now} & set(FLOAT_ELEMENTS) and "wide conversion" in b.absent:
+        return wide_of_float(b, x) if now == "i64" else float_of_wide(b, x, now)
     if now in FLOAT_ELEMENTS:
         return b.convert("sitofp", x, now)
     if was in FLOAT_ELEMENTS:  # saturating: an ordinary conversion out of range has no defined value

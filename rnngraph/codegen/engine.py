@@ -34,8 +34,9 @@ def _machine(target: Target) -> llvm.TargetMachine:
     _initialize()
     found = llvm.Target.from_triple(target.triple)
     return found.create_target_machine(
-        cpu=target.processor, features=target.features, opt=3, reloc="pic", codemodel="small", jit=False
-    )
+        cpu=target.processor, features=target.features, opt=3, reloc=target.relocation, codemodel="small", jit=False,
+        abiname=target.abi,
+    )  # fmt: skip
 
 
 def versions() -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..errors import ArgumentError
 from ..ir.types import Size
 from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
 from .loops import Buffer, Index, LetIndex, Operand, Value
@@ -11,13 +12,18 @@ from .target import Target
 class Frame:
     """Lines of LLVM text, and the handles of the loop IR's values, buffers and sizes.
 
-    known: index arithmetic that is at hand, a dictionary for each block of statements around. label: of the
-    basic block that is being written.
+    index_kind: of index arithmetic, which is as wide as a pointer; LLVM's type and the element's name alike. known:
+    index arithmetic that is at hand, a dictionary for each block of statements around. label: of the basic block that
+    is being written.
     """
 
     def __init__(self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         self.lines: list[str] = []
-        self.b = Instructions(self.lines, target.has_fma, target.has_estimates, intrinsics, helpers)
+        self.b = Instructions(
+            self.lines, target.has_fma, target.has_estimates, intrinsics, helpers, absent=target.absent
+        )
+        self.target = target
+        self.index_kind, self.reach = f"i{target.pointer_bits}", 1 << target.pointer_bits - 1
         self.values: dict[str, Handle] = {}
         self.pointers: dict[Buffer, str] = {}
         self.sizes: dict[str, str] = {}
@@ -45,7 +51,7 @@ class Frame:
     def index(self, dim: Index) -> str:
         """A polynomial as an operand; what a scope around has computed is not computed again."""
         if not isinstance(dim, Size):
-            return str(dim)
+            return self._number(dim)
         for scope in self.known:
             if dim in scope:
                 return scope[dim]
@@ -55,17 +61,24 @@ class Frame:
             for name in names:
                 term = self.combine("mul", term, self.sizes[name]) if term else self.sizes[name]
             if factor != 1 or not term:
-                term = self.combine("mul", term, str(factor)) if term else str(factor)
+                number = self._number(factor)
+                term = self.combine("mul", term, number) if term else number
             total = self.combine("add", total, term) if total else term
         self.known[-1][dim] = total
         return total
 
+    def _number(self, number: int) -> str:
+        """A literal. LLVM would cut one that is too long in silence."""
+        if not -self.reach <= number < self.reach:
+            raise ArgumentError(f"code for {self.target.name} can't address as much memory as this graph needs")
+        return str(number)
+
     def combine(self, op: str, a: str, b: str) -> str:
-        """``a op b`` of 64-bit integers, once in a scope."""
+        """``a op b`` of index arithmetic, once in a scope."""
         for scope in self.known:
             if (op, a, b) in scope:
                 return scope[op, a, b]
-        text = self.b.emit(f"{op} i64 {a}, {b}", "i64", 1, "i").text
+        text = self.b.emit(f"{op} {self.index_kind} {a}, {b}", self.index_kind, 1, "i").text
         self.known[-1][op, a, b] = text
         return text
 
@@ -85,27 +98,38 @@ class Frame:
         for scope in self.known:
             if key in scope:
                 return scope[key]
-        text = self.b.emit(f"getelementptr {kind}, ptr {pointer}, i64 {offset}", "i64", 1, "at").text
+        text = self.b.emit(f"getelementptr {kind}, ptr {pointer}, {self.index_kind} {offset}", "i64", 1, "at").text
         self.known[-1][key] = text
         return text
 
+    def wide_index(self, dim: Index) -> Handle:
+        """Index arithmetic as a value of the loop IR, which has 64 bits everywhere."""
+        handle = Handle(self.index(dim), self.index_kind, 1)
+        is_number = not handle.text.startswith("%")
+        return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
+
+    def _sized(self, x: Handle, element: str) -> Handle:
+        if x.element == element:
+            return x
+        return self.b.convert("sext" if element == "i64" else "trunc", x, element)
+
     def let_index(self, let: LetIndex) -> None:
         """Computes and names a size."""
-        b = self.b
+        b, kind = self.b, self.index_kind
         if let.op == "of":
             assert let.source is not None
-            value = self.operand(let.source)
-            if value.element == "i32":
-                value = b.convert("sext", value, "i64")
-            last = Handle(self.index(let.factor - 1), "i64", 1)
+            value = self._sized(self.operand(let.source), "i64")
+            last = self.wide_index(let.factor - 1)
             value = b.select(b.compare("slt", value, last), value, last)
             zero = Handle("0", "i64", 1)
-            self.sizes[let.name] = b.select(b.compare("sgt", value, zero), value, zero).text
+            self.sizes[let.name] = self._sized(b.select(b.compare("sgt", value, zero), value, zero), kind).text
             return
-        base, factor = Handle(self.index(let.base), "i64", 1), Handle(self.index(let.factor), "i64", 1)
+        # By a number that is known: not every processor divides, and a library is not called.
+        assert let.op not in ("floor", "divide") or isinstance(let.factor, int)
+        base, factor = Handle(self.index(let.base), kind, 1), Handle(self.index(let.factor), kind, 1)
         match let.op:
             case "parity":
-                result = b.and_(base, Handle("1", "i64", 1))
+                result = b.and_(base, Handle("1", kind, 1))
             case "floor":
                 result = b.imul(b.binary("sdiv", base, factor), factor)
             case "divide":

@@ -57,7 +57,8 @@ def float_text(value: float, element: str) -> str:
 @dataclass
 class Instructions:
     """Appends instructions to ``lines``. ``has_fma``: whether the target multiplies and adds in one rounding;
-    ``has_estimates``: whether it estimates reciprocals to 14 bits.
+    ``has_estimates``: whether it estimates reciprocals to 14 bits; ``absent``: what else it does not have, as in
+    ``Target``.
     """
 
     lines: list[str]
@@ -66,6 +67,7 @@ class Instructions:
     intrinsics: dict[str, str]
     helpers: dict[str, str] = field(default_factory=dict)
     count: int = 0
+    absent: tuple[str, ...] = ()
 
     def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
         self.count += 1
@@ -93,14 +95,16 @@ class Instructions:
         """A call of an internal function that ``body`` writes once a module: for what is long and used often."""
         kind = vector_type(*result)
         if name not in self.helpers:
-            inner = Instructions([], self.has_fma, self.has_estimates, self.intrinsics, self.helpers)
+            inner = Instructions(
+                [], self.has_fma, self.has_estimates, self.intrinsics, self.helpers, absent=self.absent
+            )
             formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
             value = body(inner, formal)
             taken = ", ".join(f"{item.type} {item.text}" for item in formal)
             head, last = f"define internal {kind} @{name}({taken}) #0 {{", f"  ret {value.type} {value.text}"
             self.helpers[name] = "\n".join([head, *inner.lines, last, "}", ""])
         given = ", ".join(f"{item.type} {item.text}" for item in arguments)
-        return self.emit(f"call {kind} @{name}({given})", *result, name="random")
+        return self.emit(f"call {kind} @{name}({given})", *result, name="of")
 
     def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
         """Any LLVM instruction of two operands and a result of one type."""
@@ -195,7 +199,13 @@ class Instructions:
         return self.intrinsic("copysign", magnitude, magnitude, sign)
 
     def round_even(self, x: Handle) -> Handle:
-        return self.intrinsic("roundeven", x, x)
+        if "rounding" not in self.absent:
+            return self.intrinsic("roundeven", x, x)
+        # From here on floats are whole, and the sum with a smaller number is rounded to one.
+        whole = self.constant(2.0**23 if x.element == "f32" else 2.0**52, x)
+        magnitude = self.abs(x)
+        rounded = self.copysign(self.sub(self.add(magnitude, whole), whole), x)
+        return self.select(self.compare("olt", magnitude, whole), rounded, x)
 
     def compare(self, op: str, x: Handle, y: Handle) -> Handle:
         kind = "fcmp" if x.element in ("f32", "f64") else "icmp"
@@ -301,6 +311,17 @@ class Instructions:
         if half == 1:  # a vector of one lane is not a scalar
             return self.extract(x, 0), self.extract(x, 1)
         return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
+
+    def each_lane(self, x: Handle, body: Callable[[Handle], Handle]) -> Handle:
+        """``body`` of one lane after the other."""
+        if x.lanes == 1:
+            return body(x)
+        results = [body(self.extract(x, lane)) for lane in range(x.lanes)]
+        kind, whole = vector_type(results[0].element, x.lanes), "poison"
+        for lane, item in enumerate(results):
+            text = f"insertelement {kind} {whole}, {item.type} {item.text}, i64 {lane}"
+            whole = self.emit(text, item.element, x.lanes, "lanes").text
+        return Handle(whole, results[0].element, x.lanes)
 
     def extract(self, x: Handle, lane: int) -> Handle:
         if x.lanes == 1:

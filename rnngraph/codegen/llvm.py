@@ -59,8 +59,32 @@ def module_text(functions: Sequence[Function], entries: Sequence[Entry], target:
     head = [f'; ModuleID = "{name}"', f'source_filename = "{name}"', f'target triple = "{target.triple}"', ""]
     width = max(target.vector_bits, 128)
     flags = f'nounwind "no-builtins" "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"'
+    if target.grows_stack:
+        bodies.insert(0, _STACK)
+        flags += ' "no-stack-arg-probe"'
     attributes = f"attributes #0 = {{ {flags} }}"
     return "\n".join([*head, *bodies, *sorted(intrinsics.values()), "", attributes, ""])
+
+
+_PAGES = 16
+_STACK = "\n".join(
+    [
+        "; touches the stack page by page, since it grows by one page at a time",
+        "define internal void @stack() noinline #0 {",
+        f"  %pages = alloca [{4096 * _PAGES} x i8]",
+        *(
+            line
+            for page in range(_PAGES)
+            for line in (
+                f"  %p{page} = getelementptr i8, ptr %pages, i64 {4096 * (_PAGES - 1 - page)}",
+                f"  store volatile i8 0, ptr %p{page}",
+            )
+        ),
+        "  ret void",
+        "}",
+        "",
+    ]
+)
 
 
 class _FunctionWriter(Frame):
@@ -68,7 +92,7 @@ class _FunctionWriter(Frame):
 
     def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         super().__init__(target, intrinsics, helpers)
-        self.function, self.target = function, target
+        self.function = function
 
     # Functions -----------------------------------------------------------------------------------
 
@@ -77,7 +101,7 @@ class _FunctionWriter(Frame):
         # Where there is a barrier others write to the same memory while the function runs.
         alone = "" if waits(function.body) else " noalias"
         parameters = [f"ptr{alone} %{buffer.name}" for buffer in function.buffers]
-        parameters += [f"i64 %{name}" for name in function.sizes]
+        parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
         self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}
         self.sizes = {name: f"%{name}" for name in function.sizes}
         self.statements(function.body)
@@ -89,23 +113,28 @@ class _FunctionWriter(Frame):
         position = {name: number for number, name in enumerate(entry.slots)}
         slots: dict[str, str] = {}
         pointer_slots = {slot for slot, _ in entry.places.values()}
+        kind = self.index_kind  # of a slot's 8 bytes the lower ones, which come first on all targets
         for name, number in position.items():
             place = self.b.emit(f"getelementptr i64, ptr %arguments, i64 {number}", "i64", 1, "slot").text
             if name in pointer_slots:
                 slots[name] = self.b.emit(f"load ptr, ptr {place}", "i64", 1, _plain(name)).text
             else:
-                self.sizes[name] = self.b.emit(f"load i64, ptr {place}", "i64", 1, _plain(name)).text
+                self.sizes[name] = self.b.emit(f"load {kind}, ptr {place}", kind, 1, _plain(name)).text
         for buffer, (slot, offset) in entry.places.items():
             pointer = slots[slot]
             if offset != 0:
                 pointer = self.b.emit(
-                    f"getelementptr i8, ptr {pointer}, i64 {self.index(offset)}",
+                    f"getelementptr i8, ptr {pointer}, {kind} {self.index(offset)}",
                     "i64",
                     1,
                     _plain(buffer.name),
                 ).text
             self.pointers[buffer] = pointer
-        self.sizes |= {str(WORKER): "%worker", str(WORKERS): "%workers"}
+        for name, given in ((str(WORKER), "%worker"), (str(WORKERS), "%workers")):
+            shorter = kind != "i64"
+            self.sizes[name] = self.b.emit(f"trunc i64 {given} to {kind}", kind, 1, "own").text if shorter else given
+        if self.target.grows_stack:
+            self.lines.append("  call void @stack()")
         self.statements(entry.function.body)
         head = f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{\nentry:"
         return "\n".join([head, *self.lines, "  ret void", "}", ""])
@@ -149,15 +178,17 @@ class _FunctionWriter(Frame):
         position = len(self.lines)
         variable, following = f"%{loop.var}.{self.b.count}", f"%{loop.var}.next.{self.b.count}"
         self.lines.append("")  # the phi, once the last block of the body is known
-        test = self.b.emit(f"icmp slt i64 {variable}, {stop}", "i1", 1, "more")
+        test = self.b.emit(f"icmp slt {self.index_kind} {variable}, {stop}", "i1", 1, "more")
         self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
         self.start(body)
         self.known.append({})
         shadowed = self.sizes.get(loop.var)
         self.sizes[loop.var] = variable
         self.statements(loop.body)
-        self.lines.append(f"  {following} = add i64 {variable}, {step}")
-        self.lines[position] = f"  {variable} = phi i64 [ {start}, %{before} ], [ {following}, %{self.label} ]"
+        self.lines.append(f"  {following} = add {self.index_kind} {variable}, {step}")
+        self.lines[position] = (
+            f"  {variable} = phi {self.index_kind} [ {start}, %{before} ], [ {following}, %{self.label} ]"
+        )
         self.lines.append(f"  br label %{head}")
         self.known.pop()
         if shadowed is not None:
@@ -167,8 +198,8 @@ class _FunctionWriter(Frame):
     def _when(self, branch: When) -> None:
         then, end = self.labels("then", "done")
         index = self.index(branch.index)
-        low = self.b.emit(f"icmp sle i64 {self.index(branch.low)}, {index}", "i1", 1, "from")
-        high = self.b.emit(f"icmp slt i64 {index}, {self.index(branch.high)}", "i1", 1, "below")
+        low = self.b.emit(f"icmp sle {self.index_kind} {self.index(branch.low)}, {index}", "i1", 1, "from")
+        high = self.b.emit(f"icmp slt {self.index_kind} {index}, {self.index(branch.high)}", "i1", 1, "below")
         both = self.b.emit(f"and i1 {low.text}, {high.text}", "i1", 1, "inside")
         self.lines.append(f"  br i1 {both.text}, label %{then}, label %{end}")
         self.start(then)
@@ -191,15 +222,17 @@ class _FunctionWriter(Frame):
         for item, begin in zip(loop.carried, starts, strict=True):
             self.values[item.name] = Handle(f"%{item.name}", begin.element, begin.lanes)
             self.lines.append("")
-        test = self.b.emit(f"icmp slt i64 {variable}, {stop}", "i1", 1, "more")
+        test = self.b.emit(f"icmp slt {self.index_kind} {variable}, {stop}", "i1", 1, "more")
         self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
         self.start(body)
         self.known.append({})
         self.sizes[loop.var] = variable
         self.statements(loop.body)
         nexts = [self.operand(item) for item in loop.nexts]
-        self.lines.append(f"  {following} = add i64 {variable}, {loop.step}")
-        self.lines[position] = f"  {variable} = phi i64 [ {start}, %{before} ], [ {following}, %{self.label} ]"
+        self.lines.append(f"  {following} = add {self.index_kind} {variable}, {loop.step}")
+        self.lines[position] = (
+            f"  {variable} = phi {self.index_kind} [ {start}, %{before} ], [ {following}, %{self.label} ]"
+        )
         for number, (item, begin, after) in enumerate(zip(loop.carried, starts, nexts, strict=True), 1):
             self.lines[position + number] = (
                 f"  %{item.name} = phi {begin.type} [ {begin.text}, %{before} ], [ {after.text}, %{self.label} ]"
@@ -212,7 +245,7 @@ class _FunctionWriter(Frame):
 
     def _call(self, call: Call) -> None:
         given = [f"ptr {self.address(buffer, index)}" for buffer, index in call.buffers]
-        given += [f"i64 {self.index(size)}" for size in call.sizes]
+        given += [f"{self.index_kind} {self.index(size)}" for size in call.sizes]
         if call.comment:
             self.lines.append(f"  ; {call.comment}")
         self.lines.append(f"  call void @{call.function}({', '.join(given)})")
@@ -220,7 +253,7 @@ class _FunctionWriter(Frame):
     def _barrier(self, barrier: Barrier) -> None:
         self.b.helpers["barrier"] = barrier_text(self.target)
         self.b.intrinsics["pause"] = pause(self.target)[1]
-        workers = f"i64 {self.index(barrier.worker)}, i64 {self.index(barrier.workers)}"
+        workers = ", ".join(f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers))
         self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {workers})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
@@ -274,9 +307,9 @@ class _FunctionWriter(Frame):
             case "splat":
                 result = b.splat(operands[0], lanes)
             case "index":
-                result = Handle(self.index(attributes["index"]), "i64", 1)
+                result = self.wide_index(attributes["index"])
             case "unit":
-                base = b.splat(Handle(self.index(attributes["index"]), "i64", 1), lanes)
+                base = b.splat(self.wide_index(attributes["index"]), lanes)
                 result = b.iadd(base, b.lane_numbers(lanes))
             case "shuffle":
                 result = b.shuffle(operands[0], operands[1], attributes["order"])

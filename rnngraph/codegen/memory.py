@@ -63,6 +63,8 @@ def store(frame: Frame, statement: Store) -> None:
 def _lanes_at(frame: Frame, kind: str, pointer: str, stride: Index, lanes: int) -> str:
     """A vector of pointers, ``stride`` elements apart."""
     b = frame.b
-    offsets = b.imul(b.lane_numbers(lanes), b.splat(Handle(frame.index(stride), "i64", 1), lanes))
+    kind_of_index = frame.index_kind
+    distance = b.splat(Handle(frame.index(stride), kind_of_index, 1), lanes)
+    offsets = b.imul(b.lane_numbers(lanes, kind_of_index), distance)
     text = f"getelementptr {kind}, ptr {pointer}, {offsets.type} {offsets.text}"
     return b.emit(text, "i64", lanes, "lanes").text

@@ -21,6 +21,7 @@ _NEEDS = {
     "x86-64-v3": ("avx2", "fma", "bmi2"),
     "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 }
+_WINDOWS, _MACOS = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Target:
     estimates of reciprocals (AVX-512's), which makers define each for themselves: levels, which stand for the same
     bits wherever they run, don't. dots: forms of narrow numbers, ``int8`` and ``bfloat16``, of which one instruction
     multiplies several and adds them up.
+
+    pointer_bits: of an address, and of index arithmetic. relocation: LLVM's name for how an object's code finds its
+    constants. abi: of object files, where the triple does not tell it. absent: what the processor has no instruction
+    for, so that LLVM would call a library: ``float64`` altogether, or ``float64 vectors``; ``rounding`` to a whole
+    float; ``wide conversion``, of 64-bit integers from and to floats.
     """
 
     name: str
@@ -46,18 +52,70 @@ class Target:
     has_estimates: bool = False
     dots: tuple[str, ...] = ()
     pointer_bits: int = 64
+    relocation: str = "pic"
+    abi: str = ""
+    absent: tuple[str, ...] = ()
 
     def lanes(self, item_bytes: int) -> int:
-        return self.vector_bits // 8 // item_bytes
+        if item_bytes == 8 and "float64 vectors" in self.absent:
+            return 1
+        return max(1, self.vector_bits // 8 // item_bytes)
+
+    @property
+    def grows_stack(self) -> bool:
+        """Whether a stack grows as its pages are touched, in order: Windows. LLVM would call a library for that."""
+        return "-windows" in self.triple
+
+
+def _other_systems() -> list[Target]:
+    """x86-64 levels in the object files of other systems. Without a level, what every such machine runs."""
+    found = []
+    for system, triple in (("windows", _WINDOWS), ("macos", _MACOS)):
+        for level, facts in _LEVELS.items():
+            if (system, level) != ("macos", "x86-64-v4"):  # few of them ever were
+                name = f"{level}-{system}".replace("-v2", "")
+                found.append(Target(name, triple, *facts))
+    return found
+
+
+_ARM32 = ("rounding", "wide conversion")
+_WASM, _PLAIN = "wasm32-unknown-unknown", "+sign-ext,+nontrapping-fptoint"
+_OTHERS = {
+    target.name: target
+    for target in (
+        Target("aarch64-linux", "aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32, True),
+        Target("aarch64-macos", "arm64-apple-macosx11.0.0", "apple-m1", "", 128, 32, True),
+        # Cortex-A8 and A9 are the least of these: 16 vector registers, neither fused multiply-add nor division.
+        Target(
+            "armv7-linux", "armv7-unknown-linux-gnueabihf", "generic", "+neon,-vfp4,-hwdiv,-hwdiv-arm", 128, 16, False,
+            pointer_bits=32, absent=("float64 vectors", *_ARM32),
+        ),
+        # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no second cache.
+        Target(
+            "thumbv7em-none-eabihf", "thumbv7em-unknown-none-eabihf", "cortex-m4", "", 32, 32, True,
+            16 * 1024, 128 * 1024, pointer_bits=32, relocation="static", absent=("float64", *_ARM32),
+        ),
+        Target("wasm32", _WASM, "mvp", _PLAIN, 32, 32, False, pointer_bits=32, relocation="static"),
+        Target(
+            "wasm32-simd128", _WASM, "mvp", f"{_PLAIN},+simd128", 128, 16, False, pointer_bits=32, relocation="static"
+        ),
+        Target("riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 32, 32, True, abi="lp64d"),
+        *_other_systems(),
+    )
+}  # fmt: skip
+NAMES = ("host", *_LEVELS, *_OTHERS)
+"""Of all targets."""
 
 
 def target_of(name: str | None) -> Target:
-    """The target ``name``: None or ``host`` for this machine, or a level such as ``x86-64-v3``."""
+    """The target ``name``: None or ``host`` for this machine, a level such as ``x86-64-v3``, or another processor."""
     known = name is None or isinstance(name, str)  # an array would be compared element by element
     if known and name in (None, "host"):
         return host()
-    if not known or name not in _LEVELS:
-        raise ArgumentError(f"target {name!r} is not known; use host, {', '.join(_LEVELS)}")
+    if not known or name not in NAMES:
+        raise ArgumentError(f"target {name!r} is not known; use {', '.join(NAMES)}")
+    if name in _OTHERS:
+        return _OTHERS[name]
     processor, features, bits, registers, fma = _LEVELS[name]
     triple = llvm.get_process_triple()
     if not triple.startswith("x86_64"):
@@ -123,5 +181,5 @@ def twin(target: Target) -> Target:
         return target
     return replace(
         target, name=f"{target.name} on this machine", triple=here.triple, processor=here.processor,
-        features=here.features, pointer_bits=64,
+        features=here.features, pointer_bits=64, relocation=here.relocation, abi=here.abi,
     )  # fmt: skip

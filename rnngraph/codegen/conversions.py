@@ -1,0 +1,80 @@
+"""64-bit integers from and to floats by 32-bit instructions, where LLVM would call a library.
+
+Rounded and limited as the instructions of other processors: to nearest even; a float as an integer towards zero,
+to the nearest integer that there is, and to 0 if it is NaN. One function for each pair of types, on single numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .instructions import Handle, Instructions
+
+_FRACTION = {"f32": 23, "f64": 52}
+_BIAS = {"f32": 127, "f64": 1023}
+
+
+def float_of_wide(b: Instructions, x: Handle, element: str) -> Handle:
+    """An ``i64`` of any number of lanes as a float."""
+    body = _to_f32 if element == "f32" else _to_f64
+    return b.each_lane(x, lambda item: b.helper(f"{element}_of_i64", (element, 1), [item], body))
+
+
+def wide_of_float(b: Instructions, x: Handle) -> Handle:
+    """A float of any number of lanes as an ``i64``."""
+    return b.each_lane(x, lambda item: b.helper(f"i64_of_{x.element}", ("i64", 1), [item], _to_i64))
+
+
+def _to_f32(b: Instructions, given: Sequence[Handle]) -> Handle:
+    """The 32 highest bits, of which the last one stands for all that lie below, are rounded once."""
+    x = given[0]
+    zero = b.constant(0, x)
+    negative = b.compare("slt", x, zero)
+    magnitude = b.select(negative, b.isub(zero, x), x)
+    high = b.convert("trunc", b.lshr(magnitude, 32), "i32")
+    free = b.intrinsic("ctlz", high, high, Handle("false", "i1", 1), overload="i32")
+    below = b.isub(b.constant(32, high), free)
+    count = b.convert("zext", below, "i64")
+    word = b.convert("trunc", b.binary("lshr", magnitude, count), "i32")
+    mask = b.isub(b.binary("shl", b.constant(1, x), count), b.constant(1, x))
+    lost = b.compare("ne", b.and_(magnitude, mask), zero)
+    rounded = b.convert("uitofp", b.or_(word, b.convert("zext", lost, "i32")), "f32")
+    scale = b.from_bits(b.shl(b.iadd(below, b.constant(_BIAS["f32"], below)), _FRACTION["f32"]))
+    result = b.mul(rounded, scale)
+    return b.select(negative, b.neg(result), result)
+
+
+def _to_f64(b: Instructions, given: Sequence[Handle]) -> Handle:
+    """Both halves are exact, and so is the upper one's product; their sum is rounded once."""
+    x = given[0]
+    high = b.convert("sitofp", b.convert("trunc", b.lshr(x, 32), "i32"), "f64")
+    low = b.convert("uitofp", b.convert("trunc", x, "i32"), "f64")
+    return b.add(b.mul(high, b.constant(2.0**32, high)), low)
+
+
+def _to_i64(b: Instructions, given: Sequence[Handle]) -> Handle:
+    """The fraction, shifted by the exponent."""
+    x = given[0]
+    width, bias = _FRACTION[x.element], _BIAS[x.element]
+    bits = b.bits(x)
+    exponent = b.and_(b.lshr(bits, width), b.constant(2 * bias + 1, bits))
+    fraction = b.or_(b.and_(bits, b.constant((1 << width) - 1, bits)), b.constant(1 << width, bits))
+    up = b.isub(exponent, b.constant(bias + width, exponent))
+    fraction, up = (item if item.element == "i64" else b.convert("sext", item, "i64") for item in (fraction, up))
+    zero = b.constant(0, up)
+    larger = b.binary("shl", fraction, _between(b, up, 62 - width))
+    smaller = b.binary("lshr", fraction, _between(b, b.isub(zero, up), width + 1))
+    magnitude = b.select(b.compare("sgt", up, zero), larger, smaller)
+    below = b.compare("olt", x, b.constant(0.0, x))
+    result = b.select(below, b.isub(zero, magnitude), magnitude)
+    limit = b.constant(2.0**63, x)
+    result = b.select(b.compare("oge", x, limit), b.constant(2**63 - 1, zero), result)
+    result = b.select(b.compare("ole", x, b.neg(limit)), b.constant(-(2**63), zero), result)
+    return b.select(b.compare("uno", x, x), zero, result)
+
+
+def _between(b: Instructions, x: Handle, most: int) -> Handle:
+    """An integer limited to 0..most."""
+    zero, limit = b.constant(0, x), b.constant(most, x)
+    x = b.select(b.compare("sgt", x, zero), x, zero)
+    return b.select(b.compare("slt", x, limit), x, limit)

@@ -1,0 +1,102 @@
+"""Programs that between them need all that a processor may lack: small ones, of odd sizes, with what feeds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from own_cells import GatedCell
+
+import rnngraph as rg
+
+Arrays = dict[str, np.ndarray]
+Case = Callable[[str], dict[str, Any]]
+
+
+def _cell(make: Callable[[], rg.Cell], inputs: int) -> Case:
+    def case(dtype: str) -> dict[str, Any]:
+        outputs, state = rg.dynamic_rnn(make(), rg.placeholder("x", (None, None, inputs), dtype))
+        return {"outputs": outputs, "state": state}
+
+    return case
+
+
+def _stack(dtype: str) -> dict[str, Any]:
+    cells = [rg.BasicRNNCell(63, activation="gelu"), rg.LSTMCell(17, use_peepholes=True), rg.GRUCell(25)]
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), rg.placeholder("x", (None, None, 9), dtype))
+    logits = rg.dense(rg.layer_norm(outputs[:, -1]), 5)
+    return {"states": states, "logits": logits}
+
+
+def _heads(dtype: str) -> dict[str, Any]:
+    """Every elementary function, and reductions."""
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), rg.placeholder("x", (None, None, 3), dtype))
+    z = rg.dense(outputs, 5)
+    return {
+        "softmax": rg.softmax(z), "exp": rg.exp(z), "log": rg.log(rg.abs(z) + 0.5), "gelu": rg.gelu(z),
+        "waves": rg.sin(z) + rg.cos(z), "log1p": rg.log1p(rg.exp(z)), "elu": rg.elu(z), "erf": rg.erf(z),
+        "root": rg.sqrt(rg.square(z) + 1), "sums": rg.reduce_sum(z, 0) / (1 + rg.reduce_max(rg.abs(z))),
+        "mean": rg.reduce_mean(z, 1), "least": rg.reduce_min(z, -1), "clipped": rg.relu6(z) + rg.clip(z, -0.1, 0.2),
+    }  # fmt: skip
+
+
+def _whole(dtype: str) -> dict[str, Any]:
+    """Whole numbers of both widths, truth values, tables, and lengths."""
+    words = rg.placeholder("words", (None, None), "int64")
+    lengths = rg.placeholder("n", (None,), "int64")
+    outputs, state = rg.bidirectional_dynamic_rnn(
+        rg.GRUCell(7), rg.LSTMCell(3), rg.cast(rg.embedding(words, 11, 5), dtype), sequence_length=lengths
+    )
+    joined = rg.concat(outputs)
+    best = rg.argmax(joined)
+    large = words * 1234567 * lengths[:, None] - 77777777777
+    wide = rg.cast(large, dtype)
+    return {
+        "last": rg.gather_last(joined, lengths), "state": state, "best": best, "hot": rg.one_hot(best, 10, dtype),
+        "large": large, "wide": wide, "back": rg.cast(wide, "int64"), "narrow": rg.cast(wide * 1e-3, "int32"),
+        "beyond": rg.cast(wide * 1e12, "int64"), "parts": rg.cast(joined * 100, "int64"),
+        "equal": rg.equal(best, words), "more": rg.greater(joined, 0.0), "sum": rg.reduce_sum(words, 1),
+    }  # fmt: skip
+
+
+CASES: dict[str, Case] = {
+    "rnn": _cell(lambda: rg.BasicRNNCell(7), 3),
+    "rnn_1": _cell(lambda: rg.BasicRNNCell(1, activation="relu"), 1),
+    "lstm": _cell(lambda: rg.LSTMCell(17, use_peepholes=True, num_proj=3), 7),
+    "basic_lstm": _cell(lambda: rg.BasicLSTMCell(32), 25),
+    "gru": _cell(lambda: rg.GRUCell(17), 3),
+    "gru_reset_after": _cell(lambda: rg.GRUCell(25, reset_after=True), 7),
+    "layer_norm": _cell(lambda: rg.LayerNormBasicLSTMCell(7), 17),
+    "own": _cell(lambda: GatedCell(7), 3),
+    "stack": _stack,
+    "heads": _heads,
+    "whole": _whole,
+}
+
+
+def program(name: str, dtype: str = "float32", **options: Any) -> rg.Program:
+    """A case, with parameters that are not the initial ones: biases of 0 would hide."""
+    made = rg.compile(CASES[name](dtype), seed=5, cache=False, **options)
+    numbers = np.random.default_rng(6)
+    for key, array in list(made.parameters.items()):
+        made.parameters[key] = array + numbers.normal(0, 0.1, array.shape).astype(array.dtype)
+    return made
+
+
+def feeds(made: rg.Program, batch: int, steps: int) -> Arrays:
+    """For every placeholder that the program reads."""
+    numbers = np.random.default_rng(batch + 100 * steps)
+    found: Arrays = {}
+    for node in made.inference.graph.inputs:
+        if node.op != "input":
+            continue
+        label = str(node["label"])
+        shape = [{"B": batch, "T": steps}.get(str(dim), dim) for dim in node.shape]
+        if label == "words":
+            found[label] = numbers.integers(0, 11, shape)
+        elif node.dtype == "int64":
+            found[label] = numbers.integers(0, steps + 1, shape)
+        else:
+            found[label] = numbers.normal(0, 1, shape).astype(node.dtype)
+    return found
