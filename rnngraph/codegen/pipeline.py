@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from ..ir.types import Dim
+from .chunks import LONGEST_CHUNK
 from .sharing import Cut
 from .tiles import OPEN_ROWS
 
@@ -20,12 +20,14 @@ ROUNDS = 8
 have nothing to do at the end, and the last ones nothing at the start.
 """
 FEWEST, MOST = 12, 48
-"""Steps of a chunk. The fewest are up to twice as many, so that tiles of products cover them without a rest."""
-CLAIM_CYCLES = 1000.0
+"""Steps of a chunk. The fewest are more where tiles of products then cover them without a rest, or where each chunk
+takes something anew; the most are more where one worker's chunks are long.
+"""
+CLAIM_CYCLES = 2000.0
 """What it takes to claim a station, and until its memory has come from the core where the last one was."""
 CLAIMS = 4.0
 """How many times as long stations take, where that can be."""
-PAYS = 0.8
+PAYS = 0.85
 """What a pipeline takes at most of the time of one worker."""
 FAR_CYCLES = 3000.0
 """How much longer than estimated a barrier may take, and what was written until it is read, between cores that are far
@@ -50,40 +52,71 @@ class Line:
         return Cut(None, cut.whole / self.gain, cut.whole)
 
 
-def line_of(
-    cuts: Sequence[Cut], at_once: Sequence[int], length: Dim, longest: int, workers: int
-) -> Line | None:  # fmt: skip
-    """The pipeline of steps with these estimates for one step of time, if it beats one worker and kernels that are cut.
-
-    at_once: steps of time that a tile of each covers. longest: steps of a chunk in one worker's loop.
+@dataclass(frozen=True)
+class Part:
+    """What is estimated of one of the loop's steps: for one step of time; how many of these a tile covers; and cycles
+    that it takes with every chunk anew, however many steps it has.
     """
+
+    cut: Cut
+    at_once: int = 1
+    anew: float = 0.0
+
+
+def line_of(parts: Sequence[Part], length: Dim, longest: int, workers: int) -> Line | None:
+    """The pipeline of steps with these estimates, if it beats one worker and kernels that are cut.
+
+    longest: steps of a chunk in one worker's loop.
+    """
+    cuts = [part.cut for part in parts]
     whole = sum(cut.whole for cut in cuts)
-    if workers == 1 or len(cuts) < 2 or (isinstance(length, int) and length <= FEWEST) or not whole:
+    if workers == 1 or len(parts) < 2 or (isinstance(length, int) and length <= FEWEST) or not whole:
         return None
     stations = _grouped([cut.whole for cut in cuts], workers)
     costs = tuple(sum(cut.whole for cut in cuts[first:last]) for first, last in stations)
-    grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (_rest(cuts, at_once, steps), steps))
-    grain *= max(1, round(CLAIMS * CLAIM_CYCLES * len(costs) / (grain * whole)))
-    turns = max(1, OPEN_ROWS // grain)
-    taken = _makespan([grain * cost + CLAIM_CYCLES for cost in costs], turns, workers)
-    cycles = taken / (turns * grain)
+    anew = [CLAIM_CYCLES + sum(part.anew for part in parts[first:last]) for first, last in stations]
+    most = max(MOST, longest // SLOTS if longest < LONGEST_CHUNK else 0)
+    cycles, grain = min(
+        (_cycles(costs, anew, steps, workers), steps) for steps in _grains(parts, whole / len(costs), most)
+    )
     if cycles > PAYS * whole or cycles > sum(cut.cycles + cut.barriers * FAR_CYCLES for cut in cuts):
         return None
-    return Line(tuple(stations), costs, grain, max(grain, min(MOST, longest) // grain * grain), whole / cycles)
+    return Line(tuple(stations), costs, grain, max(grain, min(most, longest) // grain * grain), whole / cycles)
 
 
-def _rest(cuts: Sequence[Cut], at_once: Sequence[int], steps: int) -> float:
-    """What part of the work lies in steps that tiles do not cover, in chunks of so many."""
-    return sum(cut.whole * (steps % rows) / steps for cut, rows in zip(cuts, at_once, strict=True))
+def _grains(parts: Sequence[Part], cost: float, most: int) -> list[int]:
+    """How many steps the shortest chunk may have: tiles of products cover them without much of a rest, and it is worth
+    while to claim them. cost: of a step of a station.
+    """
+
+    def rest(steps: int) -> float:
+        return sum(part.cut.whole * (steps % part.at_once) / steps for part in parts)
+
+    grain = min(range(FEWEST, 2 * FEWEST), key=lambda steps: (rest(steps), steps))
+    grain *= max(1, round(CLAIMS * CLAIM_CYCLES / (grain * cost)))
+    return [grain, 2 * grain] if 2 * grain <= most and any(part.anew for part in parts) else [grain]
+
+
+def _cycles(costs: Sequence[float], anew: Sequence[float], steps: int, workers: int) -> float:
+    """Of a step of time, in chunks of so many, at lengths of some tens."""
+    turns = max(1, round(OPEN_ROWS / steps))
+    return _makespan([steps * cost + each for cost, each in zip(costs, anew, strict=True)], turns, workers) / (
+        turns * steps
+    )
 
 
 def _grouped(costs: Sequence[float], workers: int) -> list[tuple[int, int]]:
-    """Neighbours become one station as long as none is much of a worker's part."""
+    """Neighbours become one station as long as none is much of a worker's part, or one of both is next to nothing."""
     limit = 0.75 * sum(costs) / workers
     stations = [(number, number + 1) for number in range(len(costs))]
+
+    def excess(place: int) -> tuple[float, float]:
+        one, other = (sum(costs[first:last]) for first, last in stations[place : place + 2])
+        return (0.0 if min(one, other) < limit / 50 else max(0.0, one + other - limit)), one + other
+
     while len(stations) > 1:
-        joint, place = min((sum(costs[a[0] : b[1]]), i) for i, (a, b) in enumerate(pairwise(stations)))
-        if joint > limit:
+        place = min(range(len(stations) - 1), key=excess)
+        if excess(place)[0] > 0.0:
             break
         stations[place : place + 2] = [(stations[place][0], stations[place + 1][1])]
     return stations

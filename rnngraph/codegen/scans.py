@@ -33,7 +33,9 @@ class Scheduler(Protocol):
 
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None: ...
 
-    def add_function(self, block: Block, comment: str, kind: str, by_rows: bool = False) -> None: ...
+    def add_function(
+        self, block: Block, comment: str, kind: str, by_rows: bool = False, alone: bool = False
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class Scan:
             one = Block([], block.counts)
             by_one(self.region, one, lambda inner: inner.statements.extend(block.statements))
             block = one
-        self.scheduler.add_function(block, comment, "scan", self.work.by_rows)
+        self.scheduler.add_function(block, comment, "scan", self.work.by_rows, self.parts == 1)
 
     # One step ------------------------------------------------------------------------------------
 

@@ -29,12 +29,12 @@ from .loops_names import free
 from .nests import Region
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
-from .pipeline import line_of
+from .pipeline import Part, line_of
 from .places import Places
 from .plan import Argument, Plan
 from .rowwise import FEWEST_ROWS, Rowwise, rows_of
 from .scans import Scan
-from .sharing import UNSHARED, Cut, Work, cut_of, steps_at_once, turns_of
+from .sharing import UNSHARED, Cut, Work, anew, cut_of, steps_at_once, turns_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .stations import Chunks, add_pipeline, in_slots
 from .target import Target
@@ -165,8 +165,10 @@ class _Scheduler(Places):
         return Region(self.target, self.panels, self.scratch, self.views, parts=parts, rowwise=rowwise)
 
     def copy_kernel(self, region: Region, node: Node, view: View, comment: str) -> None:
-        by_rows = cut_of(region, Step(0, "phase", node.shape, [node])).by_rows
-        self.kernel(lambda block: kernels.copy_to(region, block, node, [view]), comment, by_rows)
+        cut = cut_of(region, Step(0, "phase", node.shape, [node]))
+        self.kernel(
+            lambda block: kernels.copy_to(region, block, node, [view]), comment, cut.by_rows, cut.axis is None
+        )  # fmt: skip
 
     def _stage(self, number: int, stage: Stage, late: set[Node]) -> None:
         inside = set(stage.nodes)
@@ -230,18 +232,17 @@ class _Scheduler(Places):
         region.longest = chunks.longest
         self.allocate(region, cutting, leaving, chunks.longest)
         scans: dict[Node, Scan] = {}
-        cuts: list[Cut] = []
+        parts: list[Part] = []
         for step in cutting.steps:
             if step.kind == "scan":
                 scan = scans[step.members[0]] = Scan(self, region, step.members[0], number, nodes)
                 self._settle(self.users[scan.node], scan.work)
-                cuts.append(scan.work)
+                parts.append(Part(scan.work))
             else:
-                estimate = cut_of(region, step)
-                self._settle(step.members, estimate)
-                cuts.append(estimate.of_one(turns_of(region)))
-        at_once = [steps_at_once(region, step) for step in cutting.steps] if self.parts > 1 else []
-        line = line_of(cuts, at_once, length, chunks.longest, self.parts)
+                cut = cut_of(region, step)
+                self._settle(step.members, cut)
+                parts.append(Part(cut.of_one(turns_of(region)), steps_at_once(region, step), anew(step)))
+        line = line_of(parts, length, chunks.longest, self.parts)
         if line is not None:
             in_slots(region, self.arena, line, chunks)
             for step in cutting.steps:
@@ -269,8 +270,8 @@ class _Scheduler(Places):
             for scan in scans.values():
                 scan.be_alone()
             add_pipeline(self, self.arena, line, region, chunks, begin, runs)
-        for estimate in cuts:
-            self.work.add(estimate if line is None else line.share(estimate), length)
+        for part in parts:
+            self.work.add(part.cut if line is None else line.share(part.cut), length)
         for scan in scans.values():
             scan.end()
         # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
@@ -305,8 +306,8 @@ class _Scheduler(Places):
         if step.kind == "outer_sum":
             self.outer_sum(region, block, step.members[0], comment)
             return
-        by_rows = cut_of(region, step).by_rows
-        self.kernel(lambda inner: kernels.emit_step(region, inner, step), comment, by_rows)
+        cut = cut_of(region, step)
+        self.kernel(lambda inner: kernels.emit_step(region, inner, step), comment, cut.by_rows, cut.axis is None)
 
     # The entry -----------------------------------------------------------------------------------
 

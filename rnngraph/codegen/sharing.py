@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Node
-from ..ir.types import Dim, Shape, evaluate, symbols_of
+from ..ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from .chunks import LONGEST_CHUNK
 from .nests import Region, lanes_for
 from .phases import Step
@@ -23,6 +23,8 @@ cache: some 0.15 microseconds. Where they don't, it is several times that, and c
 """
 NEARER = 0.8
 """Another axis must be cheaper by so much, as what another worker wrote is far away."""
+SUM_BYTES = 12.0
+"""A cycle, of sums over time that are added to chunk by chunk, and that another worker may have added to before."""
 LONG_OPS = 12.0
 """Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
 _LONG = ("exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow", "div", "sqrt", "expm1", "log1p")
@@ -171,8 +173,18 @@ def _cycles(region: Region, step: Step, shape: Shape, extents: Sequence[int]) ->
     return float(total)
 
 
+def anew(step: Step) -> float:
+    """Cycles that each chunk of time takes to read a sum of outer products and to write it again."""
+    if step.kind != "outer_sum":
+        return 0.0
+    node = step.members[0]
+    return 2 * evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] / SUM_BYTES
+
+
 def steps_at_once(region: Region, step: Step) -> int:
-    """Steps of time that a tile of the step's products covers."""
+    """Steps of time that a tile of the step's products covers, where several workers may share them."""
+    if region.parts == 1:
+        return 1
     products = [node for node in step.members if node.op == "matmul"]
     shape = step.shape
     outer = [_extent(region, shape, axis) for axis in range(len(shape) - 1)]

@@ -97,7 +97,7 @@ def add_pipeline(
     """Writes the loop twice: plainly, for one worker, and as a pipeline for several. begin: writes what comes before;
     runs: write a step each. All of that is one worker's at a time.
     """
-    if writer.since:
+    if writer.since not in ("", "alone"):
         writer.barrier()
     parts, writer.parts, region.parts = writer.parts, 1, 1
     before, *steps = [writer.apart(emit) for emit in (begin, *runs)]

@@ -17,7 +17,8 @@ from .team import TEAM, WORKER, WORKERS
 
 class Writer:
     """block: where the entry's statements go now. preparing: whether that is what runs when parameters change, which is
-    one worker's. since: what kernels workers may still be in, since the last barrier: "", by "rows", or any "other".
+    one worker's. since: what kernels workers may still be in, since the last barrier: "", those by "rows", those that
+    the first worker does "alone", or any "other".
     """
 
     def __init__(self, panels: Panels, parts: int) -> None:
@@ -26,21 +27,24 @@ class Writer:
         self.functions: dict[str, Function] = {}
         self.preparing, self.since = False, ""
 
-    def wait(self, by_rows: bool) -> None:
+    def wait(self, by_rows: bool = False, alone: bool = False) -> None:
         """Lets all workers wait before a kernel that may read what others wrote, or write what they still read."""
         if self.parts == 1 or self.preparing:
             return
-        if self.since and not (by_rows and self.since == "rows"):
+        kind = "rows" if by_rows else "alone" if alone else "other"
+        if self.since and (kind == "other" or kind != self.since):
             self.barrier()
-        self.since = "rows" if by_rows else "other"
+        self.since = kind
 
     def barrier(self) -> None:
         self.block.add(Barrier(TEAM, WORKER, WORKERS))
         self.since = ""
 
-    def kernel(self, emit: Callable[[Block], None], comment: str, by_rows: bool = False) -> None:
+    def kernel(
+        self, emit: Callable[[Block], None], comment: str, by_rows: bool = False, alone: bool = False
+    ) -> None:  # fmt: skip
         """A kernel that is a function of its own."""
-        self.wait(by_rows)
+        self.wait(by_rows, alone)
         self.emit(emit, comment)
 
     def emit(self, emit: Callable[[Block], None], comment: str) -> None:
@@ -63,7 +67,7 @@ class Writer:
 
         if region.length is None:
             self.kernel(lambda inner: by_one(region, inner, lambda one: clear(region, one, node)), comment)
-        self.wait(by_rows=False)
+        self.wait()
         if cut.axis is None:
             add_outer_sum(region, block, node, kernel)
         else:
@@ -76,9 +80,13 @@ class Writer:
         found, self.block = self.block.statements, outer
         return found
 
-    def add_function(self, block: Block, comment: str, kind: str, by_rows: bool = False) -> None:
-        """Calls a function with these statements. by_rows: it computes each row from that row alone."""
-        self.wait(by_rows)
+    def add_function(
+        self, block: Block, comment: str, kind: str, by_rows: bool = False, alone: bool = False
+    ) -> None:  # fmt: skip
+        """Calls a function with these statements. by_rows: it computes each row from that row alone; alone: the first
+        worker does it.
+        """
+        self.wait(by_rows, alone)
         self._function(block, comment, kind)
 
     def _function(self, block: Block, comment: str, kind: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.testing import assert_array_equal
 import rnngraph as rg
 from rnngraph.codegen import pipeline, stations
 from rnngraph.codegen.loops import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
-from rnngraph.codegen.pipeline import line_of
+from rnngraph.codegen.pipeline import Part, line_of
 from rnngraph.codegen.plan import Plan
 from rnngraph.codegen.schedule import schedule
 from rnngraph.codegen.sharing import Cut
@@ -153,43 +154,57 @@ def test_one_worker_runs_the_loop_as_without_threads() -> None:
 # Estimates -----------------------------------------------------------------------------------------
 
 
-def cuts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[Cut]:
-    return [Cut(0 if gain > 1 else None, item / gain, item, barriers=barriers) for item in cycles]
+def parts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[Part]:
+    return [Part(Cut(0 if gain > 1 else None, item / gain, item, barriers=barriers)) for item in cycles]
 
 
 def test_small_steps_join_their_neighbours() -> None:
-    line = line_of(cuts(300, 2000, 700, 2000, 700, 2000), [1] * 6, size("T"), 128, 2)
+    line = line_of(parts(300, 2000, 700, 2000, 700, 2000), size("T"), 128, 2)
     assert line is not None
     assert line.stations == ((0, 2), (2, 4), (4, 6))
     assert 1.5 < line.gain < 2
+    small = line_of(parts(1, 5000, 5000, 1), size("T"), 128, 2)
+    assert small is not None
+    assert small.stations == ((0, 2), (2, 4))
 
 
 def test_two_equal_stations_gain_less_than_twice() -> None:
-    line = line_of(cuts(5000, 5000), [1, 1], size("T"), 128, 2)
+    line = line_of(parts(5000, 5000), size("T"), 128, 2)
     assert line is not None
-    assert line.gain == pytest.approx(2 * 5 / 6, rel=0.02)  # of five chunks of 12 steps, one worker waits for the first
+    cycles = line.grain * 5000.0
+    waiting = 5 / 6  # of five chunks, while the first and the last are done by one worker
+    assert line.gain == pytest.approx(2 * waiting * cycles / (cycles + pipeline.CLAIM_CYCLES))
 
 
 @pytest.mark.parametrize("cycles", [(5000, 100), (20, 20)])
 def test_no_pipeline_where_one_station_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
-    assert line_of(cuts(*cycles), [1] * len(cycles), size("T"), 128, 2) is None
+    assert line_of(parts(*cycles), size("T"), 128, 2) is None
 
 
 def test_kernels_that_are_cut_must_be_faster_on_cores_that_are_far() -> None:
-    assert line_of(cuts(5000, 5000, gain=2, barriers=1), [1, 1], size("T"), 128, 2) is not None
-    assert line_of(cuts(90000, 90000, gain=2, barriers=1), [1, 1], size("T"), 128, 2) is None
+    assert line_of(parts(5000, 5000, gain=2, barriers=1), size("T"), 128, 2) is not None
+    assert line_of(parts(90000, 90000, gain=2, barriers=1), size("T"), 128, 2) is None
 
 
 @pytest.mark.parametrize(("rows", "grain"), [(1, 12), (6, 12), (8, 16), (13, 13), (5, 15)])
 def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
-    line = line_of(cuts(5000, 5000), [rows, 1], size("T"), 128, 2)
+    one, other = parts(5000, 5000)
+    line = line_of([replace(one, at_once=rows), other], size("T"), 128, 2)
     assert line is not None
     assert line.grain == grain
     assert line.most % grain == 0
 
 
+def test_chunks_are_longer_where_each_takes_something_anew() -> None:
+    one, other = parts(5000, 5000)
+    line = line_of([one, replace(other, anew=20000.0)], size("T"), 256, 2)
+    assert line is not None
+    assert line.grain == 2 * pipeline.FEWEST
+    assert line.most == 256 // pipeline.SLOTS // line.grain * line.grain
+
+
 def test_a_length_of_one_chunk_is_no_pipeline() -> None:
-    assert line_of(cuts(5000, 5000), [1, 1], pipeline.FEWEST, 128, 2) is None
+    assert line_of(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
 
 
 # Who waits for whom --------------------------------------------------------------------------------
