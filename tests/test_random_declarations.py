@@ -16,7 +16,7 @@ import teams
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
 
-from rnngraph.codegen import schedule
+from rnngraph.codegen import chunks, schedule
 
 QUICK = 10
 MANY = 1000
@@ -40,7 +40,7 @@ def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def two_steps(*arguments: Any) -> int:
         longest = original(*arguments)
-        return longest if longest == schedule.LONGEST_CHUNK else min(longest, 2)
+        return longest if longest == chunks.LONGEST_CHUNK else min(longest, 2)
 
     monkeypatch.setattr(schedule, "chunk_length", two_steps)
 
