@@ -34,8 +34,8 @@ def claim_text(target: Target) -> str:
 _CLAIM = """\
 ; of the stations that nobody is at and that can do their next chunk, the one that is due first; a quarter of a turn
 ; earlier counts the one where the worker was before, as its weights are near
-define internal i64 @claim(ptr %states, ptr %stations, i64 %count, i64 %turns, i64 %turn, i64 %last, ptr %team)
-    noinline #0 {{
+define internal i64 @claim(ptr %states, ptr %stations, i64 %count, i64 %stop, i64 %step, i64 %turn, i64 %last,
+    ptr %team) noinline #0 {{
 entry:
   %row = add i64 %count, 1
   %habit = sdiv i64 %turn, 4
@@ -53,7 +53,8 @@ each:
   %state = load atomic i64, ptr %place acquire, align 8
   %chunk = lshr i64 %state, 1
   %busy = trunc i64 %state to i1
-  %more = icmp slt i64 %chunk, %turns
+  %first = mul i64 %chunk, %step
+  %more = icmp slt i64 %first, %stop
   %open.more = or i1 %open, %more
   %idle = xor i1 %busy, true
   %may = and i1 %more, %idle

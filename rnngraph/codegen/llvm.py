@@ -264,7 +264,8 @@ class _FunctionWriter(Frame):
         self.b.intrinsics["pause"] = pause(self.target)[1]
         head, work, done, end = self.labels("claim", "work", "done", "end")
         labels = [self.labels("station")[0] for _ in pipeline.stations]
-        turns, states, team = self.index(pipeline.turns), self.pointers[pipeline.states], self.pointers[pipeline.team]
+        states, team = self.pointers[pipeline.states], self.pointers[pipeline.team]
+        stop, step = self.wide_index(pipeline.stop).text, self.wide_index(pipeline.step).text
         station, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
         if pipeline.comment:
             self.lines.append(f"  ; {pipeline.comment}")
@@ -272,7 +273,7 @@ class _FunctionWriter(Frame):
         self.lines.append(f"  br label %{head}")
         self.start(head)
         self.lines.append(f"  {station}.last = phi i64 [ -1, %{before} ], [ {station}, %{done} ]")
-        counts = f"i64 {len(labels)}, i64 {turns}, i64 {pipeline.turn}, i64 {station}.last"
+        counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.turn}, i64 {station}.last"
         given = f"ptr {states}, ptr @stations{number}, {counts}, ptr {team}"
         self.lines.append(f"  {station} = call i64 @claim({given})")
         self.lines.append(f"  {station}.none = icmp slt i64 {station}, 0")
@@ -280,10 +281,10 @@ class _FunctionWriter(Frame):
         self.start(work)
         self.lines.append(f"  {state}.place = getelementptr i64, ptr {states}, i64 {station}")
         self.lines.append(f"  {state} = load atomic i64, ptr {state}.place monotonic, align 8")
-        self.lines.append(f"  {state}.chunk = lshr i64 {state}, 1")
+        chunk = self._sized(self.b.emit(f"lshr i64 {state}, 1", "i64", 1, "chunk"), self.index_kind)
         cases = " ".join(f"i64 {position}, label %{label}" for position, label in enumerate(labels))
         self.lines.append(f"  switch i64 {station}, label %{done} [ {cases} ]")
-        self.sizes[pipeline.var] = f"{state}.chunk"
+        self.sizes[pipeline.var] = chunk.text
         for label, item in zip(labels, pipeline.stations, strict=True):
             self.start(label)
             self.known.append({})

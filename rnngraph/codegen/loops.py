@@ -190,13 +190,15 @@ class Station:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Every station for ``var`` in 0..turns, in order; stations at the same time, as workers take what can be done.
+    """Every station for ``var`` in 0, 1, … while ``var * step < stop``, in order; stations at the same time, as workers
+    take what can be done.
 
     states: one number for each station, 0 at the start. turn: by how much the next chunk of a station is due later.
     """
 
     var: str
-    turns: Index
+    stop: Index
+    step: Index
     stations: tuple[Station, ...]
     turn: int
     states: Buffer

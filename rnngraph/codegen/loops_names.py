@@ -48,8 +48,8 @@ def indices_of(statement: Statement) -> Iterator[Index]:
             yield from sizes
         case Barrier(worker=worker, workers=workers):
             yield from (worker, workers)
-        case Pipeline(turns=turns):
-            yield turns
+        case Pipeline(stop=stop, step=step):
+            yield from (stop, step)
 
 
 def buffers_of(statement: Statement) -> Iterator[Buffer]:

@@ -117,7 +117,8 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
 
 def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:
     note = f"  # {pipeline.comment}" if pipeline.comment else ""
-    yield f"{indent}pipeline {pipeline.var} in 0..{dim_text(pipeline.turns)}:{note}"
+    product = dim_text(size(pipeline.var) * pipeline.step)
+    yield f"{indent}pipeline {pipeline.var} in 0.. while {product} < {dim_text(pipeline.stop)}:{note}"
     for number, station in enumerate(pipeline.stations):
         needs = [f"station {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in station.needs]
         yield from _wrapped(f"station {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")

@@ -121,15 +121,14 @@ def _shared(
     states: Buffer,
 ) -> tuple[Statement, ...]:  # fmt: skip
     """The pipeline. Its chunks' length follows from the sequence's."""
-    part, even, least, each, turns, turn, before = (
-        f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "turns", "turn", "before")
+    part, even, least, each, turn, before = (
+        f"{name}_of_{chunks.chunk}" for name in ("part", "even", "least", "each", "turn", "before")
     )
     cut = [
         LetIndex(part, "divide", chunks.length, ROUNDS),
         LetIndex(even, "floor", size(part), line.grain),
         LetIndex(least, "max", size(even), line.grain),
         LetIndex(each, "min", size(least), line.most),
-        LetIndex(turns, "divide", chunks.length + size(each) - 1, size(each)),
     ]
     head = [
         LetIndex(chunks.chunk, "max", size(turn) * size(each), 0),
@@ -143,7 +142,8 @@ def _shared(
         for number, (body, needed) in enumerate(zip(bodies, needs, strict=True))
     ]
     comment = f"time, {chunks.way()}, by several workers"
-    return (*cut, Pipeline(turn, size(turns), tuple(stations), round(max(cycles)), states, TEAM, comment))
+    step = size(each)
+    return (*cut, Pipeline(turn, chunks.length, step, tuple(stations), round(max(cycles)), states, TEAM, comment))
 
 
 def joined(bodies: Sequence[Sequence[Statement]]) -> list[Statement]:

@@ -13,6 +13,8 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.codegen import pipeline, stations
+from rnngraph.codegen.engine import object_code
+from rnngraph.codegen.llvm import module_text
 from rnngraph.codegen.loops import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
 from rnngraph.codegen.pipeline import Part, line_of
 from rnngraph.codegen.plan import Plan
@@ -53,10 +55,10 @@ def differing(program: rg.Program, steps: int, parts: int, batch: int, monkeypat
     return found
 
 
-def planned(program: rg.Program, sizes: dict[str, int], parts: int = 2) -> Plan:
+def planned(program: rg.Program, sizes: dict[str, int], parts: int = 2, target: str = "x86-64-v3") -> Plan:
     compiled = program.inference._described()
     names = tuple(name for name, _ in compiled.graph.outputs)
-    return schedule(compiled.sized(names, sizes), target_of("x86-64-v3"), "entry", parts)
+    return schedule(compiled.sized(names, sizes), target_of(target), "entry", parts)
 
 
 def pipeline_of(plan: Plan) -> Pipeline:
@@ -149,6 +151,14 @@ def test_one_worker_runs_the_loop_as_without_threads() -> None:
     ]
     assert calls[0] == calls[1]
     assert alone.body[0].step == loop.step  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["aarch64-linux", "wasm32"])
+def test_other_processors_have_pipelines_too(name: str) -> None:
+    plan = planned(stack(lambda: rg.BasicRNNCell(100), 3, 40), {"B": 1}, target=name)
+    pipeline_of(plan)
+    text = module_text(plan.functions, [plan.main, plan.pack], target_of(name), "entry")
+    assert object_code(text, target_of(name))
 
 
 # Estimates -----------------------------------------------------------------------------------------
