@@ -29,7 +29,7 @@ function difference(one, other) {
 function draw(dry, wet) {
   const canvas = document.getElementById("picture"), pen = canvas.getContext("2d");
   const middle = canvas.height / 2, column = dry.length / canvas.width;
-  for (const [samples, colour] of [[wet, "#c2410c"], [dry, "#9aa4ad"]]) {
+  for (const [samples, colour] of [[dry, "#9aa4ad"], [wet, "rgb(194 65 12 / 55%)"]]) {
     pen.fillStyle = colour;
     for (let x = 0; x < canvas.width; x++) {
       const part = samples.subarray(Math.floor(x * column), Math.floor((x + 1) * column));
