@@ -1,0 +1,95 @@
+"""An image for a Cortex-M4 that runs a recurrent net, weights in flash, and prints what it computes.
+
+    python examples/microcontroller/build.py                       # an untrained net, in QEMU
+    python examples/microcontroller/build.py build/vad/model       # a saved program
+    python examples/microcontroller/build.py --weights int8        # a quarter of the flash for weights
+
+Needs arm-none-eabi-gcc to build (Debian's gcc-arm-none-eabi) and qemu-system-arm to run.
+"""
+
+import argparse
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+import rnngraph as rg
+
+HERE = Path(__file__).parent
+STEPS = 8
+FLAGS = (
+    "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-std=c11", "-O2", "-Wall", "-Wextra",
+    "-ffreestanding", "-nostdlib", "-Wl,-z,noexecstack",
+)  # fmt: skip
+
+
+def level() -> str | None:
+    """A target of this machine without products of narrow numbers, which computes as the microcontroller does."""
+    return "x86-64-v2" if platform.machine() in ("x86_64", "AMD64") else None
+
+
+def untrained(weights: str) -> rg.Program:
+    """Return a net of a size that such processors run: features of a frame in, a probability out."""
+    x = rg.placeholder("x", shape=(None, None, 20))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(24), x)
+    return rg.compile({"y": rg.dense(outputs, 1, activation="sigmoid")}, seed=0, weights=weights, target=level())
+
+
+def only(values: list[str], what: str) -> str:
+    """The one input or output that the image feeds or prints."""
+    if len(values) != 1:
+        raise SystemExit(f"the image has room for one {what}, and the program has {', '.join(values) or 'none'}")
+    return values[0]
+
+
+def example(program: rg.Program, folder: Path) -> None:
+    """Write example.h: a few steps, and what this machine's code for the same arithmetic gives."""
+    ports = program.inference.graph.inputs
+    name = only([str(node["label"]) for node in ports if node.op == "input"], "input")
+    width = next(int(node.shape[-1]) for node in ports if node.get("label") == name)
+    x = np.random.default_rng(0).standard_normal((1, STEPS, width)).astype(np.float32)
+    result = program.inference({name: x})
+    y = result if isinstance(result, np.ndarray) else result[only(list(result), "output")]
+    lines = [f"#define EXAMPLE_STEPS {STEPS}"]
+    for array, values in (("x", x[0]), ("y", y[0])):
+        rows = ",\n    ".join("{" + ", ".join(f"{value:.9e}f" for value in row) + "}" for row in values)
+        lines.append(f"static const float example_{array}[{STEPS}][{values.shape[1]}] = {{\n    {rows}}};")
+    (folder / "example.h").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    """Export, compile, link, say what it takes, run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, nargs="?", help="directory of a saved program (default: an untrained net)")
+    parser.add_argument("--directory", type=Path, default=Path("build/microcontroller"))
+    parser.add_argument("--weights", choices=("float32", "bfloat16", "int8"), default="float32")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    if options.model:
+        program = rg.load(options.model, weights=options.weights, target=level())
+    else:
+        program = untrained(options.weights)
+    made = program.inference.export(options.directory, "net", target="thumbv7em-none-eabihf")
+    example(program, options.directory)
+    console.print(f"net.o: {made.object_size:,} bytes, {made.state_size:,} bytes of memory an instance")
+    if not shutil.which("arm-none-eabi-gcc"):
+        raise SystemExit("arm-none-eabi-gcc is not found; install gcc-arm-none-eabi to build the image")
+    image = options.directory / "image.elf"
+    sources = [str(HERE / "main.c"), str(options.directory / "net.o"), f"-T{HERE / 'link.ld'}"]
+    subprocess.run(["arm-none-eabi-gcc", *FLAGS, f"-I{options.directory}", *sources, "-o", str(image)], check=True)
+    sizes = subprocess.run(["arm-none-eabi-size", str(image)], check=True, capture_output=True, text=True).stdout
+    text, data, bss = map(int, re.findall(r"\d+", sizes)[:3])
+    console.print(f"image: {text + data:,} bytes of flash, {data + bss:,} bytes of RAM beside the stack")
+    if not shutil.which("qemu-system-arm"):
+        raise SystemExit("qemu-system-arm is not found; install it to run the image")
+    machine = ["-M", "mps2-an386", "-cpu", "cortex-m4", "-nographic", "-semihosting-config", "enable=on,target=native"]
+    done = subprocess.run(["qemu-system-arm", *machine, "-kernel", str(image)], check=False, timeout=120)
+    raise SystemExit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
