@@ -87,7 +87,11 @@ def main() -> None:
     if not shutil.which("qemu-system-arm"):
         raise SystemExit("qemu-system-arm is not found; install it to run the image")
     machine = ["-M", "mps2-an386", "-cpu", "cortex-m4", "-nographic", "-semihosting-config", "enable=on,target=native"]
-    done = subprocess.run(["qemu-system-arm", *machine, "-kernel", str(image)], check=False, timeout=120)
+    command = ["qemu-system-arm", *machine, "-kernel", str(image)]
+    done = subprocess.run(
+        command, check=False, timeout=120, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    console.print(done.stdout.rstrip(), markup=False)
     raise SystemExit(done.returncode)
 
 
