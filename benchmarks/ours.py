@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from timing import fastest
-from workloads import VARIANTS, Call, OwnPeephole, Row
+from workloads import ENTRIES, VARIANTS, Call, OwnPeephole, Row
 
 import rnngraph as rg
 
@@ -37,9 +37,31 @@ def program(row: Row, with_loss: bool, **options: Any) -> rg.Program:
 
 def inference(row: Row, threads: int = 1) -> Call:
     """A call, results fresh or into the caller's array: the faster."""
-    compiled, x = program(row, with_loss=False, threads=threads), row.batch_major()
-    out = compiled.inference(x=x)
-    return fastest(lambda: compiled.inference(x=x), lambda: compiled.inference(x=x, out=out))
+    if row.cell in ("attention", "decode"):
+        compiled, feeds = driven(row)
+    else:
+        compiled, feeds = program(row, with_loss=False, threads=threads), {"x": row.batch_major()}
+    out = compiled.inference(feeds)
+    return fastest(lambda: compiled.inference(feeds), lambda: compiled.inference(feeds, out=out))
+
+
+def driven(row: Row) -> tuple[rg.Program, dict[str, np.ndarray]]:
+    """A cell that attends to a memory, or one that is fed what it gave and could stop; with what it is fed."""
+    generator = np.random.default_rng(2)
+    if row.cell == "attention":
+        inputs, memory = (
+            rg.placeholder("x", (None, None, row.inputs)),
+            rg.placeholder("memory", (None, ENTRIES, row.units)),
+        )
+        attending = rg.AttentionWrapper(rg.GRUCell(row.units), rg.LuongAttention(row.units, memory))
+        outputs, _ = rg.dynamic_rnn(attending, inputs)
+        entries = generator.normal(size=(row.batch, ENTRIES, row.units)).astype(np.float32)
+        return rg.compile(outputs), {"x": row.batch_major(), "memory": entries}
+    first = rg.placeholder("first", (None, row.units))
+    outputs, _, _ = rg.dynamic_decode(
+        rg.GRUCell(row.units), first, lambda y, _: y, row.time, stop=lambda y: y[:, 0] > 2.0
+    )
+    return rg.compile(outputs), {"first": generator.normal(size=(row.batch, row.units)).astype(np.float32)}
 
 
 def narrow(row: Row, **options: str) -> tuple[Call, np.ndarray]:

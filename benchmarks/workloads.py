@@ -38,6 +38,13 @@ VARIANTS = {
 }
 """The further cells, by name without ``Cell``."""
 
+ENTRIES = 64
+DRIVEN = {"attention": Products(3, 7), "decode": Products(0, 6)}
+"""A GRU of 128 units that attends to a memory of 64 entries (Luong), and one that is fed what it gave.
+
+Scores and context are two products of a row with the memory, 2 · 64 · 128 multiply-adds: one of units with units.
+"""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -61,7 +68,7 @@ class Row:
 
     @property
     def products(self) -> Products:
-        return VARIANTS.get(self.cell) or Products(self.gates, self.gates)
+        return (VARIANTS | DRIVEN).get(self.cell) or Products(self.gates, self.gates)
 
     def widths(self) -> list[int]:
         """The width of what each layer is given."""
@@ -120,8 +127,9 @@ INFERENCE = (
 CELLS = (
     *(Row(cell, batch, 100, 64, 128) for cell in VARIANTS for batch in (1, 32)),
     *(Row(cell, 1, 1000, 64, 128) for cell in ("IndRNN", "SRU")),
+    *(Row(cell, batch, 100, 64, 128) for cell in DRIVEN for batch in (1, 32)),
 )
-"""The last ones have no product with their state: at one row and 100 steps the call itself counts."""
+"""IndRNN and SRU have no product with their state: at one row and 100 steps the call itself counts."""
 
 TRAINING = (
     Row("RNN", 1, 100, 40, 100, 3),
