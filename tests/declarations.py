@@ -487,7 +487,12 @@ class Generator:
         self.rows, self.apart = "B", True
         width: int = self.draw.choice(SIZES)
         steps: Axis = self.draw.choice(["T", 1, 2, 5])
-        cell, out = self.cell(width)
+        if self.more.random() < 0.4:
+            text, out = self.attention(width, self.draw.choice(SIZES), 1)
+            cell = f"cell{len(self.lines)}"
+            self.lines.append(f"{cell} = {text}")
+        else:
+            cell, out = self.cell(width)
         cell = self.tapped(cell)
         read = self.step_inputs(steps)
         options = self.initial_state(cell, "B")
