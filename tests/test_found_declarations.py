@@ -163,6 +163,21 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
         {"r": ("B", "T", 3), "s": ("B", 5)},
         {},
     ),
+    "lengths of a decoder that does not stop are made of sizes alone": (
+        (
+            X,
+            'f = rg.placeholder("f", (None, 7))',
+            "o, s, n = rg.dynamic_decode(rg.GRUCell(3), f, lambda y, x_t: x_t, None, inputs=x)",
+            'outputs["r"] = n',
+        ),
+        {"r": ("B",)},
+        {"f": Feed(("B", 7), "float32")},
+    ),
+    "sums of nothing have the size of what they sum": (
+        (X, 'outputs["r"] = rg.cumsum(x[:, :, :1], 2, exclusive=True)'),
+        {"r": ("B", "T", 1)},
+        {},
+    ),
 }
 
 
