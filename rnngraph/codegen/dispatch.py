@@ -54,7 +54,7 @@ def _switch(
     f.do(f"switch i64 {variant}, label %{labels[0]} [ {cases} ]")
     for label, shell in zip(labels, shells, strict=True):
         f.at(label)
-        call = f"call {result} @{shell.name(what)}({signature(parameters)})"
+        call = f"tail call {result} @{shell.name(what)}({signature(parameters)})"
         f.do(f"ret {result} {f.emit(call)}" if result != "void" else call)
         if result == "void":
             f.do("ret void")
