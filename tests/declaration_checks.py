@@ -87,7 +87,7 @@ def compare(declaration: Declaration, check: str, native: Arrays, graph: Graph, 
 @contextmanager
 def poisoned() -> Iterator[None]:
     """Scratch memory full of NaNs before every call: what is read before it is written shows."""
-    take, fresh = native.NativeEntry._take, native.aligned_bytes
+    take, fresh = native.NativeEntry.take, native.aligned_bytes
 
     def full(count: int) -> np.ndarray:
         memory = fresh(count)
@@ -100,7 +100,7 @@ def poisoned() -> Iterator[None]:
         return arena
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native.NativeEntry, "_take", taken)
+        patch.setattr(native.NativeEntry, "take", taken)
         for module in (native, bound_step):
             patch.setattr(module, "aligned_bytes", full)
         yield

@@ -68,7 +68,7 @@ class Guard:
     def take_over(self) -> None:
         """Lets the runtime work in guarded memory only: every call gets its own scratch."""
         native.aligned_bytes = bound_step.aligned_bytes = self.lines  # type: ignore[assignment]
-        native.NativeEntry._take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
+        native.NativeEntry.take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
 
 
 def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
@@ -207,7 +207,7 @@ def feed_underrun(guard: Guard, size: int) -> None:
 def scratch_overrun(guard: Guard, size: int) -> None:
     """Native code in scratch memory of one line, less than it asked for: must crash."""
     program, feeds = _simple(guard, size)
-    native.NativeEntry._take = lambda entry, count: guard.lines(LINE)  # type: ignore[method-assign]
+    native.NativeEntry.take = lambda entry, count: guard.lines(LINE)  # type: ignore[method-assign]
     program.inference(feeds)
 
 

@@ -52,9 +52,10 @@ class Frame:
         """A polynomial as an operand; what a scope around has computed is not computed again."""
         if not isinstance(dim, Size):
             return self._number(dim)
+        key = dim.terms
         for scope in self.known:
-            if dim in scope:
-                return scope[dim]
+            if key in scope:
+                return scope[key]
         total = ""
         for names, factor in dim.terms:
             term = ""
@@ -64,7 +65,7 @@ class Frame:
                 number = self._number(factor)
                 term = self.combine("mul", term, number) if term else number
             total = self.combine("add", total, term) if total else term
-        self.known[-1][dim] = total
+        self.known[-1][key] = total
         return total
 
     def _number(self, number: int) -> str:
@@ -75,11 +76,12 @@ class Frame:
 
     def combine(self, op: str, a: str, b: str) -> str:
         """``a op b`` of index arithmetic, once in a scope."""
+        key = (op, a, b)
         for scope in self.known:
-            if (op, a, b) in scope:
-                return scope[op, a, b]
+            if key in scope:
+                return scope[key]
         text = self.b.emit(f"{op} {self.index_kind} {a}, {b}", self.index_kind, 1, "i").text
-        self.known[-1][op, a, b] = text
+        self.known[-1][key] = text
         return text
 
     def address(self, buffer: Buffer, index: Index) -> str:

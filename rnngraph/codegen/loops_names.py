@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
-from ..ir.types import substitute
+from ..ir.types import Size, substitute
 from .loops import (
     Barrier,
     Buffer,
@@ -19,10 +18,12 @@ from .loops import (
     Index,
     Let,
     LetIndex,
+    Literal,
     Load,
     Pipeline,
     Statement,
     Store,
+    Value,
     When,
 )
 
@@ -97,73 +98,53 @@ def renamed(
     statements: Sequence[Statement], buffers: dict[Buffer, Buffer], names: dict[str, Index]
 ) -> tuple[Statement, ...]:
     """Statements over other buffers and sizes, without comments: equal work has equal text."""
+    known: dict[Index, Index] = {}
 
     def index(value: Index) -> Index:
-        return substitute(value, names)
+        if isinstance(value, int):
+            return value
+        found = known.get(value)
+        if found is None:
+            found = known[value] = substitute(value, names)
+        return found
 
     def place(value: tuple[Buffer, Index]) -> tuple[Buffer, Index]:
         return buffers[value[0]], index(value[1])
 
-    def one(statement: Statement) -> Statement:
-        match statement:
+    def one(item: Statement) -> Statement:
+        match item:
             case Load():
-                return replace(
-                    statement,
-                    buffer=buffers[statement.buffer],
-                    index=index(statement.index),
-                    stride=index(statement.stride),
-                )
+                return Load(item.value, buffers[item.buffer], index(item.index), item.valid, index(item.stride))
             case Store():
-                return replace(
-                    statement,
-                    buffer=buffers[statement.buffer],
-                    index=index(statement.index),
-                    stride=index(statement.stride),
-                )
+                return Store(item.value, buffers[item.buffer], index(item.index), item.valid, index(item.stride))
             case Let():
-                attributes = tuple((k, index(v) if k == "index" else v) for k, v in statement.attributes)
-                return replace(statement, attributes=attributes)
+                attributes = tuple([(k, index(v) if k == "index" else v) for k, v in item.attributes])
+                return Let(item.value, item.op, item.operands, attributes, item.comment)
             case LetIndex():
-                return replace(statement, base=index(statement.base), factor=index(statement.factor))
+                return LetIndex(item.name, item.op, index(item.base), index(item.factor), item.source)
             case Contract():
                 return replace(
-                    statement,
-                    left=tuple(map(place, statement.left)),
-                    right=tuple(map(place, statement.right)),
-                    left_stride=index(statement.left_stride),
-                    right_stride=index(statement.right_stride),
-                    lane_stride=index(statement.lane_stride),
-                    depth=index(statement.depth),
+                    item,
+                    left=tuple(map(place, item.left)),
+                    right=tuple(map(place, item.right)),
+                    left_stride=index(item.left_stride),
+                    right_stride=index(item.right_stride),
+                    lane_stride=index(item.lane_stride),
+                    depth=index(item.depth),
                 )
             case For():
-                return replace(
-                    statement,
-                    start=index(statement.start),
-                    stop=index(statement.stop),
-                    step=index(statement.step),
-                    body=many(statement.body),
-                )
+                limits = index(item.start), index(item.stop), index(item.step)
+                return For(item.var, *limits, many(item.body), item.comment)
             case Fold():
-                return replace(
-                    statement,
-                    start=index(statement.start),
-                    stop=index(statement.stop),
-                    body=many(statement.body),
-                )
+                return replace(item, start=index(item.start), stop=index(item.stop), body=many(item.body))
             case When():
-                return replace(
-                    statement, index=index(statement.index), low=index(statement.low), high=index(statement.high),
-                    body=many(statement.body),
-                )  # fmt: skip
+                return When(index(item.index), index(item.low), index(item.high), many(item.body))
             case Call():
-                return replace(
-                    statement,
-                    buffers=tuple(map(place, statement.buffers)),
-                    sizes=tuple(map(index, statement.sizes)),
-                )
+                places = tuple(map(place, item.buffers))
+                return Call(item.function, places, tuple(map(index, item.sizes)), item.comment)
             case Barrier():
-                return Barrier(buffers[statement.team], index(statement.worker), index(statement.workers))
-        raise AssertionError(statement)
+                return Barrier(buffers[item.team], index(item.worker), index(item.workers))
+        raise AssertionError(item)
 
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:
         return tuple(map(one, inner))
@@ -171,15 +152,21 @@ def renamed(
     return many(statements)
 
 
-def without_comments(function: Function) -> str:
-    """The text by which equal functions are found: complete, but for comments and the names of values."""
+def work_of(function: Function) -> tuple[Any, ...]:
+    """That by which equal functions are found: all that one says, but for comments and the names of values."""
+    numbers: dict[str, int] = {}
+    plain = {str, int, Size, Buffer, type(None)}
 
-    def bare(statement: Any) -> Any:
-        changes: dict[str, Any] = {"comment": ""} if hasattr(statement, "comment") else {}
-        if hasattr(statement, "body"):
-            changes["body"] = tuple(map(bare, statement.body))
-        return replace(statement, **changes) if changes else statement
+    def key(item: Any) -> Any:
+        kind = type(item)
+        if kind in plain:
+            return item
+        if kind is tuple:
+            return tuple([part if type(part) in plain else key(part) for part in item])
+        if kind is Value:
+            return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
+        if kind is Literal or not is_dataclass(item):
+            return repr(item)  # numbers that are equal may differ: 0.0 and -0.0
+        return kind, *[key(part) for name, part in vars(item).items() if name != "comment"]
 
-    numbers: dict[str, str] = {}
-    text = repr(replace(bare(function), name=""))
-    return re.sub(r"(?<=Value\(name=')[^']+", lambda name: numbers.setdefault(name[0], str(len(numbers))), text)
+    return function.buffers, function.sizes, key(function.body)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..ir.graph import Node
 from ..ir.types import size
 from .loops import Barrier, Block, Buffer, Call, Function, Index, Statement
-from .loops_names import free, renamed, without_comments
+from .loops_names import free, renamed, work_of
 from .nests import Region, by_one, each_part
 from .outer_sums import add_outer_sum, clear
 from .panels import Panels
@@ -24,7 +25,7 @@ class Writer:
     def __init__(self, panels: Panels, parts: int) -> None:
         self.panels, self.parts = panels, parts
         self.block = Block()
-        self.functions: dict[str, Function] = {}
+        self.functions: dict[tuple[Any, ...], Function] = {}
         self.preparing, self.since = False, ""
 
     def wait(self, by_rows: bool = False, alone: bool = False) -> None:
@@ -99,5 +100,5 @@ class Writer:
             f"{kind}{len(self.functions)}", tuple(formal.values()), tuple(f"n{i}" for i in range(len(names))),
             statements, comment,
         )  # fmt: skip
-        function = self.functions.setdefault(without_comments(named), named)
+        function = self.functions.setdefault(work_of(named), named)
         self.block.add(Call(function.name, tuple((buffer, 0) for buffer in buffers), tuple(map(size, names)), comment))

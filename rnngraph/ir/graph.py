@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
@@ -78,7 +79,8 @@ def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> No
 class Graph:
     """A graph: inputs in order, nodes in topological order (inputs among them), named outputs.
 
-    ``comments`` is commentary for readers (what a pass took out and where it was declared).
+    ``comments`` is commentary for readers (what a pass took out and where it was declared). live: whether it is known
+    that the outputs need all nodes but inputs.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[tuple[str, Node], ...]
     comments: tuple[str, ...] = ()
+    live: bool = field(default=False, repr=False)
 
     @staticmethod
     def of(
@@ -102,7 +105,7 @@ class Graph:
         inputs += tuple(node for node in reached if node.op in ("input", "parameter") and id(node) not in known)
         first = set(inputs)
         nodes = (*inputs, *(node for node in reached if node not in first))
-        return Graph(name, inputs, nodes, outputs, comments)
+        return Graph(name, inputs, nodes, outputs, comments, live=True)
 
     def output(self, name: str) -> Node:
         return next(node for key, node in self.outputs if key == name)
@@ -120,10 +123,18 @@ class Graph:
     @property
     def symbols(self) -> list[str]:
         """Names of sizes, in order of appearance, in types and attributes, bodies included."""
-        return list(dict.fromkeys(name for node in self.nodes for name in symbols_of_node(node)))
+        return list(self._symbols)
+
+    @cached_property
+    def _symbols(self) -> dict[str, None]:
+        return dict.fromkeys(name for node in self.nodes for name in symbols_of_node(node))
 
     def read_inputs(self) -> tuple[Node, ...]:
         """Inputs that something reads, and those without which a size would have no value."""
+        return self._read_inputs
+
+    @cached_property
+    def _read_inputs(self) -> tuple[Node, ...]:
         users, outputs = self.users(), {node for _, node in self.outputs}
         read = {node for node in self.inputs if users[node] or node in outputs}
         known = {name for node in read for name in node.type.symbols}
@@ -172,7 +183,8 @@ def _ordered_symbols(kind: Type) -> Iterator[str]:
     items = kind.items if isinstance(kind, TupleType) else (kind,)
     for item in items:
         for dim in item.shape:
-            yield from sorted(symbols_of(dim))
+            if isinstance(dim, Size):
+                yield from sorted(dim.symbols)
 
 
 def symbols_of_node(node: Node) -> Iterator[str]:
@@ -190,7 +202,7 @@ def _symbols_of_attribute(value: Any) -> Iterator[str]:
         for item in value:
             yield from _symbols_of_attribute(item)
     elif isinstance(value, Graph):
-        yield from value.symbols
+        yield from value._symbols
 
 
 def _export(graph: Graph, names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
@@ -223,15 +235,17 @@ def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node
         stack = [root]
         while stack:
             node = stack[-1]
-            if node not in done:
-                pending = [operand for operand in node.operands if operand not in done]
-                if pending:
-                    pending.reverse()  # the first operand comes first
-                    stack += pending
-                    continue
+            if node in done:
+                stack.pop()
+                continue
+            for operand in node.operands:
+                if operand not in done:
+                    stack += [other for other in reversed(node.operands) if other not in done]  # the first comes first
+                    break
+            else:
                 done.add(node)
                 order.append(node)
-            stack.pop()
+                stack.pop()
     return tuple(order)
 
 
@@ -248,7 +262,9 @@ def rewrite(graph: Graph, rule: Rule, meet: Meet = meet_strict) -> Graph:
     for node in graph.nodes:
         operands = tuple(map(new.__getitem__, node.operands))
         replacement = rule(node, operands)
-        new[node] = remake(node, operands, meet) if replacement is None else replacement
+        if replacement is None:
+            replacement = node if operands == node.operands else remake(node, operands, meet)
+        new[node] = replacement
     return rebuilt(graph, new)
 
 
@@ -256,15 +272,16 @@ def rebuilt(graph: Graph, new: Mapping[Node, Node]) -> Graph:
     """``graph`` with outputs and inputs replaced by ``new``; dead nodes go; unchanged stays unchanged."""
     outputs = tuple((name, new[node]) for name, node in graph.outputs)
     inputs = tuple(map(new.__getitem__, graph.inputs))
-    if tuple(map(new.__getitem__, graph.nodes)) == graph.nodes:
-        live = topological((*inputs, *(node for _, node in outputs)))
-        if len(live) == len(graph.nodes):
-            return graph
+    same = tuple(map(new.__getitem__, graph.nodes)) == graph.nodes
+    if same and (graph.live or len(topological((*inputs, *(node for _, node in outputs)))) == len(graph.nodes)):
+        return graph
     return Graph.of(graph.name, outputs, inputs, graph.comments)
 
 
 def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """``graph`` with ``change`` applied to the body of every scan, innermost first."""
+    if graph.live and all(node.op != "scan" for node in graph.nodes):
+        return graph
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op != "scan":

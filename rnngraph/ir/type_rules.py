@@ -31,6 +31,8 @@ Infer = Callable[[Sequence[Any], Mapping[str, Any], Meet], Type]
 
 def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
     """NumPy's alignment from the right; only a declared 1 broadcasts, other sizes meet and become one."""
+    if meet is meet_strict and all(shape == shapes[0] for shape in shapes):
+        return shapes[0]
     rank = max(map(len, shapes))
     result: list[Dim] = []
     for axis in range(-rank, 0):
@@ -43,10 +45,10 @@ def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
 
 
 def _one_dtype(types: Sequence[TensorType]) -> str:
-    dtypes = list(dict.fromkeys(item.dtype for item in types))
-    if len(dtypes) > 1:
+    if any(item.dtype != types[0].dtype for item in types):
+        dtypes = dict.fromkeys(item.dtype for item in types)
         raise TypeError(f"operands have dtypes {' and '.join(dtypes)}; convert one with rg.cast")
-    return dtypes[0]
+    return types[0].dtype
 
 
 def _needs(types: Sequence[TensorType], allowed: tuple[str, ...]) -> None:

@@ -36,8 +36,18 @@ class Size:
 
     terms: tuple[tuple[Monomial, int], ...]
 
+    def __hash__(self) -> int:
+        return hash(self.terms)
+
     def __add__(self, other: Dim) -> Dim:
-        return _collect(self.terms + _terms(other))
+        if isinstance(other, int):  # mostly; the constant is the first of all terms
+            if not other:
+                return self
+            names, factor = self.terms[0]
+            if names:
+                return Size((((), other), *self.terms))
+            return Size((((), factor + other), *self.terms[1:]) if factor + other else self.terms[1:])
+        return _collect(self.terms + other.terms)
 
     __radd__ = __add__
 

@@ -11,13 +11,14 @@ from .types import TupleType, meet_strict
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
 
 
-def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = ()) -> Graph:
+def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: set[Node] | None = None) -> Graph:
     """``graph`` itself, or ``VerifyError`` that names the rule and the pass that broke it.
 
-    ``forbid`` names ops that must not occur, in bodies neither: the inference graph holds no random op.
+    ``forbid`` names ops that must not occur, in bodies neither: the inference graph holds no random op. known: nodes
+    that are right in themselves, as they were verified with the same ``forbid``; those of this graph join them.
     """
     try:
-        _verify(graph, forbid)
+        _verify(graph, forbid, set() if known is None else known)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise VerifyError(f"after {after or 'construction'}: {error}\n{_text(graph)}") from error
     return graph
@@ -30,7 +31,7 @@ def verify_stored(graph: Graph) -> Graph:
     types are of a size that can be, labels of inputs are unique, and the carries of a scan stay what they are.
     """
     try:
-        _verify(graph, ())
+        _verify(graph, (), set())
         for node in graph.walk():
             _attributes(node)
         _labels(graph)
@@ -72,13 +73,18 @@ def _text(graph: Graph) -> str:
         return f"graph {graph.name}, which can't be printed"
 
 
-def _verify(graph: Graph, forbid: tuple[str, ...]) -> None:
+def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
     seen: set[Node] = set()
     inputs = set(graph.inputs)
     for node in graph.nodes:
         if node.op in ("input", "parameter") and node not in inputs:
             raise ValueError(f"{node!r} is read and not handed in")
-        _node(node, seen, forbid)
+        for operand in node.operands:
+            if operand not in seen:
+                raise ValueError(f"{node!r} uses {operand!r} before it is there")
+        if node not in known:
+            _node(node, forbid, known)
+            known.add(node)
         seen.add(node)
     for name, node in graph.outputs:
         if node not in seen:
@@ -90,7 +96,8 @@ def _verify(graph: Graph, forbid: tuple[str, ...]) -> None:
             raise ValueError(f"{node!r} is listed as an input and is none")
 
 
-def _node(node: Node, seen: set[Node], forbid: tuple[str, ...]) -> None:
+def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
+    """What does not depend on the graph that a node stands in: nodes and their operands never change."""
     row = OPS.get(node.op)
     if row is None:
         raise ValueError(f"{node.op} is no op of the table")
@@ -98,9 +105,6 @@ def _node(node: Node, seen: set[Node], forbid: tuple[str, ...]) -> None:
         raise ValueError(f"{node.op} is forbidden in this graph (declared at {node.where})")
     if not row.arity[0] <= len(node.operands) <= row.arity[1]:
         raise ValueError(f"{node.op} has {len(node.operands)} operands")
-    for operand in node.operands:
-        if operand not in seen:
-            raise ValueError(f"{node!r} uses {operand!r} before it is there")
     inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), meet_strict)
     if inferred != node.type:
         raise ValueError(f"{node!r} should have type {inferred}")
@@ -108,4 +112,4 @@ def _node(node: Node, seen: set[Node], forbid: tuple[str, ...]) -> None:
         body: Graph = node["body"]
         if any(inner.op == "parameter" for inner in body.nodes):
             raise ValueError("a scan's body reads a parameter that is not handed in")
-        _verify(body, forbid)
+        _verify(body, forbid, known)

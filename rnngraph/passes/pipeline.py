@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ..ir.graph import Graph
+from ..ir.graph import Graph, Node
 from ..ir.verifier import INFERENCE_FORBIDS, verify
 from .accumulate import Accumulate
 from .autodiff import Autodiff
@@ -83,8 +83,9 @@ def run(
     seen: Callable[[str, Graph], None] | None = None,
 ) -> Graph:
     """``graph`` after all ``passes``. ``seen`` is told each pass's name and result."""
+    known: set[Node] = set()
     for single in passes:
-        graph = verify(single(graph), single.name, forbid)
+        graph = verify(single(graph), single.name, forbid, known)
         if seen is not None:
             seen(single.name, graph)
     return graph

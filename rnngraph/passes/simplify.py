@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, make, map_bodies, rewrite, runs_when, step_condition
+from ..ir.graph import Attributes, Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import NARROW
 
@@ -41,9 +41,11 @@ def is_number(node: Node, value: float) -> bool:
 
 
 def _fold(node: Node, operands: tuple[Node, ...]) -> Node | None:
+    if not operands or any(item.op != "constant" for item in operands):
+        return None
     row = OPS[node.op]
     foldable = row.kind in ("elementwise", "reduction") and not row.random
-    if not foldable or node.dtype in NARROW or not operands or any(item.op != "constant" for item in operands):
+    if not foldable or node.dtype in NARROW:
         return None
     if max(item["value"].size for item in operands) > LARGEST_FOLD or row.evaluate is None:
         return None
@@ -174,10 +176,12 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
 }
 
 
-def _attribute_key(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return (str(value.dtype), value.shape, value.tobytes())
-    return id(value) if isinstance(value, Graph) else value
+def _key(attributes: Attributes) -> Any:
+    """What is equal where attributes are, arrays bit by bit."""
+    return tuple([
+        (key, str(value.dtype), value.shape, value.tobytes()) if isinstance(value, np.ndarray) else (key, value)
+        for key, value in attributes
+    ])  # fmt: skip
 
 
 def join_equal(graph: Graph) -> Graph:
@@ -187,15 +191,10 @@ def join_equal(graph: Graph) -> Graph:
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         if node.op in ("input", "parameter", "scan"):
             return None
-        attributes = tuple((key, _attribute_key(value)) for key, value in node.attributes)
-        first = known.setdefault((node.op, operands, node.type, attributes), node)
-        if first is node:
-            if operands != node.operands:
-                from ..ir.graph import remake
-
-                first = known[(node.op, operands, node.type, attributes)] = remake(node, operands)
-                return first
-            return None
+        key = node.op, operands, node.type, _key(node.attributes) if node.op == "constant" else node.attributes
+        first = known.get(key)
+        if first is None:
+            first = known[key] = node if operands == node.operands else remake(node, operands)
         return first
 
     return rewrite(graph, rule)
@@ -249,8 +248,6 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
     ]
     positions = {old: new for new, old in enumerate(outputs)}
     if len(outputs) == len(body.outputs) and len(inputs) == len(body.inputs) and body is node["body"]:
-        from ..ir.graph import remake
-
         return remake(node, operands), positions
     parts = scan_parts(range(len(operands)), dict(node.attributes))
     formals = [body.inputs[index] for index in inputs]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ctypes import addressof, c_char
+from typing import Any
+
 import numpy as np
 
 LINE = 64
@@ -16,3 +19,9 @@ def aligned_bytes(count: int) -> np.ndarray:
 
 def address(array: np.ndarray) -> int:
     return int(array.__array_interface__["data"][0])
+
+
+def writable_address(array: np.ndarray) -> int:
+    """The same of a C-contiguous array that is not empty and may be written to, in half the time."""
+    buffer: Any = array  # which NumPy's types say of later Pythons only
+    return addressof(c_char.from_buffer(buffer))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..declare.nest import is_leaf, pack, paths
+from ..declare.nest import paths
 from ..errors import (
     NameLookupError,
     ShapeError,
@@ -18,13 +18,14 @@ from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
 from ..passes.lowered import SEED_INPUTS, TAP
 from .arguments import whole_number
+from .bound_call import BoundCall, BoundCalls
 from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
 from .memory import Memory, memory_of
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
-from .result import Result
+from .result import result_of
 from .sources import TAPS_INFERENCE
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class GraphProgram:
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = KnownShapes()
+        self._bound = BoundCalls(program.workers)
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
     @property
@@ -224,6 +226,14 @@ class GraphProgram:
             )
         return sizes
 
+    def _entry(
+        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], compiled: CompiledGraph, where: Where | None
+    ) -> tuple[NativeEntry, Sized]:
+        return self._known.entry(
+            (compiled, outputs), arrays, compiled, outputs,
+            lambda: self.sizes(arrays, outputs, where, compiled), where,
+        )  # fmt: skip
+
     def _execute(
         self,
         arrays: Mapping[str, np.ndarray],
@@ -232,15 +242,9 @@ class GraphProgram:
         where: Where | None,
         compiled: CompiledGraph | None = None,
     ) -> dict[str, np.ndarray]:
-        compiled = compiled or self.compiled
-        entry, sized = self._known.entry(
-            (compiled, outputs), arrays, compiled, outputs,
-            lambda: self.sizes(arrays, outputs, where, compiled), where,
-        )  # fmt: skip
+        entry, sized = self._entry(arrays, outputs, compiled or self.compiled, where)
         if not out:
-            results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
-            entry.call(self.program.parameters, arrays, sized, results)
-            return dict(zip(entry.output_slots, results, strict=True))
+            return entry.call_sized(self.program.parameters, arrays, sized)
         results, copies = _result_arrays(entry, sized, arrays, out, where)
         entry.call(self.program.parameters, arrays, sized, results)
         found = dict(zip(entry.output_slots, results, strict=True))
@@ -256,17 +260,36 @@ class GraphProgram:
         _, parameters = self.program.parameters.snapshot()
         return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
 
-    def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
+    def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
+        """What a call gives, and the outputs that are in it, in order."""
         structure = self.program.structure
-        if is_leaf(structure):
-            return next(iter(found.values()))
-        if self.program.is_flat:
-            result = Result((key, found[key]) for key in structure)
-        else:
-            result = Result(pack(structure, [found[path] for path, _ in paths(structure)]))
         if with_loss:
-            result["loss"] = found["loss"]
-        return result
+            structure = {**structure, "loss": None}
+        return structure, [path for path, _ in paths(structure)]
+
+    def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
+        structure, names = self._shown(with_loss)
+        return result_of(structure, [found[name] for name in names])
+
+    def _bind(
+        self, calls: BoundCalls, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
+        outputs: tuple[str, ...], compiled: CompiledGraph, structure: Any, wanted: Sequence[str],
+        draw: Callable[[], int] | None = None,
+    ) -> None:  # fmt: skip
+        """After a call that went the general way: others like it need not. structure: what it gives. wanted: of its
+        ``outputs``, in the order of the structure. draw: where there is a seed, what gives one.
+        """
+        names = {key: self.program.feed_name(key, None) for key in (*(feeds or ()), *named)}
+
+        def bound() -> BoundCall:
+            entry, sized = self._entry(arrays, outputs, compiled, None)
+            shares = [key for key, name in names.items() if name in self.program.lowered.keep_probs]
+            return BoundCall(
+                self.program.parameters, entry, sized, arrays, names, structure, wanted,
+                compiled.range_checks(outputs), shares, draw,
+            )  # fmt: skip
+
+        calls.add(feeds, named, names, self._kinds, bound)
 
     def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
         given = given_arrays(self.program.structure, out, where, also=("loss",))

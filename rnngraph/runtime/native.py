@@ -61,6 +61,7 @@ class NativeEntry:
         for slot, value in self._constants:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if self._parts > 1 else 0
+        self.weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
         self._weights: Weights | None = None
         self._lock = threading.Lock()
         self._arenas: deque[np.ndarray] = deque()
@@ -110,6 +111,12 @@ class NativeEntry:
         self.set_sizes(block, sizes)
         return block
 
+    def unweighted(self, sizes: Mapping[str, int]) -> np.ndarray:
+        """An argument block with sizes filled in, and no weights."""
+        block = self._template.copy()
+        self.set_sizes(block, sizes)
+        return block
+
     def set_sizes(self, block: np.ndarray, sizes: Mapping[str, int]) -> None:
         for slot, name in self._size_slots:
             block[slot] = sizes[name]
@@ -138,24 +145,33 @@ class NativeEntry:
             self.set_feed(block, name, feeds[name])
         for slot, array in zip(self.output_slots.values(), results, strict=True):
             block[slot] = address(array)
-        arena = self._take(sized.arena_bytes)
+        arena = self.take(sized.arena_bytes)
         self.set_arena(block, arena)
         sized.run(address(block), 0, 1)
-        self._arenas.append(arena)
+        self.give_back(arena)
 
     def call_fresh(
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]
     ) -> dict[str, np.ndarray]:
         """Runs once into fresh arrays, by output name."""
-        sized = self.sized(sizes)
+        return self.call_sized(parameters, feeds, self.sized(sizes))
+
+    def call_sized(
+        self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
+    ) -> dict[str, np.ndarray]:
+        """The same at sizes that were met before."""
         results = [np.empty(shape, item.dtype) for item, shape in zip(self.outputs, sized.shapes, strict=True)]
         self.call(parameters, feeds, sized, results)
         return dict(zip(self.output_slots, results, strict=True))
 
-    def _take(self, count: int) -> np.ndarray:
+    def take(self, count: int) -> np.ndarray:
         """An arena of this call's own, from the free list if one is large enough."""
         try:
             arena = self._arenas.pop()
         except IndexError:
             return aligned_bytes(count)
         return arena if arena.size >= count else aligned_bytes(count)
+
+    def give_back(self, arena: np.ndarray) -> None:
+        """For other calls."""
+        self._arenas.append(arena)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..codegen.target import target_of
-from ..declare.nest import is_leaf
 from ..declare.placeholders import RESERVED
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
@@ -20,7 +19,7 @@ from ..passes.lowered import Lowered
 from ..passes.unroll import MOST_UNROLLED, check_lengths
 from .arguments import seed_number, whole_number
 from .cache import Cache, cache_of
-from .calls import Inference, Training
+from .inference import Inference
 from .nested_feeds import names_under, spread
 from .parameters import Parameters
 from .pool import Workers
@@ -29,9 +28,7 @@ from .result import Result
 from .sources import Declaration, Source
 from .storing import read_program, write_program
 from .summary import summary_text
-
-if TYPE_CHECKING:
-    import networkx as nx
+from .training import Training
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -116,7 +113,6 @@ class Program:
         self.reduced = reduction(weights, activations, self.target, source.lowered)
         self.cache = cache_of(cache, user_line())
         self.structure, self.loss = source.structure, source.loss
-        self.is_flat = isinstance(self.structure, dict) and all(map(is_leaf, self.structure.values()))
         lowered = source.lowered
         self.lowered: Lowered = lowered
         if is_full:
@@ -165,8 +161,9 @@ class Program:
         self.parameters.initialize(seed)
 
     def next_seed(self) -> int:
+        """What ``integers(0, 2**63)`` of the generator gives, in a tenth of the time."""
         with self._lock:
-            return int(self._generator.integers(0, 2**63))
+            return int(self._generator.bit_generator.random_raw()) >> 1
 
     @property
     def generator_state(self) -> dict[str, Any]:

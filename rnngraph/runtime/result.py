@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
+
+from ..declare.nest import children, pack
+
+Leaf = Callable[[], np.ndarray]
+"""Gives one array of a result, fresh."""
 
 
 class Result(dict[str, Any]):
     """A mapping with the structure that was handed to ``compile``."""
 
     __slots__ = ()
+
+
+def result_of(structure: Any, arrays: Sequence[np.ndarray]) -> Any:
+    """Arrays, in the order of the leaves, as what a call gives."""
+    whole = pack(structure, arrays)
+    return Result(whole) if isinstance(structure, dict) else whole
+
+
+def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
+    """What gives the same again and again, of what its leaves give: to look at a structure takes longer than a small
+    call.
+    """
+    return _giver(structure, iter(leaves), Result)
+
+
+def _giver(nest: Any, leaves: Iterator[Leaf], mapping: type[dict[str, Any]]) -> Callable[[], Any]:
+    entries = children(nest)
+    if entries is None:
+        return next(leaves)
+    parts = [_giver(child, leaves, dict) for _, child in entries]
+    if isinstance(nest, dict):
+        named = tuple(zip(nest, parts, strict=True))
+
+        def give() -> dict[str, Any]:
+            result = mapping()
+            for key, part in named:
+                result[key] = part()
+            return result
+
+        return give
+    kind = type(nest)
+    if hasattr(nest, "_fields"):
+        return lambda: kind(*[part() for part in parts])
+    return lambda: kind([part() for part in parts])

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import flatten, is_leaf, map_leaves, pack, paths
+from ..declare.nest import flatten, map_leaves, paths
 from ..errors import DtypeError, NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, symbols_of
-from .bound_step import BoundStep, Layout
+from .bound_step import BoundStep, Layout, States
 from .checkpoint import packed, unpacked
 from .compiled import CompiledGraph, lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
+from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
-from .result import Result
+from .result import result_of
 from .rows import clear_rows, row_axes, row_mask
 from .streamable import check_states, check_streamable
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 
 STATE = "stream's state"
+MOST_BYTES = 256 << 10
+"""Of a chunk's feeds and results together: longer ones take so long that it does not pay to have memory for them."""
 
 
 class Stream:
@@ -72,8 +76,12 @@ class Stream:
         self._row_axis = row_axes(graph, self._sizes, batch)
         defaults = program.lowered.defaults.items()
         self._held = {name: array for name, array in defaults if self._time_axis.get(name, 0) is None}
-        self._state: list[np.ndarray] | None = None
-        self._fast: BoundStep | None = None
+        self._states: States | None = None  # none until something ran
+        shown = [path for path, _ in paths(program.structure)]
+        axes = self._time_axis, self._output_axis, self._row_axis
+        self._layout = Layout(self._labels, *axes, shown, program.structure)
+        self._bound_step: BoundStep | None = None
+        self._bound_chunk: BoundStep | None = None
 
     def _fixed_sizes(self, graph: Graph, lengths: set[str]) -> dict[str, int]:
         """The batch is the stream's; it stands for every size that states have."""
@@ -95,9 +103,10 @@ class Stream:
         rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
         their state, and their results are 0; what is fed for them has no effect.
         """
-        fast = self._fast
-        if fast is not None and out is None and feeds is None and fast.parts == self._compiled.workers.parts:
-            result = fast.run(named) if rows is None else self._fast_rows(fast, named, rows)
+        bound = self._bound_step
+        if bound is not None and feeds is None and out is None and bound.parts == self._program.workers.parts:
+            kept = None if rows is None else row_mask(rows, self._batch, None)
+            result = bound.run(named, kept)
             if result is not None:
                 return result
         return self._general(feeds, named, out, one_step=True, rows=rows)
@@ -106,30 +115,23 @@ class Stream:
         self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, out: Any = None, **named: Any
     ) -> Any:
         """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
+        bound = self._bound_chunk
+        if bound is not None and feeds is None and out is None and bound.parts == self._program.workers.parts:
+            kept = None if rows is None else row_mask(rows, self._batch, None)
+            result = bound.run(named, kept)
+            if result is not None:
+                return result
         return self._general(feeds, named, out, one_step=False, rows=rows)
-
-    def _fast_rows(self, fast: BoundStep, named: Mapping[str, Any], rows: Any) -> Any:
-        """A bound step of some rows; None where the feeds are not of the bound kind."""
-        kept, before = row_mask(rows, self._batch, user_line()), fast.states()
-        result = fast.run(named)
-        if result is None:
-            return None
-        fast.set_states([np.where(kept[:, None], new, old) for new, old in zip(fast.states(), before, strict=True)])
-        for (path, _), array in zip(paths(self._program.structure), flatten(result), strict=True):
-            name = path if path in self._row_axis else self._outputs[0]
-            axis, time = self._row_axis[name], self._output_axis[name]
-            clear_rows(array, axis - 1 if axis is not None and time is not None and time < axis else axis, kept)
-        return result
 
     def _general(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
-        held, state, where = self._held, self._state, user_line()
+        held, where = self._held, user_line()
         kept = None if rows is None else row_mask(rows, self._batch, where)
         try:
             return self._run(feeds, named, out, one_step, kept, where)
         except RnnGraphError:  # a call that fails leaves everything as it was
-            self._held, self._state = held, state
+            self._held = held
             raise
 
     def _run(
@@ -158,36 +160,50 @@ class Stream:
                 f"the stream needs {', '.join(missing)}; feed {'it' if len(missing) == 1 else 'them'} by name",
                 where,
             )
-        state = self._current_state(where)
         used = {name: arrays[name] for name in arrays if name in needed}
-        states = dict(zip(self._labels, state, strict=True))
-        sizes = bind({**used, **states}, self._kinds | self._state_kinds, where) | self._sizes
+        before = dict(zip(self._labels, self._current_state(where), strict=True))
+        sizes = bind({**used, **before}, self._kinds | self._state_kinds, where) | self._sizes
         lengths = lengths_of(self._compiled.graph)
         reject_empty(used, self._kinds, lengths, where)
         run_checks(self._compiled.checks(self._outputs), used, sizes, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
-        if one_step:
-            sizes = sizes | dict.fromkeys(lengths, 1)
-        for item, shape in zip(entry.outputs, entry.sized(sizes).shapes, strict=True):
+        sized = entry.sized(sizes | dict.fromkeys(lengths, 1) if one_step else sizes)
+        for item, shape in zip(entry.outputs, sized.shapes, strict=True):
             if item.name in mine:
                 axis = self._output_axis[item.name] if one_step else None
                 shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
                 check_fits(item.name, mine[item.name], shown, item.dtype, where)
-        found = entry.call_fresh(self._program.parameters, {**used, **states}, sizes)
+        found = entry.call_sized(self._program.parameters, {**used, **before}, sized)
         if kept is not None:
-            for label, old in states.items():
+            for label, old in before.items():
                 found[label][~kept] = old[~kept]
             for name, axis in self._row_axis.items():
-                clear_rows(found[name], None if name in states else axis, kept)
-        self._fast = None  # its state is the older one now
-        self._state = [found[name] for name in self._labels]
+                clear_rows(found[name], None if name in before else axis, kept)
+        self._set_state([found[name] for name in self._labels])
+        if fresh:  # what is bound holds what was given before
+            self._bound_step = self._bound_chunk = None
         if one_step:
-            layout = Layout(self._time_axis | self._output_axis, self._labels, frozenset(lengths))
-            held = self._program.parameters, self._program.structure
-            ranges = self._compiled.range_checks(self._outputs)
-            self._fast = BoundStep(*held, entry, sizes, layout, used, self._state, ranges, self._compiled.workers.parts)
+            self._bound_step = self._bound(self._bound_step, entry, sized, used, one_step)
             found = {name: self._squeezed(name, array) for name, array in found.items()}
+        else:
+            self._bound_chunk = self._bound(self._bound_chunk, entry, sized, used, one_step)
         return self._finish(found, mine)
+
+    def _bound(
+        self, known: BoundStep | None, entry: NativeEntry, sized: Sized, feeds: Mapping[str, np.ndarray], one_step: bool
+    ) -> BoundStep | None:
+        """What others like a call that went the general way are run by; of chunks, of short ones only."""
+        if known is not None and known.fits(entry, sized):
+            return known
+        kinds = zip(entry.outputs, sized.shapes, strict=True)
+        size = sum(math.prod(shape) * np.dtype(item.dtype).itemsize for item, shape in kinds)
+        if not one_step and size + sum(array.nbytes for array in feeds.values()) > MOST_BYTES:
+            return None
+        assert self._states is not None
+        ranges, parts = self._compiled.range_checks(self._outputs), self._program.workers.parts
+        return BoundStep(
+            self._program.parameters, entry, sized, self._layout, self._states, feeds, ranges, parts, one_step
+        )  # fmt: skip
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
         kind, axis = self._kinds[name], self._time_axis[name]
@@ -210,24 +226,19 @@ class Stream:
     def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
         for name, array in mine.items():
             array[...] = found[name]
-        structure = self._program.structure
-        leaves = [mine.get(path, found[path]) for path, _ in paths(structure)]
-        return leaves[0] if is_leaf(structure) else Result(pack(structure, leaves))
+        return result_of(self._program.structure, [mine.get(name, found[name]) for name in self._layout.shown])
 
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
-        if self._fast is not None:
-            return self._fast.states()
-        if self._state is None:
-            self._state = self._fresh_state(where)
-        return self._state
+        """Not copied."""
+        return self._fresh_state(where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
-        if self._fast is not None:
-            self._fast.set_states(arrays)
+        if self._states is None:
+            self._states = States(arrays)
         else:
-            self._state = arrays
+            self._states.set(arrays)
 
     def _fresh_state(self, where: Where | None) -> list[np.ndarray]:
         names = tuple(name for name, _ in self._initial.graph.outputs)
@@ -276,7 +287,7 @@ class Stream:
         """Back to the initial state: all rows, or those of an index, a list of them, a slice or a mask."""
         where = user_line()
         chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
-        if self._fast is None and self._state is None:
+        if self._states is None:
             return  # nothing ran yet; what the initial state reads may not be fed yet either
         present = [array.copy() for array in self._current_state(where)]
         for array, fresh in zip(present, self._fresh_state(where), strict=True):

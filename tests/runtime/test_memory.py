@@ -38,13 +38,13 @@ def test_inference_does_not_grow_with_time() -> None:
 def test_a_call_takes_the_arena_that_the_report_says(monkeypatch: pytest.MonkeyPatch) -> None:
     program = program_of(rg.BasicLSTMCell(7))
     taken: list[int] = []
-    original = native.NativeEntry._take
+    original = native.NativeEntry.take
 
     def take(entry: native.NativeEntry, count: int) -> np.ndarray:
         taken.append(count)
         return original(entry, count)
 
-    monkeypatch.setattr(native.NativeEntry, "_take", take)
+    monkeypatch.setattr(native.NativeEntry, "take", take)
     program.training.gradients(x=np.ones((3, 41, 25)))
     assert taken == [program.training.memory(batch=3, time=41).arena]
 

@@ -1,8 +1,7 @@
-"""Calls of a program's inference and training graph."""
+"""Calls of a program's training graph."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,74 +18,20 @@ from ..passes.columns import Columns
 from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
 from .arguments import seed_number, whole_number
+from .bound_call import BoundCalls
 from .checking import NonFinite
 from .compiled import CompiledGraph
-from .exporting import Export, export
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
 from .nested_feeds import names_under
 from .outs import check_fits, given_gradients
 from .sources import TAPS_MOVED, TAPS_TRAINING
-from .stream import Stream
 
 if TYPE_CHECKING:
     from .program import Program
 
 
 MOST_SAMPLES = 2**32
-
-
-class Inference(GraphProgram):
-    """The inference graph: no dropout, no random op, no loss."""
-
-    kind = "inference"
-
-    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
-        super().__init__(program, lowered, unroll)
-        self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
-
-    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
-        """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
-        where = user_line()
-        arrays = self.gather(feeds, named, where)
-        outputs = self._names()
-        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
-        return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
-
-    def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
-        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
-        where = user_line()
-        return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
-
-    def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
-        """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
-        where = user_line()
-        arrays = self.gather(feeds, named, where)
-        return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
-
-    def stream(self, batch: int = 1) -> Stream:
-        """A stream: the graph step by step or in chunks, with its state kept between calls."""
-        where = user_line()
-        batch = whole_number(batch, "a stream's batch", 1)
-        return Stream(self.program, batch, where)
-
-    def export(
-        self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,
-        weights: str = "embedded", dispatch: bool = False, link: bool = True,
-    ) -> Export:  # fmt: skip
-        """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
-
-        name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
-        ``CMakeLists.txt``; and where the tools for the target are found a static and a shared library, with a Python
-        module that loads it (for WebAssembly ``NAME.wasm``). batch: rows of an instance. target: ``host``, a level
-        such as ``x86-64-v3``, another processor's name, or None for the program's own. weights: ``embedded`` in the
-        object as they are now, or ``external``, given at run time. dispatch: code for x86-64-v2, v3 and v4 in one
-        object, chosen when an instance is made. link: whether libraries are made.
-
-        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
-        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.
-        """
-        return export(self.program, directory, name, batch, target, weights, dispatch, link, user_line())
 
 
 class Training(GraphProgram):
@@ -106,6 +51,7 @@ class Training(GraphProgram):
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         options = ("training", program.target, None, program.declared_text)
         self._masks = CompiledGraph(masks, *options, cache=program.cache, workers=program.workers)
+        self._bound_gradients = BoundCalls(program.workers)
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -132,12 +78,19 @@ class Training(GraphProgram):
         seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
+        plain = out is None and samples is None and _are_plain(seed, first_row, first_step)
+        if plain and (result := self._bound.run(feeds, named, seed)) is not None:
+            return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         outputs = self._fed_outputs(arrays)
         found = self._drawn(samples, self.compiled, arrays, outputs, self._wanted_out(out, where), where)
-        return self._structured(found, with_loss="loss" in found and self.program.loss is not None)
+        with_loss = "loss" in found and self.program.loss is not None
+        if plain:
+            shown = self._shown(with_loss)
+            self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *shown, self.program.next_seed)
+        return self._structured(found, with_loss)
 
     def taps(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, samples: int | None = None,
@@ -246,6 +199,9 @@ class Training(GraphProgram):
         The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
         ``output_gradients``.
         """
+        plain = output_gradients is None and type(wrt) is tuple and not wrt and _are_plain(seed, first_row, first_step)
+        if plain and (result := self._bound_gradients.run(feeds, named, seed)) is not None:
+            return result
         where = user_line()
         if output_gradients is None and self.program.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
@@ -260,7 +216,12 @@ class Training(GraphProgram):
             label = OUTPUT_GRADIENT + name
             arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
         values = self._fed_outputs(arrays) if given else ("loss",)
-        found = self._execute(arrays, (*values, *(f"{PREFIX}{name}" for name in compiled.wrt)), {}, where, compiled)
+        outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
+        found = self._execute(arrays, outputs, {}, where, compiled)
+        if plain:
+            structure = None, dict.fromkeys(compiled.wrt)
+            calls, draw = self._bound_gradients, self.program.next_seed
+            self._bind(calls, feeds, named, arrays, outputs, compiled, structure, outputs, draw)
         gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.program.named_feeds(feeds, named, where))
@@ -384,3 +345,12 @@ class Training(GraphProgram):
             )
         run_checks(masks.checks(outputs), arrays, sizes, where)
         return masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)
+
+
+def _are_plain(seed: Any, first_row: Any, first_step: Any) -> bool:
+    """Whether counters are what they mostly are."""
+    return (
+        (seed is None or (type(seed) is int and 0 <= seed < 2**63))
+        and type(first_row) is type(first_step) is int
+        and first_row == first_step == 0
+    )

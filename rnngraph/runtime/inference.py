@@ -1,0 +1,78 @@
+"""Calls of a program's inference graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import user_line
+from ..ir.graph import Graph
+from .arguments import whole_number
+from .checking import NonFinite
+from .exporting import Export, export
+from .graph_program import GraphProgram
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from .program import Program
+
+
+class Inference(GraphProgram):
+    """The inference graph: no dropout, no random op, no loss."""
+
+    kind = "inference"
+
+    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
+        super().__init__(program, lowered, unroll)
+        self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
+
+    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
+        """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
+        if out is None and (result := self._bound.run(feeds, named)) is not None:
+            return result
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        outputs = self._names()
+        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
+        with_loss = "loss" in found and self.program.loss is not None
+        if out is None:
+            self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
+        return self._structured(found, with_loss)
+
+    def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
+        where = user_line()
+        return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
+
+    def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
+        """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
+
+    def stream(self, batch: int = 1) -> Stream:
+        """A stream: the graph step by step or in chunks, with its state kept between calls."""
+        where = user_line()
+        batch = whole_number(batch, "a stream's batch", 1)
+        return Stream(self.program, batch, where)
+
+    def export(
+        self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,
+        weights: str = "embedded", dispatch: bool = False, link: bool = True,
+    ) -> Export:  # fmt: skip
+        """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
+
+        name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
+        ``CMakeLists.txt``; and where the tools for the target are found a static and a shared library, with a Python
+        module that loads it (for WebAssembly ``NAME.wasm``). batch: rows of an instance. target: ``host``, a level
+        such as ``x86-64-v3``, another processor's name, or None for the program's own. weights: ``embedded`` in the
+        object as they are now, or ``external``, given at run time. dispatch: code for x86-64-v2, v3 and v4 in one
+        object, chosen when an instance is made. link: whether libraries are made.
+
+        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
+        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.
+        """
+        return export(self.program, directory, name, batch, target, weights, dispatch, link, user_line())
