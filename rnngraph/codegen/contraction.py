@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir.types import ITEM_BYTES, Size
-from .frame import Frame
+from .frame import Frame, ascends
 from .instructions import LLVM_TYPES, Handle, element_of
 from .loops import Buffer, Contract, Index, LetIndex
 from .memory import read
@@ -141,10 +141,11 @@ def _pointer(frame: Frame, place: tuple[Buffer, Index], k: str, stride: Index, o
     pointer = frame.address(buffer, index - constant)
     if k != "0":
         step = frame.combine("mul", k, frame.index(stride)) if stride != 1 else k
-        pointer = frame.pointer(kind, pointer, step)
+        pointer = frame.fixed(frame.pointer(kind, pointer, step))
     behind = constant + stride * offset
     if behind != 0:
-        pointer = frame.pointer(kind, pointer, frame.index(behind))
+        onward = isinstance(behind, int) and ascends(index) and ascends(behind) and ascends(stride)
+        pointer = frame.pointer(kind, pointer, frame.index(behind), onward)
     return pointer
 
 

@@ -92,15 +92,20 @@ class Frame:
         varying = index - constant
         if varying != 0:
             pointer = self.pointer(kind, pointer, self.index(varying))
-        return self.pointer(kind, pointer, str(constant)) if constant else pointer
+        return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
 
-    def pointer(self, kind: str, pointer: str, offset: str) -> str:
-        """``pointer`` moved by ``offset`` elements of an LLVM type, once in a scope."""
+    def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
+        """``pointer`` moved by ``offset`` elements of an LLVM type, once in a scope. onward: it is sure to be moved
+        up from a place that is not before the buffer, so that no address wraps round; only so WebAssembly's loads
+        take in an offset, while elsewhere nothing depends on it.
+        """
         key = (kind, pointer, offset)
         for scope in self.known:
             if key in scope:
                 return scope[key]
-        text = self.b.emit(f"getelementptr {kind}, ptr {pointer}, {self.index_kind} {offset}", "i64", 1, "at").text
+        flag = " nuw" if onward and self.index_kind == "i32" else ""
+        moved = f"getelementptr{flag} {kind}, ptr {pointer}, {self.index_kind} {offset}"
+        text = self.b.emit(moved, "i64", 1, "at").text
         self.known[-1][key] = text
         return text
 
@@ -114,6 +119,19 @@ class Frame:
         if x.element == element:
             return x
         return self.b.convert("sext" if element == "i64" else "trunc", x, element)
+
+    def fixed(self, pointer: str) -> str:
+        """A pointer that LLVM's passes over loops take as it is. For WebAssembly they would give each load an addition
+        of its own, for want of a proof that the sum does not wrap.
+        """
+        if not self.target.triple.startswith("wasm"):
+            return pointer
+        key = ("freeze", pointer)
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        self.known[-1][key] = text = self.b.emit(f"freeze ptr {pointer}", "i64", 1, "at").text
+        return text
 
     def let_index(self, let: LetIndex) -> None:
         """Computes and names a size."""
@@ -141,3 +159,8 @@ class Frame:
             case _:
                 result = b.select(b.compare("sgt", base, factor), base, factor)
         self.sizes[let.name] = result.text
+
+
+def ascends(index: Index) -> bool:
+    """Whether neither an index nor any part of its sum can be before the start: nothing is subtracted."""
+    return all(factor >= 0 for _, factor in index.terms) if isinstance(index, Size) else index >= 0

@@ -1,0 +1,174 @@
+"""Code for other processors, run by emulators: against the float64 interpreter, and the bits of this machine's twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cross
+import cross_cases
+import numpy as np
+import pytest
+from declaration_checks import feeds_of
+
+import rnngraph as rg
+from rnngraph.codegen.code import compile_graph
+from rnngraph.codegen.target import target_of, twin
+from rnngraph.ir.interpreter import interpret
+from rnngraph.runtime.native import NativeEntry
+
+Arrays = dict[str, np.ndarray]
+MACHINES = [pytest.param(name, id=name.replace(" ", "_")) for name in cross.MACHINES]
+WITH_DOUBLE = [name for name in cross.MACHINES if not name.startswith("thumb")]
+
+pytestmark = pytest.mark.cross
+
+
+class Net:
+    """A program's inference graph on another machine, and on this one with the same vectors and arithmetic."""
+
+    def __init__(self, machine: str, made: rg.Program, sizes: Mapping[str, int], folder: Path) -> None:
+        self.machine, self.made, self.sizes, self.folder = cross.MACHINES[machine], made, sizes, folder
+        if self.machine.missing:
+            pytest.skip(f"needs {', '.join(self.machine.missing)}")
+        target = target_of(machine.partition(" on ")[0])
+        graph = made.inference.compiled
+        sized = graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes)
+        self.code = compile_graph(sized, target, "entry")
+        self.twin = NativeEntry(compile_graph(sized, twin(target), "entry"), twin(target))
+
+    def there(self, feeds: Arrays) -> Arrays:
+        return cross.call(self.machine, self.folder, self.code, self.made.parameters, feeds, self.sizes)
+
+    def here(self, feeds: Arrays) -> Arrays:
+        return self.twin.call_fresh(self.made.parameters, feeds, self.sizes)
+
+
+@pytest.mark.parametrize("case", cross_cases.CASES)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_numbers_and_bits(machine: str, case: str, tmp_path: Path) -> None:
+    check(machine, case, "float32", tmp_path, 4e-6)
+
+
+@pytest.mark.parametrize("case", ["basic_lstm", "layer_norm", "stack", "heads", "whole"])
+@pytest.mark.parametrize("machine", WITH_DOUBLE)
+def test_float64(machine: str, case: str, tmp_path: Path) -> None:
+    check(machine, case, "float64", tmp_path, 1e-14)
+
+
+def check(machine: str, case: str, dtype: str, folder: Path, tolerance: float) -> None:
+    made = cross_cases.program(case, dtype)
+    for batch, steps in ((3, 5), (1, 1)):
+        given = cross_cases.feeds(made, batch, steps)
+        net = Net(machine, made, {"B": batch, "T": steps}, folder)
+        found, twins = net.there(given), net.here(given)
+        graph = made.inference.graph
+        wide = interpret(graph, feeds_of(graph, given, made), wide=True)
+        rounded = interpret(graph, feeds_of(graph, given, made))
+        for name, array in found.items():
+            np.testing.assert_array_equal(bits(array), bits(twins[name]), f"{name} on {machine}")
+            if name in ("wide", "back", "narrow", "beyond") or array.dtype.kind != "f":  # rounded on purpose
+                np.testing.assert_array_equal(array, rounded[name], name)
+            else:
+                np.testing.assert_allclose(array, wide[name], tolerance, tolerance, err_msg=name)
+
+
+def bits(array: np.ndarray) -> np.ndarray:
+    return array.view(f"u{array.itemsize}")
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_is_not_finite_stays_so(machine: str, tmp_path: Path) -> None:
+    """NaN and infinities, where the interpreter has them; rows without have the same bits as before."""
+    made = cross_cases.program("basic_lstm")
+    net = Net(machine, made, {"B": 5, "T": 3}, tmp_path)
+    given = cross_cases.feeds(made, 5, 3)
+    before = net.there(given)
+    given["x"][1, 1, 4], given["x"][3, 0, 0] = np.nan, np.inf
+    after = net.there(given)
+    graph = made.inference.graph
+    expected = interpret(graph, feeds_of(graph, given, made), wide=True)
+    for name, array in after.items():
+        np.testing.assert_array_equal(np.isnan(array), np.isnan(expected[name]), name)
+        for row in (0, 2, 4):
+            np.testing.assert_array_equal(array[row], before[name][row])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_elementary_functions_at_their_edges(machine: str, tmp_path: Path) -> None:
+    """Zeros, the largest numbers, infinities, NaN; and numbers so small that some processors take them for 0."""
+    x = rg.placeholder("x", (None,))
+    functions = {name: getattr(rg, name) for name in ("tanh", "sigmoid", "exp", "log", "log1p", "sin", "erf", "sqrt")}
+    made = rg.compile({name: function(x) for name, function in functions.items()}, cache=False)
+    edges = [0.0, -0.0, 1.0, -1.0, 88.0, -88.0, 100.0, -104.0, 3e38, -3e38, np.inf, -np.inf, np.nan, 1e-37, 0.5, 2.0]
+    tiny = [1e-39, -1e-39, 1e-45, 3e-40]
+    given = {"x": np.array(edges + tiny, np.float32)}
+    (name,) = made.inference.compiled.graph.symbols
+    net = Net(machine, made, {name: len(given["x"])}, tmp_path)
+    found, expected = net.there(given), net.here(given)
+    flushes = machine == "armv7-linux"  # vectors, whatever the mode
+    for name, array in found.items():
+        wanted = expected[name]
+        count = len(edges) if flushes else len(wanted)
+        same = (bits(array) == bits(wanted)) | (np.isnan(array) & np.isnan(wanted))
+        if flushes:
+            same |= (array == 0) & (np.abs(wanted) < 1.2e-38)
+            np.testing.assert_allclose(
+                array[count:], wanted[count:], atol=1.2e-38, err_msg=name
+            ) if name != "log" else None
+        assert same[:count].all(), (name, given["x"][:count][~same[:count]], array[:count][~same[:count]])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("weights", ["int8", "bfloat16"])
+def test_narrow_weights(machine: str, weights: str, tmp_path: Path) -> None:
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(64), rg.placeholder("x", (None, None, 64)))
+    target = machine.partition(" on ")[0]
+    made = rg.compile({"outputs": outputs}, weights=weights, target=target, cache=False)
+    given = {"x": np.random.default_rng(3).normal(size=(2, 4, 64)).astype(np.float32)}
+    net = Net(machine, made, {"B": 2, "T": 4}, tmp_path)
+    found, expected = net.there(given), net.here(given)
+    np.testing.assert_array_equal(found["outputs"], expected["outputs"])
+    full = rg.compile({"outputs": outputs}, parameters=made, cache=False).inference(**given)["outputs"]
+    np.testing.assert_allclose(found["outputs"], full, atol=0.02)
+
+
+@pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack"])
+@pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
+def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
+    """``step``, ``process``, saved states: compared with what this machine's twin computes."""
+    tools, target = cross.MACHINES[machine], machine.partition(" on ")[0]
+    if tools.missing:
+        pytest.skip(f"needs {', '.join(tools.missing)}")
+    made = cross_cases.program(case)
+    made.inference.export(tmp_path / "net", "net", target=target, link=False)
+    assert cross.self_test(tools, tmp_path, tmp_path / "net", "net") == "ok, largest difference 0\n"
+
+
+@pytest.mark.parametrize("machine", ["aarch64-linux", "armv7-linux", "riscv64"])
+def test_exported_nets_take_weights_from_a_file(machine: str, tmp_path: Path) -> None:
+    if cross.MACHINES[machine].missing:
+        pytest.skip(f"needs {', '.join(cross.MACHINES[machine].missing)}")
+    made = cross_cases.program("basic_lstm")
+    made.inference.export(tmp_path / "net", "net", target=machine, weights="external", link=False)
+    given = (str(tmp_path / "net" / "net.safetensors"),)
+    told = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net", given)
+    assert told == "ok, largest difference 0\n"
+
+
+@pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
+def test_exported_modules(target: str, tmp_path: Path) -> None:
+    """A WebAssembly module in node: a block has the bits of its steps, and both those of this machine's twin."""
+    if cross.MACHINES[target].missing:
+        pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(17), rg.placeholder("x", (None, None, 3)))
+    made = rg.compile({"outputs": outputs}, cache=False)
+    made.inference.export(tmp_path / "net", "net", target=target)
+    x = np.random.default_rng(1).normal(size=(1, 6, 3)).astype(np.float32)
+    found = cross.exported_module(tmp_path, tmp_path / "net" / "net.wasm", "net", 6, x, 4 * 6 * 17)
+    np.testing.assert_array_equal(bits(found["steps"]), bits(found["block"]))
+    graph = made.inference.compiled
+    sizes = {"B": 1, "T": 6}
+    code = compile_graph(graph.sized(("outputs",), sizes), twin(target_of(target)), "entry")
+    expected = NativeEntry(code, twin(target_of(target))).call_fresh(made.parameters, {"x": x}, sizes)["outputs"]
+    np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))
