@@ -218,6 +218,28 @@ def runs(block: Block, width: Dim | None, lanes: int, share: Share | None = None
         yield block, Run(full * lanes, lanes, width - full * lanes)
 
 
+def runs_together(
+    block: Block, width: Dim | None, lanes: int, most: int, share: Share | None = None
+) -> Iterator[tuple[Block, list[Run]]]:
+    """Runs as ``runs`` gives them, up to ``most`` in one block, for what has to wait for its own results."""
+    if share is not None or not isinstance(width, int) or width < 2 * lanes:
+        yield from ((nested, [run]) for nested, run in runs(block, width, lanes, share))
+        return
+    full = width // lanes
+    groups, behind = divmod(full, most)
+    if groups == 1:
+        yield block, [Run(number * lanes, lanes) for number in range(most)]
+    elif groups > 1:
+        variable, inner = fresh_index(block, "u"), block.nested()
+        yield inner, [Run(size(variable) + number * lanes, lanes) for number in range(most)]
+        block.add(For(variable, 0, groups * most * lanes, most * lanes, tuple(inner.statements)))
+    last = [Run((full - behind + number) * lanes, lanes) for number in range(behind)]
+    if width % lanes:
+        last.append(Run(full * lanes, lanes, width - full * lanes))
+    if last:
+        yield block, last
+
+
 def _shared_runs(block: Block, width: Dim | None, lanes: int, share: Share) -> Iterator[tuple[Block, Run]]:
     assert isinstance(width, int)
     full = width // lanes

@@ -9,10 +9,12 @@ from ..ir.graph import Node
 from ..ir.types import FLOATS, Dim
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
 from .loops import Block, Index, Literal, Operand
-from .nests import Region, Share, fold, folds, lanes_for, over_axes, runs
+from .nests import Region, Share, fold, folds, lanes_for, over_axes, runs_together
 from .phases import pieces_of
 from .views import View
 
+TOGETHER = 8
+"""Vectors of units that are folded side by side: what an operation takes until its result is there would bound one."""
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
@@ -53,25 +55,28 @@ def _reduce(
     lanes = lanes_for(region.target, [node, source], shape[last]) if last in axes else 1
     units = _Units(node, source, op, neutral, lanes)
 
-    def folded(inner: Block, at: list[Coordinate], remaining: list[int], begin: Operand) -> Operand:
-        """``begin`` combined with everything under ``remaining`` axes, in order."""
+    def folded(
+        inner: Block, at: list[Coordinate], here: Sequence[Coordinate], remaining: list[int], begins: Sequence[Operand]
+    ) -> list[Operand]:
+        """``begins`` combined with everything under ``remaining`` axes, in order. here: the units of each."""
         if last in axes and 0 not in remaining:  # each index of the first axis apart: it may be time, cut in chunks
             found = units.all(everywhere.within(inner), at, remaining)
-            return inner.let(op, [begin, found], node.dtype, 1)
+            return [inner.let(op, [begins[0], found], node.dtype, 1)]
         if not remaining:
             evaluator = everywhere.within(inner)
-            value = evaluator.spread(evaluator.value(source, tuple(at)), begin.lanes)
-            return inner.let(op, [begin, value], node.dtype, begin.lanes)
+            values = [evaluator.value(source, (*at[:-1], unit) if last >= 0 else ()) for unit in here]
+            pairs = [(begin, evaluator.spread(value, begin.lanes)) for begin, value in zip(begins, values, strict=True)]
+            return [inner.let(op, pair, node.dtype, pair[0].lanes) for pair in pairs]
         axis, rest = remaining[0], remaining[1:]
         is_time = region.is_time(shape, axis)
 
-        def turn(nested: Block, index: Index, carried: Operand) -> Operand:
+        def turn(nested: Block, index: Index, carried: Sequence[Operand]) -> list[Operand]:
             if is_time and region.reverse:
                 index = region.steps - 1 - index
-            here: Coordinate = Time(index, region.start + index) if is_time else index
-            return folded(nested, [*at[:axis], here, *at[axis + 1 :]], rest, carried)
+            now: Coordinate = Time(index, region.start + index) if is_time else index
+            return folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
 
-        return fold(inner, begin, region.steps if is_time else shape[axis], 1, turn)
+        return folds(inner, begins, region.steps if is_time else shape[axis], 1, turn)
 
     def begin_at(inner: Block, at: Coordinates, lanes: int) -> Operand:
         """Where folding starts: from what earlier chunks of time have summed, if there are any."""
@@ -82,14 +87,17 @@ def _reduce(
 
     def at_kept(inner: Block, at: list[Coordinate]) -> None:
         if last in axes or last < 0:
-            value = folded(inner, at, reduced, begin_at(inner, result_at(at), 1))
+            (value,) = folded(inner, at, at[-1:] or [0], reduced, [begin_at(inner, result_at(at), 1)])
             _store_all(region, inner, stores, value, result_at(at))
             return
         lanes = lanes_for(region.target, [node], shape[last])
-        for nested, run in runs(inner, shape[last], lanes, share if share and share.axis == last else None):
-            here = [*at[:-1], run]
-            value = folded(nested, here, reduced, begin_at(nested, result_at(here), run.lanes))
-            _store_all(region, nested, stores, value, result_at(here))
+        mine = share if share and share.axis == last else None
+        for nested, units_here in runs_together(inner, shape[last], lanes, TOGETHER, mine):
+            results = [result_at([*at[:-1], run]) for run in units_here]
+            begins = [begin_at(nested, item, run.lanes) for item, run in zip(results, units_here, strict=True)]
+            found = folded(nested, at, units_here, reduced, begins)
+            for value, item in zip(found, results, strict=True):
+                _store_all(region, nested, stores, value, item)
 
     over_axes(region, block, shape, kept, [0] * (last + 1), at_kept, share)
 

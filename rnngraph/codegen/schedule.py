@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 
 from ..ir.graph import Graph, Node, make
+from ..ir.ops import scan_parts
 from ..ir.types import Dim, size
 from . import kernels
 from .arena import Arena
@@ -220,8 +221,18 @@ class _Scheduler(Places):
             return True
         if node.op == "reshape":
             return not stays_view(node)
+        if node.op != "transpose":
+            return False
         right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
-        return node.op == "transpose" and bool(right)
+        return bool(right) or self._is_turned_for_steps(node)
+
+    def _is_turned_for_steps(self, node: Node) -> bool:
+        """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
+        order = node["order"]
+        users = [user for user in self.users[node] if user.op == "scan"]
+        return order[-1] != len(order) - 1 and any(
+            node in scan_parts(user.operands, dict(user.attributes))[2] for user in users
+        )
 
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         length, reverse = stage.kind.length, stage.kind.reverse
