@@ -83,7 +83,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """The statements from which and until which buffers hold something that is still read.
 
     Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
-    So do all stations of a pipeline.
+    So do all stations of a pipeline, and what the first worker does before others come at all.
     """
     uses: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner ones first
@@ -104,7 +104,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
                 walk(station.body)
             for buffer in buffers_of(statement):
                 uses.setdefault(buffer, []).append(count)
-            count += not shared or isinstance(statement, Barrier)
+            count += not shared or (isinstance(statement, Barrier) and not statement.one_way)
 
     walk(statements)
     spans: dict[Buffer, Span] = {}

@@ -253,8 +253,9 @@ class _FunctionWriter(Frame):
     def _barrier(self, barrier: Barrier) -> None:
         self.b.helpers["barrier"] = barrier_text(self.target)
         self.b.intrinsics["pause"] = pause(self.target)[1]
-        workers = ", ".join(f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers))
-        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {workers})")
+        awaited = 1 if barrier.one_way else barrier.workers
+        given = (f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers, awaited))
+        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(given)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
         """Workers claim one station after another for its next chunk, until none has chunks left."""

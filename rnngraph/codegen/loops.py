@@ -169,12 +169,14 @@ class Call:
 @dataclass(frozen=True)
 class Barrier:
     """No worker goes on before all have come here: what they wrote before can be read behind it. team: where they
-    signal to each other. worker: which of ``workers`` this is.
+    signal to each other. worker: which of ``workers`` this is. one_way: the others wait for the first worker, which
+    waits for nobody.
     """
 
     team: Buffer
     worker: Index
     workers: Index
+    one_way: bool = False
 
 
 @dataclass(frozen=True)

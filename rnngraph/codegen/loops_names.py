@@ -143,7 +143,8 @@ def renamed(
                 places = tuple(map(place, item.buffers))
                 return Call(item.function, places, tuple(map(index, item.sizes)), item.comment)
             case Barrier():
-                return Barrier(buffers[item.team], index(item.worker), index(item.workers))
+                workers = index(item.worker), index(item.workers)
+                return Barrier(buffers[item.team], workers[0], workers[1], item.one_way)
         raise AssertionError(item)
 
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:

@@ -107,7 +107,7 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
             yield f"{indent}  next {', '.join(map(_operand, nexts))}"
             yield f"{indent}  gives {', '.join(f'%{result.name}' for result in results)}"
         case Barrier():
-            yield f"{indent}barrier"
+            yield f"{indent}{'barrier, one way' if statement.one_way else 'barrier'}"
         case Pipeline():
             yield from _pipeline_lines(statement, indent)
         case Call(function, buffers, sizes, comment):

@@ -33,7 +33,7 @@ from .loops import (
 )
 from .nests import Region
 from .pipeline import ROUNDS, SLOTS, Line
-from .team import MOST_WORKERS, TEAM, WORKER, WORKERS
+from .team import MOST_WORKERS, TEAM, WORKER, WORKERS, waits
 from .writer import Writer
 
 
@@ -105,7 +105,9 @@ def add_pipeline(
     states = arena.buffer("states", "int64", len(line.stations))
     clear = [Store(Literal(0, "int64", 1), states, place) for place in range(len(line.stations))]
     writer.block.add(When(WORKER, 0, 1, (*clear, *before)))
-    writer.barrier()
+    # Before a call's first pipeline nobody but the first worker has done anything, and it need not wait until others
+    # are awake. A later one may use memory again that others still look at.
+    writer.barrier(one_way=not waits(writer.block.statements))
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
     bodies = [joined(steps[first:last]) for first, last in line.stations]
@@ -113,7 +115,7 @@ def add_pipeline(
     sequences, slots = _buffers(region)
     needs = waited_for([accesses(body, functions) for body in bodies], sequences, slots)
     writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(line, chunks, bodies, needs, states)))
-    writer.since = "other"
+    writer.since = "alone"  # who leaves the pipeline has seen that all is done
 
 
 def _shared(

@@ -37,13 +37,13 @@ def pause(target: Target) -> tuple[str, str]:
 
 
 def barrier_text(target: Target) -> str:
-    """The function that waits for all workers."""
+    """The function that waits for all workers, or for the first one."""
     return _BARRIER.format(pause=pause(target)[0], spins=SPINS - 1)
 
 
 _BARRIER = """\
-; all workers wait for each other
-define internal void @barrier(ptr %team, i64 %worker, i64 %workers) noinline #0 {{
+; a worker waits for the first so many of all
+define internal void @barrier(ptr %team, i64 %worker, i64 %workers, i64 %awaited) noinline #0 {{
 entry:
   %alone = icmp eq i64 %workers, 1
   br i1 %alone, label %done, label %arrive
@@ -80,7 +80,7 @@ spin:
   br label %look
 there:
   %next = add i64 %other, 1
-  %more = icmp ule i64 %next, %workers
+  %more = icmp ule i64 %next, %awaited
   br i1 %more, label %each, label %done
 done:
   ret void

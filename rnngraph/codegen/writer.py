@@ -37,8 +37,8 @@ class Writer:
             self.barrier()
         self.since = kind
 
-    def barrier(self) -> None:
-        self.block.add(Barrier(TEAM, WORKER, WORKERS))
+    def barrier(self, one_way: bool = False) -> None:
+        self.block.add(Barrier(TEAM, WORKER, WORKERS, one_way))
         self.since = ""
 
     def kernel(

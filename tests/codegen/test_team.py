@@ -119,7 +119,7 @@ def test_a_missing_barrier_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled, names = graph_of(program.inference)
     sizes = {"B": 1, "T": 5}
     alone = compiled.entry(names, sizes).call_fresh(program.parameters, feeds, sizes)
-    nothing = "define internal void @barrier(ptr %team, i64 %worker, i64 %workers) {{\n  ret void\n}}\n"
+    nothing = "define internal void @barrier(ptr %team, i64 %worker, i64 %workers, i64 %awaited) {{\n  ret void\n}}\n"
     monkeypatch.setattr(teams, "IN_TURNS", nothing)
     same = []
     for reverse in (False, True):
