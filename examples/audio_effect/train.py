@@ -8,8 +8,8 @@ units, a dense layer, and the sample itself beside them (Wright, Damskägg & Vä
 circuit's energy that the error has, the error-to-signal ratio (ESR), of sounds whose treble is raised first, and the
 same for the mean. Training goes along the sounds in windows of 1024 samples and carries the state.
 
-What it writes to `build/`, or to `--directory`: the exported net, a dry sound that was not trained on, and that sound
-as the circuit and as the net give it. effect.c runs the net on WAV files; see README.md.
+What it writes to `build/`, or to `--directory`: the program, the exported net, a dry sound that was not trained on, and
+that sound as the circuit and as the net give it. effect.c runs the net on WAV files; see README.md.
 """
 
 import argparse
@@ -122,6 +122,7 @@ def write(folder: Path, seconds: float, console: Console) -> None:
     """Export the net, and write a sound to try it on, with what the circuit and the net make of it."""
     several = platform.machine() in ("x86_64", "AMD64")
     made = program.inference.export(folder, "distortion", dispatch=several)
+    program.save(folder / "model")
     console.print(f"exported: {made.object_size:,} bytes of code and weights, {made.state_size:,} an instance")
     sound = dry_sounds(3, PLAYED, round(seconds * RATE)).reshape(1, -1)
     write_wav(folder / "dry.wav", sound[0])

@@ -54,7 +54,7 @@ def example(program: rg.Program, folder: Path) -> None:
     x = np.random.default_rng(0).standard_normal((1, STEPS, width)).astype(np.float32)
     result = program.inference({name: x})
     y = result if isinstance(result, np.ndarray) else result[only(list(result), "output")]
-    lines = [f"#define EXAMPLE_STEPS {STEPS}"]
+    lines = [f"#define EXAMPLE_STEPS {STEPS}", f"#define EXAMPLE_UNITS {y.shape[-1]}"]
     for array, values in (("x", x[0]), ("y", y[0])):
         rows = ",\n    ".join("{" + ", ".join(f"{value:.9e}f" for value in row) + "}" for row in values)
         lines.append(f"static const float example_{array}[{STEPS}][{values.shape[1]}] = {{\n    {rows}}};")

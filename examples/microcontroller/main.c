@@ -44,14 +44,14 @@ static void print_millionths(float value)
 
 int main(void)
 {
-    static float found[NET_Y_STEP];
+    static float found[EXAMPLE_UNITS];
     float largest = 0;
     if (net_init(memory) != 0)
         return 1;
     for (int t = 0; t < EXAMPLE_STEPS; t++) {
         net_step(memory, example_x[t], found);
         print("step ");
-        for (int unit = 0; unit < NET_Y_STEP; unit++) {
+        for (int unit = 0; unit < EXAMPLE_UNITS; unit++) {
             float difference = found[unit] - example_y[t][unit];
             difference = difference < 0 ? -difference : difference;
             largest = difference > largest ? difference : largest;

@@ -9,9 +9,9 @@ speech. It learns on mixtures: speech of other files than those it is judged on,
 babble, at ratios from 20 to -5 dB. Dropout acts in the training graph alone. It is judged beside what needs no net: the
 frame's energy over the lowest that was there lately.
 
-What it writes to `build/`, or to `--directory`: the exported net; noisy.wav, held-out mixtures of each noise at each
-ratio; noisy.txt, from when to when someone speaks there. vad.c computes the same features from a WAV file and says the
-same; see README.md.
+What it writes to `build/`, or to `--directory`: the program; the exported net; noisy.wav, held-out mixtures of each
+noise at each ratio; noisy.txt, from when to when someone speaks there. vad.c computes the same features from a WAV file
+and says the same; see README.md.
 """
 
 import argparse
@@ -157,6 +157,7 @@ def main() -> None:
 
     several = platform.machine() in ("x86_64", "AMD64")
     made = program.inference.export(options.directory, "vad", dispatch=several)
+    program.save(options.directory / "model")
     console.print(f"exported: {made.object_size:,} bytes of code and weights, {made.state_size:,} an instance")
     file = options.directory / "noisy.wav"
     listened = held_out[: len(NOISES) * len(RATIOS)]
