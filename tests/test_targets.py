@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cross_cases
@@ -154,6 +155,21 @@ def test_objects_of_training_and_of_rounded_weights(target: str) -> None:
     for weights in ("int8", "bfloat16"):
         made = rg.compile({"outputs": outputs}, target=target, weights=weights, cache=False)
         assert undefined_symbols(objects_of(made).binary) == []
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_an_exported_object_is_all_that_is_needed(target: str, tmp_path: Path) -> None:
+    made = cross_cases.program("stack")
+    written = made.inference.export(tmp_path, "net", target=target, weights="external", link=False)
+    found = undefined_symbols(written.files["net.obj" if "windows" in target else "net.o"].read_bytes())
+    assert set(found) <= ({"__stack_pointer"} if target.startswith("wasm") else set())  # a linker's own
+
+
+def test_an_exported_object_for_windows_needs_no_probe_of_the_stack(tmp_path: Path) -> None:
+    """Of float64 in vectors of 64 bytes a loop holds more than a page on its stack."""
+    made = cross_cases.program("stack", "float64")
+    written = made.inference.export(tmp_path, "net", batch=3, target="x86-64-v4-windows", link=False)
+    assert undefined_symbols(written.files["net.obj"].read_bytes()) == []
 
 
 @pytest.mark.parametrize("target", NAMES)

@@ -91,7 +91,8 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
         manager = llvm.create_new_module_pass_manager()
         manager.add_global_dead_code_eliminate_pass()
         manager.run(whole, builder)
-        _mark_single_calls(whole)
+        if not target.grows_stack:  # there the stack grows in a small function before larger ones are called
+            _mark_single_calls(whole)
         manager = llvm.create_new_module_pass_manager()
         manager.add_always_inliner_pass()
         manager.add_sroa_pass()  # an argument block that was filled and read in one function is in registers
