@@ -18,8 +18,9 @@ from declarations import Declaration
 
 from rnngraph.codegen import llvm, pipeline, rowwise, scans, sharing
 from rnngraph.codegen.claims import claim_text
-from rnngraph.codegen.code import ObjectCode, interface_of
+from rnngraph.codegen.code import interface_of
 from rnngraph.codegen.engine import object_code
+from rnngraph.codegen.interface import ObjectCode
 from rnngraph.codegen.llvm import module_text
 from rnngraph.codegen.schedule import schedule
 from rnngraph.codegen.target import Target, host

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,11 @@ def test_nothing_reads_the_environment_or_pickles() -> None:
     assert re.findall(r"os\.environ.*|os\.getenv.*|import pickle|allow_pickle=True", text) == [
         'os.environ.get("XDG_CACHE_HOME", "")'
     ]
+
+
+def test_the_compiler_is_imported_where_something_is_compiled() -> None:
+    """Half of the time to import; a process that finds its code on disk needs none of it."""
+    script = "import sys, rnngraph; print(*(name for name in sys.modules if name.startswith('rnngraph.')))"
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    late = {f"rnngraph.codegen.{name}" for name in ("code", "llvm", "schedule")} | {"rnngraph.runtime.exporting"}
+    assert late & set(found) == set()

@@ -16,8 +16,9 @@ from declaration_checks import flat
 from objects import processor, undefined_symbols
 
 import rnngraph as rg
-from rnngraph.codegen.code import ObjectCode, compile_graph
+from rnngraph.codegen.code import compile_graph
 from rnngraph.codegen.engine import object_code
+from rnngraph.codegen.interface import ObjectCode
 from rnngraph.codegen.target import NAMES, Target, host, target_of
 from rnngraph.declare.tensor import build
 from rnngraph.runtime.native import NativeEntry

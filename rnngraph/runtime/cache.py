@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.code import ObjectCode
 from ..codegen.engine import versions
+from ..codegen.interface import ObjectCode
 from ..errors import ArgumentError, DtypeError, Where
 from .code_file import from_bytes, to_bytes
 from .files import as_path, replace_file

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..codegen.code import Interface, ObjectCode, Output
+from ..codegen.interface import Interface, ObjectCode, Output
 from ..ir.types import Dim, Size
 
 MAGIC = b"rnngraph object code\n"

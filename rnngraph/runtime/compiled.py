@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from ..codegen.code import ObjectCode, compile_graph, planned
-from ..codegen.engine import assembly
-from ..codegen.llvm import module_text
+from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
 from ..errors import NameLookupError
 from ..ir.fingerprint import fingerprint
@@ -171,16 +169,23 @@ class CompiledGraph:
     def _code(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, parts: int) -> ObjectCode:
         name = f"{self.kind}_step" if one_step else self.kind
         if self._cache is None:
-            return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
+            return self._compiled(outputs, sizes, one_step, name, parts)
         fixed = self._fixed(outputs, sizes)
         passes = self.unroll, self.reduced, self._first
         key = key_of(fingerprint(self.pruned(outputs)), self.target, name, *passes, fixed, parts)
         code = self._cache.load(key)
         if code is None:
-            code = compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
+            code = self._compiled(outputs, sizes, one_step, name, parts)
             if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
                 self._cache.store(key, code)
         return code
+
+    def _compiled(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, name: str, parts: int
+    ) -> ObjectCode:
+        from ..codegen.code import compile_graph  # half of this package's time to import; what is on disk needs none
+
+        return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
 
     # Stages --------------------------------------------------------------------------------------
 
@@ -210,6 +215,10 @@ class CompiledGraph:
         return shown
 
     def _native_text(self, stage: str) -> str:
+        from ..codegen.code import planned
+        from ..codegen.engine import assembly
+        from ..codegen.llvm import module_text
+
         outputs = tuple(name for name, _ in self.graph.outputs)
         graph = self.optimized(outputs)
         sizes = {name: self.last_sizes.get(name, 1) for name in graph.symbols}

@@ -12,11 +12,11 @@ from ..errors import user_line
 from ..ir.graph import Graph
 from .arguments import whole_number
 from .checking import NonFinite
-from .exporting import Export, export
 from .graph_program import GraphProgram
 from .stream import Stream
 
 if TYPE_CHECKING:
+    from .exporting import Export
     from .program import Program
 
 
@@ -75,4 +75,6 @@ class Inference(GraphProgram):
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
         ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.
         """
+        from .exporting import export  # few ask for it
+
         return export(self.program, directory, name, batch, target, weights, dispatch, link, user_line())

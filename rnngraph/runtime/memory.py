@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from ..codegen.code import planned
 from ..ir.types import ITEM_BYTES, evaluate, product
 from .compiled import CompiledGraph
 
@@ -39,6 +38,8 @@ class Memory:
 
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Memory:
     """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
+    from ..codegen.code import planned  # half of this package's time to import, and what is on disk needs none of it
+
     plan = planned(compiled.sized(outputs, sizes), compiled.target, compiled.kind, compiled.workers.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..codegen.code import ObjectCode
 from ..codegen.engine import Code, Native
+from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
 from ..ir.types import evaluate
 from .arrays import address, aligned_bytes

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..codegen.code import ObjectCode, interface_of, planned
+from ..codegen.code import interface_of, planned
 from ..codegen.engine import object_code
+from ..codegen.interface import ObjectCode
 from ..codegen.llvm import module_text
 from ..codegen.plan import Plan
 from ..codegen.shell_text import STEPS

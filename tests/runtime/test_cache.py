@@ -21,10 +21,10 @@ from numpy.testing import assert_array_equal
 from training import data, network
 
 import rnngraph as rg
-from rnngraph.codegen.code import Interface, ObjectCode, Output
+from rnngraph.codegen import code
+from rnngraph.codegen.interface import Interface, ObjectCode, Output
 from rnngraph.ir.types import size
 from rnngraph.runtime import cache as caches
-from rnngraph.runtime import compiled
 from rnngraph.runtime.cache import Cache
 from rnngraph.runtime.code_file import MAGIC, from_bytes, to_bytes
 
@@ -36,13 +36,13 @@ KEY = "ab" * 32
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of graphs in the order in which they are compiled."""
     made: list[str] = []
-    compile_graph = compiled.compile_graph
+    compile_graph = code.compile_graph
 
     def recorded(graph: Any, target: Any, name: str, parts: int) -> ObjectCode:
         made.append(name)
         return compile_graph(graph, target, name, parts)
 
-    monkeypatch.setattr(compiled, "compile_graph", recorded)
+    monkeypatch.setattr(code, "compile_graph", recorded)
     return made
 
 
