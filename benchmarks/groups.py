@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import calls
 import ours
 from floors import forward_seconds, training_seconds
 from timing import Times, measure, median, ratio, settled, spread
@@ -175,6 +176,28 @@ def _reduced_cells(record: Record) -> dict[str, str]:
     return cells
 
 
+# What Python adds -----------------------------------------------------------------------------------
+
+NATIVE = "native"
+
+
+def _calls(options: Options) -> Iterator[Record]:
+    for name, call, native in calls.rows():
+        if options.wants(name):
+            yield {"row": name, "times": measure({OWN: call, NATIVE: native}, None, options.rounds)}
+
+
+def _calls_cells(record: Record) -> dict[str, str]:
+    times: Times = record["times"]
+    over = statistics.median(whole - part for whole, part in zip(times[OWN], times[NATIVE], strict=True))
+    return {
+        "call µs": f"{median(times, OWN) * 1e6:.2f}",
+        "spread": f"{spread(times, OWN):.0%}",
+        "native µs": f"{median(times, NATIVE) * 1e6:.2f}",
+        "over it µs": f"{over * 1e6:.2f}",
+    }
+
+
 # A trainer's step ----------------------------------------------------------------------------------
 
 
@@ -313,6 +336,7 @@ GROUPS = (
     Group("training", "Training: the loss and all gradients", _training, _time_cells),
     Group("threads", "Two threads (or as --threads says), peers too", _threads, _threads_cells),
     Group("step", "A trainer's step: gradients, clipping by their norm, Adam", _step, _step_cells),
+    Group("calls", "Calls from Python, and the native calls that they make", _calls, _calls_cells),
     Group("memory", "Memory of a training call, as it says itself", _memory, _memory_cells),
     Group("compile", "Compiling in a fresh process, seconds", _compile, _compile_cells),
     Group("sweep", "Inference over sizes", _sweep, _time_cells),

@@ -57,6 +57,7 @@ class BoundStep:
     ) -> None:  # fmt: skip
         """feeds: all inputs but states; those that have a time axis differ from call to call."""
         self._parameters, self._entry, self._states, self.parts = parameters, entry, states, parts
+        self._changes = parameters.counter()
         self._inputs = {name: np.array(array, order="C") for name, array in feeds.items()}
         self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes), sized.run, sized.sizes
         memory = {
@@ -98,12 +99,14 @@ class BoundStep:
             return None
         for name, shape, dtype, held in self._feeds:
             value = named.get(name)
-            if type(value) is not ndarray or value.shape != shape or value.dtype != dtype:
+            if type(value) is not ndarray or value.shape != shape:
+                return None
+            if value.dtype is not dtype and value.dtype != dtype:  # mostly the very object
                 return None
             held[...] = value
         if self._ranges:
             run_checks(self._ranges, self._inputs, self._sizes, None)
-        if self._version != self._parameters.version:
+        if self._version != self._changes.version:
             self._renew()
         states = self._states
         turn = states.turn

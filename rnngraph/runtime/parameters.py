@@ -19,7 +19,7 @@ from .arguments import seed_number
 from .files import as_path, replace_file
 
 
-class _Changes:
+class Changes:
     """Guards and counts the changes of all parameters that share arrays."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Parameters(Mapping[str, np.ndarray]):
     ) -> None:  # fmt: skip
         """given: values, by name, of parameters that are not drawn."""
         self._slots = {name: slot for slot, name in slots.items()}
-        self._changes: _Changes = other._changes if other is not None else _Changes()
+        self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
@@ -62,6 +62,10 @@ class Parameters(Mapping[str, np.ndarray]):
     def version(self) -> int:
         """Counts changes."""
         return self._changes.version
+
+    def counter(self) -> Changes:
+        """What counts changes, for those who look at it so often that a property takes too long."""
+        return self._changes
 
     def slot(self, name: str) -> Slot:
         return self._slots[name]
