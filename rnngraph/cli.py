@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     export.add_argument("--weights", choices=("embedded", "external"), default="embedded")
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
+    export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
     export.set_defaults(command=_export)
     return parser
 
@@ -180,7 +181,7 @@ def _export(options: argparse.Namespace) -> None:
     program = _program(options.script)
     name = options.name or re.sub(r"\W", "_", options.script.resolve().stem, flags=re.ASCII)
     written = program.inference.export(
-        options.directory, name, options.batch, options.target, options.weights, options.dispatch
+        options.directory, name, options.batch, options.target, options.weights, options.dispatch, not options.no_link
     )
     for path in written.files.values():
         print(path)

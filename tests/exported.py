@@ -100,7 +100,7 @@ class Instance:
                 assert "default" in port, port["name"]
                 arrays.append(None)
                 continue
-            array = np.ascontiguousarray(feeds[port["name"]], port["dtype"])
+            array = np.asarray(feeds[port["name"]], port["dtype"], order="C")
             assert array.shape == shape_of(port, steps), port["name"]
             arrays.append(array)
         return arrays

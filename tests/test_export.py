@@ -18,6 +18,7 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.codegen.target import host, lacks, target_of
+from rnngraph.runtime.parameters import Parameters
 
 GENERATOR = np.random.default_rng(3)
 LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
@@ -137,6 +138,29 @@ def test_feeds_apart_from_time(tmp_path: Path) -> None:
     for step in range(5):
         now = {name: array if name == "knob" else array[:, step] for name, array in feeds.items()}
         assert_array_equal(net.step(**now)["y"], expected[:, step], strict=True)
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+def test_feeds_of_one_number(tmp_path: Path) -> None:
+    x, knob = rg.placeholder("x", shape=(None, None, 3)), rg.placeholder("knob", shape=())
+    gains = rg.placeholder("gains", shape=(None,))  # one a step, of all rows
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
+    program = program_of({"y": outputs * knob * rg.reshape(gains, (-1, 1, 1))})
+    feeds = {"x": normal(5, 2, 3), "knob": np.float32(0.3), "gains": normal(5)}
+    expected = program.inference(feeds)["y"]
+    program.inference.export(tmp_path, "net", batch=2)
+    net = Instance(tmp_path, "net", host())
+    assert_array_equal(net.process(5, **feeds)["y"], expected, strict=True)
+    np.savez(tmp_path / "feeds.npz", **feeds)
+    script = """
+import numpy as np, net
+feeds, model = dict(np.load("feeds.npz")), net.Model()
+knob = feeds.pop("knob")
+steps = [model.step(knob=knob, **{name: array[step] for name, array in feeds.items()})["y"] for step in range(5)]
+np.save("steps.npy", steps)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env={"PATH": ""})
+    assert_array_equal(np.load(tmp_path / "steps.npy"), expected, strict=True)
 
 
 def test_time_first_and_defaults(tmp_path: Path) -> None:
@@ -326,6 +350,47 @@ def test_the_object_is_the_same_each_time(tmp_path: Path) -> None:
         program.inference.export(tmp_path / folder, "net", link=False)
         hashes.append((tmp_path / folder / "net.o").read_bytes())
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+@pytest.mark.parametrize("weights", ["embedded", "external"])
+def test_names_and_numbers_that_c_could_stumble_over(weights: str, tmp_path: Path) -> None:
+    x = rg.placeholder("x", shape=(None, None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
+    names = (
+        "X NULL EOF int32_t size_t unix linux and concept NET_BATCH NET_X_STEP INT32_MAX a*/b /* stdout errno I Größe"
+    )
+    results = {name: outputs * float(number) for number, name in enumerate([*names.split(), "two\nlines", "end\\"])}
+    program = program_of({**results, "infinite": outputs / 0.0, "nan": (outputs - outputs) / 0.0})
+    program.inference.export(tmp_path, "net", weights=weights, link=False)
+    flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+    for dialect in ("c99", "gnu11"):
+        command = ["cc", f"-std={dialect}", *flags, "net_test.c", "net.o", "-o", "test"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run(["./test"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "ok, largest difference 0"
+    (tmp_path / "use.cpp").write_text('#include <cstdio>\n#include <complex>\n#include "net.h"\n')
+    if shutil.which("c++"):
+        subprocess.run(["c++", "-std=c++11", *flags, "-fsyntax-only", "use.cpp"], cwd=tmp_path, check=True)
+
+
+def test_the_weights_are_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may train the parameters while a net is exported."""
+    program = program_of(stack())
+    program.inference.export(tmp_path / "still", "net", link=False)
+    changing, snapshot = program_of(stack()), Parameters.snapshot
+    changing.parameters.load(dict(program.parameters))
+
+    def trained(parameters: Parameters) -> Any:
+        found = snapshot(parameters)
+        name = next(iter(parameters))
+        parameters[name] = parameters[name] + 1
+        return found
+
+    monkeypatch.setattr(Parameters, "snapshot", trained)
+    changing.inference.export(tmp_path / "trained", "net", link=False)
+    for file in ("net.o", "net_test.c"):
+        assert (tmp_path / "still" / file).read_bytes() == (tmp_path / "trained" / file).read_bytes()
 
 
 def test_names_are_made_fit_for_c(tmp_path: Path) -> None:

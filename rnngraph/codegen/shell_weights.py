@@ -200,7 +200,8 @@ blank:
 letter:
   %letter.at = getelementptr i8, ptr %text, i64 %place
   %mark = load i8, ptr %letter.at
-  switch i8 %mark, label %again [ i8 32, label %space  i8 58, label %object ]
+  switch i8 %mark, label %again [ i8 9, label %space  i8 10, label %space  i8 13, label %space
+                                 i8 32, label %space  i8 58, label %object ]
 space:
   %on = add i64 %place, 1
   br label %blank

@@ -5,15 +5,27 @@ from __future__ import annotations
 from ..version import __version__
 from .description import Description
 
+CMAKE_MARK = "# Nets that rnngraph exported."
+"""How a ``CMakeLists.txt`` begins that is ours to replace."""
+
+CMAKE_LISTS = f"""\
+{CMAKE_MARK} add_subdirectory() this folder, then
+# target_link_libraries(yours PRIVATE NAME).
+cmake_minimum_required(VERSION 3.12)
+project(exported_nets C)
+
+file(GLOB nets "${{CMAKE_CURRENT_SOURCE_DIR}}/*_net.cmake")
+foreach(net IN LISTS nets)
+  include("${{net}}")
+endforeach()
+"""
+"""``CMakeLists.txt``: the same for all nets, so that a folder may hold several."""
+
 
 def cmake(net: Description, object_name: str) -> str:
-    """``CMakeLists.txt``: a target to link against, and the self-test."""
+    """``NAME_net.cmake``: a target to link against, and the self-test."""
     return f"""\
-# {net.name}: exported by rnngraph {__version__} for {net.targets}. add_subdirectory() this folder, then
-# target_link_libraries(yours PRIVATE {net.name}).
-cmake_minimum_required(VERSION 3.12)
-project({net.name}_net C)
-
+# {net.name}: exported by rnngraph {__version__} for {net.targets}.
 add_library({net.name} INTERFACE)
 target_include_directories({net.name} INTERFACE "${{CMAKE_CURRENT_SOURCE_DIR}}")
 target_link_libraries({net.name} INTERFACE "${{CMAKE_CURRENT_SOURCE_DIR}}/{object_name}")

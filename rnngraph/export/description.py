@@ -98,5 +98,11 @@ def step_shape(port: Port) -> tuple[int, ...]:
     return tuple(dim for dim in port.shape if dim != STEPS)
 
 
+def in_comment(name: str) -> str:
+    """A name that a user chose, as it may stand within a comment of C."""
+    plain = "".join("?" if letter == "\\" or not letter.isprintable() else letter for letter in name)
+    return plain.replace("*/", "* /").replace("/*", "/ *")
+
+
 def shape_text(shape: Sequence[int]) -> str:
     return "".join(f"[{'steps' if dim == STEPS else dim}]" for dim in shape) or " (one number)"

@@ -8,7 +8,7 @@ from ..codegen.exported import ABI_VERSION
 from ..codegen.shell_text import STEPS
 from ..codegen.stepper import Port
 from ..version import __version__
-from .description import C_TYPES, Description, shape_text, step_shape
+from .description import C_TYPES, Description, in_comment, shape_text, step_shape
 
 
 def header(net: Description) -> str:
@@ -46,7 +46,7 @@ def header(net: Description) -> str:
             f"#define {macro}_PARAMETERS {first.canonical_bytes} /* bytes of all parameters in canonical order */",
         ]
     lines += [
-        f"#define {net.macro_of(port)} {_step_elements(port)} /* elements of {port.shown} in a step */"
+        f"#define {net.macro_of(port)} {_step_elements(port)} /* elements of {in_comment(port.shown)} in a step */"
         for _, port in ports
     ]
     lines += ["", *_ports(net, ports), ""]
@@ -79,7 +79,7 @@ def _ports(net: Description, ports: Sequence[tuple[str, Port]]) -> list[str]:
 
 
 def _array(port: Port) -> str:
-    return f"{port.shown}: {C_TYPES[port.dtype]} {shape_text(port.shape)}"
+    return f"{in_comment(port.shown)}: {C_TYPES[port.dtype]} {shape_text(port.shape)}"
 
 
 def arguments(ports: Sequence[Port], constant: bool) -> list[str]:
@@ -127,7 +127,7 @@ def _weights_functions(net: Description) -> list[str]:
     for (parameter, array), offset in zip(
         net.first.parameters.items(), net.first.canonical_places.values(), strict=True
     ):
-        lines.append(f" *   {offset:8} {parameter}: {C_TYPES[array.dtype.name]} {shape_text(array.shape)}")
+        lines.append(f" *   {offset:8} {in_comment(parameter)}: {C_TYPES[array.dtype.name]} {shape_text(array.shape)}")
     return [
         *lines,
         " */",

@@ -130,7 +130,7 @@ class Model:
             if port["name"] not in feeds and "default" not in port:
                 raise TypeError("{name} needs " + port["name"])
             value = feeds.get(port["name"], port.get("default"))
-            array = np.ascontiguousarray(value, port["dtype"])
+            array = np.asarray(value, port["dtype"], order="C")  # of one number, too
             if array.shape != _shape(port, steps):
                 raise ValueError(f"{{port['name']}} has shape {{array.shape}}, not {{_shape(port, steps)}}")
             arrays.append(array)

@@ -50,6 +50,7 @@ def self_test(net: Description, example: Example) -> str:
         f"/* Checks {name} against what the compiled program computed: a few steps one by one, then as one block, then",
         " * from a saved state. Needs the C library alone. Prints ok and the largest difference; exit code 0 if all is",
         " * well. */",
+        "#include <math.h>",
         "#include <stdio.h>",
         "#include <string.h>",
         *([] if first.embedded else ["#include <stdlib.h>"]),
@@ -68,7 +69,7 @@ def self_test(net: Description, example: Example) -> str:
         "{",
         "    double difference = found > expected ? found - expected : expected - found;",
         "    double size = expected < 0 ? -expected : expected;",
-        "    if (found != found && expected != expected)",
+        "    if (found == expected || (found != found && expected != expected))",
         "        return;",
         "    if (!(difference <= 1e-5 * (size > 1 ? size : 1)))",
         "        wrong++;",
@@ -142,10 +143,12 @@ def _array(name: str, port: Port, array: np.ndarray, constant: bool) -> str:
 def _number(value: float | int | bool) -> str:
     if isinstance(value, float):
         if value != value:
-            return "0.0 / 0.0"
+            return "NAN"
         if value in (float("inf"), float("-inf")):
-            return "1e999" if value > 0 else "-1e999"
+            return "INFINITY" if value > 0 else "-INFINITY"
         return repr(value)
+    if value == -(2**63):
+        return "-9223372036854775807 - 1"  # C has no negative literals, and the positive number is none
     return str(int(value))
 
 

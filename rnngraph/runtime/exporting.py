@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import keyword
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ import safetensors.numpy
 from ..codegen.exported import exported_code
 from ..codegen.target import Target, host, target_of
 from ..errors import ArgumentError, FileError, Where
-from ..export.build_files import cmake, pkg_config
+from ..export.build_files import CMAKE_LISTS, CMAKE_MARK, cmake, pkg_config
 from ..export.description import Description
 from ..export.header import header
 from ..export.javascript_module import javascript_module
@@ -33,6 +36,14 @@ from .stepper_of import Exportable, exportable
 
 if TYPE_CHECKING:
     from .program import Program
+
+_TAKEN = (
+    "all assert c clean complex ctype ctypes depend dl edit_cache errno fenv float help install inttypes iso646 json "
+    "limits list_install_components locale m math numpy os package package_source pthread rebuild_cache rt setjmp "
+    "signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string test tgmath threads time "
+    "uchar wchar wctype"
+)
+"""Headers and libraries of C, modules that ``NAME.py`` imports, and targets that CMake keeps for itself."""
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 WEIGHTS = ("embedded", "external")
@@ -56,17 +67,21 @@ def export(
     folder = as_path(directory)
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ArgumentError(f"{name!r} can't begin C names; use letters, digits and underscores, a letter first", where)
+    if name in _TAKEN.split() or keyword.iskeyword(name):
+        raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
     batch = whole_number(batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
     targets = _targets(program.target.name if target is None else target, dispatch, where)
-    found = [exportable(program, batch, single, weights == "embedded", where) for single in targets]
+    _, values = program.parameters.snapshot()
+    found = [exportable(program, values, batch, single, weights == "embedded", where) for single in targets]
     net = Description(name, batch, tuple(item.stepper for item in found))
     code = exported_code(net.variants, name)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()
-    contents[f"{name}_test.c"] = self_test(net, example_of(program, found[-1])).encode()
-    contents["CMakeLists.txt"] = cmake(net, f"{name}.{suffix}").encode()
+    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], values)).encode()
+    contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
+    contents["CMakeLists.txt"] = CMAKE_LISTS.encode()
     if weights == "external":
         arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
@@ -93,7 +108,7 @@ def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
 def _write(
     folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
 ) -> Export:  # fmt: skip
-    """All files are made in a folder beside and then moved, the description last."""
+    """All files are made in a folder within and then moved."""
     folder.mkdir(parents=True, exist_ok=True)
     name = net.name
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
@@ -118,15 +133,53 @@ def _write(
                 described["files"] = sorted(files)
                 (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
-        for file in [*(item for item in sorted(files) if item != f"{name}.json"), f"{name}.json"]:
-            os.replace(inner / file, folder / file)
+        _move(inner, folder, name, files)
     return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code))
+
+
+def _move(made: Path, folder: Path, name: str, files: Collection[str]) -> None:
+    """Files in the place of those of an earlier export; what that had besides would not belong to these."""
+    lists, description = folder / "CMakeLists.txt", f"{name}.json"
+    with _alone(folder):
+        for file in files:
+            if (folder / file).is_dir():
+                raise FileError(f"can't write {folder / file}: it is a directory; give an exported net another one")
+        if lists.exists() and not lists.read_bytes().startswith(CMAKE_MARK.encode()):
+            raise FileError(f"{lists} belongs to something else; give an exported net a directory of its own")
+        stale = _files_before(folder / description, name) - {*files}
+        for file in sorted(set(files) - {description}):
+            os.replace(made / file, folder / file)
+        for file in stale:
+            (folder / file).unlink(missing_ok=True)
+        os.replace(made / description, folder / description)
+
+
+def _files_before(description: Path, name: str) -> set[str]:
+    """What an earlier export of this name wrote for itself alone."""
+    try:
+        files = {*json.loads(description.read_text())["files"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
+    ends = ("o", "obj", "safetensors", "pc", "py", "mjs", "wasm")
+    return {*(f"{name}.{end}" for end in ends), f"lib{name}.so", f"lib{name}.a"} & files
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two exports to one folder don't mix their files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 # What the self-test compares with -----------------------------------------------------------------
 
 
-def example_of(program: Program, found: Exportable) -> Example:
+def example_of(found: Exportable, values: Mapping[str, np.ndarray]) -> Example:
     """A few steps of random feeds, computed on this machine by the code of the target."""
     about, stepper = found.about, found.stepper
     generator = np.random.default_rng(0)
@@ -152,8 +205,9 @@ def example_of(program: Program, found: Exportable) -> Example:
     state: dict[str, np.ndarray] = {}
     if found.initial is not None:
         starts = {port.name: feeds[port.name] for port in stepper.initial_inputs}
-        state = found.initial.call_fresh(program.parameters, starts, about.sizes)
+        state = found.initial.call_fresh_with(found.initial.packed(0, values), starts, found.initial.sized(about.sizes))
     lengths = dict.fromkeys(lengths_of(about.compiled.graph), 1)
+    weights, sized = found.step.packed(0, values), found.step.sized({**about.sizes, **lengths})
     steps: list[dict[str, np.ndarray]] = []
     for step in range(STEPS_TESTED):
         given = {
@@ -161,7 +215,7 @@ def example_of(program: Program, found: Exportable) -> Example:
             for name, axis in about.time_axis.items()
             if name in feeds
         }
-        result = found.step.call_fresh(program.parameters, {**given, **state}, {**about.sizes, **lengths})
+        result = found.step.call_fresh_with(weights, {**given, **state}, sized)
         state = {name: result[name] for name in about.labels}
         steps.append(result)
     results = {}

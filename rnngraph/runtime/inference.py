@@ -66,11 +66,11 @@ class Inference(GraphProgram):
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
         name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
-        ``CMakeLists.txt``; and where the tools for the target are found a static and a shared library, with a Python
-        module that loads it (for WebAssembly ``NAME.wasm``). batch: rows of an instance. target: ``host``, a level
-        such as ``x86-64-v3``, another processor's name, or None for the program's own. weights: ``embedded`` in the
-        object as they are now, or ``external``, given at run time. dispatch: code for x86-64-v2, v3 and v4 in one
-        object, chosen when an instance is made. link: whether libraries are made.
+        ``CMakeLists.txt``, ``NAME_net.cmake``; and where the tools for the target are found a static and a shared
+        library, with a Python module that loads it (for WebAssembly ``NAME.wasm``). batch: rows of an instance.
+        target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
+        weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
+        x86-64-v2, v3 and v4 in one object, chosen when an instance is made. link: whether libraries are made.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
         ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.

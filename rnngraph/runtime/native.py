@@ -160,8 +160,12 @@ class NativeEntry:
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
     ) -> dict[str, np.ndarray]:
         """The same at sizes that were met before."""
+        return self.call_fresh_with(self.weights(parameters), feeds, sized)
+
+    def call_fresh_with(self, weights: Weights, feeds: Mapping[str, np.ndarray], sized: Sized) -> dict[str, np.ndarray]:
+        """Runs once with these weights into fresh arrays, by output name."""
         results = [np.empty(shape, item.dtype) for item, shape in zip(self.outputs, sized.shapes, strict=True)]
-        self.call(parameters, feeds, sized, results)
+        self.call_with(weights, feeds, sized, results)
         return dict(zip(self.output_slots, results, strict=True))
 
     def take(self, count: int) -> np.ndarray:

@@ -20,9 +20,8 @@ from ..codegen.target import Target, twin
 from ..errors import ShapeError, Where
 from ..ir.types import Dim, TensorType, evaluate
 from .arrays import address, aligned_bytes
-from .compiled import CompiledGraph, lengths_of
+from .compiled import lengths_of
 from .native import NativeEntry
-from .parameters import Parameters
 from .reduction import reduction
 from .stepwise import Stepwise, stepwise
 
@@ -30,12 +29,16 @@ if TYPE_CHECKING:
     from .program import Program
 
 _C_WORDS = (
-    "alignas alignof auto bool break case catch char class const continue default delete do double else enum extern "
-    "false float for goto if inline int long memory new nullptr operator private register restrict return short signed "
-    "sizeof state static steps struct switch template this throw true try typedef union unsigned using virtual void "
-    "volatile weights while"
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class "
+    "co_await co_return co_yield compl complex concept const const_cast consteval constexpr constinit continue "
+    "decltype default delete do double dynamic_cast else enum errno explicit export extern false float for friend "
+    "goto if imaginary inline int int32_t int64_t linux long memory mutable namespace new noexcept not not_eq nullptr "
+    "operator or or_eq private protected public register reinterpret_cast requires restrict return short signed "
+    "size_t sizeof state static static_assert static_cast stderr stdin stdout steps struct switch template this "
+    "thread_local throw true try typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void "
+    "volatile wchar_t weights while xor xor_eq"
 )
-"""Names that C, C++ or the functions of an exported net use themselves."""
+"""Names that C, C++, their headers or the functions of an exported net use themselves."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,15 @@ class Exportable:
     about: Stepwise
 
 
-def exportable(program: Program, batch: int, target: Target, embedded: bool, where: Where | None) -> Exportable:
-    """Of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step."""
+def exportable(
+    program: Program, values: Mapping[str, np.ndarray], batch: int, target: Target, embedded: bool, where: Where | None
+) -> Exportable:
+    """Of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
+
+    values: all parameters as they are at one moment, as another thread may be training them.
+    """
     reduced = reduction(program.weights, program.activations, target, program.lowered)
     about = stepwise(program, batch, target, reduced, where)
-    _, values = program.parameters.snapshot()
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.kinds]
     first = _initial_inputs(about)
     given = [name for name in about.outputs if name not in about.labels]
@@ -62,12 +69,12 @@ def exportable(program: Program, batch: int, target: Target, embedded: bool, whe
     outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in given)
     states = tuple(_port(name, next(symbols), about.state_kinds[name], None, about, where) for name in about.labels)
     starts = tuple(_port(name, next(symbols), about.kinds[name], None, about, where) for name in first)
-    step, entry = _unit(about.compiled, about.outputs, about, target, embedded, program.parameters, one_step=True)
+    step, entry = _unit(about, values, target, embedded, one_step=True)
     block = None
     if target.lanes(4) > 1 and lengths_of(about.compiled.graph):
-        found, _ = _unit(about.compiled, about.outputs, about, target, embedded, program.parameters, one_step=False)
+        found, _ = _unit(about, values, target, embedded, one_step=False)
         block = found if isinstance(found.plan.arena_bytes, int) else None
-    initial, initial_entry = _initial(about, target, embedded, program.parameters)
+    initial, initial_entry = _initial(about, values, target, embedded)
     stepper = Stepper(
         target=target,
         inputs=inputs,
@@ -77,7 +84,7 @@ def exportable(program: Program, batch: int, target: Target, embedded: bool, whe
         step=step,
         block=block,
         initial=initial,
-        parameters={name: values[name] for name in program.parameters if name in _used(step, block, initial)},
+        parameters={name: values[name] for name in values if name in _used(step, block, initial)},
         embedded=embedded,
     )
     return Exportable(stepper, entry, initial_entry, about)
@@ -118,30 +125,31 @@ def _fixed(name: str, dim: Dim, about: Stepwise, where: Where | None) -> int:
 
 
 def symbols_of_names(names: Sequence[str]) -> list[str]:
-    """A C name for each, no two alike."""
+    """A C name for each. No two are alike, nor are their macros, which are in upper case."""
     found: list[str] = []
+    macros: set[str] = set()
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
         plain = f"_{plain}" if plain[0].isdigit() else plain
-        symbol, count = f"{plain}_" if plain in _C_WORDS.split() else plain, 1
-        while symbol in found:
+        is_taken = plain in _C_WORDS.split() or plain.isupper()  # in upper case are macros, the net's own among them
+        symbol, count = f"{plain}_" if is_taken else plain, 1
+        while symbol.upper() in macros:
             symbol, count = f"{plain}_{count}", count + 1
+        macros.add(symbol.upper())
         found.append(symbol)
     return found
 
 
 def _unit(
-    compiled: CompiledGraph, outputs: tuple[str, ...], about: Stepwise, target: Target, embedded: bool,
-    parameters: Parameters, one_step: bool,
-) -> tuple[Unit, NativeEntry]:  # fmt: skip
+    about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool
+) -> tuple[Unit, NativeEntry]:
     """A plan with its packed weights, and its entry on this machine."""
-    sizes = dict(about.sizes)
-    name = f"step_{compiled.kind}" if one_step else f"block_{compiled.kind}"
-    plan = planned(compiled.sized(outputs, sizes, one_step), target, name, 1)
+    name = "step" if one_step else "block"
+    plan = planned(about.compiled.sized(about.outputs, about.sizes, one_step), target, name, 1)
     entry = _native(plan, twin(target), name)
-    _, values = parameters.snapshot()
     panels = _packed(entry, values) if embedded else b""
     arena = plan.arena_bytes
+    assert isinstance(arena, int) or not one_step, f"a step's memory has no fixed size: {arena}"
     return Unit(plan, arena if isinstance(arena, int) else 0, panels), entry
 
 
@@ -160,7 +168,7 @@ def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
 
 
 def _initial(
-    about: Stepwise, target: Target, embedded: bool, parameters: Parameters
+    about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool
 ) -> tuple[Unit | Mapping[str, np.ndarray], NativeEntry | None]:  # fmt: skip
     """What the state begins with, as a unit or as it is, and the entry that gives it here."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
@@ -168,8 +176,7 @@ def _initial(
         return {}, None
     plan = planned(about.initial.sized(names, about.sizes), target, "initial", 1)
     entry = _native(plan, twin(target), "initial")
-    _, values = parameters.snapshot()
     if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
-        return entry.call_fresh(parameters, {}, about.sizes), entry
+        return entry.call_fresh_with(entry.packed(0, values), {}, entry.sized(about.sizes)), entry
     panels = _packed(entry, values) if embedded else b""
     return Unit(plan, int(str(plan.arena_bytes)), panels), entry
