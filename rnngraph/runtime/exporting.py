@@ -122,7 +122,7 @@ def _write(
             static = static_library(object_file, name, target, is_host)
             if shared or static:
                 (inner / f"{name}.pc").write_text(pkg_config(net))
-        files = [*sorted(item.name for item in inner.iterdir()), f"{name}.json"]
+        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json"])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
         for library, module, text in (
             (f"lib{name}.so", f"{name}.py", python_module),
