@@ -120,7 +120,7 @@ def _write(
         if link:
             shared = shared_library(object_file, name, target, is_host)
             static = static_library(object_file, name, target, is_host)
-            if shared or static:
+            if static or (shared and shared.suffix == ".so"):  # WebAssembly has no library to link with
                 (inner / f"{name}.pc").write_text(pkg_config(net))
         files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json"])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
