@@ -7,7 +7,7 @@ that run is computed once, as a scalar, and spread over the lanes where it meets
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..ir.graph import Node
 from ..ir.printer import identifier
@@ -63,6 +63,10 @@ class Evaluator:
     def within(self, block: Block, at: Coordinates = ()) -> Evaluator:
         """One for a block inside this one's, where coordinates ``at`` are known too."""
         return Evaluator(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
+
+    def beside(self, block: Block) -> Evaluator:
+        """One for a block inside this one's that sees what is known here, and of which nothing is known here."""
+        return replace(self, block=block, known=dict(self.known))
 
     def value(self, node: Node, at: Coordinates) -> Operand:
         """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ..ir.graph import Node
 from ..ir.types import FLOATS, ITEM_BYTES, NARROW, Dim, Shape, size
@@ -15,6 +16,9 @@ from .target import Target
 from .team import WORKER, WORKERS
 from .views import View
 
+if TYPE_CHECKING:
+    from .running import Rows
+
 
 @dataclass
 class Region:
@@ -25,12 +29,13 @@ class Region:
     stores: every place a value must be written to. tracks: all values of a scan's carry, by scan and index, where
     they are kept: one more than there are steps. scratch: memory of one kernel's own, by name, dtype and
     number of elements; what the kernel before left there is lost. parts: into how many a kernel is cut for workers;
-    rowwise: tells what is computed row by row, where kernels are cut by rows.
+    rowwise: tells what is computed row by row, where kernels are cut by rows. running: which rows are computed, where
+    not all are.
     """
 
     target: Target
     panels: Panels
-    scratch: Callable[[str, str, int], Buffer]
+    scratch: Callable[[str, str, Dim], Buffer]
     views: dict[Node, View]
     stores: dict[Node, list[View]] = field(default_factory=dict)
     length: Dim | None = None
@@ -41,9 +46,14 @@ class Region:
     tracks: dict[tuple[Node, int], View] = field(default_factory=dict)
     parts: int = 1
     rowwise: Rowwise | None = None
+    running: Rows | None = None
 
     def is_time(self, shape: Shape, axis: int) -> bool:
         return self.length is not None and axis == 0 and len(shape) > 1 and shape[0] == self.length
+
+    def within(self, steps: Index, running: Rows | None) -> Region:
+        """The region with fewer steps, and of them only the rows that run."""
+        return replace(self, steps=steps, running=running)
 
     def extent(self, shape: Shape, axis: int) -> Dim:
         return self.steps if self.is_time(shape, axis) else shape[axis]
@@ -174,6 +184,14 @@ def over_axes(
 
     first: Index = 0
     stop: Index = region.extent(shape, axis)
+    running = region.running
+    if running is not None and running.cuts(shape, axis):
+        row = running.tables.row
+        running.each_range(
+            block, at, share if share is not None and share.axis == axis else None,
+            lambda nested, _, low, high: loop(nested, "i", high, lambda one, i: inner(one, row(one, i)), low),
+        )  # fmt: skip
+        return
     if share is not None and share.axis == axis:
         first, stop = share.range(block, stop)
     loop(block, "tbijk"[min(axis, 4)] if region.is_time(shape, axis) or axis else "b", stop, inner, first)

@@ -17,8 +17,9 @@ from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
 from .evaluate import Evaluator, Run
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value, When
-from .nests import Region, Share, fresh_index, lanes_for, loop, runs
+from .nests import Region, Share, fold, fresh_index, lanes_for, loop, runs
 from .phases import pieces_of
+from .running import Tables, named
 from .target import Target
 from .tiles import balanced, tile_shape
 from .views import View
@@ -102,7 +103,8 @@ class _Sum:
         self._cut()
         # A tile's rows are copied in whole vectors: what is too much is overwritten by the next k, or lies behind.
         self.slot = self.most + self.lanes
-        left_room, right_room = self.rows * self.slot, self.most * self.tile.blocks * self.lanes
+        behind = 0 if region.running is None else 1  # a row that has ended is packed, and overwritten by the next one
+        left_room, right_room = self.rows * self.slot, (self.most + behind) * self.tile.blocks * self.lanes
         self.left_panel = region.scratch("left", node.dtype, left_room * parts)
         self.right_panel = region.scratch("right", node.dtype, right_room * parts)
         part = 0 if share is None else share.part
@@ -149,8 +151,11 @@ class _Sum:
 
     def _block(self, block: Block, at: list[Index], first: Index, count: Index) -> None:
         """Sums over ``count`` places of the cut axis, the first at ``first``, and all inside them."""
-        depth = count * self.inner
-        self.kernel(block, lambda inner: self._each_row(inner, at, first, count, self._pack_left))
+
+        def pack(inner: Block) -> None:
+            self._each_row(inner, at, first, count, self._pack_left)
+
+        self.kernel(block, pack)
         offset = 0
         for view in self.right:
             column: Index = offset
@@ -160,7 +165,7 @@ class _Sum:
                 column = size(name)
 
             def tiles(inner: Block, view: View = view, column: Index = column) -> None:
-                self._columns(inner, at, first, count, view, column, depth)
+                self._columns(inner, at, first, count, view, column)
 
             self.kernel(block, tiles)
             offset += int(str(view.shape[-1]))
@@ -168,9 +173,11 @@ class _Sum:
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,
         body: Callable[[Block, list[Index], Index], None],
-    ) -> None:  # fmt: skip
-        """``body`` at every k of a block: its place among the leading axes, and its turn."""
+    ) -> Index:  # fmt: skip
+        """``body`` at every k of a block: its place among the leading axes, and its turn. Gives how many there are."""
         last = self.region.reverse
+        if self.region.running is not None:
+            return self._each_running(block, at, first, count, body, self.region.running.tables)
 
         def nest(inner: Block, place: list[Index], turn: Index) -> None:
             axis = len(place)
@@ -188,6 +195,27 @@ class _Sum:
             nest(inner, [*at, first + (count - 1 - index if last else index)], index)
 
         loop(block, "k", count, outermost)
+        return count * self.inner
+
+    def _each_running(
+        self, block: Block, at: list[Index], first: Index, count: Index,
+        body: Callable[[Block, list[Index], Index], None], tables: Tables,
+    ) -> Index:  # fmt: skip
+        """The same of the rows alone that run, in the same order. One that has ended takes no turn."""
+        last, start = self.region.reverse, self.region.start
+
+        def nest(inner: Block, place: list[Index], turn: Operand, low: Index, extent: Index) -> Operand:
+            def one(nested: Block, index: Index, before: Operand) -> Operand:
+                here = [*place, low + (extent - 1 - index if last else index)]
+                if len(here) < len(self.leading):
+                    return nest(nested, here, before, 0, self.leading[len(here)])
+                body(nested, here, named(nested, "turn", self.most + 1, before))
+                runs = tables.runs(nested, start + here[0], here[1])
+                return nested.let("add", [before, nested.let("cast", [runs], "int64", 1)], "int64", 1)
+
+            return fold(inner, turn, extent, 1, one)
+
+        return named(block, "depth", self.most + 1, nest(block, at, Literal(0, "int64", 1), first, count))
 
     # Packing -------------------------------------------------------------------------------------
 
@@ -235,9 +263,7 @@ class _Sum:
 
     # Tiles ---------------------------------------------------------------------------------------
 
-    def _columns(
-        self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index, depth: Index
-    ) -> None:
+    def _columns(self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index) -> None:
         """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
         blocks, edge = -(-width // lanes), width % lanes
@@ -251,7 +277,7 @@ class _Sum:
                     target = self.right_base + turn * (len(valid) * lanes) + number * lanes
                     self._copy(nested, view, source, limit or lanes, self.right_panel, target)
 
-            self._each_row(inner, at, first, count, pack)
+            depth = self._each_row(inner, at, first, count, pack)
             self._rows(inner, column + start, valid, depth)
 
         done = whole * self.tile.blocks

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..ir.graph import Node
+from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.types import Dim, Shape
 from .arena import padded_row
@@ -130,6 +130,18 @@ def cut(
     cutter.fold()
     cutter.sink()
     return cutter.phases()
+
+
+def cut_body(body: Graph) -> Phases:
+    """Of a scan's body: what a step computes, of what lies in memory."""
+    outputs = [value for _, value in body.outputs]
+    inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
+    available = set(inner_views)
+    for inner in body.nodes:  # views of what is handed in are in memory too
+        if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
+            available.add(inner)
+    copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
+    return cut(body.nodes, set(outputs) - available, available, copies)
 
 
 class _Cutter:

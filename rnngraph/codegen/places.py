@@ -8,11 +8,11 @@ from dataclasses import replace
 from ..ir.graph import Graph, Node
 from ..ir.types import Dim, Shape, product
 from .arena import Arena, padded_row
+from .carried import tracks_of
 from .evaluate import label_of, view_through
 from .loops import Buffer
 from .nests import Region
 from .phases import Phases, is_view
-from .scans import tracks_of
 from .views import View
 from .writer import Writer
 
@@ -71,9 +71,9 @@ class Places(Writer):
                     if user not in region.stores:
                         self.views[user], region.stores[user] = shifted, []
 
-    def scratch(self, name: str, dtype: str, elements: int) -> Buffer:
+    def scratch(self, name: str, dtype: str, elements: Dim) -> Buffer:
         if self.preparing:
-            return self.panels.prepared(name, dtype, elements)
+            return self.panels.prepared(name, dtype, int(str(elements)))
         return self.arena.buffer(name, dtype, elements)
 
     def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:

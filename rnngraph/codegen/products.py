@@ -12,6 +12,7 @@ from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, V
 from .nests import Region, Share, fresh_index, loop, over_axes
 from .panels import TOGETHER
 from .phases import Step
+from .running import Rows
 from .tiles import balanced, tile_shape
 
 OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
@@ -170,8 +171,13 @@ class Tiles:
                 self._tile(nested, [at[:-1]], start, blocks, valid, first)
                 return
             extent, height = self.region.extent(self.shape, axis), self.tile.rows
+            running = self.region.running
+            if running is not None and running.cuts(self.shape, axis):
+                self._running_rows(running, nested, at, axis, start, blocks, valid, first)
+                return
             if isinstance(extent, int):
-                self._known_rows(nested, extent, lambda inner, begin, end, rows: self._row_loop(
+                share = self.share if self.rows_shared else None
+                self._known_rows(nested, extent, share, lambda inner, begin, end, rows: self._row_loop(
                     inner, at, axis, begin, end, rows, start, blocks, valid, first
                 ))  # fmt: skip
                 return
@@ -189,7 +195,29 @@ class Tiles:
 
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
 
-    def _known_rows(self, block: Block, count: int, tiles: Callable[[Block, Index, Index, int], None]) -> None:
+    def _running_rows(
+        self, running: Rows, block: Block, at: list[Coordinate], axis: int, start: Index, blocks: int,
+        valid: list[int | None], first: int,
+    ) -> None:  # fmt: skip
+        """Tiles over the rows that run; the last one may look at others, of which it stores nothing."""
+        share = self.share if self.rows_shared else None
+
+        def part(nested: Block, own: Share, low: Index, high: Index) -> None:
+            def tiles(inner: Block, begin: Index, end: Index, height: int) -> None:
+                name = fresh_index(inner, "behind")
+                inner.add(LetIndex(name, "min", high, end))
+                self._row_loop(inner, at, axis, begin, size(name), height, start, blocks, valid, first, high)
+
+            if share is not None and own.parts == 1:
+                tiles(nested, low, high, self.tile.rows)
+            else:
+                self._known_rows(nested, running.tables.limit.rows, own if own.parts > 1 else None, tiles)
+
+        running.each_range(block, at, share, part)
+
+    def _known_rows(
+        self, block: Block, count: int, share: Share | None, tiles: Callable[[Block, Index, Index, int], None]
+    ) -> None:
         """Tiles over a known number of rows, of as equal heights as can be; each part has one row more or less."""
 
         def all_of(inner: Block, begin: Index, rows: int) -> None:
@@ -197,11 +225,11 @@ class Tiles:
                 tiles(inner, begin, begin + height * number, height)
                 begin = begin + height * number
 
-        if self.share is None or not self.rows_shared:
+        if share is None:
             all_of(block, 0, count)
             return
-        begin, end = self.share.range(block, count)
-        fewest, uneven = divmod(count, self.share.parts)
+        begin, end = share.range(block, count)
+        fewest, uneven = divmod(count, share.parts)
         if not uneven:
             all_of(block, begin, fewest)
             return
@@ -212,24 +240,30 @@ class Tiles:
 
     def _row_loop(
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
-        start: Index, blocks: int, valid: list[int | None], first: int,
+        start: Index, blocks: int, valid: list[int | None], first: int, running: Index | None = None,
     ) -> None:  # fmt: skip
+        """running: how many rows run, which stand first in an order of their own; of the others nothing is stored."""
+
         def body(nested: Block, row: Index) -> None:
             rows = []
             for offset in range(height):
                 index = row + offset
+                if running is not None and self.region.running is not None:
+                    index = self.region.running.tables.row(nested, index)
                 coordinate: Coordinate = index
                 if self.region.is_time(self.shape, axis):
                     coordinate = Time(index, self.region.start + index)
                 rows.append([*at[:axis], coordinate, *at[axis + 1 : -1]])
-            self._tile(nested, rows, start, blocks, valid, first)
+            runs = [] if running is None else [(row + offset, running) for offset in range(height)]
+            self._tile(nested, rows, start, blocks, valid, first, runs)
 
         loop(block, "r", end, body, begin, height)
 
     def _tile(
         self, block: Block, rows: Sequence[Sequence[Coordinate]], start: Index, blocks: int,
-        valid: list[int | None], first: int,
+        valid: list[int | None], first: int, runs: Sequence[tuple[Index, Index]] = (),
     ) -> None:  # fmt: skip
+        """runs: of each row a number, and below which it is if the row runs; the first row does."""
         region, lanes = self.region, self.lanes
         evaluator = Evaluator(block, region.views, computed=lambda node: node in self.members)
         cells = [
@@ -241,12 +275,20 @@ class Tiles:
             done.update(node for products in group.products for node in products)
             if group is not self.groups[-1] and self.parts > 1:
                 self._settle(evaluator, cells, done)
-        for row in cells:
-            for at in row:
-                stored = [node for node in self.step.members if node in region.stores]
-                for node in stored:
+        for number, row in enumerate(cells):
+            if not runs or number == 0:
+                self._store(evaluator, row)
+                continue
+            inner = block.nested()
+            self._store(evaluator.beside(inner), row)
+            block.add(When(runs[number][0], 0, runs[number][1], tuple(inner.statements)))
+
+    def _store(self, evaluator: Evaluator, row: list[Coordinates]) -> None:
+        for at in row:
+            for node in self.step.members:
+                if node in self.region.stores:
                     value = evaluator.value(node, at)
-                    for view in region.stores[node]:
+                    for view in self.region.stores[node]:
                         evaluator.store(value, view, at)
 
     def _settle(self, evaluator: Evaluator, cells: list[list[Coordinates]], done: set[Node]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..ir.graph import Node
 from ..ir.types import FLOATS, Dim
-from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
+from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, absolute
 from .loops import Block, Index, Literal, Operand
 from .nests import Region, Share, fold, folds, lanes_for, over_axes, runs_together
 from .phases import pieces_of
@@ -51,9 +51,17 @@ def _reduce(
             return tuple(0 if axis in axes else at[axis] for axis in range(last + 1))
         return tuple(at[axis] for axis in range(last + 1) if axis not in axes)
 
+    def read(evaluator: Evaluator, at: Coordinates, lanes: int) -> Operand:
+        """What is added. Of a sum over rows those that have ended are zeros, whatever lies there."""
+        value, running = evaluator.spread(evaluator.value(source, at), lanes), region.running
+        if running is None or 0 not in axes:
+            return value
+        runs = evaluator.spread(running.tables.runs(evaluator.block, absolute(at[0]), absolute(at[1])), lanes)
+        return evaluator.block.let("select", [runs, value, Literal(neutral, node.dtype, lanes)], node.dtype, lanes)
+
     everywhere = Evaluator(block, region.views)
     lanes = lanes_for(region.target, [node, source], shape[last]) if last in axes else 1
-    units = _Units(node, source, op, neutral, lanes)
+    units = _Units(node, source, op, neutral, lanes, read)
 
     def folded(
         inner: Block, at: list[Coordinate], here: Sequence[Coordinate], remaining: list[int], begins: Sequence[Operand]
@@ -64,9 +72,10 @@ def _reduce(
             return [inner.let(op, [begins[0], found], node.dtype, 1)]
         if not remaining:
             evaluator = everywhere.within(inner)
-            values = [evaluator.value(source, (*at[:-1], unit) if last >= 0 else ()) for unit in here]
-            pairs = [(begin, evaluator.spread(value, begin.lanes)) for begin, value in zip(begins, values, strict=True)]
-            return [inner.let(op, pair, node.dtype, pair[0].lanes) for pair in pairs]
+            places = [(*at[:-1], unit) if last >= 0 else () for unit in here]
+            values = [read(evaluator, place, begin.lanes) for place, begin in zip(places, begins, strict=True)]
+            pairs = zip(begins, values, strict=True)
+            return [inner.let(op, [begin, value], node.dtype, begin.lanes) for begin, value in pairs]
         axis, rest = remaining[0], remaining[1:]
         is_time = region.is_time(shape, axis)
 
@@ -113,6 +122,7 @@ class _Units:
     op: str
     neutral: float
     lanes: int
+    read: Callable[[Evaluator, Coordinates, int], Operand]
 
     def all(self, evaluator: Evaluator, at: list[Coordinate], axes: list[int]) -> Operand:
         """Everything under ``axes`` and the last one, as one number."""
@@ -161,7 +171,7 @@ class _Units:
 
         def element(nested: Block, run: Coordinate, before: Operand) -> Operand:
             inner = evaluator.within(nested)
-            return self._fold(nested, before, inner.spread(inner.value(self.source, (*at[:-1], run)), before.lanes))
+            return self._fold(nested, before, self.read(inner, (*at[:-1], run), before.lanes))
 
         def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
             return [element(nested, Run(index + i * lanes, lanes), item) for i, item in enumerate(before)]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from ..ir.graph import Graph, Node, make, step_condition
 from ..ir.ops import scan_parts
-from ..ir.types import Dim, Shape, size
+from ..ir.types import Shape, size
+from .carried import State
 from .evaluate import Evaluator, label_of, view_through
 from .kernels import copy_to, emit_step
-from .loops import Barrier, Block, Index, LetIndex, When
-from .nests import Region, by_one, loop
-from .phases import contracted, cut, cuts_axes, is_view, stays_view
+from .loops import Barrier, Block, For, Index, LetIndex, When
+from .nests import Region, by_one, each_part, lanes_for, loop, runs
+from .phases import contracted, cut_body, is_view
 from .rowwise import Rowwise
+from .running import Masks, Rows, Running, Tables
 from .sharing import BARRIER_CYCLES, Cut, cut_of
 from .team import TEAM, WORKER, WORKERS
 from .views import View
@@ -38,63 +40,30 @@ class Scheduler(Protocol):
     ) -> None: ...
 
 
-@dataclass(frozen=True)
-class State:
-    """Where a carried value lies: in one place, which a step overwrites, in two in turn, or in one for every step.
-
-    kind: ``alone``, ``twice`` or ``track``.
-    """
-
-    view: View
-    kind: str
-    length: Dim
-    reverse: bool
-
-    def before(self, slot: Index, step: Index) -> View:
-        """At the start of a step; ``slot`` is its turn's parity."""
-        if self.kind == "track":
-            return self.view.first_axis(step + 1 if self.reverse else step)
-        return self.view.first_axis(slot) if self.kind == "twice" else self.view
-
-    def after(self, slot: Index, step: Index) -> View:
-        """At its end."""
-        if self.kind == "track":
-            return self.view.first_axis(step if self.reverse else step + 1)
-        return self.view.first_axis(slot * -1 + 1) if self.kind == "twice" else self.view
-
-    def first(self) -> View:
-        return self.before(0, self.length - 1 if self.reverse else 0)
-
-    def last(self, slot: Index) -> View:
-        """After all steps; ``slot`` is the parity of their number."""
-        return self.before(slot, -1 if self.reverse else self.length)
+def _between(block: Block, rows: tuple[Index, Index], body: Callable[[Block, Index], None]) -> None:
+    loop(block, "b", rows[1], body, rows[0])
 
 
-def tracks_of(
-    scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
-) -> list[tuple[int, list[Node], list[Node]]]:
-    """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it).
-
-    None of a scan whose steps may not run: what these emit is not what is carried.
-    """
-    body, carries = scan["body"], scan["carries"]
-    found: list[tuple[int, list[Node], list[Node]]] = []
-    if step_condition(scan) is not None:
-        return found
-    for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
-        emits = [(user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries]
-        before = [user for user, value in emits if value is formal]
-        after = [user for user, value in emits if value is following]
-        if following is not formal and any(map(whole, before)):
-            found.append((index, before, after))
-    return found
+def zeros_like(node: Node) -> Node:
+    return make("broadcast", make("constant", value=np.zeros((), node.dtype)), shape=node.shape)
 
 
 class Scan:
     """One scan: its carried values in memory, its loop over steps as a function, what it emits."""
 
-    def __init__(self, scheduler: Scheduler, region: Region, node: Node, number: int, nodes: Sequence[Node]) -> None:
-        self.scheduler, self.region, self.node = scheduler, region, node
+    def __init__(
+        self, scheduler: Scheduler, region: Region, node: Node, number: int, nodes: Sequence[Node],
+        masks: Masks, running: Running,
+    ) -> None:  # fmt: skip
+        """running: which rows run at which steps."""
+        self.scheduler, self.node, self.chunk = scheduler, node, region
+        self.unread = masks.limits.unread
+        limit = masks.limits.scans.get(node)
+        self.tables: Tables | None = None
+        self.steps = region.steps
+        if limit is not None and limit in running:
+            self.tables, run = running[limit]
+            self.steps = size(run)
         self.body: Graph = node["body"]
         self.carries = node["carries"]
         self.tag = f"{number}_{nodes.index(node)}"
@@ -106,6 +75,11 @@ class Scan:
         self.rowwise: Rowwise | None = None
         self.work = self._shared()
         self.parts = 1 if self.work.axis is None else scheduler.parts
+
+    @property
+    def region(self) -> Region:
+        """Of a chunk the steps that run, as it is now: a pipeline changes how many workers it is for."""
+        return self.chunk if self.tables is None else self.chunk.within(self.steps, None)
 
     def _shared(self) -> Cut:
         """Cycles of a step; its kernels are cut into parts unless waiting would cost more. A step that may not run is
@@ -129,16 +103,8 @@ class Scan:
         self.parts, self.rowwise, self.work = 1, None, Cut(None, self.work.whole, self.work.whole)
 
     def _cut(self) -> None:
-        body = self.body
-        outputs = [value for _, value in body.outputs]
-        self.formal = scan_parts(body.inputs, dict(self.node.attributes))
-        inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
-        available = set(inner_views)
-        for inner in body.nodes:  # views of what is handed in are in memory too
-            if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
-                available.add(inner)
-        copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
-        self.cutting = cut(body.nodes, set(outputs) - available, available, copies)
+        self.formal = scan_parts(self.body.inputs, dict(self.node.attributes))
+        self.cutting = cut_body(self.body)
 
     def _places(self) -> None:
         """Where carried values live: one place where a step may overwrite them, else two in turn."""
@@ -179,17 +145,57 @@ class Scan:
         later = {view.buffer for views in self.region.stores.values() for view in views}
         known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
         region = replace(self.region, views=known, stores={}, length=None, tracks={})
-        for value, state in zip(initial, self.state, strict=True):
-            self.scheduler.copy_kernel(region, value, state.first(), f"initial {label_of(value)}")
+        for index, (value, state) in enumerate(zip(initial, self.state, strict=True)):
+            comment, place = f"initial {label_of(value)}", state.first()
+            if self.tables is not None and self.node["reverse"]:  # a row begins with its own last step
+                if self.tables.by_rows and state.kind != "alone":
+                    self._each_row(state, region, value, comment)
+                    continue
+                place = state.at(self.scheduler.block, self.tables.span, f"first{self.tag}_{index}")
+            self.scheduler.copy_kernel(region, value, place, comment)
+
+    def _each_row(self, state: State, region: Region, value: Node, comment: str, to: Index | None = None) -> None:
+        """Each row of ``value`` goes where its row's end is; or what lies there goes ``to`` where all rows' end is."""
+        tables, block = self.tables, Block()
+        assert tables is not None
+
+        def row(inner: Block, index: Index) -> None:
+            there = state.at(inner, tables.limit_of(inner, index))
+            source, place = (region.views, there) if to is None else ({value: there}, state.at(inner, to))
+            for nested, run in runs(inner, value.shape[-1], lanes_for(region.target, [value], value.shape[-1])):
+                evaluator = Evaluator(nested, source)
+                evaluator.store(evaluator.value(value, (index, run)), place, (index, run))
+
+        rows, by_rows = tables.limit.rows, self.work.by_rows
+        shared = replace(self.region, parts=self.scheduler.parts)
+        if by_rows:
+            each_part(shared, block, 0, lambda inner, share: _between(inner, share.range(inner, rows), row))
+        else:
+            by_one(shared, block, lambda inner: _between(inner, (0, rows), row))
+        self.scheduler.add_function(block, comment, "phase", by_rows)
 
     def end(self) -> None:
         """Views of the final values."""
+        if self.tables is not None:
+            self._end_early(self.tables)
+            return
         name = f"last{self.tag}"
         if self.in_turn:
             self.scheduler.block.add(LetIndex(name, "parity", self.node["length"]))
         for index, state in enumerate(self.state):
             for user in self.results.get(index, []):
                 self.region.views[user] = state.last(size(name))
+
+    def _end_early(self, tables: Tables) -> None:
+        """The same where rows end before the last step, or in reverse begin after the first."""
+        for index, (state, formal) in enumerate(zip(self.state, self.formal[0], strict=True)):
+            if index not in self.results:
+                continue
+            last: Index = 0 if self.node["reverse"] else tables.span
+            if tables.by_rows and not self.node["reverse"] and state.kind != "alone":
+                self._each_row(state, self.region, formal, f"last {label_of(formal)}", tables.span)
+            for user in self.results[index]:
+                self.region.views[user] = state.at(self.scheduler.block, last, f"last{self.tag}_{index}")
 
     def run(self, done: Index) -> None:
         """The loop over the steps of the present chunk, as a function of its own."""
@@ -207,12 +213,35 @@ class Scan:
 
             loop(block, "s", size("whole"), several, 0, turns)
             loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
+        if self.tables is not None:
+            self._zeros(block, self.tables)
         comment = f"scan {label_of(self.node)}  {self.node.where}"
         if self.scheduler.parts > 1 and self.parts == 1:
             one = Block([], block.counts)
             by_one(self.region, one, lambda inner: inner.statements.extend(block.statements))
             block = one
         self.scheduler.add_function(block, comment, "scan", self.work.by_rows, self.parts == 1)
+
+    def _zeros(self, block: Block, tables: Tables) -> None:
+        """What is emitted of rows that have ended, where it is read."""
+        chunk, unread = self.chunk, self.unread
+
+        def step(inner: Block, local: Index) -> None:
+            absolute = chunk.start + local
+            rows = Rows(tables, absolute, ended=True) if tables.by_rows else None
+            region = replace(chunk, views={}, parts=self.parts, rowwise=self.rowwise, running=rows)
+            for index, users in self.results.items():
+                places = [view for user in users if user not in unread for view in chunk.stores.get(user, [])]
+                if index >= self.carries and places:
+                    zeros = zeros_like(self.body.outputs[index][1])
+                    copy_to(
+                        region, inner, zeros, [item.first_axis(local if item.local else absolute) for item in places]
+                    )
+
+        inner = block.nested()
+        loop(inner, "s", chunk.steps, step, 0 if tables.by_rows else self.region.steps)
+        if any(isinstance(item, For) and item.body for item in inner.statements):
+            block.statements.extend(inner.statements)
 
     # One step ------------------------------------------------------------------------------------
 
@@ -223,7 +252,8 @@ class Scan:
         slot: Index = 0
         if self.in_turn:
             name = block.fresh("slot").replace(".", "")
-            block.add(LetIndex(name, "parity", done + s))
+            position = absolute + 1 if node["reverse"] else absolute
+            block.add(LetIndex(name, "parity", done + s if self.tables is None else position))
             slot = size(name)
         views: dict[Node, View] = {}
         _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
@@ -260,8 +290,7 @@ class Scan:
         for index, (_, value) in enumerate(self.body.outputs):
             places = self._result_places(index, slot, local, absolute) if index >= self.carries else []
             if places:
-                zero = make("constant", value=np.zeros((), value.dtype))
-                copy_to(region, block, make("broadcast", zero, shape=value.shape), places)
+                copy_to(region, block, zeros_like(value), places)
 
     def _step(self, block: Block, views: dict[Node, View], slot: Index, local: Index, absolute: Index) -> None:
         region = self.region
@@ -281,6 +310,8 @@ class Scan:
         self._fill_views(views)
         inner_region = Region(region.target, region.panels, region.scratch, views, stores, parts=self.parts)
         inner_region.rowwise = self.rowwise
+        if self.tables is not None and self.tables.by_rows:
+            inner_region.running = Rows(self.tables, absolute)
         for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
             if value in given:
                 copy_to(inner_region, block, value, places)

@@ -1,6 +1,7 @@
 """Rows added to the rows of a table that indices name: what the table of an embedding receives in training.
 
-They are added one after the other, in the stage's direction over time and then in the order of the other axes. In a
+They are added one after the other, in the stage's direction over time and then in the order of the other axes. Zeros of
+rows that have ended are not added. In a
 stage that runs in chunks of time the table stays in memory and every chunk adds to it, so the order of summation
 does not depend on where chunks are cut.
 """
@@ -8,11 +9,12 @@ does not depend on where chunks are cut.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..ir.graph import Node
 from ..ir.types import Shape, size
-from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time
-from .loops import Block, Index, LetIndex, Literal
+from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, absolute
+from .loops import Block, Index, LetIndex, Literal, When
 from .nests import Region, fresh_index, lanes_for, loop, over_axes, runs
 
 
@@ -29,10 +31,21 @@ def scatter_add(region: Region, block: Block, node: Node) -> None:
         over_axes(region, block, updates.shape, range(rank), [0] * rank, row)
         return
 
+    everywhere, running = replace(region, running=None), region.running
+
+    def where_it_runs(inner: Block, at: list[Coordinate]) -> None:
+        if running is None:
+            row(inner, at)
+            return
+        some = inner.nested()
+        row(some, at)
+        limit = running.tables.limit_of(inner, absolute(at[1]))
+        inner.add(When(absolute(at[0]), 0, limit, tuple(some.statements)))
+
     def step(inner: Block, t: Index) -> None:
         local = region.steps - 1 - t if region.reverse else t
         now = Time(local, region.start + local)
-        over_axes(region, inner, updates.shape, range(1, rank), [now, *[0] * (rank - 1)], row)
+        over_axes(everywhere, inner, updates.shape, range(1, rank), [now, *[0] * (rank - 1)], where_it_runs)
 
     loop(block, "t", region.steps, step)
 

@@ -24,6 +24,7 @@ from . import kernels
 from .arena import Arena
 from .chunks import chunk_length
 from .evaluate import label_of, view_through
+from .limits import Limits
 from .llvm import Entry
 from .loops import Block, Buffer, Function, Index
 from .loops_names import free
@@ -34,6 +35,7 @@ from .pipeline import Part, line_of
 from .places import Places
 from .plan import Argument, Plan
 from .rowwise import FEWEST_ROWS, Rowwise, rows_of
+from .running import Masks
 from .scans import Scan
 from .sharing import UNSHARED, Cut, Work, anew, cut_of, steps_at_once, turns_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
@@ -66,6 +68,7 @@ class _Scheduler(Places):
         self.work = Work()
         self.settled: set[Node] = set()
         self.staging = Staging(graph)
+        self.masks = Masks(self, Limits(graph))
         rows = rows_of(graph) if parts > 1 else 0
         self.rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
         self.targets: dict[Node, list[View]] = {}
@@ -237,7 +240,9 @@ class _Scheduler(Places):
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         length, reverse = stage.kind.length, stage.kind.reverse
         assert length is not None
-        chunks = Chunks(number, length, reverse, chunk_length(self.target, cutting, leaving, length))
+        running = self.masks.of_stage(number, cutting.steps)
+        longest = chunk_length(self.target, cutting, leaving, length)
+        chunks = Chunks(number, length, reverse, longest, tuple((tables.span, run) for tables, run in running.values()))
         start, steps = size(chunks.start), size(chunks.steps)
         region = replace(self._region(), length=length, start=start, steps=steps, reverse=reverse)
         region.longest = chunks.longest
@@ -246,7 +251,7 @@ class _Scheduler(Places):
         parts: list[Part] = []
         for step in cutting.steps:
             if step.kind == "scan":
-                scan = scans[step.members[0]] = Scan(self, region, step.members[0], number, nodes)
+                scan = scans[step.members[0]] = Scan(self, region, step.members[0], number, nodes, self.masks, running)
                 self._settle(self.users[scan.node], scan.work)
                 parts.append(Part(scan.work))
             else:
@@ -271,7 +276,7 @@ class _Scheduler(Places):
             if step.kind == "scan":
                 scans[step.members[0]].run(size(chunks.chunk))
             else:
-                self._step(region, step, self.block)
+                self._step(self.masks.part_of(region, step, running), step, self.block)
 
         runs = [partial(run, step) for step in cutting.steps]
         if line is None:

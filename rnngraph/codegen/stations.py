@@ -40,13 +40,15 @@ from .writer import Writer
 @dataclass(frozen=True)
 class Chunks:
     """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes:
-    in the entry's order the first step of a chunk, how many it has, and the first one in time.
+    in the entry's order the first step of a chunk, how many it has, and the first one in time. running: how many steps
+    of the sequence have rows that run, by some mask, and the name of how many steps of a chunk do.
     """
 
     number: int
     length: Dim
     reverse: bool
     longest: int
+    running: tuple[tuple[Index, str], ...] = ()
 
     @property
     def chunk(self) -> str:
@@ -69,7 +71,11 @@ class Chunks:
         """The sizes of the present chunk."""
         left = self.length - size(self.chunk)
         first = left - size(self.steps) if self.reverse else size(self.chunk)
-        return [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
+        found: list[Statement] = [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
+        for span, run in self.running:
+            found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
+            found.append(LetIndex(run, "max", size(f"{run}_"), 0))
+        return found
 
     def loop(self, body: Sequence[Statement]) -> For:
         """The loop of all chunks."""
