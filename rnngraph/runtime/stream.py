@@ -10,17 +10,16 @@ import numpy as np
 
 from ..declare.nest import flatten, map_leaves, paths
 from ..errors import DtypeError, NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
-from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, Size, symbols_of
+from ..ir.types import Size
 from .bound_step import BoundStep, Layout, States
 from .checkpoint import packed, unpacked
-from .compiled import CompiledGraph, lengths_of
+from .compiled import lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import result_of
 from .rows import clear_rows, row_axes, row_mask
-from .streamable import check_states, check_streamable
+from .stepwise import stepwise
 
 if TYPE_CHECKING:
     from .program import Program
@@ -40,58 +39,19 @@ class Stream:
 
     def __init__(self, program: Program, batch: int, where: Where | None) -> None:
         self._program, self._batch = program, batch
-        lowered = program.stateful()
-        options = ("inference", program.target, None, program.declared_text)
-        self._compiled = CompiledGraph(
-            lowered.graph, *options, cache=program.cache, reduced=program.reduced, workers=program.workers
-        )
-        self._structures = lowered.states
-        self._labels = [label for nest in lowered.states for label in flatten(nest)]
-        graph = self._compiled.graph
-        self._outputs = tuple(name for name, _ in graph.outputs)
-        lengths = lengths_of(graph)
-        check_streamable(graph, lowered.initial, lengths, where)
-        check_states(graph, self._labels, where)
-        kinds = self._compiled.kinds()
-        self._kinds = {name: kind for name, kind in kinds.items() if name not in self._labels}
-        self._state_kinds = {name: kinds[name] for name in self._labels}
-        self._time_axis = {
-            name: next((axis for axis, dim in enumerate(kind.shape) if symbols_of(dim) & lengths), None)
-            for name, kind in self._kinds.items()
-        }
-        self._sizes = self._fixed_sizes(graph, lengths)
-        known: dict[str, Dim] = dict(self._sizes)
-        initial = with_sizes(lowered.initial, known)
-        self._initial = CompiledGraph(
-            initial, *options, cache=program.cache, reduced=program.reduced, workers=program.workers
-        )
-        for name, kind in self._initial.kinds().items():  # what only the initial state reads
-            if name not in self._labels:
-                self._kinds.setdefault(name, kind)
-                self._time_axis.setdefault(name, None)
-        self._output_axis = {
-            name: next((axis for axis, dim in enumerate(node.shape) if symbols_of(dim) & lengths), None)
-            for name, node in graph.outputs
-        }
-        self._row_axis = row_axes(graph, self._sizes, batch)
-        defaults = program.lowered.defaults.items()
-        self._held = {name: array for name, array in defaults if self._time_axis.get(name, 0) is None}
+        about = stepwise(program, batch, program.target, program.reduced, where)
+        self._compiled, self._initial = about.compiled, about.initial
+        self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
+        self._kinds, self._state_kinds = about.kinds, about.state_kinds
+        self._time_axis, self._output_axis = about.time_axis, about.output_axis
+        self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
+        self._sizes, self._held = dict(about.sizes), about.held
         self._states: States | None = None  # none until something ran
         shown = [path for path, _ in paths(program.structure)]
         axes = self._time_axis, self._output_axis, self._row_axis
         self._layout = Layout(self._labels, *axes, shown, program.structure)
         self._bound_step: BoundStep | None = None
         self._bound_chunk: BoundStep | None = None
-
-    def _fixed_sizes(self, graph: Graph, lengths: set[str]) -> dict[str, int]:
-        """The batch is the stream's; it stands for every size that states have."""
-        batch = {name for kind in self._state_kinds.values() for name in symbols_of(kind.shape[0])}
-        if not self._state_kinds:
-            batch = {name for name in graph.symbols if name not in lengths}
-        for kind in self._state_kinds.values():
-            if isinstance(kind.shape[0], int) and kind.shape[0] != self._batch:
-                raise ShapeError(f"the graph is declared for a batch of {kind.shape[0]}, not {self._batch}")
-        return dict.fromkeys(batch, self._batch)
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -162,7 +122,7 @@ class Stream:
             )
         used = {name: arrays[name] for name in arrays if name in needed}
         before = dict(zip(self._labels, self._current_state(where), strict=True))
-        sizes = bind({**used, **before}, self._kinds | self._state_kinds, where) | self._sizes
+        sizes = bind({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
         lengths = lengths_of(self._compiled.graph)
         reject_empty(used, self._kinds, lengths, where)
         run_checks(self._compiled.checks(self._outputs), used, sizes, where)
