@@ -160,13 +160,18 @@ class NativeEntry:
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
     ) -> dict[str, np.ndarray]:
         """The same at sizes that were met before."""
-        return self.call_fresh_with(self.weights(parameters), feeds, sized)
+        results = self._results(sized)
+        self.call(parameters, feeds, sized, results)
+        return dict(zip(self.output_slots, results, strict=True))
 
     def call_fresh_with(self, weights: Weights, feeds: Mapping[str, np.ndarray], sized: Sized) -> dict[str, np.ndarray]:
         """Runs once with these weights into fresh arrays, by output name."""
-        results = [np.empty(shape, item.dtype) for item, shape in zip(self.outputs, sized.shapes, strict=True)]
+        results = self._results(sized)
         self.call_with(weights, feeds, sized, results)
         return dict(zip(self.output_slots, results, strict=True))
+
+    def _results(self, sized: Sized) -> list[np.ndarray]:
+        return [np.empty(shape, item.dtype) for item, shape in zip(self.outputs, sized.shapes, strict=True)]
 
     def take(self, count: int) -> np.ndarray:
         """An arena of this call's own, from the free list if one is large enough."""

@@ -1,0 +1,111 @@
+"""Random declarations as exported nets: the bits of the program's own stream, and a self-test that finds no difference.
+
+A failure prints the declaration and its seed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from declarations import Declaration, declare
+from exported import Instance, flat, program_of
+
+import rnngraph as rg
+from rnngraph.codegen.target import host, lacks, target_of
+from rnngraph.runtime.stream import Stream
+
+LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
+TARGETS = ["host", *(LEVELS if host().triple.startswith("x86_64") else [])]
+QUICK = (15, 24, 85, 90, 118, 160)
+MANY = 1000
+FLAGS = ("-std=c99", "-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
+
+
+def made(declaration: Declaration) -> rg.Program:
+    """Compiled for one of the targets, with weights of 32 bits or, where these can be, of fewer."""
+    seed = declaration.seed
+    form = (
+        ("float32", "float32", "float32", "bfloat16", "int8")[seed % 5] if declaration.dtype == "float32" else "float32"
+    )
+    outputs = declaration.run()["outputs"]
+    program = program_of(outputs, seed=seed % 1000, target=TARGETS[seed % len(TARGETS)], weights=form)
+    generator = np.random.default_rng(seed)
+    for name, array in program.parameters.items():  # zeros would hide a bias that is not added
+        program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
+    return program
+
+
+def part(arrays: Mapping[str, np.ndarray], axes: Mapping[str, int | None], at: int | range) -> dict[str, np.ndarray]:
+    """One step of all feeds, or several."""
+    found = {}
+    for name, array in arrays.items():
+        axis = axes[name]
+        found[name] = array if axis is None else np.take(array, at, axis)
+    return found
+
+
+def check_exported(declaration: Declaration, folder: Path) -> bool:
+    """Steps and blocks in turn. False where the graph can't be streamed, or its arrays have open sizes."""
+    if not declaration.streams:
+        return False
+    program, batch = made(declaration), declaration.batch
+    weights = ("embedded", "external")[declaration.seed // 3 % 2]
+    try:
+        stream = program.inference.stream(batch=batch)
+        program.inference.export(folder, "net", batch=batch, weights=weights, link=False)
+    except (rg.GraphError, rg.ShapeError):
+        return False
+    compare(declaration, program, stream, folder, weights)
+    if shutil.which("cc"):
+        for command in (("cc", *FLAGS, "net_test.c", "net.o", "-o", "test"), ("./test",)):
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout == "ok, largest difference 0\n"
+    return True
+
+
+def compare(declaration: Declaration, program: rg.Program, stream: Stream, folder: Path, weights: str) -> None:
+    arrays = {name: array for name, array in declaration.arrays().items() if name in stream._kinds}
+    about = json.loads((folder / "net.json").read_text())
+    given = {port["name"]: arrays[port["name"]] for port in about["initial_inputs"]}
+    if weights == "external":
+        given["weights"] = (folder / "net.safetensors").read_bytes()
+    net = Instance(folder, "net", program.target, odd=declaration.seed % 9, **given)
+    fed = {port["name"]: arrays[port["name"]] for port in about["inputs"]}
+    at = 0
+    for count in (1, 3, 1, 1, 3):
+        at = at if at + count <= declaration.time else 0  # the state goes on, whatever is fed
+        count = min(count, declaration.time)
+        chosen = at if count == 1 else range(at, at + count)
+        now, mine = part(arrays, stream._time_axis, chosen), part(fed, stream._time_axis, chosen)
+        expected = stream.step(now) if count == 1 else stream.process(now)
+        found = net.step(**mine) if count == 1 else net.process(count, **mine)
+        for name, array in flat(expected).items():
+            np.testing.assert_array_equal(found[name], array, err_msg=f"{name} from step {at} on", strict=True)
+        at += count
+
+
+def check(seed: int, folder: Path) -> bool:
+    declaration = declare(seed)
+    try:
+        return check_exported(declaration, folder)
+    except Exception as error:
+        error.add_note(declaration.text())
+        raise
+
+
+@pytest.mark.parametrize("seed", QUICK)
+def test_random_export(seed: int, tmp_path: Path) -> None:
+    assert check(seed, tmp_path)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(MANY))
+def test_many_random_exports(seed: int, tmp_path: Path) -> None:
+    check(seed, tmp_path)
