@@ -84,13 +84,13 @@ CALLS = ("inference", "evaluate", "training", "without the loss", "gradients")
 def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each call that took the general way."""
     found: list[int] = []
-    call = NativeEntry.call
+    call = NativeEntry.call_with
 
     def counted(self: NativeEntry, *arguments: Any) -> None:
         found.append(1)
         call(self, *arguments)
 
-    monkeypatch.setattr(NativeEntry, "call", counted)
+    monkeypatch.setattr(NativeEntry, "call_with", counted)
     return found
 
 
