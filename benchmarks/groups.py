@@ -19,7 +19,7 @@ import calls
 import ours
 from floors import forward_seconds, training_seconds
 from timing import Times, measure, median, ratio, settled, spread
-from workloads import CELLS, COMPILE, INFERENCE, NARROW, STEP, TRAINING, Call, Row, sweep
+from workloads import CELLS, COMPILE, INFERENCE, LENGTHS, NARROW, STEP, TRAINING, Call, Row, sweep
 
 Record = dict[str, Any]
 """``row``: its name, and ``times`` by contender or ``figures`` by name."""
@@ -79,6 +79,23 @@ def _threads_cells(record: Record) -> dict[str, str]:
     for name in times:
         if name not in (OWN, ONE):
             cells[name] = f"{milliseconds(median(times, name))} ({factor(ratio(times, name, OWN))})"
+    return cells
+
+
+# Rows that end early ------------------------------------------------------------------------------
+
+
+def _lengths(options: Options) -> Iterator[Record]:
+    for row in LENGTHS:
+        for kind in ("inference", "training"):
+            if options.wants(row.name):
+                yield {"row": f"{kind}: {row.name}", "times": measure(ours.ended(row, kind), None, options.rounds)}
+
+
+def _lengths_cells(record: Record) -> dict[str, str]:
+    times: Times = record["times"]
+    cells = {"without lengths ms": milliseconds(median(times, OWN))}
+    cells |= {name: f"{ratio(times, name, OWN):.2f}" for name in times if name != OWN}
     return cells
 
 
@@ -335,6 +352,7 @@ GROUPS = (
     Group("reduced", "Inference with narrow weights, how many times as fast as with float32", _reduced, _reduced_cells),
     Group("training", "Training: the loss and all gradients", _training, _time_cells),
     Group("threads", "Two threads (or as --threads says), peers too", _threads, _threads_cells),
+    Group("lengths", "Rows that end early, times of a call without lengths", _lengths, _lengths_cells),
     Group("step", "A trainer's step: gradients, clipping by their norm, Adam", _step, _step_cells),
     Group("calls", "Calls from Python, and the native calls that they make", _calls, _calls_cells),
     Group("memory", "Memory of a training call, as it says itself", _memory, _memory_cells),

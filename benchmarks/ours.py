@@ -45,6 +45,30 @@ def inference(row: Row, threads: int = 1) -> Call:
     return fastest(lambda: compiled.inference(feeds), lambda: compiled.inference(feeds, out=out))
 
 
+def ended(row: Row, kind: str) -> dict[str, Call]:
+    """Calls without lengths, and with lengths of several means: spread evenly from 1 on, and all alike."""
+    shuffled = np.random.default_rng(3).permutation(row.batch)
+    cases: dict[str, np.ndarray | None] = {"rnngraph": None, "all 100 %": np.full(row.batch, row.time)}
+    for share in (50, 25):
+        most = 2 * row.time * share // 100 - 1
+        cases[f"mean {share} %"] = np.linspace(1, most, row.batch).round().astype(np.int64)[shuffled]
+        cases[f"all {share} %"] = np.full(row.batch, row.time * share // 100)
+    return {name: _with_lengths(row, kind, lengths) for name, lengths in cases.items()}
+
+
+def _with_lengths(row: Row, kind: str, lengths: np.ndarray | None) -> Call:
+    inputs, feeds = rg.placeholder("x", (None, None, row.inputs)), {"x": row.batch_major()}
+    given = None
+    if lengths is not None:
+        given, feeds["n"] = rg.placeholder("n", (None,), "int64"), lengths
+    stack = rg.MultiRNNCell([cell(row) for _ in range(row.layers)])
+    outputs, _ = rg.dynamic_rnn(stack, inputs, sequence_length=given)
+    compiled = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)))
+    if kind == "inference":
+        return lambda: compiled.inference(feeds)
+    return lambda: compiled.training.gradients(feeds)
+
+
 def driven(row: Row) -> tuple[rg.Program, dict[str, np.ndarray]]:
     """A cell that attends to a memory, or one that is fed what it gave and could stop; with what it is fed."""
     generator = np.random.default_rng(2)

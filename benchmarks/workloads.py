@@ -160,6 +160,14 @@ COMPILE = (
 )
 
 
+LENGTHS = (
+    Row("RNN", 32, 100, 100, 100),
+    Row("GRU", 32, 100, 100, 100),
+    Row("LSTM", 32, 100, 128, 128, 2),
+    Row("LSTM", 32, 100, 256, 256),
+)
+"""Batches whose rows end early."""
+
 NARROW = (
     *(Row(cell, 1, 100, units, units) for cell in ("LSTM", "GRU") for units in (128, 256, 512, 1024)),
     Row("LSTM", 16, 100, 128, 128),
