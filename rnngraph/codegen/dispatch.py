@@ -15,10 +15,11 @@ def _bits(*places: int) -> int:
     return sum(1 << place for place in places)
 
 
-_V3 = {"ecx1": _bits(12, 22, 27, 29), "ebx7": _bits(3, 5, 8), "mask": 0x6}
+_V3 = {"ecx1": _bits(12, 22, 27, 29), "ebx7": _bits(3, 5, 8), "more": _bits(5), "mask": 0x6}
 _NEEDED = {"x86-64-v3": _V3, "x86-64-v4": {**_V3, "ebx7": _V3["ebx7"] | _bits(16, 17, 28, 30, 31), "mask": 0xE6}}
-"""Bits of what ``cpuid`` tells in leaves 1 (FMA, MOVBE, OSXSAVE, F16C) and 7 (BMI1, AVX2, BMI2; AVX-512 F, DQ, CD, BW,
-VL), and of the registers that the operating system keeps.
+"""Bits of what ``cpuid`` tells in leaves 1 (FMA, MOVBE, OSXSAVE, F16C), 7 (BMI1, AVX2, BMI2; AVX-512 F, DQ, CD, BW, VL)
+and 0x80000001 (LZCNT, which does something else where it is not known), and of the registers that the operating system
+keeps.
 """
 
 
@@ -67,6 +68,7 @@ def _choose(shells: Sequence[Shell]) -> str:
     most, ecx1 = _cpuid(f, 0, 0)[0], _cpuid(f, 1, 0)[2]
     long = f.emit(f"icmp uge i32 {most}, 7", "long")
     ebx7 = f.emit(f"select i1 {long}, i32 {_cpuid(f, 7, 0)[1]}, i32 0", "ebx")
+    more = _cpuid(f, 0x80000001, 0)[2]
     saved = f.emit(f"icmp ne i32 {f.emit(f'and i32 {ecx1}, {1 << 27}')}, 0", "saves")
     asks, before, done = f.label("asks"), f.label("before"), f.label("done")
     f.do(f"br label %{before}")
@@ -78,7 +80,7 @@ def _choose(shells: Sequence[Shell]) -> str:
     f.do(f"br label %{done}")
     f.at(done)
     mask = f.emit(f"phi i32 [ 0, %{before} ], [ {low}, %{asks} ]", "mask")
-    found = {"ecx1": ecx1, "ebx7": ebx7, "mask": mask}
+    found = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
     variant = "0"
     for number, shell in enumerate(shells):
         needed = _NEEDED.get(shell.stepper.target.name)

@@ -16,10 +16,9 @@ STEPS_TESTED = 7
 
 @dataclass(frozen=True)
 class Example:
-    """Feeds and results of a few steps, by name, with their axis of steps; start: what the state begins with."""
+    """Feeds, those of the initial state among them, and results of a few steps, by name, with their axis of steps."""
 
     feeds: Mapping[str, np.ndarray]
-    start: Mapping[str, np.ndarray]
     results: Mapping[str, np.ndarray]
 
 
@@ -27,7 +26,7 @@ def self_test(net: Description, example: Example) -> str:
     """``NAME_test.c``, which needs the C library alone and prints ``ok`` with the largest difference."""
     first, name, macro = net.first, net.name, net.macro
     arrays = [_array(f"in_{port.symbol}", port, example.feeds[port.name], True) for port in first.inputs]
-    arrays += [_array(f"start_{port.symbol}", port, example.start[port.name], True) for port in first.initial_inputs]
+    arrays += [_array(f"start_{port.symbol}", port, example.feeds[port.name], True) for port in first.initial_inputs]
     for port in first.outputs:
         arrays.append(_array(f"expected_{port.symbol}", port, example.results[port.name], True))
         size = example.results[port.name].size

@@ -223,4 +223,4 @@ def example_of(found: Exportable, values: Mapping[str, np.ndarray]) -> Example:
         axis = about.output_axis[port.name]
         parts = [step[port.name] for step in steps]
         results[port.name] = parts[-1] if axis is None else np.concatenate(parts, axis)
-    return Example(feeds, feeds, results)
+    return Example(feeds, results)
