@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
 
@@ -30,11 +31,13 @@ class Where:
 
 
 def user_line() -> Where | None:
-    """The innermost frame outside this package: the line that the user wrote."""
+    """The innermost frame outside this package: the line that the user wrote. None where a command was given."""
     frame = sys._getframe(1)
     while frame is not None:
         if not _is_ours(frame):
             return Where(frame.f_code.co_filename, frame.f_lineno)
+        if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
+            return None  # what lies further out starts Python
         frame = frame.f_back  # type: ignore[assignment]
     return None
 

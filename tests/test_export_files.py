@@ -237,4 +237,6 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["--target", "pdp11"], "not known"),
     ):
         assert main([*given, *wrong]) != 0
-        assert words in capsys.readouterr().err
+        complaint = capsys.readouterr().err
+        assert words in complaint
+        assert ".py:" not in complaint  # a command has no line
