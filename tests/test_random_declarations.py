@@ -59,7 +59,7 @@ def test_many_random_declarations_in_short_chunks(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("short_chunks")
-@pytest.mark.parametrize("seed", range(500, 500 + QUICK // 2))
+@pytest.mark.parametrize("seed", range(500, 500 + QUICK // 5))
 def test_random_declaration_of_a_team(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     teams.share_everything(monkeypatch)
     teams.check_turns(declare(seed), 2 + seed % 2, monkeypatch)

@@ -143,7 +143,7 @@ def test_an_object_is_all_that_is_needed(target: str, case: str) -> None:
 
 @pytest.mark.parametrize("target", [name for name in NAMES if "float64" not in target_of(name).absent])
 def test_an_object_of_float64_is_all_that_is_needed(target: str) -> None:
-    for case in ("stack", "heads", "whole"):
+    for case in ("heads", "whole"):
         assert undefined_symbols(objects_of(cross_cases.program(case, "float64", target=target)).binary) == []
 
 

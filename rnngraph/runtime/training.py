@@ -174,7 +174,8 @@ class Training(GraphProgram):
         """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is.
 
         Where the loss is fed, its gradients with respect to the trainable parameters are checked too. The masks
-        are those that a call with the same seed applies.
+        are those that a call with the same seed applies. What is found past a row's end may have spoilt nothing:
+        compiled code leaves such rows out where it can.
         """
         where = user_line()
         arrays = self.gather(feeds, named, where)

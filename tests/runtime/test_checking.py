@@ -274,13 +274,14 @@ def test_what_lies_past_a_rows_end_is_a_finding_only_where_it_reaches_a_result()
 
 
 def test_a_derivative_past_a_rows_end_that_spoils_a_gradient() -> None:
+    """Where compiled code leaves such rows out, nothing is spoilt, and the finding says where the graph has it."""
     n = rg.placeholder("n", (None,), "int64")
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)), sequence_length=n)
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))
     given = {"x": x_with(0, (1, 4, 2)), "n": [5, 2, 5]}
     _, gradients = program.training.gradients(given)
     found = program.training.check(given)
-    assert (found is None) == bool(np.isfinite(gradients["rnn/rooted/b"]).all())
+    assert found is not None or np.isfinite(gradients["rnn/rooted/b"]).all()
     if found is not None:
         assert_at(found, "root", phase="backward", step=4, row=1)
 

@@ -27,8 +27,13 @@ ROOT = HERE.parents[1]
 # The same program ----------------------------------------------------------------------------------
 
 
+# A process for each takes its time: some of every run, all where time is no matter.
+OFTEN = list(CASES)[::4]
+SELDOM = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in OFTEN]
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*OFTEN, *SELDOM])
 def test_a_process_without_the_declaration_does_the_same(name: str, tmp_path: Path) -> None:
     program, feeds = CASES[name]()
     program.save(tmp_path / "model")
