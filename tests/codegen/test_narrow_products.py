@@ -189,8 +189,8 @@ def test_narrow_weights_beside_floats(form: str, target: str) -> None:
     """Widened as they are read: the bits of a product with the same weights in float32."""
     if not host().triple.startswith("x86_64") or lacks(target_of(target)):
         pytest.skip("the level is not this machine's")
-    for depth in DEPTHS:
-        for width in WIDTHS:
+    for depth in DEPTHS[::2]:
+        for width in WIDTHS[1::2]:
             rows = (1, 3, 32)[(depth + width) % 3]
             x = GENERATOR.standard_normal((rows, depth)).astype(np.float32)
             w = GENERATOR.integers(-127, 128, (depth, width)).astype(np.float32)
