@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .loops import Station
 from .target import Target
-from .team import SPINS, pause
+from .team import waiting_text
 
 NOTHING = -(1 << 40)
 """How many chunks more than itself another station must have done that a station doesn't wait for."""
@@ -28,7 +28,7 @@ def stations_text(number: int, stations: Sequence[Station]) -> str:
 
 def claim_text(target: Target) -> str:
     """The function that gives a worker the number of the station that it has claimed, or -1 once all is done."""
-    return _CLAIM.format(pause=pause(target)[0], spins=SPINS - 1, none=1 << 62)
+    return _CLAIM.format(wait=waiting_text(target), none=1 << 62)
 
 
 _CLAIM = """\
@@ -111,20 +111,5 @@ none:
   br i1 %open.next, label %wait, label %over
 over:
   ret i64 -1
-wait:
-  {pause}
-  %following = add i64 %spun, 1
-  %low = and i64 %following, {spins}
-  %long = icmp eq i64 %low, 0
-  br i1 %long, label %yield, label %spin
-yield:
-  %function = load ptr, ptr %team
-  %nobody = icmp eq ptr %function, null
-  br i1 %nobody, label %spin, label %call
-call:
-  call void %function()
-  br label %spin
-spin:
-  br label %look
-}}
+{wait}}}
 """

@@ -36,13 +36,13 @@ def dispatchers(shells: Sequence[Shell], prefix: str) -> list[str]:
 
 
 def _by_header(shells: Sequence[Shell], prefix: str, what: str) -> str:
-    f = FunctionText(shells[0].stepper.target)
+    f = FunctionText()
     variant = f.load("i64", f.aligned("%memory"), VARIANT)
     return _switch(f, shells, prefix, what, shells[0].parameters(what), variant, "void")
 
 
 def _by_choice(shells: Sequence[Shell], prefix: str, what: str, parameters: dict[str, str]) -> str:
-    f = FunctionText(shells[0].stepper.target)
+    f = FunctionText()
     return _switch(f, shells, prefix, what, parameters, f.emit("call i64 @choose()", "variant"), "i32")
 
 
@@ -64,7 +64,7 @@ def _switch(
 
 
 def _choose(shells: Sequence[Shell]) -> str:
-    f = FunctionText(shells[0].stepper.target)
+    f = FunctionText()
     most, ecx1 = _cpuid(f, 0, 0)[0], _cpuid(f, 1, 0)[2]
     long = f.emit(f"icmp uge i32 {most}, 7", "long")
     ebx7 = f.emit(f"select i1 {long}, i32 {_cpuid(f, 7, 0)[1]}, i32 0", "ebx")

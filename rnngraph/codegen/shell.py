@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .shell_text import STEPS, Data, FunctionText, elements, item_bytes, signature, strides_of
+from ..ir.types import ITEM_BYTES
+from .shell_text import STEPS, Data, FunctionText, signature, strides_of
 from .stepper import HEADER, Port, Stepper, Unit
 
 TURN, VARIANT, WEIGHTS = 0, 8, 16
@@ -37,7 +38,8 @@ class Shell:
     variant: int
 
     def functions(self) -> list[str]:
-        return [self._init(), self._reset(), self._step(), self._process(), self._get_state(), self._set_state()]
+        states = self._state("get_state"), self._state("set_state")
+        return [self._init(), self._reset(), self._step(), self._process(), *states]
 
     # Signatures ----------------------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class Shell:
     # Memory --------------------------------------------------------------------------------------
 
     def _begin(self) -> tuple[FunctionText, str]:
-        f = FunctionText(self.stepper.target)
+        f = FunctionText()
         return f, f.aligned("%memory")
 
     def _copies(self, f: FunctionText, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -112,12 +114,7 @@ class Shell:
                 values[slot] = stride
         values |= dict.fromkeys(plan.sizes, steps)
         numbers = {*plan.sizes, *(slot for slots in plan.strides.values() for slot in slots)}
-        slots = plan.main.slots
-        block = f.room(len(slots))
-        for place, slot in enumerate(slots):
-            kind = "i64" if slot in numbers else "ptr"
-            f.store(kind, values.get(slot, "null"), block, 8 * place)
-        f.do(f"call void @{self.entries[plan.main.name]}(ptr {block}, i64 0, i64 1)")
+        f.call_entry(self.entries[plan.main.name], plan.main.slots, values, numbers)
 
     def _given(self, f: FunctionText, ports: Sequence[Port]) -> dict[str, str]:
         """Pointers to what the caller feeds, defaults in place of null."""
@@ -164,25 +161,20 @@ class Shell:
     def _step(self) -> str:
         f, base = self._begin()
         inputs, outputs = self._given(f, self.stepper.inputs), self._given(f, self.stepper.outputs)
-        self._one(f, base, f.load("i64", base, TURN), inputs, outputs, 1)
+        self._run(f, self.stepper.step, base, inputs, outputs, 1, 1)
         return self._function("step", f)
 
-    def _one(
-        self, f: FunctionText, base: str, turn: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
-        whole: int | str,
-    ) -> None:  # fmt: skip
-        """One step, and the other copy of the states is the present one."""
-        self._run(f, self.stepper.step, base, turn, inputs, outputs, 1, whole)
-        f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
-
     def _run(
-        self, f: FunctionText, unit: Unit, base: str, turn: str, inputs: Mapping[str, str],
-        outputs: Mapping[str, str], steps: int | str, whole: int | str,
+        self, f: FunctionText, unit: Unit, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
+        steps: int | str, whole: int | str,
     ) -> None:  # fmt: skip
+        """Runs a unit, and the other copy of the states is the present one."""
+        turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
         pointers |= {("output", name): pointer for name, pointer in {**outputs, **after}.items()}
         self._call(f, unit, base, pointers, (*self.stepper.inputs, *self.stepper.states), steps, whole)
+        f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
 
     def _process(self) -> str:
         f, base = self._begin()
@@ -192,9 +184,7 @@ class Shell:
             self._steps(f, base, steps, inputs, outputs)
             return self._function("process", f)
         with f.when(f.emit(f"icmp ne i64 {steps}, 0", "any")):
-            turn = f.load("i64", base, TURN)
-            self._run(f, self.stepper.block, base, turn, inputs, outputs, steps, steps)
-            f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
+            self._run(f, self.stepper.block, base, inputs, outputs, steps, steps)
         return self._function("process", f)
 
     def _steps(
@@ -207,41 +197,33 @@ class Shell:
             fed = {port.name: _at_step(f, port, inputs[port.name], number) for port in stepper.inputs}
             given = {port.name: _at_step(f, port, outputs[port.name], number) for port in stepper.outputs}
             room = {name: f.moved(scratch, place) for name, place in stepper.scratch_places.items()}
-            self._one(f, base, f.load("i64", base, TURN), fed, given | room, steps)
+            self._run(f, stepper.step, base, fed, given | room, 1, steps)
             for port in stepper.outputs:
                 if port.name in room:
                     self._scatter(f, port, room[port.name], given[port.name], steps)
 
     def _scatter(self, f: FunctionText, port: Port, source: str, to: str, steps: str) -> None:
         """Moves one step's results to where they lie in a block's."""
-        axis, size = port.shape.index(STEPS), item_bytes(port.dtype)
-        after = elements(port.shape[axis + 1 :])
-        with f.loop(elements(port.shape[:axis]), "row") as row:
+        (before, after), size = port.around, ITEM_BYTES[port.dtype]
+        with f.loop(before, "row") as row:
             row_bytes = f.times(row, after * size)
             f.copy(f.moved(source, row_bytes), f.moved(to, f.times(row_bytes, steps)), after, size)
 
-    def _get_state(self) -> str:
+    def _state(self, what: str) -> str:
+        """``get_state`` or ``set_state``: all states one behind the other, from an instance or to it."""
         f, base = self._begin()
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         place = 0
         for port in self.stepper.states:
-            f.copy(present[port.name], f.moved("%state", place), port.step_bytes)
+            own, given = present[port.name], f.moved("%state", place)
+            source, to = (own, given) if what == "get_state" else (given, own)
+            f.copy(source, to, port.step_bytes)
             place += port.step_bytes
-        return self._function("get_state", f)
-
-    def _set_state(self) -> str:
-        f, base = self._begin()
-        present, _ = self._copies(f, base, f.load("i64", base, TURN))
-        place = 0
-        for port in self.stepper.states:
-            f.copy(f.moved("%state", place), present[port.name], port.step_bytes)
-            place += port.step_bytes
-        return self._function("set_state", f)
+        return self._function(what, f)
 
 
 def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:
     """Where a step's part of a block begins."""
     if STEPS not in port.shape:
         return pointer
-    after = elements(port.shape[port.shape.index(STEPS) + 1 :]) * item_bytes(port.dtype)
-    return f.moved(pointer, f.times(number, after))
+    return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
-from ..ir.types import ITEM_BYTES, product
-from .target import Target
+from ..ir.types import product
 
 STEPS = -1
 """In a port's shape, the axis of time."""
@@ -44,10 +43,9 @@ class Data:
 class FunctionText:
     """The body of one function in the making. Numbers are i64 throughout."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self) -> None:
         self.lines: list[str] = []
         self.first: list[str] = []
-        self.target = target
         self.count = 0
 
     def emit(self, text: str, name: str = "v") -> str:
@@ -135,6 +133,17 @@ class FunctionText:
             here = self.emit(f"getelementptr {kind}, ptr {to}, i64 {number}", "to")
             self.do(f"store {kind} {value}, ptr {here}, align {item}")
 
+    def call_entry(
+        self, entry: str, slots: Sequence[str], values: Mapping[str, int | str], numbers: Collection[str] = ()
+    ) -> None:
+        """Calls an entry with an argument block. values: of its slots, null where there is none; numbers: slots that
+        hold no pointer.
+        """
+        block = self.room(len(slots))
+        for place, slot in enumerate(slots):
+            self.store("i64" if slot in numbers else "ptr", values.get(slot, "null"), block, 8 * place)
+        self.do(f"call void @{entry}(ptr {block}, i64 0, i64 1)")
+
     def clear(self, pointer: str, count: int) -> None:
         """Zeros in so many bytes, a multiple of 8, from a cache line on."""
         with self.loop(count // 8, "clear") as number:
@@ -150,10 +159,6 @@ def strides_of(f: FunctionText, shape: Sequence[int], steps: int | str) -> list[
         strides.insert(0, total)
         total = f.times(total, steps if dim == STEPS else dim)
     return strides
-
-
-def item_bytes(dtype: str) -> int:
-    return ITEM_BYTES[dtype]
 
 
 def elements(shape: Sequence[int]) -> int:

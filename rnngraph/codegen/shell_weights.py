@@ -21,7 +21,7 @@ def set_weights(shell: Shell) -> str:
     """The function that packs parameters into memory of the caller's, from which any number of instances read."""
     stepper = shell.stepper
     size = f"i{stepper.target.pointer_bits}"
-    f = FunctionText(stepper.target)
+    f = FunctionText()
     count = "%bytes" if size == "i64" else f.emit("zext i32 %bytes to i64", "bytes")
     number = f.emit("ptrtoint ptr %image to i64", "address")
     odd = f.emit(f"icmp ne i64 {f.emit(f'and i64 {number}, 7')}, 0", "odd")
@@ -73,15 +73,12 @@ def _pack(shell: Shell, f: FunctionText, unit: Unit, pointers: dict[str, str], p
             assert item.value is not None
             values[item.buffer.name] = shell.data.array(item.value)
     values["panels"] = panels
-    block = f.room(len(plan.pack.slots))
-    for place, slot in enumerate(plan.pack.slots):
-        f.store("ptr", values.get(slot, "null"), block, 8 * place)
-    f.do(f"call void @{shell.entries[plan.pack.name]}(ptr {block}, i64 0, i64 1)")
+    f.call_entry(shell.entries[plan.pack.name], plan.pack.slots, values)
 
 
 def use_weights(shell: Shell) -> str:
     """The function that gives an instance other weights: one word is written."""
-    f = FunctionText(shell.stepper.target)
+    f = FunctionText()
     f.store("ptr", f.aligned("%weights"), f.aligned("%memory"), WEIGHTS)
     head = f"define {'internal ' if shell.suffix else ''}void @{shell.name('use_weights')}"
     return "\n".join([f"{head}(ptr %memory, ptr %weights) #0 {{", "entry:", *f.lines, "  ret void", "}", ""])

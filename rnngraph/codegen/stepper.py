@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from ..ir.types import ITEM_BYTES
 from .llvm import Entry
 from .panels import ALIGNMENT
 from .plan import Plan
-from .shell_text import elements, item_bytes
+from .shell_text import STEPS, elements
 from .target import Target
 
 HEADER = 64
@@ -37,7 +38,18 @@ class Port:
 
     @property
     def step_bytes(self) -> int:
-        return elements(self.shape) * item_bytes(self.dtype)
+        return elements(self.shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def around(self) -> tuple[int, int]:
+        """Elements of the axes before that of time, and of those behind it."""
+        axis = self.shape.index(STEPS)
+        return elements(self.shape[:axis]), elements(self.shape[axis + 1 :])
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether the results of one step don't lie together in those of a block."""
+        return STEPS in self.shape and self.around[0] != 1
 
 
 @dataclass(frozen=True)
@@ -105,14 +117,18 @@ class Stepper:
     # The caller's memory -------------------------------------------------------------------------
 
     @cached_property
+    def _states(self) -> tuple[dict[str, int], int]:
+        return _places({port.name: port.step_bytes for port in self.states})
+
+    @property
     def state_places(self) -> dict[str, int]:
         """Where each state lies within a copy of all."""
-        return _places({port.name: port.step_bytes for port in self.states})[0]
+        return self._states[0]
 
-    @cached_property
+    @property
     def copy_bytes(self) -> int:
         """Of one copy of all states."""
-        return _places({port.name: port.step_bytes for port in self.states})[1]
+        return self._states[1]
 
     @property
     def packed_bytes(self) -> int:
@@ -120,16 +136,18 @@ class Stepper:
         return sum(port.step_bytes for port in self.states)
 
     @cached_property
+    def _scratch(self) -> tuple[dict[str, int], int]:
+        scattered = [port for port in self.outputs if port.is_scattered] if self.block is None else []
+        return _places({port.name: port.step_bytes for port in scattered})
+
+    @property
     def scratch_places(self) -> dict[str, int]:
         """Where a single step's results lie that have to be moved to their place in a block."""
-        if self.block is not None:
-            return {}
-        return _places({port.name: port.step_bytes for port in self.outputs if _is_scattered(port)})[0]
+        return self._scratch[0]
 
-    @cached_property
+    @property
     def arena_place(self) -> int:
-        scattered = {port.name: port.step_bytes for port in self.outputs if _is_scattered(port)}
-        return HEADER + 2 * self.copy_bytes + (_places(scattered)[1] if self.block is None else 0)
+        return HEADER + 2 * self.copy_bytes + self._scratch[1]
 
     @property
     def memory_bytes(self) -> int:
@@ -152,15 +170,18 @@ class Stepper:
         return sum(array.nbytes for array in self.parameters.values())
 
     @cached_property
+    def _raw(self) -> tuple[dict[str, int], int]:
+        names = dict.fromkeys(name for unit in self.units for name in unit.raw_parameters)
+        return _places({name: self.parameters[name].nbytes for name in names})
+
+    @property
     def raw_places(self) -> dict[str, int]:
         """Where parameters that are read as they are lie in the memory of packed weights."""
-        names = dict.fromkeys(name for unit in self.units for name in unit.raw_parameters)
-        return _places({name: self.parameters[name].nbytes for name in names})[0]
+        return self._raw[0]
 
     def panels_place(self, unit: Unit) -> int:
         """Where a unit's packed weights begin there."""
-        names = dict.fromkeys(name for other in self.units for name in other.raw_parameters)
-        place = _places({name: self.parameters[name].nbytes for name in names})[1]
+        place = self._raw[1]
         for other in self.units:
             if other is unit:
                 return place
@@ -184,8 +205,3 @@ def _places(sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:
         places[name] = total
         total += padded(count)
     return places, total
-
-
-def _is_scattered(port: Port) -> bool:
-    """Whether the results of one step don't lie together in those of a block."""
-    return -1 in port.shape and any(dim != 1 for dim in port.shape[: port.shape.index(-1)])

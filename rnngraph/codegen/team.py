@@ -38,8 +38,33 @@ def pause(target: Target) -> tuple[str, str]:
 
 def barrier_text(target: Target) -> str:
     """The function that waits for all workers, or for the first one."""
-    return _BARRIER.format(pause=pause(target)[0], spins=SPINS - 1)
+    return _BARRIER.format(wait=waiting_text(target))
 
+
+def waiting_text(target: Target) -> str:
+    """What follows a look that was in vain, from ``wait`` on to the next ``look``: now and then the core is given up.
+    ``%spun`` counts the looks, ``%following`` is what it becomes.
+    """
+    return _WAIT.format(pause=pause(target)[0], spins=SPINS - 1)
+
+
+_WAIT = """\
+wait:
+  {pause}
+  %following = add i64 %spun, 1
+  %low = and i64 %following, {spins}
+  %long = icmp eq i64 %low, 0
+  br i1 %long, label %yield, label %spin
+yield:
+  %function = load ptr, ptr %team
+  %nobody = icmp eq ptr %function, null
+  br i1 %nobody, label %spin, label %call
+call:
+  call void %function()
+  br label %spin
+spin:
+  br label %look
+"""
 
 _BARRIER = """\
 ; a worker waits for the first so many of all
@@ -59,26 +84,11 @@ each:
   %place = getelementptr [64 x i8], ptr %team, i64 %other
   br label %look
 look:
-  %turn = phi i64 [ 0, %each ], [ %following, %spin ]
+  %spun = phi i64 [ 0, %each ], [ %following, %spin ]
   %theirs = load atomic i64, ptr %place acquire, align 64
   %came = icmp uge i64 %theirs, %count
   br i1 %came, label %there, label %wait
-wait:
-  {pause}
-  %following = add i64 %turn, 1
-  %low = and i64 %following, {spins}
-  %long = icmp eq i64 %low, 0
-  br i1 %long, label %yield, label %spin
-yield:
-  %function = load ptr, ptr %team
-  %none = icmp eq ptr %function, null
-  br i1 %none, label %spin, label %call
-call:
-  call void %function()
-  br label %spin
-spin:
-  br label %look
-there:
+{wait}there:
   %next = add i64 %other, 1
   %more = icmp ule i64 %next, %awaited
   br i1 %more, label %each, label %done

@@ -93,11 +93,6 @@ def _port(port: Port) -> dict[str, Any]:
     return found
 
 
-def step_shape(port: Port) -> tuple[int, ...]:
-    """Without the axis of time."""
-    return tuple(dim for dim in port.shape if dim != STEPS)
-
-
 def in_comment(name: str) -> str:
     """A name that a user chose, as it may stand within a comment of C."""
     plain = "".join("?" if letter == "\\" or not letter.isprintable() else letter for letter in name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..codegen.exported import ABI_VERSION
-from ..codegen.shell_text import STEPS
+from ..codegen.shell_text import STEPS, elements
 from ..codegen.stepper import Port
 from ..version import __version__
-from .description import C_TYPES, Description, in_comment, shape_text, step_shape
+from .description import C_TYPES, Description, in_comment, shape_text
 
 
 def header(net: Description) -> str:
@@ -46,20 +46,13 @@ def header(net: Description) -> str:
             f"#define {macro}_PARAMETERS {first.canonical_bytes} /* bytes of all parameters in canonical order */",
         ]
     lines += [
-        f"#define {net.macro_of(port)} {_step_elements(port)} /* elements of {in_comment(port.shown)} in a step */"
+        f"#define {net.macro_of(port)} {elements(port.shape)} /* elements of {in_comment(port.shown)} in a step */"
         for _, port in ports
     ]
     lines += ["", *_ports(net, ports), ""]
     lines += _functions(net)
     lines += ["", "#ifdef __cplusplus", "}", "#endif", "", f"#endif /* {macro}_H */", ""]
     return "\n".join(lines)
-
-
-def _step_elements(port: Port) -> int:
-    count = 1
-    for dim in step_shape(port):
-        count *= dim
-    return count
 
 
 def _ports(net: Description, ports: Sequence[tuple[str, Port]]) -> list[str]:

@@ -153,7 +153,7 @@ def _number(value: float | int | bool) -> str:
 
 def _take(port: Port) -> list[str]:
     """Takes a step's feed out of a block's."""
-    before, after = _around(port)
+    before, after = port.around
     return [
         f"    for (int row = 0; row < {before}; row++)",
         f"        memcpy(one_{port.symbol} + row * {after}, in_{port.symbol} + (row * STEPS + t) * {after},",
@@ -165,17 +165,12 @@ def _keep(port: Port) -> list[str]:
     """Moves a step's results to where a block would have them."""
     if STEPS not in port.shape:
         return [f"    memcpy(stepped_{port.symbol}, one_{port.symbol}, sizeof stepped_{port.symbol});"]
-    before, after = _around(port)
+    before, after = port.around
     return [
         f"    for (int row = 0; row < {before}; row++)",
         f"        memcpy(stepped_{port.symbol} + (row * STEPS + t) * {after}, one_{port.symbol} + row * {after},",
         f"               {after} * sizeof *one_{port.symbol});",
     ]
-
-
-def _around(port: Port) -> tuple[int, int]:
-    axis = port.shape.index(STEPS)
-    return int(np.prod(port.shape[:axis], dtype=int)), int(np.prod(port.shape[axis + 1 :], dtype=int))
 
 
 def _compare(port: Port) -> list[str]:
