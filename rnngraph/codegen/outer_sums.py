@@ -29,7 +29,7 @@ FEWEST_ROWS, MOST_ROWS = 64, 512  # of k in a block: each block reads and writes
 
 def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
     """Rows of k that are packed at a time: the left panel fills a part of the second cache."""
-    rows = target.second_cache // 4 // (max(1, width) * ITEM_BYTES[dtype])
+    rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
     return max(FEWEST_ROWS, min(MOST_ROWS, rows // 16 * 16))
 
 
