@@ -16,7 +16,7 @@ from ..codegen.target import Target
 from ..ir.types import evaluate
 from .arrays import address, aligned_bytes
 from .parameters import Parameters
-from .pool import FEWEST_CYCLES, POOL, Faster
+from .pool import FEWEST_CYCLES, POOL, Faster, Pace
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class NativeEntry:
         interface = code.interface
         self.alone = self._code.entry(interface.main)
         self._address = self._code.address(interface.main)
-        self._parts, self._cycles = interface.parts, interface.cycles
+        self._parts, self._cycles, self._pace = interface.parts, interface.cycles, Pace()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
@@ -101,8 +101,9 @@ class NativeEntry:
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        shared = self._parts > 1 and evaluate(self._cycles, sizes) >= FEWEST_CYCLES
-        run = Faster(self.alone, self._address, self._parts) if shared else self.alone
+        run = self.alone
+        if self._parts > 1 and (cycles := evaluate(self._cycles, sizes)) >= FEWEST_CYCLES:
+            run = Faster(self.alone, self._address, self._parts, self._pace, max(1, cycles))
         return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), run)
 
     def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
