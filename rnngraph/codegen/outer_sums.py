@@ -1,17 +1,16 @@
 """Sums of outer products over rows: what weights receive in training.
 
 The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
-a time and packed, in the order in which they are summed: the left operand as [tile of rows][k][row], the right one
-as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie,
-and joined operands are read piece by piece. The result stays in memory and every block adds to it, as every chunk
-of time does, so the order of summation, one step after the other in the stage's direction, does not depend on where
-blocks and chunks are cut.
+a time and packed, in the order in which they are summed: the left operand as [k][row], joined of its pieces, the right
+one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie.
+The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
+after the other in the stage's direction, does not depend on where blocks and chunks are cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
@@ -75,15 +74,6 @@ def _within(region: Region, node: Node) -> View:
     return replace(view, offset=offset, shape=(region.steps, *view.shape[1:]), local=False)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One k of a piece of the left operand: where its first row would lie, and its turn among the block's k."""
-
-    view: View
-    base: Index
-    turn: Index
-
-
 class _Sum:
     def __init__(self, region: Region, node: Node, kernel: Kernel, share: Share | None) -> None:
         self.region, self.node, self.kernel, self.share = region, node, kernel, share
@@ -101,10 +91,10 @@ class _Sum:
         parts = 1 if share is None else share.parts
         self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
         self._cut()
-        # A tile's rows are copied in whole vectors: what is too much is overwritten by the next k, or lies behind.
-        self.slot = self.most + self.lanes
+        self.pitch = -(-self.rows // self.lanes) * self.lanes
         behind = 0 if region.running is None else 1  # a row that has ended is packed, and overwritten by the next one
-        left_room, right_room = self.rows * self.slot, (self.most + behind) * self.tile.blocks * self.lanes
+        deepest = self.most + behind
+        left_room, right_room = deepest * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
         self.left_panel = region.scratch("left", node.dtype, left_room * parts)
         self.right_panel = region.scratch("right", node.dtype, right_room * parts)
         part = 0 if share is None else share.part
@@ -227,33 +217,23 @@ class _Sum:
             offset += height * number
 
     def _pack_left(self, block: Block, at: list[Index], turn: Index) -> None:
-        begin = 0
+        """One k of all pieces, side by side."""
+        place = self.left_base + turn * self.pitch
         for view in self.left:
-            end = begin + int(str(view.shape[-1]))
-            row = _Row(view, _offset(view, at) - view.strides[-1] * begin, turn)
-            for offset, height, behind in self._tiles():
-                first, last = max(begin, offset), min(end, behind)
-                if first < last:
-                    self._pack_rows(block, row, offset, height, first, last)
-            begin = end
+            self._pack_piece(block, view, _offset(view, at), place)
+            place = place + int(str(view.shape[-1]))
 
-    def _pack_rows(self, block: Block, row: _Row, offset: int, height: int, first: int, last: int) -> None:
-        """Rows from ``first`` to ``last``; the tiles at both ends may be shared with another piece."""
-        start = offset + -(-(first - offset) // height) * height
-        stop = offset + (last - offset) // height * height
-        if first < start:
-            self._pack_tile(block, row, height, start - height, first - start + height, min(start, last) - first)
-        loop(block, "r", stop, lambda inner, tile: self._pack_tile(inner, row, height, tile, 0, height), start, height)
-        if start <= stop < last:
-            self._pack_tile(block, row, height, stop, 0, last - stop)
+    def _pack_piece(self, block: Block, view: View, source: Index, place: Index) -> None:
+        """One k of a piece, in whole vectors: what is too much is overwritten by what follows, or lies behind."""
+        stride, lanes = view.strides[-1], self.lanes
+        whole, rest = divmod(int(str(view.shape[-1])), lanes)
 
-    def _pack_tile(self, block: Block, row: _Row, height: int, tile: Index, skip: int, count: int) -> None:
-        """``count`` rows of the tile that begins at row ``tile``, without its first ``skip``."""
-        for start in range(skip, skip + count, self.lanes):
-            valid = min(self.lanes, skip + count - start)
-            source = row.base + row.view.strides[-1] * (tile + start)
-            place = self.left_base + tile * self.slot + row.turn * height + start
-            self._copy(block, row.view, source, valid, self.left_panel, place)
+        def copy(inner: Block, start: Index, valid: int = lanes) -> None:
+            self._copy(inner, view, source + stride * start, valid, self.left_panel, place + start)
+
+        loop(block, "r", whole * lanes, copy, 0, lanes)
+        if rest:
+            copy(block, whole * lanes, rest)
 
     def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
         limit = valid if valid < self.lanes else None
@@ -324,12 +304,12 @@ class _Sum:
         ]
         starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(evaluator.value(node, at) for at in row) for row in cells)
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
-        left = tuple((self.left_panel, self.left_base + row * self.slot + extra) for extra in range(height))
+        left = tuple((self.left_panel, self.left_base + row + extra) for extra in range(height))
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
         comment = f"outer products of {node.operands[1].where}"
         block.add(
             Contract(
-                results, starts, left, height, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
+                results, starts, left, self.pitch, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
                 self.tile.unroll, comment,
             )
         )  # fmt: skip
