@@ -269,3 +269,40 @@ def _shared_runs(block: Block, width: Dim | None, lanes: int, share: Share) -> I
         rest = block.nested()
         yield rest, Run(full * lanes, lanes, width - full * lanes)
         block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))
+
+
+def groups(
+    block: Block, width: int, lanes: int, blocks: int, masked: bool, share: Share | None = None
+) -> Iterator[tuple[Block, Index, list[int | None]]]:
+    """Groups of ``blocks`` vectors that cover ``width``: a loop over full ones, then the rest, each with its start and,
+    of each vector, how many of its lanes exist, None for all. masked: whether that is to be known of the last vector.
+    share: a part of the groups, of which the last part has the rest.
+    """
+    count, span = -(-width // lanes), blocks * lanes
+    edge = width % lanes if masked else 0
+    full = (count - bool(edge)) // blocks
+    behind = count - full * blocks
+    low: Index = 0
+    high: Index = full
+    if share is not None:
+        low, high = share.range(block, full + bool(behind))
+        if behind:
+            name = fresh_index(block, "share")
+            block.add(LetIndex(name, "min", high, full))
+            high = size(name)
+    if share is None and full == 1:
+        yield block, 0, [None] * blocks
+    elif share is not None or full > 1:
+        variable, inner = fresh_index(block, "u"), block.nested()
+        yield inner, size(variable), [None] * blocks
+        block.add(For(variable, low * span, high * span, span, tuple(inner.statements)))
+    if not behind:
+        return
+    valid: list[int | None] = [None] * behind
+    valid[-1] = edge or None
+    if share is None:
+        yield block, full * span, valid
+        return
+    rest = block.nested()
+    yield rest, full * span, valid
+    block.add(When(share.part, share.parts - 1, share.parts, tuple(rest.statements)))

@@ -15,8 +15,8 @@ from dataclasses import replace
 from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
 from .evaluate import Evaluator, Run
-from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value, When
-from .nests import Region, Share, fold, fresh_index, lanes_for, loop, runs
+from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
+from .nests import Region, Share, fold, fresh_index, groups, lanes_for, loop, runs
 from .phases import pieces_of
 from .running import Tables, named
 from .target import Target
@@ -246,12 +246,12 @@ class _Sum:
     def _columns(self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index) -> None:
         """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
         width, lanes = int(str(view.shape[-1])), self.lanes
-        blocks, edge = -(-width // lanes), width % lanes
-        span = self.tile.blocks * lanes
-        whole = (blocks - (1 if edge else 0)) // self.tile.blocks
+        for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
 
-        def group(inner: Block, start: Index, valid: Sequence[int | None]) -> None:
-            def pack(nested: Block, place: list[Index], turn: Index) -> None:
+            def pack(
+                nested: Block, place: list[Index], turn: Index, start: Index = start,
+                valid: Sequence[int | None] = valid,
+            ) -> None:  # fmt: skip
                 for number, limit in enumerate(valid):
                     source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
                     target = self.right_base + turn * (len(valid) * lanes) + number * lanes
@@ -259,31 +259,6 @@ class _Sum:
 
             depth = self._each_row(inner, at, first, count, pack)
             self._rows(inner, column + start, valid, depth)
-
-        done = whole * self.tile.blocks
-        low: Index = 0
-        high: Index = whole
-        if self.share is not None:
-            low, high = self.share.range(block, whole + (done < blocks))
-            if done < blocks:
-                name = fresh_index(block, "share")
-                block.add(LetIndex(name, "min", high, whole))
-                high = size(name)
-        loop(
-            block, "u", high * span, lambda inner, start: group(inner, start, [None] * self.tile.blocks), low * span,
-            span,
-        )  # fmt: skip
-        if done == blocks:
-            return
-        valid: list[int | None] = [None] * (blocks - done)
-        if edge:
-            valid[-1] = edge
-        if self.share is None:
-            group(block, done * lanes, valid)
-            return
-        last = block.nested()
-        group(last, done * lanes, valid)
-        block.add(When(self.share.part, self.share.parts - 1, self.share.parts, tuple(last.statements)))
 
     def _rows(self, block: Block, start: Index, valid: Sequence[int | None], depth: Index) -> None:
         for offset, height, behind in self._tiles():

@@ -9,7 +9,7 @@ from ..ir.graph import Node
 from ..ir.types import NARROW, Dim, Size, size
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value, When
-from .nests import Region, Share, fresh_index, loop, over_axes
+from .nests import Region, Share, fresh_index, groups, loop, over_axes
 from .panels import TOGETHER
 from .phases import Step
 from .running import Rows
@@ -106,37 +106,11 @@ class Tiles:
         return list(merged.values())
 
     def emit(self) -> None:
-        lanes, tile = self.lanes, self.tile
-        edge = self.width % lanes if self._has_edge() else 0
-        blocks = -(-self.width // lanes)
-        whole = (blocks - (1 if edge else 0)) // tile.blocks  # groups that one loop can cover
-        span = tile.blocks * lanes
-
-        def group(nested: Block, start: Index) -> None:
-            self._rows(nested, start, tile.blocks, [None] * tile.blocks, 0)
-
-        first = whole * tile.blocks
-        low: Index = 0
-        high: Index = whole
-        if self.share is not None and self.units_shared:
-            low, high = self.share.range(self.block, whole + (first < blocks))
-            if first < blocks:
-                name = fresh_index(self.block, "share")
-                self.block.add(LetIndex(name, "min", high, whole))
-                high = size(name)
-        loop(self.block, "u", high * span, group, low * span, span)
-        if first == blocks:
-            return
-        count = blocks - first
-        valid: list[int | None] = [None] * count
-        if edge:
-            valid[-1] = edge
-        if self.share is None or not self.units_shared:
-            self._rows(self.block, first * lanes, count, valid, first)
-            return
-        last = self.block.nested()
-        self._rows(last, first * lanes, count, valid, first)
-        self.block.add(When(self.share.part, self.share.parts - 1, self.share.parts, tuple(last.statements)))
+        share = self.share if self.units_shared else None
+        for block, start, valid in groups(
+            self.block, self.width, self.lanes, self.tile.blocks, self._has_edge(), share
+        ):
+            self._rows(block, start, valid)
 
     def _has_edge(self) -> bool:
         """Whether some memory that the phase touches ends where the units end, without padding."""
@@ -161,24 +135,24 @@ class Tiles:
                     return True  # computed in place from memory of its own; stay careful
         return any(view.room is None or view.room < padded for view in touched)
 
-    def _rows(self, block: Block, start: Index, blocks: int, valid: list[int | None], first: int) -> None:
+    def _rows(self, block: Block, start: Index, valid: list[int | None]) -> None:
         """Tiles over all rows for one group of blocks of units."""
         axis = self.row_axis
         others = [other for other in range(len(self.shape) - 1) if other != axis]
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
             if axis is None:
-                self._tile(nested, [at[:-1]], start, blocks, valid, first)
+                self._tile(nested, [at[:-1]], start, valid)
                 return
             extent, height = self.region.extent(self.shape, axis), self.tile.rows
             running = self.region.running
             if running is not None and running.cuts(self.shape, axis):
-                self._running_rows(running, nested, at, axis, start, blocks, valid, first)
+                self._running_rows(running, nested, at, axis, start, valid)
                 return
             if isinstance(extent, int):
                 share = self.share if self.rows_shared else None
                 self._known_rows(nested, extent, share, lambda inner, begin, end, rows: self._row_loop(
-                    inner, at, axis, begin, end, rows, start, blocks, valid, first
+                    inner, at, axis, begin, end, rows, start, valid
                 ))  # fmt: skip
                 return
             begin: Index = 0
@@ -190,14 +164,13 @@ class Tiles:
                 name = fresh_index(nested, "whole")
                 nested.add(LetIndex(name, "floor", end - begin, height))
                 whole = begin + size(name)
-                self._row_loop(nested, at, axis, begin, whole, height, start, blocks, valid, first)
-            self._row_loop(nested, at, axis, whole, end, 1, start, blocks, valid, first)
+                self._row_loop(nested, at, axis, begin, whole, height, start, valid)
+            self._row_loop(nested, at, axis, whole, end, 1, start, valid)
 
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
 
     def _running_rows(
-        self, running: Rows, block: Block, at: list[Coordinate], axis: int, start: Index, blocks: int,
-        valid: list[int | None], first: int,
+        self, running: Rows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[int | None]
     ) -> None:  # fmt: skip
         """Tiles over the rows that run; the last one may look at others, of which it stores nothing."""
         share = self.share if self.rows_shared else None
@@ -206,7 +179,7 @@ class Tiles:
             def tiles(inner: Block, begin: Index, end: Index, height: int) -> None:
                 name = fresh_index(inner, "behind")
                 inner.add(LetIndex(name, "min", high, end))
-                self._row_loop(inner, at, axis, begin, size(name), height, start, blocks, valid, first, high)
+                self._row_loop(inner, at, axis, begin, size(name), height, start, valid, high)
 
             if share is not None and own.parts == 1:
                 tiles(nested, low, high, self.tile.rows)
@@ -240,7 +213,7 @@ class Tiles:
 
     def _row_loop(
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
-        start: Index, blocks: int, valid: list[int | None], first: int, running: Index | None = None,
+        start: Index, valid: list[int | None], running: Index | None = None,
     ) -> None:  # fmt: skip
         """running: how many rows run, which stand first in an order of their own; of the others nothing is stored."""
 
@@ -255,23 +228,23 @@ class Tiles:
                     coordinate = Time(index, self.region.start + index)
                 rows.append([*at[:axis], coordinate, *at[axis + 1 : -1]])
             runs = [] if running is None else [(row + offset, running) for offset in range(height)]
-            self._tile(nested, rows, start, blocks, valid, first, runs)
+            self._tile(nested, rows, start, valid, runs)
 
         loop(block, "r", end, body, begin, height)
 
     def _tile(
-        self, block: Block, rows: Sequence[Sequence[Coordinate]], start: Index, blocks: int,
-        valid: list[int | None], first: int, runs: Sequence[tuple[Index, Index]] = (),
+        self, block: Block, rows: Sequence[Sequence[Coordinate]], start: Index, valid: list[int | None],
+        runs: Sequence[tuple[Index, Index]] = (),
     ) -> None:  # fmt: skip
         """runs: of each row a number, and below which it is if the row runs; the first row does."""
         region, lanes = self.region, self.lanes
         evaluator = Evaluator(block, region.views, computed=lambda node: node in self.members)
         cells = [
-            [(*row, Run(start + number * lanes, lanes, valid[number])) for number in range(blocks)] for row in rows
+            [(*row, Run(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)] for row in rows
         ]
         done: set[Node] = set()
         for group in self.groups:
-            self._contract(evaluator, group, rows, cells, start, blocks, valid, first)
+            self._contract(evaluator, group, rows, cells, start, valid)
             done.update(node for products in group.products for node in products)
             if group is not self.groups[-1] and self.parts > 1:
                 self._settle(evaluator, cells, done)
@@ -305,7 +278,7 @@ class Tiles:
 
     def _contract(
         self, evaluator: Evaluator, group: _Group, rows: Sequence[Sequence[Coordinate]],
-        cells: list[list[Coordinates]], start: Index, blocks: int, valid: list[int | None], first: int,
+        cells: list[list[Coordinates]], start: Index, valid: list[int | None],
     ) -> None:  # fmt: skip
         block, lanes, first_left = evaluator.block, self.lanes, group.lefts[0]
         together = together_of(group.products[0][0])
@@ -331,7 +304,7 @@ class Tiles:
                 results.append(tuple(row_results))
                 starts.append(tuple(row_starts))
         depth = first_left.shape[-1]
-        right, right_stride, lane_stride, limits = self._right(group.products[0], start, blocks, valid, first, depth)
+        right, right_stride, lane_stride, limits = self._right(group.products[0], start, valid, depth)
         every = [node for products in group.products for node in products]
         block.add(
             Contract(
@@ -342,10 +315,10 @@ class Tiles:
         )  # fmt: skip
 
     def _right(
-        self, products: list[Node], start: Index, blocks: int, valid: list[int | None], first: int, depth: Dim
+        self, products: list[Node], start: Index, valid: list[int | None], depth: Dim
     ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[int | None, ...]]:
         """Where the right operands' columns lie: in a packed panel, or in rows as they are."""
-        region, lanes = self.region, self.lanes
+        region, lanes, blocks = self.region, self.lanes, len(valid)
         views = [region.views[node.operands[1]] for node in products]
         if all(map(region.panels.packs, views)):
             panel = region.panels.panel(tuple(views), self.width, lanes, self.tile.blocks, together_of(products[0]))
