@@ -128,7 +128,7 @@ def ended(row: Row, kind: str) -> dict[str, Call]:
 
 
 def _with_lengths(row: Row, kind: str, lengths: np.ndarray | None) -> Call:
-    compiled = program(row, with_loss=True, with_lengths=lengths is not None)
+    compiled = program(row, kind == "training", with_lengths=lengths is not None)
     feeds = {"x": row.batch_major()} | ({} if lengths is None else {"n": lengths})
     compiled.parameters.load(weights.as_parameters(row, compiled.parameters))
     if kind == "inference":
