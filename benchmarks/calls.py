@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from workloads import Call
+import ours
+from workloads import Call, Row
 
 import rnngraph as rg
 from rnngraph.runtime.argument_block import WORKER, WORKERS, ArgumentBlock
@@ -42,6 +43,12 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
     yield "gradients", lambda: training.gradients(x=fed), _native(training._described(), program, fed)
 
 
+def native_step(row: Row) -> Call:
+    """The native call of one step of a stream."""
+    program, feeds = ours.loaded(row, with_loss=False)
+    return _native(program.inference.stream(row.batch)._compiled, program, feeds["x"], True)
+
+
 def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool = False) -> Call:
     names = tuple(name for name, _ in compiled.graph.outputs)
     sizes = dict.fromkeys(compiled.graph.symbols, 1)
@@ -62,9 +69,9 @@ def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool 
     )
     block.set_weights(weights)
     entry.set_arena(block.numbers, arena)
-    held = inputs, made, arena, weights
+    held = inputs, made, arena, weights, entry, compiled, program
 
-    def call(held: object = held) -> None:  # it holds what the block names
+    def call(held: object = held) -> None:  # it holds what the block names, and the code
         sized.run(block.address, WORKER, WORKERS)
 
     return call

@@ -45,11 +45,11 @@ def _jax(fields: dict[str, object]) -> tuple[float, float]:
     from workloads import Row
 
     row = Row(**fields)
-    weights, x = jax.tree.map(jax.numpy.asarray, row.weights()), jax.numpy.asarray(row.time_major())
+    weights, feeds = with_jax.arrays(row)
     start = time.perf_counter()
-    jax.block_until_ready(jax.jit(with_jax.forward(row, 1))(weights, x))
+    jax.block_until_ready(jax.jit(with_jax.forward(row, 1))(weights, feeds))
     middle = time.perf_counter()
-    jax.block_until_ready(jax.jit(jax.value_and_grad(with_jax.loss(row, 1)))(weights, x))
+    jax.block_until_ready(jax.jit(jax.value_and_grad(with_jax.loss(row, 1)))(weights, feeds))
     return middle - start, time.perf_counter() - middle
 
 

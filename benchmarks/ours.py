@@ -1,20 +1,64 @@
-"""rnngraph's side of every workload."""
+"""rnngraph's side of every workload. It has what a peer's module has, too (see ``peers``)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from timing import fastest
-from workloads import ENTRIES, VARIANTS, Call, OwnPeephole, Row
+import weights
+from workloads import ENTRIES, VARIANTS, Call, OwnPeephole, Row, spread_lengths
 
 import rnngraph as rg
+
+
+def inference(row: Row, threads: int = 1) -> list[Call]:
+    """A call, results fresh or into the caller's arrays."""
+    compiled, feeds = loaded(row, with_loss=False, threads=threads)
+    out = compiled.inference(feeds)
+    return [lambda: compiled.inference(feeds), lambda: compiled.inference(feeds, out=out)]
+
+
+def training(row: Row, threads: int = 1) -> list[Call]:
+    """The loss and the gradient of every parameter."""
+    compiled, feeds = loaded(row, with_loss=True, threads=threads)
+    return [lambda: compiled.training.gradients(feeds)]
+
+
+def one_step(row: Row) -> list[Call]:
+    """One step of a stream, which keeps its state."""
+    stream = stream_of(row)
+    x = np.ascontiguousarray(row.batch_major()[:, 0])
+    return [lambda: stream.step(x=x)]
+
+
+def stream_of(row: Row) -> Any:
+    compiled, _ = loaded(row, with_loss=False)
+    return compiled.inference.stream(row.batch)
+
+
+def outputs(row: Row, result: Any) -> np.ndarray:
+    """What a call of inference gave, [time, batch, directions × hidden]; of a step, one step of it."""
+    if row.bidirectional:
+        return np.concatenate([result["fw"], result["bw"]], -1).transpose(1, 0, 2)
+    return result[None] if result.ndim == 2 else result.transpose(1, 0, 2)
+
+
+def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
+    """What a call of training gave: the loss, and the gradients of all but biases."""
+    loss, gradients = result
+    return float(loss), [g for name, g in gradients.items() if not _is_bias(name)]
+
+
+def _is_bias(name: str) -> bool:
+    return name.endswith(("bias", "/B")) or name.rsplit("/", 1)[-1].startswith("b_")
 
 
 def cell(row: Row) -> Any:
     match row.cell:
         case "RNN":
             return rg.BasicRNNCell(row.units)
+        case "LSTM" if row.projection:
+            return rg.LSTMCell(row.units, num_proj=row.projection)
         case "LSTM":
             return rg.BasicLSTMCell(row.units)
         case "peephole":
@@ -27,99 +71,91 @@ def cell(row: Row) -> Any:
     return rg.GRUCell(row.units, reset_after=row.cell == "GRU")
 
 
-def program(row: Row, with_loss: bool, **options: Any) -> rg.Program:
+def program(row: Row, with_loss: bool, with_lengths: bool = False, **options: Any) -> rg.Program:
     """The declaration, compiled. The loss is the mean of all squared outputs. options: of ``compile``."""
+    lengths = rg.placeholder("n", (None,), "int64") if with_lengths else None
+    made = _declared(row, lengths)
+    halves = list(made.values()) if isinstance(made, dict) else [made]
+    losses = [rg.reduce_mean(rg.square(half)) for half in halves]
+    loss = sum(losses[1:], losses[0]) / len(losses) if with_loss else None
+    return rg.compile(made, loss=loss, **options)
+
+
+def _declared(row: Row, lengths: Any) -> Any:
+    """Outputs, forward and backward apart as the driver gives them."""
+    if row.cell == "decode":
+        first = rg.placeholder("first", (None, row.units))
+        made, _, _ = rg.dynamic_decode(
+            rg.GRUCell(row.units), first, lambda y, _: y, row.time, stop=lambda y: y[:, 0] > 2.0
+        )
+        return made
     inputs = rg.placeholder("x", (None, None, row.inputs))
-    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([cell(row) for _ in range(row.layers)]), inputs)
-    loss = rg.reduce_mean(rg.square(outputs)) if with_loss else None
-    return rg.compile(outputs, loss=loss, **options)
+    if row.cell == "attention":
+        memory = rg.placeholder("memory", (None, ENTRIES, row.units))
+        attending = rg.AttentionWrapper(rg.GRUCell(row.units), rg.LuongAttention(row.units, memory))
+        return rg.dynamic_rnn(attending, inputs)[0]
+    if not row.bidirectional:
+        stack = rg.MultiRNNCell([cell(row) for _ in range(row.layers)])
+        return rg.dynamic_rnn(stack, inputs, sequence_length=lengths)[0]
+    for layer in range(row.layers):
+        halves, _ = rg.bidirectional_dynamic_rnn(cell(row), cell(row), inputs, lengths, scope=f"layer_{layer}")
+        inputs = rg.concat(list(halves))
+    return dict(zip(("fw", "bw"), halves, strict=True))
 
 
-def inference(row: Row, threads: int = 1) -> Call:
-    """A call, results fresh or into the caller's array: the faster."""
-    if row.cell in ("attention", "decode"):
-        compiled, feeds = driven(row)
-    else:
-        compiled, feeds = program(row, with_loss=False, threads=threads), {"x": row.batch_major()}
-    out = compiled.inference(feeds)
-    return fastest(lambda: compiled.inference(feeds), lambda: compiled.inference(feeds, out=out))
+def loaded(row: Row, with_loss: bool, **options: Any) -> tuple[rg.Program, dict[str, np.ndarray]]:
+    """The program with the workload's weights, and what it is fed."""
+    lengths = row.lengths()
+    compiled = program(row, with_loss, lengths is not None, **options)
+    compiled.parameters.load(weights.as_parameters(row, compiled.parameters))
+    if row.cell == "decode":
+        return compiled, {"first": row.first()}
+    feeds = {"x": row.batch_major()}
+    if row.cell == "attention":
+        feeds["memory"] = row.memory()
+    if lengths is not None:
+        feeds["n"] = lengths
+    return compiled, feeds
 
 
 def ended(row: Row, kind: str) -> dict[str, Call]:
     """Calls without lengths, and with lengths of several means: spread evenly from 1 on, and all alike."""
-    shuffled = np.random.default_rng(3).permutation(row.batch)
     cases: dict[str, np.ndarray | None] = {"rnngraph": None, "all 100 %": np.full(row.batch, row.time)}
     for share in (50, 25):
-        most = 2 * row.time * share // 100 - 1
-        cases[f"mean {share} %"] = np.linspace(1, most, row.batch).round().astype(np.int64)[shuffled]
+        cases[f"mean {share} %"] = spread_lengths(row, share)
         cases[f"all {share} %"] = np.full(row.batch, row.time * share // 100)
     return {name: _with_lengths(row, kind, lengths) for name, lengths in cases.items()}
 
 
 def _with_lengths(row: Row, kind: str, lengths: np.ndarray | None) -> Call:
-    inputs, feeds = rg.placeholder("x", (None, None, row.inputs)), {"x": row.batch_major()}
-    given = None
-    if lengths is not None:
-        given, feeds["n"] = rg.placeholder("n", (None,), "int64"), lengths
-    stack = rg.MultiRNNCell([cell(row) for _ in range(row.layers)])
-    outputs, _ = rg.dynamic_rnn(stack, inputs, sequence_length=given)
-    compiled = rg.compile(outputs, loss=rg.reduce_mean(rg.square(outputs)))
+    compiled = program(row, kind == "training", with_lengths=lengths is not None)
+    feeds = {"x": row.batch_major()} | ({} if lengths is None else {"n": lengths})
+    compiled.parameters.load(weights.as_parameters(row, compiled.parameters))
     if kind == "inference":
         return lambda: compiled.inference(feeds)
     return lambda: compiled.training.gradients(feeds)
 
 
-def driven(row: Row) -> tuple[rg.Program, dict[str, np.ndarray]]:
-    """A cell that attends to a memory, or one that is fed what it gave and could stop; with what it is fed."""
-    generator = np.random.default_rng(2)
-    if row.cell == "attention":
-        inputs, memory = (
-            rg.placeholder("x", (None, None, row.inputs)),
-            rg.placeholder("memory", (None, ENTRIES, row.units)),
-        )
-        attending = rg.AttentionWrapper(rg.GRUCell(row.units), rg.LuongAttention(row.units, memory))
-        outputs, _ = rg.dynamic_rnn(attending, inputs)
-        entries = generator.normal(size=(row.batch, ENTRIES, row.units)).astype(np.float32)
-        return rg.compile(outputs), {"x": row.batch_major(), "memory": entries}
-    first = rg.placeholder("first", (None, row.units))
-    outputs, _, _ = rg.dynamic_decode(
-        rg.GRUCell(row.units), first, lambda y, _: y, row.time, stop=lambda y: y[:, 0] > 2.0
-    )
-    return rg.compile(outputs), {"first": generator.normal(size=(row.batch, row.units)).astype(np.float32)}
-
-
 def narrow(row: Row, **options: str) -> tuple[Call, np.ndarray]:
     """A call with weights of a form, and what it gives."""
-    compiled, x = program(row, with_loss=False, **options), row.batch_major()
-    return lambda: compiled.inference(x=x), compiled.inference(x=x)
-
-
-def stream_step(row: Row) -> Call:
-    """One step of a stream, which keeps its state."""
-    stream = program(row, with_loss=False).inference.stream(row.batch)
-    x = np.ascontiguousarray(row.batch_major()[:, 0])
-    return lambda: stream.step(x=x)
-
-
-def training(row: Row, threads: int = 1) -> Call:
-    """The loss and the gradient of every parameter."""
-    compiled, x = program(row, with_loss=True, threads=threads), row.batch_major()
-    return lambda: compiled.training.gradients(x=x)
+    compiled, feeds = loaded(row, with_loss=False, **options)
+    return lambda: compiled.inference(feeds), compiled.inference(feeds)
 
 
 def training_after_change(row: Row) -> Call:
-    """The same with parameters that are new at every call, so that what is made from them is made again."""
-    compiled, x = program(row, with_loss=True), row.batch_major()
+    """Training with parameters that are new at every call, so that what is made from them is made again."""
+    compiled, feeds = loaded(row, with_loss=True)
     parameters = compiled.parameters
 
     def call() -> object:
         parameters.replace(dict(parameters))
-        return compiled.training.gradients(x=x)
+        return compiled.training.gradients(feeds)
 
     return call
 
 
 def train_step(row: Row) -> Call:
     """A step of a trainer: gradients, clipped by their norm, and Adam's update."""
-    trainer, x = rg.Trainer(program(row, with_loss=True), rg.Adam(1e-3), clip_norm=1.0), row.batch_major()
-    return lambda: trainer.step(x=x)
+    compiled, feeds = loaded(row, with_loss=True)
+    trainer = rg.Trainer(compiled, rg.Adam(1e-3), clip_norm=1.0)
+    return lambda: trainer.step(feeds)

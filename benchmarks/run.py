@@ -2,10 +2,11 @@
 
     python benchmarks/run.py [--only GROUP] [--rounds N] [--json FILE] [--picture FILE] [ROW …]
 
-Groups: inference, cells, reduced, training, threads, lengths, step, calls, compile, memory, sweep; without --only, all
-but threads and sweep. ROW: only rows whose name contains one of these. One core, pinned, but for threads; within each
-round the machine's limits are probed and every contender runs in turn. Shared machines change their speed from second
-to second, so ratios are taken within a round and their medians shown.
+Groups: inference, cells, reduced, training, onestep, threads, lengths, step, calls, compile, memory, sweep; without
+--only, all but threads and sweep. ROW: only rows whose name contains one of these. One core, pinned, but for threads;
+peers that do not compute what we do are left out with a warning; within each round the machine's limits are probed and
+every contender runs in turn. Shared machines change their speed from second to second, so ratios are taken within a
+round and their medians shown.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--read", type=Path, help="measure nothing; tables and picture of what this file keeps")
     parser.add_argument("--picture", type=Path, help="draw the sweep (.png, .svg, …); needs matplotlib")
     parser.add_argument("--peers", default=",".join(peers.NAMES), help="which of them, with commas between")
-    parser.add_argument("--torch-compile", action="store_true", help="the user's cell also by torch.compile; minutes")
+    parser.add_argument("--torch-compile", action="store_true", help="torch's loops also by torch.compile; minutes")
     parser.add_argument("--threads", type=int, default=2, help="of the group of that name; the others use one")
     options = parser.parse_args()
     runs = read(options.read) if options.read else [_measured(options)]

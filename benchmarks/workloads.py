@@ -12,9 +12,6 @@ import rnngraph as rg
 
 Call = Callable[[], object]
 
-GATES = {"RNN": 1, "LSTM": 4, "GRU": 3, "GRU before": 3, "peephole": 4, "own peephole": 4}
-"""By cell, its products with the input and with the state. ``GRU`` resets after the product, as torch does."""
-
 
 @dataclass(frozen=True)
 class Products:
@@ -24,6 +21,16 @@ class Products:
     state: int
     between: int = 0
 
+
+CELLS_OF_LAYERS = {
+    "RNN": Products(1, 1),
+    "LSTM": Products(4, 4),
+    "GRU": Products(3, 3),
+    "GRU before": Products(3, 3),
+    "peephole": Products(4, 4),
+    "own peephole": Products(4, 4),
+}
+"""What is stacked, too. ``GRU`` resets after the product, as torch does."""
 
 VARIANTS = {
     "LayerNormBasicLSTM": Products(4, 4),
@@ -36,7 +43,7 @@ VARIANTS = {
     "MinimalRNN": Products(1, 1, between=1),
     "CFN": Products(3, 2),
 }
-"""The further cells, by name without ``Cell``."""
+"""The further cells, by name without ``Cell``; one layer."""
 
 ENTRIES = 64
 DRIVEN = {"attention": Products(3, 7), "decode": Products(0, 6)}
@@ -48,7 +55,11 @@ Scores and context are two products of a row with the memory, 2 · 64 · 128 mul
 
 @dataclass(frozen=True)
 class Row:
-    """A workload: so many layers of a cell over [batch, time, inputs]."""
+    """A workload: so many layers of a cell over [batch, time, inputs].
+
+    projection: an LSTM's output is projected to so many, none for 0. bidirectional: a cell forward and one backward in
+    each layer. ended: rows end early, as ``lengths`` says.
+    """
 
     cell: str
     batch: int
@@ -56,26 +67,33 @@ class Row:
     inputs: int
     units: int
     layers: int = 1
+    projection: int = 0
+    bidirectional: bool = False
+    ended: bool = False
 
     @property
     def name(self) -> str:
+        cell = f"{'bidirectional ' * self.bidirectional}{self.cell}"
+        width = f"H{self.units}" + f" P{self.projection}" * bool(self.projection)
         stack = f" ×{self.layers}" if self.layers > 1 else ""
-        return f"{self.cell} B{self.batch} T{self.time} I{self.inputs} H{self.units}{stack}"
-
-    @property
-    def gates(self) -> int:
-        return GATES[self.cell]
+        return f"{cell} B{self.batch} T{self.time} I{self.inputs} {width}{stack}{' ended' * self.ended}"
 
     @property
     def products(self) -> Products:
-        return (VARIANTS | DRIVEN).get(self.cell) or Products(self.gates, self.gates)
+        return (CELLS_OF_LAYERS | VARIANTS | DRIVEN)[self.cell]
+
+    @property
+    def hidden(self) -> int:
+        """The width of what a cell gives."""
+        return self.projection or self.units
+
+    @property
+    def directions(self) -> int:
+        return 1 + self.bidirectional
 
     def widths(self) -> list[int]:
         """The width of what each layer is given."""
-        return [self.inputs, *[self.units] * (self.layers - 1)]
-
-    def parameters(self) -> int:
-        return sum(self.gates * self.units * (width + self.units + 1) for width in self.widths())
+        return [self.inputs, *[self.directions * self.hidden] * (self.layers - 1)]
 
     def batch_major(self) -> np.ndarray:
         """Inputs [batch, time, inputs]."""
@@ -86,22 +104,25 @@ class Row:
         """The same inputs [time, batch, inputs]."""
         return np.ascontiguousarray(self.batch_major().transpose(1, 0, 2))
 
-    def weights(self) -> list[dict[str, np.ndarray]]:
-        """By layer: W [inputs, gates × units], U [units, gates × units], b and, inside a reset, c; P of peepholes."""
-        generator, layers = np.random.default_rng(1), []
-        for width in self.widths():
-            shapes: dict[str, tuple[int, ...]] = {
-                "W": (width, self.gates * self.units),
-                "U": (self.units, self.gates * self.units),
-                "b": (self.gates * self.units,),
-            }
-            if self.cell == "GRU":
-                shapes["c"] = (self.units,)
-            if "peephole" in self.cell:
-                shapes["P"] = (3, self.units)
-            limit = self.units**-0.5
-            layers.append({k: generator.uniform(-limit, limit, s).astype(np.float32) for k, s in shapes.items()})
-        return layers
+    def memory(self) -> np.ndarray:
+        """What ``attention`` attends to, [batch, entries, units]."""
+        shape = (self.batch, ENTRIES, self.units)
+        return np.random.default_rng(2).normal(size=shape).astype(np.float32)
+
+    def first(self) -> np.ndarray:
+        """What ``decode`` begins with, [batch, units]."""
+        return np.random.default_rng(2).normal(size=(self.batch, self.units)).astype(np.float32)
+
+    def lengths(self) -> np.ndarray | None:
+        """The rows' lengths where they end early: spread evenly from 1 to all steps but one, in no order."""
+        return spread_lengths(self, 50) if self.ended else None
+
+
+def spread_lengths(row: Row, percent: int) -> np.ndarray:
+    """int64 [batch], spread evenly from 1 on, whose mean is so many per cent of the steps, in no order."""
+    most = max(1, 2 * row.time * percent // 100 - 1)
+    lengths = np.linspace(1, most, row.batch).round().astype(np.int64)
+    return lengths[np.random.default_rng(3).permutation(row.batch)]
 
 
 INFERENCE = (
@@ -122,6 +143,8 @@ INFERENCE = (
     Row("own peephole", 1, 100, 64, 128),
     Row("peephole", 32, 100, 64, 128),
     Row("own peephole", 32, 100, 64, 128),
+    *(Row("LSTM", batch, 100, 128, 256, projection=128) for batch in (1, 32)),
+    *(Row(cell, batch, 100, 128, 128, bidirectional=True) for cell in ("LSTM", "GRU") for batch in (1, 32)),
 )
 
 CELLS = (
@@ -141,7 +164,15 @@ TRAINING = (
     Row("GRU", 32, 100, 256, 256, 3),
     Row("own peephole", 1, 100, 64, 128),
     Row("own peephole", 32, 100, 64, 128),
+    Row("GRU before", 1, 100, 128, 128),
+    Row("GRU before", 32, 100, 256, 256),
+    *(Row("LSTM", batch, 100, 128, 256, projection=128) for batch in (1, 32)),
+    *(Row(cell, batch, 100, 128, 128, bidirectional=True) for cell in ("LSTM", "GRU") for batch in (1, 32)),
+    *(Row("LayerNormBasicLSTM", batch, 100, 64, 128) for batch in (1, 32)),
 )
+
+ONE_STEP = tuple(Row(cell, 1, 1, units, units) for cell in ("LSTM", "GRU") for units in (8, 16, 32, 64, 128))
+"""What a stream takes: one step that carries its state, from call to call."""
 
 STEP = (
     Row("LSTM", 1, 100, 128, 128),
@@ -165,6 +196,7 @@ LENGTHS = (
     Row("GRU", 32, 100, 100, 100),
     Row("LSTM", 32, 100, 128, 128, 2),
     Row("LSTM", 32, 100, 256, 256),
+    Row("LSTM", 32, 100, 128, 128, bidirectional=True),
 )
 """Batches whose rows end early."""
 
@@ -193,11 +225,11 @@ HIDDEN_ONE, HIDDEN_MANY = "hidden size, 1 row", "hidden size, 32 rows"
 
 
 def sweep() -> list[Point]:
-    """Hidden sizes at one and at 32 rows, batches, and lengths, of an LSTM and a GRU."""
+    """Hidden sizes at one and at 32 rows, batches, and lengths, of an LSTM, a GRU and a simple RNN."""
     points = []
-    for cell in ("LSTM", "GRU"):
+    for cell in ("LSTM", "GRU", "RNN"):
         for axis, batch in ((HIDDEN_ONE, 1), (HIDDEN_MANY, 32)):
-            for units in (1, 7, 16, 25, 63, 64, 100, 128, 256, 513, 1024):
+            for units in (1, 7, 16, 25, 63, 64, 100, 128, 256, 513, 1024, 2048):
                 points.append(Point(axis, units, Row(cell, batch, 100, units, units)))
         for batch in (1, 2, 4, 7, 8, 16, 25, 32, 64, 128, 256):
             points.append(Point("batch", batch, Row(cell, batch, 100, 128, 128)))

@@ -1,8 +1,16 @@
 """The peers: a module each, imported only where its framework is installed.
 
-Each module has ``VERSION``, ``inference(row)`` and ``training(row)``, which give a call, or None for a workload that
-the framework has no form of. ``training`` gives the loss (the mean of squared outputs) and the gradients of all
-weights, none of the input's. Every call ends when its results are there.
+Each module has ``VERSION``, and these functions of a row:
+
+- ``inference``, ``training`` and ``one_step`` give the ways to make a call, of which the fastest is timed; none for a
+  workload that the framework has no form of. ``training`` gives the loss (the mean of squared outputs) and the
+  gradients of all weights, none of the input's; ``one_step`` gives the output of one step and keeps the state for the
+  next. Every call ends when its results are there.
+- ``outputs(row, result)`` and ``learnt(row, result)`` read what a call of inference or of one step, and one of
+  training, gave, so that it can be compared with ours: see ``agreement``.
+
+All compute with the weights of ``weights.drawn``. Directions of a last layer stay apart where a framework gives them
+so; nobody is made to copy them side by side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JAX: a jitted scan over time with the input half taken out of it; the faster of two unrollings."""
+"""JAX: a jitted scan over time with all that waits for no state taken out of it, in two unrollings."""
 
 from __future__ import annotations
 
@@ -7,94 +7,122 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from timing import fastest
+import numpy as np
+import weights
 from workloads import Call, Row
+
+from peers import jax_cells
 
 VERSION = jax.__version__
 
 UNROLLINGS = (1, 4)
 
 Weights = list[dict[str, jax.Array]]
+Function = Callable[[Weights, dict[str, jax.Array]], Any]
 
 
-def inference(row: Row) -> Call:
-    return fastest(*(_call(forward(row, unroll), row) for unroll in UNROLLINGS))
+def inference(row: Row) -> list[Call]:
+    return [_call(forward(row, unroll), row) for unroll in UNROLLINGS]
 
 
-def training(row: Row) -> Call:
-    return fastest(*(_call(jax.value_and_grad(loss(row, unroll)), row) for unroll in UNROLLINGS))
+def training(row: Row) -> list[Call]:
+    return [_call(jax.value_and_grad(loss(row, unroll)), row) for unroll in UNROLLINGS]
 
 
-def forward(row: Row, unroll: int) -> Callable[[Weights, jax.Array], jax.Array]:
-    step = _STEPS[row.cell]
+def one_step(row: Row) -> list[Call]:
+    """The step alone, of inputs [batch, width], without a scan; the state stays on its side."""
+    layers, x = arrays(row)[0], jnp.asarray(row.batch_major()[:, 0])
 
-    def run(weights: Weights, x: jax.Array) -> jax.Array:
-        for layer in weights:
-            zeros = jnp.zeros((row.batch, row.units), x.dtype)
+    @jax.jit
+    def step(layers: Weights, states: Any, x: jax.Array) -> Any:
+        after = []
+        for layer, state in zip(layers, states, strict=True):
+            state, x = jax_cells.STEPS[row.cell](layer, state, jax_cells.given(row, layer, x))
+            after.append(state)
+        return after, x
 
-            def body(state: Any, given: jax.Array, layer: dict[str, jax.Array] = layer) -> Any:
-                return step(layer, state, given)
+    states = [jax_cells.zero_state(row) for _ in layers]
 
-            _, x = jax.lax.scan(body, (zeros, zeros), x @ layer["W"] + layer["b"], unroll=min(unroll, row.time))
-        return x
+    def call() -> object:
+        nonlocal states
+        states, output = jax.block_until_ready(step(layers, states, x))
+        return [output]
+
+    return [call]
+
+
+def outputs(row: Row, result: Any) -> np.ndarray:
+    made = np.concatenate(result, -1)
+    return made[None] if made.ndim == 2 else made
+
+
+def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
+    value, gradients = result
+    return float(value), [np.asarray(g) for cell in gradients for name, g in cell.items() if not name.islower()]
+
+
+def forward(row: Row, unroll: int) -> Function:
+    """Outputs [time, batch, hidden], forward and backward apart: a list of one or two."""
+    unroll = min(unroll, row.time)
+
+    def run(cells: Weights, feeds: dict[str, jax.Array]) -> list[jax.Array]:
+        if row.cell == "decode":
+            return [jax_cells.decoding(cells[0], feeds["first"], row.time, unroll)]
+        if row.cell == "attention":
+            return [jax_cells.attending(cells[0], feeds["memory"], feeds["x"], unroll)]
+        x, lengths = feeds["x"], feeds.get("n")
+        for layer in range(row.layers):
+            sides = cells[layer * row.directions : (layer + 1) * row.directions]
+            halves = [_side(row, side, x, lengths, unroll, bool(k)) for k, side in enumerate(sides)]
+            x = jnp.concatenate(halves, -1) if len(halves) > 1 else halves[0]
+        return halves
 
     return run
 
 
-def loss(row: Row, unroll: int) -> Callable[[Weights, jax.Array], jax.Array]:
+def _side(
+    row: Row, layer: dict[str, jax.Array], x: jax.Array, lengths: jax.Array | None, unroll: int, backward: bool
+) -> jax.Array:
+    """A cell over time in one direction. Forward, what follows a row's end is computed and replaced by zeros, as no
+    real step sees it; backward, the state stays zero until a row begins.
+    """
+    running = None if lengths is None else (jnp.arange(row.time)[:, None] < lengths)[..., None]
+
+    def body(state: Any, entering: Any) -> Any:
+        given, runs = entering
+        after, output = jax_cells.STEPS[row.cell](layer, state, given)
+        if runs is not None:
+            after = jax.tree.map(lambda new: jnp.where(runs, new, 0.0), after)
+        return after, output
+
+    entering = jax_cells.given(row, layer, x), running if backward else None
+    options = {"unroll": unroll, "reverse": backward}
+    _, made = jax.lax.scan(body, jax_cells.zero_state(row), entering, **options)
+    return made if running is None else jnp.where(running, made, 0.0)
+
+
+def loss(row: Row, unroll: int) -> Function:
     run = forward(row, unroll)
-    return lambda weights, x: jnp.mean(jnp.square(run(weights, x)))
+
+    def value(cells: Weights, feeds: dict[str, jax.Array]) -> jax.Array:
+        halves = run(cells, feeds)
+        return sum(jnp.mean(jnp.square(half)) for half in halves) / len(halves)
+
+    return value
 
 
-def _rnn(layer: dict[str, jax.Array], state: Any, given: jax.Array) -> Any:
-    h = jnp.tanh(given + state[0] @ layer["U"])
-    return (h, h), h
+def arrays(row: Row) -> tuple[Weights, dict[str, jax.Array]]:
+    """Weights, and what is fed."""
+    feeds = {"first": row.first()} if row.cell == "decode" else {"x": row.time_major()}
+    if row.cell == "attention":
+        feeds["memory"] = row.memory()
+    lengths = row.lengths()
+    if lengths is not None:
+        feeds["n"] = lengths
+    return jax.tree.map(jnp.asarray, (weights.drawn(row), feeds))
 
 
-def _lstm(layer: dict[str, jax.Array], state: Any, given: jax.Array) -> Any:
-    c, h = state
-    i, j, f, o = jnp.split(given + h @ layer["U"], 4, 1)
-    c = jax.nn.sigmoid(f + 1.0) * c + jax.nn.sigmoid(i) * jnp.tanh(j)
-    h = jax.nn.sigmoid(o) * jnp.tanh(c)
-    return (c, h), h
-
-
-def _peephole(layer: dict[str, jax.Array], state: Any, given: jax.Array) -> Any:
-    c, h = state
-    p_i, p_f, p_o = layer["P"]
-    i, j, f, o = jnp.split(given + h @ layer["U"], 4, 1)
-    c = jax.nn.sigmoid(f + p_f * c + 1.0) * c + jax.nn.sigmoid(i + p_i * c) * jnp.tanh(j)
-    h = jax.nn.sigmoid(o + p_o * c) * jnp.tanh(c)
-    return (c, h), h
-
-
-def _gru(layer: dict[str, jax.Array], state: Any, given: jax.Array) -> Any:
-    h = state[0]
-    r, u, n = jnp.split(given, 3, 1)
-    from_r, from_u, from_n = jnp.split(h @ layer["U"], 3, 1)
-    r, u = jax.nn.sigmoid(r + from_r), jax.nn.sigmoid(u + from_u)
-    h = u * h + (1 - u) * jnp.tanh(n + r * (from_n + layer["c"]))
-    return (h, h), h
-
-
-def _gru_before(layer: dict[str, jax.Array], state: Any, given: jax.Array) -> Any:
-    h, units = state[0], state[0].shape[1]
-    r, u = jnp.split(jax.nn.sigmoid(given[:, : 2 * units] + h @ layer["U"][:, : 2 * units]), 2, 1)
-    h = u * h + (1 - u) * jnp.tanh(given[:, 2 * units :] + (r * h) @ layer["U"][:, 2 * units :])
-    return (h, h), h
-
-
-_STEPS = {
-    "RNN": _rnn,
-    "LSTM": _lstm,
-    "GRU": _gru,
-    "GRU before": _gru_before,
-    "peephole": _peephole,
-    "own peephole": _peephole,
-}
-
-
-def _call(function: Callable[..., Any], row: Row) -> Call:
-    weights, x = jax.tree.map(jnp.asarray, row.weights()), jnp.asarray(row.time_major())
+def _call(function: Function, row: Row) -> Call:
+    cells, feeds = arrays(row)
     jitted = jax.jit(function)
-    return lambda: jax.block_until_ready(jitted(weights, x))
+    return lambda: jax.block_until_ready(jitted(cells, feeds))

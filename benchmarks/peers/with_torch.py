@@ -1,45 +1,72 @@
-"""torch: its own layers; a user's cell as an eager loop, input half and gates each in one product."""
+"""torch: its own layers; a cell that it has no layer of as an eager loop."""
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
+import numpy as np
 import torch
+import weights
 from workloads import Call, Row
 
 import peers
+from peers.torch_cells import LOOPS
 
+warnings.filterwarnings("ignore", "LSTM with projections")  # it has no faster form of them
 torch.set_num_threads(peers.THREADS)
 
 VERSION = torch.__version__.split("+")[0]
 
 Tensor = torch.Tensor
 
-
-def inference(row: Row) -> Call | None:
-    if row.cell == "own peephole":
-        return _without_gradients(Peephole(row), torch.from_numpy(row.time_major()))
-    layers = _layers(row)
-    return layers and _without_gradients(layers, torch.from_numpy(row.time_major()))
+LAYERS = ("RNN", "LSTM", "GRU")
+FORGET_BIAS = 1.0
+"""Our cells add it at run time; a layer of torch has it in its bias."""
 
 
-def training(row: Row) -> Call | None:
-    model = Peephole(row) if row.cell == "own peephole" else _layers(row)
-    return model and _with_gradients(model, torch.from_numpy(row.time_major()))
+def inference(row: Row) -> list[Call]:
+    return [_without_gradients(model, row) for model in _models(row)]
 
 
-def compiled_inference(row: Row) -> Call:
-    """``torch.compile`` of the user's cell, which takes most of a minute."""
-    return _without_gradients(torch.compile(Peephole(row)), torch.from_numpy(row.time_major()))
+def training(row: Row) -> list[Call]:
+    return [_with_gradients(model, row) for model in _models(row)]
 
 
-def compiled_training(row: Row) -> Call:
-    return _with_gradients(torch.compile(Peephole(row)), torch.from_numpy(row.time_major()))
+def one_step(row: Row) -> list[Call]:
+    """The layer over one step, and torch's cell, which is made for one."""
+    if row.cell not in LAYERS or row.bidirectional or row.ended:
+        return []
+    layer, x = _layers(row).eval(), torch.from_numpy(row.time_major())
+    ways = [_carrying(layer, x)]
+    if row.layers == 1 and not row.projection:
+        cell = getattr(torch.nn, f"{row.cell}Cell")(row.inputs, row.units).eval()
+        cell.load_state_dict({name.removesuffix("_l0"): values for name, values in layer.state_dict().items()})
+        ways.append(_carrying(cell, x[0]))
+    return ways
 
 
-def train_step(row: Row) -> Call | None:
+def outputs(row: Row, result: Any) -> np.ndarray:
+    made = result[0].detach().numpy()
+    return made[None] if made.ndim == 2 else made
+
+
+def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
+    value, gradients = result
+    return value.item(), [g.numpy() for name, g in gradients.items() if not ("bias" in name or name == "b")]
+
+
+def compiled(row: Row, kind: str) -> list[Call]:
+    """``torch.compile`` of a loop, which takes most of a minute."""
+    if row.cell not in LOOPS:
+        return []
+    model = torch.compile(LOOPS[row.cell](row))
+    return [{"inference": _without_gradients, "training": _with_gradients}[kind](model, row)]
+
+
+def train_step(row: Row) -> Call:
     """Gradients, clipped by their norm, and the fused form of Adam."""
     layers, data = _layers(row), torch.from_numpy(row.time_major())
-    if layers is None:
-        return None
     parameters = list(layers.parameters())
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
 
@@ -54,34 +81,72 @@ def train_step(row: Row) -> Call | None:
     return call
 
 
-class Peephole(torch.nn.Module):
-    """The user's cell over time."""
+class Packed(torch.nn.Module):
+    """Layers over rows that end early, which are packed for them, and padded with zeros after them."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, layers: torch.nn.Module, row: Row) -> None:
         super().__init__()
-        for name, values in row.weights()[0].items():
-            setattr(self, name, torch.nn.Parameter(torch.from_numpy(values)))
+        self.layers, self.lengths, self.time = layers, torch.from_numpy(row.lengths()), row.time
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        given = torch.matmul(x, self.W) + self.b
-        h = c = x.new_zeros(x.shape[1], self.U.shape[0])
-        p_i, p_f, p_o = self.P
-        outputs = []
-        for step in given.unbind(0):
-            i, j, f, o = torch.addmm(step, h, self.U).chunk(4, 1)
-            c = torch.sigmoid(f + p_f * c + 1.0) * c + torch.sigmoid(i + p_i * c) * torch.tanh(j)
-            h = torch.sigmoid(o + p_o * c) * torch.tanh(c)
-            outputs.append(h)
-        return torch.stack(outputs), c
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        rnn = torch.nn.utils.rnn
+        made, _ = self.layers(rnn.pack_padded_sequence(x, self.lengths, enforce_sorted=False))
+        return (rnn.pad_packed_sequence(made, total_length=self.time)[0],)
 
 
-def _layers(row: Row) -> torch.nn.Module | None:
-    if row.cell not in ("RNN", "LSTM", "GRU"):
-        return None
-    return getattr(torch.nn, row.cell)(row.inputs, row.units, row.layers)
+class Masked(torch.nn.Module):
+    """The same by computing every step, which is right for outputs of layers that only look back."""
+
+    def __init__(self, layers: torch.nn.Module, row: Row) -> None:
+        super().__init__()
+        running = np.arange(row.time)[:, None] < row.lengths()
+        self.layers, self.running = layers, torch.from_numpy(running[..., None].astype(np.float32))
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        return (self.layers(x)[0] * self.running,)
 
 
-def _without_gradients(model: torch.nn.Module, data: Tensor) -> Call:
+def _models(row: Row) -> list[torch.nn.Module]:
+    """Of inputs [time, batch, width]; they give outputs first."""
+    if row.cell in LOOPS:
+        return [LOOPS[row.cell](row)]
+    if row.cell not in LAYERS:
+        return []
+    layers = _layers(row)
+    if row.ended:
+        return [Packed(layers, row), *([] if row.bidirectional else [Masked(layers, row)])]
+    return [layers]
+
+
+def _layers(row: Row) -> torch.nn.Module:
+    options = {"proj_size": row.projection} if row.projection else {}
+    layers = getattr(torch.nn, row.cell)(row.inputs, row.units, row.layers, bidirectional=row.bidirectional, **options)
+    for number, cell in enumerate(weights.drawn(row)):
+        suffix = f"l{number // row.directions}{'_reverse' * (number % row.directions)}"
+        for name, values in _parameters(row, cell).items():
+            getattr(layers, f"{name}_{suffix}").data[:] = torch.from_numpy(values)
+    return layers
+
+
+def _parameters(row: Row, cell: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights of a cell as rows, an LSTM's gates in the order i, f, j, o; two biases that act as their sum but for
+    the one inside a GRU's reset.
+    """
+    found = {"weight_ih": cell["W"], "weight_hh": cell["U"], "bias_ih": cell["b"], "bias_hh": 0 * cell["b"]}
+    match row.cell:
+        case "LSTM":
+            i, j, f, o = np.split(np.arange(4 * row.units), 4)
+            found = {name: values[..., np.concatenate([i, f, j, o])] for name, values in found.items()}
+            found["bias_ih"][row.units : 2 * row.units] += FORGET_BIAS
+        case "GRU":
+            found["bias_hh"][2 * row.units :] = cell["c"]
+    if row.projection:
+        found["weight_hr"] = cell["R"]
+    return {name: values.T for name, values in found.items()}
+
+
+def _without_gradients(model: torch.nn.Module, row: Row) -> Call:
+    data = torch.from_numpy(row.time_major())
     model.eval()
 
     def call() -> object:
@@ -91,11 +156,28 @@ def _without_gradients(model: torch.nn.Module, data: Tensor) -> Call:
     return call
 
 
-def _with_gradients(model: torch.nn.Module, data: Tensor) -> Call:
+def _with_gradients(model: torch.nn.Module, row: Row) -> Call:
+    data, names = torch.from_numpy(row.time_major()), [name for name, _ in model.named_parameters()]
     parameters = list(model.parameters())
 
     def call() -> object:
         loss = model(data)[0].square().mean()
-        return loss, torch.autograd.grad(loss, parameters)
+        return loss, dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
+
+    return call
+
+
+def _carrying(model: torch.nn.Module, x: Tensor) -> Call:
+    """Steps of a layer, which gives (output, state), or of a cell, which gives its state."""
+    state, is_layer = None, x.ndim == 3
+
+    def call() -> object:
+        nonlocal state
+        with torch.inference_mode():
+            if is_layer:
+                output, state = model(x, state)
+                return (output,)
+            state = model(x, state)
+            return state if isinstance(state, tuple) else (state,)
 
     return call

@@ -1,0 +1,33 @@
+"""The groups of workloads: what each measures, and the cells of its table."""
+
+from __future__ import annotations
+
+from . import alone, beside, compiling
+from .basis import Group, Options, Record
+
+__all__ = ["GROUPS", "Group", "Options", "Record"]
+
+GROUPS = (
+    Group("inference", "Inference", beside.inference, beside.time_cells),
+    Group("cells", "Inference of the further cells", beside.cells, beside.time_cells),
+    Group(
+        "reduced",
+        "Inference with narrow weights, how many times as fast as with float32",
+        alone.reduced,
+        alone.reduced_cells,
+    ),
+    Group("training", "Training: the loss and all gradients", beside.training, beside.time_cells),
+    Group("onestep", "One step that carries its state", beside.one_step, beside.one_step_cells),
+    Group("threads", "Two threads (or as --threads says), peers too", beside.threads, beside.threads_cells),
+    Group(
+        "lengths",
+        "Rows that end early, times of a call without lengths; peers beside ours with a mean of 50 %",
+        beside.lengths,
+        beside.lengths_cells,
+    ),
+    Group("step", "A trainer's step: gradients, clipping by their norm, Adam", alone.step, alone.step_cells),
+    Group("calls", "Calls from Python, and the native calls that they make", alone.from_python, alone.calls_cells),
+    Group("memory", "Memory of a training call, as it says itself", alone.memory, alone.memory_cells),
+    Group("compile", "Compiling in a fresh process, seconds", compiling.compiling, compiling.compiling_cells),
+    Group("sweep", "Inference over sizes", beside.over_sizes, beside.time_cells),
+)

@@ -1,0 +1,54 @@
+"""What a group of workloads is, what a run is asked for, and how figures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+Record = dict[str, Any]
+"""``row``: its name, and ``times`` by contender or ``figures`` by name."""
+
+OWN = "rnngraph"
+NATIVE = "native"
+"""The native call that a call from Python makes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run was asked for, and the peers that it found."""
+
+    words: Sequence[str]
+    rounds: int
+    peers: dict[str, ModuleType]
+    with_torch_compile: bool
+    threads: int = 1
+
+    def wants(self, name: str) -> bool:
+        return not self.words or any(word in name for word in self.words)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Workloads of one kind. cells: of one record, by column, in order; a peer's column begins with its name."""
+
+    name: str
+    title: str
+    records: Callable[[Options], Iterator[Record]]
+    cells: Callable[[Record], dict[str, str]]
+
+
+def milliseconds(seconds: float) -> str:
+    """With four digits that count, none of them below a microsecond's tenth."""
+    value = seconds * 1e3
+    return f"{value:.{3 if value < 10 else 2 if value < 100 else 1}f}" if value >= 0.1 else f"{value:.4f}"
+
+
+def microseconds(seconds: float) -> str:
+    value = seconds * 1e6
+    return f"{value:.{2 if value < 10 else 1}f}"
+
+
+def factor(value: float) -> str:
+    return f"{value:.2f}×" if value < 10 else f"{value:.1f}×"

@@ -1,0 +1,70 @@
+"""The group that compiles, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from workloads import COMPILE, Row
+
+from .basis import OWN, Options, Record
+
+SCRIPT = Path(__file__).parents[1] / "cold.py"
+
+
+def compiling(options: Options) -> Iterator[Record]:
+    contenders = [OWN, *(["jax"] if "jax" in options.peers else [])]
+    for row in COMPILE:
+        if not options.wants(row.name):
+            continue
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+        for _ in range(options.rounds):
+            for name in contenders:
+                found[name].append(_first_calls(name, row))
+        figures = {
+            f"{name} {key}": statistics.median(one[key] for one in ones)
+            for name, ones in found.items()
+            for key in ones[0]
+        }
+        totals = [one["inference"] + one["gradients"] for one in found[OWN]]
+        figures["spread"] = (max(totals) - min(totals)) / statistics.median(totals)
+        yield {"row": row.name, "figures": figures}
+
+
+def _first_calls(contender: str, row: Row) -> dict[str, float]:
+    """Seconds in a process that finds nothing of an earlier one on disk; ours again in one that finds what it left."""
+    with tempfile.TemporaryDirectory() as empty:
+        places = {**os.environ, "HOME": empty, "XDG_CACHE_HOME": empty}
+
+        def child() -> dict[str, float]:
+            command = [sys.executable, str(SCRIPT), contender, json.dumps(vars(row))]
+            run = subprocess.run(command, env=places, check=True, capture_output=True, text=True)
+            return json.loads(run.stdout.splitlines()[-1])
+
+        found = child()
+        if contender == OWN:
+            again = child()
+            found["again"] = again["inference"] + again["gradients"]
+    return found
+
+
+def compiling_cells(record: Record) -> dict[str, str]:
+    figures = record["figures"]
+    cells = {
+        "import, over NumPy's": f"{figures[f'{OWN} import']:.3f}",
+        "first inference": f"{figures[f'{OWN} inference']:.3f}",
+        "first gradients": f"{figures[f'{OWN} gradients']:.3f}",
+        "both": f"{figures[f'{OWN} inference'] + figures[f'{OWN} gradients']:.3f}",
+        "spread": f"{figures['spread']:.0%}",
+        "both, from disk": f"{figures[f'{OWN} again']:.3f}",
+    }
+    if "jax inference" in figures:
+        both = figures["jax inference"] + figures["jax gradients"]
+        cells["jax: import, both"] = f"{figures['jax import']:.2f}, {both:.2f}"
+    return cells

@@ -1,0 +1,57 @@
+"""Cells that torch has no layer of, as a user of torch writes them: over time in a loop, the input half and all gates
+in one product each. Inputs [time, batch, width]; they give (outputs, memory).
+"""
+
+from __future__ import annotations
+
+import torch
+import weights
+from workloads import Row
+
+Tensor = torch.Tensor
+
+
+class Loop(torch.nn.Module):
+    """One layer and its weights, each a parameter under its name."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        for name, values in weights.drawn(row)[0].items():
+            setattr(self, name, torch.nn.Parameter(torch.from_numpy(values)))
+
+
+class Peephole(Loop):
+    """The user's cell."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        given = torch.matmul(x, self.W) + self.b
+        h = c = x.new_zeros(x.shape[1], self.U.shape[0])
+        p_i, p_f, p_o = self.P
+        outputs = []
+        for step in given.unbind(0):
+            i, j, f, o = torch.addmm(step, h, self.U).chunk(4, 1)
+            c = torch.sigmoid(f + p_f * c + 1.0) * c + torch.sigmoid(i + p_i * c) * torch.tanh(j)
+            h = torch.sigmoid(o + p_o * c) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs), c
+
+
+class LayerNormLSTM(Loop):
+    """Four gates are normed in one call, each with gains and shifts of its own."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        given, units = torch.matmul(x, self.W), self.U.shape[0]
+        h = c = x.new_zeros(x.shape[1], units)
+        gain, shift, norm = self.G[:4], self.S[:4], torch.nn.functional.layer_norm
+        outputs = []
+        for step in given.unbind(0):
+            gates = torch.addmm(step, h, self.U).unflatten(1, (4, units))
+            i, j, f, o = torch.addcmul(shift, norm(gates, (units,), eps=1e-12), gain).unbind(1)
+            c = torch.sigmoid(f + 1.0) * c + torch.sigmoid(i) * torch.tanh(j)
+            c = norm(c, (units,), self.G[4], self.S[4], 1e-12)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            outputs.append(h)
+        return torch.stack(outputs), c
+
+
+LOOPS = {"own peephole": Peephole, "LayerNormBasicLSTM": LayerNormLSTM}

@@ -1,0 +1,103 @@
+"""Benchmarks compare like with like: in small sizes, every contender computes what every workload says. No clock."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import agreement
+import ours
+import peers
+import weights
+import workloads
+from workloads import Row
+
+KINDS = ("inference", "training", "one_step")
+
+
+def small(row: Row) -> Row:
+    """The same net in little; odd sizes."""
+    return replace(
+        row,
+        batch=min(row.batch, 5),
+        time=min(row.time, 6),
+        inputs=min(row.inputs, 11),
+        units=min(row.units, 17),
+        layers=min(row.layers, 2),
+        projection=min(row.projection, 9),
+    )
+
+
+def cases() -> list[Any]:
+    """Every kind of net once for each kind of call, with one row and with several."""
+    ended = [replace(row, ended=True) for row in workloads.LENGTHS]
+    rows = {
+        "inference": [*workloads.INFERENCE, *workloads.CELLS, *ended, Row("LSTM", 3, 6, 11, 17, 2, bidirectional=True)],
+        "training": [*workloads.TRAINING, *ended],
+        "one_step": [*workloads.ONE_STEP, Row("LSTM", 3, 1, 11, 17, 2)],
+    }
+    found = dict.fromkeys((kind, small(row)) for kind in KINDS for row in rows[kind])
+    return [pytest.param(kind, row, id=f"{kind}-{row.name}".replace(" ", "-")) for kind, row in found]
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*peers.ENVIRONMENT, *peers.ONE_THREAD, "OMP_NUM_THREADS"):
+            patch.setenv(name, "")  # what is set for the peers ends with the module
+        yield peers.installed()
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("error:.*differs from ours")
+@pytest.mark.parametrize("name", peers.NAMES)
+@pytest.mark.parametrize(("kind", "row"), cases())
+def test_peers_compute_what_we_do(installed: dict[str, Any], name: str, kind: str, row: Row) -> None:
+    if name not in installed:
+        pytest.skip(f"{name} is not installed")
+    ways = getattr(installed[name], kind)(row)
+    if not ways:
+        pytest.skip(f"{name} has no form of it")
+    own, *_ = getattr(ours, kind)(row)
+    found = agreement.agreeing(row, kind, own, {name: ways}, {"rnngraph": ours, **installed})
+    assert len(found[name]) == len(ways)
+
+
+class Other:
+    """A peer that reads results as we do."""
+
+    outputs, learnt = staticmethod(ours.outputs), staticmethod(ours.learnt)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_net_is_no_peer(kind: str) -> None:
+    row = Row("GRU", 2, 1 if kind == "one_step" else 4, 5, 7)
+    (own, *_), (same, *_) = getattr(ours, kind)(row), getattr(ours, kind)(row)
+    (other, *_) = getattr(ours, kind)(replace(row, cell="GRU before"))
+    modules: Any = {"rnngraph": ours, "same": Other, "other": Other}
+    with pytest.warns(UserWarning, match="other, way 1, .* differs from ours"):
+        found = agreement.agreeing(row, kind, own, {"same": [same], "other": [other]}, modules)
+    assert found == {"same": [same]}
+
+
+def test_every_parameter_has_its_weights() -> None:
+    """Nothing keeps what it was initialized with, and weights have the shapes that our cells ask for."""
+    rows = [small(row) for row in (*workloads.INFERENCE, *workloads.CELLS, *workloads.TRAINING)]
+    for row in dict.fromkeys(rows):
+        program, _ = ours.loaded(row, with_loss=False)
+        assert sum(array.size for array in program.parameters.values()) == weights.count(row), row.name
+
+
+def test_lengths_are_spread() -> None:
+    row = Row("LSTM", 32, 100, 1, 1, ended=True)
+    lengths = row.lengths()
+    assert lengths is not None
+    assert (lengths.min(), lengths.max(), lengths.mean()) == (1, 99, 50)
+    assert np.any(np.diff(lengths) < 0)
+    assert replace(row, ended=False).lengths() is None
