@@ -1,9 +1,13 @@
-"""What no code can beat here: multiply-adds at their rate, weights at that of reads; both are measured at each call."""
+"""What no code can beat here: multiply-adds and a cell's elementwise work at their rates, weights at that of reads.
+
+The rates are measured at each call. ``PRODUCTS`` is the same without the elementwise work.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from machine import multiply_rate, read_rate
+from tails import KINDS, tail_seconds
 from workloads import Row
 
 from rnngraph.codegen.target import target_of
@@ -12,13 +16,19 @@ FEW = 16
 """Steps below which the stream of the input's weights is looked at."""
 
 
-def forward_seconds(row: Row) -> float:
-    """The input's products of all steps; then each step's products, or the stream of its weights if that is longer."""
+FLOOR, PRODUCTS = "floor", "floor of products"
+
+
+def forward_seconds(row: Row) -> dict[str, float]:
+    """The input's products of all steps; then each step's products and elementwise work, or the stream of its weights
+    if that is longer.
+    """
     floor = _Floor(row)
-    return sum(floor.inputs(width) for width in row.widths()) + row.layers * floor.steps()
+    inputs = sum(floor.inputs(width) for width in row.widths())
+    return {name: inputs + row.layers * floor.steps(tail) for name, (tail, _) in floor.tails.items()}
 
 
-def training_seconds(row: Row) -> float:
+def training_seconds(row: Row) -> dict[str, float]:
     """Three times the multiply-adds of the forward part, but for the gradient of the net's own input.
 
     Forward; the state's gradient back through every step, which streams the weights again; the gradients of both
@@ -27,7 +37,8 @@ def training_seconds(row: Row) -> float:
     floor = _Floor(row)
     from_inputs = [floor.inputs(width) for width in row.widths()]
     gradients = sum(from_inputs) + row.layers * floor.products_of_steps()
-    return gradients + 2.0 * sum(from_inputs) - from_inputs[0] + 2.0 * row.layers * floor.steps()
+    whole = gradients + 2.0 * sum(from_inputs) - from_inputs[0]
+    return {name: whole + row.layers * sum(map(floor.steps, tails)) for name, tails in floor.tails.items()}
 
 
 class _Floor:
@@ -47,6 +58,11 @@ class _Floor:
         if row.projection:  # of the output, once a step
             self.state_weights += _padded(row.projection) * row.units
         self.stream = _stream_seconds(self.state_weights)
+        forward = both = 0.0
+        if row.cell in KINDS:
+            forward, both = tail_seconds(row.cell), tail_seconds(row.cell, training=True)
+        self.tails = {FLOOR: (forward, both - forward), PRODUCTS: (0.0, 0.0)}
+        """Seconds of a unit's elementwise work in a step, forward and backward; 0 where they are not known."""
 
     def inputs(self, width: int) -> float:
         """Products that wait for no state, all steps; at few steps reading their weights once takes longer."""
@@ -60,10 +76,10 @@ class _Floor:
         """Products with the state, all steps."""
         return self.row.directions * 2.0 * float(self.running.sum()) * self.state_weights / self.flops
 
-    def steps(self) -> float:
-        """Each step's products, or the stream of its weights if that takes longer."""
-        products = 2.0 * self.running * self.state_weights / self.flops
-        return self.row.directions * float(np.maximum(products, self.stream).sum())
+    def steps(self, tail: float) -> float:
+        """Each step's products and elementwise work, or the stream of its weights if that takes longer."""
+        work = self.running * (2.0 * self.state_weights / self.flops + _padded(self.row.units) * tail)
+        return self.row.directions * float(np.maximum(work, self.stream).sum())
 
 
 def _stream_seconds(weights: int) -> float:

@@ -14,17 +14,17 @@ SECONDS = 0.02
 Times = dict[str, list[float]]
 
 
-def measure(calls: Mapping[str, Call], floor: Callable[[], float] | None, rounds: int, pause: float = 0.0) -> Times:
-    """Seconds a call by contender, one figure a round; ``floor`` probes the machine in that round. pause: seconds
+def measure(
+    calls: Mapping[str, Call], floors: Callable[[], Mapping[str, float]] | None, rounds: int, pause: float = 0.0
+) -> Times:
+    """Seconds a call by contender, one figure a round; ``floors`` probes the machine in that round. pause: seconds
     before each turn, in which the threads of the one before go to sleep.
     """
     times: Times = {name: [] for name in calls}
     repeats = {name: _repeats(call) for name, call in calls.items()}
-    if floor is not None:
-        times["floor"] = []
     for _ in range(rounds):
-        if floor is not None:
-            times["floor"].append(floor())
+        for name, seconds in floors().items() if floors is not None else ():
+            times.setdefault(name, []).append(seconds)
         for name, call in calls.items():
             time.sleep(pause)
             if pause:

@@ -9,7 +9,7 @@ from functools import partial
 import calls
 import ours
 from agreement import agreeing
-from floors import forward_seconds, training_seconds
+from floors import FLOOR, PRODUCTS, forward_seconds, training_seconds
 from timing import Times, fastest, measure, median, ratio, settled, spread
 from workloads import CELLS, INFERENCE, LENGTHS, ONE_STEP, TRAINING, Call, Row, sweep
 
@@ -73,11 +73,12 @@ def time_cells(record: Record) -> dict[str, str]:
     cells = {
         "rnngraph ms": milliseconds(median(times, OWN)),
         "spread": f"{spread(times, OWN):.0%}",
-        "floor ms": milliseconds(median(times, "floor")),
-        "of floor": f"{ratio(times, OWN, 'floor'):.2f}",
+        "floor ms": milliseconds(median(times, FLOOR)),
+        "of floor": f"{ratio(times, OWN, FLOOR):.2f}",
+        "of its products": f"{ratio(times, OWN, PRODUCTS):.2f}",
     }
     for name in times:
-        if name not in (OWN, "floor"):
+        if name not in (OWN, FLOOR, PRODUCTS):
             cells[name] = f"{milliseconds(median(times, name))} ({factor(ratio(times, name, OWN))})"
     return cells
 
@@ -99,11 +100,11 @@ def one_step_cells(record: Record) -> dict[str, str]:
         "rnngraph µs": microseconds(median(times, OWN)),
         "spread": f"{spread(times, OWN):.0%}",
         "native µs": microseconds(median(times, NATIVE)),
-        "floor µs": microseconds(median(times, "floor")),
-        "native of floor": f"{ratio(times, NATIVE, 'floor'):.2f}",
+        "floor µs": microseconds(median(times, FLOOR)),
+        "native of floor": f"{ratio(times, NATIVE, FLOOR):.2f}",
     }
     for name in times:
-        if name not in (OWN, NATIVE, "floor"):
+        if name not in (OWN, NATIVE, FLOOR, PRODUCTS):
             cells[name] = f"{microseconds(median(times, name))} ({factor(ratio(times, name, OWN))})"
     return cells
 
