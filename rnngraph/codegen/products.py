@@ -12,6 +12,7 @@ from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, V
 from .nests import Region, Share, fresh_index, groups, loop, over_axes
 from .panels import TOGETHER
 from .phases import Step
+from .rest import Rest, TileRows
 from .running import Rows
 from .tiles import balanced, tile_shape
 
@@ -55,6 +56,7 @@ class Tiles:
         together = max(map(together_of, products))
         depth = -(-max(depths, default=OPEN_DEPTH) // together)
         self.tile = tile_shape(region.target, self._gates(), padded_blocks, rows, depth, self.parts)
+        self.rest = Rest(region, step, products, self.tile, lanes, share, by_a_loop=self.parts == 1)
 
     def _gates(self) -> int:
         """Sums of a unit and row that stay in registers: those that no other sum starts from; of narrow numbers, which
@@ -142,7 +144,7 @@ class Tiles:
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
             if axis is None:
-                self._tile(nested, [at[:-1]], start, valid)
+                self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], start, valid)
                 return
             extent, height = self.region.extent(self.shape, axis), self.tile.rows
             running = self.region.running
@@ -218,51 +220,35 @@ class Tiles:
         """running: how many rows run, which stand first in an order of their own; of the others nothing is stored."""
 
         def body(nested: Block, row: Index) -> None:
-            rows = []
-            for offset in range(height):
-                index = row + offset
+            def coordinates(inner: Block, number: Index) -> list[Coordinate]:
+                index = row + number
                 if running is not None and self.region.running is not None:
-                    index = self.region.running.tables.row(nested, index)
+                    index = self.region.running.tables.row(inner, index)
                 coordinate: Coordinate = index
                 if self.region.is_time(self.shape, axis):
                     coordinate = Time(index, self.region.start + index)
-                rows.append([*at[:axis], coordinate, *at[axis + 1 : -1]])
-            runs = [] if running is None else [(row + offset, running) for offset in range(height)]
-            self._tile(nested, rows, start, valid, runs)
+                return [*at[:axis], coordinate, *at[axis + 1 : -1]]
+
+            others = [*at[:axis], *at[axis + 1 : -1]]
+            self._tile(nested, TileRows(height, coordinates, row, running), others, start, valid)
 
         loop(block, "r", end, body, begin, height)
 
     def _tile(
-        self, block: Block, rows: Sequence[Sequence[Coordinate]], start: Index, valid: list[int | None],
-        runs: Sequence[tuple[Index, Index]] = (),
-    ) -> None:  # fmt: skip
-        """runs: of each row a number, and below which it is if the row runs; the first row does."""
-        region, lanes = self.region, self.lanes
-        evaluator = Evaluator(block, region.views, computed=lambda node: node in self.members)
-        cells = [
-            [(*row, Run(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)] for row in rows
-        ]
+        self, block: Block, rows: TileRows, others: Sequence[Coordinate], start: Index, valid: list[int | None]
+    ) -> None:
+        """others: coordinates that all rows share."""
+        runs = tuple(Run(start + number * self.lanes, self.lanes, limit) for number, limit in enumerate(valid))
+        evaluator = Evaluator(block, self.region.views, computed=lambda node: node in self.members, at=(*others, *runs))
+        outer = [rows.at(block, number) for number in range(rows.count)]
+        cells = [[(*row, run) for run in runs] for row in outer]
         done: set[Node] = set()
         for group in self.groups:
-            self._contract(evaluator, group, rows, cells, start, valid)
+            self._contract(evaluator, group, outer, cells, start, valid)
             done.update(node for products in group.products for node in products)
             if group is not self.groups[-1] and self.parts > 1:
                 self._settle(evaluator, cells, done)
-        for number, row in enumerate(cells):
-            if not runs or number == 0:
-                self._store(evaluator, row)
-                continue
-            inner = block.nested()
-            self._store(evaluator.beside(inner), row)
-            block.add(When(runs[number][0], 0, runs[number][1], tuple(inner.statements)))
-
-    def _store(self, evaluator: Evaluator, row: list[Coordinates]) -> None:
-        for at in row:
-            for node in self.step.members:
-                if node in self.region.stores:
-                    value = evaluator.value(node, at)
-                    for view in self.region.stores[node]:
-                        evaluator.store(value, view, at)
+        self.rest.emit(evaluator, rows, runs, cells)
 
     def _settle(self, evaluator: Evaluator, cells: list[list[Coordinates]], done: set[Node]) -> None:
         """What follows from products that are ``done``, before others need registers: parts become one sum."""
