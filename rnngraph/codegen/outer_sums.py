@@ -101,9 +101,10 @@ class _Sum:
         parts = 1 if share is None else share.parts
         self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
         self._cut()
-        # A tile's rows are copied in whole vectors: what is too much is overwritten by the next k, or lies behind.
-        self.slot = self.most + self.lanes
         behind = 0 if region.running is None else 1  # a row that has ended is packed, and overwritten by the next one
+        # A tile's rows are copied in whole vectors: what is too much is overwritten by the next k, or lies behind.
+        lowest = min(height for _, height, _ in self._tiles())
+        self.slot = self.most + behind + -(-(self.lanes - 1) // lowest)
         left_room, right_room = self.rows * self.slot, (self.most + behind) * self.tile.blocks * self.lanes
         self.left_panel = region.scratch("left", node.dtype, left_room * parts)
         self.right_panel = region.scratch("right", node.dtype, right_room * parts)
@@ -159,16 +160,21 @@ class _Sum:
         offset = 0
         for view in self.right:
             column: Index = offset
-            if len(self.right) > 1:  # a name, not a number: what is done with equal pieces is then equal work
-                name = fresh_index(block, "column")
-                block.add(LetIndex(name, "max", offset, 0))
-                column = size(name)
+            if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
+                column = self._named(block, "column", offset)
+                view = replace(view, offset=self._named(block, "piece", view.offset))
 
             def tiles(inner: Block, view: View = view, column: Index = column) -> None:
                 self._columns(inner, at, first, count, view, column)
 
             self.kernel(block, tiles)
             offset += int(str(view.shape[-1]))
+
+    @staticmethod
+    def _named(block: Block, word: str, index: Index) -> Index:
+        name = fresh_index(block, word)
+        block.add(LetIndex(name, "max", index, 0))
+        return size(name)
 
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,
