@@ -14,6 +14,11 @@ from .phases import Phases, contracted, cut_body, is_view
 from .stages import source_of
 from .views import View
 
+FEWEST_STEPS = 32
+"""Of a chunk of time: what one of fewer steps hands on takes little memory beside the sequences, and is not worth that
+layers which are alike otherwise need kernels of their own.
+"""
+
 
 def may_overwrite(cutting: Phases, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
     """Whether what a body computes can take the place of what it was given. cutting: of the body, which has these
@@ -57,8 +62,10 @@ class TakenOver:
         self.sequences: set[Node] = set()
         self.finished: set[Node] = set()
 
-    def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View]) -> dict[Node, View]:
-        """For some of what a scan emits, where it lies. views: of sequences."""
+    def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
+        """For some of what a scan emits, where it lies. views: of sequences; longest: steps of a chunk."""
+        if longest < FEWEST_STEPS:
+            return {}
         attributes, body = dict(scan.attributes), scan["body"]
         actual = scan_parts(scan.operands, attributes)[1]
         left: dict[Node, tuple[Node, View]] = {}

@@ -79,7 +79,7 @@ class Places(Writer):
         """What a scan emits may lie where sequences lay that nothing reads after it: so it takes no memory."""
         emitted = [user for user in self.users[scan] if user in stored and user["index"] >= scan["carries"]]
         emitted = [user for user in emitted if user not in region.stores and user not in self.targets]
-        for node, view in self.taken_over.places(scan, emitted, self.views).items():
+        for node, view in self.taken_over.places(scan, emitted, self.views, region.longest).items():
             self.views[node], region.stores[node] = view, [view]
 
     def scratch(self, name: str, dtype: str, elements: Dim) -> Buffer:

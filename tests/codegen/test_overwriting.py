@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> set[Node]:
     """What takes over places, of all that is compiled."""
     original, nodes = TakenOver.places, set[Node]()
 
-    def places(self: TakenOver, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View]) -> dict[Node, View]:
-        found = original(self, scan, emitted, views)
+    def places(self: TakenOver, *arguments: Any) -> dict[Node, View]:
+        found = original(self, *arguments)
         nodes.update(found)
         return found
 
@@ -55,7 +55,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> set[Node]:
     return nodes
 
 
-def none_taken(self: TakenOver, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View]) -> dict[Node, View]:
+def none_taken(self: TakenOver, *arguments: Any) -> dict[Node, View]:
     return {}
 
 
