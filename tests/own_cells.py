@@ -90,6 +90,22 @@ class DelayCell(rg.Cell):
         return state["h"], {"h": rg.tanh(x @ p.kernel("w", (x.width, n)) + p.bias("b", (n,)))}
 
 
+class LateReadCell(rg.Cell):
+    """A state is read by what is computed beside its next value, which does not read it."""
+
+    def __init__(self, num_units: int) -> None:
+        self.num_units = num_units
+
+    def state(self) -> Any:
+        return {"c": self.num_units, "h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        n = self.num_units
+        following = state["h"] @ p.kernel("u", (n, n))
+        h = rg.tanh(state["c"] + x @ p.kernel("w", (x.width, n)))
+        return h, {"c": following, "h": h}
+
+
 class SwapCell(rg.Cell):
     """Two states change places at every step, and the output joins them."""
 
@@ -234,7 +250,7 @@ class DeltaCell(rg.Cell):
 
 
 OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (
-    GatedCell, NormCell, UnusedStateCell, PassThroughCell, DelayCell, SwapCell, RotateCell, DeepCell,
+    GatedCell, NormCell, UnusedStateCell, PassThroughCell, DelayCell, LateReadCell, SwapCell, RotateCell, DeepCell,
     LearnedStartCell, ConstantCell, DeltaCell,
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ import teams
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
 
-from rnngraph.codegen import chunks, schedule
+from rnngraph.codegen import chunks, overwriting, schedule
 
 QUICK = 10
 MANY = 1000
@@ -43,6 +43,7 @@ def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         return longest if longest == chunks.LONGEST_CHUNK else min(longest, 2)
 
     monkeypatch.setattr(schedule, "chunk_length", two_steps)
+    monkeypatch.setattr(overwriting, "FEWEST_STEPS", 1)
 
 
 @pytest.mark.usefixtures("short_chunks")

@@ -149,16 +149,21 @@ class _Sum:
         offset = 0
         for view in self.right:
             column: Index = offset
-            if len(self.right) > 1:  # a name, not a number: what is done with equal pieces is then equal work
-                name = fresh_index(block, "column")
-                block.add(LetIndex(name, "max", offset, 0))
-                column = size(name)
+            if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
+                column = self._named(block, "column", offset)
+                view = replace(view, offset=self._named(block, "piece", view.offset))
 
             def tiles(inner: Block, view: View = view, column: Index = column) -> None:
                 self._columns(inner, at, first, count, view, column)
 
             self.kernel(block, tiles)
             offset += int(str(view.shape[-1]))
+
+    @staticmethod
+    def _named(block: Block, word: str, index: Index) -> Index:
+        name = fresh_index(block, word)
+        block.add(LetIndex(name, "max", index, 0))
+        return size(name)
 
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,

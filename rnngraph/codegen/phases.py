@@ -144,6 +144,11 @@ def cut_body(body: Graph) -> Phases:
     return cut(body.nodes, set(outputs) - available, available, copies)
 
 
+def _goes_on(step: Step) -> bool:
+    """Whether later steps read what a step gives. Sums over rows go first: what they alone read is then not needed."""
+    return step.kind not in ("outer_sum", "scatter_add")
+
+
 class _Cutter:
     def __init__(
         self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
@@ -294,7 +299,7 @@ class _Cutter:
             step = steps.setdefault(key, Step(self.level[node], kind, shape))
             step.members.append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
-        ordered = sorted(steps.values(), key=lambda step: (step.level, positions[step.members[0]]))
+        ordered = sorted(steps.values(), key=lambda step: (step.level, _goes_on(step), positions[step.members[0]]))
         return Phases(ordered, stored, self.inline - stored)
 
     def _stored(self, node: Node) -> bool:

@@ -12,6 +12,7 @@ from .carried import tracks_of
 from .evaluate import label_of, view_through
 from .loops import Buffer
 from .nests import Region
+from .overwriting import TakenOver
 from .phases import Phases, is_view
 from .views import View
 from .writer import Writer
@@ -29,12 +30,14 @@ class Places(Writer):
     targets: Mapping[Node, Sequence[View]]
     arena: Arena
     residuals: Dim
+    taken_over: TakenOver
 
     def allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
         """A place for every value that must be in memory."""
         for step in cutting.steps:
             if step.kind == "scan":
                 self.tracks_in(region, step.members[0], cutting.stored, leaving)
+                self.take_over(region, step.members[0], cutting.stored)
         for node in sorted(cutting.stored, key=self.order.__getitem__):
             if node.op == "scan" or node in region.stores:
                 continue
@@ -52,6 +55,7 @@ class Places(Writer):
                 view = replace(view, local=True, shape=node.shape)
             elif timed and not self.preparing:
                 self.residuals = self.residuals + self.arena.sizes[view.buffer]
+                self.taken_over.sequences.add(node)
             self.views[node] = view
             region.stores[node] = [view]
 
@@ -70,6 +74,13 @@ class Places(Writer):
                 for user in users:
                     if user not in region.stores:
                         self.views[user], region.stores[user] = shifted, []
+
+    def take_over(self, region: Region, scan: Node, stored: set[Node]) -> None:
+        """What a scan emits may lie where sequences lay that nothing reads after it: so it takes no memory."""
+        emitted = [user for user in self.users[scan] if user in stored and user["index"] >= scan["carries"]]
+        emitted = [user for user in emitted if user not in region.stores and user not in self.targets]
+        for node, view in self.taken_over.places(scan, emitted, self.views, region.longest).items():
+            self.views[node], region.stores[node] = view, [view]
 
     def scratch(self, name: str, dtype: str, elements: Dim) -> Buffer:
         if self.preparing:

@@ -65,12 +65,13 @@ class Rest:
             block.add(When(rows.first + number, 0, rows.running, tuple(inner.statements)))
 
     def _store(self, evaluator: Evaluator, row: Sequence[Coordinates]) -> None:
+        """All is computed before anything is written: it may be written over what something else reads."""
+        stored = [node for node in self.step.members if node in self.region.stores]
         for at in row:
-            for node in self.step.members:
-                if node in self.region.stores:
-                    value = evaluator.value(node, at)
-                    for view in self.region.stores[node]:
-                        evaluator.store(value, view, at)
+            values = [(node, evaluator.value(node, at)) for node in stored]
+            for node, value in values:
+                for view in self.region.stores[node]:
+                    evaluator.store(value, view, at)
 
     # By a loop over rows --------------------------------------------------------------------------
 

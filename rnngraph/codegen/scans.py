@@ -16,7 +16,8 @@ from .evaluate import Evaluator, label_of, view_through
 from .kernels import copy_to, emit_step
 from .loops import Barrier, Block, For, Index, LetIndex, When
 from .nests import Region, by_one, each_part, lanes_for, loop, runs
-from .phases import contracted, cut_body, is_view
+from .overwriting import may_overwrite
+from .phases import cut_body, is_view
 from .rowwise import Rowwise
 from .running import Masks, Rows, Running, Tables
 from .sharing import BARRIER_CYCLES, Cut, cut_of
@@ -121,20 +122,10 @@ class Scan:
 
     def _may_overwrite(self, formal: Node, following: Node, users: Sequence[Node]) -> bool:
         """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
-        position = {node: number for number, step in enumerate(self.cutting.steps) for node in step.members}
-        if following not in self.cutting.stored or following not in position:
+        outputs = [value for _, value in self.body.outputs]
+        if outputs[: self.carries].count(following) > 1:
             return False
-        if any(value is formal for _, value in self.body.outputs):
-            return False
-        if [value for _, value in self.body.outputs[: self.carries]].count(following) > 1:
-            return False
-        last = position[following]
-        for user in users:
-            if user not in position or is_view(user) or position[user] > last:
-                return False
-            if position[user] == last and (contracted(formal, user) or user.shape != formal.shape):
-                return False
-        return True
+        return may_overwrite(self.cutting, outputs, users, formal, following)
 
     # In the entry --------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from .llvm import Entry
 from .loops import Block, Buffer, Function, Index
 from .loops_names import free
 from .nests import Region
+from .overwriting import TakenOver
 from .panels import Panels
 from .phases import Phases, Step, cut, is_view, picks_step, stays_view
 from .pipeline import Part, line_of
@@ -67,6 +68,7 @@ class _Scheduler(Places):
         self.residuals: Dim = 0
         self.work = Work()
         self.settled: set[Node] = set()
+        self.taken_over = TakenOver(graph, self.users)
         self.staging = Staging(graph)
         self.masks = Masks(self, Limits(graph))
         rows = rows_of(graph) if parts > 1 else 0
@@ -158,6 +160,7 @@ class _Scheduler(Places):
         needed_late = {node for node, _ in late}
         for number, stage in enumerate(stages):
             self._stage(number, stage, needed_late)
+            self.taken_over.finished.update(stage.nodes)
         region = self._region()
         for node, view in late:
             self.copy_kernel(region, node, view, f"copy of {label_of(node)}")
