@@ -21,7 +21,7 @@ def inference(row: Row, threads: int = 1) -> list[Call]:
 def training(row: Row, threads: int = 1) -> list[Call]:
     """The loss and the gradient of every parameter."""
     compiled, feeds = loaded(row, with_loss=True, threads=threads)
-    return [lambda: compiled.training.gradients(feeds)]
+    return [lambda: compiled.training.gradients(**feeds)]
 
 
 def one_step(row: Row) -> list[Call]:
@@ -133,7 +133,7 @@ def _with_lengths(row: Row, kind: str, lengths: np.ndarray | None) -> Call:
     compiled.parameters.load(weights.as_parameters(row, compiled.parameters))
     if kind == "inference":
         return lambda: compiled.inference(feeds)
-    return lambda: compiled.training.gradients(feeds)
+    return lambda: compiled.training.gradients(**feeds)
 
 
 def narrow(row: Row, **options: str) -> tuple[Call, np.ndarray]:
@@ -149,7 +149,7 @@ def training_after_change(row: Row) -> Call:
 
     def call() -> object:
         parameters.replace(dict(parameters))
-        return compiled.training.gradients(feeds)
+        return compiled.training.gradients(**feeds)
 
     return call
 
@@ -158,4 +158,4 @@ def train_step(row: Row) -> Call:
     """A step of a trainer: gradients, clipped by their norm, and Adam's update."""
     compiled, feeds = loaded(row, with_loss=True)
     trainer = rg.Trainer(compiled, rg.Adam(1e-3), clip_norm=1.0)
-    return lambda: trainer.step(feeds)
+    return lambda: trainer.step(**feeds)

@@ -25,6 +25,9 @@ def draw(found: list[Record], file: Path) -> None:
     for cell, line in zip(cells, panels, strict=True):
         for axis, panel in zip(axes, line, strict=True):
             chosen = [record for record in found if record["cell"] == cell and record["axis"] == axis]
+            if not chosen:  # of a run of some rows
+                panel.set_axis_off()
+                continue
             _panel(panel, sorted(chosen, key=lambda record: record["value"]))
             panel.set_title(f"{cell}: {axis}", fontsize=10)
         line[0].set_ylabel("milliseconds a call")

@@ -53,7 +53,12 @@ def outputs(row: Row, result: Any) -> np.ndarray:
 
 def learnt(row: Row, result: Any) -> tuple[float, list[np.ndarray]]:
     value, gradients = result
-    return value.item(), [g.numpy() for name, g in gradients.items() if not ("bias" in name or name == "b")]
+    return value.item(), [g.numpy() for name, g in gradients.items() if not _is_bias(name)]
+
+
+def _is_bias(name: str) -> bool:
+    """``bias_ih_l0`` of a layer, ``b`` of a loop, ``_orig_mod.b`` of one that was compiled."""
+    return "bias" in name or name.rsplit(".", 1)[-1] == "b"
 
 
 def compiled(row: Row, kind: str) -> list[Call]:
