@@ -31,15 +31,14 @@ class Inference(GraphProgram):
 
     def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
-        if out is None and (result := self._bound.run(feeds, named)) is not None:
+        if (result := self._bound.run(feeds, named, out)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
         outputs = self._names()
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         with_loss = "loss" in found and self.program.loss is not None
-        if out is None:
-            self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
+        self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
         return self._structured(found, with_loss)
 
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:

@@ -78,8 +78,8 @@ class Training(GraphProgram):
         seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
-        plain = out is None and samples is None and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._bound.run(feeds, named, seed)) is not None:
+        plain = samples is None and _are_plain(seed, first_row, first_step)
+        if plain and (result := self._bound.run(feeds, named, out, seed)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -201,7 +201,7 @@ class Training(GraphProgram):
         ``output_gradients``.
         """
         plain = output_gradients is None and type(wrt) is tuple and not wrt and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._bound_gradients.run(feeds, named, seed)) is not None:
+        if plain and (result := self._bound_gradients.run(feeds, named, None, seed)) is not None:
             return result
         where = user_line()
         if output_gradients is None and self.program.loss is None:
