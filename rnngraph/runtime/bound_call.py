@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from weakref import ref
 
 import numpy as np
@@ -29,7 +29,7 @@ SMALL = 16 << 10
 """Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
 SEED = "seed"
 
-_PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
+PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 _WRITEABLE = 0x400
 
 
@@ -76,7 +76,7 @@ class BoundCall:
         for key, slot in mine.pointed:
             array = given[key]
             flags = array.flags.num
-            if flags & _PLAIN != _PLAIN:
+            if flags & PLAIN != PLAIN:
                 self._idle.append(mine)
                 return None
             block.numbers[slot] = writable_address(array) if flags & _WRITEABLE else address(array)
@@ -155,7 +155,7 @@ class _Place:
             array = arrays[number]
             if array is None:
                 continue
-            if array.flags.num & _PLAIN != _PLAIN:
+            if array.flags.num & PLAIN != PLAIN:
                 return False
             if any(np.may_share_memory(array, given[key]) for key, _ in self.pointed):
                 return False
@@ -166,12 +166,19 @@ def _gone() -> None:
     """In place of a reference to an arena that is no more."""
 
 
+class Bound(Protocol):
+    """What runs calls with feeds of one kind."""
+
+    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
+        """What the call gives; None, and nothing done, where it takes the general way."""
+
+
 class BoundCalls:
     """Bound calls of one graph, by the kinds of their feeds."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._calls: dict[Any, tuple[int, BoundCall]] = {}  # with the parts into which kernels are cut
+        self._calls: dict[Any, tuple[int, Bound]] = {}  # with the parts into which kernels are cut
 
     def run(self, feeds: Any, named: Mapping[str, Any], out: Any = None, seed: int | None = None) -> Any:
         """What the call gives; None, and nothing done, where it takes the general way."""
@@ -186,7 +193,7 @@ class BoundCalls:
 
     def add(
         self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], kinds: Mapping[str, TensorType],
-        make: Callable[[], BoundCall],
+        make: Callable[[], Bound],
     ) -> None:  # fmt: skip
         """Binds a call that went the general way, if it is of a kind. names, kinds: of what is fed."""
         given = _given(feeds, named)
