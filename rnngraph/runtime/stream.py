@@ -19,7 +19,7 @@ from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import result_of
 from .rows import clear_rows, row_axes, row_mask
-from .stepwise import stepwise
+from .stepwise import Stepwise
 
 if TYPE_CHECKING:
     from .program import Program
@@ -38,9 +38,8 @@ class Stream:
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, program: Program, batch: int, where: Where | None) -> None:
+    def __init__(self, program: Program, batch: int, about: Stepwise) -> None:
         self._program, self._batch = program, batch
-        about = stepwise(program, batch, program.target, program.reduced, where)
         self._compiled, self._initial = about.compiled, about.initial
         self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
         self._kinds, self._state_kinds = about.kinds, about.state_kinds

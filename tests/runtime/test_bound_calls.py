@@ -34,10 +34,11 @@ def calls_of(program: rg.Program) -> dict[str, tuple[Any, tuple[str, ...], dict[
         "training": (training, ("x", "who", "y", "keep"), {"seed": 5}),
         "without the loss": (training, ("x", "who", "keep"), {"seed": 2**63 - 1}),
         "gradients": (training.gradients, ("x", "who", "y", "keep"), {"seed": 5}),
+        "wrt": (training.gradients, ("x", "who", "y", "keep"), {"seed": 5, "wrt": ["keep", "x"]}),
     }
 
 
-CALLS = ("inference", "evaluate", "training", "without the loss", "gradients")
+CALLS = ("inference", "evaluate", "training", "without the loss", "gradients", "wrt")
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -295,6 +296,67 @@ def test_numbers_for_scalars() -> None:
             for keep, result in expected.items():
                 same(program.training(**{**feeds, "keep": kind(keep)}, seed=3), result)
     same(program.training(**{**feeds, "keep": 1}, seed=3), general(program.training, {**feeds, "keep": True}, seed=3))
+
+
+@pytest.mark.parametrize("steps", [5, LONG])
+def test_gradients_of_what_is_computed_outside(steps: int, general_calls: list[int]) -> None:
+    program, feeds = listener(), fed(steps=steps)
+    gradients = program.training.gradients
+    logits, twice = data(2, steps, 4, seed=2), data(2, steps, UNITS, seed=3)
+    forms: list[dict[str, Any]] = [
+        {"output_gradients": {"logits": logits}},
+        {"output_gradients": {"logits": logits, "inner/twice/0": twice}},
+        {"output_gradients": {"logits": logits}, "wrt": ("x",)},
+        {"output_gradients": {"logits": logits, "loss": None}, "wrt": ["keep"]},
+        {"output_gradients": {"logits": logits.astype(np.float64)}},
+        {"output_gradients": {"inner": {"twice": [twice]}}},
+    ]
+    for number, form in enumerate(forms):
+        for without in ((), ("y",)):
+            given = {name: value for name, value in feeds.items() if name not in without}
+            expected = general(gradients, given, seed=5, **form)
+            for turn in range(3):
+                general_calls.clear()
+                mapping = (dict(given),) if turn == 2 else ()
+                found = gradients(*mapping, **({} if mapping else given), seed=5, **form)
+                assert type(found[0]) is type(expected[0])
+                same(found[0], expected[0])
+                same(found[1], expected[1])
+                assert number > 2 or turn != 1 or not general_calls
+    good = {"logits": logits}
+    wrong: list[tuple[Any, type[Exception]]] = [
+        ({"logits": logits[:1]}, rg.ShapeError),
+        ({"logits": logits[:, :-1]}, rg.ShapeError),
+        ({"other": logits}, rg.NameLookupError),
+        ({}, rg.StructureError),
+        ([logits], rg.StructureError),
+        ({1: logits}, rg.NameLookupError),
+    ]
+    for form, kind in wrong:
+        with pytest.raises(kind) as raised:
+            gradients(**feeds, seed=5, output_gradients=form)
+        assert "test_bound_calls.py" in str(raised.value)
+    with pytest.raises(rg.NameLookupError, match="no input"):
+        gradients({**feeds, "output_gradient/logits": logits}, seed=5)
+    with pytest.raises(rg.NameLookupError, match="no input"):
+        gradients({**feeds, "output_gradient/logits": logits}, seed=5, output_gradients=good)
+    for wrt in ("x", 3, [3], [[]], {"x"}, ["z"]):
+        with pytest.raises(rg.RnnGraphError):
+            gradients(**feeds, seed=5, wrt=wrt)
+
+
+def test_gradients_of_a_bare_output_and_of_a_state() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    state = rg.state_placeholder("state", rg.LSTMCell(UNITS))
+    program = rg.compile(rg.dynamic_rnn(rg.LSTMCell(UNITS), x, initial_state=state)[0])
+    feeds = {"x": data(2, 5, WIDTH), "state": tuple(data(2, UNITS, seed=seed) for seed in (1, 2))}
+    for wrt in ([], ["x"], ["state"], [x, "state"]):
+        expected = general(program.training.gradients, feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+        for _ in range(3):
+            found = program.training.gradients(**feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+            same(found[0], expected[0])
+            assert found[1].keys() == expected[1].keys()
+            same(found[1], expected[1])
 
 
 # Streams -------------------------------------------------------------------------------------------
