@@ -9,7 +9,7 @@ from weakref import ref
 import numpy as np
 
 from ..ir.types import evaluate
-from .bound_call import PLAIN, SEED, SMALL
+from .bound_call import PLAIN, SEED, SMALL, BoundCalls
 from .feeds import Check, run_checks
 from .native import NativeEntry, Sized
 
@@ -72,3 +72,18 @@ class BoundTrain:
             way, seed, None,
             lambda settle: way.native.run(trainer, arrays, self._entry, self._sized, settle, self),
         )  # fmt: skip
+
+
+def bind(
+    calls: BoundCalls, trainer: Trainer, way: Way, feeds: Any, named: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+) -> None:  # fmt: skip
+    """After a step that went the general way: others like it need not. arrays: all its inputs but states."""
+    program = trainer.program
+    names = {key: program.feed_name(key, None) for key in (*(feeds or ()), *named)}
+
+    def bound() -> BoundTrain:
+        ranges = way.native.compiled.range_checks(way.native.outputs)
+        return BoundTrain(trainer, way, *way.entry(trainer, arrays, None), arrays, names, ranges)
+
+    calls.add(feeds, named, names, program.training.kinds(), bound)

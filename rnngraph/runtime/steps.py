@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -117,25 +117,19 @@ class Way:
         where: Where | None,
         settle: Settle,
     ) -> dict[str, np.ndarray]:
-        entry, sized = self._entry(trainer, arrays, where)
+        entry, sized = self.entry(trainer, arrays, where)
         self.check_states(states, sized.sizes, where)
         return self.native.run(trainer, {**arrays, **states} if states else arrays, entry, sized, settle)
 
-    def _entry(
+    def entry(
         self, trainer: Trainer, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, Sized]:
+        """For these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
         return self._known.entry(
             None, arrays, compiled, outputs,
             lambda: trainer.program.training.sizes(arrays, outputs, where, compiled, self.own), where,
         )  # fmt: skip
-
-    def bound(self, trainer: Trainer, arrays: Mapping[str, np.ndarray], names: Mapping[Any, str]) -> BoundTrain:
-        """What steps are run by that are like one that ran. names: of feeds, by what they are fed by."""
-        from .bound_train import BoundTrain
-
-        ranges = self.native.compiled.range_checks(self.native.outputs)
-        return BoundTrain(trainer, self, *self._entry(trainer, arrays, None), arrays, names, ranges)
 
     def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
         for name, kind in self.given.items():

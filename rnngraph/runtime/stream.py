@@ -206,7 +206,7 @@ class Stream:
 
     def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
         axis = self._output_axis[name]
-        return array if axis is None else np.squeeze(array, axis)
+        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of bound steps are
 
     def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
         for name, array in mine.items():

@@ -21,6 +21,7 @@ from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
 from .arguments import whole_number
 from .bound_call import BoundCalls
+from .bound_train import bind
 from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position
@@ -89,9 +90,8 @@ class Trainer:
         self._number_arrays: dict[str, np.ndarray] = {}
         self._spares, self._parameter_spares = Spares(), Spares()
         self._ways: dict[str, Way] = {}
-        self._bound = {  # by whether states are carried, and there are such
-            key: BoundCalls(program.workers) for key in ((False, False), (True, False), (True, True))
-        }
+        kinds = (False, False), (True, False), (True, True)  # whether states are carried, and whether there are such
+        self._bound = {kind: BoundCalls(program.workers) for kind in kinds}
         self._update: Native | None = None
         self._forward: Native | None = None
         self.position: Position | None = None
@@ -117,9 +117,7 @@ class Trainer:
             states = GIVEN if calls is self._bound[True, True] else SHOWN
             loss = self.step_with(arrays, seed, flag(carry, "carry"), where)
             if calls is not None:
-                names = {key: self.program.feed_name(key, None) for key in (*(feeds or ()), *named)}
-                kinds = self.program.training.kinds()
-                calls.add(feeds, named, names, kinds, lambda: self._ways[states].bound(self, arrays, names))
+                bind(calls, self, self._ways[states], feeds, named, arrays)
             return loss
 
     def step_with(
