@@ -143,14 +143,18 @@ class BoundStep:
             if held is not None:
                 if not _is_kind(value, held):
                     return False
-                # Of a number an array at once: what is too large may be an error.
-                given.append((name, held, value if type(value) is ndarray else np.array(value, held.dtype)))
+                given.append((name, held, value))
         if len(given) + self._count != len(named):  # one that is not known, or too few
             return False
         if self._all_ranges:  # of copies, which nobody else can change
-            given = [(name, held, value.copy()) for name, held, value in given]
+            given = [(name, held, np.array(value, held.dtype)) for name, held, value in given]
             inputs = self._inputs | {name: value for name, _, value in given}
             run_checks(self._all_ranges, inputs, self._sizes, None)
+        elif len(given) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
+            given = [
+                (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
+                for name, held, value in given
+            ]
         for _, held, value in given:
             held[...] = value
         return True
