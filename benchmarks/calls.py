@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,17 +30,57 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
     for name, structure in forms.items():
         program = rg.compile(structure)
         stream = program.inference.stream(1)
-        stream.step(x=step)
-        yield f"step: {name}", lambda s=stream: s.step(x=step), _native(stream._compiled, program, fed, True)
-        yield (
-            f"inference: {name}",
-            lambda p=program: p.inference(x=fed),
-            _native(program.inference.compiled, program, fed),
-        )
+        native = _native(stream._compiled, program, fed, True)
+        for what, call in _ways(stream.step, step).items():
+            yield f"step: {name}{what}", call, native
+        native = _native(program.inference.compiled, program, fed)
+        for what, call in _ways(program.inference, fed).items():
+            yield f"inference: {name}{what}", call, native
+    yield from _with_a_knob(step)
     program = rg.compile({"outputs": outputs}, loss=loss)
     training = program.training
     yield "training: outputs and loss", lambda: training(x=fed), _native(training.compiled, program, fed)
     yield "gradients", lambda: training.gradients(x=fed), _native(training._described(), program, fed)
+    yield from _trainer_steps(rg.Trainer(program), fed)
+
+
+def _ways(call: Callable[..., Any], fed: np.ndarray) -> dict[str, Call]:
+    """A call whose feed comes by keyword or in a mapping, and whose results are fresh or the caller's."""
+    out, mapping = call(x=fed), {"x": fed}
+    call(x=fed, out=out)
+    return {
+        "": lambda: call(x=fed),
+        ", mapping": lambda: call(mapping),
+        ", out=": lambda: call(x=fed, out=out),
+        ", mapping, out=": lambda: call(mapping, out=out),
+    }
+
+
+def _with_a_knob(step: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
+    """A feed without a time axis: held, and given anew at each step."""
+    x, knob = rg.placeholder("x", (None, None, UNITS)), rg.placeholder("knob", ())
+    program = rg.compile(rg.dynamic_rnn(rg.BasicLSTMCell(UNITS), x * knob)[0])
+    stream = program.inference.stream(1)
+    native = _native(stream._compiled, program, step[:, None], True)
+    stream.step(x=step, knob=0.5)
+    yield "step: a knob, held", lambda: stream.step(x=step), native
+    yield "step: a knob, given", lambda: stream.step(x=step, knob=0.5), native
+
+
+def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, Call, Call]]:
+    """The native call is the one that the trainer made last, over again: packing and Adam's update are in it."""
+    for _ in range(4):
+        trainer.step(x=fed)
+    (way,) = trainer._ways.values()
+    (memory,) = way.native._memory.values()
+    block = [*memory._blocks.values()][-1]
+    ((entry, sized, _),) = way._known._known.values()
+
+    def native() -> None:
+        entry.pack(block.address)
+        sized.run(block.address, WORKER, WORKERS)
+
+    yield "Trainer.step", lambda: trainer.step(x=fed), native
 
 
 def native_step(row: Row) -> Call:

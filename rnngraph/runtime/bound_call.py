@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from weakref import ref
 
 import numpy as np
@@ -17,18 +17,19 @@ import numpy as np
 from ..ir.types import FLOATS, TensorType
 from .argument_block import WORKER, WORKERS, ArgumentBlock
 from .arrays import address, writable_address
+from .bound_outs import BoundOuts, Delivery
 from .feeds import Check, run_checks
 from .native import NativeEntry, Sized
 from .parameters import Parameters
 from .pool import Workers
-from .result import Leaf, giver
+from .result import Leaf
 
 MOST_KINDS = 64
 SMALL = 16 << 10
 """Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
 SEED = "seed"
 
-_PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
+PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 _WRITEABLE = 0x400
 
 
@@ -50,14 +51,21 @@ class BoundCall:
         self.kinds = {name: (array.shape, array.dtype) for name, array in arrays.items() if name in fed}
         self.fixed = {name: array for name, array in arrays.items() if name not in fed}
         self.structure, self.wanted = structure, wanted
+        kinds = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
+        self.outs = BoundOuts(structure, [kinds[name] for name in wanted])
         self._ranges = [check for check in ranges if check.label in fed]
         self._idle: deque[_Place] = deque()
 
-    def run(self, given: Mapping[Any, Any], seed: int | None) -> Any:
-        """What the call gives; None where a feed has a value, or lies in memory, as only the general way takes it."""
+    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
+        """What the call gives; None where a feed has a value, or lies in memory, as only the general way takes it, or
+        so does an array of ``out``.
+        """
         for key in self._shares:
             if not 0 < np.float32(given[key]) <= 1:
                 return None
+        arrays = None if out is None else self.outs.arrays(out)
+        if arrays is None and out is not None:
+            return None
         try:
             mine = self._idle.pop()
         except IndexError:
@@ -68,10 +76,13 @@ class BoundCall:
         for key, slot in mine.pointed:
             array = given[key]
             flags = array.flags.num
-            if flags & _PLAIN != _PLAIN:
+            if flags & PLAIN != PLAIN:
                 self._idle.append(mine)
                 return None
             block.numbers[slot] = writable_address(array) if flags & _WRITEABLE else address(array)
+        if arrays is not None and mine.large and not mine.can_write(arrays, given):
+            self._idle.append(mine)
+            return None
         if self._ranges:
             self._check(given, mine)
         if self._draw is not None:
@@ -84,11 +95,13 @@ class BoundCall:
         if mine.arena() is not arena:
             entry.set_arena(block.numbers, arena)
             mine.arena = ref(arena)
-        for name, shape, dtype, slot in mine.large:
-            mine.fresh[name] = array = np.empty(shape, dtype)
+        for leaf, name, shape, dtype, slot in mine.large:
+            array = None if arrays is None else arrays[leaf]
+            if array is None:
+                mine.fresh[name] = array = np.empty(shape, dtype)
             block.numbers[slot] = writable_address(array)
         self.sized.run(block.address, WORKER, WORKERS)
-        result = mine.give()
+        result = mine.give() if arrays is None else mine.give_into(arrays)
         entry.give_back(arena)
         self._idle.append(mine)
         return result
@@ -119,22 +132,45 @@ class _Place:
                     self.copied.append((key, fed[name]))
                 else:
                     self.pointed.append((key, entry.input_slots[name][0]))
-        self.large: list[tuple[str, tuple[int, ...], np.dtype[Any], int]] = []
+        self.large: list[tuple[int, str, tuple[int, ...], np.dtype[Any], int]] = []
         self.fresh: dict[str, np.ndarray] = {}
+        memory: list[np.ndarray | None] = []
         leaves: list[Leaf] = []
-        for name in call.wanted:
+        for number, name in enumerate(call.wanted):
             array = made[name]
             if array.nbytes <= SMALL:
+                memory.append(array)
                 leaves.append(array.copy)
             else:
-                self.large.append((name, array.shape, array.dtype, entry.output_slots[name]))
+                self.large.append((number, name, array.shape, array.dtype, entry.output_slots[name]))
+                memory.append(None)
                 leaves.append(partial(self.fresh.pop, name))  # nobody else holds it then
-        self.give = giver(call.structure, leaves)
+        delivery = Delivery(call.structure, memory, leaves)
+        self.give, self.give_into = delivery.give, delivery.give_into
         self.arena: Callable[[], np.ndarray | None] = _gone
+
+    def can_write(self, arrays: Sequence[np.ndarray | None], given: Mapping[Any, Any]) -> bool:
+        """Whether native code may write large results straight to these arrays."""
+        for number, *_ in self.large:
+            array = arrays[number]
+            if array is None:
+                continue
+            if array.flags.num & PLAIN != PLAIN:
+                return False
+            if any(np.may_share_memory(array, given[key]) for key, _ in self.pointed):
+                return False
+        return True
 
 
 def _gone() -> None:
     """In place of a reference to an arena that is no more."""
+
+
+class Bound(Protocol):
+    """What runs calls with feeds of one kind."""
+
+    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
+        """What the call gives; None, and nothing done, where it takes the general way."""
 
 
 class BoundCalls:
@@ -142,9 +178,9 @@ class BoundCalls:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._calls: dict[Any, tuple[int, BoundCall]] = {}  # with the parts into which kernels are cut
+        self._calls: dict[Any, tuple[int, Bound]] = {}  # with the parts into which kernels are cut
 
-    def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None) -> Any:
+    def run(self, feeds: Any, named: Mapping[str, Any], out: Any = None, seed: int | None = None) -> Any:
         """What the call gives; None, and nothing done, where it takes the general way."""
         given = named if feeds is None else _given(feeds, named)
         if given is None:
@@ -153,19 +189,23 @@ class BoundCalls:
             known = self._calls.get(_kind(given))
         except TypeError:  # a name that has no hash
             return None
-        return known[1].run(given, seed) if known is not None and known[0] == self._workers.parts else None
+        return known[1].run(given, seed, out) if known is not None and known[0] == self._workers.parts else None
 
     def add(
         self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], kinds: Mapping[str, TensorType],
-        make: Callable[[], BoundCall],
+        make: Callable[[], Bound],
     ) -> None:  # fmt: skip
         """Binds a call that went the general way, if it is of a kind. names, kinds: of what is fed."""
         given = _given(feeds, named)
         if given is None or not all(_is_plain(value, kinds.get(names[key])) for key, value in given.items()):
             return
+        kind, parts = _kind(given), self._workers.parts
+        known = self._calls.get(kind)
+        if known is not None and known[0] == parts:  # only this one call was unusual
+            return
         if len(self._calls) >= MOST_KINDS:
             self._calls.clear()
-        self._calls[_kind(given)] = self._workers.parts, make()
+        self._calls[kind] = parts, make()
 
 
 def _given(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
@@ -188,4 +228,4 @@ def _is_plain(value: Any, kind: TensorType | None) -> bool:
     wanted = np.dtype(kind.dtype)
     if type(value) is np.ndarray:
         return value.dtype == wanted
-    return not kind.shape and kind.dtype in FLOATS and type(value) in (float, wanted.type)
+    return not kind.shape and kind.dtype in FLOATS and type(value) in (float, np.float64, wanted.type)

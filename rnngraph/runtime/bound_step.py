@@ -11,10 +11,11 @@ from numpy import ndarray
 
 from .argument_block import WORKER, WORKERS, ArgumentBlock
 from .arrays import aligned_bytes
+from .bound_outs import BoundOuts, Delivery
 from .feeds import Check, run_checks
 from .native import NativeEntry, Sized
 from .parameters import Parameters
-from .result import giver
+from .pool import Workers
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,22 @@ class States:
 
 
 class BoundStep:
-    """Steps, or chunks of one length, over fixed memory, with feeds of one kind."""
+    """Steps, or chunks of one length, over fixed memory, with feeds of one kind.
+
+    What has a time axis is copied to memory of its own at each call. What has none is the stream's own copy, which
+    all of its bound calls read: fed again, it is written over.
+    """
 
     def __init__(
         self, parameters: Parameters, entry: NativeEntry, sized: Sized, layout: Layout, states: States,
-        feeds: Mapping[str, np.ndarray], ranges: Sequence[Check], parts: int, one_step: bool,
+        feeds: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], ranges: Sequence[Check], workers: Workers,
+        one_step: bool,
     ) -> None:  # fmt: skip
-        """feeds: all inputs but states; those that have a time axis differ from call to call."""
-        self._parameters, self._entry, self._states, self.parts = parameters, entry, states, parts
+        """feeds: all with a time axis. held: all without one that the stream has."""
+        self._parameters, self._entry, self._states = parameters, entry, states
+        self._workers, self._parts = workers, workers.parts
         self._changes = parameters.counter()
-        self._inputs = {name: np.array(array, order="C") for name, array in feeds.items()}
+        self._inputs = {**held, **{name: np.array(array, order="C") for name, array in feeds.items()}}
         self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes), sized.run, sized.sizes
         memory = {
             item.name: np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)
@@ -72,19 +79,22 @@ class BoundStep:
         self._addresses = [block.address for block in self._blocks]
         self._renew()
         self._feeds = []
-        for name, array in self._inputs.items():
-            axis = layout.feed_time[name]
-            if axis is not None:
-                view = array.squeeze(axis) if one_step else array
-                self._feeds.append((name, view.shape, view.dtype, view))
+        for name in feeds:
+            array, axis = self._inputs[name], layout.feed_time[name]
+            view = array.squeeze(axis) if one_step and axis is not None else array
+            self._feeds.append((name, view.shape, view.dtype, view))
         self._count = len(self._feeds)
-        self._ranges = [check for check in ranges if check.label in {name for name, *_ in self._feeds}]
+        self._held = held
+        self._all_ranges = ranges
+        self._ranges = [check for check in ranges if check.label in feeds]
         self._results = []
         for name in layout.shown:
             axis = layout.output_time[name]
             self._results.append(memory[name].squeeze(axis) if one_step and axis is not None else memory[name])
         self._before_rows = [_before_rows(layout, name, one_step) for name in layout.shown]
-        self._give = giver(layout.structure, [array.copy for array in self._results])
+        delivery = Delivery(layout.structure, self._results, [array.copy for array in self._results])
+        self._give, self._give_into = delivery.give, delivery.give_into
+        self._outs = BoundOuts(layout.structure, [(array.shape, array.dtype) for array in self._results])
 
     def _renew(self) -> None:
         """The present parameters from here on."""
@@ -93,9 +103,15 @@ class BoundStep:
             block.set_weights(self._weights)
         self._version = self._weights.version
 
-    def run(self, named: Mapping[str, Any], kept: np.ndarray | None) -> Any:
-        """The results, fresh; None where the feeds are not arrays of just the bound kind. kept: rows that take part."""
-        if len(named) != self._count:
+    def run(self, named: Mapping[str, Any] | None, kept: np.ndarray | None, out: Any) -> Any:
+        """The results; None, and nothing done, where feeds or ``out`` are not arrays of just the bound kind.
+
+        kept: rows that take part.
+        """
+        if named is None or self._parts != self._workers.parts:
+            return None
+        arrays = None if out is None else self._outs.arrays(out)
+        if arrays is None and out is not None:
             return None
         for name, shape, dtype, held in self._feeds:
             value = named.get(name)
@@ -104,7 +120,10 @@ class BoundStep:
             if value.dtype is not dtype and value.dtype != dtype:  # mostly the very object
                 return None
             held[...] = value
-        if self._ranges:
+        if len(named) != self._count:
+            if not self._hold(named):
+                return None
+        elif self._ranges:
             run_checks(self._ranges, self._inputs, self._sizes, None)
         if self._version != self._changes.version:
             self._renew()
@@ -114,7 +133,31 @@ class BoundStep:
         if kept is not None:
             self._leave(~kept)
         states.turn = 1 - turn
-        return self._give()
+        return self._give() if arrays is None else self._give_into(arrays)
+
+    def _hold(self, named: Mapping[str, Any]) -> bool:
+        """Takes over feeds without a time axis: all of them, or none and False, or none and an error."""
+        given = []
+        for name, value in named.items():
+            held = self._held.get(name)
+            if held is not None:
+                if not _is_kind(value, held):
+                    return False
+                given.append((name, held, value))
+        if len(given) + self._count != len(named):  # one that is not known, or too few
+            return False
+        if self._all_ranges:  # of copies, which nobody else can change
+            given = [(name, held, np.array(value, held.dtype)) for name, held, value in given]
+            inputs = self._inputs | {name: value for name, _, value in given}
+            run_checks(self._all_ranges, inputs, self._sizes, None)
+        elif len(given) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
+            given = [
+                (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
+                for name, held, value in given
+            ]
+        for _, held, value in given:
+            held[...] = value
+        return True
 
     def _leave(self, others: np.ndarray) -> None:
         """These rows keep their state, and have zeros for results."""
@@ -129,6 +172,13 @@ class BoundStep:
     def fits(self, entry: NativeEntry, sized: Sized) -> bool:
         """Whether it is for this entry at these sizes."""
         return self._entry is entry and self._sizes == sized.sizes
+
+
+def _is_kind(value: Any, held: np.ndarray) -> bool:
+    """Whether a value is of the kind of what is held in its place; a float is, of a scalar."""
+    if type(value) is ndarray:
+        return value.shape == held.shape and value.dtype == held.dtype
+    return not held.shape and held.dtype.kind == "f" and type(value) in (float, np.float64, held.dtype.type)
 
 
 def _before_rows(layout: Layout, name: str, one_step: bool) -> list[slice] | None:

@@ -289,7 +289,7 @@ class GraphProgram:
                 compiled.range_checks(outputs), shares, draw,
             )  # fmt: skip
 
-        calls.add(feeds, named, names, self._kinds, bound)
+        calls.add(feeds, named, names, self._kinds | compiled.kinds(), bound)
 
     def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
         given = given_arrays(self.program.structure, out, where, also=("loss",))

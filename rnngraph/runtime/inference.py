@@ -13,6 +13,7 @@ from ..ir.graph import Graph
 from .arguments import whole_number
 from .checking import NonFinite
 from .graph_program import GraphProgram
+from .stepwise import Stepwise, stepwise
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -28,18 +29,18 @@ class Inference(GraphProgram):
     def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
         super().__init__(program, lowered, unroll)
         self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
+        self._stepwise: dict[int, Stepwise] = {}
 
     def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
-        if out is None and (result := self._bound.run(feeds, named)) is not None:
+        if (result := self._bound.run(feeds, named, out)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
         outputs = self._names()
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         with_loss = "loss" in found and self.program.loss is not None
-        if out is None:
-            self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
+        self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
         return self._structured(found, with_loss)
 
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
@@ -57,7 +58,12 @@ class Inference(GraphProgram):
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
         batch = whole_number(batch, "a stream's batch", 1)
-        return Stream(self.program, batch, where)
+        about = self._stepwise.get(batch)
+        if about is None:  # streams of one batch share their code
+            program = self.program
+            about = stepwise(program, batch, program.target, program.reduced, where)
+            about = self._stepwise.setdefault(batch, about)
+        return Stream(self.program, batch, about)
 
     def export(
         self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,

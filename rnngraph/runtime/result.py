@@ -38,6 +38,7 @@ def _giver(nest: Any, leaves: Iterator[Leaf], mapping: type[dict[str, Any]]) -> 
         return next(leaves)
     parts = [_giver(child, leaves, dict) for _, child in entries]
     if isinstance(nest, dict):
+        mapping = Result if isinstance(nest, Result) else mapping
         named = tuple(zip(nest, parts, strict=True))
 
         def give() -> dict[str, Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_int64, c_void_p
+from operator import is_
 from typing import TYPE_CHECKING
 from weakref import ref
 
 import numpy as np
 
 from ..passes.train_step import NEW, NORM, SLOT, SUM
-from .arrays import address, aligned_bytes
+from .arrays import address, aligned_bytes, writable_address
 from .native import NativeEntry, Sized
 
 if TYPE_CHECKING:
+    from .bound_train import BoundTrain
     from .trainer import Trainer
 
 NOT_RUN = -1.0
@@ -39,6 +41,7 @@ class Memory:
             for number, item in enumerate(entry.outputs)
             if not item.name.startswith((NEW, SUM, SLOT)) and item.name not in self.scalars
         ]
+        self._own: list[str] | None = None  # inputs that the trainer has itself
         self._blocks: dict[tuple[int, ...], _Bound] = {}
 
     def fresh(self, sized: Sized) -> dict[str, np.ndarray]:
@@ -54,15 +57,17 @@ class Memory:
         It holds none of them: who calls holds the parameters until the call ends, as others may replace them.
         """
         given = [parameters[name] for name in self.entry.parameter_slots]
-        inputs = {name: array for name, array in trainer.inputs().items() if name in self.entry.input_slots}
+        own = trainer.inputs()
+        if self._own is None:
+            self._own = [name for name in own if name in self.entry.input_slots]
         targets = [trainer.target(name) for name in self.replacing]
-        arrays = [*given, *inputs.values(), *targets]
+        arrays = [*given, *[own[name] for name in self._own], *targets]
         key = tuple(map(id, arrays))
         known = self._blocks.get(key)
         if known is None or not known.holds(arrays):
             if len(self._blocks) >= MOST_BLOCKS:
                 self._blocks.clear()
-            known = self._blocks[key] = _Bound(self, given, inputs, targets)
+            known = self._blocks[key] = _Bound(self, given, {name: own[name] for name in self._own}, targets)
         return known
 
 
@@ -88,17 +93,35 @@ class _Bound:
             self.block[entry.output_slots[name]] = address(array)
         self._fed = [name for name in entry.input_slots if name not in inputs]
         self._sized: Sized | None = None
+        self._bound: Callable[[], BoundTrain | None] = _none
 
     def holds(self, arrays: Sequence[np.ndarray]) -> bool:
         """Whether these are the very arrays: one that is gone may have left its id to another."""
-        return all(known() is array for known, array in zip(self._references, arrays, strict=True))
+        return all(map(is_, [known() for known in self._references], arrays))
 
-    def set(self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray], sized: Sized) -> None:
-        """What differs from call to call."""
+    def set(
+        self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray], sized: Sized,
+        bound: BoundTrain | None,
+    ) -> None:  # fmt: skip
+        """What differs from call to call. bound: whose feeds they are, if they are: most stay where they lie."""
         if self._sized is not sized:
             self.entry.set_sizes(self.block, sized.sizes)
             self._sized = sized
-        for name in self._fed:
-            self.entry.set_feed(self.block, name, feeds[name])
+        if bound is not None and self._bound() is bound:
+            for name, slot in bound.moving:
+                self.block[slot] = _place(feeds[name])
+        else:
+            for name in self._fed:
+                self.entry.set_feed(self.block, name, feeds[name])
+            self._bound = _none if bound is None else ref(bound)
         for name, array in results.items():
-            self.block[self.entry.output_slots[name]] = address(array)
+            self.block[self.entry.output_slots[name]] = _place(array)
+
+
+def _place(array: np.ndarray) -> int:
+    """Where a C-contiguous array lies."""
+    return writable_address(array) if array.size and array.flags.writeable else address(array)
+
+
+def _none() -> None:
+    """In place of a reference to nothing."""

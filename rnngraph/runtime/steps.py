@@ -20,6 +20,7 @@ from .native import NativeEntry, Sized
 from .step_memory import NOT_RUN, WORKER, WORKERS, Memory
 
 if TYPE_CHECKING:
+    from .bound_train import BoundTrain
     from .trainer import Trainer
 
 Settle = Callable[[Mapping[str, np.ndarray]], None]
@@ -40,27 +41,27 @@ class Native:
 
     def run(
         self, trainer: Trainer, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized,
-        settle: Settle | None = None,
+        settle: Settle | None = None, bound: BoundTrain | None = None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """Results but for those that replace something. settle: takes them over in the same moment, as what was
-        written over counts.
+        written over counts. bound: whose ``arrays`` they are.
         """
         memory = self._memory.get(entry)
         if memory is None:
             memory = self._memory[entry] = Memory(entry)
         found = memory.fresh(sized)
         _, parameters = trainer.program.parameters.snapshot()  # of one moment, and alive until the call ends
-        bound = memory.bound(trainer, parameters)
-        bound.set(arrays, found, sized)
+        block = memory.bound(trainer, parameters)
+        block.set(arrays, found, sized, bound)
         found.update(memory.scalars)
         for array in memory.scalars.values():
             array[...] = NOT_RUN
         with trainer.moment:
             try:
-                entry.pack(bound.address)
-                sized.run(bound.address, WORKER, WORKERS)
+                entry.pack(block.address)
+                sized.run(block.address, WORKER, WORKERS)
             finally:
-                if settle is not None and found[NORM] != NOT_RUN:
+                if settle is not None and float(found[NORM]) != NOT_RUN:
                     settle(found)
         return found
 
@@ -116,15 +117,21 @@ class Way:
         where: Where | None,
         settle: Settle,
     ) -> dict[str, np.ndarray]:
+        entry, sized = self.entry(trainer, arrays, where)
+        self.check_states(states, sized.sizes, where)
+        return self.native.run(trainer, {**arrays, **states} if states else arrays, entry, sized, settle)
+
+    def entry(
+        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], where: Where | None
+    ) -> tuple[NativeEntry, Sized]:
+        """For these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
-        entry, sized = self._known.entry(
+        return self._known.entry(
             None, arrays, compiled, outputs,
             lambda: trainer.program.training.sizes(arrays, outputs, where, compiled, self.own), where,
         )  # fmt: skip
-        self._check_states(states, sized.sizes, where)
-        return self.native.run(trainer, {**arrays, **states} if states else arrays, entry, sized, settle)
 
-    def _check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
+    def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:
         for name, kind in self.given.items():
             wanted = tuple(evaluate(dim, sizes) for dim in kind.shape)
             if states[name].shape != wanted:

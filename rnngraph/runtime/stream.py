@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..declare.nest import flatten, map_leaves, paths
-from ..errors import DtypeError, NameLookupError, RnnGraphError, ShapeError, StructureError, Where, user_line
+from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
 from ..ir.types import Size
 from .bound_step import BoundStep, Layout, States
 from .checkpoint import packed, unpacked
@@ -19,7 +19,7 @@ from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import result_of
 from .rows import clear_rows, row_axes, row_mask
-from .stepwise import stepwise
+from .stepwise import Stepwise
 
 if TYPE_CHECKING:
     from .program import Program
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STATE = "stream's state"
 MOST_BYTES = 256 << 10
 """Of a chunk's feeds and results together: longer ones take so long that it does not pay to have memory for them."""
+MOST_KEYS = 64
 
 
 class Stream:
@@ -37,19 +38,20 @@ class Stream:
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, program: Program, batch: int, where: Where | None) -> None:
+    def __init__(self, program: Program, batch: int, about: Stepwise) -> None:
         self._program, self._batch = program, batch
-        about = stepwise(program, batch, program.target, program.reduced, where)
         self._compiled, self._initial = about.compiled, about.initial
         self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
         self._kinds, self._state_kinds = about.kinds, about.state_kinds
         self._time_axis, self._output_axis = about.time_axis, about.output_axis
         self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
-        self._sizes, self._held = dict(about.sizes), about.held
+        self._sizes = dict(about.sizes)
+        self._held = {name: np.array(array, order="C") for name, array in about.held.items()}
         self._states: States | None = None  # none until something ran
         shown = [path for path, _ in paths(program.structure)]
         axes = self._time_axis, self._output_axis, self._row_axis
         self._layout = Layout(self._labels, *axes, shown, program.structure)
+        self._names: dict[Any, str] = {name: name for name in self._kinds}  # by what mappings feed them by
         self._bound_step: BoundStep | None = None
         self._bound_chunk: BoundStep | None = None
 
@@ -64,9 +66,9 @@ class Stream:
         their state, and their results are 0; what is fed for them has no effect.
         """
         bound = self._bound_step
-        if bound is not None and feeds is None and out is None and bound.parts == self._program.workers.parts:
+        if bound is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = bound.run(named, kept)
+            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
             if result is not None:
                 return result
         return self._general(feeds, named, out, one_step=True, rows=rows)
@@ -76,33 +78,31 @@ class Stream:
     ) -> Any:
         """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
         bound = self._bound_chunk
-        if bound is not None and feeds is None and out is None and bound.parts == self._program.workers.parts:
+        if bound is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = bound.run(named, kept)
+            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
             if result is not None:
                 return result
         return self._general(feeds, named, out, one_step=False, rows=rows)
+
+    def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The feeds of a mapping and of keywords by name; None where a key was not met before, or one is fed twice."""
+        if type(feeds) is not dict:
+            return None
+        names = self._names
+        try:
+            given = {names[key]: value for key, value in feeds.items()}
+        except KeyError:
+            return None
+        if named:
+            given.update(named)
+        return given if len(given) == len(feeds) + len(named) else None
 
     def _general(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
         held, where = self._held, user_line()
         kept = None if rows is None else row_mask(rows, self._batch, where)
-        try:
-            return self._run(feeds, named, out, one_step, kept, where)
-        except RnnGraphError:  # a call that fails leaves everything as it was
-            self._held = held
-            raise
-
-    def _run(
-        self,
-        feeds: Mapping[Any, Any] | None,
-        named: Mapping[str, Any],
-        out: Any,
-        one_step: bool,
-        kept: np.ndarray | None,
-        where: Where | None,
-    ) -> Any:
         given = self._program.feeds_by_name(feeds, named, where)
         mine = given_arrays(self._program.structure, out, where)
         arrays = {}
@@ -110,9 +110,31 @@ class Stream:
             if name not in self._kinds:
                 raise NameLookupError(f"the stream has no input {name!r}; it takes {', '.join(self._kinds)}", where)
             arrays[name] = self._converted(name, value, one_step, where)
-        fresh = {name: np.array(array) for name, array in arrays.items() if self._time_axis[name] is None}
-        self._held = {**self._held, **fresh}
-        arrays = {**arrays, **self._held}
+        fresh = {name: np.array(array, order="C") for name, array in arrays.items() if self._time_axis[name] is None}
+        moving = {name: array for name, array in arrays.items() if name not in fresh}
+        self._held = {**held, **fresh}
+        try:
+            entry, sized, found = self._run(moving, mine, one_step, kept, where)
+        except BaseException:  # a call that fails leaves everything as it was
+            self._held = held
+            raise
+        self._set_state([found[name] for name in self._labels])
+        self._hold(held, fresh)
+        if one_step:
+            self._bound_step = self._bound(self._bound_step, entry, sized, moving, one_step)
+            found = {name: self._squeezed(name, array) for name, array in found.items()}
+        else:
+            self._bound_chunk = self._bound(self._bound_chunk, entry, sized, moving, one_step)
+        if feeds is not None and len(self._names) < MOST_KEYS:
+            self._names.update({key: self._program.feed_name(key, where) for key in feeds})
+        return self._finish(found, mine)
+
+    def _run(
+        self, moving: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray], one_step: bool,
+        kept: np.ndarray | None, where: Where | None,
+    ) -> tuple[NativeEntry, Sized, dict[str, np.ndarray]]:  # fmt: skip
+        """What was computed of feeds with a time axis, of what is held and of the state, which stay as they are."""
+        arrays = {**moving, **self._held}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._kinds]
         missing = [name for name in needed if name not in arrays]
         if missing:
@@ -139,15 +161,18 @@ class Stream:
                 found[label][~kept] = old[~kept]
             for name, axis in self._row_axis.items():
                 clear_rows(found[name], None if name in before else axis, kept)
-        self._set_state([found[name] for name in self._labels])
-        if fresh:  # what is bound holds what was given before
-            self._bound_step = self._bound_chunk = None
-        if one_step:
-            self._bound_step = self._bound(self._bound_step, entry, sized, used, one_step)
-            found = {name: self._squeezed(name, array) for name, array in found.items()}
-        else:
-            self._bound_chunk = self._bound(self._bound_chunk, entry, sized, used, one_step)
-        return self._finish(found, mine)
+        return entry, sized, found
+
+    def _hold(self, before: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray]) -> None:
+        """Feeds without a time axis stay until they are given again. What is bound reads them where they lie."""
+        held = dict(before)
+        for name, array in fresh.items():
+            if name in held and held[name].shape == array.shape:
+                held[name][...] = array
+            else:
+                held[name] = array
+                self._bound_step = self._bound_chunk = None
+        self._held = held
 
     def _bound(
         self, known: BoundStep | None, entry: NativeEntry, sized: Sized, feeds: Mapping[str, np.ndarray], one_step: bool
@@ -160,9 +185,9 @@ class Stream:
         if not one_step and size + sum(array.nbytes for array in feeds.values()) > MOST_BYTES:
             return None
         assert self._states is not None
-        ranges, parts = self._compiled.range_checks(self._outputs), self._program.workers.parts
         return BoundStep(
-            self._program.parameters, entry, sized, self._layout, self._states, feeds, ranges, parts, one_step
+            self._program.parameters, entry, sized, self._layout, self._states, feeds, self._held,
+            self._compiled.range_checks(self._outputs), self._program.workers, one_step,
         )  # fmt: skip
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
@@ -181,7 +206,7 @@ class Stream:
 
     def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
         axis = self._output_axis[name]
-        return array if axis is None else np.squeeze(array, axis)
+        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of bound steps are
 
     def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
         for name, array in mine.items():

@@ -20,6 +20,8 @@ from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
 from .arguments import whole_number
+from .bound_call import BoundCalls
+from .bound_train import bind
 from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position
@@ -30,7 +32,7 @@ from .program import Program
 from .requests import fit
 from .saving import load, save
 from .schedules import is_number
-from .steps import Native, Way, needed_to_train
+from .steps import Native, Settle, Way, needed_to_train
 from .trained import trained_names
 from .updates import Spares, keep_alone
 
@@ -88,6 +90,8 @@ class Trainer:
         self._number_arrays: dict[str, np.ndarray] = {}
         self._spares, self._parameter_spares = Spares(), Spares()
         self._ways: dict[str, Way] = {}
+        kinds = (False, False), (True, False), (True, True)  # whether states are carried, and whether there are such
+        self._bound = {kind: BoundCalls(program.workers) for kind in kinds}
         self._update: Native | None = None
         self._forward: Native | None = None
         self.position: Position | None = None
@@ -103,8 +107,18 @@ class Trainer:
         passes to that step; without one they start as declared. seed: of the masks; None draws the next from
         the program's generator.
         """
-        where = user_line()
-        return self.step_with(self.program.training.gather(feeds, named, where), seed, flag(carry, "carry"), where)
+        plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
+        with self._lock:
+            calls = self._bound[carry, carry and self.carried is not None] if plain else None
+            if calls is not None and (bound := calls.run(feeds, named, None, seed)) is not None:
+                return float(bound)
+            where = user_line()
+            arrays = self.program.training.gather(feeds, named, where)
+            states = GIVEN if calls is self._bound[True, True] else SHOWN
+            loss = self.step_with(arrays, seed, flag(carry, "carry"), where)
+            if calls is not None:
+                bind(calls, self, self._ways[states], feeds, named, arrays)
+            return loss
 
     def step_with(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
@@ -115,21 +129,28 @@ class Trainer:
         settled: called with the loss, and whether the step counts, in the very moment in which it does.
         """
         with self._lock:
-            arrays.update(self._counters(seed))
+            arrays.update(self.program.training.counters(self.seed_of_step(seed)))
             states = self.carried if carry else None
             way = self._way(SHOWN if states is None else GIVEN, where)
             if carry:
                 way.check_carries(where)
+            return self.run_step(way, seed, settled, lambda settle: way.run(self, arrays, states or {}, where, settle))
 
-            def settle(found: Mapping[str, np.ndarray]) -> None:
-                skipped, loss = self.skipped, float(found["loss"])
-                self._settle(loss, found, way)
-                if seed is None:
-                    self.drawn = None
-                if settled is not None:
-                    settled(loss, self.skipped == skipped)
+    def run_step(
+        self, way: Way, seed: int | None, settled: Callable[[float, bool], None] | None,
+        run: Callable[[Settle], Mapping[str, np.ndarray]],
+    ) -> float:  # fmt: skip
+        """The loss of a step. run: makes it, and gives its results to what takes them over. The caller has the lock."""
 
-            return float(way.run(self, arrays, states or {}, where, settle)["loss"])
+        def settle(found: Mapping[str, np.ndarray]) -> None:
+            skipped, loss = self.skipped, float(found["loss"])
+            self._settle(loss, found, way)
+            if seed is None:
+                self.drawn = None
+            if settled is not None:
+                settled(loss, self.skipped == skipped)
+
+        return float(run(settle)["loss"])
 
     def _settle(self, loss: float, found: Mapping[str, np.ndarray], way: Way) -> None:
         """A step that ran comes into effect."""
@@ -144,21 +165,21 @@ class Trainer:
         if self.pending >= self.accumulate:
             self.flush()
 
-    def _counters(self, seed: int | None) -> dict[str, np.ndarray]:
-        """The counters of masks. A seed that was drawn for a step that did not come about is that of the next."""
-        if seed is None:
-            with self.moment:
-                if self.drawn is None:
-                    self.drawn = self.program.next_seed()
-            seed = self.drawn
-        return self.program.training.counters(seed)
+    def seed_of_step(self, seed: int | None) -> int:
+        """The seed of masks. One that was drawn for a step that did not come about is that of the next."""
+        if seed is not None:
+            return seed
+        with self.moment:
+            if self.drawn is None:
+                self.drawn = self.program.next_seed()
+            return self.drawn
 
     def warm(self, feeds: Mapping[str, Any], where: Where | None, settled: Callable[[], None] | None = None) -> None:
         """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
         training = self.program.training
         arrays = training.gather(feeds, {}, where)
         with self._lock:
-            arrays.update(self._counters(None))
+            arrays.update(training.counters(self.seed_of_step(None)))
             way = self._way(SHOWN, where)
             way.check_carries(where)
             if self._forward is None:
@@ -222,9 +243,13 @@ class Trainer:
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:
+        arrays = self._number_arrays
         for name, value in self.optimizer.numbers(self.updates).items():
-            self._number_arrays.setdefault(NUMBER + name, np.zeros(()))[...] = value
-        return self._number_arrays
+            label = NUMBER + name
+            if label not in arrays:
+                arrays[label] = np.zeros(())
+            arrays[label][...] = value
+        return arrays
 
     # Fitting -------------------------------------------------------------------------------------
 

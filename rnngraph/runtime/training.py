@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..declare.nest import pack
+from ..declare.nest import is_leaf, pack
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph
@@ -18,13 +18,14 @@ from ..passes.columns import Columns
 from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
 from .arguments import seed_number, whole_number
-from .bound_call import BoundCalls
+from .bound_call import MOST_KINDS, BoundCalls
 from .checking import NonFinite
 from .compiled import CompiledGraph
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
 from .nested_feeds import names_under
 from .outs import check_fits, given_gradients
+from .result import Result
 from .sources import TAPS_MOVED, TAPS_TRAINING
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Training(GraphProgram):
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         options = ("training", program.target, None, program.declared_text)
         self._masks = CompiledGraph(masks, *options, cache=program.cache, workers=program.workers)
-        self._bound_gradients = BoundCalls(program.workers)
+        self._bound_gradients: dict[Any, BoundCalls] = {}  # by what they are with respect to, and of
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -78,8 +79,8 @@ class Training(GraphProgram):
         seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
-        plain = out is None and samples is None and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._bound.run(feeds, named, seed)) is not None:
+        plain = samples is None and _are_plain(seed, first_row, first_step)
+        if plain and (result := self._bound.run(feeds, named, out, seed)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -200,9 +201,13 @@ class Training(GraphProgram):
         The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
         ``output_gradients``.
         """
-        plain = output_gradients is None and type(wrt) is tuple and not wrt and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._bound_gradients.run(feeds, named, seed)) is not None:
-            return result
+        plain = _are_plain(seed, first_row, first_step)
+        calls = self._gradient_calls(wrt, output_gradients) if plain else None
+        together: tuple[Any, Mapping[str, Any]] = feeds, named
+        if calls is not None and output_gradients is not None:
+            together = self._with_given(output_gradients, feeds, named)
+        if calls is not None and (result := calls.run(*together, None, seed)) is not None:
+            return cast("tuple[Any, dict[str, np.ndarray]]", result)
         where = user_line()
         if output_gradients is None and self.program.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
@@ -219,16 +224,41 @@ class Training(GraphProgram):
         values = self._fed_outputs(arrays) if given else ("loss",)
         outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
         found = self._execute(arrays, outputs, {}, where, compiled)
-        if plain:
-            structure = None, dict.fromkeys(compiled.wrt)
-            calls, draw = self._bound_gradients, self.program.next_seed
-            self._bind(calls, feeds, named, arrays, outputs, compiled, structure, outputs, draw)
+        if calls is not None and not states:
+            shown, names = self._shown("loss" in values) if given else (None, ["loss"])
+            structure = Result(shown) if isinstance(shown, dict) else shown, dict.fromkeys(compiled.wrt)
+            wanted = [*names, *outputs[len(values) :]]
+            self._bind(calls, *together, arrays, outputs, compiled, structure, wanted, self.program.next_seed)
         gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.program.named_feeds(feeds, named, where))
             parts = names_under(name, compiled.wrt)
             gradients[name] = pack(fed.get(name, parts), [gradients.pop(part) for part in parts])
         return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
+
+    def _gradient_calls(self, wrt: Any, output_gradients: Any) -> BoundCalls | None:
+        """Bound calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
+        try:
+            key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None
+            found = self._bound_gradients.get(key)
+        except TypeError:  # what has no hash is no placeholder
+            return None
+        if found is None and type(key[0]) is tuple:
+            if len(self._bound_gradients) >= MOST_KINDS:
+                self._bound_gradients.clear()
+            found = self._bound_gradients[key] = BoundCalls(self.program.workers)
+        return found
+
+    def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """A call's mapping and keywords with gradients of outputs among them, or what is never bound."""
+        given = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.program.structure) else gradients
+        together = named if feeds is None else feeds
+        if type(given) is not dict or type(together) is not dict:
+            return (), {}
+        more = {OUTPUT_GRADIENT + str(name): gradient for name, gradient in given.items()}
+        if together.keys() & more.keys():
+            return (), {}
+        return (None, {**named, **more}) if feeds is None else ({**feeds, **more}, named)
 
     def _asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
         """Names in ``wrt`` that stand for a state, and the names of all placeholders that are asked for."""

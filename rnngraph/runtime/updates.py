@@ -21,7 +21,8 @@ def _held(arrays: dict[str, np.ndarray], name: str) -> bool:
     """Whether someone else may hold an array. Of one that lies in another's memory nobody can say: views of it hold
     the other.
     """
-    return arrays[name].base is not None or _holders(arrays, name) > _ALONE
+    array = arrays[name]  # as in ``_holders``
+    return array.base is not None or sys.getrefcount(array) > _ALONE
 
 
 def keep_alone(arrays: dict[str, np.ndarray]) -> None:

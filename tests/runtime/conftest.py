@@ -1,13 +1,15 @@
-"""What the tests of saved programs share."""
+"""What the tests of saved programs share, and those of bound calls."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from saved_cases import small_program
 
 import rnngraph as rg
+from rnngraph.runtime.native import NativeEntry
 
 
 @pytest.fixture(scope="module")
@@ -19,3 +21,17 @@ def small() -> rg.Program:
 def saved(small: rg.Program, tmp_path: Path) -> Path:
     small.save(tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.fixture
+def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each call that took the general way."""
+    found: list[int] = []
+    call = NativeEntry.call_with
+
+    def counted(self: NativeEntry, *arguments: Any) -> None:
+        found.append(1)
+        call(self, *arguments)
+
+    monkeypatch.setattr(NativeEntry, "call_with", counted)
+    return found

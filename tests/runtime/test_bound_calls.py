@@ -11,59 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bound_listener import LONG, UNITS, WIDTH, data, fed, general, listener, same, unaligned
 from numpy.testing import assert_array_equal
 from training import compiled_once
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten
-from rnngraph.runtime.bound_call import MOST_KINDS, SMALL
-from rnngraph.runtime.native import NativeEntry
-
-WIDTH, UNITS = 3, 7
-LONG = SMALL // (WIDTH * 4) + 1
-"""Steps of one row whose feed and results are read and written where they lie."""
-Array = np.ndarray
+from rnngraph.runtime.bound_call import MOST_KINDS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _once() -> Iterator[None]:
     with compiled_once():
         yield
-
-
-def data(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
-
-
-def listener(**options: Any) -> rg.Program:
-    """States as a namedtuple in a dict, a loss with labels, dropout by a placeholder, ids that are looked up."""
-    x, y = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("y", (None, None), "int32")
-    keep, who = rg.placeholder("keep", ()), rg.placeholder("who", (None,), "int64")
-    known = rg.embedding(who, 5, WIDTH)
-    cell = rg.DropoutWrapper(rg.BasicLSTMCell(UNITS), output_keep_prob=keep)
-    outputs, state = rg.dynamic_rnn(cell, x + known[:, None])
-    logits = rg.dense(outputs, 4)
-    loss = rg.sparse_softmax_cross_entropy(y, logits)
-    return rg.compile({"logits": logits, "inner": {"state": state, "twice": [outputs * 2]}}, loss=loss, **options)
-
-
-def fed(rows: int = 2, steps: int = 5, seed: int = 0) -> dict[str, Any]:
-    generator = np.random.default_rng([rows, steps, seed])
-    labels = generator.integers(0, 4, (rows, steps), dtype=np.int32)
-    return {"x": data(rows, steps, WIDTH, seed=seed), "who": generator.integers(0, 5, rows), "y": labels, "keep": 0.7}
-
-
-def general(call: Any, feeds: dict[str, Any], **options: Any) -> Any:
-    """The same call by the way that all may take: what is fed comes in a mapping that is no dict."""
-    return call(MappingProxyType(feeds), **options)
-
-
-def same(ours: Any, theirs: Any) -> None:
-    assert type(ours) is type(theirs)
-    for mine, other in zip(flatten(ours), flatten(theirs), strict=True):
-        assert type(mine) is np.ndarray
-        assert mine.dtype == other.dtype
-        assert_array_equal(mine, other)
 
 
 def calls_of(program: rg.Program) -> dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]]:
@@ -74,24 +34,11 @@ def calls_of(program: rg.Program) -> dict[str, tuple[Any, tuple[str, ...], dict[
         "training": (training, ("x", "who", "y", "keep"), {"seed": 5}),
         "without the loss": (training, ("x", "who", "keep"), {"seed": 2**63 - 1}),
         "gradients": (training.gradients, ("x", "who", "y", "keep"), {"seed": 5}),
+        "wrt": (training.gradients, ("x", "who", "y", "keep"), {"seed": 5, "wrt": ["keep", "x"]}),
     }
 
 
-CALLS = ("inference", "evaluate", "training", "without the loss", "gradients")
-
-
-@pytest.fixture
-def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each call that took the general way."""
-    found: list[int] = []
-    call = NativeEntry.call_with
-
-    def counted(self: NativeEntry, *arguments: Any) -> None:
-        found.append(1)
-        call(self, *arguments)
-
-    monkeypatch.setattr(NativeEntry, "call_with", counted)
-    return found
+CALLS = ("inference", "evaluate", "training", "without the loss", "gradients", "wrt")
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -145,13 +92,6 @@ def test_results_are_the_callers_own(name: str) -> None:
             assert not any(np.shares_memory(array, value) for value in given.values() if not isinstance(value, float))
         for key, value in given.items():
             assert_array_equal(value, before[key])
-
-
-def unaligned(array: Array) -> Array:
-    raw = np.zeros(array.nbytes + 1, np.uint8)
-    odd = raw[1:].view(array.dtype).reshape(array.shape)
-    odd[...] = array
-    return odd
 
 
 class Marked(np.ndarray):
@@ -358,16 +298,65 @@ def test_numbers_for_scalars() -> None:
     same(program.training(**{**feeds, "keep": 1}, seed=3), general(program.training, {**feeds, "keep": True}, seed=3))
 
 
-def test_arrays_of_the_caller_go_the_general_way() -> None:
-    program = listener()
-    given = {key: fed()[key] for key in ("x", "who")}
-    expected = program.inference(**given)
-    for _ in range(2):
-        mine = np.zeros_like(expected["logits"])
-        found = program.inference(**given, out={"logits": mine})
-        assert found["logits"] is mine
-        same(found, expected)
-        same(program.inference(**given), expected)
+@pytest.mark.parametrize("steps", [5, LONG])
+def test_gradients_of_what_is_computed_outside(steps: int, general_calls: list[int]) -> None:
+    program, feeds = listener(), fed(steps=steps)
+    gradients = program.training.gradients
+    logits, twice = data(2, steps, 4, seed=2), data(2, steps, UNITS, seed=3)
+    forms: list[dict[str, Any]] = [
+        {"output_gradients": {"logits": logits}},
+        {"output_gradients": {"logits": logits, "inner/twice/0": twice}},
+        {"output_gradients": {"logits": logits}, "wrt": ("x",)},
+        {"output_gradients": {"logits": logits, "loss": None}, "wrt": ["keep"]},
+        {"output_gradients": {"logits": logits.astype(np.float64)}},
+        {"output_gradients": {"inner": {"twice": [twice]}}},
+    ]
+    for number, form in enumerate(forms):
+        for without in ((), ("y",)):
+            given = {name: value for name, value in feeds.items() if name not in without}
+            expected = general(gradients, given, seed=5, **form)
+            for turn in range(3):
+                general_calls.clear()
+                mapping = (dict(given),) if turn == 2 else ()
+                found = gradients(*mapping, **({} if mapping else given), seed=5, **form)
+                assert type(found[0]) is type(expected[0])
+                same(found[0], expected[0])
+                same(found[1], expected[1])
+                assert number > 2 or turn != 1 or not general_calls
+    good = {"logits": logits}
+    wrong: list[tuple[Any, type[Exception]]] = [
+        ({"logits": logits[:1]}, rg.ShapeError),
+        ({"logits": logits[:, :-1]}, rg.ShapeError),
+        ({"other": logits}, rg.NameLookupError),
+        ({}, rg.StructureError),
+        ([logits], rg.StructureError),
+        ({1: logits}, rg.NameLookupError),
+    ]
+    for form, kind in wrong:
+        with pytest.raises(kind) as raised:
+            gradients(**feeds, seed=5, output_gradients=form)
+        assert "test_bound_calls.py" in str(raised.value)
+    with pytest.raises(rg.NameLookupError, match="no input"):
+        gradients({**feeds, "output_gradient/logits": logits}, seed=5)
+    with pytest.raises(rg.NameLookupError, match="no input"):
+        gradients({**feeds, "output_gradient/logits": logits}, seed=5, output_gradients=good)
+    for wrt in ("x", 3, [3], [[]], {"x"}, ["z"]):
+        with pytest.raises(rg.RnnGraphError):
+            gradients(**feeds, seed=5, wrt=wrt)
+
+
+def test_gradients_of_a_bare_output_and_of_a_state() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    state = rg.state_placeholder("state", rg.LSTMCell(UNITS))
+    program = rg.compile(rg.dynamic_rnn(rg.LSTMCell(UNITS), x, initial_state=state)[0])
+    feeds = {"x": data(2, 5, WIDTH), "state": tuple(data(2, UNITS, seed=seed) for seed in (1, 2))}
+    for wrt in ([], ["x"], ["state"], [x, "state"]):
+        expected = general(program.training.gradients, feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+        for _ in range(3):
+            found = program.training.gradients(**feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+            same(found[0], expected[0])
+            assert found[1].keys() == expected[1].keys()
+            same(found[1], expected[1])
 
 
 # Streams -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -93,15 +94,19 @@ def test_what_is_set_between_steps_counts() -> None:
         same(values(made), values(other))
 
 
+@pytest.mark.parametrize("way", ["bound", "general"])
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_a_step_that_is_interrupted_counts_or_does_not(
-    when: str, accumulate: int, monkeypatch: pytest.MonkeyPatch
+    way: str, when: str, accumulate: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def step(item: rg.Trainer) -> None:
+        item.step(x=batch()) if way == "bound" else item.step(MappingProxyType({"x": batch()}))
+
     made, other = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
     for item in (made, other):
         for _ in range(3):
-            item.step(x=batch())
+            step(item)
     known = next(iter(made._ways.values()))._known._known
     ((shapes, (entry, sized, ranges)),) = known.items()
 
@@ -110,13 +115,16 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
             sized.run(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(known, shapes, (entry, replace(sized, run=interrupted), ranges))
+    instead = replace(sized, run=interrupted)
+    monkeypatch.setitem(known, shapes, (entry, instead, ranges))
+    for _, bound in made._bound[False, False]._calls.values():
+        monkeypatch.setattr(bound, "_sized", instead)
     with pytest.raises(KeyboardInterrupt):
-        made.step(x=batch())
+        step(made)
     monkeypatch.undo()
     for item in (made, other):
         for _ in range(4 if item is other and when == "after" else 3):
-            item.step(x=batch())
+            step(item)
     same(values(made), values(other))
     assert (made.updates, made.pending, made.skipped) == (other.updates, other.pending, 0)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.runtime.compiled import CompiledGraph
 
 BATCH, TIME, WIDTH, UNITS = 5, 9, 3, 7
 Array = np.ndarray
@@ -204,6 +205,21 @@ def test_one_bare_output_has_rows_too() -> None:
     result = stream.process(x=given[:, 1:], rows=[1, 2, 4])
     np.testing.assert_array_equal(result[:, [1, 2, 4]], whole[1:, [1, 2, 4]])
     assert not result[:, [0, 3]].any()
+
+
+def test_streams_of_one_batch_share_their_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, x = listener(), data(BATCH, TIME, WIDTH)
+    whole = program.inference(x=x, **held())
+    program.inference.stream(BATCH).step(x=x[:, 0], **held())
+    made: list[int] = []
+    monkeypatch.setattr(CompiledGraph, "_code", lambda *arguments: made.append(1))
+    streams = [program.inference.stream(BATCH) for _ in range(3)]
+    for step in range(TIME):  # each has its own state, and what it holds
+        for number, stream in enumerate(streams):
+            if step >= number:
+                feeds = held() if step == number else {}
+                same(stream.step(x=x[:, step - number], **feeds), step_of(whole, step - number))
+    assert not made
 
 
 def test_rows_are_reset_to_the_initial_state() -> None:

@@ -1,0 +1,205 @@
+"""Bound steps and chunks of streams: feeds in mappings, and feeds that are held and given again at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from bound_listener import UNITS, WIDTH, Array, data, same
+from numpy.testing import assert_array_equal
+from training import compiled_once
+
+import rnngraph as rg
+from rnngraph import tf1
+from rnngraph.declare.nest import flatten, map_leaves
+
+ROWS = 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    with compiled_once():
+        yield
+
+
+# Mappings ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["step", "process"])
+def test_a_stream_takes_mappings_by_name_and_by_placeholder(name: str, general_calls: list[int]) -> None:
+    x, y = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("y", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x * 2 + y)[0])
+    whole, more = data(ROWS, 12, WIDTH), data(ROWS, 12, WIDTH, seed=1)
+    expected = program.inference(x=whole, y=more)
+    stream = program.inference.stream(ROWS)
+    forms: list[Callable[[Array, Array], tuple[tuple[Any, ...], dict[str, Any]]]] = [
+        lambda a, b: ((), {"x": a, "y": b}),
+        lambda a, b: (({"x": a, "y": b},), {}),
+        lambda a, b: (({x: a, y: b},), {}),
+        lambda a, b: (({y: b, "x": a},), {}),
+        lambda a, b: (({x: a},), {"y": b}),
+    ]
+    for turn in range(2):
+        for number, form in enumerate(forms):
+            at = turn * len(forms) + number
+            cut = at if name == "step" else slice(at, at + 1)
+            general_calls.clear()
+            given, named = form(whole[:, cut], more[:, cut])
+            assert_array_equal(getattr(stream, name)(*given, **named), expected[:, cut])
+            assert turn == 0 or not general_calls
+    a, b = whole[:, :1], more[:, :1]
+    state = stream.state
+    stranger = rg.placeholder("z", (None, None, WIDTH))
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
+        (({"x": a, x: a, "y": b},), {}, rg.ArgumentError, "x is fed twice"),
+        (({"x": a, "y": b},), {"x": a}, rg.ArgumentError, "x is fed twice"),
+        (({x: a},), {"x": a}, rg.ArgumentError, "x is fed twice"),
+        (({"x": a, "y": b, "z": b},), {}, rg.NameLookupError, "no input 'z'"),
+        (({"x": a, y: b, stranger: b},), {}, rg.NameLookupError, "z"),
+        (({"x": a},), {}, rg.NameLookupError, "needs y"),
+        (([("x", a)],), {}, rg.StructureError, "one mapping"),
+    ]
+    for given, named, kind, words in wrong:
+        with pytest.raises(kind, match=words) as raised:
+            stream.process(*given, **named)
+        assert "test_bound_streams.py" in str(raised.value)
+    assert_array_equal(stream.state, state)
+    assert_array_equal(stream.process({"x": whole[:, 10:], y: more[:, 10:]}), expected[:, 10:])
+
+
+# Feeds that are held -------------------------------------------------------------------------------
+
+
+def held_program() -> rg.Program:
+    """A knob, an offset for each row, ids of each row that are looked up, and what the state begins with."""
+    x, knob = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("knob", ())
+    offset, who = rg.placeholder("offset", (None, WIDTH)), rg.placeholder("who", (None,), "int32")
+    start = rg.placeholder("start", (None, UNITS))
+    inside = x * knob + (offset + rg.embedding(who, 5, WIDTH))[:, None]
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(UNITS), inside, initial_state=start)
+    return rg.compile({"outputs": outputs, "state": state}, seed=3)
+
+
+def held_feeds(seed: int) -> dict[str, Any]:
+    return {
+        "knob": 0.25 + seed,
+        "offset": data(ROWS, WIDTH, seed=seed),
+        "who": np.full(ROWS, seed % 5, np.int32),
+        "start": data(ROWS, UNITS, seed=9),
+    }
+
+
+def test_held_feeds_given_at_every_step_are_bound(general_calls: list[int]) -> None:
+    program = held_program()
+    ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
+    x = data(ROWS, 60, WIDTH)
+    given = {"offset": np.empty((ROWS, WIDTH), np.float32)}
+    for at in range(30):
+        every = held_feeds(at)
+        chosen = {name: every[name] for name in ([*every], ["knob"], [], ["offset", "who"], ["start"])[at % 5]}
+        if "offset" in chosen:  # one array of the caller's again and again
+            given["offset"][...] = chosen["offset"]
+            chosen |= given
+        kind = (float, np.float32, np.float64, lambda value: np.array(value, np.float32))[at % 4]
+        if "knob" in chosen:
+            chosen["knob"] = kind(chosen["knob"])
+        cut = at if at % 3 else slice(at, at + 2)
+        feeds = {"x": x[:, cut], **chosen}
+        name = "step" if at % 3 else "process"
+        general_calls.clear()
+        mine = getattr(ours, name)(feeds) if at % 2 else getattr(ours, name)(**feeds)
+        assert at < 4 or not general_calls, at
+        same(mine, getattr(theirs, name)(MappingProxyType(feeds)))
+        given["offset"][...] = np.nan  # what is held is a copy
+    ours.reset()
+    theirs.reset()
+    same(ours.step(x=x[:, 0]), theirs.step(MappingProxyType({"x": x[:, 0]})))
+
+
+def test_what_is_held_begins_states() -> None:
+    program = held_program()
+    x = data(ROWS, 6, WIDTH)
+    stream = program.inference.stream(ROWS)
+    for seed in range(4):
+        every = held_feeds(1) | {"start": data(ROWS, UNITS, seed=seed)}
+        whole = program.inference(x=x, **every)["outputs"]
+        if seed:
+            stream.step(x=x[:, 0], **every)  # a new start counts when the stream is reset
+            stream.reset()
+        assert_array_equal(stream.step(x=x[:, 0], **every)["outputs"], whole[:, 0])
+        assert_array_equal(stream.process(x=x[:, 1:])["outputs"], whole[:, 1:])
+
+
+def test_a_call_that_fails_leaves_what_is_held() -> None:
+    program = held_program()
+    x = data(ROWS, 40, WIDTH)
+    ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
+    for stream in (ours, theirs):
+        for _ in range(2):
+            stream.step(x=x[:, 0], **held_feeds(1))
+            stream.process(x=x[:, :2], **held_feeds(1))
+    good = held_feeds(2)
+    out = {"outputs": np.full((ROWS, UNITS), 77, np.float32)}
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({**good, "who": np.array([0, 5], np.int32)}, rg.ShapeError),
+        ({**good, "who": np.array([-1, 0], np.int32)}, rg.ShapeError),
+        ({**good, "offset": data(ROWS + 1, WIDTH)}, rg.ShapeError),
+        ({**good, "offset": data(ROWS, WIDTH).astype(complex)}, rg.DtypeError),
+        ({**good, "other": 1.0}, rg.NameLookupError),
+        ({**good, "knob": np.ones(2)}, rg.ShapeError),
+        ({**good, "x": x[:, 0, :2]}, rg.ShapeError),
+        ({**good, "out": {"outputs": out["outputs"][:1]}}, rg.ShapeError),
+        ({**good, "rows": 7}, rg.ShapeError),
+    ]
+    for turn, (feeds, kind) in enumerate(wrong):
+        with pytest.raises(kind) as raised:
+            ours.step(**{"x": x[:, 0], "out": out, **feeds})
+        assert "test_bound_streams.py" in str(raised.value)
+        assert (out["outputs"] == 77).all()
+        same(ours.step(x=x[:, turn]), theirs.step(MappingProxyType({"x": x[:, turn]})))
+        same(ours.process(x=x[:, turn : turn + 2]), theirs.process(MappingProxyType({"x": x[:, turn : turn + 2]})))
+
+
+def test_a_number_that_is_too_large_changes_nothing() -> None:
+    program = held_program()
+    x = data(ROWS, 4, WIDTH)
+    ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
+    for stream in (ours, theirs):
+        for _ in range(2):
+            stream.step(x=x[:, 0], **held_feeds(1))
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        ours.step(x=x[:, 1], offset=data(ROWS, WIDTH, seed=5), knob=1e300)
+    same(ours.step(x=x[:, 1]), theirs.step(MappingProxyType({"x": x[:, 1]})))
+
+
+def test_streams_share_no_defaults() -> None:
+    """What a placeholder has by default is every stream's own, whatever others feed."""
+    x = rg.placeholder("x", (None, None, WIDTH))
+    knob = tf1.placeholder_with_default(np.float32(2.0), ())
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x * knob)[0])
+    whole = data(ROWS, 3, WIDTH)
+    expected = program.inference(x=whole)
+    first, second = program.inference.stream(ROWS), program.inference.stream(ROWS)
+    for _ in range(3):
+        first.step({x: whole[:, 0], knob: 7.0})
+    for at in range(3):
+        assert_array_equal(second.step(x=whole[:, at]), expected[:, at])
+    assert_array_equal(program.inference(x=whole), expected)
+
+
+def test_rows_and_out_and_held_feeds_together() -> None:
+    program = held_program()
+    x = data(ROWS, 12, WIDTH)
+    ours, theirs = program.inference.stream(ROWS), program.inference.stream(ROWS)
+    for at in range(12):
+        feeds = {"x": x[:, at], **held_feeds(at)}
+        rows = None if at % 3 == 0 else [at % 2]
+        expected = theirs.step(MappingProxyType(feeds), rows=rows)
+        out = map_leaves(np.empty_like, expected) if at % 4 else None
+        result = ours.step(feeds, rows=rows, out=out)
+        same(result, expected)
+        if out is not None:
+            assert all(a is b for a, b in zip(flatten(result), flatten(out), strict=True))
