@@ -35,7 +35,7 @@ def may_overwrite(cutting: Phases, outputs: Sequence[Node], users: Sequence[Node
             if contracted(old, user) or user.shape != old.shape:
                 return False
             beside.append(user)
-    # A tile stores each value as soon as it is there: by then what it is computed from is in registers, and no more.
+    # Whatever order a kernel writes in: what a value is computed from has been read by then, at its own place.
     return not beside or _leads_to(beside, new, {node for node in position if position[node] == last})
 
 
