@@ -19,7 +19,6 @@ from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
 from .arguments import seed_number, whole_number
 from .bound_call import BoundCalls
-from .checking import NonFinite
 from .compiled import CompiledGraph
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
@@ -28,6 +27,7 @@ from .outs import check_fits, given_gradients
 from .sources import TAPS_MOVED, TAPS_TRAINING
 
 if TYPE_CHECKING:
+    from .checking import NonFinite
     from .program import Program
 
 
