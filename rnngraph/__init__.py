@@ -4,6 +4,9 @@ Cells, stacks and dropout are declared once, in TensorFlow 1.x's RNN vocabulary.
 of the declaration, training with dropout and inference without, and each runs as native code.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .declare.activations import (
     elu,
     gelu,
@@ -117,23 +120,53 @@ from .errors import (
     ShapeError,
     StructureError,
 )
-from .runtime.checking import NonFinite
-from .runtime.history import History
-from .runtime.memory import Memory
-from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .runtime.program import Program, compile, load
 from .runtime.result import Result
-from .runtime.schedules import (
-    CosineDecay,
-    ExponentialDecay,
-    PiecewiseConstant,
-    PolynomialDecay,
-    Schedule,
-    WarmUp,
-)
 from .runtime.stream import Stream
-from .runtime.trainer import Trainer
 from .version import __version__
 
-_FOLDERS = ("codegen", "declare", "errors", "ir", "passes", "runtime", "version")
-__all__ = [name for name in dir() if not name.startswith("_") and name not in _FOLDERS]
+if TYPE_CHECKING:
+    from .runtime.checking import NonFinite
+    from .runtime.history import History
+    from .runtime.memory import Memory
+    from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+    from .runtime.schedules import (
+        CosineDecay,
+        ExponentialDecay,
+        PiecewiseConstant,
+        PolynomialDecay,
+        Schedule,
+        WarmUp,
+    )
+    from .runtime.trainer import Trainer
+
+_LATER = {
+    "checking": ("NonFinite",),
+    "history": ("History",),
+    "memory": ("Memory",),
+    "optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
+    "schedules": (
+        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "Schedule", "WarmUp",
+    ),
+    "trainer": ("Trainer",),
+}  # fmt: skip
+"""Names by modules of ``runtime`` that are imported when one of their names is first asked for: a quarter of the time
+to import, and who runs a net needs none of them.
+"""
+_MODULES = {name: module for module, names in _LATER.items() for name in names}
+_OTHERS = (
+    "Any", "TYPE_CHECKING", "import_module",
+    "codegen", "declare", "errors", "ir", "passes", "runtime", "version",
+)  # fmt: skip
+__all__ = [name for name in {**globals(), **_MODULES} if not name.startswith("_") and name not in _OTHERS]
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and that there is no other name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.runtime.{_MODULES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return [*globals(), *(name for name in _MODULES if name not in globals())]

@@ -145,9 +145,25 @@ def test_nothing_reads_the_environment_or_pickles() -> None:
     ]
 
 
-def test_the_compiler_is_imported_where_something_is_compiled() -> None:
-    """Half of the time to import; a process that finds its code on disk needs none of it."""
+def test_what_is_seldom_needed_is_imported_where_it_is_used() -> None:
+    """Half of the time to import is the compiler, of which a process that finds its code on disk needs nothing; a
+    quarter of the rest is what trains, checks and stores.
+    """
     script = "import sys, rnngraph; print(*(name for name in sys.modules if name.startswith('rnngraph.')))"
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
-    late = {f"rnngraph.codegen.{name}" for name in ("code", "llvm", "schedule")} | {"rnngraph.runtime.exporting"}
+    late = {f"rnngraph.codegen.{name}" for name in ("code", "llvm", "loops", "schedule")}
+    late |= {f"rnngraph.runtime.{name}" for name in ("checking", "exporting", "optimizers", "storing", "trainer")}
     assert late & set(found) == set()
+
+
+def test_names_that_are_imported_late_are_names_like_all_others() -> None:
+    script = """
+import rnngraph
+assert "Trainer" in dir(rnngraph) and "Trainer" in rnngraph.__all__ and len(set(dir(rnngraph))) == len(dir(rnngraph))
+assert "rnngraph.runtime.trainer" not in __import__("sys").modules
+from rnngraph import *
+from rnngraph import Trainer as imported
+assert all(getattr(rnngraph, name) is globals()[name] for name in rnngraph.__all__)
+assert Trainer is imported is rnngraph.Trainer and not hasattr(rnngraph, "trainer")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .loops import Station
 from .target import Target
-from .team import waiting_text
+from .waiting import waiting_text
 
 NOTHING = -(1 << 40)
 """How many chunks more than itself another station must have done that a station doesn't wait for."""

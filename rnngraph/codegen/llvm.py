@@ -32,7 +32,8 @@ from .loops import (
     When,
 )
 from .target import Target
-from .team import WORKER, WORKERS, barrier_text, pause, waits
+from .team import WORKER, WORKERS, barrier_text, waits
+from .waiting import pause
 
 
 @dataclass(frozen=True)

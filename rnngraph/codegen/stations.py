@@ -33,7 +33,8 @@ from .loops import (
 )
 from .nests import Region
 from .pipeline import ROUNDS, SLOTS, Line
-from .team import MOST_WORKERS, TEAM, WORKER, WORKERS, waits
+from .pool_text import MOST_WORKERS
+from .team import TEAM, WORKER, WORKERS, waits
 from .writer import Writer
 
 

@@ -4,7 +4,8 @@ A tile holds rows x columns vector accumulators; a column is one block of lanes 
 costs the largest of: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for
 each column, at two a cycle, or at the second cache's rate where a panel does not stay in the first; and the
 latency of a multiply-add, which the next step of k must wait for. Tiles that need more registers than there
-are would spill and are not considered.
+are would spill and are not considered. Of tiles that take about as long, those that need one height only are
+half the code to compile.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ FMA_LATENCY = 4.0
 PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
+EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 
 
@@ -67,8 +69,33 @@ def cheapest(
                 break
             total = _cycles(target, count, height, blocks, width, gates, depth, parts)
             if total < cost * 0.999:
-                best, cost = TileShape(height, width, max(1, min(4, 16 // (height * parts * width * gates)))), total
-    return best, cost
+                best, cost = TileShape(height, width, unroll(height * parts * width * gates)), total
+    return _evened(target, count, best, blocks, gates, depth, parts), cost
+
+
+def unroll(sums: int) -> int:
+    """Steps of k a turn, for a tile of so many sums."""
+    return max(1, min(4, 16 // sums))
+
+
+def _evened(
+    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int
+) -> TileShape:  # fmt: skip
+    """The tile, or one of fewer rows that leaves no rest and costs next to nothing more.
+
+    Tiles of a second height are code of their own, and most of the time to compile goes into the code of tiles. How
+    often weights pass that stay in the first cache is left out of account.
+    """
+    if depth * tile.blocks * gates * target.vector_bits // 8 > target.first_cache:
+        return tile
+    height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
+
+    def cycles(most: int) -> float:
+        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts)
+
+    if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
+        return tile
+    return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates))
 
 
 def _cycles(

@@ -19,16 +19,16 @@ from ..passes.autodiff import PREFIX
 from ..passes.lowered import SEED_INPUTS, TAP
 from .arguments import whole_number
 from .bound_call import BoundCall, BoundCalls
-from .checking import NonFinite, first_non_finite
 from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
-from .memory import Memory, memory_of
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import result_of
 from .sources import TAPS_INFERENCE
 
 if TYPE_CHECKING:
+    from .checking import NonFinite
+    from .memory import Memory
     from .program import Program
 
 MOST_KNOWN_SHAPES = 1024
@@ -121,6 +121,8 @@ class GraphProgram:
 
         batch: of every size that is not a length; time: of every length. sizes: others, by name.
         """
+        from .memory import memory_of
+
         compiled = self._described()
         names = self._names()
         if compiled.wrt:
@@ -256,6 +258,8 @@ class GraphProgram:
     def _checked(
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph
     ) -> NonFinite | None:
+        from .checking import first_non_finite  # and with it the interpreter, which nothing else needs
+
         self.sizes(arrays, outputs, where, compiled)
         _, parameters = self.program.parameters.snapshot()
         return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})

@@ -11,12 +11,12 @@ import numpy as np
 from ..errors import user_line
 from ..ir.graph import Graph
 from .arguments import whole_number
-from .checking import NonFinite
 from .graph_program import GraphProgram
 from .stepwise import Stepwise, stepwise
 from .stream import Stream
 
 if TYPE_CHECKING:
+    from .checking import NonFinite
     from .exporting import Export
     from .program import Program
 

@@ -19,8 +19,8 @@ from time import perf_counter_ns
 import numpy as np
 
 from ..codegen.engine import Code, Native, object_code
+from ..codegen.pool_text import JOB_WORD, LINES, MOST_WORKERS, pool_text, semaphore_line
 from ..codegen.target import host
-from ..codegen.team import JOB_WORD, LINES, MOST_WORKERS, pool_text, semaphore_line
 from .arrays import LINE, address, aligned_bytes
 
 FEWEST_CYCLES = 100_000

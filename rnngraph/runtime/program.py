@@ -26,8 +26,6 @@ from .pool import Workers
 from .reduction import reduction
 from .result import Result
 from .sources import Declaration, Source
-from .storing import read_program, write_program
-from .summary import summary_text
 from .training import Training
 
 if TYPE_CHECKING:
@@ -83,6 +81,8 @@ def load(
     Needs none of the user's classes, and executes nothing of what it reads.
     Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
     """
+    from .storing import read_program  # the parser and what checks files: few load or save
+
     stored = read_program(path)
     parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
     if weights is None:
@@ -197,6 +197,8 @@ class Program:
         ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
         written or ``path`` holds anything else.
         """
+        from .storing import write_program
+
         write_program(self, path)
 
     def feed_name(self, key: Any, where: Where | None) -> str:
@@ -248,6 +250,8 @@ class Program:
         the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
         where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
         """
+        from .summary import summary_text
+
         return summary_text(self.inference.graph, self.parameters, self.target, self.reduced)
 
 

@@ -12,7 +12,6 @@ from ..declare.nest import flatten, map_leaves, paths
 from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
 from ..ir.types import Size
 from .bound_step import BoundStep, Layout, States
-from .checkpoint import packed, unpacked
 from .compiled import lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
@@ -284,6 +283,8 @@ class Stream:
 
         What is held of feeds is not in it.
         """
+        from .checkpoint import packed
+
         arrays = dict(zip(self._labels, self._current_state(user_line()), strict=True))
         return b"".join(packed(STATE, arrays, {"batch": self._batch}, "the state of a stream"))
 
@@ -293,6 +294,8 @@ class Stream:
         Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
         another program, and ``ShapeError`` where it is of another batch.
         """
+        from .checkpoint import unpacked
+
         where = user_line()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise DtypeError(f"a stream's state is given as bytes, not as {type(data).__name__}", where)

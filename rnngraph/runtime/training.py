@@ -19,7 +19,6 @@ from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
 from .arguments import seed_number, whole_number
 from .bound_call import MOST_KINDS, BoundCalls
-from .checking import NonFinite
 from .compiled import CompiledGraph
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
@@ -29,6 +28,7 @@ from .result import Result
 from .sources import TAPS_MOVED, TAPS_TRAINING
 
 if TYPE_CHECKING:
+    from .checking import NonFinite
     from .program import Program
 
 

@@ -48,6 +48,15 @@ def test_balanced_tiles_add_up(rows: int, most: int) -> None:
     assert not sizes or sizes[0] - sizes[-1] <= 1
 
 
+@pytest.mark.parametrize("gates", [1, 2, 3, 4])
+@pytest.mark.parametrize("rows", [8, 16, 32])
+def test_rows_are_cut_into_tiles_of_one_height_where_that_costs_little(gates: int, rows: int) -> None:
+    """Each further height is code that has to be compiled."""
+    shape = tile_shape(target_of("x86-64-v4"), gates, 7, rows, 100)
+    assert len(balanced(rows, shape.rows)) == 1
+    assert shape.rows * shape.blocks * gates >= 12  # as many sums as hide the latency of a multiply-add
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=LEVELS)
 @pytest.mark.parametrize("gates", [1, 2, 3, 4])
 @pytest.mark.parametrize("rows", [8, 16, 32, 64, size("B")], ids=str)
