@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..declare.nest import flatten
+from ..declare.tensor import Tensor
 from ..errors import GraphError, ShapeError, Where
-from ..ir.graph import Graph, topological
+from ..ir.graph import Graph, Node, topological
 from ..ir.types import TensorType, evaluate
 from ..passes.autodiff import with_parameters
 from ..passes.lowered import GIVEN, Lowered
-from ..passes.train_step import NEW, NORM, SLOT, SUM
+from ..passes.train_step import NEW, NORM, SLOT, SUM, TrainStep
 from .compiled import CompiledGraph
 from .graph_program import KnownShapes
 from .native import NativeEntry, Sized
+from .optimizers import Optimizer
 from .step_memory import NOT_RUN, WORKER, WORKERS, Memory
 
 if TYPE_CHECKING:
@@ -75,6 +77,23 @@ def needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> G
     graph = lowered.graph
     outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
     return with_parameters(Graph.of(graph.name, outputs, graph.inputs, graph.comments), parameters)
+
+
+def train_step(optimizer: Optimizer, clip_norm: float | None, clip_value: float | None) -> TrainStep:
+    """The pass that makes gradients new parameters, as this optimizer does."""
+
+    def update(
+        parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
+    ) -> tuple[Node, dict[str, Node]]:
+        after, kept = optimizer.update(
+            Tensor(parameter),
+            Tensor(gradient),
+            {name: Tensor(node) for name, node in slots.items()},
+            {name: Tensor(node) for name, node in numbers.items()},
+        )
+        return after.node, {name: tensor.node for name, tensor in kept.items()}
+
+    return TrainStep(update, tuple(optimizer.slots()), tuple(optimizer.numbers(0)), clip_norm, clip_value)
 
 
 class Way:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..declare.arguments import flag
-from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, Where, user_line
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
@@ -32,7 +31,7 @@ from .program import Program
 from .requests import fit
 from .saving import load, save
 from .schedules import is_number
-from .steps import Native, Settle, Way, needed_to_train
+from .steps import Native, Settle, Way, needed_to_train, train_step
 from .trained import trained_names
 from .updates import Spares, keep_alone
 
@@ -376,21 +375,7 @@ class Trainer:
         return {name: self.program.parameters.slot(name).type for name in self.trained}
 
     def _train_step(self) -> TrainStep:
-        optimizer = self.optimizer
-
-        def update(
-            parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
-        ) -> tuple[Node, dict[str, Node]]:
-            after, kept = optimizer.update(
-                Tensor(parameter),
-                Tensor(gradient),
-                {name: Tensor(node) for name, node in slots.items()},
-                {name: Tensor(node) for name, node in numbers.items()},
-            )
-            return after.node, {name: tensor.node for name, tensor in kept.items()}
-
-        slots, numbers = tuple(optimizer.slots()), tuple(optimizer.numbers(0))
-        return TrainStep(update, slots, numbers, self.clip_norm, self.clip_value)
+        return train_step(self.optimizer, self.clip_norm, self.clip_value)
 
 
 def _positive(name: str, value: Any, where: Where | None) -> float | None:
