@@ -12,6 +12,7 @@ from declaration_checks import flat, poisoned
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.codegen.target import host
 from rnngraph.ir.interpreter import interpret
 
 Arrays = dict[str, np.ndarray]
@@ -315,3 +316,18 @@ def test_long_sequences_backward_with_lengths_and_dropout() -> None:
     expected = interpret(program.training.graph, {**short, **counters, **program.parameters}, wide=True)
     for key, array in flat(program.training(**short, seed=3)).items():
         assert np.abs(array - expected[key]).max() < 1e-4, key
+
+
+CUT = [1.0, 2.0**24, 1.0, -(2.0**24), 1.0, 0.0, 1.0, 0.0, 1.0]
+"""Summed in order this is 3 in float32; the k that are even and those that are odd add up to 5 and 0."""
+
+
+@pytest.mark.skipif(host().registers <= 16, reason="sums are cut where there are registers to spare")
+@pytest.mark.parametrize(("width", "total"), [(1, 5.0), (17, 5.0), (128, 5.0), (129, 3.0), (256, 3.0)])
+@pytest.mark.parametrize("batch", [1, 2, 7, 32])
+def test_a_sum_is_cut_by_the_shape_of_its_weights_alone(width: int, total: float, batch: int) -> None:
+    x = rg.placeholder("x", (None, None, len(CUT)))
+    weights = rg.constant(np.ones((len(CUT), width), np.float32))
+    program = rg.compile(x @ weights, cache=False)
+    feed = np.broadcast_to(np.array(CUT, np.float32), (batch, 3, len(CUT)))
+    assert_array_equal(program.inference(x=feed), np.full((batch, 3, width), total, np.float32))

@@ -1,4 +1,7 @@
-"""A register tile as LLVM text: its sums stay in registers while k runs, each added to in the order of k."""
+"""A register tile as LLVM text: its sums stay in registers while k runs, each added to in the order of k.
+
+Sums by strand lie side by side: of each row first those of strand 0, by column, then those of strand 1.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ def contract(frame: Frame, tile: Contract) -> None:
     if tile.comment:
         frame.lines.append(f"  ; {tile.comment}")
     accumulators = [[frame.operand(item) for item in row] for row in tile.starts]
+    for row in accumulators:
+        row += [frame.b.constant(0.0, row[0])] * (columns * (tile.strands - 1))
     depth, unroll, rest = tile.depth, tile.unroll, 0
     if tile.together > 1:
         depth, rest = divmod(int(str(depth)), tile.together)
@@ -38,8 +43,11 @@ def contract(frame: Frame, tile: Contract) -> None:
     if rest:
         accumulators = _steps(frame, tile, accumulators, "0", range(whole := int(str(depth)), whole + 1), rest)
     for results, row in zip(tile.results, accumulators, strict=True):
-        for result, handle in zip(results, row, strict=True):
-            frame.values[result.name] = handle
+        for number, result in enumerate(results):
+            total, *others = row[number::columns]
+            for other in others:
+                total = frame.b.add(total, other)
+            frame.values[result.name] = total
 
 
 def _k_loop(
@@ -85,7 +93,9 @@ def _k_loop(
 def _steps(
     frame: Frame, tile: Contract, accumulators: list[list[Handle]], k: str, offsets: range, rest: int = 0
 ) -> list[list[Handle]]:
-    """The steps k + offset, in order, of every accumulator. rest: of narrow numbers, how many a last step has."""
+    """The steps k + offset, in order, of every accumulator; k is a multiple of the strands. rest: of narrow numbers,
+    how many a last step has.
+    """
     b = frame.b
     sums = [list(row) for row in accumulators]
     lanes = sums[0][0].lanes
@@ -107,19 +117,20 @@ def _steps(
         return _widened(frame, read(frame, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
 
     for offset in offsets:
+        strand = offset % tile.strands * len(columns)
         # What there is less of is held in registers, and the others come one after the other.
         if len(rows) > len(columns):
             weights = [right(j, offset) for j in columns]
             for r in rows:
                 spread = left(r, offset)
                 for j in columns:
-                    sums[r][j] = multiplied(spread, weights[j], sums[r][j])
+                    sums[r][strand + j] = multiplied(spread, weights[j], sums[r][strand + j])
         else:
             spreads = [left(r, offset) for r in rows]
             for j in columns:
                 weight = right(j, offset)
                 for r in rows:
-                    sums[r][j] = multiplied(spreads[r], weight, sums[r][j])
+                    sums[r][strand + j] = multiplied(spreads[r], weight, sums[r][strand + j])
     return sums
 
 

@@ -103,6 +103,9 @@ class Contract:
     k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
     Of narrow numbers ``together`` lie side by side and are multiplied in one step, by which strides advance: in a
     row, and in each lane of a panel, which is filled up with zeros.
+
+    strands: of several sums the first takes the k that are a multiple of it, beginning from the start, the second those
+    behind these, from 0, and so on; they are added up at the end, in order.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -117,6 +120,7 @@ class Contract:
     unroll: int
     comment: str = ""
     together: int = 1
+    strands: int = 1
 
 
 @dataclass(frozen=True)

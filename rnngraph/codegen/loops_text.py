@@ -140,7 +140,8 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         _place(buffer, index, 1, valid) for (buffer, index), valid in zip(tile.right, tile.valid, strict=True)
     )
     together = f" {tile.together} at once" if tile.together > 1 else ""
-    over = f"for k in 0..{dim_text(tile.depth)}{together} unroll {tile.unroll}"
+    strands = f" in {tile.strands} strands" if tile.strands > 1 else ""
+    over = f"for k in 0..{dim_text(tile.depth)}{together}{strands} unroll {tile.unroll}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
     step = f"row[k] * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
     yield from _wrapped(f"{over}: += {step}", indent + "  ")

@@ -14,7 +14,7 @@ from .panels import TOGETHER
 from .phases import Step
 from .rest import Rest, TileRows
 from .running import Rows
-from .tiles import balanced, tile_shape
+from .tiles import balanced, strands, tile_shape
 
 OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
 
@@ -55,7 +55,8 @@ class Tiles:
         depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
         together = max(map(together_of, products))
         depth = -(-max(depths, default=OPEN_DEPTH) // together)
-        self.tile = tile_shape(region.target, self._gates(), padded_blocks, rows, depth, self.parts)
+        cut = max(map(self._strands, products))
+        self.tile = tile_shape(region.target, self._gates(), padded_blocks, rows, depth, self.parts, cut)
         self.rest = Rest(region, step, products, self.tile, lanes, share, by_a_loop=self.parts == 1)
 
     def _gates(self) -> int:
@@ -67,6 +68,13 @@ class Tiles:
         starts = {node.operands[2] for node in self.products if len(node.operands) == 3}
         wide = sum(node not in starts and together_of(node) == 1 for node in self.products)
         return max(1, narrow, wide)
+
+    def _strands(self, product: Node) -> int:
+        """Into how many sums one of a product is cut."""
+        if together_of(product) > 1:
+            return 1
+        depth, width = product.operands[1].shape[-2:]
+        return strands(self.region.target, depth, width)
 
     def _row_axis(self) -> int | None:
         """The axis that tiles run along: the last one with several rows, else the open one."""
@@ -296,7 +304,7 @@ class Tiles:
             Contract(
                 tuple(results), tuple(starts), tuple(lefts), self.region.views[first_left].strides[-1] * together,
                 depth, right, right_stride, lane_stride, limits, self.tile.unroll,
-                " and ".join(dict.fromkeys(str(node.where) for node in every)), together,
+                " and ".join(dict.fromkeys(str(node.where) for node in every)), together, self._strands(every[0]),
             )
         )  # fmt: skip
 

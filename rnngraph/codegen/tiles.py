@@ -21,6 +21,7 @@ PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
+FEWEST_CUT, MOST_CUT = 8, 128  # steps of k, and columns of weights, from which and up to which a sum is cut in two
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 
 
@@ -33,53 +34,66 @@ class TileShape:
     unroll: int
 
 
-def fits(target: Target, rows: int, columns: int) -> bool:
+def strands(target: Target, depth: Dim, width: Dim) -> int:
+    """Sums into which one over ``depth`` steps of k is cut, for weights of ``width`` columns: by their shape alone.
+
+    A multiply-add waits for the one before it, and a row of few units has few other sums in the meantime. Where there
+    are few registers, a tile of several rows has none to spare.
+    """
+    if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
+        return 1
+    return 2 if depth >= FEWEST_CUT and width <= MOST_CUT else 1
+
+
+def fits(target: Target, rows: int, columns: int, strands: int = 1) -> bool:
     """Whether accumulators, broadcasts and weights stay in registers."""
     if rows == 1:  # weights come straight from memory as operands
-        return columns + 2 <= target.registers
+        return columns * strands + 2 <= target.registers
     spread = min(rows, columns) if target.registers > 16 else rows
-    return rows * columns + spread + 1 <= target.registers
+    return rows * columns * strands + spread + 1 <= target.registers
 
 
-def step_cycles(target: Target, rows: int, columns: int, reread: int) -> float:
+def step_cycles(target: Target, rows: int, columns: int, reread: int, strands: int = 1) -> float:
     """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
     streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
-    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY)
+    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / strands)
 
 
-def tile_shape(target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1) -> TileShape:
+def tile_shape(
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, strands: int = 1
+) -> TileShape:  # fmt: skip
     """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
 
     parts: sums for each row, unit and gate, with a left operand each.
     """
-    return cheapest(target, gates, blocks, rows, depth, parts)[0]
+    return cheapest(target, gates, blocks, rows, depth, parts, strands)[0]
 
 
 @lru_cache(maxsize=4096)
 def cheapest(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, strands: int = 1
 ) -> tuple[TileShape, float]:  # fmt: skip
     """The cheapest tile, and what a step of k over all rows and blocks takes with it, in cycles."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
         for width in range(1, blocks + 1):
-            if not fits(target, height * parts, width * gates) and (height, width) != (1, 1):
+            if not fits(target, height * parts, width * gates, strands) and (height, width) != (1, 1):
                 break
-            total = _cycles(target, count, height, blocks, width, gates, depth, parts)
+            total = _cycles(target, count, height, blocks, width, gates, depth, parts, strands)
             if total < cost * 0.999:
-                best, cost = TileShape(height, width, unroll(height * parts * width * gates)), total
-    return _evened(target, count, best, blocks, gates, depth, parts), cost
+                best, cost = TileShape(height, width, unroll(height * parts * width * gates, strands)), total
+    return _evened(target, count, best, blocks, gates, depth, parts, strands), cost
 
 
-def unroll(sums: int) -> int:
-    """Steps of k a turn, for a tile of so many sums."""
-    return max(1, min(4, 16 // sums))
+def unroll(sums: int, strands: int = 1) -> int:
+    """Steps of k a turn, for a tile of so many sums: a multiple of the strands."""
+    return -(-max(1, min(4, 16 // sums)) // strands) * strands
 
 
 def _evened(
-    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int
+    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
 ) -> TileShape:  # fmt: skip
     """The tile, or one of fewer rows that leaves no rest and costs next to nothing more.
 
@@ -91,15 +105,15 @@ def _evened(
     height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
 
     def cycles(most: int) -> float:
-        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts)
+        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts, strands)
 
     if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
         return tile
-    return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates))
+    return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates, strands))
 
 
 def _cycles(
-    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int
+    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int, strands: int
 ) -> float:  # fmt: skip
     """Cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
@@ -110,7 +124,7 @@ def _cycles(
     for size, number in tiles:
         for columns, times in groups:
             reread = depth * gates * vector_bytes * (columns if several else blocks)
-            total += number * times * step_cycles(target, size * parts, columns * gates, reread)
+            total += number * times * step_cycles(target, size * parts, columns * gates, reread, strands)
     return total
 
 
