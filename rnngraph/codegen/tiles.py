@@ -95,11 +95,13 @@ def unroll(sums: int, strands: int = 1) -> int:
 def _evened(
     target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
 ) -> TileShape:  # fmt: skip
-    """The tile, or one of fewer rows that leaves no rest and costs next to nothing more.
+    """The tile, or a smaller one that costs next to nothing more and is less code.
 
-    Tiles of a second height are code of their own, and most of the time to compile goes into the code of tiles. How
+    Most of the time to compile goes into the code of tiles, and tiles of a second height are code of their own. How
     often weights pass that stay in the first cache is left out of account.
     """
+    if rows == 1:
+        return _narrowed(target, tile, blocks, gates, depth, parts, strands)
     if depth * tile.blocks * gates * target.vector_bits // 8 > target.first_cache:
         return tile
     height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
@@ -110,6 +112,21 @@ def _evened(
     if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
         return tile
     return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates, strands))
+
+
+def _narrowed(
+    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
+) -> TileShape:  # fmt: skip
+    """A lone row's tile: of the widths that take about as long, the one with the fewest blocks, those of a rest among
+    them.
+    """
+
+    def cycles(width: int) -> float:
+        return _cycles(target, 1, 1, blocks, width, gates, depth, parts, strands)
+
+    close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= EVEN * cycles(tile.blocks)]
+    width = min(close, key=lambda width: (width + blocks % width, -width))
+    return TileShape(1, width, unroll(parts * width * gates, strands))
 
 
 def _cycles(

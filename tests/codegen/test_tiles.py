@@ -88,3 +88,10 @@ def test_a_row_alone_hides_the_latency(target: Target) -> None:
     """One accumulator would wait for itself at every step of k."""
     shape = tile_shape(target, 1, 16, 1, 64)
     assert shape.rows * shape.blocks > 1
+
+
+@pytest.mark.parametrize("gates", [3, 4])
+def test_a_row_alone_has_no_more_columns_than_gain_time(gates: int) -> None:
+    """Each of them is code that has to be compiled, with all that follows from a sum."""
+    shape = tile_shape(target_of("x86-64-v4"), gates, 7, 1, 100)
+    assert shape.blocks + 7 % shape.blocks <= 4
