@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import declaration_checks
 import numpy as np
 import own_cells
 import pytest
+import teams
 
 import rnngraph as rg
 from rnngraph.codegen.overwriting import TakenOver
@@ -34,7 +36,7 @@ def trained(cell: Callable[[], rg.Cell], lengths: bool = False) -> tuple[rg.Prog
     generator = np.random.default_rng(3)
     x, n = rg.placeholder("x", (2, None, 9)), rg.placeholder("n", (2,), "int64")
     outputs, _ = rg.dynamic_rnn(cell(), x, sequence_length=n if lengths else None)
-    program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)), seed=1)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)), seed=1, cache=False)
     feeds: Arrays = {"x": generator.normal(size=(2, 150, 9)).astype(np.float32)}
     if lengths:
         feeds["n"] = np.array([150, 83])
@@ -129,3 +131,28 @@ def test_what_is_read_later_is_not_written_over(name: str, taken: set[Node]) -> 
     expected = interpret(program.inference.graph, {"x": feed, **program.parameters}, wide=True)["y"]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert len(taken) == wanted
+
+
+@pytest.mark.parametrize("share", [teams.share_everything, teams.share_in_pipelines])
+@pytest.mark.parametrize("name", ["stack", "GRU, its gates side by side"])
+def test_workers_take_places_over_too(
+    name: str, share: Callable[[pytest.MonkeyPatch], None], taken: set[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far ahead of each other as they can be, and as far behind; alone nothing is taken over."""
+    share(monkeypatch)
+    program, feeds = trained(CELLS[name][0])
+    graphs = program.training
+    compiled = graphs._described()
+    names = tuple(name for name, _ in compiled.graph.outputs)
+    fed = declaration_checks.taken(compiled.graph, feeds)
+    sizes = graphs.sizes(fed, names, None, compiled)
+    graph = compiled.sized(names, sizes)
+    with monkeypatch.context() as patch:
+        patch.setattr(TakenOver, "places", none_taken)
+        alone = compiled.entry(names, sizes).call_fresh(program.parameters, fed, sizes)
+    for reverse in (False, True):
+        taken.clear()
+        found = teams.in_turns(monkeypatch, graph, program.parameters, fed, sizes, 3, reverse)
+        assert taken
+        for label, array in alone.items():
+            assert np.array_equal(found[label], array), label

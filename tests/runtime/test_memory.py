@@ -27,6 +27,15 @@ def test_training_keeps_what_the_derivative_needs_and_little_more() -> None:
     assert memory.total == memory.arena + memory.panels + memory.parameters + memory.feeds + memory.results
 
 
+@pytest.mark.parametrize(
+    "cell", [rg.BasicLSTMCell(128), rg.GRUCell(128, reset_after=True), rg.LSTMCell(128, use_peepholes=True)]
+)
+def test_a_long_row_needs_little_more_than_what_is_kept(cell: rg.Cell) -> None:
+    """Of one row a chunk has many steps: what their derivatives hand on lies where residuals lay."""
+    memory = program_of(cell, width=128).training.memory(batch=1, time=1000)
+    assert memory.arena <= 1.2 * memory.residuals
+
+
 def test_inference_does_not_grow_with_time() -> None:
     program = program_of(rg.GRUCell(33))
     short, long = (program.inference.memory(batch=3, time=time) for time in (1000, 100_000))
