@@ -148,8 +148,8 @@ class Code:
             empty.triple = target.triple
             found = llvm.Target.from_triple(target.triple)
             machine = found.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
-            # In one block: what LLVM finds by itself may lie further apart than its small code model reaches, in processes
-            # that hold much else, and then it aborts.
+            # In one block: what LLVM finds by itself may lie further apart than its small code model reaches, in
+            # processes that hold much else, and then it aborts.
             self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
             self._engine.finalize_object()

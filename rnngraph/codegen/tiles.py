@@ -21,7 +21,7 @@ PER_CYCLE = 2.0
 SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
-FEWEST_CUT, MOST_CUT = 8, 128  # steps of k, and columns of weights, from which and up to which a sum is cut in two
+FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 
 
@@ -37,12 +37,13 @@ class TileShape:
 def strands(target: Target, depth: Dim, width: Dim) -> int:
     """Sums into which one over ``depth`` steps of k is cut, for weights of ``width`` columns: by their shape alone.
 
-    A multiply-add waits for the one before it, and a row of few units has few other sums in the meantime. Where there
-    are few registers, a tile of several rows has none to spare.
+    A multiply-add waits for the one before it, and a row of few units has few other sums in the meantime. A tile has
+    rows for half as many sums then: with few registers that is too few, and so it is where weights don't stay in the
+    first cache, and pass for each tile of rows.
     """
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
-    return 2 if depth >= FEWEST_CUT and width <= MOST_CUT else 1
+    return 2 if FEWEST_CUT <= depth <= MOST_CUT and width <= MOST_CUT else 1
 
 
 def fits(target: Target, rows: int, columns: int, strands: int = 1) -> bool:

@@ -38,7 +38,9 @@ BETWEEN_LOOKS = 128
 OF_LATE = 5
 """Calls alone, of which the median counts."""
 SLOW = 3
-"""Shared calls in a row that took longer than alone: no more are shared then. One may have had to wake a worker."""
+"""By so many more shared calls took longer than alone than did not: no more are shared then. One may have had to wake a
+worker.
+"""
 
 
 def cores() -> int:
@@ -143,7 +145,7 @@ class Pace:
             self._shared_trials -= 1
             self._best = min(self._best, time)
         else:
-            self._slow = self._slow + 1 if time > self._typical_alone() else 0
+            self._slow = self._slow + 1 if time > self._typical_alone() else max(0, self._slow - 1)
         self._rest -= 1
         if self._shared_trials <= 0 and self._alone_trials <= 0:
             self._decide()

@@ -163,6 +163,17 @@ def test_one_slow_call_is_no_reason_to_change(monkeypatch: pytest.MonkeyPatch) -
         assert calls.run(1) == "s"
 
 
+def test_sharing_ends_where_most_calls_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
+    calls.run(20)
+    for _ in range(4):
+        calls.seconds[True] = 2.0
+        calls.run(2)
+        calls.seconds[True] = 1.0
+        calls.run(1)
+    assert calls.run(1) == "a"
+
+
 def test_calls_of_all_lengths_make_one_experience(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Pretended(monkeypatch, shared=2.0, alone=1.0)
     assert calls.run(8) == "ssaaaaaa"
