@@ -3,8 +3,7 @@
     python benchmarks/export_steps.py [--steps 1000000] [--rounds 3] [--only LSTM] [--markdown]
 
 Needs a C compiler, `cc`, or the one that `--compiler` names. Nets of one layer, one row, without weights' files: the
-object holds them. export_steps.c does the timing on one pinned core. RTNeural's figures are of another machine and are
-here for the order of magnitude: an AVX-512 build whose sizes were fixed at compile time, one step a call.
+object holds them. export_steps.c does the timing on one pinned core.
 """
 
 from __future__ import annotations
@@ -25,12 +24,6 @@ import rnngraph as rg
 
 CELLS = {"LSTM": rg.BasicLSTMCell, "GRU": rg.GRUCell}
 UNITS = (8, 16, 32, 64)
-RTNEURAL = {
-    ("LSTM", 1, 16): 111, ("LSTM", 1, 32): 282,
-    ("LSTM", 16, 16): 198, ("LSTM", 32, 32): 516, ("LSTM", 64, 64): 1833,
-    ("GRU", 16, 16): 137, ("GRU", 32, 32): 354, ("GRU", 64, 64): 1319,
-}  # fmt: skip
-"""Nanoseconds a step by cell, inputs and units."""
 
 COLUMNS = ("step, in a loop", "a step of blocks of 64", "single: median", "99.9 %", "worst", "worst / median")
 
@@ -67,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    table = Table("net", *COLUMNS, "RTNeural", box=box.MARKDOWN if options.markdown else box.SIMPLE)
+    table = Table("net", *COLUMNS, box=box.MARKDOWN if options.markdown else box.SIMPLE)
     machine_worst = 0.0
     with tempfile.TemporaryDirectory() as made:
         nets = [
@@ -81,11 +74,7 @@ def main() -> None:
             loop, block, single, most, worst, machine = measured(program, options.steps, options.rounds)
             machine_worst = max(machine_worst, machine)
             figures = [f"{value:.0f}" for value in (loop, block, single, most)]
-            peer = RTNEURAL.get((cell, inputs, units))
-            compared = f"{peer} ({peer / loop:.2f}×)" if peer else ""
-            table.add_row(
-                f"{cell} I{inputs} H{units}", *figures, f"{worst:,.0f}", f"{worst / single:,.0f}", compared
-            )  # fmt: skip
+            table.add_row(f"{cell} I{inputs} H{units}", *figures, f"{worst:,.0f}", f"{worst / single:,.0f}")
     console = Console(width=160 if options.markdown else None, highlight=False)
     console.print(f"nanoseconds a step; {platform.processor() or platform.machine()}; {options.steps:,} single steps")
     console.print(table)

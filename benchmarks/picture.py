@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from floors import FLOOR, PRODUCTS
 from groups import Record
 from timing import Times, median
 
 COLORS = {"rnngraph": "C3", "onnxruntime": "C0", "torch": "C1", "jax": "C2", "tensorflow": "C4"}
+FLOORS = {FLOOR: "--", PRODUCTS: ":"}
 
 
 def draw(found: list[Record], file: Path) -> None:
-    """One panel a cell and axis; a line a contender, the floor dashed. Needs matplotlib."""
+    """One panel a cell and axis; a line a contender, the floor dashed, that of products dotted. Needs matplotlib."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -42,8 +44,8 @@ def _panel(panel: Any, chosen: list[Record]) -> None:
     for name in sorted(names, key=lambda name: name == "rnngraph"):  # ours on top
         points: list[tuple[int, Times]] = [(r["value"], r["times"]) for r in chosen if name in r["times"]]
         places, heights = [value for value, _ in points], [median(times, name) * 1e3 for _, times in points]
-        if name == "floor":
-            panel.plot(places, heights, color="black", linestyle="--", linewidth=1, label=name)
+        if name in FLOORS:
+            panel.plot(places, heights, color="black", linestyle=FLOORS[name], linewidth=1, label=name)
         else:
             panel.plot(places, heights, color=COLORS.get(name), marker=".", linewidth=1.2, label=name)
     panel.set_xscale("log", base=2 if max(r["value"] for r in chosen) < 5000 else 10)
