@@ -71,14 +71,15 @@ class Share:
         """From where to where of ``extent`` this part reaches, in whole ``grain``s but for the end of the last one."""
         turns = -(-extent // grain) if isinstance(extent, int) else extent
         if grain > 1 and not isinstance(extent, int):
-            turns = _named(block, "divide", extent + (grain - 1), grain)
-        low = _named(block, "divide", turns * self.part, self.parts) * grain
-        high = _named(block, "divide", turns * self.part + turns, self.parts) * grain
-        return low, _named(block, "min", high, extent) if grain > 1 else high
+            turns = named_index(block, "share", "divide", extent + (grain - 1), grain)
+        low = named_index(block, "share", "divide", turns * self.part, self.parts) * grain
+        high = named_index(block, "share", "divide", turns * self.part + turns, self.parts) * grain
+        return low, named_index(block, "share", "min", high, extent) if grain > 1 else high
 
 
-def _named(block: Block, op: str, base: Index, factor: Index) -> Index:
-    name = fresh_index(block, "share")
+def named_index(block: Block, word: str, op: str, base: Index, factor: Index) -> Index:
+    """``op(base, factor)`` under a fresh name."""
+    name = fresh_index(block, word)
     block.add(LetIndex(name, op, base, factor))
     return size(name)
 
@@ -287,9 +288,7 @@ def groups(
     if share is not None:
         low, high = share.range(block, full + bool(behind))
         if behind:
-            name = fresh_index(block, "share")
-            block.add(LetIndex(name, "min", high, full))
-            high = size(name)
+            high = named_index(block, "share", "min", high, full)
     if share is None and full == 1:
         yield block, 0, [None] * blocks
     elif share is not None or full > 1:

@@ -16,7 +16,7 @@ from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
 from .evaluate import Evaluator, Run
 from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
-from .nests import Region, Share, fold, fresh_index, groups, lanes_for, loop, runs
+from .nests import Region, Share, fold, fresh_index, groups, lanes_for, loop, named_index, runs
 from .phases import pieces_of
 from .running import Tables, named
 from .target import Target
@@ -150,20 +150,14 @@ class _Sum:
         for view in self.right:
             column: Index = offset
             if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
-                column = self._named(block, "column", offset)
-                view = replace(view, offset=self._named(block, "piece", view.offset))
+                column = named_index(block, "column", "max", offset, 0)
+                view = replace(view, offset=named_index(block, "piece", "max", view.offset, 0))
 
             def tiles(inner: Block, view: View = view, column: Index = column) -> None:
                 self._columns(inner, at, first, count, view, column)
 
             self.kernel(block, tiles)
             offset += int(str(view.shape[-1]))
-
-    @staticmethod
-    def _named(block: Block, word: str, index: Index) -> Index:
-        name = fresh_index(block, word)
-        block.add(LetIndex(name, "max", index, 0))
-        return size(name)
 
     def _each_row(
         self, block: Block, at: list[Index], first: Index, count: Index,
