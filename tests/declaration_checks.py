@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from declarations import Declaration
+from poisoned_memory import poisoned_entries
 
 import rnngraph as rg
 from rnngraph.declare.nest import paths
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.ops import OPS
 from rnngraph.ir.parser import parse
 from rnngraph.passes.lowered import TAP
 from rnngraph.passes.pipeline import forbidden, pipeline, run
@@ -71,7 +73,10 @@ def close(dtype: str, native: np.ndarray, wide: np.ndarray, narrow: np.ndarray |
 def compare(declaration: Declaration, check: str, native: Arrays, graph: Graph, feeds: Arrays) -> None:
     wide = interpret(graph, feeds, wide=True)
     narrow: Arrays | None = None
-    wanted = {name: array for name, array in wide.items() if name.startswith("gradient/") == (check == "gradients")}
+    derived = check == "gradients"
+    wanted = {
+        name: wide[name] for name in wide if name.startswith("gradient/") == derived or (name == "loss" and derived)
+    }
     if native.keys() != wanted.keys():
         raise CheckError(declaration, check, f"outputs {sorted(native)}, not {sorted(wanted)}")
     for name, expected in wanted.items():
@@ -130,19 +135,75 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     if program.loss is None or not any(array.size for array in program.parameters.values()):
         return False
     graph = program.training.graph
-    _, gradients = program.training.gradients(taken(graph, arrays), seed=7)
+    loss, gradients = program.training.gradients(taken(graph, arrays), seed=7)
     plain = feeds_of(graph, arrays, program)
-    native = {f"gradient/{name}": array for name, array in gradients.items()}
+    native = with_loss(loss, gradients)
     compare(declaration, "gradients", native, graph, plain)
     floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
     fed = [name for name in floats if name not in program.lowered.keep_probs]
     if fed:  # another graph: more of it is kept
-        _, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
+        loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
         whole = program.training._gradient_graph(tuple(fed), ()).graph
-        native = {f"gradient/{name}": array for name, array in more.items()}
+        native = with_loss(loss, more)
         compare(declaration, "gradients", native, whole, feeds_of(whole, arrays, program))
     check_slope(declaration, graph, plain, list(gradients))
     return True
+
+
+def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
+    """As a gradient graph names its outputs."""
+    return {"loss": np.asarray(loss), **{f"gradient/{name}": array for name, array in gradients.items()}}
+
+
+def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """A trainer's step gives the loss of ``gradients`` and moves parameters by these."""
+    before = {name: array.copy() for name, array in program.parameters.items()}
+    given = taken(program.training.graph, arrays)
+    loss, gradients = program.training.gradients(given, seed=7)
+    if not all(np.isfinite(array).all() for array in (loss, *gradients.values())):
+        return
+    value = rg.Trainer(program, rg.SGD(0.5)).step(given, seed=7)
+    if problem := close(declaration.dtype, np.asarray(value, loss.dtype), np.asarray(loss, np.float64)):
+        raise CheckError(declaration, "step", f"the loss {problem}")
+    for name, array in before.items():
+        moved = array.astype(np.float64) - 0.5 * gradients[name]
+        if problem := close(declaration.dtype, program.parameters[name], moved):
+            raise CheckError(declaration, "step", f"parameter {name} {problem}")
+    program.parameters.replace(before)
+
+
+def check_without_dropout(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
+    """Where nothing is drawn and both graphs say the same, every way to the loss gives one value. False elsewhere."""
+    random = any(OPS[node.op].random for node in program.training.graph.walk())
+    if program.loss is None or random or "by_graph" in declaration.text():
+        return False
+    found = {
+        "evaluate": program.evaluate(taken(program.evaluation.graph, arrays))["loss"],
+        "training": program.training(taken(program.training.graph, arrays), seed=7)["loss"],
+    }
+    wide = interpret(program.evaluation.graph, feeds_of(program.evaluation.graph, arrays, program), wide=True)["loss"]
+    narrow = interpret(program.evaluation.graph, feeds_of(program.evaluation.graph, arrays, program))["loss"]
+    for name, loss in found.items():
+        if problem := close(declaration.dtype, np.asarray(loss), wide, narrow):
+            raise CheckError(declaration, name, f"the loss {problem}")
+    return True
+
+
+def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
+    """Two workers give the bits of one."""
+    shared = declaration.compile(threads=2)
+    feeds, trained = taken(program.inference.graph, arrays), taken(program.training.graph, arrays)
+    pairs = [(flat(of.inference(feeds)), flat(of.training(trained, seed=7))) for of in (program, shared)]
+    if program.loss is not None:
+        pairs = [
+            (*pair, flat(of.evaluate(trained)), with_loss(*of.training.gradients(trained, seed=7)))
+            for pair, of in zip(pairs, (program, shared), strict=True)
+        ]
+    for number, (ours, theirs) in enumerate(zip(*pairs, strict=True)):
+        for name, array in ours.items():
+            if not np.array_equal(array, theirs[name], equal_nan=True):
+                what = ("inference", "training", "evaluate", "gradients")[number]
+                raise CheckError(declaration, "threads", f"{what}: output {name}\n{theirs[name]}\nis not\n{array}")
 
 
 def check_slope(declaration: Declaration, graph: Graph, feeds: Arrays, labels: Sequence[str]) -> None:
@@ -183,10 +244,10 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         return found
     graph = program.training._gradient_graph(wanted, ()).graph
     given = taken(graph, arrays)
-    _, gradients = program.training.gradients(given, seed=7, wrt=wanted)
+    loss, gradients = program.training.gradients(given, seed=7, wrt=wanted)
     zeros = program.training._unmoved(program.training._gradient_graph(wanted, ()), given, None)
     feeds = feeds_of(graph, {**arrays, **zeros}, program)
-    compare(declaration, "gradients", {f"gradient/{name}": array for name, array in gradients.items()}, graph, feeds)
+    compare(declaration, "gradients", with_loss(loss, gradients), graph, feeds)
     check_slope(declaration, graph, feeds, wanted)
     return True
 
@@ -366,7 +427,7 @@ def _declared_batches(declaration: Declaration, program: rg.Program) -> list[Any
 def check_all(declaration: Declaration) -> list[str]:
     """Everything; gives the names of the checks that applied."""
     try:
-        with poisoned(), np.errstate(all="ignore"), warnings.catch_warnings():
+        with poisoned_entries(), poisoned(), np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the loss does not depend|.*their gradients are zero", UserWarning)
             return _check_all(declaration)
     except CheckError:
@@ -390,7 +451,11 @@ def _check_all(declaration: Declaration) -> list[str]:
     if check_taps(declaration, program, arrays):
         done.append("taps")
     if check_gradients(declaration, program, arrays):
+        check_step(declaration, program, arrays)
         done.append("gradients")
+    if check_without_dropout(declaration, program, arrays):
+        done.append("losses")
+    check_threads(declaration, program, arrays)
     if check_stream(declaration, program, arrays):
         done.append("stream")
     if check_rows(declaration, program, arrays):

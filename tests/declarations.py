@@ -118,9 +118,10 @@ class Declaration:
             exec(compile(source, file, "exec"), names)
         return names
 
-    def compile(self) -> rg.Program:
+    def compile(self, **options: Any) -> rg.Program:
         names = self.run()
-        program = rg.compile(names["outputs"], loss=names["loss"], seed=self.seed % 1000, unroll=self.unroll)
+        seed = self.seed % 1000
+        program = rg.compile(names["outputs"], loss=names["loss"], seed=seed, unroll=self.unroll, **options)
         generator = np.random.default_rng(self.seed)
         for name, array in program.parameters.items():  # zeros would hide a bias that is not added
             program.parameters[name] = array + generator.normal(size=array.shape) * 0.1
@@ -407,7 +408,7 @@ class Generator:
         probe = Declaration(self.seed, tuple(self.lines), {}, {}, self.batch, self.time, self.dtype)
         nest = probe.run()[name]
         self.states.append((name, cell, rows, apart))
-        for path, leaf in _leaves(nest, name):
+        for path, leaf in leaves(nest, name):
             self.values.append(Value(path, (rows, leaf.width), apart=apart))
 
     def initial_state(self, cell: str, rows: Axis) -> str:
@@ -919,12 +920,12 @@ def _product(axes: tuple[Axis, ...]) -> Axis:
     return "*".join(map(str, axes)) if len(axes) > 1 else axes[0]
 
 
-def _leaves(nest: Any, path: str) -> list[tuple[str, Any]]:
+def leaves(nest: Any, path: str) -> list[tuple[str, Any]]:
     """(expression, Tensor) of every leaf of a nest."""
     if isinstance(nest, dict):
-        return [leaf for key, item in nest.items() for leaf in _leaves(item, f"{path}[{key!r}]")]
+        return [leaf for key, item in nest.items() for leaf in leaves(item, f"{path}[{key!r}]")]
     if isinstance(nest, tuple | list):
-        return [leaf for number, item in enumerate(nest) for leaf in _leaves(item, f"{path}[{number}]")]
+        return [leaf for number, item in enumerate(nest) for leaf in leaves(item, f"{path}[{number}]")]
     return [(path, nest)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import rnngraph as rg
@@ -247,6 +248,35 @@ class DeltaCell(rg.Cell):
         S = rg.reshape(state["S"], (None, keys, values)) * self.decay
         S = S + k * rg.expand_dims(rg.sigmoid(b) * (v - rg.reduce_sum(k * S, 1)), 1)
         return rg.reduce_sum(q * S, 1), {"S": rg.reshape(S, (None, keys * values))}
+
+
+class WiredCell(rg.Cell):
+    """States that are wired as expressions say: of the step's input ``x``, of states by their names, of values of the
+    same step by their names in capitals, and of ``dense(…)``, tanh of a product of what it is given.
+    """
+
+    def __init__(self, num_units: int, wires: dict[str, str], output: str) -> None:
+        self.num_units, self.wires, self.output = num_units, wires, output
+
+    def state(self) -> Any:
+        return dict.fromkeys(self.wires, self.num_units)
+
+    @property
+    def output_size(self) -> int:
+        return self.num_units
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        number = count()
+
+        def dense(*parts: rg.Tensor) -> rg.Tensor:
+            joined = rg.concat(list(parts), -1)
+            return rg.tanh(joined @ p.kernel(f"kernel_{next(number)}", (joined.width, self.num_units)))
+
+        names = {"rg": rg, "x": x, "dense": dense, **state}
+        following = {}
+        for name, wire in self.wires.items():
+            following[name] = names[name.upper()] = eval(wire, names)
+        return eval(self.output, names), following
 
 
 OWN_CELLS: tuple[Callable[..., rg.Cell], ...] = (

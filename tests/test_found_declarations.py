@@ -178,6 +178,28 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
         {"r": ("B", "T", 1)},
         {},
     ),
+    "a sum over time follows the mask of what it adds": (
+        (
+            X,
+            'n, m = rg.placeholder("n", (None,), "int32"), rg.placeholder("m", (None,), "int64")',
+            "o, s = rg.dynamic_rnn(rg.SRUCell(17), x, sequence_length=n)",
+            "p, t = rg.dynamic_rnn(rg.GRUCell(5), rg.dense(o, 3), sequence_length=rg.minimum(m, 3))",
+            "loss = rg.reduce_mean(rg.square(t)) + rg.reduce_mean(rg.square(p))",
+            'outputs["r"] = t',
+        ),
+        {"r": ("B", 5)},
+        {"n": Feed(("B",), "int32", "T"), "m": Feed(("B",), "int64", "T")},
+    ),
+    "a delay is read by what becomes it alone": (
+        (
+            X,
+            'o, s = rg.dynamic_rnn(own.WiredCell(3, {"h": "dense(x, h)", "late": "h"}, "late"), x)',
+            "loss = rg.reduce_mean(rg.square(o))",
+            'outputs["r"] = o',
+        ),
+        {"r": ("B", "T", 3)},
+        {},
+    ),
 }
 
 

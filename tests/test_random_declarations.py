@@ -13,8 +13,10 @@ import declarations
 import numpy as np
 import pytest
 import teams
+from chained_drivers import declare_chain
 from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
+from wired_cells import declare_cell
 
 from rnngraph.codegen import chunks, overwriting, schedule
 
@@ -31,6 +33,28 @@ def test_random_declaration(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(QUICK, MANY))
 def test_many_random_declarations(seed: int) -> None:
     check_all(declare(seed))
+
+
+@pytest.mark.parametrize("seed", range(QUICK // 2))
+def test_random_drivers_behind_one_another(seed: int) -> None:
+    check_all(declare_chain(seed))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(QUICK // 2, MANY // 2))
+def test_many_random_drivers_behind_one_another(seed: int) -> None:
+    check_all(declare_chain(seed))
+
+
+@pytest.mark.parametrize("seed", range(QUICK))
+def test_random_cell(seed: int) -> None:
+    check_all(declare_cell(seed))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(QUICK, 3 * MANY))
+def test_many_random_cells(seed: int) -> None:
+    check_all(declare_cell(seed))
 
 
 @pytest.fixture

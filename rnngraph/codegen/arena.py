@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.types import ITEM_BYTES, Dim, Size
-from .loops import Barrier, Buffer, For, Pipeline, Statement, When
-from .loops_names import buffers_of
+from .loops import Barrier, Buffer, Statement
 from .panels import ALIGNMENT
 from .team import waits
 
@@ -85,30 +84,26 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
     So do all stations of a pipeline, and what the first worker does before others come at all.
     """
-    uses: dict[Buffer, list[int]] = {}
+    at: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner ones first
     count, shared = 0, waits(statements)
 
     def walk(inner: Sequence[Statement]) -> None:
         nonlocal count
         for statement in inner:
-            if isinstance(statement, For):
-                first = count
-                walk(statement.body)
+            first, uses = count, statement.uses()
+            for body in uses.bodies:
+                walk(body.statements)
+            for buffer in (*uses.reads, *uses.writes):
+                at.setdefault(buffer, []).append(count)
+            if not uses.bodies:
+                count += not shared or (isinstance(statement, Barrier) and not statement.one_way)
+            elif statement.repeats:
                 loops.append((first, max(first, count - 1)))
-                continue
-            if isinstance(statement, When):
-                walk(statement.body)
-                continue
-            for station in statement.stations if isinstance(statement, Pipeline) else ():
-                walk(station.body)
-            for buffer in buffers_of(statement):
-                uses.setdefault(buffer, []).append(count)
-            count += not shared or (isinstance(statement, Barrier) and not statement.one_way)
 
     walk(statements)
     spans: dict[Buffer, Span] = {}
-    for buffer, found in uses.items():
+    for buffer, found in at.items():
         first, last = found[0], found[-1]
         for begin, end in loops:
             if not (begin <= first and last <= end) and any(begin <= use <= end for use in found):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..ir.graph import Node, step_condition
 from ..ir.types import Dim, size
-from .loops import Block, Index, LetIndex
+from .builder import Block
+from .loops import Index, LetIndex
 from .views import View
 
 

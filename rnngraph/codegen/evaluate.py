@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from ..ir.graph import Node
 from ..ir.printer import identifier
 from ..ir.types import Dim, Shape, size
-from .loops import Block, Index, LetIndex, Literal, Operand, Store, Value
+from .builder import Block
+from .loops import Index, LetIndex, Literal, Operand, Store, Value
 from .phases import is_view
 from .views import View
 

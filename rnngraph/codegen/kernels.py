@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from ..ir.graph import Node
 from ..ir.types import Shape
+from .builder import Block
 from .evaluate import Coordinate, Coordinates, Evaluator, Time, through
-from .loops import Block, When
+from .loops import When
 from .nests import Region, Share, by_one, each_part, lanes_for, over_axes, runs
 from .outer_sums import outer_sum
 from .phases import Step, picks_step

@@ -50,7 +50,10 @@ def limit_of(node: Node, length: Dim) -> Limit | None:
 
 class Limits:
     """scans: those that need not compute rows that have ended. sums: over time and rows, which add nothing there.
-    unread: values that nobody reads there. zero: values that are 0 there. Each with the mask that says where.
+    unread: values that nobody reads there. Each with the mask that says where.
+
+    Each follows one mask only, the first that was settled: a value that one mask leaves out may be left out only
+    because those that read it follow the same mask.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -59,7 +62,6 @@ class Limits:
         self.scans: dict[Node, Limit] = {}
         self.sums: dict[Node, Limit] = {}
         self.unread: dict[Node, Limit] = {}
-        self.zero: dict[Node, Limit] = {}
         found: dict[Limit, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
@@ -72,6 +74,10 @@ class Limits:
         for limit, scans in found.items():
             self._settle(limit, {scan: name for scan, name in scans.items() if scan not in self.scans})
 
+    def follows_another(self, node: Node) -> bool:
+        """Whether a mask that was settled before says where a node is computed, or where it reads."""
+        return node in self.scans or node in self.sums or node in self.unread
+
     def _settle(self, limit: Limit, scans: dict[Node, Node]) -> None:
         """Takes out scans that can't leave steps out, until the others can with these as they are."""
         while scans:
@@ -81,7 +87,6 @@ class Limits:
                 self.scans |= dict.fromkeys(scans, limit)
                 self.sums |= dict.fromkeys(single.sums, limit)
                 self.unread |= dict.fromkeys(single.unread, limit)
-                self.zero |= dict.fromkeys((node for node, item in single.values.items() if item == ZERO), limit)
                 return
             scans = kept
 
@@ -104,9 +109,10 @@ class _Single:
                 self.values[node] = symbol(node, self.values, self._masks) if self._fits(node) else None
                 if node.op == "constant" or (node.op in ("broadcast", "reshape") and not self._fits(node)):
                     self.values[node] = symbol(node, self.values, lambda item: False)
-        self.sums = {node for node in limits.graph.nodes if self._sums_less(node)}
+        free = [node for node in limits.graph.nodes if not limits.follows_another(node)]
+        self.sums = set(filter(self._sums_less, free))
         self.unread: set[Node] = set()
-        for node in reversed(limits.graph.nodes):
+        for node in reversed(free):
             users = limits.users[node]
             inner = self._fits(node) and bool(users) and node not in limits.outputs
             if inner and all(self._passes_over(node, user) for user in users):
@@ -163,7 +169,9 @@ class _Single:
         return both and ZERO in (self.values.get(first), self.values.get(last))
 
     def _passes_over(self, node: Node, user: Node) -> bool:
-        """Whether a user does not read a value where its row has ended, or does so for what nobody reads there."""
+        """Whether a user does not read a value where its row has ended, or does so for what nobody reads there. One
+        that follows another mask reads it wherever that one holds.
+        """
         if user.op == "scan":
             initial, sequences, constants = scan_parts(user.operands, dict(user.attributes))
             return user in self.scans and node in sequences and node not in (*initial, *constants)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from ..ir.types import Dim
 from . import elementwise, memory
@@ -167,6 +168,8 @@ class _FunctionWriter(Frame):
                     self._barrier(statement)
                 case Pipeline():
                     self._pipeline(statement)
+                case _:
+                    assert_never(statement)
 
     def _for(self, loop: For) -> None:
         head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")

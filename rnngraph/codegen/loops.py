@@ -6,13 +6,16 @@ and strides. ``str()`` of a function prints it (``loops_text``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from ..ir.types import Dim
 
 Index = Dim
+Place = tuple["Buffer", Index]
+"""An element of a buffer."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,55 @@ Operand = Value | Literal
 
 
 @dataclass(frozen=True)
-class Load:
+class Body:
+    """Statements inside a statement, and the name of a size that it gives them, or none."""
+
+    statements: tuple[Statement, ...]
+    var: str = ""
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """What takes the place of a statement's buffers, of its index arithmetic, and of the statements inside it."""
+
+    buffer: Callable[[Buffer], Buffer]
+    index: Callable[[Index], Index]
+    body: Callable[[Sequence[Statement]], tuple[Statement, ...]]
+
+    def place(self, place: Place) -> Place:
+        return self.buffer(place[0]), self.index(place[1])
+
+
+class Uses(NamedTuple):
+    """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
+    statements inside it. Buffers that a function is handed count as read and as written.
+    """
+
+    indices: Sequence[Index] = ()
+    reads: Sequence[Buffer] = ()
+    writes: Sequence[Buffer] = ()
+    bodies: Sequence[Body] = ()
+
+
+class BaseStatement(ABC):
+    """What every walk over statements asks of one. An object of a class that doesn't answer can't be made.
+
+    repeats: whether what is inside may run several times.
+    """
+
+    repeats = False
+
+    @abstractmethod
+    def uses(self) -> Uses:
+        """All that it uses itself."""
+
+    @abstractmethod
+    def renamed(self, by: Renaming) -> Statement:
+        """The same over other buffers and sizes."""
+
+
+@dataclass(frozen=True)
+class Load(BaseStatement):
     """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0). ``stride`` is the
     distance of lanes: 1, or more for a gather; a scalar is loaded by one lane.
     """
@@ -56,9 +107,15 @@ class Load:
     valid: int | None = None
     stride: Index = 1
 
+    def uses(self) -> Uses:
+        return Uses((self.index, self.stride), reads=(self.buffer,))
+
+    def renamed(self, by: Renaming) -> Load:
+        return Load(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+
 
 @dataclass(frozen=True)
-class Store:
+class Store(BaseStatement):
     """``value`` to ``buffer[index]``; only ``valid`` lanes are written."""
 
     value: Operand
@@ -67,9 +124,15 @@ class Store:
     valid: int | None = None
     stride: Index = 1
 
+    def uses(self) -> Uses:
+        return Uses((self.index, self.stride), writes=(self.buffer,))
+
+    def renamed(self, by: Renaming) -> Store:
+        return Store(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+
 
 @dataclass(frozen=True)
-class Let:
+class Let(BaseStatement):
     """``value = op(operands)``. ``comment`` names the graph node that it computes. ``shuffle`` takes lanes from two
     vectors in the ``order`` given.
     """
@@ -80,9 +143,16 @@ class Let:
     attributes: tuple[tuple[str, Any], ...] = ()
     comment: str = ""
 
+    def uses(self) -> Uses:
+        return Uses([value for key, value in self.attributes if key == "index"])
+
+    def renamed(self, by: Renaming) -> Let:
+        attributes = tuple([(key, by.index(value) if key == "index" else value) for key, value in self.attributes])
+        return Let(self.value, self.op, self.operands, attributes, self.comment)
+
 
 @dataclass(frozen=True)
-class LetIndex:
+class LetIndex(BaseStatement):
     """``name = op(base, factor)`` in index arithmetic: ``parity`` (base & 1), ``floor`` (down to a multiple
     of factor), ``divide`` (without the rest), ``min``, ``max``, or ``of`` (the integer scalar ``source``, limited to
     0..factor-1).
@@ -94,9 +164,15 @@ class LetIndex:
     factor: Index = 1
     source: Operand | None = None
 
+    def uses(self) -> Uses:
+        return Uses((self.base, self.factor))
+
+    def renamed(self, by: Renaming) -> LetIndex:
+        return LetIndex(self.name, self.op, by.index(self.base), by.index(self.factor), self.source)
+
 
 @dataclass(frozen=True)
-class Contract:
+class Contract(BaseStatement):
     """A register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
 
     left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
@@ -122,9 +198,25 @@ class Contract:
     together: int = 1
     strands: int = 1
 
+    def uses(self) -> Uses:
+        places = (*self.left, *self.right)
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride)
+        return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
+
+    def renamed(self, by: Renaming) -> Contract:
+        return replace(
+            self,
+            left=tuple(map(by.place, self.left)),
+            right=tuple(map(by.place, self.right)),
+            left_stride=by.index(self.left_stride),
+            right_stride=by.index(self.right_stride),
+            lane_stride=by.index(self.lane_stride),
+            depth=by.index(self.depth),
+        )
+
 
 @dataclass(frozen=True)
-class For:
+class For(BaseStatement):
     """``for var in range(start, stop, step)``."""
 
     var: str
@@ -134,9 +226,18 @@ class For:
     body: tuple[Statement, ...]
     comment: str = ""
 
+    repeats = True
+
+    def uses(self) -> Uses:
+        return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
+
+    def renamed(self, by: Renaming) -> For:
+        limits = by.index(self.start), by.index(self.stop), by.index(self.step)
+        return For(self.var, *limits, by.body(self.body), self.comment)
+
 
 @dataclass(frozen=True)
-class When:
+class When(BaseStatement):
     """The body where ``low <= index < high``."""
 
     index: Index
@@ -144,9 +245,15 @@ class When:
     high: Index
     body: tuple[Statement, ...]
 
+    def uses(self) -> Uses:
+        return Uses((self.index, self.low, self.high), bodies=(Body(self.body),))
+
+    def renamed(self, by: Renaming) -> When:
+        return When(by.index(self.index), by.index(self.low), by.index(self.high), by.body(self.body))
+
 
 @dataclass(frozen=True)
-class Fold:
+class Fold(BaseStatement):
     """A loop that carries values: ``results = body(...)`` repeated, beginning with ``starts``."""
 
     results: tuple[Value, ...]
@@ -159,9 +266,17 @@ class Fold:
     body: tuple[Statement, ...]
     nexts: tuple[Operand, ...]
 
+    repeats = True
+
+    def uses(self) -> Uses:
+        return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
+
+    def renamed(self, by: Renaming) -> Fold:
+        return replace(self, start=by.index(self.start), stop=by.index(self.stop), body=by.body(self.body))
+
 
 @dataclass(frozen=True)
-class Call:
+class Call(BaseStatement):
     """A call of another function of the module, with its buffers and sizes."""
 
     function: str
@@ -169,9 +284,16 @@ class Call:
     sizes: tuple[Index, ...]
     comment: str = ""
 
+    def uses(self) -> Uses:
+        buffers = [buffer for buffer, _ in self.buffers]
+        return Uses([*(index for _, index in self.buffers), *self.sizes], buffers, buffers)
+
+    def renamed(self, by: Renaming) -> Call:
+        return Call(self.function, tuple(map(by.place, self.buffers)), tuple(map(by.index, self.sizes)), self.comment)
+
 
 @dataclass(frozen=True)
-class Barrier:
+class Barrier(BaseStatement):
     """No worker goes on before all have come here: what they wrote before can be read behind it. team: where they
     signal to each other. worker: which of ``workers`` this is. one_way: the others wait for the first worker, which
     waits for nobody.
@@ -181,6 +303,12 @@ class Barrier:
     worker: Index
     workers: Index
     one_way: bool = False
+
+    def uses(self) -> Uses:
+        return Uses((self.worker, self.workers), (self.team,), (self.team,))
+
+    def renamed(self, by: Renaming) -> Barrier:
+        return Barrier(by.buffer(self.team), by.index(self.worker), by.index(self.workers), self.one_way)
 
 
 @dataclass(frozen=True)
@@ -195,7 +323,7 @@ class Station:
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class Pipeline(BaseStatement):
     """Every station for ``var`` in 0, 1, … while ``var * step < stop``, in order; stations at the same time, as workers
     take what can be done.
 
@@ -211,8 +339,29 @@ class Pipeline:
     team: Buffer
     comment: str = ""
 
+    repeats = True
+
+    def uses(self) -> Uses:
+        bodies = [Body(station.body, self.var) for station in self.stations]
+        return Uses((self.stop, self.step), (self.states, self.team), (self.states, self.team), bodies)
+
+    def renamed(self, by: Renaming) -> Pipeline:
+        stations = tuple(replace(station, body=by.body(station.body)) for station in self.stations)
+        return replace(
+            self, stop=by.index(self.stop), step=by.index(self.step), stations=stations,
+            states=by.buffer(self.states), team=by.buffer(self.team),
+        )  # fmt: skip
+
 
 Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline
+
+
+def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
+    """All statements, those inside others behind these."""
+    for statement in statements:
+        yield statement
+        for body in statement.uses().bodies:
+            yield from nested(body.statements)
 
 
 @dataclass(frozen=True)
@@ -229,53 +378,3 @@ class Function:
         from .loops_text import function_text
 
         return function_text(self)
-
-
-@dataclass
-class Block:
-    """Statements in the making, with fresh names."""
-
-    statements: list[Statement] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def fresh(self, name: str) -> str:
-        count = self.counts.get(name, 0)
-        self.counts[name] = count + 1
-        return f"{name}.{count}"
-
-    def fresh_index(self, name: str) -> str:
-        """For a loop variable or a size; index arithmetic has no dots in names."""
-        return self.fresh(name).replace(".", "")
-
-    def add(self, statement: Statement) -> None:
-        self.statements.append(statement)
-
-    def nested(self) -> Block:
-        """A block inside this one: it shares the names, not the statements."""
-        return Block([], self.counts)
-
-    def load(
-        self,
-        name: str,
-        buffer: Buffer,
-        index: Index,
-        lanes: int,
-        valid: int | None = None,
-        stride: Index = 1,
-    ) -> Value:
-        value = Value(self.fresh(name), buffer.dtype, lanes)
-        self.add(Load(value, buffer, index, valid if valid is None or valid < lanes else None, stride))
-        return value
-
-    def let(
-        self,
-        op: str,
-        operands: Sequence[Operand],
-        dtype: str,
-        lanes: int,
-        comment: str = "",
-        **attributes: Any,
-    ) -> Value:
-        value = Value(self.fresh(op), dtype, lanes)
-        self.add(Let(value, op, tuple(operands), tuple(attributes.items()), comment))
-        return value

@@ -2,70 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 from ..ir.types import Size, substitute
-from .loops import (
-    Barrier,
-    Buffer,
-    Call,
-    Contract,
-    Fold,
-    For,
-    Function,
-    Index,
-    Let,
-    LetIndex,
-    Literal,
-    Load,
-    Pipeline,
-    Statement,
-    Store,
-    Value,
-    When,
-)
-
-
-def indices_of(statement: Statement) -> Iterator[Index]:
-    """Every index that a statement itself reads."""
-    match statement:
-        case Load(index=index, stride=stride) | Store(index=index, stride=stride):
-            yield from (index, stride)
-        case Let(attributes=attributes):
-            yield from (value for key, value in attributes if key == "index")
-        case LetIndex(base=base, factor=factor):
-            yield from (base, factor)
-        case Contract():
-            yield from (index for _, index in (*statement.left, *statement.right))
-            yield from (statement.left_stride, statement.depth, statement.right_stride, statement.lane_stride)
-        case For(start=start, stop=stop, step=step) | Fold(start=start, stop=stop, step=step):
-            yield from (start, stop, step)
-        case When(index=index, low=low, high=high):
-            yield from (index, low, high)
-        case Call(buffers=buffers, sizes=sizes):
-            yield from (index for _, index in buffers)
-            yield from sizes
-        case Barrier(worker=worker, workers=workers):
-            yield from (worker, workers)
-        case Pipeline(stop=stop, step=step):
-            yield from (stop, step)
-
-
-def buffers_of(statement: Statement) -> Iterator[Buffer]:
-    """Every buffer that a statement itself reads or writes."""
-    match statement:
-        case Load(buffer=buffer) | Store(buffer=buffer):
-            yield buffer
-        case Contract():
-            yield from (buffer for buffer, _ in (*statement.left, *statement.right))
-        case Call(buffers=buffers):
-            yield from (buffer for buffer, _ in buffers)
-        case Barrier(team=team):
-            yield team
-        case Pipeline(states=states, team=team):
-            yield from (states, team)
+from .loops import Buffer, Function, Index, LetIndex, Literal, Renaming, Statement, Value
 
 
 def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
@@ -75,29 +17,25 @@ def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str
 
     def walk(inner: Sequence[Statement], bound: frozenset[str]) -> None:
         for statement in inner:
-            buffers.update(dict.fromkeys(buffers_of(statement)))
-            for index in indices_of(statement):
+            uses = statement.uses()
+            buffers.update(dict.fromkeys(uses.reads))
+            buffers.update(dict.fromkeys(uses.writes))
+            for index in uses.indices:
                 if not isinstance(index, int):
                     names.update(dict.fromkeys(name for name in sorted(index.symbols) if name not in bound))
-            match statement:
-                case For(var=var, body=body) | Fold(var=var, body=body):
-                    walk(body, bound | {var})
-                case When(body=body):
-                    walk(body, bound)
-                case Pipeline(var=var, stations=stations):
-                    for station in stations:
-                        walk(station.body, bound | {var})
-                case LetIndex(name=name):
-                    bound = bound | {name}
+            for body in uses.bodies:
+                walk(body.statements, bound | {body.var})
+            if isinstance(statement, LetIndex):
+                bound = bound | {statement.name}
 
     walk(statements, frozenset())
     return tuple(buffers), tuple(names)
 
 
 def renamed(
-    statements: Sequence[Statement], buffers: dict[Buffer, Buffer], names: dict[str, Index]
+    statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer], names: Mapping[str, Index]
 ) -> tuple[Statement, ...]:
-    """Statements over other buffers and sizes, without comments: equal work has equal text."""
+    """Statements over other buffers and sizes."""
     known: dict[Index, Index] = {}
 
     def index(value: Index) -> Index:
@@ -108,48 +46,10 @@ def renamed(
             found = known[value] = substitute(value, names)
         return found
 
-    def place(value: tuple[Buffer, Index]) -> tuple[Buffer, Index]:
-        return buffers[value[0]], index(value[1])
-
-    def one(item: Statement) -> Statement:
-        match item:
-            case Load():
-                return Load(item.value, buffers[item.buffer], index(item.index), item.valid, index(item.stride))
-            case Store():
-                return Store(item.value, buffers[item.buffer], index(item.index), item.valid, index(item.stride))
-            case Let():
-                attributes = tuple([(k, index(v) if k == "index" else v) for k, v in item.attributes])
-                return Let(item.value, item.op, item.operands, attributes, item.comment)
-            case LetIndex():
-                return LetIndex(item.name, item.op, index(item.base), index(item.factor), item.source)
-            case Contract():
-                return replace(
-                    item,
-                    left=tuple(map(place, item.left)),
-                    right=tuple(map(place, item.right)),
-                    left_stride=index(item.left_stride),
-                    right_stride=index(item.right_stride),
-                    lane_stride=index(item.lane_stride),
-                    depth=index(item.depth),
-                )
-            case For():
-                limits = index(item.start), index(item.stop), index(item.step)
-                return For(item.var, *limits, many(item.body), item.comment)
-            case Fold():
-                return replace(item, start=index(item.start), stop=index(item.stop), body=many(item.body))
-            case When():
-                return When(index(item.index), index(item.low), index(item.high), many(item.body))
-            case Call():
-                places = tuple(map(place, item.buffers))
-                return Call(item.function, places, tuple(map(index, item.sizes)), item.comment)
-            case Barrier():
-                workers = index(item.worker), index(item.workers)
-                return Barrier(buffers[item.team], workers[0], workers[1], item.one_way)
-        raise AssertionError(item)
-
     def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:
-        return tuple(map(one, inner))
+        return tuple([statement.renamed(by) for statement in inner])
 
+    by = Renaming(buffers.__getitem__, index, many)
     return many(statements)
 
 

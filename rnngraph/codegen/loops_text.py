@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from ..ir.types import SHORT_NAMES, dim_text, size
 from .loops import (
@@ -113,6 +114,8 @@ def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
         case Call(function, buffers, sizes, comment):
             places = [_place(buffer, index) for buffer, index in buffers]
             yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)
+        case _:
+            assert_never(statement)
 
 
 def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..ir.graph import Node
 from ..ir.types import FLOATS, ITEM_BYTES, NARROW, Dim, Shape, size
+from .builder import Block
 from .evaluate import Coordinate, Run, Time
-from .loops import Block, Buffer, Fold, For, Index, LetIndex, Operand, Value, When
+from .loops import Buffer, Fold, For, Index, LetIndex, Operand, Value, When
 from .panels import Panels
 from .rowwise import Rowwise
 from .target import Target

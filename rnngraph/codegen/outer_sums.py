@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from ..ir.graph import Node
 from ..ir.types import ITEM_BYTES, Dim, Shape, product, size
+from .builder import Block
 from .evaluate import Evaluator, Run
-from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
+from .loops import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
 from .nests import Region, Share, fold, fresh_index, groups, lanes_for, loop, named_index, runs
 from .phases import pieces_of
 from .running import Tables, named

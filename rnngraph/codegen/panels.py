@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..ir.types import ITEM_BYTES, size
-from .loops import Block, Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
+from .builder import Block
+from .loops import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
 from .views import View
 
 ALIGNMENT = 64

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ir.types import Dim, Shape
+from .arena import Arena
 from .llvm import Entry
 from .loops import Buffer, Function
 from .sharing import Work
@@ -28,8 +29,8 @@ class Argument:
 class Plan:
     """Everything that code generation and the runtime need to know of one compiled entry.
 
-    arena_bytes: a formula in the run-time sizes. residual_bytes: the part of it that holds values of all steps, made
-    in one stage and read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
+    arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made in one stage and
+    read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
     """
 
@@ -39,11 +40,16 @@ class Plan:
     arguments: tuple[Argument, ...]
     sizes: tuple[str, ...]
     strides: dict[str, tuple[str, ...]]
-    arena_bytes: Dim
+    arena: Arena
     residual_bytes: Dim
     panel_bytes: int
     parts: int
     work: Work
+
+    @property
+    def arena_bytes(self) -> Dim:
+        """A formula in the run-time sizes."""
+        return self.arena.total
 
     def arguments_of(self, kind: str) -> list[Argument]:
         return [item for item in self.arguments if item.kind == kind]

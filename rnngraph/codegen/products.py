@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..ir.graph import Node
 from ..ir.types import NARROW, Dim, Size, size
+from .builder import Block
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
-from .loops import Block, Buffer, Contract, Index, LetIndex, Literal, Operand, Value, When
+from .loops import Buffer, Contract, Index, LetIndex, Literal, Operand, Value, When
 from .nests import Region, Share, fresh_index, groups, loop, over_axes
 from .panels import TOGETHER
 from .phases import Step

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from ..ir.graph import Node
 from ..ir.types import FLOATS, Dim
+from .builder import Block
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, absolute
-from .loops import Block, Index, Literal, Operand
+from .loops import Index, Literal, Operand
 from .nests import Region, Share, fold, folds, lanes_for, over_axes, runs_together
 from .phases import pieces_of
 from .views import View

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..ir.graph import Node
+from .builder import Block
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, aligned, label_of
-from .loops import Block, Buffer, Index, Store, When
+from .loops import Buffer, Index, Store, When
 from .nests import Region, Share, loop
 from .phases import Step
 from .tiles import TileShape

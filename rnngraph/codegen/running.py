@@ -13,9 +13,10 @@ from typing import Protocol
 from ..ir.graph import Node
 from ..ir.ops import scan_parts
 from ..ir.types import Dim, Shape, size
+from .builder import Block
 from .evaluate import Coordinate, Evaluator, Time
 from .limits import Limit, Limits
-from .loops import Block, Buffer, For, Index, LetIndex, Literal, Operand, Store
+from .loops import Buffer, For, Index, LetIndex, Literal, Operand, Store
 from .nests import Region, Share, by_one, each_part, fold, fresh_index, loop
 from .panels import Panels
 from .phases import Step, cut_body

@@ -11,10 +11,11 @@ import numpy as np
 from ..ir.graph import Graph, Node, make, step_condition
 from ..ir.ops import scan_parts
 from ..ir.types import Shape, size
+from .builder import Block
 from .carried import State
 from .evaluate import Evaluator, label_of, view_through
 from .kernels import copy_to, emit_step
-from .loops import Barrier, Block, For, Index, LetIndex, When
+from .loops import Barrier, For, Index, LetIndex, When
 from .nests import Region, by_one, each_part, lanes_for, loop, runs
 from .overwriting import may_overwrite
 from .phases import cut_body, is_view
@@ -215,7 +216,8 @@ class Scan:
 
     def _zeros(self, block: Block, tables: Tables) -> None:
         """What is emitted of rows that have ended, where it is read."""
-        chunk, unread = self.chunk, self.unread
+        chunk = self.chunk
+        unread = {node for node, limit in self.unread.items() if limit == tables.limit}
 
         def step(inner: Block, local: Index) -> None:
             absolute = chunk.start + local

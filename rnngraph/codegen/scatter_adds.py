@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from ..ir.graph import Node
 from ..ir.types import Shape, size
+from .builder import Block
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, absolute
-from .loops import Block, Index, LetIndex, Literal, When
+from .loops import Index, LetIndex, Literal, When
 from .nests import Region, fresh_index, lanes_for, loop, over_axes, runs
 
 

@@ -22,12 +22,14 @@ from ..ir.ops import scan_parts
 from ..ir.types import Dim, size
 from . import kernels
 from .arena import Arena
+from .builder import Block
 from .chunks import chunk_length
 from .evaluate import label_of, view_through
 from .limits import Limits
 from .llvm import Entry
-from .loops import Block, Buffer, Function, Index
+from .loops import Buffer, Function, Index
 from .loops_names import free
+from .memory_check import check_memory
 from .nests import Region
 from .overwriting import TakenOver
 from .panels import Panels
@@ -345,8 +347,10 @@ class _Scheduler(Places):
         main = Function(self.name, used, (*sizes, *stride_names), statements, "the entry")
         pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
+        functions = (*self.functions.values(), *self.panels.functions)
+        check_memory(self.name, statements, functions, self.arena)
         return Plan(
-            (*self.functions.values(), *self.panels.functions),
+            functions,
             Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),
             Entry(
                 f"{self.name}_pack",
@@ -357,7 +361,7 @@ class _Scheduler(Places):
             tuple(self.arguments),
             tuple(sizes),
             self.strides,
-            self.arena.total,
+            self.arena,
             self.residuals,
             self.panels.total,
             self.parts,

@@ -17,19 +17,17 @@ from .chunks import LONGEST_CHUNK
 from .loops import (
     Buffer,
     Call,
-    Contract,
-    Fold,
     For,
     Function,
     Index,
     LetIndex,
     Literal,
-    Load,
     Pipeline,
     Statement,
     Station,
     Store,
     When,
+    nested,
 )
 from .nests import Region
 from .pipeline import ROUNDS, SLOTS, Line
@@ -177,24 +175,17 @@ def accesses(statements: Sequence[Statement], functions: Mapping[str, Function])
     """Of statements and of the functions that they call."""
     read: set[Buffer] = set()
     wrote: set[Buffer] = set()
-    for statement in statements:
-        match statement:
-            case Load(buffer=buffer):
-                read.add(buffer)
-            case Store(buffer=buffer):
-                wrote.add(buffer)
-            case Contract():
-                read.update(buffer for buffer, _ in (*statement.left, *statement.right))
-            case For(body=body) | When(body=body) | Fold(body=body):
-                inner = accesses(body, functions)
-                read |= inner[0]
-                wrote |= inner[1]
-            case Call():
-                function = functions[statement.function]
-                given = dict(zip(function.buffers, (buffer for buffer, _ in statement.buffers), strict=True))
-                inner = accesses(function.body, functions)
-                read.update(given[buffer] for buffer in inner[0])
-                wrote.update(given[buffer] for buffer in inner[1])
+    for statement in nested(statements):
+        if isinstance(statement, Call):
+            function = functions[statement.function]
+            given = dict(zip(function.buffers, (buffer for buffer, _ in statement.buffers), strict=True))
+            inner = accesses(function.body, functions)
+            read.update(given[buffer] for buffer in inner[0])
+            wrote.update(given[buffer] for buffer in inner[1])
+        else:
+            uses = statement.uses()
+            read.update(uses.reads)
+            wrote.update(uses.writes)
     return read, wrote
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.types import size
-from .loops import Barrier, Buffer, Fold, For, Statement, When
+from .loops import Barrier, Buffer, Statement, nested
 from .target import Target
 from .waiting import waiting_text
 
@@ -23,9 +23,7 @@ TEAM = Buffer("team", "int64")
 
 def waits(statements: Sequence[Statement]) -> bool:
     """Whether there is a barrier among them."""
-    return any(
-        isinstance(item, Barrier) or (isinstance(item, For | When | Fold) and waits(item.body)) for item in statements
-    )
+    return any(isinstance(item, Barrier) for item in nested(statements))
 
 
 def barrier_text(target: Target) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..ir.graph import Node
 from ..ir.types import size
-from .loops import Barrier, Block, Buffer, Call, Function, Index, Statement
+from .builder import Block
+from .loops import Barrier, Buffer, Call, Function, Index, Statement
 from .loops_names import free, renamed, work_of
 from .nests import Region, by_one, each_part
 from .outer_sums import add_outer_sum, clear

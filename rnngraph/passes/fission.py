@@ -166,6 +166,8 @@ class _Loop:
         read_outside: set[Node | None] = {
             operand for node in body.nodes if node not in inside for operand in node.operands
         }
+        # A carry of another loop may become a value of this one as it is, by no op: a delay.
+        read_outside.update(value for carry, value in parts.next.items() if carry not in inside)
         results = {value for _, value in body.outputs[parts.carries :]}
         if any(value not in inside for value in results):  # these are zeros where a step does not run
             read_outside.add(parts.condition)

@@ -1,0 +1,109 @@
+"""Entries that overwrite each temporary with NaN before it is first used and after it was last used.
+
+What an entry reads before it wrote it, or after its last use as the compiler sees it, then shows in the results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.codegen import code
+from rnngraph.codegen.arena import lifetimes
+from rnngraph.codegen.loops import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store, nested
+from rnngraph.codegen.plan import Plan
+from rnngraph.codegen.team import waits
+from rnngraph.ir.types import ITEM_BYTES, size
+
+POISON = {
+    "float32": np.nan, "float64": np.nan, "int64": -(1 << 40) - 3, "int32": -(1 << 30) - 3, "int8": -77, "uint8": 177,
+    "bool": True, "bfloat16": np.nan,
+}  # fmt: skip
+
+
+def poisoned(plan: Plan) -> Plan:
+    """The plan with that done in its entry; one that several workers run is left as it is."""
+    main = plan.main
+    if waits(main.function.body):
+        return plan
+    body = tuple(_Poisoner(plan).walk(main.function.body))
+    return replace(plan, main=replace(main, function=replace(main.function, body=body)))
+
+
+@contextmanager
+def poisoned_entries() -> Iterator[None]:
+    """Everything that is compiled inside is poisoned."""
+    original = code.planned
+
+    def planned(*arguments: Any) -> Plan:
+        return poisoned(original(*arguments))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code, "planned", planned)
+        yield
+
+
+class _Poisoner:
+    def __init__(self, plan: Plan) -> None:
+        self.bytes = plan.arena.sizes
+        spans = lifetimes(plan.main.function.body)
+        self.spans = {buffer: span for buffer, span in spans.items() if buffer in self.bytes}
+        self.count, self.numbers = 0, count()
+
+    def walk(self, statements: Sequence[Statement], inside: tuple[int, int] = (0, 1 << 60)) -> Iterator[Statement]:
+        for statement in statements:
+            first = self.count
+            inner: list[tuple[Statement, ...]] = []
+            for body in statement.uses().bodies:
+                span = (first, self._after(body.statements) - 1) if statement.repeats else inside
+                inner.append(tuple(self.walk(body.statements, span)))
+            if not statement.uses().bodies:
+                self.count += 1
+            last = max(first, self.count - 1)
+            here = {
+                buffer: span for buffer, span in self.spans.items() if inside[0] <= span[0] and span[1] <= inside[1]
+            }
+            if statement.uses().bodies:  # of a loop: what lives in and outside of it
+                here = {buffer: span for buffer, span in here.items() if not (first <= span[0] and span[1] <= last)}
+            for buffer, span in here.items():
+                if span[0] == first:
+                    yield from self._fill(buffer)
+            yield with_bodies(statement, inner)
+            for buffer, span in here.items():
+                if span[1] == last:
+                    yield from self._fill(buffer)
+
+    def _after(self, statements: Sequence[Statement]) -> int:
+        """The number of the statement behind these."""
+        return self.count + leaves(statements)
+
+    def _fill(self, buffer: Buffer) -> Iterator[Statement]:
+        number = next(self.numbers)
+        elements, place = f"poisoned{number}", f"poison{number}"
+        yield LetIndex(elements, "divide", self.bytes[buffer], ITEM_BYTES[buffer.dtype])
+        store = Store(Literal(POISON[buffer.dtype], buffer.dtype, 1), buffer, size(place))
+        yield For(place, 0, size(elements), 1, (store,), f"poisons {buffer.name}")
+
+
+def _within(span: tuple[int, int], outer: tuple[int, int]) -> bool:
+    return outer[0] <= span[0] and span[1] <= outer[1]
+
+
+def leaves(statements: Sequence[Statement]) -> int:
+    """How many statements hold no others."""
+    return sum(not item.uses().bodies for item in nested(statements))
+
+
+def with_bodies(statement: Statement, bodies: Sequence[tuple[Statement, ...]]) -> Statement:
+    """The statement with other statements inside."""
+    if not bodies:
+        return statement
+    assert not isinstance(statement, Pipeline)
+    (body,) = bodies
+    return replace(statement, body=body)  # type: ignore[call-arg]
