@@ -109,6 +109,7 @@ from .declare.tensor import Tensor, constant
 from .declare.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
 from .errors import (
     ArgumentError,
+    CallError,
     DtypeError,
     FileError,
     GraphError,

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import reprlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
+
+MOST_CHARACTERS = 900
+"""Of what an error says, beside the line that it names. Whatever is longer loses its middle: the beginning says what is
+wrong, the end what to do.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ def user_line() -> Where | None:
     """The innermost frame outside this package: the line that the user wrote. None where a command was given."""
     frame = sys._getframe(1)
     while frame is not None:
-        if not _is_ours(frame):
+        if not is_ours(frame):
             return Where(frame.f_code.co_filename, frame.f_lineno)
         if frame.f_code.co_name == "main" and frame.f_code.co_filename == _COMMANDS:
             return None  # what lies further out starts Python
@@ -42,7 +50,8 @@ def user_line() -> Where | None:
     return None
 
 
-def _is_ours(frame: FrameType) -> bool:
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of this package."""
     file = frame.f_code.co_filename
     if file.startswith(_PACKAGE) or file in _BETWEEN:
         return True
@@ -54,12 +63,66 @@ class RnnGraphError(Exception):
     """Base of every error that a user's mistake raises: where, what, and the remedy."""
 
     def __init__(self, what: str, where: Where | None = None) -> None:
-        self.what = what
+        self.what = shortened(what)
         self.where = where if where is not None else user_line()
-        super().__init__(f"{self.where}: {what}" if self.where else what)
+        super().__init__(f"{self.where}: {self.what}" if self.where else self.what)
 
     def __str__(self) -> str:  # KeyError would print its repr
         return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:  # Exception's own calls __init__ with the whole message
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RnnGraphError:
+    """An error of another process, or a copy, as it was: its line is the one at which it was raised first."""
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
+
+
+# Texts -----------------------------------------------------------------------------------------------
+
+
+def shortened(text: str) -> str:
+    """Text without its middle where it is longer than ``MOST_CHARACTERS``."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    head, tail = MOST_CHARACTERS * 3 // 5, MOST_CHARACTERS * 2 // 5
+    return f"{text[:head]} … ({len(text) - head - tail} characters left out) … {text[-tail:]}"
+
+
+class _Short(reprlib.Repr):
+    """Reprs of a line at most, also of arrays and of objects whose own repr raises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 100
+
+    def repr_ndarray(self, array: Any, level: int) -> str:
+        if array.size <= 8:
+            return " ".join(self.repr_instance(array, level).split())
+        return f"an array of {array.dtype} {list(array.shape)}"
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        text = super().repr_instance(value, level)
+        return f"an object of {type(value).__name__}" if text.startswith("<") and " instance at 0x" in text else text
+
+
+shown = _Short().repr
+"""The repr of what a user gave, in a line: ``shown(value)``."""
+
+
+def did_you_mean(name: Any, names: Iterable[str]) -> str:
+    """``"; did you mean logits?"`` where one of the names is close to ``name``, else nothing."""
+    from difflib import get_close_matches  # for an error only
+
+    found = get_close_matches(name, list(names), 1) if isinstance(name, str) and len(name) < 100 else []
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+# Kinds -----------------------------------------------------------------------------------------------
 
 
 class ShapeError(RnnGraphError, ValueError):
@@ -72,6 +135,10 @@ class DtypeError(RnnGraphError, TypeError):
 
 class ArgumentError(RnnGraphError, ValueError):
     """An argument is outside what it may be."""
+
+
+class CallError(RnnGraphError, TypeError):
+    """A call gives an argument that is not taken, or gives it twice, or lacks one that is needed."""
 
 
 class FileError(ArgumentError, OSError):

@@ -15,7 +15,8 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST = 400
 
 LAYERS = (
-    ("errors", "version"),
+    ("errors", "foreign", "version"),
+    ("public",),
     ("ir",),
     ("declare", "passes"),
     ("codegen",),

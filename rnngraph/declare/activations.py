@@ -7,43 +7,51 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ArgumentError, DtypeError
+from ..public import api
 from .functions import abs, clip, cos, erf, exp, expm1, identity, log1p, maximum, minimum, sigmoid, sin, tanh, where
 from .tensor import Tensor, as_tensor
 
 
+@api
 def relu(x: Any) -> Tensor:
     """max(x, 0)."""
     return maximum(as_tensor(x), 0)
 
 
+@api
 def relu6(x: Any) -> Tensor:
     """min(max(x, 0), 6)."""
     return clip(x, 0, 6)
 
 
+@api
 def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
     """x where it is positive, alpha * x elsewhere."""
     x = as_tensor(x)
     return where(x > 0, x, x * alpha)
 
 
+@api
 def hard_sigmoid(x: Any) -> Tensor:
     """clip(0.2 x + 0.5, 0, 1), as in Keras 2 and ONNX (Keras 3 uses x / 6)."""
     return clip(as_tensor(x) * 0.2 + 0.5, 0, 1)
 
 
+@api
 def softsign(x: Any) -> Tensor:
     """x / (1 + |x|)."""
     x = as_tensor(x)
     return x / (abs(x) + 1)
 
 
+@api
 def softplus(x: Any) -> Tensor:
     """log(1 + exp(x)), without overflow."""
     x = as_tensor(x)
     return maximum(x, 0) + log1p(exp(-abs(x)))
 
 
+@api
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
@@ -51,17 +59,20 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return where(x > 0, x, negative if alpha == 1.0 else negative * alpha)
 
 
+@api
 def selu(x: Any) -> Tensor:
     """The self-normalising ELU (Klambauer et al. 2017)."""
     return elu(x, 1.6732632423543772) * 1.0507009873554805
 
 
+@api
 def gelu(x: Any) -> Tensor:
     """x Phi(x), with the exact normal distribution (Hendrycks & Gimpel 2016)."""
     x = as_tensor(x)
     return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1)
 
 
+@api
 def swish(x: Any) -> Tensor:
     """x sigmoid(x)."""
     x = as_tensor(x)

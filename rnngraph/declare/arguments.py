@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError
+from ..errors import ArgumentError, DtypeError, shown
 
 MOST_UNITS = 2**31 - 1
 
@@ -14,7 +14,7 @@ MOST_UNITS = 2**31 - 1
 def units(value: Any, what: str) -> int:
     """A width: an int of Python's or NumPy's, 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise DtypeError(f"{what} must be an int, not {value!r}")
+        raise DtypeError(f"{what} must be an int, not {shown(value)}")
     if value <= 0:
         raise ArgumentError(f"{what} must be positive, not {value}")
     if value > MOST_UNITS:
@@ -25,14 +25,14 @@ def units(value: Any, what: str) -> int:
 def number(value: Any, what: str) -> float:
     """A finite float from any real number of Python's or NumPy's."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise DtypeError(f"{what} must be a number, not {value!r}")
+        raise DtypeError(f"{what} must be a number, not {shown(value)}")
     if not -(2.0**1023) <= value <= 2.0**1023:
-        raise ArgumentError(f"{what} must be a finite number, not {value!r}")
+        raise ArgumentError(f"{what} must be a finite number, not {shown(value)}")
     return float(value)
 
 
 def flag(value: Any, what: str) -> bool:
     """True or False, NumPy's among them."""
     if not isinstance(value, bool | np.bool_):
-        raise DtypeError(f"{what} must be True or False, not {value!r}")
+        raise DtypeError(f"{what} must be True or False, not {shown(value)}")
     return bool(value)

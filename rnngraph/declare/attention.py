@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..errors import DtypeError, ShapeError, StructureError, user_line
 from ..ir.types import FLOATS
+from ..public import api
 from .arguments import flag, units
 from .cell import Cell, Scope, Wrapper
 from .drivers import ScopeName
@@ -75,6 +76,7 @@ class Attention:
         return reduce_sum(expand_dims(alignments, 2) * self.memory, 1), alignments
 
 
+@api
 class BahdanauAttention(Attention):
     """score = v . tanh(memory W + query Q) (Bahdanau et al. 2015).
 
@@ -103,6 +105,7 @@ class BahdanauAttention(Attention):
         return reduce_sum(expand_dims(v, 1) * tanh(self.keys + expand_dims(query, 2)), 1)
 
 
+@api
 class LuongAttention(Attention):
     """score = query . memory W (Luong et al. 2015, the general form); the query's depth is num_units.
 
@@ -126,6 +129,7 @@ class LuongAttention(Attention):
         return score * p.parameter(f"{self.name}/attention_g", (1,), 1.0) if self.scale else score
 
 
+@api
 class AttentionWrapperState(NamedTuple):
     """The cell's state, and the attention that the next step's input is joined with."""
 

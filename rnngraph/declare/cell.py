@@ -8,9 +8,10 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node, make, remake, topological
 from ..ir.types import Dim, TensorType, meet_declared
+from ..public import api
 from .initializers import initializer_of
 from .nest import flatten, pack
 from .parameters import Slot, check_shape, slot_node
@@ -52,7 +53,9 @@ class Cell:
             original(self, *arguments, **keywords)
 
         remember.__doc__, remember.__wrapped__ = original.__doc__, original  # type: ignore[attr-defined]
-        cls.__init__ = remember  # type: ignore[method-assign, assignment]
+        remember.__qualname__ = original.__qualname__
+        ours = cls.__module__.startswith(f"{__name__.partition('.')[0]}.")
+        cls.__init__ = api(remember) if ours else remember  # type: ignore[method-assign, assignment]
 
     where: Where | None = None
     call: str = ""
@@ -76,6 +79,7 @@ class Cell:
         """Width of the output. A cell whose output is not its last state sets its own."""
         return int(flatten(public(self))[-1].width)
 
+    @api
     def zero_state(self, batch_size: int, dtype: Any = "float32") -> Any:
         """Zeros of shape [batch_size, width], in the structure of the state."""
         if isinstance(batch_size, Tensor) or not isinstance(batch_size, int) or batch_size <= 0:
@@ -108,7 +112,7 @@ def _argument_text(value: Any) -> str:
         return f"[{len(value)} cells]"
     if isinstance(value, Tensor):
         return value.name
-    return getattr(value, "__name__", None) or repr(value)
+    return getattr(value, "__name__", None) or shown(value)
 
 
 class Wrapper(Cell):
@@ -199,6 +203,7 @@ class Scope:
         """dtype of the driver's inputs."""
         return self._trace.dtype
 
+    @api
     def parameter(
         self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
     ) -> Tensor:
@@ -225,19 +230,23 @@ class Scope:
             source = tensor.node
         return tensor
 
+    @api
     def kernel(self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform") -> Tensor:
         """A weight matrix, Glorot-uniform unless said otherwise."""
         return self.parameter(name, shape, initializer)
 
+    @api
     def bias(self, name: str, shape: Sequence[int], initializer: Any = "zeros") -> Tensor:
         """A bias vector, zeros unless said otherwise."""
         return self.parameter(name, shape, initializer)
 
+    @api
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
         """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
         position = self._position if name is None else _join(self._path, name)
         return InnerCell(self._trace, position, cell, self._slots, self._at, self._maps)
 
+    @api
     def map(self, function: Callable[[str, Tensor], Tensor]) -> Scope:
         """This scope, but every parameter that is made or found through it passes through ``function(name, tensor)``.
 
@@ -264,6 +273,7 @@ class ParameterMap:
         self._function, self._where = function, where
         self._known: dict[Slot | Node, Tensor] = {}
 
+    @api
     def __call__(self, name: str, key: Slot | Node, tensor: Tensor) -> Tensor:
         """key: what the Tensor is of, the same at every asking: the parameter, or what another map gave."""
         if key in self._known:
@@ -323,6 +333,7 @@ class InnerCell:
         self._scope = Scope(trace, position, path, slots, at)
         self._scope._maps = maps
 
+    @api
     def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step. The new state comes in the structure of the given one."""
         cell = self._cell

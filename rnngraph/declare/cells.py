@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError, DtypeError
+from ..public import api
 from .activations import activation_function
 from .arguments import flag, number, units
 from .cell import Cell, Scope
@@ -16,6 +17,7 @@ from .tensor import Tensor
 Activation = str | Callable[[Any], Tensor] | None
 
 
+@api
 class LSTMStateTuple(NamedTuple):
     """An LSTM's state: c is the memory, h the output of the last step."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS
+from ..public import api
 from .cell import Cell, Scope
 from .drivers import dynamic_rnn
 from .functions import (
@@ -33,6 +34,7 @@ NEVER = -1e30
 """The logarithm of a probability of 0 that sums and differences can work with."""
 
 
+@api
 def ctc_loss(
     labels: Tensor,
     logits: Tensor,

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, meet_declared
+from ..public import api
 from .cell import Cell, InnerCell, Trace, check_cell
 from .drivers import Carry, ScopeName, check_step, drive, initial_leaves, state_names
 from .functions import cast, known_by, logical_and, logical_not, reduce_max
@@ -23,6 +24,7 @@ NextInput = Callable[[Tensor, Tensor | None], Tensor]
 Stop = Callable[[Tensor], Tensor]
 
 
+@api
 def dynamic_decode(
     cell: Cell,
     first_input: Tensor,

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DtypeError, ShapeError, StructureError, Where, user_line
+from ..errors import DtypeError, GraphError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
+from ..public import api
 from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
 from .nest import flatten, pack
 from .parameters import Slot
@@ -56,6 +57,7 @@ class Driver:
     serial: int = field(default_factory=lambda: next(declared))
 
 
+@api
 def dynamic_rnn(
     cell: Cell,
     inputs: Tensor,
@@ -79,6 +81,7 @@ def dynamic_rnn(
     return _run(cell, inputs, sequence_length, initial_state, dtype, time_major, name, "", False, where)
 
 
+@api
 def bidirectional_dynamic_rnn(
     cell_fw: Cell,
     cell_bw: Cell,
@@ -106,6 +109,7 @@ def bidirectional_dynamic_rnn(
     return (outputs_fw, outputs_bw), (state_fw, state_bw)
 
 
+@api
 def stack_bidirectional_dynamic_rnn(
     cells_fw: Sequence[Cell],
     cells_bw: Sequence[Cell],
@@ -160,6 +164,7 @@ def _layer_states(states: Any, layers: int, where: Where | None) -> Sequence[Any
     return states
 
 
+@api
 def static_rnn(
     cell: Cell,
     inputs: Sequence[Tensor],
@@ -262,6 +267,12 @@ def drive(
     steps = tuple(formal for formal, _ in sequences)
     captured = _captured(roots, (*steps, *states), scope)
     inside = topological(roots, known=captured)
+    if nested := next((node for node in inside if node.op == "driver"), None):
+        raise GraphError(
+            f"{nested['driver'].scope.base} runs over time, and can't do so inside of a cell's step; run it before or "
+            "after the driver, over the whole sequence, or run one step of a cell with p.cell(name, cell)(x, state)",
+            nested.where,
+        )
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
         cell, scope, reverse, length, steps, states, output, roots[1:], captured,

@@ -10,19 +10,20 @@ import numpy as np
 from ..errors import DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ..ir.types import size as named_size
+from ..public import api
 from .arguments import flag
 from .tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
 
 Axis = int | Sequence[int] | None
 
 
-def _unary(op: str, text: str) -> Callable[[Any], Tensor]:
+def _unary(op: str, text: str, name: str = "") -> Callable[[Any], Tensor]:
     def function(x: Any) -> Tensor:
         return build(op, as_tensor(x))
 
-    function.__name__ = function.__qualname__ = op
+    function.__name__ = function.__qualname__ = name or op
     function.__doc__ = text
-    return function
+    return api(function)
 
 
 tanh = _unary("tanh", "Hyperbolic tangent, elementwise.")
@@ -37,20 +38,23 @@ cos = _unary("cos", "Cosine of radians, elementwise.")
 erf = _unary("erf", "The error function, elementwise.")
 sign = _unary("sign", "-1, 0 or 1, elementwise.")
 stop_gradient = _unary("stop_gradient", "x itself, through which no gradient passes.")
-logical_not = _unary("not", "not x, elementwise, of bool tensors.")
+logical_not = _unary("not", "not x, elementwise, of bool tensors.", "logical_not")
 
 
+@api
 def abs(x: Any) -> Tensor:  # the field's name, as in numpy.abs
     """Absolute value, elementwise."""
     return build("abs", as_tensor(x))
 
 
+@api
 def square(x: Any) -> Tensor:
     """x * x."""
     x = as_tensor(x)
     return x * x
 
 
+@api
 def identity(x: Any) -> Tensor:
     """x itself."""
     return as_tensor(x)
@@ -62,41 +66,49 @@ def _pair(op: str, a: Any, b: Any) -> Tensor:
     return binary(op, a, b)
 
 
+@api
 def maximum(a: Any, b: Any) -> Tensor:
     """The larger, elementwise; NaN where either is NaN."""
     return _pair("maximum", a, b)
 
 
+@api
 def minimum(a: Any, b: Any) -> Tensor:
     """The smaller, elementwise; NaN where either is NaN."""
     return _pair("minimum", a, b)
 
 
+@api
 def equal(a: Any, b: Any) -> Tensor:
     """a == b, elementwise, as bool."""
     return _pair("equal", a, b)
 
 
+@api
 def not_equal(a: Any, b: Any) -> Tensor:
     """a != b, elementwise, as bool."""
     return _pair("not_equal", a, b)
 
 
+@api
 def logical_and(a: Any, b: Any) -> Tensor:
     """a and b, elementwise, of bool tensors."""
     return _pair("and", a, b)
 
 
+@api
 def logical_or(a: Any, b: Any) -> Tensor:
     """a or b, elementwise, of bool tensors."""
     return _pair("or", a, b)
 
 
+@api
 def clip(x: Any, low: Any, high: Any) -> Tensor:
     """x limited to [low, high]; NaN stays NaN."""
     return minimum(maximum(as_tensor(x), low), high)
 
 
+@api
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     """a where the condition holds, b elsewhere: a selection, so what is not chosen has no effect."""
     if not isinstance(a, Tensor):
@@ -117,6 +129,7 @@ def filled_like(x: Tensor, value: float, dtype: str | None = None) -> Tensor:
     return known_by(x, build("broadcast", constant(value, dtype or x.dtype), shape=x.type.shape))
 
 
+@api
 def cast(x: Any, dtype: Any) -> Tensor:
     """x in another dtype; floats to integers are cut off towards 0."""
     x, dtype = as_tensor(x), check_dtype(dtype)
@@ -146,16 +159,19 @@ def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     return build(op, x, axes=axes, keepdims=flag(keepdims, "keepdims")) if axes else x
 
 
+@api
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over ``axis`` (an int, several, or None for all)."""
     return _reduction("reduce_sum", x, axis, keepdims)
 
 
+@api
 def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Largest over ``axis``; NaN where one is NaN."""
     return _reduction("reduce_max", x, axis, keepdims)
 
 
+@api
 def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Smallest over ``axis``; NaN where one is NaN."""
     return _reduction("reduce_min", x, axis, keepdims)
@@ -168,6 +184,7 @@ def dimension(size: Dim, dtype: str) -> Tensor:
     return cast(build("dimension", size=size), dtype)
 
 
+@api
 def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Mean over ``axis``."""
     x = as_tensor(x)
@@ -179,6 +196,7 @@ def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return reduce_sum(x, axis, keepdims) / dimension(count, x.dtype)
 
 
+@api
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Index (int64) of the first largest entry along ``axis``; of the first NaN where there is one."""
     x = as_tensor(x)
@@ -193,6 +211,7 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
     return reduce_min(where(hit, index, np.int64(2**31 - 1)), position, keepdims)
 
 
+@api
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)), shifted by the maximum so that nothing overflows."""
     x = as_tensor(x)
@@ -200,6 +219,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     return raised / reduce_sum(raised, axis, keepdims=True)
 
 
+@api
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """log(softmax(x)), without the detour through exp."""
     x = as_tensor(x)
@@ -210,6 +230,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 # Movement -------------------------------------------------------------------------------------------
 
 
+@api
 def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     """Tensors joined along ``axis``."""
     items = [as_tensor(item) for item in tensors]
@@ -218,6 +239,7 @@ def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     return items[0] if len(items) == 1 else build("concat", *items, axis=one_axis(items[0].rank, axis))
 
 
+@api
 def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     """x cut along ``axis``: into ``parts`` equal pieces, or into pieces of the given sizes."""
     x = as_tensor(x)
@@ -237,6 +259,7 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     return pieces
 
 
+@api
 def expand_dims(x: Any, axis: int) -> Tensor:
     """x with an axis of 1 inserted before ``axis``."""
     x = as_tensor(x)
@@ -245,6 +268,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
     return build("reshape", x, shape=(*shape[:position], 1, *shape[position:]))
 
 
+@api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
     """x without axes of 1 (all of them, or those named)."""
     x = as_tensor(x)
@@ -255,11 +279,13 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
     return build("reshape", x, shape=tuple(dim for a, dim in enumerate(x.type.shape) if a not in axes))
 
 
+@api
 def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
     return concat([expand_dims(item, axis) for item in tensors], axis)
 
 
+@api
 def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
     """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size."""
     x = as_tensor(x)
@@ -300,6 +326,7 @@ def _remaining(x: Tensor, others: list[Dim]) -> Dim:
     return result
 
 
+@api
 def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     """x with its axes in the order ``perm`` (default: reversed)."""
     x = as_tensor(x)
@@ -307,6 +334,7 @@ def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
     return build("transpose", x, order=order)
 
 
+@api
 def tile(x: Any, multiples: Sequence[int]) -> Tensor:
     """x repeated ``multiples[a]`` times along each axis a."""
     x = as_tensor(x)
@@ -317,11 +345,13 @@ def tile(x: Any, multiples: Sequence[int]) -> Tensor:
     return x
 
 
+@api
 def gather(table: Any, indices: Any) -> Tensor:
     """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:]."""
     return build("gather", as_tensor(table), as_tensor(indices))
 
 
+@api
 def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
     """1 at each index and 0 elsewhere, on a new last axis of ``depth``."""
     index = as_tensor(indices)
@@ -332,6 +362,7 @@ def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
     return cast(hit, dtype)
 
 
+@api
 def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     """The output at each row's last real step.
 
@@ -344,6 +375,7 @@ def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
     return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
 
 
+@api
 def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-12) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) over the last axis, times gamma, plus beta (Ba et al. 2016)."""
     x = as_tensor(x)
@@ -353,16 +385,19 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-
     return scaled if beta is None else scaled + beta
 
 
+@api
 def greater(a: Any, b: Any) -> Tensor:
     """a > b, elementwise, as bool."""
     return _pair("less", b, a)
 
 
+@api
 def less(a: Any, b: Any) -> Tensor:
     """a < b, elementwise, as bool."""
     return _pair("less", a, b)
 
 
+@api
 def matmul(a: Any, b: Any) -> Tensor:
     """Matrix product: [..., K] times [K, N]."""
     return build("matmul", as_tensor(a), as_tensor(b))

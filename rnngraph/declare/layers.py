@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import DtypeError, ShapeError, user_line
 from ..ir.graph import make
 from ..ir.types import FLOATS, INTEGERS, TensorType
+from ..public import api
 from .activations import activation_function
 from .arguments import units as positive_units
 from .drivers import ScopeName
@@ -23,6 +24,7 @@ def owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initi
     return Tensor(make("parameter", where=scope.where, type=slot.type, label=name, slot=slot, scope=scope))
 
 
+@api
 def dense(
     x: Tensor,
     units: int,
@@ -60,6 +62,7 @@ def affine(
     return activation_function(activation)(result)
 
 
+@api
 def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, name: str | None = None) -> Tensor:
     """Rows of a table at ``ids``: ids [...] gives [..., width].
 

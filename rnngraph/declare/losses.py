@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS
+from ..public import api
 from .functions import (
     abs,
     argmax,
@@ -67,6 +68,7 @@ def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
     return cast(labels, "int64")
 
 
+@api
 def sparse_softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -79,6 +81,7 @@ def sparse_softmax_cross_entropy(
     return reduce_loss(-chosen, weights, lengths, reduction)
 
 
+@api
 def softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -86,6 +89,7 @@ def softmax_cross_entropy(
     return reduce_loss(-reduce_sum(labels * log_softmax(logits), axis=-1), weights, lengths, reduction)
 
 
+@api
 def sigmoid_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -94,6 +98,7 @@ def sigmoid_cross_entropy(
     return reduce_loss(_last_mean(losses), weights, lengths, reduction)
 
 
+@api
 def mean_squared_error(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -101,6 +106,7 @@ def mean_squared_error(
     return reduce_loss(_last_mean(square(predictions - labels)), weights, lengths, reduction)
 
 
+@api
 def absolute_difference(
     labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -108,6 +114,7 @@ def absolute_difference(
     return reduce_loss(_last_mean(abs(predictions - labels)), weights, lengths, reduction)
 
 
+@api
 def huber_loss(
     labels: Tensor,
     predictions: Tensor,
@@ -122,6 +129,7 @@ def huber_loss(
     return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)
 
 
+@api
 def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None) -> Tensor:
     """The share of ``argmax(logits)`` that are the label: a scalar of the logits' dtype.
 

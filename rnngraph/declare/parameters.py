@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import ArgumentError, ShapeError, Where, user_line
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
+from ..public import api
 from .initializers import Initializer, initializer_of
 from .tensor import Tensor, check_dtype, declared
 
@@ -40,6 +41,7 @@ def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     return dims
 
 
+@api
 def parameter(
     name: str,
     shape: Sequence[int],

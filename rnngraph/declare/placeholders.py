@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ArgumentError, DtypeError, ShapeError, user_line
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, size
+from ..public import api
 from .nest import pack, paths
 from .state import public
 from .tensor import Tensor, check_dtype, declared
@@ -22,6 +23,7 @@ RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", 
 """Names that calls take for themselves, so that no placeholder can have them."""
 
 
+@api
 def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "float32") -> Tensor:
     """An input that is fed at run time, by its name.
 
@@ -35,6 +37,7 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
     return fed(name, shape, dtype)
 
 
+@api
 def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
     """A nest like ``cell.state_size`` of placeholders [batch, width], which are fed together under one name.
 

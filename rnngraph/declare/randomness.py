@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ..ir.types import FLOATS
+from ..public import api
 from .drivers import ScopeName
 from .functions import cast, cos, log1p, sqrt
 from .tensor import Tensor, build, constant, like
@@ -17,6 +18,7 @@ from .tensor import Tensor, build, constant, like
 KeepProb = float | Tensor
 
 
+@api
 def by_graph(*, training: Any, inference: Any) -> Tensor:
     """``training`` in the training graph, ``inference`` in the inference graph; each graph holds its own only.
 
@@ -35,6 +37,7 @@ def _filled(value: Any, kind: Tensor) -> Tensor:
     return build("broadcast", filled, shape=kind.type.shape) if is_number and kind.rank else filled
 
 
+@api
 def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
     """x with units dropped at random in the training graph; x itself in the inference graph.
 
@@ -50,6 +53,7 @@ def dropout(x: Tensor, keep_prob: KeepProb, seed: int | None = None) -> Tensor:
     return drop(x, keep_prob, salt_of(seed), where, scope=scope, variational=False)
 
 
+@api
 def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     """Random numbers in [low, high), of the shape and dtype of ``like``, drawn as masks of ``rg.dropout`` are.
 
@@ -58,6 +62,7 @@ def random_uniform(like: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
     return _unit(like, "random_uniform", "random_uniform") * (float(high) - float(low)) + float(low)
 
 
+@api
 def random_normal(like: Tensor, mean: float = 0.0, stddev: float = 1.0) -> Tensor:
     """Normal random numbers of the shape and dtype of ``like``, drawn as masks of ``rg.dropout`` are.
 

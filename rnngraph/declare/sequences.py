@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ArgumentError, DtypeError, ShapeError, user_line
 from ..ir.types import FLOATS, INTEGERS, Dim, product
+from ..public import api
 from .activations import activation_function
 from .arguments import flag
 from .arguments import units as positive
@@ -17,6 +18,7 @@ from .layers import owned
 from .tensor import Tensor, as_tensor, build, constant
 
 
+@api
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
     """Sums along ``axis`` of all entries so far.
 
@@ -88,6 +90,7 @@ def _zeros(x: Tensor, axis: int, count: int) -> Tensor:
     return build("broadcast", constant(0, x.dtype), shape=shape)
 
 
+@api
 def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     """Each row's steps from its last real one to the first; what stands past its length stays.
 
@@ -111,6 +114,7 @@ def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
 # Convolutions ---------------------------------------------------------------------------------------
 
 
+@api
 def conv1d(
     x: Tensor,
     filters: int,

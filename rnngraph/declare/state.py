@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..errors import DtypeError
+from ..public import api
 from .nest import children, flatten, pack, rebuild
 
 
@@ -30,11 +31,13 @@ class Columns:
         return not any(is_memory for _, is_memory in self.parts)
 
 
+@api
 def memory(width: int) -> Columns:
     """A state of ``width`` that dropout leaves alone, such as an LSTM's c."""
     return Columns(((_width(width), True),))
 
 
+@api
 def joined(*leaves: Any) -> Columns:
     """One state made of several side by side: memory stays memory."""
     return Columns(tuple(part for leaf in leaves for part in columns_of(leaf).parts))

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import ArgumentError, DtypeError, user_line
 from ..ir.graph import Namer, Node
+from ..public import api
 from .drivers import Driver
 from .tensor import Tensor, build, declared
 
 TRAINING, INFERENCE = "training", "inference"
 
 
+@api
 def tap(name: str, tensor: Tensor) -> Tensor:
     """``tensor`` itself, which can be looked at by ``name``. Graphs hold nothing of it unless they are asked.
 

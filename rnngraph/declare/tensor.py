@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, RnnGraphError, ShapeError, Where, user_line
+from ..errors import DtypeError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import (
     DTYPES,
@@ -21,6 +23,7 @@ from ..ir.types import (
     dim_text,
     meet_declared,
 )
+from ..public import api
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -34,7 +37,6 @@ class Tensor:
     """
 
     __slots__ = ("_node",)
-    __array_priority__ = 1000  # NumPy arrays on the left leave their operators to us
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -75,6 +77,23 @@ class Tensor:
 
     def __bool__(self) -> bool:
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")
+
+    def __len__(self) -> int:
+        raise DtypeError(f"a Tensor has no len while declaring; its sizes are in {self.name}.shape, open ones as None")
+
+    def __float__(self) -> float:
+        raise DtypeError("a Tensor has no value while declaring; compile it, and run the program")
+
+    __int__ = __index__ = __float__
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Tensor:
+        function = UFUNCS.get(ufunc.__name__)
+        if function is None or method != "__call__" or options:
+            raise _of_arrays(ufunc.__name__)
+        return function(*inputs)
+
+    def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
+        raise _of_arrays(function.__name__)
 
     def __iter__(self) -> Any:
         raise DtypeError("a Tensor can't be iterated; use slices, rg.split or a driver such as rg.dynamic_rnn")
@@ -168,6 +187,7 @@ def build(op: str, *operands: Tensor, name: str = "", where: Where | None = None
     return Tensor(node)
 
 
+@api
 def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
     """A constant.
 
@@ -199,9 +219,11 @@ def as_tensor(x: Any) -> Tensor:
 
 
 def check_dtype(dtype: Any) -> str:
-    text = getattr(dtype, "name", None) or str(dtype)
-    if text not in DTYPES:
-        raise DtypeError(f"dtype {dtype} is not offered; use one of {', '.join(DTYPES)}")
+    text = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype
+    if not isinstance(text, str) or text not in DTYPES:
+        hint = {"float": "float32", "int": "int64"}.get(text) if isinstance(text, str) else None
+        remedy = f"write {hint}" if hint else f"use one of {', '.join(DTYPES)}"
+        raise DtypeError(f"dtype {shown(dtype)} is not offered; {remedy}")
     return text
 
 
@@ -241,17 +263,43 @@ def _integer_power(x: Tensor, count: int) -> Tensor:
     return square * x if count % 2 else square
 
 
+UFUNCS: dict[str, Callable[..., Tensor]] = {
+    "add": partial(binary, "add"),
+    "subtract": partial(binary, "sub"),
+    "multiply": partial(binary, "mul"),
+    "divide": partial(binary, "div"),
+    "matmul": partial(binary, "matmul"),
+    "less": partial(binary, "less"),
+    "less_equal": partial(binary, "less_equal"),
+    "greater": lambda a, b: binary("less", b, a),
+    "greater_equal": lambda a, b: binary("less_equal", b, a),
+    "power": lambda a, b: power(a if isinstance(a, Tensor) else like(a, b), b),
+}
+"""NumPy's functions behind the operators, which it calls where an array or a number of its own stands on the left."""
+
+
+def _of_arrays(name: str) -> DtypeError:
+    """The error for a function of NumPy's that is called with a Tensor."""
+    from . import activations, functions, sequences  # which stand above this module
+
+    ours = {"absolute": "abs", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min"}
+    ours |= {"amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather"}
+    word = ours.get(name, name)
+    offered = any(hasattr(getattr(module, word, None), "__wrapped__") for module in (functions, activations, sequences))
+    hint = f"use rg.{word}" if offered else "write it with the functions of rnngraph"
+    return DtypeError(f"np.{name} computes with arrays, and a Tensor has no value while declaring; {hint}")
+
+
 def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
     """NumPy's basic indexing: ints, slices, ``...`` and None."""
     where = user_line()
     named = [item for item in index if item is not None and item is not Ellipsis]
     if len(named) > x.rank:
         raise ShapeError(f"{len(named)} indices for {x!r} of rank {x.rank}", where)
-    if sum(item is Ellipsis for item in index) > 1:
+    dots = [position for position, item in enumerate(index) if item is Ellipsis]  # arrays have an == of their own
+    if len(dots) > 1:
         raise ShapeError("an index can hold one ... only", where)
-    if Ellipsis not in index:
-        index = (*index, Ellipsis)
-    position = index.index(Ellipsis)
+    position = dots[0] if dots else len(index)
     fill = (slice(None),) * (x.rank - len(named))
     index = (*index[:position], *fill, *index[position + 1 :])
     bounds: list[tuple[Dim, Dim, int]] = []
@@ -274,7 +322,7 @@ def take_slice(x: Tensor, index: tuple[Any, ...]) -> Tensor:
             bounds.append((start, start + 1, 1))
             shape.append(0)  # dropped
         else:
-            raise DtypeError(f"can't index with {item!r}; use ints, slices, ... or None, or rg.gather", where)
+            raise DtypeError(f"can't index with {shown(item)}; use ints, slices, ... or None, or rg.gather", where)
     result = x
     for axis in flipped:
         result = build("reverse", result, axis=axis, where=where)
@@ -304,7 +352,7 @@ def _position(index: int, dim: Dim, where: Where | None) -> Dim:
 def _bounds(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
     for part in (item.start, item.stop, item.step):
         if part is not None and not isinstance(part, int | np.integer):
-            raise DtypeError(f"a slice needs ints, not {part!r}", where)
+            raise DtypeError(f"a slice needs ints, not {shown(part)}", where)
     step = 1 if item.step is None else int(item.step)
     if step == 0:
         raise ShapeError("a slice's step can't be 0", where)

@@ -99,6 +99,17 @@ def _eval_reduce(function: Callable[..., Any]) -> Evaluate:
     return evaluate
 
 
+def _extreme(function: Callable[..., Any], of_floats: float) -> Evaluate:
+    """The largest or smallest; of nothing the number that no other is beyond, as native code has it."""
+
+    def extreme(array: np.ndarray, **options: Any) -> np.ndarray:
+        info = np.iinfo(array.dtype) if array.dtype.kind == "i" else None
+        least = of_floats if info is None else (info.min if of_floats < 0 else info.max)
+        return np.asarray(function(array, initial=least, **options))
+
+    return _eval_reduce(extreme)
+
+
 def _eval_slice(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
     return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
@@ -193,8 +204,8 @@ _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum)
 _row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, rows=may.dim)
 
 _row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), axes=may.axes, keepdims=may.flag)
-_row("reduce_max", "reduction", 1, rule.reduce, _eval_reduce(np.max), axes=may.axes, keepdims=may.flag)
-_row("reduce_min", "reduction", 1, rule.reduce, _eval_reduce(np.min), axes=may.axes, keepdims=may.flag)
+_row("reduce_max", "reduction", 1, rule.reduce, _extreme(np.max, -np.inf), axes=may.axes, keepdims=may.flag)
+_row("reduce_min", "reduction", 1, rule.reduce, _extreme(np.min, np.inf), axes=may.axes, keepdims=may.flag)
 
 _row(
     "slice", "movement", 1, rule.slice, _eval_slice, start=may.starts, stop=may.stops, step=may.steps

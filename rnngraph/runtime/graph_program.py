@@ -17,6 +17,7 @@ from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
 from ..passes.lowered import SEED_INPUTS, TAP
+from ..public import api
 from .arguments import whole_number
 from .bound_call import BoundCall, BoundCalls
 from .compiled import CompiledGraph, lengths_of
@@ -96,6 +97,7 @@ class GraphProgram:
         """What ``show`` can show, in the order in which it comes to be."""
         return self._described().stages
 
+    @api
     def show(self, stage: str = "graph") -> str:
         """The text of one stage."""
         return self._described().show(stage)
@@ -109,6 +111,7 @@ class GraphProgram:
             self._output_names = tuple(name for name in names if not name.startswith(PREFIX))
         return self._output_names
 
+    @api
     def prepare(self, batch: int | Sequence[int] | None = None, **sizes: int) -> None:
         """Compiles ahead for batch sizes, or for the values of named sizes."""
         names = self._names()
@@ -116,6 +119,7 @@ class GraphProgram:
         for count in batches:
             self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes))
 
+    @api
     def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> Memory:
         """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
 
@@ -136,10 +140,10 @@ class GraphProgram:
         if unknown := sizes.keys() - symbols:
             names = ", ".join(symbols)
             raise NameLookupError(f"no size is named {', '.join(sorted(unknown))}; there are {names}")
-        for count in (batch, time, *sizes.values()):
-            whole_number(count, "a size", 1)
+        batch, time = whole_number(batch, "batch", 1), whole_number(time, "time", 1)
+        given = {name: whole_number(count, name, 1) for name, count in sizes.items()}
         lengths = compiled.lengths(outputs)
-        return {name: sizes.get(name, time if name in lengths else batch) for name in symbols}
+        return {name: given.get(name, time if name in lengths else batch) for name in symbols}
 
     # Taps ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, MissingExtraError, NameLookupError
+from ..public import api
 from .arguments import one_of
 from .files import as_path, replace_file
 
@@ -24,6 +25,7 @@ NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
 ROWS_SHOWN = 12
 
 
+@api
 class History(Mapping[str, np.ndarray]):
     """Mapping from column (``"epoch"``, ``"loss"``, ``"validation_loss"``, a metric, …) to float64 [epochs].
 
@@ -64,6 +66,7 @@ class History(Mapping[str, np.ndarray]):
         """One epoch by column, as callbacks get it; counted from 0, or from the end if negative."""
         return {name: column[number] for name, column in self._columns.items()}
 
+    @api
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:
         """The row in which ``column`` is least, or greatest with ``mode="max"``; the first of equals, never a NaN."""
         one_of(mode, "mode", MODES)
@@ -74,12 +77,14 @@ class History(Mapping[str, np.ndarray]):
 
     # Text ----------------------------------------------------------------------------------------
 
+    @api
     def to_text(self) -> str:
         """JSON that ``from_text`` reads back exactly. NaN and infinities, which JSON lacks, are strings."""
         columns = {name: list(map(_number_to_json, column)) for name, column in self._columns.items()}
         return json.dumps({"stopped": self.stopped, "epochs": self._rows, "columns": columns}, allow_nan=False)
 
     @classmethod
+    @api
     def from_text(cls, text: str) -> History:
         """The history that ``to_text`` wrote. Raises ``ArgumentError`` where it is damaged."""
         history = cls()
@@ -113,6 +118,7 @@ class History(Mapping[str, np.ndarray]):
 
     # Picture -------------------------------------------------------------------------------------
 
+    @api
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draws the loss and each metric over epochs, those of training and validation in one panel.
 

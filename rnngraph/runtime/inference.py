@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
 from ..errors import user_line
 from ..ir.graph import Graph
+from ..public import api, no_more
 from .arguments import whole_number
 from .graph_program import GraphProgram
 from .stepwise import Stepwise, stepwise
@@ -31,8 +32,10 @@ class Inference(GraphProgram):
         self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
         self._stepwise: dict[int, Stepwise] = {}
 
-    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Any:
+    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any) -> Any:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
+        if excess:
+            no_more("inference", excess)
         if (result := self._bound.run(feeds, named, out)) is not None:
             return result
         where = user_line()
@@ -43,17 +46,20 @@ class Inference(GraphProgram):
         self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
         return self._structured(found, with_loss)
 
+    @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
         """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
         where = user_line()
         return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
 
+    @api
     def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
         """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
         where = user_line()
         arrays = self.gather(feeds, named, where)
         return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
 
+    @api
     def stream(self, batch: int = 1) -> Stream:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
@@ -65,6 +71,7 @@ class Inference(GraphProgram):
             about = self._stepwise.setdefault(batch, about)
         return Stream(self.program, batch, about)
 
+    @api
     def export(
         self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,
         weights: str = "embedded", dispatch: bool = False, link: bool = True,

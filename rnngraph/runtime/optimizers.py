@@ -13,12 +13,14 @@ from ..declare.arguments import flag
 from ..declare.functions import maximum, sqrt, square
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError
+from ..public import api
 from .schedules import Schedule, check_positive, is_number, rate_of, schedule_from, schedule_text, use_plain_numbers
 
 Slots = Mapping[str, Tensor]
 Rate = float | Schedule | Callable[[int], float]
 
 
+@api
 @dataclass(frozen=True)
 class Optimizer:
     """Base of optimizers.
@@ -55,6 +57,7 @@ def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor
     return gradient + parameter * weight_decay if weight_decay else gradient
 
 
+@api
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """b = momentum · b + g; p = p − rate · b; with ``nesterov`` p = p − rate · (g + momentum · b).
@@ -86,6 +89,7 @@ class SGD(Optimizer):
         return parameter - step * numbers["rate"], {"momentum": velocity}
 
 
+@api
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
     """v = decay · v + (1 − decay) · g²; p = p − rate · g / (√v + epsilon).
@@ -125,6 +129,7 @@ class RMSProp(Optimizer):
         return parameter - step * numbers["rate"], new
 
 
+@api
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
     """s = s + g²; p = p − rate · g / (√s + epsilon) (Duchi et al. 2011).
@@ -157,6 +162,7 @@ class Adagrad(Optimizer):
         return parameter - gradient * numbers["rate"] / (sqrt(total) + self.epsilon), {"sum": total}
 
 
+@api
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """m = β₁m + (1 − β₁)g; v = β₂v + (1 − β₂)g²; p = p − rate · m̂ / (√v̂ + epsilon), m̂ = m/(1 − β₁ᵗ), v̂ likewise.
@@ -199,6 +205,7 @@ class Adam(Optimizer):
         return parameter
 
 
+@api
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam whose weight decay is apart from the gradient: p is first multiplied by 1 − rate · weight_decay.

@@ -15,6 +15,7 @@ from ..declare.arguments import flag
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
 from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError
+from ..public import api
 from .arguments import seed_number
 from .files import as_path, replace_file
 
@@ -67,9 +68,11 @@ class Parameters(Mapping[str, np.ndarray]):
         """What counts changes, for those who look at it so often that a property takes too long."""
         return self._changes
 
+    @api
     def slot(self, name: str) -> Slot:
         return self._slots[name]
 
+    @api
     def layer(self, name: str) -> str:
         """The name of the cell or layer that has this parameter; a parameter by itself is its own."""
         within = self._slots[name].within
@@ -123,6 +126,7 @@ class Parameters(Mapping[str, np.ndarray]):
                 self._values[name].array = array
             self._changes.version += 1
 
+    @api
     @contextmanager
     def edit(self, name: str) -> Iterator[np.ndarray]:
         """A writable array of the parameter; what is written counts when the block ends without an error."""
@@ -130,11 +134,13 @@ class Parameters(Mapping[str, np.ndarray]):
         yield array
         self.replace({name: self._checked(name, array)})
 
+    @api
     def initialize(self, seed: int) -> None:
         """Draws all initial values anew; each depends on (seed, name) alone."""
         number = seed_number(seed)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
 
+    @api
     def load(
         self, source: Any, rename: Mapping[str, str] | Callable[[str], str] | None = None, strict: bool = True
     ) -> None:
@@ -165,6 +171,7 @@ class Parameters(Mapping[str, np.ndarray]):
             )
         self.replace({name: self._checked(name, arrays[name]) for name in self if name in arrays})
 
+    @api
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes ``.npz`` or ``.safetensors``, whole or not at all: a reader never sees half a file."""
         path = as_path(path)

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Str
 from ..ir.graph import Graph
 from ..passes.lowered import Lowered
 from ..passes.unroll import MOST_UNROLLED, check_lengths
+from ..public import api, no_more
 from .arguments import seed_number, whole_number
 from .cache import Cache, cache_of
 from .inference import Inference
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
+@api
 def compile(  # the field's name for it
     outputs: Any,
     loss: Tensor | None = None,
@@ -67,6 +69,7 @@ def compile(  # the field's name for it
     )  # fmt: skip
 
 
+@api
 def load(
     path: str | os.PathLike[str],
     threads: int = 1,
@@ -95,6 +98,7 @@ def load(
     return program
 
 
+@api
 class Program:
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
@@ -148,14 +152,19 @@ class Program:
     def declared_text(self) -> str:
         return self.source.described().text()
 
-    def evaluate(self, feeds: Mapping[Any, Any] | None = None, /, *, out: Any = None, **named: Any) -> Result:
+    def evaluate(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
+    ) -> Result:
         """Outputs and ``"loss"``, without dropout."""
+        if excess:
+            no_more("evaluate", excess)
         if self.loss is None:
             raise GraphError("evaluate needs a loss; give one to rg.compile")
         result = self.evaluation(feeds, out=out, **named)
         assert isinstance(result, Result)
         return result
 
+    @api
     def initialize(self, seed: int) -> None:
         """Draws all parameters anew."""
         self.parameters.initialize(seed)
@@ -191,6 +200,7 @@ class Program:
         own = Parameters(source.lowered.slots, self._seed, parameters)
         return Program(source, own, self._seed, self.target.name, self.threads, None, self.cache or False)
 
+    @api
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the program to a directory, whole or not at all: declaration and graphs as text, weights as arrays.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..declare.nest import children, pack
+from ..errors import NameLookupError, did_you_mean, shown
 
 Leaf = Callable[[], np.ndarray]
 """Gives one array of a result, fresh."""
@@ -17,6 +18,11 @@ class Result(dict[str, Any]):
     """A mapping with the structure that was handed to ``compile``."""
 
     __slots__ = ()
+
+    def __missing__(self, name: Any) -> Any:
+        raise NameLookupError(
+            f"the result has no {shown(name)}{did_you_mean(name, self) or '; it has ' + ', '.join(self)}"
+        )
 
 
 def result_of(structure: Any, arrays: Sequence[np.ndarray]) -> Any:
@@ -50,5 +56,5 @@ def _giver(nest: Any, leaves: Iterator[Leaf], mapping: type[dict[str, Any]]) -> 
         return give
     kind = type(nest)
     if hasattr(nest, "_fields"):
-        return lambda: kind(*[part() for part in parts])
+        return lambda: kind._make([part() for part in parts])
     return lambda: kind([part() for part in parts])

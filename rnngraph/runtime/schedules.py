@@ -11,8 +11,10 @@ import numpy as np
 
 from ..declare.arguments import flag
 from ..errors import ArgumentError
+from ..public import api
 
 
+@api
 @dataclass(frozen=True)
 class Schedule:
     """Base of schedules, learning rates by update: ``schedule(0)`` is that of the first one.
@@ -51,6 +53,7 @@ def _not_negative(name: str, value: Any) -> None:
         raise ArgumentError(f"{name}={value!r} must be a number, 0 or more")
 
 
+@api
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
     """initial · decay_rate^(update / decay_steps), as ``tf.train.exponential_decay``.
@@ -75,6 +78,7 @@ class ExponentialDecay(Schedule):
         return float(self.initial * self.decay_rate ** (math.floor(share) if self.staircase else share))
 
 
+@api
 @dataclass(frozen=True)
 class PolynomialDecay(Schedule):
     """From initial to final over decay_steps updates, along (1 - update / decay_steps)^power; then final."""
@@ -97,6 +101,7 @@ class PolynomialDecay(Schedule):
         return self.initial * share + self.final * (1 - share)
 
 
+@api
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
     """From initial to final along half a cosine over decay_steps updates; then final.
@@ -120,6 +125,7 @@ class CosineDecay(Schedule):
         return self.initial * left + self.final * (1 - left)
 
 
+@api
 @dataclass(frozen=True)
 class PiecewiseConstant(Schedule):
     """values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
@@ -149,6 +155,7 @@ class PiecewiseConstant(Schedule):
         return float(self.values[sum(update > boundary for boundary in self.boundaries)])
 
 
+@api
 @dataclass(frozen=True)
 class WarmUp(Schedule):
     """Rises evenly to the rate of ``after`` over ``steps`` updates, then follows ``after`` from its beginning."""

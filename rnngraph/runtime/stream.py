@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
 from ..declare.nest import flatten, map_leaves, paths
 from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
 from ..ir.types import Size
+from ..public import api, no_more
 from .bound_step import BoundStep, Layout, States
 from .compiled import lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
@@ -30,6 +31,7 @@ MOST_BYTES = 256 << 10
 MOST_KEYS = 64
 
 
+@api
 class Stream:
     """Runs ``batch`` rows through an inference graph a step or a chunk at a time.
 
@@ -57,13 +59,15 @@ class Stream:
     # Calls ---------------------------------------------------------------------------------------
 
     def step(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, out: Any = None, **named: Any
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
     ) -> Any:
         """One time step: sequence placeholders without their time axis, outputs likewise.
 
         rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
         their state, and their results are 0; what is fed for them has no effect.
         """
+        if excess:
+            no_more("step", excess)
         bound = self._bound_step
         if bound is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
@@ -73,9 +77,11 @@ class Stream:
         return self._general(feeds, named, out, one_step=True, rows=rows)
 
     def process(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, out: Any = None, **named: Any
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
     ) -> Any:
         """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
+        if excess:
+            no_more("process", excess)
         bound = self._bound_chunk
         if bound is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
@@ -267,6 +273,7 @@ class Stream:
             arrays.append(array)
         self._set_state(arrays)
 
+    @api
     def reset(self, rows: Any = None) -> None:
         """Back to the initial state: all rows, or those of an index, a list of them, a slice or a mask."""
         where = user_line()
@@ -278,6 +285,7 @@ class Stream:
             array[chosen] = fresh[chosen]
         self._set_state(present)
 
+    @api
     def state_bytes(self) -> bytes:
         """The state as bytes, with its names, shapes and a digest: for ``load_state_bytes`` of a stream of its kind.
 
@@ -288,6 +296,7 @@ class Stream:
         arrays = dict(zip(self._labels, self._current_state(user_line()), strict=True))
         return b"".join(packed(STATE, arrays, {"batch": self._batch}, "the state of a stream"))
 
+    @api
     def load_state_bytes(self, data: bytes) -> None:
         """Sets the state to that of ``state_bytes``, also of another process. Nothing that is read is executed.
 

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..ir.types import TensorType
 from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
+from ..public import api, no_more
 from .arguments import whole_number
 from .bound_call import BoundCalls
 from .bound_train import bind
@@ -36,6 +37,7 @@ from .trained import trained_names
 from .updates import Spares, keep_alone
 
 
+@api
 class Trainer:
     """Trains a program's parameters; both of its graphs, and its live streams, use the new values at once.
 
@@ -98,7 +100,13 @@ class Trainer:
     # Steps ---------------------------------------------------------------------------------------
 
     def step(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, carry: bool = False, seed: int | None = None, **named: Any
+        self,
+        feeds: Mapping[Any, Any] | None = None,
+        /,
+        *excess: Never,
+        carry: bool = False,
+        seed: int | None = None,
+        **named: Any,
     ) -> float:
         """One batch: forward, backward, clip and update. Gives the loss before the update.
 
@@ -106,6 +114,8 @@ class Trainer:
         passes to that step; without one they start as declared. seed: of the masks; None draws the next from
         the program's generator.
         """
+        if excess:
+            no_more("step", excess)
         plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         with self._lock:
             calls = self._bound[carry, carry and self.carried is not None] if plain else None
@@ -190,6 +200,7 @@ class Trainer:
                 if settled is not None:
                     settled()
 
+    @api
     def flush(self) -> None:
         """Makes an update of the gradients that were accumulated so far, if there are any."""
         with self._lock:
@@ -252,6 +263,7 @@ class Trainer:
 
     # Fitting -------------------------------------------------------------------------------------
 
+    @api
     def fit(
         self,
         examples: Mapping[Any, Any],
@@ -304,6 +316,7 @@ class Trainer:
         del options["self"]
         return fit(self, user_line(), **options)
 
+    @api
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, optimizer, generator of seeds and position in the epoch, beside and renamed.
 
@@ -317,6 +330,7 @@ class Trainer:
         optimizer_text(self.optimizer)
 
     @classmethod
+    @api
     def load(cls, path: str | os.PathLike[str], program: Program) -> Trainer:
         """The trainer that ``save`` wrote, for a program of the same declaration, whose parameters are set too.
 
@@ -350,6 +364,7 @@ class Trainer:
         """The graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
         return self._way(SHOWN, user_line()).native.compiled.graph
 
+    @api
     def show(self, stage: str = "graph") -> str:
         """The text of one stage of a step, as ``program.training.show``."""
         return self._way(SHOWN, user_line()).native.compiled.show(stage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Never, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameter
 from ..passes.columns import Columns
 from ..passes.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS, Samples
+from ..public import api, no_more
 from .arguments import seed_number, whole_number
 from .bound_call import MOST_KINDS, BoundCalls
 from .compiled import CompiledGraph
@@ -68,7 +69,7 @@ class Training(GraphProgram):
         return arrays
 
     def __call__(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, out: Any = None,
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None, out: Any = None,
         samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
     ) -> Any:  # fmt: skip
         """Runs the graph with dropout. The same seed gives the same masks, bit for bit.
@@ -79,6 +80,8 @@ class Training(GraphProgram):
         seed: an int; None draws the next from the program's own generator. first_row, first_step: where this
         call's rows and steps begin in a larger whole, so that a split call draws the whole's masks.
         """
+        if excess:
+            no_more("training", excess)
         plain = samples is None and _are_plain(seed, first_row, first_step)
         if plain and (result := self._bound.run(feeds, named, out, seed)) is not None:
             return result
@@ -93,6 +96,7 @@ class Training(GraphProgram):
             self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *shown, self.program.next_seed)
         return self._structured(found, with_loss)
 
+    @api
     def taps(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None, samples: int | None = None,
         first_row: int = 0, first_step: int = 0, **named: Any,
@@ -168,6 +172,7 @@ class Training(GraphProgram):
         extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
         return outputs if all(name in arrays for name in extra) else without
 
+    @api
     def check(
         self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
         first_row: int = 0, first_step: int = 0, **named: Any,
@@ -188,7 +193,7 @@ class Training(GraphProgram):
         return self._checked(arrays, outputs, where, compiled)
 
     def gradients(
-        self, feeds: Mapping[Any, Any] | None = None, /, *, seed: int | None = None,
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None,
         wrt: Sequence[str | Tensor] = (), output_gradients: Any = None, first_row: int = 0, first_step: int = 0,
         **named: Any,
     ) -> tuple[Any, dict[str, np.ndarray]]:  # fmt: skip
@@ -201,6 +206,8 @@ class Training(GraphProgram):
         The masks are those that a call with the same seed applies. Raises ``GraphError`` with neither a loss nor
         ``output_gradients``.
         """
+        if excess:
+            no_more("gradients", excess)
         plain = _are_plain(seed, first_row, first_step)
         calls = self._gradient_calls(wrt, output_gradients) if plain else None
         together: tuple[Any, Mapping[str, Any]] = feeds, named
@@ -342,6 +349,7 @@ class Training(GraphProgram):
                 raise ArgumentError(f"{name}={values[name]} is outside 0..2**32-1, what masks are counted in")
         return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._kinds}
 
+    @api
     def dropout_masks(
         self,
         feeds: Mapping[Any, Any] | None = None,

@@ -13,6 +13,7 @@ from ..declare.randomness import KeepProb
 from ..declare.tensor import Tensor, build, power
 from ..declare.tensor import constant as make_constant
 from ..errors import ArgumentError, DtypeError, ShapeError
+from ..public import api
 from ._names import dtype_name, refuse
 
 Function = Callable[..., Tensor]
@@ -63,7 +64,7 @@ def _along(function: Callable[[Any, int], Tensor]) -> Function:
 def _named(apply: Function, function: Callable[..., Tensor]) -> Function:
     apply.__name__ = apply.__qualname__ = function.__name__
     apply.__doc__ = function.__doc__
-    return apply
+    return api(apply)
 
 
 def _first(*values: Any) -> Any:
@@ -75,7 +76,7 @@ def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[
         return function(x if isinstance(x, Tensor) else _beside(x, y), y)
 
     apply.__name__, apply.__doc__ = text, f"x {text} y, elementwise."
-    return apply
+    return api(apply)
 
 
 def _beside(value: Any, other: Any) -> Tensor:
@@ -116,26 +117,31 @@ reduce_sum, reduce_mean = _reduction(functions.reduce_sum), _reduction(functions
 reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.reduce_min)
 
 
+@api
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
     """features where they are positive, alpha times them elsewhere."""
     return activations.leaky_relu(features, alpha)
 
 
+@api
 def identity(input: Any, name: str | None = None) -> Tensor:
     """The input itself."""
     return functions.identity(input)
 
 
+@api
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
     return functions.cast(x, dtype_name(dtype))
 
 
+@api
 def to_float(x: Any, name: str = "ToFloat") -> Tensor:
     """x as float32."""
     return functions.cast(x, "float32")
 
 
+@api
 def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const") -> Tensor:
     """A constant. Python floats become float32 and ints int32; ``shape`` reshapes, and fills from the last value."""
     array = np.array(value)
@@ -154,21 +160,25 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
     return make_constant(filled.reshape(wanted), dtype_name(dtype))
 
 
+@api
 def zeros(shape: Sequence[int], dtype: Any = "float32", name: str | None = None) -> Tensor:
     """Zeros of a fixed shape."""
     return constant(0, dtype, shape)
 
 
+@api
 def ones(shape: Sequence[int], dtype: Any = "float32", name: str | None = None) -> Tensor:
     """Ones of a fixed shape."""
     return constant(1, dtype, shape)
 
 
+@api
 def zeros_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
     """Zeros in the shape of a tensor."""
     return _filled_like(0, tensor, dtype)
 
 
+@api
 def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
     """Ones in the shape of a tensor."""
     return _filled_like(1, tensor, dtype)
@@ -178,6 +188,7 @@ def _filled_like(value: int, tensor: Tensor, dtype: Any) -> Tensor:
     return functions.filled_like(tensor, value, None if dtype is None else dtype_name(dtype))
 
 
+@api
 def matmul(
     a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, *unused: Any, name: str | None = None
 ) -> Tensor:
@@ -194,6 +205,7 @@ def _swapped(x: Any) -> Tensor:
     return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
+@api
 def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     """Tensors joined along an axis."""
     if isinstance(values, int):
@@ -201,6 +213,7 @@ def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     return functions.concat(values if isinstance(values, list | tuple) else [values], axis)
 
 
+@api
 def split(
     value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
 ) -> list[Tensor]:
@@ -210,11 +223,13 @@ def split(
     return functions.split(value, num_or_size_splits, axis)
 
 
+@api
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
     """Tensors of one shape joined along a new axis."""
     return functions.stack(values, axis)
 
 
+@api
 def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
     """The entries of an axis of fixed size, without that axis."""
     value = functions.identity(value)
@@ -229,21 +244,25 @@ def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "u
     return [value[(*before, position)] for position in range(count)]
 
 
+@api
 def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose", conjugate: bool = False) -> Tensor:
     """A tensor with its axes in the order ``perm``."""
     return functions.transpose(a, perm)
 
 
+@api
 def reshape(tensor: Any, shape: Sequence[Any], name: str | None = None) -> Tensor:
     """A tensor in another shape. One entry may be -1; None keeps the size of that axis."""
     return functions.reshape(tensor, shape)
 
 
+@api
 def tile(input: Any, multiples: Sequence[int], name: str | None = None) -> Tensor:
     """A tensor repeated ``multiples[a]`` times along each axis a."""
     return functions.tile(input, multiples)
 
 
+@api
 def expand_dims(input: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
     """A tensor with an axis of 1 inserted."""
     position = _first(axis, dim)
@@ -252,11 +271,13 @@ def expand_dims(input: Any, axis: int | None = None, name: str | None = None, di
     return functions.expand_dims(input, position)
 
 
+@api
 def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims: Axis = None) -> Tensor:
     """A tensor without axes of 1."""
     return functions.squeeze(input, _first(axis, squeeze_dims))
 
 
+@api
 def gather(
     params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
 ) -> Tensor:
@@ -265,6 +286,7 @@ def gather(
     return functions.gather(params, indices)
 
 
+@api
 def embedding_lookup(
     params: Any, ids: Any, partition_strategy: str = "mod", name: str | None = None,
     validate_indices: bool = True, max_norm: float | None = None,
@@ -274,6 +296,7 @@ def embedding_lookup(
     return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
 
 
+@api
 def one_hot(
     indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int | None = None,
     dtype: Any = None, name: str | None = None,
@@ -288,6 +311,7 @@ def one_hot(
     return functions.where(hit, build("broadcast", on, shape=hit.type.shape), off)
 
 
+@api
 def argmax(
     input: Any, axis: int | None = None, name: str | None = None, dimension: int | None = None,
     output_type: Any = "int64",
@@ -296,6 +320,7 @@ def argmax(
     return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
 
 
+@api
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
     """x where the condition holds, y elsewhere."""
     if x is None or y is None:
@@ -303,11 +328,13 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
     return functions.where(condition, x, y)
 
 
+@api
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
     """t limited to a range."""
     return functions.clip(t, clip_value_min, clip_value_max)
 
 
+@api
 def dropout(
     x: Tensor, keep_prob: KeepProb | None = None, noise_shape: Any = None, seed: int | None = None,
     name: str | None = None, rate: KeepProb | None = None,
@@ -319,11 +346,13 @@ def dropout(
     return randomness.dropout(x, 1.0 - rate if keep_prob is None else keep_prob, seed)  # type: ignore[operator]
 
 
+@api
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Sums along an axis so far."""
     return sequences.cumsum(x, axis, exclusive, reverse)
 
 
+@api
 def reverse_sequence(
     input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
     name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
@@ -338,6 +367,7 @@ def reverse_sequence(
     return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
 
 
+@api
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
     """Whether the target's prediction is among the k largest of its row: bool [batch]."""
     hit = functions.one_hot(targets, predictions.width, "bool")

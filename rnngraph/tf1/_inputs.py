@@ -13,10 +13,12 @@ from ..declare.cell import Cell
 from ..declare.placeholders import fed
 from ..declare.tensor import Tensor
 from ..errors import DtypeError, ShapeError
+from ..public import api
 from ._functions import constant
 from ._names import dtype_name
 
 
+@api
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
     """What is fed at run time, under ``name``, or as ``Placeholder``, ``Placeholder_1`` … in order of declaration.
 
@@ -26,6 +28,7 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
 
 
+@api
 def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """A placeholder that has the value ``input``, a number or an array, where it is not fed."""
     if isinstance(input, Tensor) and input.node.op != "constant":
@@ -46,11 +49,13 @@ def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any)
     return fed(name, shape, dtype, **attributes)
 
 
+@api
 def name_scope(name: Any, default_name: Any = None, values: Any = None) -> AbstractContextManager[Any]:
     """As in TensorFlow it leaves names of parameters alone; here it changes nothing."""
     return nullcontext(name)
 
 
+@api
 def dynamic_rnn(
     cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
     parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
@@ -61,6 +66,7 @@ def dynamic_rnn(
     return drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, _scope(scope))
 
 
+@api
 def bidirectional_dynamic_rnn(
     cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
     initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
@@ -73,6 +79,7 @@ def bidirectional_dynamic_rnn(
     )
 
 
+@api
 def stack_bidirectional_dynamic_rnn(
     cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
     initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
@@ -87,6 +94,7 @@ def stack_bidirectional_dynamic_rnn(
     )  # fmt: skip
 
 
+@api
 def static_rnn(
     cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
     scope: str | None = None,

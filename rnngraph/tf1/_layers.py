@@ -13,12 +13,14 @@ from ..declare.initializers import Initializer, initializer_of
 from ..declare.parameters import parameter
 from ..declare.tensor import Tensor
 from ..errors import ShapeError, user_line
+from ..public import api
 from ._functions import relu, reshape
 from ._names import dtype_name, refuse, refuse_reuse
 
 _PENALTY = "add the penalty to the loss"
 
 
+@api
 def dense(
     inputs: Tensor, units: int, activation: Activation = None, use_bias: bool = True,
     kernel_initializer: Any = None, bias_initializer: Any = None, kernel_regularizer: Any = None,
@@ -38,6 +40,7 @@ def dense(
     return layers.affine(inputs, units, activation, scope, ("kernel", "bias") if use_bias else ("kernel",), starts)
 
 
+@api
 def fully_connected(
     inputs: Tensor, num_outputs: int, activation_fn: Activation = relu, normalizer_fn: Any = None,
     normalizer_params: Any = None, weights_initializer: Any = None, weights_regularizer: Any = None,
@@ -67,6 +70,7 @@ def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
     )
 
 
+@api
 def conv1d(
     inputs: Tensor, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
     data_format: str = "channels_last", dilation_rate: Any = 1, activation: Activation = None, use_bias: bool = True,
@@ -100,11 +104,13 @@ def _single(value: Any) -> Any:
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
+@api
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
     """[batch, ...] as [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
 
 
+@api
 def get_variable(
     name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
     trainable: bool | None = None,
@@ -124,31 +130,37 @@ def get_variable(
 # seed and the parameter's name alone.
 
 
+@api
 def zeros_initializer(dtype: Any = None) -> Initializer:
     """Zeros."""
     return initializers.zeros
 
 
+@api
 def ones_initializer(dtype: Any = None) -> Initializer:
     """Ones."""
     return initializers.ones
 
 
+@api
 def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
     """One number everywhere, or an array."""
     return initializers.Constant(value)
 
 
+@api
 def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
     """Uniform in +-sqrt(6 / (fan_in + fan_out))."""
     return initializers.glorot_uniform
 
 
+@api
 def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
     """Orthonormal rows or columns, times gain."""
     return initializers.Orthogonal(gain)
 
 
+@api
 def random_uniform_initializer(
     minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
 ) -> Initializer:
@@ -156,6 +168,7 @@ def random_uniform_initializer(
     return initializers.Uniform(minval, 1.0 if maxval is None else maxval)
 
 
+@api
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
@@ -163,6 +176,7 @@ def random_normal_initializer(
     return initializers.Normal(mean, stddev)
 
 
+@api
 def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
 ) -> Initializer:
@@ -170,6 +184,7 @@ def truncated_normal_initializer(
     return initializers.TruncatedNormal(mean, stddev)
 
 
+@api
 def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
     """Glorot's initial values."""
     refuse("tf.contrib.layers.xavier_initializer", "use uniform=True", uniform=None if uniform else uniform)

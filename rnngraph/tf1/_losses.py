@@ -7,6 +7,7 @@ from typing import Any
 from ..declare import functions, losses
 from ..declare.tensor import Tensor, build, like
 from ..errors import ArgumentError, ShapeError
+from ..public import api
 from ._names import Namespace
 
 NONE, SUM = "none", "weighted_sum"
@@ -34,6 +35,7 @@ def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
         raise ArgumentError(f"tf.nn.{what} takes its arguments by name: labels=…, logits=…")
 
 
+@api
 def sparse_softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
@@ -42,6 +44,7 @@ def sparse_softmax_cross_entropy_with_logits(
     return losses.sparse_softmax_cross_entropy(labels, logits, reduction="none")
 
 
+@api
 def softmax_cross_entropy_with_logits(
     _sentinel: Any = None,
     labels: Any = None,
@@ -56,6 +59,7 @@ def softmax_cross_entropy_with_logits(
     return -functions.reduce_sum(labels * functions.log_softmax(logits, along), along)
 
 
+@api
 def softmax_cross_entropy_with_logits_v2(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, axis: int | None = None,
     name: str | None = None, dim: int | None = None,
@@ -65,6 +69,7 @@ def softmax_cross_entropy_with_logits_v2(
     return softmax_cross_entropy_with_logits(_sentinel, labels, logits, along)
 
 
+@api
 def sigmoid_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
@@ -107,6 +112,7 @@ def _reduced(values: Tensor, weights: Any, reduction: str) -> Tensor:
     raise ArgumentError(f"reduction={reduction!r} is not offered; use one of tf.losses.Reduction")
 
 
+@api
 def sparse_softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
@@ -115,6 +121,7 @@ def sparse_softmax_cross_entropy(
     return _reduced(losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction)
 
 
+@api
 def softmax_cross_entropy(
     onehot_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0, scope: Any = None,
     loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
@@ -126,6 +133,7 @@ def softmax_cross_entropy(
     return _reduced(softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction)
 
 
+@api
 def sigmoid_cross_entropy(
     multi_class_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0,
     scope: Any = None, loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
@@ -137,6 +145,7 @@ def sigmoid_cross_entropy(
     return _reduced(sigmoid_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction)
 
 
+@api
 def mean_squared_error(
     labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
@@ -145,6 +154,7 @@ def mean_squared_error(
     return _reduced(functions.square(predictions - labels), weights, reduction)
 
 
+@api
 def absolute_difference(
     labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
@@ -153,6 +163,7 @@ def absolute_difference(
     return _reduced(functions.abs(predictions - labels), weights, reduction)
 
 
+@api
 def huber_loss(
     labels: Any, predictions: Tensor, weights: Any = 1.0, delta: float = 1.0, scope: Any = None,
     loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,

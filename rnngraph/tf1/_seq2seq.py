@@ -9,6 +9,7 @@ from ..declare import attention
 from ..declare.cell import Cell
 from ..declare.tensor import Tensor
 from ..errors import NotOfferedError
+from ..public import api
 from ._names import dtype_name, refuse
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
@@ -24,6 +25,7 @@ class _Mechanism:
             raise NotOfferedError(f"dtype={dtype_name(dtype)} is not the memory's, {memory.dtype}; leave it out")
 
 
+@api
 class BahdanauAttention(_Mechanism, attention.BahdanauAttention):
     """``rg.BahdanauAttention`` with TensorFlow's arguments."""
 
@@ -41,6 +43,7 @@ class BahdanauAttention(_Mechanism, attention.BahdanauAttention):
         self._take(probability_fn, score_mask_value, dtype, memory)
 
 
+@api
 class LuongAttention(_Mechanism, attention.LuongAttention):
     """``rg.LuongAttention`` with TensorFlow's arguments."""
 

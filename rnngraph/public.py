@@ -1,0 +1,200 @@
+"""The door of the public surface: what a call with wrong arguments says.
+
+``@api`` stands at every function, class and method that users call. It checks nothing while a call goes well. If one
+raises anything but an error of this package, its arguments are held to its signature: a keyword that it does not take,
+an argument that it lacks, or one that is not of the annotated kind is the user's mistake, and becomes an error with the
+user's line. Anything else, such as what a user's own code raises, is passed on as it is. Calls that take a microsecond
+or two, such as a step of a stream, do without it: they take any keyword and ``*excess``.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import numbers
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Literal, TypeVar, Union
+
+from .errors import CallError, DtypeError, RnnGraphError, did_you_mean, is_ours, shown
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+OWN = frozenset(("self", "cls", "_cls"))
+"""What a call gives by itself."""
+
+MOST_LOOKED_AT = 1000
+"""Entries of a sequence or mapping that are held to an annotation."""
+
+
+def api(target: Target) -> Target:
+    """A function or a method, or a class as it is made, whose callers are told what is wrong with their arguments."""
+    if not isinstance(target, type):
+        return _guarded(target)
+    maker = "__new__" if issubclass(target, tuple) else "__init__"
+    setattr(target, maker, _guarded(getattr(target, maker)))
+    return target
+
+
+def _guarded(function: Any) -> Any:
+    @wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return function(*arguments, **keywords)
+        except RnnGraphError:
+            raise
+        except Exception as error:
+            if is_ours(sys._getframe(1)):  # who called this is told by what the user called
+                raise
+            mistake = _mistake(function, arguments, keywords)
+            if mistake is None:
+                raise
+            raise mistake from None if isinstance(mistake, CallError) else error
+
+    return call
+
+
+def no_more(what: str, excess: Sequence[Any]) -> None:
+    """Raises for what was given by position beside the one mapping of feeds."""
+    if excess:
+        raise CallError(
+            f"{what} takes one mapping from placeholder to array by position, and {len(excess) + 1} are given; give "
+            "feeds by keyword, as in x=batch"
+        )
+
+
+# What is wrong with a call ---------------------------------------------------------------------------
+
+
+def _mistake(function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> RnnGraphError | None:
+    """What is wrong with the arguments, if anything is."""
+    signature = inspect.signature(function)
+    title, what = _names(function)
+    try:
+        given = signature.bind(*arguments, **keywords).arguments
+    except TypeError as error:
+        return CallError(f"{title} {_misfit(what, signature, arguments, keywords) or f'can not be called so: {error}'}")
+    hints = _hints(inspect.unwrap(function))
+    for name, value in given.items():
+        kind = signature.parameters[name].kind
+        values = value if kind is inspect.Parameter.VAR_POSITIONAL else [value]
+        values = list(value.values()) if kind is inspect.Parameter.VAR_KEYWORD else values
+        hint = hints.get(name, Any)
+        for item in values:
+            if not fits(item, hint):
+                return DtypeError(f"{title}: {name} must be {wanted(hint)}, not {shown(item)}")
+            if not _can_show(item):
+                return DtypeError(f"{title}: {name} can't be {shown(item)}, which can't be printed")
+    return None
+
+
+def _names(function: Any) -> tuple[str, str]:
+    """What a message calls a function, and by which name the words of other frameworks are known to it."""
+    owner, _, name = function.__qualname__.rpartition(".")
+    if not owner:
+        return name, name
+    return (owner, owner) if name in ("__init__", "__new__") else (f"{owner}.{name}", name)
+
+
+def _misfit(
+    what: str, signature: inspect.Signature, arguments: Sequence[Any], keywords: Mapping[str, Any]
+) -> str | None:
+    """Why a call does not fit a signature."""
+    parameters = [item for name, item in signature.parameters.items() if name not in OWN]
+    by_name = [item.name for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)]
+    taken = f"it takes {', '.join(by_name)}" if by_name else "it takes no keywords"
+    any_name = any(item.kind is item.VAR_KEYWORD for item in parameters)
+    for keyword in () if any_name else keywords:
+        if keyword not in by_name:
+            from .foreign import keyword_instead  # for an error only
+
+            instead = keyword_instead(what, keyword)
+            remedy = f"; {instead}" if instead else did_you_mean(keyword, by_name) or f"; {taken}"
+            return f"has no argument {shown(keyword)[1:-1]}{remedy}"
+    by_position = [item for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.POSITIONAL_ONLY)]
+    count = len(arguments) - len(OWN & signature.parameters.keys())
+    if count > len(by_position):
+        return f"takes {len(by_position)} arguments by position, and {count} are given; {taken}"
+    for item in by_position[:count]:
+        if item.name in keywords and item.kind is item.POSITIONAL_OR_KEYWORD:
+            return f"is given {item.name} twice, by position and by keyword"
+    needed = [*by_position[count:], *(item for item in parameters if item.kind is item.KEYWORD_ONLY)]
+    missing = [item.name for item in needed if item.default is item.empty and item.name not in keywords]
+    return f"needs {', '.join(missing)}" if missing else None
+
+
+def _can_show(value: Any) -> bool:
+    try:
+        repr(value)
+    except Exception:
+        return False
+    return True
+
+
+# Annotations -----------------------------------------------------------------------------------------
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    """What annotations stand for; none where a name is known to type checkers only."""
+    try:
+        return typing.get_type_hints(function)
+    except NameError:
+        return {}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated kind. Numbers of NumPy's are numbers, a bool is none."""
+    if hint is Any:
+        return True
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is Literal:
+        return any(value is part or (isinstance(value, type(part)) and value == part) for part in parts)
+    if hint in (int, float):
+        kind = numbers.Integral if hint is int else numbers.Real
+        return isinstance(value, kind) and not isinstance(value, bool)
+    if hint is None or hint is bool:
+        return value is None if hint is None else isinstance(value, bool) or type(value).__name__ == "bool"
+    if origin is collections.abc.Callable:
+        return callable(value)
+    if origin in (collections.abc.Sequence, list):
+        return _is_sequence(value) and all(fits(item, parts[0]) for item in _first(value))
+    if origin in (collections.abc.Mapping, dict):
+        return isinstance(value, Mapping) and all(
+            fits(key, parts[0]) and fits(item, parts[1]) for key, item in _first(value.items())
+        )
+    kind = origin or hint
+    return not isinstance(kind, type) or isinstance(value, kind)
+
+
+def _is_sequence(value: Any) -> bool:
+    return (isinstance(value, Sequence) and not isinstance(value, str | bytes)) or getattr(value, "ndim", 0) > 0
+
+
+def _first(items: Iterable[Any]) -> Iterable[Any]:
+    return (item for item, _ in zip(items, range(MOST_LOOKED_AT), strict=False))
+
+
+def wanted(hint: Any) -> str:
+    """An annotation in words: ``an int or None``."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        words = list(dict.fromkeys(map(wanted, parts)))
+        return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin is collections.abc.Callable:
+        return "a function"
+    if origin in (collections.abc.Sequence, list):
+        return f"a sequence, each entry {wanted(parts[0])}"
+    if origin in (collections.abc.Mapping, dict):
+        return "a mapping" if parts[1] is Any else f"a mapping, each value {wanted(parts[1])}"
+    known = {int: "an int", float: "a number", bool: "True or False", str: "a str", type(None): "None", None: "None"}
+    if hint in known:
+        return known[hint]
+    name = getattr(origin or hint, "__name__", str(hint))
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
