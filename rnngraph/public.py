@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Literal, TypeVar, Union
 
+import numpy
+
 from .errors import CallError, DtypeError, RnnGraphError, did_you_mean, is_ours, shown
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -138,11 +140,15 @@ def _can_show(value: Any) -> bool:
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """What annotations stand for; none where a name is known to type checkers only."""
-    try:
-        return typing.get_type_hints(function)
-    except NameError:
-        return {}
+    """What annotations stand for; anything where a name is known to type checkers only."""
+    found = {}
+    for name, hint in function.__annotations__.items():
+        try:
+            alone = types.SimpleNamespace(__annotations__={name: hint})
+            found[name] = typing.get_type_hints(alone, function.__globals__)[name]
+        except NameError:
+            found[name] = Any
+    return found
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -172,7 +178,9 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def _is_sequence(value: Any) -> bool:
-    return (isinstance(value, Sequence) and not isinstance(value, str | bytes)) or getattr(value, "ndim", 0) > 0
+    return (isinstance(value, Sequence) and not isinstance(value, str | bytes)) or (
+        isinstance(value, numpy.ndarray) and value.ndim > 0
+    )
 
 
 def _first(items: Iterable[Any]) -> Iterable[Any]:

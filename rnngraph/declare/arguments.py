@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import ArgumentError, DtypeError, shown
 
 MOST_UNITS = 2**31 - 1
+MOST = 2**63 - 1
 
 
 def units(value: Any, what: str) -> int:
@@ -20,6 +21,27 @@ def units(value: Any, what: str) -> int:
     if value > MOST_UNITS:
         raise ArgumentError(f"{what} must be at most {MOST_UNITS}, not {value}")
     return int(value)
+
+
+def whole_number(value: Any, what: str, least: int | None = None) -> int:
+    """An int of Python's or NumPy's; with ``least`` a count of things, from there on. what: names it in an error."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise DtypeError(f"{what} must be an int, not {shown(value)}")
+    if least is not None and value < least:
+        raise ArgumentError(f"{what} must be at least {least}, not {value}")
+    if least is not None and value > MOST:
+        raise ArgumentError(f"{what} must fit 64 bits, and {value} does not")
+    return int(value)
+
+
+def entries(value: Any, what: str) -> list[Any]:
+    """The entries of a sequence, an array or anything else that can be run through."""
+    if isinstance(value, str | bytes):
+        raise DtypeError(f"{what} must be a sequence, not {shown(value)}")
+    try:
+        return list(value)
+    except TypeError:
+        raise DtypeError(f"{what} must be a sequence, not {shown(value)}") from None
 
 
 def number(value: Any, what: str) -> float:

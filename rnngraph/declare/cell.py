@@ -8,10 +8,13 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node, make, remake, topological
 from ..ir.types import Dim, TensorType, meet_declared
 from ..public import api
+from .arguments import MOST_UNITS
 from .initializers import initializer_of
 from .nest import flatten, pack
 from .parameters import Slot, check_shape, slot_node
@@ -82,13 +85,11 @@ class Cell:
     @api
     def zero_state(self, batch_size: int, dtype: Any = "float32") -> Any:
         """Zeros of shape [batch_size, width], in the structure of the state."""
-        if isinstance(batch_size, Tensor) or not isinstance(batch_size, int) or batch_size <= 0:
+        if not isinstance(batch_size, int | np.integer) or not 0 < batch_size <= MOST_UNITS:
             raise DtypeError(
-                f"zero_state needs a positive int as batch size, not {batch_size!r}; "
+                f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
                 "a driver without initial_state starts from zeros of any batch"
             )
-        import numpy as np
-
         from .tensor import check_dtype
 
         kind = check_dtype(dtype)

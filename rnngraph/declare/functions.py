@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DtypeError, ShapeError
+from ..errors import DtypeError, ShapeError, shown
 from ..ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ..ir.types import size as named_size
 from ..public import api
-from .arguments import flag
+from .arguments import entries, flag, whole_number
 from .tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
 
 Axis = int | Sequence[int] | None
@@ -247,9 +247,13 @@ def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
     total = x.type.shape[position]
     if not isinstance(total, int):
         raise ShapeError("can't split an axis of open size; use slices")
-    sizes = [total // parts] * parts if isinstance(parts, int) else [int(part) for part in parts]
+    if isinstance(parts, int | np.integer):
+        count = whole_number(parts, "parts", 1)
+        sizes = [total // count] * count
+    else:
+        sizes = [whole_number(part, "a part", 0) for part in entries(parts, "parts")]
     if sum(sizes) != total:
-        raise ShapeError(f"an axis of {total} does not split into {parts}")
+        raise ShapeError(f"an axis of {total} does not split into {shown(parts)}")
     index: list[Any] = [slice(None)] * x.rank
     pieces, start = [], 0
     for width in sizes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, GraphError
+from ..errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]
 
@@ -128,9 +128,19 @@ def initializer_of(value: Any) -> Initializer:
     """An initializer from a name, a number, an array or a function."""
     if isinstance(value, str):
         if value not in INITIALIZERS:
-            raise ArgumentError(f"initializer {value!r} is not known; use one of {', '.join(INITIALIZERS)}")
+            raise ArgumentError(f"initializer {shown(value)} is not known; use one of {', '.join(INITIALIZERS)}")
         return INITIALIZERS[value]
-    return value if callable(value) else Constant(value)
+    if callable(value):
+        return value
+    try:
+        kind = np.asarray(value).dtype.kind
+    except ValueError:  # rows of different lengths
+        kind = ""
+    if kind not in ("f", "i", "u", "b"):
+        raise DtypeError(
+            f"an initializer is a name, a number, an array or a function of (shape, generator), not {shown(value)}"
+        )
+    return Constant(value)
 
 
 WITH_NUMBERS = {kind.__name__: kind for kind in (Constant, Uniform, Normal, TruncatedNormal, Orthogonal)}
@@ -163,11 +173,18 @@ def initializer_from(text: Mapping[str, Any]) -> Initializer:
     return initializer
 
 
-def draw(initializer: Initializer, shape: tuple[int, ...], dtype: str, seed: int, name: str) -> np.ndarray:
-    """The initial value of the parameter ``name``: it depends on (seed, name) alone."""
+def draw(
+    initializer: Initializer, shape: tuple[int, ...], dtype: str, seed: int, name: str, where: Where | None = None
+) -> np.ndarray:
+    """The initial value of the parameter ``name``: it depends on (seed, name) alone. where: its line."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
-    value = np.asarray(initializer(shape, generator), dtype=dtype)
+    try:
+        value = np.asarray(initializer(shape, generator), dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, RnnGraphError):
+            raise
+        raise ArgumentError(f"the initializer of {name} gives no array of shape {shape}: {error}", where) from error
     if value.shape != shape:
-        raise ArgumentError(f"the initializer of {name} gave shape {value.shape}, not {shape}")
+        raise ArgumentError(f"the initializer of {name} gave shape {value.shape}, not {shape}", where)
     return np.asarray(value, order="C")  # ascontiguousarray would give a scalar an axis

@@ -248,7 +248,7 @@ def power(x: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, int | float):
         if exponent == 0.5:
             return build("sqrt", x)
-        if exponent == int(exponent) and abs(exponent) <= 64:
+        if abs(exponent) <= 64 and exponent == int(exponent):
             count = abs(int(exponent))
             result = _integer_power(x, count) if count else x * 0 + 1
             return like(1, x) / result if exponent < 0 else result

@@ -142,7 +142,13 @@ class Lowering:
     def _parameter(self, node: Node) -> Node:
         slot: Slot = node["slot"]
         if slot not in self.parameters:
-            label = self.names.slots[slot]
+            label = self.names.slots.get(slot)
+            if label is None:
+                raise GraphError(
+                    f"parameter {node['label']} was asked of a Scope after its driver was declared; ask for it in the "
+                    "cell's step, or use rg.parameter",
+                    node.where,
+                )
             self.parameters[slot] = self.make("parameter", where=node.where, label=label, type=slot.type)
         return self.parameters[slot]
 

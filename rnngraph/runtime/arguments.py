@@ -5,22 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ..errors import ArgumentError, DtypeError, shown
-
-MOST = 2**63 - 1
-
-
-def whole_number(value: Any, what: str, least: int | None = None) -> int:
-    """An int of Python's or NumPy's; with ``least`` a count of things, from there on. what: names it in an error."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise DtypeError(f"{what} must be an int, not {shown(value)}")
-    if least is not None and value < least:
-        raise ArgumentError(f"{what} must be at least {least}, not {value}")
-    if least is not None and value > MOST:
-        raise ArgumentError(f"{what} must fit 64 bits, and {value} does not")
-    return int(value)
+from ..declare.arguments import whole_number as whole_number
+from ..errors import ArgumentError, shown
 
 
 def one_of(value: Any, what: str, offered: Sequence[str]) -> str:

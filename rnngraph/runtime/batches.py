@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, shown
 from ..ir.types import INTEGERS, Dim, dim_text, size, symbols_of
 from .arguments import whole_number
 from .examples import Examples, Layout, Listed, Slot, Whole, read_examples
@@ -182,7 +182,9 @@ class Batches:
             return None
         name = self._lengths_slot.name
         if not self._steps:
-            raise ArgumentError(f"lengths={name!r}, but nothing that is fed has a time axis; leave lengths= out", where)
+            raise ArgumentError(
+                f"lengths={shown(name)}, but nothing that is fed has a time axis; leave lengths= out", where
+            )
         if name in self._columns:
             return self._given_lengths(self._columns[name], where)
         if not self._one_clock(self._columns):
@@ -260,7 +262,7 @@ def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, whe
     names = ", ".join(layout.kinds)
     for name in examples:
         if name not in layout.kinds:
-            raise NameLookupError(f"the training graph has no input {name!r}; it takes {names or 'none'}", where)
+            raise NameLookupError(f"the training graph has no input {shown(name)}; it takes {names or 'none'}", where)
     slots = {
         name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name))
         for name, kind in layout.kinds.items()
@@ -268,13 +270,13 @@ def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, whe
     if lengths is not None:
         if lengths not in slots:
             raise NameLookupError(
-                f"lengths={lengths!r} is no input of the training graph; it takes {names}; name the placeholder "
+                f"lengths={shown(lengths)} is no input of the training graph; it takes {names}; name the placeholder "
                 "of sequence_length",
                 where,
             )
         kind = slots[lengths].kind
         if kind.dtype not in INTEGERS or kind.rank != 1 or slots[lengths].batch_axis is None:
-            raise DtypeError(f"lengths={lengths!r} is declared {kind}; it must be int [batch]", where)
+            raise DtypeError(f"lengths={shown(lengths)} is declared {kind}; it must be int [batch]", where)
     missing = [name for name in slots if name not in examples and name not in (lengths, *layout.defaults)]
     if missing:
         raise NameLookupError(f"there are no examples of {', '.join(missing)}; the training graph takes {names}", where)

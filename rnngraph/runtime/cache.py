@@ -19,7 +19,7 @@ import numpy as np
 
 from ..codegen.engine import versions
 from ..codegen.interface import ObjectCode
-from ..errors import ArgumentError, DtypeError, Where
+from ..errors import ArgumentError, DtypeError, Where, shown
 from .code_file import from_bytes, to_bytes
 from .files import as_path, replace_file
 
@@ -57,7 +57,7 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
     if isinstance(option, Cache):  # of a program that this one goes along with
         return option
     if not isinstance(option, bool | str | os.PathLike):
-        raise DtypeError(f"cache={option!r} must be True, False or the path of a directory", where)
+        raise DtypeError(f"cache={shown(option)} must be True, False or the path of a directory", where)
     if isinstance(option, str) and not option:
         raise ArgumentError('cache="" is no directory; use False for no cache', where)
     if option is False or _SOURCES is None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
 from .batches import Batches
 from .examples import as_array
 from .history import VALIDATION
@@ -31,13 +31,15 @@ class Evaluation:
         tensors: dict[str, Tensor] = {}
         for name, metric in metrics.items():
             if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
-                raise ArgumentError(f"a metric can't be named {name!r}; the history has that itself", where)
+                raise ArgumentError(f"a metric can't be named {shown(name)}; the history has that itself", where)
             if isinstance(metric, Tensor):
                 tensors[name] = metric
             elif callable(metric):
                 self._functions[name] = metric
             else:
-                raise DtypeError(f"metric {name!r} must be a Tensor or a function, not {type(metric).__name__}", where)
+                raise DtypeError(
+                    f"metric {shown(name)} must be a Tensor or a function, not {type(metric).__name__}", where
+                )
         self._measured = program.beside(tensors) if tensors else None
         self.names = ("loss", *tensors, *self._functions)
         if self._measured is not None:
@@ -77,7 +79,7 @@ class Evaluation:
 
 def _number(name: str, value: Any) -> float:
     """A metric's value for a batch: a number, or the mean of an array with one number a row."""
-    array = as_array(f"what metric {name!r} gives", value, None)
+    array = as_array(f"what metric {shown(name)} gives", value, None)
     if array.dtype.kind not in "fiub" or not array.size:
-        raise ShapeError(f"metric {name!r} gives {value!r}; it must give a number, or an array of numbers")
+        raise ShapeError(f"metric {shown(name)} gives {shown(value)}; it must give a number, or an array of numbers")
     return float(array.mean(dtype=np.float64))

@@ -20,7 +20,8 @@ import safetensors.numpy
 
 from ..codegen.exported import exported_code
 from ..codegen.target import Target, host, target_of
-from ..errors import ArgumentError, FileError, Where
+from ..declare.arguments import flag
+from ..errors import ArgumentError, FileError, Where, shown
 from ..export.build_files import CMAKE_LISTS, CMAKE_MARK, cmake, pkg_config
 from ..export.description import Description
 from ..export.header import header
@@ -66,11 +67,14 @@ def export(
     """Writes the files of a net. Nothing of it is there before all of it is made."""
     folder = as_path(directory)
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise ArgumentError(f"{name!r} can't begin C names; use letters, digits and underscores, a letter first", where)
+        raise ArgumentError(
+            f"{shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
+        )
     if name in _TAKEN.split() or keyword.iskeyword(name):
         raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
     batch = whole_number(batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
+    dispatch, link = flag(dispatch, "dispatch"), flag(link, "link")
     targets = _targets(program.target.name if target is None else target, dispatch, where)
     _, values = program.parameters.snapshot()
     found = [exportable(program, values, batch, single, weights == "embedded", where) for single in targets]

@@ -12,6 +12,8 @@ from ..errors import (
     NameLookupError,
     ShapeError,
     Where,
+    did_you_mean,
+    shown,
 )
 from ..ir.graph import Graph
 from ..ir.types import TensorType
@@ -191,7 +193,8 @@ class GraphProgram:
         for name, value in given.items():
             if name not in self._kinds or name in SEED_INPUTS:
                 raise NameLookupError(
-                    f"the {self.kind} graph has no input {name!r}; it takes {', '.join(self.takes()) or 'none'}",
+                    f"the {self.kind} graph has no input {shown(name)}"
+                    f"{did_you_mean(name, self.takes()) or '; it takes ' + (', '.join(self.takes()) or 'none')}",
                     where,
                 )
             arrays[name] = convert(name, value, self._kinds[name], where)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, MissingExtraError, NameLookupError
+from ..errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
 from ..public import api
-from .arguments import one_of
+from .arguments import one_of, whole_number
 from .files import as_path, replace_file
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class History(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         if not isinstance(name, str) or name not in self._columns:
-            raise NameLookupError(f"the history has no column {name!r}; it has {', '.join(self._columns) or 'none'}")
+            hint = did_you_mean(name, self._columns) or f"; it has {', '.join(self._columns) or 'none'}"
+            raise NameLookupError(f"the history has no column {shown(name)}{hint}")
         return np.array(self._columns[name], np.float64)
 
     def __iter__(self) -> Iterator[str]:
@@ -62,9 +63,13 @@ class History(Mapping[str, np.ndarray]):
         """How many epochs have been measured."""
         return self._rows
 
+    @api
     def row(self, number: int) -> dict[str, float]:
         """One epoch by column, as callbacks get it; counted from 0, or from the end if negative."""
-        return {name: column[number] for name, column in self._columns.items()}
+        epoch = whole_number(number, "number")
+        if not -self._rows <= epoch < self._rows:
+            raise ArgumentError(f"the history has {self._rows} epochs, and no row {epoch}")
+        return {name: column[epoch] for name, column in self._columns.items()}
 
     @api
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:

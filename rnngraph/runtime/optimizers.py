@@ -12,7 +12,7 @@ from typing import Any
 from ..declare.arguments import flag
 from ..declare.functions import maximum, sqrt, square
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError
+from ..errors import ArgumentError, shown
 from ..public import api
 from .schedules import Schedule, check_positive, is_number, rate_of, schedule_from, schedule_text, use_plain_numbers
 
@@ -50,7 +50,7 @@ class Optimizer:
 def _within(name: str, value: float, low: float, high: float) -> None:
     """Raises unless ``low <= value < high``."""
     if not is_number(value) or not low <= value < high:
-        raise ArgumentError(f"{name}={value!r} must be a number, {low:g} or more and below {high:g}")
+        raise ArgumentError(f"{name}={shown(value)} must be a number, {low:g} or more and below {high:g}")
 
 
 def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from ..declare.nest import is_leaf, paths
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown
 from ..ir.graph import Node
 from ..ir.types import FLOATS
 
@@ -27,7 +27,7 @@ def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[s
         raise StructureError("out= has no arrays; give one for an output, or leave it out", where)
     for name, array in given.items():
         if name not in names and name not in also:
-            raise NameLookupError(f"out= has {name!r}, which is no output; there are {', '.join(names)}", where)
+            raise NameLookupError(f"out= has {shown(name)}, which is no output; there are {', '.join(names)}", where)
         if not isinstance(array, np.ndarray) or not array.flags.writeable:
             raise DtypeError(f"out= needs writable arrays, not {type(array).__name__}", where)
     _check_apart(given, where)
@@ -72,7 +72,7 @@ def given_gradients(
     for name in given:
         if name not in outputs or name == "loss":
             names = ", ".join(other for other in outputs if other != "loss")
-            raise NameLookupError(f"output_gradients= has {name!r}, which is no output; there are {names}", where)
+            raise NameLookupError(f"output_gradients= has {shown(name)}, which is no output; there are {names}", where)
         if outputs[name].dtype not in FLOATS:
             raise DtypeError(f"output {name} is {outputs[name].dtype}; it has no gradient", where)
     if not given:

@@ -14,7 +14,7 @@ import numpy as np
 from ..declare.arguments import flag
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
-from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, did_you_mean, shown
 from ..public import api
 from .arguments import seed_number
 from .files import as_path, replace_file
@@ -68,11 +68,9 @@ class Parameters(Mapping[str, np.ndarray]):
         """What counts changes, for those who look at it so often that a property takes too long."""
         return self._changes
 
-    @api
     def slot(self, name: str) -> Slot:
         return self._slots[name]
 
-    @api
     def layer(self, name: str) -> str:
         """The name of the cell or layer that has this parameter; a parameter by itself is its own."""
         within = self._slots[name].within
@@ -87,7 +85,8 @@ class Parameters(Mapping[str, np.ndarray]):
             return self._values[name].array
         except (KeyError, TypeError):  # a name is a str; what has no hash is none either
             raise NameLookupError(
-                f"no parameter is named {name!r}; there are {', '.join(self._values) or 'none'}"
+                f"no parameter is named {shown(name)}"
+                f"{did_you_mean(name, self) or '; there are ' + (', '.join(self._values) or 'none')}"
             ) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -97,7 +96,7 @@ class Parameters(Mapping[str, np.ndarray]):
         return len(self._values)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._values
+        return isinstance(name, str) and name in self._values
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.replace({name: self._checked(name, value)})
@@ -152,11 +151,11 @@ class Parameters(Mapping[str, np.ndarray]):
         flag(strict, "strict")
         found = _read(source)
         if wrong := [key for key in found if not isinstance(key, str)]:
-            raise DtypeError(f"parameters are loaded by name, not by {wrong[0]!r}")
+            raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}")
         arrays = {key.removesuffix(":0"): value for key, value in found.items()}
-        renames = {key: rename(key) for key in arrays} if callable(rename) else dict(_renames(rename))
+        renames = {key: _renamed(rename, key) for key in arrays} if callable(rename) else dict(_renames(rename))
         if wrong := [name for name in renames.values() if not isinstance(name, str)]:
-            raise DtypeError(f"rename= gives {wrong[0]!r} for a name; give a str")
+            raise DtypeError(f"rename= gives {shown(wrong[0])} for a name; give a str")
         arrays = {renames.get(key, key): value for key, value in arrays.items()}
         for ours, theirs in renames.items():
             if ours in self and theirs in arrays:
@@ -190,9 +189,16 @@ class Parameters(Mapping[str, np.ndarray]):
             )
 
 
+def _renamed(rename: Callable[[str], str], name: str) -> str:
+    try:
+        return rename(name)
+    except Exception as error:
+        raise ArgumentError(f"rename={shown(rename)} raises {type(error).__name__} for the name {name}") from error
+
+
 def _renames(rename: Any) -> Mapping[str, str]:
     if rename is not None and not isinstance(rename, Mapping):
-        raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {rename!r}")
+        raise DtypeError(f"rename= must be a mapping between names, or a function of one, not {shown(rename)}")
     return rename or {}
 
 
@@ -200,7 +206,7 @@ def _read(source: Any) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
     if not isinstance(source, str | os.PathLike):
-        raise DtypeError(f"can't load parameters from {source!r}; give a mapping, .npz or .safetensors")
+        raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, .npz or .safetensors")
     path = as_path(source)
     try:
         if path.suffix == ".npz":
@@ -219,7 +225,7 @@ def _read(source: Any) -> dict[str, Any]:
 
 def _drawn(slot: Slot, name: str, seed: int) -> np.ndarray:
     shape = tuple(int(str(dim)) for dim in slot.type.shape)
-    return draw(slot.initializer, shape, slot.type.dtype, seed, name)
+    return draw(slot.initializer, shape, slot.type.dtype, seed, name, slot.where)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

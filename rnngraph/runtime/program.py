@@ -13,7 +13,7 @@ import numpy as np
 from ..codegen.target import target_of
 from ..declare.placeholders import RESERVED
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..passes.lowered import Lowered
 from ..passes.unroll import MOST_UNROLLED, check_lengths
@@ -217,7 +217,7 @@ class Program:
             return str(key)
         name = self.lowered.placeholders.get(key.node)
         if name is None and (key.node.op != "input" or key.node.get("unnamed")):
-            raise NameLookupError(f"{key!r} is fed, but is no placeholder of this program", where)
+            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program", where)
         return name or key.name
 
     def feeds_by_name(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
@@ -251,6 +251,7 @@ class Program:
                 raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
         return [(self.feed_name(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
 
+    @api
     def summary(self) -> str:
         """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
 
@@ -269,7 +270,7 @@ def _steps_per_turn(unroll: Any) -> int | None:
     if unroll is None:
         return None
     if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
-        raise ArgumentError(f'unroll={unroll!r} must be a positive int, None or "full"')
+        raise ArgumentError(f'unroll={shown(unroll)} must be a positive int, None or "full"')
     if unroll > MOST_UNROLLED:
         raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
     return int(unroll)

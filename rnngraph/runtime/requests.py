@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..declare.arguments import flag
-from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where
+from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
 from .arguments import one_of, whole_number
 from .batches import Batches
 from .evaluation import Evaluation
@@ -35,7 +35,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         examples, validation = _parted(examples, layout.batch_axis, validation, where)
     elif validation is not None:
         if not isinstance(validation, Mapping):
-            raise DtypeError(f"validation={validation!r} must be examples, or a share between 0 and 1", where)
+            raise DtypeError(f"validation={shown(validation)} must be examples, or a share between 0 and 1", where)
         validation = program.feeds_by_name(validation, {}, where)
     sizes = {"batch_size": options["batch_size"], "lengths": lengths, "where": where}
     batches = Batches(
@@ -53,7 +53,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
     evaluation = None
     metrics = options["metrics"]
     if metrics is not None and not isinstance(metrics, Mapping):
-        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
+        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}", where)
     if validation is not None or metrics:
         evaluation = Evaluation(program, measured, metrics or {}, where)
     monitor = options["monitor"]
@@ -61,7 +61,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         monitor = "loss" if validation is None else f"{VALIDATION}loss"
     measured_names = ["loss", *_columns(evaluation, validation is not None)]
     if not isinstance(monitor, str) or monitor not in measured_names:
-        raise NameLookupError(f"monitor={monitor!r} is not measured; there are {', '.join(measured_names)}", where)
+        raise NameLookupError(f"monitor={shown(monitor)} is not measured; there are {', '.join(measured_names)}", where)
     patience, every = options["patience"], options["checkpoint_every"]
     if every is not None and options["checkpoint"] is None:
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
@@ -70,7 +70,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         _check_path(options["checkpoint"], where)
     callbacks = options["callbacks"]
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
-        raise DtypeError(f"callbacks={options['callbacks']!r} must be functions of (trainer, row), in a list", where)
+        raise DtypeError(f"callbacks={shown(callbacks)} must be functions of (trainer, row), in a list", where)
     keep_best = options["keep_best"]
     plan = Plan(
         batches, whole_number(options["epochs"], "epochs", 1), evaluation, validation is not None,
@@ -131,8 +131,8 @@ def _parted(
     apart = round(counts[0] * share) if counts else 0
     if not 0 < share < 1 or not 0 < apart < counts[0]:
         raise ArgumentError(
-            f"validation={share!r} of {counts[0] if counts else 0} examples leaves none to train or to validate on; "
-            "give a share between 0 and 1, or examples apart",
+            f"validation={shown(share)} of {counts[0] if counts else 0} examples leaves none to train or to validate "
+            "on; give a share between 0 and 1, or examples apart",
             where,
         )
     first = {name: value[: len(value) - apart] for name, value in each.items()}

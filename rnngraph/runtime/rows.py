@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError, Where
+from ..errors import ShapeError, Where, shown
 from ..ir.graph import Graph
 from ..ir.types import symbols_of
 
@@ -17,8 +17,8 @@ def row_mask(rows: Any, batch: int, where: Where | None) -> np.ndarray:
     chosen = np.zeros(batch, bool)
     try:
         chosen[rows if isinstance(rows, slice) else _as_index(rows)] = True
-    except (IndexError, ValueError, TypeError) as error:
-        raise ShapeError(f"rows={rows!r} does not index a batch of {batch}: {error}", where) from None
+    except (IndexError, ValueError, TypeError, OverflowError) as error:
+        raise ShapeError(f"rows={shown(rows)} does not index a batch of {batch}: {error}", where) from None
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..declare.arguments import flag
-from ..errors import ArgumentError
+from ..errors import ArgumentError, shown
 from ..public import api
 
 
@@ -32,7 +33,7 @@ class Schedule:
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite real number, NumPy's among them."""
     kinds = (int, float, np.integer, np.floating)
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kinds) and not isinstance(value, bool) and bool(abs(value) <= sys.float_info.max)
 
 
 def use_plain_numbers(record: Any) -> None:
@@ -45,12 +46,12 @@ def use_plain_numbers(record: Any) -> None:
 
 def check_positive(name: str, value: Any) -> None:
     if not is_number(value) or not value > 0:
-        raise ArgumentError(f"{name}={value!r} must be a positive number")
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number")
 
 
 def _not_negative(name: str, value: Any) -> None:
     if not is_number(value) or value < 0:
-        raise ArgumentError(f"{name}={value!r} must be a number, 0 or more")
+        raise ArgumentError(f"{name}={shown(value)} must be a number, 0 or more")
 
 
 @api
@@ -139,7 +140,7 @@ class PiecewiseConstant(Schedule):
             given = getattr(self, name)
             plain_array = isinstance(given, np.ndarray) and given.ndim == 1
             if not plain_array and (not isinstance(given, Sequence) or isinstance(given, str | bytes)):
-                raise ArgumentError(f"{name}={given!r} must be a sequence of numbers")
+                raise ArgumentError(f"{name}={shown(given)} must be a sequence of numbers")
             plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
             object.__setattr__(self, name, plain)
             for value in plain:
@@ -184,7 +185,7 @@ def rate_of(rate: Any, update: int) -> float:
     except OverflowError:
         value = math.inf
     if not is_number(value) or value < 0:
-        raise ArgumentError(f"the learning rate of update {update} is {value!r}; it must be a number, 0 or more")
+        raise ArgumentError(f"the learning rate of update {update} is {shown(value)}; it must be a number, 0 or more")
     return float(value)
 
 
@@ -195,7 +196,7 @@ def schedule_text(rate: Any) -> Any:
         return {"schedule": type(rate).__name__, **named}
     if callable(rate):
         raise ArgumentError(
-            f"can't save: the learning rate is {rate!r}, code of yours that a file can't hold; use a schedule of "
+            f"can't save: the learning rate is {shown(rate)}, code of yours that a file can't hold; use a schedule of "
             f"rnngraph ({', '.join(kind.__name__ for kind in SCHEDULES)})"
         )
     return rate

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Never
 import numpy as np
 
 from ..declare.nest import flatten, map_leaves, paths
-from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
+from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
 from ..ir.types import Size
 from ..public import api, no_more
 from .bound_step import BoundStep, Layout, States
@@ -113,7 +113,8 @@ class Stream:
         arrays = {}
         for name, value in given.items():
             if name not in self._kinds:
-                raise NameLookupError(f"the stream has no input {name!r}; it takes {', '.join(self._kinds)}", where)
+                hint = did_you_mean(name, self._kinds) or f"; it takes {', '.join(self._kinds)}"
+                raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
             arrays[name] = self._converted(name, value, one_step, where)
         fresh = {name: np.array(array, order="C") for name, array in arrays.items() if self._time_axis[name] is None}
         moving = {name: array for name, array in arrays.items() if name not in fresh}

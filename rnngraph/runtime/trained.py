@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, Where
+from ..errors import ArgumentError, DtypeError, NameLookupError, Where, shown
 from ..passes.autodiff import unreached
 from .program import Program
 
@@ -21,14 +21,14 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
         try:
             patterns = [only] if isinstance(only, str) else list(only)
         except TypeError:
-            raise DtypeError(f"only={only!r} must be names of parameters", where) from None
+            raise DtypeError(f"only={shown(only)} must be names of parameters", where) from None
         for pattern in patterns:
             if not isinstance(pattern, str):
-                raise DtypeError(f"only={only!r} takes names of parameters, not {pattern!r}", where)
+                raise DtypeError(f"only={shown(only)} takes names of parameters, not {shown(pattern)}", where)
             if not any(_is_named(name, pattern) for name in trainable):
                 frozen = any(_is_named(name, pattern) for name in parameters)
                 raise NameLookupError(
-                    f"only={pattern!r} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
+                    f"only={shown(pattern)} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
                     f"there are {', '.join(trainable) or 'none that are trainable'}",
                     where,
                 )

@@ -12,7 +12,7 @@ from typing import Any, Never
 import numpy as np
 
 from ..declare.arguments import flag
-from ..errors import ArgumentError, DtypeError, GraphError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.lowered import GIVEN, SHOWN
@@ -69,7 +69,7 @@ class Trainer:
         if program.loss is None:
             raise GraphError("a Trainer needs a loss; give one to rg.compile", where)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
-            raise DtypeError(f"optimizer={optimizer!r} is no optimizer; give one such as rg.Adam(1e-3)", where)
+            raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
         self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
         self.seed = program.seed  # of the order of examples
         self.clip_norm = _positive("clip_norm", clip_norm, where)
@@ -354,6 +354,7 @@ class Trainer:
     def learning_rate(self, rate: Any) -> None:
         self.optimizer = replace(self.optimizer, learning_rate=rate)
 
+    @api
     def reset(self) -> None:
         """Forgets the states that ``carry=True`` would start from."""
         with self._lock:
@@ -397,5 +398,5 @@ def _positive(name: str, value: Any, where: Where | None) -> float | None:
     if value is None:
         return None
     if not is_number(value) or not value > 0:
-        raise ArgumentError(f"{name}={value!r} must be a positive number, or None", where)
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number, or None", where)
     return float(value)

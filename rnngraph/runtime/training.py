@@ -10,7 +10,7 @@ import numpy as np
 
 from ..declare.nest import is_leaf, pack
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
@@ -270,7 +270,7 @@ class Training(GraphProgram):
     def _asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
         """Names in ``wrt`` that stand for a state, and the names of all placeholders that are asked for."""
         if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
-            raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {wrt!r}", where)
+            raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
         names = [self.program.feed_name(item, where) for item in wrt]
         states = [name for name in names if name not in self._kinds and names_under(name, self._kinds)]
         found: list[str] = []
@@ -286,7 +286,7 @@ class Training(GraphProgram):
                 taps = ", ".join(self._moved_kinds())
                 hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
                 what = "tap" if name.startswith(TAP) else "placeholder"
-                raise ArgumentError(f"wrt={name!r} is no float {what} of the training graph{hint}", where)
+                raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
         if not (self._trainable or extra):
             raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
         compiled = self._gradient_graph(extra, given)
