@@ -115,7 +115,7 @@ METHODS = {
 }  # fmt: skip
 """What users call of what they are given, as docs/api.md has it."""
 
-GIVEN = ("Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "Memory", "History")
+GIVEN = ("Cell", "Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "Memory", "History")
 """Classes of which users get objects, and make none."""
 
 
@@ -178,7 +178,7 @@ WRONG: list[Make] = [
     lambda w: np.array([None]), lambda w: np.zeros((2, 3, 5), np.complex64), lambda w: np.array([True, False]),
     lambda w: np.zeros((2, 3, 4))[:, ::-1], lambda w: np.array([np.nan, 1]), lambda w: np.datetime64("2020-01-01"),
     lambda w: np.zeros(2, [("a", "f4")]), lambda w: slice(None), lambda w: ..., lambda w: range(3), lambda w: object(),
-    lambda w: Rude(), lambda w: [Rude()], lambda w: {"x": Rude()}, lambda w: Rude, lambda w: int, lambda w: rg,
+    lambda w: Rude(), lambda w: [Rude()], lambda w: {"x": Rude()}, lambda w: int, lambda w: rg,
     lambda w: print,
     lambda w: lambda *a, **k: None, lambda w: lambda *a, **k: "text", lambda w: lambda x, *a: x, lambda w: iter([1, 2]),
     lambda w: (i for i in range(3)), lambda w: Path("no/such/place"), lambda w: w.folder, lambda w: w.cell,
@@ -251,7 +251,8 @@ def _good(w: World) -> dict[str, list[Any]]:
         "trainer.learning_rate =.value": [0.1], "history.__getitem__.name": ["loss"], "p.cell.cell": [OwnCell(2)],
         "PiecewiseConstant.values": [(0.1, 0.2)], "rg.load.path": [w.folder / "saved"],
         "trainer.load.path": [w.folder / "run.safetensors"], "trainer.save.path": [w.folder / "run.safetensors"],
-        "plot.path": [None], "rg.compile.weights": ["float32"], "rg.compile.parameters": [w.program], "tf.placeholder.shape": [(None, 3)], "accuracy.labels": [w.y], "in_top_k.k": [1],
+        "plot.path": [None], "rg.compile.weights": ["float32"], "rg.compile.parameters": [w.program],
+        "tf.placeholder.shape": [(None, 3)], "accuracy.labels": [w.y], "in_top_k.k": [1],
         "in_top_k.predictions": [w.logits], "zero_state.batch_size": [2], "tf.reshape.shape": [[-1, 5]],
         "inference.export.target": [None], "joined.leaves": [3], "training.gradients.wrt": [["x"], [w.x]],
         "trainer.fit.lengths": [w.n],

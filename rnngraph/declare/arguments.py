@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, shown
+from ..errors import ArgumentError, DtypeError, Where, shown
 
 MOST_UNITS = 2**31 - 1
 MOST = 2**63 - 1
+MOST_CHARACTERS = 200
 
 
 def units(value: Any, what: str) -> int:
@@ -32,6 +33,16 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
     if least is not None and value > MOST:
         raise ArgumentError(f"{what} must fit 64 bits, and {value} does not")
     return int(value)
+
+
+def checked_name(value: Any, what: str, where: Where | None = None) -> str:
+    """A name that the user gives, which stands in printed graphs, in files and in machine code."""
+    if not isinstance(value, str) or not value:
+        raise ArgumentError(f"{what} needs a name, not {shown(value)}", where)
+    if not value.isprintable() or len(value) > MOST_CHARACTERS:
+        most = f"of at most {MOST_CHARACTERS} characters"
+        raise ArgumentError(f"{what} needs a name that can be printed, {most}, not {shown(value)}", where)
+    return value
 
 
 def entries(value: Any, what: str) -> list[Any]:

@@ -14,7 +14,7 @@ from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Str
 from ..ir.graph import Node, make, remake, topological
 from ..ir.types import Dim, TensorType, meet_declared
 from ..public import api
-from .arguments import MOST_UNITS
+from .arguments import MOST_UNITS, checked_name
 from .initializers import initializer_of
 from .nest import flatten, pack
 from .parameters import Slot, check_shape, slot_node
@@ -209,7 +209,7 @@ class Scope:
         self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
     ) -> Tensor:
         """The parameter ``name`` of this cell: made at the first call, found at the next."""
-        path = _join(self._path, name)
+        path = _join(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
         slot = self._slots.get(key)
@@ -244,7 +244,8 @@ class Scope:
     @api
     def cell(self, name: str | None, cell: Cell) -> InnerCell:
         """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
-        position = self._position if name is None else _join(self._path, name)
+        within = checked_name(name, "a position for a cell") if name else ""
+        position = self._position if name is None else _join(self._path, within)
         return InnerCell(self._trace, position, cell, self._slots, self._at, self._maps)
 
     @api

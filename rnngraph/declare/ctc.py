@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import ArgumentError, DtypeError, ShapeError
 from ..ir.types import FLOATS, INTEGERS
 from ..public import api
+from .arguments import whole_number
 from .cell import Cell, Scope
 from .drivers import dynamic_rnn
 from .functions import (
@@ -128,5 +129,5 @@ def _check(labels: Tensor, logits: Tensor, blank_index: int) -> None:
         raise ShapeError(f"the width of labels {labels!r} must be a declared int, that of the longest")
     if not isinstance(logits, Tensor) or logits.dtype not in FLOATS or logits.rank != 3:
         raise DtypeError(f"logits must be a float Tensor [batch, time, classes], not {logits!r}")
-    if isinstance(blank_index, bool) or not isinstance(blank_index, int) or not 0 <= blank_index < logits.width:
-        raise ArgumentError(f"blank_index={blank_index!r} must be a class, 0 to {logits.width - 1}")
+    if not 0 <= whole_number(blank_index, "blank_index") < logits.width:
+        raise ArgumentError(f"blank_index={blank_index} must be a class, 0 to {logits.width - 1}")

@@ -10,6 +10,7 @@ from ..errors import DtypeError, GraphError, ShapeError, StructureError, Where, 
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from ..public import api
+from .arguments import checked_name
 from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
 from .nest import flatten, pack
 from .parameters import Slot
@@ -25,6 +26,9 @@ class ScopeName:
     explicit: bool
     where: Where | None
     serial: int = field(default_factory=lambda: next(declared))
+
+    def __post_init__(self) -> None:
+        checked_name(self.base, "a scope", self.where)
 
 
 @dataclass(frozen=True, eq=False)

@@ -342,10 +342,11 @@ def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
 def tile(x: Any, multiples: Sequence[int]) -> Tensor:
     """x repeated ``multiples[a]`` times along each axis a."""
     x = as_tensor(x)
-    if len(multiples) != x.rank:
-        raise ShapeError(f"{len(multiples)} multiples for a tensor of rank {x.rank}")
-    for axis, count in enumerate(multiples):
-        x = concat([x] * int(count), axis)
+    counts = [whole_number(count, "a multiple", 1) for count in entries(multiples, "multiples")]
+    if len(counts) != x.rank:
+        raise ShapeError(f"{len(counts)} multiples for a tensor of rank {x.rank}")
+    for axis, count in enumerate(counts):
+        x = concat([x] * count, axis)
     return x
 
 
@@ -362,7 +363,7 @@ def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
     if index.dtype not in INTEGERS:
         raise DtypeError(f"one_hot needs ints, not {index!r}; convert with rg.cast")
     index = cast(index, "int64")
-    hit = equal(expand_dims(index, -1), build("iota", size=int(depth)))
+    hit = equal(expand_dims(index, -1), build("iota", size=whole_number(depth, "depth", 1)))
     return cast(hit, dtype)
 
 

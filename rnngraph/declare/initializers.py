@@ -133,10 +133,10 @@ def initializer_of(value: Any) -> Initializer:
     if callable(value):
         return value
     try:
-        kind = np.asarray(value).dtype.kind
+        is_number = np.asarray(value).dtype.kind in "fiub"
     except ValueError:  # rows of different lengths
-        kind = ""
-    if kind not in ("f", "i", "u", "b"):
+        is_number = False
+    if not is_number:
         raise DtypeError(
             f"an initializer is a name, a number, an array or a function of (shape, generator), not {shown(value)}"
         )

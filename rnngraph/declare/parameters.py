@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ArgumentError, ShapeError, Where, user_line
+import numpy as np
+
+from ..errors import ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
 from ..public import api
+from .arguments import MOST_UNITS, checked_name, entries
 from .initializers import Initializer, initializer_of
 from .tensor import Tensor, check_dtype, declared
 
@@ -34,11 +37,12 @@ def slot_node(slot: Slot, label: str) -> Node:
     return make("parameter", where=slot.where, type=slot.type, label=label, slot=slot)
 
 
-def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    dims = tuple(shape)
-    if not all(isinstance(dim, int) and not isinstance(dim, bool) and dim > 0 for dim in dims):
-        raise ShapeError(f"parameter {name} needs a shape of positive ints, not {tuple(shape)!r}")
-    return dims
+def check_shape(name: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    dims = entries(shape, f"the shape of parameter {name}")
+    is_int = [isinstance(dim, int | np.integer) and not isinstance(dim, bool) for dim in dims]
+    if not all(is_int) or not all(0 < dim <= MOST_UNITS for dim in dims):
+        raise ShapeError(f"parameter {name} needs a shape of positive ints, not {shown(shape)}")
+    return tuple(map(int, dims))
 
 
 @api
@@ -54,8 +58,7 @@ def parameter(
     name: as it appears in ``program.parameters``. initializer: a name (``zeros``, ``ones``,
     ``glorot_uniform``, ``orthogonal``), a number, an array, or a function of (shape, generator).
     """
-    if not isinstance(name, str) or not name:
-        raise ArgumentError(f"a parameter needs a name, not {name!r}")
+    checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))
     slot = Slot(kind, initializer_of(initializer), trainable, user_line(), name)
     return Tensor(slot_node(slot, name))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, ShapeError, user_line
+from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, size
 from ..public import api
+from .arguments import MOST_CHARACTERS, checked_name
 from .nest import pack, paths
 from .state import public
 from .tensor import Tensor, check_dtype, declared
@@ -30,8 +31,7 @@ def placeholder(name: str, shape: Sequence[int | str | None], dtype: Any = "floa
     shape: each entry an int (fixed), None (a size of its own, found at run time) or a str (a named size:
     equal wherever the name occurs). Sizes that meet in an op become one and are checked at each call.
     """
-    if not isinstance(name, str) or not name:
-        raise ArgumentError(f"a placeholder needs a name, not {name!r}")
+    checked_name(name, "a placeholder")
     if name in RESERVED:
         raise ArgumentError(f"a placeholder can't be named {name}; the name is reserved")
     return fed(name, shape, dtype)
@@ -70,27 +70,28 @@ def fed(name: str, shape: Sequence[int | str | None], dtype: Any, **attributes: 
     try:
         entries = list(shape)
     except TypeError:
-        raise ShapeError(f"placeholder {name}: shape must be a sequence, not {shape!r}", where) from None
+        raise ShapeError(f"placeholder {name}: shape must be a sequence, not {shown(shape)}", where) from None
     serial = next(declared)
     for axis, entry in enumerate(entries):
         if entry is None:
             dims.append(size(f"_{serial}_{axis}"))
-        elif isinstance(entry, str) and _can_name(entry):
+        elif isinstance(entry, str) and can_name_size(entry):
             dims.append(size(entry))
         elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
             dims.append(int(entry))
         else:
             raise ShapeError(
-                f"placeholder {name}: {entry!r} is no size; use an int, None or a name that is an identifier",
+                f"placeholder {name}: {shown(entry)} is no size; use an int, None or a name that is an identifier",
                 where,
             )
     kind = TensorType(check_dtype(dtype), tuple(dims))
     return Tensor(make("input", where=where, name=name, type=kind, label=name, serial=serial, **attributes))
 
 
-def _can_name(word: str) -> bool:
+def can_name_size(word: str) -> bool:
     """Whether a size can have this name: printed graphs are read back by Python's own grammar."""
-    return word.isidentifier() and not keyword.iskeyword(word) and not word.startswith("_")
+    plain = word.isidentifier() and word.isascii() and len(word) <= MOST_CHARACTERS
+    return plain and not keyword.iskeyword(word) and not word.startswith("_")
 
 
 def placeholder_names(nodes: Iterable[Node]) -> dict[Node, str]:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..errors import DtypeError
+import numpy as np
+
+from ..errors import DtypeError, StructureError, shown
 from ..public import api
+from .arguments import MOST_UNITS, checked_name
 from .nest import children, flatten, pack, rebuild
 
 
@@ -44,9 +47,9 @@ def joined(*leaves: Any) -> Columns:
 
 
 def _width(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise DtypeError(f"a state's width must be a positive int, not {value!r}")
-    return value
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 < value <= MOST_UNITS:
+        raise DtypeError(f"a state's width must be a positive int, not {shown(value)}")
+    return int(value)
 
 
 def columns_of(leaf: Any) -> Columns:
@@ -77,10 +80,17 @@ def public(cell: Any) -> Any:
     specification = resolve(cell.state())
     if not isinstance(specification, dict):
         return specification
+    for name in specification:
+        checked_name(name, "a state")
     values = list(specification.values())
     if len(values) == 1:
         return values[0]
-    kind = getattr(cell, "state_type", None) or tuple_type(f"{type(cell).__name__}State", tuple(specification))
+    kind = getattr(cell, "state_type", None)
+    if kind is None:
+        names = tuple(specification)
+        if wrong := [name for name in names if not name.isidentifier()]:
+            raise StructureError(f"{cell!r} carries several states, and {shown(wrong[0])} is no name for one of them")
+        kind = tuple_type(f"{type(cell).__name__}State", names)
     return kind(*values)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..errors import ArgumentError, DtypeError, user_line
+from ..errors import DtypeError, user_line
 from ..ir.graph import Namer, Node
 from ..public import api
+from .arguments import checked_name
 from .drivers import Driver
 from .tensor import Tensor, build, declared
 
@@ -24,8 +25,7 @@ def tap(name: str, tensor: Tensor) -> Tensor:
     declaration.
     """
     where = user_line()
-    if not isinstance(name, str) or not name or not name.isprintable():
-        raise ArgumentError(f"a tap needs a name that can be printed, not {name!r}", where)
+    checked_name(name, "a tap", where)
     if not isinstance(tensor, Tensor):
         raise DtypeError(f"tap {name!r} needs a Tensor, not {tensor!r}", where)
     return build("tap", tensor, label=name, serial=next(declared), where=where)

@@ -24,6 +24,7 @@ from ..ir.types import (
     meet_declared,
 )
 from ..public import api
+from .arguments import checked_name
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""
@@ -208,9 +209,13 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         kept = str(array.dtype.newbyteorder("="))
         dtype = kept if native else {"f": "float32", "i": "int64"}.get(array.dtype.kind, kept)
     check_dtype(dtype)
-    array = np.ascontiguousarray(array.astype(dtype)).reshape(array.shape)
+    with np.errstate(invalid="ignore"):
+        made = array.astype(dtype)
+    if made.dtype.kind == "i" and not np.array_equal(made, array):
+        raise DtypeError(f"{shown(value)} does not fit {dtype}; give whole numbers, or convert with rg.cast")
+    array = np.ascontiguousarray(made).reshape(array.shape)
     array.flags.writeable = False
-    return build("constant", value=array, name=name)
+    return build("constant", value=array, name=checked_name(name, "a constant") if name else "")
 
 
 def as_tensor(x: Any) -> Tensor:
@@ -232,7 +237,7 @@ def like(value: Any, other: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, bool | int | float) or (isinstance(value, np.generic) and value.ndim == 0):
-        if isinstance(value, float | np.floating) and other.dtype in INTEGERS and value != int(value):
+        if isinstance(value, float | np.floating) and other.dtype in INTEGERS and not float(value).is_integer():
             raise DtypeError(f"the number {value} meets a tensor of {other.dtype}; convert the tensor with rg.cast")
         return constant(value, dtype=other.dtype)
     return constant(value)
@@ -245,10 +250,10 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
 
 def power(x: Tensor, exponent: Any) -> Tensor:
     """``x ** exponent``. Integer and half exponents are exact products and roots; others exp(e*log(x))."""
-    if isinstance(exponent, int | float):
+    if isinstance(exponent, int | float | np.integer | np.floating):
         if exponent == 0.5:
             return build("sqrt", x)
-        if abs(exponent) <= 64 and exponent == int(exponent):
+        if float(exponent).is_integer() and abs(float(exponent)) <= 64:
             count = abs(int(exponent))
             result = _integer_power(x, count) if count else x * 0 + 1
             return like(1, x) / result if exponent < 0 else result

@@ -33,7 +33,9 @@ class Schedule:
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite real number, NumPy's among them."""
     kinds = (int, float, np.integer, np.floating)
-    return isinstance(value, kinds) and not isinstance(value, bool) and bool(abs(value) <= sys.float_info.max)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value)
 
 
 def use_plain_numbers(record: Any) -> None:

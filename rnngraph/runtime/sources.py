@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ..declare.arguments import checked_name
 from ..declare.export import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import Slot
@@ -93,8 +94,7 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
             f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
         )
     for key in outputs:
-        if not isinstance(key, str):
-            raise DtypeError(f"an output needs a name, not {key!r}")
+        checked_name(key, "an output")
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
