@@ -118,8 +118,11 @@ def did_you_mean(name: Any, names: Iterable[str]) -> str:
     """``"; did you mean logits?"`` where one of the names is close to ``name``, else nothing."""
     from difflib import get_close_matches  # for an error only
 
-    found = get_close_matches(name, list(names), 1) if isinstance(name, str) and len(name) < 100 else []
-    return f"; did you mean {found[0]}?" if found else ""
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    plain = {other.lower().replace("_", ""): other for other in names}
+    found = get_close_matches(name.lower().replace("_", ""), plain, 1, cutoff=0.7)
+    return f"; did you mean {plain[found[0]]}?" if found else ""
 
 
 # Kinds -----------------------------------------------------------------------------------------------

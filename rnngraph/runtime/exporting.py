@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
@@ -61,7 +61,7 @@ class Export:
 
 
 def export(
-    program: Program, directory: str | os.PathLike[str], name: str, batch: int, target: str | None, weights: str,
+    program: Program[Any], directory: str | os.PathLike[str], name: str, batch: int, target: str | None, weights: str,
     dispatch: bool, link: bool, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_EXAMPLES_SHOWN = 8
 
-Callback = Callable[["Trainer", Mapping[str, float]], Any]
+Callback = Callable[["Trainer", dict[str, float]], Any]
 
 
 @dataclass

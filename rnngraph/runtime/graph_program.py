@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .compiled import CompiledGraph, lengths_of
 from .feeds import Check, bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
-from .result import result_of
+from .result import Given, result_of
 from .sources import TAPS_INFERENCE
 
 if TYPE_CHECKING:
@@ -64,12 +64,14 @@ class KnownShapes:
         return entry, sized
 
 
-class GraphProgram:
+class GraphProgram(Generic[Given]):
     """What the two graphs of a program share: calling, printing, compiling ahead."""
 
     kind = "inference"
 
-    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, program: Program[Given], lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()
+    ) -> None:
         self.program = program
         reduced = program.reduced if self.kind == "inference" else None
         self.compiled = CompiledGraph(

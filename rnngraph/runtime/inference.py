@@ -13,6 +13,7 @@ from ..ir.graph import Graph
 from ..public import api, no_more
 from .arguments import whole_number
 from .graph_program import GraphProgram
+from .result import Given
 from .stepwise import Stepwise, stepwise
 from .stream import Stream
 
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
     from .program import Program
 
 
-class Inference(GraphProgram):
+class Inference(GraphProgram[Given]):
     """The inference graph: no dropout, no random op, no loss."""
 
     kind = "inference"
 
-    def __init__(self, program: Program, lowered: Graph, unroll: int | str | None) -> None:
+    def __init__(self, program: Program[Given], lowered: Graph, unroll: int | str | None) -> None:
         super().__init__(program, lowered, unroll)
         self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
         self._stepwise: dict[int, Stepwise] = {}
 
-    def __call__(self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any) -> Any:
+    def __call__(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
+    ) -> Given:
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         if excess:
             no_more("inference", excess)
@@ -60,7 +63,7 @@ class Inference(GraphProgram):
         return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
 
     @api
-    def stream(self, batch: int = 1) -> Stream:
+    def stream(self, batch: int = 1) -> Stream[Given]:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
         batch = whole_number(batch, "a stream's batch", 1)

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Generic, Never, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from .nested_feeds import names_under, spread
 from .parameters import Parameters
 from .pool import Workers
 from .reduction import reduction
-from .result import Result
+from .result import Given, Result
 from .sources import Declaration, Source
 from .training import Training
 
@@ -33,6 +33,25 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
+class _Options(TypedDict, total=False):
+    """What ``compile`` takes by keyword."""
+
+    seed: int
+    target: str | None
+    threads: int
+    unroll: int | str | None
+    weights: str
+    activations: str
+    parameters: Any
+    cache: bool | str | os.PathLike[str]
+
+
+@overload
+def compile(outputs: Tensor, loss: None = None, **options: Unpack[_Options]) -> Program[np.ndarray]: ...
+@overload
+def compile(outputs: Tensor, loss: Tensor, **options: Unpack[_Options]) -> Program: ...
+@overload
+def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[_Options]) -> Program: ...
 @api
 def compile(  # the field's name for it
     outputs: Any,
@@ -46,7 +65,7 @@ def compile(  # the field's name for it
     activations: str = "float32",
     parameters: Any = None,
     cache: bool | str | os.PathLike[str] = True,
-) -> Program:
+) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
     outputs: a Tensor, or a dict of (nests of) Tensors. loss: a scalar Tensor. seed: of initial values and of
@@ -77,7 +96,7 @@ def load(
     cache: bool | str | os.PathLike[str] = True,
     weights: str | None = None,
     activations: str | None = None,
-) -> Program:
+) -> Program[Any]:
     """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
 
     threads, target, cache: as for ``compile``. weights, activations: likewise; without ``weights`` both are as saved.
@@ -99,7 +118,7 @@ def load(
 
 
 @api
-class Program:
+class Program(Generic[Given]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,17 @@ from ..errors import NameLookupError, did_you_mean, shown
 
 Leaf = Callable[[], np.ndarray]
 """Gives one array of a result, fresh."""
+
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Given = TypeVar("Given", default="Result")
+else:
+    from typing import TypeVar
+
+    Given = TypeVar("Given")
+"""What a program's calls give: a ``Result``, or an array where one bare Tensor was compiled without a loss."""
 
 
 class Result(dict[str, Any]):

@@ -44,7 +44,7 @@ class Stepwise:
 
 
 def stepwise(
-    program: Program, batch: int, target: Target, reduced: ReducedWeights | None, where: Where | None
+    program: Program[Any], batch: int, target: Target, reduced: ReducedWeights | None, where: Where | None
 ) -> Stepwise:
     """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
     lowered = program.stateful()

@@ -185,7 +185,7 @@ WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, Re
 """What files raise that are not what they should be."""
 
 
-def write_program(program: Program, path: str | os.PathLike[str]) -> None:
+def write_program(program: Program[Any], path: str | os.PathLike[str]) -> None:
     """Writes all that the program is. What can't be read back is not written."""
     as_path(path)
     try:

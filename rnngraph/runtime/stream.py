@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Generic, Never
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .compiled import lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
-from .result import result_of
+from .result import Given, result_of
 from .rows import clear_rows, row_axes, row_mask
 from .stepwise import Stepwise
 
@@ -32,14 +32,14 @@ MOST_KEYS = 64
 
 
 @api
-class Stream:
+class Stream(Generic[Given]):
     """Runs ``batch`` rows through an inference graph a step or a chunk at a time.
 
     Sequence placeholders lose their time axis in ``step`` and are chunks in ``process``; other feeds are
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, program: Program, batch: int, about: Stepwise) -> None:
+    def __init__(self, program: Program[Given], batch: int, about: Stepwise) -> None:
         self._program, self._batch = program, batch
         self._compiled, self._initial = about.compiled, about.initial
         self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
@@ -60,7 +60,7 @@ class Stream:
 
     def step(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
-    ) -> Any:
+    ) -> Given:
         """One time step: sequence placeholders without their time axis, outputs likewise.
 
         rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
@@ -78,7 +78,7 @@ class Stream:
 
     def process(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
-    ) -> Any:
+    ) -> Given:
         """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
         if excess:
             no_more("process", excess)

@@ -25,7 +25,7 @@ from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
 from .nested_feeds import names_under
 from .outs import check_fits, given_gradients
-from .result import Result
+from .result import Given, Result
 from .sources import TAPS_MOVED, TAPS_TRAINING
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 2**32
 
 
-class Training(GraphProgram):
+class Training(GraphProgram[Given]):
     """The training graph: masks drawn from a seed, and the loss where its placeholders are fed."""
 
     kind = "training"
     taps_form = TAPS_TRAINING
 
-    def __init__(self, program: Program, lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
+    def __init__(self, program: Program[Given], lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
         trainable = tuple(name for name in program.parameters if program.parameters.slot(name).trainable)
         super().__init__(program, lowered, unroll)
         self._trainable = trainable
@@ -71,7 +71,7 @@ class Training(GraphProgram):
     def __call__(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, seed: int | None = None, out: Any = None,
         samples: int | None = None, first_row: int = 0, first_step: int = 0, **named: Any,
-    ) -> Any:  # fmt: skip
+    ) -> Given:  # fmt: skip
         """Runs the graph with dropout. The same seed gives the same masks, bit for bit.
 
         samples: this many draws, stacked on a new first axis of every result, the loss too; entry k has the masks of

@@ -294,7 +294,6 @@ UNHASHABLE = {"list", "none in a list", "ragged", "dict", "other keys", "set", "
 LEFT_OUT = {
     # can't be a key of a mapping; else names like others
     "a metric's name": UNHASHABLE | {"word", "no text", "zero byte", "surrogate"},
-    "rename": {"type"},  # a function, and what it raises is its own
     "a callback": {"type"},
 }
 

@@ -1,0 +1,35 @@
+"""A stack with dropout, declared, compiled and run."""
+
+from typing import assert_type
+
+import numpy as np
+
+import rnngraph as rg
+
+
+def build(units: int, layers: int) -> rg.Program:
+    x = rg.placeholder("x", shape=(None, None, 28))
+    cells = [rg.DropoutWrapper(rg.BasicRNNCell(units), input_keep_prob=0.5) for _ in range(layers)]
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell(cells), x)
+    logits = rg.dense(outputs[:, -1], 10, activation=rg.tanh)
+    y = rg.placeholder("y", shape=(None,), dtype="int64")
+    loss = rg.sparse_softmax_cross_entropy(labels=y, logits=logits)
+    return rg.compile({"logits": logits, "states": states}, loss=loss, seed=0)
+
+
+program = build(8, 2)
+batch, labels = np.zeros((4, 5, 28), np.float32), np.zeros(4, np.int64)
+result = program.inference(x=batch)
+assert_type(result, rg.Result)
+scores = result["logits"]
+drawn = program.training({"x": batch, "y": labels}, seed=7)
+loss_value, gradients = program.training.gradients(x=batch, y=labels, seed=7)
+names = [name for name, gradient in gradients.items() if gradient.shape == program.parameters[name].shape]
+finding = program.inference.check(x=batch)
+print(result.keys(), float(drawn["loss"]), float(loss_value), names, finding is None or finding.value)
+print(program.inference.show("graph"), program.summary(), program.inference.memory(batch=4, time=5).total)
+
+single = rg.compile(rg.relu(rg.placeholder("z", (None, 3)) - 1.0))
+array = single.inference(z=np.ones((2, 3)))
+rows: int = array.shape[0]
+print(rows, array.dtype, array + 1)
