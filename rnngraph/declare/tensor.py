@@ -199,7 +199,9 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
         return value
     try:
         array = np.array(value)
-    except ValueError as error:
+    except RnnGraphError:
+        raise
+    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
         raise ShapeError(f"not a constant: {error}") from None
     if array.dtype.kind not in "fiub":
         found = {"U": "text", "S": "bytes", "O": "objects"}.get(array.dtype.kind, str(array.dtype))

@@ -210,7 +210,7 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
         return np.asarray(value)
     except RnnGraphError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
         raise ShapeError(f"{what} is no array: {error}", where) from None
 
 

@@ -22,7 +22,7 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
     """
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last as torch has it
         raise ShapeError(f"feed {name} is no array: {error}; pad rows to one length", where) from None
     wanted = np.dtype(kind.dtype)
     have = array.dtype

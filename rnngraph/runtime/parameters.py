@@ -107,9 +107,10 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def _checked(self, name: str, value: Any) -> np.ndarray:
         current = self[name]
+        detach = getattr(value, "detach", None)  # of a torch tensor, which may take part in gradients
         try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
+            array = np.asarray(value if detach is None else detach().cpu())
+        except (ValueError, TypeError, RuntimeError) as error:
             raise ShapeError(f"parameter {name}: no array: {error}") from None
         if array.dtype.kind not in "fiub":
             raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert")

@@ -1,0 +1,66 @@
+"""Whatever is called with wrong arguments returns, or raises an error of ours with the line at fault."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import wrong_arguments
+from wrong_arguments import METHODS, World, surface
+
+import rnngraph as rg
+
+
+@pytest.fixture(autouse=True)
+def _aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # for paths such as "x"
+
+
+def check(folder: Path, seeds: range) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = list(wrong_arguments.findings(folder, seeds))
+    assert not found, "\n".join([f"{len(found)} findings, among them", *found[:10]])
+
+
+def test_a_few_hundred_calls(tmp_path: Path) -> None:
+    check(tmp_path, range(400))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("part", range(20))
+def test_fifty_thousand_calls(part: int, tmp_path: Path) -> None:
+    check(tmp_path, range(2500 * part, 2500 * (part + 1)))
+
+
+def test_the_surface_is_all_of_it(tmp_path: Path) -> None:
+    """Public functions and classes are found by themselves, methods are listed: each one that the docs name."""
+    names = surface(World(tmp_path))
+    functions = {f"rg.{name}" for name in rg.__all__ if type(getattr(rg, name)).__name__ == "function"}
+    assert functions <= set(names) and len(names) > 300
+    text = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    for owner in ("inference", "training", "trainer", "stream"):
+        for name in METHODS[owner]:
+            assert name.strip("= ") in text or name.startswith("__"), f"{owner}.{name}"
+
+
+def test_a_finding_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator tells raw errors, long messages, lines of others and calls that never end."""
+    world = World(tmp_path)
+    call = wrong_arguments.Call(world, 0)
+
+    def outcome(error: BaseException | None) -> str:
+        def run() -> BaseException | None:
+            return error
+
+        monkeypatch.setattr(call, "run", run)
+        return wrong_arguments.finding(call) or ""
+
+    assert outcome(None) == ""
+    assert "raises KeyError" in outcome(KeyError("x"))
+    assert "does not begin with the line" in outcome(rg.ShapeError("x"))
+    monkeypatch.setattr(wrong_arguments, "SECONDS", 1)
+    monkeypatch.setattr(call, "run", lambda: os.read(os.pipe()[0], 1))
+    assert "takes more than" in (wrong_arguments.finding(call) or "")
