@@ -76,7 +76,7 @@ class RnnGraphError(Exception):
 
 def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict[str, Any]) -> RnnGraphError:
     """An error of another process, or a copy, as it was: its line is the one at which it was raised first."""
-    error = kind.__new__(kind, *arguments)
+    error = kind("")
     error.args = arguments
     error.__dict__.update(state)
     return error

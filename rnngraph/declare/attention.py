@@ -10,11 +10,11 @@ from ..ir.types import FLOATS
 from ..public import api
 from .arguments import flag, units
 from .cell import Cell, Scope, Wrapper
-from .drivers import ScopeName
 from .functions import concat, exp, expand_dims, maximum, reduce_max, reduce_sum, sqrt, square, tanh, transpose, where
 from .layers import affine
 from .losses import real_steps
 from .nest import flatten
+from .parameters import ScopeName
 from .state import public, widths
 from .taps import tap
 from .tensor import Tensor

@@ -12,10 +12,11 @@ from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, meet_declared
 from ..public import api
 from .cell import Cell, InnerCell, Trace, check_cell
-from .drivers import Carry, ScopeName, check_step, drive, initial_leaves, state_names
+from .drivers import Carry, check_step, drive, initial_leaves, state_names
 from .functions import cast, known_by, logical_and, logical_not, reduce_max
 from .functions import where as choose
 from .nest import flatten, pack
+from .parameters import ScopeName
 from .randomness import by_graph, random_uniform
 from .state import public
 from .tensor import Tensor, build, constant

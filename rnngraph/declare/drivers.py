@@ -10,25 +10,11 @@ from ..errors import DtypeError, GraphError, ShapeError, StructureError, Where, 
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from ..public import api
-from .arguments import checked_name
 from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
 from .nest import flatten, pack
-from .parameters import Slot
+from .parameters import ScopeName, Slot
 from .state import public, widths
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
-
-
-@dataclass(frozen=True, eq=False)
-class ScopeName:
-    """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``."""
-
-    base: str
-    explicit: bool
-    where: Where | None
-    serial: int = field(default_factory=lambda: next(declared))
-
-    def __post_init__(self) -> None:
-        checked_name(self.base, "a scope", self.where)
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,40 +66,21 @@ def _pair(op: str, a: Any, b: Any) -> Tensor:
     return binary(op, a, b)
 
 
-@api
-def maximum(a: Any, b: Any) -> Tensor:
-    """The larger, elementwise; NaN where either is NaN."""
-    return _pair("maximum", a, b)
+def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
+    def function(a: Any, b: Any) -> Tensor:
+        return _pair(op, a, b)
+
+    function.__name__ = function.__qualname__ = name or op
+    function.__doc__ = text
+    return api(function)
 
 
-@api
-def minimum(a: Any, b: Any) -> Tensor:
-    """The smaller, elementwise; NaN where either is NaN."""
-    return _pair("minimum", a, b)
-
-
-@api
-def equal(a: Any, b: Any) -> Tensor:
-    """a == b, elementwise, as bool."""
-    return _pair("equal", a, b)
-
-
-@api
-def not_equal(a: Any, b: Any) -> Tensor:
-    """a != b, elementwise, as bool."""
-    return _pair("not_equal", a, b)
-
-
-@api
-def logical_and(a: Any, b: Any) -> Tensor:
-    """a and b, elementwise, of bool tensors."""
-    return _pair("and", a, b)
-
-
-@api
-def logical_or(a: Any, b: Any) -> Tensor:
-    """a or b, elementwise, of bool tensors."""
-    return _pair("or", a, b)
+maximum = _binary("maximum", "The larger, elementwise; NaN where either is NaN.")
+minimum = _binary("minimum", "The smaller, elementwise; NaN where either is NaN.")
+equal = _binary("equal", "a == b, elementwise, as bool.")
+not_equal = _binary("not_equal", "a != b, elementwise, as bool.")
+logical_and = _binary("and", "a and b, elementwise, of bool tensors.", "logical_and")
+logical_or = _binary("or", "a or b, elementwise, of bool tensors.", "logical_or")
 
 
 @api
@@ -148,8 +129,8 @@ def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
 
 def one_axis(rank: int, axis: int) -> int:
     """A position from the front."""
-    if not isinstance(axis, int | np.integer) or not -rank <= axis < rank:
-        raise ShapeError(f"axis {axis!r} of a tensor of rank {rank}")
+    if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
+        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}")
     return int(axis) % rank
 
 

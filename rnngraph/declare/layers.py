@@ -11,10 +11,9 @@ from ..ir.types import FLOATS, INTEGERS, TensorType
 from ..public import api
 from .activations import activation_function
 from .arguments import units as positive_units
-from .drivers import ScopeName
 from .functions import gather
 from .initializers import Initializer, initializer_of
-from .parameters import Slot
+from .parameters import ScopeName, Slot
 from .tensor import Tensor
 
 

@@ -33,6 +33,19 @@ class Slot:
     serial: int = field(default_factory=lambda: next(declared))
 
 
+@dataclass(frozen=True, eq=False)
+class ScopeName:
+    """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``."""
+
+    base: str
+    explicit: bool
+    where: Where | None
+    serial: int = field(default_factory=lambda: next(declared))
+
+    def __post_init__(self) -> None:
+        checked_name(self.base, "a scope", self.where)
+
+
 def slot_node(slot: Slot, label: str) -> Node:
     return make("parameter", where=slot.where, type=slot.type, label=label, slot=slot)
 

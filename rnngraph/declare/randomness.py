@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ..ir.types import FLOATS
 from ..public import api
-from .drivers import ScopeName
 from .functions import cast, cos, log1p, sqrt
+from .parameters import ScopeName
 from .tensor import Tensor, build, constant, like
 
 KeepProb = float | Tensor

@@ -12,9 +12,10 @@ from .activations import activation_function
 from .arguments import flag
 from .arguments import units as positive
 from .cell import Cell, Scope
-from .drivers import ScopeName, run_steps
+from .drivers import run_steps
 from .functions import cast, concat, dimension, filled_like, gather, one_axis, reshape, transpose, where
 from .layers import owned
+from .parameters import ScopeName
 from .tensor import Tensor, as_tensor, build, constant
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from dataclasses import dataclass
 from functools import cache
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def public(cell: Any) -> Any:
     kind = getattr(cell, "state_type", None)
     if kind is None:
         names = tuple(specification)
-        if wrong := [name for name in names if not name.isidentifier()]:
+        if wrong := [name for name in names if not name.isidentifier() or iskeyword(name) or name[0] == "_"]:
             raise StructureError(f"{cell!r} carries several states, and {shown(wrong[0])} is no name for one of them")
         kind = tuple_type(f"{type(cell).__name__}State", names)
     return kind(*values)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..declare.drivers import Driver, ScopeName
-from ..declare.parameters import Slot
+from ..declare.drivers import Driver
+from ..declare.parameters import ScopeName, Slot
 from ..errors import ArgumentError
 from ..ir.graph import Node
 

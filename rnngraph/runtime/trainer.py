@@ -100,14 +100,9 @@ class Trainer:
     # Steps ---------------------------------------------------------------------------------------
 
     def step(
-        self,
-        feeds: Mapping[Any, Any] | None = None,
-        /,
-        *excess: Never,
-        carry: bool = False,
-        seed: int | None = None,
-        **named: Any,
-    ) -> float:
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, carry: bool = False,
+        seed: int | None = None, **named: Any,
+    ) -> float:  # fmt: skip
         """One batch: forward, backward, clip and update. Gives the loss before the update.
 
         feeds: as in ``program.training``. carry: states start where the last step's ended, and no gradient

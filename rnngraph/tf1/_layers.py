@@ -8,9 +8,8 @@ import numpy as np
 
 from ..declare import initializers, layers, sequences
 from ..declare.cells import Activation
-from ..declare.drivers import ScopeName
 from ..declare.initializers import Initializer, initializer_of
-from ..declare.parameters import parameter
+from ..declare.parameters import ScopeName, parameter
 from ..declare.tensor import Tensor
 from ..errors import ShapeError, user_line
 from ..public import api

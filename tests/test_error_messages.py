@@ -1,0 +1,282 @@
+"""What errors say of arguments of the wrong kind, how long they are, and what is left of them in another process."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import errors
+
+
+def sequence(time: Any = None) -> rg.Tensor:
+    return rg.placeholder("x", (None, time, 3))
+
+
+def program(**outputs: rg.Tensor) -> rg.Program:
+    state = rg.dynamic_rnn(rg.GRUCell(4), sequence())[1]
+    return rg.compile(outputs or {"logits": rg.dense(state, 2)})
+
+
+class Rude:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+class Nested(rg.Cell):
+    def __init__(self, run: Callable[[rg.Tensor], rg.Tensor]) -> None:
+        self.run = run
+
+    def state(self) -> dict[str, int]:
+        return {"h": 3}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        return self.run(x), {"h": state["h"]}
+
+
+class Twice(rg.Cell):
+    def state(self) -> dict[str, int]:
+        return {"class": 3, "h": 3}
+
+
+def scope_that_is_kept() -> rg.Tensor:
+    kept: list[rg.Scope] = []
+
+    class Keeping(rg.GRUCell):
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            kept.append(p)
+            return super().step(p, x, state)
+
+    rg.dynamic_rnn(Keeping(3), sequence())
+    return kept[0].kernel("late", (2, 3))
+
+
+LONG = "a" * 1500
+
+MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "np.tanh": (lambda: np.tanh(sequence()), TypeError, "use rg.tanh"),
+    "np.sum": (lambda: np.sum(sequence()), TypeError, "use rg.reduce_sum"),
+    "np.concatenate": (lambda: np.concatenate([sequence(), sequence()]), TypeError, "use rg.concat"),
+    "np.linalg": (lambda: np.linalg.norm(sequence()), TypeError, "functions of rnngraph"),
+    "out": (lambda: np.add(np.ones(3), sequence(), out=np.ones(3)), TypeError, "np.add computes with arrays"),
+    "float": (lambda: float(sequence()), TypeError, "no value while declaring"),
+    "len": (lambda: len(sequence()), TypeError, "x.shape"),
+    "index by an array": (lambda: sequence()[:, np.array([0, 1])], TypeError, "rg.gather"),
+    "dtype": (lambda: rg.placeholder("x", (3,), dtype=float), TypeError, "write float32"),
+    "driver in a step": (
+        lambda: rg.dynamic_rnn(
+            Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.expand_dims(x, 1))[0][:, 0]), sequence()
+        ),
+        ValueError, "can't do so inside of a cell's step",
+    ),
+    "cumsum in a step": (
+        lambda: rg.dynamic_rnn(Nested(lambda x: rg.cumsum(x, axis=0)), sequence()), ValueError, "cumsum runs over time",
+    ),
+    "name of a placeholder": (lambda: rg.placeholder(LONG, (3,)), ValueError, "at most 200 characters"),
+    "name of a parameter": (lambda: rg.parameter(LONG, (3,)), ValueError, "at most 200 characters"),
+    "name of a layer": (lambda: rg.dense(sequence(), 2, name=LONG), ValueError, "at most 200 characters"),
+    "name of a scope": (lambda: rg.dynamic_rnn(rg.GRUCell(2), sequence(), scope=LONG), ValueError, "at most 200"),
+    "name of a size": (lambda: sequence("ü"), ValueError, "is no size"),
+    "name of an output": (lambda: program(**{LONG: sequence()}), ValueError, "at most 200"),
+    "name of a state": (lambda: rg.dynamic_rnn(Twice(), sequence()), ValueError, "'class' is no name"),
+    "parameter of a scope that is over": (lambda: program(y=scope_that_is_kept()), ValueError, "late was asked of"),
+    "result": (lambda: program().inference(x=np.ones((2, 3, 3)))["logit"], KeyError, "did you mean logits?"),
+    "parameter": (lambda: program().parameters["dense/kernl"], KeyError, "did you mean dense/kernel?"),
+    "feed": (lambda: program().inference(X=np.ones((2, 3, 3))), KeyError, "did you mean x?"),
+    "two mappings": (lambda: program().inference({}, {}), TypeError, "one mapping from placeholder to array"),
+    "array by position": (lambda: program().inference(np.ones((2, 3, 3))), ValueError, "feeds come by keyword"),
+    "batch": (lambda: program().inference.prepare(batch="two"), TypeError, "batch must be an int"),
+    "rows": (lambda: program().inference.stream(2).step(x=np.ones((2, 3)), rows=2**63), ValueError, "rows="),
+    "rename": (lambda: program().parameters.load({"a": 1}, rename=int), ValueError, "rename=<class 'int'> raises"),
+    "initializer": (lambda: rg.parameter("w", (3,), initializer=sequence()), TypeError, "an initializer is a name"),
+    "initial shape": (
+        lambda: program(y=rg.parameter("w", (3,), initializer=np.ones(4))), ValueError, "w gives no array",
+    ),
+    "split in no parts": (lambda: rg.split(rg.constant([1, 2]), 0), ValueError, "parts must be at least 1"),
+    "tile by halves": (lambda: rg.tile(rg.constant([1, 2]), [0.5]), TypeError, "a multiple must be an int"),
+    "constant that is cut": (lambda: rg.constant(1.5, "int64"), TypeError, "does not fit int64"),
+    "constant that wraps": (lambda: rg.placeholder("n", (3,), "int64") + 2**63, TypeError, "does not fit int64"),
+    "huge rate": (lambda: rg.Adam(10**400), ValueError, "learning rate"),
+    "what has no repr": (lambda: rg.GRUCell(Rude()), TypeError, "num_units must be an int, not an object of Rude"),
+    "what has no repr, of any kind": (lambda: rg.matmul(sequence(), Rude()), TypeError, "objects"),
+    "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name: str) -> None:
+    call, kind, words = MISTAKES[name]
+    with pytest.raises(rg.RnnGraphError) as caught:
+        call()
+    error = caught.value
+    assert isinstance(error, kind), error
+    assert words in error.what
+    assert error.where is not None
+    assert error.where.file == __file__
+    assert str(error) == f"{error.where}: {error.what}"
+
+
+def test_numbers_and_dtypes_of_numpy_do_where_those_of_python_do() -> None:
+    x = rg.placeholder("x", (None, np.int64(3)), dtype=np.float32)
+    w = rg.parameter("w", (np.int64(3),), initializer=np.float64(2), dtype=np.float32)
+    y = rg.tile(rg.dense(x * w, np.int32(4)), [np.int64(1), np.int64(2)])
+    subject = rg.compile({"y": y, "root": x ** np.int64(2), "n": rg.cast(x, np.int64)})
+    subject.inference.prepare(batch=np.int64(3))
+    assert subject.inference.memory(batch=np.int64(2)) == subject.inference.memory(batch=2)
+    found = subject.inference(x=-np.ones((2, 3)))
+    assert found["y"].shape == (2, 8)
+    np.testing.assert_array_equal(found["root"], np.ones((2, 3)))
+    assert rg.GRUCell(4).zero_state(np.int64(2)).shape == (2, 4)
+    assert [part.width for part in rg.split(rg.constant(np.ones(4)), np.int64(2))] == [2, 2]
+
+
+def test_operators_of_arrays_are_operators_of_tensors() -> None:
+    x, a = rg.placeholder("x", (2, 2)), np.array([[1, 2], [3, 4]], np.float32)
+    outputs = {
+        "add": a + x, "sub": a - x, "mul": np.float32(3) * x, "div": a / x, "matmul": a @ x, "pow": a**x, "less": a < x,
+        "greater_equal": a >= x,
+    }  # fmt: skip
+    given = np.array([[2, 1], [4, 3]], np.float32)
+    found = rg.compile(outputs).inference(x=given)
+    expected = {
+        "add": a + given, "sub": a - given, "mul": 3 * given, "div": a / given, "matmul": a @ given, "pow": a**given,
+        "less": a < given, "greater_equal": a >= given,
+    }  # fmt: skip
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-6)
+
+
+def test_parameters_are_loaded_of_tensors_that_take_part_in_gradients() -> None:
+    class TorchLike:
+        def __init__(self, array: np.ndarray, grad: bool = True) -> None:
+            self.array, self.grad = array, grad
+
+        def detach(self) -> TorchLike:
+            return TorchLike(self.array, False)
+
+        def cpu(self) -> TorchLike:
+            return self
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            if self.grad:
+                raise RuntimeError(
+                    "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+                )
+            return self.array
+
+    subject = program()
+    given = {name: np.full_like(array, 0.25) for name, array in subject.parameters.items()}
+    subject.parameters.load({name: TorchLike(array) for name, array in given.items()})
+    for name, array in given.items():
+        np.testing.assert_array_equal(subject.parameters[name], array)
+    with pytest.raises(rg.ShapeError, match=r"detach\(\)"):
+        subject.inference(x=TorchLike(np.ones((2, 3, 3))))
+
+
+@pytest.mark.peers
+def test_parameters_are_loaded_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    subject = program()
+    shapes = {name: array.shape for name, array in subject.parameters.items()}
+    subject.parameters.load({name: torch.ones(shape, requires_grad=True) for name, shape in shapes.items()})
+    assert all((array == 1).all() for array in subject.parameters.values())
+
+
+@pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "argmax", "softmax", "log_softmax", "attention"])
+def test_check_over_no_steps(over: str) -> None:
+    """Over an axis of no entries ``check`` has the values of native code."""
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(4), sequence())
+    if over == "attention":
+        cell = rg.AttentionWrapper(rg.GRUCell(4), rg.LuongAttention(4, outputs))
+        y = rg.dynamic_rnn(cell, rg.placeholder("z", (None, None, 3)))[0]
+    else:
+        y = getattr(rg, over)(outputs, 1)
+    ints = rg.reduce_max(rg.cast(outputs, "int32"), 1)
+    subject = rg.compile({"y": y, "ints": ints, "state": state})
+    given = {"x": np.ones((2, 0, 3))} | ({"z": np.ones((2, 3, 3))} if over == "attention" else {})
+    with np.errstate(all="ignore"):
+        finding = subject.inference.check(given)
+    found = subject.inference(given)
+    np.testing.assert_array_equal(found["ints"], np.full((2, 4), np.iinfo(np.int32).min))
+    if over.startswith("reduce"):
+        assert np.isinf(found["y"]).all()
+        assert finding is not None
+
+
+# Length ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.zeros((300, 300)), [0.5] * 10**5, "a" * 10**5, {i: i for i in range(10**4)}])
+def test_messages_are_short(value: Any) -> None:
+    for call in (
+        lambda: rg.GRUCell(value), lambda: rg.dense(sequence(), 2, activation=value),
+        lambda: rg.dropout(sequence(), value),
+        lambda: rg.placeholder("x", [value]), lambda: program().inference.stream(value),
+        lambda: program().parameters.load({"a": 1}, rename=value), lambda: rg.dense(sequence(), 2, name=value),
+    ):  # fmt: skip
+        with pytest.raises(rg.RnnGraphError) as caught:
+            call()
+        assert len(caught.value.what) <= 1000
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
+    error = rg.ShapeError(f"{'b' * 5000}; do otherwise")
+    assert error.what.startswith("bbb")
+    assert error.what.endswith("; do otherwise")
+    assert "characters left out" in error.what
+    assert len(error.what) < 1000
+    assert rg.ShapeError("b" * 900).what == "b" * 900
+
+
+def test_reprs_are_short() -> None:
+    assert errors.shown(np.zeros((30, 40), np.float32)) == "an array of float32 [30, 40]"
+    assert errors.shown(np.array([1, 2])) == "array([1, 2])"
+    assert errors.shown(Rude()) == "an object of Rude"
+    assert len(errors.shown(["x" * 1000] * 1000)) < 1000
+
+
+# Other processes -------------------------------------------------------------------------------------
+
+
+def mistaken(kind: str) -> None:
+    if kind == "finding":
+        raise rg.NonFiniteError("the loss is nan", finding=program().inference.check(x=np.full((2, 3, 3), np.nan)))
+    if kind == "file":
+        rg.load("/no/such/place")
+    program().inference(y=np.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["finding", "file", "feed"])
+def test_an_error_of_another_process_has_one_prefix(kind: str) -> None:
+    with pytest.raises(rg.RnnGraphError) as here:
+        mistaken(kind)
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(rg.RnnGraphError) as there,
+    ):
+        pool.submit(mistaken, kind).result()
+    assert str(there.value) == str(here.value)
+    assert type(there.value) is type(here.value)
+    assert there.value.where == here.value.where
+    assert there.value.what == here.value.what
+    if kind == "finding":
+        assert str(there.value.finding) == str(here.value.finding)  # type: ignore[attr-defined]
+
+
+def test_copies_of_errors_are_the_same() -> None:
+    for name in ("ShapeError", "CallError", "FileError", "NameLookupError", "NonFiniteError", "NotOfferedError"):
+        error = getattr(rg, name)("what is wrong")
+        for other in (
+            copy.copy(error),
+            copy.deepcopy(error),
+            pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error)))),
+        ):
+            assert str(other) == str(error)
+            assert (type(other), other.what, other.where) == (type(error), error.what, error.where)
