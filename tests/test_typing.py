@@ -41,7 +41,6 @@ def test_scripts_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_mypy_is_content_with_scripts_and_finds_mistakes(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
     wrong = tmp_path / "wrong.py"
     wrong.write_text(WRONG)
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--no-color-output"]
