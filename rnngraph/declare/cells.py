@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..errors import ArgumentError, DtypeError
+from ..errors import ArgumentError
 from ..public import api
 from .activations import activation_function
 from .arguments import flag, number, units
@@ -160,9 +158,7 @@ class LSTMCell(LSTMLike):
 def limit(value: float | None, what: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise DtypeError(f"{what} must be a float or None, not {value!r}")
-    if not value > 0:
+    if not number(value, what) > 0:
         raise ArgumentError(f"{what} must be positive, not {value}; leave it out for no limit")
     return float(value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,15 +15,20 @@ from .arguments import entries, flag, whole_number
 from .tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
 
 Axis = int | Sequence[int] | None
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def _named(function: Function, name: str, text: str) -> Function:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = text
+    return api(function)
 
 
 def _unary(op: str, text: str, name: str = "") -> Callable[[Any], Tensor]:
     def function(x: Any) -> Tensor:
         return build(op, as_tensor(x))
 
-    function.__name__ = function.__qualname__ = name or op
-    function.__doc__ = text
-    return api(function)
+    return _named(function, name or op, text)
 
 
 tanh = _unary("tanh", "Hyperbolic tangent, elementwise.")
@@ -70,9 +75,7 @@ def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
     def function(a: Any, b: Any) -> Tensor:
         return _pair(op, a, b)
 
-    function.__name__ = function.__qualname__ = name or op
-    function.__doc__ = text
-    return api(function)
+    return _named(function, name or op, text)
 
 
 maximum = _binary("maximum", "The larger, elementwise; NaN where either is NaN.")

@@ -255,7 +255,8 @@ def power(x: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, int | float | np.integer | np.floating):
         if exponent == 0.5:
             return build("sqrt", x)
-        if float(exponent).is_integer() and abs(float(exponent)) <= 64:
+        number = exponent if isinstance(exponent, int) else float(exponent)
+        if abs(number) <= 64 and number == int(number):
             count = abs(int(exponent))
             result = _integer_power(x, count) if count else x * 0 + 1
             return like(1, x) / result if exponent < 0 else result

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..declare import drivers
+from ..declare.arguments import entries
 from ..declare.cell import Cell
 from ..declare.placeholders import fed
 from ..declare.tensor import Tensor
@@ -34,7 +35,7 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
     if isinstance(input, Tensor) and input.node.op != "constant":
         raise DtypeError(f"placeholder_with_default needs a constant as its default, not {input!r}")
     default: np.ndarray = constant(input).node["value"]
-    sizes: Sequence[Any] = [None] * default.ndim if shape is None else list(shape)
+    sizes: Sequence[Any] = [None] * default.ndim if shape is None else entries(shape, "shape")
     fits = len(sizes) == default.ndim
     if not fits or any(size not in (None, have) for size, have in zip(sizes, default.shape, strict=True)):
         raise ShapeError(f"a default of shape {default.shape} does not fit a placeholder of shape {tuple(sizes)}")
