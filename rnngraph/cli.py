@@ -31,7 +31,7 @@ from rich.theme import Theme
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lowered import SEED_INPUTS
-from .runtime.compiled import lengths_of
+from .runtime.compiled import time_sizes
 from .runtime.feeds import checks_of
 from .runtime.graph_program import GraphProgram
 from .runtime.program import Program, load
@@ -266,14 +266,14 @@ def _timed(graph: GraphProgram, batch: int, steps: int, seconds: float) -> list[
         f"{median * 1e3:.3f} ms",
         f"{low * 1e3:.3f}–{high * 1e3:.3f}",
         str(len(durations)),
-        f"{batch * (steps if lengths_of(graph.graph) else 1) / median:,.0f}",
+        f"{batch * (steps if time_sizes(graph.graph) else 1) / median:,.0f}",
     ]
 
 
 def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np.ndarray]:
     """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
     ir = graph.graph
-    lengths = lengths_of(ir)
+    lengths = time_sizes(ir)
     sizes = {name: steps if name in lengths else batch for name in ir.symbols}
     full: dict[str, Dim] = {item.label: item.low for item in checks_of(ir) if item.text == "sequence_length"}
     generator = np.random.default_rng(0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -48,6 +50,12 @@ def _is_ours(frame: FrameType) -> bool:
         return True
     # The methods that a dataclass of this package gets have its names, but no file.
     return file == "<string>" and str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean 'kernel'?)`` where one of ``words`` is close to ``word``; else nothing."""
+    close = difflib.get_close_matches(word, words, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 class RnnGraphError(Exception):

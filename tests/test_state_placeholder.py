@@ -121,7 +121,10 @@ def test_a_trainer_takes_it() -> None:
         (first()[:1], "feed state0 takes 2 entries (0, 1), not 1"),
         (((first()[0].c,), first()[1]), "feed state0.0 takes 2 entries (c, h), not 1"),
         ((first()[0].c, first()[1]), "feed state0.0 takes a nest (c, h), not ndarray"),
-        (({"c": first()[0].c, "m": first()[0].h}, first()[1]), "feed state0.0 takes the entries (c, h), not (c, m)"),
+        (
+            ({"c": first()[0].c, "m": first()[0].h}, first()[1]),
+            "feed state0.0 has no entry 'm' and lacks 'h'",
+        ),
         ((first()[0], first()[1][:, :2]), "feed state0.1 has shape (3, 2)"),
         ((first()[0], first()[1][:2]), "feed state0.1 has shape (2, 3)"),
         ((first()[0], None), "state0.1"),

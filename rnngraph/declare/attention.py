@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ..errors import DtypeError, ShapeError, StructureError, user_line
+from ..errors import DtypeError, ShapeError, user_line
 from ..ir.types import FLOATS
 from .arguments import flag, units
 from .cell import Cell, Scope, Wrapper
@@ -13,8 +13,8 @@ from .drivers import ScopeName
 from .functions import concat, exp, expand_dims, maximum, reduce_max, reduce_sum, sqrt, square, tanh, transpose, where
 from .layers import affine
 from .losses import real_steps
-from .nest import flatten
-from .state import public, widths
+from .nest import matched
+from .state import named
 from .taps import tap
 from .tensor import Tensor
 
@@ -164,12 +164,8 @@ class AttentionWrapper(Wrapper):
         self.size = None if attention_layer_size is None else units(attention_layer_size, "attention_layer_size")
         self.output_attention = flag(output_attention, "output_attention")
         self.initial_cell_state = initial_cell_state
-        have, count = len(flatten(initial_cell_state)), len(flatten(public(cell)))
-        if initial_cell_state is not None and have != count:
-            raise StructureError(
-                f"initial_cell_state has {have} tensors, and {cell!r} carries {widths(public(cell))!r}; "
-                f"give it {count}, in that structure"
-            )
+        if initial_cell_state is not None:
+            self.initial_cell_state = matched(named(cell), initial_cell_state, f"{cell!r}: initial_cell_state")
 
     @property
     def state_type(self) -> Any:
@@ -192,5 +188,4 @@ class AttentionWrapper(Wrapper):
 
     def initial_state(self, p: Scope) -> Any:
         given = self.initial_cell_state
-        leaves = p.cell("", self.cell).initial_state() if given is None else flatten(given)
-        return [*leaves, None]
+        return {"cell_state": p.cell("", self.cell).initial_state() if given is None else given, "attention": None}

@@ -8,13 +8,13 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, user_line
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, did_you_mean, user_line
 from ..ir.graph import Node, make, remake, topological
 from ..ir.types import Dim, TensorType, meet_declared
 from .initializers import initializer_of
-from .nest import flatten, pack
+from .nest import arranged, flatten, matched, pack
 from .parameters import Slot, check_shape, slot_node
-from .state import Columns, public, resolve, widths
+from .state import Columns, named, public, resolve, stated, widths
 from .tensor import Tensor, build, constant, declared
 
 RANDOM = ("dropout", "noise")
@@ -124,7 +124,9 @@ class Wrapper(Cell):
 
     @property
     def state_type(self) -> Any:
-        return self.cell.state_type or _named_like(self.cell)
+        """The wrapped cell's, unless this wrapper carries other states."""
+        kind, carried = self.cell.state_type or _named_like(self.cell), self.state()
+        return kind if isinstance(carried, dict) and kind is not None and {*kind._fields} == {*carried} else None
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         return p.cell(None, self.cell)(x, state)
@@ -161,7 +163,9 @@ class _States(dict[str, Any]):
     """What ``step`` is given of the state: a dict that knows what to say of a name it has not."""
 
     def __missing__(self, name: str) -> Any:
-        raise NameLookupError(f"no state is named {name!r}; the cell carries {', '.join(self) or 'none'}")
+        raise NameLookupError(
+            f"no state is named {name!r}{did_you_mean(name, self)}; the cell carries {', '.join(self) or 'none'}"
+        )
 
 
 @dataclass
@@ -326,9 +330,8 @@ class InnerCell:
     def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step. The new state comes in the structure of the given one."""
         cell = self._cell
-        specification = resolve(cell.state())
-        leaves = state_leaves(cell, state, self._trace.where)
-        given = pack(specification, leaves)
+        leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
+        given = pack(resolve(stated(cell)), leaves)
         result = cell.step(self._scope, x, _States(given) if isinstance(given, dict) else given)
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {result!r}", self._trace.where)
@@ -336,20 +339,18 @@ class InnerCell:
         if not isinstance(output, Tensor):
             raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
         batch = x.type.shape[0]
-        leaves = [_with_rows(leaf, batch) for leaf in state_leaves(cell, new, self._trace.where)]
-        return _with_rows(output, batch), pack(state, leaves)
+        leaves = state_leaves(cell, new, f"{cell!r}: new state", self._trace.where)
+        after = pack(named(cell), [_with_rows(leaf, batch) for leaf in leaves])
+        return _with_rows(output, batch), arranged(after, state)
 
     def initial_state(self) -> list[Tensor | None]:
         """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
         cell = self._cell
-        count = len(flatten(public(cell)))
-        given = cell.initial_state(self._scope)
+        carried, given = named(cell), cell.initial_state(self._scope)
         if given is None:
-            return [None] * count
-        leaves = flatten(given)
-        if len(leaves) != count:
-            raise StructureError(f"{cell!r}.initial_state gives {len(leaves)} states of {count}", self._trace.where)
-        return leaves
+            return [None] * len(flatten(carried))
+        leaves = matched(carried, given, f"{cell!r}: initial_state", self._trace.where)
+        return [leaf if leaf is None or isinstance(leaf, Tensor) else constant(leaf) for leaf in leaves]
 
 
 def _with_rows(value: Tensor, batch: Dim) -> Tensor:
@@ -359,15 +360,11 @@ def _with_rows(value: Tensor, batch: Dim) -> Tensor:
     return build("broadcast", value, shape=(batch, value.type.shape[1]))
 
 
-def state_leaves(cell: Cell, state: Any, where: Where | None) -> list[Tensor]:
-    """The leaves of a state, checked against what the cell carries."""
-    expected: list[Columns] = flatten(resolve(cell.state()))
-    leaves = flatten(state)
-    if len(leaves) != len(expected):
-        raise StructureError(
-            f"{cell!r} carries {len(expected)} states {widths(public(cell))!r} and is given {len(leaves)}",
-            where,
-        )
+def state_leaves(cell: Cell, state: Any, what: str, where: Where | None) -> list[Tensor]:
+    """The leaves of a state, matched with what the cell carries. what: names the state in an error."""
+    carried = named(cell)
+    leaves = matched(carried, state, what, where)
+    expected: list[Columns] = flatten(carried)
     for leaf, columns in zip(leaves, expected, strict=True):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"{cell!r}: a state must be a Tensor, not {leaf!r}", where)

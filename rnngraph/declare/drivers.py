@@ -10,9 +10,9 @@ from ..errors import DtypeError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
-from .nest import flatten, pack
+from .nest import flatten, matched, pack
 from .parameters import Slot
-from .state import public, widths
+from .state import named, public
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
 
 
@@ -339,16 +339,7 @@ def initial_leaves(
     cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
     leaves: list[Any]
-    if given is None:
-        leaves = inner.initial_state()
-    else:
-        leaves = flatten(given)
-        if len(leaves) != len(kinds):
-            raise StructureError(
-                f"{cell!r} carries {widths(public(cell))!r}, but its initial_state has {len(leaves)} "
-                f"tensors; give it {len(kinds)}, in that structure",
-                where,
-            )
+    leaves = inner.initial_state() if given is None else matched(named(cell), given, f"{cell!r}: initial_state", where)
     return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
 
 

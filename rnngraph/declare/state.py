@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..errors import DtypeError
+from ..errors import DtypeError, StructureError
 from .nest import children, flatten, pack, rebuild
 
 
@@ -52,12 +52,40 @@ def columns_of(leaf: Any) -> Columns:
 
 def resolve(specification: Any) -> Any:
     """A nest of ``Columns`` from what ``state()`` gave: ints, memory, nests and cells."""
-    if hasattr(specification, "state") and hasattr(specification, "step"):
+    if _is_cell(specification):
         return public(specification)
     entries = children(specification)
     if entries is None:
         return columns_of(specification)
     return rebuild(specification, [resolve(value) for _, value in entries])
+
+
+def named(specification: Any) -> Any:
+    """As ``resolve``, but every state of a cell stands under its name, also where the cell has no other.
+
+    Leaves come in the order of ``public`` and of ``resolve``: this is what a nest that users give is matched with.
+    """
+    entries = children(stated(specification) if _is_cell(specification) else specification)
+    if entries is None:
+        return columns_of(specification)
+    return {key: named(value) for key, value in entries}
+
+
+def _is_cell(specification: Any) -> bool:
+    return hasattr(specification, "state") and hasattr(specification, "step")
+
+
+def stated(cell: Any) -> Any:
+    """What ``cell.state()`` gives; names in the order of the fields of its ``state_type``, if it has one."""
+    specification, kind = cell.state(), getattr(cell, "state_type", None)
+    if kind is None or not isinstance(specification, dict) or len(specification) == 1:
+        return specification
+    if {*kind._fields} != {*specification}:
+        raise StructureError(
+            f"{cell!r}.state_type has the fields {', '.join(kind._fields)}, and state() the names "
+            f"{', '.join(specification)}; give both the same"
+        )
+    return {name: specification[name] for name in kind._fields}
 
 
 @cache
@@ -71,7 +99,7 @@ def public(cell: Any) -> Any:
     One state is a bare leaf; several are a namedtuple in the order of ``state()``, or the class's
     ``state_type``. A ``state()`` that is a tuple is given as it is.
     """
-    specification = resolve(cell.state())
+    specification = resolve(stated(cell))
     if not isinstance(specification, dict):
         return specification
     values = list(specification.values())

@@ -9,9 +9,9 @@ from ..errors import DtypeError, ShapeError, StructureError
 from .arguments import flag, number
 from .cell import Cell, Scope, Wrapper, check_cell
 from .functions import concat, sigmoid, split
-from .nest import flatten, pack
+from .nest import flatten, is_leaf, matched, pack
 from .randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
-from .state import joined, public, resolve, widths
+from .state import joined, named, public, resolve, stated
 from .tensor import Tensor
 
 Sites = dict[str, Iterator[str]]
@@ -46,7 +46,7 @@ class DropoutWrapper(Wrapper):
         self.seed = salt_of(seed)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        columns = flatten(resolve(self.cell.state()))
+        columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
         sites = {  # all at once: a wrapper inside this one takes its own after them
             kind: iter([p.site(kind) for _ in range(count)])
@@ -139,13 +139,11 @@ class ZoneoutWrapper(Wrapper):
 
     def __init__(self, cell: Cell, *, state_keep_prob: Any, seed: int | None = None) -> None:
         super().__init__(cell)
-        count, given = len(flatten(public(cell))), flatten(state_keep_prob)
-        if given != [state_keep_prob] and len(given) != count:
-            raise StructureError(
-                f"state_keep_prob has {len(given)} numbers, and {cell!r} carries {widths(public(cell))!r}; "
-                "give one number, or one for each state"
-            )
-        self.keep = given if len(given) == count else given * count
+        carried = named(cell)
+        if is_leaf(state_keep_prob):  # one number for all states
+            self.keep = [state_keep_prob] * len(flatten(carried))
+        else:
+            self.keep = matched(carried, state_keep_prob, f"{cell!r}: state_keep_prob")
         for value in self.keep:
             check_keep_prob(value, "state_keep_prob")
         self.seed = salt_of(seed)
@@ -202,8 +200,9 @@ class MultiRNNCell(Cell):
                     )
 
     def state(self) -> Any:
-        nests = tuple(public(cell) for cell in self.cells)
-        return nests if self.state_is_tuple else {"state": joined(*nests)}
+        if self.state_is_tuple:
+            return tuple(self.cells)
+        return {"state": joined(*(public(cell) for cell in self.cells))}
 
     @property
     def output_size(self) -> int:
@@ -226,4 +225,4 @@ class MultiRNNCell(Cell):
             return None
         if not self.state_is_tuple:
             raise StructureError("a learned initial state needs MultiRNNCell(state_is_tuple=True)")
-        return [leaf for layer in leaves for leaf in layer]
+        return tuple(leaves)

@@ -30,6 +30,17 @@ def lengths_of(graph: Graph) -> set[str]:
     return {name for node in graph.walk() if node.op == "scan" for name in symbols_of(node["length"])}
 
 
+def time_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that count time steps: lengths of scans.
+
+    Where nothing recurs, the place of an axis tells: the second one of what is fed, as in [batch, time, …].
+    """
+    if any(node.op == "scan" for node in graph.walk()):
+        return lengths_of(graph)
+    fed = [node.shape for node in graph.inputs if node.op == "input"]
+    return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
+
+
 class CompiledGraph:
     """A lowered graph, split and optimised when first needed, with entries by outputs and sizes.
 

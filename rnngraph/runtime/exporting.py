@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import keyword
+import math
 import os
 import re
 import tempfile
@@ -19,6 +20,8 @@ import numpy as np
 import safetensors.numpy
 
 from ..codegen.exported import exported_code
+from ..codegen.shell_text import STEPS
+from ..codegen.stepper import Port
 from ..codegen.target import Target, host, target_of
 from ..errors import ArgumentError, FileError, Where
 from ..export.build_files import CMAKE_LISTS, CMAKE_MARK, cmake, pkg_config
@@ -30,7 +33,6 @@ from ..export.python_module import python_module
 from ..export.self_test import STEPS_TESTED, Example, self_test
 from ..ir.types import evaluate
 from .arguments import one_of, whole_number
-from .compiled import lengths_of
 from .files import as_path
 from .stepper_of import Exportable, exportable
 
@@ -79,7 +81,7 @@ def export(
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()
-    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], values)).encode()
+    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], program, values)).encode()
     contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
     contents["CMakeLists.txt"] = CMAKE_LISTS.encode()
     if weights == "external":
@@ -179,8 +181,8 @@ def _alone(folder: Path) -> Iterator[None]:
 # What the self-test compares with -----------------------------------------------------------------
 
 
-def example_of(found: Exportable, values: Mapping[str, np.ndarray]) -> Example:
-    """A few steps of random feeds, computed on this machine by the code of the target."""
+def example_of(found: Exportable, program: Program, values: Mapping[str, np.ndarray]) -> Example:
+    """Feeds of a few steps whose rows, steps and features all differ, and what the whole sequences give."""
     about, stepper = found.about, found.stepper
     generator = np.random.default_rng(0)
     highest = {
@@ -188,39 +190,17 @@ def example_of(found: Exportable, values: Mapping[str, np.ndarray]) -> Example:
         for check in about.compiled.checks(about.outputs)
         if check.kind == "range"
     }
-    shapes = {
-        port.name: tuple(STEPS_TESTED if dim < 0 else dim for dim in port.shape)
+    feeds = {
+        port.name: _different(generator, port, highest.get(port.name))
         for port in (*stepper.inputs, *stepper.initial_inputs)
     }
-    feeds = {}
-    for port in (*stepper.inputs, *stepper.initial_inputs):
-        if port.dtype.startswith("float"):
-            feeds[port.name] = generator.standard_normal(shapes[port.name]).astype(port.dtype)
-        elif port.dtype == "bool":
-            feeds[port.name] = generator.integers(0, 2, shapes[port.name]).astype(bool)
-        else:
-            feeds[port.name] = generator.integers(0, highest.get(port.name, 1) + 1, shapes[port.name]).astype(
-                port.dtype
-            )
-    state: dict[str, np.ndarray] = {}
-    if found.initial is not None:
-        starts = {port.name: feeds[port.name] for port in stepper.initial_inputs}
-        state = found.initial.call_fresh_with(found.initial.packed(0, values), starts, found.initial.sized(about.sizes))
-    lengths = dict.fromkeys(lengths_of(about.compiled.graph), 1)
-    weights, sized = found.step.packed(0, values), found.step.sized({**about.sizes, **lengths})
-    steps: list[dict[str, np.ndarray]] = []
-    for step in range(STEPS_TESTED):
-        given = {
-            name: feeds[name] if axis is None else np.take(feeds[name], [step], axis)
-            for name, axis in about.time_axis.items()
-            if name in feeds
-        }
-        result = found.step.call_fresh_with(weights, {**given, **state}, sized)
-        state = {name: result[name] for name in about.labels}
-        steps.append(result)
-    results = {}
-    for port in stepper.outputs:
-        axis = about.output_axis[port.name]
-        parts = [step[port.name] for step in steps]
-        results[port.name] = parts[-1] if axis is None else np.concatenate(parts, axis)
-    return Example(feeds, results)
+    return Example(feeds, found.whole_sequence(program.lowered.graph, values, feeds))
+
+
+def _different(generator: np.random.Generator, port: Port, highest: int | None) -> np.ndarray:
+    """What a port is fed, with its axis of steps: numbers that differ as far as dtype and limit let them."""
+    shape = tuple(STEPS_TESTED if dim == STEPS else dim for dim in port.shape)
+    if port.dtype.startswith("float"):
+        return generator.standard_normal(shape).astype(port.dtype)
+    count = 2 if port.dtype == "bool" else math.prod(shape) if highest is None else highest + 1
+    return (generator.permutation(math.prod(shape)) % max(1, count)).reshape(shape).astype(port.dtype)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..declare.nest import flatten
+from ..declare.nest import flatten, matched
 from ..declare.tensor import Tensor
 from ..errors import GraphError, ShapeError, Where
 from ..ir.graph import Graph, Node, topological
@@ -91,7 +91,8 @@ def train_step(optimizer: Optimizer, clip_norm: float | None, clip_value: float 
             {name: Tensor(node) for name, node in slots.items()},
             {name: Tensor(node) for name, node in numbers.items()},
         )
-        return after.node, {name: tensor.node for name, tensor in kept.items()}
+        values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
+        return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
 
     return TrainStep(update, tuple(optimizer.slots()), tuple(optimizer.numbers(0)), clip_norm, clip_value)
 

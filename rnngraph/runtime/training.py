@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..declare.nest import is_leaf, pack
+from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph
@@ -22,7 +22,7 @@ from .bound_call import MOST_KINDS, BoundCalls
 from .compiled import CompiledGraph
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
-from .nested_feeds import names_under
+from .nested_feeds import gathered, names_under
 from .outs import check_fits, given_gradients
 from .result import Result
 from .sources import TAPS_MOVED, TAPS_TRAINING
@@ -229,11 +229,11 @@ class Training(GraphProgram):
             structure = Result(shown) if isinstance(shown, dict) else shown, dict.fromkeys(compiled.wrt)
             wanted = [*names, *outputs[len(values) :]]
             self._bind(calls, *together, arrays, outputs, compiled, structure, wanted, self.program.next_seed)
-        gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        gradients: dict[str, Any] = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.program.named_feeds(feeds, named, where))
-            parts = names_under(name, compiled.wrt)
-            gradients[name] = pack(fed.get(name, parts), [gradients.pop(part) for part in parts])
+            parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
+            gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any) -> BoundCalls | None:
