@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write the inference graph as native files for C and others")
     export.add_argument("script", type=Path, help=_SCRIPT)
-    export.add_argument("--directory", type=Path, default=Path(), help="where to (default: here)")
+    export.add_argument("--directory", type=Path, help="where to (default: NAME-export, here)")
     export.add_argument("--name", help="of the files and in C (default: the script's)")
     export.add_argument("--batch", type=_positive, default=1, help="rows of an instance (default 1)")
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
@@ -186,6 +186,7 @@ def _export(options: argparse.Namespace) -> None:
     for path in written.files.values():
         print(path)
     print(f"{written.object_size} bytes of code and data, {written.state_size} bytes of memory an instance")
+    print(f"needs {written.needs}")
 
 
 class _Highlighter(RegexHighlighter):

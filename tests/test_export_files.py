@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -16,8 +19,10 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.cli import main
-from rnngraph.codegen.target import host
+from rnngraph.codegen.target import host, needed_processor, target_of
 from rnngraph.export import linking
+from rnngraph.runtime import exported_files
+from rnngraph.runtime.exported_files import MANIFEST
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 
@@ -154,18 +159,113 @@ def test_files_that_are_no_longer_made_go(tmp_path: Path) -> None:
     assert (tmp_path / "libnet.so").exists()
     program.inference.export(tmp_path, "other", link=False)
     program.inference.export(tmp_path, "net", link=False)
-    made = ["CMakeLists.txt", "net.h", "net.json", "net.o", "net_net.cmake", "net_test.c"]
-    made += [name.replace("net", "other", 1) for name in made[1:]]
+    made = ["net.h", "net.json", "net.o", "net_net.cmake", "net_test.c"]
+    made += [name.replace("net", "other", 1) for name in made] + ["CMakeLists.txt", MANIFEST]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*made, "net.py.orig"])
 
 
-def test_a_description_of_something_else_removes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "keep.txt").write_text("mine")
-    for text in ('{"files": ["keep.txt", "../keep.txt", "CMakeLists.txt", 1]}', "[]", '{"files": 3}'):
-        (tmp_path / "net.json").write_text(text)
+def test_a_list_of_something_else_removes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "nets"
+    folder.mkdir()
+    for place in (tmp_path / "keep.txt", folder / "keep.txt", folder / "net.pc"):
+        place.write_text("mine")
+    digest = [hashlib.sha256(b"mine").hexdigest()]
+    files = {"keep.txt": digest, "../keep.txt": digest, "net.pc": ["0"], "../net.pc": digest}
+    (folder / MANIFEST).write_text(json.dumps({"format": 1, "nets": {"net": files}}))
+    with pytest.raises(rg.FileError, match="net.pc is in the way"):
+        small().inference.export(folder, "net", link=False)
+    (folder / "net.pc").unlink()
+    small().inference.export(folder, "net", link=False)
+    assert (tmp_path / "keep.txt").exists()
+    assert (folder / "keep.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"files": 3}', '{"format": 2, "nets": {}}', '{"format": 1, "nets": {"net": 3}}', "?"]
+)
+def test_a_list_that_is_none_is_in_the_way(text: str, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(rg.FileError, match=f"{MANIFEST} is in the way"):
         small().inference.export(tmp_path, "net", link=False)
-        assert (tmp_path / "keep.txt").exists()
-        assert (tmp_path / "CMakeLists.txt").exists()
+    assert contents(tmp_path) == {MANIFEST: text.encode()}
+
+
+@pytest.mark.parametrize("file", ["net.h", "net.json", "net.o", "net_net.cmake", "net_test.c", "CMakeLists.txt"])
+def test_what_no_export_wrote_is_never_replaced(file: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text("mine")
+    with pytest.raises(rg.FileError, match=rf"{file} is in the way: no export wrote it"):
+        small().inference.export(tmp_path, "net", link=False)
+    assert contents(tmp_path) == {file: b"mine"}
+
+
+@pytest.mark.parametrize("file", ["net.h", "net_test.c", "CMakeLists.txt", "net.safetensors"])
+def test_a_file_that_was_changed_is_never_replaced(file: str, tmp_path: Path) -> None:
+    small(4).inference.export(tmp_path, "net", weights="external", link=False)
+    with (tmp_path / file).open("ab") as changed:
+        changed.write(b" ")
+    before = contents(tmp_path)
+    with pytest.raises(rg.FileError, match=rf"{file} is in the way: .* it was changed since"):
+        small(9).inference.export(tmp_path, "net", link=False)  # without safetensors, which would go
+    assert contents(tmp_path) == before
+    (tmp_path / file).unlink()
+    small(9).inference.export(tmp_path, "net", link=False)
+    assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_a_link_is_not_replaced_and_all_that_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "header").write_text("mine")
+    folder = tmp_path / "nets"
+    folder.mkdir()
+    (folder / "net.h").symlink_to(tmp_path / "mine" / "header")
+    (folder / "net.o").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(rg.FileError, match=r"net\.h, .*net\.o are in the way"):
+        small().inference.export(folder, "net", link=False)
+    assert sorted(path.name for path in folder.iterdir()) == ["net.h", "net.o"]
+    assert (tmp_path / "mine" / "header").read_text() == "mine"
+
+
+def test_what_an_export_would_write_anyway_is_not_in_the_way(tmp_path: Path) -> None:
+    program = small()
+    program.inference.export(tmp_path / "one", "net", link=False)
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    (tmp_path / "two" / MANIFEST).unlink()
+    program.inference.export(tmp_path / "two", "net", link=False)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_an_export_that_was_stopped_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever file is the last that is moved."""
+    first, second = small(4), small(9)
+    first.inference.export(tmp_path, "net", weights="external", link=False)
+    replace, left = os.replace, 0
+
+    def stopped(source: Any, target: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    for moves in range(9):
+        left = moves
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", stopped)
+            with contextlib.suppress(KeyboardInterrupt):
+                (first if moves % 2 else second).inference.export(tmp_path, "net", link=False)
+    second.inference.export(tmp_path, "net", link=False)
+    assert left >= 0  # the last one came to its end
+    second.inference.export(tmp_path / "fresh", "net", link=False)
+    fresh = contents(tmp_path / "fresh")
+    shutil.rmtree(tmp_path / "fresh")
+    assert contents(tmp_path) == fresh
+
+
+def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exported_files, "_digest", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small().inference.export(tmp_path / "out", "net", link=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -173,19 +273,19 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @needs_compiler
-@pytest.mark.parametrize("obstacle", ["a build file of the user's", "a directory", "no linker", "no space"])
+@pytest.mark.parametrize("obstacle", ["a directory", "no linker", "no space"])
 def test_an_export_that_fails_leaves_the_old_one(
     obstacle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(4).inference.export(tmp_path, "net", link=False)
-    words = "libnet.so: it is a directory"
+    words = "libnet.so is in the way"
     if obstacle == "a directory":
         (tmp_path / "libnet.so").mkdir()
     elif obstacle == "no linker":
         words = "false failed .*link=False"
         monkeypatch.setattr(linking, "_SHARED", ())
         monkeypatch.setattr(linking, "tools_for", lambda *_: linking.Tools((("false",),), (), "lib{name}.so"))
-    elif obstacle == "no space":
+    else:
         words = "can't write .*No space left on device"
         write = Path.write_bytes
 
@@ -195,9 +295,6 @@ def test_an_export_that_fails_leaves_the_old_one(
             return write(path, data)
 
         monkeypatch.setattr(Path, "write_bytes", full)
-    else:
-        words = "CMakeLists.txt belongs to something else"
-        (tmp_path / "CMakeLists.txt").write_text("project(mine)\n")
     before = contents(tmp_path)
     with pytest.raises(rg.RnnGraphError, match=words):
         small(9).inference.export(tmp_path, "net")
@@ -220,6 +317,56 @@ def test_a_loaded_program_exports_the_same_object(tmp_path: Path) -> None:
     program.inference.export(tmp_path / "made", "net", link=False)
     rg.load(tmp_path / "saved").inference.export(tmp_path / "loaded", "net", link=False)
     assert contents(tmp_path / "made") == contents(tmp_path / "loaded")
+
+
+def test_a_folder_of_its_own_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = small()
+    made = program.inference.export(name="one", link=False)
+    assert made.directory == Path("one-export")
+    assert all(path.is_file() for path in made.files.values())
+    assert {path.name for path in Path("one-export").iterdir()} == {*made.files}
+    program.inference.export(link=False)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["net-export", "one-export"]
+
+
+SCRIPT = """\
+import rnngraph as rg
+
+x = rg.placeholder("x", shape=(None, None, 3))
+program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), x)[0])
+"""
+
+
+@needs_compiler
+def test_a_script_is_not_replaced_by_its_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_model.py").write_text(SCRIPT)
+    for _ in range(2):  # what an export wrote may be written again
+        assert main(["export", "my_model.py"]) == 0
+        assert "needs the processor of the machine that made it" in capsys.readouterr().out
+    assert Path("my_model.py").read_text() == SCRIPT
+    assert Path("my_model-export/my_model.py").exists()
+    Path("my_model_test.c").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert main(["export", "my_model.py", "--directory", "."]) == 1
+    said = capsys.readouterr()
+    assert "my_model.py, my_model_test.c are in the way: no export wrote it" in said.err
+    assert said.out == ""
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_the_header_says_which_processor_is_needed(tmp_path: Path) -> None:
+    program = small()
+    for name in ("host", "x86-64-v3", "x86-64-windows", "aarch64-linux", "thumbv7em-none-eabihf", "wasm32"):
+        made = program.inference.export(tmp_path / name, "net", target=name, link=False)
+        assert made.needs == needed_processor(target_of(name))
+        text = " ".join((tmp_path / name / "net.h").read_text().replace(" * ", " ").split())
+        assert f"It needs {made.needs}." in text
+    assert host().processor in needed_processor(host())
+    assert "x86-64-v3 or above, with avx2 fma" in needed_processor(target_of("x86-64-v3"))
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

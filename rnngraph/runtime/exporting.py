@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import keyword
@@ -11,7 +10,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from ..codegen.shell_text import STEPS
 from ..codegen.stepper import Port
 from ..codegen.target import Target, host, target_of
 from ..errors import ArgumentError, FileError, Where
-from ..export.build_files import CMAKE_LISTS, CMAKE_MARK, cmake, pkg_config
+from ..export.build_files import CMAKE_LISTS, cmake, pkg_config
 from ..export.description import Description
 from ..export.header import header
 from ..export.javascript_module import javascript_module
@@ -33,6 +32,7 @@ from ..export.python_module import python_module
 from ..export.self_test import STEPS_TESTED, Example, self_test
 from ..ir.types import evaluate
 from .arguments import one_of, whole_number
+from .exported_files import MANIFEST, move_into
 from .files import as_path
 from .stepper_of import Exportable, exportable
 
@@ -53,24 +53,27 @@ WEIGHTS = ("embedded", "external")
 
 @dataclass(frozen=True)
 class Export:
-    """What was written. files: paths, by what they are. state_size: bytes of an instance's memory."""
+    """What was written. files: paths, by their names. state_size: bytes of an instance's memory. needs: which processor
+    runs the code.
+    """
 
     directory: Path
     files: Mapping[str, Path]
     state_size: int
     object_size: int
+    needs: str
 
 
 def export(
-    program: Program, directory: str | os.PathLike[str], name: str, batch: int, target: str | None, weights: str,
+    program: Program, directory: str | os.PathLike[str] | None, name: str, batch: int, target: str | None, weights: str,
     dispatch: bool, link: bool, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
-    folder = as_path(directory)
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ArgumentError(f"{name!r} can't begin C names; use letters, digits and underscores, a letter first", where)
     if name in _TAKEN.split() or keyword.iskeyword(name):
         raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
+    folder = Path(f"{name}-export") if directory is None else as_path(directory)
     batch = whole_number(batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
     targets = _targets(program.target.name if target is None else target, dispatch, where)
@@ -111,9 +114,8 @@ def _write(
     folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
 ) -> Export:  # fmt: skip
     """All files are made in a folder within and then moved."""
-    folder.mkdir(parents=True, exist_ok=True)
     name = net.name
-    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
+    with _folder(folder), tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
         inner = Path(made)
         for file, data in contents.items():
             (inner / file).write_bytes(data)
@@ -124,7 +126,7 @@ def _write(
             static = static_library(object_file, name, target, is_host)
             if static or (shared and shared.suffix == ".so"):  # WebAssembly has no library to link with
                 (inner / f"{name}.pc").write_text(pkg_config(net))
-        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json"])
+        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", MANIFEST])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
         for library, module, text in (
             (f"lib{name}.so", f"{name}.py", python_module),
@@ -135,47 +137,22 @@ def _write(
                 described["files"] = sorted(files)
                 (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
-        _move(inner, folder, name, files)
-    return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code))
-
-
-def _move(made: Path, folder: Path, name: str, files: Collection[str]) -> None:
-    """Files in the place of those of an earlier export; what that had besides would not belong to these."""
-    lists, description = folder / "CMakeLists.txt", f"{name}.json"
-    with _alone(folder):
-        for file in files:
-            if (folder / file).is_dir():
-                raise FileError(f"can't write {folder / file}: it is a directory; give an exported net another one")
-        if lists.exists() and not lists.read_bytes().startswith(CMAKE_MARK.encode()):
-            raise FileError(f"{lists} belongs to something else; give an exported net a directory of its own")
-        stale = _files_before(folder / description, name) - {*files}
-        for file in sorted(set(files) - {description}):
-            os.replace(made / file, folder / file)
-        for file in stale:
-            (folder / file).unlink(missing_ok=True)
-        os.replace(made / description, folder / description)
-
-
-def _files_before(description: Path, name: str) -> set[str]:
-    """What an earlier export of this name wrote for itself alone."""
-    try:
-        files = {*json.loads(description.read_text())["files"]}
-    except (OSError, ValueError, TypeError, KeyError):
-        return set()
-    ends = ("o", "obj", "safetensors", "pc", "py", "mjs", "wasm")
-    return {*(f"{name}.{end}" for end in ends), f"lib{name}.so", f"lib{name}.a"} & files
+        move_into(folder, inner, name)
+    return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code), net.needs)
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two exports to one folder don't mix their files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _folder(folder: Path) -> Iterator[None]:
+    """The folder is there; one that was not there before goes again where the block fails."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # others wrote to it
+                folder.rmdir()
+        raise
 
 
 # What the self-test compares with -----------------------------------------------------------------
