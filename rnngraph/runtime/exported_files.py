@@ -84,7 +84,7 @@ def _read(path: Path) -> Digests:
                 for net, files in text["nets"].items()}  # fmt: skip
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise FileError(
             f"{path} is in the way: it is no list of exported files, or damaged. Nothing was written; move it away, or "
             "give the exported net a directory of its own"
