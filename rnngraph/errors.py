@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
@@ -52,12 +52,6 @@ def _is_ours(frame: FrameType) -> bool:
     return file == "<string>" and str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean 'kernel'?)`` where one of ``words`` is close to ``word``; else nothing."""
-    close = difflib.get_close_matches(word, words, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 class RnnGraphError(Exception):
     """Base of every error that a user's mistake raises: where, what, and the remedy."""
 
@@ -68,6 +62,14 @@ class RnnGraphError(Exception):
 
     def __str__(self) -> str:  # KeyError would print its repr
         return str(self.args[0])
+
+
+def did_you_mean(name: Any, names: Iterable[str]) -> str:
+    """``"; did you mean logits?"`` where one of the names is close to ``name``, else nothing."""
+    from difflib import get_close_matches  # for an error only
+
+    found = get_close_matches(name, list(names), 1) if isinstance(name, str) and len(name) < 100 else []
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 class ShapeError(RnnGraphError, ValueError):

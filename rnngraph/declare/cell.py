@@ -163,9 +163,8 @@ class _States(dict[str, Any]):
     """What ``step`` is given of the state: a dict that knows what to say of a name it has not."""
 
     def __missing__(self, name: str) -> Any:
-        raise NameLookupError(
-            f"no state is named {name!r}{did_you_mean(name, self)}; the cell carries {', '.join(self) or 'none'}"
-        )
+        carried = did_you_mean(name, self) or f"; the cell carries {', '.join(self) or 'none'}"
+        raise NameLookupError(f"no state is named {name!r}{carried}")
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,41 @@ def is_leaf(nest: Any) -> bool:
     return children(nest) is None
 
 
+def fold(
+    nest: Any, leaf: Callable[[Any], Any], join: Callable[[Any, list[Any]], Any],
+    entries_of: Callable[[Any], list[tuple[str, Any]] | None] = children,
+) -> Any:  # fmt: skip
+    """What becomes of a nest: of each leaf ``leaf(leaf)``, of each nest ``join(nest, what became of its entries)``.
+
+    From left to right, entries before what holds them. Raises ``StructureError`` where a nest contains itself.
+    """
+    made: list[Any] = []
+    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries that were made, once they are
+    inside: set[int] = set()
+    while pending:
+        item, count = pending.pop()
+        if count is not None:
+            inside.remove(id(item))
+            first = len(made) - count
+            made[first:] = [join(item, made[first:])]
+            continue
+        if id(item) in inside:
+            what = f"{type(item).__name__} contains itself, and so has no end"
+            raise StructureError(what, getattr(item, "where", None))
+        entries = entries_of(item)
+        if entries is None:
+            made.append(leaf(item))
+            continue
+        inside.add(id(item))
+        pending.append((item, len(entries)))
+        pending += [(value, None) for _, value in reversed(entries)]
+    return made[0]
+
+
 def flatten(nest: Any) -> list[Any]:
-    return [leaf for _, leaf in paths(nest)]
+    found: list[Any] = []
+    fold(nest, found.append, lambda item, values: None)
+    return found
 
 
 def paths(nest: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -51,18 +85,11 @@ def rebuild(nest: Any, values: Sequence[Any]) -> Any:
 def pack(structure: Any, leaves: Sequence[Any]) -> Any:
     """``leaves`` in the structure of ``structure``."""
     iterator = iter(leaves)
-
-    def fill(nest: Any) -> Any:
-        entries = children(nest)
-        if entries is None:
-            return next(iterator)
-        return rebuild(nest, [fill(value) for _, value in entries])
-
-    return fill(structure)
+    return fold(structure, lambda leaf: next(iterator), rebuild)
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
-    return pack(nest, [function(leaf) for leaf in flatten(nest)])
+    return fold(nest, function, rebuild)
 
 
 def matched(structure: Any, given: Any, what: str, where: Where | None = None) -> list[Any]:
@@ -88,29 +115,54 @@ def arranged(structure: Any, given: Any) -> Any:
     return _fitted(structure, given, "a nest", None, lambda leaf, _: leaf)
 
 
-def _fitted(structure: Any, given: Any, place: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
+def _fitted(structure: Any, given: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
     """``given`` with ``at(leaf of structure, what is given for it)`` in place of each leaf."""
-    parts, entries = children(structure), children(given)
+    made: list[Any] = [None]
+    holders: list[tuple[int, Any, range]] = []  # places in ``made``: of a container, and of its entries
+    pending: list[tuple[Any, Any, str, int]] = [(structure, given, what, 0)]
+    while pending:
+        structure, given, what, place = pending.pop()
+        pairs = _pairs(structure, given, what, where)
+        if not isinstance(pairs, list):
+            made[place] = at(pairs.leaf, given)
+            continue
+        places = range(len(made), len(made) + len(pairs))
+        made += [None] * len(pairs)
+        holders.append((place, given, places))
+        pending += [(*pair, entry) for pair, entry in zip(pairs, places, strict=True)]
+    for place, container, places in reversed(holders):
+        made[place] = rebuild(container, made[places.start : places.stop])
+    return made[0]
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    leaf: Any
+
+
+def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
+    """For each entry of ``given`` what it is matched with, itself, and its name in an error; or the only leaf."""
+    entries = children(given)
     is_plain = isinstance(given, tuple | list) and not hasattr(given, "_fields")
     names = None if entries is None or is_plain else [key for key, _ in entries]
-    if parts is None:
-        if names is not None:
-            raise StructureError(f"{place} is one array, not a nest {_names_text(names)}", where)
-        if is_plain and not _is_array(given):
-            raise StructureError(f"{place} is one array, not a {type(given).__name__} of {len(given)}", where)
-        return at(structure, given)
-    inner, leaves = dict(parts), flatten(structure)
-    if is_plain and len(given) == len(leaves) and all(map(is_leaf, given)):  # one behind the other
-        return rebuild(given, [at(leaf, value) for leaf, value in zip(leaves, given, strict=True)])
-    if entries is None or len(entries) != len(inner) or not (names is None or inner.keys() == {*names}):
-        only = parts[0][1] if len(parts) == 1 else None
-        if len(parts) != 1 or (names is not None and is_leaf(only) and not isinstance(structure, tuple | list)):
-            raise StructureError(f"{place} {_misfit(list(inner), names, entries, given)}", where)
-        return _fitted(only, given, place, where, at)
-    keys = list(inner) if names is None else names
-    return rebuild(given, [
-        _fitted(inner[key], value, f"{place}.{key}", where, at) for key, (_, value) in zip(keys, entries, strict=True)
-    ])  # fmt: skip
+    while (parts := children(structure)) is not None:
+        inner = dict(parts)
+        if is_plain and len(given) != len(inner) and all(map(is_leaf, given)):
+            leaves = flatten(structure)
+            if len(given) == len(leaves):
+                return [(leaf, value, what) for leaf, value in zip(leaves, given, strict=True)]
+        if entries is not None and len(entries) == len(inner) and (names is None or inner.keys() == {*names}):
+            keys = list(inner) if names is None else names
+            return [(inner[key], value, f"{what}.{key}") for key, (_, value) in zip(keys, entries, strict=True)]
+        misnamed = names is not None and is_leaf(parts[0][1]) and not isinstance(structure, tuple | list)
+        if len(parts) != 1 or misnamed:
+            raise StructureError(f"{what} {_misfit(list(inner), names, entries, given)}", where)
+        structure = parts[0][1]
+    if names is not None:
+        raise StructureError(f"{what} is one array, not a nest {_names_text(names)}", where)
+    if is_plain and not _is_array(given):
+        raise StructureError(f"{what} is one array, not a {type(given).__name__} of {len(given)}", where)
+    return _Leaf(structure)
 
 
 def _is_array(given: Sequence[Any]) -> bool:
@@ -133,7 +185,8 @@ def _misfit(
     if names is None:
         return f"takes {len(wanted)} entries {_names_text(wanted)}, not {len(entries)}"
     missing = [key for key in wanted if key not in names]
-    unknown = [f"{key!r}{did_you_mean(key, missing)}" for key in names if key not in wanted]
+    hints = {key: did_you_mean(key, missing).removeprefix("; ") for key in names if key not in wanted}
+    unknown = [f"{key!r} ({hint})" if hint else repr(key) for key, hint in hints.items()]
     parts = [f"has no entry {', '.join(unknown)}"] if unknown else []
     parts += [f"lacks {', '.join(map(repr, missing))}"] if missing else []
     return f"{' and '.join(parts)}; it takes {_names_text(wanted)}"

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..errors import DtypeError, StructureError
-from .nest import children, flatten, pack, rebuild
+from .nest import children, flatten, fold, pack, rebuild
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,14 @@ def named(specification: Any) -> Any:
 
     Leaves come in the order of ``public`` and of ``resolve``: this is what a nest that users give is matched with.
     """
-    entries = children(stated(specification) if _is_cell(specification) else specification)
-    if entries is None:
-        return columns_of(specification)
-    return {key: named(value) for key, value in entries}
+
+    def entries(item: Any) -> list[tuple[str, Any]] | None:
+        return children(stated(item) if _is_cell(item) else item)
+
+    def joined(item: Any, values: list[Any]) -> Any:
+        return {key: value for (key, _), value in zip(entries(item) or (), values, strict=True)}
+
+    return fold(specification, columns_of, joined, entries)
 
 
 def _is_cell(specification: Any) -> bool:

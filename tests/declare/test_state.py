@@ -200,7 +200,7 @@ def test_zoneout_and_attention_take_mappings() -> None:
         return np.asarray(rg.compile(outputs, seed=1, cache=False).inference(x=X, memory=X))
 
     assert_array_equal(attending({"late": LATE, "early": EARLY}), attending((EARLY, LATE)))
-    with pytest.raises(rg.StructureError, match=r"initial_cell_state has no entry 'erly' \(did you mean 'early'"):
+    with pytest.raises(rg.StructureError, match=r"initial_cell_state has no entry 'erly' \(did you mean early\?"):
         attending({"late": LATE, "erly": EARLY})
     with pytest.raises(rg.StructureError, match=r"state_keep_prob lacks 'late'"):
         zoned({"early": 0.5})
@@ -214,7 +214,9 @@ def test_a_streams_state_is_matched_by_its_keys() -> None:
         stream.state = given
         assert_allclose(stream.process(x=X)["outputs"], whole, rtol=1e-12)
     before = stream.state
-    with pytest.raises(rg.StructureError, match=r"test_state\.py:\d+: the stream's state has .*'erly' .*'early'"):
+    with pytest.raises(
+        rg.StructureError, match=r"test_state\.py:\d+: the stream's state has .*'erly' .did you mean early.*'early'"
+    ):
         stream.state = {"late": LATE, "erly": EARLY}
     with pytest.raises(rg.StructureError, match="the stream's state lacks 'early'"):
         stream.state = {"late": LATE}
@@ -238,7 +240,7 @@ def test_gradients_by_a_fed_state_lie_where_it_was_fed() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "misspelt": (lambda a, b: {"erly": a, "late": b}, "has no entry 'erly' (did you mean 'early'?) and lacks 'early'"),
+    "misspelt": (lambda a, b: {"erly": a, "late": b}, "has no entry 'erly' (did you mean early?) and lacks 'early'"),
     "one too many": (lambda a, b: {"early": a, "late": b, "h": b}, "has no entry 'h'; it takes (early, late)"),
     "one too few": (lambda a, b: {"late": b}, "lacks 'early'; it takes (early, late)"),
     "other fields": (lambda a, b: rg.LSTMStateTuple(a, b), "has no entry 'c', 'h' and lacks 'early', 'late'"),
@@ -271,7 +273,7 @@ def test_a_state_that_is_asked_for_by_a_wrong_name_is_named() -> None:
         def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
             return state["erly"], state
 
-    with pytest.raises(rg.NameLookupError, match=r"no state is named 'erly' \(did you mean 'early'\?\)"):
+    with pytest.raises(rg.NameLookupError, match=r"no state is named 'erly'; did you mean early\?"):
         compiled(Asking())
 
 
@@ -287,3 +289,12 @@ def test_matching() -> None:
     assert matched({"only": 0}, rows, "it") == [rows]
     with pytest.raises(rg.StructureError, match=r"it\.a has no entry 'z' and lacks 'x'; it takes \(x, y\)"):
         matched(tree, {"a": {"z": 1, "y": 2}, "b": 3}, "it")
+
+
+def test_matching_goes_deeper_than_the_stack() -> None:
+    structure, given, depth = 0, 1, 5000
+    for level in range(depth):
+        structure, given = {"a": structure, "b": level}, {"b": level + 2, "a": given}  # type: ignore[assignment]
+    assert matched(structure, given, "it")[:3] == [1, 2, 3]
+    with pytest.raises(rg.StructureError, match="lacks 'b'"):
+        matched({"a": structure, "b": 1}, {"a": {"a": 1}, "b": 1}, "it")
