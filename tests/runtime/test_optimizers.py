@@ -241,6 +241,30 @@ def test_an_optimizer_of_ones_own(program: rg.Program) -> None:
         close(program, expected)
 
 
+def test_new_slots_are_matched_by_their_names() -> None:
+    class TwoSlots(rg.Optimizer):
+        given: tuple[str, ...] = ("fast", "slow")
+
+        def slots(self) -> dict[str, float]:
+            return {"slow": 0.0, "fast": 0.0}
+
+        def update(self, parameter: Any, gradient: Any, slots: Any, numbers: Any) -> Any:
+            new = {"fast": gradient, "slow": 0.5 * slots["slow"] + slots["fast"]}
+            return parameter - new["slow"], {name: new.get(name, gradient) for name in self.given}
+
+    w = rg.parameter("w", (2,), "zeros")
+    program = rg.compile(w, loss=rg.reduce_sum(w * np.array([1.0, -3.0], np.float32)), cache=False)
+    trainer = rg.Trainer(program, TwoSlots(0.1))
+    for expected in (0.0, 1.0, 2.5, 4.25):  # slow: 0, g, 1.5 g, 1.75 g
+        trainer.step()
+        assert_allclose(program.parameters["w"], [-expected, 3 * expected])
+    for names, words in ((("slow",), "lacks 'fast'"), (("slow", "fsat"), r"no entry 'fsat' \(did you mean fast\?\)")):
+        wrong = TwoSlots(0.1)
+        object.__setattr__(wrong, "given", names)
+        with pytest.raises(rg.StructureError, match=rf"test_optimizers\.py:\d+: TwoSlots.update: new slots .*{words}"):
+            rg.Trainer(program, wrong).step()
+
+
 # Schedules ----------------------------------------------------------------------------------------
 
 rates = st.floats(1e-6, 1e3)
