@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import rnngraph as rg
 from rnngraph.cli import main
 from rnngraph.codegen.target import host, needed_processor, target_of
 from rnngraph.export import linking
+from rnngraph.export.javascript_module import javascript_module
 from rnngraph.runtime import exported_files
 from rnngraph.runtime.exported_files import MANIFEST
 
@@ -277,6 +279,33 @@ def test_the_header_says_which_processor_is_needed(tmp_path: Path) -> None:
     assert host().processor in needed_processor(host())
     assert "x86-64-v4 or above" in needed_processor(target_of("x86-64-v4-windows"))
     assert "x86-64-v3 or above, with avx2 fma" in needed_processor(target_of("x86-64-v3"))
+
+
+NODE = """\
+const memory = { buffer: new ArrayBuffer(1 << 20), grow() {} };
+const code = { memory, __heap_base: { value: 1024 }, net_abi_version: () => 1, net_state_size: () => 64 };
+for (const name of ["init", "step", "process"]) code[`net_${name}`] = () => 0;
+WebAssembly.Instance = class { exports = code; };
+const { Net } = await import("./net.mjs");
+const net = new Net(null), x = [1, 2, 3], said = [];
+const calls = [
+  () => net.step({ x }), () => net.step({ X: x, x }), () => net.step({}), () => new Net(null, { start: { x } }),
+];
+for (const call of calls) {
+  try { call(); said.push("fine"); } catch (error) { said.push(error.message); }
+}
+console.log(JSON.stringify(said));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_path: Path) -> None:
+    made = small().inference.export(tmp_path, "net", link=False)
+    described = json.loads(made.files["net.json"].read_text())
+    (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net"), described))  # type: ignore[arg-type]
+    (tmp_path / "calls.mjs").write_text(NODE)
+    said = json.loads(run("node", "calls.mjs", folder=tmp_path))
+    assert said == ["fine", "net has no input X; it takes x", "net needs x", "net has no input x; it takes nothing"]
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

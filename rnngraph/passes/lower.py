@@ -53,10 +53,10 @@ def lower(
     lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
     lowered += [(f"{TAP}{name}", state.tapped[name]) for name in (taps or {}).values() if not moved]
     masks = [(site, state.masks[site]) for site in _sites(order, names) if site in state.masks]
-    sizes = state.final_sizes()
-    graph = with_sizes(Graph.of("declared", lowered, state.placeholders), sizes)
-    mask_graph = with_sizes(Graph.of("masks", masks, [node for node in state.placeholders if masks]), sizes)
-    initial = with_sizes(Graph.of("initial", state.initials, state.placeholders), sizes)
+    sizes, inputs = state.final_sizes(), state.inputs()
+    graph = with_sizes(Graph.of("declared", lowered, inputs), sizes)
+    mask_graph = with_sizes(Graph.of("masks", masks, inputs if masks else []), sizes)
+    initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     return Lowered(
         graph, mask_graph, names.slots, initial, tuple(state.states), labels, defaults, frozenset(state.keep_probs)
@@ -138,6 +138,20 @@ class Lowering:
                 self.roles.setdefault(symbol, f"{new.name}_{axis}")
         self.placeholders.append(new)
         self.new[node] = new
+
+    def inputs(self) -> list[Node]:
+        """The placeholders as they were met, but those of one state, ``state0.c`` and ``state0.h``, among themselves in
+        the order of declaration: a state that is fed as a plain tuple is matched by it.
+        """
+        serials = {self.new[node]: node["serial"] for node in self.labels if node in self.new}
+        states: dict[str, list[Node]] = {}
+        for node in self.placeholders:
+            if node in serials and "." in node["label"]:
+                states.setdefault(node["label"].partition(".")[0], []).append(node)
+        moved: dict[Node, Node] = {}
+        for nodes in states.values():
+            moved.update(zip(nodes, sorted(nodes, key=serials.__getitem__), strict=True))
+        return [moved.get(node, node) for node in self.placeholders]
 
     def _parameter(self, node: Node) -> Node:
         slot: Slot = node["slot"]
