@@ -96,9 +96,9 @@ def matched(structure: Any, given: Any, what: str, where: Where | None = None) -
     """What ``given`` holds for each leaf of ``structure``, in the order of the structure's leaves.
 
     Mappings and namedtuples are matched by their keys, in any order; plain tuples and lists by position, nested as the
-    structure is, or all leaves one behind the other. Where the structure holds one entry alone, the entry may stand
-    for the container. what: names ``given`` in an error. Raises ``StructureError`` with the place, and with every
-    entry that is unknown or missing.
+    structure is, or all leaves one behind the other; by position, too, a namedtuple where there are no names. An
+    entry that is the only one may stand for its container. what: names ``given`` in an error. Raises
+    ``StructureError`` with the place, and with every entry that is unknown or missing.
     """
     numbers = range(len(flatten(structure)))
     found: list[Any] = [None] * len(numbers)
@@ -142,8 +142,7 @@ class _Leaf:
 
 def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
     """For each entry of ``given`` what it is matched with, itself, and its name in an error; or the only leaf."""
-    entries = children(given)
-    is_plain = isinstance(given, tuple | list) and not hasattr(given, "_fields")
+    entries, is_plain = children(given), _is_plain(given)
     names = None if entries is None or is_plain else [key for key, _ in entries]
     while (parts := children(structure)) is not None:
         inner = dict(parts)
@@ -151,18 +150,25 @@ def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[t
             leaves = flatten(structure)
             if len(given) == len(leaves):
                 return [(leaf, value, what) for leaf, value in zip(leaves, given, strict=True)]
-        if entries is not None and len(entries) == len(inner) and (names is None or inner.keys() == {*names}):
-            keys = list(inner) if names is None else names
+        by_position = is_plain or (_is_plain(structure) and isinstance(given, tuple))
+        if entries is not None and len(entries) == len(inner) and (by_position or inner.keys() == {*(names or ())}):
+            keys = list(inner) if by_position or names is None else names
             return [(inner[key], value, f"{what}.{key}") for key, (_, value) in zip(keys, entries, strict=True)]
-        misnamed = names is not None and is_leaf(parts[0][1]) and not isinstance(structure, tuple | list)
-        if len(parts) != 1 or misnamed:
+        if len(parts) != 1 or (names is not None and is_leaf(parts[0][1]) and not _is_plain(structure)):
             raise StructureError(f"{what} {_misfit(list(inner), names, entries, given)}", where)
         structure = parts[0][1]
     if names is not None:
         raise StructureError(f"{what} is one array, not a nest {_names_text(names)}", where)
     if is_plain and not _is_array(given):
+        if len(given) == 1:
+            return [(structure, given[0], what)]
         raise StructureError(f"{what} is one array, not a {type(given).__name__} of {len(given)}", where)
     return _Leaf(structure)
+
+
+def _is_plain(nest: Any) -> bool:
+    """Whether the entries of a nest have no names."""
+    return isinstance(nest, tuple | list) and not hasattr(nest, "_fields")
 
 
 def _is_array(given: Sequence[Any]) -> bool:

@@ -65,14 +65,15 @@ def named(specification: Any) -> Any:
 
     Leaves come in the order of ``public`` and of ``resolve``: this is what a nest that users give is matched with.
     """
+    return fold(specification, columns_of, _joined, _entries)
 
-    def entries(item: Any) -> list[tuple[str, Any]] | None:
-        return children(stated(item) if _is_cell(item) else item)
 
-    def joined(item: Any, values: list[Any]) -> Any:
-        return {key: value for (key, _), value in zip(entries(item) or (), values, strict=True)}
+def _entries(item: Any) -> list[tuple[str, Any]] | None:
+    return [("state", stated(item))] if _is_cell(item) else children(item)
 
-    return fold(specification, columns_of, joined, entries)
+
+def _joined(item: Any, values: list[Any]) -> Any:
+    return values[0] if _is_cell(item) else rebuild(item, values)
 
 
 def _is_cell(specification: Any) -> bool:

@@ -299,6 +299,6 @@ class Stream:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_kinds.items()}
-        if kinds != mine or list(arrays) != self._labels:
+        if kinds != mine:
             raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
-        self._set_state([np.array(array, order="C") for array in arrays.values()])
+        self._set_state([np.array(arrays[label], order="C") for label in self._labels])

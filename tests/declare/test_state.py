@@ -277,6 +277,40 @@ def test_a_state_that_is_asked_for_by_a_wrong_name_is_named() -> None:
         compiled(Asking())
 
 
+@pytest.mark.parametrize(
+    "state", [UNITS, (UNITS,), {"h": UNITS}, rg.GRUCell(UNITS)], ids=["int", "tuple", "dict", "cell"]
+)
+@pytest.mark.parametrize("gives", [lambda h: h, lambda h: (h,), lambda h: [h]], ids=["bare", "tuple", "list"])
+def test_a_single_state_may_come_without_its_container(state: Any, gives: Callable[[Any], Any]) -> None:
+    class Single(rg.Cell):
+        output_size = UNITS
+
+        def state(self) -> Any:
+            return state
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            h = state["h"] if isinstance(state, dict) else state[0] if isinstance(state, tuple) else state
+            return h + x, gives(h + x)
+
+    found = compiled(Single(), gives(rg.constant(EARLY))).inference(x=X)
+    assert_allclose(found["outputs"], EARLY[:, None] + np.cumsum(X, 1), rtol=1e-12)
+
+
+def test_names_that_positions_lack_go_by_position() -> None:
+    class Positions(TwoSpeeds):
+        def state(self) -> Any:
+            return UNITS, UNITS
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            output, new = TwoSpeeds.step(self, p, x, {"early": state[0], "late": state[1]})
+            return output, rg.LSTMStateTuple(new["early"], new["late"])
+
+    found = compiled(Positions(), (EARLY, LATE)).inference(x=X)
+    assert_allclose(found["outputs"], reference(X, EARLY, LATE)[0], rtol=1e-12)
+    with pytest.raises(rg.StructureError, match=r"has no entry 'a', 'b' and lacks '0', '1'; it takes \(0, 1\)"):
+        compiled(Positions(), {"a": EARLY, "b": LATE})
+
+
 def test_matching() -> None:
     tree = {"a": {"x": 0, "y": 0}, "b": 0}
     for given in (
