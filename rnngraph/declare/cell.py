@@ -125,8 +125,10 @@ class Wrapper(Cell):
     @property
     def state_type(self) -> Any:
         """The wrapped cell's, unless this wrapper carries other states."""
-        kind, carried = self.cell.state_type or _named_like(self.cell), self.state()
-        return kind if isinstance(carried, dict) and kind is not None and {*kind._fields} == {*carried} else None
+        carried, inner = self.state(), self.cell.state()
+        if not isinstance(carried, dict) or not isinstance(inner, dict) or carried.keys() != inner.keys():
+            return None
+        return self.cell.state_type or _named_like(self.cell)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         return p.cell(None, self.cell)(x, state)

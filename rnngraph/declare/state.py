@@ -82,8 +82,11 @@ def _is_cell(specification: Any) -> bool:
 
 def stated(cell: Any) -> Any:
     """What ``cell.state()`` gives; names in the order of the fields of its ``state_type``, if it has one."""
-    specification, kind = cell.state(), getattr(cell, "state_type", None)
-    if kind is None or not isinstance(specification, dict) or len(specification) == 1:
+    specification = cell.state()
+    if not isinstance(specification, dict) or len(specification) == 1:  # what asks no more than this is asked often
+        return specification
+    kind = getattr(cell, "state_type", None)
+    if kind is None:
         return specification
     if {*kind._fields} != {*specification}:
         raise StructureError(

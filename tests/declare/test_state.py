@@ -132,6 +132,14 @@ def test_a_wrapper_with_states_of_its_own_does_not_take_the_fields_of_the_cell()
         def initial_state(self, p: rg.Scope) -> Any:
             return None
 
+    deep: rg.Cell = rg.LSTMCell(4)
+    for _ in range(30):  # nothing is asked twice at every level
+        deep = rg.ResidualWrapper(Counting(deep))
+    assert deep.state_size._fields == ("inner", "count")
+    for cell in (rg.GRUCell(4), TwoSpeeds()):
+        for _ in range(30):
+            cell = rg.ResidualWrapper(cell)
+        assert cell.state_size in (4, (UNITS, UNITS))
     _, state = rg.dynamic_rnn(Counting(rg.LSTMCell(4)), sequence())
     assert state._fields == ("inner", "count")
     assert state.inner._fields == ("c", "h")
