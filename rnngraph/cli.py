@@ -275,7 +275,9 @@ def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np
     """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
     ir = graph.graph
     lengths = time_sizes(ir)
-    sizes = {name: steps if name in lengths else batch for name in ir.symbols}
+    outputs = tuple(name for name, _ in ir.outputs)
+    known = {name: steps if name in lengths else batch for name in ir.symbols}
+    sizes = graph.compiled.likely(outputs, known)
     full: dict[str, Dim] = {item.label: item.low for item in checks_of(ir) if item.text == "sequence_length"}
     generator = np.random.default_rng(0)
     feeds: dict[str, np.ndarray] = {}

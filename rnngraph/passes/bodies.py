@@ -57,6 +57,8 @@ class Body:
         name: str,
     ) -> Node:
         driver, outer = self.driver, self.outer
+        sequences = [self._with_rows(item, "what it reads", axis=1) for item in sequences]
+        initial = [self._with_rows(item, "its initial_state") if item.tensor.rank else item for item in initial]
         new: dict[Node, Node] = {
             formal: self.over(str(formal["label"]), actual)
             for formal, actual in zip(driver.sequences, sequences, strict=True)
@@ -70,11 +72,6 @@ class Body:
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
             label = "given_length" if label == "length" else label  # that one is the rows' own length
             new[node] = actual if is_number else self.given(label, actual)
-        for _, actual in self.sequences:
-            self._meets(actual.shape[1], actual, "what it reads")
-        for kind in initial:
-            if kind.tensor.rank:
-                self._meets(kind.shape[0], kind, "its initial_state")
         live = self._live(lengths) if lengths is not None else None
         self.live = live if driver.live is None else new[driver.live]
         if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
@@ -161,15 +158,20 @@ class Body:
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.outer.make("broadcast", node, shape=shape, where=self.where)
-        self._meets(node.shape[0], node, "what its step gives")
-        return node
+        return self._with_rows(node, "what its step gives")
 
-    def _meets(self, rows: Dim, node: Node, what: str) -> None:
-        """The rows of ``node`` become the batch, where nothing else says so yet."""
+    def _with_rows(self, node: Node, what: str, axis: int = 0) -> Node:
+        """``node``, whose rows become the batch, where nothing else says so yet."""
+        outer, rows = self.outer, node.shape[axis]
+        outer.unequal = []
         try:
-            self.outer.sizes.meet(rows, self.batch)
+            outer.meet(rows, self.batch)
         except ValueError as error:
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
+        for have, want in outer.unequal[:1]:
+            outer.assumed.append((have, want, self.where))
+            node = outer.ensure(node, have, want, self.where)
+        return node
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
         outer = self.outer

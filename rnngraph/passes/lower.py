@@ -19,7 +19,7 @@ from ..declare.state import public
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
-from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
+from ..ir.types import Dim, SizeTable, TensorType, dim_text, size, substitute, symbols_of
 from .bodies import Body, units_of
 from .lowered import GIVEN, INNER, TAP, Lowered
 from .naming import Names, settle
@@ -91,6 +91,8 @@ class Lowering:
         self.initials: list[tuple[str, Node]] = []
         self.states: list[Any] = []
         self.sizes = SizeTable()
+        self.unequal: list[tuple[Dim, Dim]] = []  # sizes that met in an op and that only a call can tell
+        self.assumed: list[tuple[Dim, Dim, Where | None]] = []
         self.new: dict[Node, Node] = {}
         self.placeholders: list[Node] = []
         self.parameters: dict[Slot, Node] = {}
@@ -99,11 +101,49 @@ class Lowering:
         self.roles: dict[str, str] = {}
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
+        self.unequal = []
         try:
-            return make(op, *operands, where=where, name=name, meet=self.sizes.meet, **attributes)
+            node = make(op, *operands, where=where, name=name, meet=self.meet, **attributes)
         except (ValueError, TypeError) as error:
             given = " and ".join(str(item.type) for item in operands)
             raise ShapeError(f"{op} of {given}: {error}", where) from None
+        if not self.unequal:
+            return node
+        have, want = self.unequal[0]
+        return self.make(op, *self._ensured(op, operands, have, want, where), where=where, name=name, **attributes)
+
+    def meet(self, a: Dim, b: Dim) -> Dim:
+        """What two sizes become; such as can't be solved ahead are compared at each call."""
+        try:
+            return self.sizes.meet(a, b)
+        except ValueError:
+            if not self.sizes.may_meet(a, b):
+                raise
+            self.unequal.append((self.sizes.resolve(a), self.sizes.resolve(b)))
+            return a
+
+    def _ensured(
+        self, op: str, operands: Sequence[Node], have: Dim, want: Dim, where: Where | None
+    ) -> list[Node]:  # fmt: skip
+        """The operands of an op in which two sizes met, with the one in place of the other."""
+        self.assumed.append((have, want, where))
+        if op == "reshape":  # in which numbers of elements meet
+            flat = self.make("reshape", operands[0], where=where, shape=(have,))
+            return [self.make("ensure_shape", flat, where=where, shape=(want,))]
+        if op not in ("broadcast", "scan") and self._of_driver(have) and not self._of_driver(want):
+            have, want = want, have  # what a driver's sizes meet becomes like them
+        ensured = [self.ensure(item, have, want, where) for item in operands]
+        assert ensured != list(operands), f"{dim_text(have)} meets {dim_text(want)} in {op}, and no operand has it"
+        return ensured
+
+    def ensure(self, node: Node, have: Dim, want: Dim, where: Where | None) -> Node:
+        """``node`` with ``want`` where it has ``have``, which a call finds equal."""
+        shape = tuple(want if self.sizes.resolve(dim) == have else dim for dim in node.shape)
+        return node if shape == node.shape else self.make("ensure_shape", node, where=where, shape=shape)
+
+    def _of_driver(self, dim: Dim) -> bool:
+        symbols = symbols_of(dim)
+        return bool(symbols) and all(self.roles.get(symbol, "").isupper() for symbol in symbols)
 
     def lower(self, node: Node) -> None:
         match node.op:
@@ -272,6 +312,16 @@ class Lowering:
     def final_sizes(self) -> dict[str, Dim]:
         """Every declared size as what it became; open sizes that stay get names that read well."""
         table = self.sizes
+        table.meet_all([(have, want) for have, want, _ in self.assumed])  # some are solved by what met later
+        fed = {name for node in self.placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}
+        for have, want, where in self.assumed:
+            have, want = table.resolve(have), table.resolve(want)
+            if have != want and (unknown := (symbols_of(have) | symbols_of(want)) - fed):
+                raise ShapeError(
+                    f"size {dim_text(have)} meets size {dim_text(want)}, and no placeholder has the size "
+                    f"{', '.join(sorted(unknown))}",
+                    where,
+                )
         symbols = dict.fromkeys([*self.roles, *table.known])
         final = {symbol: table.resolve(size(symbol)) for symbol in symbols}
         free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim)))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
-from ..errors import NameLookupError
+from ..errors import NameLookupError, ShapeError
+from ..ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, Size, TensorType, symbols_of
+from ..ir.types import Dim, Size, TensorType, evaluate, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.reduced_weights import ReducedWeights
+from ..passes.simplify import Simplify
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
 from .cache import Cache, key_of
@@ -20,8 +22,8 @@ from .feeds import Check, checks_of
 from .native import NativeEntry
 from .pool import Workers
 
-Fixed = tuple[tuple[str, int | None], ...]
-"""Sizes that are compiled in, by name; None where nothing that runs has the size."""
+Fixed = tuple[tuple[str, Dim | None], ...]
+"""Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs has the size."""
 LATER_STAGES = ("loops", "llvm", "asm")
 
 
@@ -80,6 +82,7 @@ class CompiledGraph:
         self._optimized: dict[tuple[str, ...], Graph] = {}
         self._entries: dict[tuple[tuple[str, ...], Fixed, bool, int], NativeEntry] = {}
         self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._equalities: dict[tuple[str, ...], tuple[tuple[Equality, ...], dict[str, Dim]]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -143,10 +146,12 @@ class CompiledGraph:
         """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
         graph = self.optimized(outputs)
         lengths = lengths_of(graph)
-        known: dict[str, Dim] = {name: value for name, value in sizes.items() if name not in lengths}
+        known = self._settled(outputs, sizes, lengths)
         if one_step:
             known |= dict.fromkeys(lengths, 1)
         graph = with_sizes(graph, known)
+        if self.equalities(outputs)[0]:
+            graph = Simplify()(graph)  # each of them holds by itself now
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
         return graph
@@ -168,8 +173,34 @@ class CompiledGraph:
         self.last_sizes = dict(sizes)
         return found
 
+    def equalities(self, outputs: tuple[str, ...]) -> tuple[tuple[Equality, ...], dict[str, Dim]]:
+        """Sizes that a call must find equal, and what that makes likely of their names."""
+        if outputs not in self._equalities:
+            graph = self.pruned(outputs)
+            found = equalities_of(graph)
+            self._equalities[outputs] = found, likely_sizes(graph, found, lengths_of(graph))
+        return self._equalities[outputs]
+
+    def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
+        """``sizes`` that nobody fed, but for those ``given``, as they most likely are beside each other."""
+        _, likely = self.equalities(outputs)
+        for name, dim in likely.items():
+            if name not in given and symbols_of(dim) <= sizes.keys():
+                sizes = {**sizes, name: evaluate(dim, sizes)}
+        return dict(sizes)
+
+    def _settled(self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]) -> dict[str, Dim]:
+        """What stands for names of sizes in code for ``sizes``."""
+        equalities, likely = self.equalities(outputs)
+        try:
+            return settled(equalities, likely, sizes, lengths)
+        except ValueError as error:
+            raise ShapeError(f"{error}") from None
+
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
         """The sizes that are compiled in."""
+        if self.equalities(outputs)[0]:
+            return tuple(self._settled(outputs, sizes, self.lengths(outputs)).items())
         names = self._fixed_names.get(outputs)
         if names is None:
             open_sizes = self.lengths(outputs)
@@ -232,7 +263,8 @@ class CompiledGraph:
 
         outputs = tuple(name for name, _ in self.graph.outputs)
         graph = self.optimized(outputs)
-        sizes = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
+        ones = dict.fromkeys(graph.symbols, 1)
+        sizes = self.likely(outputs, ones | self.last_sizes, self.last_sizes)
         sized = self.sized(outputs, sizes)
         plan = planned(sized, self.target, self.kind, self.workers.parts)
         fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in lengths_of(graph))

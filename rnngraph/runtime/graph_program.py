@@ -139,7 +139,8 @@ class GraphProgram:
         for count in (batch, time, *sizes.values()):
             whole_number(count, "a size", 1)
         lengths = compiled.lengths(outputs)
-        return {name: sizes.get(name, time if name in lengths else batch) for name in symbols}
+        known = {name: sizes.get(name, time if name in lengths else batch) for name in symbols}
+        return compiled.likely(outputs, known, sizes)
 
     # Taps ----------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, Where
-from ..ir.graph import Graph
+from ..ir.graph import Graph, substitute_attribute, with_sizes
 from ..ir.types import Dim, TensorType, symbols_of
 from .compiled import lengths_of
 from .examples import Layout, as_array
@@ -18,7 +18,10 @@ def layout_of(program: Program) -> Layout:
     """The axes of what the training graph takes."""
     training = program.training
     graph = training.compiled.graph
-    kinds = training.kinds()
+    _, likely = training.compiled.equalities(tuple(name for name, _ in graph.outputs))
+    names = {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
+    graph = with_sizes(graph, names)  # labels of [batch, time] flattened beside logits of [batch, time]
+    kinds = {name: substitute_attribute(kind, names) for name, kind in training.kinds().items()}
     times = lengths_of(graph)
     fixed_times, batches = _of_scans(graph)
     first = {name: _first_axis(kind, times) for name, kind in kinds.items()}

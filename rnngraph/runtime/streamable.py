@@ -15,6 +15,7 @@ BY_PLACE = (
     "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
     "compute steps from earlier ones only, as a causal convolution does"
 )
+COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
 
 
@@ -34,8 +35,9 @@ def check_streamable(graph: Graph, initial: Graph, lengths: set[str], where: Whe
     inputs = set(initial.inputs)
     for node in initial.nodes:
         read = () if node in inputs else (node, *node.operands)
-        if any(name in lengths for item in read for name in symbols_of_node(item)):
-            raise GraphError(f"this graph can't be streamed: {WAITS}, declared at {node.where}", where)
+        why = WAITS if any(name in lengths for item in read for name in symbols_of_node(item)) else ""
+        if why or node.op == "ensure_shape":
+            raise GraphError(f"this graph can't be streamed: {why or COMPARES}, declared at {node.where}", where)
 
 
 def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> None:
@@ -76,6 +78,8 @@ def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
                 return f"{node.op} gives {dim_text(dim)} steps, and a stream gives one for each that it takes"
         if len(joined) > 1 or any(isinstance(dim, Size) and dim.symbol is None for dim in joined):
             return f"{node.op} joins steps with another axis"
+    if node.op == "ensure_shape":
+        return COMPARES
     if node.op == "scan":
         return _why_not_scan(node, lengths, roles)
     if node.op in ("iota", "dimension") and _timed(node["size"], lengths):
