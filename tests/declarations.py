@@ -761,7 +761,7 @@ class Generator:
             self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
 
     def flatten(self) -> None:
-        """Steps of all rows beside such of a placeholder with sizes of its own: only a call tells that both are equal."""
+        """Steps of all rows beside those of a placeholder whose sizes are its own: only a call can tell them equal."""
         x = self.some(lambda v: v.kind == "float" and sorted(map(str, v.axes[:2])) == ["B", "T"] and v.rank == 3)
         if x is None or not isinstance(x.width, int):
             return

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from declaration_checks import check_all
 from declarations import Declaration, Feed
 
-import rnngraph as rg
-
 B, T, CLASSES = 3, 4, 7
-A = Feed(("B", "T", 5), "float64")
+A, STEPS = Feed(("B", "T", 5), "float64"), Feed(("B", "T", 3, 5), "float64")
 
 GRU = "o, s = rg.dynamic_rnn(rg.GRUCell(5), a)"
 LOGITS = "logits = outputs['logits'] = rg.reshape(rg.dense(o, 7), [-1, 7])"
@@ -72,16 +67,16 @@ CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
         ["f = rg.matmul(rg.transpose(rg.dense(rg.reshape(a, [-1, 5]), 3)), rg.reshape(c, [-1, 5]))", SQUARED],
     ),
     "rows of a recurrence": (
-        {"a": Feed(("B", "T", 3, 5), "float64"), "c": Feed(("B", "T", 4), "float64"), "n": Feed(("B", "T"), "int32", 3)},
+        {"a": STEPS, "c": Feed(("B", "T", 4), "float64"), "n": Feed(("B", "T"), "int32", 3)},
         ["c, n = rg.reshape(c, [-1, 4]), rg.reshape(n, [-1])",
          "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.reshape(a, [-1, 3, 5]), n, initial_state=c)", SQUARED],
     ),
     "beside a step": (
-        {"a": Feed(("B", "T", 3, 5), "float64"), "c": Feed(("B", "T", 4), "float64")},
+        {"a": STEPS, "c": Feed(("B", "T", 4), "float64")},
         ["f, s = rg.dynamic_rnn(own.BesideCell(4, rg.reshape(c, [-1, 4])), rg.reshape(a, [-1, 3, 5]))", SQUARED],
     ),
     "steps of a recurrence": (
-        {"a": Feed(("B", "T", 3, 5), "float64"), "c": Feed(("B", "T", 3, 4), "float64")},
+        {"a": STEPS, "c": Feed(("B", "T", 3, 4), "float64")},
         ["a, c = rg.reshape(a, [-1, 3, 5]), rg.reshape(c, [-1, 3, 4])",
          "o, s = rg.dynamic_rnn(rg.GRUCell(4), a, time_major=True)",
          "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.concat([o * c, c], 2), time_major=True)", SQUARED],
