@@ -11,7 +11,7 @@ from ..errors import NameLookupError, ShapeError
 from ..ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, Size, TensorType, evaluate, symbols_of
+from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.reduced_weights import ReducedWeights
 from ..passes.simplify import Simplify
@@ -263,11 +263,12 @@ class CompiledGraph:
 
         outputs = tuple(name for name, _ in self.graph.outputs)
         graph = self.optimized(outputs)
-        ones = dict.fromkeys(graph.symbols, 1)
-        sizes = self.likely(outputs, ones | self.last_sizes, self.last_sizes)
+        last = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
+        sizes = self.likely(outputs, last, self.last_sizes)
         sized = self.sized(outputs, sizes)
         plan = planned(sized, self.target, self.kind, self.workers.parts)
-        fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in lengths_of(graph))
+        settled = self._settled(outputs, sizes, lengths_of(graph))
+        fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
         head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
         head += f", with {fixed}" if fixed else ""
         if stage == "loops":
