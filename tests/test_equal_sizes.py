@@ -12,6 +12,12 @@ from declaration_checks import check_all
 from declarations import Declaration, Feed
 
 import rnngraph as rg
+from rnngraph.codegen.target import host
+from rnngraph.ir.graph import Graph
+from rnngraph.ir.parser import parse
+from rnngraph.ir.types import evaluate
+from rnngraph.ir.verifier import verify_stored
+from rnngraph.runtime.compiled import CompiledGraph
 
 B, T, CLASSES = 3, 4, 7
 A, STEPS = Feed(("B", "T", 5), "float64"), Feed(("B", "T", 3, 5), "float64")
@@ -265,6 +271,31 @@ def test_code_for_sizes_that_differ_is_never_made(programs: dict[str, rg.Program
     compiled = programs["open"].training.compiled
     with pytest.raises(rg.ShapeError, match="must be equal"):
         compiled.entry(("logits", "loss"), {"B": 3, "T": 4, "y_0": 3, "y_1": 5})
+
+
+def forged(size: str) -> Graph:
+    """A graph as from a file, which takes 4 elements for ``size`` of them."""
+    lines = (
+        "graph inference", "  x = input : f32[4]", "  z = input : f32[T]",
+        f"  y = ensure_shape x {{shape=({size},)}} : f32[{size}]", f"  exp = exp y : f32[{size}]", "  output 'r' = exp",
+    )  # fmt: skip
+    return verify_stored(parse("\n".join(lines) + "\n"))
+
+
+@pytest.mark.parametrize("size", ["T", "2*T-4"])
+def test_code_of_a_forged_graph_holds_no_promise(size: str) -> None:
+    """It runs where what it says is true, and else not at all."""
+    compiled = CompiledGraph(forged(size), "inference", host(), None, str)
+    entry = compiled.entry(("r",), {"T": 4})
+    assert [evaluate(dim, {}) for dim in entry.outputs[0].shape] == [4]
+    for wrong in (0, 3, 5, 1 << 40):
+        with pytest.raises(rg.ShapeError, match="which must be equal"):
+            compiled.entry(("r",), {"T": wrong})
+
+
+def test_numbers_that_differ_are_no_graph() -> None:
+    with pytest.raises(ValueError, match="size 4 meets size 5"):
+        forged("5")
 
 
 def test_a_stream_says_which_sizes_it_can_not_compare() -> None:
