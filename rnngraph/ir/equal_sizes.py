@@ -61,7 +61,7 @@ def settled(
     if all(item.holds(known | alike) for item in equalities):
         return known | alike
     at_play = {name for item in equalities if not item.holds(known) for name in item.symbols}
-    known |= {name: sizes[name] for name in at_play if name in sizes}
+    known |= {name: sizes[name] for name in sorted(at_play) if name in sizes}
     for item in equalities:
         if not item.holds(known):
             have, want = substitute(item.have, known), substitute(item.want, known)

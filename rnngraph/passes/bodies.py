@@ -57,8 +57,9 @@ class Body:
         name: str,
     ) -> Node:
         driver, outer = self.driver, self.outer
-        sequences = [self._with_rows(item, "what it reads", axis=1) for item in sequences]
-        initial = [self._with_rows(item, "its initial_state") if item.tensor.rank else item for item in initial]
+        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in sequences]
+        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
+        initial = [self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in initial]
         new: dict[Node, Node] = {
             formal: self.over(str(formal["label"]), actual)
             for formal, actual in zip(driver.sequences, sequences, strict=True)
@@ -158,20 +159,20 @@ class Body:
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.outer.make("broadcast", node, shape=shape, where=self.where)
-        return self._with_rows(node, "what its step gives")
+        return self._fitting(node, 0, self.batch, "what its step gives")
 
-    def _with_rows(self, node: Node, what: str, axis: int = 0) -> Node:
-        """``node``, whose rows become the batch, where nothing else says so yet."""
-        outer, rows = self.outer, node.shape[axis]
+    def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
+        """``node``, an axis of which becomes the batch or the time, where nothing else says so yet."""
+        outer, have = self.outer, node.shape[axis]
         outer.unequal = []
         try:
-            outer.meet(rows, self.batch)
+            outer.meet(have, wanted)
         except ValueError as error:
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
-        for have, want in outer.unequal[:1]:
-            outer.assumed.append((have, want, self.where))
-            node = outer.ensure(node, have, want, self.where)
-        return node
+        if not outer.unequal:
+            return node
+        outer.assumed.append((have, wanted, self.where))
+        return outer.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], self.where)
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
         outer = self.outer

@@ -110,7 +110,9 @@ class Lowering:
         if not self.unequal:
             return node
         have, want = self.unequal[0]
-        return self.make(op, *self._ensured(op, operands, have, want, where), where=where, name=name, **attributes)
+        self.assumed.append((have, want, where))
+        ensured = self._ensured(op, operands, attributes, have, want, where)
+        return self.make(op, *ensured, where=where, name=name, **attributes)
 
     def meet(self, a: Dim, b: Dim) -> Dim:
         """What two sizes become; such as can't be solved ahead are compared at each call."""
@@ -123,27 +125,30 @@ class Lowering:
             return a
 
     def _ensured(
-        self, op: str, operands: Sequence[Node], have: Dim, want: Dim, where: Where | None
+        self, op: str, operands: Sequence[Node], attributes: Mapping[str, Any], have: Dim, want: Dim,
+        where: Where | None,
     ) -> list[Node]:  # fmt: skip
         """The operands of an op in which two sizes met, with the one in place of the other."""
-        self.assumed.append((have, want, where))
+        first = operands[0]
         if op == "reshape":  # in which numbers of elements meet
-            flat = self.make("reshape", operands[0], where=where, shape=(have,))
+            flat = self.make("reshape", first, where=where, shape=(have,))
             return [self.make("ensure_shape", flat, where=where, shape=(want,))]
-        if op not in ("broadcast", "scan") and self._of_driver(have) and not self._of_driver(want):
-            have, want = want, have  # what a driver's sizes meet becomes like them
-        ensured = [self.ensure(item, have, want, where) for item in operands]
-        assert ensured != list(operands), f"{dim_text(have)} meets {dim_text(want)} in {op}, and no operand has it"
-        return ensured
+        if op == "broadcast":
+            pairs = zip(first.shape, attributes["shape"][-first.tensor.rank :], strict=True)
+            return [self.ensure(first, [1 if dim == 1 else wide for dim, wide in pairs], where)]
+        if self._rather_stays(have) > self._rather_stays(want):
+            have, want = want, have
+        shapes = ([want if self.sizes.resolve(dim) == have else dim for dim in item.shape] for item in operands)
+        return [self.ensure(item, shape, where) for item, shape in zip(operands, shapes, strict=True)]
 
-    def ensure(self, node: Node, have: Dim, want: Dim, where: Where | None) -> Node:
-        """``node`` with ``want`` where it has ``have``, which a call finds equal."""
-        shape = tuple(want if self.sizes.resolve(dim) == have else dim for dim in node.shape)
-        return node if shape == node.shape else self.make("ensure_shape", node, where=where, shape=shape)
+    def ensure(self, node: Node, shape: Sequence[Dim], where: Where | None) -> Node:
+        """``node`` in a shape of sizes that a call finds equal to its own."""
+        return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
 
-    def _of_driver(self, dim: Dim) -> bool:
+    def _rather_stays(self, dim: Dim) -> int:
+        """Of sizes that are equal at a call a number is what the others become, and else what a driver has."""
         symbols = symbols_of(dim)
-        return bool(symbols) and all(self.roles.get(symbol, "").isupper() for symbol in symbols)
+        return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 
     def lower(self, node: Node) -> None:
         match node.op:

@@ -192,8 +192,9 @@ class CompiledGraph:
     def _settled(self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]) -> dict[str, Dim]:
         """What stands for names of sizes in code for ``sizes``."""
         equalities, likely = self.equalities(outputs)
+        own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
         try:
-            return settled(equalities, likely, sizes, lengths)
+            return settled(equalities, likely, own, lengths)
         except ValueError as error:
             raise ShapeError(f"{error}") from None
 
