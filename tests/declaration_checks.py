@@ -156,11 +156,13 @@ def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """A trainer's step gives the loss of ``gradients`` and moves parameters by these."""
+    """A trainer's step gives the loss of ``gradients`` and moves parameters by these, if the loss reads any."""
     before = {name: array.copy() for name, array in program.parameters.items()}
     given = taken(program.training.graph, arrays)
     loss, gradients = program.training.gradients(given, seed=7)
     if not all(np.isfinite(array).all() for array in (loss, *gradients.values())):
+        return
+    if not any(np.any(array) for array in gradients.values()):
         return
     value = rg.Trainer(program, rg.SGD(0.5)).step(given, seed=7)
     if problem := close(declaration.dtype, np.asarray(value, loss.dtype), np.asarray(loss, np.float64)):

@@ -222,7 +222,8 @@ class Scan:
         def step(inner: Block, local: Index) -> None:
             absolute = chunk.start + local
             rows = Rows(tables, absolute, ended=True) if tables.by_rows else None
-            region = replace(chunk, views={}, parts=self.parts, rowwise=self.rowwise, running=rows)
+            # One step's values: that there may be as many rows as steps makes no row a step.
+            region = replace(chunk, views={}, length=None, parts=self.parts, rowwise=self.rowwise, running=rows)
             for index, users in self.results.items():
                 places = [view for user in users if user not in unread for view in chunk.stores.get(user, [])]
                 if index >= self.carries and places:
