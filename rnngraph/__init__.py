@@ -135,6 +135,7 @@ if TYPE_CHECKING:
         ExponentialDecay,
         PiecewiseConstant,
         PolynomialDecay,
+        ReduceOnPlateau,
         Schedule,
         WarmUp,
     )
@@ -146,7 +147,8 @@ _LATER = {
     "memory": ("Memory",),
     "optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
     "schedules": (
-        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "Schedule", "WarmUp",
+        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
+        "WarmUp",
     ),
     "trainer": ("Trainer",),
 }  # fmt: skip

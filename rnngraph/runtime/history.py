@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,11 @@ MODES = ("min", "max")
 VALIDATION = "validation_"
 NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
 ROWS_SHOWN = 12
+
+
+def default_monitor(columns: Collection[str]) -> str:
+    """What is looked at where nothing is named: the loss, of validation if there is one."""
+    return VALIDATION + "loss" if VALIDATION + "loss" in columns else "loss"
 
 
 class History(Mapping[str, np.ndarray]):

@@ -23,6 +23,9 @@ TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
 added to each, whose gradient is the tap's."""
 
 
+Shape = tuple[int | str | None, ...]
+
+
 class Source(Protocol):
     """What a program asks of its declaration.
 
@@ -38,6 +41,10 @@ class Source(Protocol):
 
     @property
     def lowered(self) -> Lowered: ...
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Those of placeholders, by name, as they were declared."""
 
     def stateful(self) -> Lowered:
         """The outputs alone with states given, for streams."""
@@ -61,6 +68,9 @@ class Declaration:
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
         self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
         self.lowered = lower(self._all, known)
+        self.shapes: Mapping[str, Shape] = {
+            name: Tensor(node).shape for node, name in self.lowered.placeholders.items()
+        }
 
     def stateful(self) -> Lowered:
         return self._lowered_again(self._named, GIVEN)
