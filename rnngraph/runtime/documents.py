@@ -32,16 +32,6 @@ def check(holds: Any, what: str) -> None:
         raise ValueError(what)
 
 
-def shape_from(value: Any, kind: TensorType) -> tuple[int | str | None, ...]:
-    """A shape as it was declared, in which open sizes may be None; where files say none that fits, the graph's."""
-    known = tuple(dim if isinstance(dim, int) else str(dim) for dim in kind.shape)
-    if not isinstance(value, list) or len(value) != len(known):
-        return known
-    return tuple(
-        None if entry is None and isinstance(dim, str) else dim for entry, dim in zip(value, known, strict=True)
-    )
-
-
 def words(value: Any) -> tuple[str, ...]:
     check(isinstance(value, list) and all(isinstance(item, str) for item in value), f"{value!r} is no list of words")
     return tuple(value)

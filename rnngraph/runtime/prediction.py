@@ -98,8 +98,8 @@ def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> lis
         if axis is None or rest & {name for dim in batches for name in symbols_of(dim)}:
             raise GraphError(
                 f"output {name!r} (declared at {node.where}) can't be told apart by examples: it is {node.tensor}, "
-                f"with no axis that numbers them, and depends on {', '.join(read)}; leave it out of what is compiled, or "
-                "call program.inference with what belongs together",
+                f"with no axis that numbers them, and depends on {', '.join(read)}; leave it out of what is compiled, "
+                "or call program.inference with what belongs together",
                 where,
             )
         found.append(Output(name, node, axis))

@@ -24,7 +24,7 @@ from ..ir.graph import Graph
 from ..ir.parser import parse
 from ..ir.types import TensorType
 from ..ir.verifier import verify_stored
-from ..passes.lowered import GIVEN, SEED_INPUTS, SHOWN, Lowered
+from ..passes.lowered import GIVEN, SHOWN, Lowered
 from ..passes.unroll import MOST_UNROLLED
 from ..version import __version__
 from .directory import read_directory, write_directory
@@ -36,7 +36,6 @@ from .documents import (
     is_number,
     nest_from,
     nest_text,
-    shape_from,
     slot_from,
     slot_text,
     words,
@@ -44,7 +43,7 @@ from .documents import (
 from .files import as_path
 from .reduction import ACTIVATIONS
 from .reduction import WEIGHTS as WEIGHT_FORMS
-from .sources import TAPS, check_structure
+from .sources import TAPS, check_structure, shapes_of
 from .stored_checks import check_together
 
 if TYPE_CHECKING:
@@ -93,11 +92,7 @@ class Stored:
             name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest)
             for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
         }
-        self.shapes = {
-            str(node["label"]): shape_from(text.get("shapes", {}).get(node["label"]), node.tensor)
-            for node in self.lowered.graph.inputs
-            if node.op == "input" and node["label"] not in SEED_INPUTS
-        }
+        self.shapes = shapes_of(self.lowered.graph, text.get("shapes", {}))
         outputs = dict(self.lowered.graph.outputs)
         self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
         self.loss = outputs["loss"].tensor if text["loss"] is True else None
@@ -163,7 +158,7 @@ def files_of(program: Program) -> dict[str, bytes]:
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, program.parameters.slot(name), arrays) for name in weights],
-        "shapes": dict(sorted(source.shapes.items())),
+        "shapes": source.shapes,
         "defaults": list(source.lowered.defaults),
         "keep_probs": sorted(source.lowered.keep_probs),
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
