@@ -231,6 +231,8 @@ class Batches:
         """The real lengths, given or found; sequences are cut to them. None: no placeholder takes them."""
         ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
         if self._lengths_slot is None:
+            for column in self._columns.values():
+                self._check_full(column, where)
             if ragged and not self._layout.only_run:
                 raise ShapeError(
                     f"{uneven_text(ragged[0])}; declare a placeholder for sequence_length (int, [batch]), give it to "
@@ -253,6 +255,18 @@ class Batches:
                 where,
             )
         return next(iter(self._steps.values()))
+
+    def _check_full(self, column: Examples, where: Where | None) -> None:
+        """Where no placeholder takes lengths, nothing tells the graph that zeros are padding."""
+        declared = column.slot.steps
+        if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
+            index = int(column.lengths.argmin())
+            raise ShapeError(
+                f"example {index} of {column.slot.name} has {column.lengths[index]} steps, and {column.slot.name} is "
+                f"declared {column.slot.kind}, with {declared}; declare the time axis as None, or a placeholder for "
+                "sequence_length (int, [batch])",
+                where,
+            )
 
     def _given_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
         lengths = self._lengths_column(column)

@@ -33,6 +33,10 @@ def layout_of(program: Program, *, only_run: bool = False) -> Layout:
         name: axis if axis is not None and kinds[name].shape[axis] in batches else None for name, axis in first.items()
     }
     time_axis = {name: _time_axis(kind, batch_axis[name], times, fixed_times) for name, kind in kinds.items()}
+    if only_run:  # examples of one size share a batch, and so any open size may differ from example to example
+        time_axis |= {
+            name: _open_axis(kind, batch_axis[name]) for name, kind in kinds.items() if time_axis[name] is None
+        }
     return Layout(
         {name: kinds[name] for name in taker.takes()}, batch_axis, time_axis, frozenset(program.lowered.defaults),
         sequence_lengths(taker), taker.kind, only_run,
@@ -76,6 +80,15 @@ def _time_axis(kind: TensorType, batch_axis: int | None, times: set[str], fixed:
     return found[0] if found else None
 
 
+def _open_axis(kind: TensorType, batch_axis: int | None) -> int | None:
+    """The first axis beside the batch that has an open size."""
+    if batch_axis is None:
+        return None
+    batch = symbols_of(kind.shape[batch_axis])
+    others = [axis for axis, dim in enumerate(kind.shape) if axis != batch_axis and symbols_of(dim) - batch]
+    return others[0] if others else None
+
+
 def lengths_placeholder(
     program: Program, layout: Layout, given: Any, examples: dict[str, Any], where: Where | None
 ) -> str | None:
@@ -92,6 +105,8 @@ def lengths_placeholder(
             where,
         )
     (name,) = read
+    if given is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.kinds):
+        return None  # it counts steps of nothing that is fed, and is fed like all else
     if given is not None:
         examples[name] = as_array("what is given for lengths", given, where)
     return name

@@ -24,6 +24,7 @@ from .examples import Layout
 from .given import Reader, Source, source_of
 from .inference import Inference
 from .layouts import layout_of
+from .padding import shows_padding
 from .program import Program
 from .result import result_of
 
@@ -40,6 +41,13 @@ def predict(program: Program, given: Any, lengths: Any, batch_size: Any, where: 
     for examples in _parts(source):
         sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
         apart = steps.keys() - examples.told() | {clock for item in each.values() for clock in item.output.uncut}
+        apart |= {
+            clock
+            for clock, known in steps.items()
+            if clock not in apart
+            and (known != known[:1]).any()
+            and shows_padding(inference.compiled.graph, names, clock, layout.counts)
+        }
         size = declared or examples.batch_size
         for rows in _ordered(steps, apart, examples.count, size) if names else ():
             filled = rows if declared is None else _filled(rows, declared)
