@@ -136,7 +136,7 @@ class Listed:
             features = array.shape[:axis] + array.shape[axis + 1 :]
             if features != expected or not array.shape[axis]:
                 _check_shape(slot, f"example {index} of {slot.name} has shape {array.shape}", array.shape, axis, where)
-                if expected is not None:
+                if expected is not None and features != expected:
                     raise ShapeError(
                         f"example {index} of {slot.name} has shape {array.shape} and example 0 has "
                         f"{np.shape(values[0])}; examples may differ in time only, which is axis {axis}",

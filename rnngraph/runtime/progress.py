@@ -135,7 +135,7 @@ class FitProgress:
         if self._nested:
             parts.append(COMPILING)
         else:
-            parts += [self._speed()] if self._weight else []
+            parts += [self._speed()] if self._steady_rows else []
             parts += [f"{_duration(left)} left"] if (left := self._seconds_left()) is not None else []
         self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
 

@@ -319,10 +319,7 @@ class Trainer:
         self, examples: Examples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
         batch_size: int = 32,
     ) -> dict[str, float]:  # fmt: skip
-        """{name: value} of the loss and of metrics over examples, without dropout: what ``fit`` measures in validation.
-
-        examples, lengths, metrics: as for ``fit``. Each batch's value counts as often as the batch has rows.
-        """
+        """{name: value} of the loss and of metrics without dropout, as ``fit`` measures a validation."""
         return evaluate(self, user_line(), examples, metrics, lengths, batch_size)
 
     def save(self, path: str | os.PathLike[str]) -> None:
