@@ -6,7 +6,7 @@ Whatever takes examples (``fit``, its validation, ``evaluate``, ``predict``) rea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +121,7 @@ class Cursor:
 
     def __init__(self, given: Iterable[Any]) -> None:
         self.given = given
-        self.restarts = iter(given) is not given
+        self.restarts = not isinstance(given, Iterator)  # to make one may start a loader's workers
         self._iterator: Iterator[Any] | None = None
         self._passage: int | None = None
         self._drawn = 0
@@ -165,7 +165,8 @@ class Iterated:
     count = None
 
     def __init__(self, reader: Reader, cursor: Cursor, steps_per_epoch: int | None = None) -> None:
-        self.reader, self.cursor, self.steps_per_epoch, self.since = reader, cursor, steps_per_epoch, 0
+        self.reader = replace(reader, options={**reader.options, "shuffle": False})
+        self.cursor, self.steps_per_epoch, self.since = cursor, steps_per_epoch, 0
         self.window = reader.options.get("window")
         self._passed: int | None = None
 
