@@ -21,13 +21,17 @@ TAKEN = ("epoch", "loss", "learning_rate", "seconds")
 """Columns of the history that are not metrics."""
 
 
+def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
+    """Metrics as a call gives them; None: there are none."""
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
+    return metrics or {}
+
+
 class Evaluation:
     """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
 
-    def __init__(self, program: Program, source: Source, metrics: Any, where: Where | None) -> None:
-        metrics = {} if metrics is None else metrics
-        if not isinstance(metrics, Mapping):
-            raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {metrics!r}", where)
+    def __init__(self, program: Program, source: Source, metrics: Mapping[str, Metric], where: Where | None) -> None:
         self._program, self._source = program, source
         self._takes = program.evaluation.takes()
         self._functions: dict[str, Any] = {}

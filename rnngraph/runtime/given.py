@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DtypeError, RnnGraphError, StructureError, Where
+from .arguments import whole_number
 from .batches import Batch, Batches, Layout
 from .layouts import lengths_placeholder
 from .program import Program
@@ -229,10 +230,11 @@ class Iterated:
 Source = Batches | Iterated
 
 
-def source_of(reader: Reader, given: Any, batch_size: int) -> Source:
+def source_of(reader: Reader, given: Any, batch_size: Any) -> Source:
     """Batches of what is given."""
+    size = whole_number(batch_size, "batch_size", 1)
     if not are_batches(given):
-        return reader.batches(given, batch_size)
+        return reader.batches(given, size)
     if isinstance(reader.lengths, np.ndarray | list | tuple):
         raise ArgumentError(
             "lengths= is an array, and examples come batch by batch; give each batch its lengths, by the name of their "

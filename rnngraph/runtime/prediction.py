@@ -17,13 +17,13 @@ from ..declare.nest import paths
 from ..errors import GraphError, ShapeError, Where
 from ..ir.graph import Node
 from ..ir.types import Dim, Size, evaluate, symbols_of
-from .arguments import whole_number
 from .batches import Batches
 from .clocks import clock_of
 from .examples import Layout
 from .given import Reader, Source, source_of
 from .inference import Inference
 from .layouts import layout_of
+from .mixing import mixes_rows
 from .padding import shows_padding
 from .program import Program
 from .result import result_of
@@ -32,11 +32,12 @@ from .result import result_of
 def predict(program: Program, given: Any, lengths: Any, batch_size: Any, where: Where | None) -> Any:
     """``Program.predict``."""
     inference, layout = program.inference, layout_of(program, only_run=True)
-    declared, rows_wanted = _declared_batch(layout, where), whole_number(batch_size, "batch_size", 1)
+    declared = _declared_batch(layout, where)
     outputs = outputs_of(inference, layout, where)
     each = {output.name: Collected(output) for output in outputs if output.batch_axis is not None}
     names = tuple(each)
-    source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, rows_wanted)
+    source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    mixed = bool(names) and mixes_rows(inference.compiled.pruned(names), _batch_symbols(layout))
     done, sizes, wholes = 0, {}, {}
     for examples in _parts(source):
         sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
@@ -48,7 +49,7 @@ def predict(program: Program, given: Any, lengths: Any, batch_size: Any, where: 
             and (known != known[:1]).any()
             and shows_padding(inference.compiled.graph, names, clock, layout.counts)
         }
-        size = declared or examples.batch_size
+        size = declared or (1 if examples is source and mixed else examples.batch_size)
         for rows in _ordered(steps, apart, examples.count, size) if names else ():
             filled = rows if declared is None else _filled(rows, declared)
             found = inference.values(examples.feeds(filled), names, where)
@@ -93,7 +94,7 @@ def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> lis
     """All outputs. Raises ``GraphError`` for one that can't be told apart by examples."""
     compiled = inference.compiled
     axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
-    batches = {layout.kinds[name].shape[axis] for name, axis in axes.items() if axis is not None}
+    batches = _batch_dims(layout)
     differ = {name for name, axis in axes.items() if axis is not None or layout.time_axis.get(name) is not None}
     found = []
     for name, node in compiled.graph.outputs:
@@ -103,7 +104,7 @@ def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> lis
             found.append(Output(name, node, None))
             continue
         rest = {name for other, dim in enumerate(node.shape) if other != axis for name in symbols_of(dim)}
-        if axis is None or rest & {name for dim in batches for name in symbols_of(dim)}:
+        if axis is None or rest & _batch_symbols(layout):
             raise GraphError(
                 f"output {name!r} (declared at {node.where}) can't be told apart by examples: it is {node.tensor}, "
                 f"with no axis that numbers them, and depends on {', '.join(read)}; leave it out of what is compiled, "
@@ -112,6 +113,16 @@ def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> lis
             )
         found.append(Output(name, node, axis))
     return found
+
+
+def _batch_dims(layout: Layout) -> set[Dim]:
+    """The sizes of what numbers examples."""
+    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
+    return {layout.kinds[name].shape[axis] for name, axis in axes.items() if axis is not None}
+
+
+def _batch_symbols(layout: Layout) -> set[str]:
+    return {name for dim in _batch_dims(layout) for name in symbols_of(dim)}
 
 
 class Collected:
@@ -188,8 +199,7 @@ def _ordered(steps: Mapping[str, np.ndarray], apart: set[str], count: int, size:
 
 def _declared_batch(layout: Layout, where: Where | None) -> int | None:
     """The number of rows that the graph is declared for, if it is."""
-    kinds = [(layout.kinds[name], axis) for name, axis in layout.batch_axis.items() if name in layout.kinds]
-    found = {dim for kind, axis in kinds if axis is not None and isinstance(dim := kind.shape[axis], int)}
+    found = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
     if len(found) > 1:
         raise ShapeError(f"placeholders are declared for batches of {', '.join(map(str, sorted(found)))}", where)
     return found.pop() if found else None

@@ -14,7 +14,7 @@ from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where
 from .arguments import one_of, whole_number
 from .batches import Batches, Layout
-from .evaluation import Evaluation
+from .evaluation import Evaluation, checked_metrics
 from .examples import as_array
 from .files import as_path
 from .fitting import Fit, Plan, Position
@@ -39,7 +39,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
             raise ArgumentError(
                 f"warm_up={warm_up} leaves no step to train on; the longest sequence has {source.longest}", where
             )
-    epochs, metrics = whole_number(options["epochs"], "epochs", 1), options["metrics"]
+    epochs, metrics = whole_number(options["epochs"], "epochs", 1), checked_metrics(options["metrics"], where)
     _check_passages(source, epochs, measured, bool(metrics), where)
     validates = measured is not source
     evaluation = Evaluation(program, measured, metrics, where) if validates or metrics else None
@@ -84,13 +84,13 @@ def evaluate(trainer: Trainer, where: Where | None, given: Any, metrics: Any, le
     program = trainer.program
     layout = without_training(layout_of(program), program)
     source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
-    return Evaluation(program, source, metrics, where).run()
+    return Evaluation(program, source, checked_metrics(metrics, where), where).run()
 
 
 def _sources(trainer: Trainer, where: Where | None, options: Mapping[str, Any]) -> tuple[Source, Source]:
     """The batches to train on, and those to measure: the same where there is no validation."""
     program, given, validation = trainer.program, options["examples"], options["validation"]
-    batch_size, per_epoch = options["batch_size"], options["steps_per_epoch"]
+    batch_size, per_epoch = whole_number(options["batch_size"], "batch_size", 1), options["steps_per_epoch"]
     layout = layout_of(program)
     order = {"shuffle": flag(options["shuffle"], "shuffle"), "bucket": flag(options["bucket"], "bucket")}
     reader = Reader(

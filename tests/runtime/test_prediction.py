@@ -247,6 +247,35 @@ def test_what_mixes_examples_is_refused_with_its_line(declared: Callable[..., An
         program.predict({"x": sequences([3, 2], WIDTH)})
 
 
+def test_examples_of_a_graph_that_mixes_rows_are_run_one_by_one() -> None:
+    x = rg.placeholder("x", (None, 3))
+    program = rg.compile({"y": x * 2 - rg.reduce_max(x, 0, keepdims=True)})
+    given = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(program.predict(given)["y"], given)
+    together = program.predict([{"x": given[:2]}, {"x": given[2:]}])["y"]
+    np.testing.assert_array_equal(together[:2], program.inference(x=given[:2])["y"])
+
+
+def test_a_decoder_that_stops_when_all_rows_have_keeps_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    thought = rg.placeholder("thought", (None, 4))
+    outputs, _, lengths = rg.dynamic_decode(
+        rg.GRUCell(4), rg.parameter("go", (4,)), lambda output, _: output, 6, initial_state=thought,
+        stop=lambda output: rg.reduce_sum(output, -1) > 0.3,
+    )  # fmt: skip
+    program = rg.compile({"outputs": outputs, "lengths": lengths})
+    given = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    alone = [program.inference(thought=row[None]) for row in given]
+    assert len({int(item["lengths"][0]) for item in alone}) > 1
+    monkeypatch.setattr(
+        program.inference, "values", lambda feeds, *rest, run=program.inference.values: (
+            run(feeds, *rest) if len(feeds["thought"]) == 5 else pytest.fail("not together")
+        ),
+    )  # fmt: skip
+    found = program.predict(given)
+    for name in ("outputs", "lengths"):
+        same(found[name], [item[name] for item in alone])
+
+
 # Mistakes -----------------------------------------------------------------------------------------
 
 GOOD = sequences([3, 2])
