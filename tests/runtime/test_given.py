@@ -29,7 +29,7 @@ def batches(count: int = 3, rows: int = 3) -> list[Arrays]:
 
 
 def trainer(seed: int = 0, **options: Any) -> rg.Trainer:
-    return rg.Trainer(network(keep_prob=0.5, seed=seed, **options), rg.Adam(0.05))
+    return rg.Trainer(network(keep_prob=0.5, seed=seed, **options), rg.SGD(0.3, momentum=0.5))
 
 
 def state(made: rg.Trainer) -> Arrays:
@@ -188,8 +188,7 @@ def stopping(given: list[Any], after: int) -> Iterator[Any]:
         yield batch
 
 
-@pytest.mark.parametrize("per_epoch", [None, 2])
-@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize(("per_epoch", "after"), [(None, 3), (2, 1), (2, 2)])
 def test_a_fit_from_a_checkpoint_skips_what_was_seen(per_epoch: int | None, after: int, tmp_path: Path) -> None:
     """Batches that were trained on are drawn again and left aside: the rest is bit for bit that of one run."""
     given = batches(5)
@@ -213,7 +212,7 @@ def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
     given = batches(6)
     whole = trainer()
     whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
-    for moment in range(1, 6):
+    for moment in (2, 3):  # in the first epoch, and at the beginning of the second
         made, iterator, count = trainer(), iter(given), [0]
         gather = made.program.training.gather
 

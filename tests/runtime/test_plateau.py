@@ -50,7 +50,7 @@ def keras(
     return rates
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.sampled_from([1.0, 0.95, 0.5, 2.0, 3.0, math.nan]), max_size=20),
     st.sampled_from([0.5, 0.1]), st.integers(1, 3), st.sampled_from(["min", "max"]), st.sampled_from([0.0, 0.1]),
@@ -91,7 +91,7 @@ def test_what_is_monitored_is_the_loss_of_validation_or_else_the_loss() -> None:
         assert made.learning_rate == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("epoch", [1, 3, 4])
+@pytest.mark.parametrize("epoch", [2, 4])
 def test_a_fit_goes_on_bit_for_bit(epoch: int, tmp_path: Path) -> None:
     def trainer() -> rg.Trainer:
         schedule = rg.WarmUp(2, rg.ReduceOnPlateau(0.2, 0.5, 1, min_delta=0.3, cooldown=1))
