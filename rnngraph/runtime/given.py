@@ -114,10 +114,19 @@ class Reader:
         return [name for name in names if layout.batch_axis.get(name) is not None and name not in left_out]
 
 
+class EndedError(Exception):
+    """An iterable of batches has no more. drawn: how many there were."""
+
+    def __init__(self, drawn: int) -> None:
+        super().__init__(drawn)
+        self.drawn = drawn
+
+
 class Cursor:
     """The batches of an iterable by their numbers. The last one is kept, for a step that is made again.
 
-    restarts: whether the iterable can be gone through again; an iterator can't.
+    restarts: whether the iterable can be gone through again; an iterator can't. drawn: how many batches were, of the
+    passage that is under way.
     """
 
     def __init__(self, given: Iterable[Any]) -> None:
@@ -125,33 +134,33 @@ class Cursor:
         self.restarts = not isinstance(given, Iterator)  # to make one may start a loader's workers
         self._iterator: Iterator[Any] | None = None
         self._passage: int | None = None
-        self._drawn = 0
+        self.drawn = 0
         self._last: Any = None
 
     def batch(self, passage: int, number: int, endless: bool, where: Where | None) -> Any:
         """Batch ``number`` of one passage; those before it are skipped. endless: begin again behind the last one.
 
-        Raises ``LookupError`` behind the last batch.
+        Raises ``EndedError`` behind the last batch.
         """
-        if passage != self._passage or number < self._drawn - 1:
+        if passage != self._passage or number < self.drawn - 1:
             if self._iterator is not None and not self.restarts:
                 raise ArgumentError(
                     "the iterator of batches has moved on and can't begin again; give one that does, such as a list "
                     "of batches or an object whose __iter__ makes an iterator, or steps_per_epoch",
                     where,
                 )
-            self._iterator, self._passage, self._drawn = iter(self.given), passage, 0
+            self._iterator, self._passage, self.drawn = iter(self.given), passage, 0
         assert self._iterator is not None
         begun = True
-        while self._drawn <= number:
+        while self.drawn <= number:
             try:
                 self._last = next(self._iterator)
             except StopIteration:
                 if not (endless and self.restarts and begun):
-                    raise LookupError(self._drawn) from None
+                    raise EndedError(self.drawn) from None
                 self._iterator, begun = iter(self.given), False  # one that is empty ends here the next time
                 continue
-            self._drawn, begun = self._drawn + 1, True
+            self.drawn, begun = self.drawn + 1, True
         return self._last
 
 
@@ -174,8 +183,8 @@ class Iterated:
     def follow(self, position: Position, known: Cursor | None) -> Cursor:
         """Begins where a fit is. known: of an interrupted one, which has drawn from the same iterable already."""
         self.since = position.first
-        if known is not None and known.given is self.cursor.given and position.begun:
-            self.cursor = known
+        if known is not None and known.given is self.cursor.given and (position.begun or known.drawn <= 1):
+            self.cursor = known  # the first batch may have been drawn for a step that did not come about
         return self.cursor
 
     def anew(self) -> Iterated:
@@ -191,8 +200,8 @@ class Iterated:
         while per_epoch is None or place < before + per_epoch:
             try:
                 given = self.cursor.batch(passage, place, per_epoch is not None, where)
-            except LookupError as ended:
-                self._check_end(number, int(ended.args[0]), per_epoch)
+            except EndedError as ended:
+                self._check_end(number, ended.drawn, per_epoch)
                 return
             yield from self._read(given, place).epoch(0)
             place += 1

@@ -9,7 +9,7 @@ from typing import Any
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, Where
 from ..ir.graph import Graph, substitute_attribute, with_sizes
-from ..ir.types import Dim, TensorType, symbols_of
+from ..ir.types import Dim, Size, TensorType, symbols_of
 from .compiled import lengths_of
 from .examples import Layout, as_array
 from .graph_program import GraphProgram
@@ -28,7 +28,8 @@ def layout_of(program: Program, *, only_run: bool = False) -> Layout:
     fixed_times, batches = _of_scans(graph)
     first = {name: _first_axis(kind, times) for name, kind in kinds.items()}
     if not batches:  # nothing recurs: the first axis of what is fed is the batch
-        batches = {kinds[name].shape[axis] for name, axis in first.items() if axis is not None}
+        firsts = {kinds[name].shape[axis] for name, axis in first.items() if axis is not None}
+        batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # beside open sizes a declared one is none
     batch_axis = {
         name: axis if axis is not None and kinds[name].shape[axis] in batches else None for name, axis in first.items()
     }

@@ -114,9 +114,12 @@ class _Walk:
             return ZERO
         if op == "select":
             return past[2] if past[0] == ZERO else past[1] if past[1] == past[2] else ""
-        if op in ("mul", "and"):
+        if op == "and":
             return ZERO if ZERO in past else ""
-        if op in KEEPS_ZERO or op == "div":
+        if op == "mul":  # what is computed from padding need not be finite
+            known = all(value.past == ZERO or value.axis is None for value in operands)
+            return ZERO if ZERO in past and known else ""
+        if op in KEEPS_ZERO or (op == "div" and operands[1].axis is None):
             return ZERO if past[0] == ZERO else ""
         if op in ("add", "sub") and past[0] == LOW:
             return LOW if operands[1].axis is None or past[1] == ZERO else ""
@@ -174,9 +177,10 @@ class _Walk:
         ranks = [operand.tensor.rank for operand in node.operands]
         contracted = (left.axis == ranks[0] - 1, right.axis == ranks[1] - 2)
         if any(contracted):
-            summed = all(contracted) and ZERO in (left.past, right.past) and all(item.axis is None for item in more)
+            summed = all(contracted) and left.past == right.past == ZERO and all(item.axis is None for item in more)
             return RIGHT if summed else None
-        return self._aligned(node, operands, ZERO if ZERO in (left.past, right.past) and not more else "")
+        zero = ZERO in (left.past, right.past) and None in (left.axis, right.axis) and not more
+        return self._aligned(node, operands, ZERO if zero else "")
 
     def _of_reduce_sum(self, node: Node, operands: Sequence[Known]) -> Value:
         return self._reduced(node, operands[0], ZERO)

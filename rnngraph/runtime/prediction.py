@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -38,17 +38,13 @@ def predict(program: Program, given: Any, lengths: Any, batch_size: Any, where: 
     names = tuple(each)
     source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
     mixed = bool(names) and mixes_rows(inference.compiled.pruned(names), _batch_symbols(layout))
+    shows = cache(lambda clock: shows_padding(inference.compiled.graph, names, clock, layout.counts))
     done, sizes, wholes = 0, {}, {}
     for examples in _parts(source):
         sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
         apart = steps.keys() - examples.told() | {clock for item in each.values() for clock in item.output.uncut}
-        apart |= {
-            clock
-            for clock, known in steps.items()
-            if clock not in apart
-            and (known != known[:1]).any()
-            and shows_padding(inference.compiled.graph, names, clock, layout.counts)
-        }
+        differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
+        apart |= {clock for clock in differ - apart if shows(clock)}
         size = declared or (1 if examples is source and mixed else examples.batch_size)
         for rows in _ordered(steps, apart, examples.count, size) if names else ():
             filled = rows if declared is None else _filled(rows, declared)

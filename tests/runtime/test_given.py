@@ -212,7 +212,7 @@ def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
     given = batches(6)
     whole = trainer()
     whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
-    for moment in (2, 3):  # in the first epoch, and at the beginning of the second
+    for moment in (0, 2, 3):  # at the very beginning, in the first epoch, and at the beginning of the second
         made, iterator, count = trainer(), iter(given), [0]
         gather = made.program.training.gather
 
@@ -228,6 +228,17 @@ def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
         made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
         same(state(made), state(whole))
         assert made.cursor is None
+
+
+def test_an_error_of_the_users_iterator_is_their_own() -> None:
+    def failing() -> Iterator[Any]:
+        yield data(3)
+        raise KeyError("a file that is not there")
+
+    made = trainer()
+    with pytest.raises(KeyError, match="a file that is not there"):
+        made.fit(failing(), progress=False)
+    assert made.updates == 1
 
 
 def test_an_iterator_that_ends_early_is_told_and_more_of_it_goes_on() -> None:

@@ -98,7 +98,9 @@ def test_equal_lengths_give_arrays(ragged: rg.Program) -> None:
         assert found["shown"].tobytes() == ragged.inference(x=x, n=[4] * 3)["shown"].tobytes()
 
 
-@pytest.mark.parametrize("given", [[], np.zeros((0, 5, INPUTS)), iter(()), {"x": [], "y": []}], ids=str)
+@pytest.mark.parametrize(
+    "given", [[], np.zeros((0, 5, INPUTS)), iter(()), {"x": [], "y": []}], ids=["list", "array", "iterator", "dict"]
+)
 def test_no_example_gives_empty_arrays(ragged: rg.Program, given: Any) -> None:
     found = ragged.predict(given)
     steps = 5 if isinstance(given, np.ndarray) else 0
@@ -155,7 +157,9 @@ def network_of(case: str) -> tuple[rg.Program, dict[str, Any]]:
     x, n = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("n", (None,), "int64")
     y, m = rg.placeholder("y", (None, None, 2)), rg.placeholder("m", (None,), "int64")
     seen, state = rg.dynamic_rnn(rg.GRUCell(4), x, n)
+    real = rg.sign(rg.abs(rg.reduce_sum(seen, 2, keepdims=True)))  # 1 at a row's steps, 0 past them
     result = {
+        "masked by a product": lambda: rg.reduce_sum(rg.log(rg.square(x)) * real, 1),
         "no lengths": lambda: rg.dynamic_rnn(rg.BasicRNNCell(4), x)[1],
         "both directions": lambda: rg.concat(rg.bidirectional_dynamic_rnn(rg.GRUCell(2), rg.GRUCell(3), x, n)[0], -1),
         "last": lambda: rg.gather_last(seen, n),
@@ -189,8 +193,8 @@ PADDED = (
     "attention", "sums so far",
 )  # fmt: skip
 NOT_PADDED = (
-    "no lengths", "mean over padding", "largest", "reversed", "the end", "two after another", "the end at the end",
-    "neighbours twice", "nothing recurs", "attention without lengths",
+    "masked by a product", "no lengths", "mean over padding", "largest", "reversed", "the end", "two after another",
+    "the end at the end", "neighbours twice", "nothing recurs", "attention without lengths",
 )  # fmt: skip
 
 
