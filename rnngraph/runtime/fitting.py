@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import NonFiniteError, RnnGraphError, Where
+from ..errors import ArgumentError, NonFiniteError, RnnGraphError, Where
 from .batches import Batch
 from .checking import NonFinite
 from .evaluation import Evaluation
@@ -148,6 +148,8 @@ class Fit:
             self._batch(batch, progress)
             with trainer.moment:
                 position.batch, position.window, position.warmed = position.batch + 1, 0, False
+        if not position.weight:
+            raise ArgumentError(f"warm_up={self.plan.warm_up} leaves no step to train on in any batch", self.plan.where)
         trainer.flush()  # the average of gradients that were finite is finite
 
     def _batch(self, batch: Batch, progress: FitProgress) -> None:

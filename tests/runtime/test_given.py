@@ -279,6 +279,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "part": (lambda: [{"x": EXAMPLES["x"]}], {}, rg.NameLookupError, "batch 1 of the iterator: there are no examples"),
     "steps": (lambda: EXAMPLES, {"steps_per_epoch": 2}, rg.ArgumentError, "for examples that come batch by batch"),
     "steps kind": (batches, {"steps_per_epoch": 0}, rg.ArgumentError, "steps_per_epoch must be at least 1"),
+    "warm_up": (batches, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on in any batch"),
     "three": (lambda: EXAMPLES, {"validation": (1, 2, 3)}, rg.StructureError, r"a tuple of examples is \(x, y\)"),
     "large": (
         lambda: EXAMPLES, {"validation": 3j}, rg.DtypeError, "must be examples, or a share .* is of type complex"
