@@ -46,8 +46,7 @@ def predict(program: Program, given: Any, lengths: Any, batch_size: Any, where: 
         differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
         apart |= {clock for clock in differ - apart if shows(clock)}
         size = declared or (1 if examples is source and mixed else examples.batch_size)
-        for rows in _ordered(steps, apart, examples.count, size) if names else ():
-            filled = rows if declared is None else _filled(rows, declared)
+        for rows, filled in _ordered(steps, apart, examples.count, size, declared) if names else ():
             found = inference.values(examples.feeds(filled), names, where)
             for name, item in each.items():
                 item.put(rows + done, found[name], {clock: known[rows] for clock, known in steps.items()})
@@ -176,10 +175,13 @@ def _parts(source: Source) -> Iterator[Batches]:
         yield batch.examples
 
 
-def _ordered(steps: Mapping[str, np.ndarray], apart: set[str], count: int, size: int) -> Iterator[np.ndarray]:
-    """The rows of each batch, similar lengths together. apart: clocks of which a batch has just one number of steps.
+def _ordered(
+    steps: Mapping[str, np.ndarray], apart: set[str], count: int, size: int, declared: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of each batch, similar lengths together, and these filled up with rows that nobody looks at.
 
-    The last batch of several takes rows again, which costs less than to compile for another size.
+    apart: clocks of which a batch has just one number of steps. To compute a few rows in vain takes less than to
+    compile for another size: the last batch of several takes rows again, and small groups are filled up to powers of 2.
     """
     keys = [known for clock, known in steps.items() if clock in apart]
     others = [known for clock, known in steps.items() if clock not in apart]
@@ -187,10 +189,13 @@ def _ordered(steps: Mapping[str, np.ndarray], apart: set[str], count: int, size:
     changes = np.zeros(max(count - 1, 0), bool)
     for known in keys:
         changes |= known[order][1:] != known[order][:-1]
-    for group in np.split(order, np.flatnonzero(changes) + 1) if count else ():
+    groups = np.split(order, np.flatnonzero(changes) + 1) if count else []
+    for group in groups:
         for start in range(0, len(group), size):
             stop = min(start + size, len(group))
-            yield group[max(0, stop - size) : stop]
+            rows = group[max(0, stop - size) : stop]
+            wanted = declared or (min(size, 1 << (len(rows) - 1).bit_length()) if len(groups) > 1 else len(rows))
+            yield rows, np.concatenate([rows, np.repeat(rows[-1:], wanted - len(rows))])
 
 
 def _declared_batch(layout: Layout, where: Where | None) -> int | None:
@@ -199,8 +204,3 @@ def _declared_batch(layout: Layout, where: Where | None) -> int | None:
     if len(found) > 1:
         raise ShapeError(f"placeholders are declared for batches of {', '.join(map(str, sorted(found)))}", where)
     return found.pop() if found else None
-
-
-def _filled(rows: np.ndarray, size: int) -> np.ndarray:
-    """As many rows as are declared: the last one again and again, which nobody looks at."""
-    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows))])

@@ -217,6 +217,20 @@ def test_padding_never_shows(case: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(calls) == (1 if case in PADDED else 4)
 
 
+def test_few_sizes_of_batches_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of 1 to 7 examples of one length take batches of 1, 2, 4 and 6 rows, at most 6."""
+    x = rg.placeholder("x", (None, None, 2))
+    program = rg.compile(rg.dynamic_rnn(rg.BasicRNNCell(3), x)[1])
+    items = sequences([length for length in range(1, 8) for _ in range(length)], 2)
+    sizes = set()
+    run = program.inference.values
+    monkeypatch.setattr(
+        program.inference, "values", lambda feeds, *rest: sizes.add(len(feeds["x"])) or run(feeds, *rest)
+    )
+    same(program.predict(items, batch_size=6), [program.inference(x=item[None]) for item in items])
+    assert sizes == {1, 2, 4, 6}
+
+
 # Outputs that no example owns ---------------------------------------------------------------------
 
 
