@@ -135,6 +135,7 @@ if TYPE_CHECKING:
         ExponentialDecay,
         PiecewiseConstant,
         PolynomialDecay,
+        ReduceOnPlateau,
         Schedule,
         WarmUp,
     )
@@ -146,7 +147,8 @@ _LATER = {
     "memory": ("Memory",),
     "optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
     "schedules": (
-        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "Schedule", "WarmUp",
+        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
+        "WarmUp",
     ),
     "trainer": ("Trainer",),
 }  # fmt: skip
@@ -165,8 +167,9 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that there i
     def __getattr__(name: str) -> Any:
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"{__name__}.runtime.{_MODULES[name]}"), name)
-        return value
+        module = import_module(f"{__name__}.runtime.{_MODULES[name]}")
+        globals().update({other: getattr(module, other) for other in _LATER[_MODULES[name]]})
+        return globals()[name]
 
     def __dir__() -> list[str]:
         return [*globals(), *(name for name in _MODULES if name not in globals())]

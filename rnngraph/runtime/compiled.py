@@ -20,6 +20,7 @@ from ..passes.unroll import unroll_fully
 from .cache import Cache, key_of
 from .feeds import Check, checks_of
 from .native import NativeEntry
+from .notices import Notices
 from .pool import Workers
 
 Fixed = tuple[tuple[str, Dim | None], ...]
@@ -49,7 +50,8 @@ class CompiledGraph:
     wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
     come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
     gradients into new parameters. cache: of code that earlier processes compiled. reduced: what makes weights narrow.
-    first: passes before the optimisation, which change what is computed and not what is fed.
+    first: passes before the optimisation, which change what is computed and not what is fed. notices: told where code
+    is compiled.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class CompiledGraph:
         reduced: ReducedWeights | None = None,
         workers: Workers | None = None,
         first: tuple[Pass, ...] = (),
+        notices: Notices | None = None,
     ) -> None:
         self.wrt, self.differentiated = wrt, differentiated
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
@@ -75,7 +78,7 @@ class CompiledGraph:
         self.reduced = reduced
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared, self._cache = declared, cache
-        self.workers = workers or Workers()
+        self.workers, self._notices = workers or Workers(), notices or Notices()
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}
@@ -93,7 +96,8 @@ class CompiledGraph:
         """The graph after the split, with its gradients: what this program means, before it is optimised."""
         with self._lock:
             if self._split is None:
-                self._split = run(self.lowered, self._meaning, forbidden(self.kind))
+                with self._notices.compiling():
+                    self._split = run(self.lowered, self._meaning, forbidden(self.kind))
             return self._split
 
     def kinds(self) -> dict[str, TensorType]:
@@ -226,9 +230,10 @@ class CompiledGraph:
     def _compiled(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, name: str, parts: int
     ) -> ObjectCode:
-        from ..codegen.code import compile_graph  # half of this package's time to import; what is on disk needs none
+        with self._notices.compiling():
+            from ..codegen.code import compile_graph  # half the package's time to import; what is on disk needs none
 
-        return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
+            return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
 
     # Stages --------------------------------------------------------------------------------------
 

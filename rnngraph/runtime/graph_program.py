@@ -79,6 +79,7 @@ class GraphProgram:
             cache=program.cache,
             reduced=reduced,
             workers=program.workers,
+            notices=program.notices,
         )
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
@@ -153,7 +154,7 @@ class GraphProgram:
             program = self.program
             self._tapped = False if lowered is None else CompiledGraph(
                 lowered.graph, self.kind, program.target, self.compiled.unroll, program.declared_text,
-                cache=program.cache, reduced=self.compiled.reduced, workers=program.workers,
+                cache=program.cache, reduced=self.compiled.reduced, workers=program.workers, notices=program.notices,
             )  # fmt: skip
         return self._tapped or None
 
@@ -236,6 +237,10 @@ class GraphProgram:
             (compiled, outputs), arrays, compiled, outputs,
             lambda: self.sizes(arrays, outputs, where, compiled), where,
         )  # fmt: skip
+
+    def values(self, feeds: Mapping[str, Any], outputs: tuple[str, ...], where: Where | None) -> dict[str, np.ndarray]:
+        """These outputs by their paths, of a call with these feeds."""
+        return self._execute(self.gather(feeds, {}, where), outputs, {}, where)
 
     def _execute(
         self,

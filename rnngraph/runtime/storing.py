@@ -43,7 +43,7 @@ from .documents import (
 from .files import as_path
 from .reduction import ACTIVATIONS
 from .reduction import WEIGHTS as WEIGHT_FORMS
-from .sources import TAPS, check_structure
+from .sources import TAPS, check_structure, shapes_of
 from .stored_checks import check_together
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Stored:
             name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest)
             for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
         }
+        self.shapes = shapes_of(self.lowered.graph, text.get("shapes", {}))
         outputs = dict(self.lowered.graph.outputs)
         self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
         self.loss = outputs["loss"].tensor if text["loss"] is True else None
@@ -157,6 +158,7 @@ def files_of(program: Program) -> dict[str, bytes]:
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, program.parameters.slot(name), arrays) for name in weights],
+        "shapes": source.shapes,
         "defaults": list(source.lowered.defaults),
         "keep_probs": sorted(source.lowered.keep_probs),
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},

@@ -136,6 +136,7 @@ class Training(GraphProgram):
             made = CompiledGraph(
                 compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
                 cache=program.cache, workers=program.workers, first=(Columns("joined_columns"), Samples(count)),
+                notices=program.notices,
             )  # fmt: skip
             try:
                 made.optimized(outputs)
@@ -307,6 +308,7 @@ class Training(GraphProgram):
             self._with_gradients[key] = CompiledGraph(
                 with_parameters(lowered, kinds), self.kind, program.target, self._unroll,
                 program.declared_text, (*self._trainable, *extra), given, cache=program.cache, workers=program.workers,
+                notices=program.notices,
             )  # fmt: skip
         return self._with_gradients[key]
 
