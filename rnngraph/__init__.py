@@ -116,6 +116,7 @@ from .errors import (
     NameLookupError,
     NonFiniteError,
     NotOfferedError,
+    OutOfMemoryError,
     RnnGraphError,
     ShapeError,
     StructureError,

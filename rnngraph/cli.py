@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from .allocation import bytes_of, reserve
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lowered import SEED_INPUTS
@@ -286,6 +287,7 @@ def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np
             continue
         label, kind = str(node["label"]), node.tensor
         shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
+        reserve(2 * bytes_of(shape, np.float64), f"a feed {label} of shape {shape}")
         if not kind.dtype.startswith("float"):
             feeds[label] = np.full(shape, evaluate(full.get(label, 0), sizes), kind.dtype)
         elif not shape:

@@ -94,7 +94,7 @@ def poisoned() -> Iterator[None]:
     """Scratch memory full of NaNs before every call: what is read before it is written shows."""
     take, fresh = native.NativeEntry.take, native.aligned_bytes
 
-    def full(count: int) -> np.ndarray:
+    def full(count: int, purpose: str = "") -> np.ndarray:
         memory = fresh(count)
         memory[...] = 0xFF
         return memory

@@ -59,7 +59,7 @@ class Guard:
         guarded[...] = array
         return guarded
 
-    def lines(self, count: int) -> np.ndarray:
+    def lines(self, count: int, purpose: str = "") -> np.ndarray:
         """Scratch memory and packed weights, which begin at a cache line."""
         memory = view(self.address(count, LINE), (count,), np.dtype(np.uint8))
         memory[...] = 0xFF

@@ -16,6 +16,7 @@ LONGEST = 400
 
 LAYERS = (
     ("errors", "version"),
+    ("allocation",),
     ("ir",),
     ("declare", "passes"),
     ("codegen",),

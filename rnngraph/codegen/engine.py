@@ -173,4 +173,6 @@ class Code:
         return int(address)
 
     def entry(self, name: str) -> Native:
-        return _PROTOTYPE(self.address(name))
+        native = _PROTOTYPE(self.address(name))
+        native.code = self  # type: ignore[attr-defined]  # who may call it keeps the code alive
+        return native

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..errors import DtypeError, ShapeError, user_line
 from ..ir.types import FLOATS
 from .arguments import flag, units
-from .cell import Cell, Scope, Wrapper
+from .cell import Cell, NestedStep, Scope, Wrapper
 from .drivers import ScopeName
 from .functions import concat, exp, expand_dims, maximum, reduce_max, reduce_sum, sqrt, square, tanh, transpose, where
 from .layers import affine
@@ -178,8 +178,9 @@ class AttentionWrapper(Wrapper):
     def output_size(self) -> int:
         return (self.size or self.attention.width) if self.output_attention else self.cell.output_size
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        output, cell_state = p.cell("", self.cell)(concat([x, state["attention"]]), state["cell_state"])
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        joined = concat([x, state["attention"]])
+        output, cell_state = yield p.cell("", self.cell), joined, state["cell_state"]
         attention, _ = self.attention.context(p, output)
         if self.size is not None:
             both = concat([output, attention])

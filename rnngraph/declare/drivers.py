@@ -9,11 +9,13 @@ from typing import Any
 from ..errors import DtypeError, ShapeError, StructureError, Where, user_line
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
-from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
+from .cell import Cell, InnerCell, check_cell, snake_case
 from .nest import flatten, matched, pack
+from .parameter_maps import RANDOM
 from .parameters import Slot
 from .state import named, public
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
+from .trace import Trace, tracing
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +217,8 @@ def _run(
 
     trace = Trace(inputs.dtype, where)
     inner = InnerCell(trace, position, cell, {}, "")
-    structure = public(cell)
+    with tracing(cell):
+        structure = public(cell)
     leaves = flatten(structure)
     kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in leaves]
     x = make("input", where=where, type=TensorType(inputs.dtype, (batch, width)), label="x", body=True)
@@ -223,7 +226,8 @@ def _run(
     states = tuple(
         make("input", where=where, type=kind, label=name, body=True) for kind, name in zip(kinds, names, strict=True)
     )
-    output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
+    with tracing(cell):
+        output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
     next_states = tuple(item.node for item in flatten(new))
     check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
 
@@ -265,7 +269,8 @@ def drive(
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
         cell, scope, reverse, length, steps, states, output, roots[1:], captured,
-        lengths is not None, when, live, time_major, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
+        lengths is not None, when, live, time_major, tuple(trace.parameters.items()), tuple(trace.sites),
+        tuple(scopes), where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))

@@ -1,8 +1,8 @@
-"""Nests: tuples, namedtuples, lists and dicts of leaves, in a fixed order."""
+"""Nests: tuples, namedtuples, lists and dicts of leaves, in a fixed order. They may be deeper than Python's stack."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,14 +63,14 @@ def flatten(nest: Any) -> list[Any]:
     return found
 
 
-def paths(nest: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def paths(nest: Any) -> list[tuple[str, Any]]:
     """(path, leaf) for every leaf; a path is like ``states/0/c``."""
-    entries = children(nest)
-    if entries is None:
-        yield prefix, nest
-        return
-    for key, value in entries:
-        yield from paths(value, f"{prefix}/{key}" if prefix else key)
+
+    def below(item: Any, parts: list[list[tuple[tuple[str, ...], Any]]]) -> list[tuple[tuple[str, ...], Any]]:
+        keys = [key for key, _ in children(item) or ()]
+        return [((key, *path), leaf) for key, part in zip(keys, parts, strict=True) for path, leaf in part]
+
+    return [("/".join(path), leaf) for path, leaf in fold(nest, lambda leaf: [((), leaf)], below)]
 
 
 def rebuild(nest: Any, values: Sequence[Any]) -> Any:

@@ -52,12 +52,7 @@ def columns_of(leaf: Any) -> Columns:
 
 def resolve(specification: Any) -> Any:
     """A nest of ``Columns`` from what ``state()`` gave: ints, memory, nests and cells."""
-    if _is_cell(specification):
-        return public(specification)
-    entries = children(specification)
-    if entries is None:
-        return columns_of(specification)
-    return rebuild(specification, [resolve(value) for _, value in entries])
+    return fold(specification, columns_of, _as_drivers_give, _entries)
 
 
 def named(specification: Any) -> Any:
@@ -107,14 +102,21 @@ def public(cell: Any) -> Any:
     One state is a bare leaf; several are a namedtuple in the order of ``state()``, or the class's
     ``state_type``. A ``state()`` that is a tuple is given as it is.
     """
-    specification = resolve(stated(cell))
+    return resolve(cell)
+
+
+def _as_drivers_give(item: Any, values: list[Any]) -> Any:
+    """A nest of what its entries became; of a cell what ``public`` gives of it."""
+    if not _is_cell(item):
+        return rebuild(item, values)
+    (specification,) = values
     if not isinstance(specification, dict):
         return specification
-    values = list(specification.values())
-    if len(values) == 1:
-        return values[0]
-    kind = getattr(cell, "state_type", None) or tuple_type(f"{type(cell).__name__}State", tuple(specification))
-    return kind(*values)
+    leaves = list(specification.values())
+    if len(leaves) == 1:
+        return leaves[0]
+    kind = getattr(item, "state_type", None) or tuple_type(f"{type(item).__name__}State", tuple(specification))
+    return kind(*leaves)
 
 
 def widths(nest: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import reserve
 from ..errors import DtypeError, RnnGraphError, ShapeError, Where, user_line
 from ..ir.graph import Node, make
 from ..ir.types import (
@@ -176,6 +177,8 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, np.ndarray):
+        reserve(2 * value.nbytes, "a constant")
     try:
         array = np.array(value)
     except ValueError as error:

@@ -198,23 +198,32 @@ def parse_dim(text: str) -> Dim:
 
 def dim_of_syntax(node: ast.expr) -> Dim:
     """A size from Python syntax made of integers, names, ``+``, ``-`` and ``*``."""
-    match node:
+    rest: list[ast.BinOp] = []
+    first = node
+    while isinstance(first, ast.BinOp):  # a sum of many terms is as deep to the left
+        rest.append(first)
+        first = first.left
+    match first:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            return value
+            found: Dim = value
         case ast.Name(id=name):
-            return size(name)
+            found = size(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return dim_of_syntax(operand) * -1
-        case ast.BinOp(left=left, op=operator, right=right):
-            a, b = dim_of_syntax(left), dim_of_syntax(right)
-            match operator:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult() if min(len(_terms(a)), len(_terms(b))) < 2:  # as sizes are printed
-                    return a * b
-    raise ValueError(f"not a size: {ast.dump(node)}")
+            found = dim_of_syntax(operand) * -1
+        case _:
+            raise ValueError(f"not a size: {ast.dump(first)}")
+    for term in reversed(rest):
+        other = dim_of_syntax(term.right)
+        match term.op:
+            case ast.Add():
+                found = found + other
+            case ast.Sub():
+                found = found - other
+            case ast.Mult() if min(len(_terms(found)), len(_terms(other))) < 2:  # as sizes are printed
+                found = found * other
+            case _:
+                raise ValueError(f"not a size: {ast.dump(term)}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

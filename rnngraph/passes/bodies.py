@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.cell import RANDOM
 from ..declare.drivers import Driver
+from ..declare.parameter_maps import RANDOM
 from ..errors import ShapeError, Where
 from ..ir.graph import Graph, Node, runs_when, topological
 from ..ir.source import assigned_names

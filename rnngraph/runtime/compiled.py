@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 
+from ..allocation import bytes_of, reserve
 from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
 from ..errors import NameLookupError, ShapeError
 from ..ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
+from ..ir.ops import OPS
 from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.reduced_weights import ReducedWeights
@@ -24,7 +27,16 @@ from .notices import Notices
 from .pool import Workers
 
 Fixed = tuple[tuple[str, Dim | None], ...]
-"""Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs has the size."""
+"""Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs
+has the size, or where it is left open."""
+EntryKey = tuple[tuple[str, ...], Fixed, bool, int]
+"""Outputs, sizes, whether it is one step, and into how many parts kernels are cut."""
+MOST_ENTRIES = 32
+"""Native entries that a graph keeps; each is some 70 kB of code, with the weights as they are packed for it."""
+MOST_SPECIAL = 4
+"""Sizes for which a call's code is compiled for them alone; the next one gets code for any."""
+ADDRESSED = 1 << 47
+"""Bytes that a process can have."""
 LATER_STAGES = ("loops", "llvm", "asm")
 
 
@@ -42,6 +54,19 @@ def time_sizes(graph: Graph) -> set[str]:
         return lengths_of(graph)
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
+
+
+def _orders(graph: Graph) -> set[str]:
+    """Names of sizes on which the order of a sum depends: of last axes that are folded, which is done in vectors where
+    the size is known, and of the depths of products.
+    """
+    found: set[str] = set()
+    for node in graph.walk():
+        if (
+            OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]
+        ) or node.op == "matmul":
+            found |= symbols_of(node.operands[0].shape[-1])
+    return found
 
 
 class CompiledGraph:
@@ -83,7 +108,8 @@ class CompiledGraph:
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}
         self._optimized: dict[tuple[str, ...], Graph] = {}
-        self._entries: dict[tuple[tuple[str, ...], Fixed, bool, int], NativeEntry] = {}
+        self._clock = count()
+        self._entries: dict[EntryKey, NativeEntry] = {}
         self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._equalities: dict[tuple[str, ...], tuple[tuple[Equality, ...], dict[str, Dim]]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
@@ -164,16 +190,19 @@ class CompiledGraph:
         """Names of the sizes that are left open in compiled code."""
         return lengths_of(self._optimized.get(outputs) or self.pruned(outputs))
 
-    def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:
-        """Native code for these outputs and sizes: made before, found on disk, or compiled now."""
-        parts = self.workers.parts
-        found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step, parts))
+    def entry(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, ahead: bool = False
+    ) -> NativeEntry:
+        """Native code for these outputs and sizes: made before, found on disk, or compiled now.
+
+        The first few sizes get code of their own, and so does what is compiled ahead; further ones share code in which
+        all sizes are open. What was not asked for longest goes when there are too many; who runs it keeps it alive.
+        """
+        found = self._entries.get(self._key(outputs, sizes, one_step))
         if found is None:
             with self._lock:
-                found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step, parts))
-                if found is None:
-                    found = NativeEntry(self._code(outputs, sizes, one_step, parts), self.target)
-                    self._entries[outputs, self._fixed(outputs, sizes), one_step, parts] = found
+                found = self._found_or_made(outputs, sizes, one_step, ahead)
+        found.used = next(self._clock)
         self.last_sizes = dict(sizes)
         return found
 
@@ -201,6 +230,45 @@ class CompiledGraph:
             return settled(equalities, likely, own, lengths)
         except ValueError as error:
             raise ShapeError(f"{error}") from None
+
+    def _key(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool) -> EntryKey:
+        return outputs, self._fixed(outputs, sizes), one_step, self.workers.parts
+
+    def _found_or_made(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, ahead: bool
+    ) -> NativeEntry:
+        given = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
+        if not (ahead or one_step or self._key(outputs, sizes, one_step) in self._entries):
+            sizes = self._shared_sizes(outputs, sizes)
+        known = self._entries.get(self._key(outputs, sizes, one_step))
+        if known is not None:
+            return known
+        shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
+        results = sum(bytes_of([evaluate(dim, given) for dim in kind.shape], kind.dtype) for kind in shapes)
+        if results >= ADDRESSED:  # no memory of the caller's either can take them, and code can't count them
+            reserve(results, "the memory for a call's results")
+        made = NativeEntry(self._code(outputs, sizes, one_step, self.workers.parts), self.target)
+        if len(self._entries) >= MOST_ENTRIES:
+            del self._entries[min(self._entries, key=lambda key: self._entries[key].used)]
+        self._entries[self._key(outputs, sizes, one_step)] = made
+        return made
+
+    def _shared_sizes(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Mapping[str, int]:
+        """The sizes to compile in: fewer of them once enough others of these outputs have code of their own.
+
+        Workers share kernels by the rows of a batch, which must be known for that.
+        """
+        parts = self.workers.parts
+        if parts > 1 or self.equalities(outputs)[0]:
+            return sizes
+        alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts)]
+        if len(alike) < MOST_SPECIAL:
+            return sizes
+        kept = self.lengths(outputs) | _orders(self.optimized(outputs))
+        special = sum(all(value is not None for name, value in fixed if name not in kept) for fixed in alike)
+        if special < MOST_SPECIAL:
+            return sizes
+        return {name: value for name, value in sizes.items() if name in kept}
 
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
         """The sizes that are compiled in."""

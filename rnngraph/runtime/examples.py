@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import zeros
 from ..errors import RnnGraphError, ShapeError, Where
 from ..ir.types import Dim, Shape, TensorType, dim_text
 from .feeds import cast, convert
@@ -163,7 +164,8 @@ class Listed:
         slot, axis = self.slot, self.slot.example_time_axis
         assert steps is not None
         assert axis is not None
-        block = np.zeros((len(rows), *self._features[:axis], steps, *self._features[axis:]), slot.dtype)
+        shape = (len(rows), *self._features[:axis], steps, *self._features[axis:])
+        block = zeros(shape, slot.dtype, f"a batch of {slot.name}")
         for row, example in zip(np.moveaxis(block, axis + 1, 1), rows, strict=True):
             array = self._arrays[example][:steps]
             row[: len(array)] = array

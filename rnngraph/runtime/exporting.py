@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import safetensors.numpy
 
+from ..allocation import reserve
 from ..codegen.exported import exported_code
 from ..codegen.shell_text import STEPS
 from ..codegen.stepper import Port
@@ -62,6 +63,10 @@ class Export:
     state_size: int
     object_size: int
     needs: str
+
+
+TEXT_BYTES = 64
+"""About what a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
 
 
 def export(
@@ -167,6 +172,9 @@ def example_of(found: Exportable, program: Program, values: Mapping[str, np.ndar
         for check in about.compiled.checks(about.outputs)
         if check.kind == "range"
     }
+    ports = (*stepper.inputs, *stepper.initial_inputs, *stepper.outputs, *stepper.states)
+    numbers = sum(math.prod(STEPS_TESTED if dim == STEPS else dim for dim in port.shape) for port in ports)
+    reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
     feeds = {
         port.name: _different(generator, port, highest.get(port.name))
         for port in (*stepper.inputs, *stepper.initial_inputs)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import LARGE, bytes_of, reserve
 from ..errors import DtypeError, ShapeError, Where
 from ..ir.equal_sizes import equalities_of
 from ..ir.graph import Graph, Node
@@ -35,6 +36,8 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             f"it is declared {kind} of rank {len(kind.shape)}",
             where,
         )
+    if array.nbytes >= LARGE and (have != wanted or not array.flags.c_contiguous):
+        reserve(bytes_of(array.shape, wanted), f"a copy of feed {name}", where)
     if have != wanted:  # the name is put into words for an error only
         array = cast(f"feed {name}", array, wanted, where)
     if array.ndim and array.shape[-1] > 1 and array.strides[-1] != array.itemsize:

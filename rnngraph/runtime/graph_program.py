@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 import numpy as np
 
+from ..allocation import bytes_of, empty, reserve
 from ..declare.nest import paths
 from ..errors import (
     NameLookupError,
@@ -14,7 +16,7 @@ from ..errors import (
     Where,
 )
 from ..ir.graph import Graph
-from ..ir.types import TensorType
+from ..ir.types import TensorType, evaluate
 from ..passes.autodiff import PREFIX
 from ..passes.lowered import SEED_INPUTS, TAP
 from .arguments import whole_number
@@ -35,10 +37,13 @@ MOST_KNOWN_SHAPES = 1024
 
 
 class KnownShapes:
-    """Native entries by the shapes that they were found for, which need no checks of sizes when they are met again."""
+    """Native entries by the shapes that they were found for, which need no checks of sizes when they are met again.
+
+    It keeps none of them alive: what its graph gives up is found anew.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+        self._known: dict[Any, tuple[ref[NativeEntry], ref[Sized], tuple[Check, ...]]] = {}
 
     def entry(
         self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
@@ -49,13 +54,15 @@ class KnownShapes:
         """
         shapes = (key, compiled.workers.parts, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(shapes)
-        if known is None:
+        entry, sized = (known[0](), known[1]()) if known is not None else (None, None)
+        if known is None or entry is None or sized is None:
             found = sizes()
             entry = compiled.entry(outputs, found)
+            sized = entry.sized(found)
             if len(self._known) >= MOST_KNOWN_SHAPES:
                 self._known.clear()
-            known = self._known[shapes] = (entry, entry.sized(found), compiled.range_checks(outputs))
-        entry, sized, ranges = known
+            known = self._known[shapes] = (ref(entry), ref(sized), compiled.range_checks(outputs))
+        ranges = known[2]
         if ranges:
             run_checks(ranges, arrays, sized.sizes, where)
         return entry, sized
@@ -115,7 +122,7 @@ class GraphProgram:
         names = self._names()
         batches: Sequence[Any] = [1] if batch is None else batch if isinstance(batch, list | tuple) else [batch]
         for count in batches:
-            self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes))
+            self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes), ahead=True)
 
     def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> Memory:
         """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
@@ -253,6 +260,7 @@ class GraphProgram:
         entry, sized = self._entry(arrays, outputs, compiled or self.compiled, where)
         if not out:
             return entry.call_sized(self.program.parameters, arrays, sized)
+        entry.look(sized, sum(array.nbytes for array in out.values()))
         results, copies = _result_arrays(entry, sized, arrays, out, where)
         entry.call(self.program.parameters, arrays, sized, results)
         found = dict(zip(entry.output_slots, results, strict=True))
@@ -266,9 +274,13 @@ class GraphProgram:
     ) -> NonFinite | None:
         from .checking import first_non_finite  # and with it the interpreter, which nothing else needs
 
-        self.sizes(arrays, outputs, where, compiled)
+        sizes = self.sizes(arrays, outputs, where, compiled)
+        graph = compiled.pruned(outputs)
+        kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
+        kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in kinds)
+        reserve(kept, "all values of a graph that is run node by node", where)
         _, parameters = self.program.parameters.snapshot()
-        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
+        return first_non_finite(graph, {**arrays, **parameters})
 
     def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
         """What a call gives, and the outputs that are in it, in order."""
@@ -326,5 +338,5 @@ def _result_arrays(
             continue
         if mine is not None:
             copies[item.name] = mine
-        results.append(np.empty(shape, item.dtype))
+        results.append(empty(shape, item.dtype, f"the result {item.name}"))
     return results, copies

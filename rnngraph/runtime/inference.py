@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .program import Program
 
 
+MOST_BATCHES = 16
+"""Batches for which new streams find code."""
+
+
 class Inference(GraphProgram):
     """The inference graph: no dropout, no random op, no loss."""
 
@@ -62,6 +66,8 @@ class Inference(GraphProgram):
         if about is None:  # streams of one batch share their code
             program = self.program
             about = stepwise(program, batch, program.target, program.reduced, where)
+            if len(self._stepwise) >= MOST_BATCHES:  # streams that are there keep theirs
+                self._stepwise.pop(next(iter(self._stepwise)), None)
             about = self._stepwise.setdefault(batch, about)
         return Stream(self.program, batch, about)
 

@@ -23,7 +23,7 @@ from ..ir.types import Dim, TensorType, evaluate
 from .arrays import address, aligned_bytes
 from .compiled import CompiledGraph
 from .feeds import bind
-from .native import NativeEntry
+from .native import PACKED, NativeEntry
 from .reduction import reduction
 from .stepwise import Stepwise, stepwise
 
@@ -168,7 +168,7 @@ def _unit(about: Stepwise, values: Mapping[str, np.ndarray], target: Target, emb
 
 def _packed(entry: NativeEntry, values: Mapping[str, np.ndarray]) -> bytes:
     """Packed weights, with zeros where nothing is packed: equal nets have equal bytes."""
-    room = aligned_bytes(max(1, entry.panel_bytes))
+    room = aligned_bytes(max(1, entry.panel_bytes), PACKED)
     room[:] = 0
     weights = entry.unpacked(0, values, room)
     entry.pack(address(weights.block))

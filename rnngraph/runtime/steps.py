@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 Settle = Callable[[Mapping[str, np.ndarray]], None]
 
 
+MOST_MEMORIES = 8
+"""Entries for whose steps a trainer has memory: packed weights and temporaries of each."""
+
+
 class Native:
     """Native entries of one graph by the sizes they meet. Each call packs the weights anew."""
 
@@ -50,6 +54,8 @@ class Native:
         """
         memory = self._memory.get(entry)
         if memory is None:
+            if len(self._memory) >= MOST_MEMORIES:
+                del self._memory[next(iter(self._memory))]
             memory = self._memory[entry] = Memory(entry)
         found = memory.fresh(sized)
         _, parameters = trainer.program.parameters.snapshot()  # of one moment, and alive until the call ends

@@ -16,9 +16,10 @@ import numpy as np
 from safetensors.numpy import load as arrays_from
 from safetensors.numpy import save as arrays_text
 
+from ..allocation import reserve
 from ..declare.export import Described
 from ..declare.nest import paths
-from ..errors import FileError
+from ..errors import FileError, OutOfMemoryError
 from ..ir.complete import complete_text, same_graph
 from ..ir.graph import Graph
 from ..ir.parser import parse
@@ -136,6 +137,7 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
 
 def files_of(program: Program) -> dict[str, bytes]:
     """All that the program is, as files by name."""
+    reserve(2 * sum(array.nbytes for array in program.parameters.values()), "the bytes of a saved program")
     source = program.source
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
@@ -192,7 +194,7 @@ def write_program(program: Program, path: str | os.PathLike[str]) -> None:
     as_path(path)
     try:
         files = files_of(program)
-    except FileError:
+    except (FileError, OutOfMemoryError):
         raise
     except WRONG as error:
         raise FileError(
@@ -206,7 +208,7 @@ def read_program(path: str | os.PathLike[str]) -> Stored:
     files = read_directory(path, KIND, VERSION)
     try:
         return Stored(files)
-    except FileError:
+    except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # of files that are whole, but were not written by this library
         raise FileError(

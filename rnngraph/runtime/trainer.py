@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import reserve, zeros
 from ..declare.arguments import flag
 from ..errors import DtypeError, GraphError, Where, user_line
 from ..ir.graph import Graph
@@ -78,6 +79,8 @@ class Trainer:
         self.trained = trained_names(program, only, where)
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
+        kept = sum(program.parameters[name].nbytes for name in self.trained) * len(self.optimizer.slots())
+        reserve(kept, f"what {type(self.optimizer).__name__} keeps of each parameter", where)
         self.slots = {
             f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
             for name in self.trained
@@ -242,7 +245,11 @@ class Trainer:
 
     def _present_sums(self) -> dict[str, np.ndarray]:
         if not self.sums:
-            self.sums = {SUM + name: np.zeros_like(self.program.parameters[name]) for name in self.trained}
+            parameters = self.program.parameters
+            self.sums = {
+                SUM + name: zeros(parameters[name].shape, parameters[name].dtype, f"the sum of gradients of {name}")
+                for name in self.trained
+            }
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:

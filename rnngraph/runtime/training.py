@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from ..allocation import zeros
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, user_line
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 
 MOST_SAMPLES = 2**32
+
+MOST_NUMBERS = 16
+"""Numbers of draws in a call for which graphs are kept."""
 
 
 class Training(GraphProgram):
@@ -131,7 +135,10 @@ class Training(GraphProgram):
         if count > MOST_SAMPLES:
             raise ArgumentError(f"samples={count} is more than the {MOST_SAMPLES} draws that a seed has", where)
         key = (count, compiled, outputs)
-        if key not in self._with_samples:
+        found: CompiledGraph | Literal[False] | None = self._with_samples.get(key, False)
+        if found is False:
+            if len(self._with_samples) >= MOST_NUMBERS:
+                self._with_samples.clear()
             program = self.program
             made = CompiledGraph(
                 compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
@@ -140,10 +147,11 @@ class Training(GraphProgram):
             )  # fmt: skip
             try:
                 made.optimized(outputs)
-                self._with_samples[key] = made
+                found = made
             except GraphError:
-                self._with_samples[key] = None
-        return self._with_samples[key]
+                found = None
+            self._with_samples[key] = found
+        return found or None
 
     def _one_by_one(
         self, samples: int, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
@@ -331,7 +339,8 @@ class Training(GraphProgram):
         if unknown:
             raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
         return {
-            name: np.zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype) for name in labels
+            name: zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype, f"the zeros of {name}")
+            for name in labels
         }
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
