@@ -122,9 +122,9 @@ def main() -> None:
         validation=streams(held_out, 1),
         metrics={"bits": bits},
     )
-    best, rate = history.best(), len(train) * history.epochs / history["seconds"].sum()
+    best, rate = history.row(history.best()), len(train) * history.epochs / history["seconds"].sum()
     console.print(
-        f"held out, by the net of epoch {best + 1}: {history['validation_bits'][best]:.3f} bits per character"
+        f"held out, by the net of epoch {best['epoch']:.0f}: {best['validation_bits']:.3f} bits per character"
     )
     console.print(f"{rate:,.0f} characters a second, compiling included")
 

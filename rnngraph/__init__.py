@@ -117,6 +117,7 @@ from .errors import (
     NameLookupError,
     NonFiniteError,
     NotOfferedError,
+    OutOfMemoryError,
     RnnGraphError,
     ShapeError,
     StructureError,
@@ -137,6 +138,7 @@ if TYPE_CHECKING:
         ExponentialDecay,
         PiecewiseConstant,
         PolynomialDecay,
+        ReduceOnPlateau,
         Schedule,
         WarmUp,
     )
@@ -148,7 +150,8 @@ _LATER = {
     "memory": ("Memory",),
     "optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
     "schedules": (
-        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "Schedule", "WarmUp",
+        "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
+        "WarmUp",
     ),
     "trainer": ("Trainer",),
 }  # fmt: skip
@@ -198,11 +201,13 @@ __all__ = [
     "NonFiniteError",
     "NotOfferedError",
     "Optimizer",
+    "OutOfMemoryError",
     "OutputProjectionWrapper",
     "PiecewiseConstant",
     "PolynomialDecay",
     "Program",
     "RMSProp",
+    "ReduceOnPlateau",
     "ResidualWrapper",
     "Result",
     "RnnGraphError",
@@ -314,8 +319,9 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that there i
 
     def __getattr__(name: str) -> Any:
         if name in _MODULES:
-            value = globals()[name] = getattr(import_module(f"{__name__}.runtime.{_MODULES[name]}"), name)
-            return value
+            module = import_module(f"{__name__}.runtime.{_MODULES[name]}")
+            globals().update({other: getattr(module, other) for other in _LATER[_MODULES[name]]})
+            return globals()[name]
         if name.startswith("_"):  # Python itself asks for these
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .foreign import name_instead  # for an error only

@@ -28,10 +28,11 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from .allocation import bytes_of, reserve
 from .errors import RnnGraphError
 from .ir.types import Dim, evaluate
 from .passes.lowered import SEED_INPUTS
-from .runtime.compiled import lengths_of
+from .runtime.compiled import time_sizes
 from .runtime.feeds import checks_of
 from .runtime.graph_program import GraphProgram
 from .runtime.program import Program, load
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write the inference graph as native files for C and others")
     export.add_argument("script", type=Path, help=_SCRIPT)
-    export.add_argument("--directory", type=Path, default=Path(), help="where to (default: here)")
+    export.add_argument("--directory", type=Path, help="where to (default: NAME-export, here)")
     export.add_argument("--name", help="of the files and in C (default: the script's)")
     export.add_argument("--batch", type=_positive, default=1, help="rows of an instance (default 1)")
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
@@ -186,6 +187,7 @@ def _export(options: argparse.Namespace) -> None:
     for path in written.files.values():
         print(path)
     print(f"{written.object_size} bytes of code and data, {written.state_size} bytes of memory an instance")
+    print(f"needs {written.needs}")
 
 
 class _Highlighter(RegexHighlighter):
@@ -266,15 +268,17 @@ def _timed(graph: GraphProgram, batch: int, steps: int, seconds: float) -> list[
         f"{median * 1e3:.3f} ms",
         f"{low * 1e3:.3f}–{high * 1e3:.3f}",
         str(len(durations)),
-        f"{batch * (steps if lengths_of(graph.graph) else 1) / median:,.0f}",
+        f"{batch * (steps if time_sizes(graph.graph) else 1) / median:,.0f}",
     ]
 
 
 def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np.ndarray]:
     """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
     ir = graph.graph
-    lengths = lengths_of(ir)
-    sizes = {name: steps if name in lengths else batch for name in ir.symbols}
+    lengths = time_sizes(ir)
+    outputs = tuple(name for name, _ in ir.outputs)
+    known = {name: steps if name in lengths else batch for name in ir.symbols}
+    sizes = graph.compiled.likely(outputs, known)
     full: dict[str, Dim] = {item.label: item.low for item in checks_of(ir) if item.text == "sequence_length"}
     generator = np.random.default_rng(0)
     feeds: dict[str, np.ndarray] = {}
@@ -283,6 +287,7 @@ def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np
             continue
         label, kind = str(node["label"]), node.tensor
         shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
+        reserve(2 * bytes_of(shape, np.float64), f"a feed {label} of shape {shape}")
         if not kind.dtype.startswith("float"):
             feeds[label] = np.full(shape, evaluate(full.get(label, 0), sizes), kind.dtype)
         elif not shape:

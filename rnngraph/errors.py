@@ -7,12 +7,14 @@ import dataclasses
 import os
 import reprlib
 import sys
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
 _BETWEEN = frozenset((contextlib.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
@@ -50,6 +52,17 @@ def user_line() -> Where | None:
     return None
 
 
+def raised_line(error: BaseException) -> Where | None:
+    """The innermost line of the user's that an error went through; Python's own library does not count."""
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if not is_ours(traceback.tb_frame) and not file.startswith(_LIBRARY):
+            found = Where(file, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
 def is_ours(frame: FrameType) -> bool:
     """Whether a frame runs code of this package."""
     file = frame.f_code.co_filename
@@ -57,6 +70,12 @@ def is_ours(frame: FrameType) -> bool:
         return True
     # The methods that a dataclass of this package gets have its names, but no file.
     return file == "<string>" and str(frame.f_globals.get("__name__")).startswith(f"{__package__}.")
+
+
+def warn(text: str, where: Where | None) -> None:
+    """Warns of a line of the user's, however many frames of this package lie between."""
+    file, line = (where.file, where.line) if where else (__file__, 0)
+    warnings.warn_explicit(f"{where}: {text}" if where else text, UserWarning, file, line)
 
 
 class RnnGraphError(Exception):
@@ -177,6 +196,25 @@ class NonFiniteError(RnnGraphError, ArithmeticError):
     def __init__(self, what: str, where: Where | None = None, finding: object | None = None) -> None:
         super().__init__(what, where)
         self.finding = finding
+
+
+class OutOfMemoryError(RnnGraphError, MemoryError):
+    """More memory was asked for than there is. ``asked`` and ``left`` are bytes (left: None if that is not known), and
+    ``purpose`` is what they were for.
+    """
+
+    def __init__(
+        self, asked: int, left: int | None, limit: str, purpose: str, where: Where | None = None
+    ) -> None:  # fmt: skip
+        self.asked, self.left, self.purpose = asked, left, purpose
+        there = "which the system does not give" if left is None else f"and {_gigabytes(left)} are {limit}"
+        super().__init__(
+            f"{purpose} takes {_gigabytes(asked)}, {there}; ask for less: fewer rows, steps, samples or units", where
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.3g} GB" if count < 10**12 else f"{count // 10**9:,} GB"
 
 
 class VerifyError(RnnGraphError, AssertionError):

@@ -94,7 +94,7 @@ def poisoned() -> Iterator[None]:
     """Scratch memory full of NaNs before every call: what is read before it is written shows."""
     take, fresh = native.NativeEntry.take, native.aligned_bytes
 
-    def full(count: int) -> np.ndarray:
+    def full(count: int, purpose: str = "") -> np.ndarray:
         memory = fresh(count)
         memory[...] = 0xFF
         return memory
@@ -156,11 +156,13 @@ def with_loss(loss: np.ndarray, gradients: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def check_step(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
-    """A trainer's step gives the loss of ``gradients`` and moves parameters by these."""
+    """A trainer's step gives the loss of ``gradients`` and moves parameters by these, if the loss reads any."""
     before = {name: array.copy() for name, array in program.parameters.items()}
     given = taken(program.training.graph, arrays)
     loss, gradients = program.training.gradients(given, seed=7)
     if not all(np.isfinite(array).all() for array in (loss, *gradients.values())):
+        return
+    if not any(np.any(array) for array in gradients.values()):
         return
     value = rg.Trainer(program, rg.SGD(0.5)).step(given, seed=7)
     if problem := close(declaration.dtype, np.asarray(value, loss.dtype), np.asarray(loss, np.float64)):
@@ -194,7 +196,7 @@ def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays)
     shared = declaration.compile(threads=2)
     feeds, trained = taken(program.inference.graph, arrays), taken(program.training.graph, arrays)
     pairs = [(flat(of.inference(feeds)), flat(of.training(trained, seed=7))) for of in (program, shared)]
-    if program.loss is not None:
+    if program.loss is not None and any(array.size for array in program.parameters.values()):
         pairs = [
             (*pair, flat(of.evaluate(trained)), with_loss(*of.training.gradients(trained, seed=7)))
             for pair, of in zip(pairs, (program, shared), strict=True)

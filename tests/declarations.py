@@ -163,6 +163,7 @@ class Generator:
         self.rows: Axis = "B"  # what the driver in the making takes for rows
         self.apart = True  # whether all that it reads keeps rows apart
         self.more = random.Random(f"more of {seed}")  # decides on taps and decoders: what has neither stays as it is
+        self.flattens = random.Random(f"flattened of {seed}")
         self.taps, self.decodes = self.more.random() < 0.3, self.more.random() < 0.25
 
     # Pieces --------------------------------------------------------------------------------------
@@ -759,6 +760,26 @@ class Generator:
             kept = ", ".join(["None"] * (x.rank - 2))
             self.add(f"rg.reshape({x.name}, ({kept}, {width}))", (*x.axes[:-2], width), apart=x.apart)
 
+    def flatten(self) -> None:
+        """Steps of all rows beside those of a placeholder whose sizes are its own: only a call can tell them equal."""
+        x = self.some(lambda v: v.kind == "float" and sorted(map(str, v.axes[:2])) == ["B", "T"] and v.rank == 3)
+        if x is None or not isinstance(x.width, int):
+            return
+        name, kind = f"feed{len(self.feeds)}", self.flattens.choice(["float", "float", "int"])
+        dtype, width = (self.dtype, (1,)) if kind == "float" else ("int32", ())
+        self.feeds[name] = Feed((*x.axes[:2], *width), dtype, None if kind == "float" else x.width - 1)
+        self.lines.append(f'{name} = rg.placeholder("{name}", (None, None{", 1" if width else ""}), "{dtype}")')
+        flat = f"rg.reshape({x.name}, (-1, {x.width}))"
+        if kind == "int":
+            text = f"rg.sparse_softmax_cross_entropy(rg.reshape({name}, (-1,)), {flat})"
+            self.add(text, (), apart=False)
+            return
+        other = f"rg.reshape({name}, (-1, 1))"
+        text = self.flattens.choice([
+            f"{flat} * {other}", f"rg.concat([{other}, {flat}], 1)[:, :{x.width}]", f"rg.where({other} > 0, {flat}, 0)",
+        ])  # fmt: skip
+        self.add(text, (_product(x.axes[:2]), x.width), apart=False)
+
     def integers(self) -> None:
         roll = self.draw.random()
         if roll < 0.4:
@@ -842,6 +863,8 @@ class Generator:
             self.driver()
             for _ in range(self.draw.randint(0, 4)):
                 self.op()
+        if self.flattens.random() < 0.25:
+            self.flatten()
         if self.decodes:
             self.decode()
             for _ in range(self.draw.randint(0, 2)):

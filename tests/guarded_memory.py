@@ -59,7 +59,7 @@ class Guard:
         guarded[...] = array
         return guarded
 
-    def lines(self, count: int) -> np.ndarray:
+    def lines(self, count: int, purpose: str = "") -> np.ndarray:
         """Scratch memory and packed weights, which begin at a cache line."""
         memory = view(self.address(count, LINE), (count,), np.dtype(np.uint8))
         memory[...] = 0xFF
@@ -177,6 +177,17 @@ def tables(guard: Guard, size: int, dtype: str = "float32") -> None:
     run_all(guard, program, {"x": np.array([[0, size - 1], [size // 2, 0]])}, False)
 
 
+def flattened(guard: Guard, size: int) -> None:
+    """Rows of which only a call tells that they are as many as another feed's, in shapes usual and not."""
+    x, y = rg.placeholder("x", (None, None, size)), rg.placeholder("y", (None, None), "int64")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(size), x)
+    logits = rg.reshape(rg.dense(outputs, size), [-1, size])
+    loss = rg.sparse_softmax_cross_entropy(rg.reshape(y, [-1]), logits)
+    program = guarded_program(guard, {"logits": logits}, loss)
+    for shape in ((3, 5), (15, 1), (1, 15), (5, 3)):
+        run_all(guard, program, {"x": _normal((3, 5, size), "float32"), "y": np.zeros(shape, np.int64)}, False)
+
+
 def feed_overrun(guard: Guard, size: int) -> None:
     """Native code that reads one step too many: must crash."""
     program, feeds = _simple(guard, size)
@@ -226,7 +237,7 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
-    for _function in (recurrent, two_directions, variants, memories, tables):
+    for _function in (recurrent, two_directions, variants, memories, tables, flattened):
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants, memories):

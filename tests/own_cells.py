@@ -307,3 +307,17 @@ class Tapped(rg.Wrapper):
     def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
         output, state = p.cell(None, self.cell)(rg.tap("read", x), state)
         return rg.tap("given", output), state
+
+
+class BesideCell(rg.Cell):
+    """Reads a tensor from outside of the step, a row for each of its own."""
+
+    def __init__(self, num_units: int, beside: rg.Tensor) -> None:
+        self.num_units, self.beside = num_units, beside
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        h = rg.tanh(x @ p.kernel("w", (x.width, self.num_units)) + state["h"] + self.beside)
+        return h, {"h": h}

@@ -598,7 +598,7 @@ def a_step_with_time() -> None:
     stream().step(x=np.zeros((2, 1, 5), np.float32))  # here
 
 
-@mistake(ValueError, "2 arrays", "1")
+@mistake(ValueError, "takes a nest (c, h)", "ndarray")
 def a_state_of_another_structure() -> None:
     stream().state = np.zeros((2, 3), np.float32)  # here
 

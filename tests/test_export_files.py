@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.cli import main
-from rnngraph.codegen.target import host
+from rnngraph.codegen.target import host, needed_processor, target_of
 from rnngraph.export import linking
+from rnngraph.export.javascript_module import javascript_module
+from rnngraph.runtime import exported_files
+from rnngraph.runtime.exported_files import MANIFEST
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 
@@ -154,18 +158,25 @@ def test_files_that_are_no_longer_made_go(tmp_path: Path) -> None:
     assert (tmp_path / "libnet.so").exists()
     program.inference.export(tmp_path, "other", link=False)
     program.inference.export(tmp_path, "net", link=False)
-    made = ["CMakeLists.txt", "net.h", "net.json", "net.o", "net_net.cmake", "net_test.c"]
-    made += [name.replace("net", "other", 1) for name in made[1:]]
+    made = ["net.h", "net.json", "net.o", "net_net.cmake", "net_test.c"]
+    made += [name.replace("net", "other", 1) for name in made] + ["CMakeLists.txt", MANIFEST]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*made, "net.py.orig"])
 
 
-def test_a_description_of_something_else_removes_nothing(tmp_path: Path) -> None:
-    (tmp_path / "keep.txt").write_text("mine")
-    for text in ('{"files": ["keep.txt", "../keep.txt", "CMakeLists.txt", 1]}', "[]", '{"files": 3}'):
-        (tmp_path / "net.json").write_text(text)
-        small().inference.export(tmp_path, "net", link=False)
-        assert (tmp_path / "keep.txt").exists()
-        assert (tmp_path / "CMakeLists.txt").exists()
+def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path) -> None:
+    small(4).inference.export(tmp_path, "net", link=False)
+    (tmp_path / "net_test.c").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(rg.FileError, match=r"test_export_files\.py:\d+: .*net_test\.c is in the way: .* changed since"):
+        small(9).inference.export(tmp_path, "net", link=False)
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exported_files, "_digest", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small().inference.export(tmp_path / "out", "net", link=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -173,19 +184,19 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @needs_compiler
-@pytest.mark.parametrize("obstacle", ["a build file of the user's", "a directory", "no linker", "no space"])
+@pytest.mark.parametrize("obstacle", ["a directory", "no linker", "no space"])
 def test_an_export_that_fails_leaves_the_old_one(
     obstacle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(4).inference.export(tmp_path, "net", link=False)
-    words = "libnet.so: it is a directory"
+    words = "libnet.so is in the way"
     if obstacle == "a directory":
         (tmp_path / "libnet.so").mkdir()
     elif obstacle == "no linker":
         words = "false failed .*link=False"
         monkeypatch.setattr(linking, "_SHARED", ())
         monkeypatch.setattr(linking, "tools_for", lambda *_: linking.Tools((("false",),), (), "lib{name}.so"))
-    elif obstacle == "no space":
+    else:
         words = "can't write .*No space left on device"
         write = Path.write_bytes
 
@@ -195,9 +206,6 @@ def test_an_export_that_fails_leaves_the_old_one(
             return write(path, data)
 
         monkeypatch.setattr(Path, "write_bytes", full)
-    else:
-        words = "CMakeLists.txt belongs to something else"
-        (tmp_path / "CMakeLists.txt").write_text("project(mine)\n")
     before = contents(tmp_path)
     with pytest.raises(rg.RnnGraphError, match=words):
         small(9).inference.export(tmp_path, "net")
@@ -220,6 +228,84 @@ def test_a_loaded_program_exports_the_same_object(tmp_path: Path) -> None:
     program.inference.export(tmp_path / "made", "net", link=False)
     rg.load(tmp_path / "saved").inference.export(tmp_path / "loaded", "net", link=False)
     assert contents(tmp_path / "made") == contents(tmp_path / "loaded")
+
+
+def test_a_folder_of_its_own_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = small()
+    made = program.inference.export(name="one", link=False)
+    assert made.directory == Path("one-export")
+    assert all(path.is_file() for path in made.files.values())
+    assert {path.name for path in Path("one-export").iterdir()} == {*made.files}
+    program.inference.export(link=False)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["net-export", "one-export"]
+
+
+SCRIPT = """\
+import rnngraph as rg
+
+x = rg.placeholder("x", shape=(None, None, 3))
+program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), x)[0])
+"""
+
+
+@needs_compiler
+def test_a_script_is_not_replaced_by_its_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_model.py").write_text(SCRIPT)
+    for _ in range(2):  # what an export wrote may be written again
+        assert main(["export", "my_model.py"]) == 0
+        assert "needs the processor of the machine that made it" in capsys.readouterr().out
+    assert Path("my_model.py").read_text() == SCRIPT
+    assert Path("my_model-export/my_model.py").exists()
+    Path("my_model_test.c").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert main(["export", "my_model.py", "--directory", "."]) == 1
+    said = capsys.readouterr()
+    assert "my_model.py, my_model_test.c are in the way: no export wrote it" in said.err
+    assert said.out == ""
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_the_header_says_which_processor_is_needed(tmp_path: Path) -> None:
+    program = small()
+    for name in ("host", "thumbv7em-none-eabihf"):
+        made = program.inference.export(tmp_path / name, "net", target=name, link=False)
+        assert made.needs == needed_processor(target_of(name))
+        text = " ".join((tmp_path / name / "net.h").read_text().replace(" * ", " ").split())
+        assert f"It needs {made.needs}." in text
+    assert host().processor in needed_processor(host())
+    assert "x86-64-v4 or above" in needed_processor(target_of("x86-64-v4-windows"))
+    assert "x86-64-v3 or above, with avx2 fma" in needed_processor(target_of("x86-64-v3"))
+
+
+NODE = """\
+const memory = { buffer: new ArrayBuffer(1 << 20), grow() {} };
+const code = { memory, __heap_base: { value: 1024 }, net_abi_version: () => 1, net_state_size: () => 64 };
+for (const name of ["init", "step", "process"]) code[`net_${name}`] = () => 0;
+WebAssembly.Instance = class { exports = code; };
+const { Net } = await import("./net.mjs");
+const net = new Net(null), x = [1, 2, 3], said = [];
+const calls = [
+  () => net.step({ x }), () => net.step({ X: x, x }), () => net.step({}), () => new Net(null, { start: { x } }),
+];
+for (const call of calls) {
+  try { call(); said.push("fine"); } catch (error) { said.push(error.message); }
+}
+console.log(JSON.stringify(said));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_path: Path) -> None:
+    made = small().inference.export(tmp_path, "net", link=False)
+    described = json.loads(made.files["net.json"].read_text())
+    (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net"), described))  # type: ignore[arg-type]
+    (tmp_path / "calls.mjs").write_text(NODE)
+    said = json.loads(run("node", "calls.mjs", folder=tmp_path))
+    assert said == ["fine", "net has no input X; it takes x", "net needs x", "net has no input x; it takes nothing"]
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -212,6 +212,21 @@ def test_found(name: str, batch: int, time: int) -> None:
     check_all(Declaration(5, lines, SEQUENCE | feeds, outputs, batch, time, "float32", streams=streams))
 
 
+@pytest.mark.parametrize("size", [1, 9, 17])
+def test_as_many_rows_as_steps(size: int) -> None:
+    """Axes that are declared with one size are still two: here zeros past a row's end went to other rows."""
+    lines = (
+        f'x = rg.placeholder("x", ({size}, {size}, 7))',
+        f'n = rg.placeholder("n", ({size},), "int64")',
+        "o, (s, t) = rg.dynamic_rnn(own.Tapped(own.SwapCell(7)), x, sequence_length=n)",
+        "loss = rg.reduce_sum(s * s)",
+        'outputs["r"] = o',
+    )
+    feeds = {"x": Feed(("B", "T", 7), "float32"), "n": Feed(("B",), "int64", "T")}
+    outputs = {"r": Value("r", ("B", "T", 14), apart=False)}
+    check_all(Declaration(5, lines, feeds, outputs, size, size, "float32"))
+
+
 def test_a_stream_can_be_reset_before_it_is_fed() -> None:
     x, start = rg.placeholder("x", (None, None, 7)), rg.placeholder("start", (None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(3), x, initial_state=start)

@@ -34,6 +34,7 @@ QUICK = {
         "variants_7",
         "tables_63",
         "tables_1",
+        "flattened_7",
         "two_directions_3_float64",
         "recurrent_bfloat16",
         "recurrent_int8",

@@ -141,6 +141,7 @@ def test_the_generator_covers_what_it_says() -> None:
         "DeltaCell",
         "Tapped",
         "rg.tap(",
+        "(None, None, 1)",
         "dynamic_decode",
         "stop=lambda y: rg.by_graph",
         "stop=lambda y: rg.reduce_max",

@@ -23,22 +23,25 @@ def python_pages() -> list[Path]:
 
 @pytest.mark.parametrize("page", python_pages(), ids=lambda page: page.name)
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page are one script; arrays to feed are called batch and labels."""
+    """The blocks of a page are one script, which defines whatever it uses."""
     text = page.read_text()
-    generator = np.random.default_rng(0)
-    names: dict[str, object] = {
-        "__name__": page.stem,
-        "batch": generator.standard_normal((4, 7, 28)).astype(np.float32),
-        "labels": np.arange(4),
-    }
+    names: dict[str, object] = {"__name__": page.stem}
     monkeypatch.chdir(tmp_path)
     for block in blocks(text, "python"):
         line = text[: text.index(block)].count("\n")
         exec(compile("\n" * line + block, str(page), "exec"), names)  # a failure names the page's line
 
 
+def test_the_first_block_of_the_readme_is_a_script_of_its_own(tmp_path: Path) -> None:
+    """As pasted into a file and run, with nothing around it."""
+    (tmp_path / "first.py").write_text(blocks(README.read_text(), "python")[0])
+    done = subprocess.run([sys.executable, "first.py"], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("graph inference\n")
+
+
 def test_cell_of_the_readme_can_be_stacked_and_dropped() -> None:
-    names: dict[str, object] = {"batch": np.zeros((2, 3, 28)), "labels": np.zeros(2, np.int64)}
+    names: dict[str, object] = {}
     block = "import rnngraph as rg\n" + next(
         item for item in blocks(README.read_text(), "python") if "class MinimalGatedCell" in item
     )
@@ -108,10 +111,40 @@ def test_excerpts_are_what_is_printed(command: str, shown: list[str]) -> None:
         assert line == "…" or line in printed, f"{command} does not print, or not in this place: {line}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+WITH_LINKS = sorted([*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "examples").rglob("*.md")])
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Names under which a page's headings can be linked to, as GitHub makes them; the second of equal ones is -1."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#+ +(.*?) *$", prose(page), re.MULTILINE):
+        shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        count = found[name] = found.get(name, -1) + 1
+        if count:
+            found[f"{name}-{count}"] = 0
+    return set(found)
+
+
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if not re.match(r"[a-z]+:", target):
-            path, _, _ = target.partition("#")
-            assert (page.parent / path).exists(), f"{page.name} links to {target}"
+    """Files are there, and so are the headings that are linked to."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        other = page.parent / path if path else page
+        assert other.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(other), f"{page.name} links to {target}, and there is no such heading"
+
+
+def test_anchors_are_those_of_headings(tmp_path: Path) -> None:
+    page = tmp_path / "a.md"
+    page.write_text("# One `two`: three\n```sh\n# no heading\n```\n## [Four](x.md)-five_6 \n### Same\n### Same\n")
+    assert anchors(page) == {"one-two-three", "four-five_6", "same", "same-1"}

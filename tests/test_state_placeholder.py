@@ -53,6 +53,27 @@ def test_a_state_is_fed_under_one_name() -> None:
     assert_allclose(program.inference(leaves)["outputs"], wanted, rtol=1e-12, atol=1e-13)
 
 
+def test_a_plain_tuple_goes_by_the_order_of_declaration(tmp_path: Path) -> None:
+    """Not by that in which its parts are met: here h comes first, as what is fed to the driver reads it."""
+    x, cell = rg.placeholder("x", (None, None, 4), "float64"), rg.LSTMCell(4)
+    state = rg.state_placeholder("state0", cell, "float64")
+    outputs, _ = rg.dynamic_rnn(cell, x + rg.expand_dims(state.h, 1), initial_state=state)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_sum(rg.square(outputs)), cache=False)
+    program.save(tmp_path / "saved")
+    c, h = first()[0].c[:, :4], first()[0].h[:, :4]
+    wanted, _ = reference.dynamic_rnn(
+        reference.LSTM(4), program.parameters, X + h[:, None], initial_state=rg.LSTMStateTuple(c, h)
+    )
+    for given in ((c, h), rg.LSTMStateTuple(c, h), {"h": h, "c": c}):
+        assert_allclose(program.inference(x=X, state0=given)["outputs"], wanted, rtol=1e-12, atol=1e-13)
+        loaded = rg.load(tmp_path / "saved").inference(x=X, state0=given)
+        assert_allclose(loaded["outputs"], wanted, rtol=1e-12, atol=1e-13)
+    _, named = program.training.gradients(x=X, state0=rg.LSTMStateTuple(c, h), wrt=["state0"])
+    _, plain = program.training.gradients(x=X, state0=(c, h), wrt=["state0"])
+    assert_array_equal(plain["state0"][0], named["state0"].c)
+    assert_array_equal(plain["state0"][1], named["state0"].h)
+
+
 def test_a_call_goes_on_where_another_ended() -> None:
     program = declared("float32")
     x = X.astype(np.float32)
@@ -121,7 +142,10 @@ def test_a_trainer_takes_it() -> None:
         (first()[:1], "feed state0 takes 2 entries (0, 1), not 1"),
         (((first()[0].c,), first()[1]), "feed state0.0 takes 2 entries (c, h), not 1"),
         ((first()[0].c, first()[1]), "feed state0.0 takes a nest (c, h), not ndarray"),
-        (({"c": first()[0].c, "m": first()[0].h}, first()[1]), "feed state0.0 takes the entries (c, h), not (c, m)"),
+        (
+            ({"c": first()[0].c, "m": first()[0].h}, first()[1]),
+            "feed state0.0 has no entry 'm' and lacks 'h'",
+        ),
         ((first()[0], first()[1][:, :2]), "feed state0.1 has shape (3, 2)"),
         ((first()[0], first()[1][:2]), "feed state0.1 has shape (2, 3)"),
         ((first()[0], None), "state0.1"),

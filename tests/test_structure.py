@@ -16,6 +16,7 @@ LONGEST = 400
 
 LAYERS = (
     ("errors", "foreign", "version"),
+    ("allocation",),
     ("public",),
     ("ir",),
     ("declare", "passes"),

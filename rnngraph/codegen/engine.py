@@ -92,7 +92,7 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
         manager.add_global_dead_code_eliminate_pass()
         manager.run(whole, builder)
         if not target.grows_stack:  # there the stack grows in a small function before larger ones are called
-            _mark_single_calls(whole)
+            whole = llvm.parse_assembly(_inlining_single_calls(whole))
         manager = llvm.create_new_module_pass_manager()
         manager.add_always_inliner_pass()
         manager.add_sroa_pass()  # an argument block that was filled and read in one function is in registers
@@ -106,11 +106,16 @@ def linked_code(modules: Sequence[str], around: str, names: Collection[str], tar
         return bytes(machine.emit_object(whole))
 
 
-def _mark_single_calls(module: llvm.ModuleRef) -> None:
-    """Has internal functions that are called from one place written there, if both are for the same processor.
+_INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^\n]*\{)$', re.MULTILINE)
+"""The head of an internal function: what stands before its attributes, its name, and the rest."""
+
+
+def _inlining_single_calls(module: llvm.ModuleRef) -> str:
+    """The module's text, by which internal functions that are called from one place are written there, if both are for
+    the same processor.
 
     A step of a small net takes as long as a few calls that fill an argument block and read it. No instruction between
-    floats changes.
+    floats changes. The attribute is put into the text, as older llvmlite gives it to the result, not to the function.
     """
     functions = {function.name: function for function in module.functions if not function.is_declaration}
     callers: dict[str, list[str]] = {}
@@ -119,11 +124,17 @@ def _mark_single_calls(module: llvm.ModuleRef) -> None:
             for instruction in block.instructions:
                 if instruction.opcode == "call":
                     callers.setdefault(list(instruction.operands)[-1].name, []).append(name)
+    single: set[str] = set()
     for name, function in functions.items():
         found = callers.get(name, [])
         alone = function.linkage == llvm.Linkage.internal and len(found) == 1
         if alone and _processor(function) == _processor(functions[found[0]]):
-            function.add_function_attribute("alwaysinline")
+            single.add(name)
+
+    def marked(head: re.Match[str]) -> str:
+        return f"{head[1]} alwaysinline {head[3]}" if head[2] in single else head[0]
+
+    return _INTERNAL.sub(marked, str(module))
 
 
 def _processor(function: llvm.ValueRef) -> list[bytes]:
@@ -162,4 +173,6 @@ class Code:
         return int(address)
 
     def entry(self, name: str) -> Native:
-        return _PROTOTYPE(self.address(name))
+        native = _PROTOTYPE(self.address(name))
+        native.code = self  # type: ignore[attr-defined]  # who may call it keeps the code alive
+        return native

@@ -104,8 +104,11 @@ class Evaluator:
 
     def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
         """The values that ``_compute`` asks for first."""
-        if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension", "gather"):
+        if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
             return []
+        if node.op == "gather":
+            indices = node.operands[1]
+            return [(indices, aligned(indices.shape, at[: indices.tensor.rank]))]
         if is_view(node):
             return [(node.operands[0], aligned(node.operands[0].shape, through(node, at)))]
         return [(item, aligned(item.shape, at)) for item in node.operands]

@@ -17,6 +17,10 @@ from .views import View
 
 VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
 POINTWISE = ("matmul", "gather")
+MOST_TOGETHER = 128
+"""Ops of a phase, if they can be told apart: the time to compile a function grows faster than its length, and equal
+parts, such as the updates of layers that are alike, are one function.
+"""
 
 
 @dataclass
@@ -113,9 +117,14 @@ def only_joins(node: Node, users: Sequence[Node]) -> bool:
 
 def pieces_of(node: Node, views: Mapping[Node, View]) -> list[Node]:
     """The node if it lies in memory; of a mere join what it is joined from."""
-    if node in views or node.op != "concat":
-        return [node]
-    return [piece for item in node.operands for piece in pieces_of(item, views)]
+    found, pending = [], [node]
+    while pending:
+        piece = pending.pop()
+        if piece in views or piece.op != "concat":
+            found.append(piece)
+        else:
+            pending += reversed(piece.operands)
+    return found
 
 
 def cut(
@@ -149,6 +158,30 @@ def _goes_on(step: Step) -> bool:
     return step.kind not in ("outer_sum", "scatter_add")
 
 
+def _apart(step: Step) -> list[Step]:
+    """A phase of very many ops as several of at most ``MOST_TOGETHER``, as far as the ops need not each other."""
+    if step.kind != "phase" or len(step.members) <= MOST_TOGETHER:
+        return [step]
+    groups: dict[Node, list[Node]] = {}
+    for node in step.members:
+        joined = {id(groups[item]): groups[item] for item in node.operands if item in groups}
+        first, *others = sorted(joined.values(), key=len, reverse=True) or [[]]
+        for other in others:
+            first += other
+            groups.update(dict.fromkeys(other, first))
+        first.append(node)
+        groups[node] = first
+    found: list[Step] = []
+    for group in {id(group): group for group in groups.values()}.values():
+        if not found or len(found[-1].members) + len(group) > MOST_TOGETHER:
+            found.append(Step(step.level, step.kind, step.shape))
+        found[-1].members += group
+    order = {node: number for number, node in enumerate(step.members)}
+    for part in found:
+        part.members.sort(key=order.__getitem__)
+    return found
+
+
 class _Cutter:
     def __init__(
         self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
@@ -165,6 +198,7 @@ class _Cutter:
             for operand in node.operands:
                 if operand in self.members:
                     self.users[operand].append(node)
+        self.held = {node for node in self.nodes if any(self._held(node, user) for user in self.users[node])}
 
     def _is_view(self, node: Node) -> bool:
         return is_view(node) and node not in self.copies
@@ -299,13 +333,14 @@ class _Cutter:
             step = steps.setdefault(key, Step(self.level[node], kind, shape))
             step.members.append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
-        ordered = sorted(steps.values(), key=lambda step: (step.level, _goes_on(step), positions[step.members[0]]))
+        every = [part for step in steps.values() for part in _apart(step)]
+        ordered = sorted(every, key=lambda step: (step.level, _goes_on(step), positions[step.members[0]]))
         return Phases(ordered, stored, self.inline - stored)
 
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""
         if node in self.inline:  # computed again wherever it is read, unless something contracts it
-            return node in self.live_out or any(self._held(node, user) for user in self.users[node])
+            return node in self.live_out or node in self.held
         if self._is_view(node) or node in self.joins or node in self.folded:
             return False
         return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)

@@ -64,7 +64,7 @@ class Places(Writer):
         what the next one begins with.
         """
         length, reverse = scan["length"], scan["reverse"]
-        gets = [user for user in self.graph.users()[scan] if user in stored and user not in self.targets]
+        gets = [user for user in self.users[scan] if user in stored and user not in self.targets]
         for index, before, after in tracks_of(scan, gets, leaving.__contains__):
             view = self.temporary(before[0], (length + 1, *before[0].shape[1:]))
             self.residuals = self.residuals + self.arena.sizes[view.buffer]

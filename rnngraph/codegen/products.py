@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..ir.graph import Node
+from ..ir.graph import Node, topological
 from ..ir.types import NARROW, Dim, Size, size
 from .builder import Block
 from .evaluate import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
@@ -86,26 +86,18 @@ class Tiles:
 
     def _grouped(self) -> list[_Group]:
         """Products in an order in which each starts from what is there."""
-        depth: dict[Node, int] = {}
         in_phase = set(self.products)
-
-        def after(node: Node) -> int:
-            """The turn after which a value of this phase is known."""
-            if node not in self.members:
-                return 0
-            if node not in depth:
-                if node in in_phase:
-                    depth[node] = 1 + max([after(item) for item in node.operands[2:]], default=0)
-                else:
-                    depth[node] = max([after(item) for item in node.operands], default=0)
-            return depth[node]
-
+        outside = {item for node in self.members for item in node.operands if item not in self.members}
+        after: dict[Node, int] = dict.fromkeys(outside, 0)  # the turn after which a value is known
+        for node in topological(self.products, known=outside):
+            summed = node.operands[2:] if node in in_phase else node.operands
+            after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
         groups: dict[tuple[object, ...], list[Node]] = {}
-        for node in sorted(self.products, key=after):
+        for node in sorted(self.products, key=after.__getitem__):
             view = self.region.views[node.operands[0]]
             right = self.region.views[node.operands[1]]
             form = None if self.region.panels.packs(right) else right.strides
-            key = (after(node), view, node.operands[0].shape[-1], node.operands[1].dtype, form)
+            key = (after[node], view, node.operands[0].shape[-1], node.operands[1].dtype, form)
             groups.setdefault(key, []).append(node)
         merged: dict[object, _Group] = {}
         for (turn, *rest), products in groups.items():

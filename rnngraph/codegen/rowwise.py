@@ -105,9 +105,16 @@ class Rowwise:
 
     def _whole(self, node: Node) -> bool:
         """Whether every worker may read all of a value."""
-        while is_view(node) and not self.shared(node):
-            node = node.operands[0]
-        if self.shared(node):
-            return True
-        pure = OPS[node.op].kind == "elementwise" or node.op in ("iota", "dimension", "constant")
-        return pure and not node.tensor.rank and all(map(self._whole, node.operands))
+        pending, seen = [node], set[Node]()
+        while pending:
+            item = pending.pop()
+            while is_view(item) and not self.shared(item):
+                item = item.operands[0]
+            if item in seen or self.shared(item):
+                continue
+            seen.add(item)
+            pure = OPS[item.op].kind == "elementwise" or item.op in ("iota", "dimension", "constant")
+            if not pure or item.tensor.rank:
+                return False
+            pending += item.operands
+        return True

@@ -249,11 +249,16 @@ class Masks:
 
     def _is_there(self, node: Node) -> bool:
         """Whether a value can be computed from what lies in memory before a stage."""
-        if node in self.entry.views:
-            return True
-        if node.op == "scan" or not (node.operands or not node.tensor.rank):
-            return False
-        return all(map(self._is_there, node.operands))
+        pending, seen = [node], set[Node]()
+        while pending:
+            item = pending.pop()
+            if item in seen or item in self.entry.views:
+                continue
+            if item.op == "scan" or not (item.operands or not item.tensor.rank):
+                return False
+            seen.add(item)
+            pending += item.operands
+        return True
 
     def _table(self, limit: Limit) -> Tables:
         if limit not in self.tables:

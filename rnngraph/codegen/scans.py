@@ -46,6 +46,15 @@ def _between(block: Block, rows: tuple[Index, Index], body: Callable[[Block, Ind
     loop(block, "b", rows[1], body, rows[0])
 
 
+def before_loops(region: Region) -> Region:
+    """The region before its loop over chunks, whose values are not there yet: an index that it stores is computed
+    again.
+    """
+    later = {view.buffer for views in region.stores.values() for view in views}
+    known = {node: view for node, view in region.views.items() if view.buffer not in later}
+    return replace(region, views=known, stores={}, length=None, tracks={})
+
+
 def zeros_like(node: Node) -> Node:
     return make("broadcast", make("constant", value=np.zeros((), node.dtype)), shape=node.shape)
 
@@ -130,13 +139,9 @@ class Scan:
 
     # In the entry --------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Initial values, before the first step."""
+    def begin(self, region: Region) -> None:
+        """Initial values, before the first step. region: as ``before_loops`` gives it."""
         initial = scan_parts(self.node.operands, dict(self.node.attributes))[0]
-        # What the loop over chunks computes is not there yet: an index that it stores is computed here again.
-        later = {view.buffer for views in self.region.stores.values() for view in views}
-        known = {node: view for node, view in self.region.views.items() if view.buffer not in later}
-        region = replace(self.region, views=known, stores={}, length=None, tracks={})
         for index, (value, state) in enumerate(zip(initial, self.state, strict=True)):
             comment, place = f"initial {label_of(value)}", state.first()
             if self.tables is not None and self.node["reverse"]:  # a row begins with its own last step
@@ -222,7 +227,8 @@ class Scan:
         def step(inner: Block, local: Index) -> None:
             absolute = chunk.start + local
             rows = Rows(tables, absolute, ended=True) if tables.by_rows else None
-            region = replace(chunk, views={}, parts=self.parts, rowwise=self.rowwise, running=rows)
+            # One step's values: that there may be as many rows as steps makes no row a step.
+            region = replace(chunk, views={}, length=None, parts=self.parts, rowwise=self.rowwise, running=rows)
             for index, users in self.results.items():
                 places = [view for user in users if user not in unread for view in chunk.stores.get(user, [])]
                 if index >= self.carries and places:

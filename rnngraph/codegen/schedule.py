@@ -39,7 +39,7 @@ from .places import Places
 from .plan import Argument, Plan
 from .rowwise import FEWEST_ROWS, Rowwise, rows_of
 from .running import Masks
-from .scans import Scan
+from .scans import Scan, before_loops
 from .sharing import UNSHARED, Cut, Work, anew, cut_of, steps_at_once, turns_of
 from .stages import PLAIN, PREPARED, Stage, Staging, adds_up
 from .stations import Chunks, add_pipeline, in_slots
@@ -271,8 +271,9 @@ class _Scheduler(Places):
         self.add_views(nodes, region)
 
         def begin() -> None:
+            first = before_loops(region)
             for scan in scans.values():
-                scan.begin()
+                scan.begin(first)
             for step in cutting.steps:
                 if adds_up(step.members[0]):
                     self._clear(step.members[0], region)

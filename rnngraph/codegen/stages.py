@@ -126,17 +126,16 @@ class Staging:
         return stays_view(node) or node.operands[0].op in ("parameter", "constant")
 
     def _prepare(self) -> None:
+        constant: set[Node] = set()  # free ones that depend on no feed and on no open size
         for node in self.graph.nodes:
-            if node in self.free or node.op in ("scan", "get") or any(symbols_of_node(node)):
+            if node.op in ("scan", "get") or any(symbols_of_node(node)):
                 continue
-            if all(self.kind.get(item) == PREPARED or self._constant(item) for item in node.operands):
+            if node in self.free:
+                if node.op != "input" and all(item in constant for item in node.operands):
+                    constant.add(node)
+                continue
+            if all(item in constant or self.kind.get(item) == PREPARED for item in node.operands):
                 self.kind[node] = PREPARED
-
-    def _constant(self, node: Node) -> bool:
-        """Whether a free node depends on no feed and on no open size."""
-        if node not in self.free or node.op == "input" or any(symbols_of_node(node)):
-            return False
-        return all(map(self._constant, node.operands))
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
         """What runs along a time axis waits for those of its users that do: fewer stages, less in memory."""

@@ -153,6 +153,18 @@ def lacks(target: Target) -> tuple[str, ...]:
     return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))
 
 
+def needed_processor(target: Target) -> str:
+    """Which processors run code for ``target``, in words."""
+    if target.processor in _NEEDS:
+        return f"a processor of {target.processor} or above, with {' '.join(_NEEDS[target.processor])}"
+    if target.name != "host":
+        return f"a processor of {target.triple.partition('-')[0]}: {target.processor} {target.features}".rstrip()
+    has = {feature.removeprefix("+") for feature in target.features.split(",")}
+    levels = [level for level, needed in _NEEDS.items() if has.issuperset(needed)]
+    advice = f" ({levels[-1]} and more); a target such as x86-64-v2 is for others" if levels else ""
+    return f"the processor of the machine that made it, {target.processor}, or one with all its instructions{advice}"
+
+
 def _cache_bytes() -> tuple[int, int]:
     """Bytes of the first (data) and second cache, where the system tells; else a careful guess."""
     found = {1: 32 * 1024, 2: 512 * 1024}

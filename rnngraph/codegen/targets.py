@@ -13,6 +13,9 @@ from .views import View
 MADE_APART = ("outer_sum", "scatter_add", "reduce")
 """Kinds of steps that compute one value, which always lies in memory."""
 
+MANY_READERS, MOST_SHARED = 64, 16
+"""How many readers a value has, and how many such values there are, whose sources are kept."""
+
 
 class Targets:
     """places: memory of the caller's that values are written to as they are computed."""
@@ -21,6 +24,7 @@ class Targets:
         self.staging, self.users = staging, users
         self.outputs = {node for _, node in graph.outputs}
         self.places: dict[Node, list[View]] = {}
+        self.sources = _Sources(users)
 
     def take(self, node: Node, view: View, old: Node | None) -> bool:
         """Whether an output can be written to ``view``, which ``old`` lies in, where it is computed."""
@@ -60,8 +64,7 @@ class Targets:
             return False
         if not new.tensor.rank or new.shape[-1] == 1:  # such values are computed again wherever they are read
             return False
-        before = set(topological([new]))
-        return all(user in before and _reads_apart(user, old) for user in self.users[old])
+        return all(_reads_apart(user, old) and self.sources.leads(user, new) for user in self.users[old])
 
     def _lend(self, new: Node, view: View) -> None:
         """One value that ``new`` is computed from lies in its place until then."""
@@ -75,6 +78,45 @@ class Targets:
             elif OPS[node.op].kind == "elementwise" and node.shape == new.shape:
                 pending += [item for item in node.operands if item not in seen]
                 seen.update(node.operands)
+
+
+class _Sources:
+    """What values are computed from. All new parameters are computed from one norm, and that from all gradients: what
+    is behind such a value, which very many others read, is looked through once for all of these.
+    """
+
+    def __init__(self, users: Mapping[Node, Sequence[Node]]) -> None:
+        crowded = [node for node in users if node.operands and len(users[node]) > MANY_READERS]
+        crowded.sort(key=lambda node: len(users[node]), reverse=True)
+        self._shared: dict[Node, set[Node]] = {}
+        for node in crowded[:MOST_SHARED]:
+            self._shared[node] = set(topological([node]))
+        self._of: Node | None = None
+        self._own: set[Node] = set()
+        self._behind: list[set[Node]] = []
+
+    def leads(self, source: Node, node: Node) -> bool:
+        """Whether ``node`` is ``source`` or computed from it. Questions about one node come one after the other."""
+        if self._of is not node:
+            self._of = node
+            self._look(node)
+        return source in self._own or any(source in behind for behind in self._behind)
+
+    def _look(self, node: Node) -> None:
+        self._own, self._behind = set(), []
+        pending, later = [node], list[Node]()  # later: what a shared value may turn out to stand for
+        while pending or later:
+            is_late = not pending
+            item = later.pop() if is_late else pending.pop()
+            if item in self._own or any(item in behind for behind in self._behind):
+                continue
+            if item in self._shared:
+                self._behind.append(self._shared[item])
+            elif not is_late and any(item in behind for behind in self._shared.values()):
+                later.append(item)
+            else:
+                self._own.add(item)
+                pending += item.operands
 
 
 def _writes(node: Node) -> bool:

@@ -46,16 +46,19 @@ def softsign(x: Any) -> Tensor:
 
 @api
 def softplus(x: Any) -> Tensor:
-    """log(1 + exp(x)), without overflow."""
+    """log(1 + exp(x)), without overflow.
+
+    Of two that are equal a maximum or minimum passes the gradient to the second: so the slope at 0 is the true one.
+    """
     x = as_tensor(x)
-    return maximum(x, 0) + log1p(exp(-abs(x)))
+    return maximum(0, x) + log1p(exp(minimum(x, -x)))
 
 
 @api
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
     x = as_tensor(x)
-    negative = expm1(minimum(x, 0))
+    negative = expm1(minimum(0, x))  # in this order the gradient passes where x is 0
     return where(x > 0, x, negative if alpha == 1.0 else negative * alpha)
 
 

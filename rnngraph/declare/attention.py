@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ..errors import DtypeError, ShapeError, StructureError, user_line
+from ..errors import DtypeError, ShapeError, user_line
 from ..ir.types import FLOATS
 from ..public import api
 from .arguments import flag, units
-from .cell import Cell, Scope, Wrapper
+from .cell import Cell, NestedStep, Scope, Wrapper
 from .functions import concat, exp, expand_dims, maximum, reduce_max, reduce_sum, sqrt, square, tanh, transpose, where
 from .layers import affine
 from .losses import real_steps
-from .nest import flatten
+from .nest import matched
 from .parameters import ScopeName
-from .state import public, widths
+from .state import named
 from .taps import tap
 from .tensor import Tensor
 
@@ -168,12 +168,8 @@ class AttentionWrapper(Wrapper):
         self.size = None if attention_layer_size is None else units(attention_layer_size, "attention_layer_size")
         self.output_attention = flag(output_attention, "output_attention")
         self.initial_cell_state = initial_cell_state
-        have, count = len(flatten(initial_cell_state)), len(flatten(public(cell)))
-        if initial_cell_state is not None and have != count:
-            raise StructureError(
-                f"initial_cell_state has {have} tensors, and {cell!r} carries {widths(public(cell))!r}; "
-                f"give it {count}, in that structure"
-            )
+        if initial_cell_state is not None:
+            self.initial_cell_state = matched(named(cell), initial_cell_state, f"{cell!r}: initial_cell_state")
 
     @property
     def state_type(self) -> Any:
@@ -186,8 +182,9 @@ class AttentionWrapper(Wrapper):
     def output_size(self) -> int:
         return (self.size or self.attention.width) if self.output_attention else self.cell.output_size
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        output, cell_state = p.cell("", self.cell)(concat([x, state["attention"]]), state["cell_state"])
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        joined = concat([x, state["attention"]])
+        output, cell_state = yield p.cell("", self.cell), joined, state["cell_state"]
         attention, _ = self.attention.context(p, output)
         if self.size is not None:
             both = concat([output, attention])
@@ -196,5 +193,4 @@ class AttentionWrapper(Wrapper):
 
     def initial_state(self, p: Scope) -> Any:
         given = self.initial_cell_state
-        leaves = p.cell("", self.cell).initial_state() if given is None else flatten(given)
-        return [*leaves, None]
+        return {"cell_state": p.cell("", self.cell).initial_state() if given is None else given, "attention": None}

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown, user_line
-from ..ir.graph import Node, make, remake, topological
-from ..ir.types import Dim, TensorType, meet_declared
+from ..allocation import zeros
+from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
+from ..ir.graph import Node
+from ..ir.types import Dim, TensorType
 from ..public import api
 from .arguments import MOST_UNITS, checked_name
 from .initializers import initializer_of
-from .nest import flatten, pack
+from .nest import arranged, flatten, matched, pack
+from .parameter_maps import ParameterMap
 from .parameters import Slot, check_shape, slot_node
-from .state import Columns, public, resolve, widths
-from .tensor import Tensor, build, constant, declared
+from .state import Columns, named, public, resolve, stated, widths
+from .tensor import Tensor, build, constant
+from .trace import States, Trace, of_inner_cells
 
-RANDOM = ("dropout", "noise")
-"""Ops that draw, as declared."""
+NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
+"""Asks for steps of inner cells, is sent (output, new state) of each, and returns its own."""
 
 
 def snake_case(name: str) -> str:
@@ -37,6 +39,9 @@ class Cell:
     A subclass gives ``state()``, what one row carries as ``{name: width}``, and ``step(p, x, state)``,
     which is traced once and returns (output, new state). ``p`` makes or finds the cell's parameters. The
     optional ``initial_state(p)`` gives a nest of Tensors, each [width] or [batch, width]; default zeros.
+
+    A cell around others may give ``nested_step(p, x, state)`` in place of ``step``: a generator that asks for a step,
+    ``output, new = yield p.cell("inner", self.inner), x, state["inner"]``, and does not call it. It nests to any depth.
     """
 
     state_type: Any = None
@@ -67,7 +72,20 @@ class Cell:
         raise ArgumentError(f"{type(self).__name__} does not say what it carries; give it a method state()")
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        raise ArgumentError(f"{type(self).__name__} has no equations; give it a method step(p, x, state)")
+        if type(self).nested_step is Cell.nested_step:
+            raise ArgumentError(f"{type(self).__name__} has no equations; give it a method step(p, x, state)")
+        steps = self.nested_step(p, x, state)
+        result: Any = None
+        while True:
+            try:
+                inner, below, before = steps.send(result)
+            except StopIteration as stop:
+                done: tuple[Tensor, Any] = stop.value
+                return done
+            result = inner(below, before)
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        raise NotImplementedError
 
     def initial_state(self, p: Scope) -> Any:
         return None
@@ -93,7 +111,7 @@ class Cell:
         from .tensor import check_dtype
 
         kind = check_dtype(dtype)
-        leaves = [constant(np.zeros((batch_size, leaf.width), kind)) for leaf in flatten(public(self))]
+        leaves = [constant(zeros((batch_size, leaf.width), kind, "a zero state")) for leaf in flatten(public(self))]
         return pack(public(self), leaves)
 
     def __repr__(self) -> str:
@@ -116,6 +134,19 @@ def _argument_text(value: Any) -> str:
     return getattr(value, "__name__", None) or shown(value)
 
 
+def _starts_from_zeros(cell: Cell) -> bool:
+    """Whether no cell inside has an initial state of its own."""
+    pending = [cell]
+    while pending:
+        item = pending.pop()
+        method = type(item).initial_state
+        if getattr(method, "is_of_inner_cells", False):
+            pending += [item.cell] if isinstance(item, Wrapper) else getattr(item, "cells", ())
+        elif method is not Cell.initial_state:
+            return False
+    return True
+
+
 class Wrapper(Cell):
     """Base of cells around a cell. It adds no scope to names; ``self.cell`` is what it wraps."""
 
@@ -125,21 +156,40 @@ class Wrapper(Cell):
         self.cell = check_cell(cell, type(self).__name__)
 
     def state(self) -> Any:
-        return self.cell.state()
+        return self._beneath("state").state()
 
     @property
     def state_type(self) -> Any:
-        return self.cell.state_type or _named_like(self.cell)
+        """The wrapped cell's, unless this wrapper carries other states."""
+        cell: Cell = self
+        while isinstance(cell, Wrapper) and type(cell).state_type is Wrapper.state_type:
+            if type(cell).state is not Wrapper.state:
+                carried, inner = cell.state(), cell.cell.state()
+                if not isinstance(carried, dict) or not isinstance(inner, dict) or carried.keys() != inner.keys():
+                    return None
+            cell = cell.cell
+        return cell.state_type or _named_like(cell)
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        return p.cell(None, self.cell)(x, state)
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        return (yield p.cell(None, self.cell), x, state)
 
+    @of_inner_cells
     def initial_state(self, p: Scope) -> Any:
         return p.cell(None, self.cell).initial_state()
 
     @property
     def output_size(self) -> int:
-        return self.cell.output_size
+        return self._beneath("output_size").output_size
+
+    def _beneath(self, name: str) -> Cell:
+        """The first cell inside that is no wrapper, or one that answers ``name`` by itself."""
+        cell, passed = self.cell, {id(self)}
+        while isinstance(cell, Wrapper) and getattr(type(cell), name) is getattr(Wrapper, name):
+            if id(cell) in passed:
+                raise StructureError(f"{cell!r} contains itself, and so has no end", self.where)
+            passed.add(id(cell))
+            cell = cell.cell
+        return cell
 
 
 def _named_like(cell: Cell) -> Any:
@@ -160,32 +210,6 @@ class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         self.slots: dict[str, Slot] = {}
-
-
-class _States(dict[str, Any]):
-    """What ``step`` is given of the state: a dict that knows what to say of a name it has not."""
-
-    def __missing__(self, name: str) -> Any:
-        raise NameLookupError(f"no state is named {name!r}; the cell carries {', '.join(self) or 'none'}")
-
-
-@dataclass
-class Trace:
-    """What is gathered while one driver traces its cell."""
-
-    dtype: str
-    where: Where | None
-    parameters: list[tuple[Slot, str]] = field(default_factory=list)
-    sites: list[str] = field(default_factory=list)
-
-    def site(self, path: str) -> str:
-        """A name for a dropout site that this driver has not given out before."""
-        count, name = 0, path
-        while name in self.sites:
-            count += 1
-            name = f"{path}_{count}"
-        self.sites.append(name)
-        return name
 
 
 class Scope:
@@ -222,8 +246,7 @@ class Scope:
                 "give it another name, or share the cell only where widths agree",
                 self._trace.where,
             )
-        if all(known is not slot for known, _ in self._trace.parameters):
-            self._trace.parameters.append((slot, path))
+        self._trace.parameters.setdefault(slot, path)
         tensor = Tensor(slot_node(slot, path))
         source: Slot | Node = slot
         for mapped in self._maps:
@@ -268,48 +291,6 @@ class Scope:
         return self._trace.site(_join(self._position, kind))
 
 
-class ParameterMap:
-    """A function of a parameter's name and Tensor, called once for each parameter."""
-
-    def __init__(self, function: Callable[[str, Tensor], Tensor], where: Where | None) -> None:
-        self._function, self._where = function, where
-        self._known: dict[Slot | Node, Tensor] = {}
-
-    @api
-    def __call__(self, name: str, key: Slot | Node, tensor: Tensor) -> Tensor:
-        """key: what the Tensor is of, the same at every asking: the parameter, or what another map gave."""
-        if key in self._known:
-            return self._known[key]
-        before = next(declared)
-        result = self._function(name, tensor)
-        if not isinstance(result, Tensor) or result.type != tensor.type:
-            raise ShapeError(
-                f"the function of p.map turns parameter {name} {tensor.type} into {result!r}; give a Tensor "
-                "of the same shape and dtype",
-                self._where,
-            )
-        self._known[key] = _drawn_once(result, before)
-        return self._known[key]
-
-
-def _drawn_once(tensor: Tensor, since: int) -> Tensor:
-    """The tensor with what was declared to be drawn since then drawn once for a call, and not at every step."""
-    new: dict[Node, Node] = {}
-    for node in topological([tensor.node]):
-        operands = [new[operand] for operand in node.operands]
-        scope = node.get("scope")
-        if node.op in RANDOM and scope is not None and scope.serial > since:
-            new[node] = make(
-                node.op, *operands, where=node.where, name=node.name, meet=meet_declared,
-                **{**dict(node.attributes), "variational": True},
-            )  # fmt: skip
-        elif all(a is b for a, b in zip(operands, node.operands, strict=True)):
-            new[node] = node
-        else:
-            new[node] = remake(node, operands)
-    return Tensor(new[tensor.node])
-
-
 def _join(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
@@ -338,31 +319,77 @@ class InnerCell:
     @api
     def __call__(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One step. The new state comes in the structure of the given one."""
+        if not self._is_nested:  # no frame more than this one between a step and the one that called it
+            key, given = self._enter(x, state)
+            try:
+                return self._leave(self._cell.step(self._scope, x, given), x, state)
+            finally:
+                self._trace.running.discard(key)
+        steps = [self._nested(x, state)]
+        result: Any = None
+        while steps:
+            try:
+                inner, below, before = steps[-1].send(result)
+            except StopIteration as stop:
+                steps.pop()
+                result = stop.value
+            else:
+                steps.append(inner._nested(below, before))
+                result = None
+        done: tuple[Tensor, Any] = result
+        return done
+
+    @property
+    def _is_nested(self) -> bool:
+        kind = type(self._cell)
+        return kind.step is Cell.step and kind.nested_step is not Cell.nested_step
+
+    def _nested(self, x: Tensor, state: Any) -> NestedStep:
+        """One step, which asks for those of the cells inside."""
+        if not self._is_nested:
+            return self(x, state)
+        key, given = self._enter(x, state)
+        try:
+            return self._leave((yield from self._cell.nested_step(self._scope, x, given)), x, state)
+        finally:
+            self._trace.running.discard(key)
+
+    def _enter(self, x: Tensor, state: Any) -> tuple[tuple[int, TensorType], Any]:
+        """What says that the cell is in a step, and the state as a step is given it."""
+        cell, running = self._cell, self._trace.running
+        key = id(cell), x.type
+        if key in running:
+            raise StructureError(
+                f"a step of {cell!r} runs another one of the same cell, and so has no end; "
+                "a cell that stands inside itself needs an object of its own for each place"
+            )
+        leaves = state_leaves(cell, state, f"{cell!r}: given state", self._trace.where)
+        given = pack(resolve(stated(cell)), leaves)
+        running.add(key)
+        return key, States(given) if isinstance(given, dict) else given
+
+    def _leave(self, result: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """What a step gave, checked."""
         cell = self._cell
-        specification = resolve(cell.state())
-        leaves = state_leaves(cell, state, self._trace.where)
-        given = pack(specification, leaves)
-        result = cell.step(self._scope, x, _States(given) if isinstance(given, dict) else given)
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {result!r}", self._trace.where)
         output, new = result
         if not isinstance(output, Tensor):
             raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
         batch = x.type.shape[0]
-        leaves = [_with_rows(leaf, batch) for leaf in state_leaves(cell, new, self._trace.where)]
-        return _with_rows(output, batch), pack(state, leaves)
+        leaves = state_leaves(cell, new, f"{cell!r}: new state", self._trace.where)
+        after = pack(named(cell), [_with_rows(leaf, batch) for leaf in leaves])
+        return _with_rows(output, batch), arranged(after, state)
 
     def initial_state(self) -> list[Tensor | None]:
         """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
         cell = self._cell
-        count = len(flatten(public(cell)))
-        given = cell.initial_state(self._scope)
+        carried = named(cell)
+        given = None if _starts_from_zeros(cell) else cell.initial_state(self._scope)
         if given is None:
-            return [None] * count
-        leaves = flatten(given)
-        if len(leaves) != count:
-            raise StructureError(f"{cell!r}.initial_state gives {len(leaves)} states of {count}", self._trace.where)
-        return leaves
+            return [None] * len(flatten(carried))
+        leaves = matched(carried, given, f"{cell!r}: initial_state", self._trace.where)
+        return [leaf if leaf is None or isinstance(leaf, Tensor) else constant(leaf) for leaf in leaves]
 
 
 def _with_rows(value: Tensor, batch: Dim) -> Tensor:
@@ -372,15 +399,11 @@ def _with_rows(value: Tensor, batch: Dim) -> Tensor:
     return build("broadcast", value, shape=(batch, value.type.shape[1]))
 
 
-def state_leaves(cell: Cell, state: Any, where: Where | None) -> list[Tensor]:
-    """The leaves of a state, checked against what the cell carries."""
-    expected: list[Columns] = flatten(resolve(cell.state()))
-    leaves = flatten(state)
-    if len(leaves) != len(expected):
-        raise StructureError(
-            f"{cell!r} carries {len(expected)} states {widths(public(cell))!r} and is given {len(leaves)}",
-            where,
-        )
+def state_leaves(cell: Cell, state: Any, what: str, where: Where | None) -> list[Tensor]:
+    """The leaves of a state, matched with what the cell carries. what: names the state in an error."""
+    carried = named(cell)
+    leaves = matched(carried, state, what, where)
+    expected: list[Columns] = flatten(carried)
     for leaf, columns in zip(leaves, expected, strict=True):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"{cell!r}: a state must be a Tensor, not {leaf!r}", where)

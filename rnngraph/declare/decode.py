@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, meet_declared
 from ..public import api
-from .cell import Cell, InnerCell, Trace, check_cell
+from .cell import Cell, InnerCell, check_cell
 from .drivers import Carry, check_step, drive, initial_leaves, state_names
 from .functions import cast, known_by, logical_and, logical_not, reduce_max
 from .functions import where as choose
@@ -20,6 +20,7 @@ from .parameters import ScopeName
 from .randomness import by_graph, random_uniform
 from .state import public
 from .tensor import Tensor, build, constant
+from .trace import Trace, tracing
 
 NextInput = Callable[[Tensor, Tensor | None], Tensor]
 Stop = Callable[[Tensor], Tensor]
@@ -150,7 +151,8 @@ class _Decode:
         kinds = [TensorType(self.first.dtype, (self.batch, leaf.width)) for leaf in flatten(structure)]
         states = [self._formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
         fed = self._formal("fed", TensorType(self.first.dtype, (self.batch, self.width)))
-        output, new = inner(fed, pack(structure, states))
+        with tracing(self.cell):
+            output, new = inner(fed, pack(structure, states))
         after = flatten(new)
         check_step(self.cell, output, after, kinds, self.where)
 

@@ -10,11 +10,13 @@ from ..errors import DtypeError, GraphError, ShapeError, StructureError, Where, 
 from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from ..public import api
-from .cell import RANDOM, Cell, InnerCell, Trace, check_cell, snake_case
-from .nest import flatten, pack
+from .cell import Cell, InnerCell, check_cell, snake_case
+from .nest import flatten, matched, pack
+from .parameter_maps import RANDOM
 from .parameters import ScopeName, Slot
-from .state import public, widths
+from .state import named, public
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
+from .trace import Trace, tracing
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +212,8 @@ def _run(
 
     trace = Trace(inputs.dtype, where)
     inner = InnerCell(trace, position, cell, {}, "")
-    structure = public(cell)
+    with tracing(cell):
+        structure = public(cell)
     leaves = flatten(structure)
     kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in leaves]
     x = make("input", where=where, type=TensorType(inputs.dtype, (batch, width)), label="x", body=True)
@@ -218,7 +221,8 @@ def _run(
     states = tuple(
         make("input", where=where, type=kind, label=name, body=True) for kind, name in zip(kinds, names, strict=True)
     )
-    output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
+    with tracing(cell):
+        output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
     next_states = tuple(item.node for item in flatten(new))
     check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
 
@@ -266,7 +270,8 @@ def drive(
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
         cell, scope, reverse, length, steps, states, output, roots[1:], captured,
-        lengths is not None, when, live, time_major, tuple(trace.parameters), tuple(trace.sites), tuple(scopes), where,
+        lengths is not None, when, live, time_major, tuple(trace.parameters.items()), tuple(trace.sites),
+        tuple(scopes), where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))
@@ -340,16 +345,7 @@ def initial_leaves(
     cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
     leaves: list[Any]
-    if given is None:
-        leaves = inner.initial_state()
-    else:
-        leaves = flatten(given)
-        if len(leaves) != len(kinds):
-            raise StructureError(
-                f"{cell!r} carries {widths(public(cell))!r}, but its initial_state has {len(leaves)} "
-                f"tensors; give it {len(kinds)}, in that structure",
-                where,
-            )
+    leaves = inner.initial_state() if given is None else matched(named(cell), given, f"{cell!r}: initial_state", where)
     return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
 
 

@@ -70,14 +70,23 @@ def described(outputs: Sequence[tuple[str, Node]]) -> Described:
     def add(name: str, kind: str, label: str, where: Where | None, **facts: Any) -> None:
         nodes.append((name, {"kind": kind, "label": label, "where": where, **facts}))
 
-    def add_cell(cell: Cell, parent: str, position: int) -> None:
-        inner = _inner_cells(cell)
-        kind = "wrapper" if isinstance(cell, Wrapper) else "stack" if len(inner) > 1 else "cell"
-        name = namer(f"{parent}/{type(cell).__name__}")
-        add(name, kind, repr(cell), cell.where)
-        edges.append((parent, name, {"relation": "holds", "position": position}))
-        for number, child in enumerate(inner):
-            add_cell(child, name, number)
+    def add_cells(cell: Cell, parent: str) -> None:
+        """A cell and those inside it, each before its parts; not again what holds it, if it knows that."""
+        pending: list[tuple[Cell, str, int]] = [(cell, parent, 0)]
+        around: set[int] = set()
+        while pending:
+            cell, parent, position = pending.pop()
+            if position < 0:  # all inside it is there
+                around.remove(id(cell))
+                continue
+            around.add(id(cell))
+            inner = [item for item in _inner_cells(cell) if id(item) not in around]
+            kind = "wrapper" if isinstance(cell, Wrapper) else "stack" if len(inner) > 1 else "cell"
+            name = namer(f"{parent}/{type(cell).__name__}")
+            add(name, kind, repr(cell), cell.where)
+            edges.append((parent, name, {"relation": "holds", "position": position}))
+            pending.append((cell, name, -1))
+            pending += [(child, name, number) for number, child in reversed([*enumerate(inner)])]
 
     order = topological(node for _, node in outputs)
     labels = assigned_names(order) | placeholder_names(order)
@@ -93,7 +102,7 @@ def described(outputs: Sequence[tuple[str, Node]]) -> Described:
                 edges.append((names[operand], names[node], {"relation": "data", "position": position}))
         if node.op == "driver":
             driver: Driver = node["driver"]
-            add_cell(driver.cell, names[node], 0)
+            add_cells(driver.cell, names[node])
     for name, node in outputs:
         if node in names:
             add(f"output {name}", "output", name, None)
@@ -102,17 +111,23 @@ def described(outputs: Sequence[tuple[str, Node]]) -> Described:
 
 
 def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
-    def inner(name: str, depth: int) -> Iterator[str]:
-        data = graph.nodes[name]
-        where = f"  # {data['where']}" if data["where"] else ""
-        yield f"{'  ' * depth}{data['label']}{where}"
-        children = [
-            (edge["position"], child)
-            for _, child, edge in graph.out_edges(name, data=True)
-            if edge["relation"] == "holds"
-        ]
-        for _, child in sorted(children):
-            yield from inner(child, depth + 1)
+    held: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
+    for source, target, edge in graph.edges(data=True):
+        if edge["relation"] == "holds":
+            held.setdefault(source, []).append((edge["position"], target))
+
+    def cells(driver: str) -> Iterator[str]:
+        pending = [(child, 2) for _, child in sorted(held.get(driver, ()), reverse=True)]
+        seen: set[str] = set()  # what a file says may hold itself
+        while pending:
+            name, depth = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            data = graph.nodes[name]
+            where = f"  # {data['where']}" if data["where"] else ""
+            yield f"{'  ' * depth}{data['label']}{where}"
+            pending += [(child, depth + 1) for _, child in sorted(held.get(name, ()), reverse=True)]
 
     for name, data in graph.nodes(data=True):
         if data["kind"] not in ("tensor", "driver", "output"):
@@ -127,6 +142,4 @@ def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
             operands += f" with {list(labels.values()).count('parameter')} parameters"
         where = f"  # {data['where']}" if data["where"] else ""
         yield f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}"
-        for _, child, edge in graph.out_edges(name, data=True):
-            if edge["relation"] == "holds":
-                yield from inner(child, 2)
+        yield from cells(name)

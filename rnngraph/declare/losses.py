@@ -94,7 +94,8 @@ def sigmoid_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(logits), averaged over the last axis."""
-    losses = maximum(logits, 0) - logits * labels + log1p(exponential(-abs(logits)))
+    falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
+    losses = maximum(0, logits) - logits * labels + falling
     return reduce_loss(_last_mean(losses), weights, lengths, reduction)
 
 

@@ -1,9 +1,14 @@
-"""Nests: tuples, namedtuples, lists and dicts of leaves, in a fixed order."""
+"""Nests: tuples, namedtuples, lists and dicts of leaves, in a fixed order. They may be deeper than Python's stack."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from ..errors import StructureError, Where, did_you_mean
 
 
 def children(nest: Any) -> list[tuple[str, Any]] | None:
@@ -21,18 +26,51 @@ def is_leaf(nest: Any) -> bool:
     return children(nest) is None
 
 
+def fold(
+    nest: Any, leaf: Callable[[Any], Any], join: Callable[[Any, list[Any]], Any],
+    entries_of: Callable[[Any], list[tuple[str, Any]] | None] = children,
+) -> Any:  # fmt: skip
+    """What becomes of a nest: of each leaf ``leaf(leaf)``, of each nest ``join(nest, what became of its entries)``.
+
+    From left to right, entries before what holds them. Raises ``StructureError`` where a nest contains itself.
+    """
+    made: list[Any] = []
+    pending: list[tuple[Any, int | None]] = [(nest, None)]  # with the number of entries that were made, once they are
+    inside: set[int] = set()
+    while pending:
+        item, count = pending.pop()
+        if count is not None:
+            inside.remove(id(item))
+            first = len(made) - count
+            made[first:] = [join(item, made[first:])]
+            continue
+        if id(item) in inside:
+            what = f"{type(item).__name__} contains itself, and so has no end"
+            raise StructureError(what, getattr(item, "where", None))
+        entries = entries_of(item)
+        if entries is None:
+            made.append(leaf(item))
+            continue
+        inside.add(id(item))
+        pending.append((item, len(entries)))
+        pending += [(value, None) for _, value in reversed(entries)]
+    return made[0]
+
+
 def flatten(nest: Any) -> list[Any]:
-    return [leaf for _, leaf in paths(nest)]
+    found: list[Any] = []
+    fold(nest, found.append, lambda item, values: None)
+    return found
 
 
-def paths(nest: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def paths(nest: Any) -> list[tuple[str, Any]]:
     """(path, leaf) for every leaf; a path is like ``states/0/c``."""
-    entries = children(nest)
-    if entries is None:
-        yield prefix, nest
-        return
-    for key, value in entries:
-        yield from paths(value, f"{prefix}/{key}" if prefix else key)
+
+    def below(item: Any, parts: list[list[tuple[tuple[str, ...], Any]]]) -> list[tuple[tuple[str, ...], Any]]:
+        keys = [key for key, _ in children(item) or ()]
+        return [((key, *path), leaf) for key, part in zip(keys, parts, strict=True) for path, leaf in part]
+
+    return [("/".join(path), leaf) for path, leaf in fold(nest, lambda leaf: [((), leaf)], below)]
 
 
 def rebuild(nest: Any, values: Sequence[Any]) -> Any:
@@ -47,15 +85,118 @@ def rebuild(nest: Any, values: Sequence[Any]) -> Any:
 def pack(structure: Any, leaves: Sequence[Any]) -> Any:
     """``leaves`` in the structure of ``structure``."""
     iterator = iter(leaves)
-
-    def fill(nest: Any) -> Any:
-        entries = children(nest)
-        if entries is None:
-            return next(iterator)
-        return rebuild(nest, [fill(value) for _, value in entries])
-
-    return fill(structure)
+    return fold(structure, lambda leaf: next(iterator), rebuild)
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
-    return pack(nest, [function(leaf) for leaf in flatten(nest)])
+    return fold(nest, function, rebuild)
+
+
+def matched(structure: Any, given: Any, what: str, where: Where | None = None) -> list[Any]:
+    """What ``given`` holds for each leaf of ``structure``, in the order of the structure's leaves.
+
+    Mappings and namedtuples are matched by their keys, in any order; plain tuples and lists by position, nested as the
+    structure is, or all leaves one behind the other; by position, too, a namedtuple where there are no names. An
+    entry that is the only one may stand for its container. what: names ``given`` in an error. Raises
+    ``StructureError`` with the place, and with every entry that is unknown or missing.
+    """
+    numbers = range(len(flatten(structure)))
+    found: list[Any] = [None] * len(numbers)
+
+    def take(number: int, leaf: Any) -> None:
+        found[number] = leaf
+
+    _fitted(pack(structure, numbers), given, what, where, take)
+    return found
+
+
+def arranged(structure: Any, given: Any) -> Any:
+    """The leaves of ``structure`` in the containers of ``given``, which ``matched`` has taken."""
+    return _fitted(structure, given, "a nest", None, lambda leaf, _: leaf)
+
+
+def _fitted(structure: Any, given: Any, what: str, where: Where | None, at: Callable[[Any, Any], Any]) -> Any:
+    """``given`` with ``at(leaf of structure, what is given for it)`` in place of each leaf."""
+    made: list[Any] = [None]
+    holders: list[tuple[int, Any, range]] = []  # places in ``made``: of a container, and of its entries
+    pending: list[tuple[Any, Any, str, int]] = [(structure, given, what, 0)]
+    while pending:
+        structure, given, what, place = pending.pop()
+        pairs = _pairs(structure, given, what, where)
+        if not isinstance(pairs, list):
+            made[place] = at(pairs.leaf, given)
+            continue
+        places = range(len(made), len(made) + len(pairs))
+        made += [None] * len(pairs)
+        holders.append((place, given, places))
+        pending += [(*pair, entry) for pair, entry in zip(pairs, places, strict=True)]
+    for place, container, places in reversed(holders):
+        made[place] = rebuild(container, made[places.start : places.stop])
+    return made[0]
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    leaf: Any
+
+
+def _pairs(structure: Any, given: Any, what: str, where: Where | None) -> list[tuple[Any, Any, str]] | _Leaf:
+    """For each entry of ``given`` what it is matched with, itself, and its name in an error; or the only leaf."""
+    entries, is_plain = children(given), _is_plain(given)
+    names = None if entries is None or is_plain else [key for key, _ in entries]
+    while (parts := children(structure)) is not None:
+        inner = dict(parts)
+        if is_plain and len(given) != len(inner) and all(map(is_leaf, given)):
+            leaves = flatten(structure)
+            if len(given) == len(leaves):
+                return [(leaf, value, what) for leaf, value in zip(leaves, given, strict=True)]
+        by_position = is_plain or (_is_plain(structure) and isinstance(given, tuple))
+        if entries is not None and len(entries) == len(inner) and (by_position or inner.keys() == {*(names or ())}):
+            keys = list(inner) if by_position or names is None else names
+            return [(inner[key], value, f"{what}.{key}") for key, (_, value) in zip(keys, entries, strict=True)]
+        if len(parts) != 1 or (names is not None and is_leaf(parts[0][1]) and not _is_plain(structure)):
+            raise StructureError(f"{what} {_misfit(list(inner), names, entries, given)}", where)
+        structure = parts[0][1]
+    if names is not None:
+        raise StructureError(f"{what} is one array, not a nest {_names_text(names)}", where)
+    if is_plain and not _is_array(given):
+        if len(given) == 1:
+            return [(structure, given[0], what)]
+        raise StructureError(f"{what} is one array, not a {type(given).__name__} of {len(given)}", where)
+    return _Leaf(structure)
+
+
+def _is_plain(nest: Any) -> bool:
+    """Whether the entries of a nest have no names."""
+    return isinstance(nest, tuple | list) and not hasattr(nest, "_fields")
+
+
+def _is_array(given: Sequence[Any]) -> bool:
+    """Whether a list or tuple is an array written out, of numbers or a list of rows, and not several arrays."""
+
+    def is_part(item: Any) -> bool:
+        if isinstance(item, np.ndarray):
+            return isinstance(given, list) and item.ndim < 2
+        return isinstance(item, int | float | np.generic | list | tuple)
+
+    return all(map(is_part, given))
+
+
+def _misfit(
+    wanted: Sequence[str], names: Sequence[str] | None, entries: Sequence[Any] | None, given: Any
+) -> str:  # fmt: skip
+    """Why ``given`` does not have the entries ``wanted``; of names all that are unknown and all that are missing."""
+    if entries is None:
+        return f"takes a nest {_names_text(wanted)}, not {type(given).__name__}"
+    if names is None:
+        return f"takes {len(wanted)} entries {_names_text(wanted)}, not {len(entries)}"
+    missing = [key for key in wanted if key not in names]
+    hints = {key: did_you_mean(key, missing).removeprefix("; ") for key in names if key not in wanted}
+    unknown = [f"{key!r} ({hint})" if hint else repr(key) for key, hint in hints.items()]
+    parts = [f"has no entry {', '.join(unknown)}"] if unknown else []
+    parts += [f"lacks {', '.join(map(repr, missing))}"] if missing else []
+    return f"{' and '.join(parts)}; it takes {_names_text(wanted)}"
+
+
+def _names_text(names: Collection[str]) -> str:
+    return f"({', '.join(names)}{',' if len(names) == 1 else ''})"

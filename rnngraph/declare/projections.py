@@ -6,9 +6,10 @@ from typing import Any
 
 from .activations import activation_function
 from .arguments import units
-from .cell import Cell, InnerCell, Scope, Wrapper
+from .cell import Cell, InnerCell, NestedStep, Scope, Wrapper
 from .cells import Activation
 from .tensor import Tensor
+from .trace import of_inner_cells
 
 
 class _Projection(Wrapper):
@@ -24,6 +25,7 @@ class _Projection(Wrapper):
     def inner(self, p: Scope) -> InnerCell:
         return p.cell("", self.cell)
 
+    @of_inner_cells
     def initial_state(self, p: Scope) -> Any:
         return self.inner(p).initial_state()
 
@@ -42,8 +44,8 @@ class InputProjectionWrapper(_Projection):
     def __init__(self, cell: Cell, num_proj: int, activation: Activation = None) -> None:
         super().__init__(cell, num_proj, "num_proj", activation)
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        return self.inner(p)(self.projected(p, x), state)
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        return (yield self.inner(p), self.projected(p, x), state)
 
 
 class OutputProjectionWrapper(_Projection):
@@ -60,6 +62,6 @@ class OutputProjectionWrapper(_Projection):
     def output_size(self) -> int:
         return self.projected_width
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        output, state = self.inner(p)(x, state)
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        output, state = yield self.inner(p), x, state
         return self.projected(p, output), state

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, ShapeError, Where, user_line
+from ..errors import ArgumentError, DtypeError, ShapeError, Where, user_line, warn
 from ..ir.types import FLOATS
 from ..public import api
 from .functions import cast, cos, log1p, sqrt
@@ -127,10 +126,8 @@ def check_keep_prob(value: Any, what: str) -> None:
             f"{what}={value} is outside (0, 1]; it is the probability to keep a unit, 1.0 keeps all", where
         )
     if value < 0.3:
-        warnings.warn_explicit(
-            f"{where}: {what}={value} keeps few units; it is the probability to keep, "
+        warn(
+            f"{what}={value} keeps few units; it is the probability to keep, "
             f"not a dropout rate. For a rate of {value} give {what}={1 - value:g}",
-            UserWarning,
-            where.file if where else __file__,
-            where.line if where else 0,
+            where,
         )

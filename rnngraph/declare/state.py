@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DtypeError, StructureError, shown
 from ..public import api
 from .arguments import MOST_UNITS, checked_name
-from .nest import children, flatten, pack, rebuild
+from .nest import children, flatten, fold, pack, rebuild
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,43 @@ def columns_of(leaf: Any) -> Columns:
 
 def resolve(specification: Any) -> Any:
     """A nest of ``Columns`` from what ``state()`` gave: ints, memory, nests and cells."""
-    if hasattr(specification, "state") and hasattr(specification, "step"):
-        return public(specification)
-    entries = children(specification)
-    if entries is None:
-        return columns_of(specification)
-    return rebuild(specification, [resolve(value) for _, value in entries])
+    return fold(specification, columns_of, _as_drivers_give, _entries)
+
+
+def named(specification: Any) -> Any:
+    """As ``resolve``, but every state of a cell stands under its name, also where the cell has no other.
+
+    Leaves come in the order of ``public`` and of ``resolve``: this is what a nest that users give is matched with.
+    """
+    return fold(specification, columns_of, _joined, _entries)
+
+
+def _entries(item: Any) -> list[tuple[str, Any]] | None:
+    return [("state", stated(item))] if _is_cell(item) else children(item)
+
+
+def _joined(item: Any, values: list[Any]) -> Any:
+    return values[0] if _is_cell(item) else rebuild(item, values)
+
+
+def _is_cell(specification: Any) -> bool:
+    return hasattr(specification, "state") and hasattr(specification, "step")
+
+
+def stated(cell: Any) -> Any:
+    """What ``cell.state()`` gives; names in the order of the fields of its ``state_type``, if it has one."""
+    specification = cell.state()
+    if not isinstance(specification, dict) or len(specification) == 1:  # what asks no more than this is asked often
+        return specification
+    kind = getattr(cell, "state_type", None)
+    if kind is None:
+        return specification
+    if {*kind._fields} != {*specification}:
+        raise StructureError(
+            f"{cell!r}.state_type has the fields {', '.join(kind._fields)}, and state() the names "
+            f"{', '.join(specification)}; give both the same"
+        )
+    return {name: specification[name] for name in kind._fields}
 
 
 @cache
@@ -78,21 +109,28 @@ def public(cell: Any) -> Any:
     One state is a bare leaf; several are a namedtuple in the order of ``state()``, or the class's
     ``state_type``. A ``state()`` that is a tuple is given as it is.
     """
-    specification = resolve(cell.state())
+    return resolve(cell)
+
+
+def _as_drivers_give(item: Any, values: list[Any]) -> Any:
+    """A nest of what its entries became; of a cell what ``public`` gives of it."""
+    if not _is_cell(item):
+        return rebuild(item, values)
+    (specification,) = values
     if not isinstance(specification, dict):
         return specification
     for name in specification:
         checked_name(name, "a state")
-    values = list(specification.values())
-    if len(values) == 1:
-        return values[0]
-    kind = getattr(cell, "state_type", None)
+    leaves = list(specification.values())
+    if len(leaves) == 1:
+        return leaves[0]
+    kind = getattr(item, "state_type", None)
     if kind is None:
         names = tuple(specification)
         if wrong := [name for name in names if not name.isidentifier() or iskeyword(name) or name[0] == "_"]:
-            raise StructureError(f"{cell!r} carries several states, and {shown(wrong[0])} is no name for one of them")
-        kind = tuple_type(f"{type(cell).__name__}State", names)
-    return kind(*values)
+            raise StructureError(f"{item!r} carries several states, and {shown(wrong[0])} is no name for one of them")
+        kind = tuple_type(f"{type(item).__name__}State", names)
+    return kind(*leaves)
 
 
 def widths(nest: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import reserve
 from ..errors import DtypeError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import (
@@ -197,6 +198,8 @@ def constant(value: Any, dtype: str | None = None, name: str = "") -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, np.ndarray):
+        reserve(2 * value.nbytes, "a constant")
     try:
         array = np.array(value)
     except RnnGraphError:

@@ -7,12 +7,13 @@ from typing import Any
 
 from ..errors import DtypeError, ShapeError, StructureError
 from .arguments import flag, number
-from .cell import Cell, Scope, Wrapper, check_cell
+from .cell import Cell, NestedStep, Scope, Wrapper, check_cell
 from .functions import concat, sigmoid, split
-from .nest import flatten, pack
+from .nest import flatten, is_leaf, matched, pack
 from .randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
-from .state import joined, public, resolve, widths
+from .state import joined, named, public, resolve, stated
 from .tensor import Tensor
+from .trace import of_inner_cells
 
 Sites = dict[str, Iterator[str]]
 
@@ -45,8 +46,8 @@ class DropoutWrapper(Wrapper):
         self.variational_recurrent = flag(variational_recurrent, "variational_recurrent")
         self.seed = salt_of(seed)
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        columns = flatten(resolve(self.cell.state()))
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        columns = flatten(resolve(stated(self.cell)))
         dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
         sites = {  # all at once: a wrapper inside this one takes its own after them
             kind: iter([p.site(kind) for _ in range(count)])
@@ -54,7 +55,7 @@ class DropoutWrapper(Wrapper):
             if not is_certain(self.keep[kind])
         }
         x = self._drop(sites, "input", x)
-        output, new = p.cell(None, self.cell)(x, state)
+        output, new = yield p.cell(None, self.cell), x, state
         leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
         return self._drop(sites, "output", output), pack(new, leaves)
 
@@ -81,8 +82,8 @@ class DropoutWrapper(Wrapper):
 class ResidualWrapper(Wrapper):
     """output = x + cell(x), the state untouched (Wu et al. 2016)."""
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        output, state = p.cell(None, self.cell)(x, state)
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        output, state = yield p.cell(None, self.cell), x, state
         if x.width != output.width:
             raise ShapeError(
                 f"ResidualWrapper around {self.cell!r} adds an input of width {x.width} to an output of width "
@@ -106,8 +107,8 @@ class HighwayWrapper(Wrapper):
         self.couple_carry_transform_gates = flag(couple_carry_transform_gates, "couple_carry_transform_gates")
         self.carry_bias_init = number(carry_bias_init, "carry_bias_init")
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        output, state = p.cell(None, self.cell)(x, state)
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        output, state = yield p.cell(None, self.cell), x, state
         if x.width != output.width:
             raise ShapeError(
                 f"HighwayWrapper around {self.cell!r} mixes an input of width {x.width} with an output of width "
@@ -139,20 +140,18 @@ class ZoneoutWrapper(Wrapper):
 
     def __init__(self, cell: Cell, *, state_keep_prob: Any, seed: int | None = None) -> None:
         super().__init__(cell)
-        count, given = len(flatten(public(cell))), flatten(state_keep_prob)
-        if given != [state_keep_prob] and len(given) != count:
-            raise StructureError(
-                f"state_keep_prob has {len(given)} numbers, and {cell!r} carries {widths(public(cell))!r}; "
-                "give one number, or one for each state"
-            )
-        self.keep = given if len(given) == count else given * count
+        carried = named(cell)
+        if is_leaf(state_keep_prob):  # one number for all states
+            self.keep = [state_keep_prob] * len(flatten(carried))
+        else:
+            self.keep = matched(carried, state_keep_prob, f"{cell!r}: state_keep_prob")
         for value in self.keep:
             check_keep_prob(value, "state_keep_prob")
         self.seed = salt_of(seed)
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         sites = [None if is_certain(keep) else p.site("zoneout") for keep in self.keep]
-        output, new = p.cell(None, self.cell)(x, state)
+        output, new = yield p.cell(None, self.cell), x, state
         before, after = flatten(state), flatten(new)
         leaves = [
             later if site is None else self._mixed(earlier, later, keep, site)
@@ -202,28 +201,30 @@ class MultiRNNCell(Cell):
                     )
 
     def state(self) -> Any:
-        nests = tuple(public(cell) for cell in self.cells)
-        return nests if self.state_is_tuple else {"state": joined(*nests)}
+        if self.state_is_tuple:
+            return tuple(self.cells)
+        return {"state": joined(*(public(cell) for cell in self.cells))}
 
     @property
     def output_size(self) -> int:
         return self.cells[-1].output_size
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         if self.state_is_tuple:
             states = list(state)
         else:
             states = split(state["state"], [public(cell).width for cell in self.cells])
         new = []
         for position, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
-            x, after = p.cell(f"cell_{position}", cell)(x, before)
+            x, after = yield p.cell(f"cell_{position}", cell), x, before
             new.append(after)
         return x, tuple(new) if self.state_is_tuple else {"state": concat(new)}
 
+    @of_inner_cells
     def initial_state(self, p: Scope) -> Any:
         leaves = [p.cell(f"cell_{position}", cell).initial_state() for position, cell in enumerate(self.cells)]
         if all(leaf is None for layer in leaves for leaf in layer):
             return None
         if not self.state_is_tuple:
             raise StructureError("a learned initial state needs MultiRNNCell(state_is_tuple=True)")
-        return [leaf for layer in leaves for leaf in layer]
+        return tuple(leaves)

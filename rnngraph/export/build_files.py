@@ -5,18 +5,15 @@ from __future__ import annotations
 from ..version import __version__
 from .description import Description
 
-CMAKE_MARK = "# Nets that rnngraph exported."
-"""How a ``CMakeLists.txt`` begins that is ours to replace."""
-
-CMAKE_LISTS = f"""\
-{CMAKE_MARK} add_subdirectory() this folder, then
+CMAKE_LISTS = """\
+# Nets that rnngraph exported. add_subdirectory() this folder, then
 # target_link_libraries(yours PRIVATE NAME).
 cmake_minimum_required(VERSION 3.12)
 project(exported_nets C)
 
-file(GLOB nets "${{CMAKE_CURRENT_SOURCE_DIR}}/*_net.cmake")
+file(GLOB nets "${CMAKE_CURRENT_SOURCE_DIR}/*_net.cmake")
 foreach(net IN LISTS nets)
-  include("${{net}}")
+  include("${net}")
 endforeach()
 """
 """``CMakeLists.txt``: the same for all nets, so that a folder may hold several."""

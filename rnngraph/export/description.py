@@ -11,6 +11,7 @@ import numpy as np
 from ..codegen.exported import ABI_VERSION
 from ..codegen.shell_text import STEPS
 from ..codegen.stepper import Port, Stepper
+from ..codegen.target import needed_processor
 from ..version import __version__
 
 C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64": "int64_t", "bool": "unsigned char"}
@@ -35,6 +36,12 @@ class Description:
     @property
     def targets(self) -> str:
         return ", ".join(stepper.target.name for stepper in self.variants)
+
+    @property
+    def needs(self) -> str:
+        """Which processor runs the code."""
+        kinds = [needed_processor(stepper.target) for stepper in self.variants]
+        return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is taken"
 
     @property
     def state_bytes(self) -> int:

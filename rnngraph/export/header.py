@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from ..codegen.exported import ABI_VERSION
@@ -24,6 +25,8 @@ def header(net: Description) -> str:
         " * time. Outputs must not overlap inputs or each other. Integers that name rows of a table are taken as the",
         " * nearest row that there is. Denormal numbers are handled as the caller's floating-point mode says; a thread",
         " * that works on sound should set it to flush them.",
+        " *",
+        *(f" * {line}" for line in textwrap.wrap(f"It needs {net.needs}.", 110)),
         " */",
         f"#ifndef {macro}_H",
         f"#define {macro}_H",

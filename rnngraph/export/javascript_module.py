@@ -43,7 +43,7 @@ export class Net {{
     if (description.weights === "external") {{
       given.push(this.pack(weights));
     }}
-    this.start = description.initial_inputs.map((port) => this.fill(port, start, 1));
+    this.start = this.given(description.initial_inputs, start, 1);
     this.code.{name}_init(...given, ...this.start);
   }}
 
@@ -85,7 +85,7 @@ export class Net {{
 
   /** One time step: feeds and results without their axis of steps. */
   step(feeds) {{
-    const inputs = description.inputs.map((port) => this.fill(port, feeds, 1));
+    const inputs = this.given(description.inputs, feeds, 1);
     const outputs = description.outputs.map((port) => this.room(port, 1));
     this.code.{name}_step(this.memory, ...inputs, ...outputs);
     return this.results(1);
@@ -94,7 +94,7 @@ export class Net {{
   /** A block of steps: feeds and results with their axis of steps. */
   process(feeds) {{
     const steps = this.steps(feeds);
-    const inputs = description.inputs.map((port) => this.fill(port, feeds, steps));
+    const inputs = this.given(description.inputs, feeds, steps);
     const outputs = description.outputs.map((port) => this.room(port, steps));
     this.code.{name}_process(this.memory, steps, ...inputs, ...outputs);
     return this.results(steps);
@@ -107,6 +107,17 @@ export class Net {{
       }}
     }}
     return 1;
+  }}
+
+  /** Copies feeds to where the net reads them: by name, and no others. */
+  given(ports, feeds, steps) {{
+    for (const name in feeds) {{
+      if (!ports.some((port) => port.name === name)) {{
+        const taken = ports.map((port) => port.name).join(", ") || "nothing";
+        throw new Error("{name} has no input " + name + "; it takes " + taken);
+      }}
+    }}
+    return ports.map((port) => this.fill(port, feeds, steps));
   }}
 
   /** Copies a feed to where the net reads it. */

@@ -33,6 +33,7 @@ class _Writer:
         self.graph, self.arrays = graph, arrays
         self.names = names_of(graph, literals=True)
         self.files: dict[str, int] = {}
+        self.shown: dict[str, str] = {}  # of each file, for which the system is asked once
 
     def text(self) -> str:
         lines = list(self.lines(self.graph, "  "))
@@ -68,7 +69,10 @@ class _Writer:
         """The node's own name where it is not the printed one, and its line: a number, after that of its file."""
         facts = [f"name={node.name!r}"] if node.name != self.names[node] else []
         if node.where is not None:
-            file = self.files.setdefault(shown_file(node.where), len(self.files))
+            path = node.where.file
+            if path not in self.shown:
+                self.shown[path] = shown_file(node.where)
+            file = self.files.setdefault(self.shown[path], len(self.files))
             facts.append(f"where=({file}, {node.where.line})" if file else f"where={node.where.line}")
         return facts
 

@@ -238,6 +238,7 @@ RULES: dict[str, Rule] = {
         _op("transpose", g, order=tuple(node["order"].index(axis) for axis in range(len(node["order"])))),
     ),
     "reshape": lambda node, g: (make("reshape", g, shape=node.operands[0].shape),),
+    "ensure_shape": lambda node, g: (make("ensure_shape", g, shape=node.operands[0].shape),),
     "broadcast": lambda node, g: (unbroadcast(g, node.operands[0]),),
     "gather": _gather,
     "scatter_add": _scatter_add,

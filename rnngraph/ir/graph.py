@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -227,21 +227,21 @@ def _export(graph: Graph, names: Mapping[Node, str], prefix: str, into: nx.Multi
 def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node, ...]:
     """All nodes that ``roots`` need, operands first; not ``known`` ones, nor what only those need.
 
-    Iterative: graphs may be deeper than Python's stack.
+    Iterative: graphs may be deeper than Python's stack. A set or mapping of known ones is not copied.
     """
     order: list[Node] = []
-    done = set(known)
+    known = known if isinstance(known, Set | Mapping) else set(known)
+    done: set[Node] = set()
     for root in roots:
         stack = [root]
         while stack:
             node = stack[-1]
-            if node in done:
+            if node in done or node in known:
                 stack.pop()
                 continue
-            for operand in node.operands:
-                if operand not in done:
-                    stack += [other for other in reversed(node.operands) if other not in done]  # the first comes first
-                    break
+            missing = [other for other in reversed(node.operands) if other not in done and other not in known]
+            if missing:
+                stack += missing  # the first comes first
             else:
                 done.add(node)
                 order.append(node)

@@ -10,7 +10,7 @@ import numpy as np
 from . import narrow
 from .graph import Graph, Node, substitute_attribute
 from .ops import OPS, scan_parts
-from .types import SizeTable, TensorType, evaluate
+from .types import Dim, SizeTable, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
 Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
@@ -20,11 +20,14 @@ Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
 def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str, int]:
     """Values of all named sizes from actual shapes. Raises ``ValueError`` where they contradict each other."""
     table = SizeTable()
+    met: list[tuple[Dim, Dim]] = []
     for kind, shape in pairs:
         if len(kind.shape) != len(shape):
             raise ValueError(f"shape {shape} for {kind}")
-        for dim, actual in zip(kind.shape, shape, strict=True):
-            table.meet(dim, actual)
+        met += zip(kind.shape, shape, strict=True)
+    wrong = table.meet_all(met, measured=True)
+    if wrong is not None:
+        table.meet(*met[wrong], measured=True)
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 

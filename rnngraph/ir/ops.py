@@ -120,6 +120,12 @@ def _eval_random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]
     return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
 
 
+def _eval_ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    if arrays[0].shape != attributes["shape"]:
+        raise ValueError(f"a value of shape {arrays[0].shape} is taken as one of {attributes['shape']}")
+    return arrays[0]
+
+
 def _eval_gather(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     return arrays[0][np.clip(arrays[1], 0, arrays[0].shape[0] - 1)]
 
@@ -223,6 +229,8 @@ _row(
     "concat", "movement", (1, 1 << 30), rule.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
     axis=may.axis,
 )  # fmt: skip
+# The value itself, with sizes written another way: that both are equal is checked at each call.
+_row("ensure_shape", "movement", 1, rule.ensure_shape, _eval_ensure_shape, shape=may.shape)
 _row("gather", "movement", 2, rule.gather, _eval_gather)
 
 # While declaring, dropout has the value and keep_prob; lower adds seed, step and row.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import empty
 from ..errors import Where
 from .graph import Graph, Node, make
 from .ops import OPS
@@ -202,7 +203,9 @@ class _Parser:
             return np.array(value, kind.dtype).reshape(shape)
         if not 0 <= int(str(product(shape))) <= MOST_FILLED:
             raise ParseError(f"a constant of {kind} is too large")
-        return np.full(shape, value, kind.dtype)
+        filled = empty(shape, kind.dtype, f"a constant of {kind}")
+        filled[...] = value
+        return filled
 
     def right_side(self, name: str, op: str, rest: str, facts: dict[str, Any], kind: str, depth: int) -> Node:
         if op == "constant":

@@ -175,6 +175,16 @@ def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
     return types[0].with_shape(shape)
 
 
+def ensure_shape(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    shape = attributes["shape"]
+    if len(shape) != types[0].rank:
+        raise ValueError(f"{types[0]} can't be taken as one of rank {len(shape)}")
+    for have, want in zip(types[0].shape, shape, strict=True):
+        if isinstance(have, int) and isinstance(want, int):
+            meet_strict(have, want)
+    return types[0].with_shape(shape)
+
+
 def gather(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     table, indices = types
     _needs([indices], INTEGERS)

@@ -8,10 +8,13 @@ are loop variables and strides.
 from __future__ import annotations
 
 import ast
+import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import and_
 
 import numpy as np
 
@@ -195,23 +198,32 @@ def parse_dim(text: str) -> Dim:
 
 def dim_of_syntax(node: ast.expr) -> Dim:
     """A size from Python syntax made of integers, names, ``+``, ``-`` and ``*``."""
-    match node:
+    rest: list[ast.BinOp] = []
+    first = node
+    while isinstance(first, ast.BinOp):  # a sum of many terms is as deep to the left
+        rest.append(first)
+        first = first.left
+    match first:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            return value
+            found: Dim = value
         case ast.Name(id=name):
-            return size(name)
+            found = size(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return dim_of_syntax(operand) * -1
-        case ast.BinOp(left=left, op=operator, right=right):
-            a, b = dim_of_syntax(left), dim_of_syntax(right)
-            match operator:
-                case ast.Add():
-                    return a + b
-                case ast.Sub():
-                    return a - b
-                case ast.Mult() if min(len(_terms(a)), len(_terms(b))) < 2:  # as sizes are printed
-                    return a * b
-    raise ValueError(f"not a size: {ast.dump(node)}")
+            found = dim_of_syntax(operand) * -1
+        case _:
+            raise ValueError(f"not a size: {ast.dump(first)}")
+    for term in reversed(rest):
+        other = dim_of_syntax(term.right)
+        match term.op:
+            case ast.Add():
+                found = found + other
+            case ast.Sub():
+                found = found - other
+            case ast.Mult() if min(len(_terms(found)), len(_terms(other))) < 2:  # as sizes are printed
+                found = found * other
+            case _:
+                raise ValueError(f"not a size: {ast.dump(term)}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,20 +293,79 @@ class SizeTable:
             previous, dim = dim, substitute(dim, self.known)
         return dim
 
-    def meet(self, a: Dim, b: Dim) -> Dim:
+    def meet(self, a: Dim, b: Dim, measured: bool = False) -> Dim:
+        """What both become. Raises ``ValueError`` where they can't be one, or that can't be solved for a name.
+
+        measured: whether ``b`` is what an array has. What is declared is rather a mistake than n*T with n = 1.
+        """
         a, b = self.resolve(a), self.resolve(b)
         if a == b:
             return a
+        solution = _solved(a - b)
+        if solution is None and (measured or not _multiples(a, b)):
+            solution = _solved(_without_common_factor(a - b))
+        if solution is None:
+            raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+        name, value = solution
+        self.known[name] = value
+        return self.resolve(a)
+
+    def meet_all(self, pairs: Sequence[tuple[Dim, Dim]], measured: bool = False) -> int | None:
+        """Meets pairs in any order, as a product can be solved once its factors are known; the place of the first that
+        can't be met, or None.
+        """
+        waiting = list(range(len(pairs)))
+        while waiting:
+            later = [place for place in waiting if not self._meets(*pairs[place], measured)]
+            if len(later) == len(waiting):
+                return later[0]
+            waiting = later
+        return None
+
+    def _meets(self, a: Dim, b: Dim, measured: bool) -> bool:
+        try:
+            self.meet(a, b, measured)
+        except ValueError:
+            return False
+        return True
+
+    def may_meet(self, a: Dim, b: Dim) -> bool:
+        """Whether ``a`` and ``b`` can be equal, as far as signs and divisors tell, where sizes are neither 0 nor 1."""
+        a, b = self.resolve(a), self.resolve(b)
         difference = a - b
-        if isinstance(difference, Size):
-            # Solve for a name that stands alone with factor 1 or -1; the latest declared gives way.
-            for names, factor in sorted(difference.terms, key=lambda term: term[0], reverse=True):
-                alone = len(names) == 1 and sum(names[0] in other for other, _ in difference.terms) == 1
-                if alone and abs(factor) == 1:
-                    name = size(names[0])
-                    self.known[names[0]] = name - difference * factor
-                    return self.resolve(a)
-        raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+        if not isinstance(difference, Size) or _multiples(a, b):
+            return difference == 0
+        constant = sum(factor for names, factor in difference.terms if not names)
+        divisor = math.gcd(*(factor for names, factor in difference.terms if names))
+        return len({factor > 0 for _, factor in difference.terms}) == 2 and constant % divisor == 0
+
+
+def _solved(difference: Dim) -> tuple[str, Dim] | None:
+    """A name that stands alone with factor 1 or -1, the latest declared if there are several, and what makes all 0."""
+    if not isinstance(difference, Size):
+        return None
+    for names, factor in sorted(difference.terms, key=lambda term: term[0], reverse=True):
+        alone = len(names) == 1 and sum(names[0] in other for other, _ in difference.terms) == 1
+        if alone and abs(factor) == 1:
+            return names[0], size(names[0]) - difference * factor
+    return None
+
+
+def _multiples(a: Dim, b: Dim) -> bool:
+    """Whether one size is a product of the other, so that they are equal only where what is between them is 1."""
+    return bool(a and b) and (quotient(a, b) is not None or quotient(b, a) is not None)
+
+
+def _without_common_factor(difference: Dim) -> Dim:
+    """A difference of sizes divided by what all its terms hold: it is 0 for the same sizes, if none of them is 0."""
+    if not isinstance(difference, Size):
+        return difference
+    monomials = [Counter(names) for names, _ in difference.terms]
+    common = reduce(and_, monomials) if len(monomials) > 1 else Counter[str]()
+    divisor = math.gcd(*(factor for _, factor in difference.terms))
+    divided = quotient(difference, divisor * product(map(size, common.elements())))
+    assert divided is not None
+    return divided
 
 
 def dtype_of(array: np.ndarray) -> str:

@@ -78,24 +78,26 @@ def _accumulate(graph: Graph, late: set[Node]) -> Graph:
         """An add that is only a part of a longer sum of the same shape."""
         return single(node) and users[node][0].op == "add" and users[node][0].type == node.type
 
-    def collect(node: Node, chain: _Chain) -> None:
-        """What ``node`` adds to a sum, in order; a product comes after what it starts from."""
-        if node.op == "add" and (node is chain.root or (inner(node) and node.type == chain.root.type)):
-            for operand in node.operands:
-                collect(operand, chain)
-            chain.sums.append(node)
-        elif node.op == "matmul" and node.type == chain.root.type and single(node):
-            for start in node.operands[2:]:
-                collect(start, chain)
-            chain.products.append(node)
-        else:
-            chain.others.append(node)
+    def collect(chain: _Chain) -> None:
+        """What is added to a sum, in order; a product comes after what it starts from."""
+        root = chain.root
+        pending: list[tuple[Node, list[Node] | None]] = [(root, None)]  # with where it goes once its terms are there
+        while pending:  # of its own: sums may be longer than Python's stack
+            node, place = pending.pop()
+            if place is not None:
+                place.append(node)
+            elif node.op == "add" and (node is root or (inner(node) and node.type == root.type)):
+                pending += [(node, chain.sums), *((item, None) for item in reversed(node.operands))]
+            elif node.op == "matmul" and node.type == root.type and single(node):
+                pending += [(node, chain.products), *((item, None) for item in reversed(node.operands[2:]))]
+            else:
+                chain.others.append(node)
 
     chains: dict[Node, _Chain] = {}
     for root in graph.nodes:
         if root.op == "add" and root.dtype in FLOATS and not inner(root):
             chain = _Chain(root)
-            collect(root, chain)
+            collect(chain)
             if chain.products:
                 chains[root] = chain
     if not chains:
@@ -117,10 +119,13 @@ class _Chain:
     sums: list[Node] = field(default_factory=list)
     products: list[Node] = field(default_factory=list)
     others: list[Node] = field(default_factory=list)
+    known: dict[tuple[Node, ...], Node] = field(default_factory=dict)  # the adds, by what they add
 
     def total(self, new: Mapping[Node, Node], late: set[Node]) -> Node:
         """The sum as one chain of products. What is in order already stays as it is."""
         root, total = self.root, None
+        for node in self.sums:
+            self.known.setdefault(node.operands, node)
         for term in self.others:
             if term not in late:
                 total = new[term] if total is None else self.add(total, new[term])
@@ -137,5 +142,4 @@ class _Chain:
         return total
 
     def add(self, a: Node, b: Node, name: str = "") -> Node:
-        same = (node for node in self.sums if node.operands == (a, b))
-        return next(same, None) or make("add", a, b, where=self.root.where, name=name)
+        return self.known.get((a, b)) or make("add", a, b, where=self.root.where, name=name)

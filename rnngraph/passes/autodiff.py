@@ -81,11 +81,11 @@ def _given(name: str, node: Node) -> Node:
 
 def unreached(graph: Graph) -> list[str]:
     """Labels whose gradient is zero because the loss does not depend on them."""
-    return [
-        name.removeprefix(PREFIX)
-        for name, node in graph.outputs
-        if name.startswith(PREFIX) and all(inner.op in ("constant", "broadcast") for inner in topological([node]))
-    ]
+    numbers: set[Node] = set()
+    for node in graph.nodes:
+        if node.op in ("constant", "broadcast") and all(item in numbers for item in node.operands):
+            numbers.add(node)
+    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in numbers]
 
 
 @dataclass
@@ -93,6 +93,13 @@ class _Reverse(Adjoints):
     """Adjoints of nodes, the last first. ``swaps``: forward scans replaced by ones that keep more."""
 
     swaps: dict[Node, Node] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.results: dict[Node, dict[int, Node]] = {}  # of each scan, by index
+        for node in self.nodes:
+            if node.op == "get":
+                self.results.setdefault(node.operands[0], {})[node["index"]] = node
 
     def run(self) -> None:
         for node in reversed(self.nodes):
@@ -115,7 +122,7 @@ class _Reverse(Adjoints):
                     self.add(operand, part)
 
     def _scan(self, node: Node) -> None:
-        results = {user["index"]: user for user in self.nodes if user.op == "get" and user.operands[0] is node}
+        results = self.results.get(node, {})
         received = {index: g for index, user in results.items() if (g := self.adjoint(user)) is not None}
         if not received:
             return
@@ -127,12 +134,14 @@ class _Reverse(Adjoints):
     def replaced(self) -> Callable[[Node], Node]:
         """A function that gives any node over the scans that keep more."""
         known: dict[Node, Node] = {}
+        visited: set[Node] = set()
 
         def current(node: Node) -> Node:
             return known[self.swaps.get(node, node)]
 
         def new(root: Node) -> Node:
-            for node in topological([root]):
+            for node in topological([root], known=visited):
+                visited.add(node)
                 target = self.swaps.get(node, node)
                 if target not in known:
                     known[target] = remake(target, [current(item) for item in target.operands])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.cell import RANDOM
 from ..declare.drivers import Driver
+from ..declare.parameter_maps import RANDOM
 from ..errors import ShapeError, Where
 from ..ir.graph import Graph, Node, runs_when, topological
 from ..ir.source import assigned_names
@@ -57,6 +57,9 @@ class Body:
         name: str,
     ) -> Node:
         driver, outer = self.driver, self.outer
+        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in sequences]
+        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
+        initial = [self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in initial]
         new: dict[Node, Node] = {
             formal: self.over(str(formal["label"]), actual)
             for formal, actual in zip(driver.sequences, sequences, strict=True)
@@ -70,11 +73,6 @@ class Body:
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
             label = "given_length" if label == "length" else label  # that one is the rows' own length
             new[node] = actual if is_number else self.given(label, actual)
-        for _, actual in self.sequences:
-            self._meets(actual.shape[1], actual, "what it reads")
-        for kind in initial:
-            if kind.tensor.rank:
-                self._meets(kind.shape[0], kind, "its initial_state")
         live = self._live(lengths) if lengths is not None else None
         self.live = live if driver.live is None else new[driver.live]
         if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
@@ -161,15 +159,20 @@ class Body:
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
             return self.outer.make("broadcast", node, shape=shape, where=self.where)
-        self._meets(node.shape[0], node, "what its step gives")
-        return node
+        return self._fitting(node, 0, self.batch, "what its step gives")
 
-    def _meets(self, rows: Dim, node: Node, what: str) -> None:
-        """The rows of ``node`` become the batch, where nothing else says so yet."""
+    def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
+        """``node``, an axis of which becomes the batch or the time, where nothing else says so yet."""
+        outer, have = self.outer, node.shape[axis]
+        outer.unequal = []
         try:
-            self.outer.sizes.meet(rows, self.batch)
+            outer.meet(have, wanted)
         except ValueError as error:
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
+        if not outer.unequal:
+            return node
+        outer.assumed.append((have, wanted, self.where))
+        return outer.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], self.where)
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
         outer = self.outer

@@ -1,12 +1,11 @@
 """Which carries of a loop need each other: the strongly connected components that hold one.
 
-Within a step no value needs itself, so every cycle passes through a carry, of which there are few. Sets of carries are
-the bits of an int.
+Within a step no value needs itself, so every cycle passes through a carry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..ir.graph import Node
 
@@ -16,37 +15,57 @@ def cycles(nodes: Sequence[Node], following: Mapping[Node, Node]) -> list[list[N
 
     A carry that no cycle passes through is a component of its own.
     """
-    carries = list(following)
-    bits = {carry: 1 << number for number, carry in enumerate(carries)}
-    needs, feeds = dict.fromkeys(nodes, 0) | bits, dict.fromkeys(nodes, 0)  # carries before and after, in one step
+    component = _Components(following).found
+    members: dict[int, list[Node]] = {component[carry]: [] for carry in following}
     for node in nodes:
-        for operand in node.operands:
-            needs[node] |= needs[operand]
-    for carry, value in following.items():
-        feeds[value] |= bits[carry]
-    for node in reversed(nodes):
-        for operand in node.operands:
-            feeds[operand] |= feeds[node]
-    reached = _closure([feeds[carry] for carry in carries])
-    found: list[list[Node]] = []
-    placed = 0
-    for number, carry in enumerate(carries):
-        if placed & bits[carry]:
-            continue
-        members = bits[carry]
-        for other in range(len(carries)):
-            if reached[number] >> other & 1 and reached[other] >> number & 1:
-                members |= 1 << other
-        placed |= members
-        found.append([node for node in nodes if node is carry or (needs[node] & members and feeds[node] & members)])
-    return found
+        number = component.get(node)
+        if number in members:
+            members[number].append(node)
+    return list(members.values())
 
 
-def _closure(steps: Sequence[int]) -> list[int]:
-    """What is reached in any number of steps, from what is reached in one (Warshall 1962)."""
-    reached = list(steps)
-    for middle in range(len(reached)):
-        for start in range(len(reached)):
-            if reached[start] >> middle & 1:
-                reached[start] |= reached[middle]
-    return reached
+class _Components:
+    """``found``: the number of the component of each node that a carry needs (Tarjan 1972), in one visit of each.
+
+    The way from the root to the node that is visited is a list, as bodies may be deeper than Python's stack.
+    """
+
+    def __init__(self, following: Mapping[Node, Node]) -> None:
+        self.following = following
+        self.found: dict[Node, int] = {}
+        self.earliest: dict[Node, int] = {}  # the first node met, by its number, that a node is known to need
+        self.waiting: list[Node] = []  # met, and of no component yet
+        self.path: list[tuple[Node, int, Iterator[Node]]] = []
+        for root in following:
+            if root not in self.earliest:
+                self._enter(root)
+            while self.path:
+                self._follow(*self.path[-1])
+
+    def _enter(self, node: Node) -> None:
+        number, before = len(self.earliest), self.following.get(node)
+        self.path.append((node, number, iter(node.operands if before is None else (before,))))
+        self.earliest[node] = number
+        self.waiting.append(node)
+
+    def _follow(self, node: Node, number: int, needs: Iterator[Node]) -> None:
+        need = next((item for item in needs if item not in self.found), None)
+        if need is None:
+            self._leave(node, number)
+        elif need not in self.earliest:
+            self._enter(need)
+        else:
+            self.earliest[node] = min(self.earliest[node], self.earliest[need])
+
+    def _leave(self, node: Node, number: int) -> None:
+        """All that ``node`` needs was visited: it is the first of a component, or belongs to that of one before."""
+        self.path.pop()
+        if self.path:
+            before = self.path[-1][0]
+            self.earliest[before] = min(self.earliest[before], self.earliest[node])
+        if self.earliest[node] < number:
+            return
+        member = None
+        while member is not node:
+            member = self.waiting.pop()
+            self.found[member] = number

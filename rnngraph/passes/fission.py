@@ -9,6 +9,7 @@ Law: values unchanged, bit for bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,10 @@ class _Parts:
         self.lifted = dict(zip(formal_sequences, sequences, strict=True))
         self.constant = dict(zip(formal_constants, constants, strict=True))
         self.condition = step_condition(scan)
+        self.readers = self.body.users()
+        for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
+            self.readers[value].append(carry)
+        self.results = {value for _, value in self.body.outputs[self.carries :]}
         self.loops: dict[Node, _Loop] = {}  # by member
         self._components()
 
@@ -119,23 +124,28 @@ class _Parts:
 
     def outside(self, node: Node) -> tuple[Node, bool]:
         """The value of a body's node outside the loop, and whether it has a time axis."""
-        stack = [node]
-        while stack:  # operands first, without recursion: bodies may be deep
+        self.take_out([node])
+        return (self.constant[node], False) if node in self.constant else (self.lifted[node], True)
+
+    def take_out(self, nodes: Iterable[Node]) -> None:
+        """Makes the values of the body's nodes outside the loop, after those that they need, loops among them."""
+        stack = list(nodes)
+        while stack:  # of its own: bodies, and chains of loops, may be deeper than Python's
             current = stack[-1]
             if current in self.constant or current in self.lifted:
                 stack.pop()
                 continue
-            if current in self.loops:
-                self.lifted[current] = self.loops[current].emitted(current)
-                stack.pop()
-                continue
-            missing = [item for item in current.operands if item not in self.constant and item not in self.lifted]
+            loop = self.loops.get(current)
+            needed = current.operands if loop is None else loop.needed()
+            missing = [item for item in needed if item not in self.constant and item not in self.lifted]
             if missing:
                 stack.extend(missing)
                 continue
-            self._build(current)
+            if loop is None:
+                self._build(current)
+            else:
+                self.lifted[current] = loop.emitted(current)
             stack.pop()
-        return (self.constant[node], False) if node in self.constant else (self.lifted[node], True)
 
     def _build(self, node: Node) -> None:
         if all(item in self.constant for item in node.operands):
@@ -161,37 +171,41 @@ class _Loop:
         self.carries = [node for node in members if node in parts.next]
         self.emits: list[Node] = []
         self.built: Node | None = None
-        body = parts.body
         inside = set(members)
-        read_outside: set[Node | None] = {
-            operand for node in body.nodes if node not in inside for operand in node.operands
-        }
-        # A carry of another loop may become a value of this one as it is, by no op: a delay.
-        read_outside.update(value for carry, value in parts.next.items() if carry not in inside)
-        results = {value for _, value in body.outputs[parts.carries :]}
-        if any(value not in inside for value in results):  # these are zeros where a step does not run
-            read_outside.add(parts.condition)
-        self.emits = [node for node in members if node in read_outside or node in results]
+        # What leaves the loop is zeros where a step does not run.
+        zeroed = None if inside.issuperset(parts.results) else parts.condition
+        self.emits = [
+            node
+            for node in members
+            if node in parts.results or node is zeroed or any(user not in inside for user in parts.readers[node])
+        ]
 
     def scan(self) -> Node:
         if self.built is None:
+            self.parts.take_out(self.needed())
             self.built = self._build()
         return self.built
 
-    def _build(self) -> Node:
-        parts, inside = self.parts, set(self.members)
+    def needed(self) -> Sequence[Node]:
+        """The body's nodes outside of the loop that it reads; none once it is built."""
+        if self.built is not None:
+            return ()
+        inside = set(self.members)
         read = [
             *(item for node in self.members for item in node.operands),
-            *map(parts.next.get, self.carries),
-            parts.condition,
+            *map(self.parts.next.get, self.carries),
+            self.parts.condition,
         ]
-        needed = dict.fromkeys(item for item in read if item is not None and item not in inside)
+        return list(dict.fromkeys(item for item in read if item is not None and item not in inside))
+
+    def _build(self) -> Node:
+        parts = self.parts
         sequences: list[tuple[Node, Node]] = []
         constants: list[tuple[Node, Node]] = []
         new: dict[Node, Node] = {}
         for carry in self.carries:
             new[carry] = carry
-        for node in needed:
+        for node in self.needed():
             outer, has_time = parts.outside(node)
             if not has_time and outer.op == "constant" and outer.tensor.rank == 0:
                 new[node] = outer

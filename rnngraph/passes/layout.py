@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.graph import Graph, Node, make, rewrite
+from ..ir.graph import Graph, Node, make, rewrite, topological
 from ..ir.ops import OPS
 from .simplify import Simplify
 
@@ -41,8 +41,10 @@ class _Rule:
             self.is_late(node)
 
     def is_late(self, node: Node) -> bool:
+        """Whether a value, of the graph or made meanwhile, comes from a scan."""
         if node not in self.late:
-            self.late[node] = node.op == "scan" or any(map(self.is_late, node.operands))
+            for item in topological([node], known=self.late):
+                self.late[item] = item.op == "scan" or any(map(self.late.__getitem__, item.operands))
         return self.late[node]
 
     def __call__(self, node: Node, operands: tuple[Node, ...]) -> Node | None:

@@ -44,7 +44,7 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
             return same_op(first, axis=node["axis"] + 1)
         case "transpose":
             return same_op(first, order=(0, *(axis + 1 for axis in node["order"])))
-        case "reshape":
+        case "reshape" | "ensure_shape":
             return same_op(first, shape=(length, *node["shape"]))
         case "broadcast":
             rank = len(node["shape"])

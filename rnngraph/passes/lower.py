@@ -19,7 +19,7 @@ from ..declare.state import public
 from ..errors import ArgumentError, GraphError, ShapeError, Where
 from ..ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ..ir.source import assigned_names
-from ..ir.types import Dim, SizeTable, TensorType, size, substitute, symbols_of
+from ..ir.types import Dim, SizeTable, TensorType, dim_text, size, substitute, symbols_of
 from .bodies import Body, units_of
 from .lowered import GIVEN, INNER, TAP, Lowered
 from .naming import Names, settle
@@ -53,10 +53,10 @@ def lower(
     lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
     lowered += [(f"{TAP}{name}", state.tapped[name]) for name in (taps or {}).values() if not moved]
     masks = [(site, state.masks[site]) for site in _sites(order, names) if site in state.masks]
-    sizes = state.final_sizes()
-    graph = with_sizes(Graph.of("declared", lowered, state.placeholders), sizes)
-    mask_graph = with_sizes(Graph.of("masks", masks, [node for node in state.placeholders if masks]), sizes)
-    initial = with_sizes(Graph.of("initial", state.initials, state.placeholders), sizes)
+    sizes, inputs = state.final_sizes(), state.inputs()
+    graph = with_sizes(Graph.of("declared", lowered, inputs), sizes)
+    mask_graph = with_sizes(Graph.of("masks", masks, inputs if masks else []), sizes)
+    initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     return Lowered(
         graph, mask_graph, names.slots, initial, tuple(state.states), labels, defaults, frozenset(state.keep_probs)
@@ -91,6 +91,8 @@ class Lowering:
         self.initials: list[tuple[str, Node]] = []
         self.states: list[Any] = []
         self.sizes = SizeTable()
+        self.unequal: list[tuple[Dim, Dim]] = []  # sizes that met in an op and that only a call can tell
+        self.assumed: list[tuple[Dim, Dim, Where | None]] = []
         self.new: dict[Node, Node] = {}
         self.placeholders: list[Node] = []
         self.parameters: dict[Slot, Node] = {}
@@ -99,11 +101,54 @@ class Lowering:
         self.roles: dict[str, str] = {}
 
     def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
+        self.unequal = []
         try:
-            return make(op, *operands, where=where, name=name, meet=self.sizes.meet, **attributes)
+            node = make(op, *operands, where=where, name=name, meet=self.meet, **attributes)
         except (ValueError, TypeError) as error:
             given = " and ".join(str(item.type) for item in operands)
             raise ShapeError(f"{op} of {given}: {error}", where) from None
+        if not self.unequal:
+            return node
+        have, want = self.unequal[0]
+        self.assumed.append((have, want, where))
+        ensured = self._ensured(op, operands, attributes, have, want, where)
+        return self.make(op, *ensured, where=where, name=name, **attributes)
+
+    def meet(self, a: Dim, b: Dim) -> Dim:
+        """What two sizes become; such as can't be solved ahead are compared at each call."""
+        try:
+            return self.sizes.meet(a, b)
+        except ValueError:
+            if not self.sizes.may_meet(a, b):
+                raise
+            self.unequal.append((self.sizes.resolve(a), self.sizes.resolve(b)))
+            return a
+
+    def _ensured(
+        self, op: str, operands: Sequence[Node], attributes: Mapping[str, Any], have: Dim, want: Dim,
+        where: Where | None,
+    ) -> list[Node]:  # fmt: skip
+        """The operands of an op in which two sizes met, with the one in place of the other."""
+        first = operands[0]
+        if op == "reshape":  # in which numbers of elements meet
+            flat = self.make("reshape", first, where=where, shape=(have,))
+            return [self.make("ensure_shape", flat, where=where, shape=(want,))]
+        if op == "broadcast":
+            pairs = zip(first.shape, attributes["shape"][-first.tensor.rank :], strict=True)
+            return [self.ensure(first, [1 if dim == 1 else wide for dim, wide in pairs], where)]
+        if self._rather_stays(have) > self._rather_stays(want):
+            have, want = want, have
+        shapes = ([want if self.sizes.resolve(dim) == have else dim for dim in item.shape] for item in operands)
+        return [self.ensure(item, shape, where) for item, shape in zip(operands, shapes, strict=True)]
+
+    def ensure(self, node: Node, shape: Sequence[Dim], where: Where | None) -> Node:
+        """``node`` in a shape of sizes that a call finds equal to its own."""
+        return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
+
+    def _rather_stays(self, dim: Dim) -> int:
+        """Of sizes that are equal at a call a number is what the others become, and else what a driver has."""
+        symbols = symbols_of(dim)
+        return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
 
     def lower(self, node: Node) -> None:
         match node.op:
@@ -138,6 +183,20 @@ class Lowering:
                 self.roles.setdefault(symbol, f"{new.name}_{axis}")
         self.placeholders.append(new)
         self.new[node] = new
+
+    def inputs(self) -> list[Node]:
+        """The placeholders as they were met, but those of one state, ``state0.c`` and ``state0.h``, among themselves in
+        the order of declaration: a state that is fed as a plain tuple is matched by it.
+        """
+        serials = {self.new[node]: node["serial"] for node in self.labels if node in self.new}
+        states: dict[str, list[Node]] = {}
+        for node in self.placeholders:
+            if node in serials and "." in node["label"]:
+                states.setdefault(node["label"].partition(".")[0], []).append(node)
+        moved: dict[Node, Node] = {}
+        for nodes in states.values():
+            moved.update(zip(nodes, sorted(nodes, key=serials.__getitem__), strict=True))
+        return [moved.get(node, node) for node in self.placeholders]
 
     def _parameter(self, node: Node) -> Node:
         slot: Slot = node["slot"]
@@ -264,6 +323,16 @@ class Lowering:
     def final_sizes(self) -> dict[str, Dim]:
         """Every declared size as what it became; open sizes that stay get names that read well."""
         table = self.sizes
+        table.meet_all([(have, want) for have, want, _ in self.assumed])  # some are solved by what met later
+        fed = {name for node in self.placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}
+        for have, want, where in self.assumed:
+            have, want = table.resolve(have), table.resolve(want)
+            if have != want and (unknown := (symbols_of(have) | symbols_of(want)) - fed):
+                raise ShapeError(
+                    f"size {dim_text(have)} meets size {dim_text(want)}, and no placeholder has the size "
+                    f"{', '.join(sorted(unknown))}",
+                    where,
+                )
         symbols = dict.fromkeys([*self.roles, *table.known])
         final = {symbol: table.resolve(size(symbol)) for symbol in symbols}
         free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim)))

@@ -116,8 +116,10 @@ class ScanDerivative:
         backward = topological(wanted)
         read = {item for node in backward if node not in forward for item in node.operands if item in forward}
         read |= {item for item in wanted if item in forward}
-        self.kept: list[Node] = []
+        self.kept: dict[Node, None] = {}
         self.again: set[Node] = set()
+        self.at_hand: set[Node] = set(self.body.inputs)  # is kept or given, or had again from such by cheap ops alone
+        self.behind: set[Node] = set()  # what nodes that are had again depend on, and they themselves
         condition = step_condition(self.scan)
         if condition is not None and condition in self.formal[0]:  # it emits that it ran, and zeros where it did not
             read.add(condition)
@@ -131,28 +133,23 @@ class ScanDerivative:
         if node in self.again or node in self.kept:
             return
         if node in carried:
-            self.kept.append(node)
+            self.kept[node] = None
             return
         if node in inputs:
             return
-        if self._cheap(node, inputs, carried):
+        path = topological([node], known=self.at_hand)
+        if all(map(_is_cheap, path)):
+            self.at_hand.update(path)
             self._again(node, carried)
         else:
-            self.kept.append(node)
-
-    def _cheap(self, node: Node, inputs: set[Node], carried: set[Node]) -> bool:
-        """Whether a value is had again from inputs and kept values by cheap ops alone."""
-        if node in self.kept or node in inputs or not node.operands:
-            return True
-        row = OPS[node.op]
-        if row.kind not in ("elementwise", "movement") or (node.op in COSTLY and not row.random) or node.op == "gather":
-            return False
-        return all(self._cheap(item, inputs, carried) for item in node.operands)
+            self.at_hand.add(node)
+            self.kept[node] = None
 
     def _again(self, node: Node, carried: set[Node]) -> None:
-        for item in topological([node]):
+        for item in topological([node], known=self.behind):
+            self.behind.add(item)
             if item in carried and item not in self.kept:
-                self.kept.append(item)
+                self.kept[item] = None
             elif item not in self.kept:
                 self.again.add(item)
 
@@ -251,6 +248,14 @@ class ScanDerivative:
                 sequence = aligned(everywhere[first], True, max(operand.tensor.rank, first.tensor.rank))
                 total = _over_steps(sequence, operand)
             self.parts.append((outer, total))
+
+
+def _is_cheap(node: Node) -> bool:
+    """Whether a value is computed again from what it reads, rather than kept."""
+    row = OPS[node.op]
+    if not node.operands:
+        return True
+    return row.kind in ("elementwise", "movement") and (node.op not in COSTLY or row.random) and node.op != "gather"
 
 
 def _before_sum(part: Node, g: Node) -> Node:

@@ -168,6 +168,7 @@ _RULES: dict[str, Callable[[Node, tuple[Node, ...]], Node | None]] = {
     "select": _select,
     "cast": _same,
     "broadcast": _same,
+    "ensure_shape": _same,
     "reshape": _reshape,
     "transpose": _transpose,
     "slice": _slice,

@@ -121,10 +121,10 @@ class _Loop:
     def _rebuilt(self, inner: dict[Node, Node]) -> Node:
         scan, body = self.scan, self.scan["body"]
         computed: dict[Node, Node] = dict(self.sequences)
-        for outer in topological(list(inner)):
-            if outer in inner:
-                parts = [computed[item] if item in computed else self._name(item) for item in outer.operands]
-                computed[outer] = make(outer.op, *parts, where=outer.where, name=outer.name, **dict(outer.attributes))
+        stay = {item for outer in inner for item in outer.operands if item not in inner}
+        for outer in topological(inner, known=stay):
+            parts = [computed[item] if item in computed else self._name(item) for item in outer.operands]
+            computed[outer] = make(outer.op, *parts, where=outer.where, name=outer.name, **dict(outer.attributes))
         moved = {formal: computed[outer] for outer, formal in inner.items()}
         new: dict[Node, Node] = {old: moved.get(known, known) for old, known in self.new.items()}
         for node in body.nodes:

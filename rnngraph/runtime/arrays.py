@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import empty
+
 LINE = 64
 
 
-def aligned_bytes(count: int) -> np.ndarray:
-    """Fresh memory that begins at a cache line."""
-    raw = np.empty(count + LINE, np.uint8)
+def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
+    """Fresh memory that begins at a cache line. Raises ``OutOfMemoryError``, which says the purpose."""
+    raw = empty((count + LINE,), np.uint8, purpose)
     offset = -raw.ctypes.data % LINE
     return raw[offset : offset + count]
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, shown
-from ..ir.types import INTEGERS, Dim, dim_text, size, symbols_of
+from ..ir.types import INTEGERS, Size
 from .arguments import whole_number
-from .examples import Examples, Layout, Listed, Slot, Whole, read_examples
+from .clocks import clock_of, steps_by_clock, uneven_text
+from .examples import Examples, Layout, Listed, Slot, Stacked, Whole, read_examples
 
-__all__ = ["Batches", "Layout"]
+__all__ = ["Batch", "Batches", "Layout"]
 
 BATCHES_OF_A_POOL = 50
 """Within so many batches examples are sorted by length: long enough to pad little, short enough to stay random."""
+
+
+class Batch(NamedTuple):
+    """Rows of examples that are run together."""
+
+    examples: Batches
+    rows: np.ndarray
+
+    def feeds(self) -> dict[str, np.ndarray]:
+        return self.examples.feeds(self.rows)
 
 
 class Batches:
@@ -25,6 +35,7 @@ class Batches:
     examples: for each placeholder an array whose first axis numbers examples, or a list of arrays, one an
     example, which may differ in time. An example has the placeholder's shape without its batch axis. What has
     no batch axis is given whole and fed as it is with each batch.
+    batch_size: None makes one batch of all.
     lengths: the int placeholder [batch] of each row's real steps; filled in where ``examples`` don't hold it.
     window: steps of a window of truncated backpropagation through time; None: whole sequences.
     bucket: whether batches are drawn from examples of similar lengths, where lengths differ.
@@ -38,7 +49,7 @@ class Batches:
         examples: Mapping[str, Any],
         layout: Layout,
         *,
-        batch_size: int,
+        batch_size: int | None,
         shuffle: bool = True,
         seed: int = 0,
         lengths: str | None = None,
@@ -46,26 +57,29 @@ class Batches:
         bucket: bool = True,
         where: Where | None = None,
     ) -> None:
-        self.batch_size = whole_number(batch_size, "batch_size", 1)
+        size = None if batch_size is None else whole_number(batch_size, "batch_size", 1)
         self.window = None if window is None else whole_number(window, "window", 1)
         self.shuffle, self.seed, self._lengths = shuffle, whole_number(seed, "seed"), lengths
+        self._layout = layout
         slots = _slots(examples, layout, lengths, where)
         given = [slot for slot in slots.values() if slot.name in examples]
         self._columns = {
             slot.name: read_examples(slot, examples[slot.name], where) for slot in given if slot.batch_axis is not None
         }
         self._wholes = [Whole(slot, examples[slot.name], where) for slot in given if slot.batch_axis is None]
-        self.count = _count(self._columns, where)
-        _check_declared_batch(slots.values(), self.batch_size, self.count, where)
+        self.count = _count(self._columns, layout, where)
+        self.batch_size = max(self.count, 1) if size is None else size
+        if not layout.only_run:
+            _check_declared_batch(slots.values(), self.batch_size, self.count, where)
 
-        self._clocks = {slot.name: _clock(slot.steps) for slot in given if slot.steps is not None}
+        self._clocks = {slot.name: clock_of(slot.steps) for slot in given if slot.steps is not None}
         self._time_axes = {slot.name: slot.time_axis for slot in given if slot.time_axis is not None}
-        self._steps = _steps(self._columns, self._clocks, where)
+        self._steps = steps_by_clock(self._columns, self._clocks, where)
         """Real steps of each example, by clock."""
         self._lengths_slot = slots[lengths] if lengths is not None else None
         known = self._known_lengths(where)
         self._real = known if known is not None else next(iter(self._steps.values()), None)
-        self._bucketed = bool(bucket) and self._real is not None and bool((self._real != self._real[0]).any())
+        self._bucketed = bool(bucket) and self._real is not None and bool((self._real != self._real[:1]).any())
         self._check_wholes(where)
         if self.window is not None:
             self.check_windows(where)
@@ -80,7 +94,51 @@ class Batches:
         given = [whole.longest for whole in self._wholes if whole.longest is not None]
         return int(self._real.max()) if self._real is not None else max(given, default=0)
 
+    def real_steps(self) -> dict[str, np.ndarray]:
+        """Steps that each example has of every clock, as far as lengths tell, else as what is given is long."""
+        found = dict(self._steps)
+        for name, dim in self._layout.counts.items():
+            clock = clock_of(dim)
+            if clock.name in found and name in self._columns:
+                found[clock.name] = self._lengths_column(self._columns[name]) - clock.offset
+        return found
+
+    def wholes(self) -> dict[str, np.ndarray]:
+        """What has no batch axis, as it was given."""
+        return {whole.slot.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
+
+    def known_sizes(self) -> dict[str, int]:
+        """The sizes of axes of examples, by name, as far as arrays tell them without any example."""
+        found: dict[str, int] = {}
+        for column in self._columns.values():
+            shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
+            for dim, actual in zip(column.slot.example_shape, shape, strict=False):
+                if isinstance(dim, Size) and dim.symbol is not None:
+                    found.setdefault(dim.symbol, actual)
+        return found
+
+    def told(self) -> set[str]:
+        """Clocks of which the graph is told how many steps each row has: it knows padding from data."""
+        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.kinds}
+        if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
+            found |= self._steps.keys()
+        return found
+
     # Order ---------------------------------------------------------------------------------------
+
+    def anew(self) -> Batches:
+        """The same batches from the first one on."""
+        return self
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the ``first``-th on."""
+        for rows in self.order(number)[first:]:
+            yield Batch(self, rows)
+
+    def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
+        """How many steps an epoch has, and how many of them come before its ``first``-th batch."""
+        windows = [self.count_windows(rows, warm_up) for rows in self.order(number)]
+        return sum(windows), sum(windows[:first])
 
     def order(self, epoch: int) -> list[np.ndarray]:
         """The rows of each batch of an epoch: every example exactly once, the last batch as small as it comes."""
@@ -173,9 +231,11 @@ class Batches:
         """The real lengths, given or found; sequences are cut to them. None: no placeholder takes them."""
         ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
         if self._lengths_slot is None:
-            if ragged:
+            for column in self._columns.values():
+                self._check_full(column, where)
+            if ragged and not self._layout.only_run:
                 raise ShapeError(
-                    f"{_uneven(ragged[0])}; declare a placeholder for sequence_length (int, [batch]), give it to "
+                    f"{uneven_text(ragged[0])}; declare a placeholder for sequence_length (int, [batch]), give it to "
                     "dynamic_rnn and to the loss, and pass its name as lengths=",
                     where,
                 )
@@ -187,6 +247,10 @@ class Batches:
             )
         if name in self._columns:
             return self._given_lengths(self._columns[name], where)
+        if name in self._layout.counts:
+            clock = clock_of(self._layout.counts[name])
+            if clock.name in self._steps:
+                return self._steps[clock.name] + clock.offset
         if not self._one_clock(self._columns):
             raise ArgumentError(
                 f"can't tell which steps {name} counts: {self._clocks_text()}; give {name} among the examples",
@@ -194,27 +258,43 @@ class Batches:
             )
         return next(iter(self._steps.values()))
 
+    def _check_full(self, column: Examples, where: Where | None) -> None:
+        """Where no placeholder takes lengths, nothing tells the graph that zeros are padding."""
+        declared = column.slot.steps
+        if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
+            index = int(column.lengths.argmin())
+            raise ShapeError(
+                f"example {index} of {column.slot.name} has {column.lengths[index]} steps, and {column.slot.name} is "
+                f"declared {column.slot.kind}, with {declared}; declare the time axis as None, or a placeholder for "
+                "sequence_length (int, [batch])",
+                where,
+            )
+
     def _given_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
-        lengths = np.asarray(column.take(np.arange(self.count), None)).astype(np.int64)
+        lengths = self._lengths_column(column)
         most = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
-        wrong = np.flatnonzero((lengths < 1) | (lengths > most))
+        least = 0 if self._layout.only_run else 1
+        wrong = np.flatnonzero((lengths < least) | (lengths > most))
         if wrong.size:
             index = int(wrong[0])
             raise ShapeError(
                 f"example {index} of {column.slot.name} is a length of {lengths[index]}; its sequence has "
-                f"{most[index]} steps, so it must be in 1..{most[index]}",
+                f"{most[index]} steps, so it must be in {least}..{most[index]}",
                 where,
             )
         if self._one_clock(self._columns):
             self._steps = dict.fromkeys(self._steps, lengths)
         return lengths
 
+    def _lengths_column(self, column: Examples) -> np.ndarray:
+        return np.asarray(column.take(np.arange(self.count), None)).astype(np.int64)
+
     def _check_wholes(self, where: Where | None) -> None:
         for whole in self._wholes:
             clock = self._clocks.get(whole.slot.name)
             if clock is None or clock.name not in self._steps or whole.longest is None:
                 continue
-            need = int(self._steps[clock.name].max()) + clock.offset
+            need = int(self._steps[clock.name].max(initial=0)) + clock.offset
             if whole.longest < need:
                 raise ShapeError(
                     f"{whole.slot.name} has {whole.longest} steps and the longest example needs {need}", where
@@ -234,44 +314,22 @@ class Batches:
             )
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The declared steps of a placeholder as a size of time and a difference: T-1 are one less than T."""
-
-    name: str
-    offset: int
-    fixed: bool
-
-    def __str__(self) -> str:
-        if self.fixed or not self.offset:
-            return self.name
-        return dim_text(size(self.name) + self.offset)
-
-
-def _clock(steps: Dim) -> Clock:
-    names = symbols_of(steps)
-    if len(names) == 1:
-        (name,) = names
-        rest = steps - size(name)
-        if isinstance(rest, int):
-            return Clock(name, rest, False)
-    return Clock(dim_text(steps), 0, isinstance(steps, int))
-
-
 def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None) -> dict[str, Slot]:
     names = ", ".join(layout.kinds)
     for name in examples:
         if name not in layout.kinds:
-            raise NameLookupError(f"the training graph has no input {shown(name)}; it takes {names or 'none'}", where)
+            raise NameLookupError(
+                f"the {layout.graph} graph has no input {shown(name)}; it takes {names or 'none'}", where
+            )
     slots = {
-        name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name))
+        name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name), layout.only_run)
         for name, kind in layout.kinds.items()
     }
     if lengths is not None:
         if lengths not in slots:
             raise NameLookupError(
-                f"lengths={shown(lengths)} is no input of the training graph; it takes {names}; name the placeholder "
-                "of sequence_length",
+                f"lengths={shown(lengths)} is no input of the {layout.graph} graph; it takes {names}; name the "
+                "placeholder of sequence_length",
                 where,
             )
         kind = slots[lengths].kind
@@ -279,15 +337,20 @@ def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, whe
             raise DtypeError(f"lengths={shown(lengths)} is declared {kind}; it must be int [batch]", where)
     missing = [name for name in slots if name not in examples and name not in (lengths, *layout.defaults)]
     if missing:
-        raise NameLookupError(f"there are no examples of {', '.join(missing)}; the training graph takes {names}", where)
+        raise NameLookupError(
+            f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}", where
+        )
     return slots
 
 
-def _count(columns: Mapping[str, Examples], where: Where | None) -> int:
+def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None) -> int:
     if not columns:
-        raise ShapeError("no placeholder has a batch axis, so there are no batches to make; call step instead", where)
+        instead = "inference" if layout.only_run else "step"
+        raise ShapeError(
+            f"no placeholder has a batch axis, so there are no batches to make; call {instead} instead", where
+        )
     first, *others = columns.values()
-    if not first.count:
+    if not first.count and not layout.only_run:
         raise ShapeError(f"there are no examples of {first.slot.name}; give at least one", where)
     for column in others:
         if column.count != first.count:
@@ -309,30 +372,3 @@ def _check_declared_batch(slots: Iterable[Slot], batch_size: int, count: int, wh
                 f"{batch_size} don't fit: declare the batch axis as None",
                 where,
             )
-
-
-def _steps(columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None) -> dict[str, np.ndarray]:
-    """Steps of each example, by clock, which must be one in all placeholders that share it."""
-    steps: dict[str, np.ndarray] = {}
-    firsts: dict[str, Examples] = {}
-    for column in columns.values():
-        if column.slot.name not in clocks:
-            continue
-        clock = clocks[column.slot.name]
-        found = column.lengths - clock.offset if clock.offset else column.lengths
-        first = firsts.setdefault(clock.name, column)
-        known = steps.setdefault(clock.name, found)
-        wrong = np.flatnonzero(known != found)
-        if wrong.size:
-            index = int(wrong[0])
-            raise ShapeError(
-                f"example {index} has {first.lengths[index]} steps in {first.slot.name} ({clocks[first.slot.name]}) "
-                f"and {column.lengths[index]} in {column.slot.name} ({clock}); they must go together",
-                where,
-            )
-    return steps
-
-
-def _uneven(column: Listed) -> str:
-    index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
-    return f"examples of {column.slot.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"

@@ -14,6 +14,7 @@ from weakref import ref
 
 import numpy as np
 
+from ..allocation import empty
 from ..ir.types import FLOATS, TensorType
 from .argument_block import WORKER, WORKERS, ArgumentBlock
 from .arrays import address, writable_address
@@ -91,6 +92,7 @@ class BoundCall:
         weights = entry.weights(self._parameters)  # held until the call ends: a change makes new ones
         if block.version != weights.version:
             block.set_weights(weights)
+        entry.look(self.sized, 0 if arrays is None else self.sized.result_bytes)
         arena = entry.take(self.sized.arena_bytes)
         if mine.arena() is not arena:
             entry.set_arena(block.numbers, arena)
@@ -98,7 +100,7 @@ class BoundCall:
         for leaf, name, shape, dtype, slot in mine.large:
             array = None if arrays is None else arrays[leaf]
             if array is None:
-                mine.fresh[name] = array = np.empty(shape, dtype)
+                mine.fresh[name] = array = empty(shape, dtype, f"the result {name}")
             block.numbers[slot] = writable_address(array)
         self.sized.run(block.address, WORKER, WORKERS)
         result = mine.give() if arrays is None else mine.give_into(arrays)

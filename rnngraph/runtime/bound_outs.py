@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ..declare.nest import children, is_leaf
+from ..declare.nest import fold, is_leaf
 from .result import Leaf, Result, giver
 
 _OWNS_DATA, _WRITEABLE = 0x4, 0x400  # NumPy's flags
@@ -56,12 +56,12 @@ class BoundOuts:
 
 
 def _expected(nest: Any, places: Iterator[_Place]) -> _Nest | _Place:
-    entries = children(nest)
-    if entries is None:
-        return next(places)
-    keys = nest if isinstance(nest, dict) else range(len(entries))
-    parts = {key: _expected(child, places) for key, (_, child) in zip(keys, entries, strict=True)}
-    return _Nest(dict if isinstance(nest, dict) else type(nest), parts)
+    def whole(item: Any, parts: list[Any]) -> _Nest:
+        keys = item if isinstance(item, dict) else range(len(parts))
+        return _Nest(dict if isinstance(item, dict) else type(item), dict(zip(keys, parts, strict=True)))
+
+    expected: _Nest | _Place = fold(nest, lambda leaf: next(places), whole)
+    return expected
 
 
 def _fits(array: ndarray, place: _Place) -> bool:
@@ -74,33 +74,35 @@ def _fits(array: ndarray, place: _Place) -> bool:
 
 def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
     """Puts arrays in their places. The flags that all have; 0 where anything is not as expected."""
-    kind: Any = expected.kind
-    parts = expected.parts
-    if kind is dict:
-        if type(value) is not dict and type(value) is not Result:
+    together, pending = _OWNS_DATA | _WRITEABLE, [(expected, value)]
+    while pending:
+        (kind, parts), nest = pending.pop()
+        entries = _entries(kind, parts, nest)
+        if entries is None:
             return 0
-        pairs: Iterable[tuple[Any, Any]] = value.items()
-    elif type(value) is kind and len(value) == len(parts):
-        pairs = enumerate(value)
-    else:
-        return 0
-    together = _OWNS_DATA | _WRITEABLE
-    for key, item in pairs:
-        part = parts.get(key)
-        if type(part) is tuple:
-            if type(item) is not ndarray:
+        for key, item in entries:
+            part = parts.get(key)
+            if type(part) is tuple:
+                if type(item) is not ndarray:
+                    return 0
+                number, shape, dtype = part
+                flags = item.flags.num
+                if item.shape != shape or not flags & _WRITEABLE or (item.dtype is not dtype and item.dtype != dtype):
+                    return 0
+                together &= flags
+                found[number] = item
+            elif part is None:
                 return 0
-            number, shape, dtype = part
-            flags = item.flags.num
-            if item.shape != shape or not flags & _WRITEABLE or (item.dtype is not dtype and item.dtype != dtype):
-                return 0
-            together &= flags
-            found[number] = item
-        elif part is None or not (below := _read(part, item, found)):
-            return 0
-        else:
-            together &= below
+            else:
+                pending.append((part, item))
     return together
+
+
+def _entries(kind: Any, parts: Mapping[Any, Any], nest: Any) -> Iterable[tuple[Any, Any]] | None:
+    """What a nest holds, by key or number; None where it is of another kind than the structure's."""
+    if kind is dict:
+        return nest.items() if type(nest) is dict or type(nest) is Result else None
+    return [*enumerate(nest)] if type(nest) is kind and len(nest) == len(parts) else None
 
 
 class Delivery:

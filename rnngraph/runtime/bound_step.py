@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from ..allocation import empty
 from .argument_block import WORKER, WORKERS, ArgumentBlock
 from .arrays import aligned_bytes
 from .bound_outs import BoundOuts, Delivery
 from .feeds import Check, run_checks
-from .native import NativeEntry, Sized
+from .native import TEMPORARIES, NativeEntry, Sized
 from .parameters import Parameters
 from .pool import Workers
 
@@ -66,9 +67,10 @@ class BoundStep:
         self._workers, self._parts = workers, workers.parts
         self._changes = parameters.counter()
         self._inputs = {**held, **{name: np.array(array, order="C") for name, array in feeds.items()}}
-        self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes), sized.run, sized.sizes
+        self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes, TEMPORARIES), sized.run, sized.sizes
         memory = {
-            item.name: np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)
+            item.name: empty(shape, item.dtype, f"the result {item.name}")
+            for item, shape in zip(entry.outputs, sized.shapes, strict=True)
         }
         self._blocks = []
         for side in (0, 1):

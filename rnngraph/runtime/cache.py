@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import stat
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from ..codegen.engine import versions
 from ..codegen.interface import ObjectCode
-from ..errors import ArgumentError, DtypeError, Where, shown
+from ..errors import ArgumentError, DtypeError, Where, shown, warn
 from .code_file import from_bytes, to_bytes
 from .files import as_path, replace_file
 
@@ -68,7 +67,7 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
     cache = Cache(directory)
     problem = cache.problem(create=option is not True)
     if problem:
-        warnings.warn(f"{where}: compiled code is not kept in {directory}: {problem}", stacklevel=4)
+        warn(f"compiled code is not kept in {directory}: {problem}", where)
     return None if problem else cache
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
+from ..allocation import reserve
 from ..errors import DtypeError, FileError
 from .files import as_path, replace_file
 
@@ -43,6 +44,7 @@ def packed(
     kind: str, arrays: Mapping[str, np.ndarray], text: Mapping[str, Any], shown: str
 ) -> tuple[memoryview, bytes, memoryview]:
     """The bytes of a checkpoint, in three pieces. shown: what errors call it."""
+    reserve(sum(array.nbytes for array in arrays.values()), f"the bytes of {shown}")
     tensors = {name: _tensor(name, array) for name, array in arrays.items()}
     try:
         document = json.dumps({"names": list(tensors), "text": dict(text)})
@@ -93,8 +95,10 @@ def _tensor(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _bytes(path: str | os.PathLike[str]) -> bytes:
+    file = as_path(path)
     try:
-        return as_path(path).read_bytes()
+        reserve(2 * file.stat().st_size, f"what {file} holds")
+        return file.read_bytes()
     except FileNotFoundError:
         raise FileError(f"no file {os.fspath(path)}; give the path of a checkpoint") from None
     except OSError as error:

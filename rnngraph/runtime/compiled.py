@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import count
 
+from ..allocation import bytes_of, reserve
 from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
-from ..errors import NameLookupError
+from ..errors import NameLookupError, ShapeError, shown
+from ..ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
-from ..ir.types import Dim, Size, TensorType, symbols_of
+from ..ir.ops import OPS
+from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, symbols_of
 from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.reduced_weights import ReducedWeights
+from ..passes.simplify import Simplify
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
 from .cache import Cache, key_of
 from .feeds import Check, checks_of
 from .native import NativeEntry
+from .notices import Notices
 from .pool import Workers
 
-Fixed = tuple[tuple[str, int | None], ...]
-"""Sizes that are compiled in, by name; None where nothing that runs has the size."""
+Fixed = tuple[tuple[str, Dim | None], ...]
+"""Sizes that are compiled in, by name, as numbers or as other names; None where nothing that runs
+has the size, or where it is left open."""
+EntryKey = tuple[tuple[str, ...], Fixed, bool, int]
+"""Outputs, sizes, whether it is one step, and into how many parts kernels are cut."""
+MOST_ENTRIES = 32
+"""Native entries that a graph keeps; each is some 70 kB of code, with the weights as they are packed for it."""
+MOST_SPECIAL = 4
+"""Sizes for which a call's code is compiled for them alone; the next one gets code for any."""
+ADDRESSED = 1 << 47
+"""Bytes that a process can have."""
 LATER_STAGES = ("loops", "llvm", "asm")
 
 
@@ -30,13 +45,38 @@ def lengths_of(graph: Graph) -> set[str]:
     return {name for node in graph.walk() if node.op == "scan" for name in symbols_of(node["length"])}
 
 
+def time_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that count time steps: lengths of scans.
+
+    Where nothing recurs, the place of an axis tells: the second one of what is fed, as in [batch, time, …].
+    """
+    if any(node.op == "scan" for node in graph.walk()):
+        return lengths_of(graph)
+    fed = [node.shape for node in graph.inputs if node.op == "input"]
+    return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
+
+
+def _orders(graph: Graph) -> set[str]:
+    """Names of sizes on which the order of a sum depends: of last axes that are folded, which is done in vectors where
+    the size is known, and of the depths of products.
+    """
+    found: set[str] = set()
+    for node in graph.walk():
+        if (
+            OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]
+        ) or node.op == "matmul":
+            found |= symbols_of(node.operands[0].shape[-1])
+    return found
+
+
 class CompiledGraph:
     """A lowered graph, split and optimised when first needed, with entries by outputs and sizes.
 
     wrt: labels of what the graph also gives the gradients of its loss for. differentiated: outputs whose gradients
     come from the caller, in place of a loss. then: passes that follow and change what the graph gives, such as
     gradients into new parameters. cache: of code that earlier processes compiled. reduced: what makes weights narrow.
-    first: passes before the optimisation, which change what is computed and not what is fed.
+    first: passes before the optimisation, which change what is computed and not what is fed. notices: told where code
+    is compiled.
     """
 
     def __init__(
@@ -53,6 +93,7 @@ class CompiledGraph:
         reduced: ReducedWeights | None = None,
         workers: Workers | None = None,
         first: tuple[Pass, ...] = (),
+        notices: Notices | None = None,
     ) -> None:
         self.wrt, self.differentiated = wrt, differentiated
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
@@ -62,13 +103,15 @@ class CompiledGraph:
         self.reduced = reduced
         self.lowered, self.kind, self.target, self.unroll = lowered, kind, target, unroll
         self._declared, self._cache = declared, cache
-        self.workers = workers or Workers()
+        self.workers, self._notices = workers or Workers(), notices or Notices()
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}
         self._optimized: dict[tuple[str, ...], Graph] = {}
-        self._entries: dict[tuple[tuple[str, ...], Fixed, bool, int], NativeEntry] = {}
+        self._clock = count()
+        self._entries: dict[EntryKey, NativeEntry] = {}
         self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._equalities: dict[tuple[str, ...], tuple[tuple[Equality, ...], dict[str, Dim]]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -79,7 +122,8 @@ class CompiledGraph:
         """The graph after the split, with its gradients: what this program means, before it is optimised."""
         with self._lock:
             if self._split is None:
-                self._split = run(self.lowered, self._meaning, forbidden(self.kind))
+                with self._notices.compiling():
+                    self._split = run(self.lowered, self._meaning, forbidden(self.kind))
             return self._split
 
     def kinds(self) -> dict[str, TensorType]:
@@ -132,10 +176,12 @@ class CompiledGraph:
         """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
         graph = self.optimized(outputs)
         lengths = lengths_of(graph)
-        known: dict[str, Dim] = {name: value for name, value in sizes.items() if name not in lengths}
+        known = self._settled(outputs, sizes, lengths)
         if one_step:
             known |= dict.fromkeys(lengths, 1)
         graph = with_sizes(graph, known)
+        if self.equalities(outputs)[0]:
+            graph = Simplify()(graph)  # each of them holds by itself now
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
         return graph
@@ -144,21 +190,90 @@ class CompiledGraph:
         """Names of the sizes that are left open in compiled code."""
         return lengths_of(self._optimized.get(outputs) or self.pruned(outputs))
 
-    def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:
-        """Native code for these outputs and sizes: made before, found on disk, or compiled now."""
-        parts = self.workers.parts
-        found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step, parts))
+    def entry(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, ahead: bool = False
+    ) -> NativeEntry:
+        """Native code for these outputs and sizes: made before, found on disk, or compiled now.
+
+        The first few sizes get code of their own, and so does what is compiled ahead; further ones share code in which
+        all sizes are open. What was not asked for longest goes when there are too many; who runs it keeps it alive.
+        """
+        found = self._entries.get(self._key(outputs, sizes, one_step))
         if found is None:
             with self._lock:
-                found = self._entries.get((outputs, self._fixed(outputs, sizes), one_step, parts))
-                if found is None:
-                    found = NativeEntry(self._code(outputs, sizes, one_step, parts), self.target)
-                    self._entries[outputs, self._fixed(outputs, sizes), one_step, parts] = found
+                found = self._found_or_made(outputs, sizes, one_step, ahead)
+        found.used = next(self._clock)
         self.last_sizes = dict(sizes)
         return found
 
+    def equalities(self, outputs: tuple[str, ...]) -> tuple[tuple[Equality, ...], dict[str, Dim]]:
+        """Sizes that a call must find equal, and what that makes likely of their names."""
+        if outputs not in self._equalities:
+            graph = self.pruned(outputs)
+            found = equalities_of(graph)
+            self._equalities[outputs] = found, likely_sizes(graph, found, lengths_of(graph))
+        return self._equalities[outputs]
+
+    def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
+        """``sizes`` that nobody fed, but for those ``given``, as they most likely are beside each other."""
+        _, likely = self.equalities(outputs)
+        for name, dim in likely.items():
+            if name not in given and symbols_of(dim) <= sizes.keys():
+                sizes = {**sizes, name: evaluate(dim, sizes)}
+        return dict(sizes)
+
+    def _settled(self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]) -> dict[str, Dim]:
+        """What stands for names of sizes in code for ``sizes``."""
+        equalities, likely = self.equalities(outputs)
+        own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
+        try:
+            return settled(equalities, likely, own, lengths)
+        except ValueError as error:
+            raise ShapeError(f"{error}") from None
+
+    def _key(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool) -> EntryKey:
+        return outputs, self._fixed(outputs, sizes), one_step, self.workers.parts
+
+    def _found_or_made(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, ahead: bool
+    ) -> NativeEntry:
+        given = {**dict.fromkeys(self.pruned(outputs).symbols, 1), **sizes}
+        if not (ahead or one_step or self._key(outputs, sizes, one_step) in self._entries):
+            sizes = self._shared_sizes(outputs, sizes)
+        known = self._entries.get(self._key(outputs, sizes, one_step))
+        if known is not None:
+            return known
+        shapes = (node.tensor for _, node in self.pruned(outputs).outputs)
+        results = sum(bytes_of([evaluate(dim, given) for dim in kind.shape], kind.dtype) for kind in shapes)
+        if results >= ADDRESSED:  # no memory of the caller's either can take them, and code can't count them
+            reserve(results, "the memory for a call's results")
+        made = NativeEntry(self._code(outputs, sizes, one_step, self.workers.parts), self.target)
+        if len(self._entries) >= MOST_ENTRIES:
+            del self._entries[min(self._entries, key=lambda key: self._entries[key].used)]
+        self._entries[self._key(outputs, sizes, one_step)] = made
+        return made
+
+    def _shared_sizes(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Mapping[str, int]:
+        """The sizes to compile in: fewer of them once enough others of these outputs have code of their own.
+
+        Workers share kernels by the rows of a batch, which must be known for that.
+        """
+        parts = self.workers.parts
+        if parts > 1 or self.equalities(outputs)[0]:
+            return sizes
+        alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts)]
+        if len(alike) < MOST_SPECIAL:
+            return sizes
+        kept = self.lengths(outputs) | _orders(self.optimized(outputs))
+        special = sum(all(value is not None for name, value in fixed if name not in kept) for fixed in alike)
+        if special < MOST_SPECIAL:
+            return sizes
+        return {name: value for name, value in sizes.items() if name in kept}
+
     def _fixed(self, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Fixed:
         """The sizes that are compiled in."""
+        if self.equalities(outputs)[0]:
+            return tuple(self._settled(outputs, sizes, self.lengths(outputs)).items())
         names = self._fixed_names.get(outputs)
         if names is None:
             open_sizes = self.lengths(outputs)
@@ -183,9 +298,10 @@ class CompiledGraph:
     def _compiled(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool, name: str, parts: int
     ) -> ObjectCode:
-        from ..codegen.code import compile_graph  # half of this package's time to import; what is on disk needs none
+        with self._notices.compiling():
+            from ..codegen.code import compile_graph  # half the package's time to import; what is on disk needs none
 
-        return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
+            return compile_graph(self.sized(outputs, sizes, one_step), self.target, name, parts)
 
     # Stages --------------------------------------------------------------------------------------
 
@@ -197,22 +313,22 @@ class CompiledGraph:
     def show(self, stage: str = "graph") -> str:
         """The text of one stage."""
         if not isinstance(stage, str) or stage not in self.stages:
-            raise NameLookupError(f"no stage is named {stage!r}; there are {', '.join(self.stages)}")
+            raise NameLookupError(f"no stage is named {shown(stage)}; there are {', '.join(self.stages)}")
         if stage == "declared":
             return self._declared()
         if stage == "graph":
             return str(self.graph)
         if stage in LATER_STAGES:
             return self._native_text(stage)
-        shown = ""
+        text = ""
 
         def seen(name: str, graph: Graph) -> None:
-            nonlocal shown
+            nonlocal text
             if name == stage:
-                shown = f"# after {name}\n{graph}"
+                text = f"# after {name}\n{graph}"
 
         run(self.lowered, self._pipeline, forbidden(self.kind), seen)
-        return shown
+        return text
 
     def _native_text(self, stage: str) -> str:
         from ..codegen.code import planned
@@ -221,10 +337,12 @@ class CompiledGraph:
 
         outputs = tuple(name for name, _ in self.graph.outputs)
         graph = self.optimized(outputs)
-        sizes = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
+        last = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
+        sizes = self.likely(outputs, last, self.last_sizes)
         sized = self.sized(outputs, sizes)
         plan = planned(sized, self.target, self.kind, self.workers.parts)
-        fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in lengths_of(graph))
+        settled = self._settled(outputs, sizes, lengths_of(graph))
+        fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
         head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
         head += f", with {fixed}" if fixed else ""
         if stage == "loops":

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..allocation import reserve
 from ..errors import FileError
 from .files import as_path, replace_file, sync_directory
 
@@ -168,6 +169,7 @@ def _read(path: Path, facts: Mapping[str, Any]) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size != facts["bytes"]:
             raise ValueError(f"{path.name} has {size} bytes instead of {facts['bytes']}")
+        reserve(2 * size, f"what {path.name} holds")
         data = file.read()
     if _digest(data) != facts["sha256"]:
         raise ValueError(f"the bytes of {path.name} are not those that were written")

@@ -13,7 +13,7 @@ import numpy as np
 from ..declare.cells import LSTMStateTuple
 from ..declare.export import Described
 from ..declare.initializers import Constant, Lost, initializer_from, initializer_text
-from ..declare.nest import children
+from ..declare.nest import fold
 from ..declare.parameters import Slot
 from ..declare.state import tuple_type
 from ..errors import Where
@@ -21,6 +21,8 @@ from ..ir.complete import shown_file
 from ..ir.types import DTYPES, TensorType
 
 INITIAL = "initializer/"
+MOST_NESTED = 32
+"""Levels of a nest that is written as a nest: Python's JSON takes a few calls for each."""
 
 
 def is_number(value: Any, low: int, high: int) -> bool:
@@ -57,10 +59,19 @@ def where_from(text: Any) -> Where | None:
 
 def nest_text(nest: Any, leaf: Callable[[Any], Any]) -> Any:
     """A nest with its kinds of containers; ``leaf`` gives the text of one."""
-    entries = children(nest)
-    if entries is None:
-        return {"leaf": leaf(nest)}
-    items = [nest_text(value, leaf) for _, value in entries]
+    depth = fold(nest, lambda item: 0, lambda item, depths: 1 + max(depths, default=0))
+    if depth > MOST_NESTED:
+        entries: list[Any] = []
+        fold(
+            nest,
+            lambda item: entries.append({"leaf": leaf(item)}),
+            lambda item, parts: entries.append({**_container_text(item, [None] * len(parts)), "count": len(parts)}),
+        )
+        return {"entries first": entries}
+    return fold(nest, lambda item: {"leaf": leaf(item)}, _container_text)
+
+
+def _container_text(nest: Any, items: list[Any]) -> dict[str, Any]:
     if isinstance(nest, dict):
         return {"dict": [[key, item] for key, item in zip(nest, items, strict=True)]}
     if hasattr(nest, "_fields"):
@@ -73,19 +84,47 @@ def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
     match text:
         case {"leaf": value}:
             return leaf(value)
+        case {"entries first": list(entries)}:
+            return _nest_of_entries(entries, leaf)
         case {"dict": list(pairs)}:
             check(all(isinstance(pair, list) and len(pair) == 2 for pair in pairs), f"{pairs!r} is no dict")
-            check(all(isinstance(key, str | int) for key, _ in pairs), f"{pairs!r} has other keys than words and ints")
-            return {key: nest_from(item, leaf) for key, item in pairs}
-        case {"namedtuple": str(name), "fields": list(fields), "items": list(items)}:
-            check(len(fields) == len(items), f"{name} has {len(items)} items for {len(fields)} fields")
+            return _container(text, [nest_from(item, leaf) for _, item in pairs])
+        case {"namedtuple": str(), "items": list(items)} | {"tuple": list(items)} | {"list": list(items)}:
+            return _container(text, [nest_from(item, leaf) for item in items])
+    raise ValueError(f"{text!r} is no nest")
+
+
+def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
+    """A nest deeper than JSON takes: each container stands after its entries, with their number."""
+    made: list[Any] = []
+    for entry in entries:
+        check(isinstance(entry, dict), f"{entry!r} is no entry of a nest")
+        if "leaf" in entry:
+            made.append(leaf(entry["leaf"]))
+            continue
+        check(is_number(entry["count"], 0, len(made)), f"{entry!r} has more entries than there are")
+        first = len(made) - entry["count"]
+        made[first:] = [_container(entry, made[first:])]
+    check(len(made) == 1, "entries are of no one nest")
+    return made[0]
+
+
+def _container(text: dict[str, Any], values: list[Any]) -> Any:
+    match text:
+        case {"dict": list(pairs)}:
+            keys = [key for key, _ in pairs]
+            check(all(isinstance(key, str | int) for key in keys), f"{pairs!r} has other keys than words and ints")
+            check(len(keys) == len(values), f"{pairs!r} are not {len(values)}")
+            return dict(zip(keys, values, strict=True))
+        case {"namedtuple": str(name), "fields": list(fields)}:
+            check(len(fields) == len(values), f"{name} has {len(values)} items for {len(fields)} fields")
             same = (name, words(fields)) == (LSTMStateTuple.__name__, LSTMStateTuple._fields)
             kind = LSTMStateTuple if same else tuple_type(name, words(fields))
-            return kind(*(nest_from(item, leaf) for item in items))
-        case {"tuple": list(items)}:
-            return tuple(nest_from(item, leaf) for item in items)
-        case {"list": list(items)}:
-            return [nest_from(item, leaf) for item in items]
+            return kind(*values)
+        case {"tuple": list()}:
+            return tuple(values)
+        case {"list": list()}:
+            return values
     raise ValueError(f"{text!r} is no nest")
 
 

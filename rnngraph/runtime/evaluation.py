@@ -9,8 +9,8 @@ import numpy as np
 
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
-from .batches import Batches
 from .examples import as_array
+from .given import Source
 from .history import VALIDATION
 from .program import Program
 
@@ -21,11 +21,18 @@ TAKEN = ("epoch", "loss", "learning_rate", "seconds")
 """Columns of the history that are not metrics."""
 
 
+def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
+    """Metrics as a call gives them; None: there are none."""
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}", where)
+    return metrics or {}
+
+
 class Evaluation:
     """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
 
-    def __init__(self, program: Program, batches: Batches, metrics: Mapping[str, Metric], where: Where | None) -> None:
-        self._program, self._batches = program, batches
+    def __init__(self, program: Program, source: Source, metrics: Mapping[str, Metric], where: Where | None) -> None:
+        self._program, self._source = program, source
         self._takes = program.evaluation.takes()
         self._functions: dict[str, Any] = {}
         tensors: dict[str, Tensor] = {}
@@ -64,8 +71,10 @@ class Evaluation:
     def run(self) -> dict[str, float]:
         """``loss`` and every metric."""
         sums: dict[str, float] = {}
-        for rows in self._batches.order(0):
-            feeds = self._batches.feeds(rows)
+        count = 0
+        for batch in self._source.anew().epoch(0):
+            feeds, rows = batch.feeds(), len(batch.rows)
+            count += rows
             result = self._program.evaluate({name: feeds[name] for name in self._takes if name in feeds})
             found: dict[str, Any] = {"loss": result["loss"]}
             if self._measured is not None:
@@ -73,8 +82,8 @@ class Evaluation:
                 found |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
             found |= {name: function(result, feeds) for name, function in self._functions.items()}
             for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + _number(name, value) * len(rows)
-        return {name: value / self._batches.count for name, value in sums.items()}
+                sums[name] = sums.get(name, 0.0) + _number(name, value) * rows
+        return {name: value / count for name, value in sums.items()}
 
 
 def _number(name: str, value: Any) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ..allocation import zeros
 from ..errors import RnnGraphError, ShapeError, Where
 from ..ir.types import Dim, Shape, TensorType, dim_text
 from .feeds import cast, convert
@@ -15,15 +16,20 @@ from .feeds import cast, convert
 
 @dataclass(frozen=True)
 class Layout:
-    """Where batch and time lie in each placeholder of a training graph; None: it has no such axis.
+    """Where batch and time lie in each placeholder of a graph; None: it has no such axis.
 
-    defaults: placeholders that need not be fed.
+    defaults: placeholders that need not be fed. counts: the steps that each placeholder of row lengths counts. graph:
+    which one it is, for messages. only_run: nothing is learnt from examples, so there may be none, they may have no
+    step, and those that differ in length need not share a batch.
     """
 
     kinds: Mapping[str, TensorType]
     batch_axis: Mapping[str, int | None]
     time_axis: Mapping[str, int | None]
     defaults: frozenset[str] = frozenset()
+    counts: Mapping[str, Dim] = field(default_factory=dict)
+    graph: str = "training"
+    only_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Slot:
     kind: TensorType
     batch_axis: int | None
     time_axis: int | None
+    only_run: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -130,7 +137,7 @@ class Listed:
             features = array.shape[:axis] + array.shape[axis + 1 :]
             if features != expected or not array.shape[axis]:
                 _check_shape(slot, f"example {index} of {slot.name} has shape {array.shape}", array.shape, axis, where)
-                if expected is not None:
+                if expected is not None and features != expected:
                     raise ShapeError(
                         f"example {index} of {slot.name} has shape {array.shape} and example 0 has "
                         f"{np.shape(values[0])}; examples may differ in time only, which is axis {axis}",
@@ -157,7 +164,8 @@ class Listed:
         slot, axis = self.slot, self.slot.example_time_axis
         assert steps is not None
         assert axis is not None
-        block = np.zeros((len(rows), *self._features[:axis], steps, *self._features[axis:]), slot.dtype)
+        shape = (len(rows), *self._features[:axis], steps, *self._features[axis:])
+        block = zeros(shape, slot.dtype, f"a batch of {slot.name}")
         for row, example in zip(np.moveaxis(block, axis + 1, 1), rows, strict=True):
             array = self._arrays[example][:steps]
             row[: len(array)] = array
@@ -177,8 +185,11 @@ def read_examples(slot: Slot, value: Any, where: Where | None) -> Examples:
         value = list(value)
     if not isinstance(value, list | tuple):
         return Stacked(slot, as_array(f"what is given for {slot.name}", value, where), where)
-    if not value:
+    if not value and not slot.only_run:
         raise ShapeError(f"there are no examples of {slot.name}; give at least one", where)
+    if not value and slot.time_axis is None:
+        none = (0, *(dim if isinstance(dim, int) else 1 for dim in slot.example_shape))
+        return Stacked(slot, np.empty(none, slot.dtype), where)
     if slot.time_axis is not None:
         return Listed(slot, value, where)
     try:
@@ -217,7 +228,7 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
 def _check_shape(slot: Slot, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
     """Against what is declared. Axes are numbered as in one example; the one that is padded may be shorter."""
     for axis, (dim, actual) in enumerate(zip(slot.example_shape, shape, strict=True)):
-        if actual == 0:
+        if actual == 0 and not (slot.only_run and axis == slot.example_time_axis):
             raise ShapeError(f"{what}: axis {axis} of an example is empty, so there is nothing to learn", where)
         if isinstance(dim, int) and dim != actual and axis != padded:
             raise ShapeError(

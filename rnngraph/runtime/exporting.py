@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import keyword
+import math
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import safetensors.numpy
 
+from ..allocation import reserve
 from ..codegen.exported import exported_code
+from ..codegen.shell_text import STEPS
+from ..codegen.stepper import Port
 from ..codegen.target import Target, host, target_of
 from ..declare.arguments import flag
 from ..errors import ArgumentError, FileError, Where, shown
-from ..export.build_files import CMAKE_LISTS, CMAKE_MARK, cmake, pkg_config
+from ..export.build_files import CMAKE_LISTS, cmake, pkg_config
 from ..export.description import Description
 from ..export.header import header
 from ..export.javascript_module import javascript_module
@@ -31,7 +34,7 @@ from ..export.python_module import python_module
 from ..export.self_test import STEPS_TESTED, Example, self_test
 from ..ir.types import evaluate
 from .arguments import one_of, whole_number
-from .compiled import lengths_of
+from .exported_files import MANIFEST, move_into
 from .files import as_path
 from .stepper_of import Exportable, exportable
 
@@ -52,26 +55,34 @@ WEIGHTS = ("embedded", "external")
 
 @dataclass(frozen=True)
 class Export:
-    """What was written. files: paths, by what they are. state_size: bytes of an instance's memory."""
+    """What was written. files: paths, by their names. state_size: bytes of an instance's memory. needs: which processor
+    runs the code.
+    """
 
     directory: Path
     files: Mapping[str, Path]
     state_size: int
     object_size: int
+    needs: str
+
+
+TEXT_BYTES = 64
+"""About what a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
 
 
 def export(
-    program: Program[Any], directory: str | os.PathLike[str], name: str, batch: int, target: str | None, weights: str,
+    program: Program[Any], directory: str | os.PathLike[str] | None, name: str, batch: int, target: str | None,
+    weights: str,
     dispatch: bool, link: bool, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
-    folder = as_path(directory)
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ArgumentError(
             f"{shown(name)} can't begin C names; use letters, digits and underscores, a letter first", where
         )
     if name in _TAKEN.split() or keyword.iskeyword(name):
         raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
+    folder = Path(f"{name}-export") if directory is None else as_path(directory)
     batch = whole_number(batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
     dispatch, link = flag(dispatch, "dispatch"), flag(link, "link")
@@ -83,7 +94,7 @@ def export(
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()
-    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], values)).encode()
+    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], program, values)).encode()
     contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
     contents["CMakeLists.txt"] = CMAKE_LISTS.encode()
     if weights == "external":
@@ -113,9 +124,8 @@ def _write(
     folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
 ) -> Export:  # fmt: skip
     """All files are made in a folder within and then moved."""
-    folder.mkdir(parents=True, exist_ok=True)
     name = net.name
-    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
+    with _folder(folder), tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
         inner = Path(made)
         for file, data in contents.items():
             (inner / file).write_bytes(data)
@@ -126,7 +136,7 @@ def _write(
             static = static_library(object_file, name, target, is_host)
             if static or (shared and shared.suffix == ".so"):  # WebAssembly has no library to link with
                 (inner / f"{name}.pc").write_text(pkg_config(net))
-        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json"])
+        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", MANIFEST])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
         for library, module, text in (
             (f"lib{name}.so", f"{name}.py", python_module),
@@ -137,54 +147,29 @@ def _write(
                 described["files"] = sorted(files)
                 (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
-        _move(inner, folder, name, files)
-    return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code))
-
-
-def _move(made: Path, folder: Path, name: str, files: Collection[str]) -> None:
-    """Files in the place of those of an earlier export; what that had besides would not belong to these."""
-    lists, description = folder / "CMakeLists.txt", f"{name}.json"
-    with _alone(folder):
-        for file in files:
-            if (folder / file).is_dir():
-                raise FileError(f"can't write {folder / file}: it is a directory; give an exported net another one")
-        if lists.exists() and not lists.read_bytes().startswith(CMAKE_MARK.encode()):
-            raise FileError(f"{lists} belongs to something else; give an exported net a directory of its own")
-        stale = _files_before(folder / description, name) - {*files}
-        for file in sorted(set(files) - {description}):
-            os.replace(made / file, folder / file)
-        for file in stale:
-            (folder / file).unlink(missing_ok=True)
-        os.replace(made / description, folder / description)
-
-
-def _files_before(description: Path, name: str) -> set[str]:
-    """What an earlier export of this name wrote for itself alone."""
-    try:
-        files = {*json.loads(description.read_text())["files"]}
-    except (OSError, ValueError, TypeError, KeyError):
-        return set()
-    ends = ("o", "obj", "safetensors", "pc", "py", "mjs", "wasm")
-    return {*(f"{name}.{end}" for end in ends), f"lib{name}.so", f"lib{name}.a"} & files
+        move_into(folder, inner, name)
+    return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code), net.needs)
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two exports to one folder don't mix their files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _folder(folder: Path) -> Iterator[None]:
+    """The folder is there; one that was not there before goes again where the block fails."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # others wrote to it
+                folder.rmdir()
+        raise
 
 
 # What the self-test compares with -----------------------------------------------------------------
 
 
-def example_of(found: Exportable, values: Mapping[str, np.ndarray]) -> Example:
-    """A few steps of random feeds, computed on this machine by the code of the target."""
+def example_of(found: Exportable, program: Program, values: Mapping[str, np.ndarray]) -> Example:
+    """Feeds of a few steps whose rows, steps and features all differ, and what the whole sequences give."""
     about, stepper = found.about, found.stepper
     generator = np.random.default_rng(0)
     highest = {
@@ -192,39 +177,20 @@ def example_of(found: Exportable, values: Mapping[str, np.ndarray]) -> Example:
         for check in about.compiled.checks(about.outputs)
         if check.kind == "range"
     }
-    shapes = {
-        port.name: tuple(STEPS_TESTED if dim < 0 else dim for dim in port.shape)
+    ports = (*stepper.inputs, *stepper.initial_inputs, *stepper.outputs, *stepper.states)
+    numbers = sum(math.prod(STEPS_TESTED if dim == STEPS else dim for dim in port.shape) for port in ports)
+    reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
+    feeds = {
+        port.name: _different(generator, port, highest.get(port.name))
         for port in (*stepper.inputs, *stepper.initial_inputs)
     }
-    feeds = {}
-    for port in (*stepper.inputs, *stepper.initial_inputs):
-        if port.dtype.startswith("float"):
-            feeds[port.name] = generator.standard_normal(shapes[port.name]).astype(port.dtype)
-        elif port.dtype == "bool":
-            feeds[port.name] = generator.integers(0, 2, shapes[port.name]).astype(bool)
-        else:
-            feeds[port.name] = generator.integers(0, highest.get(port.name, 1) + 1, shapes[port.name]).astype(
-                port.dtype
-            )
-    state: dict[str, np.ndarray] = {}
-    if found.initial is not None:
-        starts = {port.name: feeds[port.name] for port in stepper.initial_inputs}
-        state = found.initial.call_fresh_with(found.initial.packed(0, values), starts, found.initial.sized(about.sizes))
-    lengths = dict.fromkeys(lengths_of(about.compiled.graph), 1)
-    weights, sized = found.step.packed(0, values), found.step.sized({**about.sizes, **lengths})
-    steps: list[dict[str, np.ndarray]] = []
-    for step in range(STEPS_TESTED):
-        given = {
-            name: feeds[name] if axis is None else np.take(feeds[name], [step], axis)
-            for name, axis in about.time_axis.items()
-            if name in feeds
-        }
-        result = found.step.call_fresh_with(weights, {**given, **state}, sized)
-        state = {name: result[name] for name in about.labels}
-        steps.append(result)
-    results = {}
-    for port in stepper.outputs:
-        axis = about.output_axis[port.name]
-        parts = [step[port.name] for step in steps]
-        results[port.name] = parts[-1] if axis is None else np.concatenate(parts, axis)
-    return Example(feeds, results)
+    return Example(feeds, found.whole_sequence(program.lowered.graph, values, feeds))
+
+
+def _different(generator: np.random.Generator, port: Port, highest: int | None) -> np.ndarray:
+    """What a port is fed, with its axis of steps: numbers that differ as far as dtype and limit let them."""
+    shape = tuple(STEPS_TESTED if dim == STEPS else dim for dim in port.shape)
+    if port.dtype.startswith("float"):
+        return generator.standard_normal(shape).astype(port.dtype)
+    count = 2 if port.dtype == "bool" else math.prod(shape) if highest is None else highest + 1
+    return (generator.permutation(math.prod(shape)) % max(1, count)).reshape(shape).astype(port.dtype)

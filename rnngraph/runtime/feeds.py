@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import LARGE, bytes_of, reserve
 from ..errors import DtypeError, ShapeError, Where
+from ..ir.equal_sizes import equalities_of
 from ..ir.graph import Graph, Node
 from ..ir.types import INTEGERS, Dim, Size, SizeTable, TensorType, TupleType, dim_text, evaluate, symbols_of
 
 Sizes = dict[str, int]
+Places = tuple[tuple[str, tuple[int, ...]], ...]
+"""Feeds, and axes of each."""
 
 
 def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.ndarray:
@@ -32,6 +36,8 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
             f"it is declared {kind} of rank {len(kind.shape)}",
             where,
         )
+    if array.nbytes >= LARGE and (have != wanted or not array.flags.c_contiguous):
+        reserve(bytes_of(array.shape, wanted), f"a copy of feed {name}", where)
     if have != wanted:  # the name is put into words for an error only
         array = cast(f"feed {name}", array, wanted, where)
     if array.ndim and array.shape[-1] > 1 and array.strides[-1] != array.itemsize:
@@ -60,23 +66,22 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
 def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
     """The value of every named size. Raises ``ShapeError`` where shapes contradict each other."""
     table = SizeTable()
-    seen: dict[str, str] = {}
-    for name, array in arrays.items():
-        kind = kinds[name]
-        for axis, (dim, actual) in enumerate(zip(kind.shape, array.shape, strict=True)):
-            try:
-                table.meet(dim, actual)
-            except ValueError:
-                wanted = dim_text(dim)
-                known = table.resolve(dim)
-                first = next((seen[symbol] for symbol in sorted(symbols_of(dim)) if symbol in seen), "")
-                because = f" = {dim_text(known)}, as in {first}" if isinstance(dim, Size) else ""
-                raise ShapeError(
-                    f"feed {name} has shape {array.shape}; axis {axis} must be {wanted}{because}, not {actual}",
-                    where,
-                ) from None
-            for symbol in symbols_of(dim):
-                seen.setdefault(symbol, f"feed {name} {array.shape}")
+    axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
+    pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]
+    wrong = table.meet_all(pairs, measured=True)
+    if wrong is not None:
+        (name, axis), (dim, actual) = axes[wrong], pairs[wrong]
+        known, symbols = table.resolve(dim), symbols_of(dim)
+        because = ""
+        if isinstance(known, Size):
+            because = ", which is not known from what is fed"
+        elif symbols:
+            first = next(other for other in arrays if kinds[other].symbols & symbols)
+            because = f" = {known}, as in feed {first} {arrays[first].shape}"
+        raise ShapeError(
+            f"feed {name} has shape {arrays[name].shape}; axis {axis} must be {dim_text(dim)}{because}, not {actual}",
+            where,
+        )
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 
@@ -84,13 +89,14 @@ def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], wher
 class Check:
     """What must hold of run-time sizes or of fed integers, and where it was declared."""
 
-    kind: str  # size or range
+    kind: str  # size, range or equal
     low: Dim
     value: Dim
     label: str
     where: Where | None
     text: str
     lengths: str | None = None  # the feed of each row's length, where only real steps are checked
+    fed: tuple[Places, ...] = ()  # what makes the two sizes that must be equal
 
 
 def checks_of(graph: Graph) -> tuple[Check, ...]:
@@ -134,6 +140,9 @@ def checks_of(graph: Graph) -> tuple[Check, ...]:
                 label = _fed(actual, outside)
                 if formal["label"] == "length" and label:
                     found.append(Check("range", node["length"], 0, label, node.where, "sequence_length"))
+    for item in equalities_of(graph):
+        places = _places_of(item.have, graph), _places_of(item.want, graph)
+        found.append(Check("equal", item.have, item.want, "", item.where, "", fed=places))
     known = {check.value for check in found if check.kind == "size"}
     found += [
         Check("size", 0, dim, "", where, f"a size of {dim_text(dim)}")
@@ -141,6 +150,32 @@ def checks_of(graph: Graph) -> tuple[Check, ...]:
         if dim not in known
     ]
     return tuple(found)
+
+
+def _places_of(dim: Dim, graph: Graph) -> Places:
+    """The axes of feeds that make a size, the first feed for each of its names."""
+    inputs = [node for node in graph.inputs if node.op == "input"]
+    first = {
+        symbol: (str(node["label"]), axis)
+        for node in reversed(inputs)
+        for axis, dim in enumerate(node.shape)
+        for symbol in symbols_of(dim)
+    }
+    found: dict[str, list[int]] = {}
+    for label, axis in sorted(first[symbol] for symbol in symbols_of(dim) if symbol in first):
+        found.setdefault(label, []).append(axis)
+    return tuple((label, tuple(axes)) for label, axes in found.items())
+
+
+def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> str:
+    """One of two sizes that must be equal, its value and where that comes from."""
+    fed = [
+        f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))} of feed {label} {arrays[label].shape}"
+        for label, axes in places
+        if label in arrays
+    ]
+    value = f"{dim_text(dim)} = {evaluate(dim, sizes)}" if isinstance(dim, Size) else dim_text(dim)
+    return f"{value} ({' and '.join(fed)})" if fed else value
 
 
 def _differences(graph: Graph) -> dict[Size, Where | None]:
@@ -160,7 +195,7 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
     while True:
         if node in outside:
             node = outside[node]
-        elif node.op in ("reshape", "cast", "transpose", "slice"):
+        elif node.op in ("reshape", "cast", "transpose", "slice", "ensure_shape"):
             node = node.operands[0]
         else:
             return str(node["label"]) if node.op == "input" and node.tensor.dtype in INTEGERS else None
@@ -168,7 +203,7 @@ def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
 
 def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
     """The feed that ``node`` reads, and that of the lengths past which it is not read."""
-    while node.op in ("reshape", "cast"):
+    while node.op in ("reshape", "cast", "ensure_shape"):
         node = node.operands[0]
     if node.op == "select" and node.operands[0].get("within") == "lengths":
         return _fed(node.operands[1], outside), _fed(node.operands[0].operands[1], outside)
@@ -179,7 +214,12 @@ def run_checks(
     checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
 ) -> None:
     for check in checks:
-        if check.kind == "size":
+        if check.kind == "equal":
+            if evaluate(check.low, sizes) != evaluate(check.value, sizes):
+                sides = zip((check.low, check.value), check.fed, strict=True)
+                have, want = (_side_text(dim, places, arrays, sizes) for dim, places in sides)
+                raise ShapeError(f"{have} meets {want}, declared at {check.where}; both must be equal", where)
+        elif check.kind == "size":
             if evaluate(check.value, sizes) < 0:
                 shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
                 raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)

@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import ArgumentError, DtypeError, FileError
+from ..errors import ArgumentError, DtypeError, FileError, shown
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
     """What a user gives as a path. Raises ``DtypeError`` or ``ArgumentError`` where no system takes it as one."""
     if not isinstance(path, str | os.PathLike) or not isinstance(text := os.fspath(path), str):
-        raise DtypeError(f"{path!r} is no path; give a path as str or pathlib.Path")
+        raise DtypeError(f"{shown(path)} is no path; give a path as str or pathlib.Path")
     try:
         encoded = os.fsencode(text)
     except UnicodeEncodeError:
         encoded = b""
     if not encoded or b"\0" in encoded:
-        raise ArgumentError(f"{text!r} can't be a path; give that of a file or directory")
+        raise ArgumentError(f"{shown(text)} can't be a path; give that of a file or directory")
     return Path(text)
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import NonFiniteError, RnnGraphError, Where
-from .batches import Batches
+from ..errors import ArgumentError, NonFiniteError, RnnGraphError, Where
+from .batches import Batch
 from .checking import NonFinite
 from .evaluation import Evaluation
-from .history import VALIDATION, History
+from .given import Source
+from .history import VALIDATION, History, default_monitor
 from .progress import FitProgress
+from .schedules import Schedule, plateau_of
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -67,7 +69,7 @@ class Position:
 class Plan:
     """What a call of ``fit`` asks for."""
 
-    batches: Batches
+    source: Source
     epochs: int
     evaluation: Evaluation | None
     validates: bool
@@ -79,6 +81,7 @@ class Plan:
     checkpoint: str | os.PathLike[str] | None
     checkpoint_every: int | None
     warm_up: int
+    label_weights: tuple[float, ...]
     progress: bool
     where: Where | None
 
@@ -109,7 +112,8 @@ class Fit:
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
         self.trainer.moment.watch()
-        with FitProgress(last, plan.progress) as progress:
+        notices = self.trainer.program.notices
+        with FitProgress(last, plan.progress) as progress, notices.told_to(progress.compiling):
             self._call_back()  # those that an interruption left out
             while position.epoch < last and not position.stopping:
                 self._epoch(progress)
@@ -135,34 +139,37 @@ class Fit:
     # Epochs --------------------------------------------------------------------------------------
 
     def _epoch(self, progress: FitProgress) -> None:
-        batches, position, trainer = self.plan.batches, self.position, self.trainer
+        source, position, trainer = self.plan.source, self.position, self.trainer
         trainer.moment.watch()  # in each epoch, as callbacks may handle a Ctrl-C themselves
         self._began = time.perf_counter() - position.seconds
-        order = batches.order(position.epoch)
-        windows = [batches.count_windows(rows, self.plan.warm_up) for rows in order]
-        progress.begin_epoch(position.epoch, sum(windows), sum(windows[: position.batch]) + position.window)
-        for rows in order[position.batch :]:
-            self._batch(rows, progress)
+        steps, done = source.steps_of_epoch(position.epoch, position.batch, self.plan.warm_up)
+        progress.begin_epoch(position.epoch, steps, done + position.window)
+        for batch in source.epoch(position.epoch, position.batch):
+            self._batch(batch, progress)
             with trainer.moment:
                 position.batch, position.window, position.warmed = position.batch + 1, 0, False
+        if not position.weight:
+            raise ArgumentError(f"warm_up={self.plan.warm_up} leaves no step to train on in any batch", self.plan.where)
         trainer.flush()  # the average of gradients that were finite is finite
 
-    def _batch(self, rows: np.ndarray, progress: FitProgress) -> None:
+    def _batch(self, batch: Batch, progress: FitProgress) -> None:
         """Steps over the windows of a batch that are left."""
         plan, position, trainer = self.plan, self.position, self.trainer
-        feeds = plan.batches.feeds(rows)
-        cuts = plan.batches.window is not None or plan.warm_up > 0
+        examples, rows = batch
+        feeds = batch.feeds()
+        cuts = examples.window is not None or plan.warm_up > 0
 
         def warmed() -> None:
             position.warmed = True
 
         if plan.warm_up and not position.warmed:
-            trainer.warm(plan.batches.cut(feeds, 0, plan.warm_up), plan.where, warmed)
-        for number, cut in enumerate(plan.batches.windows(feeds, plan.warm_up)):
+            examples.check_windows(plan.where)
+            trainer.warm(examples.cut(feeds, 0, plan.warm_up), plan.where, warmed)
+        for number, cut in enumerate(examples.windows(feeds, plan.warm_up)):
             if number < position.window:
                 continue
             updates = trainer.updates
-            weight = len(rows) * plan.batches.steps(cut) if cuts else len(rows)
+            weight = len(rows) * examples.steps(cut) if cuts else len(rows)
             loss = self._step(cut, rows, weight, carry=number > 0 or plan.warm_up > 0)
             progress.step(loss, len(rows), weight)
             every = plan.checkpoint_every
@@ -183,7 +190,7 @@ class Fit:
                 position.loss, position.weight = position.loss + loss * weight, position.weight + weight
                 position.window += 1
 
-        loss = trainer.step_with(arrays, None, carry, self.plan.where, settled)
+        loss = trainer.step_with(arrays, None, carry, self.plan.where, settled, self.plan.label_weights)
         if not finite:
             raise self._not_finite(loss, arrays, rows)
         return loss
@@ -227,12 +234,20 @@ class Fit:
         position, trainer = self.position, self.trainer
         with trainer.moment:
             position.history.append(row)
+            self._reduce(row)
             position.stopping = self._judge(row)
             position.epoch += 1
             position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
             position.calling = 0
             trainer.epochs = position.epoch
         self._began = time.perf_counter()
+
+    def _reduce(self, row: Mapping[str, float]) -> None:
+        """A schedule that follows measurements takes note of the epoch."""
+        rate = self.trainer.optimizer.learning_rate
+        plateau = plateau_of(rate)
+        if plateau is not None and isinstance(rate, Schedule):
+            self.trainer.learning_rate = rate.measured(row[plateau.monitor or default_monitor(row)])
 
     def _call_back(self) -> None:
         """Calls back for the epoch that was counted last; a call that was cut off is made again by the next fit."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal
+from weakref import ref
 
 import numpy as np
 
+from ..allocation import bytes_of, empty, reserve
 from ..declare.nest import paths
 from ..errors import (
     NameLookupError,
@@ -16,7 +18,7 @@ from ..errors import (
     shown,
 )
 from ..ir.graph import Graph
-from ..ir.types import TensorType
+from ..ir.types import TensorType, evaluate
 from ..passes.autodiff import PREFIX
 from ..passes.lowered import SEED_INPUTS, TAP
 from ..public import api
@@ -38,10 +40,13 @@ MOST_KNOWN_SHAPES = 1024
 
 
 class KnownShapes:
-    """Native entries by the shapes that they were found for, which need no checks of sizes when they are met again."""
+    """Native entries by the shapes that they were found for, which need no checks of sizes when they are met again.
+
+    It keeps none of them alive: what its graph gives up is found anew.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[NativeEntry, Sized, tuple[Check, ...]]] = {}
+        self._known: dict[Any, tuple[ref[NativeEntry], ref[Sized], tuple[Check, ...]]] = {}
 
     def entry(
         self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
@@ -52,13 +57,15 @@ class KnownShapes:
         """
         shapes = (key, compiled.workers.parts, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(shapes)
-        if known is None:
+        entry, sized = (known[0](), known[1]()) if known is not None else (None, None)
+        if known is None or entry is None or sized is None:
             found = sizes()
             entry = compiled.entry(outputs, found)
+            sized = entry.sized(found)
             if len(self._known) >= MOST_KNOWN_SHAPES:
                 self._known.clear()
-            known = self._known[shapes] = (entry, entry.sized(found), compiled.range_checks(outputs))
-        entry, sized, ranges = known
+            known = self._known[shapes] = (ref(entry), ref(sized), compiled.range_checks(outputs))
+        ranges = known[2]
         if ranges:
             run_checks(ranges, arrays, sized.sizes, where)
         return entry, sized
@@ -84,6 +91,7 @@ class GraphProgram(Generic[Given]):
             cache=program.cache,
             reduced=reduced,
             workers=program.workers,
+            notices=program.notices,
         )
         self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
@@ -121,7 +129,7 @@ class GraphProgram(Generic[Given]):
         names = self._names()
         batches: Sequence[Any] = [1] if batch is None else batch if isinstance(batch, list | tuple) else [batch]
         for count in batches:
-            self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes))
+            self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes), ahead=True)
 
     @api
     def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> Memory:
@@ -147,7 +155,8 @@ class GraphProgram(Generic[Given]):
         batch, time = whole_number(batch, "batch", 1), whole_number(time, "time", 1)
         given = {name: whole_number(count, name, 1) for name, count in sizes.items()}
         lengths = compiled.lengths(outputs)
-        return {name: given.get(name, time if name in lengths else batch) for name in symbols}
+        known = {name: given.get(name, time if name in lengths else batch) for name in symbols}
+        return compiled.likely(outputs, known, given)
 
     # Taps ----------------------------------------------------------------------------------------
 
@@ -160,7 +169,7 @@ class GraphProgram(Generic[Given]):
             program = self.program
             self._tapped = False if lowered is None else CompiledGraph(
                 lowered.graph, self.kind, program.target, self.compiled.unroll, program.declared_text,
-                cache=program.cache, reduced=self.compiled.reduced, workers=program.workers,
+                cache=program.cache, reduced=self.compiled.reduced, workers=program.workers, notices=program.notices,
             )  # fmt: skip
         return self._tapped or None
 
@@ -245,6 +254,10 @@ class GraphProgram(Generic[Given]):
             lambda: self.sizes(arrays, outputs, where, compiled), where,
         )  # fmt: skip
 
+    def values(self, feeds: Mapping[str, Any], outputs: tuple[str, ...], where: Where | None) -> dict[str, np.ndarray]:
+        """These outputs by their paths, of a call with these feeds."""
+        return self._execute(self.gather(feeds, {}, where), outputs, {}, where)
+
     def _execute(
         self,
         arrays: Mapping[str, np.ndarray],
@@ -256,6 +269,7 @@ class GraphProgram(Generic[Given]):
         entry, sized = self._entry(arrays, outputs, compiled or self.compiled, where)
         if not out:
             return entry.call_sized(self.program.parameters, arrays, sized)
+        entry.look(sized, sum(array.nbytes for array in out.values()))
         results, copies = _result_arrays(entry, sized, arrays, out, where)
         entry.call(self.program.parameters, arrays, sized, results)
         found = dict(zip(entry.output_slots, results, strict=True))
@@ -269,9 +283,13 @@ class GraphProgram(Generic[Given]):
     ) -> NonFinite | None:
         from .checking import first_non_finite  # and with it the interpreter, which nothing else needs
 
-        self.sizes(arrays, outputs, where, compiled)
+        sizes = self.sizes(arrays, outputs, where, compiled)
+        graph = compiled.pruned(outputs)
+        kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
+        kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in kinds)
+        reserve(kept, "all values of a graph that is run node by node", where)
         _, parameters = self.program.parameters.snapshot()
-        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
+        return first_non_finite(graph, {**arrays, **parameters})
 
     def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
         """What a call gives, and the outputs that are in it, in order."""
@@ -329,5 +347,5 @@ def _result_arrays(
             continue
         if mine is not None:
             copies[item.name] = mine
-        results.append(np.empty(shape, item.dtype))
+        results.append(empty(shape, item.dtype, f"the result {item.name}"))
     return results, copies

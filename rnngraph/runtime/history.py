@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,11 @@ MODES = ("min", "max")
 VALIDATION = "validation_"
 NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
 ROWS_SHOWN = 12
+
+
+def default_monitor(columns: Collection[str]) -> str:
+    """What is looked at where nothing is named: the loss, of validation if there is one."""
+    return VALIDATION + "loss" if VALIDATION + "loss" in columns else "loss"
 
 
 @api
@@ -64,21 +69,37 @@ class History(Mapping[str, np.ndarray]):
         return self._rows
 
     @api
-    def row(self, number: int) -> dict[str, float]:
-        """One epoch by column, as callbacks get it; counted from 0, or from the end if negative."""
-        epoch = whole_number(number, "number")
-        if not -self._rows <= epoch < self._rows:
-            raise ArgumentError(f"the history has {self._rows} epochs, and no row {epoch}")
-        return {name: column[epoch] for name, column in self._columns.items()}
+    def row(self, epoch: int) -> dict[str, float]:
+        """One epoch by column, as callbacks get it. epoch: as the column ``"epoch"`` counts, or -1 for the last."""
+        number = whole_number(epoch, "an epoch")
+        known = self._epochs()
+        if number < 0 and -number <= self._rows:
+            place = self._rows + number
+        elif number in known:
+            place = known.index(number)
+        else:
+            raise ArgumentError(f"the history has no epoch {number}; {self._epochs_text()}")
+        return {name: column[place] for name, column in self._columns.items()}
 
     @api
     def best(self, column: str = "validation_loss", mode: str = "min") -> int:
-        """The row in which ``column`` is least, or greatest with ``mode="max"``; the first of equals, never a NaN."""
+        """The epoch in which ``column`` is least, or greatest with ``mode="max"``, as the column ``"epoch"`` counts:
+        the 16th is 16, and ``row(best)`` is what it measured. The first of equals, never a NaN.
+        """
         one_of(mode, "mode", MODES)
         values = self[column]
         if np.isnan(values).all():
             raise ArgumentError(f"the history's column {column} holds no number, so no epoch is the best")
-        return int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))
+        return self._epochs()[int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))]
+
+    def _epochs(self) -> list[int]:
+        """The number of each row's epoch; of rows without one, their places from 1 on."""
+        named = self._columns.get("epoch", [math.nan] * self._rows)
+        return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
+
+    def _epochs_text(self) -> str:
+        known = self._epochs()
+        return f"it has epochs {known[0]} to {known[-1]}" if known else "it is empty"
 
     # Text ----------------------------------------------------------------------------------------
 

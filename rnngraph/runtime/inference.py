@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .program import Program
 
 
+MOST_BATCHES = 16
+"""Batches for which new streams find code."""
+
+
 class Inference(GraphProgram[Given]):
     """The inference graph: no dropout, no random op, no loss."""
 
@@ -71,25 +75,29 @@ class Inference(GraphProgram[Given]):
         if about is None:  # streams of one batch share their code
             program = self.program
             about = stepwise(program, batch, program.target, program.reduced, where)
+            if len(self._stepwise) >= MOST_BATCHES:  # streams that are there keep theirs
+                self._stepwise.pop(next(iter(self._stepwise)), None)
             about = self._stepwise.setdefault(batch, about)
         return Stream(self.program, batch, about)
 
     @api
     def export(
-        self, directory: str | os.PathLike[str], name: str, batch: int = 1, target: str | None = None,
-        weights: str = "embedded", dispatch: bool = False, link: bool = True,
+        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int = 1,
+        target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
     ) -> Export:  # fmt: skip
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
-        name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``, ``NAME_test.c``, ``NAME.json``,
-        ``CMakeLists.txt``, ``NAME_net.cmake``; and where the tools for the target are found a static and a shared
-        library, with a Python module that loads it (for WebAssembly ``NAME.wasm``). batch: rows of an instance.
+        directory: None for ``NAME-export``. Files that no export wrote, or that were changed since, are never replaced:
+        then nothing is written. name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``,
+        ``NAME_test.c``, ``NAME.json``, ``CMakeLists.txt``, ``NAME_net.cmake``, ``rnngraph-export.json``; and where the
+        tools for the target are found a static and a shared library, with a Python module that loads it (for
+        WebAssembly ``NAME.wasm``). batch: rows of an instance.
         target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
         weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
         x86-64-v2, v3 and v4 in one object, chosen when an instance is made. link: whether libraries are made.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
-        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written.
+        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
         """
         from .exporting import export  # few ask for it
 

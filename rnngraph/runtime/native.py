@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..allocation import LARGE, bytes_of, empty, reserve
 from ..codegen.engine import Code, Native
 from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
@@ -17,6 +18,10 @@ from ..ir.types import evaluate
 from .arrays import address, aligned_bytes
 from .parameters import Parameters
 from .pool import FEWEST_CYCLES, POOL, Faster, Pace
+
+MOST_SIZES = 1024
+"""Run-time sizes of an entry of which it remembers what they make of it."""
+PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Sized:
     sizes: Mapping[str, int]
     shapes: tuple[tuple[int, ...], ...]
     arena_bytes: int
+    result_bytes: int
     run: Native
 
 
@@ -62,6 +68,8 @@ class NativeEntry:
             self._template[slot] = address(value)
         self._template[interface.team] = POOL.address if self._parts > 1 else 0
         self.weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
+        self._sized: dict[tuple[tuple[str, int], ...], Sized] = {}
+        self.used = 0  # when it was last asked for, as its graph counts
         self._weights: Weights | None = None
         self._lock = threading.Lock()
         self._arenas: deque[np.ndarray] = deque()
@@ -81,7 +89,7 @@ class NativeEntry:
 
     def packed(self, version: int, arrays: Mapping[str, np.ndarray]) -> Weights:
         """``arrays``, packed into fresh memory."""
-        weights = self.unpacked(version, arrays, aligned_bytes(max(1, self.panel_bytes)))
+        weights = self.unpacked(version, arrays, aligned_bytes(max(1, self.panel_bytes), PACKED))
         self.pack(address(weights.block))
         return weights
 
@@ -100,11 +108,32 @@ class NativeEntry:
             self._pack(block, 0, 1)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
+        """The entry at these sizes, which it keeps."""
+        key = tuple(sizes.items())
+        found = self._sized.get(key)
+        if found is None:
+            if len(self._sized) >= MOST_SIZES:
+                self._sized.clear()
+            found = self._sized[key] = self._at(sizes)
+        return found
+
+    def _at(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
         run = self.alone
         if self._parts > 1 and (cycles := evaluate(self._cycles, sizes)) >= FEWEST_CYCLES:
             run = Faster(self.alone, self._address, self._parts, self._pace, max(1, cycles))
-        return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), run)
+        results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
+        return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), results, run)
+
+    def look(self, sized: Sized, given: int = 0) -> None:
+        """Raises ``OutOfMemoryError`` where there is no memory for results of these sizes and for temporaries. given:
+        bytes of results that the caller has.
+        """
+        if sized.result_bytes + sized.arena_bytes < LARGE:
+            return
+        is_there = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
+        temporaries = 0 if is_there else sized.arena_bytes
+        reserve(sized.result_bytes - given + temporaries, "the memory for a call's results and temporaries")
 
     def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
         """An argument block with weights and sizes filled in."""
@@ -161,26 +190,29 @@ class NativeEntry:
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
     ) -> dict[str, np.ndarray]:
         """The same at sizes that were met before."""
+        self.look(sized)
         results = self._results(sized)
         self.call(parameters, feeds, sized, results)
         return dict(zip(self.output_slots, results, strict=True))
 
     def call_fresh_with(self, weights: Weights, feeds: Mapping[str, np.ndarray], sized: Sized) -> dict[str, np.ndarray]:
         """Runs once with these weights into fresh arrays, by output name."""
+        self.look(sized)
         results = self._results(sized)
         self.call_with(weights, feeds, sized, results)
         return dict(zip(self.output_slots, results, strict=True))
 
     def _results(self, sized: Sized) -> list[np.ndarray]:
-        return [np.empty(shape, item.dtype) for item, shape in zip(self.outputs, sized.shapes, strict=True)]
+        pairs = zip(self.outputs, sized.shapes, strict=True)
+        return [empty(shape, item.dtype, f"the result {item.name}") for item, shape in pairs]
 
     def take(self, count: int) -> np.ndarray:
         """An arena of this call's own, from the free list if one is large enough."""
         try:
             arena = self._arenas.pop()
         except IndexError:
-            return aligned_bytes(count)
-        return arena if arena.size >= count else aligned_bytes(count)
+            return aligned_bytes(count, TEMPORARIES)
+        return arena if arena.size >= count else aligned_bytes(count, TEMPORARIES)
 
     def give_back(self, arena: np.ndarray) -> None:
         """For other calls."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..declare.nest import children
-from ..errors import StructureError, Where
+from ..declare.nest import arranged, flatten, map_leaves, matched
+from ..errors import Where
 
 Tree = dict[str, Any]
 
@@ -18,6 +18,18 @@ def names_under(name: str, names: Iterable[str]) -> list[str]:
 
 def spread(name: str, nest: Any, names: Iterable[str], where: Where | None) -> dict[str, Any]:
     """What each of the placeholders under ``name`` is fed by ``nest``. Raises ``StructureError`` with the place."""
+    tree = _tree(name, names)
+    return dict(zip(flatten(tree), matched(tree, nest, f"feed {name}", where), strict=True))
+
+
+def gathered(name: str, nest: Any, values: Mapping[str, Any]) -> Any:
+    """Of the placeholders under ``name`` their ``values``, by name, in the containers in which ``nest`` fed them."""
+    tree = _tree(name, values)
+    return arranged(map_leaves(values.__getitem__, tree), nest)
+
+
+def _tree(name: str, names: Iterable[str]) -> Tree:
+    """The placeholders under ``name`` as a nest of dicts, by their keys."""
     tree: Tree = {}
     for item in names_under(name, names):
         *inner, last = item[len(name) + 1 :].split(".")
@@ -25,25 +37,4 @@ def spread(name: str, nest: Any, names: Iterable[str], where: Where | None) -> d
         for key in inner:
             level = level.setdefault(key, {})
         level[last] = item
-    found: dict[str, Any] = {}
-    _match(name, tree, nest, found, where)
-    return found
-
-
-def _match(place: str, tree: Tree, nest: Any, found: dict[str, Any], where: Where | None) -> None:
-    entries = children(nest)
-    wanted = f"({', '.join(tree)}{',' if len(tree) == 1 else ''})"
-    if entries is None:
-        raise StructureError(f"feed {place} takes a nest {wanted}, not {type(nest).__name__}", where)
-    given = dict(entries)
-    if len(given) != len(tree):
-        raise StructureError(f"feed {place} takes {len(tree)} entries {wanted}, not {len(given)}", where)
-    plain = isinstance(nest, tuple | list) and not hasattr(nest, "_fields")
-    if not plain and given.keys() != tree.keys():
-        raise StructureError(f"feed {place} takes the entries {wanted}, not ({', '.join(given)})", where)
-    values = list(given.values()) if plain else [given[key] for key in tree]
-    for (key, below), value in zip(tree.items(), values, strict=True):
-        if isinstance(below, dict):
-            _match(f"{place}.{key}", below, value, found, where)
-        else:
-            found[below] = value
+    return tree

@@ -94,7 +94,12 @@ class SGD(Optimizer):
 class RMSProp(Optimizer):
     """v = decay · v + (1 − decay) · g²; p = p − rate · g / (√v + epsilon).
 
-    Tieleman & Hinton 2012; centered: v − (mean of g)² under the root (Graves 2013, eq. 38); momentum as in torch.
+    Tieleman & Hinton 2012; centered: v − (mean of g)² under the root (Graves 2013, eq. 38); momentum as in torch:
+    b = momentum · b + g / (√v + epsilon), p = p − rate · b.
+
+    initial_square: what v begins with. epsilon_in_root: √(v + epsilon) in place of √v + epsilon. rate_in_momentum:
+    b = momentum · b + rate · g / …, p = p − b, which differs where the rate changes. TensorFlow 1's optimizer is that
+    with initial_square=1, both of these and epsilon=1e-10.
     """
 
     learning_rate: Rate
@@ -103,18 +108,23 @@ class RMSProp(Optimizer):
     epsilon: float = 1e-8
     centered: bool = False
     weight_decay: float = 0.0
+    initial_square: float = 0.0
+    epsilon_in_root: bool = False
+    rate_in_momentum: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _within("decay", self.decay, 0, 1)
         _within("momentum", self.momentum, 0, 1)
         check_positive("epsilon", self.epsilon)
-        flag(self.centered, "centered")
-        _within("weight_decay", self.weight_decay, 0, float("inf"))
+        for name in ("centered", "epsilon_in_root", "rate_in_momentum"):
+            flag(getattr(self, name), name)
+        for name in ("weight_decay", "initial_square"):
+            _within(name, getattr(self, name), 0, float("inf"))
 
     def slots(self) -> dict[str, float]:
-        names = ["square", *(["mean"] if self.centered else []), *(["momentum"] if self.momentum else [])]
-        return dict.fromkeys(names, 0.0)
+        names = [*(["mean"] if self.centered else []), *(["momentum"] if self.momentum else [])]
+        return {"square": self.initial_square, **dict.fromkeys(names, 0.0)}
 
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> tuple[Tensor, Slots]:
         gradient = _decayed(gradient, parameter, self.weight_decay)
@@ -123,10 +133,16 @@ class RMSProp(Optimizer):
         if self.centered:
             new["mean"] = slots["mean"] + (gradient - slots["mean"]) * (1 - self.decay)
             under = maximum(under - square(new["mean"]), 0.0)  # of steady gradients rounding leaves less than 0
-        step = gradient / (sqrt(under) + self.epsilon)
-        if self.momentum:
-            step = new["momentum"] = slots["momentum"] * self.momentum + step
-        return parameter - step * numbers["rate"], new
+        root = sqrt(under + self.epsilon) if self.epsilon_in_root else sqrt(under) + self.epsilon
+        step, rate = gradient / root, numbers["rate"]
+        if not self.momentum:
+            return parameter - step * rate, new
+        velocity = slots["momentum"] * self.momentum
+        if self.rate_in_momentum:
+            new["momentum"] = velocity + step * rate
+            return parameter - new["momentum"], new
+        new["momentum"] = velocity + step
+        return parameter - new["momentum"] * rate, new
 
 
 @api

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from ..allocation import bytes_of, reserve
 from ..declare.arguments import flag
 from ..declare.initializers import draw
 from ..declare.parameters import Slot
-from ..errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, did_you_mean, shown
+from ..errors import (
+    ArgumentError,
+    DtypeError,
+    FileError,
+    NameLookupError,
+    OutOfMemoryError,
+    ShapeError,
+    did_you_mean,
+    shown,
+)  # fmt: skip
 from ..public import api
 from .arguments import seed_number
 from .files import as_path, replace_file
@@ -51,6 +62,12 @@ class Parameters(Mapping[str, np.ndarray]):
         self._slots = {name: slot for slot, name in slots.items()}
         self._changes: Changes = other._changes if other is not None else Changes()
         self._values: dict[str, _Value] = {}
+        shared = other if other is not None else {}
+        _reserve({
+            name: slot
+            for name, slot in self._slots.items()
+            if name not in (given or {}) and not (name in shared and other is not None and other.slot(name) is slot)
+        })  # fmt: skip
         for name, slot in self._slots.items():
             if other is not None and name in other and other.slot(name) is slot:
                 self._values[name] = other._values[name]
@@ -116,6 +133,7 @@ class Parameters(Mapping[str, np.ndarray]):
             raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert")
         if array.shape != current.shape:
             raise ShapeError(f"parameter {name} has shape {current.shape}, not {array.shape}")
+        reserve(current.nbytes, f"the new value of parameter {name}")
         return _frozen(np.array(array, dtype=current.dtype, order="C"))
 
     def replace(self, changes: Mapping[str, np.ndarray]) -> None:
@@ -138,6 +156,7 @@ class Parameters(Mapping[str, np.ndarray]):
     def initialize(self, seed: int) -> None:
         """Draws all initial values anew; each depends on (seed, name) alone."""
         number = seed_number(seed)
+        _reserve(self._slots)
         self.replace({name: _frozen(_drawn(slot, name, number)) for name, slot in self._slots.items()})
 
     @api
@@ -210,6 +229,7 @@ def _read(source: Any) -> dict[str, Any]:
         raise DtypeError(f"can't load parameters from {shown(source)}; give a mapping, .npz or .safetensors")
     path = as_path(source)
     try:
+        reserve(path.stat().st_size if path.is_file() else 0, f"what {path} holds")
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
@@ -217,11 +237,25 @@ def _read(source: Any) -> dict[str, Any]:
             from safetensors.numpy import load_file
 
             return dict(load_file(path))
+    except OutOfMemoryError:
+        raise
     except FileNotFoundError:
         raise FileError(f"no file {path}; give the path of an .npz or .safetensors file") from None
     except Exception as error:  # whatever a damaged file makes its reader raise
         raise FileError(f"{path} is damaged or no {path.suffix} file: {error}") from None
     raise ArgumentError(f"can't load parameters from {path}; give a mapping, .npz or .safetensors")
+
+
+def _reserve(slots: Mapping[str, Slot]) -> None:
+    """Looks whether there is memory to draw parameters: their own, and that of the largest in float64."""
+    if not slots:
+        return
+    shapes = {name: tuple(int(str(dim)) for dim in slot.type.shape) for name, slot in slots.items()}
+    largest = max(shapes, key=lambda name: math.prod(shapes[name]))
+    own = sum(bytes_of(shapes[name], slot.type.dtype) for name, slot in slots.items())
+    what = "a parameter" if len(slots) == 1 else f"{len(slots)} parameters"
+    purpose = f"drawing {what}, the largest {largest} {slots[largest].type},"
+    reserve(own + bytes_of(shapes[largest], np.float64), purpose, slots[largest].where)
 
 
 def _drawn(slot: Slot, name: str, seed: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Never, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .arguments import seed_number, whole_number
 from .cache import Cache, cache_of
 from .inference import Inference
 from .nested_feeds import names_under, spread
+from .notices import Notices
 from .parameters import Parameters
 from .pool import Workers
 from .reduction import reduction
@@ -117,6 +118,13 @@ def load(
     return program
 
 
+class InputSpec(NamedTuple):
+    """What a placeholder takes. shape: as it was declared, an open size as None."""
+
+    shape: tuple[int | str | None, ...]
+    dtype: str
+
+
 @api
 class Program(Generic[Given]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
@@ -124,12 +132,12 @@ class Program(Generic[Given]):
     def __init__(
         self, source: Source, parameters: Parameters, seed: int, target: str | None, threads: int,
         unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: str = "float32",
-        activations: str = "float32",
+        activations: str = "float32", notices: Notices | None = None,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
         unroll = unroll if is_full else _steps_per_turn(unroll)
         self.source, self.parameters, self._seed = source, parameters, seed
-        self.workers = Workers()
+        self.workers, self.notices = Workers(), notices or Notices()
         self.threads = threads
         self.target = target_of(target)
         self.weights, self.activations = weights, activations
@@ -184,6 +192,28 @@ class Program(Generic[Given]):
         return result
 
     @api
+    def predict(self, examples: Any, *, lengths: Any = None, batch_size: int = 32) -> Any:
+        """What ``inference`` gives, over any number of examples: as if each had been run alone, bit for bit.
+
+        examples, lengths: as for ``Trainer.fit``, or for a graph with one input its array or list alone; what only
+        training takes is left aside. batch_size: how many run together, which has no effect on results; batches of an
+        iterable are run as they come.
+
+        The first axis of every result numbers the examples, in their order. Where an open length of time gave them
+        different shapes it is a list of arrays instead, each cut to its own example. What is the same for all examples
+        is given once. Raises ``GraphError`` for an output that mixes examples and has no axis for them.
+        """
+        from .prediction import predict  # and with it batches, which calls do without
+
+        return predict(self, examples, lengths, batch_size, user_line())
+
+    @property
+    def inputs(self) -> dict[str, InputSpec]:
+        """{name: shape and dtype} of all placeholders; an open size without a name is None."""
+        shapes = self.source.shapes
+        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.kinds().items()}
+
+    @api
     def initialize(self, seed: int) -> None:
         """Draws all parameters anew."""
         self.parameters.initialize(seed)
@@ -213,11 +243,15 @@ class Program(Generic[Given]):
         return self.source.with_states(states)
 
     def beside(self, outputs: Any) -> Program:
-        """A program of other outputs of the declaration, with this one's parameters, target, threads and cache."""
+        """A program of other outputs of the declaration, with this one's parameters, target, threads and cache, whose
+        compiling is told together with this one's.
+        """
         known, parameters = _shared(self)
         source = Declaration(outputs, None, known)
         own = Parameters(source.lowered.slots, self._seed, parameters)
-        return Program(source, own, self._seed, self.target.name, self.threads, None, self.cache or False)
+        return Program(
+            source, own, self._seed, self.target.name, self.threads, None, self.cache or False, notices=self.notices
+        )
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:

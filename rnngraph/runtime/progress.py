@@ -1,4 +1,4 @@
-"""What a fit shows while it goes on: a bar on a terminal, a line an epoch anywhere else."""
+"""What a fit shows while it goes on: a bar on a terminal and in a notebook, a line an epoch anywhere else."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .progress_bars import Bar, NotebookBar, TerminalBar
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
 REDRAW_SECONDS = 0.2
 """So seldom that drawing, some milliseconds, costs steps next to nothing."""
 
 NOT_TOLD = ("epoch", "seconds", "learning_rate", "rows_per_second")
 """Columns of an epoch's row that its line leaves out, or tells in words of its own."""
+
+COMPILING = "compiling"
 
 
 class FitProgress:
@@ -24,8 +27,9 @@ class FitProgress:
     epochs: how many the fit has in all. shown: False keeps silent. console: where to; standard error by
     default, so that a script's own output stays clean. clock: seconds.
 
-    On a terminal one line is redrawn: epoch, steps, mean loss of the epoch so far, rows a second, time left of
-    the whole fit. Anywhere else nothing but a line an epoch is written.
+    On a terminal and in a notebook one line is redrawn: epoch, steps, mean loss of the epoch so far, rows a second and
+    time left of the whole fit, or that code is being compiled. Anywhere else nothing but a line an epoch is written.
+    Speed and time left are those of steady steps: a step in which something was compiled counts in neither.
     """
 
     def __init__(
@@ -42,27 +46,22 @@ class FitProgress:
 
             console = Console(stderr=True)
         self._console = console
-        self._live = shown and self._console.is_terminal and not self._console.is_dumb_terminal
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._begun = self._epoch_begun = self._last_step = self._next_draw = clock()
-        self._epoch = self._steps = self._steps_of_epoch = 0
-        self._done_of_fit = self._rows = 0
+        self._epoch = self._steps = 0
+        self._steps_of_epoch: int | None = 0
+        self._nested, self._compiling_since, self._compiled = 0, 0.0, 0.0
+        self._unsteady = 0.0
+        self._steady_steps = self._rows = self._steady_rows = 0
+        self._steady_seconds = self._compiled_of_epoch = 0.0
         self._loss = self._weight = 0.0
 
     def __enter__(self) -> FitProgress:
         self._begun = self._clock()
-        if self._live:
-            from rich.progress import BarColumn, Progress, TextColumn
-
-            self._bar = Progress(
-                TextColumn("epoch {task.fields[epoch]}"),
-                BarColumn(bar_width=30),
-                TextColumn("{task.completed}/{task.total}  {task.fields[status]}"),
-                console=self._console,
-                auto_refresh=False,  # no thread: a step that is due draws
-                transient=True,
-            )
-            self._bar.start()
+        if self._shown and self._console.is_jupyter:
+            self._bar = NotebookBar()
+        elif self._shown and self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._bar = TerminalBar(self._console)
         return self
 
     def __exit__(
@@ -72,16 +71,15 @@ class FitProgress:
             self._bar.stop()
             self._bar = None
 
-    def begin_epoch(self, epoch: int, steps: int, done: int = 0) -> None:
-        """epoch: counted from 0. steps: how many it has; done: how many of them an earlier run did."""
+    def begin_epoch(self, epoch: int, steps: int | None, done: int = 0) -> None:
+        """epoch: counted from 0. steps: how many it has, None: not known; done: how many of them an earlier run did."""
         self._epoch, self._steps_of_epoch = epoch, steps
         self._steps = done
+        self._unsteady += self._take_compiled()
         self._rows, self._loss, self._weight = 0, 0.0, 0.0
-        self._epoch_begun = self._last_step = self._next_draw = self._clock()
-        if self._bar is not None:
-            if not self._bar.task_ids:
-                self._bar.add_task("", epoch="", status="")
-            self._draw()
+        self._steady_rows, self._steady_seconds, self._compiled_of_epoch = 0, 0.0, 0.0
+        self._epoch_begun = self._last_step = self._clock()
+        self._draw()
 
     def step(self, loss: float, rows: int, weight: float | None = None) -> None:
         """Counts a step of ``rows`` rows whose mean loss is ``loss``; it counts ``weight`` in that of the epoch, or as
@@ -89,13 +87,31 @@ class FitProgress:
         """
         weight = rows if weight is None else weight
         self._steps += 1
-        self._done_of_fit += 1
         self._rows += rows
         self._loss += float(loss) * weight
         self._weight += weight
-        self._last_step = self._clock()
-        if self._bar is not None and self._last_step >= self._next_draw:
+        now = self._clock()
+        seconds, compiled = now - self._last_step, self._take_compiled()
+        if compiled:
+            self._unsteady += seconds
+            self._compiled_of_epoch += compiled
+        else:
+            self._steady_steps += 1
+            self._steady_rows += rows
+            self._steady_seconds += seconds
+        self._last_step = now
+        if now >= self._next_draw:
             self._draw()
+
+    def compiling(self, begins: bool) -> None:
+        """Code is being compiled from here on, or no longer; may nest."""
+        self._nested += 1 if begins else -1
+        if begins and self._nested == 1:
+            self._compiling_since = self._clock()
+            self._draw()
+        elif not self._nested:
+            self._compiled += self._clock() - self._compiling_since
+            self._next_draw = self._clock()  # what comes next is told at once
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
         """Writes the line of an epoch. row: what the history keeps of it."""
@@ -106,29 +122,36 @@ class FitProgress:
         line = f"epoch {self._epoch + 1}/{self._epochs}: {', '.join([*told, self._speed(), _duration(seconds)])}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _draw(self) -> None:
-        assert self._bar is not None
-        parts = [f"loss {self._loss / self._weight:.4g}", self._speed()] if self._weight else []
-        if self._done_of_fit:
-            left = (self._last_step - self._begun) / self._done_of_fit * self._steps_left()
-            parts.append(f"{_duration(left)} left")
-        self._bar.update(
-            self._bar.task_ids[0],
-            completed=self._steps,
-            total=self._steps_of_epoch,
-            epoch=f"{self._epoch + 1}/{self._epochs}",
-            status="  ".join(parts),
-            refresh=True,
-        )
-        self._next_draw = self._clock() + REDRAW_SECONDS
+    def _take_compiled(self) -> float:
+        """Seconds of compiling since this was asked last."""
+        seconds, self._compiled = self._compiled, 0.0
+        return seconds
 
-    def _steps_left(self) -> int:
-        return self._steps_of_epoch * (self._epochs - self._epoch) - self._steps
+    def _draw(self) -> None:
+        self._next_draw = self._clock() + REDRAW_SECONDS
+        if self._bar is None:
+            return
+        parts = [f"loss {self._loss / self._weight:.4g}"] if self._weight else []
+        if self._nested:
+            parts.append(COMPILING)
+        else:
+            parts += [self._speed()] if self._steady_rows else []
+            parts += [f"{_duration(left)} left"] if (left := self._seconds_left()) is not None else []
+        self._bar.draw(f"{self._epoch + 1}/{self._epochs}", self._steps, self._steps_of_epoch, "  ".join(parts))
+
+    def _seconds_left(self) -> float | None:
+        """As long as steady steps take, with what stands between epochs; None as long as there were none."""
+        if not self._steady_steps or self._steps_of_epoch is None:
+            return None
+        steps = self._steps_of_epoch * (self._epochs - self._epoch) - self._steps
+        return (self._last_step - self._begun - self._unsteady) / self._steady_steps * steps
 
     def _speed(self) -> str:
-        """Of the epoch's steps, whatever follows them."""
-        seconds = self._last_step - self._epoch_begun
-        speed = self._rows / seconds if seconds > 0 else 0.0
+        """Of the epoch's steady steps, whatever follows them; where all compiled, of the rest of their time."""
+        rows, seconds = self._steady_rows, self._steady_seconds
+        if not rows:
+            rows, seconds = self._rows, self._last_step - self._epoch_begun - self._compiled_of_epoch
+        speed = rows / seconds if seconds > 0 else 0.0
         return f"{speed:,.0f} rows/s" if speed >= 10 else f"{speed:.2g} rows/s"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..codegen.target import Target
-from ..errors import ArgumentError, DtypeError
+from ..errors import ArgumentError, DtypeError, shown
 from ..passes.lowered import Lowered
 from ..passes.reduced_weights import ReducedWeights
 from .arguments import one_of
@@ -28,7 +28,7 @@ def reduction(weights: str, activations: str, target: Target, lowered: Lowered) 
     for slot, name in lowered.slots.items():
         if slot.type.dtype == "float64":
             raise DtypeError(
-                f"weights={weights!r} needs float32 parameters, and {name} is float64; declare it as float32, or "
+                f"weights={shown(weights)} needs float32 parameters, and {name} is float64; declare it as float32, or "
                 "compile without weights=",
                 slot.where,
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..declare.nest import children, pack
+from ..declare.nest import children, fold, is_leaf, pack
 from ..errors import NameLookupError, did_you_mean, shown
 
 Leaf = Callable[[], np.ndarray]
@@ -46,26 +46,53 @@ def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
     """What gives the same again and again, of what its leaves give: to look at a structure takes longer than a small
     call.
     """
-    return _giver(structure, iter(leaves), Result)
-
-
-def _giver(nest: Any, leaves: Iterator[Leaf], mapping: type[dict[str, Any]]) -> Callable[[], Any]:
-    entries = children(nest)
+    remaining = iter(leaves)
+    entries = children(structure)
     if entries is None:
-        return next(leaves)
-    parts = [_giver(child, leaves, dict) for _, child in entries]
-    if isinstance(nest, dict):
-        mapping = Result if isinstance(nest, Result) else mapping
-        named = tuple(zip(nest, parts, strict=True))
+        return next(remaining)
+    parts = [_inner_giver(child, remaining) for _, child in entries]
+    if isinstance(structure, dict):
+        named = tuple(zip(structure, parts, strict=True))
 
-        def give() -> dict[str, Any]:
-            result = mapping()
+        def give() -> Result:
+            result = Result()
             for key, part in named:
                 result[key] = part()
             return result
 
         return give
-    kind = type(nest)
-    if hasattr(nest, "_fields"):
-        return lambda: kind._make([part() for part in parts])
-    return lambda: kind([part() for part in parts])
+    make = _maker(structure)
+    return lambda: make([part() for part in parts])
+
+
+def _inner_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
+    """Gives a part of a result, entries before what holds them: nests may be deeper than Python's stack."""
+    if is_leaf(nest):
+        return next(leaves)
+    plan: list[tuple[Callable[..., Any], int]] = []  # what gives a leaf, or makes a nest of so many entries
+    fold(
+        nest,
+        lambda leaf: plan.append((next(leaves), -1)),
+        lambda item, parts: plan.append((_maker(item), len(parts))),
+    )
+
+    def give() -> Any:
+        made: list[Any] = []
+        for make, count in plan:
+            if count < 0:
+                made.append(make())
+            else:
+                first = len(made) - count
+                made[first:] = [make(made[first:])]
+        return made[0]
+
+    return give
+
+
+def _maker(nest: Any) -> Callable[[list[Any]], Any]:
+    """Makes a nest like this one of the values of its entries."""
+    kind: Any = type(nest)
+    if isinstance(nest, dict):
+        keys, mapping = tuple(nest), Result if isinstance(nest, Result) else dict
+        return lambda values: mapping(zip(keys, values, strict=True))
+    return kind._make if hasattr(nest, "_fields") else kind

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, Where
+from ..errors import ArgumentError, FileError, Where, warn
 from ..ir.fingerprint import fingerprint
 from .checkpoint import read, write
 from .fitting import Position
@@ -91,11 +90,11 @@ def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, wh
         history = History.from_text(text["history"])
         trainer.position = Position(**text["position"], best=_part(arrays, BEST), history=history)
     if text.get("loss") not in (None, _meaning(program)):
-        warnings.warn(
-            f"{where}: the loss of this program is computed otherwise than that of the trainer in {shown}, though its "
+        warn(
+            f"the loss of this program is computed otherwise than that of the trainer in {shown}, though its "
             "parameters are of the same shapes; if nothing was meant to change, load it into the program that it was "
             "saved from",
-            stacklevel=3,
+            where,
         )
     program.parameters.load(parameters)
     program.generator_state = text["generator"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from ..declare.arguments import flag
-from ..errors import ArgumentError, shown
+from ..errors import ArgumentError, DtypeError, Where, shown
 from ..public import api
+from .arguments import one_of, whole_number
 
 
 @api
@@ -28,6 +29,14 @@ class Schedule:
 
     def __call__(self, update: int) -> float:
         raise NotImplementedError
+
+    def plateau(self) -> ReduceOnPlateau | None:
+        """What of this schedule follows measurements, if anything does."""
+        return None
+
+    def measured(self, value: float) -> Schedule:
+        """The schedule after an epoch in which what ``plateau`` monitors was ``value``."""
+        return self
 
 
 def is_number(value: Any) -> bool:
@@ -49,6 +58,14 @@ def use_plain_numbers(record: Any) -> None:
 def check_positive(name: str, value: Any) -> None:
     if not is_number(value) or not value > 0:
         raise ArgumentError(f"{name}={shown(value)} must be a positive number")
+
+
+def positive_or_none(name: str, value: Any, where: Where | None) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number, or None", where)
+    return float(value)
 
 
 def _not_negative(name: str, value: Any) -> None:
@@ -171,13 +188,95 @@ class WarmUp(Schedule):
         check_positive("steps", self.steps)
         rate_of(self.after, 0)
 
+    def plateau(self) -> ReduceOnPlateau | None:
+        return self.after.plateau() if isinstance(self.after, Schedule) else None
+
+    def measured(self, value: float) -> Schedule:
+        return replace(self, after=self.after.measured(value)) if isinstance(self.after, Schedule) else self
+
     def __call__(self, update: int) -> float:
         if update < self.steps:
             return rate_of(self.after, 0) * (update + 1) / self.steps
         return rate_of(self.after, update - self.steps)
 
 
-SCHEDULES: tuple[type[Schedule], ...] = (ExponentialDecay, PolynomialDecay, CosineDecay, PiecewiseConstant, WarmUp)
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """The rate is multiplied by factor after patience epochs in which what is monitored did not improve.
+
+    ``fit`` puts the schedule that follows in this one's place after each epoch. In a loop of your own do the same:
+    ``trainer.learning_rate = schedule = schedule.measured(value)``.
+
+    monitor: a column of the history; None: the loss, of validation if there is one. mode: ``"min"``, or ``"max"`` where
+    more is better. min_delta: an improvement is larger than this. cooldown: epochs after a reduction that do not count
+    towards the next. final: the rate never falls below. The arithmetic is that of Keras's ``ReduceLROnPlateau``.
+
+    rate, best, waited, resting: where it stands: the present rate (``initial`` to begin with), the best value so far,
+    epochs since, and epochs of the cooldown that are left.
+    """
+
+    initial: float
+    factor: float = 0.1
+    patience: int = 10
+    monitor: str | None = None
+    mode: str = "min"
+    min_delta: float = 1e-4
+    cooldown: int = 0
+    final: float = 0.0
+    rate: float | None = None
+    best: float | None = None
+    waited: int = 0
+    resting: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("factor", self.factor)
+        if self.factor >= 1:
+            raise ArgumentError(f"factor={shown(self.factor)} must be below 1, or the rate would not be reduced")
+        whole_number(self.patience, "patience", 1)
+        if self.monitor is not None and not isinstance(self.monitor, str):
+            raise DtypeError(f"monitor={shown(self.monitor)} must be the name of a column of the history, or None")
+        one_of(self.mode, "mode", ("min", "max"))
+        _not_negative("min_delta", self.min_delta)
+        _not_negative("final", self.final)
+        for name in ("cooldown", "waited", "resting"):
+            whole_number(getattr(self, name), name, 0)
+        if self.rate is not None:
+            _not_negative("rate", self.rate)
+
+    def __call__(self, update: int) -> float:
+        return float(self.initial if self.rate is None else self.rate)
+
+    def plateau(self) -> ReduceOnPlateau | None:
+        return self
+
+    def measured(self, value: float) -> ReduceOnPlateau:
+        """The schedule after an epoch in which what it monitors was ``value``. One that is no number is no better."""
+        resting = max(0, self.resting - 1)
+        if self._is_better(value):
+            return replace(self, best=float(value), waited=0, resting=resting)
+        waited = 0 if self.resting else self.waited
+        if resting:
+            return replace(self, waited=0, resting=resting)
+        if waited + 1 < self.patience or self(0) <= self.final:
+            return replace(self, waited=waited + 1, resting=0)
+        return replace(self, rate=max(self(0) * self.factor, float(self.final)), waited=0, resting=self.cooldown)
+
+    def _is_better(self, value: float) -> bool:
+        if self.best is None:
+            return not math.isnan(value)
+        return value < self.best - self.min_delta if self.mode == "min" else value > self.best + self.min_delta
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (
+    ExponentialDecay, PolynomialDecay, CosineDecay, PiecewiseConstant, WarmUp, ReduceOnPlateau,
+)  # fmt: skip
+
+
+def plateau_of(rate: Any) -> ReduceOnPlateau | None:
+    """What of a learning rate follows measurements, if anything does."""
+    return rate.plateau() if isinstance(rate, Schedule) else None
 
 
 def rate_of(rate: Any, update: int) -> float:

@@ -11,17 +11,20 @@ from ..declare.nest import is_leaf, paths
 from ..declare.parameters import Slot
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, ShapeError, StructureError
-from ..ir.graph import Node
-from ..ir.types import FLOATS
+from ..errors import DtypeError, ShapeError, StructureError, shown
+from ..ir.graph import Graph, Node
+from ..ir.types import FLOATS, TensorType, dim_text
 from ..passes.autodiff import PREFIX
 from ..passes.lower import lower
-from ..passes.lowered import GIVEN, INNER, TAP, Lowered
+from ..passes.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
 
 TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"
 TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
 """A declaration with taps: what the inference graph reads of them, what the training graph does, and with an input
 added to each, whose gradient is the tap's."""
+
+
+Shape = tuple[int | str | None, ...]
 
 
 class Source(Protocol):
@@ -39,6 +42,10 @@ class Source(Protocol):
 
     @property
     def lowered(self) -> Lowered: ...
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Those of placeholders, by name, as they were declared."""
 
     def stateful(self) -> Lowered:
         """The outputs alone with states given, for streams."""
@@ -62,6 +69,8 @@ class Declaration:
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
         self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
         self.lowered = lower(self._all, known)
+        declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}
+        self.shapes = shapes_of(self.lowered.graph, declared)
 
     def stateful(self) -> Lowered:
         return self._lowered_again(self._named, GIVEN)
@@ -86,6 +95,23 @@ class Declaration:
         return described(self._all)
 
 
+def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
+    """The shapes of placeholders, by name: those that compiling settled, in which an open size that was ``declared``
+    without a name is None.
+    """
+    inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
+    return {name: _shape(kind, declared.get(name)) for name, kind in sorted(inputs.items()) if name not in SEED_INPUTS}
+
+
+def _shape(kind: TensorType, declared: Any) -> Shape:
+    settled = [dim if isinstance(dim, int) else dim_text(dim) for dim in kind.shape]
+    if not isinstance(declared, list | tuple) or len(declared) != len(settled):
+        return tuple(settled)
+    return tuple(
+        None if entry is None and isinstance(dim, str) else dim for entry, dim in zip(declared, settled, strict=True)
+    )
+
+
 def _structure(outputs: Any, loss: Tensor | None) -> Any:
     if isinstance(outputs, Tensor):
         return {"output": outputs} if loss is not None else outputs
@@ -97,7 +123,7 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
         checked_name(key, "an output")
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
-            raise DtypeError(f"output {path} must be a Tensor, not {leaf!r}")
+            raise DtypeError(f"output {path} must be a Tensor, not {shown(leaf)}")
     check_structure(outputs, loss is not None)
     return dict(outputs)
 
@@ -119,7 +145,7 @@ def check_structure(structure: Any, has_loss: bool) -> None:
 
 def _scalar(loss: Tensor | None) -> Tensor | None:
     if loss is not None and not isinstance(loss, Tensor):
-        raise DtypeError(f"loss must be a Tensor, not {loss!r}")
+        raise DtypeError(f"loss must be a Tensor, not {shown(loss)}")
     if loss is not None and (loss.rank or loss.dtype not in ("float32", "float64")):
-        raise ShapeError(f"loss must be a float scalar, not {loss!r}; reduce it with rg.reduce_mean")
+        raise ShapeError(f"loss must be a float scalar, not {shown(loss)}; reduce it with rg.reduce_mean")
     return loss

@@ -10,9 +10,10 @@ from weakref import ref
 
 import numpy as np
 
+from ..allocation import empty
 from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .arrays import address, aligned_bytes, writable_address
-from .native import NativeEntry, Sized
+from .native import PACKED, TEMPORARIES, NativeEntry, Sized
 
 if TYPE_CHECKING:
     from .bound_train import BoundTrain
@@ -29,7 +30,7 @@ class Memory:
 
     def __init__(self, entry: NativeEntry) -> None:
         self.entry = entry
-        self.panels = aligned_bytes(max(1, entry.panel_bytes))
+        self.panels = aligned_bytes(max(1, entry.panel_bytes), PACKED)
         self.arena = aligned_bytes(1)
         names = list(entry.output_slots)
         self.replacing = [name for name in names if name.startswith((NEW, SUM))]
@@ -48,8 +49,8 @@ class Memory:
         """Memory for results that stay with who asked for them."""
         if self.arena.size < sized.arena_bytes:
             self._blocks.clear()  # first: they hold the address of the arena that goes
-            self.arena = aligned_bytes(sized.arena_bytes)
-        return {name: np.empty(sized.shapes[number], dtype) for number, name, dtype in self.others}
+            self.arena = aligned_bytes(sized.arena_bytes, TEMPORARIES)
+        return {name: empty(sized.shapes[number], dtype, f"the result {name}") for number, name, dtype in self.others}
 
     def bound(self, trainer: Trainer, parameters: Mapping[str, np.ndarray]) -> _Bound:
         """The argument block for these parameters, the trainer's own inputs, and what replaces them.

@@ -18,10 +18,12 @@ from ..codegen.shell_text import STEPS
 from ..codegen.stepper import Port, Stepper, Unit
 from ..codegen.target import Target, twin
 from ..errors import ShapeError, Where
+from ..ir.graph import Graph
 from ..ir.types import Dim, TensorType, evaluate
 from .arrays import address, aligned_bytes
-from .compiled import lengths_of
-from .native import NativeEntry
+from .compiled import CompiledGraph
+from .feeds import bind
+from .native import PACKED, NativeEntry
 from .reduction import reduction
 from .stepwise import Stepwise, stepwise
 
@@ -43,12 +45,26 @@ _C_WORDS = (
 
 @dataclass(frozen=True)
 class Exportable:
-    """A stepper; its step and its initial state on this machine, bit for bit as the target computes them."""
+    """A stepper, and the graph that it was made of."""
 
     stepper: Stepper
-    step: NativeEntry
-    initial: NativeEntry | None
     about: Stepwise
+
+    def whole_sequence(
+        self, graph: Graph, values: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Outputs of the inference graph as declared, for whole sequences: on this machine, with the target's bits.
+
+        What the exported code computes is held to this, so nothing here knows of steps or of which axis is time.
+        """
+        compiled, target = self.about.compiled, self.stepper.target
+        whole = CompiledGraph(
+            graph, "inference", target, None, lambda: "", reduced=compiled.reduced, workers=compiled.workers
+        )
+        outputs = tuple(port.name for port in self.stepper.outputs)
+        sizes = bind(feeds, whole.kinds(), None)
+        entry = _native(planned(whole.sized(outputs, sizes), target, "whole", 1), twin(target), "whole")
+        return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
 
 
 def exportable(
@@ -69,12 +85,12 @@ def exportable(
     outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in given)
     states = tuple(_port(name, next(symbols), about.state_kinds[name], None, about, where) for name in about.labels)
     starts = tuple(_port(name, next(symbols), about.kinds[name], None, about, where) for name in first)
-    step, entry = _unit(about, values, target, embedded, one_step=True)
+    step = _unit(about, values, target, embedded, one_step=True)
     block = None
-    if target.lanes(4) > 1 and lengths_of(about.compiled.graph):
-        found, _ = _unit(about, values, target, embedded, one_step=False)
+    if target.lanes(4) > 1 and about.lengths and about.lengths <= about.compiled.lengths(about.outputs):
+        found = _unit(about, values, target, embedded, one_step=False)
         block = found if isinstance(found.plan.arena_bytes, int) else None
-    initial, initial_entry = _initial(about, values, target, embedded)
+    initial = _initial(about, values, target, embedded)
     stepper = Stepper(
         target=target,
         inputs=inputs,
@@ -87,7 +103,7 @@ def exportable(
         parameters={name: values[name] for name in values if name in _used(step, block, initial)},
         embedded=embedded,
     )
-    return Exportable(stepper, entry, initial_entry, about)
+    return Exportable(stepper, about)
 
 
 def _initial_inputs(about: Stepwise) -> tuple[str, ...]:
@@ -140,22 +156,19 @@ def symbols_of_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _unit(
-    about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool
-) -> tuple[Unit, NativeEntry]:
-    """A plan with its packed weights, and its entry on this machine."""
-    name = "step" if one_step else "block"
-    plan = planned(about.compiled.sized(about.outputs, about.sizes, one_step), target, name, 1)
-    entry = _native(plan, twin(target), name)
-    panels = _packed(entry, values) if embedded else b""
+def _unit(about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool) -> Unit:
+    """A plan with its packed weights."""
+    name, sizes = ("step", dict.fromkeys(about.lengths, 1)) if one_step else ("block", {})
+    plan = planned(about.compiled.sized(about.outputs, {**about.sizes, **sizes}, one_step), target, name, 1)
+    panels = _packed(_native(plan, twin(target), name), values) if embedded else b""
     arena = plan.arena_bytes
     assert isinstance(arena, int) or not one_step, f"a step's memory has no fixed size: {arena}"
-    return Unit(plan, arena if isinstance(arena, int) else 0, panels), entry
+    return Unit(plan, arena if isinstance(arena, int) else 0, panels)
 
 
 def _packed(entry: NativeEntry, values: Mapping[str, np.ndarray]) -> bytes:
     """Packed weights, with zeros where nothing is packed: equal nets have equal bytes."""
-    room = aligned_bytes(max(1, entry.panel_bytes))
+    room = aligned_bytes(max(1, entry.panel_bytes), PACKED)
     room[:] = 0
     weights = entry.unpacked(0, values, room)
     entry.pack(address(weights.block))
@@ -169,14 +182,14 @@ def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
 
 def _initial(
     about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool
-) -> tuple[Unit | Mapping[str, np.ndarray], NativeEntry | None]:  # fmt: skip
-    """What the state begins with, as a unit or as it is, and the entry that gives it here."""
+) -> Unit | Mapping[str, np.ndarray]:
+    """What the state begins with, as a unit or as it is."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
-        return {}, None
+        return {}
     plan = planned(about.initial.sized(names, about.sizes), target, "initial", 1)
     entry = _native(plan, twin(target), "initial")
     if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
-        return entry.call_fresh_with(entry.packed(0, values), {}, entry.sized(about.sizes)), entry
+        return entry.call_fresh_with(entry.packed(0, values), {}, entry.sized(about.sizes))
     panels = _packed(entry, values) if embedded else b""
-    return Unit(plan, int(str(plan.arena_bytes)), panels), entry
+    return Unit(plan, int(str(plan.arena_bytes)), panels)

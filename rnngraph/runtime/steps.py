@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..declare.nest import flatten
+from ..declare.nest import flatten, matched
 from ..declare.tensor import Tensor
 from ..errors import GraphError, ShapeError, Where
 from ..ir.graph import Graph, Node, topological
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 Settle = Callable[[Mapping[str, np.ndarray]], None]
+
+
+MOST_MEMORIES = 8
+"""Entries for whose steps a trainer has memory: packed weights and temporaries of each."""
 
 
 class Native:
@@ -50,6 +54,8 @@ class Native:
         """
         memory = self._memory.get(entry)
         if memory is None:
+            if len(self._memory) >= MOST_MEMORIES:
+                del self._memory[next(iter(self._memory))]
             memory = self._memory[entry] = Memory(entry)
         found = memory.fresh(sized)
         _, parameters = trainer.program.parameters.snapshot()  # of one moment, and alive until the call ends
@@ -91,7 +97,8 @@ def train_step(optimizer: Optimizer, clip_norm: float | None, clip_value: float 
             {name: Tensor(node) for name, node in slots.items()},
             {name: Tensor(node) for name, node in numbers.items()},
         )
-        return after.node, {name: tensor.node for name, tensor in kept.items()}
+        values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
+        return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
 
     return TrainStep(update, tuple(optimizer.slots()), tuple(optimizer.numbers(0)), clip_norm, clip_value)
 

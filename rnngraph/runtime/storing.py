@@ -16,9 +16,10 @@ import numpy as np
 from safetensors.numpy import load as arrays_from
 from safetensors.numpy import save as arrays_text
 
+from ..allocation import reserve
 from ..declare.export import Described
 from ..declare.nest import paths
-from ..errors import FileError
+from ..errors import FileError, OutOfMemoryError
 from ..ir.complete import complete_text, same_graph
 from ..ir.graph import Graph
 from ..ir.parser import parse
@@ -43,7 +44,7 @@ from .documents import (
 from .files import as_path
 from .reduction import ACTIVATIONS
 from .reduction import WEIGHTS as WEIGHT_FORMS
-from .sources import TAPS, check_structure
+from .sources import TAPS, check_structure, shapes_of
 from .stored_checks import check_together
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Stored:
             name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest)
             for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
         }
+        self.shapes = shapes_of(self.lowered.graph, text.get("shapes", {}))
         outputs = dict(self.lowered.graph.outputs)
         self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
         self.loss = outputs["loss"].tensor if text["loss"] is True else None
@@ -135,6 +137,7 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
 
 def files_of(program: Program) -> dict[str, bytes]:
     """All that the program is, as files by name."""
+    reserve(2 * sum(array.nbytes for array in program.parameters.values()), "the bytes of a saved program")
     source = program.source
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
@@ -157,6 +160,7 @@ def files_of(program: Program) -> dict[str, bytes]:
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
         "parameters": [slot_text(name, program.parameters.slot(name), arrays) for name in weights],
+        "shapes": source.shapes,
         "defaults": list(source.lowered.defaults),
         "keep_probs": sorted(source.lowered.keep_probs),
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
@@ -190,7 +194,7 @@ def write_program(program: Program[Any], path: str | os.PathLike[str]) -> None:
     as_path(path)
     try:
         files = files_of(program)
-    except FileError:
+    except (FileError, OutOfMemoryError):
         raise
     except WRONG as error:
         raise FileError(
@@ -204,7 +208,7 @@ def read_program(path: str | os.PathLike[str]) -> Stored:
     files = read_directory(path, KIND, VERSION)
     try:
         return Stored(files)
-    except FileError:
+    except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # of files that are whole, but were not written by this library
         raise FileError(

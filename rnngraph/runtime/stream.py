@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, Never
 
 import numpy as np
 
-from ..declare.nest import flatten, map_leaves, paths
+from ..declare.nest import map_leaves, matched, paths
 from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
 from ..ir.types import Size
 from ..public import api, no_more
 from .bound_step import BoundStep, Layout, States
-from .compiled import lengths_of
 from .feeds import bind, convert, reject_empty, run_checks
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
@@ -44,7 +43,7 @@ class Stream(Generic[Given]):
         self._compiled, self._initial = about.compiled, about.initial
         self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
         self._kinds, self._state_kinds = about.kinds, about.state_kinds
-        self._time_axis, self._output_axis = about.time_axis, about.output_axis
+        self._lengths, self._time_axis, self._output_axis = set(about.lengths), about.time_axis, about.output_axis
         self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
         self._sizes = dict(about.sizes)
         self._held = {name: np.array(array, order="C") for name, array in about.held.items()}
@@ -151,7 +150,7 @@ class Stream(Generic[Given]):
         used = {name: arrays[name] for name in arrays if name in needed}
         before = dict(zip(self._labels, self._current_state(where), strict=True))
         sizes = bind({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
-        lengths = lengths_of(self._compiled.graph)
+        lengths = self._lengths
         reject_empty(used, self._kinds, lengths, where)
         run_checks(self._compiled.checks(self._outputs), used, sizes, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
@@ -259,11 +258,7 @@ class Stream(Generic[Given]):
     @state.setter
     def state(self, value: Any) -> None:
         where = user_line()
-        leaves = flatten(value)
-        if len(leaves) != len(self._labels):
-            raise StructureError(
-                f"the stream's state has {len(self._labels)} arrays, and {len(leaves)} are given", where
-            )
+        leaves = matched(self._structures, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
             kind = self._state_kinds[label]
@@ -314,6 +309,6 @@ class Stream(Generic[Given]):
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_kinds.items()}
-        if kinds != mine or list(arrays) != self._labels:
+        if kinds != mine:
             raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
-        self._set_state([np.array(array, order="C") for array in arrays.values()])
+        self._set_state([np.array(arrays[label], order="C") for label in self._labels])

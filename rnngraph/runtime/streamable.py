@@ -11,6 +11,11 @@ from ..ir.types import Dim, Size, TensorType, dim_text, symbols_of
 
 APART, STEPS, FINAL = "apart", "steps", "final"
 """What a value is to time: the same at all steps, one for each step, or known once the last step is done."""
+BY_PLACE = (
+    "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
+    "compute steps from earlier ones only, as a causal convolution does"
+)
+COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
 
 
@@ -21,16 +26,18 @@ def check_streamable(graph: Graph, initial: Graph, lengths: set[str], where: Whe
     states that it starts from. lengths: names of scans' lengths.
     """
     roles: dict[Node, str] = {}
+    advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
     for node in graph.nodes:
         why = _why_not(node, lengths, roles)
         if why:
-            raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}", where)
+            raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}{advice}", where)
         roles[node] = _role(node, lengths, roles)
     inputs = set(initial.inputs)
     for node in initial.nodes:
         read = () if node in inputs else (node, *node.operands)
-        if any(name in lengths for item in read for name in symbols_of_node(item)):
-            raise GraphError(f"this graph can't be streamed: {WAITS}, declared at {node.where}", where)
+        why = WAITS if any(name in lengths for item in read for name in symbols_of_node(item)) else ""
+        if why or node.op == "ensure_shape":
+            raise GraphError(f"this graph can't be streamed: {why or COMPARES}, declared at {node.where}", where)
 
 
 def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> None:
@@ -66,8 +73,13 @@ def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
 def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if isinstance(node.type, TensorType):
         joined = [dim for dim in node.shape if _timed(dim, lengths)]
+        for dim in joined:
+            if isinstance(dim, Size) and dim.symbol is None and dim.symbols <= lengths:
+                return f"{node.op} gives {dim_text(dim)} steps, and a stream gives one for each that it takes"
         if len(joined) > 1 or any(isinstance(dim, Size) and dim.symbol is None for dim in joined):
             return f"{node.op} joins steps with another axis"
+    if node.op == "ensure_shape":
+        return COMPARES
     if node.op == "scan":
         return _why_not_scan(node, lengths, roles)
     if node.op in ("iota", "dimension") and _timed(node["size"], lengths):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from ..errors import ArgumentError, DtypeError, NameLookupError, Where, shown
+from ..errors import ArgumentError, DtypeError, NameLookupError, Where, shown, warn
 from ..passes.autodiff import unreached
 from .program import Program
 
@@ -40,8 +39,7 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
             "there is nothing to train: the loss reads no parameter that is trainable and chosen", where
         )
     if idle:
-        text = f"{where}: the loss does not depend on {', '.join(idle)}; they are not trained"
-        warnings.warn(text, stacklevel=3)
+        warn(f"the loss does not depend on {', '.join(idle)}; they are not trained", where)
     return tuple(name for name in chosen if name not in apart)
 
 

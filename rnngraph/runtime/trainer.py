@@ -11,10 +11,12 @@ from typing import Any, Never
 
 import numpy as np
 
+from ..allocation import reserve, zeros
 from ..declare.arguments import flag
-from ..errors import ArgumentError, DtypeError, GraphError, Where, shown, user_line
+from ..errors import DtypeError, GraphError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..ir.types import TensorType
+from ..passes.label_weights import LabelWeights
 from ..passes.lowered import GIVEN, SHOWN
 from ..passes.pipeline import Pass
 from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
@@ -25,13 +27,14 @@ from .bound_train import bind
 from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position
+from .given import Cursor, Examples
 from .history import History
 from .interrupts import Moment
 from .optimizers import Adam, Optimizer, optimizer_text
 from .program import Program
-from .requests import fit
+from .requests import evaluate, fit
 from .saving import load, save
-from .schedules import is_number
+from .schedules import positive_or_none
 from .steps import Native, Settle, Way, needed_to_train, train_step
 from .trained import trained_names
 from .updates import Spares, keep_alone
@@ -72,12 +75,14 @@ class Trainer:
             raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
         self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
         self.seed = program.seed  # of the order of examples
-        self.clip_norm = _positive("clip_norm", clip_norm, where)
-        self.clip_value = _positive("clip_value", clip_value, where)
+        self.clip_norm = positive_or_none("clip_norm", clip_norm, where)
+        self.clip_value = positive_or_none("clip_value", clip_value, where)
         self.accumulate = whole_number(accumulate, "accumulate", 1)
         self.trained = trained_names(program, only, where)
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
+        kept = sum(program.parameters[name].nbytes for name in self.trained) * len(self.optimizer.slots())
+        reserve(kept, f"what {type(self.optimizer).__name__} keeps of each parameter", where)
         self.slots = {
             f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
             for name in self.trained
@@ -90,12 +95,13 @@ class Trainer:
         self._lock = threading.RLock()
         self._number_arrays: dict[str, np.ndarray] = {}
         self._spares, self._parameter_spares = Spares(), Spares()
-        self._ways: dict[str, Way] = {}
+        self._ways: dict[tuple[str, tuple[float, ...]], Way] = {}
         kinds = (False, False), (True, False), (True, True)  # whether states are carried, and whether there are such
         self._bound = {kind: BoundCalls(program.workers) for kind in kinds}
         self._update: Native | None = None
         self._forward: Native | None = None
         self.position: Position | None = None
+        self.cursor: Cursor | None = None  # where an interrupted fit is in an iterable of batches
 
     # Steps ---------------------------------------------------------------------------------------
 
@@ -121,21 +127,22 @@ class Trainer:
             states = GIVEN if calls is self._bound[True, True] else SHOWN
             loss = self.step_with(arrays, seed, flag(carry, "carry"), where)
             if calls is not None:
-                bind(calls, self, self._ways[states], feeds, named, arrays)
+                bind(calls, self, self._ways[states, ()], feeds, named, arrays)
             return loss
 
     def step_with(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
-        settled: Callable[[float, bool], None] | None = None,
+        settled: Callable[[float, bool], None] | None = None, label_weights: tuple[float, ...] = (),
     ) -> float:  # fmt: skip
         """A step with feeds that are converted already, to which the counters of masks are added.
 
-        settled: called with the loss, and whether the step counts, in the very moment in which it does.
+        settled: called with the loss, and whether the step counts, in the very moment in which it does. label_weights:
+        one for each class, by which the loss counts its labels.
         """
         with self._lock:
             arrays.update(self.program.training.counters(self.seed_of_step(seed)))
             states = self.carried if carry else None
-            way = self._way(SHOWN if states is None else GIVEN, where)
+            way = self._way(SHOWN if states is None else GIVEN, where, label_weights)
             if carry:
                 way.check_carries(where)
             return self.run_step(way, seed, settled, lambda settle: way.run(self, arrays, states or {}, where, settle))
@@ -244,7 +251,11 @@ class Trainer:
 
     def _present_sums(self) -> dict[str, np.ndarray]:
         if not self.sums:
-            self.sums = {SUM + name: np.zeros_like(self.program.parameters[name]) for name in self.trained}
+            parameters = self.program.parameters
+            self.sums = {
+                SUM + name: zeros(parameters[name].shape, parameters[name].dtype, f"the sum of gradients of {name}")
+                for name in self.trained
+            }
         return self.sums
 
     def _numbers(self) -> dict[str, np.ndarray]:
@@ -261,12 +272,12 @@ class Trainer:
     @api
     def fit(
         self,
-        examples: Mapping[Any, Any],
+        examples: Examples,
         *,
         batch_size: int = 32,
         epochs: int = 1,
         lengths: Any = None,
-        validation: Mapping[Any, Any] | float | None = None,
+        validation: Examples | float | None = None,
         metrics: Mapping[str, Metric] | None = None,
         window: int | None = None,
         warm_up: int = 0,
@@ -277,6 +288,8 @@ class Trainer:
         mode: str = "min",
         keep_best: bool | None = None,
         callbacks: Sequence[Callback] = (),
+        class_weights: Mapping[int, float] | None = None,
+        steps_per_epoch: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
         resume: bool = True,
@@ -286,11 +299,16 @@ class Trainer:
 
         examples: by placeholder or name, an array whose first axis numbers examples, or a list of arrays that may
         differ in time; batches are padded, and with ``bucket`` made of examples of similar lengths. What has no
-        batch axis is fed whole. lengths: the placeholder of each row's steps, which is filled in, or an array of
-        them; None finds the placeholder by its use as ``sequence_length``, if there is just one.
+        batch axis is fed whole. Or a tuple (x, y), of what inference takes and what only the loss does; or an iterable
+        of batches in these forms, of which ``steps_per_epoch`` make an epoch, or one passage does.
+        lengths: the placeholder of each row's steps, which is filled in, or an array of them; None finds the
+        placeholder by its use as ``sequence_length``, if there is just one.
 
         window: steps of truncated backpropagation through time; states are carried from window to window of a
         batch. warm_up: first steps of each sequence that run forward only.
+
+        class_weights: {label: weight}, by which the loss counts its int labels, as if it had been declared with
+        ``weights=``; 1 where a label is left out. A validation counts all alike.
 
         validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
         are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,
@@ -310,6 +328,14 @@ class Trainer:
         options = dict(locals())
         del options["self"]
         return fit(self, user_line(), **options)
+
+    @api
+    def evaluate(
+        self, examples: Examples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
+        batch_size: int = 32,
+    ) -> dict[str, float]:  # fmt: skip
+        """{name: value} of the loss and of metrics without dropout, as ``fit`` measures a validation."""
+        return evaluate(self, user_line(), examples, metrics, lengths, batch_size)
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -367,19 +393,21 @@ class Trainer:
 
     # Graphs --------------------------------------------------------------------------------------
 
-    def _way(self, states: str, where: Where | None) -> Way:
-        if states not in self._ways:
+    def _way(self, states: str, where: Where | None, label_weights: tuple[float, ...] = ()) -> Way:
+        key = states, label_weights
+        if key not in self._ways:
             lowered = self.program.with_states(states)
             then = AddGradients() if self.accumulate > 1 else self._train_step()
-            compiled = self._compiled(needed_to_train(lowered, self._kinds()), self.trained, then)
-            self._ways[states] = Way(self, lowered, compiled, states)
-        return self._ways[states]
+            graph = needed_to_train(lowered, self._kinds())
+            graph = LabelWeights(label_weights)(graph) if label_weights else graph
+            self._ways[key] = Way(self, lowered, self._compiled(graph, self.trained, then), states)
+        return self._ways[key]
 
     def _compiled(self, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
         program = self.program
         return CompiledGraph(
             graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,),
-            cache=program.cache, workers=program.workers,
+            cache=program.cache, workers=program.workers, notices=program.notices,
         )  # fmt: skip
 
     def _kinds(self) -> dict[str, TensorType]:
@@ -387,11 +415,3 @@ class Trainer:
 
     def _train_step(self) -> TrainStep:
         return train_step(self.optimizer, self.clip_norm, self.clip_value)
-
-
-def _positive(name: str, value: Any, where: Where | None) -> float | None:
-    if value is None:
-        return None
-    if not is_number(value) or not value > 0:
-        raise ArgumentError(f"{name}={shown(value)} must be a positive number, or None", where)
-    return float(value)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Never, cast
+from typing import TYPE_CHECKING, Any, Literal, Never, cast
 
 import numpy as np
 
-from ..declare.nest import is_leaf, pack
+from ..allocation import zeros
+from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, user_line, warn
 from ..ir.graph import Graph
 from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
@@ -23,7 +23,7 @@ from .bound_call import MOST_KINDS, BoundCalls
 from .compiled import CompiledGraph
 from .feeds import bind, convert, run_checks
 from .graph_program import GraphProgram
-from .nested_feeds import names_under
+from .nested_feeds import gathered, names_under
 from .outs import check_fits, given_gradients
 from .result import Given, Result
 from .sources import TAPS_MOVED, TAPS_TRAINING
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 
 MOST_SAMPLES = 2**32
+
+MOST_NUMBERS = 16
+"""Numbers of draws in a call for which graphs are kept."""
 
 
 class Training(GraphProgram[Given]):
@@ -135,18 +138,23 @@ class Training(GraphProgram[Given]):
         if count > MOST_SAMPLES:
             raise ArgumentError(f"samples={count} is more than the {MOST_SAMPLES} draws that a seed has", where)
         key = (count, compiled, outputs)
-        if key not in self._with_samples:
+        found: CompiledGraph | Literal[False] | None = self._with_samples.get(key, False)
+        if found is False:
+            if len(self._with_samples) >= MOST_NUMBERS:
+                self._with_samples.clear()
             program = self.program
             made = CompiledGraph(
                 compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
                 cache=program.cache, workers=program.workers, first=(Columns("joined_columns"), Samples(count)),
+                notices=program.notices,
             )  # fmt: skip
             try:
                 made.optimized(outputs)
-                self._with_samples[key] = made
+                found = made
             except GraphError:
-                self._with_samples[key] = None
-        return self._with_samples[key]
+                found = None
+            self._with_samples[key] = found
+        return found or None
 
     def _one_by_one(
         self, samples: int, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
@@ -236,11 +244,11 @@ class Training(GraphProgram[Given]):
             structure = Result(shown) if isinstance(shown, dict) else shown, dict.fromkeys(compiled.wrt)
             wanted = [*names, *outputs[len(values) :]]
             self._bind(calls, *together, arrays, outputs, compiled, structure, wanted, self.program.next_seed)
-        gradients = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        gradients: dict[str, Any] = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.program.named_feeds(feeds, named, where))
-            parts = names_under(name, compiled.wrt)
-            gradients[name] = pack(fed.get(name, parts), [gradients.pop(part) for part in parts])
+            parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
+            gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any) -> BoundCalls | None:
@@ -294,8 +302,7 @@ class Training(GraphProgram[Given]):
             self._warned = True
             idle = [name for name in unreached(compiled.graph) if name in self._trainable]
             if idle:
-                text = f"{where}: the loss does not depend on {', '.join(idle)}; their gradients are zero"
-                warnings.warn(text, stacklevel=3)
+                warn(f"the loss does not depend on {', '.join(idle)}; their gradients are zero", where)
         return compiled
 
     def _described(self) -> CompiledGraph:
@@ -314,6 +321,7 @@ class Training(GraphProgram[Given]):
             self._with_gradients[key] = CompiledGraph(
                 with_parameters(lowered, kinds), self.kind, program.target, self._unroll,
                 program.declared_text, (*self._trainable, *extra), given, cache=program.cache, workers=program.workers,
+                notices=program.notices,
             )  # fmt: skip
         return self._with_gradients[key]
 
@@ -336,7 +344,8 @@ class Training(GraphProgram[Given]):
         if unknown:
             raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
         return {
-            name: np.zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype) for name in labels
+            name: zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype, f"the zeros of {name}")
+            for name in labels
         }
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..allocation import empty
+
 
 def _holders(arrays: dict[str, np.ndarray], name: str) -> int:
     array = arrays[name]
@@ -40,7 +42,7 @@ class Spares:
 
     def target(self, name: str, like: np.ndarray) -> np.ndarray:
         if name not in self._arrays or _held(self._arrays, name):
-            self._arrays[name] = np.empty(like.shape, like.dtype)
+            self._arrays[name] = empty(like.shape, like.dtype, f"the new value of {name}")
         return self._arrays[name]
 
     def swap(self, present: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

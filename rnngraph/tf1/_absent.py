@@ -140,7 +140,11 @@ INSTEAD: dict[str, str] = {
     "train.GradientDescentOptimizer": f"{_COMPILED}rg.Trainer(program, rg.SGD(rate))",
     "train.MomentumOptimizer": f"{_COMPILED}rg.Trainer(program, rg.SGD(rate, momentum=0.9, nesterov=False))",
     "train.Optimizer": "write its equations as a subclass of rg.Optimizer with slots() and update()",
-    "train.RMSPropOptimizer": f"{_COMPILED}rg.Trainer(program, rg.RMSProp(rate)); its epsilon is outside the root",
+    "train.RMSPropOptimizer": (
+        f"{_COMPILED}rg.Trainer(program, rg.RMSProp(rate, epsilon=1e-10, initial_square=1.0, epsilon_in_root=True, "
+        "rate_in_momentum=True)), which is TensorFlow's; by itself its mean of squares begins with 0, not with 1, and "
+        "epsilon is added to the root"
+    ),
     "train.Saver": f"{_SAVE}; to resume training, the save and load methods of an rg.Trainer",
     "train.Checkpoint": "use the save and load methods of an rg.Trainer",
     "train.CheckpointManager": "give checkpoint= to the fit method of an rg.Trainer",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..declare import cells, wrappers
-from ..declare.cell import Cell, Scope
+from ..declare.cell import Cell, NestedStep, Scope
 from ..declare.cells import Activation
 from ..declare.initializers import initializer_of
 from ..declare.randomness import KeepProb
@@ -185,10 +185,10 @@ class ResidualWrapper(wrappers.ResidualWrapper):
         super().__init__(cell)
         self.residual_fn = residual_fn
 
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         if self.residual_fn is None:
-            return super().step(p, x, state)
-        output, state = p.cell(None, self.cell)(x, state)
+            return (yield from super().nested_step(p, x, state))
+        output, state = yield p.cell(None, self.cell), x, state
         return self.residual_fn(x, output), state
 
 

@@ -75,8 +75,8 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(logits), elementwise."""
     _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
-    falling = functions.log1p(functions.exp(-functions.abs(logits)))
-    result: Tensor = functions.maximum(logits, 0) - logits * labels + falling
+    falling = functions.log1p(functions.exp(functions.minimum(logits, -logits)))  # as softplus, for the slope at 0
+    result: Tensor = functions.maximum(0, logits) - logits * labels + falling
     return result
 
 

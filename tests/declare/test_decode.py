@@ -417,7 +417,11 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"stop": 3}, rg.DtypeError, "stop must be a function"),
     ({"stop": lambda y: y}, rg.DtypeError, "stop must give a bool for each row"),
     ({"stop": lambda y: y > 0.0}, rg.ShapeError, "stop must give one bool for each row"),
-    ({"initial_state": (rg.constant(1.0),) * 2}, rg.StructureError, "initial_state has 2 tensors"),
+    (
+        {"initial_state": (rg.constant(1.0),) * 2},
+        rg.StructureError,
+        "initial_state is one array, not a tuple of 2",
+    ),
     ({"initial_state": rg.placeholder("s", (None, 4))}, rg.ShapeError, "give initial_state a width of 3"),
     (
         {"first_input": rg.placeholder("i", (2, 3)), "inputs": rg.placeholder("j", (3, 4, 1))},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph import tf1 as tf
 
 BATCH, TIME, CLASSES = 5, 7, 4
 
@@ -89,3 +91,27 @@ def test_what_does_not_fit() -> None:
         rg.accuracy(y, rg.placeholder("l", (None, None, 3)))
     with pytest.raises(rg.ShapeError, match="lengths need a loss"):
         rg.accuracy(y, logits, lengths=y)
+
+
+SMOOTH: dict[str, Callable[[rg.Tensor], rg.Tensor]] = {
+    "softplus": rg.softplus,
+    "elu": rg.elu,
+    "softsign": rg.softsign,
+    "sigmoid_cross_entropy": lambda x: rg.sigmoid_cross_entropy(np.full((1, 3), 0.25), x, reduction="sum"),
+    "tf.nn": lambda x: tf.nn.sigmoid_cross_entropy_with_logits(labels=np.full((1, 3), 0.25), logits=x),
+    "huber_loss": lambda x: rg.huber_loss(np.zeros((1, 3)), x, reduction="sum"),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_slope_at_zero_is_that_of_the_function(name: str) -> None:
+    """What is smooth may be written with a maximum or an absolute value, which are not: an output layer starts at 0."""
+    x = rg.parameter("x", (1, 3), "zeros", dtype="float64")
+    total = rg.reduce_sum(SMOOTH[name](x))
+    program = rg.compile({"total": total}, loss=total)
+    _, gradients = program.training.gradients(seed=0)
+    ends = []
+    for step in (1e-6, -1e-6):
+        program.parameters["x"] = np.full((1, 3), step)
+        ends.append(float(program.inference()["total"]))
+    np.testing.assert_allclose(gradients["x"].sum(), (ends[0] - ends[1]) / 2e-6, atol=1e-5)

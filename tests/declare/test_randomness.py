@@ -258,7 +258,7 @@ def test_noise_has_its_distribution(dtype: str) -> None:
         (
             lambda x: rg.ZoneoutWrapper(rg.LSTMCell(3), state_keep_prob=(0.5, 0.5, 0.5)),
             rg.StructureError,
-            "has 3 numbers",
+            r"state_keep_prob takes 2 entries \(c, h\), not 3",
         ),
     ],
 )

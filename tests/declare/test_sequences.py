@@ -87,7 +87,7 @@ def test_layers_of_convolutions_and_sums_stream() -> None:
     ("declare", "why"),
     [
         (lambda x: rg.cumsum(x, 1, reverse=True), "a backward recurrence"),
-        (lambda x: rg.conv1d(x, WIDTH, 3, "same"), "joins steps"),
+        (lambda x: rg.conv1d(x, WIDTH, 3, "same"), r"concat gives T\+2 steps"),
         (lambda x: rg.reverse_sequence(x, rg.placeholder("n", (None,), "int32")), "joins steps"),
         (
             lambda x: rg.stack_bidirectional_dynamic_rnn([rg.GRUCell(2)], [rg.GRUCell(2)], x)[0],

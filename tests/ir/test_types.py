@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,7 @@ B, T = size("B"), size("T")
 
 numbers = st.integers(-6, 6)
 values = st.fixed_dictionaries({name: st.integers(-9, 9) for name in NAMES})
+not_zero = st.fixed_dictionaries({name: st.integers(-9, -1) | st.integers(1, 9) for name in NAMES})
 dims = st.recursive(
     numbers | st.sampled_from(NAMES).map(size),
     lambda inner: st.tuples(inner, inner, st.sampled_from("+-*")).map(lambda item: combined(*item)),
@@ -162,9 +165,9 @@ def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
     assert table.meet(b, a) == met
 
 
-@given(st.lists(st.tuples(dims, dims), max_size=4), values)
+@given(st.lists(st.tuples(dims, dims), max_size=4), not_zero)
 def test_solutions_hold_where_the_equations_do(pairs: list[tuple[Dim, Dim]], at: dict[str, int]) -> None:
-    """Whatever values make all equations true, they agree with what the table knows of its names."""
+    """Whatever values but 0 make all equations true, they agree with what the table knows of its names."""
     table = SizeTable()
     for a, b in pairs:
         difference = evaluate(a, at) - evaluate(b, at)  # makes the equation true at these values
@@ -197,6 +200,39 @@ def test_meeting_solves_for_a_name() -> None:
     assert table.meet(2 * B + T, 2 * B + 8) == 2 * B + 8
     assert table.meet(size("L"), B + T) == B + 8
     assert table.resolve(size("L") * 2) == 2 * B + 16
+
+
+def test_what_all_terms_share_is_divided_out() -> None:
+    table = SizeTable()
+    assert table.meet(20 * size("a"), 20 * size("b")) == 20 * size("a")
+    assert table.resolve(size("b")) == size("a")
+    assert table.meet(B * T, 5 * B) == 5 * B
+    assert table.resolve(T) == 5
+    with pytest.raises(ValueError, match=r"size 3\*L meets size 3"):  # rather a mistake than L = 1
+        table.meet(3 * size("L"), 3)
+    assert table.meet(3 * size("L"), 3, measured=True) == 3  # of an array it is no mistake
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "may"),
+    [
+        (B * T, size("L") * size("M"), True), (B * T, 12, True), (2 * B * T, 3 * size("L") * size("M"), True),
+        (B * T, B, False), (20 * B, 20, False), (2 * B * T, 13, False), (B * T + 1, 0, False), (B, B + 1, False),
+    ],
+)  # fmt: skip
+def test_what_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> None:
+    assert SizeTable().may_meet(a, b) is SizeTable().may_meet(b, a) is may
+
+
+def test_sizes_are_measured_in_any_order() -> None:
+    """A product is known once its factors are, whichever array comes first."""
+    pairs: list[tuple[Dim, Dim]] = [(B * T, 12), (T - 1, 3), (B, 3), (2 * T, 8)]
+    for order in permutations(pairs):
+        table = SizeTable()
+        assert table.meet_all(order, measured=True) is None
+        assert (table.resolve(B), table.resolve(T)) == (3, 4)
+    assert SizeTable().meet_all([(B, 3), (B * T, 13)], measured=True) == 1
+    assert SizeTable().meet_all([(B * T, 12)], measured=True) == 0
 
 
 def test_strict_and_declared_meetings() -> None:

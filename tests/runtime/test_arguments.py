@@ -114,6 +114,7 @@ def rate(learning_rate: Any) -> None:
     trainer().learning_rate = learning_rate
 
 
+TEXTS = {"word", "no text", "zero byte", "surrogate"}
 NONE, FLAGS, COUNT = {"None"}, {"True"}, set[str]()
 ROWS = {"negative", "zero", "nothing"}
 RATE, NUMBER, POSITIVE = {"float", "zero", "huge", "type", "function"}, {"float", "zero", "huge"}, {"float", "huge"}
@@ -222,6 +223,9 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "rmsprop momentum": (lambda v: rg.RMSProp(0.1, momentum=v), {"zero"}),
     "rmsprop epsilon": (lambda v: rg.RMSProp(0.1, epsilon=v), POSITIVE),
     "centered": (lambda v: rg.RMSProp(0.1, centered=v), FLAGS),
+    "initial_square": (lambda v: rg.RMSProp(0.1, initial_square=v), NUMBER),
+    "epsilon_in_root": (lambda v: rg.RMSProp(0.1, epsilon_in_root=v), FLAGS),
+    "rate_in_momentum": (lambda v: rg.RMSProp(0.1, rate_in_momentum=v), FLAGS),
     "initial_accumulator": (lambda v: rg.Adagrad(0.1, initial_accumulator=v), NUMBER),
     "adagrad epsilon": (lambda v: rg.Adagrad(0.1, epsilon=v), POSITIVE),
     "rate_decay": (lambda v: rg.Adagrad(0.1, rate_decay=v), NUMBER),
@@ -233,6 +237,14 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "exponential initial": (lambda v: rg.ExponentialDecay(v, 10, 0.5), POSITIVE),
     "exponential steps": (lambda v: rg.ExponentialDecay(0.1, v, 0.5), POSITIVE),
     "exponential rate": (lambda v: rg.ExponentialDecay(0.1, 10, v), POSITIVE),
+    "plateau initial": (lambda v: rg.ReduceOnPlateau(v), POSITIVE),
+    "plateau factor": (lambda v: rg.ReduceOnPlateau(0.1, v), set()),
+    "plateau patience": (lambda v: rg.ReduceOnPlateau(0.1, patience=v), COUNT),
+    "plateau monitor": (lambda v: rg.ReduceOnPlateau(0.1, monitor=v), NONE | TEXTS),
+    "plateau mode": (lambda v: rg.ReduceOnPlateau(0.1, mode=v), set()),
+    "plateau min_delta": (lambda v: rg.ReduceOnPlateau(0.1, min_delta=v), NUMBER),
+    "plateau cooldown": (lambda v: rg.ReduceOnPlateau(0.1, cooldown=v), {"zero"}),
+    "plateau final": (lambda v: rg.ReduceOnPlateau(0.1, final=v), NUMBER),
     "staircase": (lambda v: rg.ExponentialDecay(0.1, 10, 0.5, staircase=v), FLAGS),
     "polynomial final": (lambda v: rg.PolynomialDecay(0.1, 10, v), NUMBER),
     "polynomial power": (lambda v: rg.PolynomialDecay(0.1, 10, 0.0, v), POSITIVE),
@@ -251,7 +263,23 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "variational": (lambda v: rg.DropoutWrapper(rg.GRUCell(3), input_keep_prob=0.5, variational_recurrent=v), FLAGS),
     "keepdims": (lambda v: rg.reduce_sum(made().shown, 1, keepdims=v), FLAGS),
     "exclusive": (lambda v: rg.cumsum(made().shown, 1, exclusive=v), FLAGS),
+    # predict and evaluate
+    "predict": (lambda v: made().p.predict(v), set()),
+    "predict x": (lambda v: made().p.predict({"x": v}), {"nothing"}),
+    "predict a pair": (lambda v: made().p.predict((v, v)), {"nothing"}),
+    "predict a batch": (lambda v: made().p.predict(iter([made().given, v])), set()),
+    "predict lengths": (lambda v: made().p.predict({"x": made().fed["x"]}, lengths=v), NONE),
+    "predict batch_size": (lambda v: made().p.predict(made().given, batch_size=v), COUNT),
+    "evaluate examples": (lambda v: trainer().evaluate(v), set()),
+    "evaluate metrics": (lambda v: trainer().evaluate(made().fed, metrics=v), NONE),
+    "evaluate lengths": (lambda v: trainer().evaluate(made().fed, lengths=v), NONE),
+    "evaluate batch_size": (lambda v: trainer().evaluate(made().fed, batch_size=v), COUNT),
     # fit
+    "class_weights": (lambda v: fit(class_weights=v), NONE),
+    "steps_per_epoch": (lambda v: fit([made().fed], steps_per_epoch=v), NONE),
+    "a batch": (lambda v: fit([made().fed, v]), set()),
+    "validation pair": (lambda v: fit(validation=(v, v)), set()),
+    "validation batch": (lambda v: fit(validation=[made().fed, v]), set()),
     "a callback": (lambda v: fit(callbacks=[v]), {"function"}),
     "examples": (lambda v: trainer().fit(v), set()),
     "examples x": (lambda v: fit(made().fed | {"x": v}), set()),
@@ -285,6 +313,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     # history
     "column": (lambda v: history()[v], set()),
     "best": (lambda v: history().best(v), set()),
+    "row": (lambda v: history().row(v), {"negative"}),
     "best of": (lambda v: history().best("loss", v), set()),
     "plot": (lambda v: history().plot(v), NONE),
     "text": (lambda v: rg.History.from_text(v), set()),

@@ -20,10 +20,10 @@ from rnngraph.runtime.history import History
 
 def example() -> History:
     history = History()
-    history.append({"epoch": 0, "loss": 2.5, "seconds": 0.5})
-    history.append({"epoch": 1, "loss": 1.5, "validation_loss": 1.75, "accuracy": 0.5, "seconds": 0.5})
-    history.append({"epoch": 2, "loss": 1.0, "validation_loss": 1.25, "accuracy": 0.75, "validation_accuracy": 0.5})
-    history.append({"epoch": 3, "loss": 0.5, "validation_loss": np.float32(1.25), "accuracy": math.nan})
+    history.append({"epoch": 1, "loss": 2.5, "seconds": 0.5})
+    history.append({"epoch": 2, "loss": 1.5, "validation_loss": 1.75, "accuracy": 0.5, "seconds": 0.5})
+    history.append({"epoch": 3, "loss": 1.0, "validation_loss": 1.25, "accuracy": 0.75, "validation_accuracy": 0.5})
+    history.append({"epoch": 4, "loss": 0.5, "validation_loss": np.float32(1.25), "accuracy": math.nan})
     return history
 
 
@@ -44,10 +44,10 @@ def test_columns() -> None:
 
 def test_best() -> None:
     history = example()
-    assert history.best() == 2
-    assert history.best("loss") == 3
-    assert history.best("accuracy", mode="max") == 2
-    assert history.best("accuracy") == 1
+    assert history.best() == 3
+    assert history.best("loss") == 4
+    assert history.best("accuracy", mode="max") == 3
+    assert history.best("accuracy") == 2
     with pytest.raises(rg.ArgumentError, match="mode='most'"):
         history.best(mode="most")
     with pytest.raises(rg.NameLookupError, match="'validation_loss'; it has none"):
@@ -55,6 +55,27 @@ def test_best() -> None:
     history.append({"broken": math.nan})
     with pytest.raises(rg.ArgumentError, match="broken holds no number"):
         history.best("broken")
+
+
+def test_epochs_are_counted_from_one() -> None:
+    """The 16th epoch is 16, in a fit that goes on from an earlier one too."""
+    history = History()
+    for epoch in range(11, 31):
+        history.append({"epoch": epoch, "loss": abs(epoch - 16)})
+    assert history.best("loss") == 16
+    assert history.row(16) == {"epoch": 16, "loss": 0}
+    assert history.row(-1) == {"epoch": 30, "loss": 14}
+    assert history.row(-20) == {"epoch": 11, "loss": 5}
+    for missing in (0, 10, 31, -21):
+        with pytest.raises(rg.ArgumentError, match=f"no epoch {missing}; it has epochs 11 to 30"):
+            history.row(missing)
+    unnamed = History()
+    with pytest.raises(rg.ArgumentError, match="no epoch 1; it is empty"):
+        unnamed.row(1)
+    for loss in (3.0, 1.0, 2.0):
+        unnamed.append({"loss": loss})
+    assert unnamed.best("loss") == 2
+    assert unnamed.row(2) == {"loss": 1.0}
 
 
 rows = st.lists(st.dictionaries(st.text(max_size=5), st.floats(), max_size=4), max_size=8)
@@ -101,14 +122,14 @@ def test_repr_is_a_small_table() -> None:
     lines = repr(history).splitlines()
     assert lines[0] == "History of 4 epochs, stopped: no better for 2 epochs"
     assert lines[1].split() == list(history)
-    assert lines[3].split() == ["1", "1.5", "0.5", "1.75", "0.5", "nan"]
+    assert lines[3].split() == ["2", "1.5", "0.5", "1.75", "0.5", "nan"]
     assert len({len(line) for line in lines[1:]}) == 1
     assert repr(History()) == "History of 0 epochs"
-    for epoch in range(4, 100):
+    for epoch in range(5, 101):
         history.append({"epoch": epoch, "loss": 0.1})
     lines = repr(history).splitlines()
     assert len(lines) == 15
-    assert [line.split()[0] for line in lines[7:10]] == ["5", "…", "94"]
+    assert [line.split()[0] for line in lines[7:10]] == ["6", "…", "95"]
 
 
 def test_plot_draws_training_and_validation_together(tmp_path: Path) -> None:

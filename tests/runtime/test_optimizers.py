@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.tensorflow_optimizers import CASES as TENSORFLOW_CASES
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -20,6 +22,7 @@ from rnngraph.runtime.schedules import SCHEDULES, schedule_from, schedule_text
 
 SHAPES = ((1,), (3,), (7,), (17,), (25,), (63,), (5, 9), ())
 STEPS = 10
+RECORDED = Path(__file__).parents[1] / "fixtures" / "tensorflow_optimizers.npz"
 CLOSE = {"float32": 1e-6, "float64": 1e-12}
 Arrays = dict[str, np.ndarray]
 Kept = dict[str, np.ndarray]
@@ -207,6 +210,37 @@ def test_an_optimizer_is_that_of_torch(program: rg.Program, name: str) -> None:
         close(program, {label: p.detach().numpy() for label, p in held.items()})
 
 
+def recorded_updates(name: str, dtype: str, kind: str, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """A parameter after updates that TensorFlow made, the rate of which changes on the way, and after ours."""
+    recorded = np.load(RECORDED)
+    values, rates = recorded[f"{name}/{dtype}/parameter"], [float(rate) for rate in recorded["rate"]]
+    p = rg.parameter("p", values[0].shape, "zeros", dtype=dtype)
+    total = rg.reduce_sum(p * rg.placeholder("g", values[0].shape, dtype))
+    program = rg.compile({"total": total}, loss=total)
+    program.parameters["p"] = values[0]
+    trainer = rg.Trainer(program, getattr(rg, kind)(lambda update: rates[update % len(rates)], **options))
+    ours = []
+    for g in recorded["gradient"]:
+        trainer.step(g=g.astype(dtype))
+        ours.append(program.parameters["p"].copy())
+    return values[1:], np.stack(ours)
+
+
+@pytest.mark.parametrize("dtype", CLOSE)
+@pytest.mark.parametrize("name", TENSORFLOW_CASES)
+def test_an_optimizer_is_that_of_tensorflow(name: str, dtype: str) -> None:
+    expected, ours = recorded_updates(name, dtype, *TENSORFLOW_CASES[name][2])
+    assert_allclose(ours, expected, rtol=3 * CLOSE[dtype], atol=3 * CLOSE[dtype])
+
+
+@pytest.mark.parametrize("option", ["initial_square", "epsilon_in_root", "rate_in_momentum"])
+def test_without_one_of_its_options_rmsprop_is_not_that_of_tensorflow(option: str) -> None:
+    kind, options = TENSORFLOW_CASES["rmsprop_momentum"][2]
+    rest = {name: value for name, value in options.items() if name != option}
+    expected, ours = recorded_updates("rmsprop_momentum", "float64", kind, rest)
+    assert np.abs(ours - expected).max() > 1e-3
+
+
 def test_steady_gradients_leave_centered_rmsprop_finite(program: rg.Program) -> None:
     """Their variance is 0, and rounding would make it less."""
     trainer = rg.Trainer(program, rg.RMSProp(1e-3, decay=0.7, centered=True))
@@ -239,6 +273,30 @@ def test_an_optimizer_of_ones_own(program: rg.Program) -> None:
             means[name] = means.get(name, 0) * 0.5 + g * 0.5
             expected[name] = expected[name] - 0.05 * np.sign(means[name])
         close(program, expected)
+
+
+def test_new_slots_are_matched_by_their_names() -> None:
+    class TwoSlots(rg.Optimizer):
+        given: tuple[str, ...] = ("fast", "slow")
+
+        def slots(self) -> dict[str, float]:
+            return {"slow": 0.0, "fast": 0.0}
+
+        def update(self, parameter: Any, gradient: Any, slots: Any, numbers: Any) -> Any:
+            new = {"fast": gradient, "slow": 0.5 * slots["slow"] + slots["fast"]}
+            return parameter - new["slow"], {name: new.get(name, gradient) for name in self.given}
+
+    w = rg.parameter("w", (2,), "zeros")
+    program = rg.compile(w, loss=rg.reduce_sum(w * np.array([1.0, -3.0], np.float32)), cache=False)
+    trainer = rg.Trainer(program, TwoSlots(0.1))
+    for expected in (0.0, 1.0, 2.5, 4.25):  # slow: 0, g, 1.5 g, 1.75 g
+        trainer.step()
+        assert_allclose(program.parameters["w"], [-expected, 3 * expected])
+    for names, words in ((("slow",), "lacks 'fast'"), (("slow", "fsat"), r"no entry 'fsat' \(did you mean fast\?\)")):
+        wrong = TwoSlots(0.1)
+        object.__setattr__(wrong, "given", names)
+        with pytest.raises(rg.StructureError, match=rf"test_optimizers\.py:\d+: TwoSlots.update: new slots .*{words}"):
+            rg.Trainer(program, wrong).step()
 
 
 # Schedules ----------------------------------------------------------------------------------------
@@ -292,6 +350,7 @@ WRONG: dict[str, Callable[[], Any]] = {
     "epsilon_rms": lambda: rg.RMSProp(0.1, epsilon=0.0),
     "epsilon_adagrad": lambda: rg.Adagrad(0.1, epsilon=0),
     "decay": lambda: rg.RMSProp(0.1, decay=math.nan),
+    "initial_square": lambda: rg.RMSProp(0.1, initial_square=-1.0),
     "initial": lambda: rg.ExponentialDecay(0, 3, 0.5),
     "initial_text": lambda: rg.CosineDecay("a", 3),
     "steps": lambda: rg.PolynomialDecay(0.1, 0),
@@ -339,7 +398,18 @@ numpy_parts = st.builds(np.float32, st.floats(0, 0.875, width=32))
 optimizers = st.one_of(
     st.builds(rg.SGD, schedules, parts | numpy_parts, weight_decay=parts),
     st.builds(rg.SGD, schedules, st.floats(0.1, 0.9), st.just(True)),
-    st.builds(rg.RMSProp, schedules, parts, parts, st.floats(1e-9, 1), st.booleans(), parts),
+    st.builds(
+        rg.RMSProp,
+        schedules,
+        parts,
+        parts,
+        st.floats(1e-9, 1),
+        st.booleans(),
+        parts,
+        parts,
+        st.booleans(),
+        st.booleans(),
+    ),
     st.builds(rg.Adagrad, schedules, parts, st.floats(1e-9, 1), parts, parts),
     st.builds(rg.Adam, schedules, parts | numpy_parts, parts, st.floats(1e-9, 1), parts),
     st.builds(rg.AdamW, schedules, parts, parts, st.floats(1e-9, 1), parts),

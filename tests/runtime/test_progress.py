@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+import types
+from typing import Any
 
 import pytest
 from rich.console import Console
+from training import data, network
 
+import rnngraph as rg
+from rnngraph.runtime import fitting
 from rnngraph.runtime.progress import REDRAW_SECONDS, FitProgress
 
 
@@ -96,6 +102,132 @@ def test_a_resumed_epoch_counts_only_its_own_steps() -> None:
     # 1 s a step, and 3 + 10 are left
     assert "epoch 2/3" in file.getvalue()
     assert "7/10  loss 1  500 rows/s  13.0 s left" in plain(file.getvalue())
+
+
+def drawn(file: io.StringIO) -> list[str]:
+    """What the bar showed, without the bar itself."""
+    lines = plain(file.getvalue()).replace("\r", "\n").splitlines()
+    return [re.sub(r" [━╸╺]* *", " ", line).strip() for line in lines if re.match(r"epoch \d", line)]
+
+
+def test_the_bar_says_compiling_and_predicts_from_steady_steps() -> None:
+    """Six steps of 1 s, of which the first compiles for 30 s more; a validation that compiles for 20."""
+    clock = Clock()
+    where, file = console(True)
+    with FitProgress(2, console=where, clock=clock) as progress:
+        for epoch in range(2):
+            progress.begin_epoch(epoch, 3)
+            for step in range(3):
+                if not step and not epoch:
+                    progress.compiling(True)
+                    progress.compiling(True)  # the graph's passes, within
+                    clock.now += 10
+                    progress.compiling(False)
+                    clock.now += 20
+                    progress.compiling(False)
+                clock.now += 1
+                progress.step(1.0, 10)
+            if not epoch:
+                progress.compiling(True)
+                clock.now += 20
+                progress.compiling(False)
+            progress.end_epoch({"loss": 1.0})
+    lines = drawn(file)
+    assert lines[:3] == ["epoch 1/2 0/3", "epoch 1/2 0/3 compiling", "epoch 1/2 1/3 loss 1"]
+    assert "epoch 1/2 2/3 loss 1 10 rows/s 4.0 s left" in lines
+    assert "epoch 1/2 3/3 loss 1 compiling" in lines
+    assert "epoch 2/2 0/3 3.0 s left" in lines
+    assert "epoch 2/2 3/3 loss 1 10 rows/s 0.0 s left" in lines
+    assert "epoch 1/2: loss 1, 10 rows/s, 53.0 s" in plain(file.getvalue())
+
+
+def test_an_epoch_that_only_compiled_tells_the_speed_of_the_rest() -> None:
+    clock = Clock()
+    where, file = console(False)
+    with FitProgress(1, console=where, clock=clock) as progress:
+        progress.begin_epoch(0, 1)
+        progress.compiling(True)
+        clock.now += 8
+        progress.compiling(False)
+        clock.now += 2
+        progress.step(1.0, 100)
+        progress.end_epoch({"loss": 1.0})
+    assert file.getvalue() == "epoch 1/1: loss 1, 50 rows/s, 10.0 s\n"
+
+
+def test_steps_without_a_known_number_are_counted() -> None:
+    clock = Clock()
+    where, file = console(True)
+    with FitProgress(1, console=where, clock=clock) as progress:
+        progress.begin_epoch(0, None)
+        for _ in range(2):
+            clock.now += 1
+            progress.step(1.0, 10)
+    assert drawn(file)[-1] == "epoch 1/1 2 loss 1 10 rows/s"
+
+
+def test_a_notebooks_cell_moves_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One output of the cell is written over, by IPython's own means; lines come beside it."""
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, data: dict[str, str], raw: bool) -> None:
+            assert raw
+            shown.append(data["text/plain"])
+
+    def display(data: dict[str, str], raw: bool, display_id: bool) -> Handle:
+        assert raw
+        assert display_id
+        assert not shown
+        shown.append(data["text/plain"])
+        return Handle()
+
+    package, module = types.ModuleType("IPython"), types.ModuleType("IPython.display")
+    module.display = display  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", package)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    clock, file = Clock(), io.StringIO()
+    where = Console(file=file, force_jupyter=True, width=120, color_system=None)
+    where.print = lambda text, **options: file.write(f"{text}\n")  # type: ignore[method-assign]
+    with FitProgress(1, console=where, clock=clock) as progress:
+        progress.begin_epoch(0, 3)
+        for _ in range(3):
+            clock.now += 1
+            progress.step(1.0, 10)
+        progress.end_epoch({"loss": 1.0})
+    assert [re.sub(r"[━─]+", "|", text) for text in shown] == [
+        "epoch 1/1 | 0/3  ",
+        "epoch 1/1 | 1/3  loss 1  10 rows/s  2.0 s left",
+        "epoch 1/1 | 2/3  loss 1  10 rows/s  1.0 s left",
+        "epoch 1/1 | 3/3  loss 1  10 rows/s  0.0 s left",
+        "",
+    ]
+    assert shown[2].count("━") == 20
+    assert file.getvalue() == "epoch 1/1: loss 1, 10 rows/s, 3.0 s\n"
+
+
+def test_a_fit_tells_of_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its first step, at the first of another batch size, and at its first validation; not at others."""
+    told: list[str] = []
+
+    class Told(FitProgress):
+        def compiling(self, begins: bool) -> None:
+            super().compiling(begins)
+            if begins and (not told or told[-1] != "compiling"):
+                told.append("compiling")
+
+        def step(self, loss: float, rows: int, weight: float | None = None) -> None:
+            super().step(loss, rows, weight)
+            told.append(str(rows))
+
+        def end_epoch(self, row: Any) -> None:
+            super().end_epoch(row)
+            told.append("end")
+
+    monkeypatch.setattr(fitting, "FitProgress", Told)
+    program = network(cache=False)
+    rg.Trainer(program, rg.SGD(0.1)).fit(data(7), batch_size=4, epochs=2, validation=data(4), shuffle=False)
+    assert told == ["compiling", "4", "compiling", "3", "compiling", "end", "4", "3", "end"]
 
 
 def test_an_error_leaves_the_terminal_as_it_was() -> None:

@@ -1,0 +1,57 @@
+"""Functions that parameters pass through on their way to a cell (``p.map``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ShapeError, Where, shown
+from ..ir.graph import Node, make, remake, topological
+from ..ir.types import meet_declared
+from ..public import api
+from .parameters import Slot
+from .tensor import Tensor, declared
+
+RANDOM = ("dropout", "noise")
+"""Ops that draw, as declared."""
+
+
+class ParameterMap:
+    """A function of a parameter's name and Tensor, called once for each parameter."""
+
+    def __init__(self, function: Callable[[str, Tensor], Tensor], where: Where | None) -> None:
+        self._function, self._where = function, where
+        self._known: dict[Slot | Node, Tensor] = {}
+
+    @api
+    def __call__(self, name: str, key: Slot | Node, tensor: Tensor) -> Tensor:
+        """key: what the Tensor is of, the same at every asking: the parameter, or what another map gave."""
+        if key in self._known:
+            return self._known[key]
+        before = next(declared)
+        result = self._function(name, tensor)
+        if not isinstance(result, Tensor) or result.type != tensor.type:
+            raise ShapeError(
+                f"the function of p.map turns parameter {name} {tensor.type} into {shown(result)}; give a Tensor "
+                "of the same shape and dtype",
+                self._where,
+            )
+        self._known[key] = _drawn_once(result, before)
+        return self._known[key]
+
+
+def _drawn_once(tensor: Tensor, since: int) -> Tensor:
+    """The tensor with what was declared to be drawn since then drawn once for a call, and not at every step."""
+    new: dict[Node, Node] = {}
+    for node in topological([tensor.node]):
+        operands = [new[operand] for operand in node.operands]
+        scope = node.get("scope")
+        if node.op in RANDOM and scope is not None and scope.serial > since:
+            new[node] = make(
+                node.op, *operands, where=node.where, name=node.name, meet=meet_declared,
+                **{**dict(node.attributes), "variational": True},
+            )  # fmt: skip
+        elif all(a is b for a, b in zip(operands, node.operands, strict=True)):
+            new[node] = node
+        else:
+            new[node] = remake(node, operands)
+    return Tensor(new[tensor.node])

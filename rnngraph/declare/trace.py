@@ -1,0 +1,62 @@
+"""What is gathered while a cell is traced, and what its steps are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
+from ..ir.graph import Namer
+from ..ir.types import TensorType
+from .parameters import Slot
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def of_inner_cells(method: Method) -> Method:
+    """Marks an ``initial_state`` that gives those of ``self.cell`` or ``self.cells`` and nothing else."""
+    method.is_of_inner_cells = True  # type: ignore[attr-defined]
+    return method
+
+
+class States(dict[str, Any]):
+    """What ``step`` is given of the state: a dict that knows what to say of a name it has not."""
+
+    def __missing__(self, name: str) -> Any:
+        carried = did_you_mean(name, self) or f"; the cell carries {', '.join(self) or 'none'}"
+        raise NameLookupError(f"no state is named {shown(name)}{carried}")
+
+
+@dataclass
+class Trace:
+    """What is gathered while one driver traces its cell."""
+
+    dtype: str
+    where: Where | None
+    parameters: dict[Slot, str] = field(default_factory=dict)
+    sites: list[str] = field(default_factory=list)
+    running: set[tuple[int, TensorType]] = field(default_factory=set)
+    """Cells in the middle of a step, by id, with the type of the input."""
+    unused: Namer = field(default_factory=Namer)
+
+    def site(self, path: str) -> str:
+        """A name for a dropout site that this driver has not given out before."""
+        self.sites.append(self.unused(path))
+        return self.sites[-1]
+
+
+@contextmanager
+def tracing(cell: object) -> Iterator[None]:
+    """Where steps of a cell are run: the end of Python's stack becomes an error that says where it was reached."""
+    try:
+        yield
+    except RecursionError as error:
+        raise StructureError(
+            f"{cell!r} runs steps inside of steps to the end of Python's stack, {sys.getrecursionlimit()} calls; a "
+            "step that calls itself has no end, and cells that nest so deep give a nested_step in place of step "
+            "(see rg.Cell)",
+            raised_line(error),
+        ) from None

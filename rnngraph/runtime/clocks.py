@@ -1,0 +1,65 @@
+"""Clocks: the sizes of time that placeholders share, and how many steps of each an example has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ShapeError, Where
+from ..ir.types import Dim, dim_text, size, symbols_of
+from .examples import Examples, Listed
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The declared steps of a placeholder as a size of time and a difference: T-1 are one less than T."""
+
+    name: str
+    offset: int
+    fixed: bool
+
+    def __str__(self) -> str:
+        if self.fixed or not self.offset:
+            return self.name
+        return dim_text(size(self.name) + self.offset)
+
+
+def clock_of(steps: Dim) -> Clock:
+    names = symbols_of(steps)
+    if len(names) == 1:
+        (name,) = names
+        rest = steps - size(name)
+        if isinstance(rest, int):
+            return Clock(name, rest, False)
+    return Clock(dim_text(steps), 0, isinstance(steps, int))
+
+
+def steps_by_clock(
+    columns: Mapping[str, Examples], clocks: Mapping[str, Clock], where: Where | None
+) -> dict[str, np.ndarray]:
+    """Steps of each example, by clock, which must be one in all placeholders that share it."""
+    steps: dict[str, np.ndarray] = {}
+    firsts: dict[str, Examples] = {}
+    for column in columns.values():
+        if column.slot.name not in clocks:
+            continue
+        clock = clocks[column.slot.name]
+        found = column.lengths - clock.offset if clock.offset else column.lengths
+        first = firsts.setdefault(clock.name, column)
+        known = steps.setdefault(clock.name, found)
+        wrong = np.flatnonzero(known != found)
+        if wrong.size:
+            index = int(wrong[0])
+            raise ShapeError(
+                f"example {index} has {first.lengths[index]} steps in {first.slot.name} ({clocks[first.slot.name]}) "
+                f"and {column.lengths[index]} in {column.slot.name} ({clock}); they must go together",
+                where,
+            )
+    return steps
+
+
+def uneven_text(column: Listed) -> str:
+    index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
+    return f"examples of {column.slot.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"

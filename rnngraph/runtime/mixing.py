@@ -1,0 +1,46 @@
+"""Whether a graph mixes the rows of a batch, so that a row's result depends on which others are run with it."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from ..ir.graph import Graph, Node
+from ..ir.types import symbols_of
+
+REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
+
+
+def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
+    """Whether anything is reduced over rows, but for a loop's end when all of them have stopped.
+
+    batch: names of the sizes that count rows.
+    """
+    return _mixes(graph, batch, set())
+
+
+def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
+    for node in graph.nodes:
+        if node.op in REDUCTIONS and node not in left_out:
+            shape = node.operands[0].shape
+            if any(symbols_of(shape[axis]) & batch for axis in node["axes"]):
+                return True
+        if node.op == "scan" and _mixes(node["body"], batch, _ends(node)):
+            return True
+    return False
+
+
+def _ends(scan: Node) -> set[Node]:
+    """What in a scan's body says of all rows together whether another step runs, and nothing else."""
+    body: Graph = scan["body"]
+    when = scan.get("when")
+    if when is None or when >= scan["carries"]:
+        return set()
+    users = body.users()
+    found, stack = set(), [body.outputs[when][1]]
+    while stack:
+        node = stack.pop()
+        if all(user in found for user in users[node]):
+            found.add(node)
+            if node.op not in REDUCTIONS:
+                stack += node.operands
+    return found

@@ -1,0 +1,300 @@
+"""Whether padding shows in what a graph gives: a row's result must be the same however far its batch is padded.
+
+The graph is gone through once for a clock, with what is known of each value: that it does not depend on padding, or
+that it has one axis of time and is right at the steps that a row has. Whatever is not recognised counts as unknown, and
+then a batch is not padded at all; so a rule that is missing costs time and never a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..ir.graph import Graph, Node
+from ..ir.ops import OPS, scan_parts
+from ..ir.types import Dim, product, symbols_of
+from .clocks import clock_of
+
+ZERO, LOW = "zero", "low"
+BELOW = -1e20
+"""Less than any score: what stands there is never the largest."""
+KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "sin", "erf", "stop_gradient", "cast")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a value. axis: that of time, at whose real steps it is right; None: it has none and is right.
+
+    past: what stands past a row's end: ``ZERO`` (False, of truth values), ``LOW``, or anything; of a value without time
+    what it is everywhere.
+    """
+
+    axis: int | None = None
+    past: str = ""
+
+
+RIGHT = Known()
+Value = Known | None
+"""None: nothing is known."""
+
+
+def shows_padding(graph: Graph, outputs: Sequence[str], clock: str, counts: Mapping[str, Dim]) -> bool:
+    """Whether one of the outputs may depend on how far a batch is padded in a clock. counts: the steps that each
+    placeholder of row lengths counts.
+    """
+    lengths = {label: dim for label, dim in counts.items() if clock_of(dim).name == clock}
+    values = _Walk(clock, lengths if len(lengths) == 1 else {}).values(graph, {})
+    return any(values[graph.output(name)] is None for name in outputs)
+
+
+class _Walk:
+    """Goes through a graph and the bodies of its scans. lengths: the steps that the clock's row lengths count."""
+
+    def __init__(self, clock: str, lengths: Mapping[str, Dim]) -> None:
+        self.clock, self.lengths = clock, lengths
+        self._outside: dict[Node, Node] = {}
+        """What the inputs of bodies stand for."""
+
+    def values(self, graph: Graph, given: Mapping[Node, Value]) -> dict[Node, Any]:
+        """Of each node; a tuple for a scan. given: of a body's inputs."""
+        found: dict[Node, Any] = {}
+        for node in graph.nodes:
+            if node in given:
+                found[node] = given[node]
+                continue
+            operands = [found[operand] for operand in node.operands]
+            if node.op == "scan":
+                found[node] = self._scan(node, operands)
+            elif node.op == "get":
+                found[node] = self._sound(node, operands[0][node["index"]])
+            elif given and node.op == "select" and operands[0] == RIGHT and self._is_live(node.operands[0]):
+                found[node] = self._sound(node, operands[1])  # in a body, whose steps are looked at where they are real
+            else:
+                found[node] = self._sound(node, self._value(node, operands))
+        return found
+
+    def _sound(self, node: Node, value: Value) -> Value:
+        """``value``, unless the node has other axes of time than it says."""
+        if value is None:
+            return None
+        timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
+        if timed != ([] if value.axis is None else [value.axis]):
+            return None
+        return value if all(self._is_steps(node.shape[axis]) for axis in timed) else None
+
+    def _is_steps(self, dim: Dim) -> bool:
+        return len(symbols_of(dim)) == 1 and clock_of(dim).name == self.clock
+
+    def _value(self, node: Node, operands: Sequence[Value]) -> Value:
+        if any(value is None for value in operands):
+            return None
+        known = [value for value in operands if value is not None]
+        rule = getattr(self, f"_of_{node.op}", None)
+        if rule is not None:
+            found: Value = rule(node, known)
+            return found
+        if OPS[node.op].kind == "elementwise":
+            return self._aligned(node, known, self._past(node, known))
+        return RIGHT if all(value.axis is None for value in known) else None
+
+    def _aligned(self, node: Node, operands: Sequence[Known], past: str) -> Value:
+        """Of an op whose operands' axes are aligned at the last one."""
+        pairs = zip(node.operands, operands, strict=True)
+        rank = node.tensor.rank
+        axes = {value.axis + rank - item.tensor.rank for item, value in pairs if value.axis is not None}
+        return Known(axes.pop() if axes else None, past) if len(axes) < 2 else None
+
+    def _past(self, node: Node, operands: Sequence[Known]) -> str:
+        """What an elementwise op makes of what stands past a row's end."""
+        past, op = [value.past for value in operands], node.op
+        if op in ("less", "equal") and self._is_mask(node):
+            return ZERO
+        if op == "select":
+            return past[2] if past[0] == ZERO else past[1] if past[1] == past[2] else ""
+        if op == "and":
+            return ZERO if ZERO in past else ""
+        if op == "mul":  # what is computed from padding need not be finite
+            known = all(value.past == ZERO or value.axis is None for value in operands)
+            return ZERO if ZERO in past and known else ""
+        if op in KEEPS_ZERO or (op == "div" and operands[1].axis is None):
+            return ZERO if past[0] == ZERO else ""
+        if op in ("add", "sub") and past[0] == LOW:
+            return LOW if operands[1].axis is None or past[1] == ZERO else ""
+        if op in ("add", "sub", "maximum", "minimum"):
+            return ZERO if past == [ZERO, ZERO] else ""
+        return ZERO if op == "exp" and past == [LOW] else ""
+
+    # Lengths -------------------------------------------------------------------------------------
+
+    def _source(self, node: Node) -> Node:
+        """What a value is a view of, outside of bodies."""
+        while node in self._outside or node.op in ("reshape", "broadcast", "cast"):
+            node = self._outside[node] if node in self._outside else node.operands[0]
+        return node
+
+    def _counted(self, node: Node) -> Dim | None:
+        """The steps that a value counts row by row, if it is the row lengths."""
+        source = self._source(node)
+        return self.lengths.get(str(source["label"])) if source.op == "input" else None
+
+    def _is_mask(self, node: Node) -> bool:
+        """Whether a comparison with the row lengths is false at all steps past a row's end."""
+        if node.op == "equal":  # that of ``gather_last``, which holds at the last step
+            return node.get("within") == "lengths" and self._counted(node.operands[0]) is not None
+        return self._is_live(node)
+
+    def _is_live(self, node: Node) -> bool:
+        """Whether a condition is ``t < length``."""
+        node = self._outside.get(node, node)
+        if node.op == "reshape":
+            return self._is_live(node.operands[0])
+        if node.op != "less":
+            return False
+        step, counted = self._source(node.operands[0]), self._counted(node.operands[1])
+        return counted is not None and step.op == "iota" and step["size"] == counted
+
+    # Ops -----------------------------------------------------------------------------------------
+
+    def _of_input(self, node: Node, operands: Sequence[Known]) -> Value:
+        timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
+        return Known(timed[0] if timed else None)
+
+    def _of_constant(self, node: Node, operands: Sequence[Known]) -> Value:
+        value = np.asarray(node["value"])
+        return Known(None, ZERO if not value.any() else LOW if (value <= BELOW).all() else "")
+
+    def _of_iota(self, node: Node, operands: Sequence[Known]) -> Value:
+        return Known(0) if self.clock in symbols_of(node["size"]) else RIGHT
+
+    def _of_dimension(self, node: Node, operands: Sequence[Known]) -> Value:
+        return None if self.clock in symbols_of(node["size"]) else RIGHT
+
+    def _of_matmul(self, node: Node, operands: Sequence[Known]) -> Value:
+        left, right, *more = operands
+        ranks = [operand.tensor.rank for operand in node.operands]
+        contracted = (left.axis == ranks[0] - 1, right.axis == ranks[1] - 2)
+        if any(contracted):
+            summed = all(contracted) and left.past == right.past == ZERO and all(item.axis is None for item in more)
+            return RIGHT if summed else None
+        zero = ZERO in (left.past, right.past) and None in (left.axis, right.axis) and not more
+        return self._aligned(node, operands, ZERO if zero else "")
+
+    def _of_reduce_sum(self, node: Node, operands: Sequence[Known]) -> Value:
+        return self._reduced(node, operands[0], ZERO)
+
+    def _of_reduce_max(self, node: Node, operands: Sequence[Known]) -> Value:
+        return self._reduced(node, operands[0], LOW)
+
+    def _of_reduce_min(self, node: Node, operands: Sequence[Known]) -> Value:
+        return self._reduced(node, operands[0], "")
+
+    def _reduced(self, node: Node, value: Known, neutral: str) -> Value:
+        """neutral: what may stand past a row's end where time is reduced."""
+        axes = node["axes"]
+        if value.axis is None or value.axis in axes:
+            return RIGHT if value.axis is None or (neutral and value.past == neutral) else None
+        before = 0 if node["keepdims"] else sum(axis < value.axis for axis in axes)
+        return Known(value.axis - before, ZERO if value.past == ZERO else "")
+
+    def _of_slice(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,) = operands
+        if value.axis is None:
+            return value
+        start, stop, step = (node[name][value.axis] for name in ("start", "stop", "step"))
+        if (start, stop, step) == (0, 1, 1):
+            return RIGHT  # the first step, which every row has
+        end = node.operands[0].shape[value.axis] - stop
+        if step != 1 or not isinstance(start, int) or not isinstance(end, int):
+            return None
+        return Known(value.axis, value.past if not end else "")
+
+    def _of_reverse(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,) = operands
+        return None if value.axis == node["axis"] else value
+
+    def _of_transpose(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,) = operands
+        return value if value.axis is None else Known(tuple(node["order"]).index(value.axis), value.past)
+
+    def _of_reshape(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,), (operand,) = operands, node.operands
+        if value.axis is None:
+            return value
+        before, dim = product(operand.shape[: value.axis]), operand.shape[value.axis]
+        places = (axis for axis, other in enumerate(node.shape) if other == dim)
+        axis = next((axis for axis in places if product(node.shape[:axis]) == before), None)
+        return None if axis is None else Known(axis, value.past)
+
+    def _of_broadcast(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,) = operands
+        timed = [axis for axis, dim in enumerate(node.shape) if self.clock in symbols_of(dim)]
+        if value.axis is None and len(timed) == 1:
+            return Known(timed[0], value.past)  # the same at all steps
+        return self._aligned(node, operands, value.past)
+
+    def _of_concat(self, node: Node, operands: Sequence[Known]) -> Value:
+        along = [place for place, value in enumerate(operands) if value.axis == node["axis"]]
+        zero = all(value.past == ZERO for value in operands)
+        if not along:
+            return self._aligned(node, operands, ZERO if zero else "")
+        (place, *others) = along
+        after = operands[place:]
+        zero = all(value.past == ZERO for value in after)
+        if others or (len(after) > 1 and not zero):
+            return None  # what follows a row's steps would not follow them in a padded row
+        return Known(node["axis"], ZERO if zero else "")
+
+    def _of_gather(self, node: Node, operands: Sequence[Known]) -> Value:
+        table, index = operands
+        if table.axis is None:
+            return Known(index.axis)
+        return Known(table.axis - 1 + node.operands[1].tensor.rank) if table.axis and index.axis is None else None
+
+    # Scans ---------------------------------------------------------------------------------------
+
+    def _scan(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """Of the final carries and what is emitted."""
+        body: Graph = node["body"]
+        nothing = (None,) * len(body.outputs)
+        own = self.clock in symbols_of(node["length"])
+        if any(value is None for value in operands) or (own and not self._is_steps(node["length"])):
+            return nothing
+        attributes = dict(node.attributes)
+        initial, sequences, _ = scan_parts(operands, attributes)
+        carried, _, _ = scan_parts(body.inputs, attributes)
+        if any(value.axis is not None for value in initial) or (own and node.get("when") is not None):
+            return nothing
+        self._outside.update(zip(body.inputs, node.operands, strict=True))
+        steps = [Known(value.axis - 1, value.past) if value.axis else RIGHT for value in sequences]
+        inner = dict(zip(body.inputs, [*initial, *steps, *operands[len(initial) + len(steps) :]], strict=True))
+        inner |= dict.fromkeys(carried, RIGHT)  # which is nothing in particular, whatever it begins with
+        found = self.values(body, inner)
+        ends = [item for _, item in body.outputs]
+        nexts, emits = ends[: len(initial)], ends[len(initial) :]
+        held = [end is carry or self._holds(end, carry) for end, carry in zip(nexts, carried, strict=True)]
+        if any(found[end] is None or found[end].axis is not None for end in nexts):
+            return nothing
+        if own and node["reverse"] and not all(held):
+            return nothing
+        finals: list[Value] = [RIGHT if not own or is_held else None for is_held in held]
+        return (*finals, *(self._emitted(item, found[item], own) for item in emits))
+
+    def _holds(self, end: Node, carry: Node) -> bool:
+        """Whether a carry stays as it is past a row's end."""
+        return end.op == "select" and end.operands[2] is carry and self._is_live(end.operands[0])
+
+    def _emitted(self, item: Node, value: Value, own: bool) -> Value:
+        if value is None or (own and value.axis is not None):
+            return None
+        if not own:
+            return RIGHT if value.axis is None else Known(value.axis + 1, value.past)
+        masked = item.op == "select" and self._is_live(item.operands[0])
+        zero = masked and self._is_zero(item.operands[2])
+        return Known(0, ZERO if zero else "")
+
+    def _is_zero(self, node: Node) -> bool:
+        source = self._source(node)
+        return source.op == "constant" and not np.asarray(source["value"]).any()

@@ -1,0 +1,75 @@
+"""Where a fit's one moving line is drawn: on a terminal, or in a notebook's cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 30
+
+
+class Bar(Protocol):
+    """One line that is drawn again and again."""
+
+    def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
+        """epoch: such as ``3/10``. steps: of the epoch, None where it is not known how many there will be."""
+
+    def stop(self) -> None:
+        """The line goes, and what it stood on is as it was."""
+
+
+class TerminalBar:
+    """Drawn by rich, which keeps lines that are printed meanwhile above it."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=WIDTH),
+            TextColumn("{task.fields[count]}  {task.fields[status]}"),
+            console=console,
+            auto_refresh=False,  # no thread: a step that is due draws
+            transient=True,
+        )
+        self._progress.start()
+
+    def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
+        if not self._progress.task_ids:
+            self._progress.add_task("", epoch="", count="", status="")
+        task = self._progress.task_ids[0]
+        self._progress.tasks[0].total = steps  # ``update`` would keep the last one for None
+        self._progress.update(task, completed=done, epoch=epoch, count=_count(done, steps), status=status, refresh=True)
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+
+class NotebookBar:
+    """One output of the cell that runs, written over by IPython's own means: front ends need nothing else."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def draw(self, epoch: str, done: int, steps: int | None, status: str) -> None:
+        full = 0 if not steps else min(WIDTH, WIDTH * done // steps)
+        self._show(f"epoch {epoch} {'━' * full}{'─' * (WIDTH - full)} {_count(done, steps)}  {status}")
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._show("")
+
+    def _show(self, text: str) -> None:
+        data = {"text/plain": text}
+        if self._handle is not None:
+            self._handle.update(data, raw=True)
+            return
+        from IPython.display import display
+
+        self._handle = display(data, raw=True, display_id=True)
+
+
+def _count(done: int, steps: int | None) -> str:
+    return f"{done}" if steps is None else f"{done}/{steps}"

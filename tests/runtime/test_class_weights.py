@@ -1,0 +1,202 @@
+"""``class_weights`` of ``fit``: the loss of int labels weighted by hand, in NumPy's float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from training import compiled_once, copies
+
+import rnngraph as rg
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.verifier import verify
+from rnngraph.passes.label_weights import LabelWeights, labelled_losses
+
+CLASSES, WIDTH = 3, 4
+WEIGHTS = {0: 0.5, 2: 3.0}
+OF_CLASS = np.array([0.5, 1.0, 3.0])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    with compiled_once():
+        yield
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    logits = logits.astype(np.float64)
+    logits = logits - logits.max(-1, keepdims=True)
+    logarithms = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return -np.take_along_axis(logarithms, labels[..., None], -1)[..., 0]
+
+
+def network(kind: str, weights: Any = None, dtype: str = "float32") -> rg.Program:
+    """kind: how the loss is reduced. weights: of labels, declared by hand."""
+    x = rg.placeholder("x", (None, None, WIDTH), dtype)
+    n = rg.placeholder("n", (None,), "int64")
+    outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(5), x, n)
+    over_time = kind in ("steps", "own steps")
+    y = rg.placeholder("y", (None, None) if over_time else (None,), "int64")
+    logits = rg.dense(outputs if over_time else state, CLASSES)
+    options: dict[str, Any] = {"lengths": n} if over_time else {}
+    if weights is not None:
+        options["weights"] = rg.gather(rg.constant(np.asarray(weights, dtype)), y)
+    if kind in ("own mean", "own steps"):
+        losses = rg.sparse_softmax_cross_entropy(y, logits, reduction="none", **options)
+        loss = rg.reduce_mean(losses)
+    else:
+        loss = rg.sparse_softmax_cross_entropy(y, logits, reduction="sum" if kind == "sum" else "mean", **options)
+    return rg.compile({"logits": logits}, loss=loss, seed=1)
+
+
+def examples(kind: str) -> dict[str, Any]:
+    generator = np.random.default_rng(0)
+    n = np.array([4, 1, 3, 4, 2, 4])
+    y = generator.integers(0, CLASSES, (6, 4) if "steps" in kind else 6)
+    return {"x": generator.normal(size=(6, 4, WIDTH)), "y": y, "n": n}
+
+
+def by_hand(kind: str, logits: np.ndarray, given: dict[str, Any]) -> float:
+    losses, weights = cross_entropy(logits, given["y"]), OF_CLASS[given["y"]]
+    if "steps" in kind:
+        weights = weights * (np.arange(4) < given["n"][:, None])
+    total = float((losses * weights).sum())
+    if kind == "sum":
+        return total
+    return total / (losses.size if kind.startswith("own") else float(weights.sum()))
+
+
+@pytest.mark.parametrize("kind", ["mean", "sum", "steps", "own steps"])
+def test_the_loss_and_its_update_are_those_weighted_by_hand(kind: str) -> None:
+    given = examples(kind)
+    program, declared = network(kind), network(kind, OF_CLASS)
+    logits = program.inference({name: given[name] for name in ("x", "n")})["logits"]
+    options: dict[str, Any] = {"batch_size": 6, "shuffle": False, "progress": False}
+    history = rg.Trainer(program, rg.SGD(0.5)).fit(given, class_weights=WEIGHTS, **options)
+    assert_allclose(history["loss"], [by_hand(kind, logits, given)], rtol=1e-5)
+    rg.Trainer(declared, rg.SGD(0.5)).fit(given, **options)
+    for name, array in copies(program.parameters).items():
+        assert_allclose(array, declared.parameters[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_weights_multiply_those_that_are_declared() -> None:
+    x, y, w = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None,), "int64"), rg.placeholder("w", (None,))
+    logits = rg.dense(x, CLASSES)
+    program = rg.compile({"logits": logits}, loss=rg.sparse_softmax_cross_entropy(y, logits, w))
+    given = {"x": np.eye(4), "y": np.array([0, 1, 2, 2]), "w": np.array([1.0, 2.0, 0.5, 0.0])}
+    losses = cross_entropy(program.inference(x=given["x"])["logits"], given["y"])
+    history = rg.Trainer(program, rg.SGD(0.1)).fit(given, class_weights=WEIGHTS, progress=False)
+    assert_allclose(history["loss"], np.average(losses, weights=given["w"] * OF_CLASS[given["y"]]), rtol=1e-5)
+
+
+def test_a_batch_whose_labels_weigh_nothing_trains_nothing() -> None:
+    program = network("mean")
+    given = examples("mean") | {"y": np.array([0, 0, 0, 1, 1, 1])}
+    made, before = rg.Trainer(program, rg.SGD(0.5)), copies(program.parameters)
+    made.fit(given, class_weights={0: 0, 1: 2}, batch_size=3, shuffle=False, progress=False)
+    assert made.updates == 2
+    assert made.skipped == 0
+    alone = network("mean")
+    rg.Trainer(alone, rg.SGD(0.5)).fit(
+        {name: value[3:] for name, value in given.items()}, batch_size=3, shuffle=False, progress=False
+    )
+    assert any((array != before[name]).any() for name, array in program.parameters.items())
+    for name, array in copies(program.parameters).items():
+        assert_allclose(array, alone.parameters[name], rtol=1e-5, atol=1e-7)
+
+
+def test_validation_and_plain_steps_count_all_alike() -> None:
+    given = examples("mean")
+    program, plain = network("mean"), network("mean")
+    made, other = rg.Trainer(program, rg.SGD(0.5)), rg.Trainer(plain, rg.SGD(0.5))
+    history = made.fit(given, class_weights={2: 9}, validation=given, keep_best=False, progress=False, batch_size=6)
+    assert history["validation_loss"][0] == program.evaluate(given)["loss"]
+    plain.parameters.load(copies(program.parameters))
+    assert made.step(given) == other.step(given)
+
+
+def test_a_fit_goes_on_with_the_same_weights_only(tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(trainer: rg.Trainer, row: Any) -> None:
+        raise StopError
+
+    given, options = examples("mean"), {"batch_size": 2, "epochs": 2, "progress": False}
+    whole = network("mean")
+    rg.Trainer(whole, rg.Adam(0.1)).fit(given, class_weights=WEIGHTS, **options)
+    made = rg.Trainer(network("mean"), rg.Adam(0.1))
+    with pytest.raises(StopError):
+        made.fit(given, class_weights=WEIGHTS, callbacks=[stop], **options)
+    made.save(tmp_path / "a")
+    again = rg.Trainer.load(tmp_path / "a", network("mean"))
+    with pytest.raises(rg.ArgumentError, match=r"class_weights \[0\.5, 1\.0, 3\.0\] then, None now"):
+        again.fit(given, **options)
+    again.fit(given, class_weights={**WEIGHTS, 1: 1}, **options)
+    for name, array in copies(again.program.parameters).items():
+        assert array.tobytes() == whole.parameters[name].tobytes()
+
+
+WRONG: dict[str, tuple[Any, type[Exception], str]] = {
+    "kind": ([1, 2], rg.DtypeError, "must be a mapping such as {0: 1.0, 1: 5.0}, .* of type list"),
+    "label": ({3: 1.0}, rg.ArgumentError, "class_weights has 3, and the labels of the loss are 0 to 2"),
+    "name": ({"cat": 1.0}, rg.ArgumentError, "class_weights has 'cat'"),
+    "truth": ({True: 1.0}, rg.ArgumentError, "class_weights has True"),
+    "negative": ({0: -1.0}, rg.ArgumentError, "class_weights has -1.0 for label 0"),
+    "nan": ({0: np.nan}, rg.ArgumentError, "class_weights has nan for label 0"),
+    "zeros": ({0: 0, 1: 0, 2: 0}, rg.ArgumentError, "all 0"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
+    weights, kind, text = WRONG[name]
+    made = rg.Trainer(network("mean"), rg.SGD(0.1))
+    with pytest.raises(kind, match=rf"test_class_weights\.py:\d+: .*{text}"):
+        made.fit(examples("mean"), class_weights=weights, progress=False)
+
+
+def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
+    x, y = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None,), "int64")
+    logits = rg.dense(x, CLASSES)
+    cross = rg.sparse_softmax_cross_entropy(y, logits)
+    losses = {
+        "need a loss of int labels": rg.mean_squared_error(x[:, :CLASSES], logits),
+        r"could be those of 2 losses \(declared at .*, .*\)": cross + rg.sparse_softmax_cross_entropy(y, logits * 2),
+    }
+    for text, loss in losses.items():
+        made = rg.Trainer(rg.compile({"logits": logits}, loss=loss), rg.SGD(0.1))
+        given = {name: value for name, value in {"x": np.eye(4), "y": [0, 1, 2, 0]}.items()
+                 if name in made.program.training.takes()}  # fmt: skip
+        with pytest.raises(rg.GraphError, match=rf"{text}.*give the loss weights=rg\.gather"):
+            made.fit(given, class_weights={0: 2}, progress=False)
+
+
+# The pass -----------------------------------------------------------------------------------------
+
+
+def test_the_pass_leaves_what_has_no_such_loss_as_it_is() -> None:
+    graph = network("mean").inference.graph
+    assert labelled_losses(graph) == []
+    assert LabelWeights((1.0, 2.0, 3.0))(graph) is graph
+
+
+@pytest.mark.parametrize("kind", ["mean", "sum", "own mean", "steps", "own steps"])
+def test_the_pass_changes_the_loss_alone(kind: str) -> None:
+    program, given = network(kind), examples(kind)
+    graph = program.evaluation.graph
+    weighted = verify(LabelWeights(tuple(OF_CLASS))(graph), "label_weights")
+    feeds = {**given, **program.parameters}
+    before, after = (
+        interpret(item, {str(node["label"]): np.asarray(feeds[str(node["label"])]) for node in item.inputs}, wide=True)
+        for item in (graph, weighted)
+    )
+    assert before["logits"].tobytes() == after["logits"].tobytes()
+    assert_allclose(after["loss"], by_hand(kind, before["logits"], given), rtol=1e-12)
+    alike = LabelWeights((1.0,) * CLASSES)(graph)
+    same = interpret(alike, {str(n["label"]): np.asarray(feeds[str(n["label"])]) for n in alike.inputs}, wide=True)
+    assert_allclose(same["loss"], before["loss"], rtol=1e-15)

@@ -1,0 +1,318 @@
+"""The forms of examples in ``fit``, its validation and ``evaluate``: pairs, and iterables of batches that resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from training import Arrays, compiled_once, copies, data, network, same
+
+import rnngraph as rg
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    with compiled_once():
+        yield
+
+
+class StopError(Exception):
+    """Stands for whatever ends a fit."""
+
+
+def batches(count: int = 3, rows: int = 3) -> list[Arrays]:
+    return [data(rows, seed=seed) for seed in range(count)]
+
+
+def trainer(seed: int = 0, **options: Any) -> rg.Trainer:
+    return rg.Trainer(network(keep_prob=0.5, seed=seed, **options), rg.SGD(0.3, momentum=0.5))
+
+
+def state(made: rg.Trainer) -> Arrays:
+    return copies({**made.program.parameters, **made.slots})
+
+
+def stepped(given: list[Arrays], epochs: int = 1) -> rg.Trainer:
+    made = trainer()
+    for _ in range(epochs):
+        for batch in given:
+            made.step(batch)
+    return made
+
+
+class Loader:
+    """Batches that can be gone through again, as those of a data loader; ``begun`` counts the passages."""
+
+    def __init__(self, given: list[Any]) -> None:
+        self.given, self.begun = given, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.begun += 1
+        return iter(self.given)
+
+
+# (x, y) -------------------------------------------------------------------------------------------
+
+
+def test_a_validation_as_a_pair_is_that_by_name() -> None:
+    first, last = data(7), data(4, seed=1)
+    found = []
+    for examples, validation in ((first, last), (first, (last["x"], last["y"])), ((first["x"], first["y"]), last)):
+        made = trainer()
+        history = made.fit(examples, validation=validation, batch_size=3, epochs=2, progress=False)
+        found.append((state(made), history["validation_loss"]))
+    for parameters, losses in found[1:]:
+        same(parameters, found[0][0])
+        assert_array_equal(losses, found[0][1])
+
+
+def test_a_pair_of_lists_of_sequences_gets_its_lengths() -> None:
+    program = network(lengths=True)
+    x, y = ([array[:steps] for array, steps in zip(data(4)[name], (3, 6, 1, 4), strict=True)] for name in "xy")
+    made = rg.Trainer(program, rg.SGD(0.1))
+    history = made.fit((x, y), validation=(x[:2], y[:2]), progress=False, shuffle=False, batch_size=4)
+    padded = {"x": data(4)["x"][:2], "y": data(4)["y"][:2], "n": [3, 6]}
+    assert history["validation_loss"][0] == pytest.approx(float(program.evaluate(padded)["loss"]), rel=1e-6)
+    assert made.evaluate((x[:2], y[:2])) == {"loss": history["validation_loss"][0]}
+
+
+def test_what_a_pair_leaves_out_is_as_in_the_examples() -> None:
+    """A temperature that both graphs read, and a rate that only training does."""
+    x, y = rg.placeholder("x", (None, 3)), rg.placeholder("y", (None,), "int64")
+    warmth, keep = rg.placeholder("warmth", ()), rg.placeholder("keep", ())
+    logits = rg.dense(rg.dropout(x, keep), 2) * warmth
+    program = rg.compile({"logits": logits}, loss=rg.sparse_softmax_cross_entropy(y, logits))
+    examples = {"x": np.ones((4, 3)), "y": [0, 1, 0, 1], "warmth": 2.0, "keep": 0.5}
+    made = rg.Trainer(program, rg.SGD(0.1))
+    history = made.fit(examples, validation=(np.eye(3), [1, 0, 1]), progress=False)
+    expected = program.evaluate(x=np.eye(3), y=[1, 0, 1], warmth=2.0)["loss"]
+    assert history["validation_loss"][0] == pytest.approx(float(expected), rel=1e-6)
+    # and what only training takes may be left out by name, too
+    other = made.fit(examples, validation={"x": np.eye(3), "y": [1, 0, 1], "warmth": 2.0}, progress=False, epochs=1)
+    assert np.isfinite(other["validation_loss"]).all()
+
+
+# Batches ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["list", "loader", "pairs"])
+def test_an_epoch_is_one_passage_through_the_batches(form: str) -> None:
+    given: Any = batches()
+    if form == "loader":
+        given = Loader(given)
+    elif form == "pairs":
+        given = Loader([(batch["x"], batch["y"]) for batch in given])
+    made = trainer()
+    history = made.fit(given, epochs=2, progress=False)
+    same(state(made), state(stepped(batches(), 2)))
+    assert made.updates == 6
+    assert history.epochs == 2
+    assert form == "list" or given.begun == 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_steps_per_epoch_draws_on_from_epoch_to_epoch(again: bool) -> None:
+    """Of 8 batches 6 are drawn in three epochs of two; of three that begin again each comes twice."""
+    given: Any = Loader(batches()) if again else iter(batches(8))
+    made = trainer()
+    made.fit(given, steps_per_epoch=2, epochs=3, progress=False)
+    same(state(made), state(stepped(batches() * 2 if again else batches(8)[:6])))
+    if again:
+        assert given.begun == 2
+    else:
+        assert len(list(given)) == 2
+
+
+def test_batches_are_padded_and_cut_into_windows_one_by_one() -> None:
+    def examples() -> list[Any]:
+        x, y = data(5)["x"], data(5)["y"]
+        each = [(x[number][:steps], y[number][:steps]) for number, steps in enumerate((5, 2, 6, 1, 3))]
+        return [{"x": [a for a, _ in part], "y": [b for _, b in part]} for part in (each[:2], each[2:])]
+
+    found = []
+    for given in (examples(), iter(examples())):
+        made = trainer(lengths=True)
+        made.fit(given, window=2, warm_up=1, progress=False, lengths="n")
+        found.append(state(made))
+    same(*found)
+    made = trainer(lengths=True)
+    for part in examples():
+        made.fit(part, window=2, warm_up=1, progress=False, shuffle=False, batch_size=3)
+    assert made.updates == 2 + 3
+    same(state(made), found[0])
+
+
+def test_validation_and_metrics_over_batches() -> None:
+    parts = batches(2, rows=2)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in ("x", "y")}
+    made, calls = trainer(), Loader(parts)
+    metrics = {"largest": lambda result, feeds: np.abs(result["shown"]).max(axis=(1, 2))}
+    history = made.fit(data(5), validation=calls, metrics=metrics, epochs=2, progress=False)
+    assert calls.begun == 2
+    alike = made.evaluate(joined, metrics=metrics, batch_size=2)
+    assert alike == made.evaluate((part for part in parts), metrics=metrics)
+    again = trainer().fit(data(5), validation=joined, batch_size=2, metrics=metrics, epochs=2, progress=False)
+    assert list(again) == list(history)
+    measured = trainer()
+    found = measured.fit(Loader(parts), metrics=metrics, progress=False)
+    assert found["largest"][0] == measured.evaluate(parts, metrics=metrics)["largest"]
+
+
+def test_evaluate_is_what_fit_measures() -> None:
+    made, apart = trainer(), data(7, seed=3)
+    metrics = {
+        "mean": rg.reduce_mean(rg.square(made.program.structure["shown"])),
+        "rows": lambda result, feeds: len(feeds["x"]),
+    }
+    history = made.fit(data(5), validation=apart, metrics=metrics, batch_size=3, keep_best=False, progress=False)
+    found = made.evaluate(apart, metrics=metrics, batch_size=3)
+    assert found == {name: history[f"validation_{name}"][0] for name in ("loss", "mean", "rows")}
+    expected = made.program.evaluate(apart)
+    assert found["loss"] == pytest.approx(float(expected["loss"]), rel=1e-6)
+    assert found["mean"] == pytest.approx(float((expected["shown"].astype(np.float64) ** 2).mean()), rel=1e-6)
+    assert list(made.evaluate(apart)) == ["loss"]
+
+
+# Resuming -----------------------------------------------------------------------------------------
+
+
+def stopping(given: list[Any], after: int) -> Iterator[Any]:
+    """Batches, the ``after``-th of which is an error."""
+    for number, batch in enumerate(given):
+        if number == after:
+            raise StopError
+        yield batch
+
+
+@pytest.mark.parametrize(("per_epoch", "after"), [(None, 3), (2, 1), (2, 2)])
+def test_a_fit_from_a_checkpoint_skips_what_was_seen(per_epoch: int | None, after: int, tmp_path: Path) -> None:
+    """Batches that were trained on are drawn again and left aside: the rest is bit for bit that of one run."""
+    given = batches(5)
+    epochs = 2 if per_epoch else 1
+    options: dict[str, Any] = {"epochs": epochs, "steps_per_epoch": per_epoch, "progress": False}
+    whole = trainer()
+    expected = whole.fit(iter(given), **options)
+    path = tmp_path / "a"
+    cut = trainer()
+    with pytest.raises(StopError):
+        cut.fit(stopping(given, after), checkpoint=path, checkpoint_every=1, **options)
+    again = rg.Trainer.load(path, network(keep_prob=0.5, seed=9))
+    assert again.updates == after
+    history = again.fit(iter(given), checkpoint=path, **options)
+    assert_array_equal(history["loss"], expected["loss"])
+    same(state(again), state(whole))
+
+
+def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
+    """In the same process nothing is drawn again, and the batch in flight is not lost."""
+    given = batches(6)
+    whole = trainer()
+    whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
+    for moment in (0, 2, 3):  # at the very beginning, in the first epoch, and at the beginning of the second
+        made, iterator, count = trainer(), iter(given), [0]
+        gather = made.program.training.gather
+
+        def counted(*arguments: Any, gather: Any = gather, count: list[int] = count, moment: int = moment) -> Any:
+            count[0] += 1
+            if count[0] == moment + 1:
+                raise StopError
+            return gather(*arguments)
+
+        made.program.training.gather = counted  # type: ignore[method-assign]
+        with pytest.raises(StopError):
+            made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
+        made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
+        same(state(made), state(whole))
+        assert made.cursor is None
+
+
+def test_an_error_of_the_users_iterator_is_their_own() -> None:
+    def failing() -> Iterator[Any]:
+        yield data(3)
+        raise KeyError("a file that is not there")
+
+    made = trainer()
+    with pytest.raises(KeyError, match="a file that is not there"):
+        made.fit(failing(), progress=False)
+    assert made.updates == 1
+
+
+def test_an_iterator_that_ends_early_is_told_and_more_of_it_goes_on() -> None:
+    given = batches(6)
+    made = trainer()
+    with pytest.raises(rg.ArgumentError, match=r"ended after 4, and epoch 2 wants 3 more than the 3 before it"):
+        made.fit(iter(given[:4]), steps_per_epoch=3, epochs=2, progress=False)
+    assert made.updates == 4
+    made.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
+    whole = trainer()
+    whole.fit(iter(given), steps_per_epoch=3, epochs=2, progress=False)
+    same(state(made), state(whole))
+
+
+def test_other_batches_are_no_continuation() -> None:
+    made = trainer()
+    with pytest.raises(StopError):
+        made.fit(stopping(batches(4), 1), steps_per_epoch=2, epochs=2, progress=False)
+    with pytest.raises(rg.ArgumentError, match="steps_per_epoch 2 then, 3 now"):
+        made.fit(batches(4), steps_per_epoch=3, epochs=2, progress=False)
+    with pytest.raises(rg.ArgumentError, match="examples batch by batch then, 5 now"):
+        made.fit(data(5), epochs=2, progress=False)
+
+
+# Mistakes -----------------------------------------------------------------------------------------
+
+EXAMPLES = data(5)
+PADDED = EXAMPLES | {"n": np.array([3, 6, 2, 1, 6])}
+WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
+    "once": (lambda: iter(batches()), {"epochs": 2}, rg.ArgumentError, "gone through once, and epochs=2; .*per_epoch"),
+    "metrics": (lambda: iter(batches()), {"metrics": {"a": abs}}, rg.ArgumentError, "gone through once; .*validation="),
+    "validation": (
+        lambda: EXAMPLES, {"validation": iter(batches()), "epochs": 2}, rg.ArgumentError, "validation is an iterator",
+    ),
+    "share": (batches, {"validation": 0.5}, rg.ArgumentError, "share of examples, and these come batch by batch"),
+    "none": (lambda: iter(()), {}, rg.ArgumentError, "gave none"),
+    "number": (lambda: iter([3]), {}, rg.DtypeError, r"batch 1 of the iterator is int; give mappings .* or tuples"),
+    "part": (lambda: [{"x": EXAMPLES["x"]}], {}, rg.NameLookupError, "batch 1 of the iterator: there are no examples"),
+    "steps": (lambda: EXAMPLES, {"steps_per_epoch": 2}, rg.ArgumentError, "for examples that come batch by batch"),
+    "steps kind": (batches, {"steps_per_epoch": 0}, rg.ArgumentError, "steps_per_epoch must be at least 1"),
+    "warm_up": (batches, {"warm_up": 6}, rg.ArgumentError, "warm_up=6 leaves no step to train on in any batch"),
+    "three": (lambda: EXAMPLES, {"validation": (1, 2, 3)}, rg.StructureError, r"a tuple of examples is \(x, y\)"),
+    "large": (
+        lambda: EXAMPLES, {"validation": 3j}, rg.DtypeError, "must be examples, or a share .* is of type complex"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
+    given, options, kind, text = WRONG[name]
+    made = trainer()
+    with pytest.raises(kind, match=rf"test_given\.py:\d+: .*{text}") as raised:
+        made.fit(given(), progress=False, **options)
+    assert len(str(raised.value)) < 1000
+    assert made.updates == 0
+
+
+def test_padded_arrays_of_a_validation_need_lengths_where_the_examples_have_them() -> None:
+    made = trainer(lengths=True)
+    apart = data(2, seed=1)
+    for validation in (apart, (apart["x"], apart["y"])):
+        with pytest.raises(rg.ArgumentError, match="those of the validation are not; give validation= as a mapping"):
+            made.fit(PADDED, validation=validation, progress=False)
+    made.fit(PADDED, validation=apart | {"n": [6, 2]}, progress=False)
+    made.fit(PADDED, validation=(list(apart["x"]), list(apart["y"])), progress=False)
+
+
+def test_a_pair_whose_sides_have_several_placeholders_says_so() -> None:
+    a, b, c = (rg.placeholder(name, (None, 2)) for name in "abc")
+    sums = a * rg.parameter("w", (2,), "ones") + b
+    program = rg.compile({"sum": sums}, loss=rg.mean_squared_error(c, sums))
+    made = rg.Trainer(program, rg.SGD(0.1))
+    ones = np.ones((3, 2))
+    with pytest.raises(rg.StructureError, match="x could be for a, b; give a mapping"):
+        made.evaluate((ones, ones))
+    assert made.evaluate(({a: ones, "b": ones}, ones)) == {"loss": 1.0}

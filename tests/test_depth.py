@@ -1,0 +1,323 @@
+"""Declarations far deeper than Python's stack: nothing walks over graphs, cells or nests by calling itself.
+
+The limit of calls is lowered for these tests, so that nets which compile in a moment are too deep for any recursion.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.declare.nest import flatten, pack
+from rnngraph.ir.interpreter import interpret
+
+ROOM = 110
+"""Calls that a test has, which is what Python's and NumPy's own libraries need."""
+DEEP = 120
+LAYERS = 40  # a layer is several ops
+
+
+@contextlib.contextmanager
+def little_room(room: int = ROOM) -> Iterator[None]:
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + room)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+class Chain(rg.Cell):
+    """Very many ops in a step."""
+
+    def __init__(self, matmul: bool) -> None:
+        self.matmul = matmul
+
+    def state(self) -> Any:
+        return {"h": 4}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        h, w = state["h"] + x * p.bias("b", (4,), "ones"), p.kernel("w", (4, 4), "orthogonal")
+        for number in range(DEEP):
+            h = h @ w if self.matmul else (rg.tanh(h) if number % 2 else h * 1.5)
+        return h, {"h": h}
+
+
+class Nested(rg.Cell):
+    """A cell of a user's around another, with a state of its own."""
+
+    def __init__(self, cell: rg.Cell) -> None:
+        self.inner = cell
+
+    def state(self) -> Any:
+        return {"inner": self.inner, "before": 4}
+
+    def nested_step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
+        output, inner = yield p.cell("inner", self.inner), x, state["inner"]
+        return output + state["before"] * 0.5, {"inner": inner, "before": output}
+
+
+class Calling(rg.Cell):
+    """The same, but that it calls the step of the cell inside."""
+
+    def __init__(self, cell: rg.Cell) -> None:
+        self.inner = cell
+
+    def state(self) -> Any:
+        return {"inner": self.inner}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        output, inner = p.cell("inner", self.inner)(x, state["inner"])
+        return output, {"inner": inner}
+
+
+def inputs() -> rg.Tensor:
+    return rg.placeholder("x", shape=(None, None, 4))
+
+
+def run(cell: rg.Cell) -> tuple[Any, rg.Tensor]:
+    outputs, state = rg.dynamic_rnn(cell, inputs())
+    return {"outputs": outputs, "state": state}, rg.reduce_mean(outputs * outputs)
+
+
+def wrapped(wrap: Callable[[rg.Cell], rg.Cell], cell: rg.Cell | None = None, depth: int = DEEP) -> Any:
+    cell = rg.BasicRNNCell(4) if cell is None else cell
+    for _ in range(depth):
+        cell = wrap(cell)
+    return run(cell)
+
+
+def chain(change: Callable[[rg.Tensor, rg.Tensor, int], rg.Tensor], depth: int = DEEP) -> Any:
+    x, w = rg.placeholder("x", shape=(None, None, 4)), rg.parameter("w", (4, 4), "orthogonal")
+    y = x @ w
+    for number in range(depth):
+        y = change(y, w, number)
+    return {"y": y}, rg.reduce_mean(y * y)
+
+
+def layers() -> Any:
+    y = inputs()
+    for _ in range(LAYERS):
+        y, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), y)
+    return {"y": y}, rg.reduce_mean(y * y)
+
+
+def picks() -> Any:
+    """Indices of indices, and long arithmetic of them."""
+    x, table = inputs(), rg.parameter("w", (4, 4))
+    index = rg.cast(x[:, 0, 0] * 0, "int64")
+    following = rg.constant(np.array([1, 2, 3, 0]))
+    for _ in range(DEEP // 2):
+        index = rg.gather(following, rg.minimum(index, 3))
+    y = rg.gather(table, index)
+    return {"y": y}, rg.reduce_mean(y * y)
+
+
+def nest() -> Any:
+    y: Any = inputs() * 2.0
+    for number in range(DEEP):
+        y = {"a": y} if number % 3 == 0 else [y] if number % 3 == 1 else (y,)
+    return {"y": y, "z": [rg.parameter("w", (4,)) * 1.0]}, None
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "stack": lambda: run(rg.MultiRNNCell([rg.BasicRNNCell(4) for _ in range(LAYERS)])),
+    "layers": layers,
+    "ops in a step": lambda: run(Chain(matmul=False)),
+    "products in a step": lambda: run(Chain(matmul=True)),
+    "ops": lambda: chain(lambda y, w, number: rg.tanh(y) if number % 2 else y * 1.5),
+    "products": lambda: chain(lambda y, w, number: y @ w),
+    "a sum": lambda: chain(lambda y, w, number: y + w[number % 4]),
+    "a sum of products": lambda: chain(lambda y, w, number: y + rg.tanh(y[:1] * float(number)) @ w, DEEP // 2),
+    "joins": lambda: chain(lambda y, w, number: rg.concat([y[..., :2], y[..., 2:] * 0.5], axis=-1), DEEP // 2),
+    "views": lambda: chain(lambda y, w, number: rg.transpose(y[..., ::-1], (1, 0, 2))),
+    "picks": picks,
+    "dropout": lambda: wrapped(lambda cell: rg.DropoutWrapper(cell, output_keep_prob=0.9)),
+    "residual": lambda: wrapped(rg.ResidualWrapper),
+    "zoneout": lambda: wrapped(lambda cell: rg.ZoneoutWrapper(cell, state_keep_prob=0.9), depth=DEEP // 2),
+    "shared": lambda: wrapped(rg.shared),
+    "projections": lambda: wrapped(lambda cell: rg.OutputProjectionWrapper(cell, 4), depth=DEEP // 2),
+    "stacks in stacks": lambda: wrapped(lambda cell: rg.MultiRNNCell([cell]), depth=DEEP // 3),
+    "cells in cells": lambda: wrapped(Nested, depth=DEEP // 2),
+    "names": lambda: (
+        {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), inputs(), scope="/".join(["a"] * 2 * DEEP))[0]},
+        None,
+    ),
+    "nests": nest,
+}
+X = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+
+
+def everything(declare: Callable[[], Any], folder: Path, whole: bool = True) -> None:
+    """Whatever walks over a declaration."""
+    outputs, loss = declare()
+    program = rg.compile(outputs, loss=loss, cache=False)
+    graph = program.inference.graph
+    feeds = {"x": X} if any(node.op == "input" for node in graph.inputs) else {}
+    result = program.inference(**feeds)
+    expected = interpret(graph, {**feeds, **program.parameters})
+    found = dict(zip(expected, leaves_of(result), strict=True))
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=2e-4, atol=2e-5)
+    for stage in program.inference.stages[:-1]:
+        program.inference.show(stage)
+    program.summary(), program.declared, program.declared_text(), program.inference.memory()
+    graph.networkx(), graph.dot(), program.inference.check(**feeds)
+    if loss is not None:
+        program.evaluate(**feeds), program.training(**feeds)
+        value, gradients = program.training.gradients(**feeds, seed=1)
+        assert np.isfinite(value)
+        assert all(np.isfinite(array).all() for array in gradients.values())
+        if whole:
+            rg.Trainer(program).step(**feeds)
+            for stage in program.training.stages[:-3]:
+                program.training.show(stage)
+    program.save(folder / "saved")
+    again = rg.load(folder / "saved", cache=False).inference(**feeds)
+    now = program.inference(**feeds)  # a step of the trainer has changed the parameters
+    assert all(np.array_equal(a, b) for a, b in zip(leaves_of(again), leaves_of(now), strict=True))
+
+
+def leaves_of(result: Any) -> list[np.ndarray]:
+    return flatten(dict(result))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_is_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is imported late takes calls of its own."""
+    everything(lambda: run(rg.DropoutWrapper(rg.BasicRNNCell(4), input_keep_prob=0.5)), tmp_path_factory.mktemp("a"))
+
+
+QUICK = ("stack", "a sum", "picks", "dropout", "cells in cells", "nests")
+LONG = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in QUICK]
+
+
+@pytest.mark.parametrize("name", [*QUICK, *LONG])
+def test_a_deep_declaration_does_all_that_others_do(name: str, tmp_path: Path) -> None:
+    with little_room():
+        everything(CASES[name], tmp_path, whole=name not in QUICK)
+
+
+def test_a_stream_and_an_export_of_deep_cells(tmp_path: Path) -> None:
+    outputs, _ = wrapped(rg.ResidualWrapper)
+    with little_room():
+        program = rg.compile(outputs, cache=False)
+        stream = program.inference.stream(batch=2)
+        steps = [stream.step(x=X[:, step])["outputs"] for step in range(3)]
+        exported = program.inference.export(tmp_path, "deep", link=False)
+    assert np.array_equal(np.stack(steps, 1), program.inference(x=X)["outputs"])
+    assert exported.files["deep.h"].exists()
+
+
+def test_results_of_deep_nests_go_where_they_are_wanted() -> None:
+    outputs, _ = nest()
+    program = rg.compile(outputs, cache=False)
+    with little_room():
+        expected = program.inference(x=X)
+        for _ in range(3):  # bound from the second call on
+            mine = rg.Result(pack(expected, [np.empty_like(leaf) for leaf in leaves_of(expected)]))
+            result = program.inference(x=X, out=mine)
+            for a, b, c in zip(*map(leaves_of, (result, mine, expected)), strict=True):
+                assert a is b
+                assert np.array_equal(a, c)
+
+
+def test_steps_that_call_steps_take_what_python_gives_and_then_say_where_they_are() -> None:
+    cell: rg.Cell = rg.BasicRNNCell(4)
+    for _ in range(DEEP):
+        cell = Calling(cell)
+    with little_room(), pytest.raises(rg.StructureError, match="nested_step") as caught:
+        rg.dynamic_rnn(cell, inputs())
+    assert str(caught.value).startswith(f"{Path(__file__).name}:") or "test_depth.py:" in str(caught.value)
+    with little_room(6 * DEEP):
+        outputs, state = rg.dynamic_rnn(cell, inputs())
+    assert set(rg.compile({"y": outputs, "s": state}, cache=False).inference(x=X)) == {"y", "s"}
+
+
+class Itself(rg.Cell):
+    """A cell that stands inside itself, in one of several ways."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def state(self) -> Any:
+        return {"h": self} if self.how == "state" else {"h": 4}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        if self.how == "step":
+            return p.cell("again", self)(x, state["h"])
+        return self.step(p, x, state)
+
+
+@pytest.mark.parametrize(("how", "what"), [("state", "contains itself"), ("step", "no end"), ("call", "no end")])
+def test_a_cell_inside_itself_is_an_error_with_its_line(how: str, what: str) -> None:
+    with pytest.raises(rg.StructureError, match=what) as caught:
+        rg.dynamic_rnn(Itself(how), inputs())
+    assert "test_depth.py:" in str(caught.value)
+
+
+def test_wrappers_around_each_other_are_an_error() -> None:
+    outer = rg.ResidualWrapper(rg.ResidualWrapper(rg.BasicRNNCell(4)))
+    outer.cell.cell = outer  # type: ignore[attr-defined]
+    with pytest.raises(rg.StructureError, match="contains itself"):
+        rg.dynamic_rnn(outer, inputs())
+
+
+def test_a_nest_that_holds_itself_is_an_error() -> None:
+    own: list[Any] = [inputs()]
+    own.append(own)
+    with pytest.raises(rg.StructureError, match="contains itself"):
+        rg.compile({"y": own})
+
+
+def test_a_cell_that_knows_what_it_stands_in_is_described_once() -> None:
+    cell = Nested(rg.BasicRNNCell(4))
+    cell.inner.parent = cell  # type: ignore[attr-defined]
+    outputs, _ = rg.dynamic_rnn(cell, inputs())
+    assert rg.compile(outputs).declared_text().count("Nested(") == 1
+
+
+def calls_of(action: Callable[[], Any]) -> int:
+    """How many functions are called, Python's and those in C: it grows with the work, and the machine's load is nothing
+    to it.
+    """
+    count = 0
+
+    def see(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(see)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("name", ["stack", "layers"])
+def test_work_grows_with_the_depth_and_not_with_its_square(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(depth: int) -> int:
+        monkeypatch.setitem(globals(), "LAYERS", depth)
+
+        def plan() -> None:
+            outputs, loss = CASES[name]()
+            program = rg.compile(outputs, loss=loss, cache=False)
+            program.training.memory(batch=2)
+            str(program.training.graph), program.summary(), program.declared_text()
+
+        return calls_of(plan)
+
+    work(2)
+    few, more, most = work(6), work(12), work(24)
+    assert most - more < 2.6 * (more - few)  # twice as many layers more: 2, and 4 if it were quadratic

@@ -1,0 +1,335 @@
+"""Sizes that meet as products: whether they are equal is known at each call only, and checked there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from declaration_checks import check_all
+from declarations import Declaration, Feed
+
+import rnngraph as rg
+from rnngraph.codegen.target import host
+from rnngraph.ir.graph import Graph
+from rnngraph.ir.parser import parse
+from rnngraph.ir.types import evaluate
+from rnngraph.ir.verifier import verify_stored
+from rnngraph.runtime.compiled import CompiledGraph
+
+B, T, CLASSES = 3, 4, 7
+A, STEPS = Feed(("B", "T", 5), "float64"), Feed(("B", "T", 3, 5), "float64")
+
+GRU = "o, s = rg.dynamic_rnn(rg.GRUCell(5), a)"
+LOGITS = "logits = outputs['logits'] = rg.reshape(rg.dense(o, 7), [-1, 7])"
+SQUARED = "outputs['f'], loss = f, rg.reduce_sum(f * f)"
+
+
+def labels(*axes: Any) -> Feed:
+    return Feed(axes, "int32", CLASSES - 1)
+
+
+CASES: dict[str, tuple[dict[str, Feed], list[str]]] = {
+    "labels and weights": (
+        {"a": A, "y": labels("B", "T"), "m": Feed(("B", "T"), "float64")},
+        [GRU, LOGITS, "y, m = rg.reshape(y, [-1]), rg.reshape(m * m + 1, [-1])",
+         "loss = rg.sparse_softmax_cross_entropy(y, logits, weights=m)"],
+    ),
+    "labels by time": (
+        {"y": labels("T", "B"), "a": A},
+        [GRU, LOGITS, "loss = rg.sparse_softmax_cross_entropy(rg.reshape(rg.transpose(y), [-1]), logits)"],
+    ),
+    "labels of declared steps": (
+        {"a": A, "y": labels("B", T)},
+        [GRU, LOGITS, "loss = rg.sparse_softmax_cross_entropy(rg.reshape(y, [-1]), logits)"],
+    ),
+    "labels of one axis": (
+        {"y": labels("B*T"), "a": A},
+        [GRU, LOGITS, "loss = rg.sparse_softmax_cross_entropy(y, logits)"],
+    ),
+    "other factors": (
+        {"a": Feed(("B", "T", 6), "float64"), "y": Feed(("2*B", "T", 3), "float64")},
+        ["o, s = rg.dynamic_rnn(rg.GRUCell(6), a)",
+         "loss = outputs['loss_'] = rg.mean_squared_error(rg.reshape(y, [-1]), rg.reshape(o, [-1]))"],
+    ),
+    "a number": ({"a": A}, [GRU, f"f = rg.reshape(o, [-1, 5]) * np.arange({B * T}.0).reshape(-1, 1)", SQUARED]),
+    "reshape to declared axes": ({"a": A}, [GRU, f"f = rg.reshape(o, [{B * T // 2}, 10])", SQUARED]),
+    "add": (
+        {"a": A, "c": Feed(("B", "T", 1), "float64")},
+        ["f = rg.dense(rg.reshape(a, [-1, 5]), 3) + rg.reshape(c, [-1, 1])", SQUARED],
+    ),
+    "select": (
+        {"a": A, "c": Feed(("B", "T"), "bool"), "e": Feed(("B", "T", 3), "float64")},
+        ["f = rg.where(rg.reshape(c, [-1, 1]), rg.dense(rg.reshape(a, [-1, 5]), 3), rg.reshape(e, [-1, 3]))", SQUARED],
+    ),
+    "columns": (
+        {"a": A, "c": A},
+        ["f = rg.dense(rg.concat([rg.reshape(a, [-1, 5]), rg.reshape(c, [-1, 5])], 1), 3)", SQUARED],
+    ),
+    "rows": (
+        dict.fromkeys("abcd", A),
+        ["f, g = (rg.concat([rg.reshape(x, [-1, 5]), rg.reshape(y, [-1, 5])], 0) for x, y in ((a, b), (c, d)))",
+         "f = rg.dense(f, 5) * g", SQUARED],
+    ),
+    "product": (
+        {"a": A, "c": A},
+        ["f = rg.matmul(rg.transpose(rg.dense(rg.reshape(a, [-1, 5]), 3)), rg.reshape(c, [-1, 5]))", SQUARED],
+    ),
+    "rows of a recurrence": (
+        {"a": STEPS, "c": Feed(("B", "T", 4), "float64"), "n": Feed(("B", "T"), "int32", 3)},
+        ["c, n = rg.reshape(c, [-1, 4]), rg.reshape(n, [-1])",
+         "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.reshape(a, [-1, 3, 5]), n, initial_state=c)", SQUARED],
+    ),
+    "beside a step": (
+        {"a": STEPS, "c": Feed(("B", "T", 4), "float64")},
+        ["f, s = rg.dynamic_rnn(own.BesideCell(4, rg.reshape(c, [-1, 4])), rg.reshape(a, [-1, 3, 5]))", SQUARED],
+    ),
+    "steps of a recurrence": (
+        {"a": STEPS, "c": Feed(("B", "T", 3, 4), "float64")},
+        ["a, c = rg.reshape(a, [-1, 3, 5]), rg.reshape(c, [-1, 3, 4])",
+         "o, s = rg.dynamic_rnn(rg.GRUCell(4), a, time_major=True)",
+         "f, s = rg.dynamic_rnn(rg.GRUCell(4), rg.concat([o * c, c], 2), time_major=True)", SQUARED],
+    ),
+    "two lengths": (
+        {"a": A, "c": A},
+        [GRU, "q, s = rg.dynamic_rnn(rg.BasicRNNCell(5), c)", "f = rg.reshape(o, [-1, 5]) * rg.reshape(q, [-1, 5])",
+         SQUARED],
+    ),
+    "rows of a table": (
+        {"a": A, "i": Feed(("B", "T"), "int32", 8)},
+        ["e = rg.gather(rg.parameter('table', (9, 5), dtype='float64'), rg.reshape(i, [-1]))",
+         "f = e * rg.reshape(a, [-1, 5])", SQUARED],
+    ),
+}  # fmt: skip
+
+
+def declaration(name: str) -> Declaration:
+    """The case with every axis of its own open size."""
+    feeds, lines = CASES[name]
+    places = []
+    for label, feed in feeds.items():
+        shape = ", ".join("None" if isinstance(axis, str) else str(axis) for axis in feed.axes)
+        places.append(f'{label} = rg.placeholder("{label}", ({shape},), "{feed.dtype}")')
+    return Declaration(1, (*places, *lines), feeds, {}, B, T, "float64", streams=False)
+
+
+QUICK = ("labels and weights", "labels of one axis", "a number", "beside a step")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES]
+)
+def test_every_way_of_computing_agrees(name: str) -> None:
+    check_all(declaration(name))
+
+
+def tutorial(
+    x_sizes: tuple[Any, Any] = (None, None), y_sizes: tuple[Any, Any] = (None, None), first: str = "x", **options: Any
+) -> rg.Program:
+    """Flattened logits against flattened labels."""
+    if first == "y":
+        y = rg.placeholder("y", y_sizes, "int64")
+    x = rg.placeholder("x", (*x_sizes, 5))
+    if first != "y":
+        y = rg.placeholder("y", y_sizes, "int64")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(6), x)
+    logits = rg.reshape(rg.dense(outputs, CLASSES), [-1, CLASSES])
+    loss = rg.sparse_softmax_cross_entropy(rg.reshape(y, [-1]), logits)
+    return rg.compile({"logits": logits}, loss=loss, seed=0, **options)
+
+
+def fed(rows: int, steps: int, seed: int = 0) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(rows, steps, 5)).astype(np.float32)
+    return {"x": x, "y": generator.integers(0, CLASSES, (rows, steps))}
+
+
+def loss_of(logits: np.ndarray, labels: np.ndarray) -> float:
+    """In float64, without any of our code."""
+    logits = logits.astype(np.float64)
+    return float(np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), labels.reshape(-1)]))
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, rg.Program]:
+    """Sizes that are one by name, and such as only a call can tell, whichever is declared first."""
+    return {"named": tutorial(("B", "T"), ("B", "T")), "open": tutorial(), "labels first": tutorial(first="y")}
+
+
+@pytest.mark.parametrize("name", ["open", "labels first"])
+def test_bits_and_code_are_those_of_named_sizes(programs: dict[str, rg.Program], name: str) -> None:
+    found, named = programs[name], programs["named"]
+    for rows, steps in ((3, 4), (3, 9), (3, 3), (3, 1), (3, 6)):
+        feeds = fed(rows, steps)
+        loss, gradients = found.training.gradients(feeds, seed=1)
+        named_loss, expected = named.training.gradients(feeds, seed=1)
+        assert loss.tobytes() == named_loss.tobytes() == found.training(feeds, seed=1)["loss"].tobytes()
+        assert all(array.tobytes() == expected[label].tobytes() for label, array in gradients.items())
+        assert found.evaluate(feeds)["loss"].tobytes() == named.evaluate(feeds)["loss"].tobytes()
+        logits = found.inference(x=feeds["x"])["logits"]
+        np.testing.assert_allclose(loss, loss_of(logits, feeds["y"]), rtol=1e-5)
+    entries = found.training._with_gradients
+    assert [len(compiled._entries) for compiled in entries.values()] == [1]  # whatever the length
+
+
+@pytest.mark.parametrize("shape", [(12, 1), (1, 12), (2, 6), (4, 3)])
+def test_labels_may_have_any_shape_of_as_many(programs: dict[str, rg.Program], shape: tuple[int, int]) -> None:
+    feeds = fed(3, 4)
+    loss, gradients = programs["named"].training.gradients(feeds, seed=1)
+    other, found = programs["open"].training.gradients(x=feeds["x"], y=feeds["y"].reshape(shape), seed=1)
+    np.testing.assert_allclose(other, loss, rtol=1e-6)
+    for name, array in gradients.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-6)
+
+
+def test_a_call_that_does_not_fit_names_both_feeds(programs: dict[str, rg.Program]) -> None:
+    x, y = np.zeros((3, 4, 5)), np.zeros((3, 5), int)
+    message = (
+        r"y_0\*y_1 = 15 \(axes 0 and 1 of feed y \(3, 5\)\) meets B\*T = 12 \(axes 0 and 1 of feed x \(3, 4, 5\)\), "
+        r"declared at .*test_equal_sizes\.py:\d+; both must be equal"
+    )
+    program = programs["open"]
+    trainer = rg.Trainer(program, rg.SGD(0.1))
+    for call in (program.training, program.training.gradients, program.evaluate, trainer.step, program.training.check):
+        with pytest.raises(rg.ShapeError, match=message) as raised:
+            call(x=x, y=y)
+        assert raised.value.where is not None
+        assert raised.value.where.file == __file__
+    program.training(x=x, y=y[:, :4])
+
+
+def test_range_of_labels_is_checked_through_the_equality(programs: dict[str, rg.Program]) -> None:
+    feeds = fed(3, 4)
+    with pytest.raises(rg.ShapeError, match=r"feed y holds 7; labels .* must be in 0\.\.6"):
+        programs["open"].training(x=feeds["x"], y=feeds["y"] * 0 + CLASSES)
+
+
+def test_training_and_workers_give_the_same_bits() -> None:
+    found = []
+    for sizes, threads in (((None, None), 1), (("B", "T"), 1), ((None, None), 2)):
+        program = tutorial(sizes, sizes, threads=threads)
+        trainer = rg.Trainer(program, rg.Adam(0.01), clip_norm=1.0)
+        losses = [trainer.step(fed(16, steps, seed=steps)) for steps in (5, 8, 5)]
+        found.append((losses, {name: array.tobytes() for name, array in program.parameters.items()}))
+    assert found[0] == found[1] == found[2]
+
+
+def test_fit_takes_labels_by_rows_and_steps() -> None:
+    """The layout of batches follows what the sizes most likely are: arrays and lists of sequences alike."""
+    feeds = fed(10, 6)
+    lists = {name: [array[row, : 3 + row % 4] for row in range(10)] for name, array in feeds.items()}
+    for examples in (feeds, lists):
+        losses = []
+        for sizes in ((None, None), ("B", "T")):
+            program = with_lengths(sizes) if examples is lists else tutorial(sizes, sizes)
+            trainer = rg.Trainer(program, rg.Adam(0.01))
+            history = trainer.fit(examples, epochs=2, batch_size=4, progress=False)
+            losses.append(list(history["loss"]))
+        assert losses[0] == losses[1]
+
+
+def with_lengths(sizes: tuple[Any, Any]) -> rg.Program:
+    """The same with a mask of steps within each row's length."""
+    x, y = rg.placeholder("x", (*sizes, 5)), rg.placeholder("y", sizes, "int64")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(6), x, rg.placeholder("n", (None,), "int32"))
+    logits = rg.reshape(rg.dense(outputs, CLASSES), [-1, CLASSES])
+    losses = rg.sparse_softmax_cross_entropy(rg.reshape(y, [-1]), logits, reduction="none")
+    real = rg.reduce_sum(rg.abs(outputs), -1) > 0
+    loss = rg.reduce_sum(losses * rg.cast(rg.reshape(real, [-1]), "float32"))
+    return rg.compile({"logits": logits}, loss=loss, seed=0)
+
+
+def test_what_is_not_fed_has_likely_sizes(programs: dict[str, rg.Program]) -> None:
+    """Memory, compiling ahead and printed stages are those of named sizes; other ones can be given by name."""
+    found, named = programs["open"], programs["named"]
+    assert found.training.memory(batch=4, time=7) == named.training.memory(batch=4, time=7)
+    assert found.training.memory(4, 6, y_0=24, y_1=1).feeds == found.training.memory(4, 6).feeds
+    with pytest.raises(rg.ShapeError, match=r"y_0\*y_1 is 14 and B\*T is 28, which must be equal"):
+        found.training.memory(4, 7, y_0=2)
+    found.training.prepare(batch=[2, 5])
+    known = len(found.training.compiled._entries)
+    found.training(fed(5, 8), seed=0)
+    assert len(found.training.compiled._entries) == known
+    assert "with B = 1, y_0 = 1, y_1 = T" in tutorial().training.show("loops")
+    assert "with B = 1, y_0 = 1, T = 20" in tutorial(y_sizes=(None, 20)).training.show("loops")
+
+
+def test_a_saved_program_checks_the_same(programs: dict[str, rg.Program], tmp_path: Path) -> None:
+    program = programs["open"]
+    program.save(tmp_path / "saved")
+    loaded = rg.load(tmp_path / "saved")
+    feeds = fed(3, 5)
+    assert loaded.training(feeds, seed=1)["loss"].tobytes() == program.training(feeds, seed=1)["loss"].tobytes()
+    with pytest.raises(rg.ShapeError, match=r"y_0\*y_1 = 12 .* meets B\*T = 15"):
+        loaded.training(x=feeds["x"], y=feeds["y"][:, :4])
+
+
+def test_code_for_sizes_that_differ_is_never_made(programs: dict[str, rg.Program]) -> None:
+    """Beside the check at the call: code exists for sizes by which both sides are one formula."""
+    compiled = programs["open"].training.compiled
+    with pytest.raises(rg.ShapeError, match="must be equal"):
+        compiled.entry(("logits", "loss"), {"B": 3, "T": 4, "y_0": 3, "y_1": 5})
+
+
+def forged(size: str) -> Graph:
+    """A graph as from a file, which takes 4 elements for ``size`` of them."""
+    lines = (
+        "graph inference", "  x = input : f32[4]", "  z = input : f32[T]",
+        f"  y = ensure_shape x {{shape=({size},)}} : f32[{size}]", f"  exp = exp y : f32[{size}]", "  output 'r' = exp",
+    )  # fmt: skip
+    return verify_stored(parse("\n".join(lines) + "\n"))
+
+
+@pytest.mark.parametrize("size", ["T", "2*T-4"])
+def test_code_of_a_forged_graph_holds_no_promise(size: str) -> None:
+    """It runs where what it says is true, and else not at all."""
+    compiled = CompiledGraph(forged(size), "inference", host(), None, str)
+    entry = compiled.entry(("r",), {"T": 4})
+    assert [evaluate(dim, {}) for dim in entry.outputs[0].shape] == [4]
+    for wrong in (0, 3, 5, 1 << 40):
+        with pytest.raises(rg.ShapeError, match="which must be equal"):
+            compiled.entry(("r",), {"T": wrong})
+
+
+def test_numbers_that_differ_are_no_graph() -> None:
+    with pytest.raises(ValueError, match="size 4 meets size 5"):
+        forged("5")
+
+
+def test_a_stream_says_which_sizes_it_can_not_compare() -> None:
+    x, c, d = (rg.placeholder(name, (None, None, *more)) for name, more in (("x", ("T", 3)), ("c", (4,)), ("d", (4,))))
+    x, c, d = rg.reshape(x, [-1, "T", 3]), rg.reshape(c, [-1, 4]), rg.reshape(d, [-1, 4])
+    for start, add in ((c * d, 0), (None, rg.expand_dims(c, 1))):
+        outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, initial_state=start)
+        program = rg.compile(outputs + add)
+        with pytest.raises(rg.GraphError, match="known at each call only; declare them by one name, declared at"):
+            program.inference.stream(batch=4)
+
+
+MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
+    "a product of the other": (
+        lambda: _labels(rg.placeholder("x", ("B", None, 5)), rg.placeholder("y", ("B",), "int64")),
+        r"size B meets size B\*_\d+_1",
+    ),
+    "a divisor that is none": (
+        lambda: rg.reshape(rg.placeholder("x", (None, 2)), [-1]) + rg.constant([1.0] * 13), "size 2.* meets size 13"
+    ),
+    "a size that nothing has": (
+        lambda: rg.reshape(rg.placeholder("x", (None, None, 5)), ["m", "n", 5]), "no placeholder has the size m, n"
+    ),
+}  # fmt: skip
+
+
+def _labels(x: rg.Tensor, y: rg.Tensor) -> rg.Tensor:
+    return rg.sparse_softmax_cross_entropy(y, rg.reshape(x, [-1, 5]))
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_can_not_be_equal_is_found_while_compiling(name: str) -> None:
+    declare, message = MISTAKES[name]
+    with pytest.raises(rg.ShapeError, match=message) as raised:
+        rg.compile(declare())
+    assert raised.value.where is not None
+    assert raised.value.where.file == __file__

@@ -1,0 +1,123 @@
+"""``predict`` over random declarations: every result is that of its example alone, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from declarations import Declaration, declare
+
+import rnngraph as rg
+from rnngraph.runtime import prediction
+from rnngraph.runtime.examples import Layout
+from rnngraph.runtime.layouts import layout_of
+
+EXAMPLES, BATCH_SIZE = 5, 3
+QUICK = (3, 8, 13, 27, 38, 55)
+
+
+def program_of(declaration: Declaration) -> rg.Program | None:
+    """Of those outputs whose rows are apart."""
+    names = declaration.run()
+    apart = {name for name, value in declaration.outputs.items() if value.apart and "B" in value.axes}
+    outputs = {name: tensor for name, tensor in names["outputs"].items() if name in apart}
+    return rg.compile(outputs) if outputs else None
+
+
+def steps_of(declaration: Declaration, layout: Layout) -> list[int]:
+    """How many steps each example has: different ones, if that is open in all that is fed."""
+    closed = False
+    for name in layout.kinds:
+        timed = layout.batch_axis.get(name) is not None and any("T" in str(a) for a in declaration.feeds[name].axes)
+        axis = layout.time_axis.get(name)
+        closed |= timed and (axis is None or isinstance(layout.kinds[name].shape[axis], int))
+    if closed:
+        return [declaration.time] * EXAMPLES
+    return np.random.default_rng(declaration.seed).integers(1, max(declaration.time, 2) + 1, EXAMPLES).tolist()
+
+
+def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[dict[str, np.ndarray]]:
+    """Feeds of each example alone, in a batch of one."""
+    whole = declaration.arrays(batch=EXAMPLES, time=max(steps))
+    found = []
+    for number, count in enumerate(steps):
+        feeds = {}
+        for name in layout.kinds:
+            feed, array, batch_axis = declaration.feeds[name], whole[name], layout.batch_axis.get(name)
+            for axis, size in enumerate(feed.axes):
+                if "T" in str(size):
+                    array = array.take(range(declaration.size(size, time=count)), axis)
+            if batch_axis is not None:
+                array = array.take([number], batch_axis)
+            if feed.high is not None:
+                most = max(0, declaration.size(feed.high, batch=1, time=count))
+                array = np.full_like(array, most) if name in layout.counts else np.minimum(array, most)
+            feeds[name] = array
+        found.append(feeds)
+    return found
+
+
+def examples_of(layout: Layout, rows: list[dict[str, np.ndarray]], whole: dict[str, np.ndarray]) -> dict[str, Any]:
+    examples: dict[str, Any] = {}
+    for name in layout.kinds:
+        axis = layout.batch_axis.get(name)
+        if axis is None:
+            examples[name] = whole[name]
+            continue
+        items = [row[name].take(0, axis) for row in rows]
+        examples[name] = np.stack(items) if layout.time_axis.get(name) is None else items
+    return examples
+
+
+def check(seed: int) -> bool:
+    """Whether there was anything to predict."""
+    declaration = declare(seed)
+    program = program_of(declaration)
+    if program is None:
+        return False
+    layout = layout_of(program, only_run=True)
+    batch_axes = {name: axis for name, axis in layout.batch_axis.items() if name in layout.kinds and axis is not None}
+    if not batch_axes:
+        return False
+    steps = steps_of(declaration, layout)
+    rows = rows_of(declaration, layout, steps)
+    declared = {dim for name, axis in batch_axes.items() if isinstance(dim := layout.kinds[name].shape[axis], int)}
+    try:
+        alone = [
+            program.inference({
+                name: array.repeat(max(declared, default=1), batch_axes[name]) if name in batch_axes else array
+                for name, array in row.items()
+            })
+            for row in rows
+        ]  # fmt: skip
+    except rg.RnnGraphError:  # what can't be called can't be predicted
+        return False
+    whole = declaration.arrays(batch=EXAMPLES, time=max(steps))
+    found = program.predict(examples_of(layout, rows, whole), batch_size=BATCH_SIZE)
+    for output in prediction.outputs_of(program.inference, layout, None):
+        if output.batch_axis is None:
+            continue
+        for number, single in enumerate(alone):
+            wanted, ours = single[output.name].take(0, output.batch_axis), found[output.name][number]
+            assert ours.shape == wanted.shape, (output.name, number, declaration.text())
+            assert ours.tobytes() == np.ascontiguousarray(wanted).tobytes(), (output.name, number, declaration.text())
+    return True
+
+
+@pytest.mark.parametrize("seed", QUICK)
+def test_random_declarations(seed: int) -> None:
+    assert check(seed)
+
+
+@pytest.mark.exhaustive
+def test_many_random_declarations() -> None:
+    """Most are predicted, and of those that could be padded some are and some can't be."""
+    shown: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        judge = prediction.shows_padding
+        patch.setattr(prediction, "shows_padding", lambda *a: shown.append(judge(*a)) or shown[-1])
+        predicted = sum(check(seed) for seed in range(1000, 1400))
+    assert predicted > 300
+    assert shown.count(True) > 20
+    assert shown.count(False) > 20
