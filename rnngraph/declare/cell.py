@@ -12,15 +12,16 @@ import numpy as np
 from ..allocation import zeros
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
-from ..ir.types import Dim, TensorType
+from ..ir.types import TensorType
 from ..public import api
 from .arguments import MOST_UNITS, checked_name
+from .carried import state_leaves, with_rows
 from .initializers import initializer_of
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import Slot, check_shape, slot_node
-from .state import Columns, named, public, resolve, stated, widths
-from .tensor import Tensor, build, constant
+from .state import named, public, resolve, stated, widths
+from .tensor import Tensor, constant
 from .trace import States, Trace, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
@@ -200,7 +201,7 @@ def _named_like(cell: Cell) -> Any:
 def check_cell(cell: Any, what: str) -> Cell:
     if not isinstance(cell, Cell):
         hint = f"; did you mean {cell.__name__}(…)?" if isinstance(cell, type) else ""
-        raise DtypeError(f"{what} needs a cell (a subclass of rg.Cell), not {cell!r}{hint}")
+        raise DtypeError(f"{what} needs a cell (a subclass of rg.Cell), not {shown(cell)}{hint}")
     return cell
 
 
@@ -281,7 +282,7 @@ class Scope:
         all that it wraps. Of nested maps the outer one comes first.
         """
         if not callable(function):
-            raise DtypeError(f"p.map needs a function of a parameter's name and Tensor, not {function!r}")
+            raise DtypeError(f"p.map needs a function of a parameter's name and Tensor, not {shown(function)}")
         inner = copy(self)
         inner._maps = (*self._maps, ParameterMap(function, self._trace.where))
         return inner
@@ -372,14 +373,16 @@ class InnerCell:
         """What a step gave, checked."""
         cell = self._cell
         if not isinstance(result, tuple) or len(result) != 2:
-            raise DtypeError(f"{cell!r}.step must return (output, state), not {result!r}", self._trace.where)
+            raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", self._trace.where)
         output, new = result
         if not isinstance(output, Tensor):
-            raise DtypeError(f"{cell!r}.step must return (output, state); its output is {output!r}", self._trace.where)
+            raise DtypeError(
+                f"{cell!r}.step must return (output, state); its output is {shown(output)}", self._trace.where
+            )
         batch = x.type.shape[0]
         leaves = state_leaves(cell, new, f"{cell!r}: new state", self._trace.where)
-        after = pack(named(cell), [_with_rows(leaf, batch) for leaf in leaves])
-        return _with_rows(output, batch), arranged(after, state)
+        after = pack(named(cell), [with_rows(leaf, batch) for leaf in leaves])
+        return with_rows(output, batch), arranged(after, state)
 
     def initial_state(self) -> list[Tensor | None]:
         """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
@@ -390,23 +393,3 @@ class InnerCell:
             return [None] * len(flatten(carried))
         leaves = matched(carried, given, f"{cell!r}: initial_state", self._trace.where)
         return [leaf if leaf is None or isinstance(leaf, Tensor) else constant(leaf) for leaf in leaves]
-
-
-def _with_rows(value: Tensor, batch: Dim) -> Tensor:
-    """A value that depends on no row, [1, width], as [batch, width], so that cells around this one may join it."""
-    if value.rank != 2 or value.type.shape[0] != 1 or batch == 1:
-        return value
-    return build("broadcast", value, shape=(batch, value.type.shape[1]))
-
-
-def state_leaves(cell: Cell, state: Any, what: str, where: Where | None) -> list[Tensor]:
-    """The leaves of a state, matched with what the cell carries. what: names the state in an error."""
-    carried = named(cell)
-    leaves = matched(carried, state, what, where)
-    expected: list[Columns] = flatten(carried)
-    for leaf, columns in zip(leaves, expected, strict=True):
-        if not isinstance(leaf, Tensor):
-            raise DtypeError(f"{cell!r}: a state must be a Tensor, not {leaf!r}", where)
-        if leaf.rank < 1 or leaf.type.shape[-1] != columns.width:
-            raise ShapeError(f"{cell!r} carries a state of width {columns.width} and is given {leaf!r}", where)
-    return leaves

@@ -102,8 +102,8 @@ def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> lis
         if axis is None or rest & _batch_symbols(layout):
             raise GraphError(
                 f"output {shown(name)} (declared at {node.where}) can't be told apart by examples: it is "
-                f"{node.tensor}, with no axis that numbers them, and depends on {', '.join(read)}; leave it out of what "
-                "is compiled, or call program.inference with what belongs together",
+                f"{node.tensor}, with no axis that numbers them, and depends on {', '.join(read)}; leave it out of "
+                "what is compiled, or call program.inference with what belongs together",
                 where,
             )
         found.append(Output(name, node, axis))

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..declare.nest import flatten, matched
-from ..declare.tensor import Tensor
+from ..declare.nest import flatten
 from ..errors import GraphError, ShapeError, Where
-from ..ir.graph import Graph, Node, topological
-from ..ir.types import TensorType, evaluate
-from ..passes.autodiff import with_parameters
+from ..ir.graph import topological
+from ..ir.types import evaluate
 from ..passes.lowered import GIVEN, Lowered
-from ..passes.train_step import NEW, NORM, SLOT, SUM, TrainStep
+from ..passes.train_step import NEW, NORM, SLOT, SUM
 from .compiled import CompiledGraph
 from .graph_program import KnownShapes
 from .native import NativeEntry, Sized
-from .optimizers import Optimizer
 from .step_memory import NOT_RUN, WORKER, WORKERS, Memory
 
 if TYPE_CHECKING:
@@ -72,35 +69,6 @@ class Native:
                 if settle is not None and float(found[NORM]) != NOT_RUN:
                     settle(found)
         return found
-
-
-def needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> Graph:
-    """The loss and the states, without what the user wanted to see: its names may be those of new values.
-
-    parameters: by label, those to train; with states given the graph may not read all (a learned initial state).
-    """
-    states = sum(len(flatten(nest)) for nest in lowered.states)
-    graph = lowered.graph
-    outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
-    return with_parameters(Graph.of(graph.name, outputs, graph.inputs, graph.comments), parameters)
-
-
-def train_step(optimizer: Optimizer, clip_norm: float | None, clip_value: float | None) -> TrainStep:
-    """The pass that makes gradients new parameters, as this optimizer does."""
-
-    def update(
-        parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
-    ) -> tuple[Node, dict[str, Node]]:
-        after, kept = optimizer.update(
-            Tensor(parameter),
-            Tensor(gradient),
-            {name: Tensor(node) for name, node in slots.items()},
-            {name: Tensor(node) for name, node in numbers.items()},
-        )
-        values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
-        return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
-
-    return TrainStep(update, tuple(optimizer.slots()), tuple(optimizer.numbers(0)), clip_norm, clip_value)
 
 
 class Way:

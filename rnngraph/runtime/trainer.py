@@ -15,16 +15,12 @@ from ..allocation import reserve, zeros
 from ..declare.arguments import flag
 from ..errors import DtypeError, GraphError, Where, shown, user_line
 from ..ir.graph import Graph
-from ..ir.types import TensorType
-from ..passes.label_weights import LabelWeights
 from ..passes.lowered import GIVEN, SHOWN
-from ..passes.pipeline import Pass
-from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph
+from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM
 from ..public import api, no_more
 from .arguments import whole_number
 from .bound_call import BoundCalls
 from .bound_train import bind
-from .compiled import CompiledGraph
 from .evaluation import Metric
 from .fitting import Callback, Position
 from .given import Cursor, Examples
@@ -35,7 +31,8 @@ from .program import Program
 from .requests import evaluate, fit
 from .saving import load, save
 from .schedules import positive_or_none
-from .steps import Native, Settle, Way, needed_to_train, train_step
+from .step_graphs import update_of, way_of
+from .steps import Native, Settle, Way
 from .trained import trained_names
 from .updates import Spares, keep_alone
 
@@ -142,7 +139,7 @@ class Trainer:
         with self._lock:
             arrays.update(self.program.training.counters(self.seed_of_step(seed)))
             states = self.carried if carry else None
-            way = self._way(SHOWN if states is None else GIVEN, where, label_weights)
+            way = self._way(SHOWN if states is None else GIVEN, label_weights)
             if carry:
                 way.check_carries(where)
             return self.run_step(way, seed, settled, lambda settle: way.run(self, arrays, states or {}, where, settle))
@@ -191,7 +188,7 @@ class Trainer:
         arrays = training.gather(feeds, {}, where)
         with self._lock:
             arrays.update(training.counters(self.seed_of_step(None)))
-            way = self._way(SHOWN, where)
+            way = self._way(SHOWN)
             way.check_carries(where)
             if self._forward is None:
                 self._forward = Native(way.native.compiled, way.states)
@@ -209,8 +206,7 @@ class Trainer:
             if not self.pending:
                 return
             if self._update is None:
-                compiled = self._compiled(update_graph(self._kinds()), (), self._train_step())
-                self._update = Native(compiled, tuple(name for name, _ in compiled.graph.outputs))
+                self._update = update_of(self)
             keep_alone(self.slots)
             inputs = {**self._present_sums(), **self.slots, **self._numbers()}
             inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
@@ -372,6 +368,7 @@ class Trainer:
         return self.optimizer.numbers(self.updates)["rate"]
 
     @learning_rate.setter
+    @api
     def learning_rate(self, rate: Any) -> None:
         self.optimizer = replace(self.optimizer, learning_rate=rate)
 
@@ -384,34 +381,15 @@ class Trainer:
     @property
     def graph(self) -> Graph:
         """The graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
-        return self._way(SHOWN, user_line()).native.compiled.graph
+        return self._way(SHOWN).native.compiled.graph
 
     @api
     def show(self, stage: str = "graph") -> str:
         """The text of one stage of a step, as ``program.training.show``."""
-        return self._way(SHOWN, user_line()).native.compiled.show(stage)
+        return self._way(SHOWN).native.compiled.show(stage)
 
-    # Graphs --------------------------------------------------------------------------------------
-
-    def _way(self, states: str, where: Where | None, label_weights: tuple[float, ...] = ()) -> Way:
+    def _way(self, states: str, label_weights: tuple[float, ...] = ()) -> Way:
         key = states, label_weights
         if key not in self._ways:
-            lowered = self.program.with_states(states)
-            then = AddGradients() if self.accumulate > 1 else self._train_step()
-            graph = needed_to_train(lowered, self._kinds())
-            graph = LabelWeights(label_weights)(graph) if label_weights else graph
-            self._ways[key] = Way(self, lowered, self._compiled(graph, self.trained, then), states)
+            self._ways[key] = way_of(self, states, label_weights)
         return self._ways[key]
-
-    def _compiled(self, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
-        program = self.program
-        return CompiledGraph(
-            graph, "training", program.target, program.unroll, program.declared_text, wrt, then=(then,),
-            cache=program.cache, workers=program.workers, notices=program.notices,
-        )  # fmt: skip
-
-    def _kinds(self) -> dict[str, TensorType]:
-        return {name: self.program.parameters.slot(name).type for name in self.trained}
-
-    def _train_step(self) -> TrainStep:
-        return train_step(self.optimizer, self.clip_norm, self.clip_value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Never, cast
+from typing import TYPE_CHECKING, Any, Never, cast
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Whe
 from ..ir.graph import Graph
 from ..ir.types import FLOATS, TensorType, evaluate
 from ..passes.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
-from ..passes.columns import Columns
 from ..passes.lowered import TAP
-from ..passes.samples import BETWEEN_SEEDS, Samples
+from ..passes.samples import BETWEEN_SEEDS
 from ..public import api, no_more
 from .arguments import seed_number, whole_number
 from .bound_call import MOST_KINDS, BoundCalls
@@ -26,17 +25,12 @@ from .graph_program import GraphProgram
 from .nested_feeds import gathered, names_under
 from .outs import check_fits, given_gradients
 from .result import Given, Result
+from .sampled import SampledGraphs
 from .sources import TAPS_MOVED, TAPS_TRAINING
 
 if TYPE_CHECKING:
     from .checking import NonFinite
     from .program import Program
-
-
-MOST_SAMPLES = 2**32
-
-MOST_NUMBERS = 16
-"""Numbers of draws in a call for which graphs are kept."""
 
 
 class Training(GraphProgram[Given]):
@@ -50,7 +44,7 @@ class Training(GraphProgram[Given]):
         super().__init__(program, lowered, unroll)
         self._trainable = trainable
         self._unroll, self._warned = unroll, False
-        self._with_samples: dict[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None] = {}
+        self._sampled = SampledGraphs(program, unroll)
         self._moved: dict[str, TensorType] | None = None
         # Calls that want no gradients do without: the graph with them is made when it is first needed.
         self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
@@ -123,38 +117,10 @@ class Training(GraphProgram[Given]):
         """Outputs of one draw, or of several together."""
         if samples is None:
             return self._execute(arrays, outputs, out, where, compiled)
-        together = self._sampled(samples, compiled, outputs, where)
+        together = self._sampled.graph(samples, compiled, outputs, where)
         if together is not None:
             return self._execute(arrays, outputs, out, where, together)
         return self._one_by_one(samples, compiled, arrays, outputs, out, where)
-
-    def _sampled(
-        self, samples: int, compiled: CompiledGraph, outputs: tuple[str, ...], where: Where | None
-    ) -> CompiledGraph | None:
-        """A graph for several draws, made when it is first asked for; None where they can't be drawn at once."""
-        count = whole_number(samples, "samples")
-        if count < 1:
-            raise ArgumentError(f"samples={count} must be 1 or more", where)
-        if count > MOST_SAMPLES:
-            raise ArgumentError(f"samples={count} is more than the {MOST_SAMPLES} draws that a seed has", where)
-        key = (count, compiled, outputs)
-        found: CompiledGraph | Literal[False] | None = self._with_samples.get(key, False)
-        if found is False:
-            if len(self._with_samples) >= MOST_NUMBERS:
-                self._with_samples.clear()
-            program = self.program
-            made = CompiledGraph(
-                compiled.lowered, self.kind, program.target, self._unroll, program.declared_text,
-                cache=program.cache, workers=program.workers, first=(Columns("joined_columns"), Samples(count)),
-                notices=program.notices,
-            )  # fmt: skip
-            try:
-                made.optimized(outputs)
-                found = made
-            except GraphError:
-                found = None
-            self._with_samples[key] = found
-        return found or None
 
     def _one_by_one(
         self, samples: int, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
@@ -379,7 +345,9 @@ class Training(GraphProgram[Given]):
         seed = seed_number(seed)
         arrays = self.gather(feeds, named, where)
         outputs = tuple(name for name, _ in self._masks.graph.outputs)
-        masks = self._masks if samples is None else self._sampled(samples, self._masks, outputs, where) or self._masks
+        masks = (
+            self._masks if samples is None else self._sampled.graph(samples, self._masks, outputs, where) or self._masks
+        )
         if not outputs:
             return {}
         arrays.update(self.counters(seed, first_row, first_step))

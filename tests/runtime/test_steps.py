@@ -108,7 +108,9 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
         for _ in range(3):
             step(item)
     known = next(iter(made._ways.values()))._known._known
-    ((shapes, (entry, sized, ranges)),) = known.items()
+    ((shapes, (entry, known_sized, ranges)),) = known.items()
+    sized = known_sized()
+    assert sized is not None
 
     def interrupted(*arguments: Any) -> None:
         if when == "after":
@@ -116,7 +118,7 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
         raise KeyboardInterrupt
 
     instead = replace(sized, run=interrupted)
-    monkeypatch.setitem(known, shapes, (entry, instead, ranges))
+    monkeypatch.setitem(known, shapes, (entry, ref(instead), ranges))
     for _, bound in made._bound[False, False]._calls.values():
         monkeypatch.setattr(bound, "_sized", instead)
     with pytest.raises(KeyboardInterrupt):
