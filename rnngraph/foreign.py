@@ -194,7 +194,7 @@ _TRAINER = {
     "clipvalue": "write clip_value", "gradient_accumulation_steps": "write accumulate", "model": "write program",
     "epochs": "write epochs= of fit", "batch_size": "write batch_size= of fit", "trainable": "write only",
 }  # fmt: skip
-_EXAMPLES = "write one mapping {x: inputs, y: labels} of placeholders, or of their names"
+_EXAMPLES = "write examples, as (x, y) or one mapping {x: inputs, y: labels} of placeholders, or of their names"
 _FITTING = {
     "x": _EXAMPLES, "y": _EXAMPLES, "X": _EXAMPLES, "data": _EXAMPLES, "dataset": _EXAMPLES, "inputs": _EXAMPLES,
     "targets": _EXAMPLES,

@@ -43,7 +43,7 @@ CASES = [
 ]
 GROUPS = {
     "cell": rg.GRUCell, "optimizer": rg.Adam, "driver": rg.dynamic_rnn, "Trainer": rg.Trainer,
-    "fit": rg.Trainer.fit, "compile": rg.compile, "dense": rg.dense, "embedding": rg.embedding, "dropout": rg.dropout,
+    "fit": rg.Trainer.fit, "predict": rg.Program.predict, "evaluate": rg.Trainer.evaluate, "compile": rg.compile, "dense": rg.dense, "embedding": rg.embedding, "dropout": rg.dropout,
     "wrapper": rg.DropoutWrapper, "conv1d": rg.conv1d, "layer_norm": rg.layer_norm, "placeholder": rg.placeholder,
 }  # fmt: skip
 
@@ -129,6 +129,10 @@ def test_a_keyword_that_is_to_be_written_is_taken(group: str) -> None:
         (lambda: rg.einsum, ("rg has no einsum; write rg.matmul",)),
         (lambda: rg.gru_cell, ("did you mean GRUCell?",)),
         (lambda: rg.Trainer.fit(1, validation_split=0.2), ("validation=0.2",)),
+        (lambda: rg.Trainer.fit(1, class_weight={0: 2.0}), ("write class_weights=",)),
+        (lambda: rg.Trainer.fit(1, validation_data=(1, 2)), ("write validation",)),
+        (lambda: rg.Program.predict(1, x=2), ("Program.predict has no argument x", "write examples")),
+        (lambda: rg.ReduceLROnPlateau, ("rg.ReduceOnPlateau",)),
     ],
 )  # fmt: skip
 def test_messages(call: Any, words: tuple[str, ...]) -> None:

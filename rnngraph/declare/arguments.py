@@ -35,13 +35,16 @@ def whole_number(value: Any, what: str, least: int | None = None) -> int:
     return int(value)
 
 
-def checked_name(value: Any, what: str, where: Where | None = None) -> str:
-    """A name that the user gives, which stands in printed graphs, in files and in machine code."""
+def checked_name(value: Any, what: str, where: Where | None = None, any_text: bool = False) -> str:
+    """A name that the user gives, which stands in printed graphs, in files and in machine code. any_text: whether it
+    may hold what can't be printed, too, such as the end of a line.
+    """
     if not isinstance(value, str) or not value:
         raise ArgumentError(f"{what} needs a name, not {shown(value)}", where)
-    if not value.isprintable() or len(value) > MOST_CHARACTERS:
-        most = f"of at most {MOST_CHARACTERS} characters"
-        raise ArgumentError(f"{what} needs a name that can be printed, {most}, not {shown(value)}", where)
+    if len(value) > MOST_CHARACTERS:
+        raise ArgumentError(f"{what} needs a name of at most {MOST_CHARACTERS} characters, not {shown(value)}", where)
+    if not any_text and not value.isprintable():
+        raise ArgumentError(f"{what} needs a name that can be printed, not {shown(value)}", where)
     return value
 
 

@@ -200,6 +200,7 @@ class WarmUp(Schedule):
         return rate_of(self.after, update - self.steps)
 
 
+@api
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
     """The rate is multiplied by factor after patience epochs in which what is monitored did not improve.
@@ -281,6 +282,8 @@ def plateau_of(rate: Any) -> ReduceOnPlateau | None:
 
 def rate_of(rate: Any, update: int) -> float:
     """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+    if isinstance(rate, type):
+        raise DtypeError(f"the learning rate is the class {rate.__name__}; give an object of it, {rate.__name__}(…)")
     try:
         value = rate(update) if callable(rate) else rate
     except OverflowError:

@@ -120,7 +120,7 @@ def _structure(outputs: Any, loss: Tensor | None) -> Any:
             f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
         )
     for key in outputs:
-        checked_name(key, "an output")
+        checked_name(key, "an output", any_text=True)
     for path, leaf in paths(outputs):
         if not isinstance(leaf, Tensor):
             raise DtypeError(f"output {path} must be a Tensor, not {shown(leaf)}")

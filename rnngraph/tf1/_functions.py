@@ -81,7 +81,8 @@ def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[
 
 def _beside(value: Any, other: Any) -> Tensor:
     """A number takes the dtype of the tensor that it stands beside."""
-    return make_constant(value, other.dtype if isinstance(other, Tensor) and np.ndim(value) == 0 else None)
+    is_number = not isinstance(value, list | tuple) and np.ndim(value) == 0
+    return make_constant(value, other.dtype if isinstance(other, Tensor) and is_number else None)
 
 
 tanh, sigmoid, exp, log = (_unary(f) for f in (functions.tanh, functions.sigmoid, functions.exp, functions.log))

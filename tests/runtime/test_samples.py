@@ -88,7 +88,7 @@ def test_products_that_no_mask_touches_are_computed_once() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     outputs, _ = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicRNNCell(6), state_keep_prob=0.5), x)
     program = rg.compile({"outputs": outputs})
-    compiled = program.training._sampled(DRAWS, program.training.compiled, ("outputs",), None)
+    compiled = program.training._sampled.graph(DRAWS, program.training.compiled, ("outputs",), None)
     assert compiled is not None
     text = str(compiled.optimized(("outputs",)))
     outside = re.findall(r"^  \w+ = matmul .* : (\S+)", text, re.MULTILINE)

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
