@@ -195,13 +195,25 @@ _TRAINER = {
     "epochs": "write epochs= of fit", "batch_size": "write batch_size= of fit", "trainable": "write only",
 }  # fmt: skip
 _EXAMPLES = "write examples, as (x, y) or one mapping {x: inputs, y: labels} of placeholders, or of their names"
-_FITTING = {
+_READING = {
     "x": _EXAMPLES, "y": _EXAMPLES, "X": _EXAMPLES, "data": _EXAMPLES, "dataset": _EXAMPLES, "inputs": _EXAMPLES,
-    "targets": _EXAMPLES,
+    "targets": _EXAMPLES, "sequence_length": "write lengths",
+    "sample_weight": "feed a placeholder that is weights= of the loss",
+    "workers": "write threads= of rg.compile", "use_multiprocessing": "write threads= of rg.compile",
+    "num_workers": "write threads= of rg.compile", "max_queue_size": _NOT_HERE, "drop_last": _NOT_HERE,
+    "collate_fn": "leave it out; lists of sequences are padded", "pin_memory": _NOT_HERE,
+}  # fmt: skip
+"""Of all that take examples."""
+_RUNNING = _READING | {
+    "verbose": _NOT_HERE,
+    "steps": "leave it out; all examples are run",
+    "callbacks": _NOT_HERE,
+    "shuffle": "leave it out; results do not depend on the order",
+}
+_FITTING = _READING | {
     "validation_data": "write validation",
     "validation_split": "write validation=0.2, the share of the examples",
     "class_weight": "write class_weights={label: weight}",
-    "sample_weight": "feed a placeholder that is weights= of the loss",
     "verbose": "write progress=True or progress=False",
     "initial_epoch": "leave it out; resume= goes on from a checkpoint",
     "validation_steps": _NOT_HERE,
@@ -212,14 +224,10 @@ _FITTING = {
     "save_best_only": "write keep_best",
     "filepath": "write checkpoint", "save_freq": "write checkpoint_every", "min_delta": _NOT_HERE,
     "baseline": _NOT_HERE,
-    "workers": "write threads= of rg.compile", "use_multiprocessing": "write threads= of rg.compile",
-    "max_queue_size": _NOT_HERE,
-    "num_workers": "write threads= of rg.compile", "drop_last": _NOT_HERE,
-    "collate_fn": "leave it out; lists of sequences are padded",
-    "sampler": "write shuffle=False and order the examples", "pin_memory": _NOT_HERE,
+    "sampler": "write shuffle=False and order the examples",
     "loss": "write loss= of rg.compile",
     "optimizer": "write rg.Trainer(program, optimizer)", "lr": "write rg.Trainer(program, rg.Adam(1e-3))",
-    "sequence_length": "write lengths", "clip_norm": f"write {_CLIP}",
+    "clip_norm": f"write {_CLIP}",
 }  # fmt: skip
 _COMPILING = {
     "optimizer": "write rg.Trainer(program, optimizer)", "metrics": "write metrics= of a Trainer's fit",
@@ -264,8 +272,7 @@ _LOSS = {
 
 KEYWORDS: dict[str, dict[str, str]] = {
     "cell": _CELL, "optimizer": _OPTIMIZER, "driver": _DRIVER, "loss": _LOSS, "Trainer": _TRAINER, "fit": _FITTING,
-    "compile": _COMPILING, "predict": _FITTING | {"steps": _NOT_HERE},
-    "evaluate": _FITTING | {"return_dict": _NOT_HERE},
+    "compile": _COMPILING, "predict": _RUNNING, "evaluate": _RUNNING | {"return_dict": _NOT_HERE},
     "dense": {
         "bias": "write use_bias", "in_features": _INPUT_SIZE, "out_features": "write units", "features": "write units",
         "input_shape": _INPUT_SIZE, "input_dim": _INPUT_SIZE,

@@ -43,7 +43,8 @@ CASES = [
 ]
 GROUPS = {
     "cell": rg.GRUCell, "optimizer": rg.Adam, "driver": rg.dynamic_rnn, "Trainer": rg.Trainer,
-    "fit": rg.Trainer.fit, "predict": rg.Program.predict, "evaluate": rg.Trainer.evaluate, "compile": rg.compile, "dense": rg.dense, "embedding": rg.embedding, "dropout": rg.dropout,
+    "fit": rg.Trainer.fit, "predict": rg.Program.predict, "evaluate": rg.Trainer.evaluate, "compile": rg.compile,
+    "dense": rg.dense, "embedding": rg.embedding, "dropout": rg.dropout,
     "wrapper": rg.DropoutWrapper, "conv1d": rg.conv1d, "layer_norm": rg.layer_norm, "placeholder": rg.placeholder,
 }  # fmt: skip
 

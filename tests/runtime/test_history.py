@@ -38,8 +38,10 @@ def test_columns() -> None:
     np.testing.assert_array_equal(history["seconds"], [0.5, 0.5, np.nan, np.nan])
     history["loss"][:] = 0  # a column is a copy
     assert history["loss"].tolist() == [2.5, 1.5, 1.0, 0.5]
-    with pytest.raises(KeyError, match="no column 'lost'; it has epoch, loss"):
+    with pytest.raises(KeyError, match="no column 'lost'; did you mean loss"):
         history["lost"]
+    with pytest.raises(KeyError, match="no column 'speed'; it has epoch, loss"):
+        history["speed"]
 
 
 def test_best() -> None:

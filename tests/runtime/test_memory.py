@@ -64,7 +64,7 @@ def test_text_and_mistakes() -> None:
     assert text.splitlines()[0].startswith("arena")
     assert "of them residuals" in text.splitlines()[1]
     assert text.splitlines()[-1].endswith("bytes")
-    with pytest.raises(rg.ArgumentError, match="a size must be at least 1, not 0"):
+    with pytest.raises(rg.ArgumentError, match="batch must be at least 1, not 0"):
         program.training.memory(batch=0, time=5)
     with pytest.raises(rg.NameLookupError, match="no size is named rows"):
         program.training.memory(rows=5)
