@@ -276,7 +276,6 @@ __all__ = [
     "one_hot",
     "parameter",
     "placeholder",
-    "public",
     "random_normal",
     "random_uniform",
     "reduce_max",

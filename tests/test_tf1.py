@@ -715,3 +715,8 @@ def test_mistakes_name_the_line_and_the_remedy(declare: Callable[[Any, Any], Any
     x = tf.placeholder(tf.float32, [None, None, 3])
     with pytest.raises(rg.RnnGraphError, match=rf"test_tf1\.py:\d+: .*{message}"):
         declare(x, tf.nn.rnn_cell)
+
+
+def test_what_stands_beside_a_tensor_is_told_where_it_is_no_array() -> None:
+    with pytest.raises(rg.ShapeError, match="not a constant"):
+        tf.multiply([[1], [2, 3]], tf.placeholder("float32", (None, 3)))

@@ -380,6 +380,11 @@ def test_a_rate_that_overflows_later_says_when() -> None:
         rg.SGD(rg.ExponentialDecay(0.1, 1, 2.0)).numbers(5000)
 
 
+def test_a_class_is_no_rate() -> None:
+    with pytest.raises(rg.DtypeError, match=r"the class CosineDecay; give an object of it, CosineDecay\(…\)"):
+        rg.Adam(rg.CosineDecay)
+
+
 # Text ---------------------------------------------------------------------------------------------
 
 schedules = st.recursive(
