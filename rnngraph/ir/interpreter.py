@@ -10,7 +10,7 @@ import numpy as np
 from . import narrow
 from .graph import Graph, Node, substitute_attribute
 from .ops import OPS, scan_parts
-from .types import SizeTable, TensorType, evaluate
+from .types import SizeTable, TensorType, dim_text, evaluate
 
 Arrays = Mapping[str, np.ndarray]
 Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]
@@ -23,20 +23,26 @@ def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str,
     for kind, shape in pairs:
         if len(kind.shape) != len(shape):
             raise ValueError(f"shape {shape} for {kind}")
-        for dim, actual in zip(kind.shape, shape, strict=True):
-            table.meet(dim, actual)
+    met = [pair for kind, shape in pairs for pair in zip(kind.shape, shape, strict=True)]
+    wrong = table.meet_all(met)
+    if wrong is not None:
+        raise ValueError(f"size {dim_text(table.resolve(met[wrong][0]))} meets size {met[wrong][1]}")
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 
-def interpret(graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None) -> dict[str, np.ndarray]:
+def interpret(
+    graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None, sizes: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray]:
     """Outputs of ``graph`` by name.
 
     feeds: an array for every input and parameter, by name. ``wide`` computes in float64 whatever the
     graph's float dtype: the reference that native code is compared with. ``seen`` is told of every value as
     soon as there is one, inputs first; not of scans and bodies' inputs, which are made of values it was told.
+    sizes: by name, where they do not follow from the inputs that this graph reads.
     """
     arrays = {node: np.asarray(feeds[node["label"]]) for node in graph.inputs}
-    sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
+    if sizes is None:
+        sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
     if seen is not None:
         for node, array in arrays.items():
             seen(node, (), array, None)

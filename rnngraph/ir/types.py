@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -295,6 +295,25 @@ class SizeTable:
                     self.known[names[0]] = name - difference * factor
                     return self.resolve(a)
         raise ValueError(f"size {dim_text(a)} meets size {dim_text(b)}")
+
+    def meet_all(self, pairs: Sequence[tuple[Dim, int]]) -> int | None:
+        """Meets sizes and what they are; a product of names that are not known yet waits for the others. Gives the
+        position of a pair that can't be; None where all can.
+        """
+        waiting = list(range(len(pairs)))
+        while waiting:
+            failed: list[int] = []
+            for position in waiting:
+                try:
+                    self.meet(*pairs[position])
+                except ValueError:
+                    failed.append(position)
+                    if not isinstance(self.resolve(pairs[position][0]), Size):
+                        return position
+            if len(failed) == len(waiting):
+                return failed[0]
+            waiting = failed
+        return None
 
 
 def dtype_of(array: np.ndarray) -> str:

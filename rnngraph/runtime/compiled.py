@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
+
 from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
-from ..errors import NameLookupError
+from ..errors import NameLookupError, ShapeError, Where
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
 from ..ir.types import Dim, Size, TensorType, symbols_of
@@ -15,8 +17,9 @@ from ..passes.pipeline import Pass, forbidden, meaning, optimization, run
 from ..passes.reduced_weights import ReducedWeights
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
+from .bounds import Bounds, bounds_of
 from .cache import Cache, key_of
-from .feeds import Check, checks_of
+from .feeds import Check, checks_of, run_checks
 from .native import NativeEntry
 from .pool import Workers
 
@@ -39,6 +42,15 @@ def time_sizes(graph: Graph) -> set[str]:
         return lengths_of(graph)
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
+
+
+def open_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that compiled code leaves open: lengths, but for those that are columns of a product somewhere,
+    for tiles are made for a number of them.
+    """
+    products = [node for node in graph.walk() if node.op in ("matmul", "outer_sum")]
+    tiled = [dim for node in products for dim in (node.shape if node.op == "outer_sum" else node.shape[-1:])]
+    return lengths_of(graph).difference(*map(symbols_of, tiled))
 
 
 class CompiledGraph:
@@ -81,6 +93,7 @@ class CompiledGraph:
         self._entries: dict[tuple[tuple[str, ...], Fixed, bool, int], NativeEntry] = {}
         self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
+        self._bounds: dict[tuple[str, ...], Bounds] = {}
         self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.last_sizes: dict[str, int] = {}
@@ -133,6 +146,22 @@ class CompiledGraph:
             self._checks[outputs] = checks_of(self.pruned(outputs))
         return self._checks[outputs]
 
+    def check(
+        self, outputs: tuple[str, ...], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
+    ) -> None:
+        """Raises ``ShapeError`` where what is fed, or a size that follows from it, is not as these outputs need it."""
+        unknown = [name for name in self.pruned(outputs).symbols if name not in sizes]
+        if unknown:
+            raise ShapeError(
+                f"the size {', '.join(unknown)} is not known from what is fed; feed every placeholder that has it",
+                where,
+            )
+        if outputs not in self._bounds:
+            self._bounds[outputs] = bounds_of(self.pruned(outputs))
+        run_checks([item for item in self.checks(outputs) if item.kind == "size"], arrays, sizes, where)
+        self._bounds[outputs].check(sizes, where)
+        run_checks(self.range_checks(outputs), arrays, sizes, where)
+
     def range_checks(self, outputs: tuple[str, ...]) -> tuple[Check, ...]:
         """Checks of fed numbers, which must be made at every call."""
         if outputs not in self._ranges:
@@ -142,10 +171,10 @@ class CompiledGraph:
     def sized(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> Graph:
         """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
         graph = self.optimized(outputs)
-        lengths = lengths_of(graph)
-        known: dict[str, Dim] = {name: value for name, value in sizes.items() if name not in lengths}
+        left_open = open_sizes(graph)
+        known: dict[str, Dim] = {name: value for name, value in sizes.items() if name not in left_open}
         if one_step:
-            known |= dict.fromkeys(lengths, 1)
+            known |= dict.fromkeys(lengths_of(graph), 1)
         graph = with_sizes(graph, known)
         if one_step:
             graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
@@ -153,7 +182,7 @@ class CompiledGraph:
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
         """Names of the sizes that are left open in compiled code."""
-        return lengths_of(self._optimized.get(outputs) or self.pruned(outputs))
+        return open_sizes(self._optimized.get(outputs) or self.pruned(outputs))
 
     def entry(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> NativeEntry:
         """Native code for these outputs and sizes: made before, found on disk, or compiled now."""
@@ -235,7 +264,7 @@ class CompiledGraph:
         sizes = {name: self.last_sizes.get(name, 1) for name in graph.symbols}
         sized = self.sized(outputs, sizes)
         plan = planned(sized, self.target, self.kind, self.workers.parts)
-        fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in lengths_of(graph))
+        fixed = ", ".join(f"{name} = {value}" for name, value in sizes.items() if name not in open_sizes(graph))
         head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
         head += f", with {fixed}" if fixed else ""
         if stage == "loops":

@@ -61,23 +61,26 @@ def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], wher
     """The value of every named size. Raises ``ShapeError`` where shapes contradict each other."""
     table = SizeTable()
     seen: dict[str, str] = {}
-    for name, array in arrays.items():
-        kind = kinds[name]
-        for axis, (dim, actual) in enumerate(zip(kind.shape, array.shape, strict=True)):
-            try:
-                table.meet(dim, actual)
-            except ValueError:
-                wanted = dim_text(dim)
-                known = table.resolve(dim)
-                first = next((seen[symbol] for symbol in sorted(symbols_of(dim)) if symbol in seen), "")
-                because = f" = {dim_text(known)}, as in {first}" if isinstance(dim, Size) else ""
-                raise ShapeError(
-                    f"feed {name} has shape {array.shape}; axis {axis} must be {wanted}{because}, not {actual}",
-                    where,
-                ) from None
-            for symbol in symbols_of(dim):
-                seen.setdefault(symbol, f"feed {name} {array.shape}")
-    return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+    axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
+    pairs = [(kinds[name].shape[axis], arrays[name].shape[axis]) for name, axis in axes]
+    wrong = table.meet_all(pairs)
+    for position, ((name, _), (dim, _)) in enumerate(zip(axes, pairs, strict=True)):
+        for symbol in symbols_of(dim) if position != wrong else ():
+            seen.setdefault(symbol, f"feed {name} {arrays[name].shape}")
+    if wrong is not None:
+        (name, axis), (dim, actual) = axes[wrong], pairs[wrong]
+        known = table.resolve(dim)
+        first = next((seen[symbol] for symbol in sorted(symbols_of(dim)) if symbol in seen), "")
+        because = f" = {dim_text(known)}, as in {first}" if first and known != dim else ""
+        raise ShapeError(
+            f"feed {name} has shape {arrays[name].shape}; axis {axis} must be {dim_text(dim)}{because}, not {actual}",
+            where,
+        )
+    found = {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+    for name, value in found.items():
+        if value < 0:
+            raise ShapeError(f"{seen[name]} is too small: the size {name} would be {value}", where)
+    return found
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str |
 def run_checks(
     checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
 ) -> None:
+    """Raises ``ShapeError`` where one does not hold of what is fed, or of the sizes that follow from it."""
     for check in checks:
         if check.kind == "size":
             if evaluate(check.value, sizes) < 0:
@@ -185,8 +189,9 @@ def run_checks(
                 raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
         elif check.label in arrays and arrays[check.label].size:
             array, high = arrays[check.label], evaluate(check.low, sizes)
-            if check.lengths is not None and check.lengths in arrays:
-                array = array[np.arange(array.shape[-1]) < arrays[check.lengths][:, None]]
+            lengths = arrays.get(check.lengths or "")
+            if lengths is not None and lengths.shape == array.shape[:1] and array.ndim == 2:
+                array = array[np.arange(array.shape[-1]) < lengths[:, None]]
             if array.size and (int(array.min()) < 0 or int(array.max()) > high):
                 wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
                 raise ShapeError(

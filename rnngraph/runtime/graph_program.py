@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..declare.nest import paths
-from ..errors import (
-    NameLookupError,
-    ShapeError,
-    Where,
-)
+from ..errors import NameLookupError, Where
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from ..passes.autodiff import PREFIX
@@ -216,16 +212,8 @@ class GraphProgram:
             )
         kinds = self._kinds | compiled.kinds()
         sizes = bind(arrays, kinds, where)
-        graph = compiled.graph
-        reject_empty(arrays, kinds, lengths_of(graph), where)
-        run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
-        unknown = [name for name in graph.symbols if name not in sizes]
-        wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
-        if wanted:
-            raise ShapeError(
-                f"the size {', '.join(wanted)} is not known from what is fed; feed every placeholder that has it",
-                where,
-            )
+        reject_empty(arrays, kinds, lengths_of(compiled.graph), where)
+        compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
 
     def _entry(
@@ -260,9 +248,9 @@ class GraphProgram:
     ) -> NonFinite | None:
         from .checking import first_non_finite  # and with it the interpreter, which nothing else needs
 
-        self.sizes(arrays, outputs, where, compiled)
+        sizes = self.sizes(arrays, outputs, where, compiled)
         _, parameters = self.program.parameters.snapshot()
-        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters})
+        return first_non_finite(compiled.pruned(outputs), {**arrays, **parameters}, sizes)
 
     def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
         """What a call gives, and the outputs that are in it, in order."""
