@@ -34,6 +34,8 @@ QUICK = {
         "variants_7",
         "tables_63",
         "tables_1",
+        "edges_7",
+        "edges_17",
         "two_directions_3_float64",
         "recurrent_bfloat16",
         "recurrent_int8",

@@ -87,7 +87,7 @@ class _Sum:
         self.most = rows_of_a_block(region.target, self.rows, node.dtype)
         inner = product(self.leading[1:])
         if region.is_time(left.shape, 0) and isinstance(inner, int):
-            self.most = min(self.most, region.longest * inner)
+            self.most = max(1, min(self.most, region.longest * inner))
         widest = max(int(str(view.shape[-1])) for view in self.right)
         parts = 1 if share is None else share.parts
         self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
@@ -125,7 +125,7 @@ class _Sum:
 
             loop(block, "outer", extent, one)
             return
-        steps = max(1, self.most // self.inner)
+        steps = max(1, self.most // max(1, self.inner))  # inside them there may be nothing
 
         def some(inner: Block, begin: Index) -> None:
             count = extent - begin
