@@ -113,7 +113,8 @@ class _Sum:
     # Blocks of k ---------------------------------------------------------------------------------
 
     def emit(self, block: Block) -> None:
-        self._outer(block, [])
+        if 0 not in self.leading:  # else there is nothing to add
+            self._outer(block, [])
 
     def _outer(self, block: Block, at: list[Index]) -> None:
         axis = len(at)
@@ -125,7 +126,7 @@ class _Sum:
 
             loop(block, "outer", extent, one)
             return
-        steps = max(1, self.most // max(1, self.inner))  # inside them there may be nothing
+        steps = max(1, self.most // self.inner)
 
         def some(inner: Block, begin: Index) -> None:
             count = extent - begin
