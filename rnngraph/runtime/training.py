@@ -21,7 +21,7 @@ from ..passes.samples import BETWEEN_SEEDS, Samples
 from .arguments import seed_number, whole_number
 from .bound_call import MOST_KINDS, BoundCalls
 from .compiled import CompiledGraph
-from .feeds import bind, convert, run_checks
+from .feeds import bind, convert
 from .graph_program import GraphProgram
 from .nested_feeds import gathered, names_under
 from .outs import check_fits, given_gradients
@@ -385,7 +385,7 @@ class Training(GraphProgram):
                 f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
                 where,
             )
-        run_checks(masks.checks(outputs), arrays, sizes, where)
+        masks.check(outputs, arrays, sizes, where)
         return masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)
 
 
