@@ -66,9 +66,12 @@ class Guard:
         return memory
 
     def take_over(self) -> None:
-        """Lets the runtime work in guarded memory only: every call gets its own scratch."""
+        """Lets the runtime work in guarded memory only: every call gets its own scratch and its own results."""
         native.aligned_bytes = bound_step.aligned_bytes = self.lines  # type: ignore[assignment]
         native.NativeEntry.take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
+        native.NativeEntry._results = lambda entry, sized: [  # type: ignore[method-assign]
+            self.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)
+        ]
 
 
 def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
@@ -188,6 +191,20 @@ def flattened(guard: Guard, size: int) -> None:
         run_all(guard, program, {"x": _normal((3, 5, size), "float32"), "y": np.zeros(shape, np.int64)}, False)
 
 
+def edges(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Rows that end where an array does, read in more than one way: as they are and as a product's start, turned, in
+    another order, converted to narrower numbers.
+    """
+    x, ids = rg.placeholder("x", (None, size), dtype), rg.placeholder("ids", (size,), "int64")
+    square, table = rg.parameter("square", (size, size), dtype=dtype), rg.parameter("table", (size, 5), dtype=dtype)
+    residual = rg.tanh(x @ square + x) @ square
+    turned = rg.gather(rg.transpose(rg.tanh(x @ table)), ids - ids) @ rg.transpose(rg.gather(table, ids))
+    loss = rg.reduce_sum(residual[:, ::-1]) + rg.reduce_sum(rg.gather(rg.transpose(table) @ table, ids - ids))
+    outputs = {"residual": residual, "short": rg.cast(ids, "int32"), "turned": rg.reduce_sum(turned, 0)}
+    program = guarded_program(guard, outputs, loss)
+    run_all(guard, program, {"x": _normal((5, size), dtype), "ids": np.arange(size)}, False)
+
+
 def feed_overrun(guard: Guard, size: int) -> None:
     """Native code that reads one step too many: must crash."""
     program, feeds = _simple(guard, size)
@@ -237,7 +254,7 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
-    for _function in (recurrent, two_directions, variants, memories, tables, flattened):
+    for _function in (recurrent, two_directions, variants, memories, tables, flattened, edges):
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants, memories):

@@ -35,6 +35,8 @@ QUICK = {
         "tables_63",
         "tables_1",
         "flattened_7",
+        "edges_7",
+        "edges_17",
         "two_directions_3_float64",
         "recurrent_bfloat16",
         "recurrent_int8",

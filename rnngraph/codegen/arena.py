@@ -102,11 +102,17 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
                 loops.append((first, max(first, count - 1)))
 
     walk(statements)
+    around: dict[int, list[int]] = {}  # the loops that hold a statement
+    for number, (begin, end) in enumerate(loops):
+        for place in range(begin, end + 1):
+            around.setdefault(place, []).append(number)
     spans: dict[Buffer, Span] = {}
     for buffer, found in at.items():
         first, last = found[0], found[-1]
-        for begin, end in loops:
-            if not (begin <= first and last <= end) and any(begin <= use <= end for use in found):
+        # A loop that holds neither the first nor the last use lies between them.
+        for number in sorted({*around.get(first, ()), *around.get(last, ())}):
+            begin, end = loops[number]
+            if not (begin <= first and last <= end):
                 first, last = min(first, begin), max(last, end)
         spans[buffer] = (first, last)
     return spans

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, GraphError
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from .engine import object_code
@@ -26,14 +26,28 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
 def planned(graph: Graph, target: Target, name: str, parts: int) -> Plan:
     """The plan of a graph, for as many workers as ``parts`` where that pays, else for one.
 
-    Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with.
+    Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with, ``GraphError`` where a
+    step of a scan runs another scan.
     """
     if "float64" in target.absent:
         _no_float64(graph, target)
     if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
         parts = 1
+    _no_loops_within(graph)
     plan = schedule(graph, target, name, parts)
     return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name)
+
+
+def _no_loops_within(graph: Graph) -> None:
+    """The loop over a scan's steps is written by one level of code; what fission took out is a loop of its own."""
+    for node in graph.nodes:
+        for inner in node["body"].nodes if node.op == "scan" else ():
+            if inner.op == "scan":
+                raise GraphError(
+                    f"a recurrence, {inner.name or 'scan'}, runs anew at each step of another; run it before the other "
+                    "one, or write its steps out",
+                    inner.where,
+                )
 
 
 def _no_float64(graph: Graph, target: Target) -> None:

@@ -120,7 +120,7 @@ class Evaluator:
         index, unit, stride = place(view, at)
         if unit is None or stride == 0:
             return self.block.load(name, view.buffer, index, 1)
-        valid = None if _roomy(view, unit) else unit.valid
+        valid = None if _roomy(view, unit, at) else unit.valid
         return self.block.load(name, view.buffer, index, unit.lanes, valid, stride)
 
     def store(self, value: Operand, view: View, at: Coordinates) -> None:
@@ -128,7 +128,7 @@ class Evaluator:
         if unit is None:
             self.block.add(Store(value, view.buffer, index))
             return
-        valid = None if _roomy(view, unit) else unit.valid
+        valid = None if _roomy(view, unit, at) else unit.valid
         value = self.spread(value, unit.lanes)
         full = valid is None or valid >= unit.lanes
         self.block.add(Store(value, view.buffer, index, None if full else valid, stride))
@@ -182,12 +182,17 @@ def label_of(node: Node) -> str:
     return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
 
 
-def _roomy(view: View, unit: Run) -> bool:
+def _roomy(view: View, unit: Run, at: Coordinates) -> bool:
     """Whether a whole run lies in memory that may be read and written: then no mask is needed."""
     if unit.valid is None:
         return True
-    # A run with missing lanes is the last of its row, and its start is known.
-    return view.room is not None and isinstance(unit.start, int) and unit.start + unit.lanes <= view.room
+    # A run with missing lanes is the last of its row, and its start is known. Behind a column there is no room.
+    return (
+        at[-1] is unit
+        and view.room is not None
+        and isinstance(unit.start, int)
+        and unit.start + unit.lanes <= view.room
+    )
 
 
 def place(view: View, at: Coordinates) -> tuple[Index, Run | None, Index]:

@@ -44,6 +44,8 @@ def store(frame: Frame, statement: Store) -> None:
     value, pointer = frame.operand(statement.value), frame.address(statement.buffer, statement.index)
     if dtype == "bool":
         value = b.convert("zext", value, "i8")
+    if statement.valid == 1:  # LLVM makes of a masked store of a truncated vector a store of the wide lane
+        value = b.extract(value, 0)
     lanes, size = value.lanes, ITEM_BYTES[dtype]
     if lanes == 1 or (statement.valid is None and statement.stride == 1):
         frame.lines.append(f"  store {value.type} {value.text}, ptr {pointer}, align {size}")

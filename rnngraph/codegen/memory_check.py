@@ -32,17 +32,18 @@ def check_memory(name: str, statements: Sequence[Statement], functions: Iterable
 
 
 def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Where temporaries lie. Raises ``VerifyError`` where places overlap that are not the same place."""
+    """Where temporaries lie that have elements. Raises ``VerifyError`` where places overlap that are not the same."""
     found: dict[Buffer, Extent] = {}
     first = 0
-    for buffer, (_, begin) in arena.places.items():
+    places = [(buffer, begin) for buffer, (_, begin) in arena.places.items() if arena.sizes[buffer] != 0]
+    for buffer, begin in places:
         size_bytes = arena.sizes[buffer]
         if isinstance(size_bytes, int) and isinstance(begin, int):
             found[buffer] = begin, begin + size_bytes
             first = max(first, begin + size_bytes)
     numbers: dict[Dim, tuple[int, Dim]] = {}  # by place: its number, and where it ends
     end: Dim = first
-    for buffer, (_, begin) in arena.places.items():
+    for buffer, begin in places:
         if buffer in found:
             continue
         if begin not in numbers:

@@ -87,7 +87,7 @@ class _Sum:
         self.most = rows_of_a_block(region.target, self.rows, node.dtype)
         inner = product(self.leading[1:])
         if region.is_time(left.shape, 0) and isinstance(inner, int):
-            self.most = min(self.most, region.longest * inner)
+            self.most = max(1, min(self.most, region.longest * inner))
         widest = max(int(str(view.shape[-1])) for view in self.right)
         parts = 1 if share is None else share.parts
         self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
@@ -113,7 +113,8 @@ class _Sum:
     # Blocks of k ---------------------------------------------------------------------------------
 
     def emit(self, block: Block) -> None:
-        self._outer(block, [])
+        if 0 not in self.leading:  # else there is nothing to add
+            self._outer(block, [])
 
     def _outer(self, block: Block, at: list[Index]) -> None:
         axis = len(at)

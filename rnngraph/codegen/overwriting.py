@@ -129,7 +129,8 @@ def _columns(node: Node, source: Node) -> tuple[int, int] | None:
     outer = [(0, dim, 1) for dim in source.shape[:-1]]
     if list(zip(node["start"], node["stop"], node["step"], strict=True))[:-1] != outer:
         return None
-    return node["start"][-1], node["stop"][-1]
+    begin, end = node["start"][-1], node["stop"][-1]
+    return (begin, end) if isinstance(begin, int) and isinstance(end, int) else None
 
 
 def _whole_lines(columns: tuple[int, int], source: Node) -> bool:

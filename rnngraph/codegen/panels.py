@@ -44,8 +44,8 @@ class Panels:
         self.total = 0
 
     def packs(self, view: View) -> bool:
-        """Whether a right operand depends on parameters alone, so that it can be packed ahead of time."""
-        return view.buffer in self.parameters
+        """Whether a right operand depends on parameters alone, and not on a step, so that it can be packed ahead."""
+        return view.buffer in self.parameters and isinstance(view.offset, int)
 
     def prepared(self, name: str, dtype: str, elements: int) -> Buffer:
         """Memory for a value that is computed from parameters when they change."""

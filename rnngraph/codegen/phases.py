@@ -53,6 +53,16 @@ def stays_view(node: Node) -> bool:
     return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
 
 
+def parts_units(node: Node) -> bool:
+    """Whether a view takes units in another order, or leaves some out between them: a vector of them can be loaded so,
+    and not be computed.
+    """
+    last = node.tensor.rank - 1 if is_view(node) else -1
+    if node.op == "reverse":
+        return node["axis"] == last
+    return node.op == "slice" and last >= 0 and node["step"][last] != 1
+
+
 def cuts_axes(node: Node) -> bool:
     """Whether a reshape only cuts axes of fixed sizes, so that strides of any source in memory express it."""
     if node.op != "reshape":
@@ -92,6 +102,8 @@ def contracted(operand: Node, user: Node) -> bool:
         return operand in user.operands[user["carries"] :]
     if user.op == "scatter_add":
         return operand is user.operands[1]
+    if parts_units(user):
+        return True
     return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
 
@@ -208,7 +220,7 @@ class _Cutter:
         if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
             return True
         if self._is_view(node):
-            return node.operands[0] in self.inline
+            return node.operands[0] in self.inline and not parts_units(node)
         if OPS[node.op].kind != "elementwise":
             return False
         operands_ready = all(

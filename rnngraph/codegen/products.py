@@ -122,16 +122,16 @@ class Tiles:
         padded = -(-self.width // self.lanes) * self.lanes
         touched = [view for node in self.step.members for view in self.region.stores.get(node, [])]
         for node in self.step.members:
-            for operand in node.operands:
+            for position, operand in enumerate(node.operands):  # one value may be both left operand and start
                 view = self.region.views.get(operand)
-                is_left = node.op == "matmul" and operand is node.operands[0]
+                is_left = node.op == "matmul" and position == 0
                 if (
                     view is not None
                     and operand not in self.members
                     and view.shape[-1:] == (self.width,)
                     and not is_left
                 ):
-                    if node.op == "matmul" and operand is node.operands[1] and self.region.panels.packs(view):
+                    if node.op == "matmul" and position == 1 and self.region.panels.packs(view):
                         continue
                     touched.append(view)
                 elif view is None and operand not in self.members:

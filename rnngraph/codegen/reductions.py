@@ -138,6 +138,8 @@ class _Units:
         if count:
             total = block.let("across", [found[0]], self.node.dtype, 1, combine=self.op)
             found = [total, *found[1:]]
+        if not found:  # a row without units
+            return Literal(self.neutral, self.node.dtype, 1)
         return found[0] if len(found) == 1 else self._fold(block, found[0], found[1])
 
     def _fold(self, block: Block, x: Operand, y: Operand) -> Operand:

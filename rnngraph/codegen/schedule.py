@@ -296,8 +296,10 @@ class _Scheduler(Places):
             self.work.add(part.cut if line is None else line.share(part.cut), length)
         for scan in scans.values():
             scan.end()
-        # What lies in memory of one chunk is gone; a later stage that reads such an index or mask computes it anew.
-        self.views = {node: view for node, view in self.views.items() if not view.local}
+        # What lies in memory of one chunk is gone, and an index that chunks store was not stored where there was none:
+        # a later stage that reads such an index or mask computes it anew.
+        indices = {view.buffer for node in region.stores if node in self.staging.free for view in region.stores[node]}
+        self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in indices)}
 
     def _loop(self, chunks: Chunks, runs: Sequence[Callable[[], None]]) -> None:
         """All steps of one chunk after the other, and then the next chunk."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, symbols_of_node
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
-from .phases import contracted, is_view, only_joins, picks_step, stays_view
+from .phases import contracted, is_view, only_joins, parts_units, picks_step, stays_view
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
     if node.op == "input":
         return not node.tensor.rank
     if OPS[node.op].kind == "elementwise" or is_view(node):
-        small = not node.tensor.rank or node.shape[-1] == 1 or node.tensor.rank == 1
+        small = not node.tensor.rank or node.shape[-1] == 1 or (node.tensor.rank == 1 and not parts_units(node))
         return small and all(item in pure for item in node.operands)
     return False
 
@@ -121,7 +121,7 @@ class Staging:
         """
         if not is_view(node) or node.operands[0] not in self.free:
             return False
-        if node in self.held and source_of(node) in self.pure:
+        if (node in self.held or parts_units(node)) and source_of(node) in self.pure:
             return False
         return stays_view(node) or node.operands[0].op in ("parameter", "constant")
 

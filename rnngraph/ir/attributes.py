@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 Rule = Callable[[Any, "Node"], bool]
 
 MOST_ELEMENTS = 1 << 40
-"""Elements of a tensor whose open sizes are all 1; and the largest number in a size."""
+"""Elements of a tensor, in a file with open sizes of 1, at a call with its own; and the largest number in a size."""
+
+MOST_AXES = 32
+"""Axes of an array in every NumPy."""
+
+MOST_STEPS = (1 << 31) - 1
+"""Steps of all the loops of a call that lie within each other, together."""
+
+MOST_UNROLLED = 1024
+"""Steps per turn of a loop; each is code of its own."""
 
 
 def is_int(value: Any) -> bool:
@@ -41,12 +50,21 @@ def positive(value: Any, node: Node) -> bool:
     return is_int(value) and value > 0
 
 
+def length(value: Any, node: Node) -> bool:
+    return dim(value, node) and (isinstance(value, Size) or value <= MOST_STEPS)
+
+
+def unrolled(value: Any, node: Node) -> bool:
+    return is_int(value) and 0 < value <= MOST_UNROLLED
+
+
 def dtype(value: Any, node: Node) -> bool:
     return value in DTYPES
 
 
-def one_of(*words: str) -> Rule:
-    return lambda value, node: value in words
+def within(value: Any, node: Node) -> bool:
+    """What the numbers of a last axis are."""
+    return value in ("labels", "lengths") and node.tensor.rank > 0
 
 
 def axis(value: Any, node: Node) -> bool:
@@ -73,9 +91,9 @@ def kind(value: Any, node: Node) -> bool:
     if not isinstance(value, TensorType) or not dtype(value.dtype, node) or not shape(value.shape, node):
         return False
     elements = 1
-    for item in value.shape:
-        elements *= sum(abs(factor) for _, factor in item.terms) if isinstance(item, Size) else item
-    return elements <= MOST_ELEMENTS
+    for item in value.shape:  # where one is 0, the others still are strides
+        elements *= max(1, sum(abs(factor) for _, factor in item.terms) if isinstance(item, Size) else item)
+    return elements <= MOST_ELEMENTS and len(value.shape) <= MOST_AXES
 
 
 def starts(value: Any, node: Node) -> bool:

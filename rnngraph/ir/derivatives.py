@@ -156,10 +156,6 @@ def _slice(node: Node, g: Node) -> Adjoints:
         if step != 1:
             g = _spread(g, axis, step)
         behind = dim - start - g.shape[axis]
-        if isinstance(behind, int) and behind < 0:  # the last step's zeros reach past the end
-            stop = tuple(dim - start if a == axis else size for a, size in enumerate(g.shape))
-            g = make("slice", g, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
-            behind = 0
         parts = [zeros(tuple(start if a == axis else d for a, d in enumerate(g.shape)), g)] if start != 0 else []
         parts.append(g)
         if behind != 0:
@@ -169,12 +165,16 @@ def _slice(node: Node, g: Node) -> Adjoints:
 
 
 def _spread(g: Node, axis: int, step: int) -> Node:
-    """``step - 1`` zeros after every entry of an axis."""
+    """``step - 1`` zeros between every two entries of an axis."""
+    if g.shape[axis] in (0, 1):
+        return g
     head, tail = g.shape[: axis + 1], g.shape[axis + 1 :]
     apart = make("reshape", g, shape=(*head, 1, *tail))
     gaps = zeros((*head, step - 1, *tail), g)
     joined = make("concat", apart, gaps, axis=axis + 1)
-    return make("reshape", joined, shape=(*head[:-1], head[-1] * step, *tail))
+    whole = make("reshape", joined, shape=(*head[:-1], head[-1] * step, *tail))
+    stop = (*head[:-1], (head[-1] - 1) * step + 1, *tail)  # past the last one there may be nothing
+    return make("slice", whole, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
 
 
 def _concat(node: Node, g: Node) -> Adjoints:

@@ -31,15 +31,19 @@ def bind_sizes(pairs: Sequence[tuple[TensorType, tuple[int, ...]]]) -> dict[str,
     return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
 
 
-def interpret(graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None) -> dict[str, np.ndarray]:
+def interpret(
+    graph: Graph, feeds: Arrays, wide: bool = False, seen: Seen | None = None, sizes: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray]:
     """Outputs of ``graph`` by name.
 
     feeds: an array for every input and parameter, by name. ``wide`` computes in float64 whatever the
     graph's float dtype: the reference that native code is compared with. ``seen`` is told of every value as
     soon as there is one, inputs first; not of scans and bodies' inputs, which are made of values it was told.
+    sizes: by name, where they do not follow from the inputs that this graph reads.
     """
     arrays = {node: np.asarray(feeds[node["label"]]) for node in graph.inputs}
-    sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
+    if sizes is None:
+        sizes = bind_sizes([(node.tensor, array.shape) for node, array in arrays.items()])
     if seen is not None:
         for node, array in arrays.items():
             seen(node, (), array, None)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .types import INTEGERS
+
 LIMITS = {"int8": (-128, 127), "uint8": (0, 255)}
 BITS = np.uint32(0xFFFF0000)
 
@@ -29,14 +31,21 @@ def held_as(dtype: str) -> str:
 
 
 def cast(x: np.ndarray, dtype: str) -> np.ndarray:
-    """``x`` as ``dtype``; a float as an integer without its fraction, as a narrow one within its limits."""
+    """``x`` as ``dtype``; a float as an integer without its fraction: the nearest that there is, and 0 for NaN, which
+    as a narrow one is the largest.
+    """
     if dtype == "bfloat16":
         return rounded_to_bfloat16(x)
     if dtype in LIMITS and x.dtype.kind == "f":
         low, high = LIMITS[dtype]
         x = np.clip(np.where(np.isnan(x), high, x), low, high)
     with np.errstate(all="ignore"):
-        return np.asarray(x.astype(dtype))
+        value = np.asarray(x.astype(dtype))
+        if dtype not in INTEGERS or x.dtype.kind != "f":
+            return value
+        limits = np.iinfo(dtype)
+        value = np.where(np.isnan(x), 0, np.where(x >= -float(limits.min), limits.max, value))
+        return np.asarray(np.where(x <= float(limits.min), limits.min, value), dtype)
 
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

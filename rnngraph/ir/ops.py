@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import erf
+from math import erf, prod
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def _eval_matmul(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) ->
 
 
 def _eval_outer_sum(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    left, right = (array.reshape(-1, array.shape[-1]) for array in arrays)
+    left, right = (array.reshape(prod(array.shape[:-1]), array.shape[-1]) for array in arrays)
     with np.errstate(all="ignore"):
         return left.T @ right
 
@@ -97,17 +97,6 @@ def _eval_reduce(function: Callable[..., Any]) -> Evaluate:
         return np.asarray(value, dtype=arrays[0].dtype)
 
     return evaluate
-
-
-def _extreme(function: Callable[..., Any], of_floats: float) -> Evaluate:
-    """The largest or smallest; of nothing the number that no other is beyond, as native code has it."""
-
-    def extreme(array: np.ndarray, **options: Any) -> np.ndarray:
-        info = np.iinfo(array.dtype) if array.dtype.kind == "i" else None
-        least = of_floats if info is None else (info.min if of_floats < 0 else info.max)
-        return np.asarray(function(array, initial=least, **options))
-
-    return _eval_reduce(extreme)
 
 
 def _eval_slice(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
@@ -124,6 +113,24 @@ def _eval_ensure_shape(arrays: Sequence[np.ndarray], attributes: Mapping[str, An
     if arrays[0].shape != attributes["shape"]:
         raise ValueError(f"a value of shape {arrays[0].shape} is taken as one of {attributes['shape']}")
     return arrays[0]
+
+
+def _eval_extreme(function: Callable[..., Any], of_none: Callable[[np.dtype[Any]], Any]) -> Evaluate:
+    """of_none: what the extreme of no elements is, which no element can be beyond."""
+
+    def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+        axes, keep = tuple(attributes["axes"]), attributes["keepdims"]
+        return np.asarray(function(arrays[0], axis=axes, keepdims=keep, initial=of_none(arrays[0].dtype)))
+
+    return evaluate
+
+
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def _highest(dtype: np.dtype[Any]) -> Any:
+    return np.inf if dtype.kind == "f" else np.iinfo(dtype).max
 
 
 def _eval_gather(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
@@ -174,13 +181,12 @@ _row("div", "elementwise", 2, rule.elementwise(FLOATS), _plain(np.divide))
 _row("maximum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.maximum))
 _row("minimum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.minimum))
 # Of a comparison that has ``within``, the numbers that were fed are checked to lie within the axis.
-_within = may.one_of("labels", "lengths")
 _row(
-    "less", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less), optional=("within",), within=_within
+    "less", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less), optional=("within",), within=may.within
 )  # fmt: skip
 _row("less_equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less_equal))
 _row(
-    "equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.equal), optional=("within",), within=_within
+    "equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.equal), optional=("within",), within=may.within
 )  # fmt: skip
 _row("not_equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.not_equal))
 _row("and", "elementwise", 2, rule.elementwise(("bool",)), _plain(np.logical_and))
@@ -210,8 +216,8 @@ _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum)
 _row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, rows=may.dim)
 
 _row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), axes=may.axes, keepdims=may.flag)
-_row("reduce_max", "reduction", 1, rule.reduce, _extreme(np.max, -np.inf), axes=may.axes, keepdims=may.flag)
-_row("reduce_min", "reduction", 1, rule.reduce, _extreme(np.min, np.inf), axes=may.axes, keepdims=may.flag)
+_row("reduce_max", "reduction", 1, rule.reduce, _eval_extreme(np.max, _lowest), axes=may.axes, keepdims=may.flag)
+_row("reduce_min", "reduction", 1, rule.reduce, _eval_extreme(np.min, _highest), axes=may.axes, keepdims=may.flag)
 
 _row(
     "slice", "movement", 1, rule.slice, _eval_slice, start=may.starts, stop=may.stops, step=may.steps
@@ -247,7 +253,7 @@ _row("driver", "structured", (0, 1 << 30), lambda types, attributes, meet: attri
 # what is carried as it is, and emits zeros. Where there is no ``when``, every step runs.
 _row(
     "scan", "structured", (0, 1 << 30), rule.scan, optional=("unroll", "when"), body=may.anything,
-    carries=may.carries, sequences=may.sequences, length=may.dim, reverse=may.flag, unroll=may.positive,
+    carries=may.carries, sequences=may.sequences, length=may.length, reverse=may.flag, unroll=may.unrolled,
     when=may.body_input,
 )  # fmt: skip
 _row("get", "structured", 1, rule.get, index=may.item)

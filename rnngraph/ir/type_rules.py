@@ -171,7 +171,8 @@ def transpose(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     shape = attributes["shape"]
-    broadcast_shapes([types[0].shape, shape], meet)
+    if broadcast_shapes([types[0].shape, shape], meet) != shape and meet is meet_strict:
+        raise ValueError(f"{types[0]} can't be repeated to [{','.join(map(dim_text, shape))}]")
     return types[0].with_shape(shape)
 
 
@@ -233,9 +234,14 @@ def dimension(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 
 def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
-    _needs(types[:1], FLOATS)
-    _needs(types[1:2], FLOATS)
+    _needs(types[:2], FLOATS)
     _needs(types[2:], ("int64",))
+    if types[1].rank:
+        raise ValueError(f"a probability to keep is one number, not {types[1]}")
+    if len(types) > 2:  # counters of a mask, one for each row
+        shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], meet)
+        if not shape or broadcast_shapes([counters, shape[-1:], shape], meet) != shape:
+            raise ValueError(f"a mask of {types[0]} can't be counted by [{','.join(map(dim_text, counters))}]")
     return types[0]
 
 

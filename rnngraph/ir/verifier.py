@@ -9,6 +9,8 @@ from .ops import OPS
 from .types import TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
+DECLARED_ONLY = ("driver", "noise", "tap")
+"""Ops that lowering replaces."""
 
 
 def verify(graph: Graph, after: str = "", forbid: tuple[str, ...] = (), known: set[Node] | None = None) -> Graph:
@@ -46,8 +48,10 @@ def _attributes(node: Node) -> None:
     if missing or (unknown := given.keys() - row.attributes.keys()):
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has no attribute {', '.join(sorted(unknown))}"
         raise ValueError(f"{node.op} {node.name} {what}")
-    if node.op == "dropout" and len(node.operands) < row.arity[1]:
-        raise ValueError(f"dropout {node.name} has no seed, step and row")
+    if node.op in DECLARED_ONLY:
+        raise ValueError(f"{node.op} {node.name} is of declarations only")
+    if node.op == "dropout":
+        _dropout(node)
     for name, value in given.items():
         if not row.attributes[name](value, node):
             raise ValueError(f"{node.op} {node.name} can't have {name}={value!r}")
@@ -56,6 +60,14 @@ def _attributes(node: Node) -> None:
         raise ValueError(f"{node.op} {node.name} has the size {node.type}, which is absurd")
     if not node.name.isprintable() or (node.where is not None and not node.where.file.isprintable()):
         raise ValueError(f"{node.op} {node.name!r} has a name, or a file, that can't stand in a line of text")
+
+
+def _dropout(node: Node) -> None:
+    if len(node.operands) < OPS["dropout"].arity[1]:
+        raise ValueError(f"dropout {node.name} has no seed, step and row")
+    keep = node.operands[1]
+    if keep.op == "constant" and not 0 < keep["value"] <= 1:
+        raise ValueError(f"dropout {node.name} keeps with a probability of {keep['value']}")
 
 
 def _labels(graph: Graph) -> None:

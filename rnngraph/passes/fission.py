@@ -84,25 +84,32 @@ class _Parts:
             and len(self.body.outputs) - self.carries == len({value for _, value in self.body.outputs[self.carries :]})
             and all(value in members for _, value in self.body.outputs[self.carries :])
         ) or self._stuck()
+        if any(node.op == "scan" for node in self._varying()):  # a loop of each step's own
+            self.whole = True
 
     def _steps(self) -> list[Node]:
         """All that varies from step to step: it stays together where only the loop knows which steps run."""
-        varies: set[Node] = {*self.next, *self.lifted}
+        varies = self._varying()
+        return [node for node in self.body.nodes if node in varies and node not in self.lifted]
+
+    def _varying(self) -> set[Node]:
+        varies: set[Node] = {*(carry for carry in self.next if carry not in self.constant), *self.lifted}
         for node in self.body.nodes:
             if any(item in varies for item in node.operands):
                 varies.add(node)
-        return [node for node in self.body.nodes if node in varies and node not in self.lifted]
+        return varies
 
     def _stuck(self) -> bool:
         """Whether the body is one op alone that can't leave the loop."""
         work = [node for node in self.body.nodes if node not in self.body.inputs and not self._number(node)]
         if self.initial or len(work) != 1 or [value for _, value in self.body.outputs] != work:
             return False
-        return lift(work[0], [self.outside(item) for item in work[0].operands], self.length) is None
+        operands = [self.outside(item) for item in work[0].operands]
+        return any(has_time for _, has_time in operands) and lift(work[0], operands, self.length) is None
 
     @staticmethod
     def _number(node: Node) -> bool:
-        return node.op in ("constant", "iota") and not node.operands
+        return node.op in ("constant", "iota", "dimension")
 
     def result(self, index: int, like: Node) -> Node:
         value = self.body.outputs[index][1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..errors import GraphError
 from ..ir.derivatives import adjoints, unbroadcast, zeros
 from ..ir.graph import Graph, Node, make, remake, runs_when, step_condition, topological
 from ..ir.ops import OPS, scan_parts
@@ -78,6 +79,13 @@ class ScanDerivative:
             if node not in work.active or not node.operands:
                 continue
             received = work.adjoint(node)
+            if received is not None and node.op == "get":
+                inner = node.operands[0]
+                raise GraphError(
+                    f"there is no gradient of a recurrence, {inner.name or 'scan'}, that runs anew at each step of "
+                    "another; run it before the other one, or rg.stop_gradient what it gives",
+                    inner.where,
+                )
             if received is not None:
                 self._node(work, node, received, constants)
         self.work = work

@@ -40,7 +40,8 @@ class Split:
 
 def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
     if node.op == "select" and node.get("guards"):  # without a derivative, results are selected, and that is enough
-        return operands[1]
+        value = operands[1]
+        return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
     if node.op == "by_graph":
         return operands[1]
     return operands[0] if node.op == "dropout" else None

@@ -14,9 +14,6 @@ from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, step_condition, with_attributes
 from ..ir.ops import scan_parts
 
-MOST_UNROLLED = 1024
-"""Steps per turn that may be asked for; each is code of its own."""
-
 
 @dataclass(frozen=True)
 class Unroll:
@@ -66,10 +63,21 @@ def check_lengths(graph: Graph) -> None:
             _check_length(node)
 
 
+MOST_COPIES = 1 << 20
+"""Ops that the steps of a loop without a loop may be."""
+
+
 def _check_length(scan: Node) -> None:
-    if not isinstance(scan["length"], int):
+    length = scan["length"]
+    if isinstance(length, int) and length * len(scan["body"].nodes) > MOST_COPIES:
         raise GraphError(
-            f'unroll="full" needs a fixed length, and this one is {scan["length"]}; '
+            f'unroll="full" of {length} steps would be {length * len(scan["body"].nodes)} ops, and at most '
+            f"{MOST_COPIES} can be compiled; give a number of steps per turn",
+            scan.where,
+        )
+    if not isinstance(length, int):
+        raise GraphError(
+            f'unroll="full" needs a fixed length, and this one is {length}; '
             "declare the time axis of the placeholder as an int",
             scan.where,
         )

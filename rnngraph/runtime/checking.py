@@ -55,15 +55,17 @@ class NonFinite:
         return f"{f'{self.where}: ' if self.where else ''}{what}{at}{node}"
 
 
-def first_non_finite(graph: Graph, feeds: Mapping[str, np.ndarray]) -> NonFinite | None:
+def first_non_finite(
+    graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int] | None = None
+) -> NonFinite | None:
     """Runs ``graph`` up to the first value that is born not finite; None where there is none.
 
-    feeds: an array for every input and parameter, by name.
+    feeds: an array for every input and parameter, by name. sizes: as for ``interpret``.
     """
     with np.errstate(all="ignore"):
         watch = _Watch(graph, feeds)
         try:
-            results = interpret(graph, feeds, seen=watch.see)
+            results = interpret(graph, feeds, seen=watch.see, sizes=sizes)
         except _FoundError as found:
             return found.finding
         return watch.spoiled(results)

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import count
 
+import numpy as np
+
 from ..allocation import bytes_of, reserve
 from ..codegen.interface import ObjectCode
 from ..codegen.target import Target
-from ..errors import NameLookupError, ShapeError, shown
+from ..errors import NameLookupError, ShapeError, Where, shown
 from ..ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ..ir.fingerprint import fingerprint
 from ..ir.graph import Graph, with_sizes
@@ -20,8 +22,9 @@ from ..passes.reduced_weights import ReducedWeights
 from ..passes.simplify import Simplify
 from ..passes.squeeze import Squeeze
 from ..passes.unroll import unroll_fully
+from .bounds import Bounds, bounds_of
 from .cache import Cache, key_of
-from .feeds import Check, checks_of
+from .feeds import Check, checks_of, run_checks
 from .native import NativeEntry
 from .notices import Notices
 from .pool import Workers
@@ -54,6 +57,18 @@ def time_sizes(graph: Graph) -> set[str]:
         return lengths_of(graph)
     fed = [node.shape for node in graph.inputs if node.op == "input"]
     return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
+
+
+def _tiled(graph: Graph) -> set[str]:
+    """Names of sizes that are columns of a product somewhere: tiles are made for a number of them."""
+    products = [node for node in graph.walk() if node.op in ("matmul", "outer_sum")]
+    dims = [dim for node in products for dim in (node.shape if node.op == "outer_sum" else node.shape[-1:])]
+    return set().union(*map(symbols_of, dims))
+
+
+def open_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that compiled code leaves open: lengths, where tiles don't count them."""
+    return lengths_of(graph) - _tiled(graph)
 
 
 def _orders(graph: Graph) -> set[str]:
@@ -113,6 +128,7 @@ class CompiledGraph:
         self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._equalities: dict[tuple[str, ...], tuple[tuple[Equality, ...], dict[str, Dim]]] = {}
         self._checks: dict[tuple[str, ...], tuple[Check, ...]] = {}
+        self._bounds: dict[tuple[str, ...], Bounds] = {}
         self._ranges: dict[tuple[str, ...], tuple[Check, ...]] = {}
         self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.last_sizes: dict[str, int] = {}
@@ -166,6 +182,22 @@ class CompiledGraph:
             self._checks[outputs] = checks_of(self.pruned(outputs))
         return self._checks[outputs]
 
+    def check(
+        self, outputs: tuple[str, ...], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
+    ) -> None:
+        """Raises ``ShapeError`` where what is fed, or a size that follows from it, is not as these outputs need it."""
+        unknown = [name for name in self.pruned(outputs).symbols if name not in sizes]
+        if unknown:
+            raise ShapeError(
+                f"the size {', '.join(unknown)} is not known from what is fed; feed every placeholder that has it",
+                where,
+            )
+        if outputs not in self._bounds:
+            self._bounds[outputs] = bounds_of(self.pruned(outputs))
+        run_checks([item for item in self.checks(outputs) if item.kind != "range"], arrays, sizes, where)
+        self._bounds[outputs].check(sizes, where)
+        run_checks(self.range_checks(outputs), arrays, sizes, where)
+
     def range_checks(self, outputs: tuple[str, ...]) -> tuple[Check, ...]:
         """Checks of fed numbers, which must be made at every call."""
         if outputs not in self._ranges:
@@ -175,10 +207,9 @@ class CompiledGraph:
     def sized(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> Graph:
         """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
         graph = self.optimized(outputs)
-        lengths = lengths_of(graph)
-        known = self._settled(outputs, sizes, lengths)
+        known = self._settled(outputs, sizes, open_sizes(graph))
         if one_step:
-            known |= dict.fromkeys(lengths, 1)
+            known |= dict.fromkeys(lengths_of(graph), 1)
         graph = with_sizes(graph, known)
         if self.equalities(outputs)[0]:
             graph = Simplify()(graph)  # each of them holds by itself now
@@ -188,7 +219,7 @@ class CompiledGraph:
 
     def lengths(self, outputs: tuple[str, ...]) -> set[str]:
         """Names of the sizes that are left open in compiled code."""
-        return lengths_of(self._optimized.get(outputs) or self.pruned(outputs))
+        return open_sizes(self._optimized.get(outputs) or self.pruned(outputs))
 
     def entry(
         self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False, ahead: bool = False
@@ -264,7 +295,8 @@ class CompiledGraph:
         alike = [key[1] for key in self._entries if (key[0], *key[2:]) == (outputs, False, parts)]
         if len(alike) < MOST_SPECIAL:
             return sizes
-        kept = self.lengths(outputs) | _orders(self.optimized(outputs))
+        graph = self.optimized(outputs)
+        kept = self.lengths(outputs) | _orders(graph) | _tiled(graph)
         special = sum(all(value is not None for name, value in fixed if name not in kept) for fixed in alike)
         if special < MOST_SPECIAL:
             return sizes
@@ -276,8 +308,8 @@ class CompiledGraph:
             return tuple(self._settled(outputs, sizes, self.lengths(outputs)).items())
         names = self._fixed_names.get(outputs)
         if names is None:
-            open_sizes = self.lengths(outputs)
-            names = tuple(name for name in self.pruned(outputs).symbols if name not in open_sizes)
+            left_open = self.lengths(outputs)
+            names = tuple(name for name in self.pruned(outputs).symbols if name not in left_open)
             self._fixed_names[outputs] = names
         return tuple((name, sizes.get(name)) for name in names)
 
@@ -341,7 +373,7 @@ class CompiledGraph:
         sizes = self.likely(outputs, last, self.last_sizes)
         sized = self.sized(outputs, sizes)
         plan = planned(sized, self.target, self.kind, self.workers.parts)
-        settled = self._settled(outputs, sizes, lengths_of(graph))
+        settled = self._settled(outputs, sizes, open_sizes(graph))
         fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
         head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
         head += f", with {fixed}" if fixed else ""

@@ -76,13 +76,20 @@ def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], wher
         if isinstance(known, Size):
             because = ", which is not known from what is fed"
         elif symbols:
-            first = next(other for other in arrays if kinds[other].symbols & symbols)
+            first = next((other for other in arrays if other != name and kinds[other].symbols & symbols), name)
             because = f" = {known}, as in feed {first} {arrays[first].shape}"
         raise ShapeError(
             f"feed {name} has shape {arrays[name].shape}; axis {axis} must be {dim_text(dim)}{because}, not {actual}",
             where,
         )
-    return {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+    found = {name: value for name in table.known if isinstance(value := table.resolve(table.known[name]), int)}
+    for name, value in found.items():
+        if value < 0:
+            first = next(other for other in arrays if name in kinds[other].symbols)
+            raise ShapeError(
+                f"feed {first} {arrays[first].shape} is too small: the size {name} would be {value}", where
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -213,6 +220,7 @@ def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str |
 def run_checks(
     checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
 ) -> None:
+    """Raises ``ShapeError`` where one does not hold of what is fed, or of the sizes that follow from it."""
     for check in checks:
         if check.kind == "equal":
             if evaluate(check.low, sizes) != evaluate(check.value, sizes):
@@ -225,8 +233,9 @@ def run_checks(
                 raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
         elif check.label in arrays and arrays[check.label].size:
             array, high = arrays[check.label], evaluate(check.low, sizes)
-            if check.lengths is not None and check.lengths in arrays:
-                array = array[np.arange(array.shape[-1]) < arrays[check.lengths][:, None]]
+            lengths = arrays.get(check.lengths or "")
+            if lengths is not None and lengths.shape == array.shape[:1] and array.ndim == 2:
+                array = array[np.arange(array.shape[-1]) < lengths[:, None]]
             if array.size and (int(array.min()) < 0 or int(array.max()) > high):
                 wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
                 raise ShapeError(

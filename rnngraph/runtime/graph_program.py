@@ -10,13 +10,7 @@ import numpy as np
 
 from ..allocation import bytes_of, empty, reserve
 from ..declare.nest import paths
-from ..errors import (
-    NameLookupError,
-    ShapeError,
-    Where,
-    did_you_mean,
-    shown,
-)
+from ..errors import NameLookupError, Where, did_you_mean, shown
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
 from ..passes.autodiff import PREFIX
@@ -234,16 +228,8 @@ class GraphProgram(Generic[Given]):
             )
         kinds = self._kinds | compiled.kinds()
         sizes = bind(arrays, kinds, where)
-        graph = compiled.graph
-        reject_empty(arrays, kinds, lengths_of(graph), where)
-        run_checks(compiled.checks(outputs), arrays, sizes, where)  # before anything is compiled
-        unknown = [name for name in graph.symbols if name not in sizes]
-        wanted = [name for name in unknown if name in compiled.pruned(outputs).symbols]
-        if wanted:
-            raise ShapeError(
-                f"the size {', '.join(wanted)} is not known from what is fed; feed every placeholder that has it",
-                where,
-            )
+        reject_empty(arrays, kinds, lengths_of(compiled.graph), where)
+        compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
 
     def _entry(
@@ -289,7 +275,7 @@ class GraphProgram(Generic[Given]):
         kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in kinds)
         reserve(kept, "all values of a graph that is run node by node", where)
         _, parameters = self.program.parameters.snapshot()
-        return first_non_finite(graph, {**arrays, **parameters})
+        return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
         """What a call gives, and the outputs that are in it, in order."""

@@ -14,9 +14,10 @@ from ..codegen.target import target_of
 from ..declare.placeholders import RESERVED
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, shown, user_line
+from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
 from ..passes.lowered import Lowered
-from ..passes.unroll import MOST_UNROLLED, check_lengths
+from ..passes.unroll import check_lengths
 from ..public import api, no_more
 from .arguments import seed_number, whole_number
 from .cache import Cache, cache_of

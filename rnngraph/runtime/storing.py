@@ -20,13 +20,13 @@ from ..allocation import reserve
 from ..declare.export import Described
 from ..declare.nest import paths
 from ..errors import FileError, OutOfMemoryError
+from ..ir.attributes import MOST_UNROLLED
 from ..ir.complete import complete_text, same_graph
 from ..ir.graph import Graph
 from ..ir.parser import parse
 from ..ir.types import TensorType
 from ..ir.verifier import verify_stored
 from ..passes.lowered import GIVEN, SHOWN, Lowered
-from ..passes.unroll import MOST_UNROLLED
 from ..version import __version__
 from .directory import read_directory, write_directory
 from .documents import (

@@ -13,7 +13,7 @@ from ..errors import DtypeError, NameLookupError, ShapeError, StructureError, Wh
 from ..ir.types import Size
 from ..public import api, no_more
 from .bound_step import BoundStep, Layout, States
-from .feeds import bind, convert, reject_empty, run_checks
+from .feeds import bind, convert, reject_empty
 from .native import NativeEntry, Sized
 from .outs import check_fits, given_arrays
 from .result import Given, result_of
@@ -152,7 +152,8 @@ class Stream(Generic[Given]):
         sizes = bind({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
         lengths = self._lengths
         reject_empty(used, self._kinds, lengths, where)
-        run_checks(self._compiled.checks(self._outputs), used, sizes, where)
+        checked = dict.fromkeys(lengths, 1) | sizes if one_step else sizes
+        self._compiled.check(self._outputs, used, checked, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
         sized = entry.sized(sizes | dict.fromkeys(lengths, 1) if one_step else sizes)
         for item, shape in zip(entry.outputs, sized.shapes, strict=True):
@@ -240,7 +241,7 @@ class Stream(Generic[Given]):
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
         arrays = {name: self._held[name] for name in needed}
         sizes = bind(arrays, self._kinds, where) | self._sizes
-        run_checks(self._initial.checks(names), arrays, sizes, where)
+        self._initial.check(names, arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
         return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
 

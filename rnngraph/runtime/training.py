@@ -20,7 +20,7 @@ from ..public import api, no_more
 from .arguments import seed_number, whole_number
 from .bound_call import MOST_KINDS, BoundCalls
 from .compiled import CompiledGraph
-from .feeds import bind, convert, run_checks
+from .feeds import bind, convert
 from .graph_program import GraphProgram
 from .nested_feeds import gathered, names_under
 from .outs import check_fits, given_gradients
@@ -359,7 +359,7 @@ class Training(GraphProgram[Given]):
                 f"dropout_masks needs {', '.join(missing) or 'the placeholders that have sizes ' + ', '.join(unknown)}",
                 where,
             )
-        run_checks(masks.checks(outputs), arrays, sizes, where)
+        masks.check(outputs, arrays, sizes, where)
         return masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from rnngraph.errors import VerifyError, Where
 from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.parser import ParseError, parse
 from rnngraph.ir.types import TensorType, TupleType, size
-from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
+from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify, verify_stored
 
 ROW = TensorType("float32", (size("B"), 3))
 
@@ -193,3 +194,67 @@ def test_the_message_holds_the_graph() -> None:
     x = value()
     graph = single(replace(make("tanh", x, name="squashed"), type=TensorType("float32", (3,))), x)
     assert "squashed = tanh x" in broken(graph, "should have type")
+
+
+# Graphs of files -----------------------------------------------------------------------------------
+
+LOOP = """loop = scan {length=LENGTH, reverse=False} : (f32[B,3])
+    carry h = x : f32[B,3]
+    next h = h
+  y = get loop {index=0} : f32[B,3]"""
+
+STORED = {
+    "rows that are not repeated but more": "y = broadcast big {shape=(1, 100000)} : f32[1,100000]",
+    "rows that are fewer": "y = broadcast big {shape=(1, 1)} : f32[1,1]",
+    "an open size that becomes 1": "y = broadcast x {shape=(1, 3)} : f32[1,3]",
+    "fewer axes": "y = broadcast x {shape=(3,)} : f32[3]",
+    "a length without an end": LOOP.replace("LENGTH", str(1 << 40)),
+    "an unrolling without an end": LOOP.replace("LENGTH", f"T, unroll={1 << 40}"),
+    "more axes than an array has": f"y = broadcast x {{shape=({'1, ' * 31}B, 3)}} : f32[{'1,' * 31}B,3]",
+    "strides that are absurd": "y = broadcast x {shape=(0, 1099511627776, B, 3)} : f32[0,1099511627776,B,3]",
+    "a mask without counters": "y = dropout x, half {site='s', salt=0} : f32[B,3]",
+    "a mask of more rows": "y = dropout x, half, n, n, ids {site='s', salt=0} : f32[B,3]",
+    "a mask of one number": "y = dropout half, half, n, n, n {site='s', salt=0} : f32[]",
+    "a probability that is none": "y = dropout x, f32(0.0), n, n, n {site='s', salt=0} : f32[B,3]",
+    "probabilities that are several": "y = dropout x, x, n, n, n {site='s', salt=0} : f32[B,3]",
+    "labels of no axis": "y = equal n, n {within='labels'} : bool[]",
+    "an op that lowering replaces": "y = tap x : f32[B,3]",
+    "random numbers that lowering makes": "y = noise x : f32[B,3]",
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_no_file_may_hold(name: str) -> None:
+    with pytest.raises(ValueError, match=r"y\b|size|f32|unroll|length|mask|probability|repeated"):
+        verify_stored(parse(stored(STORED[name])))
+
+
+def stored(line: str) -> str:
+    return f"""graph g
+  x = input : f32[B,3]
+  big = input : f32[0,100000]
+  ids = input : i64[5,1]
+  n = input : i64[]
+  half = input : f32[]
+  {line}
+  output 'y' = y
+"""
+
+
+@pytest.mark.parametrize("line", [
+    "y = broadcast x {shape=(7, B, 3)} : f32[7,B,3]",
+    "y = broadcast half {shape=(B, 3)} : f32[B,3]",
+    "y = dropout x, half, n, n, n {site='s', salt=0} : f32[B,3]",
+    "y = scatter_add ids, ids_as_rows {rows=0} : f32[0,2]",
+    LOOP.replace("LENGTH", "T, unroll=1024"),
+    LOOP.replace("LENGTH", str((1 << 31) - 1)),
+])  # fmt: skip
+def test_what_a_file_may_hold(line: str) -> None:
+    """The same within its bounds; a table without rows too, as a call may read none of it."""
+    line = f"ids_as_rows = broadcast f32(1.0) {{shape=(5, 1, 2)}} : f32[5,1,2]\n  {line}"
+    verify_stored(parse(stored(line)))
+
+
+def test_an_error_names_the_line() -> None:
+    with pytest.raises(ParseError, match=r"f32\[B,3\] can't be repeated to \[3\], in the line\ny = broadcast x"):
+        parse(stored(STORED["fewer axes"]))

@@ -1,0 +1,80 @@
+"""Graphs as a hostile file could hold them: whatever the verifier lets pass runs as the interpreter says, or is refused
+with an error, and touches no byte of others.
+
+They run in a process of their own (``hostile_calls``), which a stray read or write kills.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hostile_calls import differences
+from hostile_graphs import UNARY, draw
+
+from rnngraph.ir.graph import Graph, make
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.ops import OPS
+from rnngraph.ir.types import TensorType, size
+from rnngraph.ir.verifier import DECLARED_ONLY
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="protected pages are made through Linux calls")
+
+SCRIPT = Path(__file__).parent / "hostile_calls.py"
+TOGETHER = 250
+"""Graphs of a process."""
+
+
+def check(side: str, first: int, count: int) -> None:
+    command = [sys.executable, "-W", "ignore", "-X", "faulthandler", str(SCRIPT), side, str(first), str(count)]
+    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1", "PATH": ""}
+    environment["XDG_CACHE_HOME"] = os.environ["XDG_CACHE_HOME"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment, check=False)
+    lines = [line.split(" ", 2) for line in result.stdout.splitlines()]
+    begun = max((int(number) for word, number, *_ in lines if word == "begin"), default=first)
+    assert result.returncode == 0, f"graph {begun} at the {side}: exit {result.returncode}\n{result.stderr[-3000:]}"
+    assert [line for line in result.stdout.splitlines() if line.startswith("found")] == []
+    assert sum(word == "ok" for word, *_ in lines) == count
+
+
+@pytest.mark.parametrize(("side", "first"), [("end", 40), ("start", 500)])
+def test_graphs_that_pass_the_verifier(side: str, first: int) -> None:
+    check(side, first, 40)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("side", ["end", "start"])
+@pytest.mark.parametrize("first", range(10_000, 15_000, TOGETHER))
+def test_many_graphs_that_pass_the_verifier(first: int, side: str) -> None:
+    check(side, first + 5_000 * (side == "start"), TOGETHER)
+
+
+def test_graphs_hold_all_that_a_file_can() -> None:
+    """Every op of lowered graphs, loops in loops, loops that may not run, and sizes of 0."""
+    graphs = [draw(seed) for seed in range(400)]
+    nodes = [node for hostile in graphs for node in hostile.graph.walk()]
+    assert {*OPS} - {node.op for node in nodes} - {*UNARY} == {*DECLARED_ONLY}
+    scans = [node for node in nodes if node.op == "scan"]
+    assert any(inner.op == "scan" for scan in scans for inner in scan["body"].nodes)
+    assert any(scan.get("when") is not None for scan in scans)
+    assert sum(0 in array.shape for hostile in graphs for array in hostile.feeds.values()) > 50
+
+
+def test_the_comparison_finds_what_it_should() -> None:
+    """A result that is a little off, not a number, or of another shape or dtype is found; rounding is not."""
+    x = make("input", label="x", type=TensorType("float32", (size("T"), 3)))
+    ids = make("cast", x, dtype="int64")
+    graph = Graph.of("g", [("y", make("exp", make("reduce_sum", x, axes=(1,), keepdims=False))), ("n", ids)])
+    feeds = {"x": np.arange(6, dtype=np.float32).reshape(2, 3) / 7}
+    right = interpret(graph, feeds)
+    assert differences(right, graph, feeds) == []
+    assert differences({"y": right["y"] * np.float32(1 + 1e-6)}, graph, feeds) == []
+    spoilt = right["y"].copy()
+    spoilt[-1] = np.nan
+    for wrong in (right["y"] * np.float32(1.01), spoilt, right["y"][None], right["y"].astype(np.float64)):
+        assert differences({"y": wrong}, graph, feeds) == ["y"]
+    assert differences({"n": right["n"] + (right["n"] == 0)}, graph, feeds) == ["n"]
