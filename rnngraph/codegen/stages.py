@@ -72,10 +72,12 @@ class Staging:
         self.level: dict[Node, int] = {}
         users = graph.users()
         self.held = _held(graph, users)
+        whole = self._whole(users)
         for node in graph.nodes:
             if is_pure(node, self.pure):
                 self.pure.add(node)
-            if is_leaf(node) or node in self.pure or self._is_free_view(node):
+            is_index = node in self.pure and node not in whole
+            if is_leaf(node) or is_index or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
         self.joins: set[Node] = set()
@@ -271,10 +273,30 @@ class Staging:
                 needed.update(item for item in node.operands if self._is_index(item))
         return [node for node in self.graph.nodes if node in needed]
 
+    def _whole(self, users: dict[Node, list[Node]]) -> set[Node]:
+        """Values as long as a loop over time of which each step reads all: they must be there before, and not be made
+        chunk by chunk as what a step reads at that step only.
+        """
+        found: set[Node] = set()
+        for node in reversed(self.graph.nodes):
+            if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
+                continue
+            for user in users[node]:
+                if user.op == "scan":
+                    _, _, constants = scan_parts(user.operands, dict(user.attributes))
+                    at_once = node in constants
+                else:
+                    at_once = (user.op == "matmul" and node is user.operands[1]) or (
+                        user.op == "gather" and node is user.operands[0]
+                    )
+                if at_once or (is_view(user) and user in found):
+                    found.add(node)
+        return found
+
     def _is_index(self, node: Node) -> bool:
         """Whether a value is computed from sizes, or is such a one spread over axes, of which none lies in memory."""
         if node in self.pure:
-            return node.op != "input"
+            return node.op != "input" and node in self.free
         source = source_of(node)
         return node in self.free and source in self.pure and source.op not in ("input", "constant")
 

@@ -44,6 +44,12 @@ def broadcast_shapes(shapes: Sequence[Shape], meet: Meet) -> Shape:
     return tuple(result)
 
 
+def repeats_to(shapes: Sequence[Shape], shape: Shape, meet: Meet) -> bool:
+    """Whether arrays of ``shapes`` can be repeated to ``shape``. Its sizes may get other names where they meet."""
+    joined = broadcast_shapes([*shapes, shape], meet)
+    return len(joined) == len(shape) and all(have != 1 or want == 1 for have, want in zip(shape, joined, strict=True))
+
+
 def _one_dtype(types: Sequence[TensorType]) -> str:
     if any(item.dtype != types[0].dtype for item in types):
         dtypes = dict.fromkeys(item.dtype for item in types)
@@ -101,7 +107,7 @@ def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Mee
             f"the right {dim_text(right.shape[0])} rows"
         ) from None
     shape = (*left.shape[:-1], right.shape[1])
-    if len(types) == 3 and broadcast_shapes([shape, types[2].shape], meet) != shape:
+    if len(types) == 3 and not repeats_to([types[2].shape], shape, meet):
         raise ValueError(f"a product of shape {shape} can't start from {types[2]}")
     return TensorType(dtype, shape)
 
@@ -171,7 +177,7 @@ def transpose(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
 
 def broadcast(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     shape = attributes["shape"]
-    if broadcast_shapes([types[0].shape, shape], meet) != shape and meet is meet_strict:
+    if not repeats_to([types[0].shape], shape, meet):
         raise ValueError(f"{types[0]} can't be repeated to [{','.join(map(dim_text, shape))}]")
     return types[0].with_shape(shape)
 
@@ -240,7 +246,7 @@ def dropout(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Me
         raise ValueError(f"a probability to keep is one number, not {types[1]}")
     if len(types) > 2:  # counters of a mask, one for each row
         shape, counters = types[0].shape, broadcast_shapes([item.shape for item in types[2:]], meet)
-        if not shape or broadcast_shapes([counters, shape[-1:], shape], meet) != shape:
+        if not shape or not repeats_to([counters, shape[-1:]], shape, meet):
             raise ValueError(f"a mask of {types[0]} can't be counted by [{','.join(map(dim_text, counters))}]")
     return types[0]
 
