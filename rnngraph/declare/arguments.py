@@ -39,8 +39,10 @@ def checked_name(value: Any, what: str, where: Where | None = None, any_text: bo
     """A name that the user gives, which stands in printed graphs, in files and in machine code. any_text: whether it
     may hold what can't be printed, too, such as the end of a line.
     """
-    if not isinstance(value, str) or not value:
-        raise ArgumentError(f"{what} needs a name, not {shown(value)}", where)
+    if not isinstance(value, str):
+        raise DtypeError(f"{what} needs a name, not {shown(value)}", where)
+    if not value:
+        raise ArgumentError(f"{what} needs a name of at least one character", where)
     if len(value) > MOST_CHARACTERS:
         raise ArgumentError(f"{what} needs a name of at most {MOST_CHARACTERS} characters, not {shown(value)}", where)
     if not any_text and not value.isprintable():

@@ -117,7 +117,7 @@ def rate(learning_rate: Any) -> None:
 TEXTS = {"word", "no text", "zero byte", "surrogate"}
 NONE, FLAGS, COUNT = {"None"}, {"True"}, set[str]()
 ROWS = {"negative", "zero", "nothing"}
-RATE, NUMBER, POSITIVE = {"float", "zero", "huge", "type", "function"}, {"float", "zero", "huge"}, {"float", "huge"}
+RATE, NUMBER, POSITIVE = {"float", "zero", "huge", "function"}, {"float", "zero", "huge"}, {"float", "huge"}
 CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     # rg.compile
     "outputs": (lambda v: rg.compile(v), set()),
