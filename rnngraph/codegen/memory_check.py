@@ -2,9 +2,9 @@
 
 It walks through the entry's statements as they run, each loop twice, so that what a turn leaves to the next one counts,
 and knows at each one which temporaries hold what was written to them. Memory is compared symbolically: the arena's
-places are formulas, and that one begins where another has ended is shown for all sizes at once. What is proved of is
-whole buffers, in the order of statements; that each element of one is written is for tests to show, which fill memory
-that holds nothing with NaN.
+places are formulas, and that one begins where another has ended is shown for all sizes at once. The proof is about
+whole buffers in the order of statements; that each element of one is written, tests show, which fill memory that holds
+nothing with NaN.
 
 Where workers share an entry, all that happens between two barriers may happen at the same time.
 """
