@@ -74,7 +74,8 @@ def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, 
     (way,) = trainer._ways.values()
     (memory,) = way.native._memory.values()
     block = [*memory._blocks.values()][-1]
-    ((entry, sized, _),) = way._known._known.values()
+    ((*references, _),) = way._known._known.values()
+    entry, sized = (reference() for reference in references)
 
     def native() -> None:
         entry.pack(block.address)

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import agreement
+import calls
 import ours
 import peers
 import weights
@@ -92,6 +93,11 @@ def test_every_parameter_has_its_weights() -> None:
     for row in dict.fromkeys(rows):
         program, _ = ours.loaded(row, with_loss=False)
         assert sum(array.size for array in program.parameters.values()) == weights.count(row), row.name
+
+
+def test_every_short_call_has_its_native_call() -> None:
+    found = [(name, (call(), native())) for name, call, native in calls.rows()]
+    assert len(dict(found)) == len(found) > 20
 
 
 def test_lengths_are_spread() -> None:

@@ -5,44 +5,32 @@ Sums by strand lie side by side: of each row first those of strand 0, by column,
 
 from __future__ import annotations
 
-from ..ir.types import ITEM_BYTES, Size
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..ir.types import ITEM_BYTES, Size, size
 from .frame import Frame, ascends
 from .instructions import LLVM_TYPES, Handle, element_of
 from .loops import Buffer, Contract, Index, LetIndex
 from .memory import read
 
+Sums = list[list[Handle]]
+"""The accumulators of a tile: of each row one for each column and strand."""
+
 
 def contract(frame: Frame, tile: Contract) -> None:
-    """The sums of a tile, by a loop over k that is unrolled; all of k at once where it is short."""
-    rows, columns = len(tile.results), len(tile.results[0])
+    """The sums of a tile over all k."""
+    columns = len(tile.results[0])
     if tile.comment:
         frame.lines.append(f"  ; {tile.comment}")
-    accumulators = [[frame.operand(item) for item in row] for row in tile.starts]
-    for row in accumulators:
+    starts = [[frame.operand(item) for item in row] for row in tile.starts]
+    for row in starts:
         row += [frame.b.constant(0.0, row[0])] * (columns * (tile.strands - 1))
-    depth, unroll, rest = tile.depth, tile.unroll, 0
+    depth, rest = tile.depth, 0
     if tile.together > 1:
         depth, rest = divmod(int(str(depth)), tile.together)
-    if isinstance(depth, int) and depth <= max(unroll, 32 // max(1, rows * columns)):
-        accumulators = _steps(frame, tile, accumulators, "0", range(depth))
-    else:
-        whole: Index
-        if isinstance(depth, int):
-            whole = depth // unroll * unroll
-        else:
-            frame.let_index(LetIndex("whole", "floor", depth, unroll))
-            frame.sizes[(fresh := f"whole.{frame.b.count}")] = frame.sizes["whole"]
-            whole = Size((((fresh,), 1),))
-        accumulators = _k_loop(frame, tile, accumulators, 0, whole, unroll)
-        if unroll == 1:
-            pass  # nothing is left
-        elif isinstance(depth, int):
-            accumulators = _steps(frame, tile, accumulators, "0", range(int(str(whole)), depth))
-        else:
-            accumulators = _k_loop(frame, tile, accumulators, whole, depth, 1)
-    if rest:
-        accumulators = _steps(frame, tile, accumulators, "0", range(whole := int(str(depth)), whole + 1), rest)
-    for results, row in zip(tile.results, accumulators, strict=True):
+    sums = _blocks(frame, tile, starts, depth, rest) if tile.block else _over(frame, tile, starts, 0, depth, rest)
+    for results, row in zip(tile.results, sums, strict=True):
         for number, result in enumerate(results):
             total, *others = row[number::columns]
             for other in others:
@@ -50,54 +38,118 @@ def contract(frame: Frame, tile: Contract) -> None:
             frame.values[result.name] = total
 
 
-def _k_loop(
-    frame: Frame, tile: Contract, starts: list[list[Handle]], start: Index, stop: Index, unroll: int
-) -> list[list[Handle]]:
-    """A loop over k from start to stop, ``unroll`` steps a turn."""
-    # Pointers that do not move with k are made before the loop.
+def _blocks(frame: Frame, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
+    """Sums over one block of k after the other, added up in order. LLVM keeps totals in memory while a block runs."""
+    _hoist_addresses(frame, tile)
+    zeros = [[frame.b.constant(0.0, item) for item in row] for row in starts]
+    nothing = [[frame.b.constant(-0.0, item) for item in row] for row in starts]  # what adds nothing, not even to -0.0
+
+    def block(first: Index, last: Index, totals: Sums, begin: Sums, rest: int = 0) -> Sums:
+        part = _over(frame, tile, begin, first, last, rest)
+        return [[frame.b.add(x, y) for x, y in zip(*rows, strict=True)] for rows in zip(totals, part, strict=True)]
+
+    def turn(first: Index, carried: Sums) -> Sums:
+        last = first + length
+        if not isinstance(depth, int):
+            last = _named(frame, LetIndex("end", "min", last, depth))
+        half = len(carried) // 2
+        return [*block(first, last, carried[:half], carried[half:]), *zeros]
+
+    length = tile.block // tile.together
+    whole = depth // length * length if isinstance(depth, int) else depth
+    carried = _loop(frame, "block", 0, whole, length, [*nothing, *starts], turn)
+    totals, begin = carried[: len(starts)], carried[len(starts) :]
+    return block(whole, depth, totals, begin, rest) if whole != depth or rest else totals
+
+
+def _over(frame: Frame, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
+    """Sums over steps of k from first to last, by a loop that is unrolled; all steps at once where they are few.
+
+    rest: narrow numbers, several of which are a step, behind the last whole one.
+    """
+    unroll, steps = tile.unroll, last - first
+    if not isinstance(steps, int):
+        middle = first + _named(frame, LetIndex("whole", "floor", steps, unroll))
+        sums = _k_loop(frame, tile, sums, first, middle, unroll)
+        return _k_loop(frame, tile, sums, middle, last, 1) if unroll > 1 else sums
+    short = steps <= max(unroll, 32 // max(1, len(tile.results) * len(tile.results[0])))
+    whole = 0 if short else steps // unroll * unroll
+    if whole:
+        sums = _k_loop(frame, tile, sums, first, first + whole, unroll)
+    if whole < steps:
+        sums = _steps(frame, tile, sums, first, range(whole, steps))
+    return _steps(frame, tile, sums, last, range(1), rest) if rest else sums
+
+
+def _named(frame: Frame, let: LetIndex) -> Size:
+    """What ``let`` computes, under a name that no other tile has."""
+    frame.b.count += 1
+    frame.let_index(let := replace(let, name=f"{let.name}.{frame.b.count}"))
+    return size(let.name)
+
+
+def _hoist_addresses(frame: Frame, tile: Contract) -> None:
+    """Makes the pointers that do not move with k, before a loop over it."""
     for buffer, index in (*tile.left, *tile.right):
         frame.address(buffer, index)
+
+
+def _k_loop(frame: Frame, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
+    """A loop over k from start to stop, ``unroll`` steps a turn."""
+    _hoist_addresses(frame, tile)
+
+    def turn(k: Index, carried: Sums) -> Sums:
+        return _steps(frame, tile, carried, k, range(unroll))
+
+    return _loop(frame, "k", start, stop, unroll, sums, turn)
+
+
+def _loop(
+    frame: Frame, name: str, start: Index, stop: Index, step: int, starts: Sums, turn: Callable[[Index, Sums], Sums]
+) -> Sums:
+    """A loop that carries sums: of its variable and what they are, ``turn`` makes the next ones."""
     first, last = frame.index(start), frame.index(stop)
-    head, body, end = frame.labels("k.head", "k.body", "k.end")
+    head, body, end = frame.labels(f"{name}.head", f"{name}.body", f"{name}.end")
     number, before = frame.b.count, frame.label
     frame.lines.append(f"  br label %{head}")
     frame.start(head)
     position = len(frame.lines)
     frame.lines.append("")
-    accumulators = []
+    carried = []
     for r, row in enumerate(starts):
-        accumulators.append([h._replace(text=f"%sum.{r}.{j}.{number}") for j, h in enumerate(row)])
+        carried.append([h._replace(text=f"%sum.{r}.{j}.{number}") for j, h in enumerate(row)])
         frame.lines.extend("" for _ in row)
-    test = frame.b.emit(f"icmp slt {frame.index_kind} %k.{number}, {last}", "i1", 1, "more")
+    test = frame.b.emit(f"icmp slt {frame.index_kind} %{name}.{number}, {last}", "i1", 1, "more")
     frame.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
     frame.start(body)
     frame.known.append({})
-    nexts = _steps(frame, tile, accumulators, f"%k.{number}", range(unroll))
+    variable = f"{name}.{number}"
+    frame.sizes[variable] = f"%{variable}"
+    nexts = turn(size(variable), carried)
     frame.known.pop()
-    frame.lines.append(f"  %k.next.{number} = add {frame.index_kind} %k.{number}, {unroll}")
+    frame.lines.append(f"  %{name}.next.{number} = add {frame.index_kind} %{name}.{number}, {step}")
     frame.lines.append(f"  br label %{head}")
     frame.lines[position] = (
-        f"  %k.{number} = phi {frame.index_kind} [ {first}, %{before} ], [ %k.next.{number}, %{body} ]"
+        f"  %{name}.{number} = phi {frame.index_kind} [ {first}, %{before} ], [ %{name}.next.{number}, %{frame.label} ]"
     )
     for r, row in enumerate(starts):
         for j, begin in enumerate(row):
             position += 1
             frame.lines[position] = (
-                f"  {accumulators[r][j].text} = phi {begin.type} [ {begin.text}, %{before} ], "
-                f"[ {nexts[r][j].text}, %{body} ]"
+                f"  {carried[r][j].text} = phi {begin.type} [ {begin.text}, %{before} ], "
+                f"[ {nexts[r][j].text}, %{frame.label} ]"
             )
     frame.start(end)
-    return accumulators
+    return carried
 
 
-def _steps(
-    frame: Frame, tile: Contract, accumulators: list[list[Handle]], k: str, offsets: range, rest: int = 0
-) -> list[list[Handle]]:
-    """The steps k + offset, in order, of every accumulator; k is a multiple of the strands. rest: of narrow numbers,
-    how many a last step has.
+def _steps(frame: Frame, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0) -> Sums:
+    """The steps first + offset, in order, of every accumulator; first is a multiple of the strands. rest: of narrow
+    numbers, how many a last step has.
     """
     b = frame.b
     sums = [list(row) for row in accumulators]
+    k, known = ("0", first) if isinstance(first, int) else (frame.index(first), 0)
     lanes = sums[0][0].lanes
     rows, columns = range(len(tile.left)), range(len(tile.right))
 
@@ -105,14 +157,14 @@ def _steps(
     multiplied = b.dot if narrow else b.fma
 
     def left(r: int, offset: int) -> Handle:
-        pointer = _pointer(frame, tile.left[r], k, tile.left_stride, offset)
+        pointer = _pointer(frame, tile.left[r], k, tile.left_stride, known + offset)
         dtype = tile.left[r][0].dtype
         if narrow:
             return b.splat(_word(frame, pointer, dtype, rest or tile.together, tile.together), lanes)
         return b.splat(read(frame, pointer, dtype, 1, None, 1, "a"), lanes)
 
     def right(j: int, offset: int) -> Handle:
-        pointer = _pointer(frame, tile.right[j], k, tile.right_stride, offset)
+        pointer = _pointer(frame, tile.right[j], k, tile.right_stride, known + offset)
         dtype = "int32" if narrow else tile.right[j][0].dtype
         return _widened(frame, read(frame, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
 

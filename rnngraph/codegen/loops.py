@@ -182,6 +182,8 @@ class Contract(BaseStatement):
 
     strands: of several sums the first takes the k that are a multiple of it, beginning from the start, the second those
     behind these, from 0, and so on; they are added up at the end, in order.
+    block: where there are more k, the sums of so many are added up first, of which only the first begins from the
+    start; a rounding error then grows with a block's length and with the number of blocks. 0: one sum over all.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -197,6 +199,7 @@ class Contract(BaseStatement):
     comment: str = ""
     together: int = 1
     strands: int = 1
+    block: int = 0
 
     def uses(self) -> Uses:
         places = (*self.left, *self.right)

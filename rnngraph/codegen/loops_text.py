@@ -144,7 +144,8 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     )
     together = f" {tile.together} at once" if tile.together > 1 else ""
     strands = f" in {tile.strands} strands" if tile.strands > 1 else ""
-    over = f"for k in 0..{dim_text(tile.depth)}{together}{strands} unroll {tile.unroll}"
+    blocks = f" in blocks of {tile.block}" if tile.block else ""
+    over = f"for k in 0..{dim_text(tile.depth)}{together}{strands}{blocks} unroll {tile.unroll}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
     step = f"row[k] * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
     yield from _wrapped(f"{over}: += {step}", indent + "  ")

@@ -15,7 +15,7 @@ from .panels import TOGETHER
 from .phases import Step
 from .rest import Rest, TileRows
 from .running import Rows
-from .tiles import balanced, strands, tile_shape
+from .tiles import balanced, strands, sum_block, tile_shape
 
 OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
 
@@ -298,6 +298,7 @@ class Tiles:
                 tuple(results), tuple(starts), tuple(lefts), self.region.views[first_left].strides[-1] * together,
                 depth, right, right_stride, lane_stride, limits, self.tile.unroll,
                 " and ".join(dict.fromkeys(str(node.where) for node in every)), together, self._strands(every[0]),
+                sum_block(depth, every[0].dtype),
             )
         )  # fmt: skip
 

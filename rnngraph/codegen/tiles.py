@@ -22,6 +22,7 @@ SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
 OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
 EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
 FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
+SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
 
 
@@ -44,6 +45,11 @@ def strands(target: Target, depth: Dim, width: Dim) -> int:
     if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
         return 1
     return 2 if FEWEST_CUT <= depth <= MOST_CUT and width <= MOST_CUT else 1
+
+
+def sum_block(depth: Dim, dtype: str) -> int:
+    """How many k of a float's product are summed before they are added to those before, by its shape alone; 0: all."""
+    return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
 def fits(target: Target, rows: int, columns: int, strands: int = 1) -> bool:
