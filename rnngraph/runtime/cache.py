@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,21 @@ _OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part
 
 def _sources() -> str | None:
     """A digest of what turns a graph into code; None where that can't be read, as in an archive."""
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
     try:
-        for path in sorted(file for folder in ("ir", "passes", "codegen") for file in (package / folder).glob("*.py")):
-            digest.update(f"{path.name}\n".encode() + path.read_bytes())
+        return _digest_of(Path(__file__).parents[1], ("ir", "passes", "codegen"))
     except OSError:
         return None
+
+
+def _digest_of(package: Path, rooms: Sequence[str]) -> str:
+    """Of the sources in these folders and those within them: each one's path and bytes."""
+    digest = hashlib.sha256()
+    paths = sorted(path for room in rooms for path in (package / room).rglob("*.py"))
+    if not paths:
+        raise FileNotFoundError(f"{package} holds no sources")
+    for path in paths:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()}\n{len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 

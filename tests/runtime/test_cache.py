@@ -287,6 +287,25 @@ def test_changed_sources_miss(tmp_path: Path) -> None:
     assert stored() == 2
 
 
+def test_sources_of_rooms_within_rooms_count(tmp_path: Path) -> None:
+    """What is changed, added or moved anywhere changes the digest; and so does a border between two files."""
+    inner = tmp_path / "codegen" / "kernels"
+    inner.mkdir(parents=True)
+    (inner / "matmul.py").write_text("1\n")
+    (tmp_path / "codegen" / "plan.py").write_text("2\n")
+    digests = [caches._digest_of(tmp_path, ["codegen"])]
+    (inner / "matmul.py").write_text("3\n")
+    digests.append(caches._digest_of(tmp_path, ["codegen"]))
+    (inner / "matmul.py").rename(tmp_path / "codegen" / "matmul.py")
+    digests.append(caches._digest_of(tmp_path, ["codegen"]))
+    (tmp_path / "codegen" / "matmul.py").write_text("3\ncodegen/plan.py\n2\n2\n")
+    (tmp_path / "codegen" / "plan.py").unlink()
+    digests.append(caches._digest_of(tmp_path, ["codegen"]))
+    assert len(set(digests)) == len(digests)
+    with pytest.raises(FileNotFoundError, match="no sources"):
+        caches._digest_of(tmp_path, ["elsewhere"])
+
+
 # Files --------------------------------------------------------------------------------------------
 
 CODE = ObjectCode(
