@@ -10,8 +10,8 @@ import ours
 from workloads import Call, Row
 
 import rnngraph as rg
-from rnngraph.runtime.argument_block import WORKER, WORKERS, ArgumentBlock
-from rnngraph.runtime.arrays import aligned_bytes
+from rnngraph.runtime.native.aligned_memory import aligned_bytes
+from rnngraph.runtime.native.argument_block import WORKER, WORKERS, ArgumentBlock
 
 UNITS = 8
 

@@ -10,7 +10,7 @@ from machine import multiply_rate, read_rate
 from tails import KINDS, tail_seconds
 from workloads import Row
 
-from rnngraph.codegen.target import target_of
+from rnngraph.codegen.machine.target import target_of
 
 FEW = 16
 """Steps below which the stream of the input's weights is looked at."""

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from rnngraph.codegen.engine import Code, object_code
-from rnngraph.codegen.target import Target, target_of
+from rnngraph.codegen.machine.engine import Code, object_code
+from rnngraph.codegen.machine.target import Target, target_of
 
 
 @dataclass(frozen=True)

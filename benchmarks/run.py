@@ -22,7 +22,7 @@ from picture import draw
 from report import MISSING, append, headlines, print_tables, read, records
 from rich.console import Console
 
-from rnngraph.codegen.target import target_of
+from rnngraph.codegen.machine.target import target_of
 
 ROUNDS = 9
 

@@ -7,7 +7,26 @@ of the declaration, training with dropout and inference without, and each runs a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .declare.activations import (
+from .declare.cell import Cell, Scope, Wrapper, shared
+from .declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from .declare.cells.gated_variants import (
+    CFNCell,
+    IndRNNCell,
+    IntersectionRNNCell,
+    MinimalRNNCell,
+    SRUCell,
+    UGRNNCell,
+)
+from .declare.cells.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
+from .declare.cells.projections import InputProjectionWrapper, OutputProjectionWrapper
+from .declare.cells.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
+from .declare.drivers import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    stack_bidirectional_dynamic_rnn,
+    static_rnn,
+)
+from .declare.functions.activations import (
     elu,
     gelu,
     hard_sigmoid,
@@ -19,18 +38,7 @@ from .declare.activations import (
     softsign,
     swish,
 )
-from .declare.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
-from .declare.cell import Cell, Scope, Wrapper, shared
-from .declare.cells import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
-from .declare.ctc import ctc_loss
-from .declare.decode import dynamic_decode
-from .declare.drivers import (
-    bidirectional_dynamic_rnn,
-    dynamic_rnn,
-    stack_bidirectional_dynamic_rnn,
-    static_rnn,
-)
-from .declare.functions import (
+from .declare.functions.basic import (
     abs,
     argmax,
     cast,
@@ -79,16 +87,9 @@ from .declare.functions import (
     transpose,
     where,
 )
-from .declare.gated_variants import (
-    CFNCell,
-    IndRNNCell,
-    IntersectionRNNCell,
-    MinimalRNNCell,
-    SRUCell,
-    UGRNNCell,
-)
-from .declare.layers import dense, embedding
-from .declare.losses import (
+from .declare.functions.ctc import ctc_loss
+from .declare.functions.layers import dense, embedding
+from .declare.functions.losses import (
     absolute_difference,
     accuracy,
     huber_loss,
@@ -97,16 +98,15 @@ from .declare.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
-from .declare.lstm_variants import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, NASCell
+from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
+from .declare.functions.sequences import conv1d, cumsum, reverse_sequence
 from .declare.parameters import parameter
 from .declare.placeholders import placeholder, state_placeholder
-from .declare.projections import InputProjectionWrapper, OutputProjectionWrapper
-from .declare.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.sequences import conv1d, cumsum, reverse_sequence
+from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
+from .declare.seq2seq.decode import dynamic_decode
 from .declare.state import joined, memory
 from .declare.taps import tap
 from .declare.tensor import Tensor, constant
-from .declare.wrappers import DropoutWrapper, HighwayWrapper, MultiRNNCell, ResidualWrapper, ZoneoutWrapper
 from .errors import (
     ArgumentError,
     CallError,
@@ -123,17 +123,17 @@ from .errors import (
     StructureError,
     did_you_mean,
 )
-from .runtime.program import Program, compile, load
-from .runtime.result import Result
-from .runtime.stream import Stream
+from .program.program import Program, compile, load
+from .runtime.calls.results import Result
+from .runtime.streams.stream import Stream
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .runtime.checking import NonFinite
-    from .runtime.history import History
-    from .runtime.memory import Memory
-    from .runtime.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
-    from .runtime.schedules import (
+    from .program.memory_report import Memory
+    from .runtime.calls.non_finite import NonFinite
+    from .training.fit.history import History
+    from .training.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+    from .training.schedules import (
         CosineDecay,
         ExponentialDecay,
         PiecewiseConstant,
@@ -142,20 +142,20 @@ if TYPE_CHECKING:
         Schedule,
         WarmUp,
     )
-    from .runtime.trainer import Trainer
+    from .training.trainer import Trainer
 
 _LATER = {
-    "checking": ("NonFinite",),
-    "history": ("History",),
-    "memory": ("Memory",),
-    "optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
-    "schedules": (
+    "runtime.calls.non_finite": ("NonFinite",),
+    "training.fit.history": ("History",),
+    "program.memory_report": ("Memory",),
+    "training.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
+    "training.schedules": (
         "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
         "WarmUp",
     ),
-    "trainer": ("Trainer",),
+    "training.trainer": ("Trainer",),
 }  # fmt: skip
-"""Names by modules of ``runtime`` that are imported when one of their names is first asked for: a quarter of the time
+"""Names by modules that are imported when one of their names is first asked for: a quarter of the time
 to import, and who runs a net needs none of them.
 """
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
@@ -318,7 +318,7 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that there i
 
     def __getattr__(name: str) -> Any:
         if name in _MODULES:
-            module = import_module(f"{__name__}.runtime.{_MODULES[name]}")
+            module = import_module(f"{__name__}.{_MODULES[name]}")
             globals().update({other: getattr(module, other) for other in _LATER[_MODULES[name]]})
             return globals()[name]
         if name.startswith("_"):  # Python itself asks for these

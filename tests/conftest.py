@@ -1,13 +1,18 @@
-"""Options of the test run, where code is kept in it, and the fixture of expected texts."""
+"""Options of the test run, where code is kept in it, and what tests of several rooms share."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from golden_files import Golden, without_commentary
+from saved_cases import small_program
+
+import rnngraph as rg
+from rnngraph.runtime.native.entry import NativeEntry
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,3 +45,28 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         assert without_commentary(text) == without_commentary(expected), f"{path} differs"
 
     return check
+
+
+@pytest.fixture(scope="module")
+def small() -> rg.Program:
+    return small_program()
+
+
+@pytest.fixture
+def saved(small: rg.Program, tmp_path: Path) -> Path:
+    small.save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each call that took the general way."""
+    found: list[int] = []
+    call = NativeEntry.call_with
+
+    def counted(self: NativeEntry, *arguments: Any) -> None:
+        found.append(1)
+        call(self, *arguments)
+
+    monkeypatch.setattr(NativeEntry, "call_with", counted)
+    return found

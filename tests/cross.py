@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnngraph.codegen.code import ObjectCode
+from rnngraph.codegen.compile import ObjectCode
 from rnngraph.ir.types import evaluate
 
 Arrays = dict[str, np.ndarray]

@@ -17,10 +17,11 @@ from rnngraph.declare.nest import paths
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.ops import OPS
-from rnngraph.ir.parser import parse
-from rnngraph.passes.lowered import TAP
+from rnngraph.ir.text.parser import parse
+from rnngraph.passes.lowering.lowered import TAP
 from rnngraph.passes.pipeline import forbidden, pipeline, run
-from rnngraph.runtime import bound_step, native
+from rnngraph.runtime.native import entry as native
+from rnngraph.runtime.streams import prepared_step as bound_step
 
 Arrays = dict[str, np.ndarray]
 BASE = {"float32": 2e-5, "float64": 1e-12}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import rnngraph as rg
-from rnngraph.codegen.engine import Code
-from rnngraph.codegen.target import Target
+from rnngraph.codegen.machine.engine import Code
+from rnngraph.codegen.machine.target import Target
 from rnngraph.declare.nest import paths
 
 

@@ -18,7 +18,8 @@ from own_cells import DeltaCell, NormCell, RotateCell
 
 import rnngraph as rg
 from rnngraph.declare.nest import pack, paths
-from rnngraph.runtime import bound_step, native
+from rnngraph.runtime.native import entry as native
+from rnngraph.runtime.streams import prepared_step as bound_step
 
 LINE = 64
 SIZES = (1, 3, 7, 17, 25, 63, 100)

@@ -20,12 +20,12 @@ from hostile_graphs import Hostile, draw
 
 import rnngraph as rg
 from rnngraph.errors import VerifyError
-from rnngraph.ir.complete import complete_text
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
-from rnngraph.passes.autodiff import PREFIX
-from rnngraph.runtime.feeds import bind
-from rnngraph.runtime.storing import Stored, _safetensors, files_of
+from rnngraph.ir.text.complete import complete_text
+from rnngraph.passes.gradients.autodiff import PREFIX
+from rnngraph.program.saved.save_load import Stored, _safetensors, files_of
+from rnngraph.runtime.calls.feeds import bind
 
 
 def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, bytes]:

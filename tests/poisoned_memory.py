@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.codegen import code
-from rnngraph.codegen.arena import lifetimes
-from rnngraph.codegen.loops import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store, nested
-from rnngraph.codegen.plan import Plan
-from rnngraph.codegen.team import waits
+from rnngraph.codegen import compile as code
+from rnngraph.codegen.buffers.arena import lifetimes
+from rnngraph.codegen.loop_ir.nodes import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store, nested
+from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.threads.barrier import waits
 from rnngraph.ir.types import ITEM_BYTES, size
 
 POISON = {

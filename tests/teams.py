@@ -16,18 +16,23 @@ import pytest
 from declaration_checks import CheckError, taken
 from declarations import Declaration
 
-from rnngraph.codegen import llvm, pipeline, rowwise, scans, sharing
-from rnngraph.codegen.claims import claim_text
-from rnngraph.codegen.code import interface_of
-from rnngraph.codegen.engine import object_code
-from rnngraph.codegen.interface import ObjectCode
-from rnngraph.codegen.llvm import module_text
-from rnngraph.codegen.schedule import schedule
-from rnngraph.codegen.target import Target, host
+from rnngraph.codegen.analysis import row_independence as rowwise
+from rnngraph.codegen.compile import interface_of
+from rnngraph.codegen.cost_model import pipelining as pipeline
+from rnngraph.codegen.cost_model import work_sharing as sharing
+from rnngraph.codegen.llvm import module as llvm
+from rnngraph.codegen.llvm.module import module_text
+from rnngraph.codegen.machine.engine import object_code
+from rnngraph.codegen.machine.interface import ObjectCode
+from rnngraph.codegen.machine.target import Target, host
+from rnngraph.codegen.schedule import scan as scans
+from rnngraph.codegen.schedule.scheduler import schedule
+from rnngraph.codegen.threads.claim import claim_text
 from rnngraph.ir.graph import Graph
-from rnngraph.runtime import native, pool
-from rnngraph.runtime.arrays import address, aligned_bytes
-from rnngraph.runtime.native import NativeEntry
+from rnngraph.runtime.native import entry as native
+from rnngraph.runtime.native import worker_pool as pool
+from rnngraph.runtime.native.aligned_memory import address, aligned_bytes
+from rnngraph.runtime.native.entry import NativeEntry
 from rnngraph.runtime.parameters import Parameters
 
 # A worker's turn is the ticket's number. At a barrier it passes the ticket on and waits until it is its turn again.

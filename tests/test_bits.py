@@ -12,7 +12,7 @@ from declaration_checks import flat, poisoned
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.codegen.target import host
+from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
 
 Arrays = dict[str, np.ndarray]

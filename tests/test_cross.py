@@ -12,10 +12,10 @@ import pytest
 from declaration_checks import feeds_of
 
 import rnngraph as rg
-from rnngraph.codegen.code import compile_graph
-from rnngraph.codegen.target import target_of, twin
+from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.machine.target import target_of, twin
 from rnngraph.ir.interpreter import interpret
-from rnngraph.runtime.native import NativeEntry
+from rnngraph.runtime.native.entry import NativeEntry
 
 Arrays = dict[str, np.ndarray]
 MACHINES = [pytest.param(name, id=name.replace(" ", "_")) for name in cross.MACHINES]

@@ -12,12 +12,12 @@ from declaration_checks import check_all
 from declarations import Declaration, Feed
 
 import rnngraph as rg
-from rnngraph.codegen.target import host
+from rnngraph.codegen.machine.target import host
 from rnngraph.ir.graph import Graph
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import evaluate
 from rnngraph.ir.verifier import verify_stored
-from rnngraph.runtime.compiled import CompiledGraph
+from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
 B, T, CLASSES = 3, 4, 7
 A, STEPS = Feed(("B", "T", 5), "float64"), Feed(("B", "T", 3, 5), "float64")

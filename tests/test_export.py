@@ -17,7 +17,7 @@ from exported import Instance, flat, program_of
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.codegen.target import host, lacks, target_of
+from rnngraph.codegen.machine.target import host, lacks, target_of
 from rnngraph.runtime.parameters import Parameters
 
 GENERATOR = np.random.default_rng(3)

@@ -17,11 +17,11 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.cli import main
-from rnngraph.codegen.target import host, needed_processor, target_of
-from rnngraph.export import linking
-from rnngraph.export.javascript_module import javascript_module
-from rnngraph.runtime import exported_files
-from rnngraph.runtime.exported_files import MANIFEST
+from rnngraph.codegen.machine.target import host, needed_processor, target_of
+from rnngraph.export import net_folder as exported_files
+from rnngraph.export.net_folder import MANIFEST
+from rnngraph.export.package import linking
+from rnngraph.export.package.javascript_module import javascript_module
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 

@@ -13,7 +13,7 @@ from exported import Instance, program_of
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.codegen.target import host
+from rnngraph.codegen.machine.target import host
 
 HARNESS = """\
 #define _GNU_SOURCE

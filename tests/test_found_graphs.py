@@ -9,7 +9,7 @@ import pytest
 from hostile_calls import Run, files_for, template
 from hostile_graphs import Hostile
 
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import evaluate
 
 SIZES = {"T": 3, "B": 2, "S": 5}

@@ -10,10 +10,10 @@ import pytest
 from teams import in_turns, share_everything
 
 import rnngraph as rg
-from rnngraph.codegen.limits import Limits
-from rnngraph.codegen.running import row_by_row
-from rnngraph.ir.parser import parse
-from rnngraph.runtime.graph_program import GraphProgram
+from rnngraph.codegen.analysis.row_lengths import Limits
+from rnngraph.codegen.kernels.active_rows import row_by_row
+from rnngraph.ir.text.parser import parse
+from rnngraph.program.callable_graph import GraphProgram
 
 ROWS, STEPS, WIDTH, UNITS = 7, 9, 3, 17
 LENGTHS = {

@@ -18,11 +18,11 @@ from declarations import declare
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.codegen.target import host
+from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.parser import parse
-from rnngraph.passes.reduced_weights import ReducedWeights
-from rnngraph.runtime import program as program_module
+from rnngraph.ir.text.parser import parse
+from rnngraph.passes.quantization.quantize_weights import ReducedWeights
+from rnngraph.program import program as program_module
 
 FORMS = {
     "bfloat16": {"weights": "bfloat16"},

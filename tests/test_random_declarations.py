@@ -18,7 +18,9 @@ from declaration_checks import CheckError, check_all, close
 from declarations import Declaration, Value, declare, shrunk
 from wired_cells import declare_cell
 
-from rnngraph.codegen import chunks, overwriting, schedule
+from rnngraph.codegen.buffers import buffer_reuse as overwriting
+from rnngraph.codegen.cost_model import chunk_length as chunks
+from rnngraph.codegen.schedule import scheduler as schedule
 
 QUICK = 10
 MANY = 1000

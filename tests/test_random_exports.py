@@ -17,8 +17,8 @@ from declarations import Declaration, declare
 from exported import Instance, flat, program_of
 
 import rnngraph as rg
-from rnngraph.codegen.target import host, lacks, target_of
-from rnngraph.runtime.stream import Stream
+from rnngraph.codegen.machine.target import host, lacks, target_of
+from rnngraph.runtime.streams.stream import Stream
 
 LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
 TARGETS = ["host", *(LEVELS if host().triple.startswith("x86_64") else [])]

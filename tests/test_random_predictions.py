@@ -9,9 +9,9 @@ import pytest
 from declarations import Declaration, declare
 
 import rnngraph as rg
-from rnngraph.runtime import prediction
-from rnngraph.runtime.examples import Layout
-from rnngraph.runtime.layouts import layout_of
+from rnngraph.batching.examples import Layout
+from rnngraph.batching.input_axes import layout_of
+from rnngraph.program import predict as prediction
 
 EXAMPLES, BATCH_SIZE = 5, 3
 QUICK = (3, 8, 13, 27, 38, 55)

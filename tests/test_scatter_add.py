@@ -13,7 +13,7 @@ from test_gradients import check_differences
 import rnngraph as rg
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType
 
 ROWS, WIDTH = 1000, 17

@@ -16,12 +16,12 @@ from declaration_checks import flat
 from objects import processor, undefined_symbols
 
 import rnngraph as rg
-from rnngraph.codegen.code import compile_graph
-from rnngraph.codegen.engine import object_code
-from rnngraph.codegen.interface import ObjectCode
-from rnngraph.codegen.target import NAMES, Target, host, target_of
+from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.machine.engine import object_code
+from rnngraph.codegen.machine.interface import ObjectCode
+from rnngraph.codegen.machine.target import NAMES, Target, host, target_of
 from rnngraph.declare.tensor import build
-from rnngraph.runtime.native import NativeEntry
+from rnngraph.runtime.native.entry import NativeEntry
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 NEEDS = {

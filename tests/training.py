@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.codegen import code
+from rnngraph.codegen import compile as code
 
 Arrays = dict[str, np.ndarray]
 INPUTS, UNITS = 3, 4

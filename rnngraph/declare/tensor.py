@@ -291,7 +291,8 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 
 def _of_arrays(name: str) -> DtypeError:
     """The error for a function of NumPy's that is called with a Tensor."""
-    from . import activations, functions, sequences  # which stand above this module
+    from .functions import activations, sequences  # which stand above this module
+    from .functions import basic as functions
 
     ours = {"absolute": "abs", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min"}
     ours |= {"amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather"}

@@ -161,7 +161,7 @@ class Graph:
         """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
         import networkx as nx
 
-        from .printer import names_of
+        from .text.printer import names_of
 
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
         _export(self, names_of(self), "", graph)
@@ -169,12 +169,12 @@ class Graph:
 
     def dot(self) -> str:
         """The graph in Graphviz's language; a scan's body is a cluster."""
-        from .printer import dot_text
+        from .text.printer import dot_text
 
         return dot_text(self)
 
     def __str__(self) -> str:
-        from .printer import graph_text
+        from .text.printer import graph_text
 
         return graph_text(self)
 

@@ -1,1 +1,6 @@
-"""Passes: each is one file, ``Graph -> Graph``, with its law in its docstring."""
+"""Passes: each takes a graph and gives a graph, and its law is in its docstring.
+
+``pipeline`` lists them in the order in which they run. ``lowering`` comes first: the declaration becomes a graph;
+``split`` makes two of it, for training and for inference; ``gradients`` differentiates; the others make it faster, and
+``unchanged`` graphs are the same object. ``loops`` holds what passes over scans share. Knows no cell and no processor.
+"""

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition
 from ..ir.ops import scan_parts
-from .cycles import cycles
-from .lifting import aligned, lift, over_time
+from .loops.cycles import cycles
+from .loops.lifting import aligned, lift, over_time
 
 
 @dataclass(frozen=True)

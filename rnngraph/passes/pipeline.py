@@ -8,15 +8,15 @@ from typing import Protocol
 from ..ir.graph import Graph, Node
 from ..ir.verifier import INFERENCE_FORBIDS, verify
 from .accumulate import Accumulate
-from .autodiff import Autodiff
-from .columns import Columns
 from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
+from .gradients.autodiff import Autodiff
 from .layout import Layout
-from .reduced_weights import ReducedWeights
+from .quantization.quantize_weights import ReducedWeights
 from .simplify import Simplify
 from .sink import Sink
 from .split import Split
+from .split_concats import Columns
 from .unroll import Unroll
 
 

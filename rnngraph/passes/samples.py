@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, remake, runs_when, step_condition
 from ..ir.ops import scan_parts
-from .lifting import Lifted, lift, over_time
+from .loops.lifting import Lifted, lift, over_time
 
 BETWEEN_SEEDS = 1 << 32
 

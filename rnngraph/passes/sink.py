@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition, topological
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import FLOATS, Dim
-from .scan_derivative import COSTLY
+from .gradients.scan_derivative import COSTLY
 
 
 @dataclass(frozen=True)

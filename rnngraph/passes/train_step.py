@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir.graph import Graph, Node, make
 from ..ir.types import TensorType
-from .autodiff import PREFIX
+from .gradients.autodiff import PREFIX
 
 NEW, SLOT, NUMBER, SUM = "new/", "slot/", "number/", "sum/"
 NORM = "gradient_norm"

@@ -27,8 +27,8 @@ from ..errors import (
     shown,
 )  # fmt: skip
 from ..public import api
+from ..storage.atomic_file import as_path, replace_file
 from .arguments import seed_number
-from .files import as_path, replace_file
 
 
 class Changes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..declare import activations, functions
+from ..declare.functions import activations
+from ..declare.functions import basic as functions
 from ..errors import NotOfferedError
 
 _RUN = 'a program runs without a session: program = rg.compile({"y": y}), then program.inference({X: batch})["y"]'

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..declare import cells, wrappers
 from ..declare.cell import Cell, NestedStep, Scope
-from ..declare.cells import Activation
+from ..declare.cells import basic as cells
+from ..declare.cells import wrappers
+from ..declare.cells.basic import Activation
+from ..declare.functions.randomness import KeepProb
 from ..declare.initializers import initializer_of
-from ..declare.randomness import KeepProb
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError
 from ._names import dtype_name, refuse, refuse_reuse

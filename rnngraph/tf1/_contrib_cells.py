@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declare import gated_variants, lstm_variants, projections, wrappers
 from ..declare.cell import Cell
-from ..declare.cells import Activation
-from ..declare.randomness import KeepProb
+from ..declare.cells import gated_variants, lstm_variants, projections, wrappers
+from ..declare.cells.basic import Activation
+from ..declare.functions.randomness import KeepProb
 from ._cells import TensorFlowCell, refuse_shards, tanh_for_none
 from ._names import refuse_reuse
 

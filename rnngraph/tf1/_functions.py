@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import activations, functions, randomness, sequences
-from ..declare.functions import Axis
-from ..declare.randomness import KeepProb
+from ..declare.functions import activations, randomness, sequences
+from ..declare.functions import basic as functions
+from ..declare.functions.basic import Axis
+from ..declare.functions.randomness import KeepProb
 from ..declare.tensor import Tensor, build, power
 from ..declare.tensor import constant as make_constant
 from ..errors import ArgumentError, DtypeError, ShapeError

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import initializers, layers, sequences
-from ..declare.cells import Activation
+from ..declare import initializers
+from ..declare.cells.basic import Activation
+from ..declare.functions import layers, sequences
 from ..declare.initializers import Initializer, initializer_of
 from ..declare.parameters import ScopeName, parameter
 from ..declare.tensor import Tensor

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declare import functions, losses
+from ..declare.functions import basic as functions
+from ..declare.functions import losses
 from ..declare.tensor import Tensor, build, like
 from ..errors import ArgumentError, ShapeError
 from ..public import api

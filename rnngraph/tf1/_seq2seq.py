@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..declare import attention
 from ..declare.cell import Cell
+from ..declare.seq2seq import attention
 from ..declare.tensor import Tensor
 from ..errors import NotOfferedError
 from ..public import api

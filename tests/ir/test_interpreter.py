@@ -10,7 +10,7 @@ import pytest
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.ops import OPS
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType
 
 GENERATOR = np.random.default_rng(5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 
 SCRIPT = """
 class WordsCell(rg.Cell):

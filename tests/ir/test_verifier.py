@@ -9,7 +9,7 @@ import pytest
 
 from rnngraph.errors import VerifyError, Where
 from rnngraph.ir.graph import Graph, Node, make
-from rnngraph.ir.parser import ParseError, parse
+from rnngraph.ir.text.parser import ParseError, parse
 from rnngraph.ir.types import TensorType, TupleType, size
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify, verify_stored
 

@@ -14,20 +14,20 @@ from golden_files import Golden
 
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import evaluate
 from rnngraph.ir.verifier import INFERENCE_FORBIDS, verify
 from rnngraph.passes.accumulate import Accumulate
-from rnngraph.passes.columns import Columns
 from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass
-from rnngraph.passes.reduced_weights import ReducedWeights
+from rnngraph.passes.quantization.quantize_weights import ReducedWeights
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink
 from rnngraph.passes.split import Split
+from rnngraph.passes.split_concats import Columns
 from rnngraph.passes.squeeze import Squeeze
 from rnngraph.passes.unroll import Unroll
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
-from rnngraph.ir.parser import parse
+from rnngraph.ir.text.parser import parse
 from rnngraph.ir.verifier import verify
 from rnngraph.passes.pipeline import optimization, run
 from rnngraph.passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, AddGradients, TrainStep, update_graph

@@ -1,0 +1,374 @@
+"""Mini-batches of a user's examples: in which order, padded to which length, cut into which windows of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, shown
+from ..ir.types import INTEGERS, Size
+from ..runtime.arguments import whole_number
+from .clocks import clock_of, steps_by_clock, uneven_text
+from .examples import Examples, Layout, Listed, Slot, Stacked, Whole, read_examples
+
+__all__ = ["Batch", "Batches", "Layout"]
+
+BATCHES_OF_A_POOL = 50
+"""Within so many batches examples are sorted by length: long enough to pad little, short enough to stay random."""
+
+
+class Batch(NamedTuple):
+    """Rows of examples that are run together."""
+
+    examples: Batches
+    rows: np.ndarray
+
+    def feeds(self) -> dict[str, np.ndarray]:
+        return self.examples.feeds(self.rows)
+
+
+class Batches:
+    """Examples by placeholder, given as mini-batches.
+
+    examples: for each placeholder an array whose first axis numbers examples, or a list of arrays, one an
+    example, which may differ in time. An example has the placeholder's shape without its batch axis. What has
+    no batch axis is given whole and fed as it is with each batch.
+    batch_size: None makes one batch of all.
+    lengths: the int placeholder [batch] of each row's real steps; filled in where ``examples`` don't hold it.
+    window: steps of a window of truncated backpropagation through time; None: whole sequences.
+    bucket: whether batches are drawn from examples of similar lengths, where lengths differ.
+
+    The order is a function of (seed, epoch) alone. Raises ``ShapeError``, ``DtypeError``, ``ArgumentError``
+    or ``NameLookupError`` with the placeholder and the example.
+    """
+
+    def __init__(
+        self,
+        examples: Mapping[str, Any],
+        layout: Layout,
+        *,
+        batch_size: int | None,
+        shuffle: bool = True,
+        seed: int = 0,
+        lengths: str | None = None,
+        window: int | None = None,
+        bucket: bool = True,
+        where: Where | None = None,
+    ) -> None:
+        size = None if batch_size is None else whole_number(batch_size, "batch_size", 1)
+        self.window = None if window is None else whole_number(window, "window", 1)
+        self.shuffle, self.seed, self._lengths = shuffle, whole_number(seed, "seed"), lengths
+        self._layout = layout
+        slots = _slots(examples, layout, lengths, where)
+        given = [slot for slot in slots.values() if slot.name in examples]
+        self._columns = {
+            slot.name: read_examples(slot, examples[slot.name], where) for slot in given if slot.batch_axis is not None
+        }
+        self._wholes = [Whole(slot, examples[slot.name], where) for slot in given if slot.batch_axis is None]
+        self.count = _count(self._columns, layout, where)
+        self.batch_size = max(self.count, 1) if size is None else size
+        if not layout.only_run:
+            _check_declared_batch(slots.values(), self.batch_size, self.count, where)
+
+        self._clocks = {slot.name: clock_of(slot.steps) for slot in given if slot.steps is not None}
+        self._time_axes = {slot.name: slot.time_axis for slot in given if slot.time_axis is not None}
+        self._steps = steps_by_clock(self._columns, self._clocks, where)
+        """Real steps of each example, by clock."""
+        self._lengths_slot = slots[lengths] if lengths is not None else None
+        known = self._known_lengths(where)
+        self._real = known if known is not None else next(iter(self._steps.values()), None)
+        self._bucketed = bool(bucket) and self._real is not None and bool((self._real != self._real[:1]).any())
+        self._check_wholes(where)
+        if self.window is not None:
+            self.check_windows(where)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.count // self.batch_size)
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest example; 0 where nothing that is fed has a time axis."""
+        given = [whole.longest for whole in self._wholes if whole.longest is not None]
+        return int(self._real.max()) if self._real is not None else max(given, default=0)
+
+    def real_steps(self) -> dict[str, np.ndarray]:
+        """Steps that each example has of every clock, as far as lengths tell, else as what is given is long."""
+        found = dict(self._steps)
+        for name, dim in self._layout.counts.items():
+            clock = clock_of(dim)
+            if clock.name in found and name in self._columns:
+                found[clock.name] = self._lengths_column(self._columns[name]) - clock.offset
+        return found
+
+    def wholes(self) -> dict[str, np.ndarray]:
+        """What has no batch axis, as it was given."""
+        return {whole.slot.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
+
+    def known_sizes(self) -> dict[str, int]:
+        """The sizes of axes of examples, by name, as far as arrays tell them without any example."""
+        found: dict[str, int] = {}
+        for column in self._columns.values():
+            shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
+            for dim, actual in zip(column.slot.example_shape, shape, strict=False):
+                if isinstance(dim, Size) and dim.symbol is not None:
+                    found.setdefault(dim.symbol, actual)
+        return found
+
+    def told(self) -> set[str]:
+        """Clocks of which the graph is told how many steps each row has: it knows padding from data."""
+        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.kinds}
+        if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
+            found |= self._steps.keys()
+        return found
+
+    # Order ---------------------------------------------------------------------------------------
+
+    def anew(self) -> Batches:
+        """The same batches from the first one on."""
+        return self
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the ``first``-th on."""
+        for rows in self.order(number)[first:]:
+            yield Batch(self, rows)
+
+    def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
+        """How many steps an epoch has, and how many of them come before its ``first``-th batch."""
+        windows = [self.count_windows(rows, warm_up) for rows in self.order(number)]
+        return sum(windows), sum(windows[:first])
+
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """The rows of each batch of an epoch: every example exactly once, the last batch as small as it comes."""
+        if not self.shuffle:
+            return self._cut(np.arange(self.count))
+        generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
+        rows = generator.permutation(self.count)
+        if not self._bucketed:
+            return self._cut(rows)
+        assert self._real is not None
+        pool = self.batch_size * BATCHES_OF_A_POOL
+        for start in range(0, self.count, pool):
+            part = rows[start : start + pool]
+            rows[start : start + pool] = part[np.argsort(self._real[part], kind="stable")]
+        batches = self._cut(rows)
+        return [batches[index] for index in generator.permutation(len(batches))]
+
+    def _cut(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size)]
+
+    # Feeds ---------------------------------------------------------------------------------------
+
+    def feeds(self, rows: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
+        """What is fed for a batch of ``rows``, padded with zeros to its longest example."""
+        rows = np.asarray(rows, np.intp)
+        longest = {clock: int(steps[rows].max()) for clock, steps in self._steps.items()}
+        feeds = {name: column.take(rows, self._extent(column.slot, longest)) for name, column in self._columns.items()}
+        feeds |= {whole.slot.name: whole.take(rows, self._extent(whole.slot, longest)) for whole in self._wholes}
+        if self._lengths_slot is not None and self._lengths_slot.name not in feeds:
+            assert self._real is not None
+            feeds[self._lengths_slot.name] = self._real[rows].astype(self._lengths_slot.dtype)
+        return feeds
+
+    def _extent(self, slot: Slot, longest: Mapping[str, int]) -> int | None:
+        """Steps of a placeholder in a batch; None: as many as it has."""
+        if isinstance(slot.steps, int):
+            return slot.steps
+        clock = self._clocks.get(slot.name)
+        return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
+
+    def windows(self, feeds: Mapping[str, np.ndarray], first: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """Consecutive windows of time of one batch's feeds from step ``first`` on, the last one shorter; without
+        ``window`` the rest at once.
+
+        What has no time axis goes whole to each. The lengths become those within the window; a window that no
+        row reaches is left out.
+        """
+        if self.window is None and not first:
+            yield dict(feeds)
+            return
+        total = self.steps(feeds)
+        span = total if self.window is None else self.window
+        for start in range(first, total, span):
+            yield self.cut(feeds, start, start + span)
+
+    def count_windows(self, rows: np.ndarray, first: int = 0) -> int:
+        """How many windows ``windows`` gives for the batch of ``rows``."""
+        if self.window is None and not first:
+            return 1
+        known, clock = next(iter(self._steps.values()), None), next(iter(self._clocks.values()))
+        total = self.longest if known is None else int(known[rows].max()) + clock.offset
+        if self._lengths_slot is not None and self._real is not None:
+            total = min(total, int(self._real[rows].max()))
+        return max(0, -(-(total - first) // (self.window or total)))
+
+    def steps(self, feeds: Mapping[str, np.ndarray]) -> int:
+        """Steps of the longest row of one batch's feeds."""
+        total = max(feeds[name].shape[axis] for name, axis in self._time_axes.items())
+        return total if self._lengths is None else min(total, int(feeds[self._lengths].max()))
+
+    def cut(self, feeds: Mapping[str, np.ndarray], start: int, stop: int) -> dict[str, np.ndarray]:
+        """Steps ``start`` to ``stop`` of one batch's feeds."""
+        cut = dict(feeds)
+        for name, axis in self._time_axes.items():
+            cut[name] = feeds[name][(slice(None),) * axis + (slice(start, stop),)]
+        if self._lengths is not None:
+            cut[self._lengths] = np.clip(feeds[self._lengths] - start, 0, stop - start)
+        return cut
+
+    # Checks --------------------------------------------------------------------------------------
+
+    def _one_clock(self, names: Iterable[str]) -> bool:
+        """Whether those placeholders that are sequences have the same steps, so that one length tells all."""
+        return len({self._clocks[name] for name in names if name in self._clocks}) == 1
+
+    def _clocks_text(self) -> str:
+        return ", ".join(f"{name} has {clock}" for name, clock in self._clocks.items())
+
+    def _known_lengths(self, where: Where | None) -> np.ndarray | None:
+        """The real lengths, given or found; sequences are cut to them. None: no placeholder takes them."""
+        ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
+        if self._lengths_slot is None:
+            for column in self._columns.values():
+                self._check_full(column, where)
+            if ragged and not self._layout.only_run:
+                raise ShapeError(
+                    f"{uneven_text(ragged[0])}; declare a placeholder for sequence_length (int, [batch]), give it to "
+                    "dynamic_rnn and to the loss, and pass its name as lengths=",
+                    where,
+                )
+            return None
+        name = self._lengths_slot.name
+        if not self._steps:
+            raise ArgumentError(
+                f"lengths={shown(name)}, but nothing that is fed has a time axis; leave lengths= out", where
+            )
+        if name in self._columns:
+            return self._given_lengths(self._columns[name], where)
+        if name in self._layout.counts:
+            clock = clock_of(self._layout.counts[name])
+            if clock.name in self._steps:
+                return self._steps[clock.name] + clock.offset
+        if not self._one_clock(self._columns):
+            raise ArgumentError(
+                f"can't tell which steps {name} counts: {self._clocks_text()}; give {name} among the examples",
+                where,
+            )
+        return next(iter(self._steps.values()))
+
+    def _check_full(self, column: Examples, where: Where | None) -> None:
+        """Where no placeholder takes lengths, nothing tells the graph that zeros are padding."""
+        declared = column.slot.steps
+        if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
+            index = int(column.lengths.argmin())
+            raise ShapeError(
+                f"example {index} of {column.slot.name} has {column.lengths[index]} steps, and {column.slot.name} is "
+                f"declared {column.slot.kind}, with {declared}; declare the time axis as None, or a placeholder for "
+                "sequence_length (int, [batch])",
+                where,
+            )
+
+    def _given_lengths(self, column: Examples, where: Where | None) -> np.ndarray:
+        lengths = self._lengths_column(column)
+        most = np.maximum.reduce([np.broadcast_to(steps, lengths.shape) for steps in self._steps.values()])
+        least = 0 if self._layout.only_run else 1
+        wrong = np.flatnonzero((lengths < least) | (lengths > most))
+        if wrong.size:
+            index = int(wrong[0])
+            raise ShapeError(
+                f"example {index} of {column.slot.name} is a length of {lengths[index]}; its sequence has "
+                f"{most[index]} steps, so it must be in {least}..{most[index]}",
+                where,
+            )
+        if self._one_clock(self._columns):
+            self._steps = dict.fromkeys(self._steps, lengths)
+        return lengths
+
+    def _lengths_column(self, column: Examples) -> np.ndarray:
+        return np.asarray(column.take(np.arange(self.count), None)).astype(np.int64)
+
+    def _check_wholes(self, where: Where | None) -> None:
+        for whole in self._wholes:
+            clock = self._clocks.get(whole.slot.name)
+            if clock is None or clock.name not in self._steps or whole.longest is None:
+                continue
+            need = int(self._steps[clock.name].max(initial=0)) + clock.offset
+            if whole.longest < need:
+                raise ShapeError(
+                    f"{whole.slot.name} has {whole.longest} steps and the longest example needs {need}", where
+                )
+
+    def check_windows(self, where: Where | None) -> None:
+        """Raises unless sequences can be cut in time."""
+        if not self._clocks:
+            raise ArgumentError("there is nothing to cut into windows: nothing that is fed has a time axis", where)
+        if not self._one_clock(self._clocks):
+            raise ArgumentError(f"windows cut sequences of the same steps only: {self._clocks_text()}", where)
+        name, clock = next(iter(self._clocks.items()))
+        if clock.fixed:
+            raise ArgumentError(
+                f"windows can't cut {name}, which is declared with {clock} steps; declare its time axis as None",
+                where,
+            )
+
+
+def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None) -> dict[str, Slot]:
+    names = ", ".join(layout.kinds)
+    for name in examples:
+        if name not in layout.kinds:
+            raise NameLookupError(
+                f"the {layout.graph} graph has no input {shown(name)}; it takes {names or 'none'}", where
+            )
+    slots = {
+        name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name), layout.only_run)
+        for name, kind in layout.kinds.items()
+    }
+    if lengths is not None:
+        if lengths not in slots:
+            raise NameLookupError(
+                f"lengths={shown(lengths)} is no input of the {layout.graph} graph; it takes {names}; name the "
+                "placeholder of sequence_length",
+                where,
+            )
+        kind = slots[lengths].kind
+        if kind.dtype not in INTEGERS or kind.rank != 1 or slots[lengths].batch_axis is None:
+            raise DtypeError(f"lengths={shown(lengths)} is declared {kind}; it must be int [batch]", where)
+    missing = [name for name in slots if name not in examples and name not in (lengths, *layout.defaults)]
+    if missing:
+        raise NameLookupError(
+            f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}", where
+        )
+    return slots
+
+
+def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None) -> int:
+    if not columns:
+        instead = "inference" if layout.only_run else "step"
+        raise ShapeError(
+            f"no placeholder has a batch axis, so there are no batches to make; call {instead} instead", where
+        )
+    first, *others = columns.values()
+    if not first.count and not layout.only_run:
+        raise ShapeError(f"there are no examples of {first.slot.name}; give at least one", where)
+    for column in others:
+        if column.count != first.count:
+            raise ShapeError(
+                f"there are {first.count} examples of {first.slot.name} and {column.count} of {column.slot.name}; "
+                "give as many of each",
+                where,
+            )
+    return first.count
+
+
+def _check_declared_batch(slots: Iterable[Slot], batch_size: int, count: int, where: Where | None) -> None:
+    """A fixed batch takes no other, and none that is incomplete."""
+    for slot in slots:
+        declared = slot.kind.shape[slot.batch_axis] if slot.batch_axis is not None else None
+        if isinstance(declared, int) and (declared != batch_size or count % declared):
+            raise ShapeError(
+                f"{slot.name} is declared {slot.kind}, with a batch of {declared}; {count} examples in batches of "
+                f"{batch_size} don't fit: declare the batch axis as None",
+                where,
+            )

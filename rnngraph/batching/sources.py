@@ -1,0 +1,253 @@
+"""The forms in which users give examples: by placeholder, as (x, y), as one array or list, or batch by batch.
+
+Whatever takes examples (``fit``, its validation, ``evaluate``, ``predict``) reads them here, and so takes all forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DtypeError, RnnGraphError, StructureError, Where
+from ..program.program import Program
+from ..runtime.arguments import whole_number
+from .batches import Batch, Batches, Layout
+from .input_axes import lengths_placeholder
+
+if TYPE_CHECKING:
+    from ..training.fit.loop import Position
+
+
+Examples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
+"""Examples in any form; ``lengths`` and placeholders say the rest."""
+
+
+def are_batches(given: Any) -> bool:
+    """Whether ``given`` is iterated for batches: anything but a mapping, a pair, an array or a list of sequences."""
+    if isinstance(given, list):
+        return bool(given) and isinstance(given[0], Mapping)
+    if isinstance(given, Mapping | tuple | str | bytes | np.ndarray) or hasattr(given, "__array__"):
+        return False
+    return isinstance(given, Iterable)
+
+
+def are_examples(given: Any) -> bool:
+    """Whether ``given`` has one of the forms that examples come in."""
+    return isinstance(given, Mapping | tuple | list) or hasattr(given, "__array__") or are_batches(given)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads examples for the placeholders of ``layout``.
+
+    lengths: of the call, a placeholder, a name, or an array. options: of ``Batches``. wholes: what a pair (x, y) leaves
+    out and has no batch axis, by name.
+    """
+
+    program: Program
+    layout: Layout
+    lengths: Any
+    where: Where | None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    wholes: Mapping[str, Any] = field(default_factory=dict)
+
+    def batches(self, given: Any, batch_size: int | None) -> Batches:
+        """Examples that are all here. batch_size: None makes one batch of them."""
+        examples = self.named(given)
+        lengths = lengths_placeholder(self.program, self.layout, self.lengths, examples, self.where)
+        return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
+
+    def named(self, given: Any) -> dict[str, Any]:
+        """What is given, by the names of placeholders."""
+        if isinstance(given, tuple):
+            return self._pair(given)
+        if isinstance(given, list) or hasattr(given, "__array__"):
+            return self._part("the examples", given, self._inputs())
+        named = self.program.feeds_by_name(given, {}, self.where)
+        if not self.layout.only_run:
+            return named
+        idle = self.program.training.takes()  # such as labels, which the same examples have for ``fit``
+        return {name: value for name, value in named.items() if name in self.layout.kinds or name not in idle}
+
+    def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
+        """(x, y), as in Keras: what the inference graph takes, and what only the loss does."""
+        if len(pair) != 2:
+            raise StructureError(
+                f"a tuple of examples is (x, y), and this one has {len(pair)} entries; give a mapping from "
+                "placeholders to arrays instead; weights are a placeholder of the loss",
+                self.where,
+            )
+        x, y = pair
+        found = self._part("x", x, self._inputs())
+        if not self.layout.only_run:
+            found |= self._part("y", y, self._targets())
+        return {**{name: value for name, value in self.wholes.items() if name not in found}, **found}
+
+    def _part(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
+        """One side of a pair, which has one placeholder, or says itself which it is for."""
+        if isinstance(value, Mapping):
+            return self.program.feeds_by_name(value, {}, self.where)
+        if len(names) == 1:
+            return {names[0]: value}
+        raise StructureError(
+            f"{what} could be for {', '.join(names) or 'no placeholder'}; give a mapping from placeholders to arrays",
+            self.where,
+        )
+
+    def _inputs(self) -> list[str]:
+        return self._taken(self.program.inference.takes())
+
+    def _targets(self) -> list[str]:
+        inference = self.program.inference.takes()
+        return self._taken([name for name in self.program.evaluation.takes() if name not in inference])
+
+    def _taken(self, names: Iterable[str]) -> list[str]:
+        """Those that differ from example to example, but for lengths, which are filled in."""
+        layout = self.layout
+        lengths = set(layout.counts)
+        if not isinstance(self.lengths, np.ndarray | list | tuple) and self.lengths is not None:
+            lengths.add(self.program.feed_name(self.lengths, self.where))
+        left_out = lengths | layout.defaults
+        return [name for name in names if layout.batch_axis.get(name) is not None and name not in left_out]
+
+
+class EndedError(Exception):
+    """An iterable of batches has no more. drawn: how many there were."""
+
+    def __init__(self, drawn: int) -> None:
+        super().__init__(drawn)
+        self.drawn = drawn
+
+
+class Cursor:
+    """The batches of an iterable by their numbers. The last one is kept, for a step that is made again.
+
+    restarts: whether the iterable can be gone through again; an iterator can't. drawn: how many batches were, of the
+    passage that is under way.
+    """
+
+    def __init__(self, given: Iterable[Any]) -> None:
+        self.given = given
+        self.restarts = not isinstance(given, Iterator)  # to make one may start a loader's workers
+        self._iterator: Iterator[Any] | None = None
+        self._passage: int | None = None
+        self.drawn = 0
+        self._last: Any = None
+
+    def batch(self, passage: int, number: int, endless: bool, where: Where | None) -> Any:
+        """Batch ``number`` of one passage; those before it are skipped. endless: begin again behind the last one.
+
+        Raises ``EndedError`` behind the last batch.
+        """
+        if passage != self._passage or number < self.drawn - 1:
+            if self._iterator is not None and not self.restarts:
+                raise ArgumentError(
+                    "the iterator of batches has moved on and can't begin again; give one that does, such as a list "
+                    "of batches or an object whose __iter__ makes an iterator, or steps_per_epoch",
+                    where,
+                )
+            self._iterator, self._passage, self.drawn = iter(self.given), passage, 0
+        assert self._iterator is not None
+        begun = True
+        while self.drawn <= number:
+            try:
+                self._last = next(self._iterator)
+            except StopIteration:
+                if not (endless and self.restarts and begun):
+                    raise EndedError(self.drawn) from None
+                self._iterator, begun = iter(self.given), False  # one that is empty ends here the next time
+                continue
+            self.drawn, begun = self.drawn + 1, True
+        return self._last
+
+
+class Iterated:
+    """Batches of an iterable, each of them run as it comes.
+
+    steps_per_epoch: how many batches make an epoch, which then follow one another through all epochs; None: an epoch is
+    a passage through the iterable. since: the number of the first epoch.
+    """
+
+    batch_size = None
+    count = None
+
+    def __init__(self, reader: Reader, cursor: Cursor, steps_per_epoch: int | None = None) -> None:
+        self.reader = replace(reader, options={**reader.options, "shuffle": False})
+        self.cursor, self.steps_per_epoch, self.since = cursor, steps_per_epoch, 0
+        self.window = reader.options.get("window")
+        self._passed: int | None = None
+
+    def follow(self, position: Position, known: Cursor | None) -> Cursor:
+        """Begins where a fit is. known: of an interrupted one, which has drawn from the same iterable already."""
+        self.since = position.first
+        if known is not None and known.given is self.cursor.given and (position.begun or known.drawn <= 1):
+            self.cursor = known  # the first batch may have been drawn for a step that did not come about
+        return self.cursor
+
+    def anew(self) -> Iterated:
+        """The same batches from the first one on."""
+        return Iterated(self.reader, Cursor(self.cursor.given), self.steps_per_epoch)
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the ``first``-th on."""
+        per_epoch, where = self.steps_per_epoch, self.reader.where
+        before = 0 if per_epoch is None else (number - self.since) * per_epoch
+        passage = number if per_epoch is None else 0
+        place = before + first
+        while per_epoch is None or place < before + per_epoch:
+            try:
+                given = self.cursor.batch(passage, place, per_epoch is not None, where)
+            except EndedError as ended:
+                self._check_end(number, ended.drawn, per_epoch)
+                return
+            yield from self._read(given, place).epoch(0)
+            place += 1
+
+    def _check_end(self, number: int, drawn: int, per_epoch: int | None) -> None:
+        where = self.reader.where
+        if not drawn and not self.reader.layout.only_run:
+            raise ArgumentError("the iterator of batches gave none; give at least one", where)
+        if per_epoch is not None:
+            raise ArgumentError(
+                f"the iterator of batches ended after {drawn}, and epoch {number + 1} wants {per_epoch} more than the "
+                f"{(number - self.since) * per_epoch} before it; give more batches, or fewer epochs or steps_per_epoch",
+                where,
+            )
+        self._passed = drawn
+
+    def _read(self, given: Any, place: int) -> Batches:
+        if not are_examples(given):
+            raise DtypeError(
+                f"batch {place + 1} of the iterator is {type(given).__name__}; give mappings from placeholders to "
+                "arrays, or tuples (x, y)",
+                self.reader.where,
+            )
+        try:
+            return self.reader.batches(given, None)
+        except RnnGraphError as error:
+            raise type(error)(f"batch {place + 1} of the iterator: {error.what}", error.where) from None
+
+    def steps_of_epoch(self, number: int, first: int, warm_up: int) -> tuple[int | None, int]:
+        """How many steps an epoch has, None: not known; and how many of them come before its ``first``-th batch."""
+        total = self._passed if self.steps_per_epoch is None else self.steps_per_epoch
+        return (total if self.window is None and not warm_up else None), first
+
+
+Source = Batches | Iterated
+
+
+def source_of(reader: Reader, given: Any, batch_size: Any) -> Source:
+    """Batches of what is given."""
+    size = whole_number(batch_size, "batch_size", 1)
+    if not are_batches(given):
+        return reader.batches(given, size)
+    if isinstance(reader.lengths, np.ndarray | list | tuple):
+        raise ArgumentError(
+            "lengths= is an array, and examples come batch by batch; give each batch its lengths, by the name of their "
+            "placeholder",
+            reader.where,
+        )
+    return Iterated(reader, Cursor(given))

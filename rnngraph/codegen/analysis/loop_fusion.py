@@ -1,0 +1,330 @@
+"""Orders a graph into stages: runs of ops over one time axis, which go together in chunks, and the rest.
+
+Consecutive scans and what is computed for each of their steps run in one loop over chunks of time, so that
+what one hands to the next stays in cache and inference memory does not grow with the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...ir.graph import Graph, Node, symbols_of_node
+from ...ir.ops import OPS, scan_parts
+from ...ir.types import Dim
+from .kernel_fusion import contracted, is_view, only_joins, parts_units, picks_step, stays_view
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a stage's first axis is: None, or a time axis run forward or backward."""
+
+    length: Dim | None = None
+    reverse: bool = False
+    prepared: bool = False
+
+
+PLAIN = Kind()
+PREPARED = Kind(prepared=True)
+"""Of parameters alone: computed when parameters change, with the packing of weights."""
+
+
+@dataclass
+class Stage:
+    """Nodes that run together: in one loop over chunks of time, or plainly."""
+
+    level: int
+    kind: Kind
+    nodes: list[Node] = field(default_factory=list)
+
+
+def is_leaf(node: Node) -> bool:
+    return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
+
+
+def adds_up(node: Node) -> bool:
+    """Whether a value is a sum over the first axis, to which every chunk of time adds its part."""
+    over_first = node.op == "reduce_sum" and 0 in node["axes"] and node.operands[0].tensor.rank > 1
+    return over_first or node.op in ("outer_sum", "scatter_add")
+
+
+def is_pure(node: Node, pure: set[Node]) -> bool:
+    """Index arithmetic: it depends on no array, and is computed wherever it is read."""
+    if node.op in ("iota", "dimension") or (node.op == "constant" and not node.tensor.rank):
+        return True
+    if node.op == "input":
+        return not node.tensor.rank
+    if OPS[node.op].kind == "elementwise" or is_view(node):
+        small = not node.tensor.rank or node.shape[-1] == 1 or (node.tensor.rank == 1 and not parts_units(node))
+        return small and all(item in pure for item in node.operands)
+    return False
+
+
+class Staging:
+    """Stages of a graph's nodes. ``free`` nodes belong to no stage: leaves, views of leaves, pure indices."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.lengths = {node["length"] for node in graph.nodes if node.op == "scan"}
+        self.free: set[Node] = set()
+        self.pure: set[Node] = set()
+        self.kind: dict[Node, Kind] = {}
+        self.level: dict[Node, int] = {}
+        users = graph.users()
+        self.held = _held(graph, users)
+        whole = self._whole(users)
+        for node in graph.nodes:
+            if is_pure(node, self.pure):
+                self.pure.add(node)
+            is_index = node in self.pure and node not in whole
+            if is_leaf(node) or is_index or self._is_free_view(node):
+                self.free.add(node)
+        self._directions(users)
+        self.joins: set[Node] = set()
+        self._follow(users)
+        self._prepare()
+        for node in graph.nodes:
+            if node not in self.free:
+                self.level[node] = max((self._after(item, node) for item in node.operands), default=0)
+        self._delay(users)
+
+    def _follow(self, users: dict[Node, list[Node]]) -> None:
+        """What is read along one time axis only runs there, where that keeps no more in memory: a mere join, and
+        ops on values that others read there too.
+        """
+        outputs = {value for _, value in self.graph.outputs}
+        for node in reversed(self.graph.nodes):
+            if node in self.free or node in outputs or not users[node]:
+                continue
+            kinds = {self.kind[reader] for reader in _readers(node, users)}
+            if len(kinds) != 1:
+                continue
+            kind = kinds.pop()
+            if only_joins(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
+                self.joins.add(node)
+                self.kind[node] = kind
+                continue
+            same_axis = kind.length is not None and kind.length == self.kind[node].length
+            if same_axis and OPS[node.op].kind == "elementwise" and self._read_along(node, kind, users):
+                self.kind[node] = kind
+
+    def _read_along(self, node: Node, kind: Kind, users: dict[Node, list[Node]]) -> bool:
+        """Whether all that ``node`` reads is in memory for others, too, that run along ``kind``."""
+
+        def there(source: Node) -> bool:
+            others = (reader for reader in _readers(source, users) if reader is not node)
+            return source in self.free or any(self.kind[reader] == kind for reader in others)
+
+        return all(there(source_of(item)) for item in node.operands)
+
+    def _is_free_view(self, node: Node) -> bool:
+        """A view of what is free. A reshape that joins or cuts axes needs a source without gaps, and an index
+        or number spread over axes must lie somewhere if it is read as a whole.
+        """
+        if not is_view(node) or node.operands[0] not in self.free:
+            return False
+        if (node in self.held or parts_units(node)) and source_of(node) in self.pure:
+            return False
+        return stays_view(node) or node.operands[0].op in ("parameter", "constant")
+
+    def _prepare(self) -> None:
+        constant: set[Node] = set()  # free ones that depend on no feed and on no open size
+        for node in self.graph.nodes:
+            if node.op in ("scan", "get") or any(symbols_of_node(node)):
+                continue
+            if node in self.free:
+                if node.op != "input" and all(item in constant for item in node.operands):
+                    constant.add(node)
+                continue
+            if all(item in constant or self.kind.get(item) == PREPARED for item in node.operands):
+                self.kind[node] = PREPARED
+
+    def _delay(self, users: dict[Node, list[Node]]) -> None:
+        """What runs along a time axis waits for those of its users that do: fewer stages, less in memory."""
+        outputs = {node for _, node in self.graph.outputs}
+        for node in reversed(self.graph.nodes):
+            if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
+                continue
+            if node.op in ("scan", "get") or any(user in self.free for user in users[node]):
+                continue
+            same = [user for user in users[node] if self.kind[user] == self.kind[node]]
+            if not same:
+                continue
+            latest = min(self.level[user] - (self._after(node, user) - self.level[node]) for user in users[node])
+            self.level[node] = max(self.level[node], latest)
+
+    def _directions(self, users: dict[Node, list[Node]]) -> None:
+        """A scan runs in its direction; what feeds one scan, or reads from one, runs along with it."""
+        wanted: dict[Node, bool | None] = {}
+        for node in reversed(self.graph.nodes):
+            if node.op == "scan":
+                wanted[node] = node["reverse"]
+                continue
+            found = {wanted[user] for user in users[node] if user in wanted and wanted[user] is not None}
+            wanted[node] = found.pop() if len(found) == 1 else None
+        given: dict[Node, tuple[int, bool]] = {}  # the last scan that a value comes from, and its direction
+        for number, node in enumerate(self.graph.nodes):
+            if node.op == "scan":
+                given[node] = (number, node["reverse"])
+                continue
+            before = {given[item] for item in node.operands if item in given}
+            direction = wanted[node]
+            if before and (direction is None or len({reverse for _, reverse in before}) == 1):
+                given[node] = max(before)  # of both directions the one that came last
+            elif direction is not None:
+                given[node] = (number, direction)
+        for node in self.graph.nodes:
+            if node in self.free:
+                continue
+            length = self._time(node)
+            self.kind[node] = PLAIN if length is None else Kind(length, given[node][1] if node in given else False)
+
+    def _time(self, node: Node) -> Dim | None:
+        """The time axis along which ``node`` is computed step by step; None where it is not."""
+        if node.op == "scan":
+            return node["length"]
+        if node.op == "get":
+            return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
+        if adds_up(node):
+            source = node.operands[-1]
+            timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
+            by_step = node.operands[0].tensor.rank > 0  # else a single index adds one row of many axes
+            runs = timed and by_step and not all(item in self.free for item in node.operands)
+            return source.shape[0] if runs else None
+        shape = node.shape
+        if node.op == "slice":
+            length = node.operands[0].shape[0]
+            if node.tensor.rank > 1 and length in self.lengths and node.operands[0] not in self.free:
+                if node["start"][0] == 0 and node["stop"][0] == length and node["step"][0] == 1:
+                    return length
+                if shape[0] == 1:
+                    return length  # one step is picked while it is there
+            return None
+        if node.tensor.rank < 2 or shape[0] not in self.lengths:
+            return None
+        length, first = shape[0], node.operands[0] if node.operands else None
+        if OPS[node.op].kind == "elementwise" or node.op == "gather":
+            return length
+        assert first is not None
+        keeps = first.tensor.rank > 1 and first.shape[0] == length
+        match node.op:
+            case "matmul":
+                return length if keeps else None
+            case "transpose":
+                return length if node["order"][0] == 0 else None
+            case "reshape" | "reduce_sum" | "reduce_max" | "reduce_min":
+                return length if keeps and 0 not in node.get("axes", ()) else None
+            case "concat" | "reverse":
+                return length if node["axis"] != 0 else None
+        return None
+
+    def _after(self, operand: Node, node: Node) -> int:
+        if operand in self.free:
+            return 0
+        level = self.level[operand]
+        if self.kind[operand] == PREPARED:
+            return 0
+        if operand.op == "scan":
+            return level if self.kind[node] != PLAIN else level + 1
+        same = self.kind[operand] == self.kind[node]
+        if not same:
+            return level + 1
+        if self.kind[node] == PLAIN or self._steps_with(operand, node):
+            return level if not self._picked(operand) else level + 1
+        return level + 1
+
+    def _picked(self, node: Node) -> bool:
+        """A step picked out of a sequence, or a sum over it, is there once all chunks have run."""
+        if self.kind[node] in (PLAIN, PREPARED):
+            return False
+        return adds_up(node) or picks_step(node, self.kind[node].length)
+
+    def _steps_with(self, operand: Node, node: Node) -> bool:
+        """Whether ``node`` at a step reads ``operand`` at that step only."""
+        length = self.kind[node].length
+        if node.op == "scan":
+            initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
+            return operand in sequences and operand not in initial and operand not in constants
+        if node.op == "matmul" and operand is node.operands[1]:
+            return False
+        if node.op == "gather" and operand is node.operands[0]:
+            return False
+        if node.op == "slice":
+            return True
+        if OPS[node.op].kind == "elementwise" and operand.tensor.rank != node.tensor.rank:
+            return False
+        return operand.tensor.rank > 1 and operand.shape[0] == length
+
+    def stages(self) -> list[Stage]:
+        found: dict[tuple[int, Kind], Stage] = {}
+        for node in self.graph.nodes:
+            if node in self.free:
+                continue
+            key = (self.level[node], self.kind[node])
+            found.setdefault(key, Stage(*key)).nodes.append(node)
+        order = {node: number for number, node in enumerate(self.graph.nodes)}
+        return sorted(found.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]]))
+
+    def closure(self, nodes: Sequence[Node]) -> list[Node]:
+        """``nodes`` with the pure indices that they read, directly or through views, in order."""
+        needed = set(nodes)
+        for node in reversed(self.graph.nodes):
+            if node in needed:
+                needed.update(item for item in node.operands if self._is_index(item))
+        return [node for node in self.graph.nodes if node in needed]
+
+    def _whole(self, users: dict[Node, list[Node]]) -> set[Node]:
+        """Values as long as a loop over time of which each step reads all: they must be there before, and not be made
+        chunk by chunk as what a step reads at that step only.
+        """
+        found: set[Node] = set()
+        for node in reversed(self.graph.nodes):
+            if node.op == "scan" or node.tensor.rank < 2 or node.shape[0] not in self.lengths:
+                continue
+            for user in users[node]:
+                if user.op == "scan":
+                    _, _, constants = scan_parts(user.operands, dict(user.attributes))
+                    at_once = node in constants
+                else:
+                    at_once = (user.op == "matmul" and node is user.operands[1]) or (
+                        user.op == "gather" and node is user.operands[0]
+                    )
+                if at_once or (is_view(user) and user in found):
+                    found.add(node)
+        return found
+
+    def _is_index(self, node: Node) -> bool:
+        """Whether a value is computed from sizes, or is such a one spread over axes, of which none lies in memory."""
+        if node in self.pure:
+            return node.op != "input" and node in self.free
+        source = source_of(node)
+        return node in self.free and source in self.pure and source.op not in ("input", "constant")
+
+
+def source_of(node: Node) -> Node:
+    """What a chain of views is a view of."""
+    while is_view(node):
+        node = node.operands[0]
+    return node
+
+
+def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
+    """Who reads a value, directly or through views."""
+    found: list[Node] = []
+    pending = list(users[node])
+    while pending:
+        user = pending.pop()
+        if is_view(user) and users[user]:
+            pending += users[user]
+        else:
+            found.append(user)
+    return found
+
+
+def _held(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
+    """Nodes that something reads as a whole, directly or through views."""
+    held: set[Node] = set()
+    for node in reversed(graph.nodes):
+        if any(contracted(node, user) or (is_view(user) and user in held) for user in users[node]):
+            held.add(node)
+    return held

@@ -1,0 +1,120 @@
+"""Which kernels compute each row of a batch from that row alone.
+
+A worker that has some rows needs not wait between such kernels: what it reads there, it wrote itself. A row is a
+position on the axis before the last one; its number is that of the rows of what scans carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...ir.graph import Graph, Node
+from ...ir.ops import OPS, scan_parts
+from .kernel_fusion import Step, is_view
+
+FEWEST_ROWS = 4
+"""Of a worker: with fewer the weights are read for too few rows, and it pays to cut by units."""
+
+
+def rows_of(graph: Graph) -> int:
+    """The rows of what all scans of a graph carry; 0 if there are none, or several numbers of them."""
+    carried = [item for node in graph.nodes if node.op == "scan" for item in node["body"].inputs[: node["carries"]]]
+    found = {item.shape[0] for item in carried if item.tensor.rank == 2}
+    rows = found.pop() if len(found) == 1 else 0
+    return rows if isinstance(rows, int) else 0
+
+
+class Rowwise:
+    """rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
+    writes them. apart: values that take the place of such ones.
+    """
+
+    def __init__(self, rows: int, shared: Callable[[Node], bool]) -> None:
+        self.rows, self.shared, self.apart = rows, shared, set[Node]()
+
+    def step(self, step: Step) -> bool:
+        """Whether all that a step computes is row by row."""
+        if step.kind == "copy" and step.members[0].op != "slice":
+            return False
+        return all(self._computes(node) and node not in self.apart for node in step.members)
+
+    def inside(self, node: Node, steps: Sequence[Step]) -> Rowwise | None:
+        """The same for a scan's body, if its steps are row by row, and what it is given lies by rows too."""
+        initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
+        body: Graph = node["body"]
+        formal = scan_parts(body.inputs, dict(node.attributes))
+        whole = {item for item, given in zip(formal[2], constants, strict=True) if self.shared(given)}
+        if not all(item in whole or self._has_rows(item) for item in body.inputs):
+            return None
+        if not all(map(self._reads, (*initial, *sequences))):
+            return None
+        inside = Rowwise(self.rows, lambda item: item in whole or item.op in ("constant", "parameter"))
+        outputs = [value for _, value in body.outputs]
+        every = all(map(inside.step, steps)) and all(inside._has_rows(value) for value in outputs)
+        return inside if every else None
+
+    def _has_rows(self, node: Node) -> bool:
+        return node.tensor.rank > 1 and node.shape[-2] == self.rows
+
+    def _computes(self, node: Node) -> bool:
+        if not self._has_rows(node):
+            return False
+        if is_view(node):
+            return self._reads(node)
+        if OPS[node.op].kind == "elementwise":
+            return all(map(self._reads, node.operands))
+        match node.op:
+            case "matmul":
+                left, right, *start = node.operands
+                return self._reads(left) and self._whole(right) and all(map(self._reads, start))
+            case "gather":
+                return all(map(self._whole, node.operands))
+            case "reduce_sum" | "reduce_max" | "reduce_min":
+                last = node.operands[0].tensor.rank - 1
+                return node["axes"] == (last,) and bool(node["keepdims"]) and self._reads(node.operands[0])
+            case "concat":
+                return node["axis"] == node.tensor.rank - 1 and all(map(self._reads, node.operands))
+        return False
+
+    def _reads(self, node: Node) -> bool:
+        """Whether a value is read at the rows alone that are computed from it."""
+        if self._whole(node):
+            return True
+        while is_view(node):
+            source = node.operands[0]
+            if self._whole(source):
+                return True
+            if not (self._has_rows(node) and self._has_rows(source) and self._keeps_rows(node)):
+                return False
+            node = source
+        return self._has_rows(node)
+
+    def _keeps_rows(self, node: Node) -> bool:
+        source, rank = node.operands[0], node.tensor.rank
+        match node.op:
+            case "slice":
+                axis = rank - 2
+                return source.tensor.rank == rank and node["start"][axis] == 0 and node["step"][axis] == 1
+            case "reverse":
+                return node["axis"] != rank - 2
+            case "broadcast":
+                return True
+            case "reshape":
+                return node.shape[-2:] == source.shape[-2:]
+        return False
+
+    def _whole(self, node: Node) -> bool:
+        """Whether every worker may read all of a value."""
+        pending, seen = [node], set[Node]()
+        while pending:
+            item = pending.pop()
+            while is_view(item) and not self.shared(item):
+                item = item.operands[0]
+            if item in seen or self.shared(item):
+                continue
+            seen.add(item)
+            pure = OPS[item.op].kind == "elementwise" or item.op in ("iota", "dimension", "constant")
+            if not pure or item.tensor.rank:
+                return False
+            pending += item.operands
+        return True

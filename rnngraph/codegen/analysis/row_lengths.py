@@ -1,0 +1,229 @@
+"""Which scans have rows that end, and whose values past a row's end nobody reads.
+
+A mask ``t < length``, one length a row, that a scan takes step by step says where a row has ended if past that the
+scan holds whatever it carries. Nothing has to compute such a row there: what the scan emits is 0, or is read by nothing
+that counts. Both are found by going through the ops as they are where the mask does not hold, a selection giving its
+second value, a product with 0 being 0, and so on. So forward and backward loops, hoisted products and sums over time
+are recognised alike, whoever wrote the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from ...ir.graph import Graph, Node, step_condition
+from ...ir.ops import OPS, scan_parts
+from ...ir.types import Dim
+
+ZERO = "zero"
+Symbol = Node | str | None
+"""What a value is where a row has ended: a carry, ``ZERO``, or None where that is not known."""
+
+KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "sin", "erf", "stop_gradient", "cast")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The mask ``condition`` [length, rows, 1] of bool, true at a step below the row's number in ``limit``."""
+
+    condition: Node
+    limit: Node
+    length: Dim
+    rows: int
+
+
+def limit_of(node: Node, length: Dim) -> Limit | None:
+    """What a sequence says, if it is such a mask."""
+    if node.op != "less" or node.tensor.rank != 3 or node.shape[0] != length or node.shape[2] != 1:
+        return None
+    step, limit = node.operands
+    rows, source = node.shape[1], step
+    while source.op == "reshape":
+        source = source.operands[0]
+    counts = source.op == "iota" and source["size"] == length and step.shape == (length, 1, 1)
+    fixed = limit.tensor.rank == 2 or (limit.tensor.rank == 3 and limit.shape[0] == 1 != length)
+    if not counts or not fixed or limit.dtype != "int64" or limit.shape[-2:] != (rows, 1) or not isinstance(rows, int):
+        return None
+    return Limit(node, limit, length, rows)
+
+
+class Limits:
+    """scans: those that need not compute rows that have ended. sums: over time and rows, which add nothing there.
+    unread: values that nobody reads there. Each with the mask that says where.
+
+    Each follows one mask only, the first that was settled: a value that one mask leaves out may be left out only
+    because those that read it follow the same mask.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.users = graph, graph.users()
+        self.outputs = {node for _, node in graph.outputs}
+        self.scans: dict[Node, Limit] = {}
+        self.sums: dict[Node, Limit] = {}
+        self.unread: dict[Node, Limit] = {}
+        found: dict[Limit, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
+        for node in graph.nodes:
+            if node.op == "scan" and step_condition(node) is None:
+                _, actuals, _ = scan_parts(node.operands, dict(node.attributes))
+                _, formals, _ = scan_parts(node["body"].inputs, dict(node.attributes))
+                for formal, actual in zip(formals, actuals, strict=True):
+                    limit = limit_of(actual, node["length"])
+                    if limit is not None and node not in self.scans:
+                        found.setdefault(limit, {}).setdefault(node, formal)
+        for limit, scans in found.items():
+            self._settle(limit, {scan: name for scan, name in scans.items() if scan not in self.scans})
+
+    def follows_another(self, node: Node) -> bool:
+        """Whether a mask that was settled before says where a node is computed, or where it reads."""
+        return node in self.scans or node in self.sums or node in self.unread
+
+    def _settle(self, limit: Limit, scans: dict[Node, Node]) -> None:
+        """Takes out scans that can't leave steps out, until the others can with these as they are."""
+        while scans:
+            single = _Single(self, limit, scans)
+            kept = {scan: name for scan, name in scans.items() if single.holds(scan)}
+            if len(kept) == len(scans):
+                self.scans |= dict.fromkeys(scans, limit)
+                self.sums |= dict.fromkeys(single.sums, limit)
+                self.unread |= dict.fromkeys(single.unread, limit)
+                return
+            scans = kept
+
+
+class _Single:
+    """One mask, and the scans that are thought to leave out what it says."""
+
+    def __init__(self, limits: Limits, limit: Limit, scans: Mapping[Node, Node]) -> None:
+        self.limits, self.limit, self.scans = limits, limit, scans
+        self.bodies: dict[Node, dict[Node, Symbol]] = {}
+        self.values: dict[Node, Symbol] = {}
+        for node in limits.graph.nodes:
+            if node.op == "scan" and node in scans:
+                self.bodies[node] = self._body(node)
+            elif node.op == "get":
+                scan, index = node.operands[0], node["index"]
+                if scan in scans and index >= scan["carries"]:
+                    self.values[node] = self.bodies[scan].get(scan["body"].outputs[index][1])
+            else:
+                self.values[node] = symbol(node, self.values, self._masks) if self._fits(node) else None
+                if node.op == "constant" or (node.op in ("broadcast", "reshape") and not self._fits(node)):
+                    self.values[node] = symbol(node, self.values, lambda item: False)
+        free = [node for node in limits.graph.nodes if not limits.follows_another(node)]
+        self.sums = set(filter(self._sums_less, free))
+        self.unread: set[Node] = set()
+        for node in reversed(free):
+            users = limits.users[node]
+            inner = self._fits(node) and bool(users) and node not in limits.outputs
+            if inner and all(self._passes_over(node, user) for user in users):
+                self.unread.add(node)
+
+    def holds(self, scan: Node) -> bool:
+        """Whether a row that has ended is left as it is, and what the scan gives of it is 0 or not read."""
+        body, carries, found = scan["body"], scan["carries"], self.bodies[scan]
+        held = zip(body.inputs[:carries], body.outputs, strict=False)
+        gets = [user for user in self.limits.users[scan] if user["index"] >= carries]
+        return all(found.get(value) is carry for carry, (_, value) in held) and all(
+            get in self.unread or self.values[get] == ZERO for get in gets
+        )
+
+    def _fits(self, node: Node) -> bool:
+        """Whether the first axes are time and rows."""
+        return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.limit.length, self.limit.rows)
+
+    def _masks(self, node: Node) -> bool:
+        while node.op in ("reshape", "broadcast") and self._fits(node.operands[0]):
+            node = node.operands[0]
+        return node is self.limit.condition
+
+    def _body(self, scan: Node) -> dict[Node, Symbol]:
+        body, attributes, mask = scan["body"], dict(scan.attributes), self.scans[scan]
+        values: dict[Node, Symbol] = {item: item for item in body.inputs[: scan["carries"]]}
+        _, formals, _ = scan_parts(body.inputs, attributes)
+        _, actuals, _ = scan_parts(scan.operands, attributes)
+        for formal, actual in zip(formals, actuals, strict=True):
+            values[formal] = self.values.get(actual) if self._fits(actual) else None
+
+        def masks(node: Node) -> bool:
+            while node.op in ("reshape", "broadcast"):
+                node = node.operands[0]
+            return node is mask
+
+        for node in body.nodes:
+            if node not in values:
+                values[node] = symbol(node, values, masks)
+        return values
+
+    def _sums_less(self, node: Node) -> bool:
+        """Whether a node is a sum over time and rows that adds only zeros where rows have ended."""
+        if node.op == "reduce_sum" and node["axes"][:2] == (0, 1):
+            source = node.operands[0]
+            return source.tensor.rank == 3 and self._fits(source) and self.values.get(source) == ZERO
+        if node.op not in ("outer_sum", "scatter_add"):
+            return False
+        first, last = node.operands
+        by_rows = last.tensor.rank == 3 and self._fits(last)
+        if node.op == "scatter_add":
+            return by_rows and first.shape == last.shape[:2] and self.values.get(last) == ZERO
+        both = by_rows and first.tensor.rank == 3 and self._fits(first)
+        return both and ZERO in (self.values.get(first), self.values.get(last))
+
+    def _passes_over(self, node: Node, user: Node) -> bool:
+        """Whether a user does not read a value where its row has ended, or does so for what nobody reads there. One
+        that follows another mask reads it wherever that one holds.
+        """
+        if user.op == "scan":
+            initial, sequences, constants = scan_parts(user.operands, dict(user.attributes))
+            return user in self.scans and node in sequences and node not in (*initial, *constants)
+        if user in self.sums:
+            return True
+        if not self._fits(user):
+            return False
+        if user.op == "select" and self._masks(user.operands[0]) and node not in (user.operands[0], user.operands[2]):
+            return True
+        if user not in self.unread:
+            return False
+        last = node.tensor.rank - 1
+        match user.op:
+            case "matmul":
+                return node is not user.operands[1]
+            case "concat":
+                return bool(user["axis"] > 1)
+            case "slice":
+                return node.shape[:2] == user.shape[:2]
+            case "reduce_sum" | "reduce_max" | "reduce_min":
+                return user["axes"] == (last,)
+        return OPS[user.op].kind == "elementwise" or user.op in ("reshape", "broadcast")
+
+
+def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:
+    """What a node is where a row has ended. values: of its operands. masks: tells the mask, in whatever shape."""
+    if node.op == "constant":
+        return None if node["value"].any() else ZERO
+    found = [values.get(item) for item in node.operands]
+    zeros = [item == ZERO for item in found]
+    if zeros and all(zeros) and (node.op in KEEPS_ZERO or node.op in ("add", "sub", "maximum", "minimum", "concat")):
+        return ZERO
+    match node.op:
+        case "select" if masks(node.operands[0]):
+            return found[2]
+        case "select":
+            return found[1] if found[1] == found[2] else None
+        case "mul" | "matmul" | "fma":
+            rest = found[2] if len(found) == 3 else ZERO
+            return rest if zeros[0] or (zeros[1] and node.op != "matmul") else None
+        case "div":
+            return ZERO if zeros[0] else None
+        case "add":
+            return _beside_zero(found)
+        case "sub":
+            return found[0] if zeros[1] else None
+        case "reshape" | "broadcast" | "slice" | "reduce_sum" | "reduce_max" | "reduce_min":
+            return ZERO if zeros[0] else None
+    return None
+
+
+def _beside_zero(found: Iterable[Symbol]) -> Symbol:
+    """The other one of two, if one is 0."""
+    first, second = found
+    return second if first == ZERO else first if second == ZERO else None

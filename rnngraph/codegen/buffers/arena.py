@@ -1,0 +1,138 @@
+"""The arena: one block of memory for all temporaries, whose size is a formula in the run-time sizes.
+
+A temporary has its place from the statement that first uses it to the one that uses it last; others have that place
+before and after. What is used inside one loop only is written anew at every turn, so it needs its place for a part
+of a turn; what is used outside of a loop, too, needs it for all turns.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...ir.types import ITEM_BYTES, Dim, Size
+from ..loop_ir.nodes import Barrier, Buffer, Statement
+from ..threads.barrier import waits
+from .packing import ALIGNMENT
+
+_ELEMENT = max(ITEM_BYTES.values())
+
+Span = tuple[int, int]
+"""The first and the last statement, counted from the start of the entry."""
+
+
+@dataclass
+class Arena:
+    """Gives out temporaries; where they lie is decided once all statements are known."""
+
+    sizes: dict[Buffer, Dim] = field(default_factory=dict)
+    places: dict[Buffer, tuple[str, Dim]] = field(default_factory=dict)
+    total: Dim = 0
+
+    def buffer(self, name: str, dtype: str, elements: Dim) -> Buffer:
+        """A temporary of ``elements``, which may be a formula of run-time sizes."""
+        buffer = Buffer(f"{name}_{len(self.sizes) + 1}", dtype)
+        self.sizes[buffer] = padded_bytes(elements, dtype)
+        return buffer
+
+    def place(self, statements: Sequence[Statement]) -> None:
+        """Decides where every temporary that an entry's ``statements`` use lies."""
+        spans = {buffer: span for buffer, span in lifetimes(statements).items() if buffer in self.sizes}
+        ordered = sorted(spans, key=lambda buffer: spans[buffer])
+        self.total = self._place_numbers([buffer for buffer in ordered if isinstance(self.sizes[buffer], int)], spans)
+        self._place_formulas([buffer for buffer in ordered if not isinstance(self.sizes[buffer], int)], spans)
+
+    def _place_numbers(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> int:
+        """Each in the first gap that is wide enough while it lives; gives the bytes of all."""
+        total = 0
+        living: list[tuple[int, int, int]] = []  # (begin, end, last statement), by begin
+        for buffer in ordered:
+            first, last = spans[buffer]
+            size_bytes = int(str(self.sizes[buffer]))
+            living = [item for item in living if item[2] >= first]
+            begin = 0
+            for other, end, _ in living:
+                if other - begin >= size_bytes:
+                    break
+                begin = max(begin, end)
+            insort(living, (begin, begin + size_bytes, last))
+            self.places[buffer] = ("arena", begin)
+            total = max(total, begin + size_bytes)
+        return total
+
+    def _place_formulas(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> None:
+        """One after the other; a place is used again by what has the same formula."""
+        given: dict[Dim, list[tuple[int, Dim]]] = {}  # (last statement, place), by size
+        for buffer in ordered:
+            first, last = spans[buffer]
+            size_bytes = self.sizes[buffer]
+            same = given.setdefault(size_bytes, [])
+            free = next((item for item in same if item[0] < first), None)
+            if free is None:
+                place, self.total = self.total, self.total + size_bytes
+            else:
+                same.remove(free)
+                place = free[1]
+            same.append((last, place))
+            self.places[buffer] = ("arena", place)
+
+
+def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
+    """The statements from which and until which buffers hold something that is still read.
+
+    Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
+    So do all stations of a pipeline, and what the first worker does before others come at all.
+    """
+    at: dict[Buffer, list[int]] = {}
+    loops: list[Span] = []  # inner ones first
+    count, shared = 0, waits(statements)
+
+    def walk(inner: Sequence[Statement]) -> None:
+        nonlocal count
+        for statement in inner:
+            first, uses = count, statement.uses()
+            for body in uses.bodies:
+                walk(body.statements)
+            for buffer in (*uses.reads, *uses.writes):
+                at.setdefault(buffer, []).append(count)
+            if not uses.bodies:
+                count += not shared or (isinstance(statement, Barrier) and not statement.one_way)
+            elif statement.repeats:
+                loops.append((first, max(first, count - 1)))
+
+    walk(statements)
+    around: dict[int, list[int]] = {}  # the loops that hold a statement
+    for number, (begin, end) in enumerate(loops):
+        for place in range(begin, end + 1):
+            around.setdefault(place, []).append(number)
+    spans: dict[Buffer, Span] = {}
+    for buffer, found in at.items():
+        first, last = found[0], found[-1]
+        # A loop that holds neither the first nor the last use lies between them.
+        for number in sorted({*around.get(first, ()), *around.get(last, ())}):
+            begin, end = loops[number]
+            if not (begin <= first and last <= end):
+                first, last = min(first, begin), max(last, end)
+        spans[buffer] = (first, last)
+    return spans
+
+
+def padded_bytes(elements: Dim, dtype: str) -> Dim:
+    """Bytes of so many elements, with what keeps the next place aligned: to 64 bytes, or where the number is a formula
+    that need not be a multiple of that, to the largest element. Not every processor reads across.
+    """
+    size_bytes = elements * ITEM_BYTES[dtype]
+    if not isinstance(size_bytes, Size):
+        return -(-size_bytes // ALIGNMENT) * ALIGNMENT
+    if not any(factor % ALIGNMENT for _, factor in size_bytes.terms):
+        return size_bytes
+    return Size(tuple((names, -(-factor // _ELEMENT) * _ELEMENT) for names, factor in size_bytes.terms)) + ALIGNMENT
+
+
+def padded_row(width: Dim, dtype: str) -> Dim:
+    """Elements of a row of ``width``, padded to 64 bytes; a width of 1 is not padded."""
+    if not isinstance(width, int) or width == 1:
+        return width
+    per_line = ALIGNMENT // ITEM_BYTES[dtype]
+    return -(-width // per_line) * per_line

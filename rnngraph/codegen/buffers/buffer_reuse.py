@@ -1,0 +1,149 @@
+"""Where a loop over steps may write one value over another: nobody reads that one later, or at other places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from ...ir.graph import Graph, Node
+from ...ir.ops import scan_parts
+from ..analysis.kernel_fusion import Phases, contracted, cut_body, is_view
+from ..analysis.loop_fusion import source_of
+from ..kernels.values import view_through
+from .arena import padded_row
+from .views import View
+
+FEWEST_STEPS = 32
+"""Of a chunk of time: what one of fewer steps hands on takes little memory beside the sequences, and is not worth that
+layers which are alike otherwise need kernels of their own.
+"""
+
+
+def may_overwrite(cutting: Phases, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
+    """Whether what a body computes can take the place of what it was given. cutting: of the body, which has these
+    ``outputs``; users: of ``old`` in it.
+    """
+    position = {node: number for number, step in enumerate(cutting.steps) for node in step.members}
+    if new not in cutting.stored or new not in position or old in outputs:
+        return False
+    last, beside = position[new], list[Node]()
+    for user in users:
+        if user not in position or is_view(user) or position[user] > last:
+            return False
+        if position[user] == last:
+            if contracted(old, user) or user.shape != old.shape:
+                return False
+            beside.append(user)
+    # Whatever order a kernel writes in: what a value is computed from has been read by then, at its own place.
+    return not beside or _leads_to(beside, new, {node for node in position if position[node] == last})
+
+
+def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
+    """Whether ``node`` is one of ``sources`` or is computed from one, by ``members`` alone."""
+    seen, pending = {node}, [node]
+    while pending:
+        item = pending.pop()
+        if item in sources:
+            return True
+        pending += [operand for operand in item.operands if operand in members and operand not in seen]
+        seen.update(item.operands)
+    return False
+
+
+class TakenOver:
+    """What scans emit, in the places of sequences that nothing reads after them.
+
+    sequences: whole ones, each in a buffer of its own. finished: what earlier stages compute.
+    """
+
+    def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:
+        self.users, self.outputs = users, {value for _, value in graph.outputs}
+        self.sequences: set[Node] = set()
+        self.finished: set[Node] = set()
+
+    def places(self, scan: Node, emitted: Sequence[Node], views: Mapping[Node, View], longest: int) -> dict[Node, View]:
+        """For some of what a scan emits, where it lies. views: of sequences; longest: steps of a chunk."""
+        if longest < FEWEST_STEPS:
+            return {}
+        attributes, body = dict(scan.attributes), scan["body"]
+        actual = scan_parts(scan.operands, attributes)[1]
+        left: dict[Node, tuple[Node, View]] = {}
+        for source in dict.fromkeys(map(source_of, actual)):
+            if source in self.sequences:
+                for node, view in self._last_read(source, scan, views[source]).items():
+                    left[scan_parts(body.inputs, attributes)[1][actual.index(node)]] = node, view
+        if not left:
+            return {}
+        cutting, users, outputs = cut_body(body), body.users(), [value for _, value in body.outputs]
+        fitting: dict[Node, list[Node]] = {}
+        for emit in emitted:
+            new = outputs[emit["index"]]
+            fitting[emit] = [
+                old
+                for old, (node, _) in left.items()
+                if node.tensor == emit.tensor and may_overwrite(cutting, outputs, users[old], old, new)
+            ]
+        found: dict[Node, View] = {}
+        for emit in sorted(fitting, key=lambda emit: len(fitting[emit])):  # who has little choice takes first
+            old = next((old for old in fitting[emit] if old in left), None)
+            if old is not None:
+                node, found[emit] = left.pop(old)
+                self.sequences.discard(source_of(node))
+        return found
+
+    def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
+        """The sequence that a scan reads, or columns of it that it reads; none if anything else reads them, too."""
+        carried, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
+        found: dict[tuple[int, int], Node] = {}
+        pending = [source]
+        while pending:
+            node = pending.pop()
+            if node in self.outputs:
+                return {}
+            for user in self.users[node]:
+                if is_view(user):
+                    pending.append(user)
+                elif user not in self.finished:
+                    columns = _columns(node, source)
+                    once = user is scan and sequences.count(node) == 1 and node not in (*carried, *constants)
+                    if columns is None or columns in found or not once:
+                        return {}
+                    found[columns] = node
+        if any(end > begin for (_, end), (begin, _) in pairwise(sorted(found))):
+            return {}
+        return {
+            node: _place(node, view, found_at) for found_at, node in found.items() if _whole_lines(found_at, source)
+        }
+
+
+def _columns(node: Node, source: Node) -> tuple[int, int] | None:
+    """From which column to which a view takes a sequence, if it takes all rows of these."""
+    width = source.shape[-1]
+    if not isinstance(width, int):
+        return None
+    if node is source:
+        return 0, width
+    if node.op != "slice" or node.operands[0] is not source or node["step"][-1] != 1:
+        return None
+    outer = [(0, dim, 1) for dim in source.shape[:-1]]
+    if list(zip(node["start"], node["stop"], node["step"], strict=True))[:-1] != outer:
+        return None
+    begin, end = node["start"][-1], node["stop"][-1]
+    return (begin, end) if isinstance(begin, int) and isinstance(end, int) else None
+
+
+def _whole_lines(columns: tuple[int, int], source: Node) -> bool:
+    """Whether what is written over columns, padding included, stays in them."""
+    width, (begin, end) = source.shape[-1], columns
+    ends = [begin] if end == width else [begin, end]
+    return columns == (0, width) or (end - begin > 1 and all(padded_row(at, source.dtype) == at for at in ends if at))
+
+
+def _place(node: Node, view: View, columns: tuple[int, int]) -> View:
+    if node.op != "slice":
+        return view
+    begin, end = columns
+    inner = view_through(node, view)
+    assert inner is not None
+    return replace(inner, room=int(str(padded_row(end - begin, node.dtype))))

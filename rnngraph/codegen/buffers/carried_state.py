@@ -1,0 +1,74 @@
+"""Where a scan's carried values lie: in one place, in two in turn, or in one for every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...ir.graph import Node, step_condition
+from ...ir.types import Dim, size
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Index, LetIndex
+from .views import View
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a carried value lies: in one place, which a step overwrites, in two in turn, or in one for every step.
+
+    kind: ``alone``, ``twice`` or ``track``.
+    """
+
+    view: View
+    kind: str
+    length: Dim
+    reverse: bool
+
+    def before(self, slot: Index, step: Index) -> View:
+        """At the start of a step; ``slot`` is its turn's parity."""
+        if self.kind == "track":
+            return self.view.first_axis(step + 1 if self.reverse else step)
+        return self.view.first_axis(slot) if self.kind == "twice" else self.view
+
+    def after(self, slot: Index, step: Index) -> View:
+        """At its end."""
+        if self.kind == "track":
+            return self.view.first_axis(step if self.reverse else step + 1)
+        return self.view.first_axis(slot * -1 + 1) if self.kind == "twice" else self.view
+
+    def at(self, block: Block, position: Index, name: str = "") -> View:
+        """Where the value lies once the steps before ``position`` have run, or in reverse the others. Only of a scan
+        of whose steps some are left out, where places follow from positions. name: of the place, in the entry.
+        """
+        if self.kind != "twice":
+            return self.view.first_axis(position) if self.kind == "track" else self.view
+        slot = name or block.fresh_index("slot")
+        block.add(LetIndex(slot, "parity", position))
+        return self.view.first_axis(size(slot))
+
+    def first(self) -> View:
+        return self.before(0, self.length - 1 if self.reverse else 0)
+
+    def last(self, slot: Index) -> View:
+        """After all steps; ``slot`` is the parity of their number."""
+        return self.before(slot, -1 if self.reverse else self.length)
+
+
+def tracks_of(
+    scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
+) -> list[tuple[int, list[Node], list[Node]]]:
+    """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it).
+
+    None of a scan whose steps may not run: what these emit is not what is carried.
+    """
+    body, carries = scan["body"], scan["carries"]
+    found: list[tuple[int, list[Node], list[Node]]] = []
+    if step_condition(scan) is not None:
+        return found
+    for index, (formal, (_, following)) in enumerate(zip(body.inputs[:carries], body.outputs, strict=False)):
+        emits = [(user, body.outputs[user["index"]][1]) for user in gets if user["index"] >= carries]
+        before = [user for user, value in emits if value is formal]
+        after = [user for user, value in emits if value is following]
+        if following is not formal and any(map(whole, before)):
+            found.append((index, before, after))
+    return found

@@ -1,0 +1,129 @@
+"""Where outputs are written: where they are computed if that can be, and over what they replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...ir.graph import Graph, Node, topological
+from ...ir.ops import OPS
+from ..analysis.kernel_fusion import is_view, kind_of
+from ..analysis.loop_fusion import PLAIN, PREPARED, Staging
+from .views import View
+
+MADE_APART = ("outer_sum", "scatter_add", "reduce")
+"""Kinds of steps that compute one value, which always lies in memory."""
+
+MANY_READERS, MOST_SHARED = 64, 16
+"""How many readers a value has, and how many such values there are, whose sources are kept."""
+
+
+class Targets:
+    """places: memory of the caller's that values are written to as they are computed."""
+
+    def __init__(self, graph: Graph, staging: Staging, users: Mapping[Node, Sequence[Node]]) -> None:
+        self.staging, self.users = staging, users
+        self.outputs = {node for _, node in graph.outputs}
+        self.places: dict[Node, list[View]] = {}
+        self.sources = _Sources(users)
+
+    def take(self, node: Node, view: View, old: Node | None) -> bool:
+        """Whether an output can be written to ``view``, which ``old`` lies in, where it is computed."""
+        source, inner = self._source(node, view)
+        if not self._computed(source) or is_view(source) or not _writes(source) or source in self.places:
+            return False
+        if old is not None and not (source is node and self._replaces(node, old)):
+            return False
+        self.places[source] = [inner]
+        if old is None and source is node:
+            self._lend(node, view)
+        return True
+
+    def _source(self, node: Node, view: View) -> tuple[Node, View]:
+        """What an output is a mere rearrangement of, and the place of that."""
+        while node not in self.staging.free and node.op in ("transpose", "reshape"):
+            before = node.operands[0]
+            if node.op == "transpose":
+                order = node["order"]
+                view = view.transpose(tuple(order.index(axis) for axis in range(len(order))))
+            else:
+                reshaped = view.reshape(before.shape)
+                if reshaped is None:
+                    break
+                view = reshaped
+            node = before
+        return node, view
+
+    def _computed(self, node: Node) -> bool:
+        return node not in self.staging.free and self.staging.kind[node] != PREPARED
+
+    def _replaces(self, new: Node, old: Node) -> bool:
+        """Whether all that reads ``old`` has run when ``new`` is computed, or runs with it and reads the same place."""
+        if OPS[new.op].kind != "elementwise" or self.staging.kind[new] != PLAIN:
+            return False
+        if old in self.outputs or new.tensor != old.tensor:
+            return False
+        if not new.tensor.rank or new.shape[-1] == 1:  # such values are computed again wherever they are read
+            return False
+        return all(_reads_apart(user, old) and self.sources.leads(user, new) for user in self.users[old])
+
+    def _lend(self, new: Node, view: View) -> None:
+        """One value that ``new`` is computed from lies in its place until then."""
+        seen, pending = {new}, [new]
+        while pending:
+            node = pending.pop()
+            if kind_of(node) in MADE_APART and self._computed(node) and node not in self.places:
+                if self._replaces(new, node):
+                    self.places[node] = [view]
+                    return
+            elif OPS[node.op].kind == "elementwise" and node.shape == new.shape:
+                pending += [item for item in node.operands if item not in seen]
+                seen.update(node.operands)
+
+
+class _Sources:
+    """What values are computed from. All new parameters are computed from one norm, and that from all gradients: what
+    is behind such a value, which very many others read, is looked through once for all of these.
+    """
+
+    def __init__(self, users: Mapping[Node, Sequence[Node]]) -> None:
+        crowded = [node for node in users if node.operands and len(users[node]) > MANY_READERS]
+        crowded.sort(key=lambda node: len(users[node]), reverse=True)
+        self._shared: dict[Node, set[Node]] = {}
+        for node in crowded[:MOST_SHARED]:
+            self._shared[node] = set(topological([node]))
+        self._of: Node | None = None
+        self._own: set[Node] = set()
+        self._behind: list[set[Node]] = []
+
+    def leads(self, source: Node, node: Node) -> bool:
+        """Whether ``node`` is ``source`` or computed from it. Questions about one node come one after the other."""
+        if self._of is not node:
+            self._of = node
+            self._look(node)
+        return source in self._own or any(source in behind for behind in self._behind)
+
+    def _look(self, node: Node) -> None:
+        self._own, self._behind = set(), []
+        pending, later = [node], list[Node]()  # later: what a shared value may turn out to stand for
+        while pending or later:
+            is_late = not pending
+            item = later.pop() if is_late else pending.pop()
+            if item in self._own or any(item in behind for behind in self._behind):
+                continue
+            if item in self._shared:
+                self._behind.append(self._shared[item])
+            elif not is_late and any(item in behind for behind in self._shared.values()):
+                later.append(item)
+            else:
+                self._own.add(item)
+                pending += item.operands
+
+
+def _writes(node: Node) -> bool:
+    return node.op != "get" or node["index"] >= node.operands[0]["carries"]
+
+
+def _reads_apart(user: Node, old: Node) -> bool:
+    if OPS[user.op].kind == "elementwise":
+        return user.shape == old.shape
+    return not is_view(user) and kind_of(user) not in ("phase", "concat")

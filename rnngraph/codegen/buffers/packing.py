@@ -1,0 +1,256 @@
+"""Weights as the tiles stream them: packed panels, with all gates of one slice of units together.
+
+A panel lies as [group of blocks][k][gate][block][lane], units past the end filled with zeros. Of narrow numbers each
+lane holds 32 bits of k, one beside the other, the last ones filled up with zeros. It is packed when parameters
+change, never while a graph runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...ir.types import ITEM_BYTES, size
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
+from .views import View
+
+ALIGNMENT = 64
+TOGETHER = {"int8": 4, "bfloat16": 2}
+"""How many narrow numbers lie side by side in a lane, where they are multiplied by narrow numbers."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A packed panel and its depth, the number of k, filled up with zeros to a multiple of those in a lane."""
+
+    buffer: Buffer
+    depth: int
+    gates: int
+    bytes: int
+    together: int
+
+
+class Panels:
+    """The panels that a program's kernels ask for, each made once."""
+
+    def __init__(self, parameters: Sequence[Buffer]) -> None:
+        self.parameters = set(parameters)
+        self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
+        self.offsets: dict[Buffer, int] = {}
+        self.filled: set[Buffer] = set()
+        self.turners = Turners()
+        self.fillers: dict[tuple[tuple[View, ...], int, int, int], Function] = {}
+        self.total = 0
+
+    def packs(self, view: View) -> bool:
+        """Whether a right operand depends on parameters alone, and not on a step, so that it can be packed ahead."""
+        return view.buffer in self.parameters and isinstance(view.offset, int)
+
+    def prepared(self, name: str, dtype: str, elements: int) -> Buffer:
+        """Memory for a value that is computed from parameters when they change."""
+        buffer = Buffer(f"{name}_p{len(self.offsets)}", dtype)
+        self._place(buffer, elements)
+        self.parameters.add(buffer)
+        return buffer
+
+    def _place(self, buffer: Buffer, elements: int) -> int:
+        self.offsets[buffer] = self.total
+        size_bytes = elements * ITEM_BYTES[buffer.dtype]
+        self.total += -(-size_bytes // ALIGNMENT) * ALIGNMENT
+        return size_bytes
+
+    def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, together: int) -> Panel:
+        key = (views, width, lanes, blocks, together)
+        if key not in self.made:
+            dtype = views[0].buffer.dtype
+            depth = -(-int(str(views[0].shape[0])) // together) * together
+            count = -(-width // lanes) * lanes * depth * len(views)
+            buffer = Buffer(f"panel{len(self.made)}", dtype)
+            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count), together)
+        return self.made[key]
+
+    def pack_function(self, name: str, block: Block) -> Function:
+        """The function that fills every panel from the parameters, after what ``block`` prepares."""
+        self.pack(block)
+        return Function(name, (), (), tuple(block.statements), "packs parameters into panels")
+
+    def pack(self, block: Block) -> None:
+        """Fills the panels that were asked for and are not filled yet."""
+        for (views, width, lanes, blocks, _), panel in self.made.items():
+            if panel.buffer not in self.filled:
+                self._fill(block, views, width, lanes, blocks, panel)
+                self.filled.add(panel.buffer)
+
+    def _fill(
+        self, block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel
+    ) -> None:  # fmt: skip
+        """Adds a call of a function that all panels share whose weights lie alike, as those of equal layers do."""
+        starts: dict[Buffer, Index] = {}
+        for view in views:
+            starts.setdefault(view.buffer, view.offset)
+        formal = {buffer: Buffer(f"m{number}", buffer.dtype) for number, buffer in enumerate(starts)}
+        alike = tuple(
+            replace(view, buffer=formal[view.buffer], offset=view.offset - starts[view.buffer]) for view in views
+        )
+        key = (alike, width, lanes, blocks)
+        if key not in self.fillers:
+            target, inner = Buffer(f"m{len(formal)}", panel.buffer.dtype), Block()
+            _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.turners)
+            self.fillers[key] = Function(
+                f"fill{len(self.fillers)}", (*formal.values(), target), (), tuple(inner.statements), "fills a panel"
+            )
+        block.add(Call(self.fillers[key].name, (*starts.items(), (panel.buffer, 0)), ()))
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """What ``pack`` calls."""
+        return (*self.fillers.values(), *self.turners.functions.values())
+
+
+def _pack(
+    block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel, turners: Turners
+) -> None:  # fmt: skip
+    total = -(-width // lanes)
+    first = 0
+    while first < total:
+        # All groups of full blocks run in one loop; the last blocks stand alone.
+        count = min(blocks, total - first)
+        whole = (total - first) // count if count == blocks else 1
+        ends_short = (first + whole * count) * lanes > width
+        if ends_short and whole > 1:
+            whole -= 1
+            ends_short = False
+        _groups(block, views, width, lanes, first, count, whole, ends_short, panel, turners)
+        first += whole * count
+
+
+def _groups(
+    block: Block, views: tuple[View, ...], width: int, lanes: int, first: int, count: int, whole: int,
+    ends_short: bool, panel: Panel, turners: Turners,
+) -> None:  # fmt: skip
+    group_name = block.fresh_index("group")
+    group = size(group_name)
+    per_k = len(views) * count * lanes * panel.together
+    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth // panel.together * per_k)
+    slices = []
+    for gate, view in enumerate(views):
+        for number in range(count):
+            unit = first + number
+            valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
+            start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.together))
+    if lanes > 1 and panel.together == 1 and all(view.strides[0] == 1 for view in views):
+        inner = block.nested()
+        for item in slices:
+            turners.turn(inner, item, panel, lanes, per_k)
+        block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+        return
+    # Row after row of the weights, which memory then delivers ahead of time.
+    together, depth = panel.together, int(str(views[0].shape[0]))
+    full = depth // together
+
+    def rows(at: Block, k: Index, present: int) -> None:
+        """The rows that lie in a lane together, ``present`` of which there are."""
+        inner = at.nested()
+        for item in slices:
+            values: list[Operand] = []
+            for number in range(present):
+                value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
+                limit = None if item.valid == lanes else item.valid
+                source = item.start + (k * together + number) * item.view.strides[0]
+                inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
+                values.append(value)
+            absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (together - present)
+            first = item.place + k * per_k
+            if lanes > 1:
+                inner.add(Store(side_by_side(inner, [*values, *absent]), panel.buffer, first))
+                continue
+            for number, item_k in enumerate([*values, *absent]):
+                inner.add(Store(item_k, panel.buffer, first + number))
+        at.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
+
+    k_name, by_k = block.fresh_index("k"), block.nested()
+    rows(by_k, size(k_name), together)
+    block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
+    if depth % together:
+        rows(block, full, depth % together)
+
+
+def side_by_side(block: Block, rows: list[Operand]) -> Operand:
+    """The first lanes of all rows, then the second ones, and so on; as many rows as a power of two."""
+    while len(rows) > 1:
+        half = len(rows) // 2
+        wide = 2 * rows[0].lanes
+        order = tuple(lane // 2 + lane % 2 * rows[0].lanes for lane in range(wide))
+        pairs = zip(rows[:half], rows[half:], strict=True)
+        rows = [block.let("shuffle", pair, pair[0].dtype, wide, order=order) for pair in pairs]
+    return rows[0]
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """``lanes`` units of one gate, ``valid`` of which exist, at k = 0: where they lie and where they go."""
+
+    view: View
+    start: Index
+    valid: int
+    place: Index
+
+
+class Turners:
+    """Functions that turn a slice of weights in which k is contiguous: one for each shape of slice.
+
+    The code is long, and panels have many slices, but few shapes of them.
+    """
+
+    def __init__(self) -> None:
+        self.functions: dict[tuple[str, int, int, int], Function] = {}
+
+    def turn(self, block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
+        """Adds a call that turns a slice."""
+        key = (panel.buffer.dtype, lanes, item.valid, panel.depth)
+        if key not in self.functions:
+            self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
+        places = ((item.view.buffer, item.start), (panel.buffer, item.place))
+        block.add(Call(self.functions[key].name, places, (item.view.strides[1], per_k)))
+
+
+def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:
+    """Turns ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of both
+    the rows lie at distances that are given.
+    """
+    source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block()
+
+    def turned(inner: Block, k: Index, count: int) -> None:
+        rows: list[Operand] = [Literal(0, dtype, lanes)] * lanes
+        for lane in range(valid):
+            rows[lane] = inner.load("w", source, size("n0") * lane + k, lanes, count)
+        for number, value in enumerate(transposed(inner, rows)[:count]):
+            inner.add(Store(value, target, size("n1") * (k + number)))
+
+    if depth < lanes:
+        turned(block, 0, depth)
+    else:  # the last block begins where it ends with the rows, and turns again what lies in the one before
+        inner = block.nested()
+        inner.add(LetIndex("first", "min", size("k"), depth - lanes))
+        turned(inner, size("first"), lanes)
+        block.add(For("k", 0, depth, lanes, tuple(inner.statements)))
+    return Function(name, (source, target), ("n0", "n1"), tuple(block.statements), f"turns {valid} rows of {depth}")
+
+
+def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
+    """As many vectors as each has lanes, turned: pairs trade halves, then quarters, down to single lanes."""
+    lanes = len(rows)
+    distance = lanes // 2
+    while distance:
+        lower = [lane if lane & distance == 0 else lane - distance + lanes for lane in range(lanes)]
+        upper = [lane + distance if lane & distance == 0 else lane + lanes for lane in range(lanes)]
+        turned = list(rows)
+        for row in range(lanes):
+            if row & distance == 0:
+                pair = [rows[row], rows[row + distance]]
+                for place, order in ((row, lower), (row + distance, upper)):
+                    turned[place] = block.let("shuffle", pair, pair[0].dtype, lanes, order=tuple(order))
+        rows, distance = turned, distance // 2
+    return rows

@@ -1,0 +1,137 @@
+"""How a tensor lies in memory: a buffer, an offset and strides. Movement ops become views, not copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from ...ir.types import Dim, Shape, product, quotient
+from ..loop_ir.nodes import Buffer, Index
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor in memory, in elements.
+
+    room: elements that may be read from the start of a row's last axis on, beyond its width: padding.
+    local: whether the first axis counts from the start of the present chunk of time, not of the sequence.
+    """
+
+    buffer: Buffer
+    offset: Index
+    strides: tuple[Index, ...]
+    shape: Shape
+    room: int | None = None
+    local: bool = False
+
+    @staticmethod
+    def contiguous(buffer: Buffer, shape: Shape) -> View:
+        """Row after row without padding."""
+        strides = tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
+        return View(buffer, 0, strides, shape)
+
+    @staticmethod
+    def padded(buffer: Buffer, shape: Shape, row: int) -> View:
+        """Rows padded to ``row`` elements."""
+        inner = (*shape[:-1], row)
+        strides = tuple(product(inner[axis + 1 :]) for axis in range(len(shape)))
+        return View(buffer, 0, strides, shape, row)
+
+    def slice(self, start: Sequence[Dim], stop: Sequence[Dim], step: Sequence[int]) -> View:
+        offset, strides, shape, room = self.offset, [], [], self.room
+        for axis, (first, last, jump) in enumerate(zip(start, stop, step, strict=True)):
+            offset = offset + first * self.strides[axis]
+            strides.append(self.strides[axis] * jump)
+            length = last - first
+            shape.append(length if jump == 1 else -(-int(str(length)) // jump))
+        if room is not None:
+            first = start[-1] if start else 0
+            room = room - first if isinstance(first, int) and step[-1] == 1 else None
+        return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
+
+    def reverse(self, axis: int) -> View:
+        strides = list(self.strides)
+        offset = self.offset + (self.shape[axis] - 1) * strides[axis]
+        strides[axis] = strides[axis] * -1
+        room = None if axis == len(strides) - 1 else self.room
+        return replace(self, offset=offset, strides=tuple(strides), room=room)
+
+    def transpose(self, order: Sequence[int]) -> View:
+        room = self.room if order[-1] == len(order) - 1 else None
+        return replace(
+            self,
+            strides=tuple(self.strides[axis] for axis in order),
+            shape=tuple(self.shape[axis] for axis in order),
+            room=room,
+        )
+
+    def broadcast(self, shape: Shape) -> View:
+        """The view with axes of 1 repeated, by strides of 0."""
+        extra = len(shape) - len(self.shape)
+        strides: list[Index] = [0] * extra
+        for mine, wanted, stride in zip(self.shape, shape[extra:], self.strides, strict=True):
+            strides.append(0 if mine == 1 and wanted != 1 else stride)
+        same_last = bool(self.shape) and bool(shape) and self.shape[-1] == shape[-1]
+        return replace(self, strides=tuple(strides), shape=shape, room=self.room if same_last else None)
+
+    def reshape(self, shape: Shape) -> View | None:
+        """The view in another shape, where strides allow it; else None."""
+        old = [(dim, stride) for dim, stride in zip(self.shape, self.strides, strict=True) if dim != 1]
+        new = [dim for dim in shape if dim != 1]
+        strides: list[Index] = []
+        position = 0
+        while new:
+            if position >= len(old):
+                return None
+            group, wanted = [old[position]], [new.pop(0)]
+            position += 1
+            have, want = group[0][0], wanted[0]
+            while have != want:
+                if _is_part(have, want) and position < len(old):
+                    group.append(old[position])
+                    have = have * old[position][0]
+                    position += 1
+                elif new:
+                    wanted.append(new.pop(0))
+                    want = want * wanted[-1]
+                elif position < len(old):
+                    group.append(old[position])
+                    have = have * old[position][0]
+                    position += 1
+                else:
+                    return None
+            for (_, outer), (dim, inner) in pairwise(group):
+                if outer != inner * dim:
+                    return None
+            stride = group[-1][1]
+            inner_strides: list[Index] = []
+            for dim in reversed(wanted):
+                inner_strides.insert(0, stride)
+                stride = stride * dim
+            strides.extend(inner_strides)
+        if position != len(old):
+            return None
+        full: list[Index] = []
+        iterator = iter(strides)
+        for dim in shape:
+            full.append(0 if dim == 1 else next(iterator))
+        keeps_rows = bool(shape) and bool(self.shape) and shape[-1] == self.shape[-1] and shape[-1] != 1
+        return replace(self, strides=tuple(full), shape=tuple(shape), room=self.room if keeps_rows else None)
+
+    def first_axis(self, position: Index) -> View:
+        """The view at one position of the first axis, without that axis."""
+        return replace(
+            self,
+            offset=self.offset + self.strides[0] * position,
+            strides=self.strides[1:],
+            shape=self.shape[1:],
+            local=False,
+        )
+
+
+def _is_part(have: Dim, want: Dim) -> bool:
+    """Whether an axis of ``have`` has to be joined with the next one to become one of ``want``."""
+    if isinstance(have, int):
+        return not isinstance(want, int) or have < want
+    return quotient(want, have) is not None

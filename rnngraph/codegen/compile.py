@@ -1,0 +1,90 @@
+"""Machine code of one graph, and what a caller must know of it: where its argument block holds what."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError, GraphError
+from ..ir.graph import Graph
+from ..ir.types import TensorType
+from .llvm.module import module_text
+from .machine.engine import object_code
+from .machine.interface import Interface, ObjectCode, Output
+from .machine.target import Target
+from .schedule.plan import Plan
+from .schedule.scheduler import schedule
+from .threads.barrier import TEAM
+
+
+def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
+    """The code of an optimised graph whose sizes, but for lengths of scans, are known. parts: as for ``planned``."""
+    plan = planned(graph, target, name, parts)
+    text = module_text(plan.functions, [plan.main, plan.pack], target, name)
+    return ObjectCode(interface_of(plan), object_code(text, target))
+
+
+def planned(graph: Graph, target: Target, name: str, parts: int) -> Plan:
+    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one.
+
+    Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with, ``GraphError`` where a
+    step of a scan runs another scan.
+    """
+    if "float64" in target.absent:
+        _no_float64(graph, target)
+    if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
+        parts = 1
+    _no_loops_within(graph)
+    plan = schedule(graph, target, name, parts)
+    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name)
+
+
+def _no_loops_within(graph: Graph) -> None:
+    """The loop over a scan's steps is written by one level of code; what fission took out is a loop of its own."""
+    for node in graph.nodes:
+        for inner in node["body"].nodes if node.op == "scan" else ():
+            if inner.op == "scan":
+                raise GraphError(
+                    f"a recurrence, {inner.name or 'scan'}, runs anew at each step of another; run it before the other "
+                    "one, or write its steps out",
+                    inner.where,
+                )
+
+
+def _no_float64(graph: Graph, target: Target) -> None:
+    for node in graph.walk():
+        if isinstance(node.type, TensorType) and node.dtype == "float64":
+            raise ArgumentError(
+                f"{node.name or node.op} is float64, and {target.name} computes in float32 only; declare it as float32",
+                node.where,
+            )
+
+
+def interface_of(plan: Plan) -> Interface:
+    """What of a plan outlives compilation."""
+    position = {slot: number for number, slot in enumerate(plan.main.slots)}
+    of_kind = {
+        kind: [item for item in plan.arguments if item.kind == kind]
+        for kind in ("input", "parameter", "constant", "output")
+    }
+    return Interface(
+        main=plan.main.name,
+        pack=plan.pack.name,
+        slots=len(plan.main.slots),
+        inputs={
+            item.name: (position[item.buffer.name], tuple(position[slot] for slot in plan.strides[item.name]))
+            for item in of_kind["input"]
+        },
+        parameters={item.name: position[item.buffer.name] for item in of_kind["parameter"]},
+        outputs=tuple(
+            Output(item.name, item.dtype, item.shape, position[item.buffer.name]) for item in of_kind["output"]
+        ),
+        constants=tuple((position[item.buffer.name], np.ascontiguousarray(item.value)) for item in of_kind["constant"]),
+        sizes={name: position[name] for name in plan.sizes},
+        arena=position["arena"],
+        panels=position["panels"],
+        arena_bytes=plan.arena_bytes,
+        panel_bytes=plan.panel_bytes,
+        parts=plan.parts,
+        team=position[TEAM.name],
+        cycles=plan.work.alone,
+    )

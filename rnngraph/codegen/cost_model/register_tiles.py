@@ -1,0 +1,162 @@
+"""Shapes of register tiles, from a small model of the processor.
+
+A tile holds rows x columns vector accumulators; a column is one block of lanes of one gate. A step of k
+costs the largest of: its multiply-adds at two a cycle; its loads, a broadcast for each row and a vector for
+each column, at two a cycle, or at the second cache's rate where a panel does not stay in the first; and the
+latency of a multiply-add, which the next step of k must wait for. Tiles that need more registers than there
+are would spill and are not considered. Of tiles that take about as long, those that need one height only are
+half the code to compile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ...ir.types import Dim
+from ..machine.target import Target
+
+FMA_LATENCY = 4.0
+PER_CYCLE = 2.0
+SECOND_CACHE_BYTES = 24.0  # a cycle, as far as tiles reach it
+OVERHEAD = 0.5  # cycles a step of k costs whatever the tile: the loop, and what does not overlap
+EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
+FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
+SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
+OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """rows: at most so many rows a tile; blocks: blocks of units a tile; unroll: steps of k a turn."""
+
+    rows: int
+    blocks: int
+    unroll: int
+
+
+def strands(target: Target, depth: Dim, width: Dim) -> int:
+    """Sums into which one over ``depth`` steps of k is cut, for weights of ``width`` columns: by their shape alone.
+
+    A multiply-add waits for the one before it, and a row of few units has few other sums in the meantime. A tile has
+    rows for half as many sums then: with few registers that is too few, and so it is where weights don't stay in the
+    first cache, and pass for each tile of rows.
+    """
+    if not isinstance(depth, int) or not isinstance(width, int) or target.registers <= 16:
+        return 1
+    return 2 if FEWEST_CUT <= depth <= MOST_CUT and width <= MOST_CUT else 1
+
+
+def sum_block(depth: Dim, dtype: str) -> int:
+    """How many k of a float's product are summed before they are added to those before, by its shape alone; 0: all."""
+    return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
+
+
+def fits(target: Target, rows: int, columns: int, strands: int = 1) -> bool:
+    """Whether accumulators, broadcasts and weights stay in registers."""
+    if rows == 1:  # weights come straight from memory as operands
+        return columns * strands + 2 <= target.registers
+    spread = min(rows, columns) if target.registers > 16 else rows
+    return rows * columns * strands + spread + 1 <= target.registers
+
+
+def step_cycles(target: Target, rows: int, columns: int, reread: int, strands: int = 1) -> float:
+    """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
+    streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
+    loads = max((rows + columns) / PER_CYCLE, streamed)
+    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / strands)
+
+
+def tile_shape(
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, strands: int = 1
+) -> TileShape:  # fmt: skip
+    """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
+
+    parts: sums for each row, unit and gate, with a left operand each.
+    """
+    return cheapest(target, gates, blocks, rows, depth, parts, strands)[0]
+
+
+@lru_cache(maxsize=4096)
+def cheapest(
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, strands: int = 1
+) -> tuple[TileShape, float]:  # fmt: skip
+    """The cheapest tile, and what a step of k over all rows and blocks takes with it, in cycles."""
+    count = rows if isinstance(rows, int) else OPEN_ROWS
+    best, cost = TileShape(1, 1, 4), float("inf")
+    for height in range(1, min(count, target.registers) + 1):
+        for width in range(1, blocks + 1):
+            if not fits(target, height * parts, width * gates, strands) and (height, width) != (1, 1):
+                break
+            total = _cycles(target, count, height, blocks, width, gates, depth, parts, strands)
+            if total < cost * 0.999:
+                best, cost = TileShape(height, width, unroll(height * parts * width * gates, strands)), total
+    return _evened(target, count, best, blocks, gates, depth, parts, strands), cost
+
+
+def unroll(sums: int, strands: int = 1) -> int:
+    """Steps of k a turn, for a tile of so many sums: a multiple of the strands."""
+    return -(-max(1, min(4, 16 // sums)) // strands) * strands
+
+
+def _evened(
+    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
+) -> TileShape:  # fmt: skip
+    """The tile, or a smaller one that costs next to nothing more and is less code.
+
+    Most of the time to compile goes into the code of tiles, and tiles of a second height are code of their own. How
+    often weights pass that stay in the first cache is left out of account.
+    """
+    if rows == 1:
+        return _narrowed(target, tile, blocks, gates, depth, parts, strands)
+    if depth * tile.blocks * gates * target.vector_bits // 8 > target.first_cache:
+        return tile
+    height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
+
+    def cycles(most: int) -> float:
+        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts, strands)
+
+    if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
+        return tile
+    return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates, strands))
+
+
+def _narrowed(
+    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
+) -> TileShape:  # fmt: skip
+    """A lone row's tile: of the widths that take about as long, the one with the fewest blocks, those of a rest among
+    them.
+    """
+
+    def cycles(width: int) -> float:
+        return _cycles(target, 1, 1, blocks, width, gates, depth, parts, strands)
+
+    close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= EVEN * cycles(tile.blocks)]
+    width = min(close, key=lambda width: (width + blocks % width, -width))
+    return TileShape(1, width, unroll(parts * width * gates, strands))
+
+
+def _cycles(
+    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int, strands: int
+) -> float:  # fmt: skip
+    """Cycles for one step of k over all rows and blocks."""
+    tiles = balanced(rows, height)
+    groups = [(width, blocks // width), (blocks % width, 1 if blocks % width else 0)]
+    vector_bytes = target.vector_bits // 8
+    several = sum(number for _, number in tiles) > 1  # the next tile of rows reads the same panel again
+    total = 0.0
+    for size, number in tiles:
+        for columns, times in groups:
+            reread = depth * gates * vector_bytes * (columns if several else blocks)
+            total += number * times * step_cycles(target, size * parts, columns * gates, reread, strands)
+    return total
+
+
+def balanced(rows: int, most: int) -> list[tuple[int, int]]:
+    """``rows`` cut into tiles of at most ``most`` rows that differ by one at most: [(rows, tiles)]."""
+    if rows <= 0:
+        return []
+    tiles = -(-rows // most)
+    small, larger = divmod(rows, tiles)
+    parts = [(small + 1, larger), (small, tiles - larger)]
+    return [(size, number) for size, number in parts if number]

@@ -1,0 +1,303 @@
+"""Sums of outer products over rows: what weights receive in training.
+
+The result is tiled over its rows and blocks of columns; k runs over time and batch. Rows of k are taken a block at
+a time and packed, in the order in which they are summed: the left operand as [k][row], joined of its pieces, the right
+one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie.
+The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
+after the other in the stage's direction, does not depend on where blocks and chunks are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from ...ir.graph import Node
+from ...ir.types import ITEM_BYTES, Dim, Shape, product, size
+from ..analysis.kernel_fusion import pieces_of
+from ..buffers.views import View
+from ..cost_model.register_tiles import balanced, tile_shape
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
+from ..machine.target import Target
+from .active_rows import Tables, named
+from .loop_nests import Region, Share, fold, fresh_index, groups, lanes_for, loop, named_index, runs
+from .values import Evaluator, Run
+
+FEWEST_ROWS, MOST_ROWS = 64, 512  # of k in a block: each block reads and writes the result once
+
+
+def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
+    """Rows of k that are packed at a time: the left panel fills a part of the second cache."""
+    rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
+    return max(FEWEST_ROWS, min(MOST_ROWS, rows // 16 * 16))
+
+
+Kernel = Callable[[Block, Callable[[Block], None]], None]
+"""Adds to a block what a function writes: in place, or as a call of a function that equal work shares."""
+
+
+def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
+    emit(block)
+
+
+def outer_sum(region: Region, block: Block, node: Node, kernel: Kernel = _in_place) -> None:
+    """``node`` = sum over k of left[k]^T right[k], added to what is there where the region runs in chunks."""
+    if region.length is None:
+        kernel(block, lambda inner: clear(region, inner, node))
+    add_outer_sum(region, block, node, kernel)
+
+
+def add_outer_sum(
+    region: Region, block: Block, node: Node, kernel: Kernel = _in_place, share: Share | None = None
+) -> None:  # fmt: skip
+    """``node`` += sum over k of left[k]^T right[k]; share: a part of the columns."""
+    _Sum(region, node, kernel, share).emit(block)
+
+
+def clear(region: Region, block: Block, node: Node) -> None:
+    lanes = lanes_for(region.target, [node], node.shape[-1])
+
+    def row(inner: Block, i: Index) -> None:
+        for nested, run in runs(inner, node.shape[-1], lanes):
+            for view in region.stores[node]:
+                Evaluator(nested, region.views).store(Literal(0.0, node.dtype, 1), view, (i, run))
+
+    loop(block, "i", node.shape[0], row)
+
+
+def _within(region: Region, node: Node) -> View:
+    """The operand's view with its time axis cut to the present chunk."""
+    view = region.views[node]
+    if not region.is_time(node.shape, 0):
+        return view
+    offset = view.offset if view.local else view.offset + view.strides[0] * region.start
+    return replace(view, offset=offset, shape=(region.steps, *view.shape[1:]), local=False)
+
+
+class _Sum:
+    def __init__(self, region: Region, node: Node, kernel: Kernel, share: Share | None) -> None:
+        self.region, self.node, self.kernel, self.share = region, node, kernel, share
+        left, right = node.operands
+        self.left = [_within(region, piece) for piece in pieces_of(left, region.views)]
+        self.right = [_within(region, piece) for piece in pieces_of(right, region.views)]
+        self.leading: Shape = self.left[0].shape[:-1]
+        self.rows, width = (int(str(dim)) for dim in node.shape)
+        self.lanes = lanes_for(region.target, [node], width)
+        self.most = rows_of_a_block(region.target, self.rows, node.dtype)
+        inner = product(self.leading[1:])
+        if region.is_time(left.shape, 0) and isinstance(inner, int):
+            self.most = max(1, min(self.most, region.longest * inner))
+        widest = max(int(str(view.shape[-1])) for view in self.right)
+        parts = 1 if share is None else share.parts
+        self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
+        self._cut()
+        self.pitch = -(-self.rows // self.lanes) * self.lanes
+        behind = 0 if region.running is None else 1  # a row that has ended is packed, and overwritten by the next one
+        deepest = self.most + behind
+        left_room, right_room = deepest * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
+        self.left_panel = region.scratch("left", node.dtype, left_room * parts)
+        self.right_panel = region.scratch("right", node.dtype, right_room * parts)
+        part = 0 if share is None else share.part
+        self.left_base, self.right_base = part * left_room, part * right_room
+
+    def _cut(self) -> None:
+        """The axis that is cut into blocks: what lies inside it is one block's at most."""
+        inner = 1
+        self.axis = len(self.leading) - 1
+        while self.axis and isinstance(dim := self.leading[self.axis], int) and inner * dim <= self.most:
+            inner *= dim
+            self.axis -= 1
+        self.inner = inner
+
+    # Blocks of k ---------------------------------------------------------------------------------
+
+    def emit(self, block: Block) -> None:
+        if 0 not in self.leading:  # else there is nothing to add
+            self._outer(block, [])
+
+    def _outer(self, block: Block, at: list[Index]) -> None:
+        axis = len(at)
+        extent = self.leading[axis]
+        if axis < self.axis:
+
+            def one(inner: Block, index: Index) -> None:
+                self._outer(inner, [*at, extent - 1 - index if self.region.reverse else index])
+
+            loop(block, "outer", extent, one)
+            return
+        steps = max(1, self.most // self.inner)
+
+        def some(inner: Block, begin: Index) -> None:
+            count = extent - begin
+            if not isinstance(extent, int) or extent % steps:
+                if not isinstance(count, int) or count > steps:
+                    name = fresh_index(inner, "places")
+                    inner.add(LetIndex(name, "min", count, steps))
+                    count = size(name)
+            else:
+                count = min(steps, extent)
+            self._block(inner, at, extent - begin - count if self.region.reverse else begin, count)
+
+        loop(block, "block", extent, some, 0, steps)
+
+    def _block(self, block: Block, at: list[Index], first: Index, count: Index) -> None:
+        """Sums over ``count`` places of the cut axis, the first at ``first``, and all inside them."""
+
+        def pack(inner: Block) -> None:
+            self._each_row(inner, at, first, count, self._pack_left)
+
+        self.kernel(block, pack)
+        offset = 0
+        for view in self.right:
+            column: Index = offset
+            if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
+                column = named_index(block, "column", "max", offset, 0)
+                view = replace(view, offset=named_index(block, "piece", "max", view.offset, 0))
+
+            def tiles(inner: Block, view: View = view, column: Index = column) -> None:
+                self._columns(inner, at, first, count, view, column)
+
+            self.kernel(block, tiles)
+            offset += int(str(view.shape[-1]))
+
+    def _each_row(
+        self, block: Block, at: list[Index], first: Index, count: Index,
+        body: Callable[[Block, list[Index], Index], None],
+    ) -> Index:  # fmt: skip
+        """``body`` at every k of a block: its place among the leading axes, and its turn. Gives how many there are."""
+        last = self.region.reverse
+        if self.region.running is not None:
+            return self._each_running(block, at, first, count, body, self.region.running.tables)
+
+        def nest(inner: Block, place: list[Index], turn: Index) -> None:
+            axis = len(place)
+            if axis == len(self.leading):
+                body(inner, place, turn)
+                return
+            extent = self.leading[axis]
+
+            def one(nested: Block, index: Index) -> None:
+                nest(nested, [*place, extent - 1 - index if last else index], turn * extent + index)
+
+            loop(inner, "b", extent, one)
+
+        def outermost(inner: Block, index: Index) -> None:
+            nest(inner, [*at, first + (count - 1 - index if last else index)], index)
+
+        loop(block, "k", count, outermost)
+        return count * self.inner
+
+    def _each_running(
+        self, block: Block, at: list[Index], first: Index, count: Index,
+        body: Callable[[Block, list[Index], Index], None], tables: Tables,
+    ) -> Index:  # fmt: skip
+        """The same of the rows alone that run, in the same order. One that has ended takes no turn."""
+        last, start = self.region.reverse, self.region.start
+
+        def nest(inner: Block, place: list[Index], turn: Operand, low: Index, extent: Index) -> Operand:
+            def one(nested: Block, index: Index, before: Operand) -> Operand:
+                here = [*place, low + (extent - 1 - index if last else index)]
+                if len(here) < len(self.leading):
+                    return nest(nested, here, before, 0, self.leading[len(here)])
+                body(nested, here, named(nested, "turn", self.most + 1, before))
+                runs = tables.runs(nested, start + here[0], here[1])
+                return nested.let("add", [before, nested.let("cast", [runs], "int64", 1)], "int64", 1)
+
+            return fold(inner, turn, extent, 1, one)
+
+        return named(block, "depth", self.most + 1, nest(block, at, Literal(0, "int64", 1), first, count))
+
+    # Packing -------------------------------------------------------------------------------------
+
+    def _tiles(self) -> Iterator[tuple[int, int, int]]:
+        """(first row, rows of a tile, row behind the last one) of tiles of one height."""
+        offset = 0
+        for height, number in balanced(self.rows, self.tile.rows):
+            yield offset, height, offset + height * number
+            offset += height * number
+
+    def _pack_left(self, block: Block, at: list[Index], turn: Index) -> None:
+        """One k of all pieces, side by side."""
+        place = self.left_base + turn * self.pitch
+        for view in self.left:
+            self._pack_piece(block, view, _offset(view, at), place)
+            place = place + int(str(view.shape[-1]))
+
+    def _pack_piece(self, block: Block, view: View, source: Index, place: Index) -> None:
+        """One k of a piece, in whole vectors: what is too much is overwritten by what follows, or lies behind."""
+        stride, lanes = view.strides[-1], self.lanes
+        whole, rest = divmod(int(str(view.shape[-1])), lanes)
+
+        def copy(inner: Block, start: Index, valid: int = lanes) -> None:
+            self._copy(inner, view, source + stride * start, valid, self.left_panel, place + start)
+
+        loop(block, "r", whole * lanes, copy, 0, lanes)
+        if rest:
+            copy(block, whole * lanes, rest)
+
+    def _copy(self, block: Block, view: View, source: Index, valid: int, panel: Buffer, place: Index) -> None:
+        limit = valid if valid < self.lanes else None
+        value = Value(block.fresh("packed"), self.node.dtype, self.lanes)
+        block.add(Load(value, view.buffer, source, limit, view.strides[-1]))
+        block.add(Store(value, panel, place))
+
+    # Tiles ---------------------------------------------------------------------------------------
+
+    def _columns(self, block: Block, at: list[Index], first: Index, count: Index, view: View, column: Index) -> None:
+        """All tiles over one piece of the right operand, one group of blocks of columns after the other."""
+        width, lanes = int(str(view.shape[-1])), self.lanes
+        for inner, start, valid in groups(block, width, lanes, self.tile.blocks, True, self.share):
+
+            def pack(
+                nested: Block, place: list[Index], turn: Index, start: Index = start,
+                valid: Sequence[int | None] = valid,
+            ) -> None:  # fmt: skip
+                for number, limit in enumerate(valid):
+                    source = _offset(view, place) + view.strides[-1] * (start + number * lanes)
+                    target = self.right_base + turn * (len(valid) * lanes) + number * lanes
+                    self._copy(nested, view, source, limit or lanes, self.right_panel, target)
+
+            depth = self._each_row(inner, at, first, count, pack)
+            self._rows(inner, column + start, valid, depth)
+
+    def _rows(self, block: Block, start: Index, valid: Sequence[int | None], depth: Index) -> None:
+        for offset, height, behind in self._tiles():
+
+            def body(inner: Block, row: Index, height: int = height) -> None:
+                self._tile(inner, row, height, start, valid, depth)
+
+            loop(block, "r", behind, body, offset, height)
+
+    def _tile(
+        self, block: Block, row: Index, height: int, start: Index, valid: Sequence[int | None], depth: Dim
+    ) -> None:
+        node, lanes = self.node, self.lanes
+        evaluator = Evaluator(block, {node: self.region.stores[node][0]})
+        cells = [
+            [(row + extra, Run(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)]
+            for extra in range(height)
+        ]
+        starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(evaluator.value(node, at) for at in row) for row in cells)
+        results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
+        left = tuple((self.left_panel, self.left_base + row + extra) for extra in range(height))
+        right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
+        comment = f"outer products of {node.operands[1].where}"
+        block.add(
+            Contract(
+                results, starts, left, self.pitch, depth, right, len(valid) * lanes, 1, (None,) * len(valid),
+                self.tile.unroll, comment,
+            )
+        )  # fmt: skip
+        for places, values in zip(cells, results, strict=True):
+            for at, value in zip(places, values, strict=True):
+                for view in self.region.stores[node]:
+                    evaluator.store(value, view, at)
+
+
+def _offset(view: View, at: Sequence[Index]) -> Index:
+    """Where a row begins."""
+    total = view.offset
+    for stride, index in zip(view.strides[:-1], at, strict=True):
+        total = total + stride * index
+    return total

@@ -1,0 +1,264 @@
+"""Computes a node's value at given coordinates, pulling operands from registers or from memory.
+
+Coordinates are one for each axis. The last may be a run of units (a vector); a value that does not vary over
+that run is computed once, as a scalar, and spread over the lanes where it meets vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ...ir.graph import Node
+from ...ir.text.printer import identifier
+from ...ir.types import Dim, Shape, size
+from ..analysis.kernel_fusion import is_view
+from ..buffers.views import View
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Value
+
+
+@dataclass(frozen=True)
+class Run:
+    """``lanes`` units from ``start`` on, of which ``valid`` exist."""
+
+    start: Index
+    lanes: int
+    valid: int | None = None
+
+
+@dataclass(frozen=True)
+class Time:
+    """A step: counted within the present chunk, and from the start of the sequence."""
+
+    local: Index
+    absolute: Index
+
+
+Coordinate = Index | Run | Time
+Coordinates = tuple[Coordinate, ...]
+
+
+def absolute(coordinate: Coordinate) -> Index:
+    assert not isinstance(coordinate, Run)
+    return coordinate.absolute if isinstance(coordinate, Time) else coordinate
+
+
+@dataclass
+class Evaluator:
+    """Values of nodes at coordinates, within one block of statements.
+
+    views: values that lie in memory. given: values that are in registers already (accumulators). at: coordinates
+    that are known in the block. outer: the evaluator of a block around this one, which computes what is the same at
+    every turn of the loops in between.
+    """
+
+    block: Block
+    views: Mapping[Node, View]
+    given: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
+    known: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
+    computed: Callable[[Node], bool] = lambda node: False
+    at: Coordinates = ()
+    outer: Evaluator | None = None
+
+    def within(self, block: Block, at: Coordinates = ()) -> Evaluator:
+        """One for a block inside this one's, where coordinates ``at`` are known too."""
+        return Evaluator(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
+
+    def beside(self, block: Block) -> Evaluator:
+        """One for a block inside this one's that sees what is known here, and of which nothing is known here."""
+        return replace(self, block=block, known=dict(self.known))
+
+    def value(self, node: Node, at: Coordinates) -> Operand:
+        """``node`` at ``at``; nodes for which ``computed`` holds are computed although they have a view."""
+        found = self._found(node, at)
+        pending = [] if found is not None else [(node, aligned(node.shape, at))]
+        while pending:  # a stack of its own: long chains of ops would exhaust Python's
+            item, place = pending[-1]
+            if self.outer is not None and self.outer.knows(place):
+                found = self.known[item, place] = self.outer.value(item, place)
+                pending.pop()
+                continue
+            missing = [need for need in self._needs(item, place) if self._found(*need) is None]
+            if missing:
+                pending += reversed(missing)
+                continue
+            pending.pop()
+            found = self._found(item, place)
+            if found is None:
+                in_memory = item in self.views and not self.computed(item)
+                found = self._load(item, self.views[item], place) if in_memory else self._compute(item, place)
+                self.known[item, place] = found
+        assert found is not None
+        return found
+
+    def knows(self, at: Coordinates) -> bool:
+        return all(isinstance(coordinate, int) or coordinate in self.at for coordinate in at)
+
+    def _found(self, node: Node, at: Coordinates) -> Operand | None:
+        """A value that needs no statement any more."""
+        if node.op == "constant" and not node.tensor.rank:
+            return Literal(node["value"].item(), node.dtype, 1)
+        key = (node, aligned(node.shape, at))  # one name for each place, however it is asked for
+        return self.given.get(key) or self.known.get(key)
+
+    def _needs(self, node: Node, at: Coordinates) -> list[tuple[Node, Coordinates]]:
+        """The values that ``_compute`` asks for first."""
+        if (node in self.views and not self.computed(node)) or node.op in ("iota", "dimension"):
+            return []
+        if node.op == "gather":
+            indices = node.operands[1]
+            return [(indices, aligned(indices.shape, at[: indices.tensor.rank]))]
+        if is_view(node):
+            return [(node.operands[0], aligned(node.operands[0].shape, through(node, at)))]
+        return [(item, aligned(item.shape, at)) for item in node.operands]
+
+    # Memory --------------------------------------------------------------------------------------
+
+    def _load(self, node: Node, view: View, at: Coordinates) -> Value:
+        name = label_of(node)
+        index, unit, stride = place(view, at)
+        if unit is None or stride == 0:
+            return self.block.load(name, view.buffer, index, 1)
+        valid = None if _roomy(view, unit, at) else unit.valid
+        return self.block.load(name, view.buffer, index, unit.lanes, valid, stride)
+
+    def store(self, value: Operand, view: View, at: Coordinates) -> None:
+        index, unit, stride = place(view, at)
+        if unit is None:
+            self.block.add(Store(value, view.buffer, index))
+            return
+        valid = None if _roomy(view, unit, at) else unit.valid
+        value = self.spread(value, unit.lanes)
+        full = valid is None or valid >= unit.lanes
+        self.block.add(Store(value, view.buffer, index, None if full else valid, stride))
+
+    # Computation ---------------------------------------------------------------------------------
+
+    def _compute(self, node: Node, at: Coordinates) -> Operand:
+        if node.op == "iota":
+            return self._index(at[0])
+        if node.op == "dimension":
+            return self.block.let("index", (), "int64", 1, index=node["size"])
+        if is_view(node):
+            return self.value(node.operands[0], through(node, at))
+        if node.op == "gather":
+            return self._gather(node, at)
+        operands = [self.value(item, aligned(item.shape, at)) for item in node.operands]
+        return self.apply(node, operands)
+
+    def apply(self, node: Node, operands: Sequence[Operand]) -> Operand:
+        """One elementwise op on operands; scalars are spread only where they meet vectors."""
+        lanes = max((item.lanes for item in operands), default=1)
+        spread = [self.spread(item, lanes) for item in operands]
+        attributes = {key: value for key, value in node.attributes if key in ("site", "salt")}
+        return self.block.let(node.op, spread, node.dtype, lanes, comment=node.name, **attributes)
+
+    def spread(self, value: Operand, lanes: int) -> Operand:
+        if value.lanes == lanes:
+            return value
+        if isinstance(value, Literal):
+            return Literal(value.value, value.dtype, lanes)
+        return self.block.let("splat", [value], value.dtype, lanes)
+
+    def _index(self, coordinate: Coordinate) -> Operand:
+        if isinstance(coordinate, Run) and coordinate.lanes > 1:
+            return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
+        index = coordinate.start if isinstance(coordinate, Run) else absolute(coordinate)
+        return self.block.let("index", (), "int64", 1, index=index)
+
+    def _gather(self, node: Node, at: Coordinates) -> Operand:
+        table, indices = node.operands
+        rank = indices.tensor.rank
+        position = self.value(indices, at[:rank])
+        assert position.lanes == 1, "a table of rank 1 is read one by one"
+        name = self.block.fresh("row")
+        self.block.add(LetIndex(name, "of", 0, table.shape[0], position))
+        return self.value(table, (size(name), *at[rank:]))
+
+
+def label_of(node: Node) -> str:
+    """A name for the node's value that LLVM's text and ours both accept."""
+    return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
+
+
+def _roomy(view: View, unit: Run, at: Coordinates) -> bool:
+    """Whether a whole run lies in memory that may be read and written: then no mask is needed."""
+    if unit.valid is None:
+        return True
+    # A run with missing lanes is the last of its row, and its start is known. Behind a column there is no room.
+    return (
+        at[-1] is unit
+        and view.room is not None
+        and isinstance(unit.start, int)
+        and unit.start + unit.lanes <= view.room
+    )
+
+
+def place(view: View, at: Coordinates) -> tuple[Index, Run | None, Index]:
+    """(index, run, distance of lanes) of a view at coordinates."""
+    index: Index = view.offset
+    unit: Run | None = None
+    stride: Index = 0
+    for axis, coordinate in enumerate(at):
+        step = view.strides[axis]
+        if isinstance(coordinate, Run):
+            index = index + step * coordinate.start
+            if coordinate.lanes > 1:
+                unit, stride = coordinate, step
+        elif isinstance(coordinate, Time):
+            index = index + step * (coordinate.local if view.local and axis == 0 else coordinate.absolute)
+        else:
+            index = index + step * coordinate
+    return index, unit, stride
+
+
+def aligned(shape: Shape, at: Coordinates) -> Coordinates:
+    """The coordinates of an operand that broadcasts: axes of 1 are read at 0."""
+    own = at[len(at) - len(shape) :]
+    if 1 not in shape:
+        return own
+    return tuple(0 if dim == 1 else coordinate for dim, coordinate in zip(shape, own, strict=True))
+
+
+def through(node: Node, at: Coordinates) -> Coordinates:
+    """The operand's coordinates of a movement op that is not stored."""
+    source = node.operands[0].shape
+    match node.op:
+        case "broadcast":
+            return aligned(source, at)
+        case "transpose":
+            return tuple(at[node["order"].index(axis)] for axis in range(len(source)))
+        case "reverse":
+            axis = node["axis"]
+            return tuple(source[a] - 1 - absolute(c) if a == axis else c for a, c in enumerate(at))
+        case "slice":
+            return tuple(
+                shifted(coordinate, first, jump)
+                for coordinate, first, jump in zip(at, node["start"], node["step"], strict=True)
+            )
+    kept = iter([coordinate for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1])
+    return tuple(0 if dim == 1 else next(kept) for dim in source)
+
+
+def view_through(node: Node, source: View) -> View | None:
+    """The view of a movement op of ``source`` that lies in memory; None where strides can't express it."""
+    match node.op:
+        case "slice":
+            return source.slice(node["start"], node["stop"], node["step"])
+        case "reverse":
+            return source.reverse(node["axis"])
+        case "transpose":
+            return source.transpose(node["order"])
+        case "broadcast":
+            return source.broadcast(node["shape"])
+    return source.reshape(node["shape"])
+
+
+def shifted(coordinate: Coordinate, first: Dim, jump: int) -> Coordinate:
+    if first == 0 and jump == 1:
+        return coordinate
+    if isinstance(coordinate, Run):
+        assert jump == 1, "units are sliced with step 1 in registers"
+        return Run(coordinate.start + first, coordinate.lanes, coordinate.valid)
+    return absolute(coordinate) * jump + first

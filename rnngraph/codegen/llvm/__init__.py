@@ -1,0 +1,3 @@
+"""From loop IR to LLVM text: ``module`` and its functions, ``register_tile`` for products, single ``instructions``, and
+elementary functions as vector code (``vecmath``), whose errors are bounded.
+"""

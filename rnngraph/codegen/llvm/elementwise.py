@@ -1,0 +1,193 @@
+"""The native meaning of every elementwise op, in single instructions and in ``vecmath``'s functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...ir import narrow, random
+from .conversions import float_of_wide, wide_of_float
+from .instructions import Handle, Instructions
+from .vecmath import FUNCTIONS
+
+FLOAT_ELEMENTS = ("f32", "f64")
+_ORDERED = {
+    "less": ("olt", "slt"),
+    "less_equal": ("ole", "sle"),
+    "equal": ("oeq", "eq"),
+    "not_equal": ("une", "ne"),
+}
+_ARITHMETIC = {
+    "add": ("fadd", "add"),
+    "sub": ("fsub", "sub"),
+    "mul": ("fmul", "mul"),
+    "div": ("fdiv", "sdiv"),
+}
+
+
+def emit(b: Instructions, op: str, x: Sequence[Handle], element: str, attributes: Mapping[str, Any]) -> Handle:
+    """One op of the table on handles of equal lanes; ``element`` is the result's."""
+    floating = bool(x) and x[0].element in FLOAT_ELEMENTS
+    if op in FUNCTIONS:
+        return FUNCTIONS[op](b, x[0])  # type: ignore[return-value, arg-type]
+    if op in _ARITHMETIC:
+        return b.binary(_ARITHMETIC[op][0 if floating else 1], x[0], x[1], op)
+    if op in _ORDERED:
+        return b.compare(_ORDERED[op][0 if floating else 1], x[0], x[1])
+    match op:
+        case "fma":
+            return b.fma(x[0], x[1], x[2])
+        case "select":
+            return b.select(x[0], x[1], x[2])
+        case "maximum" | "minimum":
+            return _extreme(b, op, x[0], x[1], floating)
+        case "neg":
+            return b.neg(x[0]) if floating else b.isub(b.constant(0, x[0]), x[0])
+        case "abs":
+            return (
+                b.abs(x[0])
+                if floating
+                else b.select(b.compare("slt", x[0], b.constant(0, x[0])), b.isub(b.constant(0, x[0]), x[0]), x[0])
+            )
+        case "sign":
+            return _sign(b, x[0], floating)
+        case "stop_gradient":
+            return x[0]
+        case "round":
+            return b.round_even(x[0])
+        case "sqrt":
+            return b.sqrt(x[0])
+        case "not":
+            return b.logical_not(x[0])
+        case "and" | "or":
+            return b.binary(op, x[0], x[1])
+        case "cast":
+            return _cast(b, x[0], element)
+        case "random_key":
+            word = random.site_word(attributes["site"], attributes["salt"])
+            site = b.literal(word - (1 << 32) if word >> 31 else word, "i32", x[0].lanes)
+            name = f"random_key_{x[0].lanes}"
+            return b.helper(name, ("i64", x[0].lanes), [*x, site], lambda inner, given: random_key(inner, given))
+        case "random_uniform":
+            name = f"random_uniform_{x[0].lanes}"
+            return b.helper(name, ("f32", x[0].lanes), x, lambda inner, given: random_uniform(inner, *given))
+    raise ValueError(f"no native meaning for {op}")
+
+
+def _extreme(b: Instructions, op: str, x: Handle, y: Handle, floating: bool) -> Handle:
+    """NaN where either is NaN, as in NumPy; the second test is dropped where y is a number."""
+    if not floating:
+        return b.select(b.compare("sgt" if op == "maximum" else "slt", x, y), x, y)
+    chosen = b.select(b.compare("ugt" if op == "maximum" else "ult", x, y), x, y)
+    if not y.text.startswith("%"):
+        return chosen
+    return b.select(b.compare("uno", y, y), y, chosen)
+
+
+def _sign(b: Instructions, x: Handle, floating: bool) -> Handle:
+    zero, one = b.constant(0, x), b.constant(1, x)
+    less, more = ("olt", "ogt") if floating else ("slt", "sgt")
+    positive = b.select(b.compare(more, x, zero), one, x)  # a zero or NaN stays as it is
+    return b.select(b.compare(less, x, zero), b.constant(-1, x), positive)
+
+
+def _cast(b: Instructions, x: Handle, element: str) -> Handle:
+    was, now = x.element, element
+    if was == now:
+        return x
+    if now == "i1":
+        zero = b.constant(0, x)
+        return b.compare("une" if was in FLOAT_ELEMENTS else "ne", x, zero)
+    if was == "i1":
+        return b.convert("uitofp" if now in FLOAT_ELEMENTS else "zext", x, now)
+    if "bf16" in (was, now):
+        return _from_bfloat16(b, x) if was == "bf16" else _to_bfloat16(b, x)
+    if was in ("i8", "u8"):
+        wide = b.convert("zext" if was == "u8" else "sext", x, "i32")
+        return _cast(b, wide, now)
+    if now in ("i8", "u8"):
+        return b.convert("trunc", _limited(b, x, now) if was in FLOAT_ELEMENTS else _cast(b, x, "i32"), now)
+    if was in FLOAT_ELEMENTS and now in FLOAT_ELEMENTS:
+        return b.convert("fpext" if now == "f64" else "fptrunc", x, now)
+    if "i64" in (was, now) and {was, now} & set(FLOAT_ELEMENTS) and "wide conversion" in b.absent:
+        return wide_of_float(b, x) if now == "i64" else float_of_wide(b, x, now)
+    if now in FLOAT_ELEMENTS:
+        return b.convert("sitofp", x, now)
+    if was in FLOAT_ELEMENTS:  # saturating: an ordinary conversion out of range has no defined value
+        from .instructions import overload_suffix
+
+        overload = f"{overload_suffix(now, x.lanes)}.{overload_suffix(was, x.lanes)}"
+        return b.intrinsic("fptosi.sat", (now, x.lanes), x, overload=overload)
+    return b.convert("sext" if now == "i64" else "trunc", x, now)
+
+
+def _limited(b: Instructions, x: Handle, element: str) -> Handle:
+    """A float as an integer within a narrow one's limits, the largest for NaN. LLVM's own saturating conversion takes
+    lane after lane.
+    """
+    low, high = narrow.LIMITS["uint8" if element == "u8" else "int8"]
+    least, most = b.constant(low, x), b.constant(high, x)
+    below = b.select(b.compare("olt", x, most), x, most)
+    return b.convert("fptosi", b.select(b.compare("ogt", below, least), below, least), "i32")
+
+
+def _from_bfloat16(b: Instructions, x: Handle) -> Handle:
+    return b.from_bits(b.shl(b.convert("zext", x, "i32"), 16))
+
+
+def _to_bfloat16(b: Instructions, x: Handle) -> Handle:
+    """``ir.narrow.rounded_to_bfloat16``, whatever the processor does with denormals. A NaN keeps its upper bits,
+    with the one that keeps it a NaN.
+    """
+    bits = b.bits(x)
+    odd = b.and_(b.lshr(bits, 16), b.constant(1, bits))
+    rounded = b.iadd(bits, b.iadd(odd, b.constant(0x7FFF, bits)))
+    quiet = b.or_(bits, b.constant(0x400000, bits))
+    kept = b.select(b.compare("uno", x, x), quiet, rounded)
+    return b.convert("trunc", b.lshr(kept, 16), "bf16")
+
+
+# The generator of ``ir.random``, instruction for instruction --------------------------------------
+
+
+def _rotate(b: Instructions, x: Handle, count: int) -> Handle:
+    return b.intrinsic("fshl", x, x, x, b.constant(count, x))
+
+
+def _threefry(
+    b: Instructions, key: tuple[Handle, Handle], x: tuple[Handle, Handle], rounds: int
+) -> tuple[Handle, Handle]:
+    parity = b.xor(
+        b.xor(key[0], key[1]),
+        b.constant(random.PARITY - (1 << 32) if random.PARITY >> 31 else random.PARITY, key[0]),
+    )
+    keys = (key[0], key[1], parity)
+    x0, x1 = b.iadd(x[0], keys[0]), b.iadd(x[1], keys[1])
+    for turn in range(rounds):
+        x0 = b.iadd(x0, x1)
+        x1 = b.xor(_rotate(b, x1, random.ROTATIONS[turn % 8]), x0)
+        if turn % 4 == 3:
+            injection = turn // 4 + 1
+            x0 = b.iadd(x0, keys[injection % 3])
+            x1 = b.iadd(b.iadd(x1, keys[(injection + 1) % 3]), b.constant(injection, x1))
+    return x0, x1
+
+
+def _words(b: Instructions, x: Handle) -> tuple[Handle, Handle]:
+    return b.convert("trunc", x, "i32"), b.convert("trunc", b.lshr(x, 32), "i32")
+
+
+def random_key(b: Instructions, x: Sequence[Handle]) -> Handle:
+    seed, step, row, site_word = x
+    step_word = b.convert("trunc", step, "i32")
+    key = _threefry(b, _words(b, seed), (site_word, step_word), random.KEY_ROUNDS)
+    row_word = b.convert("trunc", row, "i32")
+    low, high = _threefry(b, key, (row_word, b.constant(0, row_word)), random.KEY_ROUNDS)
+    upper = b.shl(b.convert("zext", high, "i64"), 32)
+    return b.or_(b.convert("zext", low, "i64"), upper)
+
+
+def random_uniform(b: Instructions, key: Handle, unit: Handle) -> Handle:
+    unit_word = b.convert("trunc", unit, "i32")
+    word, _ = _threefry(b, _words(b, key), (unit_word, b.constant(0, unit_word)), random.UNIT_ROUNDS)
+    return b.mul(b.convert("uitofp", b.lshr(word, 8), "f32"), b.literal(2.0**-24, "f32", word.lanes))

@@ -1,0 +1,175 @@
+"""One LLVM function in the making: its lines, what its names stand for, index arithmetic and addresses."""
+
+from __future__ import annotations
+
+from ...errors import ArgumentError
+from ...ir.types import Size
+from ..loop_ir.nodes import Buffer, Index, LetIndex, Operand, Value
+from ..machine.target import Target
+from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
+
+
+class Frame:
+    """Lines of LLVM text, and the handles of the loop IR's values, buffers and sizes.
+
+    index_kind: of index arithmetic, which is as wide as a pointer; LLVM's type and the element's name alike. known:
+    index arithmetic that is at hand, a dictionary for each block of statements around. label: of the basic block that
+    is being written.
+    """
+
+    def __init__(self, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
+        self.lines: list[str] = []
+        self.b = Instructions(
+            self.lines, target.has_fma, target.has_estimates, intrinsics, helpers, absent=target.absent
+        )
+        self.target = target
+        self.index_kind, self.reach = f"i{target.pointer_bits}", 1 << target.pointer_bits - 1
+        self.values: dict[str, Handle] = {}
+        self.pointers: dict[Buffer, str] = {}
+        self.sizes: dict[str, str] = {}
+        self.known: list[dict[object, str]] = [{}]
+        self.label = "entry"
+
+    def operand(self, value: Operand) -> Handle:
+        """The handle of a value that was computed, or of a number."""
+        if isinstance(value, Value):
+            return self.values[value.name]
+        return self.b.literal(value.value, element_of(value.dtype), value.lanes)
+
+    def start(self, label: str) -> None:
+        """Begins the basic block of a label."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def labels(self, *names: str) -> list[str]:
+        """Fresh labels, all with one number."""
+        self.b.count += 1
+        return [f"{name}.{self.b.count}" for name in names]
+
+    # Index arithmetic ----------------------------------------------------------------------------
+
+    def index(self, dim: Index) -> str:
+        """A polynomial as an operand; what a scope around has computed is not computed again."""
+        if not isinstance(dim, Size):
+            return self._number(dim)
+        key = dim.terms
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        total = ""
+        for names, factor in dim.terms:
+            term = ""
+            for name in names:
+                term = self.combine("mul", term, self.sizes[name]) if term else self.sizes[name]
+            if factor != 1 or not term:
+                number = self._number(factor)
+                term = self.combine("mul", term, number) if term else number
+            total = self.combine("add", total, term) if total else term
+        self.known[-1][key] = total
+        return total
+
+    def _number(self, number: int) -> str:
+        """A literal. LLVM would cut one that is too long in silence."""
+        if not -self.reach <= number < self.reach:
+            raise ArgumentError(f"code for {self.target.name} can't address as much memory as this graph needs")
+        return str(number)
+
+    def combine(self, op: str, a: str, b: str) -> str:
+        """``a op b`` of index arithmetic, once in a scope."""
+        key = (op, a, b)
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        text = self.b.emit(f"{op} {self.index_kind} {a}, {b}", self.index_kind, 1, "i").text
+        self.known[-1][key] = text
+        return text
+
+    def address(self, buffer: Buffer, index: Index) -> str:
+        """A pointer to an element: what varies first, then what is constant, which addressing modes absorb.
+
+        LLVM's strength reduction looks for a way to share all sums of all pointers in a loop, which takes it a quarter
+        of the time to compile and gains nothing where addressing modes are as rich as x86's: there the varying part is
+        hidden from it.
+        """
+        constant = next((factor for names, factor in index.terms if not names), 0) if isinstance(index, Size) else index
+        kind = LLVM_TYPES[memory_element(buffer.dtype)]
+        pointer = self.pointers[buffer]
+        varying = index - constant
+        if varying != 0:
+            pointer = self.pointer(kind, pointer, self.index(varying))
+            if self.target.triple.startswith(("x86_64", "amd64")):
+                pointer = self._frozen(pointer)
+        return self.pointer(kind, pointer, str(constant), ascends(index)) if constant else pointer
+
+    def pointer(self, kind: str, pointer: str, offset: str, onward: bool = False) -> str:
+        """``pointer`` moved by ``offset`` elements of an LLVM type, once in a scope. onward: it is sure to be moved
+        up from a place that is not before the buffer, so that no address wraps round; only so WebAssembly's loads
+        take in an offset, while elsewhere nothing depends on it.
+        """
+        key = (kind, pointer, offset)
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        flag = " nuw" if onward and self.index_kind == "i32" else ""
+        moved = f"getelementptr{flag} {kind}, ptr {pointer}, {self.index_kind} {offset}"
+        text = self.b.emit(moved, "i64", 1, "at").text
+        self.known[-1][key] = text
+        return text
+
+    def wide_index(self, dim: Index) -> Handle:
+        """Index arithmetic as a value of the loop IR, which has 64 bits everywhere."""
+        handle = Handle(self.index(dim), self.index_kind, 1)
+        is_number = not handle.text.startswith("%")
+        return handle._replace(element="i64") if is_number or handle.element == "i64" else self._sized(handle, "i64")
+
+    def _sized(self, x: Handle, element: str) -> Handle:
+        if x.element == element:
+            return x
+        return self.b.convert("sext" if element == "i64" else "trunc", x, element)
+
+    def fixed(self, pointer: str) -> str:
+        """A pointer that LLVM's passes over loops take as it is. For WebAssembly they would give each load an addition
+        of its own, for want of a proof that the sum does not wrap.
+        """
+        return self._frozen(pointer) if self.target.triple.startswith("wasm") else pointer
+
+    def _frozen(self, pointer: str) -> str:
+        """The pointer as a value that LLVM knows no sum for, once in a scope."""
+        key = ("freeze", pointer)
+        for scope in self.known:
+            if key in scope:
+                return scope[key]
+        self.known[-1][key] = text = self.b.emit(f"freeze ptr {pointer}", "i64", 1, "at").text
+        return text
+
+    def let_index(self, let: LetIndex) -> None:
+        """Computes and names a size."""
+        b, kind = self.b, self.index_kind
+        if let.op == "of":
+            assert let.source is not None
+            value = self._sized(self.operand(let.source), "i64")
+            last = self.wide_index(let.factor - 1)
+            value = b.select(b.compare("slt", value, last), value, last)
+            zero = Handle("0", "i64", 1)
+            self.sizes[let.name] = self._sized(b.select(b.compare("sgt", value, zero), value, zero), kind).text
+            return
+        # By a number that is known: not every processor divides, and a library is not called.
+        assert let.op not in ("floor", "divide") or isinstance(let.factor, int)
+        base, factor = Handle(self.index(let.base), kind, 1), Handle(self.index(let.factor), kind, 1)
+        match let.op:
+            case "parity":
+                result = b.and_(base, Handle("1", kind, 1))
+            case "floor":
+                result = b.imul(b.binary("sdiv", base, factor), factor)
+            case "divide":
+                result = b.binary("sdiv", base, factor)
+            case "min":
+                result = b.select(b.compare("slt", base, factor), base, factor)
+            case _:
+                result = b.select(b.compare("sgt", base, factor), base, factor)
+        self.sizes[let.name] = result.text
+
+
+def ascends(index: Index) -> bool:
+    """Whether neither an index nor any part of its sum can be before the start: nothing is subtracted."""
+    return all(factor >= 0 for _, factor in index.terms) if isinstance(index, Size) else index >= 0

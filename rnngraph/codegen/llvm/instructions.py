@@ -1,0 +1,333 @@
+"""Writes single LLVM instructions: typed handles in, text out. Implements ``vecmath.VectorBuilder``."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...ir.types import SHORT_NAMES
+
+LLVM_TYPES = {
+    "f32": "float", "f64": "double", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "bf16": "i16",
+}  # fmt: skip
+"""What holds an element. A bfloat16 is its bits: on some processors LLVM converts the type by calls."""
+SUFFIXES = {
+    "f32": "f32", "f64": "f64", "i32": "i32", "i64": "i64", "i1": "i1", "i8": "i8", "u8": "i8", "bf16": "i16",
+}  # fmt: skip
+
+
+class Handle(NamedTuple):
+    """A value in LLVM text: ``%tanh.3``, its element type and number of lanes."""
+
+    text: str
+    element: str
+    lanes: int
+
+    @property
+    def type(self) -> str:
+        return vector_type(self.element, self.lanes)
+
+
+def vector_type(element: str, lanes: int) -> str:
+    scalar = LLVM_TYPES[element]
+    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+
+
+def element_of(dtype: str) -> str:
+    return "i1" if dtype == "bool" else SHORT_NAMES[dtype]
+
+
+def memory_element(dtype: str) -> str:
+    """A truth value takes a byte in memory."""
+    return "i8" if dtype == "bool" else element_of(dtype)
+
+
+def float_text(value: float, element: str) -> str:
+    """LLVM's exact spelling: the bits of the double that equals the number."""
+    if element == "f32":
+        try:
+            value = struct.unpack("f", struct.pack("f", value))[0]
+        except OverflowError:
+            value = float("inf") if value > 0 else float("-inf")
+    return f"0x{struct.unpack('Q', struct.pack('d', value))[0]:016X}"
+
+
+@dataclass
+class Instructions:
+    """Appends instructions to ``lines``. ``has_fma``: whether the target multiplies and adds in one rounding;
+    ``has_estimates``: whether it estimates reciprocals to 14 bits; ``absent``: what else it does not have, as in
+    ``Target``.
+    """
+
+    lines: list[str]
+    has_fma: bool
+    has_estimates: bool
+    intrinsics: dict[str, str]
+    helpers: dict[str, str] = field(default_factory=dict)
+    count: int = 0
+    absent: tuple[str, ...] = ()
+
+    def emit(self, text: str, element: str, lanes: int, name: str = "v") -> Handle:
+        self.count += 1
+        handle = Handle(f"%{name}.{self.count}", element, lanes)
+        self.lines.append(f"  {handle.text} = {text}")
+        return handle
+
+    def intrinsic(self, name: str, result: Handle | tuple[str, int], *arguments: Handle, overload: str = "") -> Handle:
+        element, lanes = (result.element, result.lanes) if isinstance(result, Handle) else result
+        full = f"llvm.{name}.{overload or overload_suffix(element, lanes)}"
+        kinds = ", ".join(item.type for item in arguments)
+        self.intrinsics[full] = f"declare {vector_type(element, lanes)} @{full}({kinds})"
+        given = ", ".join(f"{item.type} {item.text}" for item in arguments)
+        return self.emit(
+            f"call {vector_type(element, lanes)} @{full}({given})", element, lanes, name.rpartition(".")[2]
+        )
+
+    def helper(
+        self,
+        name: str,
+        result: tuple[str, int],
+        arguments: Sequence[Handle],
+        body: Callable[[Instructions, Sequence[Handle]], Handle],
+    ) -> Handle:
+        """A call of an internal function that ``body`` writes once a module: for what is long and used often."""
+        kind = vector_type(*result)
+        if name not in self.helpers:
+            inner = Instructions(
+                [], self.has_fma, self.has_estimates, self.intrinsics, self.helpers, absent=self.absent
+            )
+            formal = [Handle(f"%x{number}", item.element, item.lanes) for number, item in enumerate(arguments)]
+            value = body(inner, formal)
+            taken = ", ".join(f"{item.type} {item.text}" for item in formal)
+            head, last = f"define internal {kind} @{name}({taken}) #0 {{", f"  ret {value.type} {value.text}"
+            self.helpers[name] = "\n".join([head, *inner.lines, last, "}", ""])
+        given = ", ".join(f"{item.type} {item.text}" for item in arguments)
+        return self.emit(f"call {kind} @{name}({given})", *result, name="of")
+
+    def binary(self, op: str, x: Handle, y: Handle, name: str = "") -> Handle:
+        """Any LLVM instruction of two operands and a result of one type."""
+        return self.emit(f"{op} {x.type} {x.text}, {y.text}", x.element, x.lanes, name or op)
+
+    # Constants and types -------------------------------------------------------------------------
+
+    def dtype_of(self, x: Handle) -> str:
+        return "float32" if x.element == "f32" else "float64"
+
+    def constant(self, value: float, like: Handle) -> Handle:
+        return self.literal(value, like.element, like.lanes)
+
+    def literal(self, value: float, element: str, lanes: int) -> Handle:
+        if element in ("f32", "f64"):
+            text = float_text(float(value), element)
+        elif element == "i1":
+            text = "true" if value else "false"
+        else:
+            text = str(int(value))
+        if lanes > 1:
+            text = f"splat ({LLVM_TYPES[element]} {text})"
+        return Handle(text, element, lanes)
+
+    # Floats --------------------------------------------------------------------------------------
+
+    def add(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("fadd", x, y)
+
+    def sub(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("fsub", x, y)
+
+    def mul(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("fmul", x, y)
+
+    def div(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("fdiv", x, y)
+
+    def neg(self, x: Handle) -> Handle:
+        return self.emit(f"fneg {x.type} {x.text}", x.element, x.lanes, "fneg")
+
+    def fma(self, x: Handle, y: Handle, z: Handle) -> Handle:
+        if self.has_fma:
+            return self.intrinsic("fma", x, x, y, z)
+        return self.add(self.mul(x, y), z)  # llvm.fma would become a call of fmaf
+
+    def dot(self, words: Handle, weights: Handle, total: Handle) -> Handle:
+        """``total`` and in each lane the products of a 32-bit word's numbers: of two pairs of bfloat16 where it is
+        float32, else of four bytes without and with sign. For targets that have it.
+        """
+        lanes = total.lanes
+        if lanes < 4:  # a part of the smallest vector
+            wide = [self._wider(item, 4) for item in (words, weights, total)]
+            narrow = self.dot(*wide)
+            return self.extract(narrow, 0) if lanes == 1 else self.shuffle(narrow, narrow, range(lanes))
+        if total.element == "f32":
+            name, kind = f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes}", f"<{2 * lanes} x bfloat>"
+            pair = [self.emit(f"bitcast {x.type} {x.text} to {kind}", "bf16", 2 * lanes).text for x in (words, weights)]
+        else:
+            name, kind = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", words.type
+            pair = [words.text, weights.text]
+        self.intrinsics[name] = f"declare {total.type} @{name}({total.type}, {kind}, {kind})"
+        given = f"{total.type} {total.text}, {kind} {pair[0]}, {kind} {pair[1]}"
+        return self.emit(f"call {total.type} @{name}({given})", total.element, lanes, "dot")
+
+    def _wider(self, x: Handle, lanes: int) -> Handle:
+        return self.splat(x, lanes) if x.lanes == 1 else self.shuffle(x, x, [lane % x.lanes for lane in range(lanes)])
+
+    def reciprocal_estimate(self, x: Handle) -> Handle | None:
+        """Of float32 alone: float64 would need three corrections. Few lanes are a part of the smallest vector."""
+        if not self.has_estimates or x.element != "f32":
+            return None
+        if x.lanes < 4:
+            narrow = self._estimate(self._wider(x, 4))
+            return self.extract(narrow, 0) if x.lanes == 1 else self.shuffle(narrow, narrow, (0, 1))
+        return self._estimate(x)
+
+    def _estimate(self, x: Handle) -> Handle:
+        name = f"llvm.x86.avx512.rcp14.ps.{32 * x.lanes}"
+        mask = f"i{max(8, x.lanes)}"
+        self.intrinsics[name] = f"declare {x.type} @{name}({x.type}, {x.type}, {mask})"
+        given = f"{x.type} {x.text}, {x.type} zeroinitializer, {mask} -1"
+        return self.emit(f"call {x.type} @{name}({given})", x.element, x.lanes, "estimate")
+
+    def sqrt(self, x: Handle) -> Handle:
+        return self.intrinsic("sqrt", x, x)
+
+    def abs(self, x: Handle) -> Handle:
+        return self.intrinsic("fabs", x, x)
+
+    def copysign(self, magnitude: Handle, sign: Handle) -> Handle:
+        return self.intrinsic("copysign", magnitude, magnitude, sign)
+
+    def round_even(self, x: Handle) -> Handle:
+        if "rounding" not in self.absent:
+            return self.intrinsic("roundeven", x, x)
+        # From here on floats are whole, and the sum with a smaller number is rounded to one.
+        whole = self.constant(2.0**23 if x.element == "f32" else 2.0**52, x)
+        magnitude = self.abs(x)
+        rounded = self.copysign(self.sub(self.add(magnitude, whole), whole), x)
+        return self.select(self.compare("olt", magnitude, whole), rounded, x)
+
+    def compare(self, op: str, x: Handle, y: Handle) -> Handle:
+        kind = "fcmp" if x.element in ("f32", "f64") else "icmp"
+        return self.emit(f"{kind} {op} {x.type} {x.text}, {y.text}", "i1", x.lanes, "is")
+
+    def select(self, mask: Handle, x: Handle, y: Handle) -> Handle:
+        text = f"select {mask.type} {mask.text}, {x.type} {x.text}, {y.type} {y.text}"
+        return self.emit(text, x.element, x.lanes, "select")
+
+    # Conversions ---------------------------------------------------------------------------------
+
+    def convert(self, op: str, x: Handle, element: str) -> Handle:
+        return self.emit(f"{op} {x.type} {x.text} to {vector_type(element, x.lanes)}", element, x.lanes, op)
+
+    def to_int(self, x: Handle) -> Handle:
+        return self.convert("fptosi", x, "i32" if x.element == "f32" else "i64")
+
+    def to_float(self, x: Handle) -> Handle:
+        return self.convert("sitofp", x, "f32" if x.element == "i32" else "f64")
+
+    def bits(self, x: Handle) -> Handle:
+        return self.convert("bitcast", x, "i32" if x.element == "f32" else "i64")
+
+    def from_bits(self, x: Handle) -> Handle:
+        return self.convert("bitcast", x, "f32" if x.element == "i32" else "f64")
+
+    # Integers and masks --------------------------------------------------------------------------
+
+    def iadd(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("add", x, y)
+
+    def isub(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("sub", x, y)
+
+    def imul(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("mul", x, y)
+
+    def and_(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("and", x, y)
+
+    def or_(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("or", x, y)
+
+    def xor(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("xor", x, y)
+
+    def shl(self, x: Handle, count: int) -> Handle:
+        return self.binary("shl", x, self.constant(count, x))
+
+    def lshr(self, x: Handle, count: int) -> Handle:
+        return self.binary("lshr", x, self.constant(count, x))
+
+    def ashr(self, x: Handle, count: int) -> Handle:
+        return self.binary("ashr", x, self.constant(count, x))
+
+    def logical_and(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("and", x, y)
+
+    def logical_or(self, x: Handle, y: Handle) -> Handle:
+        return self.binary("or", x, y)
+
+    def logical_not(self, x: Handle) -> Handle:
+        return self.binary("xor", x, self.constant(1, x))
+
+    # Lanes ---------------------------------------------------------------------------------------
+
+    def splat(self, x: Handle, lanes: int) -> Handle:
+        """A scalar in every lane."""
+        if x.lanes == lanes:
+            return x
+        if not x.text.startswith("%"):  # a literal
+            return Handle(f"splat ({x.type} {x.text})", x.element, lanes)
+        kind = vector_type(x.element, lanes)
+        first = self.emit(f"insertelement {kind} poison, {x.type} {x.text}, i64 0", x.element, lanes, "first")
+        return self.emit(
+            f"shufflevector {kind} {first.text}, {kind} poison, <{lanes} x i32> zeroinitializer",
+            x.element,
+            lanes,
+            "splat",
+        )
+
+    def lane_numbers(self, lanes: int, element: str = "i64") -> Handle:
+        """0, 1, 2 … in the lanes."""
+        scalar = LLVM_TYPES[element]
+        if lanes == 1:
+            return Handle("0", element, 1)
+        return Handle(f"<{', '.join(f'{scalar} {lane}' for lane in range(lanes))}>", element, lanes)
+
+    def first_lanes(self, valid: int, lanes: int) -> Handle:
+        """The mask of the first ``valid`` lanes."""
+        bits = ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(lanes))
+        return Handle(f"<{bits}>", "i1", lanes)
+
+    def shuffle(self, x: Handle, y: Handle, order: Sequence[int]) -> Handle:
+        """Lanes of two vectors: those of ``x`` are counted first, then those of ``y``."""
+        places = ", ".join(f"i32 {place}" for place in order)
+        text = f"shufflevector {x.type} {x.text}, {y.type} {y.text}, <{len(order)} x i32> <{places}>"
+        return self.emit(text, x.element, len(order), "shuffle")
+
+    def halves(self, x: Handle) -> tuple[Handle, Handle]:
+        """The lower and the upper half of the lanes."""
+        half = x.lanes // 2
+        if half == 1:  # a vector of one lane is not a scalar
+            return self.extract(x, 0), self.extract(x, 1)
+        return self.shuffle(x, x, range(half)), self.shuffle(x, x, range(half, x.lanes))
+
+    def each_lane(self, x: Handle, body: Callable[[Handle], Handle]) -> Handle:
+        """``body`` of one lane after the other."""
+        if x.lanes == 1:
+            return body(x)
+        results = [body(self.extract(x, lane)) for lane in range(x.lanes)]
+        kind, whole = vector_type(results[0].element, x.lanes), "poison"
+        for lane, item in enumerate(results):
+            text = f"insertelement {kind} {whole}, {item.type} {item.text}, i64 {lane}"
+            whole = self.emit(text, item.element, x.lanes, "lanes").text
+        return Handle(whole, results[0].element, x.lanes)
+
+    def extract(self, x: Handle, lane: int) -> Handle:
+        if x.lanes == 1:
+            return x
+        return self.emit(f"extractelement {x.type} {x.text}, i64 {lane}", x.element, 1, "lane")
+
+
+def overload_suffix(element: str, lanes: int) -> str:
+    return SUFFIXES[element] if lanes == 1 else f"v{lanes}{SUFFIXES[element]}"

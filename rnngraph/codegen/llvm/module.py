@@ -1,0 +1,339 @@
+"""From loop IR to LLVM IR text: modules, functions, and their statements and loops.
+
+Explicit vectors, no calls but of our own functions, no fast-math flags. ``frame`` holds a function in the making;
+``memory`` and ``contraction`` write loads, stores and register tiles into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from ...ir.types import Dim
+from ..loop_ir.nodes import (
+    Barrier,
+    Buffer,
+    Call,
+    Contract,
+    Fold,
+    For,
+    Function,
+    Let,
+    LetIndex,
+    Load,
+    Pipeline,
+    Statement,
+    Store,
+    When,
+)
+from ..machine.target import Target
+from ..threads.barrier import WORKER, WORKERS, barrier_text, waits
+from ..threads.claim import claim_text, stations_text
+from ..threads.spin_wait import pause
+from . import elementwise
+from . import load_store as memory
+from .function_builder import Frame
+from .instructions import Handle, Instructions, element_of
+from .register_tile import contract
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The function that is called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
+
+    slots: names of what the argument block holds, 8 bytes each: pointers first, then sizes. places: where
+    in a slot's memory a buffer begins, in bytes; a buffer that is itself a slot begins at 0.
+    """
+
+    name: str
+    function: Function
+    slots: tuple[str, ...]
+    places: dict[Buffer, tuple[str, Dim]]
+
+
+def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
+    """The whole LLVM module as text."""
+    intrinsics: dict[str, str] = {}
+    helpers: dict[str, str] = {}
+    bodies = [_FunctionWriter(function, target, intrinsics, helpers).internal() for function in functions]
+    bodies += [_FunctionWriter(entry.function, target, intrinsics, helpers).entry(entry) for entry in entries]
+    bodies = [*helpers.values(), *bodies]
+    head = [f'; ModuleID = "{name}"', f'source_filename = "{name}"', f'target triple = "{target.triple}"', ""]
+    width = max(target.vector_bits, 128)
+    flags = f'nounwind "no-builtins" "prefer-vector-width"="{width}" "min-legal-vector-width"="{width}"'
+    if target.grows_stack:
+        bodies.insert(0, _STACK)
+        flags += ' "no-stack-arg-probe"'
+    attributes = f"attributes #0 = {{ {flags} }}"
+    return "\n".join([*head, *bodies, *sorted(intrinsics.values()), "", attributes, ""])
+
+
+_PAGES = 16
+_STACK = "\n".join(
+    [
+        "; touches the stack page by page, since it grows by one page at a time",
+        "define internal void @stack() noinline #0 {",
+        f"  %pages = alloca [{4096 * _PAGES} x i8]",
+        *(
+            line
+            for page in range(_PAGES)
+            for line in (
+                f"  %p{page} = getelementptr i8, ptr %pages, i64 {4096 * (_PAGES - 1 - page)}",
+                f"  store volatile i8 0, ptr %p{page}",
+            )
+        ),
+        "  ret void",
+        "}",
+        "",
+    ]
+)
+
+
+class _FunctionWriter(Frame):
+    """Writes the statements of one function into its frame."""
+
+    def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
+        super().__init__(target, intrinsics, helpers)
+        self.function = function
+
+    # Functions -----------------------------------------------------------------------------------
+
+    def internal(self) -> str:
+        function = self.function
+        # Where there is a barrier others write to the same memory while the function runs.
+        alone = "" if waits(function.body) else " noalias"
+        parameters = [f"ptr{alone} %{buffer.name}" for buffer in function.buffers]
+        parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
+        self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}
+        self.sizes = {name: f"%{name}" for name in function.sizes}
+        self.statements(function.body)
+        comment = f"; {function.comment}\n" if function.comment else ""
+        head = f"define internal void @{function.name}({', '.join(parameters)}) #0 {{\nentry:"
+        return "\n".join([comment + head, *self.lines, "  ret void", "}", ""])
+
+    def entry(self, entry: Entry) -> str:
+        position = {name: number for number, name in enumerate(entry.slots)}
+        slots: dict[str, str] = {}
+        pointer_slots = {slot for slot, _ in entry.places.values()}
+        kind = self.index_kind  # of a slot's 8 bytes the lower ones, which come first on all targets
+        for name, number in position.items():
+            place = self.b.emit(f"getelementptr i64, ptr %arguments, i64 {number}", "i64", 1, "slot").text
+            if name in pointer_slots:
+                slots[name] = self.b.emit(f"load ptr, ptr {place}", "i64", 1, _plain(name)).text
+            else:
+                self.sizes[name] = self.b.emit(f"load {kind}, ptr {place}", kind, 1, _plain(name)).text
+        for buffer, (slot, offset) in entry.places.items():
+            pointer = slots[slot]
+            if offset != 0:
+                pointer = self.b.emit(
+                    f"getelementptr i8, ptr {pointer}, {kind} {self.index(offset)}",
+                    "i64",
+                    1,
+                    _plain(buffer.name),
+                ).text
+            self.pointers[buffer] = pointer
+        for name, given in ((str(WORKER), "%worker"), (str(WORKERS), "%workers")):
+            shorter = kind != "i64"
+            self.sizes[name] = self.b.emit(f"trunc i64 {given} to {kind}", kind, 1, "own").text if shorter else given
+        if self.target.grows_stack:
+            self.lines.append("  call void @stack()")
+        self.statements(entry.function.body)
+        head = f"define void @{entry.name}(ptr noalias %arguments, i64 %worker, i64 %workers) #0 {{\nentry:"
+        return "\n".join([head, *self.lines, "  ret void", "}", ""])
+
+    # Statements ----------------------------------------------------------------------------------
+
+    def statements(self, statements: Sequence[Statement]) -> None:
+        for statement in statements:
+            match statement:
+                case Load():
+                    memory.load(self, statement)
+                case Store():
+                    memory.store(self, statement)
+                case Let():
+                    self._let(statement)
+                case LetIndex():
+                    self.let_index(statement)
+                case Contract():
+                    contract(self, statement)
+                case For():
+                    self._for(statement)
+                case When():
+                    self._when(statement)
+                case Fold():
+                    self._fold(statement)
+                case Call():
+                    self._call(statement)
+                case Barrier():
+                    self._barrier(statement)
+                case Pipeline():
+                    self._pipeline(statement)
+                case _:
+                    assert_never(statement)
+
+    def _for(self, loop: For) -> None:
+        head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")
+        start, stop, step = map(self.index, (loop.start, loop.stop, loop.step))
+        if loop.comment:
+            self.lines.append(f"  ; {loop.comment}")
+        before = self.label
+        self.lines.append(f"  br label %{head}")
+        self.start(head)
+        position = len(self.lines)
+        variable, following = f"%{loop.var}.{self.b.count}", f"%{loop.var}.next.{self.b.count}"
+        self.lines.append("")  # the phi, once the last block of the body is known
+        test = self.b.emit(f"icmp slt {self.index_kind} {variable}, {stop}", "i1", 1, "more")
+        self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
+        self.start(body)
+        self.known.append({})
+        shadowed = self.sizes.get(loop.var)
+        self.sizes[loop.var] = variable
+        self.statements(loop.body)
+        self.lines.append(f"  {following} = add {self.index_kind} {variable}, {step}")
+        self.lines[position] = (
+            f"  {variable} = phi {self.index_kind} [ {start}, %{before} ], [ {following}, %{self.label} ]"
+        )
+        self.lines.append(f"  br label %{head}")
+        self.known.pop()
+        if shadowed is not None:
+            self.sizes[loop.var] = shadowed
+        self.start(end)
+
+    def _when(self, branch: When) -> None:
+        then, end = self.labels("then", "done")
+        index = self.index(branch.index)
+        low = self.b.emit(f"icmp sle {self.index_kind} {self.index(branch.low)}, {index}", "i1", 1, "from")
+        high = self.b.emit(f"icmp slt {self.index_kind} {index}, {self.index(branch.high)}", "i1", 1, "below")
+        both = self.b.emit(f"and i1 {low.text}, {high.text}", "i1", 1, "inside")
+        self.lines.append(f"  br i1 {both.text}, label %{then}, label %{end}")
+        self.start(then)
+        self.known.append({})
+        self.statements(branch.body)
+        self.known.pop()
+        self.lines.append(f"  br label %{end}")
+        self.start(end)
+
+    def _fold(self, loop: Fold) -> None:
+        head, body, end = self.labels(f"{loop.var}.head", f"{loop.var}.body", f"{loop.var}.end")
+        start, stop = self.index(loop.start), self.index(loop.stop)
+        starts = [self.operand(item) for item in loop.starts]
+        before = self.label
+        self.lines.append(f"  br label %{head}")
+        self.start(head)
+        position = len(self.lines)
+        variable, following = f"%{loop.var}.{self.b.count}", f"%{loop.var}.next.{self.b.count}"
+        self.lines.append("")
+        for item, begin in zip(loop.carried, starts, strict=True):
+            self.values[item.name] = Handle(f"%{item.name}", begin.element, begin.lanes)
+            self.lines.append("")
+        test = self.b.emit(f"icmp slt {self.index_kind} {variable}, {stop}", "i1", 1, "more")
+        self.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
+        self.start(body)
+        self.known.append({})
+        self.sizes[loop.var] = variable
+        self.statements(loop.body)
+        nexts = [self.operand(item) for item in loop.nexts]
+        self.lines.append(f"  {following} = add {self.index_kind} {variable}, {loop.step}")
+        self.lines[position] = (
+            f"  {variable} = phi {self.index_kind} [ {start}, %{before} ], [ {following}, %{self.label} ]"
+        )
+        for number, (item, begin, after) in enumerate(zip(loop.carried, starts, nexts, strict=True), 1):
+            self.lines[position + number] = (
+                f"  %{item.name} = phi {begin.type} [ {begin.text}, %{before} ], [ {after.text}, %{self.label} ]"
+            )
+        self.lines.append(f"  br label %{head}")
+        self.known.pop()
+        self.start(end)
+        for result, item in zip(loop.results, loop.carried, strict=True):
+            self.values[result.name] = self.values[item.name]
+
+    def _call(self, call: Call) -> None:
+        given = [f"ptr {self.address(buffer, index)}" for buffer, index in call.buffers]
+        given += [f"{self.index_kind} {self.index(size)}" for size in call.sizes]
+        if call.comment:
+            self.lines.append(f"  ; {call.comment}")
+        self.lines.append(f"  call void @{call.function}({', '.join(given)})")
+
+    def _barrier(self, barrier: Barrier) -> None:
+        self.b.helpers["barrier"] = barrier_text(self.target)
+        self.b.intrinsics["pause"] = pause(self.target)[1]
+        awaited = 1 if barrier.one_way else barrier.workers
+        given = (f"i64 {self.wide_index(item).text}" for item in (barrier.worker, barrier.workers, awaited))
+        self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(given)})")
+
+    def _pipeline(self, pipeline: Pipeline) -> None:
+        """Workers claim one station after another for its next chunk, until none has chunks left."""
+        number = sum(name.startswith("stations") for name in self.b.helpers)
+        self.b.helpers[f"stations{number}"] = stations_text(number, pipeline.stations)
+        self.b.helpers["claim"] = claim_text(self.target)
+        self.b.intrinsics["pause"] = pause(self.target)[1]
+        head, work, done, end = self.labels("claim", "work", "done", "end")
+        labels = [self.labels("station")[0] for _ in pipeline.stations]
+        states, team = self.pointers[pipeline.states], self.pointers[pipeline.team]
+        stop, step = self.wide_index(pipeline.stop).text, self.wide_index(pipeline.step).text
+        station, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
+        if pipeline.comment:
+            self.lines.append(f"  ; {pipeline.comment}")
+        before = self.label
+        self.lines.append(f"  br label %{head}")
+        self.start(head)
+        self.lines.append(f"  {station}.last = phi i64 [ -1, %{before} ], [ {station}, %{done} ]")
+        counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.turn}, i64 {station}.last"
+        given = f"ptr {states}, ptr @stations{number}, {counts}, ptr {team}"
+        self.lines.append(f"  {station} = call i64 @claim({given})")
+        self.lines.append(f"  {station}.none = icmp slt i64 {station}, 0")
+        self.lines.append(f"  br i1 {station}.none, label %{end}, label %{work}")
+        self.start(work)
+        self.lines.append(f"  {state}.place = getelementptr i64, ptr {states}, i64 {station}")
+        self.lines.append(f"  {state} = load atomic i64, ptr {state}.place monotonic, align 8")
+        chunk = self._sized(self.b.emit(f"lshr i64 {state}, 1", "i64", 1, "chunk"), self.index_kind)
+        cases = " ".join(f"i64 {position}, label %{label}" for position, label in enumerate(labels))
+        self.lines.append(f"  switch i64 {station}, label %{done} [ {cases} ]")
+        self.sizes[pipeline.var] = chunk.text
+        for label, item in zip(labels, pipeline.stations, strict=True):
+            self.start(label)
+            self.known.append({})
+            self.statements(item.body)
+            self.known.pop()
+            self.lines.append(f"  br label %{done}")
+        self.start(done)
+        self.lines.append(f"  {state}.after = add i64 {state}, 1")
+        self.lines.append(f"  store atomic i64 {state}.after, ptr {state}.place release, align 8")
+        self.lines.append(f"  br label %{head}")
+        self.start(end)
+
+    def _let(self, let: Let) -> None:
+        b = self.b
+        attributes = dict(let.attributes)
+        element, lanes = element_of(let.value.dtype), let.value.lanes
+        operands = [self.operand(item) for item in let.operands]
+        if let.comment:
+            self.lines.append(f"  ; {let.comment}")
+        match let.op:
+            case "splat":
+                result = b.splat(operands[0], lanes)
+            case "index":
+                result = self.wide_index(attributes["index"])
+            case "unit":
+                base = b.splat(self.wide_index(attributes["index"]), lanes)
+                result = b.iadd(base, b.lane_numbers(lanes))
+            case "shuffle":
+                result = b.shuffle(operands[0], operands[1], attributes["order"])
+            case "across":
+                result = _across(b, attributes["combine"], operands[0])
+            case _:
+                result = elementwise.emit(b, let.op, operands, element, attributes)
+        self.values[let.value.name] = result
+
+
+def _across(b: Instructions, op: str, x: Handle) -> Handle:
+    """All lanes as one, in halves: the order is fixed by the number of lanes."""
+    while x.lanes > 1:
+        low, high = b.halves(x)
+        x = elementwise.emit(b, op, (low, high), low.element, {})
+    return x
+
+
+def _plain(name: str) -> str:
+    return "".join(character if character.isalnum() else "_" for character in name)

@@ -1,0 +1,59 @@
+"""Statements in the making: what writes a kernel or an entry adds to a block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .nodes import Buffer, Index, Let, Load, Operand, Statement, Value
+
+
+@dataclass
+class Block:
+    """Statements in the making, with fresh names."""
+
+    statements: list[Statement] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def fresh(self, name: str) -> str:
+        count = self.counts.get(name, 0)
+        self.counts[name] = count + 1
+        return f"{name}.{count}"
+
+    def fresh_index(self, name: str) -> str:
+        """For a loop variable or a size; index arithmetic has no dots in names."""
+        return self.fresh(name).replace(".", "")
+
+    def add(self, statement: Statement) -> None:
+        self.statements.append(statement)
+
+    def nested(self) -> Block:
+        """A block inside this one: it shares the names, not the statements."""
+        return Block([], self.counts)
+
+    def load(
+        self,
+        name: str,
+        buffer: Buffer,
+        index: Index,
+        lanes: int,
+        valid: int | None = None,
+        stride: Index = 1,
+    ) -> Value:
+        value = Value(self.fresh(name), buffer.dtype, lanes)
+        self.add(Load(value, buffer, index, valid if valid is None or valid < lanes else None, stride))
+        return value
+
+    def let(
+        self,
+        op: str,
+        operands: Sequence[Operand],
+        dtype: str,
+        lanes: int,
+        comment: str = "",
+        **attributes: Any,
+    ) -> Value:
+        value = Value(self.fresh(op), dtype, lanes)
+        self.add(Let(value, op, tuple(operands), tuple(attributes.items()), comment))
+        return value

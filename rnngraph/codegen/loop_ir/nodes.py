@@ -1,0 +1,383 @@
+"""The loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
+
+Index arithmetic is the same polynomials as sizes (``ir.types.Dim``), over loop variables, run-time sizes
+and strides. ``str()`` of a function prints it (``loops_text``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ...ir.types import Dim
+
+Index = Dim
+Place = tuple["Buffer", Index]
+"""An element of a buffer."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that a function is handed: elements of one dtype behind one pointer."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A named value of ``lanes`` elements; one lane is a scalar."""
+
+    name: str
+    dtype: str
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A number, the same in every lane."""
+
+    value: Any
+    dtype: str
+    lanes: int
+
+
+Operand = Value | Literal
+
+
+@dataclass(frozen=True)
+class Body:
+    """Statements inside a statement, and the name of a size that it gives them, or none."""
+
+    statements: tuple[Statement, ...]
+    var: str = ""
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """What takes the place of a statement's buffers, of its index arithmetic, and of the statements inside it."""
+
+    buffer: Callable[[Buffer], Buffer]
+    index: Callable[[Index], Index]
+    body: Callable[[Sequence[Statement]], tuple[Statement, ...]]
+
+    def place(self, place: Place) -> Place:
+        return self.buffer(place[0]), self.index(place[1])
+
+
+class Uses(NamedTuple):
+    """What a statement uses itself: index arithmetic, buffers that it reads, and those that it writes. bodies: the
+    statements inside it. Buffers that a function is handed count as read and as written.
+    """
+
+    indices: Sequence[Index] = ()
+    reads: Sequence[Buffer] = ()
+    writes: Sequence[Buffer] = ()
+    bodies: Sequence[Body] = ()
+
+
+class BaseStatement(ABC):
+    """What every walk over statements asks of one. An object of a class that doesn't answer can't be made.
+
+    repeats: whether what is inside may run several times.
+    """
+
+    repeats = False
+
+    @abstractmethod
+    def uses(self) -> Uses:
+        """All that it uses itself."""
+
+    @abstractmethod
+    def renamed(self, by: Renaming) -> Statement:
+        """The same over other buffers and sizes."""
+
+
+@dataclass(frozen=True)
+class Load(BaseStatement):
+    """``value`` from ``buffer[index]``. ``valid`` lanes are in bounds (others become 0). ``stride`` is the
+    distance of lanes: 1, or more for a gather; a scalar is loaded by one lane.
+    """
+
+    value: Value
+    buffer: Buffer
+    index: Index
+    valid: int | None = None
+    stride: Index = 1
+
+    def uses(self) -> Uses:
+        return Uses((self.index, self.stride), reads=(self.buffer,))
+
+    def renamed(self, by: Renaming) -> Load:
+        return Load(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+
+
+@dataclass(frozen=True)
+class Store(BaseStatement):
+    """``value`` to ``buffer[index]``; only ``valid`` lanes are written."""
+
+    value: Operand
+    buffer: Buffer
+    index: Index
+    valid: int | None = None
+    stride: Index = 1
+
+    def uses(self) -> Uses:
+        return Uses((self.index, self.stride), writes=(self.buffer,))
+
+    def renamed(self, by: Renaming) -> Store:
+        return Store(self.value, by.buffer(self.buffer), by.index(self.index), self.valid, by.index(self.stride))
+
+
+@dataclass(frozen=True)
+class Let(BaseStatement):
+    """``value = op(operands)``. ``comment`` names the graph node that it computes. ``shuffle`` takes lanes from two
+    vectors in the ``order`` given.
+    """
+
+    value: Value
+    op: str
+    operands: tuple[Operand, ...]
+    attributes: tuple[tuple[str, Any], ...] = ()
+    comment: str = ""
+
+    def uses(self) -> Uses:
+        return Uses([value for key, value in self.attributes if key == "index"])
+
+    def renamed(self, by: Renaming) -> Let:
+        attributes = tuple([(key, by.index(value) if key == "index" else value) for key, value in self.attributes])
+        return Let(self.value, self.op, self.operands, attributes, self.comment)
+
+
+@dataclass(frozen=True)
+class LetIndex(BaseStatement):
+    """``name = op(base, factor)`` in index arithmetic: ``parity`` (base & 1), ``floor`` (down to a multiple
+    of factor), ``divide`` (without the rest), ``min``, ``max``, or ``of`` (the integer scalar ``source``, limited to
+    0..factor-1).
+    """
+
+    name: str
+    op: str
+    base: Index
+    factor: Index = 1
+    source: Operand | None = None
+
+    def uses(self) -> Uses:
+        return Uses((self.base, self.factor))
+
+    def renamed(self, by: Renaming) -> LetIndex:
+        return LetIndex(self.name, self.op, by.index(self.base), by.index(self.factor), self.source)
+
+
+@dataclass(frozen=True)
+class Contract(BaseStatement):
+    """A register tile: ``results[r][j] = starts[r][j] + sum over k of left[r][k] * right[k][j]``, k in order.
+
+    left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
+    k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
+    Of narrow numbers ``together`` lie side by side and are multiplied in one step, by which strides advance: in a
+    row, and in each lane of a panel, which is filled up with zeros.
+
+    strands: of several sums the first takes the k that are a multiple of it, beginning from the start, the second those
+    behind these, from 0, and so on; they are added up at the end, in order.
+    block: where there are more k, the sums of so many are added up first, of which only the first begins from the
+    start; a rounding error then grows with a block's length and with the number of blocks. 0: one sum over all.
+    """
+
+    results: tuple[tuple[Value, ...], ...]
+    starts: tuple[tuple[Operand, ...], ...]
+    left: tuple[tuple[Buffer, Index], ...]
+    left_stride: Index
+    depth: Index
+    right: tuple[tuple[Buffer, Index], ...]
+    right_stride: Index
+    lane_stride: Index
+    valid: tuple[int | None, ...]
+    unroll: int
+    comment: str = ""
+    together: int = 1
+    strands: int = 1
+    block: int = 0
+
+    def uses(self) -> Uses:
+        places = (*self.left, *self.right)
+        steps = (self.left_stride, self.depth, self.right_stride, self.lane_stride)
+        return Uses([*(index for _, index in places), *steps], reads=[buffer for buffer, _ in places])
+
+    def renamed(self, by: Renaming) -> Contract:
+        return replace(
+            self,
+            left=tuple(map(by.place, self.left)),
+            right=tuple(map(by.place, self.right)),
+            left_stride=by.index(self.left_stride),
+            right_stride=by.index(self.right_stride),
+            lane_stride=by.index(self.lane_stride),
+            depth=by.index(self.depth),
+        )
+
+
+@dataclass(frozen=True)
+class For(BaseStatement):
+    """``for var in range(start, stop, step)``."""
+
+    var: str
+    start: Index
+    stop: Index
+    step: Index
+    body: tuple[Statement, ...]
+    comment: str = ""
+
+    repeats = True
+
+    def uses(self) -> Uses:
+        return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
+
+    def renamed(self, by: Renaming) -> For:
+        limits = by.index(self.start), by.index(self.stop), by.index(self.step)
+        return For(self.var, *limits, by.body(self.body), self.comment)
+
+
+@dataclass(frozen=True)
+class When(BaseStatement):
+    """The body where ``low <= index < high``."""
+
+    index: Index
+    low: Index
+    high: Index
+    body: tuple[Statement, ...]
+
+    def uses(self) -> Uses:
+        return Uses((self.index, self.low, self.high), bodies=(Body(self.body),))
+
+    def renamed(self, by: Renaming) -> When:
+        return When(by.index(self.index), by.index(self.low), by.index(self.high), by.body(self.body))
+
+
+@dataclass(frozen=True)
+class Fold(BaseStatement):
+    """A loop that carries values: ``results = body(...)`` repeated, beginning with ``starts``."""
+
+    results: tuple[Value, ...]
+    carried: tuple[Value, ...]
+    starts: tuple[Operand, ...]
+    var: str
+    start: Index
+    stop: Index
+    step: int
+    body: tuple[Statement, ...]
+    nexts: tuple[Operand, ...]
+
+    repeats = True
+
+    def uses(self) -> Uses:
+        return Uses((self.start, self.stop, self.step), bodies=(Body(self.body, self.var),))
+
+    def renamed(self, by: Renaming) -> Fold:
+        return replace(self, start=by.index(self.start), stop=by.index(self.stop), body=by.body(self.body))
+
+
+@dataclass(frozen=True)
+class Call(BaseStatement):
+    """A call of another function of the module, with its buffers and sizes."""
+
+    function: str
+    buffers: tuple[tuple[Buffer, Index], ...]
+    sizes: tuple[Index, ...]
+    comment: str = ""
+
+    def uses(self) -> Uses:
+        buffers = [buffer for buffer, _ in self.buffers]
+        return Uses([*(index for _, index in self.buffers), *self.sizes], buffers, buffers)
+
+    def renamed(self, by: Renaming) -> Call:
+        return Call(self.function, tuple(map(by.place, self.buffers)), tuple(map(by.index, self.sizes)), self.comment)
+
+
+@dataclass(frozen=True)
+class Barrier(BaseStatement):
+    """No worker goes on before all have come here: what they wrote before can be read behind it. team: where they
+    signal to each other. worker: which of ``workers`` this is. one_way: the others wait for the first worker, which
+    waits for nobody.
+    """
+
+    team: Buffer
+    worker: Index
+    workers: Index
+    one_way: bool = False
+
+    def uses(self) -> Uses:
+        return Uses((self.worker, self.workers), (self.team,), (self.team,))
+
+    def renamed(self, by: Renaming) -> Barrier:
+        return Barrier(by.buffer(self.team), by.index(self.worker), by.index(self.workers), self.one_way)
+
+
+@dataclass(frozen=True)
+class Station:
+    """What one worker at a time does for a chunk. needs: (number of another station, ahead): that one must have done
+    so many chunks more than this one has; fewer where it is negative. due: what is due earlier is done first.
+    """
+
+    body: tuple[Statement, ...]
+    needs: tuple[tuple[int, int], ...]
+    due: int
+
+
+@dataclass(frozen=True)
+class Pipeline(BaseStatement):
+    """Every station for ``var`` in 0, 1, … while ``var * step < stop``, in order; stations at the same time, as workers
+    take what can be done.
+
+    states: one number for each station, 0 at the start. turn: by how much the next chunk of a station is due later.
+    """
+
+    var: str
+    stop: Index
+    step: Index
+    stations: tuple[Station, ...]
+    turn: int
+    states: Buffer
+    team: Buffer
+    comment: str = ""
+
+    repeats = True
+
+    def uses(self) -> Uses:
+        bodies = [Body(station.body, self.var) for station in self.stations]
+        return Uses((self.stop, self.step), (self.states, self.team), (self.states, self.team), bodies)
+
+    def renamed(self, by: Renaming) -> Pipeline:
+        stations = tuple(replace(station, body=by.body(station.body)) for station in self.stations)
+        return replace(
+            self, stop=by.index(self.stop), step=by.index(self.step), stations=stations,
+            states=by.buffer(self.states), team=by.buffer(self.team),
+        )  # fmt: skip
+
+
+Statement = Load | Store | Let | LetIndex | Contract | For | When | Fold | Call | Barrier | Pipeline
+
+
+def nested(statements: Sequence[Statement]) -> Iterator[Statement]:
+    """All statements, those inside others behind these."""
+    for statement in statements:
+        yield statement
+        for body in statement.uses().bodies:
+            yield from nested(body.statements)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function: the buffers and the names of sizes that it is handed, and its statements."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[str, ...]
+    body: tuple[Statement, ...]
+    comment: str = ""
+
+    def __str__(self) -> str:
+        from .printer import function_text
+
+        return function_text(self)

@@ -1,0 +1,151 @@
+"""The loop IR as text, which is what ``show("loops")`` gives."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+from ...ir.types import SHORT_NAMES, dim_text, size
+from .nodes import (
+    Barrier,
+    Buffer,
+    Call,
+    Contract,
+    Fold,
+    For,
+    Function,
+    Index,
+    Let,
+    LetIndex,
+    Load,
+    Operand,
+    Pipeline,
+    Statement,
+    Store,
+    Value,
+    When,
+)
+
+
+def function_text(function: Function) -> str:
+    """A function as ``show("loops")`` prints it."""
+    return "\n".join(_function_lines(function)) + "\n"
+
+
+def _function_lines(function: Function) -> Iterator[str]:
+    buffers = [f"{buffer.name}: {SHORT_NAMES[buffer.dtype]}*" for buffer in function.buffers]
+    sizes = [f"{name}: size" for name in function.sizes]
+    if function.comment:
+        yield f"# {function.comment}"
+    yield from _wrapped(f"function {function.name}({', '.join([*buffers, *sizes])})", "")
+    yield from _lines(function.body, "  ")
+
+
+def _type(value: Operand) -> str:
+    return SHORT_NAMES[value.dtype] + (f"x{value.lanes}" if value.lanes > 1 else "")
+
+
+def _operand(value: Operand) -> str:
+    return f"%{value.name}" if isinstance(value, Value) else f"{value.value!r}"
+
+
+def _place(buffer: Buffer, index: Index, stride: Index = 1, valid: int | None = None) -> str:
+    by = f" by {dim_text(stride)}" if stride != 1 else ""
+    some = f" first {valid}" if valid is not None else ""
+    return f"{buffer.name}[{dim_text(index)}]{by}{some}"
+
+
+def _wrapped(text: str, indent: str, comment: str = "") -> Iterator[str]:
+    """A line, continued further in where it is long; types and strides stay with what they belong to."""
+    glued = text.replace(": ", ":\u00a0").replace(" by ", "\u00a0by\u00a0")
+    lines = textwrap.wrap(
+        glued,
+        110,
+        initial_indent=indent,
+        subsequent_indent=indent + "    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    lines = [line.replace("\u00a0", " ") for line in lines]
+    yield from lines[:-1]
+    yield f"{lines[-1]}  # {comment}" if comment else lines[-1]
+
+
+def _lines(statements: Sequence[Statement], indent: str) -> Iterator[str]:
+    for statement in statements:
+        yield from _statement_lines(statement, indent)
+
+
+def _statement_lines(statement: Statement, indent: str) -> Iterator[str]:
+    match statement:
+        case Load(value, buffer, index, valid, stride):
+            yield f"{indent}%{value.name} = load {_place(buffer, index, stride, valid)} : {_type(value)}"
+        case Store(value, buffer, index, valid, stride):
+            yield f"{indent}store {_operand(value)} -> {_place(buffer, index, stride, valid)} : {_type(value)}"
+        case Let(value, op, operands, attributes, comment):
+            shown = "".join(f" {key}={item}" for key, item in attributes)
+            note = f"  # {comment}" if comment else ""
+            yield f"{indent}%{value.name} = {op} {', '.join(map(_operand, operands))}{shown} : {_type(value)}{note}"
+        case LetIndex(name, op, base, factor, source):
+            read = f"{_operand(source)}, " if source is not None else f"{dim_text(base)}, "
+            yield f"{indent}{name} = {op} {read}{dim_text(factor)}"
+        case Contract():
+            yield from _contract_lines(statement, indent)
+        case For(var, start, stop, step, body, comment):
+            by = f" step {dim_text(step)}" if step != 1 else ""
+            note = f"  # {comment}" if comment else ""
+            yield f"{indent}for {var} in {dim_text(start)}..{dim_text(stop)}{by}:{note}"
+            yield from _lines(body, indent + "  ")
+        case When(index, low, high, body):
+            yield f"{indent}when {dim_text(low)} <= {dim_text(index)} < {dim_text(high)}:"
+            yield from _lines(body, indent + "  ")
+        case Fold(results, carried, starts, var, start, stop, step, body, nexts):
+            pairs = ", ".join(f"%{c.name} = {_operand(s)} : {_type(c)}" for c, s in zip(carried, starts, strict=True))
+            by = f" step {step}" if step != 1 else ""
+            yield f"{indent}fold {var} in {dim_text(start)}..{dim_text(stop)}{by} carry ({pairs}):"
+            yield from _lines(body, indent + "  ")
+            yield f"{indent}  next {', '.join(map(_operand, nexts))}"
+            yield f"{indent}  gives {', '.join(f'%{result.name}' for result in results)}"
+        case Barrier():
+            yield f"{indent}{'barrier, one way' if statement.one_way else 'barrier'}"
+        case Pipeline():
+            yield from _pipeline_lines(statement, indent)
+        case Call(function, buffers, sizes, comment):
+            places = [_place(buffer, index) for buffer, index in buffers]
+            yield from _wrapped(f"call {function}({', '.join([*places, *map(dim_text, sizes)])})", indent, comment)
+        case _:
+            assert_never(statement)
+
+
+def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:
+    note = f"  # {pipeline.comment}" if pipeline.comment else ""
+    product = dim_text(size(pipeline.var) * pipeline.step)
+    yield f"{indent}pipeline {pipeline.var} in 0.. while {product} < {dim_text(pipeline.stop)}:{note}"
+    for number, station in enumerate(pipeline.stations):
+        needs = [f"station {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in station.needs]
+        yield from _wrapped(f"station {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
+        yield from _lines(station.body, indent + "    ")
+
+
+def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
+    rows, columns = len(tile.results), len(tile.results[0])
+    note = f"  # {tile.comment}" if tile.comment else ""
+    first = tile.results[0][0]
+    yield f"{indent}tile {rows} rows x {columns} columns of {_type(first)}:{note}"
+    for row, (results, starts, (buffer, index)) in enumerate(zip(tile.results, tile.starts, tile.left, strict=True)):
+        names = ", ".join(f"%{result.name}" for result in results)
+        begin = ", ".join(map(_operand, starts))
+        yield from _wrapped(
+            f"row {row}: {names} = {begin} with {_place(buffer, index, tile.left_stride)}", indent + "  "
+        )
+    columns_text = ", ".join(
+        _place(buffer, index, 1, valid) for (buffer, index), valid in zip(tile.right, tile.valid, strict=True)
+    )
+    together = f" {tile.together} at once" if tile.together > 1 else ""
+    strands = f" in {tile.strands} strands" if tile.strands > 1 else ""
+    blocks = f" in blocks of {tile.block}" if tile.block else ""
+    over = f"for k in 0..{dim_text(tile.depth)}{together}{strands}{blocks} unroll {tile.unroll}"
+    lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
+    step = f"row[k] * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
+    yield from _wrapped(f"{over}: += {step}", indent + "  ")

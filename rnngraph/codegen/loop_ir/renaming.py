@@ -1,0 +1,73 @@
+"""Names in the loop IR: which are free, and how functions that differ by names alone are found to be equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any
+
+from ...ir.types import Size, substitute
+from .nodes import Buffer, Function, Index, LetIndex, Literal, Renaming, Statement, Value
+
+
+def free(statements: Sequence[Statement]) -> tuple[tuple[Buffer, ...], tuple[str, ...]]:
+    """Buffers and names of sizes that statements use and do not bind, in order of appearance."""
+    buffers: dict[Buffer, None] = {}
+    names: dict[str, None] = {}
+
+    def walk(inner: Sequence[Statement], bound: frozenset[str]) -> None:
+        for statement in inner:
+            uses = statement.uses()
+            buffers.update(dict.fromkeys(uses.reads))
+            buffers.update(dict.fromkeys(uses.writes))
+            for index in uses.indices:
+                if not isinstance(index, int):
+                    names.update(dict.fromkeys(name for name in sorted(index.symbols) if name not in bound))
+            for body in uses.bodies:
+                walk(body.statements, bound | {body.var})
+            if isinstance(statement, LetIndex):
+                bound = bound | {statement.name}
+
+    walk(statements, frozenset())
+    return tuple(buffers), tuple(names)
+
+
+def renamed(
+    statements: Sequence[Statement], buffers: Mapping[Buffer, Buffer], names: Mapping[str, Index]
+) -> tuple[Statement, ...]:
+    """Statements over other buffers and sizes."""
+    known: dict[Index, Index] = {}
+
+    def index(value: Index) -> Index:
+        if isinstance(value, int):
+            return value
+        found = known.get(value)
+        if found is None:
+            found = known[value] = substitute(value, names)
+        return found
+
+    def many(inner: Sequence[Statement]) -> tuple[Statement, ...]:
+        return tuple([statement.renamed(by) for statement in inner])
+
+    by = Renaming(buffers.__getitem__, index, many)
+    return many(statements)
+
+
+def work_of(function: Function) -> tuple[Any, ...]:
+    """That by which equal functions are found: all that one says, but for comments and the names of values."""
+    numbers: dict[str, int] = {}
+    plain = {str, int, Size, Buffer, type(None)}
+
+    def key(item: Any) -> Any:
+        kind = type(item)
+        if kind in plain:
+            return item
+        if kind is tuple:
+            return tuple([part if type(part) in plain else key(part) for part in item])
+        if kind is Value:
+            return numbers.setdefault(item.name, len(numbers)), item.dtype, item.lanes
+        if kind is Literal or not is_dataclass(item):
+            return repr(item)  # numbers that are equal may differ: 0.0 and -0.0
+        return kind, *[key(part) for name, part in vars(item).items() if name != "comment"]
+
+    return function.buffers, function.sizes, key(function.body)

@@ -1,0 +1,178 @@
+"""From LLVM IR text to callable machine code, through llvmlite."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import threading
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from ...errors import GraphError
+from .target import Target, host, lacks
+
+Native = Callable[[Any, Any, Any], None]
+"""A compiled entry: (address of the argument block, worker, workers), as ints or as their ctypes objects. It
+releases the GIL."""
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_LOCK = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _initialize() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@lru_cache(maxsize=8)
+def _machine(target: Target) -> llvm.TargetMachine:
+    _initialize()
+    found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(
+        cpu=target.processor, features=target.features, opt=3, reloc=target.relocation, codemodel="small", jit=False,
+        abiname=target.abi,
+    )  # fmt: skip
+
+
+def versions() -> tuple[str, ...]:
+    """Of what makes machine code: with another one the same text may become other code."""
+    return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
+
+
+def optimized(text: str, target: Target) -> llvm.ModuleRef:
+    """The module after the one pass that pays: vectors, tiles and fused ops are explicit already.
+
+    The O2 and O3 pipelines double the time to compile and gain nothing at run time.
+    """
+    machine = _machine(target)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_loop_rotate_pass()
+    manager.run(module, builder)
+    return module
+
+
+def assembly(text: str, target: Target) -> str:
+    """Assembly text of the module."""
+    with _LOCK:
+        return str(_machine(target).emit_assembly(optimized(text, target)))
+
+
+def object_code(text: str, target: Target) -> bytes:
+    """The module as an object file."""
+    with _LOCK:
+        return bytes(_machine(target).emit_object(optimized(text, target)))
+
+
+def linked_code(modules: Sequence[str], around: str, names: Collection[str], target: Target) -> bytes:
+    """One object file of modules of entries and the module of functions around them, which call the entries.
+
+    names: what the object defines for others; all else is internal to it.
+    """
+    with _LOCK:
+        _initialize()
+        llvm.initialize_native_asmparser()  # of the instruction that tells what a processor can do
+        whole = llvm.parse_assembly(around)
+        for text in modules:
+            whole.link_in(llvm.parse_assembly(text))
+        for function in whole.functions:
+            if not function.is_declaration and function.name not in names:
+                function.linkage = "internal"
+        whole.verify()
+        machine = _machine(target)
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+        manager = llvm.create_new_module_pass_manager()
+        manager.add_global_dead_code_eliminate_pass()
+        manager.run(whole, builder)
+        if not target.grows_stack:  # there the stack grows in a small function before larger ones are called
+            whole = llvm.parse_assembly(_inlining_single_calls(whole))
+        manager = llvm.create_new_module_pass_manager()
+        manager.add_always_inliner_pass()
+        manager.add_sroa_pass()  # an argument block that was filled and read in one function is in registers
+        manager.add_sccp_pass()
+        manager.add_simplify_cfg_pass()
+        manager.add_aggressive_dce_pass()
+        manager.add_global_dead_code_eliminate_pass()
+        manager.add_merge_functions_pass()
+        manager.add_loop_rotate_pass()
+        manager.run(whole, builder)
+        return bytes(machine.emit_object(whole))
+
+
+_INTERNAL = re.compile(r'^(define internal [^\n]*?@"?([\w.]+)"?\([^\n]*) (#\d+[^\n]*\{)$', re.MULTILINE)
+"""The head of an internal function: what stands before its attributes, its name, and the rest."""
+
+
+def _inlining_single_calls(module: llvm.ModuleRef) -> str:
+    """The module's text, by which internal functions that are called from one place are written there, if both are for
+    the same processor.
+
+    A step of a small net takes as long as a few calls that fill an argument block and read it. No instruction between
+    floats changes. The attribute is put into the text, as older llvmlite gives it to the result, not to the function.
+    """
+    functions = {function.name: function for function in module.functions if not function.is_declaration}
+    callers: dict[str, list[str]] = {}
+    for name, function in functions.items():
+        for block in function.blocks:
+            for instruction in block.instructions:
+                if instruction.opcode == "call":
+                    callers.setdefault(list(instruction.operands)[-1].name, []).append(name)
+    single: set[str] = set()
+    for name, function in functions.items():
+        found = callers.get(name, [])
+        alone = function.linkage == llvm.Linkage.internal and len(found) == 1
+        if alone and _processor(function) == _processor(functions[found[0]]):
+            single.add(name)
+
+    def marked(head: re.Match[str]) -> str:
+        return f"{head[1]} alwaysinline {head[3]}" if head[2] in single else head[0]
+
+    return _INTERNAL.sub(marked, str(module))
+
+
+def _processor(function: llvm.ValueRef) -> list[bytes]:
+    """What a function's attributes say of it."""
+    return re.findall(rb'"target-[^"]*"="[^"]*"', b" ".join(function.attributes))
+
+
+class Code:
+    """Machine code in memory, alive as long as this object is."""
+
+    def __init__(self, binary: bytes, target: Target) -> None:
+        if target.triple != host().triple:
+            raise GraphError(f"code for {target.name} ({target.triple}) can't run on this machine")
+        if missing := lacks(target):
+            raise GraphError(
+                f"code for {target.name} can't run on this machine, whose processor has no {', '.join(missing)}; "
+                'compile with target="host"'
+            )
+        with _LOCK:
+            _initialize()
+            empty = llvm.parse_assembly("")
+            empty.triple = target.triple
+            found = llvm.Target.from_triple(target.triple)
+            machine = found.create_target_machine(cpu=target.processor, features=target.features, opt=3, jit=True)
+            # In one block: what LLVM finds by itself may lie further apart than its small code model reaches, in
+            # processes that hold much else, and then it aborts.
+            self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(binary))
+            self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        with _LOCK:
+            address = self._engine.get_function_address(name)
+        if not address:
+            raise GraphError(f"the compiled code has no entry {name}")
+        return int(address)
+
+    def entry(self, name: str) -> Native:
+        native = _PROTOTYPE(self.address(name))
+        native.code = self  # type: ignore[attr-defined]  # who may call it keeps the code alive
+        return native

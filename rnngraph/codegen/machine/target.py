@@ -1,0 +1,197 @@
+"""What is known of a processor: its vectors, registers and caches. Tile shapes come from here alone."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+from ...errors import ArgumentError
+
+_LEVELS = {
+    "x86-64-v2": ("x86-64-v2", "", 128, 16, False),
+    "x86-64-v3": ("x86-64-v3", "", 256, 16, True),
+    "x86-64-v4": ("x86-64-v4", "-prefer-256-bit", 512, 32, True),
+}
+_NEEDS = {
+    "x86-64-v2": ("sse4.2", "popcnt"),
+    "x86-64-v3": ("avx2", "fma", "bmi2"),
+    "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+}
+_WINDOWS, _MACOS = "x86_64-pc-windows-gnu", "x86_64-apple-macosx10.15.0"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor.
+
+    vector_bits: width of a vector register; registers: how many; has_fma: fused multiply-add in one
+    rounding; first_cache, second_cache: bytes of a core's caches; has_estimates: code may use the processor's
+    estimates of reciprocals (AVX-512's), which makers define each for themselves: levels, which stand for the same
+    bits wherever they run, don't. dots: forms of narrow numbers, ``int8`` and ``bfloat16``, of which one instruction
+    multiplies several and adds them up.
+
+    pointer_bits: of an address, and of index arithmetic. relocation: LLVM's name for how an object's code finds its
+    constants. abi: of object files, where the triple does not tell it. absent: what the processor has no instruction
+    for, so that LLVM would call a library: ``float64`` altogether, or ``float64 vectors``; ``rounding`` to a whole
+    float; ``wide conversion``, of 64-bit integers from and to floats.
+    """
+
+    name: str
+    triple: str
+    processor: str
+    features: str
+    vector_bits: int
+    registers: int
+    has_fma: bool
+    first_cache: int = 32 * 1024
+    second_cache: int = 512 * 1024
+    has_estimates: bool = False
+    dots: tuple[str, ...] = ()
+    pointer_bits: int = 64
+    relocation: str = "pic"
+    abi: str = ""
+    absent: tuple[str, ...] = ()
+
+    def lanes(self, item_bytes: int) -> int:
+        if item_bytes == 8 and "float64 vectors" in self.absent:
+            return 1
+        return max(1, self.vector_bits // 8 // item_bytes)
+
+    @property
+    def grows_stack(self) -> bool:
+        """Whether a stack grows as its pages are touched, in order: Windows. LLVM would call a library for that."""
+        return "-windows" in self.triple
+
+
+def _other_systems() -> list[Target]:
+    """x86-64 levels in the object files of other systems. Without a level, what every such machine runs."""
+    found = []
+    for system, triple in (("windows", _WINDOWS), ("macos", _MACOS)):
+        for level, facts in _LEVELS.items():
+            if (system, level) != ("macos", "x86-64-v4"):  # few of them ever were
+                name = f"{level}-{system}".replace("-v2", "")
+                found.append(Target(name, triple, *facts))
+    return found
+
+
+_ARM32 = ("rounding", "wide conversion")
+_WASM, _PLAIN = "wasm32-unknown-unknown", "+sign-ext,+nontrapping-fptoint"
+_OTHERS = {
+    target.name: target
+    for target in (
+        Target("aarch64-linux", "aarch64-unknown-linux-gnu", "generic", "+neon", 128, 32, True),
+        Target("aarch64-macos", "arm64-apple-macosx11.0.0", "apple-m1", "", 128, 32, True),
+        # Cortex-A8 and A9 are the least of these: 16 vector registers, neither fused multiply-add nor division.
+        Target(
+            "armv7-linux", "armv7-unknown-linux-gnueabihf", "generic", "+neon,-vfp4,-hwdiv,-hwdiv-arm", 128, 16, False,
+            pointer_bits=32, absent=("float64 vectors", *_ARM32),
+        ),
+        # Cortex-M4F and M7: 32 single-precision registers, one float each. Small memories, and no second cache.
+        Target(
+            "thumbv7em-none-eabihf", "thumbv7em-unknown-none-eabihf", "cortex-m4", "+strict-align", 32, 32, True,
+            16 * 1024, 128 * 1024, pointer_bits=32, relocation="static", absent=("float64", *_ARM32),
+        ),
+        Target("wasm32", _WASM, "mvp", _PLAIN, 32, 32, False, pointer_bits=32, relocation="static"),
+        Target(
+            "wasm32-simd128", _WASM, "mvp", f"{_PLAIN},+simd128", 128, 16, False, pointer_bits=32, relocation="static"
+        ),
+        Target("riscv64", "riscv64-unknown-linux-gnu", "generic-rv64", "+m,+a,+f,+d,+c", 32, 32, True, abi="lp64d"),
+        *_other_systems(),
+    )
+}  # fmt: skip
+NAMES = ("host", *_LEVELS, *_OTHERS)
+"""Of all targets."""
+
+
+def target_of(name: str | None) -> Target:
+    """The target ``name``: None or ``host`` for this machine, a level such as ``x86-64-v3``, or another processor."""
+    known = name is None or isinstance(name, str)  # an array would be compared element by element
+    if known and name in (None, "host"):
+        return host()
+    if not known or name not in NAMES:
+        raise ArgumentError(f"target {name!r} is not known; use {', '.join(NAMES)}")
+    if name in _OTHERS:
+        return _OTHERS[name]
+    processor, features, bits, registers, fma = _LEVELS[name]
+    triple = llvm.get_process_triple()
+    if not triple.startswith("x86_64"):
+        triple = "x86_64-unknown-linux-gnu"
+    return Target(name, triple, processor, features, bits, registers, fma)
+
+
+@lru_cache(maxsize=1)
+def host() -> Target:
+    """This machine, as LLVM sees it."""
+    triple = llvm.get_process_triple()
+    has = llvm.get_host_cpu_features()
+    features = has.flatten()
+    caches = _cache_bytes()
+    if triple.startswith(("x86_64", "amd64")):
+        wide = all(has.get(name, False) for name in ("avx512f", "avx512vl", "avx512dq", "avx512bw"))
+        bits = 512 if wide else 256 if has.get("avx2", False) else 128
+        return Target(
+            "host", triple, llvm.get_host_cpu_name(), f"{features},-prefer-256-bit", bits, 32 if wide else 16,
+            bool(has.get("fma", False)), *caches, wide, _dots(has, wide),
+        )  # fmt: skip
+    return Target("host", triple, llvm.get_host_cpu_name(), features, 128, 32, True, *caches)
+
+
+def _dots(has: Mapping[str, bool], wide: bool) -> tuple[str, ...]:
+    """AVX-512's dot products, which there are at every width; of bytes AVX-VNNI's, where vectors are narrower."""
+    needed = {"int8": "avx512vnni", "bfloat16": "avx512bf16"} if wide else {"int8": "avxvnni"}
+    return tuple(form for form, feature in needed.items() if has.get(feature, False))
+
+
+@lru_cache(maxsize=8)
+def lacks(target: Target) -> tuple[str, ...]:
+    """What ``target``'s code needs and this machine's processor has not."""
+    has = llvm.get_host_cpu_features()
+    return tuple(feature for feature in _NEEDS.get(target.name, ()) if not has.get(feature, False))
+
+
+def needed_processor(target: Target) -> str:
+    """Which processors run code for ``target``, in words."""
+    if target.processor in _NEEDS:
+        return f"a processor of {target.processor} or above, with {' '.join(_NEEDS[target.processor])}"
+    if target.name != "host":
+        return f"a processor of {target.triple.partition('-')[0]}: {target.processor} {target.features}".rstrip()
+    has = {feature.removeprefix("+") for feature in target.features.split(",")}
+    levels = [level for level, needed in _NEEDS.items() if has.issuperset(needed)]
+    advice = f" ({levels[-1]} and more); a target such as x86-64-v2 is for others" if levels else ""
+    return f"the processor of the machine that made it, {target.processor}, or one with all its instructions{advice}"
+
+
+def _cache_bytes() -> tuple[int, int]:
+    """Bytes of the first (data) and second cache, where the system tells; else a careful guess."""
+    found = {1: 32 * 1024, 2: 512 * 1024}
+    for folder in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*"):
+        try:
+            with (
+                open(f"{folder}/level") as level,
+                open(f"{folder}/type") as kind,
+                open(f"{folder}/size") as size,
+            ):
+                number, text = int(level.read()), size.read().strip()
+                if kind.read().strip() != "Instruction" and number in found:
+                    found[number] = int(text.rstrip("KM")) * {"K": 1024, "M": 1 << 20}.get(text[-1], 1)
+        except (OSError, ValueError):
+            continue
+    return found[1], found[2]
+
+
+def twin(target: Target) -> Target:
+    """This machine as ``target`` sees it: the same vectors and the same arithmetic, so that the same bits come out.
+
+    Packs weights for processors that are not here, and says what they will compute.
+    """
+    here = host()
+    if target.name == here.name:
+        return target
+    return replace(
+        target, name=f"{target.name} on this machine", triple=here.triple, processor=here.processor,
+        features=here.features, pointer_bits=64, relocation=here.relocation, abi=here.abi,
+    )  # fmt: skip

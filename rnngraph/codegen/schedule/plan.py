@@ -1,0 +1,61 @@
+"""What scheduling gives: the functions of one compiled entry, its arguments and the memory that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ir.types import Dim, Shape
+from ..buffers.arena import Arena
+from ..cost_model.work_sharing import Work
+from ..llvm.module import Entry
+from ..loop_ir.nodes import Buffer, Function
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
+
+    name: str
+    kind: str  # input, parameter, constant or output
+    dtype: str
+    shape: Shape
+    buffer: Buffer
+    value: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that code generation and the runtime need to know of one compiled entry.
+
+    arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made in one stage and
+    read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
+    strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
+    """
+
+    functions: tuple[Function, ...]
+    main: Entry
+    pack: Entry
+    arguments: tuple[Argument, ...]
+    sizes: tuple[str, ...]
+    strides: dict[str, tuple[str, ...]]
+    arena: Arena
+    residual_bytes: Dim
+    panel_bytes: int
+    parts: int
+    work: Work
+
+    @property
+    def arena_bytes(self) -> Dim:
+        """A formula in the run-time sizes."""
+        return self.arena.total
+
+    def arguments_of(self, kind: str) -> list[Argument]:
+        return [item for item in self.arguments if item.kind == kind]
+
+    def loops(self) -> str:
+        """The loop IR as text."""
+        memory = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
+        head = f"# arena: {memory}; packed weights: {self.panel_bytes} bytes\n"
+        return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))

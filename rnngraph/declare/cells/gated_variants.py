@@ -1,0 +1,201 @@
+"""Cells that carry one vector, gated or diagonal. Names and gate orders are TensorFlow 1.15's ``tf.contrib.rnn``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ArgumentError, ShapeError
+from ..arguments import number, units
+from ..cell import Cell, Scope
+from ..functions.activations import activation_function
+from ..functions.basic import concat, sigmoid, split, tanh
+from ..initializers import Uniform, initializer_of
+from ..tensor import Tensor
+from .basic import Activation
+from .lstm_variants import kernel_initializer
+
+
+class UGRNNCell(Cell):
+    """The update gate cell (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c), the output too.
+
+    Parameters: kernel [inputs + units, 2 units] with columns g, c, and bias [2 units]. State: [batch, units].
+    initializer: of the kernel.
+    """
+
+    def __init__(
+        self, num_units: int, initializer: Any = None, forget_bias: float = 1.0, activation: Activation = "tanh"
+    ) -> None:
+        self.num_units = units(num_units, "num_units")
+        self.initializer = kernel_initializer(initializer)
+        self.forget_bias = number(forget_bias, "forget_bias")
+        self.activation = activation_function(activation)
+
+    def state(self) -> Any:
+        return {"s": self.num_units}
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n, s = self.num_units, state["s"]
+        kernel = p.kernel("kernel", (x.width + n, 2 * n), self.initializer)
+        g, c = split(concat([x, s]) @ kernel + p.bias("bias", (2 * n,)), 2)
+        g = sigmoid(g + self.forget_bias)
+        s = g * s + (1 - g) * self.activation(c)
+        return s, {"s": s}
+
+
+class IntersectionRNNCell(Cell):
+    """The +RNN (Collins et al. 2017), for deep stacks: gated over time and over depth.
+
+        s' = gh s + (1 - gh) tanh(h);  output = gy x + (1 - gy) y_activation(y)
+
+    with gh and gy = s(. + forget_bias). Parameters: kernel [2 units, 4 units] with columns gh, h, gy, y, and bias
+    [4 units]. Inputs are as wide as num_units, or num_in_proj=num_units projects them by ``in_projection/kernel``
+    [inputs, units] and ``in_projection/bias``; as in TensorFlow, inputs of that width are not projected. State:
+    [batch, units]. initializer: of the kernels.
+    """
+
+    def __init__(
+        self,
+        num_units: int,
+        num_in_proj: int | None = None,
+        initializer: Any = None,
+        forget_bias: float = 1.0,
+        y_activation: Activation = "relu",
+    ) -> None:
+        self.num_units = units(num_units, "num_units")
+        self.num_in_proj = None if num_in_proj is None else units(num_in_proj, "num_in_proj")
+        if self.num_in_proj not in (None, self.num_units):
+            raise ArgumentError(
+                f"num_in_proj={num_in_proj} is not num_units={num_units}, the width that inputs need; "
+                f"give num_in_proj={num_units}"
+            )
+        self.initializer = kernel_initializer(initializer)
+        self.forget_bias = number(forget_bias, "forget_bias")
+        self.y_activation = activation_function(y_activation)
+
+    def state(self) -> Any:
+        return {"s": self.num_units}
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n, s = self.num_units, state["s"]
+        if x.width != n:
+            x = self._projected(p, x)
+        kernel = p.kernel("kernel", (2 * n, 4 * n), self.initializer)
+        gh, h, gy, y = split(concat([x, s]) @ kernel + p.bias("bias", (4 * n,)), 4)
+        gh, gy = sigmoid(gh + self.forget_bias), sigmoid(gy + self.forget_bias)
+        s = gh * s + (1 - gh) * tanh(h)
+        return gy * x + (1 - gy) * self.y_activation(y), {"s": s}
+
+    def _projected(self, p: Scope, x: Tensor) -> Tensor:
+        n = self.num_units
+        if self.num_in_proj is None:
+            raise ShapeError(
+                f"{self!r} needs inputs of width {n} and gets {x.width}; give it num_in_proj={n}", self.where
+            )
+        kernel = p.kernel("in_projection/kernel", (x.width, n), self.initializer)
+        return x @ kernel + p.bias("in_projection/bias", (n,))
+
+
+class IndRNNCell(Cell):
+    """Units that are independent of each other (Li et al. 2018): h' = a(x W + u h + b), which is also the output.
+
+    Parameters: ``kernel_w`` [inputs, units], ``kernel_u`` [1, units], uniform in [-1, 1), and bias [units].
+    State: [batch, units].
+    """
+
+    def __init__(self, num_units: int, activation: Activation = "tanh") -> None:
+        self.num_units = units(num_units, "num_units")
+        self.activation = activation_function(activation)
+
+    def state(self) -> Any:
+        return {"h": self.num_units}
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n = self.num_units
+        w, u = p.kernel("kernel_w", (x.width, n)), p.kernel("kernel_u", (1, n), Uniform(-1.0, 1.0))
+        h = self.activation(x @ w + state["h"] * u + p.bias("bias", (n,)))
+        return h, {"h": h}
+
+
+class SRUCell(Cell):
+    """The simple recurrent unit (Lei et al. 2018), whose products all read the input alone.
+
+        f, r = s([f; r] + bias);  c' = f c + (1 - f) x~;  output = r a(c') + (1 - r) x_t
+
+    Parameters: kernel [inputs, 4 units] with columns x~, f, r, x_t, and bias [2 units]. As in TensorFlow the highway
+    carries x_t, the input projected, so that any width goes. State: c [batch, units].
+    """
+
+    def __init__(self, num_units: int, activation: Activation = "tanh") -> None:
+        self.num_units = units(num_units, "num_units")
+        self.activation = activation_function(activation)
+
+    def state(self) -> Any:
+        return {"c": self.num_units}
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n = self.num_units
+        x_bar, f, r, x_through = split(x @ p.kernel("kernel", (x.width, 4 * n)), 4)
+        f_bias, r_bias = split(p.bias("bias", (2 * n,)), 2)
+        f, r = sigmoid(f + f_bias), sigmoid(r + r_bias)
+        c = f * state["c"] + (1 - f) * x_bar
+        return r * self.activation(c) + (1 - r) * x_through, {"c": c}
+
+
+class _InputGated(Cell):
+    """What MinimalRNNCell and CFNCell share: their arguments, and a state that is the output."""
+
+    def __init__(
+        self,
+        units: int,
+        activation: Activation = "tanh",
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "ones",
+    ) -> None:
+        self.units = _units(units)
+        self.activation = activation_function(activation)
+        self.kernel_initializer = initializer_of(kernel_initializer)
+        self.bias_initializer = initializer_of(bias_initializer)
+
+    def state(self) -> Any:
+        return {"h": self.units}
+
+
+def _units(value: Any) -> int:
+    return units(value, "units")
+
+
+class MinimalRNNCell(_InputGated):
+    """One gate over an input that is mapped first (Chen et al. 2018).
+
+        z = a(x W);  u = s([z; h] G + b);  h' = u h + (1 - u) z, which is also the output
+
+    Parameters: kernel [inputs + 2 units, units], W above G, and bias [units], initially 1. State: [batch, units].
+    """
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n, h = self.units, state["h"]
+        kernel = p.kernel("kernel", (x.width + 2 * n, n), self.kernel_initializer)
+        z = self.activation(x @ kernel[: x.width])
+        u = sigmoid(concat([z, h]) @ kernel[x.width :] + p.bias("bias", (n,), self.bias_initializer))
+        h = u * h + (1 - u) * z
+        return h, {"h": h}
+
+
+class CFNCell(_InputGated):
+    """The chaos free network (Laurent and von Brecht 2017).
+
+        theta, eta = s(h U + x V + b);  h' = theta a(h) + (1 - eta) a(x W), which is also the output
+
+    1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: kernel
+    [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; bias [2 units], initially 1.
+    State: [batch, units].
+    """
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n, h = self.units, state["h"]
+        kernel = p.kernel("kernel", (x.width, 3 * n), self.kernel_initializer)
+        recurrent_kernel = p.kernel("recurrent_kernel", (n, 2 * n), self.kernel_initializer)
+        bias = p.bias("bias", (2 * n,), self.bias_initializer)
+        theta, eta = split(sigmoid(h @ recurrent_kernel + x @ kernel[:, : 2 * n] + bias), 2)
+        h = theta * self.activation(h) + (1 - eta) * self.activation(x @ kernel[:, 2 * n :])
+        return h, {"h": h}

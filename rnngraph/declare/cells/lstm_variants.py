@@ -1,0 +1,172 @@
+"""Cells that carry a memory c and an output h, as an LSTM does. Names and gate orders are TensorFlow 1.15's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import flag, number, units
+from ..cell import Scope
+from ..functions.activations import activation_function, relu
+from ..functions.basic import clip, concat, layer_norm, sigmoid, split, tanh
+from ..functions.randomness import KeepProb, check_keep_prob, dropout, salt_of
+from ..initializers import Initializer, initializer_of
+from ..tensor import Tensor
+from .basic import Activation, LSTMLike, limit
+
+
+def normed(p: Scope, name: str, x: Tensor, gain: float, shift: float) -> Tensor:
+    """Layer norm with its own ``gamma`` and ``beta`` [units] under ``name``, epsilon 1e-12 (Ba et al. 2016)."""
+    gamma = p.parameter(f"{name}/gamma", (x.width,), gain)
+    return layer_norm(x, gamma, p.parameter(f"{name}/beta", (x.width,), shift))
+
+
+def kernel_initializer(initializer: Any) -> Initializer:
+    """What kernels start as: Glorot-uniform where nothing is said."""
+    return initializer_of("glorot_uniform" if initializer is None else initializer)
+
+
+class LayerNormBasicLSTMCell(LSTMLike):
+    """BasicLSTMCell with layer norm of every gate and of c (Ba et al. 2016), and recurrent dropout of the
+    candidate alone, so that memory is never lost (Semeniuta et al. 2016).
+
+        c' = N(c s(N(f) + forget_bias) + s(N(i)) d(a(N(j))));  h' = a(c') s(N(o))
+
+    The normed c' is carried. Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o; ``gamma``
+    (norm_gain) and ``beta`` (norm_shift) [units] under ``input``, ``transform``, ``forget``, ``output`` and
+    ``state``. With ``layer_norm=False`` there is a bias [4 units] in their place, Glorot-uniform as in TensorFlow.
+    State: LSTMStateTuple(c, h). dropout_keep_prob: as in ``rg.DropoutWrapper``, in the training graph only, drawn
+    anew at every step; dropout_prob_seed: an int that changes the masks.
+    """
+
+    def __init__(
+        self,
+        num_units: int,
+        forget_bias: float = 1.0,
+        activation: Activation = "tanh",
+        layer_norm: bool = True,
+        norm_gain: float = 1.0,
+        norm_shift: float = 0.0,
+        dropout_keep_prob: KeepProb = 1.0,
+        dropout_prob_seed: int | None = None,
+    ) -> None:
+        self.num_units = self.hidden = units(num_units, "num_units")
+        self.state_is_tuple = True
+        self.forget_bias = number(forget_bias, "forget_bias")
+        self.activation = activation_function(activation)
+        self.layer_norm = flag(layer_norm, "layer_norm")
+        self.norm_gain, self.norm_shift = number(norm_gain, "norm_gain"), number(norm_shift, "norm_shift")
+        check_keep_prob(dropout_keep_prob, "dropout_keep_prob")
+        self.dropout_keep_prob, self.dropout_prob_seed = dropout_keep_prob, salt_of(dropout_prob_seed)
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n = self.num_units
+        c, h = self.unpacked(state)
+        gates = concat([x, h]) @ p.kernel("kernel", (x.width + n, 4 * n))
+        if not self.layer_norm:
+            gates = gates + p.bias("bias", (4 * n,), "glorot_uniform")
+        names = ("input", "transform", "forget", "output")
+        i, j, f, o = (self._norm(p, name, gate) for name, gate in zip(names, split(gates, 4), strict=True))
+        candidate = dropout(self.activation(j), self.dropout_keep_prob, self.dropout_prob_seed)
+        c = self._norm(p, "state", c * sigmoid(f + self.forget_bias) + sigmoid(i) * candidate)
+        h = self.activation(c) * sigmoid(o)
+        return h, self.packed(c, h)
+
+    def _norm(self, p: Scope, name: str, x: Tensor) -> Tensor:
+        return normed(p, name, x, self.norm_gain, self.norm_shift) if self.layer_norm else x
+
+
+class CoupledInputForgetGateLSTMCell(LSTMLike):
+    """An LSTM whose input gate is what the forget gate leaves (Greff et al. 2015), with the options of LSTMCell.
+
+        c' = s(f + forget_bias + w_f c) c + (1 - s(f + forget_bias + w_f c)) a(j);  h' = s(o + w_o c') a(c')
+
+    Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units]; with peepholes
+    ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. layer_norm: j, f, o and c' are
+    normed as in LayerNormBasicLSTMCell, under ``transform``, ``forget``, ``output`` and ``state``, and ``B`` is there
+    but not added, as in TensorFlow. initializer: of the matrices and peepholes. State: LSTMStateTuple(c [units],
+    h [num_proj or units]), or one tensor (c first) with ``state_is_tuple=False``.
+    """
+
+    def __init__(
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        initializer: Any = None,
+        num_proj: int | None = None,
+        proj_clip: float | None = None,
+        forget_bias: float = 1.0,
+        state_is_tuple: bool = True,
+        activation: Activation = "tanh",
+        layer_norm: bool = False,
+        norm_gain: float = 1.0,
+        norm_shift: float = 0.0,
+    ) -> None:
+        self.num_units = units(num_units, "num_units")
+        self.use_peepholes = flag(use_peepholes, "use_peepholes")
+        self.initializer = kernel_initializer(initializer)
+        self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
+        self.proj_clip = limit(proj_clip, "proj_clip")
+        self.hidden = self.num_proj or self.num_units
+        self.forget_bias = number(forget_bias, "forget_bias")
+        self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
+        self.activation = activation_function(activation)
+        self.layer_norm = flag(layer_norm, "layer_norm")
+        self.norm_gain, self.norm_shift = number(norm_gain, "norm_gain"), number(norm_shift, "norm_shift")
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n = self.num_units
+        c, h = self.unpacked(state)
+        gates = concat([x, h]) @ p.kernel("W_0", (x.width + self.hidden, 3 * n), self.initializer)
+        bias = p.bias("B", (3 * n,))
+        j, f, o = split(gates if self.layer_norm else gates + bias, 3)
+        j, f, o = (self._norm(p, name, gate) for name, gate in (("transform", j), ("forget", f), ("output", o)))
+        f = f + self.forget_bias
+        if self.use_peepholes:
+            f = f + p.kernel("W_F_diag", (n,), self.initializer) * c
+        f = sigmoid(f)
+        c = self._norm(p, "state", f * c + (1 - f) * self.activation(j))
+        if self.use_peepholes:
+            o = o + p.kernel("W_O_diag", (n,), self.initializer) * c
+        h = sigmoid(o) * self.activation(c)
+        if self.num_proj is not None:
+            h = h @ p.kernel("W_P_0", (n, self.num_proj), self.initializer)
+            if self.proj_clip is not None:
+                h = clip(h, -self.proj_clip, self.proj_clip)
+        return h, self.packed(c, h)
+
+    def _norm(self, p: Scope, name: str, x: Tensor) -> Tensor:
+        return normed(p, name, x, self.norm_gain, self.norm_shift) if self.layer_norm else x
+
+
+class NASCell(LSTMLike):
+    """The cell that a search found (Zoph and Le 2017, figure 8, the base 8 net).
+
+    Parameters: ``recurrent_kernel`` [hidden, 8 units] and ``kernel`` [inputs, 8 units] with the eight pairs of the
+    tree's leaves in order; with use_bias ``bias`` [8 units], added on the recurrent side; with num_proj
+    ``projection_weights`` [units, num_proj]. State: LSTMStateTuple(c [units], h [num_proj or units]).
+    """
+
+    def __init__(self, num_units: int, num_proj: int | None = None, use_bias: bool = False) -> None:
+        self.num_units = units(num_units, "num_units")
+        self.num_proj = None if num_proj is None else units(num_proj, "num_proj")
+        self.hidden = self.num_proj or self.num_units
+        self.use_bias = flag(use_bias, "use_bias")
+        self.state_is_tuple = True
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        n = self.num_units
+        c, h = self.unpacked(state)
+        from_state = h @ p.kernel("recurrent_kernel", (self.hidden, 8 * n))
+        from_input = x @ p.kernel("kernel", (x.width, 8 * n))
+        if self.use_bias:
+            from_state = from_state + p.bias("bias", (8 * n,))
+        pairs = list(zip(split(from_input, 8), split(from_state, 8), strict=True))
+        sums = [a + b for a, b in pairs]
+        product = relu(pairs[3][0] * pairs[3][1])
+        memory_in = tanh(tanh(sigmoid(sums[0]) * relu(sums[1])) + c)
+        c = memory_in * tanh(sigmoid(sums[2]) + product)
+        rest = tanh(tanh(tanh(sums[4]) * sigmoid(sums[5])) + sigmoid(tanh(sums[6]) + sigmoid(sums[7])))
+        h = tanh(c * rest)
+        if self.num_proj is not None:
+            h = h @ p.kernel("projection_weights", (n, self.num_proj))
+        return h, self.packed(c, h)

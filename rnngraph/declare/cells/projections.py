@@ -1,0 +1,67 @@
+"""Wrappers that project what goes into a cell, or what comes out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import units
+from ..cell import Cell, InnerCell, NestedStep, Scope, Wrapper
+from ..functions.activations import activation_function
+from ..tensor import Tensor
+from ..trace import of_inner_cells
+from .basic import Activation
+
+
+class _Projection(Wrapper):
+    """Owns ``kernel`` and ``bias``; the cell stands below it in names, as in TensorFlow 1.15."""
+
+    adds_scope = True
+
+    def __init__(self, cell: Cell, width: int, what: str, activation: Activation) -> None:
+        super().__init__(cell)
+        self.projected_width = units(width, what)
+        self.activation = activation_function(activation)
+
+    def inner(self, p: Scope) -> InnerCell:
+        return p.cell("", self.cell)
+
+    @of_inner_cells
+    def initial_state(self, p: Scope) -> Any:
+        return self.inner(p).initial_state()
+
+    def projected(self, p: Scope, x: Tensor) -> Tensor:
+        kernel = p.kernel("kernel", (x.width, self.projected_width))
+        return self.activation(x @ kernel + p.bias("bias", (self.projected_width,)))
+
+
+class InputProjectionWrapper(_Projection):
+    """The cell gets activation(x kernel + bias), of width num_proj; the state is the cell's.
+
+    Parameters: ``kernel`` [inputs, num_proj] and ``bias`` [num_proj] under ``input_projection_wrapper``, and the
+    cell's under the same name. activation: a name, a function, or None for none.
+    """
+
+    def __init__(self, cell: Cell, num_proj: int, activation: Activation = None) -> None:
+        super().__init__(cell, num_proj, "num_proj", activation)
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        return (yield self.inner(p), self.projected(p, x), state)
+
+
+class OutputProjectionWrapper(_Projection):
+    """The output is activation(y kernel + bias) of the cell's output y, of width output_size; the state is the cell's.
+
+    Parameters: ``kernel`` [cell's output, output_size] and ``bias`` [output_size] under ``output_projection_wrapper``,
+    and the cell's under the same name. activation: a name, a function, or None for none.
+    """
+
+    def __init__(self, cell: Cell, output_size: int, activation: Activation = None) -> None:
+        super().__init__(cell, output_size, "output_size", activation)
+
+    @property
+    def output_size(self) -> int:
+        return self.projected_width
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        output, state = yield self.inner(p), x, state
+        return self.projected(p, output), state

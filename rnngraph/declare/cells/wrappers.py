@@ -1,0 +1,230 @@
+"""Wrappers: cells around cells, and stacks of cells. None of them adds a privilege over a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...errors import DtypeError, ShapeError, StructureError
+from ..arguments import flag, number
+from ..cell import Cell, NestedStep, Scope, Wrapper, check_cell
+from ..functions.basic import concat, sigmoid, split
+from ..functions.randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
+from ..nest import flatten, is_leaf, matched, pack
+from ..state import joined, named, public, resolve, stated
+from ..tensor import Tensor
+from ..trace import of_inner_cells
+
+Sites = dict[str, Iterator[str]]
+
+
+class DropoutWrapper(Wrapper):
+    """Dropout on a cell's input, output and outgoing state, in the training graph only.
+
+    A kept unit is divided by keep_prob, so the inference graph needs no scale. Masks are fresh for each
+    step, row and unit; with ``variational_recurrent`` one mask for each row and unit serves all steps
+    (Gal & Ghahramani 2016). Memory (an LSTM's c) is never dropped.
+
+    keep_prob: the probability to keep a unit, a float in (0, 1] or a scalar float placeholder. 1.0 makes no
+    node. seed: an int that changes the masks of this wrapper; two wrappers never share a mask anyway.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        input_keep_prob: KeepProb = 1.0,
+        output_keep_prob: KeepProb = 1.0,
+        state_keep_prob: KeepProb = 1.0,
+        variational_recurrent: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(cell)
+        self.keep = {"input": input_keep_prob, "state": state_keep_prob, "output": output_keep_prob}
+        for kind, value in self.keep.items():
+            check_keep_prob(value, f"{kind}_keep_prob")
+        self.variational_recurrent = flag(variational_recurrent, "variational_recurrent")
+        self.seed = salt_of(seed)
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        columns = flatten(resolve(stated(self.cell)))
+        dropped = sum(not is_memory for leaf in columns for _, is_memory in leaf.parts)
+        sites = {  # all at once: a wrapper inside this one takes its own after them
+            kind: iter([p.site(kind) for _ in range(count)])
+            for kind, count in (("input", 1), ("state", dropped), ("output", 1))
+            if not is_certain(self.keep[kind])
+        }
+        x = self._drop(sites, "input", x)
+        output, new = yield p.cell(None, self.cell), x, state
+        leaves = [self._drop_state(sites, leaf, kind.parts) for leaf, kind in zip(flatten(new), columns, strict=True)]
+        return self._drop(sites, "output", output), pack(new, leaves)
+
+    def _drop(self, sites: Sites, kind: str, x: Tensor) -> Tensor:
+        if is_certain(self.keep[kind]):
+            return x
+        options = {"site": next(sites[kind]), "variational": self.variational_recurrent}
+        return drop(x, self.keep[kind], self.seed, self.where, **options)
+
+    def _drop_state(self, sites: Sites, leaf: Tensor, parts: tuple[tuple[int, bool], ...]) -> Tensor:
+        if all(is_memory for _, is_memory in parts):
+            return leaf
+        if len(parts) == 1:
+            return self._drop(sites, "state", leaf)
+        pieces = split(leaf, [width for width, _ in parts])
+        return concat(
+            [
+                piece if is_memory else self._drop(sites, "state", piece)
+                for piece, (_, is_memory) in zip(pieces, parts, strict=True)
+            ]
+        )
+
+
+class ResidualWrapper(Wrapper):
+    """output = x + cell(x), the state untouched (Wu et al. 2016)."""
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        output, state = yield p.cell(None, self.cell), x, state
+        if x.width != output.width:
+            raise ShapeError(
+                f"ResidualWrapper around {self.cell!r} adds an input of width {x.width} to an output of width "
+                f"{output.width}; give the cell {x.width} units or project the input first",
+                self.where,
+            )
+        return x + output, state
+
+
+class HighwayWrapper(Wrapper):
+    """output = carry * x + transform * cell(x), the state untouched (Srivastava et al. 2015).
+
+    carry = sigmoid(x ``carry_w`` + ``carry_b``), and transform = 1 - carry; with
+    ``couple_carry_transform_gates=False`` it is sigmoid(x ``transform_w`` + ``transform_b``). Kernels are
+    [width, width]. Biases start at ``carry_bias_init`` and -``carry_bias_init``: a positive one lets the input
+    through at first.
+    """
+
+    def __init__(self, cell: Cell, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> None:
+        super().__init__(cell)
+        self.couple_carry_transform_gates = flag(couple_carry_transform_gates, "couple_carry_transform_gates")
+        self.carry_bias_init = number(carry_bias_init, "carry_bias_init")
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        output, state = yield p.cell(None, self.cell), x, state
+        if x.width != output.width:
+            raise ShapeError(
+                f"HighwayWrapper around {self.cell!r} mixes an input of width {x.width} with an output of width "
+                f"{output.width}; give the cell {x.width} units or project the input first",
+                self.where,
+            )
+        carry = self._gate(p, x, "carry", self.carry_bias_init)
+        if self.couple_carry_transform_gates:
+            return x * carry + output * (1 - carry), state
+        return x * carry + output * self._gate(p, x, "transform", -self.carry_bias_init), state
+
+    def _gate(self, p: Scope, x: Tensor, name: str, bias: float) -> Tensor:
+        kernel = p.kernel(f"{name}_w", (x.width, x.width))
+        return sigmoid(x @ kernel + p.bias(f"{name}_b", (x.width,), bias))
+
+
+class ZoneoutWrapper(Wrapper):
+    """Units of the state that keep their old value at random (Krueger et al. 2017).
+
+    In the training graph a unit of the state takes its new value with probability ``state_keep_prob``, and is left
+    at its old one otherwise, freshly drawn for each step, row and unit, memory (an LSTM's c) included. The
+    inference graph has the expectation, old + state_keep_prob * (new - old). Where the cell's output is one of its new
+    states, as an LSTM's h, the output is what that state became, as in the paper's equations; else it is the cell's.
+
+    state_keep_prob: a float in (0, 1], a scalar float placeholder, which both graphs take, or a nest of them like
+    the cell's ``state_size``, as in ``rg.LSTMStateTuple(c=0.5, h=0.95)``. 1.0 makes no node. seed: an int that
+    changes the masks of this wrapper.
+    """
+
+    def __init__(self, cell: Cell, *, state_keep_prob: Any, seed: int | None = None) -> None:
+        super().__init__(cell)
+        carried = named(cell)
+        if is_leaf(state_keep_prob):  # one number for all states
+            self.keep = [state_keep_prob] * len(flatten(carried))
+        else:
+            self.keep = matched(carried, state_keep_prob, f"{cell!r}: state_keep_prob")
+        for value in self.keep:
+            check_keep_prob(value, "state_keep_prob")
+        self.seed = salt_of(seed)
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        sites = [None if is_certain(keep) else p.site("zoneout") for keep in self.keep]
+        output, new = yield p.cell(None, self.cell), x, state
+        before, after = flatten(state), flatten(new)
+        leaves = [
+            later if site is None else self._mixed(earlier, later, keep, site)
+            for earlier, later, keep, site in zip(before, after, self.keep, sites, strict=True)
+        ]
+        return _part_of(output, after, leaves), pack(new, leaves)
+
+    def _mixed(self, before: Tensor, after: Tensor, keep: KeepProb, site: str) -> Tensor:
+        """The dropped change is divided by keep; times keep it is the change itself, or its expectation."""
+        change = drop(after - before, keep, self.seed, self.where, site=site, variational=False)
+        return before + change * keep_tensor(keep, change.dtype)
+
+
+def _part_of(output: Tensor, states: Sequence[Tensor], changed: Sequence[Tensor]) -> Tensor:
+    """What became of ``output`` if it is one of the states, or one of those that are side by side in one."""
+    for state, now in reversed(list(zip(states, changed, strict=True))):
+        if state.node is output.node:
+            return now
+        parts = state.node.operands if state.node.op == "concat" else ()
+        widths = [Tensor(part).width for part in parts]
+        if output.node in parts:
+            return split(now, widths)[parts.index(output.node)]
+    return output
+
+
+class MultiRNNCell(Cell):
+    """A stack: each cell's output is the next one's input. The state is a tuple, one entry a layer.
+
+    Every position has its own parameters, also where one cell object stands at several (``[cell] * 3``);
+    ``rg.shared(cell)`` shares. With ``state_is_tuple=False`` the state is one tensor [batch, sum of widths]
+    and LSTM cells inside must be built with False too.
+    """
+
+    def __init__(self, cells: Sequence[Cell], state_is_tuple: bool = True) -> None:
+        if isinstance(cells, Cell):
+            raise DtypeError(f"MultiRNNCell needs a list of cells, not one cell; write MultiRNNCell([{cells!r}])")
+        self.cells = [check_cell(cell, "MultiRNNCell") for cell in cells]
+        if not self.cells:
+            raise StructureError("MultiRNNCell of no cells; give at least one")
+        self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
+        if not self.state_is_tuple:
+            for cell in self.cells:
+                if len(flatten(resolve(cell.state()))) != 1:
+                    raise StructureError(
+                        f"MultiRNNCell(state_is_tuple=False) needs cells with one state, and {cell!r} has several; "
+                        "build it with state_is_tuple=False too"
+                    )
+
+    def state(self) -> Any:
+        if self.state_is_tuple:
+            return tuple(self.cells)
+        return {"state": joined(*(public(cell) for cell in self.cells))}
+
+    @property
+    def output_size(self) -> int:
+        return self.cells[-1].output_size
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        if self.state_is_tuple:
+            states = list(state)
+        else:
+            states = split(state["state"], [public(cell).width for cell in self.cells])
+        new = []
+        for position, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
+            x, after = yield p.cell(f"cell_{position}", cell), x, before
+            new.append(after)
+        return x, tuple(new) if self.state_is_tuple else {"state": concat(new)}
+
+    @of_inner_cells
+    def initial_state(self, p: Scope) -> Any:
+        leaves = [p.cell(f"cell_{position}", cell).initial_state() for position, cell in enumerate(self.cells)]
+        if all(leaf is None for layer in leaves for leaf in layer):
+            return None
+        if not self.state_is_tuple:
+            raise StructureError("a learned initial state needs MultiRNNCell(state_is_tuple=True)")
+        return tuple(leaves)

@@ -1,0 +1,145 @@
+"""The declaration as a ``networkx`` graph and as text: drivers, stacks, wrappers, cells and tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Where
+from ..ir.graph import Namer, Node, topological
+from ..ir.source import assigned_names
+from ..ir.text.printer import is_literal, operand_text
+from .cell import Cell, Wrapper
+from .drivers import Driver
+from .placeholders import placeholder_names
+from .tensor import public_type
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+def _inner_cells(cell: Cell) -> list[Cell]:
+    """Cells that a cell is made of: a stack's positions, a wrapper's cell, a user's own parts."""
+    if isinstance(cell, Wrapper):
+        return [cell.cell]
+    found: list[Cell] = []
+    for value in vars(cell).values():
+        if isinstance(value, Cell):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [item for item in value if isinstance(item, Cell)]
+    return found
+
+
+@dataclass(frozen=True)
+class Described:
+    """The declaration as nodes and edges with their attributes, in order. ``where`` of a node is a ``Where`` or None.
+
+    Nodes have ``kind`` (tensor, driver, cell, wrapper, stack or output), ``label`` and ``where``; tensors
+    and drivers also ``type`` and, in their order, ``operands``. Edges of ``relation`` data run from operand to user;
+    those of ``holds`` from a driver or cell to the cells inside it.
+    """
+
+    nodes: tuple[tuple[str, dict[str, Any]], ...]
+    edges: tuple[tuple[str, str, dict[str, Any]], ...]
+
+    def graph(self) -> nx.DiGraph[str]:
+        """The declaration for networkx, lines as text."""
+        import networkx as nx
+
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        for name, facts in self.nodes:
+            graph.add_node(name, **{**facts, "where": str(facts["where"] or "")})
+        for source, target, facts in self.edges:
+            graph.add_edge(source, target, **facts)
+        return graph
+
+    def text(self) -> str:
+        """The declaration as an indented list, cells under the drivers that run them."""
+        return "\n".join(["declared", *_lines(self.graph())]) + "\n"
+
+
+def described(outputs: Sequence[tuple[str, Node]]) -> Described:
+    """What ``outputs``, by their paths, are declared as."""
+    nodes: list[tuple[str, dict[str, Any]]] = []
+    edges: list[tuple[str, str, dict[str, Any]]] = []
+    namer = Namer()
+    names: dict[Node, str] = {}
+
+    def add(name: str, kind: str, label: str, where: Where | None, **facts: Any) -> None:
+        nodes.append((name, {"kind": kind, "label": label, "where": where, **facts}))
+
+    def add_cells(cell: Cell, parent: str) -> None:
+        """A cell and those inside it, each before its parts; not again what holds it, if it knows that."""
+        pending: list[tuple[Cell, str, int]] = [(cell, parent, 0)]
+        around: set[int] = set()
+        while pending:
+            cell, parent, position = pending.pop()
+            if position < 0:  # all inside it is there
+                around.remove(id(cell))
+                continue
+            around.add(id(cell))
+            inner = [item for item in _inner_cells(cell) if id(item) not in around]
+            kind = "wrapper" if isinstance(cell, Wrapper) else "stack" if len(inner) > 1 else "cell"
+            name = namer(f"{parent}/{type(cell).__name__}")
+            add(name, kind, repr(cell), cell.where)
+            edges.append((parent, name, {"relation": "holds", "position": position}))
+            pending.append((cell, name, -1))
+            pending += [(child, name, number) for number, child in reversed([*enumerate(inner)])]
+
+    order = topological(node for _, node in outputs)
+    labels = assigned_names(order) | placeholder_names(order)
+    for node in order:
+        if is_literal(node):
+            continue
+        names[node] = namer(labels.get(node) or str(node.get("label", "")) or node.name or node.op)
+        kind = "driver" if node.op == "driver" else "tensor"
+        given = tuple(operand_text(operand, names) for operand in node.operands)
+        add(names[node], kind, node.op, node.where, type=public_type(node.type), operands=given)
+        for position, operand in enumerate(node.operands):
+            if operand in names:
+                edges.append((names[operand], names[node], {"relation": "data", "position": position}))
+        if node.op == "driver":
+            driver: Driver = node["driver"]
+            add_cells(driver.cell, names[node])
+    for name, node in outputs:
+        if node in names:
+            add(f"output {name}", "output", name, None)
+            edges.append((names[node], f"output {name}", {"relation": "data", "position": 0}))
+    return Described(tuple(nodes), tuple(edges))
+
+
+def _lines(graph: nx.DiGraph[str]) -> Iterator[str]:
+    held: dict[str, list[tuple[int, str]]] = {}  # the cells inside each driver or cell, in order
+    for source, target, edge in graph.edges(data=True):
+        if edge["relation"] == "holds":
+            held.setdefault(source, []).append((edge["position"], target))
+
+    def cells(driver: str) -> Iterator[str]:
+        pending = [(child, 2) for _, child in sorted(held.get(driver, ()), reverse=True)]
+        seen: set[str] = set()  # what a file says may hold itself
+        while pending:
+            name, depth = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            data = graph.nodes[name]
+            where = f"  # {data['where']}" if data["where"] else ""
+            yield f"{'  ' * depth}{data['label']}{where}"
+            pending += [(child, depth + 1) for _, child in sorted(held.get(name, ()), reverse=True)]
+
+    for name, data in graph.nodes(data=True):
+        if data["kind"] not in ("tensor", "driver", "output"):
+            continue
+        if data["kind"] == "output":
+            yield f"  {name} = {next(graph.predecessors(name))}"
+            continue
+        operands = ", ".join(data["operands"])
+        if data["kind"] == "driver":  # numbers and parameters belong to what is inside the cell
+            labels = {item: graph.nodes[item]["label"] for item in data["operands"] if item in graph}
+            operands = ", ".join(item for item, label in labels.items() if label != "parameter")
+            operands += f" with {list(labels.values()).count('parameter')} parameters"
+        where = f"  # {data['where']}" if data["where"] else ""
+        yield f"  {name} = {data['label']}{' ' if operands else ''}{operands} : {data['type']}{where}"
+        yield from cells(name)

@@ -1,0 +1,119 @@
+"""Activations, and the names by which a cell or a layer may ask for one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import ArgumentError, DtypeError
+from ...public import api
+from ..tensor import Tensor, as_tensor
+from .basic import abs, clip, cos, erf, exp, expm1, identity, log1p, maximum, minimum, sigmoid, sin, tanh, where
+
+
+@api
+def relu(x: Any) -> Tensor:
+    """max(x, 0)."""
+    return maximum(as_tensor(x), 0)
+
+
+@api
+def relu6(x: Any) -> Tensor:
+    """min(max(x, 0), 6)."""
+    return clip(x, 0, 6)
+
+
+@api
+def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
+    """x where it is positive, alpha * x elsewhere."""
+    x = as_tensor(x)
+    return where(x > 0, x, x * alpha)
+
+
+@api
+def hard_sigmoid(x: Any) -> Tensor:
+    """clip(0.2 x + 0.5, 0, 1), as in Keras 2 and ONNX (Keras 3 uses x / 6)."""
+    return clip(as_tensor(x) * 0.2 + 0.5, 0, 1)
+
+
+@api
+def softsign(x: Any) -> Tensor:
+    """x / (1 + |x|)."""
+    x = as_tensor(x)
+    return x / (abs(x) + 1)
+
+
+@api
+def softplus(x: Any) -> Tensor:
+    """log(1 + exp(x)), without overflow.
+
+    Of two that are equal a maximum or minimum passes the gradient to the second: so the slope at 0 is the true one.
+    """
+    x = as_tensor(x)
+    return maximum(0, x) + log1p(exp(minimum(x, -x)))
+
+
+@api
+def elu(x: Any, alpha: float = 1.0) -> Tensor:
+    """x where it is positive, alpha (exp(x) - 1) elsewhere (Clevert et al. 2016)."""
+    x = as_tensor(x)
+    negative = expm1(minimum(0, x))  # in this order the gradient passes where x is 0
+    return where(x > 0, x, negative if alpha == 1.0 else negative * alpha)
+
+
+@api
+def selu(x: Any) -> Tensor:
+    """The self-normalising ELU (Klambauer et al. 2017)."""
+    return elu(x, 1.6732632423543772) * 1.0507009873554805
+
+
+@api
+def gelu(x: Any) -> Tensor:
+    """x Phi(x), with the exact normal distribution (Hendrycks & Gimpel 2016)."""
+    x = as_tensor(x)
+    return x * 0.5 * (erf(x * math.sqrt(0.5)) + 1)
+
+
+@api
+def swish(x: Any) -> Tensor:
+    """x sigmoid(x)."""
+    x = as_tensor(x)
+    return x * sigmoid(x)
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
+    "tanh": tanh,
+    "relu": relu,
+    "relu6": relu6,
+    "leaky_relu": leaky_relu,
+    "sigmoid": sigmoid,
+    "identity": identity,
+    "linear": identity,
+    "hard_sigmoid": hard_sigmoid,
+    "softsign": softsign,
+    "softplus": softplus,
+    "elu": elu,
+    "selu": selu,
+    "gelu": gelu,
+    "swish": swish,
+    "silu": swish,
+    "exp": exp,
+    "sin": sin,
+    "cos": cos,
+}
+
+
+def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Callable[[Any], Tensor]:
+    """The function of a name, a function itself, or identity for None."""
+    if activation is None:
+        return identity
+    if isinstance(activation, str):
+        if activation not in ACTIVATIONS:
+            raise ArgumentError(
+                f"activation {activation!r} is not known; use one of {', '.join(ACTIVATIONS)} or a function"
+            )
+        return ACTIVATIONS[activation]
+    if callable(activation):
+        return activation
+    raise DtypeError(f"an activation is a name or a function, not {activation!r}")

@@ -1,0 +1,392 @@
+"""Functions of Tensors. Each builds nodes of the op table; none knows what it is used for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ...errors import DtypeError, ShapeError, shown
+from ...ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
+from ...ir.types import size as named_size
+from ...public import api
+from ..arguments import entries, flag, whole_number
+from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
+
+Axis = int | Sequence[int] | None
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def _named(function: Function, name: str, text: str) -> Function:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = text
+    return api(function)
+
+
+def _unary(op: str, text: str, name: str = "") -> Callable[[Any], Tensor]:
+    def function(x: Any) -> Tensor:
+        return build(op, as_tensor(x))
+
+    return _named(function, name or op, text)
+
+
+tanh = _unary("tanh", "Hyperbolic tangent, elementwise.")
+sigmoid = _unary("sigmoid", "1 / (1 + exp(-x)), elementwise.")
+exp = _unary("exp", "e to the x, elementwise.")
+expm1 = _unary("expm1", "exp(x) - 1, accurate near 0, elementwise.")
+log = _unary("log", "Natural logarithm, elementwise; of 0 it is -inf, of a negative number NaN.")
+log1p = _unary("log1p", "log(1 + x), accurate near 0, elementwise.")
+sqrt = _unary("sqrt", "Square root, elementwise.")
+sin = _unary("sin", "Sine of radians, elementwise.")
+cos = _unary("cos", "Cosine of radians, elementwise.")
+erf = _unary("erf", "The error function, elementwise.")
+sign = _unary("sign", "-1, 0 or 1, elementwise.")
+stop_gradient = _unary("stop_gradient", "x itself, through which no gradient passes.")
+logical_not = _unary("not", "not x, elementwise, of bool tensors.", "logical_not")
+
+
+@api
+def abs(x: Any) -> Tensor:  # the field's name, as in numpy.abs
+    """Absolute value, elementwise."""
+    return build("abs", as_tensor(x))
+
+
+@api
+def square(x: Any) -> Tensor:
+    """x * x."""
+    x = as_tensor(x)
+    return x * x
+
+
+@api
+def identity(x: Any) -> Tensor:
+    """x itself."""
+    return as_tensor(x)
+
+
+def _pair(op: str, a: Any, b: Any) -> Tensor:
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = constant(a)
+    return binary(op, a, b)
+
+
+def _binary(op: str, text: str, name: str = "") -> Callable[[Any, Any], Tensor]:
+    def function(a: Any, b: Any) -> Tensor:
+        return _pair(op, a, b)
+
+    return _named(function, name or op, text)
+
+
+maximum = _binary("maximum", "The larger, elementwise; NaN where either is NaN.")
+minimum = _binary("minimum", "The smaller, elementwise; NaN where either is NaN.")
+equal = _binary("equal", "a == b, elementwise, as bool.")
+not_equal = _binary("not_equal", "a != b, elementwise, as bool.")
+logical_and = _binary("and", "a and b, elementwise, of bool tensors.", "logical_and")
+logical_or = _binary("or", "a or b, elementwise, of bool tensors.", "logical_or")
+
+
+@api
+def clip(x: Any, low: Any, high: Any) -> Tensor:
+    """x limited to [low, high]; NaN stays NaN."""
+    return minimum(maximum(as_tensor(x), low), high)
+
+
+@api
+def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+    """a where the condition holds, b elsewhere: a selection, so what is not chosen has no effect."""
+    if not isinstance(a, Tensor):
+        a = like(a, b) if isinstance(b, Tensor) else constant(a)
+    return build("select", condition, a, like(b, a))
+
+
+def known_by(x: Tensor, value: Tensor) -> Tensor:
+    """``value``, which is made of sizes alone, as something of x's shape that is computed from x.
+
+    x is read in name only: where nothing else reads what is fed, its sizes are still known by it.
+    """
+    return build("select", constant(False), cast(build("stop_gradient", x), value.dtype), value)
+
+
+def filled_like(x: Tensor, value: float, dtype: str | None = None) -> Tensor:
+    """``value`` in the shape of x."""
+    return known_by(x, build("broadcast", constant(value, dtype or x.dtype), shape=x.type.shape))
+
+
+@api
+def cast(x: Any, dtype: Any) -> Tensor:
+    """x in another dtype; floats to integers are cut off towards 0."""
+    x, dtype = as_tensor(x), check_dtype(dtype)
+    return x if x.dtype == dtype else build("cast", x, dtype=dtype)
+
+
+# Reductions -----------------------------------------------------------------------------------------
+
+
+def _axes(x: Tensor, axis: Axis) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(x.rank))
+    given = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    return tuple(sorted({one_axis(x.rank, entry) for entry in given}))
+
+
+def one_axis(rank: int, axis: int) -> int:
+    """A position from the front."""
+    if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
+        raise ShapeError(f"axis {shown(axis)} of a tensor of rank {rank}")
+    return int(axis) % rank
+
+
+def _reduction(op: str, x: Any, axis: Axis, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    axes = _axes(x, axis)
+    return build(op, x, axes=axes, keepdims=flag(keepdims, "keepdims")) if axes else x
+
+
+@api
+def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Sum over ``axis`` (an int, several, or None for all)."""
+    return _reduction("reduce_sum", x, axis, keepdims)
+
+
+@api
+def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Largest over ``axis``; NaN where one is NaN."""
+    return _reduction("reduce_max", x, axis, keepdims)
+
+
+@api
+def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Smallest over ``axis``; NaN where one is NaN."""
+    return _reduction("reduce_min", x, axis, keepdims)
+
+
+def dimension(size: Dim, dtype: str) -> Tensor:
+    """A size as a scalar; where it is open, its value at run time."""
+    if isinstance(size, int):
+        return constant(size, dtype=dtype)
+    return cast(build("dimension", size=size), dtype)
+
+
+@api
+def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Mean over ``axis``."""
+    x = as_tensor(x)
+    if x.dtype not in FLOATS:
+        raise DtypeError(f"a mean of {x.dtype}; convert with rg.cast first")
+    count: Dim = 1
+    for position in _axes(x, axis):
+        count = count * x.type.shape[position]
+    return reduce_sum(x, axis, keepdims) / dimension(count, x.dtype)
+
+
+@api
+def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
+    """Index (int64) of the first largest entry along ``axis``; of the first NaN where there is one."""
+    x = as_tensor(x)
+    position = one_axis(x.rank, axis)
+    size = x.type.shape[position]
+    index = build("iota", size=size)
+    if position != x.rank - 1:
+        index = build("reshape", index, shape=(size, *(1,) * (x.rank - 1 - position)))
+    hit = equal(x, reduce_max(x, position, keepdims=True))
+    if x.dtype in FLOATS:
+        hit = logical_or(hit, not_equal(x, x))
+    return reduce_min(where(hit, index, np.int64(2**31 - 1)), position, keepdims)
+
+
+@api
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)), shifted by the maximum so that nothing overflows."""
+    x = as_tensor(x)
+    raised = exp(x - reduce_max(x, axis, keepdims=True))
+    return raised / reduce_sum(raised, axis, keepdims=True)
+
+
+@api
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """log(softmax(x)), without the detour through exp."""
+    x = as_tensor(x)
+    shifted = x - reduce_max(x, axis, keepdims=True)
+    return shifted - log(reduce_sum(exp(shifted), axis, keepdims=True))
+
+
+# Movement -------------------------------------------------------------------------------------------
+
+
+@api
+def concat(tensors: Sequence[Any], axis: int = -1) -> Tensor:
+    """Tensors joined along ``axis``."""
+    items = [as_tensor(item) for item in tensors]
+    if not items:
+        raise ShapeError("concat of nothing; give at least one tensor")
+    return items[0] if len(items) == 1 else build("concat", *items, axis=one_axis(items[0].rank, axis))
+
+
+@api
+def split(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Tensor]:
+    """x cut along ``axis``: into ``parts`` equal pieces, or into pieces of the given sizes."""
+    x = as_tensor(x)
+    position = one_axis(x.rank, axis)
+    total = x.type.shape[position]
+    if not isinstance(total, int):
+        raise ShapeError("can't split an axis of open size; use slices")
+    if isinstance(parts, int | np.integer):
+        count = whole_number(parts, "parts", 1)
+        sizes = [total // count] * count
+    else:
+        sizes = [whole_number(part, "a part", 0) for part in entries(parts, "parts")]
+    if sum(sizes) != total:
+        raise ShapeError(f"an axis of {total} does not split into {shown(parts)}")
+    index: list[Any] = [slice(None)] * x.rank
+    pieces, start = [], 0
+    for width in sizes:
+        index[position] = slice(start, start + width)
+        pieces.append(x[tuple(index)])
+        start += width
+    return pieces
+
+
+@api
+def expand_dims(x: Any, axis: int) -> Tensor:
+    """x with an axis of 1 inserted before ``axis``."""
+    x = as_tensor(x)
+    position = one_axis(x.rank + 1, axis)
+    shape = x.type.shape
+    return build("reshape", x, shape=(*shape[:position], 1, *shape[position:]))
+
+
+@api
+def squeeze(x: Any, axis: Axis = None) -> Tensor:
+    """x without axes of 1 (all of them, or those named)."""
+    x = as_tensor(x)
+    axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else _axes(x, axis)
+    for position in axes:
+        if x.type.shape[position] != 1:
+            raise ShapeError(f"can't squeeze axis {position} of {x!r}: it is not 1")
+    return build("reshape", x, shape=tuple(dim for a, dim in enumerate(x.type.shape) if a not in axes))
+
+
+@api
+def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis."""
+    return concat([expand_dims(item, axis) for item in tensors], axis)
+
+
+@api
+def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
+    """x in another shape. One entry may be -1; None keeps the size of that axis of x, a name is a named size."""
+    x = as_tensor(x)
+    dims: list[Dim] = []
+    for axis, entry in enumerate(shape):
+        if entry is None:
+            if axis >= x.rank:
+                raise ShapeError(f"None at axis {axis} of a reshape of rank {x.rank}")
+            dims.append(x.type.shape[axis])
+        elif isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
+            dims.append(named_size(entry))
+        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= -1:
+            dims.append(int(entry))
+        else:
+            raise ShapeError(f"{entry!r} is no size for a reshape; use an int, -1, None or the name of a size")
+    if dims.count(-1) > 1:
+        raise ShapeError("a reshape can hold one -1 only")
+    if -1 in dims:
+        dims[dims.index(-1)] = _remaining(x, [dim for dim in dims if dim != -1])
+    return build("reshape", x, shape=tuple(dims))
+
+
+def _remaining(x: Tensor, others: list[Dim]) -> Dim:
+    """The size that -1 stands for: equal sizes cancel one by one, what is left divides."""
+    left, divisors = list(x.type.shape), []
+    for dim in others:
+        if dim in left:
+            left.remove(dim)
+        else:
+            divisors.append(dim)
+    elements, divisor = product(left), product(divisors)
+    result = quotient(elements, divisor)
+    if result is None:
+        raise ShapeError(
+            f"can't find the size for -1 in a reshape of {x!r}: {dim_text(elements)} does not divide by "
+            f"{dim_text(divisor)}; declare fixed sizes as ints"
+        )
+    return result
+
+
+@api
+def transpose(x: Any, perm: Sequence[int] | None = None) -> Tensor:
+    """x with its axes in the order ``perm`` (default: reversed)."""
+    x = as_tensor(x)
+    order = tuple(reversed(range(x.rank))) if perm is None else tuple(one_axis(x.rank, axis) for axis in perm)
+    return build("transpose", x, order=order)
+
+
+@api
+def tile(x: Any, multiples: Sequence[int]) -> Tensor:
+    """x repeated ``multiples[a]`` times along each axis a."""
+    x = as_tensor(x)
+    counts = [whole_number(count, "a multiple", 1) for count in entries(multiples, "multiples")]
+    if len(counts) != x.rank:
+        raise ShapeError(f"{len(counts)} multiples for a tensor of rank {x.rank}")
+    for axis, count in enumerate(counts):
+        x = concat([x] * count, axis)
+    return x
+
+
+@api
+def gather(table: Any, indices: Any) -> Tensor:
+    """Rows of ``table`` at ``indices``: shape indices.shape + table.shape[1:]."""
+    return build("gather", as_tensor(table), as_tensor(indices))
+
+
+@api
+def one_hot(indices: Any, depth: int, dtype: Any = "float32") -> Tensor:
+    """1 at each index and 0 elsewhere, on a new last axis of ``depth``."""
+    index = as_tensor(indices)
+    if index.dtype not in INTEGERS:
+        raise DtypeError(f"one_hot needs ints, not {index!r}; convert with rg.cast")
+    index = cast(index, "int64")
+    hit = equal(expand_dims(index, -1), build("iota", size=whole_number(depth, "depth", 1)))
+    return cast(hit, dtype)
+
+
+@api
+def gather_last(outputs: Tensor, lengths: Any) -> Tensor:
+    """The output at each row's last real step.
+
+    outputs: [batch, time, width]; lengths: int [batch], at least 1. Gives [batch, width].
+    """
+    if outputs.rank != 3:
+        raise ShapeError(f"gather_last needs outputs [batch, time, width], not {outputs!r}")
+    counts = build("iota", size=outputs.type.shape[1]) + 1
+    hit = build("equal", expand_dims(cast(as_tensor(lengths), "int64"), -1), counts, within="lengths")
+    return reduce_sum(where(expand_dims(hit, -1), outputs, 0), axis=1)
+
+
+@api
+def layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-12) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) over the last axis, times gamma, plus beta (Ba et al. 2016)."""
+    x = as_tensor(x)
+    centred = x - reduce_mean(x, -1, keepdims=True)
+    scaled = centred / sqrt(reduce_mean(square(centred), -1, keepdims=True) + epsilon)
+    scaled = scaled if gamma is None else scaled * gamma
+    return scaled if beta is None else scaled + beta
+
+
+@api
+def greater(a: Any, b: Any) -> Tensor:
+    """a > b, elementwise, as bool."""
+    return _pair("less", b, a)
+
+
+@api
+def less(a: Any, b: Any) -> Tensor:
+    """a < b, elementwise, as bool."""
+    return _pair("less", a, b)
+
+
+@api
+def matmul(a: Any, b: Any) -> Tensor:
+    """Matrix product: [..., K] times [K, N]."""
+    return build("matmul", as_tensor(a), as_tensor(b))

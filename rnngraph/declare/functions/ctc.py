@@ -1,0 +1,133 @@
+"""Connectionist temporal classification: the loss of a sequence of labels that is shorter than its input.
+
+Graves et al. 2006. The sum over all alignments is a recurrence over time, so it is a cell like any other, and its
+gradient is that of the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ArgumentError, DtypeError, ShapeError
+from ...ir.types import FLOATS, INTEGERS
+from ...public import api
+from ..arguments import whole_number
+from ..cell import Cell, Scope
+from ..drivers import dynamic_rnn
+from ..tensor import Tensor, build, constant
+from .basic import (
+    cast,
+    concat,
+    equal,
+    exp,
+    expand_dims,
+    log,
+    log_softmax,
+    maximum,
+    reduce_max,
+    reduce_sum,
+    stop_gradient,
+    where,
+)
+from .losses import real_steps, reduce_loss
+
+NEVER = -1e30
+"""The logarithm of a probability of 0 that sums and differences can work with."""
+
+
+@api
+def ctc_loss(
+    labels: Tensor,
+    logits: Tensor,
+    label_lengths: Tensor | None = None,
+    logit_lengths: Tensor | None = None,
+    blank_index: int = 0,
+    weights: Any = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """-log of the probability that the labels come out, over all alignments (Graves et al. 2006, eq. 8 and 14).
+
+    labels: int [batch, longest], ``longest`` a declared int; what stands past a row's length does not count.
+    logits: [batch, time, classes]. label_lengths, logit_lengths: int [batch]; None: all of them. blank_index: the
+    class that stands for no label. The loss of labels that don't fit into their row's time is infinite; its
+    gradient is zero. ``mean`` divides by the sum of weights, one a row.
+    """
+    _check(labels, logits, blank_index)
+    longest = int(str(labels.shape[1]))
+    labels = cast(labels, "int64")
+    if label_lengths is not None:  # whatever stands past a row's length is no label
+        labels = where(real_steps(labels, label_lengths), labels, blank_index)
+    hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
+    repeats = concat([equal(labels[:, :1], labels[:, :1]), equal(labels[:, 1:], labels[:, :-1])], -1)
+    cell = _Alignments(longest, blank_index, logits.dtype, hit, repeats)
+    _, last = dynamic_rnn(cell, log_softmax(logits), sequence_length=logit_lengths, dtype=logits.dtype, scope="ctc")
+    length = constant(longest) if label_lengths is None else expand_dims(cast(label_lengths, "int64"), -1)
+    place = build("iota", size=2 * longest + 1)
+    ends = [reduce_max(where(equal(place, end), last, NEVER), -1) for end in (2 * length, 2 * length - 1)]
+    total = _log_of_sum(ends)
+    fits = build("less", constant(NEVER / 2, logits.dtype), total)
+    return reduce_loss(where(fits, -total, float("inf")), weights, None, reduction)
+
+
+class _Alignments(Cell):
+    """Logarithms of the probabilities of all ways to each place (Graves et al. 2006, eq. 6).
+
+    Places are the labels with a blank before, between and behind them.
+    """
+
+    def __init__(self, longest: int, blank_index: int, dtype: str, hit: Tensor, repeats: Tensor) -> None:
+        self.longest, self.blank_index, self.dtype = longest, blank_index, dtype
+        self.hit, self.repeats = hit, repeats
+
+    def state(self) -> dict[str, int]:
+        return {"alpha": 2 * self.longest + 1}
+
+    def initial_state(self, p: Scope) -> Tensor:
+        """At the first place before the first step: from there a step leads to the first blank or the first label."""
+        return constant([0.0] + [NEVER] * (2 * self.longest), self.dtype)
+
+    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        alpha = state["alpha"]
+        never = alpha[:, :1] * 0 + NEVER
+        advances = concat([never, alpha[:, :-1]], -1)
+        # A label may follow the one before without a blank between, unless they are the same.
+        from_label = where(self.repeats, NEVER, concat([never, self._labels(alpha)[:, :-1]], -1))
+        skips = self._between(from_label * 0 + NEVER, from_label, never)
+        label = reduce_sum(where(self.hit, expand_dims(x, 1), 0), -1)
+        blank = x[:, self.blank_index : self.blank_index + 1]
+        emitted = self._between(label * 0 + blank, label, blank)
+        alpha = maximum(_log_of_sum([alpha, advances, skips]) + emitted, NEVER)
+        return alpha, {"alpha": alpha}
+
+    def _labels(self, places: Tensor) -> Tensor:
+        """What stands at the labels' places."""
+        return places[:, 1::2]
+
+    def _between(self, blanks: Tensor, labels: Tensor, last: Tensor) -> Tensor:
+        """Blanks and labels by turns, and a blank at the end."""
+        pairs = concat([expand_dims(blanks, -1), expand_dims(labels, -1)], -1)
+        flat = build("reshape", pairs, shape=(labels.type.shape[0], 2 * self.longest))
+        return concat([flat, last], -1)
+
+
+def _log_of_sum(logarithms: list[Tensor]) -> Tensor:
+    """log of the sum of exp, the largest taken out; its own derivative cancels."""
+    largest = logarithms[0]
+    for item in logarithms[1:]:
+        largest = maximum(largest, item)
+    largest = stop_gradient(largest)
+    total = exp(logarithms[0] - largest)
+    for item in logarithms[1:]:
+        total = total + exp(item - largest)
+    return largest + log(total)
+
+
+def _check(labels: Tensor, logits: Tensor, blank_index: int) -> None:
+    if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS or labels.rank != 2:
+        raise DtypeError(f"labels must be an int Tensor [batch, longest], not {labels!r}")
+    if not isinstance(labels.shape[1], int):
+        raise ShapeError(f"the width of labels {labels!r} must be a declared int, that of the longest")
+    if not isinstance(logits, Tensor) or logits.dtype not in FLOATS or logits.rank != 3:
+        raise DtypeError(f"logits must be a float Tensor [batch, time, classes], not {logits!r}")
+    if not 0 <= whole_number(blank_index, "blank_index") < logits.width:
+        raise ArgumentError(f"blank_index={blank_index} must be a class, 0 to {logits.width - 1}")

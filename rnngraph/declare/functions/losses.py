@@ -1,0 +1,147 @@
+"""Losses: each gives a scalar, or one value for each element with ``reduction="none"``; and measures of success."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import ArgumentError, DtypeError, ShapeError
+from ...ir.types import FLOATS, INTEGERS
+from ...public import api
+from ..tensor import Tensor, as_tensor, build, like
+from .basic import (
+    abs,
+    argmax,
+    cast,
+    equal,
+    expand_dims,
+    log1p,
+    log_softmax,
+    maximum,
+    minimum,
+    reduce_sum,
+    square,
+    where,
+)
+from .basic import exp as exponential
+
+
+def reduce_loss(losses: Tensor, weights: Any, lengths: Any, reduction: str) -> Tensor:
+    """The reduction that all losses share.
+
+    losses: [batch] or [batch, time]. weights: broadcasts against them. lengths: int [batch], steps past it
+    do not count. ``mean`` divides by the sum of weights over real steps; where that is 0, so is the mean.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ArgumentError(f"reduction={reduction!r} is not offered; use mean, sum or none")
+    factor = build("broadcast", like(weights, losses), shape=losses.type.shape)
+    if lengths is not None:
+        real = real_steps(losses, lengths)
+        factor, losses = where(real, factor, 0), where(real, losses, 0)
+    weighted = losses * factor
+    if reduction == "none":
+        return weighted
+    total = reduce_sum(weighted)
+    if reduction == "sum":
+        return total
+    count = reduce_sum(factor)
+    if lengths is None and isinstance(weights, int | float):
+        return total / count
+    return total / where(equal(count, 0), 1, count)
+
+
+def real_steps(losses: Tensor, lengths: Any) -> Tensor:
+    """Whether a step lies within its row's length, [batch, time]."""
+    if losses.rank != 2:
+        raise ShapeError(f"lengths need a loss for each [batch, time], not {losses!r}")
+    limit = expand_dims(cast(as_tensor(lengths), "int64"), -1)
+    return build("less", build("iota", size=losses.type.shape[1]), limit, within="lengths")
+
+
+def _class_labels(labels: Tensor, logits: Tensor) -> Tensor:
+    """Labels as int64, once they are known to fit the logits."""
+    if not isinstance(labels, Tensor) or labels.dtype not in INTEGERS:
+        raise DtypeError(f"labels must be a Tensor of int32 or int64, not {labels!r}")
+    if not isinstance(logits, Tensor) or logits.dtype not in FLOATS:
+        raise DtypeError(f"logits must be a float Tensor, not {logits!r}")
+    if labels.rank != logits.rank - 1:
+        raise ShapeError(f"labels {labels!r} must have one axis less than logits {logits!r}")
+    return cast(labels, "int64")
+
+
+@api
+def sparse_softmax_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
+    labels = _class_labels(labels, logits)
+    if lengths is not None:  # whatever stands past a row's length is no label
+        labels = where(real_steps(labels, lengths), labels, 0)
+    hit = build("equal", expand_dims(labels, -1), build("iota", size=logits.type.shape[-1]), within="labels")
+    chosen = reduce_sum(where(hit, log_softmax(logits), 0), axis=-1)
+    return reduce_loss(-chosen, weights, lengths, reduction)
+
+
+@api
+def softmax_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """-sum(labels * log softmax(logits)) over the last axis; labels are probabilities."""
+    return reduce_loss(-reduce_sum(labels * log_softmax(logits), axis=-1), weights, lengths, reduction)
+
+
+@api
+def sigmoid_cross_entropy(
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """Binary cross-entropy of sigmoid(logits), averaged over the last axis."""
+    falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
+    losses = maximum(0, logits) - logits * labels + falling
+    return reduce_loss(_last_mean(losses), weights, lengths, reduction)
+
+
+@api
+def mean_squared_error(
+    labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """(labels - predictions)^2, averaged over the last axis."""
+    return reduce_loss(_last_mean(square(predictions - labels)), weights, lengths, reduction)
+
+
+@api
+def absolute_difference(
+    labels: Tensor, predictions: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """|labels - predictions|, averaged over the last axis."""
+    return reduce_loss(_last_mean(abs(predictions - labels)), weights, lengths, reduction)
+
+
+@api
+def huber_loss(
+    labels: Tensor,
+    predictions: Tensor,
+    weights: Any = 1.0,
+    delta: float = 1.0,
+    lengths: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Squared up to ``delta``, linear beyond it (Huber 1964), averaged over the last axis."""
+    error = abs(predictions - labels)
+    inner = minimum(error, delta)
+    return reduce_loss(_last_mean(inner * inner * 0.5 + (error - inner) * delta), weights, lengths, reduction)
+
+
+@api
+def accuracy(labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None) -> Tensor:
+    """The share of ``argmax(logits)`` that are the label: a scalar of the logits' dtype.
+
+    labels: int [...]; logits: [..., classes]. weights and lengths count as in losses: hits times weights over
+    the sum of weights, over real steps. A label that is no class is never hit. Without a gradient.
+    """
+    hit = equal(argmax(logits), _class_labels(labels, logits))
+    return reduce_loss(cast(hit, logits.dtype), weights, lengths, "mean")
+
+
+def _last_mean(losses: Tensor) -> Tensor:
+    if losses.rank < 2:
+        return losses
+    return reduce_sum(losses, axis=-1) / float(losses.width)

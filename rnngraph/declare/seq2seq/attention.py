@@ -1,0 +1,208 @@
+"""Attention over a memory, and the wrapper by which any cell attends to one, as in ``tf.contrib.seq2seq``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from ...errors import DtypeError, ShapeError, user_line
+from ...ir.types import FLOATS
+from ...public import api
+from ..arguments import flag, units
+from ..cell import Cell, NestedStep, Scope, Wrapper
+from ..functions.basic import (
+    concat,
+    exp,
+    expand_dims,
+    maximum,
+    reduce_max,
+    reduce_sum,
+    sqrt,
+    square,
+    tanh,
+    transpose,
+    where,
+)
+from ..functions.layers import affine
+from ..functions.losses import real_steps
+from ..nest import matched
+from ..parameters import ScopeName
+from ..state import named
+from ..taps import tap
+from ..tensor import Tensor
+
+FAR_BELOW = -1e30
+"""A score that no real entry has: the weight of an entry past a row's length is then exactly 0."""
+
+
+class Attention:
+    """Base of what scores the entries of a memory [batch, entries, width] against a query [batch, depth].
+
+    The product of the memory, ``memory_layer/kernel`` [width, num_units] without a bias, is computed once for a
+    call. memory_sequence_length: int [batch], each in 0..entries; entries past it are not read, and a row of length 0
+    gets a context of zeros. A subclass gives ``score(p, query)``, which gives [batch, entries].
+    """
+
+    name = "attention"
+
+    def __init__(self, num_units: int, memory: Tensor, memory_sequence_length: Any = None) -> None:
+        where_declared = user_line()
+        self.num_units = units(num_units, "num_units")
+        if not isinstance(memory, Tensor) or memory.dtype not in FLOATS:
+            raise DtypeError(f"the memory of attention must be a float Tensor, not {memory!r}", where_declared)
+        if memory.rank != 3 or not isinstance(memory.type.shape[2], int):
+            raise ShapeError(
+                f"the memory of attention must be [batch, entries, width] of a fixed width, not {memory!r}",
+                where_declared,
+            )
+        self.real: Tensor | None = None
+        if memory_sequence_length is not None:
+            self.real = real_steps(reduce_sum(memory, 2), memory_sequence_length)
+            memory = where(expand_dims(self.real, 2), memory, 0.0)
+        self.memory = memory
+        keys = affine(memory, self.num_units, None, ScopeName("memory_layer", False, where_declared), ("kernel",))
+        # Entries last: all of them are scored side by side.
+        self.keys = transpose(keys, (0, 2, 1))
+
+    @property
+    def width(self) -> int:
+        """Width of the context."""
+        return self.memory.width
+
+    def score(self, p: Scope, query: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def context(self, p: Scope, query: Tensor) -> tuple[Tensor, Tensor]:
+        """(context [batch, width], alignments [batch, entries]): the memory's entries, weighted by softmax(score).
+
+        The alignments can be looked at, for every step, as the tap ``alignments``.
+        """
+        score = self.score(p, query)
+        if self.real is not None:
+            score = where(self.real, score, FAR_BELOW)
+        weights = exp(score - reduce_max(score, 1, keepdims=True))
+        if self.real is not None:
+            weights = where(self.real, weights, 0.0)
+        total = maximum(reduce_sum(weights, 1, keepdims=True), 1e-30)  # 0 only in a row of length 0
+        alignments = tap("alignments", weights / total)
+        return reduce_sum(expand_dims(alignments, 2) * self.memory, 1), alignments
+
+
+@api
+class BahdanauAttention(Attention):
+    """score = v . tanh(memory W + query Q) (Bahdanau et al. 2015).
+
+    Parameters: ``memory_layer/kernel`` of its own, and under the wrapper's scope ``bahdanau_attention/`` with
+    ``query_layer/kernel`` [depth, num_units] and ``attention_v`` [num_units]. normalize: v is g v / |v|, with
+    ``attention_g`` (initially sqrt(1 / num_units)) and a bias ``attention_b`` [num_units] in the tanh (Salimans and
+    Kingma 2016).
+    """
+
+    name = "bahdanau_attention"
+
+    def __init__(
+        self, num_units: int, memory: Tensor, memory_sequence_length: Any = None, normalize: bool = False
+    ) -> None:
+        super().__init__(num_units, memory, memory_sequence_length)
+        self.normalize = flag(normalize, "normalize")
+
+    def score(self, p: Scope, query: Tensor) -> Tensor:
+        n = self.num_units
+        query = query @ p.kernel(f"{self.name}/query_layer/kernel", (query.width, n))
+        v = p.parameter(f"{self.name}/attention_v", (n,))
+        if self.normalize:
+            g = p.parameter(f"{self.name}/attention_g", (1,), math.sqrt(1.0 / n))
+            query = query + p.bias(f"{self.name}/attention_b", (n,))
+            v = g * v / sqrt(reduce_sum(square(v)))
+        return reduce_sum(expand_dims(v, 1) * tanh(self.keys + expand_dims(query, 2)), 1)
+
+
+@api
+class LuongAttention(Attention):
+    """score = query . memory W (Luong et al. 2015, the general form); the query's depth is num_units.
+
+    Parameters: ``memory_layer/kernel`` of its own; with scale ``luong_attention/attention_g`` [1] under the wrapper's
+    scope, initially 1, times which the score is taken.
+    """
+
+    name = "luong_attention"
+
+    def __init__(self, num_units: int, memory: Tensor, memory_sequence_length: Any = None, scale: bool = False) -> None:
+        super().__init__(num_units, memory, memory_sequence_length)
+        self.scale = flag(scale, "scale")
+
+    def score(self, p: Scope, query: Tensor) -> Tensor:
+        if query.width != self.num_units:
+            raise ShapeError(
+                f"LuongAttention({self.num_units}) compares its memory with a query of width {query.width}; "
+                f"give it num_units={query.width}"
+            )
+        score = reduce_sum(self.keys * expand_dims(query, 2), 1)
+        return score * p.parameter(f"{self.name}/attention_g", (1,), 1.0) if self.scale else score
+
+
+@api
+class AttentionWrapperState(NamedTuple):
+    """The cell's state, and the attention that the next step's input is joined with."""
+
+    cell_state: Any
+    attention: Any
+
+
+class AttentionWrapper(Wrapper):
+    """A cell that reads a memory at every step (Luong et al. 2015; TensorFlow's ``tf.contrib.seq2seq``).
+
+        y, cell_state' = cell([x; attention], cell_state);   context = softmax(score(y)) over the memory
+        attention' = [y; context] A with attention_layer_size, else the context
+
+    The output is attention', or y with ``output_attention=False``. State: AttentionWrapperState(cell_state,
+    attention). initial_cell_state: a nest like the cell's state of Tensors [batch, width] that it starts from, such
+    as an encoder's final state; attention starts from zeros. Parameters are under ``attention_wrapper``: those of the
+    cell, of the attention, and ``attention_layer/kernel`` [cell's output + memory's width, attention_layer_size].
+
+    ``program.inference.taps(**feeds)["alignments"]`` [batch, time, entries] is what each step attended to.
+    """
+
+    adds_scope = True
+
+    def __init__(
+        self,
+        cell: Cell,
+        attention: Attention,
+        attention_layer_size: int | None = None,
+        output_attention: bool = True,
+        initial_cell_state: Any = None,
+    ) -> None:
+        super().__init__(cell)
+        if not isinstance(attention, Attention):
+            raise DtypeError(f"AttentionWrapper needs an attention such as rg.LuongAttention(…), not {attention!r}")
+        self.attention = attention
+        self.size = None if attention_layer_size is None else units(attention_layer_size, "attention_layer_size")
+        self.output_attention = flag(output_attention, "output_attention")
+        self.initial_cell_state = initial_cell_state
+        if initial_cell_state is not None:
+            self.initial_cell_state = matched(named(cell), initial_cell_state, f"{cell!r}: initial_cell_state")
+
+    @property
+    def state_type(self) -> Any:
+        return AttentionWrapperState
+
+    def state(self) -> Any:
+        return {"cell_state": self.cell, "attention": self.size or self.attention.width}
+
+    @property
+    def output_size(self) -> int:
+        return (self.size or self.attention.width) if self.output_attention else self.cell.output_size
+
+    def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
+        joined = concat([x, state["attention"]])
+        output, cell_state = yield p.cell("", self.cell), joined, state["cell_state"]
+        attention, _ = self.attention.context(p, output)
+        if self.size is not None:
+            both = concat([output, attention])
+            attention = both @ p.kernel("attention_layer/kernel", (both.width, self.size))
+        return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
+
+    def initial_state(self, p: Scope) -> Any:
+        given = self.initial_cell_state
+        return {"cell_state": p.cell("", self.cell).initial_state() if given is None else given, "attention": None}

@@ -1,0 +1,254 @@
+"""dynamic_decode: a cell whose output is fed back as its next input, until every row has stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line
+from ...ir.graph import Node, make
+from ...ir.types import FLOATS, Dim, TensorType, meet_declared
+from ...public import api
+from ..cell import Cell, InnerCell, check_cell
+from ..drivers import Carry, check_step, drive, initial_leaves, state_names
+from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
+from ..functions.basic import where as choose
+from ..functions.randomness import by_graph, random_uniform
+from ..nest import flatten, pack
+from ..parameters import ScopeName
+from ..state import public
+from ..tensor import Tensor, build, constant
+from ..trace import Trace, tracing
+
+NextInput = Callable[[Tensor, Tensor | None], Tensor]
+Stop = Callable[[Tensor], Tensor]
+
+
+@api
+def dynamic_decode(
+    cell: Cell,
+    first_input: Tensor,
+    next_input: NextInput,
+    max_steps: int | None,
+    inputs: Tensor | None = None,
+    initial_state: Any = None,
+    stop: Stop | None = None,
+    teacher: Tensor | None = None,
+    teacher_prob: float | Tensor = 1.0,
+) -> tuple[Tensor, Any, Tensor]:
+    """Runs ``cell`` on its own outputs: step 0 reads ``first_input``, step t+1 what ``next_input`` makes of step t.
+
+    first_input: float [batch, width], or [width] for all rows. next_input: a function of (output, x_t) that gives
+    [batch, width]; output is the cell's at step t, and x_t is ``inputs[:, t]``, or None without ``inputs``. max_steps:
+    how many steps there are at most, an int; None takes the length of ``inputs``. inputs: [batch, max_steps, features].
+    initial_state: a nest like ``cell.state_size`` of Tensors [batch, width]; default zeros, or the cell's own.
+
+    stop: a function of the output that gives a bool for each row. The step that stops a row is its last: its output
+    and state count, later outputs are 0 and the state is held. The loop ends when all rows have stopped.
+
+    teacher: [batch, max_steps, width]; in the training graph ``teacher[:, t]`` is fed after step t in place of
+    ``next_input``'s value, with probability ``teacher_prob`` for each row and step (scheduled sampling, Bengio and
+    others 2015). teacher_prob: a float in [0, 1] or a scalar float placeholder. The inference graph has neither.
+
+    Returns (outputs [batch, max_steps, output], final state, lengths). lengths: int64 [batch], the steps that each row
+    took, the one that stopped it included, as a ``sequence_length`` counts them. Parameters are under ``decoder``.
+    Gradients go through what is fed back; choices such as ``argmax`` have none. Raises ``ShapeError``, ``DtypeError``,
+    ``ArgumentError`` and ``StructureError``. As ``tf.contrib.seq2seq.dynamic_decode`` with a helper.
+    """
+    where = user_line()
+    return _Decode(cell, first_input, inputs, teacher, max_steps, initial_state, where).run(
+        next_input, stop, teacher_prob
+    )
+
+
+class _Decode:
+    """One decoder in the making. Sequences are time-major here."""
+
+    def __init__(
+        self, cell: Cell, first_input: Any, inputs: Any, teacher: Any, max_steps: Any, initial_state: Any,
+        where: Where | None,
+    ) -> None:  # fmt: skip
+        self.cell, self.where = check_cell(cell, "dynamic_decode"), where
+        self.scope = ScopeName("decoder", False, where)
+        self.first = self._first(first_input)
+        self.inputs, self.teacher = self._sequence(inputs, "inputs"), self._sequence(teacher, "teacher")
+        self.width = self.first.width
+        if self.teacher is not None and (self.teacher.dtype, self.teacher.width) != (self.first.dtype, self.width):
+            raise ShapeError(
+                f"teacher is {teacher!r}, but what it stands for is {self.first.dtype} of width {self.width}", where
+            )
+        self.length = self._length(max_steps)
+        self.batch = self._batch(initial_state)
+        self.initial_state = initial_state
+        self.sequences: list[tuple[Node, Tensor]] = []  # what the body reads step by step
+
+    def _first(self, given: Any) -> Tensor:
+        if not isinstance(given, Tensor) or given.dtype not in FLOATS:
+            raise DtypeError(f"first_input must be a float Tensor [batch, width], not {given!r}", self.where)
+        if given.rank not in (1, 2) or not isinstance(given.type.shape[-1], int):
+            raise ShapeError(f"first_input must be [batch, width] with a fixed width, not {given!r}", self.where)
+        return given
+
+    def _sequence(self, given: Any, what: str) -> Tensor | None:
+        if given is None:
+            return None
+        if not isinstance(given, Tensor):
+            raise DtypeError(f"{what} must be a Tensor [batch, max_steps, features], not {given!r}", self.where)
+        if given.rank != 3 or not isinstance(given.type.shape[2], int):
+            raise ShapeError(f"{what} must be [batch, max_steps, features], not {given!r}", self.where)
+        return build("transpose", given, order=(1, 0, 2), where=self.where)
+
+    def _length(self, max_steps: Any) -> Dim:
+        length: Dim
+        if max_steps is None:
+            if self.inputs is None:
+                raise ArgumentError("max_steps=None takes the length of inputs; give inputs, or an int", self.where)
+            length = self.inputs.type.shape[0]
+        elif isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer):
+            raise DtypeError(
+                f"max_steps must be an int, or None for the length of inputs, not {max_steps!r}", self.where
+            )
+        elif max_steps < 1:
+            raise ArgumentError(f"max_steps={max_steps} must be positive", self.where)
+        else:
+            length = int(max_steps)
+        for what, sequence in (("inputs", self.inputs), ("teacher", self.teacher)):
+            if sequence is not None:
+                self._fits(sequence.type.shape[0], length, f"{what} has {{}} steps, and max_steps is {{}}")
+        return length
+
+    def _fits(self, given: Dim, wanted: Dim, message: str) -> None:
+        try:
+            meet_declared(given, wanted)
+        except ValueError:
+            raise ShapeError(message.format(given, wanted), self.where) from None
+
+    def _batch(self, initial_state: Any) -> Dim:
+        """The rows of whatever has rows; a single row of ``first_input`` is that of all."""
+        found: list[Dim] = [self.first.type.shape[0]] if self.first.rank == 2 else []
+        found += [item.type.shape[1] for item in (self.inputs, self.teacher) if item is not None]
+        leaves = [] if initial_state is None else flatten(initial_state)
+        found += [leaf.type.shape[0] for leaf in leaves if isinstance(leaf, Tensor) and leaf.rank == 2]
+        batch = next((dim for dim in found if dim != 1), 1)
+        for dim in found:
+            if dim != 1:
+                self._fits(dim, batch, "dynamic_decode is given {} rows and {} rows; they must be one batch")
+        for what, sequence in (("inputs", self.inputs), ("teacher", self.teacher)):
+            if sequence is not None:
+                self._fits(sequence.type.shape[1], batch, f"{what} has {{}} rows, and the batch is {{}}")
+        return batch
+
+    def run(self, next_input: NextInput, stop: Stop | None, teacher_prob: Any) -> tuple[Tensor, Any, Tensor]:
+        for function, what in ((next_input, "next_input"), (stop, "stop")):
+            if not callable(function) and not (function is None and what == "stop"):
+                raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)
+        probability = self._probability(teacher_prob)
+        trace = Trace(self.first.dtype, self.where)
+        inner = InnerCell(trace, "", self.cell, {}, "")
+        structure = public(self.cell)
+        kinds = [TensorType(self.first.dtype, (self.batch, leaf.width)) for leaf in flatten(structure)]
+        states = [self._formal(name, kind) for name, kind in zip(state_names(self.cell), kinds, strict=True)]
+        fed = self._formal("fed", TensorType(self.first.dtype, (self.batch, self.width)))
+        with tracing(self.cell):
+            output, new = inner(fed, pack(structure, states))
+        after = flatten(new)
+        check_step(self.cell, output, after, kinds, self.where)
+
+        live = None if stop is None else self._formal("live", TensorType("bool", (self.batch, 1)))
+        x_t, taught = self._step("x", self.inputs, live), self._step("teacher", self.teacher, live)
+        following = self._checked_input(next_input(output, x_t), "next_input")
+        if taught is not None:
+            following = by_graph(training=_mixed(taught, following, probability), inference=following)
+        own = [(fed, following, self._spread(self.first, (self.batch, self.width)))]
+        when: Node | None = None
+        if stop is not None and live is not None:
+            still = logical_and(live, logical_not(self._stopped(stop(output))))
+            taken = self._formal("taken", TensorType("int64", (self.batch, 1)))
+            runs = self._formal("runs", TensorType("bool", ()))
+            after = [choose(live, item, state) for item, state in zip(after, states, strict=True)]
+            output = choose(live, output, 0.0)
+            own = [
+                (fed, choose(still, following, fed), own[0][2]),
+                (live, still, self._spread(constant(True), (self.batch, 1))),
+                (taken, taken + cast(live, "int64"), self._spread(constant(0), (self.batch, 1))),
+                (runs, reduce_max(cast(still, "int64")) > 0, constant(True)),
+            ]
+            when = runs.node
+        initial = initial_leaves(self.cell, inner, self.initial_state, kinds, self.where)
+        carried = [*zip(states, after, initial, strict=True), *own]
+        items = drive(
+            self.cell, trace, self.scope, False, (self.length, self.batch), self.sequences, None,
+            [Carry(formal.node, value.node, begin) for formal, value, begin in carried], output.node, when,
+            None if live is None else live.node,
+        )  # fmt: skip
+        outputs = build("transpose", items[-1], order=(1, 0, 2), where=self.where)
+        if stop is None:
+            steps = self._spread(build("dimension", size=self.length, where=self.where), (self.batch,))
+            lengths = known_by(outputs[:, 0, 0], steps)
+        else:
+            lengths = build("reshape", items[len(states) + 2], shape=(self.batch,), where=self.where)
+        return outputs, pack(structure, items[: len(states)]), lengths
+
+    def _formal(self, label: str, kind: TensorType) -> Tensor:
+        return Tensor(make("input", where=self.where, type=kind, label=label, body=True))
+
+    def _step(self, label: str, sequence: Tensor | None, live: Tensor | None) -> Tensor | None:
+        """What a step reads of a sequence; a row that has stopped reads nothing."""
+        if sequence is None:
+            return None
+        formal = self._formal(label, sequence.type.with_shape((self.batch, sequence.width)))
+        self.sequences.append((formal.node, sequence))
+        if live is None or sequence.dtype not in FLOATS:
+            return formal
+        return build("select", live, formal, constant(0.0, sequence.dtype), where=self.where, guards=True)
+
+    def _checked_input(self, value: Any, what: str) -> Tensor:
+        """What is fed to the next step."""
+        if not isinstance(value, Tensor) or value.dtype != self.first.dtype:
+            raise DtypeError(f"{what} must give a Tensor of {self.first.dtype}, not {value!r}", self.where)
+        if value.rank != 2 or value.type.shape[1] != self.width:
+            raise ShapeError(
+                f"{what} must give [batch, {self.width}], as first_input has it, not {value!r}", self.where
+            )
+        return self._rows(value, what)
+
+    def _stopped(self, value: Any) -> Tensor:
+        if not isinstance(value, Tensor) or value.dtype != "bool":
+            raise DtypeError(f"stop must give a bool for each row, such as rg.equal(…), not {value!r}", self.where)
+        if value.rank not in (1, 2) or (value.rank == 2 and value.type.shape[1] != 1):
+            raise ShapeError(f"stop must give one bool for each row, [batch], not {value!r}", self.where)
+        rows = value.type.shape[0]
+        return self._rows(build("reshape", value, shape=(rows, 1), where=self.where), "stop")
+
+    def _rows(self, value: Tensor, what: str) -> Tensor:
+        """A value with a row for each of the batch."""
+        if value.type.shape[0] == 1 and self.batch != 1:
+            return self._spread(value, (self.batch, value.width))
+        self._fits(value.type.shape[0], self.batch, f"{what} gives {{}} rows, and the batch is {{}}")
+        return value
+
+    def _spread(self, value: Tensor, shape: tuple[Dim, ...]) -> Tensor:
+        return value if value.type.shape == shape else build("broadcast", value, shape=shape, where=self.where)
+
+    def _probability(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            if value.rank or value.dtype not in FLOATS:
+                raise DtypeError(f"teacher_prob must be a scalar float, not {value!r}", self.where)
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float | np.floating):
+            raise DtypeError(
+                f"teacher_prob must be a float in [0, 1] or a scalar placeholder, not {value!r}", self.where
+            )
+        if not 0 <= value <= 1:
+            raise ArgumentError(f"teacher_prob={value} is outside [0, 1]", self.where)
+        return float(value)
+
+
+def _mixed(taught: Tensor, own: Tensor, probability: float | Tensor) -> Tensor:
+    """The teacher's input with a probability, drawn for each row and step."""
+    if not isinstance(probability, Tensor) and probability in (0.0, 1.0):
+        return taught if probability else own
+    wanted = cast(probability, own.dtype) if isinstance(probability, Tensor) else probability
+    return choose(random_uniform(own[:, :1]) < wanted, taught, own)

@@ -1,0 +1,102 @@
+"""Several variants of one net in one object: which of them runs is decided once, by what the processor can do.
+
+Of x86-64 levels only. An instance's header says which variant it is; every function looks there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .functions import VARIANT, Shell
+from .llvm_text import FunctionText, signature
+
+
+def _bits(*places: int) -> int:
+    return sum(1 << place for place in places)
+
+
+_V3 = {"ecx1": _bits(12, 22, 27, 29), "ebx7": _bits(3, 5, 8), "more": _bits(5), "mask": 0x6}
+_NEEDED = {"x86-64-v3": _V3, "x86-64-v4": {**_V3, "ebx7": _V3["ebx7"] | _bits(16, 17, 28, 30, 31), "mask": 0xE6}}
+"""Bits of what ``cpuid`` tells in leaves 1 (FMA, MOVBE, OSXSAVE, F16C), 7 (BMI1, AVX2, BMI2; AVX-512 F, DQ, CD, BW, VL)
+and 0x80000001 (LZCNT, which does something else where it is not known), and of the registers that the operating system
+keeps.
+"""
+
+
+def dispatchers(shells: Sequence[Shell], prefix: str) -> list[str]:
+    """The functions that callers see, and the one that chooses. shells: from the least demanding variant on."""
+    first = shells[0]
+    names = ["reset", "step", "process", "get_state", "set_state"]
+    texts = [_choose(shells), *(_by_header(shells, prefix, what) for what in names)]
+    texts.append(_by_choice(shells, prefix, "init", first.parameters("init")))
+    if not first.stepper.embedded:
+        size = f"i{first.stepper.target.pointer_bits}"
+        texts.append(_by_choice(shells, prefix, "set_weights", {"weights": "ptr", "image": "ptr", "bytes": size}))
+    return texts
+
+
+def _by_header(shells: Sequence[Shell], prefix: str, what: str) -> str:
+    f = FunctionText()
+    variant = f.load("i64", f.aligned("%memory"), VARIANT)
+    return _switch(f, shells, prefix, what, shells[0].parameters(what), variant, "void")
+
+
+def _by_choice(shells: Sequence[Shell], prefix: str, what: str, parameters: dict[str, str]) -> str:
+    f = FunctionText()
+    return _switch(f, shells, prefix, what, parameters, f.emit("call i64 @choose()", "variant"), "i32")
+
+
+def _switch(
+    f: FunctionText, shells: Sequence[Shell], prefix: str, what: str, parameters: dict[str, str], variant: str,
+    result: str,
+) -> str:  # fmt: skip
+    labels = [f.label("variant") for _ in shells]
+    cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
+    f.do(f"switch i64 {variant}, label %{labels[0]} [ {cases} ]")
+    for label, shell in zip(labels, shells, strict=True):
+        f.at(label)
+        call = f"tail call {result} @{shell.name(what)}({signature(parameters)})"
+        f.do(f"ret {result} {f.emit(call)}" if result != "void" else call)
+        if result == "void":
+            f.do("ret void")
+    head = f"define {result} @{prefix}_{what}({signature(parameters)})"
+    return "\n".join([f"{head} #0 {{", "entry:", *f.lines, "}", ""])
+
+
+def _choose(shells: Sequence[Shell]) -> str:
+    f = FunctionText()
+    most, ecx1 = _cpuid(f, 0, 0)[0], _cpuid(f, 1, 0)[2]
+    long = f.emit(f"icmp uge i32 {most}, 7", "long")
+    ebx7 = f.emit(f"select i1 {long}, i32 {_cpuid(f, 7, 0)[1]}, i32 0", "ebx")
+    more = _cpuid(f, 0x80000001, 0)[2]
+    saved = f.emit(f"icmp ne i32 {f.emit(f'and i32 {ecx1}, {1 << 27}')}, 0", "saves")
+    asks, before, done = f.label("asks"), f.label("before"), f.label("done")
+    f.do(f"br label %{before}")
+    f.at(before)
+    f.do(f"br i1 {saved}, label %{asks}, label %{done}")
+    f.at(asks)  # the instruction exists only where the system uses it
+    pair = f.emit('call { i32, i32 } asm "xgetbv", "={ax},={dx},{cx},~{dirflag},~{fpsr},~{flags}"(i32 0)', "xcr")
+    low = f.emit(f"extractvalue {{ i32, i32 }} {pair}, 0", "low")
+    f.do(f"br label %{done}")
+    f.at(done)
+    mask = f.emit(f"phi i32 [ 0, %{before} ], [ {low}, %{asks} ]", "mask")
+    found = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
+    variant = "0"
+    for number, shell in enumerate(shells):
+        needed = _NEEDED.get(shell.stepper.target.name)
+        if needed is None:
+            continue
+        fits = "true"
+        for name, bits in needed.items():
+            has = f.emit(f"icmp eq i32 {f.emit(f'and i32 {found[name]}, {bits}')}, {bits}", "has")
+            fits = f.emit(f"and i1 {fits}, {has}", "fits")
+        variant = f.emit(f"select i1 {fits}, i64 {number}, i64 {variant}", "variant")
+    return "\n".join(["define internal i64 @choose() #0 {", "entry:", *f.lines, f"  ret i64 {variant}", "}", ""])
+
+
+def _cpuid(f: FunctionText, leaf: int, part: int) -> list[str]:
+    """eax, ebx, ecx, edx."""
+    kind = "{ i32, i32, i32, i32 }"
+    text = 'asm "cpuid", "={ax},={bx},={cx},={dx},{ax},{cx},~{dirflag},~{fpsr},~{flags}"'
+    result = f.emit(f"call {kind} {text}(i32 {leaf}, i32 {part})", "cpuid")
+    return [f.emit(f"extractvalue {kind} {result}, {place}", "register") for place in range(4)]

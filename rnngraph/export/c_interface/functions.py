@@ -1,0 +1,229 @@
+"""The C functions around an exported net, as LLVM text: they fill an argument block and call an entry.
+
+An instance is memory of the caller's: a header, two copies of all states, of which a step reads one and writes the
+other, room for results that have to be moved, and the arena. Nothing else is written, so that any number of instances
+run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ...ir.types import ITEM_BYTES
+from .llvm_text import STEPS, Data, FunctionText, signature, strides_of
+from .ports import HEADER, Port, Stepper, Unit
+
+TURN, VARIANT, WEIGHTS = 0, 8, 16
+"""Offsets in the header."""
+
+Pointers = Mapping[tuple[str, str], str]
+"""What an argument of a plan points to, by kind and name."""
+
+
+@dataclass
+class Shell:
+    """Writes the functions of one variant.
+
+    panels: what embedded packed weights are called; None where weights are given at run time. entries: what a plan's
+    entries are called here. suffix: behind the functions' names, where there are several variants. variant: its number.
+    """
+
+    stepper: Stepper
+    data: Data
+    panels: str | None
+    entries: Mapping[str, str]
+    prefix: str
+    suffix: str
+    variant: int
+
+    def functions(self) -> list[str]:
+        states = self._state("get_state"), self._state("set_state")
+        return [self._init(), self._reset(), self._step(), self._process(), *states]
+
+    # Signatures ----------------------------------------------------------------------------------
+
+    def parameters(self, what: str) -> dict[str, str]:
+        """Names and LLVM types of what a function takes."""
+        stepper = self.stepper
+        size = f"i{stepper.target.pointer_bits}"
+        ports = {"step": (*stepper.inputs, *stepper.outputs), "process": (*stepper.inputs, *stepper.outputs)}
+        ports |= {"init": stepper.initial_inputs, "reset": stepper.initial_inputs}
+        given = {"memory": "ptr"}
+        if what == "process":
+            given["steps"] = size
+        if what == "init" and not stepper.embedded:
+            given["weights"] = "ptr"
+        if what in ("get_state", "set_state"):
+            given["state"] = "ptr"
+        return given | {f"p_{port.symbol}": "ptr" for port in ports.get(what, ())}
+
+    @property
+    def group(self) -> int:
+        """Of attributes: entries are written into functions that are for the same processor."""
+        return self.variant + 1 if self.suffix else 0
+
+    def name(self, what: str) -> str:
+        return f"{self.prefix}_{what}{self.suffix}"
+
+    def _function(self, what: str, f: FunctionText, result: str = "void", value: str = "") -> str:
+        linkage, given = "internal " if self.suffix else "", signature(self.parameters(what))
+        head = f"define {linkage}{result} @{self.name(what)}({given}) #{self.group} {{"
+        return "\n".join([head, "entry:", *f.first, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
+
+    # Memory --------------------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[FunctionText, str]:
+        f = FunctionText()
+        return f, f.aligned("%memory")
+
+    def _copies(self, f: FunctionText, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Pointers to the present and to the next states."""
+        size = self.stepper.copy_bytes
+        before = f.moved(f.moved(base, HEADER), f.times(turn, size))
+        after = f.moved(f.moved(base, HEADER), f.times(f.emit(f"xor i64 {turn}, 1"), size))
+        places = self.stepper.state_places.items()
+        return tuple({name: f.moved(copy, place) for name, place in places} for copy in (before, after))  # type: ignore[return-value]
+
+    def _call(
+        self, f: FunctionText, unit: Unit, base: str, pointers: Pointers, ports: Sequence[Port],
+        steps: int | str, whole: int | str,
+    ) -> None:  # fmt: skip
+        """Calls an entry. steps: of this call; whole: of the arrays that callers gave."""
+        plan = unit.plan
+        values: dict[str, int | str] = {"arena": f.moved(base, self.stepper.arena_place)}
+        weights = "" if self.stepper.embedded else f.load("ptr", base, WEIGHTS)
+        values["panels"] = self.panels or f.moved(weights, self.stepper.panels_place(unit))
+        raw = unit.raw_parameters
+        for item in plan.arguments:
+            slot = item.buffer.name
+            if item.kind == "constant":
+                assert item.value is not None
+                values[slot] = self.data.array(item.value)
+            elif item.kind != "parameter":
+                values[slot] = pointers[item.kind, item.name]
+            elif item.name not in raw:
+                values[slot] = "null"
+            elif weights:
+                values[slot] = f.moved(weights, self.stepper.raw_places[item.name])
+            else:
+                values[slot] = self.data.array(self.stepper.parameters[item.name])
+        by_name = {port.name: port for port in ports}
+        for name, slots in plan.strides.items():
+            for slot, stride in zip(slots, strides_of(f, by_name[name].shape, whole), strict=False):
+                values[slot] = stride
+        values |= dict.fromkeys(plan.sizes, steps)
+        numbers = {*plan.sizes, *(slot for slots in plan.strides.values() for slot in slots)}
+        f.call_entry(self.entries[plan.main.name], plan.main.slots, values, numbers)
+
+    def _given(self, f: FunctionText, ports: Sequence[Port]) -> dict[str, str]:
+        """Pointers to what the caller feeds, defaults in place of null."""
+        found = {}
+        for port in ports:
+            found[port.name] = f"%p_{port.symbol}"
+            if port.default is not None:
+                missing = f.emit(f"icmp eq ptr %p_{port.symbol}, null", "missing")
+                default = self.data.array(port.default)
+                found[port.name] = f.emit(f"select i1 {missing}, ptr {default}, ptr %p_{port.symbol}", "fed")
+        return found
+
+    # Functions -----------------------------------------------------------------------------------
+
+    def _init(self) -> str:
+        f, base = self._begin()
+        f.store("i64", 0, base, TURN)
+        f.store("i64", self.variant, base, VARIANT)
+        if not self.stepper.embedded:
+            f.store("ptr", f.aligned("%weights"), base, WEIGHTS)
+        given = signature({name: kind for name, kind in self.parameters("reset").items() if name != "memory"})
+        f.do(f"call void @{self.name('reset')}({', '.join(filter(None, ['ptr %memory', given]))})")
+        return self._function("init", f, "i32", "0")
+
+    def _reset(self) -> str:
+        f, base = self._begin()
+        stepper = self.stepper
+        f.store("i64", 0, base, TURN)
+        present, _ = self._copies(f, base, "0")
+        if isinstance(stepper.initial, Unit):
+            pointers = {("output", name): pointer for name, pointer in present.items()}
+            feeds = self._given(f, stepper.initial_inputs)
+            pointers |= {("input", name): pointer for name, pointer in feeds.items()}
+            self._call(f, stepper.initial, base, pointers, stepper.initial_inputs, 1, 1)
+            return self._function("reset", f)
+        if stepper.states:
+            f.clear(f.moved(base, HEADER), stepper.copy_bytes)
+        for port in stepper.states:
+            array = stepper.initial[port.name]
+            if array.tobytes().strip(b"\0"):
+                f.copy(self.data.array(array), present[port.name], array.nbytes)
+        return self._function("reset", f)
+
+    def _step(self) -> str:
+        f, base = self._begin()
+        inputs, outputs = self._given(f, self.stepper.inputs), self._given(f, self.stepper.outputs)
+        self._run(f, self.stepper.step, base, inputs, outputs, 1, 1)
+        return self._function("step", f)
+
+    def _run(
+        self, f: FunctionText, unit: Unit, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
+        steps: int | str, whole: int | str,
+    ) -> None:  # fmt: skip
+        """Runs a unit, and the other copy of the states is the present one."""
+        turn = f.load("i64", base, TURN)
+        before, after = self._copies(f, base, turn)
+        pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
+        pointers |= {("output", name): pointer for name, pointer in {**outputs, **after}.items()}
+        self._call(f, unit, base, pointers, (*self.stepper.inputs, *self.stepper.states), steps, whole)
+        f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
+
+    def _process(self) -> str:
+        f, base = self._begin()
+        steps = "%steps" if self.stepper.target.pointer_bits == 64 else f.emit("zext i32 %steps to i64", "steps")
+        inputs, outputs = self._given(f, self.stepper.inputs), self._given(f, self.stepper.outputs)
+        if self.stepper.block is None:
+            self._steps(f, base, steps, inputs, outputs)
+            return self._function("process", f)
+        with f.when(f.emit(f"icmp ne i64 {steps}, 0", "any")):
+            self._run(f, self.stepper.block, base, inputs, outputs, steps, steps)
+        return self._function("process", f)
+
+    def _steps(
+        self, f: FunctionText, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> None:
+        """A block as one step after the other."""
+        stepper = self.stepper
+        scratch = f.moved(base, HEADER + 2 * stepper.copy_bytes)
+        with f.loop(steps, "step") as number:
+            fed = {port.name: _at_step(f, port, inputs[port.name], number) for port in stepper.inputs}
+            given = {port.name: _at_step(f, port, outputs[port.name], number) for port in stepper.outputs}
+            room = {name: f.moved(scratch, place) for name, place in stepper.scratch_places.items()}
+            self._run(f, stepper.step, base, fed, given | room, 1, steps)
+            for port in stepper.outputs:
+                if port.name in room:
+                    self._scatter(f, port, room[port.name], given[port.name], steps)
+
+    def _scatter(self, f: FunctionText, port: Port, source: str, to: str, steps: str) -> None:
+        """Moves one step's results to where they lie in a block's."""
+        (before, after), size = port.around, ITEM_BYTES[port.dtype]
+        with f.loop(before, "row") as row:
+            row_bytes = f.times(row, after * size)
+            f.copy(f.moved(source, row_bytes), f.moved(to, f.times(row_bytes, steps)), after, size)
+
+    def _state(self, what: str) -> str:
+        """``get_state`` or ``set_state``: all states one behind the other, from an instance or to it."""
+        f, base = self._begin()
+        present, _ = self._copies(f, base, f.load("i64", base, TURN))
+        place = 0
+        for port in self.stepper.states:
+            own, given = present[port.name], f.moved("%state", place)
+            source, to = (own, given) if what == "get_state" else (given, own)
+            f.copy(source, to, port.step_bytes)
+            place += port.step_bytes
+        return self._function(what, f)
+
+
+def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:
+    """Where a step's part of a block begins."""
+    if STEPS not in port.shape:
+        return pointer
+    return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

@@ -1,0 +1,110 @@
+"""An exported net as its files describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...codegen.machine.target import needed_processor
+from ...version import __version__
+from ..c_interface.llvm_text import STEPS
+from ..c_interface.object_code import ABI_VERSION
+from ..c_interface.ports import Port, Stepper
+
+C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64": "int64_t", "bool": "unsigned char"}
+
+
+@dataclass(frozen=True)
+class Description:
+    """name: prefix of all names. variants: of the code, for one target or several levels of one processor."""
+
+    name: str
+    batch: int
+    variants: tuple[Stepper, ...]
+
+    @property
+    def first(self) -> Stepper:
+        return self.variants[0]
+
+    @property
+    def macro(self) -> str:
+        return self.name.upper()
+
+    @property
+    def targets(self) -> str:
+        return ", ".join(stepper.target.name for stepper in self.variants)
+
+    @property
+    def needs(self) -> str:
+        """Which processor runs the code."""
+        kinds = [needed_processor(stepper.target) for stepper in self.variants]
+        return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is taken"
+
+    @property
+    def state_bytes(self) -> int:
+        """Of the caller's memory for one instance."""
+        return max(stepper.memory_bytes for stepper in self.variants)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the caller's memory for packed weights; 0 where they are embedded."""
+        return 0 if self.first.embedded else max(stepper.weights_bytes for stepper in self.variants)
+
+    def macro_of(self, port: Port) -> str:
+        return f"{self.macro}_{port.symbol.upper()}_STEP"
+
+    def as_json(self, code_hash: str, files: Sequence[str]) -> dict[str, Any]:
+        first = self.first
+        found: dict[str, Any] = {
+            "name": self.name,
+            "format": 1,
+            "abi_version": ABI_VERSION,
+            "rnngraph": __version__,
+            "batch": self.batch,
+            "targets": [
+                {
+                    "name": stepper.target.name,
+                    "triple": stepper.target.triple,
+                    "processor": stepper.target.processor,
+                    "features": stepper.target.features,
+                }
+                for stepper in self.variants
+            ],
+            "state_size": self.state_bytes,
+            "weights": "embedded" if first.embedded else "external",
+            "inputs": [_port(port) for port in first.inputs],
+            "outputs": [_port(port) for port in first.outputs],
+            "states": [_port(port) for port in first.states],
+            "initial_inputs": [_port(port) for port in first.initial_inputs],
+            "object_sha256": code_hash,
+            "files": list(files),
+        }
+        if not first.embedded:
+            found["weights_size"] = self.weights_bytes
+            found["parameters"] = [
+                {"name": name, "dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
+                for (name, array), offset in zip(first.parameters.items(), first.canonical_places.values(), strict=True)
+            ]
+            found["parameters_bytes"] = first.canonical_bytes
+        return found
+
+
+def _port(port: Port) -> dict[str, Any]:
+    shape = ["steps" if dim == STEPS else dim for dim in port.shape]
+    found: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
+    if port.default is not None:
+        found["default"] = np.asarray(port.default).tolist()
+    return found
+
+
+def in_comment(name: str) -> str:
+    """A name that a user chose, as it may stand within a comment of C."""
+    plain = "".join("?" if letter == "\\" or not letter.isprintable() else letter for letter in name)
+    return plain.replace("*/", "* /").replace("/*", "/ *")
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    return "".join(f"[{'steps' if dim == STEPS else dim}]" for dim in shape) or " (one number)"

@@ -1,0 +1,82 @@
+"""Libraries made of an object file, where the tools for its target are found."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...codegen.machine.target import Target
+from ...errors import FileError
+
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Commands of one target, in order of preference: linkers of shared libraries, and archivers."""
+
+    linkers: tuple[tuple[str, ...], ...]
+    archivers: tuple[str, ...]
+    shared: str
+
+
+_SHARED = ("-shared", "-nostdlib", "-Wl,-z,noexecstack", "-Wl,--build-id=none")
+_LLD = ("ld.lld", "-shared", "-znoexecstack")
+
+
+def tools_for(target: Target, is_host: bool) -> Tools:
+    """What could link and archive for a target."""
+    triple = target.triple
+    if triple.startswith("wasm"):
+        # What lies below __heap_base is the module's own; an instance's memory is taken from there on.
+        flags = ("--no-entry", "--gc-sections", "-zstack-size=65536", "--export=__heap_base")
+        return Tools((("wasm-ld", *flags),), (), "{name}.wasm")
+    cross = {
+        "aarch64-unknown-linux": "aarch64-linux-gnu-",
+        "armv7-unknown-linux": "arm-linux-gnueabihf-",
+        "riscv64-unknown-linux": "riscv64-linux-gnu-",
+        "x86_64-unknown-linux": "x86_64-linux-gnu-",
+    }
+    prefix = next((found for start, found in cross.items() if triple.startswith(start)), None)
+    if is_host and "linux" in triple:
+        names = [("cc", *_SHARED), ("gcc", *_SHARED), ("clang", *_SHARED), _LLD]
+        return Tools(tuple(names), ("ar", "llvm-ar"), "lib{name}.so")
+    if prefix:
+        return Tools(((f"{prefix}gcc", *_SHARED), _LLD), (f"{prefix}ar", "llvm-ar"), "lib{name}.so")
+    if triple.startswith("thumb"):
+        return Tools((), ("arm-none-eabi-ar", "llvm-ar"), "")
+    return Tools((), (), "")
+
+
+def shared_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
+    """A shared library beside an object file; None where no linker for its target is found."""
+    tools = tools_for(target, is_host)
+    for command in tools.linkers:
+        if shutil.which(command[0]):
+            path = object_file.with_name(tools.shared.format(name=name))
+            _run([*command, "-o", str(path), str(object_file)])
+            return path
+    return None
+
+
+def static_library(object_file: Path, name: str, target: Target, is_host: bool) -> Path | None:
+    """An archive beside an object file; None where no archiver is found."""
+    for command in tools_for(target, is_host).archivers:
+        if shutil.which(command):
+            path = object_file.with_name(f"lib{name}.a")
+            _run([command, "rcsD", str(path), str(object_file)])
+            return path
+    return None
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FileError(f"{command[0]} could not be run: {error}; export with link=False to do without it") from None
+    if done.returncode:
+        raise FileError(
+            f"{command[0]} failed ({done.returncode}): {done.stderr.strip()[:500]}; use link=False to do without"
+        )

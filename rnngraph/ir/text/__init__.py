@@ -1,0 +1,1 @@
+"""Graphs as text: ``printer`` writes it, ``parser`` reads it back, ``complete`` is the form that is stored."""

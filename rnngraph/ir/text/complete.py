@@ -1,0 +1,142 @@
+"""The complete form of a graph: the printed one with all that readers can do without, for graphs that are stored.
+
+Every node has its own name, label and line, and every number a line of its own, so that what ``parse`` reads is the
+graph itself: the same nodes in the same order. Arrays that text would hold badly go into a table beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...errors import Where
+from ..graph import Graph, Node
+from ..ops import scan_parts
+from .printer import SCAN_WORDS, braces, constant_text, identifier, names_of, right_side
+
+MOST_WRITTEN = 16
+"""Elements of a constant that is still written as text."""
+
+MOST_FILLED = 1 << 20
+"""Elements of a constant that is written as ``full(…)``."""
+
+
+def complete_text(graph: Graph, arrays: dict[str, np.ndarray]) -> str:
+    """The complete form of ``graph``; constants that it does not hold are added to ``arrays``."""
+    return _Writer(graph, arrays).text()
+
+
+class _Writer:
+    def __init__(self, graph: Graph, arrays: dict[str, np.ndarray]) -> None:
+        self.graph, self.arrays = graph, arrays
+        self.names = names_of(graph, literals=True)
+        self.files: dict[str, int] = {}
+        self.shown: dict[str, str] = {}  # of each file, for which the system is asked once
+
+    def text(self) -> str:
+        lines = list(self.lines(self.graph, "  "))
+        head = [f"graph {identifier(self.graph.name)}", *(f"  file {file!r}" for file in self.files)]
+        outputs = [f"  output {name!r} = {self.names[node]}" for name, node in self.graph.outputs]
+        return "\n".join([*head, *lines, *outputs]) + "\n"
+
+    def lines(self, graph: Graph, indent: str) -> Iterator[str]:
+        formal = set() if graph is self.graph else set(graph.inputs)
+        for node in graph.nodes:
+            if node in formal:
+                continue
+            value = self.constant(node) if node.op == "constant" else ""
+            shown = right_side(node, self.names, self.facts(node), value)
+            yield f"{indent}{self.names[node]} = {shown} : {node.type}"
+            if node.op == "scan":
+                yield from self.body(node, indent + "  ")
+
+    def body(self, scan: Node, indent: str) -> Iterator[str]:
+        body, parts = scan["body"], dict(scan.attributes)
+        formal, actual = scan_parts(body.inputs, parts), scan_parts(scan.operands, parts)
+        for word, inside, outside in zip(SCAN_WORDS, formal, actual, strict=True):
+            for node, operand in zip(inside, outside, strict=True):
+                name, label = self.names[node], node["label"]
+                more = braces([*([f"label={label!r}"] if label != name else []), *self.facts(node)])
+                yield f"{indent}{word} {name} = {self.names[operand]}{more} : {node.type}"
+        yield from self.lines(body, indent)
+        for position, (name, node) in enumerate(body.outputs):
+            word = "next" if position < scan["carries"] else "emit"
+            yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
+
+    def facts(self, node: Node) -> list[str]:
+        """The node's own name where it is not the printed one, and its line: a number, after that of its file."""
+        facts = [f"name={node.name!r}"] if node.name != self.names[node] else []
+        if node.where is not None:
+            path = node.where.file
+            if path not in self.shown:
+                self.shown[path] = shown_file(node.where)
+            file = self.files.setdefault(self.shown[path], len(self.files))
+            facts.append(f"where=({file}, {node.where.line})" if file else f"where={node.where.line}")
+        return facts
+
+    def constant(self, node: Node) -> str:
+        value: np.ndarray = node["value"]
+        text = constant_text(value) if value.size <= MOST_WRITTEN else ""
+        if not text and value.size <= MOST_FILLED and _is_filled(value):
+            text = constant_text(value)
+        if text and not _odd_nan(value):
+            return text
+        key = next((key for key, array in self.arrays.items() if array is value), str(len(self.arrays)))
+        self.arrays[key] = value
+        return f"stored({key!r})"
+
+
+def shown_file(where: Where) -> str:
+    """The file as messages show it: below the working directory without the way there."""
+    return str(where)[: -len(f":{where.line}")]
+
+
+def _is_filled(value: np.ndarray) -> bool:
+    return value.tobytes() == value.flat[:1].tobytes() * value.size
+
+
+def _odd_nan(value: np.ndarray) -> bool:
+    """Whether a NaN has other bits than the one that text gives."""
+    if value.dtype.kind != "f" or not np.isnan(value).any():
+        return False
+    plain = np.where(np.isnan(value), np.asarray(np.nan, value.dtype), value)
+    return plain.tobytes() != value.tobytes()
+
+
+def same_graph(a: Graph, b: Graph) -> bool:
+    """Whether two graphs are equal node by node, but for the way of their files."""
+    if len(a.nodes) != len(b.nodes) or len(a.inputs) != len(b.inputs) or a.name != b.name or a.comments != b.comments:
+        return False
+    known: dict[Node, Node] = {}
+    for ours, theirs in zip(a.nodes, b.nodes, strict=True):
+        if len(ours.operands) != len(theirs.operands) or not _same_facts(ours, theirs):
+            return False
+        if any(known.get(x) is not y for x, y in zip(ours.operands, theirs.operands, strict=True)):
+            return False
+        known[ours] = theirs
+    pairs = [*zip(a.inputs, b.inputs, strict=True)]
+    if [name for name, _ in a.outputs] != [name for name, _ in b.outputs]:
+        return False
+    pairs += [(x, y) for (_, x), (_, y) in zip(a.outputs, b.outputs, strict=True)]
+    return all(known.get(x) is y for x, y in pairs)
+
+
+def _same_facts(a: Node, b: Node) -> bool:
+    if (a.op, a.type, a.name, _place(a)) != (b.op, b.type, b.name, _place(b)):
+        return False
+    ours, theirs = dict(a.attributes), dict(b.attributes)
+    return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
+
+
+def _place(node: Node) -> tuple[str, int] | None:
+    return (shown_file(node.where), node.where.line) if node.where else None
+
+
+def _same_value(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, Graph) and isinstance(b, Graph):
+        return same_graph(a, b)
+    return bool(a == b)

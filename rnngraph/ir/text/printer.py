@@ -1,0 +1,165 @@
+"""The printed form of a graph: complete, so that ``parser`` reads it back. Text after ``#`` is commentary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph import Graph, Namer, Node
+from ..ops import scan_parts
+from ..types import SHORT_NAMES, Dim, Size, dim_text
+
+_IMPLIED = {
+    "input": ("type",),
+    "parameter": ("type",),
+    "constant": ("value",),
+    "slice": ("start", "stop", "step"),
+    "scan": ("body", "carries", "sequences"),
+}
+
+
+SCAN_WORDS = ("carry", "over", "with")
+"""What a scan's inputs are: carried from step to step, sliced step by step, the same at every step."""
+
+
+def identifier(text: str) -> str:
+    """``text`` as a name in the printed form."""
+    cleaned = re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_")
+    return cleaned if cleaned and not cleaned[0].isdigit() else f"v{cleaned}"
+
+
+def names_of(graph: Graph, literals: bool = False) -> dict[Node, str]:
+    """A name for every node, those of bodies included: the user's where there is one, else the op's.
+
+    literals: whether numbers that are written where they are used get one too.
+    """
+    namer = Namer()
+    names: dict[Node, str] = {}
+    for node in graph.walk():
+        if node not in names and (literals or not is_literal(node)):
+            wanted = node.name or (str(node["label"]) if node.op in ("input", "parameter") else "")
+            if node.op == "parameter" and not node.name:
+                wanted = wanted.rpartition("/")[2]
+            names[node] = namer(identifier(wanted or node.op))
+    return names
+
+
+def attribute_text(value: Any) -> str:
+    if isinstance(value, Size):
+        return dim_text(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(map(attribute_text, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return repr(value)
+
+
+def constant_text(value: np.ndarray) -> str:
+    first = value.flat[:1]
+    if value.size > 1 and value.tobytes() == first.tobytes() * value.size:  # by bits: -0.0 == 0.0
+        return f"full({first.item()!r})"
+    return repr(value.tolist()).replace(" ", "")
+
+
+def _index_text(start: Dim, stop: Dim, step: int, size: Dim) -> str:
+    first = "" if start == 0 else dim_text(start)
+    last = "" if stop == size else dim_text(stop)
+    return f"{first}:{last}" + (f":{step}" if step != 1 else "")
+
+
+def is_literal(node: Node) -> bool:
+    """A number is written where it is used, such as ``f32(0.5)``."""
+    return node.op == "constant" and node.tensor.rank == 0
+
+
+def operand_text(node: Node, names: Mapping[Node, str]) -> str:
+    if node not in names and is_literal(node):
+        return f"{SHORT_NAMES[node.dtype]}({node['value'].item()!r})"
+    return names[node]
+
+
+def braces(attributes: Sequence[str]) -> str:
+    return f" {{{', '.join(attributes)}}}" if attributes else ""
+
+
+def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), value: str = "") -> str:
+    """What stands between ``=`` and the type. more: attributes beside the node's own. value: of a constant."""
+    operands = [operand_text(operand, names) for operand in node.operands]
+    if node.op == "constant":
+        return f"constant {value or constant_text(node['value'])}{braces(more)}"
+    if node.op == "slice":
+        shape = node.operands[0].shape
+        bounds = zip(node["start"], node["stop"], node["step"], shape, strict=True)
+        return f"slice {operands[0]}[{', '.join(_index_text(*bound) for bound in bounds)}]{braces(more)}"
+    implied = _IMPLIED.get(node.op, ())
+    if node.op == "input" and names[node] == node["label"]:
+        implied = (*implied, "label")
+    own = [f"{key}={attribute_text(attribute)}" for key, attribute in node.attributes if key not in implied]
+    shown = "" if node.op == "scan" else f"{' ' if operands else ''}{', '.join(operands)}"
+    return f"{node.op}{shown}{braces([*own, *more])}"
+
+
+def _lines(graph: Graph, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
+    formal = set(graph.inputs) if indent != "  " else set()
+    for node in graph.nodes:
+        if node in formal or is_literal(node):
+            continue
+        where = str(node.where) if node.where else ""
+        yield f"{indent}{names[node]} = {right_side(node, names)} : {node.type}", where
+        if node.op == "scan":
+            yield from _body_lines(node, names, indent + "  ")
+
+
+def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
+    body, carries = scan["body"], scan["carries"]
+    formal = scan_parts(body.inputs, dict(scan.attributes))
+    actual = scan_parts(scan.operands, dict(scan.attributes))
+    for word, inside, outside in zip(SCAN_WORDS, formal, actual, strict=True):
+        for node, operand in zip(inside, outside, strict=True):
+            yield f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", ""
+    yield from _lines(body, names, indent)
+    for position, (name, node) in enumerate(body.outputs):
+        word = "next" if position < carries else "emit"
+        yield f"{indent}{word} {identifier(name)} = {operand_text(node, names)}", ""
+
+
+def graph_text(graph: Graph) -> str:
+    names = names_of(graph)
+    lines = list(_lines(graph, names, "  "))
+    width = min(max((len(text) for text, _ in lines), default=0), 96)
+    shown, last = [f"graph {identifier(graph.name)}"], ""
+    shown += [f"  # {comment}" for comment in graph.comments]
+    for text, where in lines:
+        comment = f"{text:<{width}}  # {where}" if where and where != last else text
+        last = where or last
+        shown.append(comment)
+    shown += [f"  output {attribute_text(name)} = {operand_text(node, names)}" for name, node in graph.outputs]
+    return "\n".join(shown) + "\n"
+
+
+def dot_text(graph: Graph) -> str:
+    names = names_of(graph)
+    lines = [f'digraph "{graph.name}" {{', "  rankdir=TB; node [shape=box, fontname=monospace];"]
+
+    def emit(part: Graph, indent: str) -> None:
+        for node in part.nodes:
+            if is_literal(node):
+                continue
+            label = f"{names[node]} = {node.op}\\n{node.type}"
+            lines.append(f'{indent}{names[node]} [label="{label}"];')
+            for operand in node.operands:
+                if not is_literal(operand):
+                    lines.append(f"{indent}{names[operand]} -> {names[node]};")
+            if node.op == "scan":
+                lines.append(f'{indent}subgraph "cluster_{names[node]}" {{ label="{names[node]}";')
+                emit(node["body"], indent + "  ")
+                lines.append(f"{indent}}}")
+
+    emit(graph, "  ")
+    for name, node in graph.outputs:
+        if is_literal(node):
+            continue
+        lines.append(f'  "output {name}" [shape=ellipse]; {names[node]} -> "output {name}";')
+    return "\n".join([*lines, "}"]) + "\n"

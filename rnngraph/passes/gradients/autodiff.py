@@ -1,0 +1,150 @@
+"""autodiff: gradients as more nodes of the graph.
+
+Reverse accumulation over the nodes, one rule an op. Scans have a module of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...ir.derivatives import adjoints, zeros
+from ...ir.graph import Graph, Node, make, remake, topological
+from ...ir.types import TensorType
+from .adjoints import Adjoints
+from .scan_derivative import ScanDerivative
+
+
+def gradients(graph: Graph, seeds: Sequence[tuple[Node, Node]], wrt: Sequence[Node]) -> tuple[Graph, list[Node]]:
+    """(graph, gradients) with respect to each node of ``wrt``. seeds: nodes, and the adjoint that each receives.
+
+    The graph returned has the same outputs; its scans also give what the gradients read.
+    """
+    work = _Reverse(graph.nodes, wrt)
+    for node, adjoint in seeds:
+        work.add(node, adjoint)
+    work.run()
+    new = work.replaced()
+    results = [new(work.adjoint(node) or zeros(node.shape, node)) for node in wrt]
+    outputs = [(name, new(node)) for name, node in graph.outputs]
+    changed = Graph.of(graph.name, outputs, [new(node) for node in graph.inputs], graph.comments)
+    return changed, results
+
+
+PREFIX = "gradient/"
+OUTPUT_GRADIENT = "output_gradient/"
+
+
+@dataclass(frozen=True)
+class Autodiff:
+    """Law: outputs unchanged; for each of ``wrt`` (labels of inputs and parameters) the graph also gives
+    ``gradient/<label>``, the derivative of the scalar output ``loss``; or, where there are ``outputs``, what
+    becomes of gradients of these, which are inputs ``output_gradient/<name>``.
+    """
+
+    wrt: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    loss: str = "loss"
+    name: str = "autodiff"
+
+    def __call__(self, graph: Graph) -> Graph:
+        by_label = {str(node["label"]): node for node in graph.inputs}
+        # The loss may not reach an input at all; it is in the graph all the same, with a gradient of zero.
+        roots = [by_label[label] for label in self.wrt]
+        seeds = [(node, _given(name, node)) for name in self.outputs for node in [graph.output(name)]]
+        if not self.outputs:
+            loss = graph.output(self.loss)
+            seeds = [(loss, make("constant", value=np.ones((), loss.dtype)))]
+        changed, results = gradients(graph, seeds, roots)
+        inputs = [*changed.inputs, *(adjoint for _, adjoint in seeds if adjoint.op == "input")]
+        outputs = [
+            *changed.outputs,
+            *((f"{PREFIX}{label}", node) for label, node in zip(self.wrt, results, strict=True)),
+        ]
+        return Graph.of(changed.name, outputs, inputs, changed.comments)
+
+
+def with_parameters(graph: Graph, kinds: Mapping[str, TensorType]) -> Graph:
+    """``graph`` with the parameters ``kinds`` (by label) among its inputs, also those that nothing in it reads."""
+    known = {node["label"] for node in graph.inputs if node.op == "parameter"}
+    unread = [
+        make("parameter", label=label, name=label, type=kind) for label, kind in kinds.items() if label not in known
+    ]
+    return Graph.of(graph.name, graph.outputs, [*graph.inputs, *unread], graph.comments) if unread else graph
+
+
+def _given(name: str, node: Node) -> Node:
+    return make("input", type=node.tensor, label=OUTPUT_GRADIENT + name, name=f"d_{name.replace('/', '_')}")
+
+
+def unreached(graph: Graph) -> list[str]:
+    """Labels whose gradient is zero because the loss does not depend on them."""
+    numbers: set[Node] = set()
+    for node in graph.nodes:
+        if node.op in ("constant", "broadcast") and all(item in numbers for item in node.operands):
+            numbers.add(node)
+    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in numbers]
+
+
+@dataclass
+class _Reverse(Adjoints):
+    """Adjoints of nodes, the last first. ``swaps``: forward scans replaced by ones that keep more."""
+
+    swaps: dict[Node, Node] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.results: dict[Node, dict[int, Node]] = {}  # of each scan, by index
+        for node in self.nodes:
+            if node.op == "get":
+                self.results.setdefault(node.operands[0], {})[node["index"]] = node
+
+    def run(self) -> None:
+        for node in reversed(self.nodes):
+            if node not in self.active or not node.operands:
+                continue
+            if node.op == "scan":
+                self._scan(node)
+                continue
+            if node.op == "get":
+                continue  # the scan reads what its results received
+            g = self.adjoint(node)
+            if g is None:
+                continue
+            if node.op == "slice" and all(step == 1 for step in node["step"]):
+                if node.operands[0] in self.active:
+                    self.add_slice(node, g)
+                continue
+            for operand, part in zip(node.operands, adjoints(node, g), strict=True):
+                if part is not None and operand in self.active:
+                    self.add(operand, part)
+
+    def _scan(self, node: Node) -> None:
+        results = self.results.get(node, {})
+        received = {index: g for index, user in results.items() if (g := self.adjoint(user)) is not None}
+        if not received:
+            return
+        derivative = ScanDerivative(node, received, self.active)
+        self.swaps[node] = derivative.forward
+        for operand, part in derivative.parts:
+            self.add(operand, part)
+
+    def replaced(self) -> Callable[[Node], Node]:
+        """A function that gives any node over the scans that keep more."""
+        known: dict[Node, Node] = {}
+        visited: set[Node] = set()
+
+        def current(node: Node) -> Node:
+            return known[self.swaps.get(node, node)]
+
+        def new(root: Node) -> Node:
+            for node in topological([root], known=visited):
+                visited.add(node)
+                target = self.swaps.get(node, node)
+                if target not in known:
+                    known[target] = remake(target, [current(item) for item in target.operands])
+            return current(root)
+
+        return new

@@ -1,0 +1,64 @@
+"""Ops over one step become ops over all steps: the time axis is put in front."""
+
+from __future__ import annotations
+
+from ...ir.graph import Node, make
+from ...ir.ops import OPS
+from ...ir.types import Dim
+
+Lifted = tuple[Node, bool]
+"""An outer node, and whether it has the time axis in front."""
+
+
+def aligned(node: Node, has_time: bool, rank: int) -> Node:
+    """A value over all steps, reshaped so that it broadcasts against others of (inner) ``rank``."""
+    inner = node.tensor.rank - 1
+    if not has_time or inner >= rank:
+        return node
+    shape = (node.shape[0], *(1,) * (rank - inner), *node.shape[1:])
+    return make("reshape", node, where=node.where, shape=shape)
+
+
+def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
+    """``node`` over all steps; None where the op can't be lifted and must stay in a loop."""
+    attributes = dict(node.attributes)
+
+    def same_op(*items: Node, **changes: object) -> Node:
+        return make(node.op, *items, where=node.where, name=node.name, **{**attributes, **changes})
+
+    if OPS[node.op].kind == "elementwise":
+        rank = node.tensor.rank
+        return same_op(*(aligned(item, has_time, rank) for item, has_time in operands))
+    first, has_time = operands[0]
+    match node.op:
+        case "matmul":
+            if not has_time or operands[1][1]:
+                return None
+            rank = node.tensor.rank
+            return same_op(first, operands[1][0], *(aligned(item, flag, rank) for item, flag in operands[2:]))
+        case "reduce_sum" | "reduce_max" | "reduce_min":
+            return same_op(first, axes=tuple(axis + 1 for axis in node["axes"]))
+        case "slice":
+            return same_op(first, start=(0, *node["start"]), stop=(length, *node["stop"]), step=(1, *node["step"]))
+        case "reverse":
+            return same_op(first, axis=node["axis"] + 1)
+        case "transpose":
+            return same_op(first, order=(0, *(axis + 1 for axis in node["order"])))
+        case "reshape" | "ensure_shape":
+            return same_op(first, shape=(length, *node["shape"]))
+        case "broadcast":
+            rank = len(node["shape"])
+            return same_op(aligned(first, True, rank), shape=(length, *node["shape"]))
+        case "concat":
+            return same_op(*(over_time(item, flag, length) for item, flag in operands), axis=node["axis"] + 1)
+        case "gather":
+            table, indices = operands
+            return None if table[1] else same_op(table[0], indices[0])
+    return None
+
+
+def over_time(node: Node, has_time: bool, length: Dim) -> Node:
+    """A value with the time axis in front, the same at every step where it had none."""
+    if has_time:
+        return node
+    return make("broadcast", node, where=node.where, shape=(length, *node.shape))

@@ -1,0 +1,34 @@
+"""What lowering gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...declare.parameters import Slot
+from ...ir.graph import Graph, Node
+
+SEED_INPUTS = ("seed", "first_row", "first_step")
+TAP = "tap:"
+INNER, SHOWN, GIVEN = "inner", "shown", "given"
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """One declaration as a graph, with the dropout masks it draws as a graph beside it.
+
+    initial, states: of a lowering whose states are given or shown, the graph of the initial states, and for each
+    driver the nest of its states with their names as leaves. placeholders: the name of each. defaults: by name,
+    of those that have one. keep_probs: names of those that dropout reads.
+    """
+
+    graph: Graph
+    masks: Graph
+    slots: dict[Slot, str]
+    initial: Graph
+    states: tuple[Any, ...]
+    placeholders: dict[Node, str]
+    defaults: dict[str, np.ndarray]
+    keep_probs: frozenset[str]

@@ -1,0 +1,202 @@
+"""How products of narrow numbers are written out: what ``reduced_weights`` puts in the place of a product.
+
+``bfloat16``: weights are rounded to 8 bits of precision. A row of activations x is rounded likewise to a high part,
+and what that leaves to a low part: x @ W becomes high @ W + low @ W, so that 16 bits of x count.
+
+``int8``: each column of W becomes whole numbers from -127 to 127 times a scale, the largest magnitude in the column
+over 127. Each row of x becomes whole numbers q from -32767 to 32767 times a scale of its own, so that a row depends
+on no other. q + 32768 is two bytes, high and low, and
+
+    q @ W = 256 (high @ W - 128 sums of W's columns) + low @ W,
+
+whose two products are exact in 32 bits: their values depend on no order of adding.
+
+A row or a column that holds NaN or an infinity gives NaN and infinities, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...ir.graph import Node, make
+from ..split_concats import column_slice, row_slice
+
+SMALLEST = 1e-30
+"""Magnitudes of a row or column that are all smaller are scaled as if one were this large: the reciprocal of a scale
+is finite, also of zeros and of denormals."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Rows top..bottom and columns first..last of ``source``. What has the same rows is made narrow together."""
+
+    source: Node
+    top: int
+    bottom: int
+    first: int
+    last: int
+
+    @staticmethod
+    def of(node: Node) -> Weight:
+        if node.op != "slice" or node["step"] != (1, 1):
+            return Weight(node, 0, node.shape[0], 0, node.shape[1])  # type: ignore[arg-type]
+        (top, first), (bottom, last) = node["start"], node["stop"]
+        return Weight(node.operands[0], top, bottom, first, last)
+
+    @property
+    def key(self) -> tuple[Node, int, int]:
+        return self.source, self.top, self.bottom
+
+    def rows(self) -> Node:
+        """All columns of the rows."""
+        whole = self.top == 0 and self.bottom == self.source.shape[0]
+        return self.source if whole else row_slice(self.source, self.top, self.bottom)
+
+    def columns(self, made: Node, like: Node) -> Node:
+        """This weight's columns of what was made of all columns: a matrix, or a number for each."""
+        return column_slice(made, self.first, self.last, like)
+
+
+class _Builder:
+    """Makes nodes that stand where the first product that they serve stands."""
+
+    def __init__(self, like: Node) -> None:
+        self.where = like.where
+
+    def __call__(self, op: str, *operands: Node | float, name: str = "", **attributes: Any) -> Node:
+        dtype = next((item.dtype for item in operands if isinstance(item, Node) and item.dtype != "bool"), "float32")
+        nodes = [
+            item if isinstance(item, Node) else make("constant", value=np.asarray(item, dtype)) for item in operands
+        ]
+        return make(op, *nodes, where=self.where, name=name, **attributes)
+
+    def narrow(self, x: Node, dtype: str, name: str = "") -> Node:
+        return self("cast", x, dtype=dtype, name=name)
+
+    def wide(self, x: Node) -> Node:
+        return self("cast", x, dtype="float32")
+
+    def magnitude(self, x: Node, axis: int, keepdims: bool) -> tuple[Node, Node]:
+        """The largest magnitude along an axis, ``SMALLEST`` at least, and whether it is finite."""
+        largest = self("reduce_max", self("abs", x), axes=(axis,), keepdims=keepdims, name="largest")
+        return self("maximum", largest, SMALLEST), self("less", largest, float("inf"))
+
+    def whole_numbers(self, weight: Node) -> tuple[Node, Node]:
+        """A weight as numbers from -127 to 127, and the largest magnitude of each column, NaN if that is not finite."""
+        largest, finite = self.magnitude(weight, 0, keepdims=False)
+        rounded = self("round", self("mul", weight, self("div", 127.0, largest)))
+        return self("select", finite, rounded, 0.0), self("select", finite, largest, float("nan"))
+
+
+class Narrowing:
+    """One way of writing out the products of one graph. What several of them share is made once."""
+
+    def __init__(self) -> None:
+        self._weights: dict[tuple[Node, int, int], tuple[Node, ...]] = {}
+        self._rows: dict[Node, tuple[Node, ...]] = {}
+
+    def product(self, left: Node, right: Node, start: Node | None, like: Node) -> Node:
+        """``left @ right``, added to ``start``, in the place of the node ``like``."""
+        build, weight = _Builder(like), Weight.of(right)
+        if weight.key not in self._weights:
+            self._weights[weight.key] = self.weight(build, weight.rows())
+        if left not in self._rows:
+            self._rows[left] = self.row(build, left)
+        columns = [weight.columns(made, like) for made in self._weights[weight.key]]
+        return self.combined(build, self._rows[left], columns, start, like.name)
+
+    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+        """What is made of a weight."""
+        raise NotImplementedError
+
+    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+        """What is made of rows of activations."""
+        return (x,)
+
+    def combined(
+        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:  # fmt: skip
+        """The product of both."""
+        return build("matmul", *row, *weight, *([start] if start else []), name=name)
+
+
+@dataclass(eq=False)
+class Widened(Narrowing):
+    """Narrow weights that are widened as they are read; activations stay float32, unless they have no low part."""
+
+    form: str
+    split: bool
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+        if self.form == "bfloat16":
+            return (build.narrow(weight, "bfloat16", "narrow"),)
+        whole, largest = build.whole_numbers(weight)
+        return build.narrow(whole, "int8", "narrow"), build("mul", largest, 1 / 127, name="scale")
+
+    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+        return (x if self.split else build.wide(build.narrow(x, "bfloat16")),)
+
+    def combined(
+        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:  # fmt: skip
+        if self.form == "bfloat16":
+            return super().combined(build, row, weight, start, name)
+        narrow, scale = weight
+        total = build("matmul", *row, narrow)
+        return build("fma", total, scale, start, name=name) if start else build("mul", total, scale, name=name)
+
+
+@dataclass(eq=False)
+class BFloat16(Narrowing):
+    """Weights and activations in bfloat16; activations in two parts if they are ``split``."""
+
+    split: bool
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+        return (build.narrow(weight, "bfloat16", "narrow"),)
+
+    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+        high = build.narrow(x, "bfloat16", "high")
+        return (high, build.narrow(build("sub", x, build.wide(high)), "bfloat16", "low")) if self.split else (high,)
+
+    def combined(
+        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:  # fmt: skip
+        parts = [build("matmul", part, *weight) for part in row]
+        total = build("add", *parts) if self.split else parts[0]
+        return build("add", start, total, name=name) if start else total
+
+
+class Int8(Narrowing):
+    """Weights of 8 bits, activations as two bytes each."""
+
+    def weight(self, build: _Builder, weight: Node) -> tuple[Node, ...]:
+        whole, largest = build.whole_numbers(weight)
+        narrow = build.narrow(whole, "int8", "narrow")
+        sums = build("reduce_sum", build("cast", narrow, dtype="int32"), axes=(0,), keepdims=False, name="sums")
+        return narrow, build("mul", sums, -128), build("mul", largest, 1 / (127 * 32767), name="scale")
+
+    def row(self, build: _Builder, x: Node) -> tuple[Node, ...]:
+        largest, finite = build.magnitude(x, x.tensor.rank - 1, keepdims=True)
+        rounded = build("round", build("mul", x, build("div", 32767.0, largest)))
+        whole = build("add", build("select", finite, rounded, 0.0), 32768.0)
+        high = build.narrow(build("mul", whole, 1 / 256), "uint8", "high")
+        low = build.narrow(build("sub", whole, build("mul", build.wide(high), 256.0)), "uint8", "low")
+        return high, low, build("select", finite, largest, float("nan"))
+
+    def combined(
+        self, build: _Builder, row: tuple[Node, ...], weight: list[Node], start: Node | None, name: str
+    ) -> Node:  # fmt: skip
+        (high, low, largest), (narrow, sums, scale) = row, weight
+        parts = [build.wide(build("matmul", high, narrow, sums)), build.wide(build("matmul", low, narrow))]
+        total = build("mul", build("fma", parts[0], 256.0, parts[1]), scale)
+        return build("fma", total, largest, start, name=name) if start else build("mul", total, largest, name=name)

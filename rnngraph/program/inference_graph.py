@@ -1,0 +1,104 @@
+"""Calls of a program's inference graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Never
+
+import numpy as np
+
+from ..errors import user_line
+from ..ir.graph import Graph
+from ..public import api, no_more
+from ..runtime.arguments import whole_number
+from ..runtime.calls.results import Given
+from ..runtime.streams.step_graph import Stepwise, stepwise
+from ..runtime.streams.stream import Stream
+from .callable_graph import GraphProgram
+
+if TYPE_CHECKING:
+    from ..export.write_net import Export
+    from ..runtime.calls.non_finite import NonFinite
+    from .program import Program
+
+
+MOST_BATCHES = 16
+"""Batches for which new streams find code."""
+
+
+class Inference(GraphProgram[Given]):
+    """The inference graph: no dropout, no random op, no loss."""
+
+    kind = "inference"
+
+    def __init__(self, program: Program[Given], lowered: Graph, unroll: int | str | None) -> None:
+        super().__init__(program, lowered, unroll)
+        self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
+        self._stepwise: dict[int, Stepwise] = {}
+
+    def __call__(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
+    ) -> Given:
+        """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
+        if excess:
+            no_more("inference", excess)
+        if (result := self._bound.run(feeds, named, out)) is not None:
+            return result
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        outputs = self._names()
+        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
+        with_loss = "loss" in found and self.program.loss is not None
+        self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
+        return self._structured(found, with_loss)
+
+    @api
+    def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
+        """Runs the graph slowly, node by node, and says which value first is NaN or infinite; None where none is."""
+        where = user_line()
+        return self._checked(self.gather(feeds, named, where), self._names(), where, self.compiled)
+
+    @api
+    def taps(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> dict[str, np.ndarray]:
+        """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
+        where = user_line()
+        arrays = self.gather(feeds, named, where)
+        return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
+
+    @api
+    def stream(self, batch: int = 1) -> Stream[Given]:
+        """A stream: the graph step by step or in chunks, with its state kept between calls."""
+        where = user_line()
+        batch = whole_number(batch, "a stream's batch", 1)
+        about = self._stepwise.get(batch)
+        if about is None:  # streams of one batch share their code
+            program = self.program
+            about = stepwise(program, batch, program.target, program.reduced, where)
+            if len(self._stepwise) >= MOST_BATCHES:  # streams that are there keep theirs
+                self._stepwise.pop(next(iter(self._stepwise)), None)
+            about = self._stepwise.setdefault(batch, about)
+        return Stream(self.program, batch, about)
+
+    @api
+    def export(
+        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int = 1,
+        target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
+    ) -> Export:  # fmt: skip
+        """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
+
+        directory: None for ``NAME-export``. Files that no export wrote, or that were changed since, are never replaced:
+        then nothing is written. name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``,
+        ``NAME_test.c``, ``NAME.json``, ``CMakeLists.txt``, ``NAME_net.cmake``, ``rnngraph-export.json``; and where the
+        tools for the target are found a static and a shared library, with a Python module that loads it (for
+        WebAssembly ``NAME.wasm``). batch: rows of an instance.
+        target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
+        weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
+        x86-64-v2, v3 and v4 in one object, chosen when an instance is made. link: whether libraries are made.
+
+        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
+        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
+        """
+        from ..export.write_net import export  # few ask for it
+
+        return export(self.program, directory, name, batch, target, weights, dispatch, link, user_line())

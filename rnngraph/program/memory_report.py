@@ -1,0 +1,54 @@
+"""What a call needs of memory, as its schedule says before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from ..ir.types import ITEM_BYTES, evaluate, product
+from ..runtime.native.compiled_graph import CompiledGraph
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of one call; ``str()`` is a table.
+
+    arena: all temporaries, of which residuals are what the forward part keeps for the derivative. panels: packed
+    weights and what else is computed from parameters when they change. parameters: the parameters themselves.
+    feeds, results: the caller's arrays, none of which is copied.
+    """
+
+    residuals: int
+    arena: int
+    panels: int
+    parameters: int
+    feeds: int
+    results: int
+
+    @property
+    def total(self) -> int:
+        return self.arena + self.panels + self.parameters + self.feeds + self.results
+
+    def __str__(self) -> str:
+        rows = [(item.name, getattr(self, item.name)) for item in fields(self)]
+        lines = [f"{'  of them ' + name if name == 'residuals' else name:<20}{count:>16,}" for name, count in rows]
+        lines[0], lines[1] = lines[1], lines[0]
+        return "\n".join([*lines, f"{'total':<20}{self.total:>16,} bytes"])
+
+
+def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Memory:
+    """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
+    from ..codegen.compile import planned  # half of this package's time to import, and what is on disk needs none of it
+
+    plan = planned(compiled.sized(outputs, sizes), compiled.target, compiled.kind, compiled.workers.parts)
+    count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
+    for item in plan.arguments:
+        count[item.kind] += evaluate(product(item.shape), sizes) * ITEM_BYTES[item.dtype]
+    return Memory(
+        residuals=evaluate(plan.residual_bytes, sizes),
+        arena=evaluate(plan.arena_bytes, sizes),
+        panels=plan.panel_bytes,
+        parameters=count["parameter"],
+        feeds=count["input"],
+        results=count["output"],
+    )

@@ -1,0 +1,206 @@
+"""predict: the inference graph over examples, whose results are as if each of them had been run alone.
+
+Examples that share a batch have one length, or else the graph is told how long each row is: then they are padded, and
+what padding gave is cut away. Results lie in the order of the examples, whatever the order in which these were run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+
+from ..batching.batches import Batches
+from ..batching.clocks import clock_of
+from ..batching.examples import Layout
+from ..batching.input_axes import layout_of
+from ..batching.padding import shows_padding
+from ..batching.row_mixing import mixes_rows
+from ..batching.sources import Reader, Source, source_of
+from ..declare.nest import paths
+from ..errors import GraphError, ShapeError, Where, shown
+from ..ir.graph import Node
+from ..ir.types import Dim, Size, evaluate, symbols_of
+from ..runtime.calls.results import result_of
+from .inference_graph import Inference
+from .program import Program
+
+
+def predict(program: Program[Any], given: Any, lengths: Any, batch_size: Any, where: Where | None) -> Any:
+    """``Program.predict``."""
+    inference, layout = program.inference, layout_of(program, only_run=True)
+    declared = _declared_batch(layout, where)
+    outputs = outputs_of(inference, layout, where)
+    each = {output.name: Collected(output) for output in outputs if output.batch_axis is not None}
+    names = tuple(each)
+    source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    mixed = bool(names) and mixes_rows(inference.compiled.pruned(names), _batch_symbols(layout))
+    shows = cache(lambda clock: shows_padding(inference.compiled.graph, names, clock, layout.counts))
+    done, sizes, wholes = 0, {}, {}
+    for examples in _parts(source):
+        sizes, wholes, steps = examples.known_sizes(), examples.wholes(), examples.real_steps()
+        apart = steps.keys() - examples.told() | {clock for item in each.values() for clock in item.output.uncut}
+        differ = {clock for clock, known in steps.items() if (known != known[:1]).any()}
+        apart |= {clock for clock in differ - apart if shows(clock)}
+        size = declared or (1 if examples is source and mixed else examples.batch_size)
+        for rows, filled in _ordered(steps, apart, examples.count, size, declared) if names else ():
+            found = inference.values(examples.feeds(filled), names, where)
+            for name, item in each.items():
+                item.put(rows + done, found[name], {clock: known[rows] for clock, known in steps.items()})
+        done += examples.count
+    same = tuple(output.name for output in outputs if output.batch_axis is None)
+    results: dict[str, Any] = inference.values(wholes, same, where) if same else {}
+    results |= {name: item.result(done, sizes) for name, item in each.items()}
+    return result_of(program.structure, [results[path] for path, _ in paths(program.structure)])
+
+
+# What a graph gives -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the graph gives under one path, and which axis of it numbers rows; None: it is the same for all examples."""
+
+    name: str
+    node: Node
+    batch_axis: int | None
+
+    @property
+    def example_shape(self) -> tuple[Dim, ...]:
+        """Of one example's result."""
+        return tuple(dim for axis, dim in enumerate(self.node.shape) if axis != self.batch_axis)
+
+    @cached_property
+    def uncut(self) -> set[str]:
+        """Sizes in axes that are no plain number of steps, so that nobody can tell which part of them is padding."""
+        dims = [dim for dim in self.example_shape if isinstance(dim, Size) and not _is_steps(dim)]
+        return {name for dim in dims for name in symbols_of(dim)}
+
+
+def _is_steps(dim: Dim) -> bool:
+    """Whether an axis is as long as a clock has steps, or some more or fewer."""
+    return len(symbols_of(dim)) == 1 and clock_of(dim).name in symbols_of(dim)
+
+
+def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> list[Output]:
+    """All outputs. Raises ``GraphError`` for one that can't be told apart by examples."""
+    compiled = inference.compiled
+    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
+    batches = _batch_dims(layout)
+    differ = {name for name, axis in axes.items() if axis is not None or layout.time_axis.get(name) is not None}
+    found = []
+    for name, node in compiled.graph.outputs:
+        read = [label for label in compiled.needed((name,)) if label in differ]
+        axis = next((axis for axis, dim in enumerate(node.shape) if dim in batches), None)
+        if not read and (axis is None or isinstance(node.shape[axis], int)):
+            found.append(Output(name, node, None))
+            continue
+        rest = {name for other, dim in enumerate(node.shape) if other != axis for name in symbols_of(dim)}
+        if axis is None or rest & _batch_symbols(layout):
+            raise GraphError(
+                f"output {shown(name)} (declared at {node.where}) can't be told apart by examples: it is "
+                f"{node.tensor}, with no axis that numbers them, and depends on {', '.join(read)}; leave it out of "
+                "what is compiled, or call program.inference with what belongs together",
+                where,
+            )
+        found.append(Output(name, node, axis))
+    return found
+
+
+def _batch_dims(layout: Layout) -> set[Dim]:
+    """The sizes of what numbers examples."""
+    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
+    return {layout.kinds[name].shape[axis] for name, axis in axes.items() if axis is not None}
+
+
+def _batch_symbols(layout: Layout) -> set[str]:
+    return {name for dim in _batch_dims(layout) for name in symbols_of(dim)}
+
+
+class Collected:
+    """The results of one output, row by row, until all are there."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def put(self, rows: np.ndarray, found: np.ndarray, steps: Mapping[str, np.ndarray]) -> None:
+        """Results of a batch. rows: which examples these are; steps: how many each of them has, by clock."""
+        assert self.output.batch_axis is not None
+        block = np.moveaxis(found, self.output.batch_axis, 0)[: len(rows)]
+        ends = [self._ends(axis, dim, block, steps) for axis, dim in enumerate(self.output.example_shape, 1)]
+        if all((end == extent).all() for end, extent in zip(ends, block.shape[1:], strict=True)):
+            self._blocks.append((rows, block))
+            return
+        for place, row in enumerate(rows):
+            cut = block[place][tuple(slice(int(end[place])) for end in ends)]
+            self._blocks.append((row[None], cut[None].copy()))  # without what it is cut from
+
+    def _ends(self, axis: int, dim: Dim, block: np.ndarray, steps: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Where each row's part of an axis ends."""
+        clock = clock_of(dim)
+        if not _is_steps(dim) or clock.name not in steps:
+            return np.full(len(block), block.shape[axis])
+        return steps[clock.name] + clock.offset
+
+    def result(self, count: int, sizes: Mapping[str, int]) -> np.ndarray | list[np.ndarray]:
+        """An array whose first axis numbers the examples, or a list of arrays where they differ in shape."""
+        shapes = {block.shape[1:] for _, block in self._blocks}
+        if len(shapes) > 1:
+            items: list[Any] = [None] * count
+            for rows, block in self._blocks:
+                for row, item in zip(rows, block, strict=True):
+                    items[row] = np.array(item, order="C")
+            return items
+        dims = self.output.example_shape
+        none = tuple(max(0, evaluate(dim, {name: sizes.get(name, 0) for name in symbols_of(dim)})) for dim in dims)
+        whole = np.empty((count, *(shapes.pop() if shapes else none)), self.output.node.dtype)
+        for rows, block in self._blocks:
+            whole[rows] = block
+        return whole
+
+
+# Batches ----------------------------------------------------------------------------------------
+
+
+def _parts(source: Source) -> Iterator[Batches]:
+    """All examples at once, or batch by batch."""
+    if isinstance(source, Batches):
+        yield source
+        return
+    for batch in source.epoch(0):
+        yield batch.examples
+
+
+def _ordered(
+    steps: Mapping[str, np.ndarray], apart: set[str], count: int, size: int, declared: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of each batch, similar lengths together, and these filled up with rows that nobody looks at.
+
+    apart: clocks of which a batch has just one number of steps. To compute a few rows in vain takes less than to
+    compile for another size: the last batch of several takes rows again, and small groups are filled up to powers of 2.
+    """
+    keys = [known for clock, known in steps.items() if clock in apart]
+    others = [known for clock, known in steps.items() if clock not in apart]
+    order = np.lexsort([*others, *keys]) if steps else np.arange(count)
+    changes = np.zeros(max(count - 1, 0), bool)
+    for known in keys:
+        changes |= known[order][1:] != known[order][:-1]
+    groups = np.split(order, np.flatnonzero(changes) + 1) if count else []
+    for group in groups:
+        for start in range(0, len(group), size):
+            stop = min(start + size, len(group))
+            rows = group[max(0, stop - size) : stop]
+            wanted = declared or (min(size, 1 << (len(rows) - 1).bit_length()) if len(groups) > 1 else len(rows))
+            yield rows, np.concatenate([rows, np.repeat(rows[-1:], wanted - len(rows))])
+
+
+def _declared_batch(layout: Layout, where: Where | None) -> int | None:
+    """The number of rows that the graph is declared for, if it is."""
+    found = {dim for dim in _batch_dims(layout) if isinstance(dim, int)}
+    if len(found) > 1:
+        raise ShapeError(f"placeholders are declared for batches of {', '.join(map(str, sorted(found)))}", where)
+    return found.pop() if found else None

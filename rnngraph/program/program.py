@@ -1,0 +1,356 @@
+"""Programs: one declaration as two graphs, callable, with one set of parameters."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Unpack, overload
+
+import numpy as np
+
+from ..codegen.machine.target import target_of
+from ..declare.placeholders import RESERVED
+from ..declare.tensor import Tensor
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, shown, user_line
+from ..ir.attributes import MOST_UNROLLED
+from ..ir.graph import Graph
+from ..passes.lowering.lowered import Lowered
+from ..passes.unroll import check_lengths
+from ..public import api, no_more
+from ..runtime.arguments import seed_number, whole_number
+from ..runtime.calls.nested_feeds import names_under, spread
+from ..runtime.calls.results import Given, Result
+from ..runtime.graph_source import Declaration, Source
+from ..runtime.native.narrow_weights import reduction
+from ..runtime.native.notices import Notices
+from ..runtime.native.object_cache import Cache, cache_of
+from ..runtime.native.worker_pool import Workers
+from ..runtime.parameters import Parameters
+from .inference_graph import Inference
+from .training_graph import Training
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class _Options(TypedDict, total=False):
+    """What ``compile`` takes by keyword."""
+
+    seed: int
+    target: str | None
+    threads: int
+    unroll: int | str | None
+    weights: str
+    activations: str
+    parameters: Any
+    cache: bool | str | os.PathLike[str]
+
+
+@overload
+def compile(outputs: Tensor, loss: None = None, **options: Unpack[_Options]) -> Program[np.ndarray]: ...
+@overload
+def compile(outputs: Tensor, loss: Tensor, **options: Unpack[_Options]) -> Program: ...
+@overload
+def compile(outputs: Mapping[str, Any], loss: Tensor | None = None, **options: Unpack[_Options]) -> Program: ...
+@api
+def compile(  # the field's name for it
+    outputs: Any,
+    loss: Tensor | None = None,
+    *,
+    seed: int = 0,
+    target: str | None = None,
+    threads: int = 1,
+    unroll: int | str | None = None,
+    weights: str = "float32",
+    activations: str = "float32",
+    parameters: Any = None,
+    cache: bool | str | os.PathLike[str] = True,
+) -> Program[Any]:
+    """Compiles one declaration into a training and an inference program with one set of parameters.
+
+    outputs: a Tensor, or a dict of (nests of) Tensors. loss: a scalar Tensor. seed: of initial values and of
+    masks drawn without a seed. target: ``host`` (default), ``x86-64-v2``, ``x86-64-v3``, ``x86-64-v4``.
+    unroll: steps per turn of a loop, or ``"full"`` (needs a declared int length). parameters: a Program or
+    its parameters; nodes declared once keep its names and arrays, new ones are added. cache: whether compiled code
+    is kept for later processes, in the user's cache directory or in the one that is given here.
+
+    weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does
+    not see it. activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are
+    multiplied with to 8 bits; else they keep 16 bits or more. Raises ``ArgumentError`` for other values, ``DtypeError``
+    where a parameter is float64.
+    """
+    known, other = _shared(parameters)
+    source = Declaration(outputs, loss, known)
+    number = seed_number(seed)
+    return Program(
+        source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
+        activations,
+    )  # fmt: skip
+
+
+@api
+def load(
+    path: str | os.PathLike[str],
+    threads: int = 1,
+    target: str | None = None,
+    cache: bool | str | os.PathLike[str] = True,
+    weights: str | None = None,
+    activations: str | None = None,
+) -> Program[Any]:
+    """The program that ``program.save(path)`` wrote. It does all that the saved one did, without its declaration.
+
+    threads, target, cache: as for ``compile``. weights, activations: likewise; without ``weights`` both are as saved.
+    Needs none of the user's classes, and executes nothing of what it reads.
+    Raises ``FileError`` where ``path`` holds no program, a damaged one, or one of a later version.
+    """
+    from .saved.save_load import read_program  # the parser and what checks files: few load or save
+
+    stored = read_program(path)
+    parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
+    if weights is None:
+        weights, activations = stored.weights, stored.activations if activations is None else activations
+    program = Program(
+        stored, parameters, stored.seed, target, threads, stored.unroll, cache, weights,
+        "float32" if activations is None else activations,
+    )  # fmt: skip
+    program.generator_state = stored.generator
+    return program
+
+
+class InputSpec(NamedTuple):
+    """What a placeholder takes. shape: as it was declared, an open size as None."""
+
+    shape: tuple[int | str | None, ...]
+    dtype: str
+
+
+@api
+class Program(Generic[Given]):
+    """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
+
+    def __init__(
+        self, source: Source, parameters: Parameters, seed: int, target: str | None, threads: int,
+        unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: str = "float32",
+        activations: str = "float32", notices: Notices | None = None,
+    ) -> None:  # fmt: skip
+        is_full = isinstance(unroll, str) and unroll == "full"
+        unroll = unroll if is_full else _steps_per_turn(unroll)
+        self.source, self.parameters, self._seed = source, parameters, seed
+        self.workers, self.notices = Workers(), notices or Notices()
+        self.threads = threads
+        self.target = target_of(target)
+        self.weights, self.activations = weights, activations
+        self.reduced = reduction(weights, activations, self.target, source.lowered)
+        self.cache = cache_of(cache, user_line())
+        self.structure, self.loss = source.structure, source.loss
+        lowered = source.lowered
+        self.lowered: Lowered = lowered
+        if is_full:
+            check_lengths(lowered.graph)
+        self._generator = np.random.Generator(np.random.Philox(key=self._seed & (2**64 - 1)))
+        self._lock = threading.Lock()
+        graph = lowered.graph
+        without_loss = _without(graph, "loss") if self.loss is not None else graph
+        self.inference = Inference(self, _renamed(without_loss, "inference"), unroll)
+        self.evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
+        self.training = Training(self, _renamed(graph, "training"), _renamed(lowered.masks, "masks"), unroll)
+        self.unroll = unroll
+
+    @property
+    def seed(self) -> int:
+        """The seed of initial values, of masks drawn without a seed, and of the order of examples."""
+        return self._seed
+
+    @property
+    def threads(self) -> int:
+        """Worker threads of a call; results do not depend on it."""
+        return self.workers.count
+
+    @threads.setter
+    def threads(self, count: int) -> None:
+        self.workers.set(whole_number(count, "threads", 1))
+
+    @property
+    def declared(self) -> nx.DiGraph[str]:
+        """The declaration: cells, wrappers, stacks, drivers and tensors as nodes."""
+        return self.source.described().graph()
+
+    def declared_text(self) -> str:
+        return self.source.described().text()
+
+    def evaluate(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
+    ) -> Result:
+        """Outputs and ``"loss"``, without dropout."""
+        if excess:
+            no_more("evaluate", excess)
+        if self.loss is None:
+            raise GraphError("evaluate needs a loss; give one to rg.compile")
+        result = self.evaluation(feeds, out=out, **named)
+        assert isinstance(result, Result)
+        return result
+
+    @api
+    def predict(self, examples: Any, *, lengths: Any = None, batch_size: int = 32) -> Any:
+        """What ``inference`` gives, over any number of examples: as if each had been run alone, bit for bit.
+
+        examples, lengths: as for ``Trainer.fit``, or for a graph with one input its array or list alone; what only
+        training takes is left aside. batch_size: how many run together, which has no effect on results; batches of an
+        iterable are run as they come.
+
+        The first axis of every result numbers the examples, in their order. Where an open length of time gave them
+        different shapes it is a list of arrays instead, each cut to its own example. What is the same for all examples
+        is given once. Raises ``GraphError`` for an output that mixes examples and has no axis for them.
+        """
+        from .predict import predict  # and with it batches, which calls do without
+
+        return predict(self, examples, lengths, batch_size, user_line())
+
+    @property
+    def inputs(self) -> dict[str, InputSpec]:
+        """{name: shape and dtype} of all placeholders; an open size without a name is None."""
+        shapes = self.source.shapes
+        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.kinds().items()}
+
+    @api
+    def initialize(self, seed: int) -> None:
+        """Draws all parameters anew."""
+        self.parameters.initialize(seed)
+
+    def next_seed(self) -> int:
+        """What ``integers(0, 2**63)`` of the generator gives, in a tenth of the time."""
+        with self._lock:
+            return int(self._generator.bit_generator.random_raw()) >> 1
+
+    @property
+    def generator_state(self) -> dict[str, Any]:
+        """The state of the generator of seeds, as what JSON can hold."""
+        with self._lock:
+            return _plain(self._generator.bit_generator.state)
+
+    @generator_state.setter
+    def generator_state(self, state: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._generator.bit_generator.state = dict(state)
+
+    def stateful(self) -> Lowered:
+        """The declaration with its states as inputs and outputs, for streams."""
+        return self.source.stateful()
+
+    def with_states(self, states: str) -> Lowered:
+        """The declaration, its loss included, with states shown or given, for training over windows of time."""
+        return self.source.with_states(states)
+
+    def beside(self, outputs: Any) -> Program:
+        """A program of other outputs of the declaration, with this one's parameters, target, threads and cache, whose
+        compiling is told together with this one's.
+        """
+        known, parameters = _shared(self)
+        source = Declaration(outputs, None, known)
+        own = Parameters(source.lowered.slots, self._seed, parameters)
+        return Program(
+            source, own, self._seed, self.target.name, self.threads, None, self.cache or False, notices=self.notices
+        )
+
+    @api
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program to a directory, whole or not at all: declaration and graphs as text, weights as arrays.
+
+        ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
+        written or ``path`` holds anything else.
+        """
+        from .saved.save_load import write_program
+
+        write_program(self, path)
+
+    def feed_name(self, key: Any, where: Where | None) -> str:
+        """The name of what a mapping feeds: a placeholder, or its name."""
+        if not isinstance(key, Tensor):
+            return str(key)
+        name = self.lowered.placeholders.get(key.node)
+        if name is None and (key.node.op != "input" or key.node.get("unnamed")):
+            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program", where)
+        return name or key.name
+
+    def feeds_by_name(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
+        """What a call is fed, from its mapping and its keywords together."""
+        given: dict[str, Any] = {}
+        for name, value in self.named_feeds(feeds, named, where):
+            parts = {name: value} if name not in self._nests else spread(name, value, self._nests[name], where)
+            for part, item in parts.items():
+                if part in given:
+                    raise ArgumentError(f"{part} is fed twice; give it once", where)
+                given[part] = item
+        return given
+
+    @cached_property
+    def _nests(self) -> dict[str, list[str]]:
+        """The names that stand for several placeholders together, with the placeholders' own."""
+        labels = [str(node["label"]) for node in self.lowered.graph.inputs if node.op == "input"]
+        tops = {label.partition(".")[0] for label in labels if "." in label}
+        return {top: names_under(top, labels) for top in tops.difference(labels)}
+
+    def named_feeds(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
+        """(name, value) of each, as they were given."""
+        if feeds is not None and not isinstance(feeds, Mapping):
+            raise StructureError(
+                f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
+                where,
+            )
+        for name in named:
+            if name in RESERVED:
+                hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
+                raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
+        return [(self.feed_name(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
+
+    @api
+    def summary(self) -> str:
+        """Layer by layer: parameters, their bytes, multiply-adds of products, and about how long a step takes.
+
+        A step is the inference graph with every open size 1: one row and one step, as a stream runs them; a
+        declared length counts in full. The time is an estimate from counts, without a measurement: the longer of
+        multiplying at the target's vector width and of reading the weights from the cache that holds them all, and
+        the elementwise ops, at 3 GHz. Bytes are those that inference reads: of weights in 16 or 8 bits as many less,
+        where the target multiplies such. More rows share the reading. ``rnngraph bench`` measures.
+        """
+        from .summary import summary_text
+
+        return summary_text(self.inference.graph, self.parameters, self.target, self.reduced)
+
+
+def _steps_per_turn(unroll: Any) -> int | None:
+    if unroll is None:
+        return None
+    if not isinstance(unroll, int | np.integer) or isinstance(unroll, bool) or unroll < 1:
+        raise ArgumentError(f'unroll={shown(unroll)} must be a positive int, None or "full"')
+    if unroll > MOST_UNROLLED:
+        raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
+    return int(unroll)
+
+
+def _plain(state: Any) -> Any:
+    """A bit generator's state with lists for arrays."""
+    if isinstance(state, Mapping):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
+
+
+def _shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:
+    if parameters is None:
+        return {}, None
+    other = getattr(parameters, "parameters", parameters)
+    if not isinstance(other, Parameters):
+        raise DtypeError(f"parameters= takes a Program or its parameters, not {type(parameters).__name__}")
+    return {other.slot(name): name for name in other}, other
+
+
+def _without(graph: Graph, name: str) -> Graph:
+    kept = [(key, node) for key, node in graph.outputs if key != name]
+    whole = Graph.of(graph.name, kept, graph.inputs)
+    return Graph.of(graph.name, kept, whole.read_inputs(), graph.comments)
+
+
+def _renamed(graph: Graph, name: str) -> Graph:
+    return Graph.of(name, graph.outputs, graph.inputs, graph.comments)

@@ -1,0 +1,225 @@
+"""What belongs to a program beside its graphs and arrays, as what JSON can hold, and back.
+
+Whatever is read is checked: these texts may have been written by anyone. What is wrong is a ``ValueError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...declare.cells.basic import LSTMStateTuple
+from ...declare.description import Described
+from ...declare.initializers import Constant, Lost, initializer_from, initializer_text
+from ...declare.nest import fold
+from ...declare.parameters import Slot
+from ...declare.state import tuple_type
+from ...errors import Where
+from ...ir.text.complete import shown_file
+from ...ir.types import DTYPES, TensorType
+
+INITIAL = "initializer/"
+MOST_NESTED = 32
+"""Levels of a nest that is written as a nest: Python's JSON takes a few calls for each."""
+
+
+def is_number(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def check(holds: Any, what: str) -> None:
+    if not holds:
+        raise ValueError(what)
+
+
+def words(value: Any) -> tuple[str, ...]:
+    check(isinstance(value, list) and all(isinstance(item, str) for item in value), f"{value!r} is no list of words")
+    return tuple(value)
+
+
+# Lines ---------------------------------------------------------------------------------------------
+
+
+def where_text(where: Where | None) -> list[Any] | None:
+    return None if where is None else [shown_file(where), where.line]
+
+
+def where_from(text: Any) -> Where | None:
+    if text is None:
+        return None
+    check(isinstance(text, list) and len(text) == 2 and isinstance(text[0], str), f"{text!r} is no line")
+    check(is_number(text[1], 0, 1 << 40), f"{text!r} is no line")
+    return Where(*text)
+
+
+# Nests ---------------------------------------------------------------------------------------------
+
+
+def nest_text(nest: Any, leaf: Callable[[Any], Any]) -> Any:
+    """A nest with its kinds of containers; ``leaf`` gives the text of one."""
+    depth = fold(nest, lambda item: 0, lambda item, depths: 1 + max(depths, default=0))
+    if depth > MOST_NESTED:
+        entries: list[Any] = []
+        fold(
+            nest,
+            lambda item: entries.append({"leaf": leaf(item)}),
+            lambda item, parts: entries.append({**_container_text(item, [None] * len(parts)), "count": len(parts)}),
+        )
+        return {"entries first": entries}
+    return fold(nest, lambda item: {"leaf": leaf(item)}, _container_text)
+
+
+def _container_text(nest: Any, items: list[Any]) -> dict[str, Any]:
+    if isinstance(nest, dict):
+        return {"dict": [[key, item] for key, item in zip(nest, items, strict=True)]}
+    if hasattr(nest, "_fields"):
+        return {"namedtuple": type(nest).__name__, "fields": list(nest._fields), "items": items}
+    return {"tuple" if isinstance(nest, tuple) else "list": items}
+
+
+def nest_from(text: Any, leaf: Callable[[Any], Any]) -> Any:
+    """The nest of which ``nest_text`` gave ``text``; a namedtuple of the same name and fields for one of a user's."""
+    match text:
+        case {"leaf": value}:
+            return leaf(value)
+        case {"entries first": list(entries)}:
+            return _nest_of_entries(entries, leaf)
+        case {"dict": list(pairs)}:
+            check(all(isinstance(pair, list) and len(pair) == 2 for pair in pairs), f"{pairs!r} is no dict")
+            return _container(text, [nest_from(item, leaf) for _, item in pairs])
+        case {"namedtuple": str(), "items": list(items)} | {"tuple": list(items)} | {"list": list(items)}:
+            return _container(text, [nest_from(item, leaf) for item in items])
+    raise ValueError(f"{text!r} is no nest")
+
+
+def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
+    """A nest deeper than JSON takes: each container stands after its entries, with their number."""
+    made: list[Any] = []
+    for entry in entries:
+        check(isinstance(entry, dict), f"{entry!r} is no entry of a nest")
+        if "leaf" in entry:
+            made.append(leaf(entry["leaf"]))
+            continue
+        check(is_number(entry["count"], 0, len(made)), f"{entry!r} has more entries than there are")
+        first = len(made) - entry["count"]
+        made[first:] = [_container(entry, made[first:])]
+    check(len(made) == 1, "entries are of no one nest")
+    return made[0]
+
+
+def _container(text: dict[str, Any], values: list[Any]) -> Any:
+    match text:
+        case {"dict": list(pairs)}:
+            keys = [key for key, _ in pairs]
+            check(all(isinstance(key, str | int) for key in keys), f"{pairs!r} has other keys than words and ints")
+            check(len(keys) == len(values), f"{pairs!r} are not {len(values)}")
+            return dict(zip(keys, values, strict=True))
+        case {"namedtuple": str(name), "fields": list(fields)}:
+            check(len(fields) == len(values), f"{name} has {len(values)} items for {len(fields)} fields")
+            same = (name, words(fields)) == (LSTMStateTuple.__name__, LSTMStateTuple._fields)
+            kind = LSTMStateTuple if same else tuple_type(name, words(fields))
+            return kind(*values)
+        case {"tuple": list()}:
+            return tuple(values)
+        case {"list": list()}:
+            return values
+    raise ValueError(f"{text!r} is no nest")
+
+
+# Parameters ----------------------------------------------------------------------------------------
+
+
+def slot_text(name: str, slot: Slot, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A parameter's declaration. An initial value that is an array is added to ``arrays``."""
+    facts = {
+        "name": name,
+        "within": slot.within,
+        "dtype": slot.type.dtype,
+        "shape": [int(str(dim)) for dim in slot.type.shape],
+        "trainable": bool(slot.trainable),
+        "where": where_text(slot.where),
+    }
+    initializer = slot.initializer
+    if text := initializer_text(initializer):
+        return facts | {"initializer": text}
+    if isinstance(initializer, Constant):
+        arrays[INITIAL + name] = np.asarray(initializer.value, np.float64)
+        return facts | {"initializer": {"name": "stored"}}
+    function = initializer.function if isinstance(initializer, Lost) else _function_name(initializer)
+    return facts | {"initializer": {"name": "lost", "function": function}}
+
+
+def _function_name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Slot]:
+    name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
+    check(isinstance(name, str) and name, f"{name!r} is no name of a parameter")
+    check(isinstance(within, str), f"{within!r} is no part of a name")
+    check(
+        isinstance(shape, list) and all(is_number(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}"
+    )
+    check(text["dtype"] in DTYPES and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
+    initializer: Any
+    match initial:
+        case {"name": "stored"}:
+            initializer = Constant(arrays[INITIAL + name])
+        case {"name": "lost", "function": str(function)}:
+            initializer = Lost(name, function)
+        case _:
+            check(isinstance(initial, dict), f"{initial!r} is no initializer")
+            initializer = initializer_from(initial)
+    kind = TensorType(text["dtype"], tuple(shape))
+    return name, Slot(kind, initializer, text["trainable"], where_from(text["where"]), within=within)
+
+
+# The generator of seeds ----------------------------------------------------------------------------
+
+
+def generator_from(text: Any) -> dict[str, Any]:
+    """The state of a Philox generator. NumPy takes what it is given, so every number is checked."""
+    word = 1 << 64
+    arrays = ((text["state"]["counter"], 4), (text["state"]["key"], 2), (text["buffer"], 4))
+    fits = text["bit_generator"] == "Philox" and all(
+        isinstance(array, list) and len(array) == count and all(is_number(item, 0, word - 1) for item in array)
+        for array, count in arrays
+    )
+    fits = fits and is_number(text["buffer_pos"], 0, 4) and is_number(text["has_uint32"], 0, 1)
+    check(fits and is_number(text["uinteger"], 0, (1 << 32) - 1), "the generator of seeds has a state that can't be")
+    state: dict[str, Any] = text
+    return state
+
+
+# The declaration -----------------------------------------------------------------------------------
+
+
+def described_text(declared: Described) -> dict[str, Any]:
+    nodes = [[name, {**facts, "where": where_text(facts["where"])}] for name, facts in declared.nodes]
+    return {"nodes": nodes, "edges": [list(edge) for edge in declared.edges]}
+
+
+def described_from(text: Any) -> Described:
+    nodes = []
+    for name, facts in text["nodes"]:
+        check(isinstance(name, str) and isinstance(facts, dict), f"{name!r} is no node of a declaration")
+        is_value = facts["kind"] in ("tensor", "driver")
+        texts = [facts["kind"], facts["label"], *([facts["type"]] if is_value else [])]
+        check(all(isinstance(item, str) for item in texts), f"{name} has facts that can't be")
+        known = {**facts, "where": where_from(facts["where"])}
+        if is_value:
+            known["operands"] = words(facts["operands"])
+        nodes.append((name, known))
+    names = {name for name, _ in nodes}
+    edges = []
+    for source, target, facts in text["edges"]:
+        check(source in names and target in names and isinstance(facts, dict), f"{source!r} to {target!r} is no edge")
+        check(
+            {"relation", "position"} == facts.keys() and is_number(facts["position"], 0, 1 << 40), "an edge lacks facts"
+        )
+        edges.append((source, target, facts))
+    given = {target for _, target, _ in edges}
+    check(all(name in given for name, facts in nodes if facts["kind"] == "output"), "an output stands for nothing")
+    return Described(tuple(nodes), tuple(edges))

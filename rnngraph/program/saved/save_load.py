@@ -1,0 +1,220 @@
+"""Programs as files: the graphs and the declaration as text, arrays as safetensors.
+
+A stored program is the source of a program as a declaration is: it has the same graphs, node by node, for every
+purpose that a declaration is lowered for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import load as arrays_from
+from safetensors.numpy import save as arrays_text
+
+from ...allocation import reserve
+from ...declare.description import Described
+from ...declare.nest import paths
+from ...errors import FileError, OutOfMemoryError
+from ...ir.attributes import MOST_UNROLLED
+from ...ir.graph import Graph
+from ...ir.text.complete import complete_text, same_graph
+from ...ir.text.parser import parse
+from ...ir.types import TensorType
+from ...ir.verifier import verify_stored
+from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
+from ...runtime.graph_source import TAPS, check_structure, shapes_of
+from ...runtime.native.narrow_weights import ACTIVATIONS
+from ...runtime.native.narrow_weights import WEIGHTS as WEIGHT_FORMS
+from ...storage.atomic_file import as_path
+from ...storage.versioned_directory import read_directory, write_directory
+from ...version import __version__
+from .json_form import (
+    check,
+    described_from,
+    described_text,
+    generator_from,
+    is_number,
+    nest_from,
+    nest_text,
+    slot_from,
+    slot_text,
+    words,
+)
+from .validation import check_together
+
+if TYPE_CHECKING:
+    from ..program import Program
+
+KIND = "rnngraph program"
+VERSION = 1
+
+PLAIN, STREAM = "plain", "stream"
+FORMS = (PLAIN, STREAM, SHOWN, GIVEN)
+"""What a declaration is lowered for: calls, streams, and training that shows or is given states."""
+
+DOCUMENT, WEIGHTS, ARRAYS = "declaration.json", "weights.safetensors", "arrays.safetensors"
+CONSTANT, DEFAULT = "constant/", "default/"
+
+
+class Stored:
+    """A program from files: a source of graphs, and what the program had beside them."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        """files: as ``files_of`` gives them. Raises ``ValueError`` and its like where they are not."""
+        text = json.loads(files[DOCUMENT])
+        arrays, weights = _arrays(files[ARRAYS]), _arrays(files[WEIGHTS])
+        self.seed, self.unroll = text["seed"], text["unroll"]
+        check(is_number(self.seed, -(2**63), 2**64 - 1), f"{self.seed!r} is no seed")
+        check(
+            self.unroll in (None, "full") or is_number(self.unroll, 1, MOST_UNROLLED), f"can't unroll {self.unroll!r}"
+        )
+        self.weights, self.activations = text.get("weights", "float32"), text.get("activations", "float32")
+        check(self.weights in WEIGHT_FORMS and self.activations in ACTIVATIONS, "weights are of no known form")
+        self.generator = generator_from(text["generator"])
+        self._described = described_from(text["declared"])
+        named = dict(slot_from(item, arrays) for item in text["parameters"])
+        self.parameters = {name: weights[name] for name in named}
+        for name, slot in named.items():
+            found = TensorType(str(weights[name].dtype), weights[name].shape)
+            check(slot.type == found, f"parameter {name} is {slot.type}, and its array {found}")
+        rest = {
+            "slots": {slot: name for name, slot in named.items()},
+            "placeholders": {},
+            "defaults": {name: arrays[DEFAULT + name] for name in words(text["defaults"])},
+            "keep_probs": frozenset(words(text["keep_probs"])),
+        }
+        constants = {key.removeprefix(CONSTANT): array for key, array in arrays.items() if key.startswith(CONSTANT)}
+        self.forms = {
+            name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest)
+            for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
+        }
+        self.shapes = shapes_of(self.lowered.graph, text.get("shapes", {}))
+        outputs = dict(self.lowered.graph.outputs)
+        self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
+        self.loss = outputs["loss"].tensor if text["loss"] is True else None
+        check(not isinstance(self.structure, tuple | list), "outputs are a tensor, or a dict")
+        check_structure(self.structure, self.loss is not None)
+        check_together(self.forms, [path for path, _ in paths(self.structure)], self.loss)
+
+    @property
+    def lowered(self) -> Lowered:
+        return self.forms[PLAIN]
+
+    def stateful(self) -> Lowered:
+        return self.forms[STREAM]
+
+    def with_states(self, states: str) -> Lowered:
+        return self.forms[states]
+
+    def tapped(self, form: str) -> Lowered | None:
+        return self.forms.get(form)
+
+    def described(self) -> Described:
+        return self._described
+
+
+def _lowered(text: str, constants: Mapping[str, np.ndarray], states: Any, rest: Mapping[str, Any]) -> Lowered:
+    """A declaration as lowered for one purpose, of which nothing is taken for granted."""
+    parts = re.split(r"(?m)^(?=graph )", text)[1:]
+    graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
+    check(isinstance(states, list), f"{states!r} are no states")
+    nests = tuple(nest_from(nest, str) for nest in states)
+    return Lowered(graph=graph, masks=masks, initial=initial, states=nests, **rest)
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    """Arrays in memory of their own, read-only."""
+    arrays = {name: np.array(array, order="C") for name, array in arrays_from(data).items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+def files_of(program: Program) -> dict[str, bytes]:
+    """All that the program is, as files by name."""
+    reserve(2 * sum(array.nbytes for array in program.parameters.values()), "the bytes of a saved program")
+    source = program.source
+    forms = {PLAIN: source.lowered, STREAM: source.stateful()}
+    forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
+    tapped = {form: source.tapped(form) for form in TAPS}
+    forms |= {form: lowered for form, lowered in tapped.items() if lowered is not None}
+    constants: dict[str, np.ndarray] = {}
+    files = {
+        f"{name}.txt": "".join(complete_text(graph, constants) for graph in _graphs(form)).encode()
+        for name, form in forms.items()
+    }
+    arrays = {CONSTANT + key: array for key, array in constants.items()}
+    arrays |= {DEFAULT + name: array for name, array in source.lowered.defaults.items()}
+    places = iter([path for path, _ in paths(source.structure)])
+    _, weights = program.parameters.snapshot()
+    document = {
+        "seed": program.seed,
+        "unroll": program.unroll,
+        "weights": program.weights,
+        "activations": program.activations,
+        "loss": source.loss is not None,
+        "structure": nest_text(source.structure, lambda leaf: next(places)),
+        "parameters": [slot_text(name, program.parameters.slot(name), arrays) for name in weights],
+        "shapes": source.shapes,
+        "defaults": list(source.lowered.defaults),
+        "keep_probs": sorted(source.lowered.keep_probs),
+        "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
+        "generator": program.generator_state,
+        "declared": described_text(source.described()),
+    }
+    files[DOCUMENT] = json.dumps(document, indent=1).encode() + b"\n"
+    files[WEIGHTS], files[ARRAYS] = _safetensors(weights), _safetensors(arrays)
+    again = Stored(files)
+    for name, form in forms.items():
+        pairs = zip(_graphs(form), _graphs(again.forms[name]), strict=True)
+        check(all(same_graph(ours, theirs) for ours, theirs in pairs), f"the graph {name} is read back as another")
+    return files
+
+
+def _graphs(form: Lowered) -> tuple[Graph, Graph, Graph]:
+    return form.graph, form.masks, form.initial
+
+
+def _safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
+    check("__metadata__" not in arrays, "safetensors keeps the name __metadata__ for itself")
+    return bytes(arrays_text({name: np.asarray(array, order="C") for name, array in arrays.items()}))
+
+
+WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What files raise that are not what they should be."""
+
+
+def write_program(program: Program[Any], path: str | os.PathLike[str]) -> None:
+    """Writes all that the program is. What can't be read back is not written."""
+    as_path(path)
+    try:
+        files = files_of(program)
+    except (FileError, OutOfMemoryError):
+        raise
+    except WRONG as error:
+        raise FileError(
+            f"can't save the program to {os.fspath(path)}: {error}; change what the declaration has there"
+        ) from error
+    write_directory(path, KIND, VERSION, files, rnngraph=__version__)
+
+
+def read_program(path: str | os.PathLike[str]) -> Stored:
+    """The program that was written to ``path``. Raises ``FileError``."""
+    files = read_directory(path, KIND, VERSION)
+    try:
+        return Stored(files)
+    except (FileError, OutOfMemoryError):
+        raise
+    except Exception as error:  # of files that are whole, but were not written by this library
+        raise FileError(
+            f"{os.fspath(path)} is no program that can be read: {_in_one_line(error)}; save it again"
+        ) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,66 @@
+"""Whether the graphs of a stored program fit together: native code relies on all that is checked here.
+
+A graph by itself is the verifier's matter. What is wrong is a ``ValueError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...declare.nest import flatten
+from ...ir.types import FLOATS, TensorType
+from ...passes.lowering.lowered import SEED_INPUTS, TAP, Lowered
+from ...runtime.graph_source import TAPS, TAPS_INFERENCE
+from .json_form import check
+
+STREAM, GIVEN = "stream", "given"
+
+
+def check_together(forms: Mapping[str, Lowered], outputs: Sequence[str], loss: TensorType | None) -> None:
+    """forms: a program's graphs, by purpose. outputs: their paths. loss: the type of the loss, if there is one."""
+    if loss is not None:
+        check(not loss.rank and loss.dtype in FLOATS, f"the loss is {loss}")
+    kinds: dict[str, TensorType] = {}
+    for name, form in forms.items():
+        labels = [label for nest in form.states for label in flatten(nest)]
+        wanted = [*outputs, *(["loss"] if loss is not None and name not in (STREAM, TAPS_INFERENCE) else []), *labels]
+        found = [path for path, _ in form.graph.outputs if not (name in TAPS and path.startswith(TAP))]
+        check(found == wanted, f"the graph {name} gives {found}, not {wanted}")
+        check([path for path, _ in form.initial.outputs] == labels, f"the graph {name} has other initial states")
+        check(len({*labels}) == len(labels), f"two states of the graph {name} have one name")
+        _check_inputs(form, kinds)
+        _check_states(form, labels, given=name in (STREAM, GIVEN))
+    plain = next(iter(forms.values()))
+    for name, array in plain.defaults.items():
+        known = kinds.get(name)
+        fits = known is None or (known.dtype == array.dtype and known.rank == array.ndim)
+        check(fits, f"the default of {name} is {array.dtype}{list(array.shape)}")
+    for name in plain.keep_probs:
+        check(name in kinds and not kinds[name].rank and kinds[name].dtype in FLOATS, f"{name} is no probability")
+
+
+def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
+    """One label is one type in all graphs: what is fed is converted once. ``kinds`` gets those that are new."""
+    slots = {name: slot.type for slot, name in form.slots.items()}
+    for node in (*form.graph.inputs, *form.masks.inputs, *form.initial.inputs):
+        label, kind = node["label"], node.tensor
+        if node.op == "parameter":
+            check(slots.get(label) == kind, f"the graph reads parameter {label} as {kind}")
+            continue
+        known = kinds.setdefault(label, kind)
+        check((known.dtype, known.rank) == (kind.dtype, kind.rank), f"input {label} is {known}, and {kind}")
+        check(label not in SEED_INPUTS or (kind.dtype, kind.rank) == ("int64", 0), f"input {label} is {kind}")
+
+
+def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:
+    """A state that a graph gives is what it takes the next time."""
+    after, first = dict(form.graph.outputs), dict(form.initial.outputs)
+    before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
+    for label in labels:
+        kind = after[label].tensor
+        check(kind.rank == 2 and isinstance(kind.shape[1], int), f"the state {label} is {kind}")
+        check(after[label].op == "get", f"the state {label} is given by no recurrence")
+        check(
+            (first[label].dtype, first[label].tensor.rank) == (kind.dtype, 2), f"{label} begins as {first[label].type}"
+        )
+        check(not given or before.get(label) == kind, f"the state {label} is taken as {before.get(label)}")

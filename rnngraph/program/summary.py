@@ -1,0 +1,153 @@
+"""What a program is made of, layer by layer: parameters, bytes, products a step, and about how long a step takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..codegen.machine.target import Target
+from ..ir.graph import Graph, Node
+from ..ir.ops import OPS
+from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
+from ..passes.pipeline import reducing, run
+from ..passes.quantization.quantize_weights import ReducedWeights
+
+if TYPE_CHECKING:
+    from ..runtime.parameters import Parameters
+
+CLOCK = 3.0e9  # cycles a second, as no target says how fast it runs
+PORTS = 2  # vectors of fused multiply-adds that a cycle can start
+NEAR, FAR = 64, 16  # bytes a cycle from the second cache, and from what lies behind it
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "erf", "div", "sqrt")
+FUNCTION_COST = 12  # operations of a polynomial, against one of an addition
+COUNTS = ("parameters", "bytes", "multiply_adds")
+REST = "(no parameters)"
+
+
+@dataclass
+class Layer:
+    """One layer's counts. multiply_adds: of products; operations: elementwise; in a call whose open sizes are 1."""
+
+    parameters: int = 0
+    bytes: int = 0
+    multiply_adds: int = 0
+    operations: int = 0
+    item_bytes: int = 4
+
+    def seconds(self, target: Target, weights: int) -> float:
+        """The longer of multiplying and of reading this layer's weights, and what is elementwise after it.
+
+        weights: bytes of all parameters, which decide where they are read from.
+        """
+        lanes = target.lanes(self.item_bytes) * PORTS * CLOCK
+        multiplying = self.multiply_adds / lanes * (1 if target.has_fma else 2)
+        rate = target.vector_bits // 8 if weights <= target.first_cache else NEAR
+        reading = self.bytes / CLOCK / (rate if weights <= target.second_cache else FAR)
+        return max(multiplying, reading) + self.operations / lanes
+
+
+def summary_text(graph: Graph, parameters: Parameters, target: Target, reduced: ReducedWeights | None) -> str:
+    """The table that ``Program.summary`` gives. graph: inference, before it is optimised."""
+    layers = layers_of(graph, parameters)
+    if reduced is not None:
+        for name, count in _saved(run(graph, reducing(reduced)), parameters).items():
+            layers[name].bytes -= count
+    weights = sum(layer.bytes for layer in layers.values())
+    total = Layer(*(sum(getattr(layer, name) for layer in layers.values()) for name in COUNTS))
+    times = [layer.seconds(target, weights) for layer in layers.values()]
+    rows = [*zip(layers.items(), times, strict=True), (("in all", total), sum(times))]
+    width = max(len(name) for (name, _), _ in rows)
+    lines = [f"{'layer':<{width}}  {'parameters':>14}  {'bytes':>14}  {'FMAs a step':>14}  {'about':>14}"]
+    for (name, layer), seconds in rows:
+        counts = f"{layer.parameters:>14,}  {layer.bytes:>14,}  {layer.multiply_adds:>14,}"
+        lines.append(f"{name:<{width}}  {counts}  {seconds * 1e6:>11.3f} us")
+    return "\n".join(lines)
+
+
+def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
+    """Counts by layer, in the order in which parameters were made."""
+    layers: dict[str, Layer] = {}
+    for name, array in parameters.items():
+        layer = layers.setdefault(parameters.layer(name), Layer())
+        layer.parameters += array.size
+        layer.bytes += array.nbytes
+        layer.item_bytes = array.itemsize
+    sizes = dict.fromkeys(graph.symbols, 1)
+    names = {node: parameters.layer(str(node["label"])) for node in graph.inputs if node.op == "parameter"}
+    for node, name, times in _counted(graph, names, set(names), sizes):
+        layer = layers.setdefault(name, Layer())
+        count = _elements(node.shape, sizes) * times
+        if node.op == "matmul":
+            layer.multiply_adds += count * _elements(node.operands[0].shape[-1:], sizes)
+        else:
+            layer.operations += count * (FUNCTION_COST if node.op in FUNCTIONS else 1)
+    return layers
+
+
+def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
+    """By layer the bytes by which weights that are made narrow, with what goes with each column, are less."""
+    saved: dict[tuple[Node, object], int] = {}
+
+    def walk(part: Graph, made_of: dict[Node, Node]) -> None:
+        """made_of: nodes that are made of one parameter alone, and that parameter."""
+        for node in part.nodes:
+            found = {made_of[item] for item in node.operands if item in made_of}
+            if len(found) == 1 and all(item in made_of or item.op == "constant" for item in node.operands):
+                made_of[node] = found.pop()
+            if node.op == "scan":
+                pairs = zip(node["body"].inputs, node.operands, strict=True)
+                walk(node["body"], {formal: made_of[actual] for formal, actual in pairs if actual in made_of})
+            elif node.op == "cast" and node.dtype in NARROW and node in made_of:
+                rows = next((item["start"] for item in _behind(node) if item.op == "slice"), None)
+                columns = 8 * int(str(node.shape[1])) if node.dtype == "int8" else 0  # a scale and a sum
+                saved[made_of[node], rows] = _elements(node.shape, {}) * (4 - ITEM_BYTES[node.dtype]) - columns
+
+    walk(graph, {node: node for node in graph.inputs if node.op == "parameter"})
+    layers: dict[str, int] = {}
+    for (node, _), count in saved.items():
+        name = parameters.layer(str(node["label"]))
+        layers[name] = layers.get(name, 0) + count
+    return layers
+
+
+def _behind(node: Node) -> Iterator[Node]:
+    """What a node's value is made of, one operand after the other, first operands last."""
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        yield item
+        pending += item.operands
+
+
+def _elements(shape: Sequence[Dim], sizes: Mapping[str, int]) -> int:
+    return max(0, evaluate(product(tuple(shape)), sizes))
+
+
+def _counted(
+    graph: Graph, layers: dict[Node, str], weights: set[Node], sizes: Mapping[str, int]
+) -> Iterator[tuple[Node, str, int]]:
+    """(node, its layer, how often it runs) of products and elementwise ops.
+
+    A node's layer is that of the weights that it reads, else of the last of what it reads. layers: those of inputs.
+    weights: inputs that are parameters or made of them alone.
+    """
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        if node in layers:
+            continue
+        known = [item for item in node.operands if item in layers]
+        own = [item for item in known if item in weights]
+        if known:
+            layers[node] = layers[max(own or known, key=order.__getitem__)]
+        if own and len(own) == len(node.operands):
+            weights.add(node)
+        if node.op == "scan":
+            body: Graph = node["body"]
+            handed = list(zip(body.inputs, node.operands, strict=True))
+            inner = {formal: layers[item] for formal, item in handed if item in layers}
+            times = evaluate(node["length"], sizes)
+            for item, name, inside in _counted(body, inner, {a for a, b in handed if b in weights}, sizes):
+                yield item, name, inside * times
+        elif node.op == "matmul" or (OPS[node.op].kind == "elementwise" and node not in weights):
+            yield node, layers.get(node, REST), 1

@@ -1,0 +1,98 @@
+"""What a call gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...declare.nest import children, fold, is_leaf, pack
+from ...errors import NameLookupError, did_you_mean, shown
+
+Leaf = Callable[[], np.ndarray]
+"""Gives one array of a result, fresh."""
+
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Given = TypeVar("Given", default="Result")
+else:
+    from typing import TypeVar
+
+    Given = TypeVar("Given")
+"""What a program's calls give: a ``Result``, or an array where one bare Tensor was compiled without a loss."""
+
+
+class Result(dict[str, Any]):
+    """A mapping with the structure that was handed to ``compile``."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: Any) -> Any:
+        raise NameLookupError(
+            f"the result has no {shown(name)}{did_you_mean(name, self) or '; it has ' + ', '.join(self)}"
+        )
+
+
+def result_of(structure: Any, arrays: Sequence[np.ndarray]) -> Any:
+    """Arrays, in the order of the leaves, as what a call gives."""
+    whole = pack(structure, arrays)
+    return Result(whole) if isinstance(structure, dict) else whole
+
+
+def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
+    """What gives the same again and again, of what its leaves give: to look at a structure takes longer than a small
+    call.
+    """
+    remaining = iter(leaves)
+    entries = children(structure)
+    if entries is None:
+        return next(remaining)
+    parts = [_inner_giver(child, remaining) for _, child in entries]
+    if isinstance(structure, dict):
+        named = tuple(zip(structure, parts, strict=True))
+
+        def give() -> Result:
+            result = Result()
+            for key, part in named:
+                result[key] = part()
+            return result
+
+        return give
+    make = _maker(structure)
+    return lambda: make([part() for part in parts])
+
+
+def _inner_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
+    """Gives a part of a result, entries before what holds them: nests may be deeper than Python's stack."""
+    if is_leaf(nest):
+        return next(leaves)
+    plan: list[tuple[Callable[..., Any], int]] = []  # what gives a leaf, or makes a nest of so many entries
+    fold(
+        nest,
+        lambda leaf: plan.append((next(leaves), -1)),
+        lambda item, parts: plan.append((_maker(item), len(parts))),
+    )
+
+    def give() -> Any:
+        made: list[Any] = []
+        for make, count in plan:
+            if count < 0:
+                made.append(make())
+            else:
+                first = len(made) - count
+                made[first:] = [make(made[first:])]
+        return made[0]
+
+    return give
+
+
+def _maker(nest: Any) -> Callable[[list[Any]], Any]:
+    """Makes a nest like this one of the values of its entries."""
+    kind: Any = type(nest)
+    if isinstance(nest, dict):
+        keys, mapping = tuple(nest), Result if isinstance(nest, Result) else dict
+        return lambda values: mapping(zip(keys, values, strict=True))
+    return kind._make if hasattr(nest, "_fields") else kind

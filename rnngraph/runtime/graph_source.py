@@ -1,0 +1,151 @@
+"""Where a program's graphs come from: a declaration that lives, or one that was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..declare.arguments import checked_name
+from ..declare.description import Described, described
+from ..declare.nest import is_leaf, paths
+from ..declare.parameters import Slot
+from ..declare.taps import INFERENCE, TRAINING, taps_of
+from ..declare.tensor import Tensor
+from ..errors import DtypeError, ShapeError, StructureError, shown
+from ..ir.graph import Graph, Node
+from ..ir.types import FLOATS, TensorType, dim_text
+from ..passes.gradients.autodiff import PREFIX
+from ..passes.lowering.lower import lower
+from ..passes.lowering.lowered import GIVEN, INNER, SEED_INPUTS, TAP, Lowered
+
+TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED = "taps_inference", "taps_training", "taps_moved"
+TAPS = (TAPS_INFERENCE, TAPS_TRAINING, TAPS_MOVED)
+"""A declaration with taps: what the inference graph reads of them, what the training graph does, and with an input
+added to each, whose gradient is the tap's."""
+
+
+Shape = tuple[int | str | None, ...]
+
+
+class Source(Protocol):
+    """What a program asks of its declaration.
+
+    structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
+    there for a tensor is the source's own matter.
+    """
+
+    @property
+    def structure(self) -> Any: ...
+
+    @property
+    def loss(self) -> Any: ...
+
+    @property
+    def lowered(self) -> Lowered: ...
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Those of placeholders, by name, as they were declared."""
+
+    def stateful(self) -> Lowered:
+        """The outputs alone with states given, for streams."""
+
+    def with_states(self, states: str) -> Lowered:
+        """Outputs and loss with states shown or given, for training over windows of time."""
+
+    def tapped(self, form: str) -> Lowered | None:
+        """The declaration with its taps, one of ``TAPS``; None where there are none."""
+
+    def described(self) -> Described: ...
+
+
+class Declaration:
+    """A declaration that lives: it is lowered anew for each purpose."""
+
+    def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[Slot, str]) -> None:
+        """outputs: a Tensor, or a dict of nests of them. known: names that slots have from an earlier compile."""
+        self.structure = _structure(outputs, loss)
+        self.loss = _scalar(loss)
+        self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
+        self._all = [*self._named, *([("loss", self.loss.node)] if self.loss is not None else [])]
+        self.lowered = lower(self._all, known)
+        declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}
+        self.shapes = shapes_of(self.lowered.graph, declared)
+
+    def stateful(self) -> Lowered:
+        return self._lowered_again(self._named, GIVEN)
+
+    def with_states(self, states: str) -> Lowered:
+        return self._lowered_again(self._all, states)
+
+    def tapped(self, form: str) -> Lowered | None:
+        outputs = self._named if form == TAPS_INFERENCE else self._all
+        kind = INFERENCE if form == TAPS_INFERENCE else TRAINING
+        taps = taps_of([node for _, node in outputs], [node for _, node in self._all], kind)
+        if form == TAPS_MOVED:
+            taps = {node: name for node, name in taps.items() if node.dtype in FLOATS}
+        if not taps:
+            return None
+        return lower(outputs, self.lowered.slots, INNER, self.lowered.placeholders, taps=taps, moved=form == TAPS_MOVED)
+
+    def _lowered_again(self, outputs: list[tuple[str, Node]], states: str) -> Lowered:
+        return lower(outputs, self.lowered.slots, states, self.lowered.placeholders)
+
+    def described(self) -> Described:
+        return described(self._all)
+
+
+def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
+    """The shapes of placeholders, by name: those that compiling settled, in which an open size that was ``declared``
+    without a name is None.
+    """
+    inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}
+    return {name: _shape(kind, declared.get(name)) for name, kind in sorted(inputs.items()) if name not in SEED_INPUTS}
+
+
+def _shape(kind: TensorType, declared: Any) -> Shape:
+    settled = [dim if isinstance(dim, int) else dim_text(dim) for dim in kind.shape]
+    if not isinstance(declared, list | tuple) or len(declared) != len(settled):
+        return tuple(settled)
+    return tuple(
+        None if entry is None and isinstance(dim, str) else dim for entry, dim in zip(declared, settled, strict=True)
+    )
+
+
+def _structure(outputs: Any, loss: Tensor | None) -> Any:
+    if isinstance(outputs, Tensor):
+        return {"output": outputs} if loss is not None else outputs
+    if not isinstance(outputs, dict) or not outputs:
+        raise StructureError(
+            f'outputs must be a Tensor or a dict such as {{"logits": logits}}, not {type(outputs).__name__}'
+        )
+    for key in outputs:
+        checked_name(key, "an output", any_text=True)
+    for path, leaf in paths(outputs):
+        if not isinstance(leaf, Tensor):
+            raise DtypeError(f"output {path} must be a Tensor, not {shown(leaf)}")
+    check_structure(outputs, loss is not None)
+    return dict(outputs)
+
+
+def check_structure(structure: Any, has_loss: bool) -> None:
+    """Raises ``StructureError`` where the paths of outputs can't be told apart, or are taken."""
+    if is_leaf(structure):
+        return
+    taken: set[str] = set()
+    for path, _ in paths(structure):
+        if path in taken:
+            raise StructureError(f'two outputs have the path "{path}"; rename one, without a "/" in its name')
+        if path.startswith((PREFIX, TAP)):
+            raise StructureError(f'an output can\'t have the path "{path}", which gradients or taps have; rename it')
+        taken.add(path)
+    if has_loss and "loss" in structure:
+        raise StructureError('an output can\'t be named "loss" where a loss is given; rename it')
+
+
+def _scalar(loss: Tensor | None) -> Tensor | None:
+    if loss is not None and not isinstance(loss, Tensor):
+        raise DtypeError(f"loss must be a Tensor, not {shown(loss)}")
+    if loss is not None and (loss.rank or loss.dtype not in ("float32", "float64")):
+        raise ShapeError(f"loss must be a float scalar, not {shown(loss)}; reduce it with rg.reduce_mean")
+    return loss

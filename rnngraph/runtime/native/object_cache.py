@@ -1,0 +1,207 @@
+"""Compiled code that outlives the process: files in a directory that nobody else can write to.
+
+Whatever is wrong with a file, its code is compiled again, and whatever is wrong with the directory, the cache is off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...codegen.machine.engine import versions
+from ...codegen.machine.interface import ObjectCode
+from ...errors import ArgumentError, DtypeError, Where, shown, warn
+from ...storage.atomic_file import as_path, replace_file
+from .object_file import from_bytes, to_bytes
+
+MOST_BYTES = 256 << 20
+_OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part")
+
+
+def _sources() -> str | None:
+    """A digest of what turns a graph into code; None where that can't be read, as in an archive."""
+    try:
+        return _digest_of(Path(__file__).parents[2], ("ir", "passes", "codegen"))
+    except OSError:
+        return None
+
+
+def _digest_of(package: Path, rooms: Sequence[str]) -> str:
+    """Of the sources in these folders and those within them: each one's path and bytes."""
+    digest = hashlib.sha256()
+    paths = sorted(path for room in rooms for path in (package / room).rglob("*.py"))
+    if not paths:
+        raise FileNotFoundError(f"{package} holds no sources")
+    for path in paths:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+# Read when the modules are, a millisecond: what is edited later is not what this process runs.
+_SOURCES = _sources()
+
+
+def key_of(*meaning: object) -> str:
+    """The key of code: what it means, and all else that decides its bytes. NumPy is what folds constants."""
+    return hashlib.sha256(repr((_SOURCES, versions(), np.__version__, meaning)).encode()).hexdigest()
+
+
+def cache_of(option: Any, where: Where | None) -> Cache | None:
+    """The cache that ``compile(cache=option)`` asks for: True is the user's, a path is another directory.
+
+    Where others could write to it there is none, and a warning; a home that is missing or can't be written to is
+    passed over in silence.
+    """
+    if isinstance(option, Cache):  # of a program that this one goes along with
+        return option
+    if not isinstance(option, bool | str | os.PathLike):
+        raise DtypeError(f"cache={shown(option)} must be True, False or the path of a directory", where)
+    if isinstance(option, str) and not option:
+        raise ArgumentError('cache="" is no directory; use False for no cache', where)
+    if option is False or _SOURCES is None:
+        return None
+    directory = _user_directory() if isinstance(option, bool) else Path(os.path.abspath(as_path(option)))
+    if directory is None:
+        return None
+    cache = Cache(directory)
+    problem = cache.problem(create=option is not True)
+    if problem:
+        warn(f"compiled code is not kept in {directory}: {problem}", where)
+    return None if problem else cache
+
+
+def _user_directory() -> Path | None:
+    """Where the platform keeps caches (XDG Base Directory Specification); None without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "rnngraph"
+    home = os.path.expanduser("~")
+    return Path(home) / ".cache" / "rnngraph" if os.path.isabs(home) else None
+
+
+class Cache:
+    """Object code by key. Safe to use from any thread and any process.
+
+    most_bytes: of all files; those that were used longest ago go first.
+    """
+
+    def __init__(self, directory: Path, most_bytes: int = MOST_BYTES) -> None:
+        self.directory, self.most_bytes = directory, most_bytes
+
+    def problem(self, create: bool) -> str:
+        """Why the directory must not be used, or "". create: makes it now, and says why it can't be used at all."""
+        try:
+            if create:
+                self._create()
+            folder = self._open()
+        except OSError as error:
+            return f"{error.strerror or error}" if create else ""
+        try:
+            return _danger(os.fstat(folder))
+        finally:
+            os.close(folder)
+
+    def load(self, key: str) -> ObjectCode | None:
+        """The code that ``store`` was given, or None: nothing that is damaged or not the user's own."""
+        with contextlib.suppress(OSError):
+            folder = self._checked()
+            try:
+                return self._load(key, folder)
+            finally:
+                os.close(folder)
+        return None
+
+    def store(self, key: str, code: ObjectCode) -> None:
+        """Keeps ``code`` for later processes, if the directory can be written to."""
+        data = to_bytes(key, code)
+        if len(data) > self.most_bytes:
+            return
+        with contextlib.suppress(OSError):
+            self._create()
+            folder = self._checked()
+            try:
+                with replace_file(self.directory / f"{key}.code", mode=0o600, lasting=False) as file:
+                    file.write(data)
+                _shrink(folder, self.most_bytes)
+            finally:
+                os.close(folder)
+
+    def _load(self, key: str, folder: int) -> ObjectCode | None:
+        name = f"{key}.code"
+        data = _read(name, folder, self.most_bytes)
+        code = None if data is None else from_bytes(key, data)
+        if code is None:  # else it would hand on its permissions to what takes its place
+            os.unlink(name, dir_fd=folder)
+        return code
+
+    def _create(self) -> None:
+        self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _open(self) -> int:
+        return os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _checked(self) -> int:
+        """A descriptor of the directory, which stays the one that was checked. Raises ``OSError``."""
+        folder = self._open()
+        if problem := _danger(os.fstat(folder)):
+            os.close(folder)
+            raise PermissionError(problem)
+        return folder
+
+
+def _danger(status: os.stat_result) -> str:
+    """Why a file or directory may hold what others wrote, or ""."""
+    if status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others may write to it; take that away with chmod go-w"
+    return ""
+
+
+def _read(name: str, folder: int, most_bytes: int) -> bytes | None:
+    """The bytes of a plain file of the user's own; None of any other. It counts as used now."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link
+            return None
+        raise
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or _danger(status) or status.st_size > most_bytes:
+            return None
+        with contextlib.suppress(OSError):  # a read-only file system
+            os.utime(file)
+        with open(file, "rb", closefd=False) as opened:
+            return opened.read()
+    finally:
+        os.close(file)
+
+
+def _shrink(folder: int, most_bytes: int) -> None:
+    """Removes what was used longest ago, and with it what killed writers left, until the rest fits."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _OURS.fullmatch(entry.name):
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    status = entry.stat(follow_symlinks=False)
+                    found.append((status.st_mtime_ns, entry.name, status.st_size))
+    total = sum(size for _, _, size in found)
+    for _, name, size in sorted(found):
+        if total <= most_bytes:
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+        total -= size

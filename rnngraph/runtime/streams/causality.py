@@ -1,0 +1,122 @@
+"""Whether a graph can run step by step: then a step needs nothing of later steps, nor of how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ...errors import GraphError, Where
+from ...ir.graph import Graph, Node, symbols_of_node
+from ...ir.ops import scan_parts
+from ...ir.types import Dim, Size, TensorType, dim_text, symbols_of
+
+APART, STEPS, FINAL = "apart", "steps", "final"
+"""What a value is to time: the same at all steps, one for each step, or known once the last step is done."""
+BY_PLACE = (
+    "nothing recurs here, so time is the second axis of what is fed; declare it with a fixed size if it is no time, or "
+    "compute steps from earlier ones only, as a causal convolution does"
+)
+COMPARES = "whether sizes that meet are equal is known at each call only; declare them by one name"
+WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
+
+
+def check_streamable(graph: Graph, initial: Graph, lengths: set[str], where: Where | None) -> None:
+    """Raises ``GraphError`` with the line of what can't run step by step.
+
+    graph: of the outputs alone, its states given; what a loss makes of their sizes does not matter. initial: of the
+    states that it starts from. lengths: names of scans' lengths.
+    """
+    roles: dict[Node, str] = {}
+    advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
+    for node in graph.nodes:
+        why = _why_not(node, lengths, roles)
+        if why:
+            raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}{advice}", where)
+        roles[node] = _role(node, lengths, roles)
+    inputs = set(initial.inputs)
+    for node in initial.nodes:
+        read = () if node in inputs else (node, *node.operands)
+        why = WAITS if any(name in lengths for item in read for name in symbols_of_node(item)) else ""
+        if why or node.op == "ensure_shape":
+            raise GraphError(f"this graph can't be streamed: {why or COMPARES}, declared at {node.where}", where)
+
+
+def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> None:
+    """Raises ``GraphError`` where a loop carries what is none of the states, which a stream keeps between calls.
+
+    labels: of the inputs that are states.
+    """
+    for node in graph.nodes:
+        initial = scan_parts(node.operands, dict(node.attributes))[0] if node.op == "scan" else ()
+        if not all(item.op == "input" and item["label"] in labels for item in initial):
+            raise GraphError(
+                "this graph can't be streamed: a loop carries more than its cell's state from step to step, such as "
+                f"an output that is fed back, declared at {node.where}; stream the cell under rg.dynamic_rnn, and feed "
+                "its outputs back yourself",
+                where,
+            )
+
+
+def _timed(dim: Dim, lengths: set[str]) -> bool:
+    return bool(symbols_of(dim) & lengths)
+
+
+def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+    if node.op == "scan":
+        return STEPS
+    if node.op == "get":
+        return FINAL if node["index"] < node.operands[0]["carries"] else STEPS
+    if any(_timed(dim, lengths) for dim in node.shape):
+        return STEPS
+    return FINAL if any(roles[item] != APART for item in node.operands) else APART
+
+
+def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+    if isinstance(node.type, TensorType):
+        joined = [dim for dim in node.shape if _timed(dim, lengths)]
+        for dim in joined:
+            if isinstance(dim, Size) and dim.symbol is None and dim.symbols <= lengths:
+                return f"{node.op} gives {dim_text(dim)} steps, and a stream gives one for each that it takes"
+        if len(joined) > 1 or any(isinstance(dim, Size) and dim.symbol is None for dim in joined):
+            return f"{node.op} joins steps with another axis"
+    if node.op == "ensure_shape":
+        return COMPARES
+    if node.op == "scan":
+        return _why_not_scan(node, lengths, roles)
+    if node.op in ("iota", "dimension") and _timed(node["size"], lengths):
+        return "it counts the steps of a whole sequence (sequence_length, or a mean over time)"
+    if not node.operands or node.op == "get":
+        return ""
+    if {STEPS, FINAL} <= {roles[item] for item in node.operands}:
+        return f"{node.op} gives every step what is known after the last one only"
+    return _why_not_over_time(node, node.operands[0].shape, lengths)
+
+
+def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+    if node["reverse"]:
+        return "a backward recurrence reads a sequence from its end"
+    if node.get("when", node["carries"]) < node["carries"]:
+        return "a loop that ends by itself is no part of a longer one (rg.dynamic_decode with stop=)"
+    if not _timed(node["length"], lengths):
+        return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
+    initial, _, constants = scan_parts(node.operands, dict(node.attributes))
+    if any(roles[item] != APART for item in (*initial, *constants)):
+        return WAITS
+    return ""
+
+
+def _why_not_over_time(node: Node, shape: Sequence[Dim], lengths: set[str]) -> str:
+    over = [axis for axis, dim in enumerate(shape) if _timed(dim, lengths)]
+    if node.op.startswith("reduce") and any(axis in over for axis in node["axes"]):
+        return f"{node.op} runs over time"
+    if node.op in ("concat", "reverse") and _timed(node.shape[node["axis"]], lengths):
+        return f"{node.op} runs over time"
+    if node.op == "matmul" and (over[-1:] == [len(shape) - 1]):
+        return "a product runs over time"
+    if node.op == "gather" and over[:1] == [0]:
+        return "gather picks steps"
+    if node.op == "slice":
+        for axis in over:
+            start, stop, dim = node["start"][axis], node["stop"][axis], shape[axis]
+            if stop != dim or start not in (0, dim - 1):
+                return f"a slice {dim_text(start)}:{dim_text(stop)} over time"
+    return ""

@@ -1,0 +1,47 @@
+"""Rows of a stream: which ones a call is for, and how the others are left as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...errors import ShapeError, Where, shown
+from ...ir.graph import Graph
+from ...ir.types import symbols_of
+
+
+def row_mask(rows: Any, batch: int, where: Where | None) -> np.ndarray:
+    """bool [batch] of a row, a list of rows, a slice or a mask. Raises ``ShapeError``."""
+    chosen = np.zeros(batch, bool)
+    try:
+        chosen[rows if isinstance(rows, slice) else _as_index(rows)] = True
+    except (IndexError, ValueError, TypeError, OverflowError) as error:
+        raise ShapeError(f"rows={shown(rows)} does not index a batch of {batch}: {error}", where) from None
+    return chosen
+
+
+def _as_index(rows: Any) -> np.ndarray:
+    """A row, rows, or a mask; nothing at all for no row."""
+    index = np.asarray(rows)
+    if index.ndim > 1 or (not index.ndim and index.dtype == bool):
+        raise IndexError("give a row, a list of rows or a mask of them")
+    return index if index.size else index.astype(np.intp)
+
+
+def row_axes(graph: Graph, batch_sizes: Mapping[str, int], batch: int) -> dict[str, int | None]:
+    """The axis of rows in each output; None where it has none."""
+
+    def axis_of(shape: tuple[Any, ...]) -> int | None:
+        named = [axis for axis, dim in enumerate(shape) if symbols_of(dim) & batch_sizes.keys()]
+        declared = [axis for axis, dim in enumerate(shape) if dim == batch and not batch_sizes]
+        return next(iter(named or declared), None)
+
+    return {name: axis_of(node.shape) for name, node in graph.outputs}
+
+
+def clear_rows(array: np.ndarray, axis: int | None, kept: np.ndarray) -> None:
+    """Zeros in place of the rows that are not kept."""
+    if axis is not None:
+        np.moveaxis(array, axis, 0)[~kept] = 0

@@ -1,0 +1,111 @@
+"""An inference graph with its states as inputs and outputs: which axis is time, and which sizes a batch settles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...codegen.machine.target import Target
+from ...declare.nest import flatten
+from ...errors import ShapeError, Where
+from ...ir.graph import with_sizes
+from ...ir.types import Dim, TensorType, symbols_of
+from ...passes.quantization.quantize_weights import ReducedWeights
+from ..native.compiled_graph import CompiledGraph, time_sizes
+from .causality import check_states, check_streamable
+
+if TYPE_CHECKING:
+    from ...program.program import Program
+
+
+@dataclass(frozen=True)
+class Stepwise:
+    """What is known of a graph that runs step by step.
+
+    structures: for each driver the nest of its states, with their labels as leaves; labels: all of these in order.
+    kinds: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
+    time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
+    time axis.
+    """
+
+    compiled: CompiledGraph
+    initial: CompiledGraph
+    structures: tuple[Any, ...]
+    labels: list[str]
+    outputs: tuple[str, ...]
+    kinds: Mapping[str, TensorType]
+    state_kinds: Mapping[str, TensorType]
+    lengths: frozenset[str]
+    time_axis: Mapping[str, int | None]
+    output_axis: Mapping[str, int | None]
+    sizes: Mapping[str, int]
+    held: Mapping[str, np.ndarray]
+
+
+def stepwise(
+    program: Program[Any], batch: int, target: Target, reduced: ReducedWeights | None, where: Where | None
+) -> Stepwise:
+    """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
+    lowered = program.stateful()
+    options = ("inference", target, None, program.declared_text)
+    more: dict[str, Any] = {"cache": program.cache, "reduced": reduced, "workers": program.workers}
+    compiled = CompiledGraph(lowered.graph, *options, **more)
+    labels = [label for nest in lowered.states for label in flatten(nest)]
+    graph = compiled.graph
+    lengths = time_sizes(graph)
+    check_streamable(graph, lowered.initial, lengths, where)
+    check_states(graph, labels, where)
+    found = compiled.kinds()
+    kinds = {name: kind for name, kind in found.items() if name not in labels}
+    state_kinds = {name: found[name] for name in labels}
+    time_axis = {name: _time_axis(kind.shape, lengths) for name, kind in kinds.items()}
+    rows = [kind.shape[0] for kind in state_kinds.values()] or _rows_of_feeds(kinds, time_axis)
+    sizes = _fixed_sizes(rows, batch, where)
+    for _, node in lowered.initial.outputs:  # what states begin with has as many rows
+        sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
+    known: dict[str, Dim] = dict(sizes)
+    initial = CompiledGraph(with_sizes(lowered.initial, known), *options, **more)
+    for name, kind in initial.kinds().items():
+        if name not in labels:
+            kinds.setdefault(name, kind)
+            time_axis.setdefault(name, None)
+    return Stepwise(
+        compiled=compiled,
+        initial=initial,
+        structures=lowered.states,
+        labels=labels,
+        outputs=tuple(name for name, _ in graph.outputs),
+        kinds=kinds,
+        state_kinds=state_kinds,
+        lengths=frozenset(lengths),
+        time_axis=time_axis,
+        output_axis={name: _time_axis(node.shape, lengths) for name, node in graph.outputs},
+        sizes=sizes,
+        held={name: array for name, array in program.lowered.defaults.items() if time_axis.get(name, 0) is None},
+    )
+
+
+def _time_axis(shape: tuple[Dim, ...], lengths: set[str]) -> int | None:
+    return next((axis for axis, dim in enumerate(shape) if symbols_of(dim) & lengths), None)
+
+
+def _rows_of_feeds(kinds: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:
+    """Where there are no states, which have one row each: the other of the first two axes of every sequence that is
+    fed. Without sequences the first axis of every feed, fixed ones only where none is open.
+    """
+    sequences = {name: axis for name, axis in time_axis.items() if axis is not None}
+    if sequences:
+        return [kinds[name].shape[1 - axis] for name, axis in sequences.items() if axis < 2 <= kinds[name].rank]
+    first = [kind.shape[0] for kind in kinds.values() if kind.rank]
+    return [dim for dim in first if symbols_of(dim)] or [kind.shape[0] for kind in kinds.values() if kind.rank > 1]
+
+
+def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[str, int]:
+    """The batch is the caller's; it stands for every size that counts rows."""
+    for dim in rows:
+        if isinstance(dim, int) and dim != batch:
+            raise ShapeError(f"the graph is declared for a batch of {dim}, not {batch}", where)
+    return dict.fromkeys([name for dim in rows for name in symbols_of(dim)], batch)

@@ -1,0 +1,315 @@
+"""Streams: an inference graph step by step or in chunks, its state kept between calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Never
+
+import numpy as np
+
+from ...declare.nest import map_leaves, matched, paths
+from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
+from ...ir.types import Size
+from ...public import api, no_more
+from ..calls.feeds import bind, convert, reject_empty
+from ..calls.outputs import check_fits, given_arrays
+from ..calls.results import Given, result_of
+from ..native.entry import NativeEntry, Sized
+from .prepared_step import BoundStep, Layout, States
+from .rows import clear_rows, row_axes, row_mask
+from .step_graph import Stepwise
+
+if TYPE_CHECKING:
+    from ...program.program import Program
+
+
+STATE = "stream's state"
+MOST_BYTES = 256 << 10
+"""Of a chunk's feeds and results together: longer ones take so long that it does not pay to have memory for them."""
+MOST_KEYS = 64
+
+
+@api
+class Stream(Generic[Given]):
+    """Runs ``batch`` rows through an inference graph a step or a chunk at a time.
+
+    Sequence placeholders lose their time axis in ``step`` and are chunks in ``process``; other feeds are
+    given whole and held until they are given again. Serves one caller at a time.
+    """
+
+    def __init__(self, program: Program[Given], batch: int, about: Stepwise) -> None:
+        self._program, self._batch = program, batch
+        self._compiled, self._initial = about.compiled, about.initial
+        self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
+        self._kinds, self._state_kinds = about.kinds, about.state_kinds
+        self._lengths, self._time_axis, self._output_axis = set(about.lengths), about.time_axis, about.output_axis
+        self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
+        self._sizes = dict(about.sizes)
+        self._held = {name: np.array(array, order="C") for name, array in about.held.items()}
+        self._states: States | None = None  # none until something ran
+        shown = [path for path, _ in paths(program.structure)]
+        axes = self._time_axis, self._output_axis, self._row_axis
+        self._layout = Layout(self._labels, *axes, shown, program.structure)
+        self._names: dict[Any, str] = {name: name for name in self._kinds}  # by what mappings feed them by
+        self._bound_step: BoundStep | None = None
+        self._bound_chunk: BoundStep | None = None
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def step(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
+    ) -> Given:
+        """One time step: sequence placeholders without their time axis, outputs likewise.
+
+        rows: an index, a list of them, a slice or a mask of the rows that take the step; None: all. The others keep
+        their state, and their results are 0; what is fed for them has no effect.
+        """
+        if excess:
+            no_more("step", excess)
+        bound = self._bound_step
+        if bound is not None:
+            kept = None if rows is None else row_mask(rows, self._batch, None)
+            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            if result is not None:
+                return result
+        return self._general(feeds, named, out, one_step=True, rows=rows)
+
+    def process(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
+    ) -> Given:
+        """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
+        if excess:
+            no_more("process", excess)
+        bound = self._bound_chunk
+        if bound is not None:
+            kept = None if rows is None else row_mask(rows, self._batch, None)
+            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            if result is not None:
+                return result
+        return self._general(feeds, named, out, one_step=False, rows=rows)
+
+    def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The feeds of a mapping and of keywords by name; None where a key was not met before, or one is fed twice."""
+        if type(feeds) is not dict:
+            return None
+        names = self._names
+        try:
+            given = {names[key]: value for key, value in feeds.items()}
+        except KeyError:
+            return None
+        if named:
+            given.update(named)
+        return given if len(given) == len(feeds) + len(named) else None
+
+    def _general(
+        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
+    ) -> Any:
+        held, where = self._held, user_line()
+        kept = None if rows is None else row_mask(rows, self._batch, where)
+        given = self._program.feeds_by_name(feeds, named, where)
+        mine = given_arrays(self._program.structure, out, where)
+        arrays = {}
+        for name, value in given.items():
+            if name not in self._kinds:
+                hint = did_you_mean(name, self._kinds) or f"; it takes {', '.join(self._kinds)}"
+                raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
+            arrays[name] = self._converted(name, value, one_step, where)
+        fresh = {name: np.array(array, order="C") for name, array in arrays.items() if self._time_axis[name] is None}
+        moving = {name: array for name, array in arrays.items() if name not in fresh}
+        self._held = {**held, **fresh}
+        try:
+            entry, sized, found = self._run(moving, mine, one_step, kept, where)
+        except BaseException:  # a call that fails leaves everything as it was
+            self._held = held
+            raise
+        self._set_state([found[name] for name in self._labels])
+        self._hold(held, fresh)
+        if one_step:
+            self._bound_step = self._bound(self._bound_step, entry, sized, moving, one_step)
+            found = {name: self._squeezed(name, array) for name, array in found.items()}
+        else:
+            self._bound_chunk = self._bound(self._bound_chunk, entry, sized, moving, one_step)
+        if feeds is not None and len(self._names) < MOST_KEYS:
+            self._names.update({key: self._program.feed_name(key, where) for key in feeds})
+        return self._finish(found, mine)
+
+    def _run(
+        self, moving: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray], one_step: bool,
+        kept: np.ndarray | None, where: Where | None,
+    ) -> tuple[NativeEntry, Sized, dict[str, np.ndarray]]:  # fmt: skip
+        """What was computed of feeds with a time axis, of what is held and of the state, which stay as they are."""
+        arrays = {**moving, **self._held}
+        needed = [name for name in self._compiled.needed(self._outputs) if name in self._kinds]
+        missing = [name for name in needed if name not in arrays]
+        if missing:
+            raise NameLookupError(
+                f"the stream needs {', '.join(missing)}; feed {'it' if len(missing) == 1 else 'them'} by name",
+                where,
+            )
+        used = {name: arrays[name] for name in arrays if name in needed}
+        before = dict(zip(self._labels, self._current_state(where), strict=True))
+        sizes = bind({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
+        lengths = self._lengths
+        reject_empty(used, self._kinds, lengths, where)
+        checked = dict.fromkeys(lengths, 1) | sizes if one_step else sizes
+        self._compiled.check(self._outputs, used, checked, where)
+        entry = self._compiled.entry(self._outputs, sizes, one_step)
+        sized = entry.sized(sizes | dict.fromkeys(lengths, 1) if one_step else sizes)
+        for item, shape in zip(entry.outputs, sized.shapes, strict=True):
+            if item.name in mine:
+                axis = self._output_axis[item.name] if one_step else None
+                shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
+                check_fits(item.name, mine[item.name], shown, item.dtype, where)
+        found = entry.call_sized(self._program.parameters, {**used, **before}, sized)
+        if kept is not None:
+            for label, old in before.items():
+                found[label][~kept] = old[~kept]
+            for name, axis in self._row_axis.items():
+                clear_rows(found[name], None if name in before else axis, kept)
+        return entry, sized, found
+
+    def _hold(self, before: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray]) -> None:
+        """Feeds without a time axis stay until they are given again. What is bound reads them where they lie."""
+        held = dict(before)
+        for name, array in fresh.items():
+            if name in held and held[name].shape == array.shape:
+                held[name][...] = array
+            else:
+                held[name] = array
+                self._bound_step = self._bound_chunk = None
+        self._held = held
+
+    def _bound(
+        self, known: BoundStep | None, entry: NativeEntry, sized: Sized, feeds: Mapping[str, np.ndarray], one_step: bool
+    ) -> BoundStep | None:
+        """What others like a call that went the general way are run by; of chunks, of short ones only."""
+        if known is not None and known.fits(entry, sized):
+            return known
+        kinds = zip(entry.outputs, sized.shapes, strict=True)
+        size = sum(math.prod(shape) * np.dtype(item.dtype).itemsize for item, shape in kinds)
+        if not one_step and size + sum(array.nbytes for array in feeds.values()) > MOST_BYTES:
+            return None
+        assert self._states is not None
+        return BoundStep(
+            self._program.parameters, entry, sized, self._layout, self._states, feeds, self._held,
+            self._compiled.range_checks(self._outputs), self._program.workers, one_step,
+        )  # fmt: skip
+
+    def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
+        kind, axis = self._kinds[name], self._time_axis[name]
+        if one_step and axis is not None:
+            kind = kind.with_shape(kind.shape[:axis] + kind.shape[axis + 1 :])
+        array = convert(name, value, kind, where)
+        for dim, actual in zip(kind.shape, array.shape, strict=True):
+            if isinstance(dim, Size) and self._sizes.get(str(dim), actual) != actual:
+                raise ShapeError(
+                    f"feed {name} has shape {array.shape}, and this stream runs {self._batch} rows; feed as many, or "
+                    f"make a stream(batch={actual})",
+                    where,
+                )
+        return np.expand_dims(array, axis) if one_step and axis is not None else array
+
+    def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
+        axis = self._output_axis[name]
+        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of bound steps are
+
+    def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
+        for name, array in mine.items():
+            array[...] = found[name]
+        return result_of(self._program.structure, [mine.get(name, found[name]) for name in self._layout.shown])
+
+    # State ---------------------------------------------------------------------------------------
+
+    def _current_state(self, where: Where | None) -> list[np.ndarray]:
+        """Not copied."""
+        return self._fresh_state(where) if self._states is None else self._states.present
+
+    def _set_state(self, arrays: list[np.ndarray]) -> None:
+        if self._states is None:
+            self._states = States(arrays)
+        else:
+            self._states.set(arrays)
+
+    def _fresh_state(self, where: Where | None) -> list[np.ndarray]:
+        names = tuple(name for name, _ in self._initial.graph.outputs)
+        if not names:
+            return []
+        needed = self._initial.needed(names)
+        missing = [name for name in needed if name not in self._held]
+        if missing:
+            raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
+        arrays = {name: self._held[name] for name in needed}
+        sizes = bind(arrays, self._kinds, where) | self._sizes
+        self._initial.check(names, arrays, sizes, where)
+        entry = self._initial.entry(names, sizes)
+        return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
+
+    def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        by_label = dict(zip(self._labels, arrays, strict=True))
+        return [map_leaves(lambda label: by_label[label], nest) for nest in self._structures]
+
+    @property
+    def state(self) -> Any:
+        """The state in the structure that the driver gives; of several drivers a tuple. A copy."""
+        arrays = [array.copy() for array in self._current_state(user_line())]
+        nests = self._packed(arrays)
+        return nests[0] if len(nests) == 1 else tuple(nests)
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        where = user_line()
+        leaves = matched(self._structures, value, "the stream's state", where)
+        arrays = []
+        for label, leaf in zip(self._labels, leaves, strict=True):
+            kind = self._state_kinds[label]
+            array = np.array(convert(label, leaf, kind, where), order="C")
+            width = kind.shape[-1]
+            if array.shape != (self._batch, width):
+                raise ShapeError(f"{label} must have shape {(self._batch, width)}, not {array.shape}", where)
+            arrays.append(array)
+        self._set_state(arrays)
+
+    @api
+    def reset(self, rows: Any = None) -> None:
+        """Back to the initial state: all rows, or those of an index, a list of them, a slice or a mask."""
+        where = user_line()
+        chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
+        if self._states is None:
+            return  # nothing ran yet; what the initial state reads may not be fed yet either
+        present = [array.copy() for array in self._current_state(where)]
+        for array, fresh in zip(present, self._fresh_state(where), strict=True):
+            array[chosen] = fresh[chosen]
+        self._set_state(present)
+
+    @api
+    def state_bytes(self) -> bytes:
+        """The state as bytes, with its names, shapes and a digest: for ``load_state_bytes`` of a stream of its kind.
+
+        What is held of feeds is not in it.
+        """
+        from ...storage.checkpoint_file import packed
+
+        arrays = dict(zip(self._labels, self._current_state(user_line()), strict=True))
+        return b"".join(packed(STATE, arrays, {"batch": self._batch}, "the state of a stream"))
+
+    @api
+    def load_state_bytes(self, data: bytes) -> None:
+        """Sets the state to that of ``state_bytes``, also of another process. Nothing that is read is executed.
+
+        Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
+        another program, and ``ShapeError`` where it is of another batch.
+        """
+        from ...storage.checkpoint_file import unpacked
+
+        where = user_line()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise DtypeError(f"a stream's state is given as bytes, not as {type(data).__name__}", where)
+        arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
+        if text.get("batch") != self._batch:
+            raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
+        kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_kinds.items()}
+        if kinds != mine:
+            raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
+        self._set_state([np.array(arrays[label], order="C") for label in self._labels])

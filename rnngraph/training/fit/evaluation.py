@@ -1,0 +1,94 @@
+"""Losses and metrics over examples, without dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...batching.examples import as_array
+from ...batching.sources import Source
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
+from ...program.program import Program
+from .history import VALIDATION
+
+Metric = Tensor | Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
+"""A Tensor of the declaration, or a function of (result of ``evaluate``, feeds)."""
+
+TAKEN = ("epoch", "loss", "learning_rate", "seconds")
+"""Columns of the history that are not metrics."""
+
+
+def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
+    """Metrics as a call gives them; None: there are none."""
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise DtypeError(f"metrics must be a mapping from names to Tensors or functions, not {shown(metrics)}", where)
+    return metrics or {}
+
+
+class Evaluation:
+    """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
+
+    def __init__(self, program: Program, source: Source, metrics: Mapping[str, Metric], where: Where | None) -> None:
+        self._program, self._source = program, source
+        self._takes = program.evaluation.takes()
+        self._functions: dict[str, Any] = {}
+        tensors: dict[str, Tensor] = {}
+        for name, metric in metrics.items():
+            if not isinstance(name, str) or name in TAKEN or name.startswith(VALIDATION):
+                raise ArgumentError(f"a metric can't be named {shown(name)}; the history has that itself", where)
+            if isinstance(metric, Tensor):
+                tensors[name] = metric
+            elif callable(metric):
+                self._functions[name] = metric
+            else:
+                raise DtypeError(
+                    f"metric {shown(name)} must be a Tensor or a function, not {type(metric).__name__}", where
+                )
+        self._measured = program.beside(tensors) if tensors else None
+        self.names = ("loss", *tensors, *self._functions)
+        if self._measured is not None:
+            self._check_measured(self._measured, tensors, where)
+
+    def _check_measured(self, measured: Program, metrics: Mapping[str, Tensor], where: Where | None) -> None:
+        """Metrics must read what the program has: its trained parameters, and what the examples are fed to."""
+        names = ", ".join(metrics)
+        if new := [name for name in measured.parameters if name not in self._program.parameters]:
+            raise GraphError(
+                f"a metric ({names}) reads {', '.join(new)}, which the program does not have, so nothing trains it",
+                where,
+            )
+        takes = self._program.training.takes()
+        if unknown := [name for name in measured.inference.takes() if name not in takes]:
+            raise NameLookupError(
+                f"a metric ({names}) reads {', '.join(unknown)}, which the training graph does not take; it takes "
+                f"{', '.join(takes)}",
+                where,
+            )
+
+    def run(self) -> dict[str, float]:
+        """``loss`` and every metric."""
+        sums: dict[str, float] = {}
+        count = 0
+        for batch in self._source.anew().epoch(0):
+            feeds, rows = batch.feeds(), len(batch.rows)
+            count += rows
+            result = self._program.evaluate({name: feeds[name] for name in self._takes if name in feeds})
+            found: dict[str, Any] = {"loss": result["loss"]}
+            if self._measured is not None:
+                taken = self._measured.inference.takes()
+                found |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
+            found |= {name: function(result, feeds) for name, function in self._functions.items()}
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + _number(name, value) * rows
+        return {name: value / count for name, value in sums.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    """A metric's value for a batch: a number, or the mean of an array with one number a row."""
+    array = as_array(f"what metric {shown(name)} gives", value, None)
+    if array.dtype.kind not in "fiub" or not array.size:
+        raise ShapeError(f"metric {shown(name)} gives {shown(value)}; it must give a number, or an array of numbers")
+    return float(array.mean(dtype=np.float64))

@@ -1,0 +1,200 @@
+"""What a fit measured: one row an epoch, columns by name."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
+from ...public import api
+from ...runtime.arguments import one_of, whole_number
+from ...storage.atomic_file import as_path, replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODES = ("min", "max")
+VALIDATION = "validation_"
+NOT_DRAWN = ("epoch", "learning_rate", "seconds", "rows_per_second", "steps")
+ROWS_SHOWN = 12
+
+
+def default_monitor(columns: Collection[str]) -> str:
+    """What is looked at where nothing is named: the loss, of validation if there is one."""
+    return VALIDATION + "loss" if VALIDATION + "loss" in columns else "loss"
+
+
+@api
+class History(Mapping[str, np.ndarray]):
+    """Mapping from column (``"epoch"``, ``"loss"``, ``"validation_loss"``, a metric, …) to float64 [epochs].
+
+    ``stopped`` says why the fit ended, ``""`` while it goes on.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[float]] = {}
+        self._rows = 0
+        self.stopped = ""
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Adds an epoch. A column that begins late, or that an epoch has not measured, holds NaN there."""
+        values = {name: float(value) for name, value in row.items()}
+        for name in values:
+            self._columns.setdefault(name, [math.nan] * self._rows)
+        for name, column in self._columns.items():
+            column.append(values.get(name, math.nan))
+        self._rows += 1
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if not isinstance(name, str) or name not in self._columns:
+            hint = did_you_mean(name, self._columns) or f"; it has {', '.join(self._columns) or 'none'}"
+            raise NameLookupError(f"the history has no column {shown(name)}{hint}")
+        return np.array(self._columns[name], np.float64)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs have been measured."""
+        return self._rows
+
+    @api
+    def row(self, epoch: int) -> dict[str, float]:
+        """One epoch by column, as callbacks get it. epoch: as the column ``"epoch"`` counts, or -1 for the last."""
+        number = whole_number(epoch, "an epoch")
+        known = self._epochs()
+        if number < 0 and -number <= self._rows:
+            place = self._rows + number
+        elif number in known:
+            place = known.index(number)
+        else:
+            raise ArgumentError(f"the history has no epoch {number}; {self._epochs_text()}")
+        return {name: column[place] for name, column in self._columns.items()}
+
+    @api
+    def best(self, column: str = "validation_loss", mode: str = "min") -> int:
+        """The epoch in which ``column`` is least, or greatest with ``mode="max"``, as the column ``"epoch"`` counts:
+        the 16th is 16, and ``row(best)`` is what it measured. The first of equals, never a NaN.
+        """
+        one_of(mode, "mode", MODES)
+        values = self[column]
+        if np.isnan(values).all():
+            raise ArgumentError(f"the history's column {column} holds no number, so no epoch is the best")
+        return self._epochs()[int(np.nanargmin(values) if mode == "min" else np.nanargmax(values))]
+
+    def _epochs(self) -> list[int]:
+        """The number of each row's epoch; of rows without one, their places from 1 on."""
+        named = self._columns.get("epoch", [math.nan] * self._rows)
+        return [place if math.isnan(value) else int(value) for place, value in enumerate(named, 1)]
+
+    def _epochs_text(self) -> str:
+        known = self._epochs()
+        return f"it has epochs {known[0]} to {known[-1]}" if known else "it is empty"
+
+    # Text ----------------------------------------------------------------------------------------
+
+    @api
+    def to_text(self) -> str:
+        """JSON that ``from_text`` reads back exactly. NaN and infinities, which JSON lacks, are strings."""
+        columns = {name: list(map(_number_to_json, column)) for name, column in self._columns.items()}
+        return json.dumps({"stopped": self.stopped, "epochs": self._rows, "columns": columns}, allow_nan=False)
+
+    @classmethod
+    @api
+    def from_text(cls, text: str) -> History:
+        """The history that ``to_text`` wrote. Raises ``ArgumentError`` where it is damaged."""
+        history = cls()
+        try:
+            parts = json.loads(text)
+            history.stopped = str(parts["stopped"])
+            history._rows = int(parts["epochs"])
+            history._columns = {name: list(map(float, column)) for name, column in parts["columns"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ArgumentError(f"this is no history: {error!r}") from None
+        if any(len(column) != history._rows for column in history._columns.values()):
+            raise ArgumentError(f"this is no history: a column has not {history._rows} rows")
+        return history
+
+    def __repr__(self) -> str:
+        shown = list(range(self._rows))
+        if len(shown) > ROWS_SHOWN:
+            half = ROWS_SHOWN // 2
+            shown = [*shown[:half], -1, *shown[-half:]]
+        columns = [
+            [name, *("…" if row < 0 else f"{column[row]:.6g}" for row in shown)]
+            for name, column in self._columns.items()
+        ]
+        widths = [max(map(len, column)) for column in columns]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+            for cells in zip(*columns, strict=True)
+        ]
+        stopped = f", stopped: {self.stopped}" if self.stopped else ""
+        return "\n".join([f"History of {self._rows} epoch{'s' * (self._rows != 1)}{stopped}", *lines])
+
+    # Picture -------------------------------------------------------------------------------------
+
+    @api
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draws the loss and each metric over epochs, those of training and validation in one panel.
+
+        path: where the picture is written (``.png``, ``.svg``, ``.pdf``); needs no display. Gives the figure.
+        Raises ``MissingExtraError`` without matplotlib.
+        """
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError:
+            raise MissingExtraError("plot needs matplotlib; pip install 'rnngraph[plot]'") from None
+        panels = self._panels()
+        if not panels:
+            raise ArgumentError("the history is empty, so there is nothing to plot; fit first")
+        figure = Figure(figsize=(6.4, 1.2 + 2.4 * len(panels)), layout="constrained")
+        if path is not None:
+            _check_format(as_path(path), figure)
+        epochs = self["epoch"] if "epoch" in self else np.arange(self._rows)
+        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for panel, (title, names) in zip(axes, panels.items(), strict=True):
+            for name in names:
+                label = "validation" if name.startswith(VALIDATION) else "training"
+                style = "--" if name.startswith(VALIDATION) else "-"
+                panel.plot(epochs, self[name], style, marker="." if self._rows < 40 else "", label=label)
+            panel.set_ylabel(title)
+            panel.grid(alpha=0.3)
+            panel.legend()
+        axes[-1].set_xlabel("epoch")
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        if path is not None:
+            path = as_path(path)
+            with replace_file(path) as file:
+                figure.savefig(file, format=path.suffix[1:], dpi=150)
+        return figure
+
+    def _panels(self) -> dict[str, list[str]]:
+        """Columns that one panel draws, by what they measure; the loss comes first."""
+        panels: dict[str, list[str]] = {}
+        for name in self._columns:
+            measure = name.removeprefix(VALIDATION)
+            if measure not in NOT_DRAWN:
+                panels.setdefault(measure, []).append(name)
+        return dict(sorted(panels.items(), key=lambda panel: panel[0] != "loss"))
+
+
+def _number_to_json(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _check_format(path: Path, figure: Any) -> None:
+    offered = figure.canvas.get_supported_filetypes()
+    if path.suffix[1:] not in offered:
+        raise ArgumentError(f"can't plot {path.suffix or 'a file without suffix'}; use {', '.join(sorted(offered))}")

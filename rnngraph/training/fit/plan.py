@@ -1,0 +1,248 @@
+"""From the arguments of ``Trainer.fit`` to a plan, and to the position that it begins or goes on from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...batching.batches import Batches, Layout
+from ...batching.examples import as_array
+from ...batching.input_axes import layout_of, lengths_placeholder, without_training
+from ...batching.sources import Iterated, Reader, Source, are_batches, are_examples, source_of
+from ...declare.arguments import flag
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
+from ...runtime.arguments import one_of, whole_number
+from ...storage.atomic_file import as_path
+from ..schedules import is_number, plateau_of
+from .class_weights import label_weights
+from .evaluation import Evaluation, checked_metrics
+from .history import MODES, VALIDATION, History, default_monitor
+from .loop import Fit, Plan, Position
+
+if TYPE_CHECKING:
+    from ..trainer import Trainer
+
+
+def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
+    """``Trainer.fit``: checks all arguments before anything runs."""
+    program = trainer.program
+    source, measured = _sources(trainer, where, options)
+    warm_up = whole_number(options["warm_up"], "warm_up", 0)
+    if warm_up and isinstance(source, Batches):
+        source.check_windows(where)
+        if warm_up >= source.longest:
+            raise ArgumentError(
+                f"warm_up={warm_up} leaves no step to train on; the longest sequence has {source.longest}", where
+            )
+    epochs, metrics = whole_number(options["epochs"], "epochs", 1), checked_metrics(options["metrics"], where)
+    _check_passages(source, epochs, measured, bool(metrics), where)
+    validates = measured is not source
+    evaluation = Evaluation(program, measured, metrics, where) if validates or metrics else None
+    names = ["loss", *_columns(evaluation, validates)]
+    monitor = _monitored("monitor", options["monitor"], names, where)
+    plateau = plateau_of(trainer.optimizer.learning_rate)
+    if plateau is not None:
+        _monitored("monitor of the ReduceOnPlateau", plateau.monitor, names, where)
+    patience, every = options["patience"], options["checkpoint_every"]
+    if every is not None and options["checkpoint"] is None:
+        raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
+    if options["checkpoint"] is not None:
+        trainer.check_savable()
+        _check_path(options["checkpoint"], where)
+    callbacks = options["callbacks"]
+    if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
+        raise DtypeError(f"callbacks={shown(callbacks)} must be functions of (trainer, row), in a list", where)
+    keep_best, weights = options["keep_best"], label_weights(program, options["class_weights"], where)
+    plan = Plan(
+        source, epochs, evaluation, validates, monitor, one_of(options["mode"], "mode", MODES),
+        None if patience is None else whole_number(patience, "patience", 1),
+        (validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
+        tuple(callbacks), options["checkpoint"],
+        None if every is None else whole_number(every, "checkpoint_every", 1),
+        warm_up, weights, flag(options["progress"], "progress"), where,
+    )  # fmt: skip
+    data: dict[str, Any] = {"examples": source.count, "batch_size": source.batch_size}
+    data |= {name: flag(options[name], name) for name in ("shuffle", "bucket")}
+    data |= {"window": source.window, "warm_up": warm_up, "class_weights": list(weights) or None}
+    if isinstance(source, Iterated):
+        data |= {"examples": "batch by batch", "steps_per_epoch": source.steps_per_epoch}
+    trainer.position = _position(trainer, data, flag(options["resume"], "resume"), where)
+    if isinstance(source, Iterated):
+        trainer.cursor = source.follow(trainer.position, trainer.cursor)
+    history = Fit(trainer, plan, trainer.position).run()
+    trainer.cursor = None
+    return history
+
+
+def evaluate(trainer: Trainer, where: Where | None, given: Any, metrics: Any, lengths: Any, batch_size: Any) -> Any:
+    """``Trainer.evaluate``: {name: value} of the loss and the metrics."""
+    program = trainer.program
+    layout = without_training(layout_of(program), program)
+    source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    return Evaluation(program, source, checked_metrics(metrics, where), where).run()
+
+
+def _sources(trainer: Trainer, where: Where | None, options: Mapping[str, Any]) -> tuple[Source, Source]:
+    """The batches to train on, and those to measure: the same where there is no validation."""
+    program, given, validation = trainer.program, options["examples"], options["validation"]
+    batch_size, per_epoch = whole_number(options["batch_size"], "batch_size", 1), options["steps_per_epoch"]
+    layout = layout_of(program)
+    order = {"shuffle": flag(options["shuffle"], "shuffle"), "bucket": flag(options["bucket"], "bucket")}
+    reader = Reader(
+        program, layout, options["lengths"], where, {**order, "seed": trainer.seed, "window": options["window"]}
+    )
+    apart = replace(
+        reader, layout=without_training(layout, program), lengths=_named_only(options["lengths"]),
+        options={"shuffle": False},
+    )  # fmt: skip
+    if are_batches(given):
+        if is_number(validation):
+            raise ArgumentError(
+                f"validation={shown(validation)} is a share of examples, and these come batch by batch; give "
+                "examples apart",
+                where,
+            )
+        source = source_of(reader, given, batch_size)
+        assert isinstance(source, Iterated)
+        source.steps_per_epoch = None if per_epoch is None else whole_number(per_epoch, "steps_per_epoch", 1)
+        return source, source if validation is None else _apart(apart, validation, batch_size, where)
+    if per_epoch is not None:
+        raise ArgumentError(
+            "steps_per_epoch is for examples that come batch by batch; of arrays and lists an epoch is all of them",
+            where,
+        )
+    examples = reader.named(given)
+    name = lengths_placeholder(
+        program, layout, options["lengths"], examples, where
+    )  # an array of them joins the examples
+    reader = replace(reader, lengths=_named_only(options["lengths"]))
+    if is_number(validation):
+        examples, last = _parted(examples, layout.batch_axis, validation, where)
+        return reader.batches(examples, batch_size), apart.batches(last, batch_size)
+    source = reader.batches(examples, batch_size)
+    if validation is None:
+        return source, source
+    wholes = {name: value for name, value in examples.items() if layout.batch_axis.get(name) is None}
+    apart = replace(apart, wholes=wholes)
+    if name in examples and not are_batches(validation) and are_examples(validation):
+        _check_lengths(name, apart.named(validation), layout, where)
+    return source, _apart(apart, validation, batch_size, where)
+
+
+def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> Source:
+    """The batches of a validation that is given as examples."""
+    if not are_examples(validation):
+        raise DtypeError(
+            f"validation= must be examples, or a share between 0 and 1, and is of type {type(validation).__name__}",
+            where,
+        )
+    return source_of(reader, validation, batch_size)
+
+
+def _check_lengths(name: str, validation: Mapping[str, Any], layout: Layout, where: Where | None) -> None:
+    """Where the examples come with lengths, arrays of a validation are padded too, and don't tell how far."""
+    sequences = [value for key, value in validation.items() if layout.time_axis.get(key) is not None]
+    if name not in validation and not any(isinstance(value, list | tuple) for value in sequences):
+        raise ArgumentError(
+            f"the examples' lengths are given, and those of the validation are not; give validation= as a mapping with "
+            f"{name} in it, or its sequences as lists",
+            where,
+        )
+
+
+def _named_only(lengths: Any) -> Any:
+    """``lengths`` where it names a placeholder; an array of them is that of the examples alone."""
+    return lengths if isinstance(lengths, str | Tensor) else None
+
+
+def _check_passages(source: Source, epochs: int, measured: Source, metrics: bool, where: Where | None) -> None:
+    """What can be gone through once only must not be needed again."""
+    again = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
+    if isinstance(source, Iterated) and not source.cursor.restarts:
+        if source.steps_per_epoch is None and epochs > 1:
+            raise ArgumentError(
+                f"the iterator of batches can be gone through once, and epochs={epochs}; {again}, or steps_per_epoch",
+                where,
+            )
+        if metrics and measured is source:
+            raise ArgumentError(
+                "metrics without a validation are measured on the examples, and the iterator of batches can be gone "
+                f"through once; {again}, or validation=",
+                where,
+            )
+    if measured is not source and isinstance(measured, Iterated) and not measured.cursor.restarts and epochs > 1:
+        raise ArgumentError(f"the validation is an iterator that can be gone through once; {again}", where)
+
+
+def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None) -> str:
+    """A column of the history that will be measured; None stands for the loss, of validation if there is one."""
+    found = default_monitor(names) if column is None else column
+    if not isinstance(found, str) or found not in names:
+        raise NameLookupError(f"{what}={shown(column)} is not measured; there are {', '.join(names)}", where)
+    return found
+
+
+def _position(trainer: Trainer, data: dict[str, Any], resume: bool, where: Where | None) -> Position:
+    """Where an interrupted fit was, or a new beginning."""
+    known = trainer.position
+    if known is None or known.done or not known.begun or not resume:
+        trainer.reset()
+        return Position(trainer.epochs, trainer.epochs, data)
+    differs = [f"{name} {known.data.get(name)} then, {value} now" for name, value in data.items()
+               if known.data.get(name) != value]  # fmt: skip
+    if differs:
+        raise ArgumentError(
+            f"a fit was interrupted in epoch {known.epoch + 1} and can't go on with other data "
+            f"({'; '.join(differs)}); give it the same, or pass resume=False to begin another",
+            where,
+        )
+    return known
+
+
+def _columns(evaluation: Evaluation | None, validates: bool) -> list[str]:
+    """What an evaluation adds to a row of the history."""
+    if evaluation is None:
+        return []
+    return [VALIDATION + name for name in evaluation.names] if validates else list(evaluation.names[1:])
+
+
+def _check_path(path: str | os.PathLike[str], where: Where | None) -> None:
+    """Finds out now, and not after the first epoch, that there is no such place."""
+    as_path(path)
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise FileError(f"can't write {os.fspath(path)}: give the path of a file, in a directory that exists", where)
+
+
+def _parted(
+    examples: Mapping[str, Any], batch_axis: Mapping[str, int | None], share: float, where: Where | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first examples to train on, the last ones to validate on."""
+    each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
+    counts = [len(value) for value in each.values()]
+    apart = round(counts[0] * share) if counts else 0
+    if not 0 < share < 1 or not 0 < apart < counts[0]:
+        raise ArgumentError(
+            f"validation={shown(share)} of {counts[0] if counts else 0} examples leaves none to train or to validate "
+            "on; give a share between 0 and 1, or examples apart",
+            where,
+        )
+    first = {name: value[: len(value) - apart] for name, value in each.items()}
+    last = {name: value[len(value) - apart :] for name, value in each.items()}
+    return {**examples, **first}, {**examples, **last}
+
+
+def _counted(name: str, value: Any, where: Where | None) -> Any:
+    """Examples that have a number, and can be cut."""
+    value = value if isinstance(value, list | tuple) else as_array(f"what is given for {name}", value, where)
+    if isinstance(value, np.ndarray) and not value.ndim:
+        raise ShapeError(
+            f"what is given for {name} has no examples that could be counted; give an array whose first axis numbers "
+            "them, or a list",
+            where,
+        )
+    return value

@@ -1,0 +1,317 @@
+"""Learning rates that change from update to update, as objects that a checkpoint can hold as text."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ..declare.arguments import flag
+from ..errors import ArgumentError, DtypeError, Where, shown
+from ..public import api
+from ..runtime.arguments import one_of, whole_number
+
+
+@api
+@dataclass(frozen=True)
+class Schedule:
+    """Base of schedules, learning rates by update: ``schedule(0)`` is that of the first one.
+
+    A function of the update's number does as well where nothing is saved: a checkpoint holds these classes only.
+    """
+
+    def __post_init__(self) -> None:
+        use_plain_numbers(self)
+
+    def __call__(self, update: int) -> float:
+        raise NotImplementedError
+
+    def plateau(self) -> ReduceOnPlateau | None:
+        """What of this schedule follows measurements, if anything does."""
+        return None
+
+    def measured(self, value: float) -> Schedule:
+        """The schedule after an epoch in which what ``plateau`` monitors was ``value``."""
+        return self
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite real number, NumPy's among them."""
+    kinds = (int, float, np.integer, np.floating)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value)
+
+
+def use_plain_numbers(record: Any) -> None:
+    """NumPy's numbers become Python's in the fields of a dataclass, so that a file keeps them and their arithmetic."""
+    for item in fields(record):
+        value = getattr(record, item.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(record, item.name, value.item())
+
+
+def check_positive(name: str, value: Any) -> None:
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number")
+
+
+def positive_or_none(name: str, value: Any, where: Where | None) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number, or None", where)
+    return float(value)
+
+
+def _not_negative(name: str, value: Any) -> None:
+    if not is_number(value) or value < 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a number, 0 or more")
+
+
+@api
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """initial · decay_rate^(update / decay_steps), as ``tf.train.exponential_decay``.
+
+    staircase: the exponent is rounded down, so that the rate falls in steps.
+    """
+
+    initial: float
+    decay_steps: int
+    decay_rate: float
+    staircase: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        check_positive("decay_rate", self.decay_rate)
+        flag(self.staircase, "staircase")
+
+    def __call__(self, update: int) -> float:
+        share = update / self.decay_steps
+        return float(self.initial * self.decay_rate ** (math.floor(share) if self.staircase else share))
+
+
+@api
+@dataclass(frozen=True)
+class PolynomialDecay(Schedule):
+    """From initial to final over decay_steps updates, along (1 - update / decay_steps)^power; then final."""
+
+    initial: float
+    decay_steps: int
+    final: float = 0.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        _not_negative("final", self.final)
+        check_positive("power", self.power)
+
+    def __call__(self, update: int) -> float:
+        left = 1 - min(update, self.decay_steps) / self.decay_steps
+        share = left**self.power
+        return self.initial * share + self.final * (1 - share)
+
+
+@api
+@dataclass(frozen=True)
+class CosineDecay(Schedule):
+    """From initial to final along half a cosine over decay_steps updates; then final.
+
+    Loshchilov & Hutter 2017, eq. 5, without restarts.
+    """
+
+    initial: float
+    decay_steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("decay_steps", self.decay_steps)
+        _not_negative("final", self.final)
+
+    def __call__(self, update: int) -> float:
+        share = min(update, self.decay_steps) / self.decay_steps
+        left = 0.5 * (1 + math.cos(math.pi * share))
+        return self.initial * left + self.final * (1 - left)
+
+
+@api
+@dataclass(frozen=True)
+class PiecewiseConstant(Schedule):
+    """values[0] up to update boundaries[0], values[1] up to boundaries[1], and so on."""
+
+    boundaries: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("boundaries", "values"):
+            given = getattr(self, name)
+            plain_array = isinstance(given, np.ndarray) and given.ndim == 1
+            if not plain_array and (not isinstance(given, Sequence) or isinstance(given, str | bytes)):
+                raise ArgumentError(f"{name}={shown(given)} must be a sequence of numbers")
+            plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
+            object.__setattr__(self, name, plain)
+            for value in plain:
+                _not_negative(f"one of {name}", value)
+        if len(self.values) != len(self.boundaries) + 1:
+            raise ArgumentError(
+                f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, not {len(self.values)}"
+            )
+        if list(self.boundaries) != sorted(set(self.boundaries)):
+            raise ArgumentError(f"boundaries must rise: {self.boundaries}")
+
+    def __call__(self, update: int) -> float:
+        return float(self.values[sum(update > boundary for boundary in self.boundaries)])
+
+
+@api
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """Rises evenly to the rate of ``after`` over ``steps`` updates, then follows ``after`` from its beginning."""
+
+    steps: int
+    after: float | Schedule
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("steps", self.steps)
+        rate_of(self.after, 0)
+
+    def plateau(self) -> ReduceOnPlateau | None:
+        return self.after.plateau() if isinstance(self.after, Schedule) else None
+
+    def measured(self, value: float) -> Schedule:
+        return replace(self, after=self.after.measured(value)) if isinstance(self.after, Schedule) else self
+
+    def __call__(self, update: int) -> float:
+        if update < self.steps:
+            return rate_of(self.after, 0) * (update + 1) / self.steps
+        return rate_of(self.after, update - self.steps)
+
+
+@api
+@dataclass(frozen=True)
+class ReduceOnPlateau(Schedule):
+    """The rate is multiplied by factor after patience epochs in which what is monitored did not improve.
+
+    ``fit`` puts the schedule that follows in this one's place after each epoch. In a loop of your own do the same:
+    ``trainer.learning_rate = schedule = schedule.measured(value)``.
+
+    monitor: a column of the history; None: the loss, of validation if there is one. mode: ``"min"``, or ``"max"`` where
+    more is better. min_delta: an improvement is larger than this. cooldown: epochs after a reduction that do not count
+    towards the next. final: the rate never falls below. The arithmetic is that of Keras's ``ReduceLROnPlateau``.
+
+    rate, best, waited, resting: where it stands: the present rate (``initial`` to begin with), the best value so far,
+    epochs since, and epochs of the cooldown that are left.
+    """
+
+    initial: float
+    factor: float = 0.1
+    patience: int = 10
+    monitor: str | None = None
+    mode: str = "min"
+    min_delta: float = 1e-4
+    cooldown: int = 0
+    final: float = 0.0
+    rate: float | None = None
+    best: float | None = None
+    waited: int = 0
+    resting: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("initial", self.initial)
+        check_positive("factor", self.factor)
+        if self.factor >= 1:
+            raise ArgumentError(f"factor={shown(self.factor)} must be below 1, or the rate would not be reduced")
+        whole_number(self.patience, "patience", 1)
+        if self.monitor is not None and not isinstance(self.monitor, str):
+            raise DtypeError(f"monitor={shown(self.monitor)} must be the name of a column of the history, or None")
+        one_of(self.mode, "mode", ("min", "max"))
+        _not_negative("min_delta", self.min_delta)
+        _not_negative("final", self.final)
+        for name in ("cooldown", "waited", "resting"):
+            whole_number(getattr(self, name), name, 0)
+        if self.rate is not None:
+            _not_negative("rate", self.rate)
+
+    def __call__(self, update: int) -> float:
+        return float(self.initial if self.rate is None else self.rate)
+
+    def plateau(self) -> ReduceOnPlateau | None:
+        return self
+
+    def measured(self, value: float) -> ReduceOnPlateau:
+        """The schedule after an epoch in which what it monitors was ``value``. One that is no number is no better."""
+        resting = max(0, self.resting - 1)
+        if self._is_better(value):
+            return replace(self, best=float(value), waited=0, resting=resting)
+        waited = 0 if self.resting else self.waited
+        if resting:
+            return replace(self, waited=0, resting=resting)
+        if waited + 1 < self.patience or self(0) <= self.final:
+            return replace(self, waited=waited + 1, resting=0)
+        return replace(self, rate=max(self(0) * self.factor, float(self.final)), waited=0, resting=self.cooldown)
+
+    def _is_better(self, value: float) -> bool:
+        if self.best is None:
+            return not math.isnan(value)
+        return value < self.best - self.min_delta if self.mode == "min" else value > self.best + self.min_delta
+
+
+SCHEDULES: tuple[type[Schedule], ...] = (
+    ExponentialDecay, PolynomialDecay, CosineDecay, PiecewiseConstant, WarmUp, ReduceOnPlateau,
+)  # fmt: skip
+
+
+def plateau_of(rate: Any) -> ReduceOnPlateau | None:
+    """What of a learning rate follows measurements, if anything does."""
+    return rate.plateau() if isinstance(rate, Schedule) else None
+
+
+def rate_of(rate: Any, update: int) -> float:
+    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+    if isinstance(rate, type):
+        raise DtypeError(f"the learning rate is the class {rate.__name__}; give an object of it, {rate.__name__}(…)")
+    try:
+        value = rate(update) if callable(rate) else rate
+    except OverflowError:
+        value = math.inf
+    if not is_number(value) or value < 0:
+        raise ArgumentError(f"the learning rate of update {update} is {shown(value)}; it must be a number, 0 or more")
+    return float(value)
+
+
+def schedule_text(rate: Any) -> Any:
+    """A learning rate as what JSON can hold. Raises ``ArgumentError`` for a function of the user's own."""
+    if type(rate) in SCHEDULES:
+        named = {item.name: schedule_text(getattr(rate, item.name)) for item in fields(rate)}
+        return {"schedule": type(rate).__name__, **named}
+    if callable(rate):
+        raise ArgumentError(
+            f"can't save: the learning rate is {shown(rate)}, code of yours that a file can't hold; use a schedule of "
+            f"rnngraph ({', '.join(kind.__name__ for kind in SCHEDULES)})"
+        )
+    return rate
+
+
+def schedule_from(text: Any) -> Any:
+    """What ``schedule_text`` wrote."""
+    if not isinstance(text, dict):
+        return tuple(text) if isinstance(text, list) else text
+    kinds = {kind.__name__: kind for kind in SCHEDULES}
+    name = text["schedule"]
+    if name not in kinds:
+        raise ArgumentError(f"the file names a schedule {name!r} that this version does not have")
+    return kinds[name](**{key: schedule_from(value) for key, value in text.items() if key != "schedule"})

@@ -1,0 +1,81 @@
+"""Temporaries share memory where they do not live together, and what a derivative keeps is told apart."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rnngraph as rg
+from rnngraph.codegen.buffers.arena import Arena, lifetimes
+from rnngraph.codegen.loop_ir.nodes import Buffer, Call, For, Statement
+from rnngraph.codegen.machine.target import target_of
+from rnngraph.codegen.schedule.scheduler import schedule
+from rnngraph.ir.types import evaluate, size
+from rnngraph.runtime.native.compiled_graph import CompiledGraph
+
+LABELS = tuple(f"rnn/multi_rnn_cell/cell_{layer}/basic_rnn_cell/kernel" for layer in range(2))
+
+A, B, C = (Buffer(name, "float32") for name in "abc")
+
+
+def call(*buffers: Buffer) -> Call:
+    return Call("phase", tuple((buffer, 0) for buffer in buffers), ())
+
+
+def test_what_one_loop_uses_lives_for_a_part_of_its_turn() -> None:
+    statements = [call(A), For("t", 0, 9, 1, (call(A, B), call(B), call(C))), call(C)]
+    assert lifetimes(statements) == {A: (0, 3), B: (1, 2), C: (1, 4)}
+
+
+def test_two_loops_keep_what_both_use() -> None:
+    loop = For("t", 0, 9, 1, (call(A), call(B)))
+    assert lifetimes([loop, call(C), loop]) == {A: (0, 4), B: (0, 4), C: (2, 2)}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([1, 16, 100, size("T") * 16, size("T") + 3])),
+        max_size=20,
+    )
+)
+def test_places_do_not_meet_while_both_live(wanted: list[tuple[int, int, int]]) -> None:
+    arena = Arena()
+    uses: list[list[Buffer]] = [[] for _ in range(10)]
+    buffers = []
+    for first, last, elements in wanted:
+        buffer = arena.buffer("x", "float32", elements)
+        buffers.append((buffer, min(first, last), max(first, last)))
+        uses[first].append(buffer)
+        uses[last].append(buffer)
+    statements: list[Statement] = [call(*found) for found in uses]
+    arena.place(statements)
+    sizes = {"T": 7}
+    total = evaluate(arena.total, sizes)
+    for buffer, _, _ in buffers:
+        begin = evaluate(arena.places[buffer][1], sizes)
+        assert begin + evaluate(arena.sizes[buffer], sizes) <= total
+    for (one, first, last), (two, begin, end) in combinations(buffers, 2):
+        if first <= end and begin <= last:
+            low, high = sorted((evaluate(arena.places[item][1], sizes), item) for item in (one, two))
+            assert low[0] + evaluate(arena.sizes[low[1]], sizes) <= high[0]
+
+
+@pytest.mark.parametrize(("layers", "kept"), [(1, 1), (2, 2)])
+def test_a_derivative_keeps_what_it_needs(layers: int, kept: int) -> None:
+    """Of a simple layer that is its state before and after every step: one value a step, and the first."""
+    x = rg.placeholder("x", (8, None, 16))
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicRNNCell(16) for _ in range(layers)]), x)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)))
+    target, values = target_of("x86-64-v3"), 8 * 16 * 4
+    trained = program.training.compiled.optimized(tuple(name for name, _ in program.training.compiled.graph.outputs))
+    gradients = CompiledGraph(program.training.compiled.lowered, "training", target, None, str, LABELS[:layers])
+    names = tuple(name for name, _ in gradients.graph.outputs if name.startswith("gradient/"))
+    plan = schedule(gradients.optimized(names), target, "training")
+    assert plan.residual_bytes == kept * values * (size("T") + 1)
+    assert plan.arena_bytes - plan.residual_bytes == evaluate(plan.arena_bytes - plan.residual_bytes, {"T": 0})
+    assert schedule(trained, target, "training").residual_bytes == 0
+    inference = program.inference.compiled.optimized(("outputs",))
+    assert schedule(inference, target, "inference").residual_bytes == 0

@@ -1,0 +1,127 @@
+"""Outputs that are written over inputs, and over what they are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.machine.target import host, target_of
+from rnngraph.codegen.schedule.scheduler import schedule
+from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.types import TensorType
+from rnngraph.runtime.native.entry import NativeEntry
+
+Arrays = dict[str, np.ndarray]
+
+
+def replaced(name: str, *shape: int) -> Node:
+    return make("input", label=name, name=name, type=TensorType("float32", shape), becomes=name)
+
+
+def given(name: str, *shape: int) -> Node:
+    return make("input", label=name, name=name, type=TensorType("float32", shape))
+
+
+def over_itself() -> Graph:
+    a, x = replaced("a", 5, 21), given("x", 5, 21)
+    decayed = make("add", make("mul", a, x), x)
+    return Graph.of("itself", [("a", decayed), ("y", make("tanh", decayed))])
+
+
+def with_norm() -> Graph:
+    """Two readers: one sums it all up before it is replaced, the other goes element by element."""
+    a = replaced("a", 5, 21)
+    norm = make("sqrt", make("reduce_sum", make("mul", a, a), axes=(0, 1), keepdims=False))
+    return Graph.of("norm", [("a", make("div", a, norm))])
+
+
+def crossed() -> Graph:
+    a, b = replaced("a", 5, 21), replaced("b", 5, 21)
+    return Graph.of("crossed", [("a", make("tanh", b)), ("b", make("neg", a))])
+
+
+def shifted() -> Graph:
+    """What one held the other takes, as it is."""
+    a, b, x = replaced("a", 5, 21), replaced("b", 5, 21), given("x", 5, 21)
+    return Graph.of("shifted", [("a", make("tanh", x)), ("b", make("add", a, b)), ("seen", a)])
+
+
+def multiplied() -> Graph:
+    a, x = replaced("a", 21, 21), given("x", 21, 21)
+    return Graph.of("multiplied", [("a", make("tanh", make("matmul", x, a)))])
+
+
+def turned() -> Graph:
+    a = replaced("a", 21, 21)
+    return Graph.of("turned", [("a", make("add", a, make("transpose", a, order=(1, 0))))])
+
+
+def gathered() -> Graph:
+    a = replaced("a", 21, 21)
+    rows = make("constant", value=np.arange(21)[::-1].copy())
+    return Graph.of("gathered", [("a", make("add", a, make("gather", a, rows)))])
+
+
+def narrow() -> Graph:
+    a, x = replaced("a", 21, 1), given("x", 21, 9)
+    after = make("mul", a, a)
+    return Graph.of("narrow", [("a", after), ("y", make("mul", x, after))])
+
+
+def single() -> Graph:
+    a = replaced("a")
+    after = make("add", a, a)
+    return Graph.of("single", [("a", after), ("y", make("mul", given("x", 9), after))])
+
+
+GRAPHS = (over_itself, with_norm, crossed, shifted, multiplied, turned, gathered, narrow, single)
+
+
+def run_in_place(graph: Graph, feeds: Mapping[str, np.ndarray]) -> Arrays:
+    """Results; those that replace an input lie in its memory."""
+    entry = NativeEntry(compile_graph(graph, host(), graph.name), host())
+    sized = entry.sized({})
+    arrays = {name: array.copy() for name, array in feeds.items()}
+    becomes = {str(node["becomes"]): str(node["label"]) for node in graph.inputs if "becomes" in dict(node.attributes)}
+    results = []
+    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
+        name = becomes.get(item.name)
+        results.append(np.empty(shape, item.dtype) if name is None else arrays[name])
+    entry.call_with(entry.packed(0, {}), arrays, sized, results)
+    return dict(zip(entry.output_slots, results, strict=True))
+
+
+@pytest.mark.parametrize("build", GRAPHS, ids=lambda build: build.__name__)
+def test_results_in_the_memory_of_inputs(build: object) -> None:
+    graph = build()  # type: ignore[operator]
+    generator = np.random.default_rng(3)
+    feeds = {
+        str(node["label"]): generator.normal(size=node.shape).astype(np.float32)
+        for node in graph.inputs
+        if node.op == "input"
+    }
+    expected, found = interpret(graph, feeds), run_in_place(graph, feeds)
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert_allclose(found[name], array, rtol=2e-6, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("build", "copies"), [(over_itself, 0), (with_norm, 0), (crossed, 2), (multiplied, 1)])
+def test_copies_are_made_only_where_they_must_be(build: object, copies: int) -> None:
+    plan = schedule(build(), target_of("x86-64-v3"), "entry")  # type: ignore[operator]
+    assert str(plan.main.function).count("# copy of ") == copies
+
+
+def test_a_sum_lies_in_the_memory_of_what_is_computed_from_it() -> None:
+    x, d, w = given("x", 6, 21), given("d", 6, 32), given("w", 21, 32)
+    total = make("outer_sum", x, d)
+    moved = make("sub", w, make("mul", total, total))
+    alone = schedule(Graph.of("moved", [("w", moved)]), target_of("x86-64-v3"), "entry")
+    shown = schedule(Graph.of("both", [("w", moved), ("sum", total)]), target_of("x86-64-v3"), "entry")
+    needed = schedule(Graph.of("late", [("w", moved), ("y", make("tanh", total))]), target_of("x86-64-v3"), "entry")
+    assert int(str(alone.arena_bytes)) == int(str(shown.arena_bytes)) < int(str(needed.arena_bytes))

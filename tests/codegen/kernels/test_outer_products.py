@@ -1,0 +1,93 @@
+"""Sums of outer products: any shape, however operands lie and are joined, and always in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.kernels.outer_products import FEWEST_ROWS, MOST_ROWS, rows_of_a_block
+from rnngraph.codegen.machine.target import host, target_of
+from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.types import TensorType
+from rnngraph.runtime.native.entry import NativeEntry
+from rnngraph.runtime.parameters import Parameters
+
+LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+
+
+def operand(label: str, leading: Sequence[int], widths: Sequence[int], dtype: str) -> tuple[list[Node], Node]:
+    """Inputs, and the value that they are joined to."""
+    parts = [
+        make("input", label=f"{label}{number}", name=label, type=TensorType(dtype, (*leading, width)))
+        for number, width in enumerate(widths)
+    ]
+    return parts, parts[0] if len(parts) == 1 else make("concat", *parts, axis=len(leading))
+
+
+def summed(
+    leading: Sequence[int], left: Sequence[int], right: Sequence[int], dtype: str = "float32", moved: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """(the sum, what NumPy says in float64). moved: arrays whose leading axes lie the other way round."""
+    lefts, joined_left = operand("a", leading, left, dtype)
+    rights, joined_right = operand("b", leading, right, dtype)
+    graph = Graph.of("sum", [("sum", make("outer_sum", joined_left, joined_right))], [*lefts, *rights])
+    generator = np.random.default_rng(1)
+    feeds = {}
+    for node in graph.inputs:
+        array = generator.normal(size=node.shape).astype(dtype)
+        if moved:
+            array = np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 0, -2)), -2, 0)
+        feeds[str(node["label"])] = array
+    found = NativeEntry(compile_graph(graph, host(), "sum"), host()).call_fresh(Parameters({}, 0), feeds, {})["sum"]
+    whole = [np.concatenate([feeds[str(node["label"])] for node in part], -1) for part in (lefts, rights)]
+    flat = [part.reshape(-1, part.shape[-1]).astype(np.float64) for part in whole]
+    return found, flat[0].T @ flat[1]
+
+
+widths = st.lists(st.sampled_from([1, 3, 13, 14, 16, 17, 32, 40]), min_size=1, max_size=3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([(1,), (7,), (MOST_ROWS + 3,), (3, 5), (2, MOST_ROWS + 1), (2, 3, 4)]),
+    widths,
+    widths,
+    st.sampled_from(["float32", "float64"]),
+    st.booleans(),
+)
+def test_any_shape(leading: tuple[int, ...], left: list[int], right: list[int], dtype: str, moved: bool) -> None:
+    found, expected = summed(leading, left, right, dtype, moved)
+    np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == "float32" else 1e-11, atol=1e-3)
+
+
+@pytest.mark.parametrize("left", [(30, 20), (16, 34), (50,)])
+def test_neither_joins_nor_strides_change_a_bit(left: tuple[int, ...]) -> None:
+    first, _ = summed((9, 6), left, (32, 17))
+    second, _ = summed((9, 6), left, (32, 17), moved=True)
+    assert np.array_equal(first, second)
+
+
+def test_terms_are_added_in_order() -> None:
+    """A block of k ends somewhere; what comes after it is added to what came before it."""
+    big, small = np.float32(2**24), np.float32(1)
+    rows = MOST_ROWS * 2
+    a = make("input", label="a", type=TensorType("float32", (rows, 1)))
+    b = make("input", label="b", type=TensorType("float32", (rows, 1)))
+    graph = Graph.of("sum", [("sum", make("outer_sum", a, b))], [a, b])
+    ones, values = np.ones((rows, 1), np.float32), np.full((rows, 1), small)
+    entry = NativeEntry(compile_graph(graph, host(), "sum"), host())
+    values[0] = big
+    assert entry.call_fresh(Parameters({}, 0), {"a": ones, "b": values}, {})["sum"].item() == big
+    values[0], values[-1] = small, big
+    assert entry.call_fresh(Parameters({}, 0), {"a": ones, "b": values}, {})["sum"].item() == big + (rows - 1)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("width", [1, 100, 512, 100_000])
+def test_blocks_of_rows(level: str, width: int) -> None:
+    assert FEWEST_ROWS <= rows_of_a_block(target_of(level), width, "float32") <= MOST_ROWS

@@ -1,0 +1,91 @@
+"""Reductions of every width, alone and of what is computed while they run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnngraph as rg
+from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.machine.target import host, target_of
+from rnngraph.codegen.schedule.scheduler import schedule
+from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.types import TensorType
+from rnngraph.runtime.native.entry import NativeEntry
+from rnngraph.runtime.parameters import Parameters
+
+
+def given(dtype: str, *shape: int) -> Node:
+    return make("input", label="x", name="x", type=TensorType(dtype, shape))
+
+
+def squares(x: Node) -> Node:
+    return make("add", make("mul", x, x), x)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 8, 16, 17, 31, 48, 64, 65, 100, 144, 256, 300])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_width(width: int, dtype: str) -> None:
+    x = given(dtype, 3, 4, width)
+    outputs = []
+    for axes in ((2,), (0,), (1, 2), (0, 2), (0, 1, 2)):
+        for op in ("reduce_sum", "reduce_max", "reduce_min"):
+            name = f"{op}_{''.join(map(str, axes))}"
+            outputs.append((name, make(op, squares(x), axes=axes, keepdims=False)))
+    graph = Graph.of("reductions", outputs)
+    feed = np.random.default_rng(width).normal(size=(3, 4, width)).astype(dtype)
+    entry = NativeEntry(compile_graph(graph, host(), "reductions"), host())
+    sized = entry.sized({})
+    results = [np.empty(shape, dtype) for shape in sized.shapes]
+    entry.call_with(entry.packed(0, {}), {"x": feed}, sized, results)
+    expected = interpret(graph, {"x": feed})
+    for name, found in zip(entry.output_slots, results, strict=True):
+        assert_allclose(found, expected[name], rtol=1e-5 if dtype == "float32" else 1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("width", [7, 33, 128, 129, 263])
+def test_units_side_by_side_are_each_summed_in_order(width: int) -> None:
+    x = given("float32", 25, width)
+    graph = Graph.of("sums", [("total", make("reduce_sum", x, axes=(0,), keepdims=False))])
+    feed = np.random.default_rng(width).normal(size=(25, width)).astype(np.float32)
+    entry = NativeEntry(compile_graph(graph, host(), "sums"), host())
+    (found,) = entry.call_fresh(Parameters({}, 0), {"x": feed}, {}).values()
+    expected = np.zeros(width, np.float32)
+    for row in feed:
+        expected += row
+    assert_array_equal(found, expected)
+
+
+def test_what_is_turned_for_a_loop_is_copied_before_it() -> None:
+    """Else each of its steps would gather."""
+    x, memory = rg.placeholder("x", (None, None, 16)), rg.placeholder("memory", (None, 33, 16))
+    cell = rg.AttentionWrapper(rg.GRUCell(16), rg.LuongAttention(16, memory))
+    program = rg.compile(rg.dynamic_rnn(cell, x)[0], cache=False, target="x86-64-v3")
+    loops = program.inference.show("loops")
+    (scan,) = (part for part in loops.split("function ") if part.startswith("scan"))
+    assert "load" in scan
+    assert not [line for line in scan.splitlines() if "load" in line and " by " in line]
+
+
+def test_what_only_a_sum_reads_is_not_stored() -> None:
+    x = given("float32", 3, 40)
+    total = make("reduce_sum", squares(x), axes=(0, 1), keepdims=False)
+    alone = schedule(Graph.of("alone", [("total", total)]), target_of("x86-64-v3"), "entry")
+    assert len(alone.functions) == 1
+    assert alone.arena_bytes == 0
+    value = squares(x)
+    total = make("reduce_sum", value, axes=(0, 1), keepdims=False)
+    shown = schedule(Graph.of("shown", [("total", total), ("value", value)]), target_of("x86-64-v3"), "entry")
+    assert len(shown.functions) == 2
+
+
+def test_a_sum_of_two_products_keeps_their_phase() -> None:
+    """Computed where it is summed up, the difference would need both products in memory."""
+    x = given("float32", 6, 40)
+    w, u = (make("input", label=name, name=name, type=TensorType("float32", (40, 24))) for name in "wu")
+    difference = make("sub", make("matmul", x, w), make("matmul", x, u))
+    total = make("reduce_sum", difference, axes=(0, 1), keepdims=False)
+    plan = schedule(Graph.of("two", [("total", total)]), target_of("x86-64-v3"), "entry")
+    assert int(str(plan.arena_bytes)) == 6 * 32 * 4

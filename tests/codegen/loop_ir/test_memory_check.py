@@ -1,0 +1,274 @@
+"""The check of finished entries finds temporaries that are read too early or too late, whatever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.codegen.buffers import arena as arenas
+from rnngraph.codegen.buffers.arena import Arena
+from rnngraph.codegen.loop_ir import nodes as loops
+from rnngraph.codegen.loop_ir.memory_check import check_memory
+from rnngraph.codegen.loop_ir.nodes import (
+    Barrier,
+    BaseStatement,
+    Buffer,
+    Call,
+    Contract,
+    Fold,
+    For,
+    Function,
+    Let,
+    LetIndex,
+    Literal,
+    Load,
+    Pipeline,
+    Renaming,
+    Statement,
+    Station,
+    Store,
+    Uses,
+    Value,
+    When,
+    nested,
+)
+from rnngraph.codegen.threads.barrier import TEAM, WORKER, WORKERS
+from rnngraph.errors import VerifyError
+from rnngraph.ir.types import Size, size
+
+A, B, C = (Buffer(name, "float32") for name in "abc")
+ONE, OTHER = Buffer("one", "float32"), Buffer("other", "float32")
+WRITES = Function("writes", (ONE,), (), (Store(Literal(0.0, "float32", 1), ONE, 0),))
+READS = Function("reads", (ONE,), (), (Load(Value("x", "float32", 1), ONE, 0),))
+ADDS = Function("adds", (ONE,), (), (*READS.body, *WRITES.body))
+COPIES = Function("copies", (ONE, OTHER), (), (*READS.body, Store(Literal(0.0, "float32", 1), OTHER, 0)))
+FUNCTIONS = (WRITES, READS, ADDS, COPIES)
+
+
+def call(function: Function, *buffers: Buffer) -> Call:
+    return Call(function.name, tuple((buffer, 0) for buffer in buffers), ())
+
+
+def check(statements: Sequence[Statement], places: dict[Buffer, tuple[Any, Any]]) -> None:
+    """places: where each buffer begins, and its bytes."""
+    arena = Arena({buffer: count for buffer, (_, count) in places.items()})
+    arena.places = {buffer: ("arena", begin) for buffer, (begin, _) in places.items()}
+    arena.total = sum((count for _, count in places.values()), 0)
+    check_memory("entry", statements, FUNCTIONS, arena)
+
+
+APART = {A: (0, 64), B: (64, 64), C: (128, 64)}
+SHARED = {A: (0, 64), B: (0, 64), C: (64, 64)}
+PARTLY = {A: (0, 128), B: (64, 128), C: (192, 64)}
+
+
+def test_what_was_written_may_be_read() -> None:
+    check([call(WRITES, A), call(COPIES, A, B), call(READS, A), call(READS, B)], APART)
+    check([call(WRITES, A), call(READS, A), call(WRITES, B), call(READS, B)], SHARED)
+
+
+@pytest.mark.parametrize("places", [SHARED, PARTLY], ids=["the same place", "a part of it"])
+def test_what_was_overwritten_may_not(places: dict[Buffer, tuple[int, int]]) -> None:
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check([call(WRITES, A), call(WRITES, B), call(READS, A)], places)
+
+
+def test_what_was_not_written_may_not() -> None:
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check([call(READS, A)], APART)
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check([call(ADDS, A)], APART)
+
+
+def test_a_value_and_what_is_computed_from_it_lie_apart() -> None:
+    with pytest.raises(VerifyError, match="uses b and a, which lie in the same memory"):
+        check([call(WRITES, A), call(COPIES, A, B)], SHARED)
+
+
+INSIDE: dict[str, Callable[[Statement], Statement]] = {
+    "for": lambda inner: For("i", 0, 3, 1, (inner,)),
+    "when": lambda inner: When(0, 0, 1, (inner,)),
+    "fold": lambda inner: Fold((), (), (), "i", 0, 3, 1, (inner,), ()),
+    "fold in a for": lambda inner: For("t", 0, 3, 1, (Fold((), (), (), "i", 0, 3, 1, (inner,), ()),)),
+    "pipeline": lambda inner: Pipeline("i", 3, 1, (Station((inner,), (), 0),), 1, C, TEAM),
+}
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+def test_a_read_counts_wherever_it_stands(inside: str) -> None:
+    read = INSIDE[inside](Load(Value("x", "float32", 1), A, 0))
+    ready = [call(WRITES, C), call(WRITES, A)]
+    check([*ready, read], APART)
+    with pytest.raises(VerifyError, match="holds nothing that was written"):
+        check([*ready, call(WRITES, B), read], SHARED)
+
+
+def test_what_one_turn_leaves_to_the_next_counts() -> None:
+    turn = For("i", 0, 3, 1, (call(READS, A), call(WRITES, B)))
+    check([call(WRITES, A), turn], APART)
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check([call(WRITES, A), turn], SHARED)
+
+
+def test_workers_may_be_anywhere_between_two_barriers() -> None:
+    barrier = Barrier(TEAM, WORKER, WORKERS)
+    first, second = [call(WRITES, A), call(READS, A)], [call(WRITES, B), call(READS, B)]
+    check([*first, barrier, *second], SHARED)
+    with pytest.raises(VerifyError, match="uses b and a, which lie in the same memory"):
+        check([*first, *second, barrier], SHARED)
+
+
+def test_places_that_are_formulas_are_compared_for_all_sizes() -> None:
+    T = size("T")
+    statements = [call(WRITES, A), call(WRITES, B), call(READS, A)]
+    check(statements, {A: (0, 64 * T), B: (64 * T, 64 * T + 64)})
+    with pytest.raises(VerifyError, match=r"the place of b ends at 64\*T, behind 32\*T"):
+        check(statements, {A: (0, 64 * T), B: (32 * T, 64 * T)})
+    with pytest.raises(VerifyError, match="reads a, which holds nothing"):
+        check(statements, {A: (0, 64 * T), B: (0, 64 * T)})
+
+
+def test_a_walk_that_leaves_folds_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lifetimes without what a fold reads: a computed length is read when its memory holds something else."""
+    original, uses = arenas.lifetimes, Fold.uses
+
+    def without_folds(statements: Sequence[Statement]) -> dict[Buffer, tuple[int, int]]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Fold, "uses", lambda fold: uses(fold)._replace(bodies=()))
+            return original(statements)
+
+    program, feeds = computed_lengths()
+    program.training.gradients(feeds)
+    monkeypatch.setattr(arenas, "lifetimes", without_folds)
+    program, feeds = computed_lengths()
+    with pytest.raises(VerifyError, match="which holds nothing that was written to it"):
+        program.training.gradients(feeds)
+
+
+def computed_lengths() -> tuple[rg.Program, dict[str, np.ndarray]]:
+    """A tagger: two directions, scores, and a recurrence of log-sum-exp over all steps but the first."""
+    x, lengths = rg.placeholder("x", (None, None, 7)), rg.placeholder("lengths", (None,), "int32")
+    cells = rg.BasicLSTMCell(15), rg.BasicLSTMCell(15)
+    both, _ = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=lengths)
+    scores = rg.dense(rg.concat(list(both), -1), 3)
+    _, state = rg.dynamic_rnn(LogSumExpCell(3), scores, sequence_length=rg.maximum(lengths - 1, 0))
+    largest = rg.reduce_max(state, 1, keepdims=True)
+    total = rg.log(rg.reduce_sum(rg.exp(state - largest), 1)) + rg.squeeze(largest, 1)
+    loss = rg.reduce_mean(total - rg.reduce_sum(scores, (1, 2)))
+    generator = np.random.default_rng(0)
+    feeds = {"x": generator.normal(size=(8, 11, 7)).astype(np.float32), "lengths": np.arange(1, 9, dtype=np.int32)}
+    return rg.compile(scores, loss=loss, seed=0), feeds
+
+
+class LogSumExpCell(rg.Cell):
+    """The forward algorithm of a conditional random field."""
+
+    def __init__(self, tags: int) -> None:
+        self.tags = tags
+
+    def state(self) -> Any:
+        return {"a": self.tags}
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        paths = rg.expand_dims(state["a"], 2) + p.kernel("transitions", (self.tags, self.tags))
+        largest = rg.reduce_max(paths, 1, keepdims=True)
+        a = x + rg.log(rg.reduce_sum(rg.exp(paths - largest), 1)) + rg.squeeze(largest, 1)
+        return a, {"a": a}
+
+
+# What statements say of themselves -----------------------------------------------------------------
+
+N = size("n")
+STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
+    Load: Load(Value("x", "float32", 1), A, N, None, N + 1),
+    Store: Store(Literal(0.0, "float32", 1), A, N, None, N + 1),
+    Let: Let(Value("x", "int64", 1), "index", (), (("index", N),)),
+    LetIndex: LetIndex("m", "min", N, N + 1),
+    Contract: Contract((), (), ((A, N),), N + 1, N + 2, ((B, N + 3),), N + 4, N + 5, (None,), 1),
+    For: For("i", N, N + 1, N + 2, (call(READS, A),)),
+    When: When(N, N + 1, N + 2, (call(READS, A),)),
+    Fold: Fold((), (), (), "i", N, N + 1, 1, (call(READS, A),), ()),
+    Call: Call("reads", ((A, N),), (N + 1,)),
+    Barrier: Barrier(TEAM, N, N + 1),
+    Pipeline: Pipeline("i", N, N + 1, (Station((call(READS, A),), (), 0),), 1, B, TEAM),
+}
+
+
+def test_every_kind_of_statement_is_known_here() -> None:
+    kinds = {kind for kind in BaseStatement.__subclasses__() if kind.__module__ == loops.__name__}
+    assert set(STATEMENTS) == kinds == set(loops.Statement.__args__)
+
+
+@pytest.mark.parametrize("kind", STATEMENTS, ids=lambda kind: kind.__name__)
+def test_a_statement_says_all_that_it_uses_and_renames_all_of_it(kind: type[BaseStatement]) -> None:
+    """What its fields hold, found without asking it, is what it says; and nothing of that is left when renamed."""
+    statement = STATEMENTS[kind]
+    buffers, indices, inner = found_in(statement)
+    uses = statement.uses()
+    assert {*uses.reads, *uses.writes} == buffers
+    assert {index for index in uses.indices if isinstance(index, Size)} == indices
+    assert [item for body in uses.bodies for item in body.statements] == inner
+
+    def other(buffer: Buffer) -> Buffer:
+        return Buffer(f"{buffer.name}_renamed", buffer.dtype)
+
+    bodies: list[Statement] = []
+
+    def body(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+        bodies.extend(statements)
+        return ()
+
+    renamed = statement.renamed(Renaming(other, lambda index: index + size("shift"), body))
+    buffers_after, indices_after, inner_after = found_in(renamed)
+    assert buffers_after == set(map(other, buffers))
+    assert indices_after == {index + size("shift") for index in indices}
+    assert bodies == inner
+    assert inner_after == []
+
+
+def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
+    """Buffers, sizes and statements in the fields of a statement, but not in those of statements inside it."""
+    buffers: set[Buffer] = set()
+    sizes: set[Size] = set()
+    statements: list[Statement] = []
+
+    def look(value: Any) -> None:
+        if isinstance(value, Buffer):
+            buffers.add(value)
+        elif isinstance(value, Size):
+            sizes.add(value)
+        elif isinstance(value, BaseStatement):
+            statements.append(value)  # type: ignore[arg-type]
+        elif isinstance(value, tuple):
+            for part in value:
+                look(part)
+        elif isinstance(value, Station):
+            look(value.body)
+
+    for field in fields(item):
+        look(getattr(item, field.name))
+    return buffers, sizes, statements
+
+
+def test_all_statements_are_found_at_any_depth() -> None:
+    inner = call(READS, A)
+    outer = For("t", 0, 3, 1, (When(0, 0, 1, (Fold((), (), (), "i", 0, 3, 1, (inner,), ()),)),))
+    assert [type(item) for item in nested([outer])] == [For, When, Fold, Call]
+
+
+def test_a_statement_that_does_not_say_what_it_uses_cannot_be_made() -> None:
+    class Silent(BaseStatement):
+        pass
+
+    class Half(BaseStatement):
+        def uses(self) -> Uses:
+            return Uses()
+
+    for kind in (Silent, Half):
+        with pytest.raises(TypeError, match="abstract"):
+            kind()  # type: ignore[abstract]

@@ -1,0 +1,242 @@
+"""Loops over time as pipelines: the bits of one worker, whoever claims which station when, and who waits for whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import teams
+from numpy.testing import assert_array_equal
+
+import rnngraph as rg
+from rnngraph.codegen.cost_model import pipelining as pipeline
+from rnngraph.codegen.cost_model.pipelining import Part, line_of
+from rnngraph.codegen.cost_model.work_sharing import Cut
+from rnngraph.codegen.llvm.module import module_text
+from rnngraph.codegen.loop_ir.nodes import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
+from rnngraph.codegen.machine.engine import object_code
+from rnngraph.codegen.machine.target import target_of
+from rnngraph.codegen.schedule import time_loop as stations
+from rnngraph.codegen.schedule.plan import Plan
+from rnngraph.codegen.schedule.scheduler import schedule
+from rnngraph.codegen.schedule.time_loop import accesses, waited_for
+from rnngraph.ir.types import size
+
+DIRECTORY = Path(__file__).parents[1] / "golden"
+COUNTERS = {"seed": 4, "first_row": 0, "first_step": 0}
+
+
+def stack(cell: Any, layers: int, inputs: int = 7, **options: Any) -> rg.Program:
+    x = rg.placeholder("x", (None, None, inputs))
+    outputs, states = rg.dynamic_rnn(rg.MultiRNNCell([cell() for _ in range(layers)]), x)
+    loss = rg.reduce_mean(rg.square(outputs))
+    return rg.compile({"outputs": outputs, "states": states}, loss=loss, seed=3, cache=False, **options)
+
+
+def feed(steps: int, batch: int = 1, inputs: int = 7) -> np.ndarray:
+    return np.random.default_rng(steps).normal(size=(batch, steps, inputs)).astype(np.float32)
+
+
+def differing(program: rg.Program, steps: int, parts: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What workers give with other bits than one alone, with gradients."""
+    given = {"x": feed(steps, batch), **{key: np.asarray(number, np.int64) for key, number in COUNTERS.items()}}
+    found = []
+    for graphs in (program.inference, program.training):
+        compiled = graphs._described()
+        names = tuple(name for name, _ in compiled.graph.outputs)
+        sizes = {"B": batch, "T": steps}
+        alone = compiled.entry(names, sizes).call_fresh(program.parameters, given, sizes)
+        for reverse in (False, True):
+            graph = compiled.sized(names, sizes)
+            other = teams.in_turns(monkeypatch, graph, program.parameters, given, sizes, parts, reverse)
+            found += [name for name, array in alone.items() if not np.array_equal(other[name], array)]
+    return found
+
+
+def planned(program: rg.Program, sizes: dict[str, int], parts: int = 2, target: str = "x86-64-v3") -> Plan:
+    compiled = program.inference._described()
+    names = tuple(name for name, _ in compiled.graph.outputs)
+    return schedule(compiled.sized(names, sizes), target_of(target), "entry", parts)
+
+
+def pipeline_of(plan: Plan) -> Pipeline:
+    branches = [item for item in plan.main.function.body if isinstance(item, When)]
+    return next(item for branch in branches for item in branch.body if isinstance(item, Pipeline))
+
+
+@pytest.mark.parametrize(
+    ("cell", "layers", "batch", "steps", "parts"),
+    [
+        (lambda: rg.BasicRNNCell(17), 3, 1, 13, 2),
+        (lambda: rg.LSTMCell(25, use_peepholes=True, num_proj=7), 2, 3, 9, 3),
+        (lambda: rg.DropoutWrapper(rg.GRUCell(17), input_keep_prob=0.7, output_keep_prob=0.8), 3, 1, 7, 2),
+    ],
+)
+def test_stations_may_be_as_far_ahead_as_they_can(
+    cell: Any, layers: int, batch: int, steps: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teams.share_in_pipelines(monkeypatch, parts)
+    assert differing(stack(cell, layers), steps, parts, batch, monkeypatch) == []
+
+
+@pytest.mark.parametrize("missing", ["later", "earlier"])
+def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check itself: a station that doesn't wait for one before it, or for one behind it, gives something else."""
+    teams.share_in_pipelines(monkeypatch, 2)
+    original = waited_for
+
+    def fewer(*arguments: Any) -> list[dict[int, int]]:
+        needs = original(*arguments)
+        return [
+            {other: ahead for other, ahead in needed.items() if (other > number) == (missing == "earlier")}
+            for number, needed in enumerate(needs)
+        ]
+
+    monkeypatch.setattr(stations, "waited_for", fewer)
+    assert differing(stack(lambda: rg.BasicRNNCell(17), 3), 13, 2, 1, monkeypatch) != []
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_any_length_gives_the_bits_of_one_thread(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter than a chunk, a few whole ones, and a rest."""
+    cells = rg.GRUCell(25), rg.BasicLSTMCell(17), rg.BasicRNNCell(33)
+    layers = iter([*cells, *cells])
+    program = stack(lambda: next(layers), 3)
+    lengths = (0, 1, 2, 3, 11, 100, 333)
+    alone = {steps: program.inference(x=feed(steps)) for steps in lengths}
+    gradients = program.training.gradients({"x": feed(63)}, seed=5)
+    teams.share_in_pipelines(monkeypatch, threads, 3)
+    program.threads = threads
+    for steps, expected in alone.items():
+        for _ in range(5):
+            found = program.inference(x=feed(steps))
+            assert_array_equal(found["outputs"], expected["outputs"])
+            for one, other in zip(found["states"], expected["states"], strict=True):
+                assert_array_equal(one, other)
+    for _ in range(5):
+        loss, found = program.training.gradients({"x": feed(63)}, seed=5)
+        assert loss == gradients[0]
+        for key, array in gradients[1].items():
+            assert_array_equal(found[key], array, key)
+
+
+def test_a_stack_of_one_row_is_a_pipeline_of_its_layers(golden: Any) -> None:
+    program = stack(lambda: rg.BasicRNNCell(100), 3, 40)
+    plan = planned(program, {"B": 1})
+    found = pipeline_of(plan)
+    assert plan.work.pays()
+    assert [dict(station.needs) for station in found.stations] == [{1: -2}, {0: 1, 2: -2}, {1: 1}]
+    golden(DIRECTORY / "pipeline_entry.txt", str(plan.main.function))
+
+
+def test_rows_enough_need_no_pipeline() -> None:
+    program = stack(lambda: rg.BasicRNNCell(100), 3, 40)
+    with pytest.raises(StopIteration):
+        pipeline_of(planned(program, {"B": 16}))
+
+
+def test_one_worker_runs_the_loop_as_without_threads() -> None:
+    """The functions that it calls are the same, and so are its chunks."""
+    program = stack(lambda: rg.BasicRNNCell(100), 3, 40)
+    several, one = (planned(program, {"B": 1}, parts) for parts in (2, 1))
+    alone = next(
+        item for item in several.main.function.body if isinstance(item, When) and item.index == size("_workers")
+    )
+    loop = next(item for item in one.main.function.body if not isinstance(item, Call | LetIndex))
+    calls = [
+        [(item.comment, len(item.buffers)) for item in where.body if isinstance(item, Call)]
+        for where in (alone.body[0], loop)
+    ]
+    assert calls[0] == calls[1]
+    assert alone.body[0].step == loop.step  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["aarch64-linux", "wasm32"])
+def test_other_processors_have_pipelines_too(name: str) -> None:
+    plan = planned(stack(lambda: rg.BasicRNNCell(100), 3, 40), {"B": 1}, target=name)
+    pipeline_of(plan)
+    text = module_text(plan.functions, [plan.main, plan.pack], target_of(name), "entry")
+    assert object_code(text, target_of(name))
+
+
+# Estimates -----------------------------------------------------------------------------------------
+
+
+def parts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[Part]:
+    return [Part(Cut(0 if gain > 1 else None, item / gain, item, barriers=barriers)) for item in cycles]
+
+
+def test_small_steps_join_their_neighbours() -> None:
+    line = line_of(parts(300, 2000, 700, 2000, 700, 2000), size("T"), 128, 2)
+    assert line is not None
+    assert line.stations == ((0, 2), (2, 4), (4, 6))
+    assert 1.5 < line.gain < 2
+    small = line_of(parts(1, 5000, 5000, 1), size("T"), 128, 2)
+    assert small is not None
+    assert small.stations == ((0, 2), (2, 4))
+
+
+def test_two_equal_stations_gain_less_than_twice() -> None:
+    line = line_of(parts(5000, 5000), size("T"), 128, 2)
+    assert line is not None
+    cycles = line.grain * 5000.0
+    waiting = 5 / 6  # of five chunks, while the first and the last are done by one worker
+    assert line.gain == pytest.approx(2 * waiting * cycles / (cycles + pipeline.CLAIM_CYCLES))
+
+
+@pytest.mark.parametrize("cycles", [(5000, 100), (20, 20)])
+def test_no_pipeline_where_one_station_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
+    assert line_of(parts(*cycles), size("T"), 128, 2) is None
+
+
+def test_kernels_that_are_cut_must_be_faster_on_cores_that_are_far() -> None:
+    assert line_of(parts(5000, 5000, gain=2, barriers=1), size("T"), 128, 2) is not None
+    assert line_of(parts(90000, 90000, gain=2, barriers=1), size("T"), 128, 2) is None
+
+
+@pytest.mark.parametrize(("rows", "grain"), [(1, 12), (6, 12), (8, 16), (13, 13), (5, 15)])
+def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
+    one, other = parts(5000, 5000)
+    line = line_of([replace(one, at_once=rows), other], size("T"), 128, 2)
+    assert line is not None
+    assert line.grain == grain
+    assert line.most % grain == 0
+
+
+def test_chunks_are_longer_where_each_takes_something_anew() -> None:
+    one, other = parts(5000, 5000)
+    line = line_of([one, replace(other, anew=20000.0)], size("T"), 256, 2)
+    assert line is not None
+    assert line.grain == 2 * pipeline.FEWEST
+    assert line.most == 256 // pipeline.SLOTS // line.grain * line.grain
+
+
+def test_a_length_of_one_chunk_is_no_pipeline() -> None:
+    assert line_of(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
+
+
+# Who waits for whom --------------------------------------------------------------------------------
+
+A, B, C, D = (Buffer(name, "float32") for name in "abcd")
+
+
+def test_needs_follow_from_what_is_read_and_written() -> None:
+    first: tuple[set[Buffer], set[Buffer]] = (set(), {A, C})
+    second: tuple[set[Buffer], set[Buffer]] = ({A}, {B})
+    third: tuple[set[Buffer], set[Buffer]] = ({B, C}, {D})
+    ahead = 1 - pipeline.SLOTS
+    assert waited_for([first, second, third], {B}, {A}) == [{1: ahead, 2: 0}, {0: 1}, {1: 1, 0: 1}]
+    assert waited_for([({A}, {D}), ({A}, {B})], set(), set()) == [{}, {}]  # nobody writes what both read
+
+
+def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
+    inner = Buffer("m0", "float32"), Buffer("m1", "float32")
+    value = Value("v", "float32", 1)
+    body = (Load(value, inner[0], 0), When(0, 0, 1, (Store(value, inner[1], 0),)))
+    function = Function("phase0", inner, (), body)
+    call = Call("phase0", ((A, 0), (B, 0)), ())
+    store = Store(Literal(0.0, "float32", 1), C, 0)
+    assert accesses([call, store], {"phase0": function}) == ({A}, {B, C})

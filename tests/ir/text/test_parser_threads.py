@@ -1,0 +1,35 @@
+"""Reading printed graphs from several threads at once."""
+
+from __future__ import annotations
+
+import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import rnngraph.ir.text.parser as parser
+from rnngraph.ir.types import parse_dim
+
+
+def test_words_are_read_like_sizes() -> None:
+    """By the one function that threads may call at the same time."""
+    assert [name for name in ("parse", "literal_eval") if f"ast.{name}(text" in Path(parser.__file__).read_text()] == []
+
+
+def test_threads_do_not_come_between_each_others_syntax() -> None:
+    """A collection of garbage in the middle of a tree is where one thread hands over to the other."""
+    text = "+".join(f"{number + 2}*A{number}" for number in range(60))
+    expected, thresholds = parse_dim(text), gc.get_threshold()
+
+    def hand_over(phase: str, info: dict[str, int]) -> None:
+        time.sleep(0)
+
+    gc.callbacks.append(hand_over)
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(parse_dim, [text] * 40))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(hand_over)
+    assert all(dim == expected for dim in found)

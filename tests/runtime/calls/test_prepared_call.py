@@ -1,0 +1,428 @@
+"""Calls and steps after the first of their kind, which find everything bound: they give what the first one gave."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from bound_listener import LONG, UNITS, WIDTH, data, fed, general, listener, same, unaligned
+from numpy.testing import assert_array_equal
+from training import compiled_once
+
+import rnngraph as rg
+from rnngraph.declare.nest import flatten
+from rnngraph.runtime.calls.prepared_call import MOST_KINDS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    with compiled_once():
+        yield
+
+
+def calls_of(program: rg.Program) -> dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]]:
+    training = program.training
+    return {
+        "inference": (program.inference, ("x", "who"), {}),
+        "evaluate": (program.evaluate, ("x", "who", "y"), {}),
+        "training": (training, ("x", "who", "y", "keep"), {"seed": 5}),
+        "without the loss": (training, ("x", "who", "keep"), {"seed": 2**63 - 1}),
+        "gradients": (training.gradients, ("x", "who", "y", "keep"), {"seed": 5}),
+        "wrt": (training.gradients, ("x", "who", "y", "keep"), {"seed": 5, "wrt": ["keep", "x"]}),
+    }
+
+
+CALLS = ("inference", "evaluate", "training", "without the loss", "gradients", "wrt")
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("steps", [1, 5, LONG])
+def test_later_calls_give_what_the_first_gives(name: str, steps: int, general_calls: list[int]) -> None:
+    call, names, options = calls_of(listener())[name]
+    first = {key: fed(steps=steps)[key] for key in names}
+    other = {key: fed(steps=steps, seed=1)[key] for key in names}
+    expected, others = general(call, first, **options), general(call, other, **options)
+    call(**first, **options)
+    general_calls.clear()
+    for _ in range(3):
+        same(call(**first, **options), expected)
+        same(call(**other, **options), others)
+    assert not general_calls
+    call(dict(first), **options)
+    general_calls.clear()
+    same(call(dict(other), **options), others)  # by one mapping, also with placeholders for keys
+    assert not general_calls
+
+
+def test_placeholders_are_keys_as_names_are() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x)[0])
+    ones, twos = data(2, 5, WIDTH), data(2, 5, WIDTH, seed=1)
+    expected = program.inference(x=twos)
+    program.inference({x: ones})
+    assert_array_equal(program.inference({x: twos}), expected)
+    with pytest.raises(rg.ArgumentError, match="x is fed twice"):
+        program.inference({x: ones}, x=ones)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_results_are_the_callers_own(name: str) -> None:
+    for steps in (5, LONG):
+        feeds = fed(steps=steps)
+        call, names, options = calls_of(listener())[name]
+        given = {key: feeds[key] for key in names}
+        results = [flatten(call(**given, **options)) for _ in range(3)]
+        before = {key: np.array(value) for key, value in given.items()}
+        kept = [[array.copy() for array in one] for one in results]
+        for array in results[1]:
+            assert array.flags.owndata
+            assert array.flags.c_contiguous
+            assert array.flags.writeable
+            array[...] = 77
+        again = flatten(call(**given, **options))
+        for number, array in enumerate(again):
+            assert_array_equal(array, kept[0][number])
+            assert_array_equal(results[2][number], kept[2][number])
+            assert not any(np.shares_memory(array, value) for value in given.values() if not isinstance(value, float))
+        for key, value in given.items():
+            assert_array_equal(value, before[key])
+
+
+class Marked(np.ndarray):
+    """An array of a type of the user's own."""
+
+
+FORMS: dict[str, Any] = {
+    "float64": lambda array: array.astype(np.float64),
+    "other byte order": lambda array: array.astype(">f4"),
+    "a list": lambda array: array.tolist(),
+    "a subclass": lambda array: array.view(Marked),
+    "read-only": lambda array: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape),
+    "not aligned": unaligned,
+    "Fortran's order": np.asfortranarray,
+    "every other step": lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+    "reversed": lambda array: array[:, ::-1].copy()[:, ::-1],
+    "every row the same memory": lambda array: np.broadcast_to(array[:1], array.shape),
+}
+
+
+@pytest.mark.parametrize("steps", [5, LONG])
+@pytest.mark.parametrize("form", FORMS)
+def test_feeds_of_every_form(form: str, steps: int) -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
+    program = rg.compile({"outputs": outputs})
+    plain = data(2, steps, WIDTH)
+    program.inference(x=plain)
+    program.inference(x=plain)  # bound
+    made = FORMS[form](plain)
+    expected = general(program.inference, {"x": np.array(made, np.float32)})
+    for _ in range(3):
+        same(program.inference(x=made), expected)
+    same(program.inference(x=plain), general(program.inference, {"x": plain}))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_steps_and_chunks_of_every_form(form: str) -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile({"outputs": rg.dynamic_rnn(rg.GRUCell(UNITS), x)[0]})
+    whole = np.array(FORMS[form](data(2, 8, WIDTH)), np.float32)
+    expected = program.inference(x=whole)["outputs"]
+    stream = program.inference.stream(2)
+    found = [stream.step(x=whole[:, 0])["outputs"], stream.step(x=whole[:, 1])["outputs"]]
+    found.append(
+        stream.step(x=FORMS[form](whole[:, 2:3])[:, 0] if form != "a list" else whole[:, 2].tolist())["outputs"]
+    )
+    found.append(stream.step(x=whole[:, 3])["outputs"])
+    assert_array_equal(np.stack(found, 1), expected[:, :4])
+    for start in (4, 6):
+        assert_array_equal(stream.process(x=whole[:, start : start + 2])["outputs"], expected[:, start : start + 2])
+    state = stream.state
+    first = stream.process(x=FORMS[form](whole[:, :2]))["outputs"]
+    stream.state = state
+    assert_array_equal(stream.process(x=whole[:, :2])["outputs"], first)
+
+
+def test_other_shapes_take_their_own_way() -> None:
+    program = listener()
+    for rows, steps in [(2, 5), (3, 5), (2, 1), (1, LONG), (2, 5), (2, 0), (2, 5)]:
+        given = {key: fed(rows, steps)[key] for key in ("x", "who")}
+        for _ in range(2):
+            same(program.inference(**given), general(program.inference, given))
+
+
+def test_only_so_many_kinds_are_kept() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x)[0][:, -1])
+    whole = data(1, MOST_KINDS + 9, WIDTH)
+    for _ in range(2):
+        for steps in range(1, MOST_KINDS + 9):
+            given = whole[:, :steps]
+            assert_array_equal(program.inference(x=given), general(program.inference, {"x": given}))
+    assert len(program.inference._bound._calls) <= MOST_KINDS
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_parameters_change_between_calls(name: str) -> None:
+    program = listener()
+    call, names, options = calls_of(program)[name]
+    given = {key: fed()[key] for key in names}
+    results = [call(**given, **options) for _ in range(3)]
+    for seed in (1, 2):
+        program.initialize(seed)
+        changed = call(**given, **options)
+        same(changed, general(call, given, **options))
+        assert not np.array_equal(flatten(changed)[0], flatten(results[0])[0])
+    with program.parameters.edit(next(iter(program.parameters))) as array:
+        array += 1
+    same(call(**given, **options), general(call, given, **options))
+
+
+def test_old_parameters_are_not_held_by_calls_that_ended() -> None:
+    """As many threads as called at once: a place of each remains."""
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    x = data(1, 2000, WIDTH)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: program.inference(x=x), range(40)))
+    names = list(program.parameters)
+    old = [weakref.ref(program.parameters[name]) for name in names]
+    program.initialize(3)
+    program.inference(x=x)
+    gc.collect()
+    assert [array() for array in old] == [None] * len(old)
+
+
+def test_feeds_are_not_kept_alive() -> None:
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    for steps in (5, LONG):
+        for _ in range(3):
+            x = data(1, steps, WIDTH)
+            alive, given = weakref.ref(x), weakref.ref(program.inference(x=x))
+            del x
+            gc.collect()
+            assert alive() is None
+            assert given() is None
+
+
+def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    from teams import share_everything
+
+    share_everything(monkeypatch, 2)
+    program = listener()
+    given = {key: fed(8, 40)[key] for key in ("x", "who")}
+    expected = program.inference(**given)
+    for threads in (1, 2, 1, 2):
+        program.threads = threads
+        for _ in range(3):
+            same(program.inference(**given), expected)
+    assert {parts for parts, _ in program.inference._bound._calls.values()} == {2}
+
+
+def test_several_threads_call_at_once() -> None:
+    program = listener()
+    given = [{key: fed(2, steps, seed)[key] for key in ("x", "who")} for steps in (5, 300, LONG) for seed in range(3)]
+    expected = [general(program.inference, feeds) for feeds in given]
+
+    def work(thread: int) -> None:
+        for turn in range(30):
+            number = (thread + turn) % len(given)
+            same(program.inference(**given[number]), expected[number])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+
+
+def test_seeds_are_drawn_in_one_order() -> None:
+    """Whichever way calls go, and whatever has no effect on them."""
+    feeds = fed()
+    ours, theirs = listener(seed=4), listener(seed=4)
+    for turn in range(6):
+        same(ours.training(**feeds), general(theirs.training, feeds))
+        same(ours.training.gradients(**feeds), general(theirs.training.gradients, feeds))
+        if turn == 3:
+            ours.inference(x=feeds["x"], who=feeds["who"])
+            for program in (ours, theirs):  # draws none: the mistake is found first
+                with pytest.raises(rg.ArgumentError):
+                    program.training(**{**feeds, "keep": 1.5})
+    generator = np.random.Generator(np.random.Philox(key=4))
+    assert [listener(seed=4).next_seed() for _ in range(2)] == [int(generator.integers(0, 2**63))] * 2
+    program = listener(seed=4)
+    generator = np.random.Generator(np.random.Philox(key=4))
+    assert [program.next_seed() for _ in range(50)] == [int(generator.integers(0, 2**63)) for _ in range(50)]
+
+
+@pytest.mark.parametrize("steps", [5, LONG])
+def test_mistakes_are_found_in_bound_calls_too(steps: int) -> None:
+    program, feeds = listener(), fed(steps=steps)
+    for _ in range(2):
+        program.training(**feeds, seed=1)
+    wrong: dict[str, tuple[Any, type[Exception], str]] = {
+        "keep": (1.5, rg.ArgumentError, "feed keep is 1.5, outside"),
+        "who": (np.array([0, 5]), rg.ShapeError, "feed who holds 5; rows of a table"),
+        "y": (np.full_like(feeds["y"], -1), rg.ShapeError, "feed y holds -1"),
+        "x": (feeds["x"][:, :, :2], rg.ShapeError, "axis 2 must be 3"),
+    }
+    for name, (value, kind, words) in wrong.items():
+        for way in (lambda given: program.training(**given, seed=1), lambda given: program.training(given, seed=1)):
+            with pytest.raises(kind, match=words) as raised:
+                way({**feeds, name: value})
+            assert "test_bound_calls.py" in str(raised.value)
+            assert str(raised.value).split(": ", 1)[1] == message(program, {**feeds, name: value})
+    for missing in ("x", "who", "keep"):
+        with pytest.raises(rg.NameLookupError, match=f"needs {missing}"):
+            program.training(**{name: value for name, value in feeds.items() if name != missing}, seed=1)
+    with pytest.raises(rg.NameLookupError, match="no input 'z'"):
+        program.training(**feeds, z=feeds["x"], seed=1)
+    same(program.training(**feeds, seed=1), general(program.training, feeds, seed=1))
+
+
+def message(program: rg.Program, feeds: dict[str, Any]) -> str:
+    with pytest.raises(rg.RnnGraphError) as raised:
+        general(program.training, feeds, seed=1)
+    return str(raised.value).split(": ", 1)[1]
+
+
+def test_numbers_for_scalars() -> None:
+    program, feeds = listener(), fed()
+    expected = {keep: general(program.training, {**feeds, "keep": keep}, seed=3) for keep in (0.3, 0.9)}
+    for kind in (float, np.float32, np.float64, np.array, lambda keep: np.array(keep, np.float32)):
+        for _ in range(2):
+            for keep, result in expected.items():
+                same(program.training(**{**feeds, "keep": kind(keep)}, seed=3), result)
+    same(program.training(**{**feeds, "keep": 1}, seed=3), general(program.training, {**feeds, "keep": True}, seed=3))
+
+
+@pytest.mark.parametrize("steps", [5, LONG])
+def test_gradients_of_what_is_computed_outside(steps: int, general_calls: list[int]) -> None:
+    program, feeds = listener(), fed(steps=steps)
+    gradients = program.training.gradients
+    logits, twice = data(2, steps, 4, seed=2), data(2, steps, UNITS, seed=3)
+    forms: list[dict[str, Any]] = [
+        {"output_gradients": {"logits": logits}},
+        {"output_gradients": {"logits": logits, "inner/twice/0": twice}},
+        {"output_gradients": {"logits": logits}, "wrt": ("x",)},
+        {"output_gradients": {"logits": logits, "loss": None}, "wrt": ["keep"]},
+        {"output_gradients": {"logits": logits.astype(np.float64)}},
+        {"output_gradients": {"inner": {"twice": [twice]}}},
+    ]
+    for number, form in enumerate(forms):
+        for without in ((), ("y",)):
+            given = {name: value for name, value in feeds.items() if name not in without}
+            expected = general(gradients, given, seed=5, **form)
+            for turn in range(3):
+                general_calls.clear()
+                mapping = (dict(given),) if turn == 2 else ()
+                found = gradients(*mapping, **({} if mapping else given), seed=5, **form)
+                assert type(found[0]) is type(expected[0])
+                same(found[0], expected[0])
+                same(found[1], expected[1])
+                assert number > 2 or turn != 1 or not general_calls
+    good = {"logits": logits}
+    wrong: list[tuple[Any, type[Exception]]] = [
+        ({"logits": logits[:1]}, rg.ShapeError),
+        ({"logits": logits[:, :-1]}, rg.ShapeError),
+        ({"other": logits}, rg.NameLookupError),
+        ({}, rg.StructureError),
+        ([logits], rg.StructureError),
+        ({1: logits}, rg.NameLookupError),
+    ]
+    for form, kind in wrong:
+        with pytest.raises(kind) as raised:
+            gradients(**feeds, seed=5, output_gradients=form)
+        assert "test_bound_calls.py" in str(raised.value)
+    with pytest.raises(rg.NameLookupError, match="no input"):
+        gradients({**feeds, "output_gradient/logits": logits}, seed=5)
+    with pytest.raises(rg.NameLookupError, match="no input"):
+        gradients({**feeds, "output_gradient/logits": logits}, seed=5, output_gradients=good)
+    for wrt in ("x", 3, [3], [[]], {"x"}, ["z"]):
+        with pytest.raises(rg.RnnGraphError):
+            gradients(**feeds, seed=5, wrt=wrt)
+
+
+def test_gradients_of_a_bare_output_and_of_a_state() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    state = rg.state_placeholder("state", rg.LSTMCell(UNITS))
+    program = rg.compile(rg.dynamic_rnn(rg.LSTMCell(UNITS), x, initial_state=state)[0])
+    feeds = {"x": data(2, 5, WIDTH), "state": tuple(data(2, UNITS, seed=seed) for seed in (1, 2))}
+    for wrt in ([], ["x"], ["state"], [x, "state"]):
+        expected = general(program.training.gradients, feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+        for _ in range(3):
+            found = program.training.gradients(**feeds, wrt=wrt, output_gradients=data(2, 5, UNITS))
+            same(found[0], expected[0])
+            assert found[1].keys() == expected[1].keys()
+            same(found[1], expected[1])
+
+
+# Streams -------------------------------------------------------------------------------------------
+
+
+def test_steps_and_chunks_take_turns_at_one_state() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, state = rg.dynamic_rnn(rg.MultiRNNCell([rg.BasicLSTMCell(UNITS), rg.GRUCell(4)]), x)
+    program = rg.compile({"outputs": outputs, "state": state, "twice": outputs * 2}, seed=1)
+    whole = data(2, 40, WIDTH)
+    expected = program.inference(x=whole)
+    stream = program.inference.stream(2)
+    at, kept = 0, []
+    for turn in range(4):
+        for length in (1, 1, 1, 3, 3, 2) if turn < 3 else (1, 3):
+            if length == 1:
+                kept.append((at, stream.step(x=whole[:, at])))
+            else:
+                kept.append((slice(at, at + length), stream.process(x=whole[:, at : at + length])))
+            at += length
+        if turn == 1:
+            stream.state = stream.state
+    for place, result in kept:  # whatever came after them
+        assert_array_equal(result["outputs"], expected["outputs"][:, place])
+        assert_array_equal(result["twice"], expected["twice"][:, place])
+        assert all(array.flags.c_contiguous and array.flags.writeable for array in flatten(result))
+    last = program.inference(x=whole[:, :at])["state"]
+    for ours, theirs in zip(flatten(kept[-1][1]["state"]), flatten(last), strict=True):
+        assert_array_equal(ours, theirs)
+    for ours, theirs in zip(flatten(stream.state), flatten(last), strict=True):
+        assert_array_equal(ours, theirs)
+
+
+def test_a_step_in_float64_leaves_the_others_bound(general_calls: list[int]) -> None:
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    whole = data(2, 9, WIDTH)
+    expected = program.inference(x=whole)
+    stream = program.inference.stream(2)
+    for at in range(9):
+        general_calls.clear()
+        step = whole[:, at].astype(np.float64) if at in (0, 4) else whole[:, at]
+        assert_array_equal(stream.step(x=step), expected[:, at])
+        assert bool(general_calls) == (at in (0, 4))
+
+
+def test_long_chunks_are_not_bound() -> None:
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    whole = data(1, 20000, WIDTH)
+    expected = program.inference(x=whole)
+    stream = program.inference.stream(1)
+    for start in (0, 9000):
+        assert_array_equal(stream.process(x=whole[:, start : start + 9000]), expected[:, start : start + 9000])
+    assert_array_equal(stream.process(x=whole[:, 18000:]), expected[:, 18000:])
+
+
+def test_a_stream_notices_other_parameters_and_threads() -> None:
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    whole = data(2, 12, WIDTH)
+    stream, other = program.inference.stream(2), program.inference.stream(2)
+    for at in range(6):
+        if at % 2:
+            program.initialize(at)
+        if at == 3:
+            program.threads = 2
+        ours = stream.step(x=whole[:, at])
+        theirs = other.step(MappingProxyType({"x": whole[:, at]}))
+        assert_array_equal(ours, theirs)
+        ours = stream.process(x=whole[:, at : at + 2])
+        assert_array_equal(ours, other.process(MappingProxyType({"x": whole[:, at : at + 2]})))

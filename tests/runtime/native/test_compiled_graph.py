@@ -1,0 +1,125 @@
+"""Native entries: how many are kept, which sizes share one, and what becomes of those that are given up."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from weakref import ref
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.runtime.native import compiled_graph as compiled
+
+BATCHES = 40
+X = np.random.default_rng(0).standard_normal((BATCHES, 5, 4)).astype(np.float32)
+
+
+def declared() -> tuple[dict[str, rg.Tensor], rg.Tensor]:
+    x = rg.placeholder("x", shape=(None, None, 4))
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(6), rg.tanh(x))
+    return {"y": rg.dense(outputs, 3), "state": state}, rg.reduce_mean(outputs)
+
+
+@pytest.fixture
+def program() -> rg.Program:
+    outputs, loss = declared()
+    return rg.compile(outputs, loss=loss, cache=False)
+
+
+def entries(program: rg.Program) -> dict[compiled.EntryKey, compiled.NativeEntry]:
+    return program.inference.compiled._entries
+
+
+def test_ragged_batches_share_code_and_give_the_same_bits(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [program.inference(x=X[:rows]) for rows in range(1, BATCHES + 1)]
+    assert len(entries(program)) == compiled.MOST_SPECIAL + 1
+    monkeypatch.setattr(compiled, "MOST_SPECIAL", BATCHES)
+    other = rg.compile(declared()[0], cache=False)
+    other.parameters.load(dict(program.parameters))
+    for rows in (5, 17, BATCHES):
+        for name, array in other.inference(x=X[:rows]).items():
+            assert np.array_equal(array, found[rows - 1][name])
+    assert len(entries(other)) == 3
+
+
+def test_gradients_are_the_same_bits_where_code_is_shared(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    value, gradients = program.training.gradients(x=X[:7])
+    monkeypatch.setattr(compiled, "MOST_SPECIAL", 0)
+    other = rg.compile(*declared(), cache=False)
+    other.parameters.load(dict(program.parameters))
+    same, shared = other.training.gradients(x=X[:7])
+    assert value == same
+    assert all(np.array_equal(array, shared[name]) for name, array in gradients.items())
+
+
+def test_the_order_of_a_sum_keeps_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum over a batch's rows that lie side by side is made in vectors where their number is known."""
+    x = rg.placeholder("x", shape=(None,))
+    program = rg.compile({"sum": rg.reduce_sum(x), "twice": x * 2}, cache=False)
+    numbers = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
+    found = [program.inference(x=numbers[:count])["sum"] for count in range(60, 90)]
+    monkeypatch.setattr(compiled, "MOST_SPECIAL", 1000)
+    other = rg.compile({"sum": rg.reduce_sum(x)}, cache=False)
+    assert [other.inference(x=numbers[:count])["sum"] for count in range(60, 90)] == found
+
+
+def test_what_is_compiled_ahead_has_code_of_its_own(program: rg.Program) -> None:
+    program.inference.prepare(batch=[*range(1, 11)])
+    assert len(entries(program)) == 10
+    assert all(value is not None for key in entries(program) for _, value in key[1])
+
+
+def test_the_least_recently_asked_for_goes_and_its_code_with_it(
+    program: rg.Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "MOST_ENTRIES", 3)
+    program.inference.prepare(batch=[1, 2, 3])
+    first, second, third = (ref(entry) for entry in entries(program).values())
+    code = ref(second()._code)  # type: ignore[union-attr]
+    program.inference.prepare(batch=1)
+    program.inference.prepare(batch=4)
+    gc.collect()
+    assert len(entries(program)) == 3
+    assert second() is None
+    assert code() is None
+    assert first() is not None
+    assert third() is not None
+
+
+def test_who_runs_an_entry_that_is_given_up_goes_on(program: rg.Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST_ENTRIES", 1)
+    expected = {rows: program.inference(x=X[:rows])["y"] for rows in (1, 2, 3)}
+    stream = program.inference.stream(batch=2)
+    first = stream.step(x=X[:2, 0])["y"]
+    wrong: list[int] = []
+
+    def work(rows: int) -> None:
+        for _ in range(300):
+            if not np.array_equal(program.inference(x=X[:rows])["y"], expected[rows]):
+                wrong.append(rows)
+
+    threads = [threading.Thread(target=work, args=(rows,)) for rows in expected]
+    for thread in threads:
+        thread.start()
+    for rows in range(4, 12):
+        program.inference.prepare(batch=rows)
+        gc.collect()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(entries(program)) == 1
+    stream.reset()
+    assert np.array_equal(stream.step(x=X[:2, 0])["y"], first)
+
+
+def test_a_callable_keeps_its_code(program: rg.Program) -> None:
+    program.inference(x=X[:1])
+    (entry,) = entries(program).values()
+    native, code = entry.alone, ref(entry._code)
+    entries(program).clear()
+    del entry, program
+    gc.collect()
+    assert code() is not None
+    del native

@@ -1,0 +1,207 @@
+"""Sizes of a call that are out of bounds are refused, with the line; those of 0 that are within them work."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.errors import Where
+from rnngraph.ir.graph import Graph, make
+from rnngraph.ir.text.parser import parse
+from rnngraph.ir.types import TensorType, size
+from rnngraph.passes.unroll import Unroll
+from rnngraph.runtime.native.compiled_graph import CompiledGraph, lengths_of, open_sizes
+from rnngraph.runtime.native.preconditions import MOST_OVER_STEPS, bounds_of
+
+
+def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndarray]]:
+    """A table with a row for each step of a driver, of which rows are read that were computed."""
+    x, table = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("table", ("T", 7))
+    ids = rg.placeholder("ids", (4,), "float32" if computed else "int64")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
+    picked = rg.gather(table, rg.cast(ids, "int64"))
+    program = rg.compile({"outputs": outputs, "picked": picked}, loss=rg.reduce_sum(picked) + rg.reduce_sum(outputs))
+    feeds = {"x": np.zeros((0, 3, 5)), "table": np.zeros((0, 7)), "ids": np.arange(4)}
+    return program, feeds
+
+
+@pytest.mark.parametrize("computed", [True, False])
+def test_a_table_without_rows_has_none_to_give(computed: bool) -> None:
+    program, feeds = table_of_steps(computed)
+    wanted = r"test_bounds.py:\d+: a table \(declared at .*test_bounds.py:\d+\) has no rows = T at T = 0, and 4 of its"
+    for call in (
+        lambda: program.inference(feeds),
+        lambda: program.training(feeds, seed=1),
+        lambda: program.training.gradients(feeds, wrt=["table"]),
+        lambda: program.training.gradients(feeds, wrt=["table"], seed=1),
+        lambda: program.inference.check(feeds),
+        lambda: rg.Trainer(program, rg.SGD(0.1)).step(feeds),
+    ):
+        with pytest.raises(rg.ShapeError, match=wanted):
+            call()
+    given = {"x": np.ones((2, 3, 5)), "table": np.arange(14).reshape(2, 7), "ids": np.array([-7, 1, 0, 1])}
+    if computed:  # limited to the table's rows
+        np.testing.assert_array_equal(program.inference(given)["picked"], given["table"][[0, 1, 0, 1]])
+
+
+def test_no_row_of_a_table_without_rows() -> None:
+    """Where no row is asked for there is nothing wrong."""
+    x, table = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("table", ("T", 7))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
+    picked = rg.gather(table, rg.cast(outputs[:, 0, 0], "int64"))
+    program = rg.compile({"picked": picked}, loss=rg.reduce_sum(picked))
+    feeds = {"x": np.zeros((0, 3, 5)), "table": np.zeros((0, 7))}
+    assert program.inference(feeds)["picked"].shape == (0, 7)
+    _, gradients = program.training.gradients(feeds, wrt=["table"])
+    assert gradients["table"].shape == (0, 7)
+
+
+def check(text: str, message: str, **sizes: int) -> None:
+    with pytest.raises(rg.ShapeError, match=message):
+        bounds_of(parse(text)).check(sizes, Where("call.py", 1))
+
+
+def test_a_product_of_sizes_that_wraps() -> None:
+    """2^64 elements would be none in the 64 bits of an index."""
+    t = size("T")
+    x = make("input", label="x", type=TensorType("float32", (t,)))
+    wide = make("broadcast", x, shape=(t,) * 8, where=Where("graph.py", 3))
+    bounds = bounds_of(Graph.of("g", [("y", make("reduce_sum", wide, axes=tuple(range(8)), keepdims=False))]))
+    bounds.check({"T": 32}, None)
+    bounds.check({"T": 0}, None)
+    wanted = rf"call.py:1: elements of f32\[T,.*\(declared at graph.py:3\) would be {1 << 64} = T · T .* at T = 256"
+    with pytest.raises(rg.ShapeError, match=wanted):
+        bounds.check({"T": 256}, Where("call.py", 1))
+
+
+LOOPS = """graph g
+  x = input : f32[T,3]
+  y = scan {length=T, reverse=False} : (f32[T,3])
+    carry h = x : f32[T,3]
+    z = broadcast h {shape=(T, T, 3)} : f32[T,T,3]
+    s = reduce_sum z {axes=(0,), keepdims=False} : f32[T,3]
+    next h = s
+  r = get y {index=0} : f32[T,3]
+  output 'r' = r
+"""
+
+
+def test_what_a_loop_computes_counts_at_every_step() -> None:
+    most = round((MOST_OVER_STEPS / 3) ** (1 / 3))
+    bounds_of(parse(LOOPS)).check({"T": most - 1}, None)
+    check(LOOPS, rf"elements of f32\[T,T,3\].* would be {3 * (most + 1) ** 3}", T=most + 1)
+
+
+def test_steps_of_loops_come_to_an_end() -> None:
+    text = LOOPS.replace("length=T", "length=N")
+    check(text, r"steps of y \(declared at None\) would be 2147483648 = N at N = 2147483648; at most", T=1, N=1 << 31)
+
+
+def test_a_number_of_sizes_that_wraps() -> None:
+    text = "graph g\n  x = input : f32[T]\n  n = dimension {size=T*T*T} : i64[]\n  output 'n' = n\n"
+    check(text, "a number made of sizes .* would be", T=1 << 20)
+
+
+def test_a_size_that_would_be_negative() -> None:
+    """Which it is nowhere in the graph, but in what follows from a shape."""
+    x = make("input", label="x", name="x", type=TensorType("float32", (size("T") + 5,)))
+    program = _program(Graph.of("g", [("n", make("dimension", size=size("T") * size("T"))), ("x", x)]))
+    with pytest.raises(rg.ShapeError, match=r"feed x \(3,\) is too small: the size T would be -2"):
+        _sizes(program, {"x": np.zeros(3, np.float32)})
+
+
+def _program(graph: Graph) -> CompiledGraph:
+    from rnngraph.codegen.machine.target import target_of
+
+    return CompiledGraph(graph, "inference", target_of(None), None, str)
+
+
+def _sizes(compiled: CompiledGraph, feeds: dict[str, np.ndarray]) -> dict[str, int]:
+    from rnngraph.runtime.calls.feeds import bind
+
+    return bind(feeds, compiled.kinds(), Where("call.py", 1))
+
+
+def test_sizes_follow_from_products_whatever_comes_first() -> None:
+    kinds = {"x": TensorType("float32", (size("B") * size("T"),)), "y": TensorType("float32", (size("B"), 2))}
+    graph = Graph.of("g", [(name, make("input", label=name, type=kind)) for name, kind in kinds.items()])
+    feeds = {"x": np.zeros(12, np.float32), "y": np.zeros((4, 2), np.float32)}
+    assert _sizes(_program(graph), feeds) == {"B": 4, "T": 3}
+    with pytest.raises(rg.ShapeError, match=r"axis 0 must be B\*T"):
+        _sizes(_program(graph), feeds | {"x": np.zeros(13, np.float32)})
+    z = make("input", label="z", type=TensorType("float32", (size("T"),)))
+    longer = Graph.of("g", [*graph.outputs, ("z", z)])
+    assert _sizes(_program(longer), feeds | {"z": np.zeros(3, np.float32)}) == {"B": 4, "T": 3}
+    with pytest.raises(rg.ShapeError, match=r"axis 0 must be B\*T = 8, as in feed y \(4, 2\), not 12"):
+        _sizes(_program(longer), feeds | {"z": np.zeros(2, np.float32)})
+
+
+def test_columns_of_a_product_are_compiled_in() -> None:
+    """Tiles are made for a number of columns, which may be that of a driver's steps."""
+    x, y = rg.placeholder("x", ("T", 3, 5)), rg.placeholder("y", (2, "T"))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, time_major=True)
+    scores = rg.placeholder("z", (6, 2)) @ y
+    program = rg.compile({"outputs": outputs, "scores": scores}, loss=rg.reduce_sum(scores) + rg.reduce_sum(outputs))
+    assert lengths_of(program.inference.graph) == {"T"}
+    assert open_sizes(program.inference.graph) == set()
+    generator = np.random.default_rng(0)
+    for steps in (3, 0, 9):
+        feeds: dict[str, Any] = {
+            "x": generator.normal(size=(steps, 3, 5)), "y": generator.normal(size=(2, steps)),
+            "z": generator.normal(size=(6, 2)),
+        }  # fmt: skip
+        found = program.inference(feeds)["scores"]
+        np.testing.assert_allclose(found, feeds["z"] @ feeds["y"], rtol=1e-5, atol=1e-5)
+        _, gradients = program.training.gradients(feeds, wrt=["y"])
+        expected = np.broadcast_to(feeds["z"].sum(0)[:, None], (2, steps))
+        np.testing.assert_allclose(gradients["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_reductions_of_nothing() -> None:
+    """Sums are 0; a largest is what nothing is beyond. The interpreter, which ``check`` runs, says the same."""
+    x = rg.placeholder("x", (None, None, 3))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x)
+    reduced = {
+        name: function(outputs, 1)
+        for name, function in (("sum", rg.reduce_sum), ("max", rg.reduce_max), ("min", rg.reduce_min))
+    }
+    program = rg.compile(reduced | {"outputs": outputs})
+    found = program.inference(x=np.zeros((2, 0, 3)))
+    for name, value in (("sum", 0), ("max", -np.inf), ("min", np.inf)):
+        np.testing.assert_array_equal(found[name], np.full((2, 4), value, np.float32))
+    finding = program.inference.check(x=np.zeros((2, 0, 3)))
+    assert finding is None or "inf" in str(finding)
+
+
+def test_gradient_of_a_slice_with_a_step_that_ends_where_the_axis_does() -> None:
+    x = rg.placeholder("x", ("T", 2))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(2), rg.reshape(x, ("T", 1, 2)), time_major=True)
+    loss = rg.reduce_sum(rg.square(x[0:5:2])) + rg.reduce_sum(outputs) * 0
+    program = rg.compile({"loss_of": loss}, loss=loss)
+    for steps in (5, 6, 9):
+        feed = np.arange(2 * steps, dtype=np.float32).reshape(steps, 2)
+        _, gradients = program.training.gradients(x=feed, wrt=["x"])
+        expected = np.zeros_like(feed)
+        expected[0:5:2] = 2 * feed[0:5:2]
+        np.testing.assert_array_equal(gradients["x"], expected)
+
+
+def test_a_message_of_a_bound_is_short() -> None:
+    program, feeds = table_of_steps()
+    with pytest.raises(rg.ShapeError) as caught:
+        program.inference(feeds)
+    assert len(re.findall(r"test_bounds.py:\d+", str(caught.value))) == 2  # of the call, and of the declaration
+    assert len(str(caught.value)) < 300
+
+
+def test_steps_that_are_written_out_are_bounded() -> None:
+    graph = parse(LOOPS.replace("length=T", f"length={1 << 20}"))
+    with pytest.raises(
+        rg.GraphError, match=r'unroll="full" of 1048576 steps would be 3145728 ops, and at most 1048576'
+    ):
+        Unroll("full")(graph)
+    assert not any(node.op == "scan" for node in Unroll("full")(parse(LOOPS.replace("length=T", "length=9"))).nodes)

@@ -1,0 +1,115 @@
+"""Files that are replaced whole: permissions, links, errors, and what killed writers leave."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnngraph as rg
+from rnngraph.storage.atomic_file import replace_file
+
+KILLED = """
+import os, signal, sys
+from rnngraph.runtime.files import replace_file
+with replace_file(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def write(path: Path, data: bytes) -> None:
+    with replace_file(path) as file:
+        file.write(data)
+
+
+def interrupted(path: Path) -> None:
+    with replace_file(path) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_a_file_is_made_and_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "a", b"one")
+    write(tmp_path / "a", b"two")
+    assert (tmp_path / "a").read_bytes() == b"two"
+    assert names(tmp_path) == ["a"]
+
+
+def test_an_error_in_the_block_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    write(tmp_path / "a", b"one")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_new_file_has_what_the_umask_leaves_and_a_replaced_one_keeps_its_bits(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain", tmp_path / "a"
+    plain.write_bytes(b"")
+    write(path, b"one")
+    assert path.stat().st_mode == plain.stat().st_mode
+    path.chmod(0o640)
+    write(path, b"two")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "a")
+    write(tmp_path / "link", b"one")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").read_bytes() == b"one"
+
+
+def test_what_the_system_refuses_is_an_error_with_the_path(tmp_path: Path) -> None:
+    for path in (tmp_path / "no folder" / "a", tmp_path):
+        with pytest.raises(rg.FileError, match=r"can't write .*give a path") as caught:
+            write(path, b"one")
+        assert str(path) in str(caught.value)
+        assert isinstance(caught.value, OSError)
+    assert names(tmp_path) == []
+    assert names(tmp_path.parent).count(tmp_path.name) == 1
+    assert not [name for name in names(tmp_path.parent) if name.endswith(".part")]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    write(tmp_path / "a", b"one")
+    (tmp_path / ".a.notes.part").write_bytes(b"the user's")
+    environment = os.environ | {"PYTHONPATH": str(Path(rg.__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a")], env=environment, check=False)
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert len(names(tmp_path)) == 3
+    write(tmp_path / "b", b"another file's writer leaves it alone")
+    assert len(names(tmp_path)) == 4
+    write(tmp_path / "a", b"two")
+    assert names(tmp_path) == [".a.notes.part", "a", "b"]
+
+
+def test_writers_at_one_time_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with replace_file(tmp_path / "a") as slow:
+        slow.write(b"slow")
+        write(tmp_path / "a", b"fast")
+        assert (tmp_path / "a").read_bytes() == b"fast"
+    assert (tmp_path / "a").read_bytes() == b"slow"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_parameters_are_saved_whole(tmp_path: Path, suffix: str) -> None:
+    program = rg.compile(rg.dense(rg.placeholder("x", (None, 3)), 2))
+    path = tmp_path / f"weights.{suffix}"
+    program.parameters.save(path)
+    before = {name: array.copy() for name, array in program.parameters.items()}
+    program.initialize(7)
+    program.parameters.load(path)
+    assert all((program.parameters[name] == array).all() for name, array in before.items())
+    assert names(tmp_path) == [path.name]

@@ -1,0 +1,182 @@
+"""Steps of a trainer with feeds of a kind that was met before: they do what steps by the general way do."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from bound_listener import LONG, data, fed, listener
+from numpy.testing import assert_array_equal
+from training import compiled_once
+
+import rnngraph as rg
+from rnngraph.program.training_graph import Training
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Any:
+    with compiled_once():
+        yield
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each step that took the general way."""
+    found: list[int] = []
+    gather = Training.gather
+
+    def counted(self: Training, *arguments: Any) -> Any:
+        found.append(1)
+        return gather(self, *arguments)
+
+    monkeypatch.setattr(Training, "gather", counted)
+    return found
+
+
+def trainer(**options: Any) -> rg.Trainer:
+    return rg.Trainer(listener(seed=4), rg.Adam(0.01), clip_norm=1.0, **options)
+
+
+def same(ours: rg.Trainer, theirs: rg.Trainer) -> None:
+    for mine, other in ((ours.program.parameters, theirs.program.parameters), (ours.slots, theirs.slots)):
+        assert mine.keys() == other.keys()
+        for name in mine:
+            assert_array_equal(mine[name], other[name], name)
+    assert (ours.updates, ours.skipped, ours.pending) == (theirs.updates, theirs.skipped, theirs.pending)
+    assert_array_equal(ours.gradient_norm, theirs.gradient_norm)
+    assert (ours.carried is None) == (theirs.carried is None)
+    for name, array in (ours.carried or {}).items():
+        assert theirs.carried is not None
+        assert_array_equal(array, theirs.carried[name])
+
+
+def general(made: rg.Trainer, feeds: dict[str, Any], **options: Any) -> float:
+    return made.step(MappingProxyType(feeds), **options)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("carry", [False, True])
+@pytest.mark.parametrize("steps", [4, LONG])
+def test_later_steps_do_what_the_general_way_does(
+    accumulate: int, carry: bool, steps: int, gathered: list[int]
+) -> None:
+    ours, theirs = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
+    for number in range(8):
+        feeds = fed(2, steps, seed=number)
+        seed = number if number % 3 == 2 else None
+        gathered.clear()
+        loss = ours.step(feeds, seed=seed, carry=carry) if number % 2 else ours.step(**feeds, seed=seed, carry=carry)
+        assert bool(gathered) == (number < 1 + carry)
+        assert isinstance(loss, float)
+        assert loss == general(theirs, feeds, seed=seed, carry=carry)
+        same(ours, theirs)
+        if number == 5:
+            ours.reset()
+            theirs.reset()
+        for made in (ours, theirs):
+            if number == 4:
+                made.learning_rate = 0.5
+            if number == 6:
+                made.program.initialize(7)
+    ours.flush()
+    theirs.flush()
+    same(ours, theirs)
+    assert ours.program.next_seed() == theirs.program.next_seed()
+
+
+def test_other_kinds_take_turns() -> None:
+    ours, theirs = trainer(), trainer()
+    for number in range(12):
+        feeds = fed(*((2, 4), (3, 4), (2, 6), (1, LONG))[number % 4], seed=number)
+        if number % 5 == 4:
+            feeds["x"] = feeds["x"].astype(np.float64)
+        if number % 5 == 3:
+            feeds["x"] = np.asfortranarray(feeds["x"])
+        assert ours.step(feeds) == general(theirs, feeds)
+        same(ours, theirs)
+
+
+def test_a_large_feed_is_read_where_it_lies_and_not_kept() -> None:
+    ours, theirs = trainer(), trainer()
+    for number in range(4):
+        feeds = fed(1, LONG, seed=number)
+        alive = weakref.ref(feeds["x"])
+        assert ours.step(**feeds) == general(theirs, feeds)
+        feeds["x"].flags.writeable = False
+        assert ours.step(**feeds) == general(theirs, feeds)
+        del feeds
+        gc.collect()
+        assert alive() is None
+    same(ours, theirs)
+
+
+@pytest.mark.parametrize("steps", [4, LONG])
+def test_mistakes_change_nothing(steps: int) -> None:
+    ours, theirs = trainer(), trainer()
+    feeds = fed(2, steps)
+    for made in (ours, theirs):
+        for _ in range(2):
+            made.step(**feeds, carry=True)
+    wrong: dict[str, tuple[dict[str, Any], type[Exception]]] = {
+        "keep": ({"keep": 1.5}, rg.ArgumentError),
+        "who": ({"who": np.array([0, 5])}, rg.ShapeError),
+        "labels": ({"y": np.full_like(feeds["y"], 4)}, rg.ShapeError),
+        "width": ({"x": feeds["x"][:, :, :2]}, rg.ShapeError),
+        "rows": (fed(3, steps), rg.ShapeError),
+        "unknown": ({"z": feeds["x"]}, rg.NameLookupError),
+    }
+    for name, (change, kind) in wrong.items():
+        messages = []
+        for made, call in ((ours, lambda given: ours.step(**given, carry=True)),
+                           (theirs, lambda given: general(theirs, given, carry=True))):  # fmt: skip
+            with pytest.raises(kind) as raised:
+                call({**feeds, **change})
+            assert "test_bound_train.py" in str(raised.value)
+            messages.append(str(raised.value).split(": ", 1)[1])
+            assert made.updates in (2, ours.updates)
+        assert messages[0] == messages[1], name
+        assert ours.step(**feeds, carry=True) == general(theirs, feeds, carry=True)
+        same(ours, theirs)
+    for number in (np.nan, np.inf):
+        spoilt = {**feeds, "x": np.where(np.arange(3) == 1, np.float32(number), feeds["x"])}
+        before = {name: array.copy() for name, array in ours.program.parameters.items()}
+        assert_array_equal(ours.step(**spoilt), general(theirs, spoilt))
+        same(ours, theirs)
+        for name, array in ours.program.parameters.items():
+            assert_array_equal(array, before[name])
+    assert ours.skipped == 2
+
+
+def test_steps_notice_threads_and_held_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    from teams import share_everything
+
+    share_everything(monkeypatch, 2)
+    ours, theirs = trainer(), trainer()
+    held = []
+    for number in range(8):
+        feeds = fed(8, 20, seed=number)
+        ours.program.threads = 1 + number % 2
+        assert ours.step(feeds) == general(theirs, feeds)
+        held.append(({**ours.program.parameters}, {name: array.copy() for name, array in ours.slots.items()}))
+        if number % 3 == 0:
+            name = next(iter(ours.program.parameters))
+            for made in (ours, theirs):
+                made.program.parameters[name] = data(*made.program.parameters[name].shape, seed=number)
+        same(ours, theirs)
+
+
+def test_a_trainer_goes_when_nobody_has_it() -> None:
+    made = trainer()
+    for _ in range(3):
+        made.step(fed())
+    alive = weakref.ref(made)
+    gc.disable()
+    try:
+        del made
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,151 @@
+"""Steps of a trainer: what is written over, what counts, and what stays as it was."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+from weakref import ref
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import rnngraph as rg
+from rnngraph.runtime.native.entry import NativeEntry
+
+Arrays = dict[str, np.ndarray]
+
+
+def trainer(**options: Any) -> rg.Trainer:
+    x = rg.placeholder("x", (None, None, 5))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(18), x)
+    loss = rg.reduce_mean(rg.square(rg.dense(outputs, 1)))
+    return rg.Trainer(rg.compile({"outputs": outputs}, loss=loss), rg.Adam(0.01), **options)
+
+
+def batch(value: float | None = None) -> np.ndarray:
+    x = np.random.default_rng(2).normal(size=(3, 6, 5)).astype(np.float32)
+    if value is not None:
+        x[:, 2, 3] = value
+    return x
+
+
+def values(made: rg.Trainer) -> Arrays:
+    found = {**dict(made.program.parameters), **made.slots}
+    return {name: array.copy() for name, array in found.items()}
+
+
+def same(a: Arrays, b: Arrays) -> None:
+    assert a.keys() == b.keys()
+    for name, array in a.items():
+        assert_array_equal(array, b[name], name)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_step_that_is_not_finite_changes_nothing(value: float) -> None:
+    made, other = trainer(), trainer()
+    for step in range(4):
+        made.step(x=batch())
+        other.step(x=batch())
+        before = values(made)
+        made.step(x=batch(value))  # of infinite inputs the loss is finite, and the gradients are not
+        same(values(made), before)
+        assert (made.updates, made.skipped) == (step + 1, step + 1)
+    same(values(made), values(other))
+
+
+def test_sums_that_are_not_finite_change_nothing() -> None:
+    made = trainer(accumulate=2)
+    for _ in range(4):
+        made.step(x=batch())
+    before = values(made)
+    made.sums = {name: np.full_like(array, np.nan) for name, array in made._present_sums().items()}
+    made.pending = 1
+    made.flush()
+    same(values(made), before)
+    assert (made.updates, made.skipped, made.pending) == (2, 1, 0)
+
+
+def test_arrays_that_are_held_keep_their_values() -> None:
+    made, other = trainer(), trainer()
+    held: list[Arrays] = []
+    copies: list[Arrays] = []
+    for _ in range(6):
+        held.append(dict(made.program.parameters))
+        copies.append({name: array.copy() for name, array in held[-1].items()})
+        made.step(x=batch())
+        other.step(x=batch())
+    for arrays, kept in zip(held, copies, strict=True):
+        same(arrays, kept)
+    same(values(made), values(other))
+
+
+def test_what_is_set_between_steps_counts() -> None:
+    made, other = trainer(), trainer()
+    for number in range(6):
+        drawn = np.random.default_rng(number).normal(size=(18, 1)).astype(np.float32)
+        for item in (made, other):
+            item.program.parameters["dense/kernel"] = drawn
+        # The other steps with an entry, and so with argument blocks, of its own for each size.
+        made.step(x=batch())
+        other.step(x=batch())
+        other.step(x=batch(np.nan)[: 1 + number % 3])
+        same(values(made), values(other))
+
+
+@pytest.mark.parametrize("way", ["bound", "general"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_step_that_is_interrupted_counts_or_does_not(
+    way: str, when: str, accumulate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(item: rg.Trainer) -> None:
+        item.step(x=batch()) if way == "bound" else item.step(MappingProxyType({"x": batch()}))
+
+    made, other = trainer(accumulate=accumulate), trainer(accumulate=accumulate)
+    for item in (made, other):
+        for _ in range(3):
+            step(item)
+    known = next(iter(made._ways.values()))._known._known
+    ((shapes, (entry, known_sized, ranges)),) = known.items()
+    sized = known_sized()
+    assert sized is not None
+
+    def interrupted(*arguments: Any) -> None:
+        if when == "after":
+            sized.run(*arguments)
+        raise KeyboardInterrupt
+
+    instead = replace(sized, run=interrupted)
+    monkeypatch.setitem(known, shapes, (entry, ref(instead), ranges))
+    for _, bound in made._bound[False, False]._calls.values():
+        monkeypatch.setattr(bound, "_sized", instead)
+    with pytest.raises(KeyboardInterrupt):
+        step(made)
+    monkeypatch.undo()
+    for item in (made, other):
+        for _ in range(4 if item is other and when == "after" else 3):
+            step(item)
+    same(values(made), values(other))
+    assert (made.updates, made.pending, made.skipped) == (other.updates, other.pending, 0)
+
+
+def test_argument_blocks_are_bound_once() -> None:
+    made = trainer()
+    made.step(x=batch())
+    bound: list[int] = []
+    unpacked = NativeEntry.unpacked
+
+    def counted(*arguments: Any) -> Any:
+        bound.append(1)
+        return unpacked(*arguments)
+
+    NativeEntry.unpacked = counted  # type: ignore[method-assign]
+    try:
+        for _ in range(10):
+            made.step(x=batch())
+    finally:
+        NativeEntry.unpacked = unpacked  # type: ignore[method-assign]
+    assert len(bound) <= 2 or sys.implementation.name != "cpython"
