@@ -291,7 +291,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
 def test_a_mistake_is_an_error_at_the_users_line(name: str) -> None:
     given, options, kind, text = WRONG[name]
     made = trainer()
-    with pytest.raises(kind, match=rf"test_given\.py:\d+: .*{text}") as raised:
+    with pytest.raises(kind, match=rf"test_sources\.py:\d+: .*{text}") as raised:
         made.fit(given(), progress=False, **options)
     assert len(str(raised.value)) < 1000
     assert made.updates == 0

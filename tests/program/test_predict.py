@@ -260,7 +260,7 @@ def test_what_mixes_examples_is_refused_with_its_line(declared: Callable[..., An
     program = rg.compile({"mixed": declared(x, outputs)})
     with pytest.raises(
         rg.GraphError,
-        match=rf"test_prediction\.py:\d+: output 'mixed' \(declared at .*test_prediction\.py:\d+\) .*{kind}.* x;",
+        match=rf"test_predict\.py:\d+: output 'mixed' \(declared at .*test_predict\.py:\d+\) .*{kind}.* x;",
     ):
         program.predict({"x": sequences([3, 2], WIDTH)})
 
@@ -316,7 +316,7 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_an_error_at_the_users_line(ragged: rg.Program, name: str) -> None:
     given, options, kind, text = WRONG[name]
-    with pytest.raises(kind, match=rf"test_prediction\.py:\d+: .*{text}"):
+    with pytest.raises(kind, match=rf"test_predict\.py:\d+: .*{text}"):
         ragged.predict(given, **options)
 
 

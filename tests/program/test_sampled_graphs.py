@@ -179,7 +179,7 @@ def test_mistakes(samples: Any, kind: type[Exception], message: str) -> None:
     program, feeds = listener(output_keep_prob=0.5)
     with pytest.raises(kind, match=message) as raised:
         program.training(feeds, samples=samples)
-    assert "test_samples.py:" in str(raised.value)
+    assert "test_sampled_graphs.py:" in str(raised.value)
     with pytest.raises(kind, match=message):
         program.training.dropout_masks(feeds, seed=1, samples=samples)
     other, given = one_by_one()

@@ -14,7 +14,7 @@ from rnngraph.storage.atomic_file import replace_file
 
 KILLED = """
 import os, signal, sys
-from rnngraph.runtime.files import replace_file
+from rnngraph.storage.atomic_file import replace_file
 with replace_file(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()

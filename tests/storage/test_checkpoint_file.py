@@ -137,7 +137,7 @@ KILLS = 30
 KILLED = """
 import os, random, signal, sys, time
 import numpy as np
-from rnngraph.runtime import checkpoint
+from rnngraph.storage import checkpoint_file as checkpoint
 
 path, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 delays, last = random.Random(seed), 0

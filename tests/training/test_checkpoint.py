@@ -193,7 +193,9 @@ def test_other_data_can_not_go_on(tmp_path: Path) -> None:
         trainer.fit(examples(), batch_size=2, progress=False)
     del made.training.gather, made.evaluation.gather
     for options in ({"batch_size": 3}, {"batch_size": 2, "shuffle": False}, {"batch_size": 2, "window": 2}):
-        with pytest.raises(rg.ArgumentError, match=r"test_saving\.py:\d+: a fit was interrupted in epoch 1 and can't"):
+        with pytest.raises(
+            rg.ArgumentError, match=r"test_checkpoint\.py:\d+: a fit was interrupted in epoch 1 and can't"
+        ):
             trainer.fit(examples(), progress=False, **options)
     history = trainer.fit(examples(), batch_size=3, progress=False, resume=False)
     assert history.epochs == 1
@@ -264,7 +266,7 @@ def test_a_file_of_another_program_is_refused(saved: Path) -> None:
 
 
 def test_load_needs_a_program(saved: Path) -> None:
-    with pytest.raises(rg.DtypeError, match=r"test_saving\.py:\d+: load needs the program"):
+    with pytest.raises(rg.DtypeError, match=r"test_checkpoint\.py:\d+: load needs the program"):
         rg.Trainer.load(saved, {})  # type: ignore[arg-type]
 
 
@@ -272,10 +274,10 @@ def test_a_file_that_can_not_be_written_leaves_the_last(saved: Path, tmp_path: P
     trainer = rg.Trainer.load(saved, program())
     before = saved.read_bytes()
     trainer.learning_rate = lambda update: 0.1
-    with pytest.raises(rg.ArgumentError, match=r"test_saving\.py:\d+: can't save: the learning rate is"):
+    with pytest.raises(rg.ArgumentError, match=r"test_checkpoint\.py:\d+: can't save: the learning rate is"):
         trainer.save(saved)
     trainer.learning_rate = 0.1
-    with pytest.raises(rg.FileError, match=r"test_saving\.py:\d+: can't write"):
+    with pytest.raises(rg.FileError, match=r"test_checkpoint\.py:\d+: can't write"):
         trainer.save(tmp_path / "no" / "a")
     assert saved.read_bytes() == before
 
@@ -367,6 +369,6 @@ def test_a_program_that_was_saved_is_the_same_network(tmp_path: Path) -> None:
 def test_another_network_of_the_same_shapes_is_told(tmp_path: Path) -> None:
     save_one(tmp_path / "a")
     other = network(lambda: rg.BasicRNNCell(4, activation="relu"))
-    with pytest.warns(UserWarning, match=r"test_saving\.py:\d+: the loss of this program is") as warned:
+    with pytest.warns(UserWarning, match=r"test_checkpoint\.py:\d+: the loss of this program is") as warned:
         rg.Trainer.load(tmp_path / "a", other)
     assert warned[0].filename == __file__

@@ -135,7 +135,7 @@ def test_mistakes_change_nothing(steps: int) -> None:
                            (theirs, lambda given: general(theirs, given, carry=True))):  # fmt: skip
             with pytest.raises(kind) as raised:
                 call({**feeds, **change})
-            assert "test_bound_train.py" in str(raised.value)
+            assert "test_prepared_train_step.py" in str(raised.value)
             messages.append(str(raised.value).split(": ", 1)[1])
             assert made.updates in (2, ours.updates)
         assert messages[0] == messages[1], name

@@ -1,4 +1,4 @@
-"""The smallest code generator that can run `rnngraph.codegen.vecmath`: LLVM IR text, run through llvmlite.
+"""The smallest code generator that can run `rnngraph.codegen.llvm.vecmath`: LLVM IR text, run through llvmlite.
 
 Independent of the library's own code generator, so that the functions are tested on their own.
 """

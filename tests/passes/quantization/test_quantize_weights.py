@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from test_golden import DIRECTORY
 
 from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
 from rnngraph.passes.quantization.quantize_weights import MOST_DEPTH, ReducedWeights
+
+DIRECTORY = Path(__file__).parents[1] / "golden"
 
 
 def int8(matrix: np.ndarray) -> np.ndarray:

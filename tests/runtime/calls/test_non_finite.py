@@ -59,7 +59,7 @@ def assert_at(found: rg.NonFinite | None, mark: str, **fields: Any) -> rg.NonFin
     assert found is not None
     assert {name: getattr(found, name) for name in fields} == fields, found
     assert found.where is not None
-    assert (os.path.basename(found.where.file), found.where.line) == ("test_checking.py", line(mark))
+    assert (os.path.basename(found.where.file), found.where.line) == ("test_non_finite.py", line(mark))
     assert str(found).startswith(f"{found.where}: ")
     return found
 

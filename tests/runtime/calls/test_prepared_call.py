@@ -272,7 +272,7 @@ def test_mistakes_are_found_in_bound_calls_too(steps: int) -> None:
         for way in (lambda given: program.training(**given, seed=1), lambda given: program.training(given, seed=1)):
             with pytest.raises(kind, match=words) as raised:
                 way({**feeds, name: value})
-            assert "test_bound_calls.py" in str(raised.value)
+            assert "test_prepared_call.py" in str(raised.value)
             assert str(raised.value).split(": ", 1)[1] == message(program, {**feeds, name: value})
     for missing in ("x", "who", "keep"):
         with pytest.raises(rg.NameLookupError, match=f"needs {missing}"):
@@ -335,7 +335,7 @@ def test_gradients_of_what_is_computed_outside(steps: int, general_calls: list[i
     for form, kind in wrong:
         with pytest.raises(kind) as raised:
             gradients(**feeds, seed=5, output_gradients=form)
-        assert "test_bound_calls.py" in str(raised.value)
+        assert "test_prepared_call.py" in str(raised.value)
     with pytest.raises(rg.NameLookupError, match="no input"):
         gradients({**feeds, "output_gradient/logits": logits}, seed=5)
     with pytest.raises(rg.NameLookupError, match="no input"):

@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_done(name: str, wrong: str)
         with pytest.raises(kind) as raised:
             way(out)
         messages.append(str(raised.value).split(": ", 1)[1])
-        assert "test_bound_outs.py" in str(raised.value) or "bound_listener.py" in str(raised.value)
+        assert "test_prepared_outputs.py" in str(raised.value) or "bound_listener.py" in str(raised.value)
         assert all((array == 77).all() for array in flatten(good) if array.flags.owndata)
     assert len({*messages}) == 1
     same(call(**feeds, out=empty(expected)), expected)

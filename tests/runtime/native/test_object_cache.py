@@ -280,7 +280,7 @@ def test_changed_sources_miss(tmp_path: Path) -> None:
         return len(files(folder))
 
     assert stored() == stored() == 1
-    edited = package / "codegen" / "tiles.py"
+    edited = package / "codegen" / "cost_model" / "register_tiles.py"
     status = edited.stat()
     edited.write_text(edited.read_text() + "# edited\n")
     os.utime(edited, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -437,11 +437,11 @@ def test_a_directory_that_others_can_write_to_is_not_used(tmp_path: Path, compil
     tmp_path.chmod(mode)
     late.inference(x=feed)  # opened to others after it was checked
     with pytest.warns(
-        UserWarning, match=rf"test_cache\.py:\d+: .*{tmp_path.name}.*others may write.*chmod go-w"
+        UserWarning, match=rf"test_object_cache\.py:\d+: .*{tmp_path.name}.*others may write.*chmod go-w"
     ) as told:
         scaled(2.0, tmp_path).inference(x=feed)
     assert len(told) == 1
-    assert Path(told[0].filename).name == "test_cache.py"
+    assert Path(told[0].filename).name == "test_object_cache.py"
     assert len(compilations) == 3
 
 
@@ -463,7 +463,7 @@ def test_a_chosen_directory_that_can_not_be_made_is_told(tmp_path: Path) -> None
 
 def test_what_is_no_directory_is_an_error(tmp_path: Path) -> None:
     for wrong in (3, None, ["a"]):
-        with pytest.raises(rg.DtypeError, match=r"test_cache\.py:\d+: cache=.* must be True, False or the path"):
+        with pytest.raises(rg.DtypeError, match=r"test_object_cache\.py:\d+: cache=.* must be True, False or the path"):
             scaled(2.0, wrong)
     with pytest.raises(rg.ArgumentError, match="use False"):
         scaled(2.0, "")

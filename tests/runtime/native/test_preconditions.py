@@ -32,7 +32,8 @@ def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndar
 @pytest.mark.parametrize("computed", [True, False])
 def test_a_table_without_rows_has_none_to_give(computed: bool) -> None:
     program, feeds = table_of_steps(computed)
-    wanted = r"test_bounds.py:\d+: a table \(declared at .*test_bounds.py:\d+\) has no rows = T at T = 0, and 4 of its"
+    here = r"test_preconditions.py:\d+"
+    wanted = rf"{here}: a table \(declared at .*{here}\) has no rows = T at T = 0, and 4 of its"
     for call in (
         lambda: program.inference(feeds),
         lambda: program.training(feeds, seed=1),
@@ -194,7 +195,7 @@ def test_a_message_of_a_bound_is_short() -> None:
     program, feeds = table_of_steps()
     with pytest.raises(rg.ShapeError) as caught:
         program.inference(feeds)
-    assert len(re.findall(r"test_bounds.py:\d+", str(caught.value))) == 2  # of the call, and of the declaration
+    assert len(re.findall(r"test_preconditions.py:\d+", str(caught.value))) == 2  # of the call, and of the declaration
     assert len(str(caught.value)) < 300
 
 

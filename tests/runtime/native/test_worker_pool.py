@@ -21,7 +21,7 @@ SCRIPT = """
 import os, sys, threading, time
 import numpy as np
 import rnngraph as rg
-from rnngraph.runtime import native, pool
+from rnngraph.runtime.native import entry as native, worker_pool as pool
 
 pool.cores = lambda: 3
 native.FEWEST_CYCLES = pool.TRIALS = 0

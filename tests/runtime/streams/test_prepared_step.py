@@ -65,7 +65,7 @@ def test_a_stream_takes_mappings_by_name_and_by_placeholder(name: str, general_c
     for given, named, kind, words in wrong:
         with pytest.raises(kind, match=words) as raised:
             stream.process(*given, **named)
-        assert "test_bound_streams.py" in str(raised.value)
+        assert "test_prepared_step.py" in str(raised.value)
     assert_array_equal(stream.state, state)
     assert_array_equal(stream.process({"x": whole[:, 10:], y: more[:, 10:]}), expected[:, 10:])
 
@@ -157,7 +157,7 @@ def test_a_call_that_fails_leaves_what_is_held() -> None:
     for turn, (feeds, kind) in enumerate(wrong):
         with pytest.raises(kind) as raised:
             ours.step(**{"x": x[:, 0], "out": out, **feeds})
-        assert "test_bound_streams.py" in str(raised.value)
+        assert "test_prepared_step.py" in str(raised.value)
         assert (out["outputs"] == 77).all()
         same(ours.step(x=x[:, turn]), theirs.step(MappingProxyType({"x": x[:, turn]})))
         same(ours.process(x=x[:, turn : turn + 2]), theirs.process(MappingProxyType({"x": x[:, turn : turn + 2]})))

@@ -121,9 +121,8 @@ NEEDS_OTHERS: dict[str, tuple[Callable[[rg.Tensor], rg.Tensor], str]] = {
 def test_what_needs_other_steps_is_refused_with_its_line(case: str, tmp_path: Path) -> None:
     declare, why = NEEDS_OTHERS[case]
     program = program_of(declare(sequence()))
-    words = (
-        rf"test_stepwise\.py:\d+: .*{re.escape(why)}.*test_stepwise\.py:\d+; nothing recurs here, so time is the second"
-    )
+    here = r"test_step_graph\.py:\d+"
+    words = rf"{here}: .*{re.escape(why)}.*{here}; nothing recurs here, so time is the second"
     with pytest.raises(rg.GraphError, match=words):
         program.inference.stream()
     with pytest.raises(rg.GraphError, match=words):

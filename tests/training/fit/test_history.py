@@ -171,6 +171,6 @@ def test_without_matplotlib_plot_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
 
 def test_matplotlib_is_imported_by_plot_only() -> None:
-    code = "import sys, rnngraph, rnngraph.runtime.history; print('matplotlib' in sys.modules)"
+    code = "import sys, rnngraph, rnngraph.training.fit.history; print('matplotlib' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

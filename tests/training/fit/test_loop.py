@@ -269,7 +269,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_says_where() -> None:
     row = order[place].tolist().index(2)
     with pytest.raises(
         rg.NonFiniteError,
-        match=rf"test_fit\.py:\d+: the loss is nan in epoch 1, batch {place + 1}: .* look at example 2, row {row} of",
+        match=rf"test_loop\.py:\d+: the loss is nan in epoch 1, batch {place + 1}: .* look at example 2, row {row} of",
     ):
         quiet(trainer, examples, batch_size=3)
     same(copies(program.parameters), copies(other.parameters))
@@ -392,7 +392,7 @@ def plain() -> rg.Program:
 def test_a_wrong_argument_is_an_error_at_the_users_line(plain: rg.Program, name: str, tmp_path: Path) -> None:
     examples, options, error, text = WRONG[name]
     trainer, before = rg.Trainer(plain, rg.SGD(0.1)), copies(plain.parameters)
-    with pytest.raises(error, match=rf"test_fit\.py:\d+: .*{text}"):
+    with pytest.raises(error, match=rf"test_loop\.py:\d+: .*{text}"):
         trainer.fit(examples, progress=False, **options)
     if name != "metric_text":  # which is known only when it has measured an epoch
         same(copies(plain.parameters), before)
