@@ -1,12 +1,15 @@
-"""Options of the test run, where code is kept in it, and what tests of several rooms share."""
+"""Options of the test run, which package it tests, where it runs and keeps code, and what tests of several rooms share."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import installation  # first of all: it decides which copy of the package is imported
 import pytest
 from golden_files import Golden, without_commentary
 from saved_cases import small_program
@@ -29,6 +32,19 @@ def pytest_configure(config: pytest.Config) -> None:
     (Path(folder.name) / "rnngraph").touch()
     os.environ["XDG_CACHE_HOME"] = folder.name
     config.add_cleanup(folder.cleanup)
+
+
+def pytest_report_header() -> str:
+    return f"tested: {installation.package()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run in an empty folder: ``python -c`` and ``-m`` look where they are started first, and the checkout would
+    hide the installed package from them.
+    """
+    with contextlib.chdir(tmp_path_factory.mktemp("working_folder")):
+        yield
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-
 SCRIPT = """
 import sys
 
@@ -41,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def rnngraph(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rnngraph", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FORCE_COLOR": "1"}  # a pipe stays plain all the same
+    environment = {**os.environ, "FORCE_COLOR": "1"}  # a pipe stays plain all the same
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -69,7 +67,7 @@ def test_piped_text_is_what_show_gives(folder: Path, monkeypatch: pytest.MonkeyP
 def test_terminal_gets_the_same_text_in_colour(folder: Path, stage: str) -> None:
     plain = rnngraph(folder, "show", "net.py", "--stage", stage).stdout
     leader, follower = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    environment = {**os.environ, "TERM": "xterm-256color"}
     for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "rnngraph", "show", "net.py", "--stage", stage]
@@ -114,10 +112,7 @@ def test_bench_times_both_graphs(folder: Path) -> None:
 def test_pipe_that_closes_is_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m rnngraph show net.py --stage llvm | head -c 1; exit ${{PIPESTATUS[0]}}"
     (folder / "net.py").write_text(SCRIPT.replace("UNITS)", "UNITS, activation='gelu')"))
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
-        text=True, timeout=300,
-    )  # fmt: skip
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode in (0, 141)  # 0 where all of it fitted into the pipe
     assert done.stderr == ""
 

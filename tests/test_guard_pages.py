@@ -17,13 +17,12 @@ from guarded_memory import CASES, CRASHES
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="protected pages are made through Linux calls")
 
 SCRIPT = Path(__file__).parent / "guarded_memory.py"
-ROOT = Path(__file__).parent.parent
 
 
 def run(side: str, names: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-X", "faulthandler", str(SCRIPT), side, *names]
-    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""}
-    environment["XDG_CACHE_HOME"] = os.environ["XDG_CACHE_HOME"]
+    environment = {name: os.environ[name] for name in ("PYTHONPATH", "XDG_CACHE_HOME")}
+    environment |= {"OMP_NUM_THREADS": "1", "PATH": ""}
     return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
 
 

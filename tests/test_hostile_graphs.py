@@ -31,8 +31,8 @@ TOGETHER = 250
 
 def check(side: str, first: int, count: int) -> None:
     command = [sys.executable, "-W", "ignore", "-X", "faulthandler", str(SCRIPT), side, str(first), str(count)]
-    environment = {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1", "PATH": ""}
-    environment["XDG_CACHE_HOME"] = os.environ["XDG_CACHE_HOME"]
+    environment = {name: os.environ[name] for name in ("PYTHONPATH", "XDG_CACHE_HOME")}
+    environment |= {"OMP_NUM_THREADS": "1", "PATH": ""}
     result = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment, check=False)
     lines = [line.split(" ", 2) for line in result.stdout.splitlines()]
     begun = max((int(number) for word, number, *_ in lines if word == "begin"), default=first)

@@ -85,7 +85,7 @@ def test_command_lines_run(command: str, tmp_path: Path) -> None:
     if words[0] == "export":
         words += ["--directory", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
+        [sys.executable, "-P", "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
@@ -104,7 +104,7 @@ def excerpts() -> list[tuple[str, list[str]]]:
 def test_excerpts_are_what_is_printed(command: str, shown: list[str]) -> None:
     words = command.split()[1:]
     done = subprocess.run(
-        [sys.executable, "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
+        [sys.executable, "-P", "-m", "rnngraph", *words], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
     printed = iter(done.stdout.splitlines())
     for line in shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -310,11 +309,10 @@ def script(directory: Path, kind: str, epochs: int, name: str) -> list[str]:
 
 def check_killed(directory: Path, kind: str, epochs: int, kills: int, seed: int, span: float) -> int:
     """Kills training at random moments of ``span`` seconds and starts it again; gives how often it was killed."""
-    environment = os.environ | {"PYTHONPATH": str(Path(rg.__file__).parent.parent)}
-    subprocess.run(script(directory, kind, epochs, "whole"), env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(script(directory, kind, epochs, "whole"), check=True, stdout=subprocess.DEVNULL)
     delays, killed = random.Random(seed), 0
     while not (directory / "parts.npz").exists():
-        child = subprocess.Popen(script(directory, kind, epochs, "parts"), env=environment, stdout=subprocess.PIPE)
+        child = subprocess.Popen(script(directory, kind, epochs, "parts"), stdout=subprocess.PIPE)
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         if killed < kills:

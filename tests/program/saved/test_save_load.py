@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from rnngraph.program.saved.save_load import Stored, files_of
 from rnngraph.storage import versioned_directory as directory
 
 TESTS = Path(__file__).resolve().parents[2]
-ROOT = TESTS.parent
 
 
 # The same program ----------------------------------------------------------------------------------
@@ -40,8 +38,7 @@ def test_a_process_without_the_declaration_does_the_same(name: str, tmp_path: Pa
     np.savez(tmp_path / "feeds.npz", **feeds)
     command = [sys.executable, TESTS / "saved_behaviour.py"]
     command += [tmp_path / "model", tmp_path / "feeds.npz", tmp_path / "result.npz"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     ours = recorded(program, feeds)
     assert not differences(ours, read(tmp_path / "result.npz"))
@@ -171,9 +168,8 @@ def test_lines_are_those_of_the_script_wherever_it_is_loaded(tmp_path: Path, mon
 
 def test_the_command_line_takes_a_saved_program(small: rg.Program, saved: Path, tmp_path: Path) -> None:
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         called = [sys.executable, "-m", "rnngraph", *arguments]
-        return subprocess.run(called, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1200)
+        return subprocess.run(called, cwd=tmp_path, capture_output=True, text=True, timeout=1200)
 
     shown = command("show", "model", "--stage", "fission")
     assert (shown.returncode, shown.stderr) == (0, "")

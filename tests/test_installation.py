@@ -1,0 +1,83 @@
+"""The tests run what users install: the built wheel, which holds every file, and of which one file says the version."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from installation import NAME, ROOT, editable, files, package
+
+import rnngraph as rg
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCATE = "import pathlib, rnngraph; print(pathlib.Path(rnngraph.__file__).resolve().parent)"
+
+
+def test_the_installed_package_is_tested() -> None:
+    """Not the checkout, from which pytest is started; an editable install is the checkout."""
+    installed = Path(str(importlib.metadata.distribution(NAME).locate_file(NAME))).resolve()
+    assert package() == (ROOT / NAME if editable() else installed)
+
+
+@pytest.mark.parametrize("words", [("-c", LOCATE), ("locate.py",), ("-m", "locate")], ids=["text", "script", "module"])
+def test_processes_that_tests_start_import_the_same_package(words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "locate.py").write_text(LOCATE)
+    folder = tmp_path if words[-1] != LOCATE else None  # as most tests do: wherever the tests themselves run
+    done = subprocess.run([sys.executable, *words], cwd=folder, check=True, capture_output=True, text=True)
+    assert Path(done.stdout.strip()) == package()
+
+
+def test_every_file_of_the_checkout_is_installed() -> None:
+    """A difference after an edit means: install again."""
+    here, there = files(ROOT / NAME), files(package())
+    assert "py.typed" in here
+    assert there.keys() == here.keys()
+    assert [name for name in here if there[name] != here[name]] == []
+
+
+def build(target: str, source: Path, folder: Path) -> Path:
+    """The archive that the build backend makes of a source tree, without a network."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
+    (made,) = folder.iterdir()
+    return made
+
+
+def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
+    """From a copy of the checkout, as builds leave files behind."""
+    (tmp_path / "copy").mkdir()
+    shutil.copytree(ROOT / NAME, tmp_path / "copy" / NAME, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"], ".gitignore"):
+        shutil.copy(ROOT / name, tmp_path / "copy" / name)
+    shutil.unpack_archive(build("sdist", tmp_path / "copy", tmp_path / "sdist"), tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    wheels = [
+        zipfile.ZipFile(build("wheel", source, tmp_path / f"wheel{number}"))
+        for number, source in enumerate((tmp_path / "copy", unpacked))
+    ]
+    held = [{name: wheel.read(name) for name in wheel.namelist()} for wheel in wheels]
+    assert held[0] == held[1]
+    code = {name.removeprefix(f"{NAME}/"): data for name, data in held[0].items() if ".dist-info/" not in name}
+    assert code == files(ROOT / NAME)
+
+
+def test_one_file_says_the_version() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert "version" not in PROJECT["project"]
+    assert importlib.metadata.version(NAME) == rg.__version__  # a difference after an edit means: install again
+    saying = re.compile(r"""version\w*\s*=\s*["']\d+\.\d+""", re.IGNORECASE)
+    said = [path for path in (ROOT / NAME).rglob("*.py") if saying.search(path.read_text())]
+    assert [path.relative_to(ROOT).as_posix() for path in said] == [PROJECT["tool"]["hatch"]["version"]["path"]]
+
+
+def test_the_pages_know_the_version() -> None:
+    """The change log has a section for it, or for what comes after it; the README names its first two numbers."""
+    assert f"\n## [{rg.__version__}]\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"Version {rg.__version__.rpartition('.')[0]}," in (ROOT / "README.md").read_text()
