@@ -2,6 +2,7 @@
 
     pip install '.[examples]'
     python examples/forecast.py
+    python examples/forecast.py --quick        # seconds, and then it forecasts badly
     python examples/forecast.py --plot forecast.png
 
 A GRU of 32 units reads the yearly sunspot numbers and gives after each year its forecast of all eleven that
@@ -119,9 +120,9 @@ def train(counts: Floats, scale: Scale, epochs: int, console: Console) -> None:
             )
 
 
-def draws(values: Floats, seed: int) -> Floats:
-    """Run the history [time] under `DRAWS` masks in one call; return the forecasts [draws, time, AHEAD]."""
-    history = np.repeat(values[None, :, None], DRAWS, axis=0)
+def draws(values: Floats, count: int, seed: int) -> Floats:
+    """Run the history [time] under `count` masks in one call; return the forecasts [draws, time, AHEAD]."""
+    history = np.repeat(values[None, :, None], count, axis=0)
     return program.training(years=history, seed=seed)["forecast"].astype(np.float64)
 
 
@@ -176,9 +177,11 @@ def main() -> None:
     """Train, judge the forecasts and their intervals on the last 80 years, and look ahead of the data."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--quick", action="store_true", help="a few seconds: few epochs, few draws of masks")
     parser.add_argument("--plot", type=Path, help="a picture to write: .png, .svg or .pdf; needs matplotlib")
     options = parser.parse_args()
     console = Console(highlight=False)
+    epochs, count = (2, 50) if options.quick else (options.epochs, DRAWS)
 
     names, counts = read()
     first = len(counts) - TEST_YEARS
@@ -189,11 +192,11 @@ def main() -> None:
         f"{names[0]}-{names[fitted - 1]} train, {names[fitted]}-{names[first - 1]} calibrate, "
         f"{names[first]}-{names[-1]} test"
     )
-    train(counts[:fitted], scale, options.epochs, console)
+    train(counts[:fitted], scale, epochs, console)
 
     output = program.inference(years=values[None, :, None])["forecast"]
     point = scale.undo(output[0])
-    drawn = draws(values, seed=1)
+    drawn = draws(values, count, seed=1)
     calibration, test = origins_within(fitted, first), origins_within(first, len(counts))
     deviation = noise_deviation(drawn[:, calibration], following(values, calibration))
     noisy = drawn + deviation * np.random.default_rng(2).standard_normal(drawn.shape)
@@ -220,7 +223,7 @@ def main() -> None:
     console.print(table)
 
     table = Table(f"truth within the {LEVEL:.0%} interval", "1 year ahead", f"1 to {AHEAD} years ahead")
-    for name, ensemble in ((f"{DRAWS} draws of masks", drawn), ("the same with noise", noisy)):
+    for name, ensemble in ((f"{count} draws of masks", drawn), ("the same with noise", noisy)):
         ends = intervals(ensemble, scale)
         table.add_row(name, coverage(ends[:, next_years, 0], next_truth), coverage(ends[:, test], truth))
     console.print(table)

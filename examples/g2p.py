@@ -2,6 +2,7 @@
 
     pip install '.[examples]'
     python examples/g2p.py
+    python examples/g2p.py --quick     # a few seconds: fewer words
 
 The package g2p-en (Apache-2.0) ships a model as NumPy arrays: a GRU of 256 units reads a word letter by
 letter, a second GRU starts from its final state and writes phonemes, each fed back until the end sign or
@@ -15,6 +16,7 @@ loaded with placeholders for the libraries that only tagging and numbers need, s
 offline and runs its `predict` as it stands.
 """
 
+import argparse
 import importlib
 import importlib.util
 import sys
@@ -164,8 +166,10 @@ def dictionary_words(count: int) -> dict[str, list[str]]:
 
 def main() -> None:
     """Pronounce the words twice, compare, and print both speeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=f"a few seconds: {ROWS} words")
     console = Console(highlight=False)
-    words = dictionary_words(WORDS)
+    words = dictionary_words(ROWS if parser.parse_args().quick else WORDS)
     reference = package_model()
     with np.load(package_folder("g2p_en") / "checkpoint20.npz") as archive:
         load(dict(archive))
@@ -190,7 +194,7 @@ def main() -> None:
     phonemes = sum(len(phonemes) for phonemes in theirs)
     agreeing = sum(a == b for mine, other in zip(ours, theirs, strict=True) for a, b in zip(mine, other, strict=False))
     by_dictionary = sum(mine == listed for mine, listed in zip(ours, words.values(), strict=True))
-    for word in list(words)[5 :: WORDS // 6]:
+    for word in list(words)[5 :: len(words) // 6]:
         console.print(f"  {word:16} {' '.join(ours[list(words).index(word)])}")
     console.print(f"identical to the package's own NumPy inference: {identical} of {len(words)} words")
     console.print(f"phonemes that agree: {agreeing} of {phonemes}")

@@ -77,7 +77,7 @@ def main() -> None:
     example(program, options.directory)
     console.print(f"net.o: {made.object_size:,} bytes, {made.state_size:,} bytes of memory an instance")
     if not shutil.which("arm-none-eabi-gcc"):
-        raise SystemExit("arm-none-eabi-gcc is not found; install gcc-arm-none-eabi to build the image")
+        raise SystemExit("arm-none-eabi-gcc is not found: apt-get install gcc-arm-none-eabi, to build the image")
     image = options.directory / "image.elf"
     sources = [str(HERE / "main.c"), str(options.directory / "net.o"), f"-T{HERE / 'link.ld'}"]
     subprocess.run(["arm-none-eabi-gcc", *FLAGS, f"-I{options.directory}", *sources, "-o", str(image)], check=True)
@@ -85,7 +85,7 @@ def main() -> None:
     text, data, bss = map(int, re.findall(r"\d+", sizes)[:3])
     console.print(f"image: {text + data:,} bytes of flash, {data + bss:,} bytes of RAM beside the stack")
     if not shutil.which("qemu-system-arm"):
-        raise SystemExit("qemu-system-arm is not found; install it to run the image")
+        raise SystemExit("qemu-system-arm is not found: apt-get install qemu-system-arm, to run the image")
     machine = ["-M", "mps2-an386", "-cpu", "cortex-m4", "-nographic", "-semihosting-config", "enable=on,target=native"]
     command = ["qemu-system-arm", *machine, "-kernel", str(image)]
     done = subprocess.run(

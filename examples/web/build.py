@@ -3,6 +3,7 @@
     python examples/audio_effect/train.py --directory build/effect
     python examples/web/build.py build/effect/model --directory build/web
     python -m http.server --directory build/web        # and open http://localhost:8000
+    python examples/web/build.py --quick               # an untrained net, which sounds like nothing in particular
 
 The model is any saved program that takes sound [batch, samples, 1] and gives sound; other inputs, held for a whole
 call, become sliders. wasm-ld has to be there (Debian's package lld, or LLVM's own).
@@ -37,18 +38,29 @@ def plucks(generator: np.random.Generator) -> np.ndarray:
     return (0.8 * sound / np.abs(sound).max()).astype(np.float32)
 
 
+def untrained() -> rg.Program:
+    """Return a net of the shape that the audio effect has, a knob included."""
+    dry, drive = rg.placeholder("dry", shape=(None, None, 1)), rg.placeholder("drive", shape=(None, 1))
+    knob = 0 * dry + rg.expand_dims(drive, 1)
+    outputs, _ = rg.dynamic_rnn(rg.BasicLSTMCell(24), rg.concat([dry, knob], 2))
+    return rg.compile({"out": dry + rg.dense(outputs, 1)}, seed=0)
+
+
 def main() -> None:
     """Export, and write what the page compares itself with."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="directory of a saved program")
+    parser.add_argument("model", type=Path, nargs="?", help="directory of a saved program")
+    parser.add_argument("--quick", action="store_true", help="an untrained net in place of a saved program")
     parser.add_argument("--directory", type=Path, default=Path("build/web"))
     parser.add_argument("--target", choices=("wasm32", "wasm32-simd128"), default="wasm32-simd128")
     options = parser.parse_args()
     console = Console(highlight=False)
-    program = rg.load(options.model)
+    if options.quick == bool(options.model):
+        parser.error("give the directory of a saved program, or --quick")
+    program = untrained() if options.quick else rg.load(options.model)
     made = program.inference.export(options.directory, NAME, target=options.target)
     if f"{NAME}.wasm" not in made.files:
-        raise SystemExit("wasm-ld is not found; install lld (apt-get install lld) and try again")
+        raise SystemExit("wasm-ld is not found: apt-get install lld, and try again")
     about = json.loads(made.files[f"{NAME}.json"].read_text())
     (sound,) = (port["name"] for port in about["inputs"] if "steps" in port["shape"])
     held = {

