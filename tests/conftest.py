@@ -1,4 +1,4 @@
-"""Options of the test run, which package it tests, where it runs and keeps code, and what tests of several rooms share."""
+"""Options of the test run, what it tests, where it runs and keeps code, and what tests of several rooms share."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_a_text_without_a_head(text: str) -> None:
         ("y = transpose x : f32[3,B]", "order"),
         ("y = get x {index=0} : f32[B,3]", "items"),
         ("y = constant [1.0,2.0] : f32[3]", "reshape"),
-        ("y = input {label=} : f32[3]", "invalid syntax"),
+        ("y = input {label=} : f32[3]", "invalid syntax|expected argument value"),
         ("output 'y' = z", "no value is named z"),
         ("output y = x", "not a line of a graph"),
     ],
