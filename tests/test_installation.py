@@ -56,7 +56,9 @@ def test_the_source_archive_makes_the_same_wheel(tmp_path: Path) -> None:
     shutil.copytree(ROOT / NAME, tmp_path / "copy" / NAME, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"], ".gitignore"):
         shutil.copy(ROOT / name, tmp_path / "copy" / name)
-    shutil.unpack_archive(build("sdist", tmp_path / "copy", tmp_path / "sdist"), tmp_path / "unpacked", filter="data")
+    archive = build("sdist", tmp_path / "copy", tmp_path / "sdist")
+    (tmp_path / "unpacked").mkdir()
+    subprocess.run(["tar", "-xzf", archive, "-C", tmp_path / "unpacked"], check=True)
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     wheels = [
         zipfile.ZipFile(build("wheel", source, tmp_path / f"wheel{number}"))
