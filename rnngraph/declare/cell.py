@@ -13,19 +13,22 @@ from ..allocation import zeros
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
 from ..ir.types import TensorType
-from ..public import api
+from ..public import api, taking
 from .arguments import MOST_UNITS, checked_name
 from .carried import state_leaves, with_rows
 from .initializers import initializer_of
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import Slot, check_shape, slot_node
-from .state import named, public, resolve, stated, widths
+from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, constant
 from .trace import States, Trace, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
 """Asks for steps of inner cells, is sent (output, new state) of each, and returns its own."""
+
+STEP = ("p", "x", "state")
+"""What a step is given."""
 
 
 def snake_case(name: str) -> str:
@@ -157,7 +160,7 @@ class Wrapper(Cell):
         self.cell = check_cell(cell, type(self).__name__)
 
     def state(self) -> Any:
-        return self._beneath("state").state()
+        return specification_of(self._beneath("state"))
 
     @property
     def state_type(self) -> Any:
@@ -165,7 +168,7 @@ class Wrapper(Cell):
         cell: Cell = self
         while isinstance(cell, Wrapper) and type(cell).state_type is Wrapper.state_type:
             if type(cell).state is not Wrapper.state:
-                carried, inner = cell.state(), cell.cell.state()
+                carried, inner = specification_of(cell), specification_of(cell.cell)
                 if not isinstance(carried, dict) or not isinstance(inner, dict) or carried.keys() != inner.keys():
                     return None
             cell = cell.cell
@@ -284,6 +287,7 @@ class Scope:
         if not callable(function):
             raise DtypeError(f"p.map needs a function of a parameter's name and Tensor, not {shown(function)}")
         inner = copy(self)
+        function = taking(function, "the function of p.map", "name", "tensor")
         inner._maps = (*self._maps, ParameterMap(function, self._trace.where))
         return inner
 
@@ -324,6 +328,9 @@ class InnerCell:
             key, given = self._enter(x, state)
             try:
                 return self._leave(self._cell.step(self._scope, x, given), x, state)
+            except TypeError:
+                taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
+                raise
             finally:
                 self._trace.running.discard(key)
         steps = [self._nested(x, state)]
@@ -352,6 +359,9 @@ class InnerCell:
         key, given = self._enter(x, state)
         try:
             return self._leave((yield from self._cell.nested_step(self._scope, x, given)), x, state)
+        except TypeError:
+            taking(self._cell.nested_step, f"{self._cell!r}.nested_step", *STEP, where=self._trace.where)
+            raise
         finally:
             self._trace.running.discard(key)
 
@@ -388,7 +398,11 @@ class InnerCell:
         """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
         cell = self._cell
         carried = named(cell)
-        given = None if _starts_from_zeros(cell) else cell.initial_state(self._scope)
+        try:
+            given = None if _starts_from_zeros(cell) else cell.initial_state(self._scope)
+        except TypeError:
+            taking(cell.initial_state, f"{cell!r}.initial_state", "p", where=self._trace.where)
+            raise
         if given is None:
             return [None] * len(flatten(carried))
         leaves = matched(carried, given, f"{cell!r}: initial_state", self._trace.where)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..declare.arguments import flag
 from ..errors import ArgumentError, DtypeError, Where, shown
-from ..public import api
+from ..public import api, taking
 from ..runtime.arguments import one_of, whole_number
 
 
@@ -288,6 +288,8 @@ def rate_of(rate: Any, update: int) -> float:
         value = rate(update) if callable(rate) else rate
     except OverflowError:
         value = math.inf
+    except TypeError:
+        value = taking(rate, "the learning rate", "update")(update)  # says what is wrong if it is the call
     if not is_number(value) or value < 0:
         raise ArgumentError(f"the learning rate of update {update} is {shown(value)}; it must be a number, 0 or more")
     return float(value)

@@ -29,7 +29,7 @@ from .fit.evaluation import Metric
 from .fit.history import History
 from .fit.loop import Callback, Position
 from .fit.plan import evaluate, fit
-from .optimizers import Adam, Optimizer, optimizer_text
+from .optimizers import Adam, Optimizer, check_methods, optimizer_text
 from .prepared_train_step import bind
 from .schedules import positive_or_none
 from .step_runner import Native, Settle, Way
@@ -71,6 +71,7 @@ class Trainer:
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
         self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
+        check_methods(self.optimizer, where)
         self.seed = program.seed  # of the order of examples
         self.clip_norm = positive_or_none("clip_norm", clip_norm, where)
         self.clip_value = positive_or_none("clip_value", clip_value, where)

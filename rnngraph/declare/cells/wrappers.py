@@ -11,7 +11,7 @@ from ..cell import Cell, NestedStep, Scope, Wrapper, check_cell
 from ..functions.basic import concat, sigmoid, split
 from ..functions.randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
 from ..nest import flatten, is_leaf, matched, pack
-from ..state import joined, named, public, resolve, stated
+from ..state import joined, named, public, resolve, specification_of, stated
 from ..tensor import Tensor
 from ..trace import of_inner_cells
 
@@ -194,7 +194,7 @@ class MultiRNNCell(Cell):
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         if not self.state_is_tuple:
             for cell in self.cells:
-                if len(flatten(resolve(cell.state()))) != 1:
+                if len(flatten(resolve(specification_of(cell)))) != 1:
                     raise StructureError(
                         f"MultiRNNCell(state_is_tuple=False) needs cells with one state, and {cell!r} has several; "
                         "build it with state_is_tuple=False too"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...errors import DtypeError, ShapeError, user_line
 from ...ir.types import FLOATS
-from ...public import api
+from ...public import api, taking
 from ..arguments import flag, units
 from ..cell import Cell, NestedStep, Scope, Wrapper
 from ..functions.basic import (
@@ -77,7 +77,11 @@ class Attention:
 
         The alignments can be looked at, for every step, as the tap ``alignments``.
         """
-        score = self.score(p, query)
+        try:
+            score = self.score(p, query)
+        except TypeError:
+            taking(self.score, f"{type(self).__name__}.score", "p", "query")
+            raise
         if self.real is not None:
             score = where(self.real, score, FAR_BELOW)
         weights = exp(score - reduce_max(score, 1, keepdims=True))
