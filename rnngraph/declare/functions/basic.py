@@ -198,7 +198,7 @@ def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
     if x.dtype in FLOATS:
         hit = logical_or(hit, not_equal(x, x))
     entries = where(hit, index, np.int64(2**63 - 1))
-    some = {} if isinstance(size, int) else {"nonempty": True}
+    some: dict[str, Any] = {} if isinstance(size, int) else {"nonempty": True}
     return build("reduce_min", entries, axes=(position,), keepdims=flag(keepdims, "keepdims"), **some)
 
 
