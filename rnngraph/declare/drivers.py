@@ -345,7 +345,11 @@ def initial_leaves(
     cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
     leaves: list[Any]
-    leaves = inner.initial_state() if given is None else matched(named(cell), given, f"{cell!r}: initial_state", where)
+    if given is None:
+        with tracing(cell):
+            leaves = inner.initial_state()
+    else:
+        leaves = matched(named(cell), given, f"{cell!r}: initial_state", where)
     return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
 
 

@@ -9,7 +9,7 @@ from ...errors import DtypeError, ShapeError, user_line
 from ...ir.types import FLOATS
 from ...public import api, taking
 from ..arguments import flag, units
-from ..cell import Cell, NestedStep, Scope, Wrapper
+from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
     concat,
     exp,
@@ -194,9 +194,8 @@ class AttentionWrapper(Wrapper):
     def state(self) -> Any:
         return {"cell_state": self.cell, "attention": self.size or self.attention.width}
 
-    @property
-    def output_size(self) -> int:
-        return (self.size or self.attention.width) if self.output_attention else self.cell.output_size
+    def _output(self) -> int | Cell:
+        return (self.size or self.attention.width) if self.output_attention else self.cell
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         joined = concat([x, state["attention"]])
@@ -207,6 +206,8 @@ class AttentionWrapper(Wrapper):
             attention = both @ p.kernel("attention_layer/kernel", (both.width, self.size))
         return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
 
-    def initial_state(self, p: Scope) -> Any:
+    def nested_initial_state(self, p: Scope) -> NestedInitialState:
         given = self.initial_cell_state
-        return {"cell_state": p.cell("", self.cell).initial_state() if given is None else given, "attention": None}
+        if given is None:
+            given = yield p.cell("", self.cell)
+        return {"cell_state": given, "attention": None}
