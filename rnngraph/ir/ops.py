@@ -178,7 +178,10 @@ _row("cast", "elementwise", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0
 
 _row("add", "elementwise", 2, rule.elementwise(_ANY), _plain(np.add))
 _row("sub", "elementwise", 2, rule.elementwise(_ANY), _plain(np.subtract))
-_row("mul", "elementwise", 2, rule.elementwise(_ANY), _plain(np.multiply))
+# Of a product that has ``labels`` the first operand are labels, as a loss has them.
+_row(
+    "mul", "elementwise", 2, rule.elementwise(_ANY), _plain(np.multiply), optional=("labels",), labels=may.labels
+)  # fmt: skip
 _row("div", "elementwise", 2, rule.elementwise(FLOATS), _plain(np.divide))
 _row("maximum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.maximum))
 _row("minimum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.minimum))

@@ -304,8 +304,8 @@ class Trainer:
         window: steps of truncated backpropagation through time; states are carried from window to window of a
         batch. warm_up: first steps of each sequence that run forward only.
 
-        class_weights: {label: weight}, by which the loss counts its int labels, as if it had been declared with
-        ``weights=``; 1 where a label is left out. A validation counts all alike.
+        class_weights: {label: weight}, by which the loss counts labels of that class, as if it had been declared with
+        ``weights=``; 1 where one is left out. A validation counts all alike.
 
         validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
         are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,
