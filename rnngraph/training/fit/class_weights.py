@@ -18,8 +18,8 @@ REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 
 APART = (
     "make every label a row of its own and give its weight: rg.sigmoid_cross_entropy(rg.expand_dims(labels, -1), "
-    "rg.expand_dims(logits, -1), weights=…), with weights in the shape of labels; or use rg.softmax_cross_entropy if just "
-    "one of them is true"
+    "rg.expand_dims(logits, -1), weights=…), with weights in the shape of labels; or use rg.softmax_cross_entropy if "
+    "just one of them is true"
 )
 
 
