@@ -431,8 +431,8 @@ class InnerCell:
             else:
                 given = cell.initial_state(self._scope)
         except TypeError:
-            method = cell.nested_initial_state if is_nested else cell.initial_state
-            taking(method, f"{cell!r}.{method.__name__}", "p", where=self._trace.where)
+            name = "nested_initial_state" if is_nested else "initial_state"
+            taking(getattr(cell, name), f"{cell!r}.{name}", "p", where=self._trace.where)
             raise
         if given is None:
             return [None] * len(flatten(carried))
