@@ -12,8 +12,8 @@ from typing import Any
 from ..declare.arguments import flag
 from ..declare.functions.basic import maximum, sqrt, square
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, shown
-from ..public import api
+from ..errors import ArgumentError, Where, shown
+from ..public import api, taking
 from .schedules import Schedule, check_positive, is_number, rate_of, schedule_from, schedule_text, use_plain_numbers
 
 Slots = Mapping[str, Tensor]
@@ -45,6 +45,15 @@ class Optimizer:
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> tuple[Tensor, Slots]:
         """(parameter, slots) after an update. Traced once for each parameter; numbers are scalars of its dtype."""
         raise NotImplementedError
+
+
+METHODS = {"slots": (), "numbers": ("update",), "update": ("parameter", "gradient", "slots", "numbers")}
+
+
+def check_methods(optimizer: Optimizer, where: Where | None) -> None:
+    """Raises ``CallError`` where a method of an optimizer of the user's own does not take what it is given."""
+    for name, given in METHODS.items():
+        taking(getattr(optimizer, name), f"{type(optimizer).__name__}.{name}", *given, where=where)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..declare.arguments import flag
 from ..errors import ArgumentError, DtypeError, Where, shown
-from ..public import api
+from ..public import api, taking
 from ..runtime.arguments import one_of, whole_number
 
 
@@ -39,10 +39,14 @@ class Schedule:
         return self
 
 
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite real number, NumPy's among them."""
-    kinds = (int, float, np.integer, np.floating)
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if type(value) is float:
+        return math.isfinite(value)
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
         return False
     return abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value)
 
@@ -280,14 +284,20 @@ def plateau_of(rate: Any) -> ReduceOnPlateau | None:
     return rate.plateau() if isinstance(rate, Schedule) else None
 
 
-def rate_of(rate: Any, update: int) -> float:
-    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+def _called(rate: Any, update: int) -> Any:
     if isinstance(rate, type):
         raise DtypeError(f"the learning rate is the class {rate.__name__}; give an object of it, {rate.__name__}(…)")
     try:
-        value = rate(update) if callable(rate) else rate
+        return rate(update)
     except OverflowError:
-        value = math.inf
+        return math.inf
+    except TypeError:
+        return taking(rate, "the learning rate", "update")(update)  # says what is wrong if it is the call
+
+
+def rate_of(rate: Any, update: int) -> float:
+    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+    value = _called(rate, update) if callable(rate) else rate
     if not is_number(value) or value < 0:
         raise ArgumentError(f"the learning rate of update {update} is {shown(value)}; it must be a number, 0 or more")
     return float(value)

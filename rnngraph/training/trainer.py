@@ -29,7 +29,7 @@ from .fit.evaluation import Metric
 from .fit.history import History
 from .fit.loop import Callback, Position
 from .fit.plan import evaluate, fit
-from .optimizers import Adam, Optimizer, optimizer_text
+from .optimizers import Adam, Optimizer, check_methods, optimizer_text
 from .prepared_train_step import bind
 from .schedules import positive_or_none
 from .step_runner import Native, Settle, Way
@@ -71,6 +71,7 @@ class Trainer:
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
         self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
+        check_methods(self.optimizer, where)
         self.seed = program.seed  # of the order of examples
         self.clip_norm = positive_or_none("clip_norm", clip_norm, where)
         self.clip_value = positive_or_none("clip_value", clip_value, where)
@@ -303,8 +304,8 @@ class Trainer:
         window: steps of truncated backpropagation through time; states are carried from window to window of a
         batch. warm_up: first steps of each sequence that run forward only.
 
-        class_weights: {label: weight}, by which the loss counts its int labels, as if it had been declared with
-        ``weights=``; 1 where a label is left out. A validation counts all alike.
+        class_weights: {label: weight}, by which the loss counts labels of that class, as if it had been declared with
+        ``weights=``; 1 where one is left out. A validation counts all alike.
 
         validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
         are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,

@@ -21,7 +21,7 @@ _Place = tuple[int, tuple[int, ...], np.dtype[Any]]
 class _Nest(NamedTuple):
     """A container of the structure: its type, and a place or a nest by key, or by number where it is no dict."""
 
-    kind: type
+    kind: Any
     parts: Mapping[Any, Any]
 
 
@@ -74,11 +74,18 @@ def _fits(array: ndarray, place: _Place) -> bool:
 
 def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
     """Puts arrays in their places. The flags that all have; 0 where anything is not as expected."""
-    together, pending = _OWNS_DATA | _WRITEABLE, [(expected, value)]
+    together = _OWNS_DATA | _WRITEABLE
+    pending: list[tuple[_Nest, Any]] = [(expected, value)]
+    entries: Iterable[tuple[Any, Any]]
     while pending:
         (kind, parts), nest = pending.pop()
-        entries = _entries(kind, parts, nest)
-        if entries is None:
+        if kind is dict:
+            if type(nest) is not dict and type(nest) is not Result:
+                return 0
+            entries = nest.items()
+        elif type(nest) is kind and len(nest) == len(parts):
+            entries = enumerate(nest)
+        else:
             return 0
         for key, item in entries:
             part = parts.get(key)
@@ -96,13 +103,6 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
             else:
                 pending.append((part, item))
     return together
-
-
-def _entries(kind: Any, parts: Mapping[Any, Any], nest: Any) -> Iterable[tuple[Any, Any]] | None:
-    """What a nest holds, by key or number; None where it is of another kind than the structure's."""
-    if kind is dict:
-        return nest.items() if type(nest) is dict or type(nest) is Result else None
-    return [*enumerate(nest)] if type(nest) is kind and len(nest) == len(parts) else None
 
 
 class Delivery:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Stepwise:
     """What is known of a graph that runs step by step.
 
-    structures: for each driver the nest of its states, with their labels as leaves; labels: all of these in order.
+    structures: for each driver the nest of its states, with their labels as leaves; named: the same with every state
+    under its name; labels: all of these in order.
     kinds: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
     time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
     time axis.
@@ -34,6 +35,7 @@ class Stepwise:
     compiled: CompiledGraph
     initial: CompiledGraph
     structures: tuple[Any, ...]
+    named: tuple[Any, ...]
     labels: list[str]
     outputs: tuple[str, ...]
     kinds: Mapping[str, TensorType]
@@ -76,6 +78,7 @@ def stepwise(
         compiled=compiled,
         initial=initial,
         structures=lowered.states,
+        named=lowered.named,
         labels=labels,
         outputs=tuple(name for name, _ in graph.outputs),
         kinds=kinds,

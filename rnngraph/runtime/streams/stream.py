@@ -42,6 +42,7 @@ class Stream(Generic[Given]):
         self._program, self._batch = program, batch
         self._compiled, self._initial = about.compiled, about.initial
         self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
+        self._named = about.named
         self._kinds, self._state_kinds = about.kinds, about.state_kinds
         self._lengths, self._time_axis, self._output_axis = set(about.lengths), about.time_axis, about.output_axis
         self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
@@ -259,7 +260,7 @@ class Stream(Generic[Given]):
     @state.setter
     def state(self, value: Any) -> None:
         where = user_line()
-        leaves = matched(self._structures, value, "the stream's state", where)
+        leaves = matched(self._named, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
             kind = self._state_kinds[label]

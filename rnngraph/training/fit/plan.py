@@ -16,6 +16,7 @@ from ...batching.sources import Iterated, Reader, Source, are_batches, are_examp
 from ...declare.arguments import flag
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
+from ...public import taking
 from ...runtime.arguments import one_of, whole_number
 from ...storage.atomic_file import as_path
 from ..schedules import is_number, plateau_of
@@ -62,7 +63,7 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
         source, epochs, evaluation, validates, monitor, one_of(options["mode"], "mode", MODES),
         None if patience is None else whole_number(patience, "patience", 1),
         (validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
-        tuple(callbacks), options["checkpoint"],
+        tuple(taking(item, "a callback", "trainer", "row", where=where) for item in callbacks), options["checkpoint"],
         None if every is None else whole_number(every, "checkpoint_every", 1),
         warm_up, weights, flag(options["progress"], "progress"), where,
     )  # fmt: skip
