@@ -1,4 +1,4 @@
-"""Words of Keras, torch, TensorFlow and JAX, and what is written here instead: of names, and of keywords.
+"""Words of Keras, torch, TensorFlow, JAX and NumPy, and what is written here instead: of names, and of keywords.
 
 A word that is not in these tables is one that this package has no answer for; a message then lists what there is.
 """
@@ -328,6 +328,18 @@ _GROUPS = {
         "absolute_difference", "huber_loss", "ctc_loss", "accuracy",
     ),
 }  # fmt: skip
+
+NUMPY = {
+    **{name: name for name in (
+        "abs", "argmax", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
+        "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
+        "not_equal", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
+        "transpose", "where",
+    )},
+    "absolute": "abs", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min",
+    "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather",
+}  # fmt: skip
+"""NumPy's functions of arrays, and the function of Tensors that computes the same."""
 
 _BY_NAME = {name.lower().replace("_", ""): remedy for name, remedy in NAMES.items()}
 

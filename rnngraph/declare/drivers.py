@@ -11,7 +11,7 @@ from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from ..public import api
 from .cell import Cell, InnerCell, check_cell, snake_case
-from .nest import flatten, matched, pack
+from .nest import flatten, matched, pack, paths
 from .parameter_maps import RANDOM
 from .parameters import ScopeName, Slot
 from .state import named, public, specification_of
@@ -322,8 +322,6 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 
 
 def state_names(cell: Cell) -> list[str]:
-    from .nest import paths
-
     found, specification = list(paths(public(cell))), specification_of(cell)
     if len(found) == 1 and not found[0][0]:
         return list(specification) if isinstance(specification, dict) else ["h"]

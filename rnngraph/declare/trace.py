@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
-from ..ir.graph import Namer
+from ..ir.node import Namer
 from ..ir.types import TensorType
 from .parameters import Slot
 

@@ -7,14 +7,12 @@ is the type rules' matter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .node import Node
 from .types import DTYPES, FLOATS, Size, TensorType, TupleType
 
-if TYPE_CHECKING:
-    from .graph import Node
-
-Rule = Callable[[Any, "Node"], bool]
+Rule = Callable[[Any, Node], bool]
 
 MOST_ELEMENTS = 1 << 40
 """Elements of a tensor, in a file with open sizes of 1, at a call with its own; and the largest number in a size."""

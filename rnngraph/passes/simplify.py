@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Attributes, Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
+from ..ir.node import Attributes
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import NARROW
 

@@ -17,7 +17,8 @@ from ...declare.parameters import Slot
 from ...declare.placeholders import RESERVED, placeholder_names
 from ...declare.state import named, public
 from ...errors import ArgumentError, GraphError, ShapeError, Where
-from ...ir.graph import Graph, Namer, Node, make, topological, with_sizes
+from ...ir.graph import Graph, Node, make, topological, with_sizes
+from ...ir.node import Namer
 from ...ir.source import assigned_names
 from ...ir.types import Dim, SizeTable, TensorType, dim_text, size, substitute, symbols_of
 from ..split import converted

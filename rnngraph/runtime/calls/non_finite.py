@@ -15,7 +15,7 @@ from ...errors import Where
 from ...ir.graph import Graph, Node, topological
 from ...ir.interpreter import interpret
 from ...ir.ops import OPS, scan_parts
-from ...ir.text.printer import names_of
+from ...ir.printer import names_of
 from ...ir.types import FLOATS, Dim, Size
 from ...passes.gradients.autodiff import PREFIX
 from ...passes.lowering.lowered import SEED_INPUTS
@@ -88,7 +88,7 @@ class _Watch:
 
     def __init__(self, graph: Graph, feeds: Mapping[str, np.ndarray]) -> None:
         self.graph = graph
-        self.names = names_of(graph)
+        self.names = names_of(graph.walk())
         self.forward = _forward_nodes(graph)
         self.scans = {inner: node for node in graph.walk() if node.op == "scan" for inner in node["body"].nodes}
         self.axes = _Axes(graph)
