@@ -20,8 +20,6 @@ UPWARD = {
     ("codegen.schedule.scheduler", "codegen.llvm.module"),
     ("export.step_code", "program.program"),
     ("export.write_net", "program.program"),
-    ("passes.lowering.lower", "passes.split"),
-    ("passes.quantization.narrow_products", "passes.split_concats"),
     ("program.saved.save_load", "program.program"),
     ("runtime.native.compiled_graph", "runtime.calls.feeds"),
     ("runtime.streams.step_graph", "program.program"),
@@ -65,5 +63,4 @@ CIRCLES = {
     ),
     frozenset({"codegen.kernels.active_rows", "codegen.kernels.loop_nests"}),
     frozenset({"codegen.loop_ir.nodes", "codegen.loop_ir.printer"}),
-    frozenset({"passes.lowering.lower", "passes.lowering.scan_body"}),
 }

@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from .build import broadcast_to, number, unbroadcast, zeros
 from .graph import Node, make, topological
 from .types import FLOATS, Dim
 
@@ -27,25 +26,6 @@ def adjoints(node: Node, g: Node) -> Adjoints:
     for item in topological([part for part in parts if part is not None], new):
         new[item] = replace(item, operands=tuple(new[operand] for operand in item.operands), where=node.where)
     return tuple(part and new[part] for part in parts)
-
-
-def number(value: float, like: Node) -> Node:
-    return make("constant", value=np.asarray(value, like.dtype))
-
-
-def unbroadcast(adjoint: Node, to: Node) -> Node:
-    """``adjoint`` summed over the axes along which ``to`` was broadcast."""
-    extra = adjoint.tensor.rank - to.tensor.rank
-    axes = tuple(range(extra)) + tuple(
-        axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
-    )
-    if axes:
-        adjoint = make("reduce_sum", adjoint, where=adjoint.where, axes=axes, keepdims=False)
-    return adjoint if adjoint.shape == to.shape else make("reshape", adjoint, shape=to.shape)
-
-
-def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
-    return node if node.shape == shape else make("broadcast", node, shape=shape)
 
 
 def _op(name: str, *operands: Node, **attributes: Any) -> Node:
@@ -143,10 +123,6 @@ def _reduce_extreme(node: Node, g: Node) -> Adjoints:
     hit = _op("cast", _op("equal", source, value), dtype=source.dtype)
     count = _op("reduce_sum", hit, axes=node["axes"], keepdims=True)
     return (_op("mul", hit, _op("div", kept, count)),)
-
-
-def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
-    return broadcast_to(number(0.0, like), shape)
 
 
 def _slice(node: Node, g: Node) -> Adjoints:

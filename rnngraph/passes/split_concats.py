@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..ir.build import column_slice, row_slice
 from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
 from ..ir.ops import OPS, scan_parts
 from ..ir.types import Dim
@@ -61,28 +62,6 @@ def _slices_columns(node: Node) -> bool:
         for start, stop, dim in zip(node["start"][:-1], node["stop"][:-1], shape[:-1], strict=True)
     )
     return whole and all(step == 1 for step in node["step"])
-
-
-def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
-    """x[..., first:last], or x where its last axis broadcasts."""
-    if not x.tensor.rank or x.shape[-1] == 1:
-        return x
-    if first == 0 and last == x.shape[-1]:
-        return x
-    head = x.shape[:-1]
-    return make(
-        "slice",
-        x,
-        where=like.where,
-        start=(*(0 for _ in head), first),
-        stop=(*head, last),
-        step=(1,) * x.tensor.rank,
-    )
-
-
-def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
-    """kernel[first:last]"""
-    return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))
 
 
 def _split_rows(node: Node, operands: Sequence[Node]) -> Node:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import GraphError
-from ...ir.derivatives import adjoints, unbroadcast, zeros
+from ...ir.build import unbroadcast, zeros
+from ...ir.derivatives import adjoints
 from ...ir.graph import Graph, Node, make, remake, runs_when, step_condition, topological
 from ...ir.ops import OPS, scan_parts
 from ...ir.types import FLOATS
