@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from ..ir.graph import Graph, Node
+from ..ir.scan import ScanParts
 from ..ir.types import symbols_of
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
@@ -31,12 +32,10 @@ def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
 
 def _ends(scan: Node) -> set[Node]:
     """What in a scan's body says of all rows together whether another step runs, and nothing else."""
-    body: Graph = scan["body"]
-    when = scan.get("when")
-    if when is None or when >= scan["carries"]:
-        return set()
+    body, parts = scan["body"], ScanParts.of(scan)
+    conditions = [carry.next for carry in parts.carries if carry.inside is parts.when]
     users = body.users()
-    found, stack = set(), [body.outputs[when][1]]
+    found, stack = set[Node](), conditions
     while stack:
         node = stack.pop()
         if all(user in found for user in users[node]):

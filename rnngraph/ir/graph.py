@@ -198,25 +198,19 @@ def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
         changed = change(map_bodies(body, change))
         if changed is body:
             return None
-        return with_attributes(remake(node, operands), body=changed)
+        return with_body(node, operands, changed)
 
     return rewrite(graph, rule)
+
+
+def with_body(scan: Node, operands: Sequence[Node], body: Graph) -> Node:
+    """A scan over other operands with another body that takes and gives the same."""
+    return make("scan", *operands, where=scan.where, name=scan.name, **dict(scan.attributes) | {"body": body})
 
 
 def with_attributes(node: Node, **changes: Any) -> Node:
     attributes = {**dict(node.attributes), **changes}
     return make(node.op, *node.operands, where=node.where, name=node.name, **attributes)
-
-
-def step_condition(scan: Node) -> Node | None:
-    """The input of a scan's body that says whether a step runs; None where all do."""
-    when = scan.get("when")
-    return None if when is None else scan["body"].inputs[when]
-
-
-def runs_when(condition: Node | None, formals: Sequence[Node]) -> dict[str, Any]:
-    """The attribute of a scan whose body takes ``formals``, as keywords of ``make``."""
-    return {} if condition is None else {"when": formals.index(condition)}
 
 
 def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from . import attributes as may
 from . import narrow, random
 from . import type_rules as rule
-from .type_rules import Infer, scan_parts
+from .type_rules import Infer
 from .types import FLOATS, INTEGERS
 
 Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
@@ -269,5 +269,3 @@ _row(
     when=may.body_input,
 )  # fmt: skip
 _row("get", "structured", 1, rule.get, index=may.item)
-
-__all__ = ["OPS", "Op", "scan_parts"]

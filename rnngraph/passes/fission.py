@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition
-from ..ir.ops import scan_parts
+from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..ir.scan import Binding, Carry, ScanParts
 from .loops.cycles import cycles
 from .loops.lifting import aligned, lift, over_time
 
@@ -51,13 +51,11 @@ class _Parts:
         self.scan = scan
         self.body: Graph = scan["body"]
         self.carries, self.length = scan["carries"], scan["length"]
-        initial, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
-        formal_carries, formal_sequences, formal_constants = scan_parts(self.body.inputs, dict(scan.attributes))
-        self.initial = dict(zip(formal_carries, initial, strict=True))
-        self.next = {carry: value for carry, (_, value) in zip(formal_carries, self.body.outputs, strict=False)}
-        self.lifted = dict(zip(formal_sequences, sequences, strict=True))
-        self.constant = dict(zip(formal_constants, constants, strict=True))
-        self.condition = step_condition(scan)
+        parts = ScanParts.of(scan)
+        self.initial = {carry.inside: carry.initial for carry in parts.carries}
+        self.next = {carry.inside: carry.next for carry in parts.carries}
+        self.lifted, self.constant = dict(parts.sequences), dict(parts.invariants)
+        self.condition = parts.when
         self.readers = self.body.users()
         for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
             self.readers[value].append(carry)
@@ -207,8 +205,8 @@ class _Loop:
 
     def _build(self) -> Node:
         parts = self.parts
-        sequences: list[tuple[Node, Node]] = []
-        constants: list[tuple[Node, Node]] = []
+        sequences: list[Binding] = []
+        constants: list[Binding] = []
         new: dict[Node, Node] = {}
         for carry in self.carries:
             new[carry] = carry
@@ -221,35 +219,18 @@ class _Loop:
             kind = outer.tensor.with_shape(outer.shape[1:]) if has_time else outer.tensor
             formal = make("input", where=node.where, name=label, label=label, type=kind)
             new[node] = formal
-            (sequences if has_time else constants).append((formal, outer))
+            (sequences if has_time else constants).append(Binding(formal, outer))
         for node in self.members:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
-        outputs = [(str(carry["label"]), self._next(carry, new)) for carry in self.carries]
-        outputs += [(node.name or node.op, new[node]) for node in self.emits]
-        formals = [*self.carries, *(f for f, _ in sequences), *(f for f, _ in constants)]
-        actuals = [
-            *(parts.initial[carry] for carry in self.carries),
-            *(outer for _, outer in sequences),
-            *(outer for _, outer in constants),
-        ]
         scan = parts.scan
-        return make(
-            "scan",
-            *actuals,
-            where=scan.where,
-            name=scan.name,
-            body=Graph.of("body", outputs, formals),
-            carries=len(self.carries),
-            sequences=len(sequences),
-            length=scan["length"],
-            reverse=scan["reverse"],
-            **runs_when(None if parts.condition is None else new[parts.condition], formals),
+        # The next value of a mere delay is no member of the loop, but one of what it needs.
+        carries = [Carry(node, parts.initial[node], str(node["label"]), new[parts.next[node]]) for node in self.carries]
+        emits = [(node.name or node.op, new[node]) for node in self.emits]
+        when = None if parts.condition is None else new[parts.condition]
+        return ScanParts(carries, sequences, constants, emits, scan["length"], scan["reverse"], when).made(
+            scan.where, scan.name
         )
-
-    def _next(self, carry: Node, new: dict[Node, Node]) -> Node:
-        """The carry's next value, which of a mere delay is not a member of the loop."""
-        return new[self.parts.next[carry]]
 
     def final(self, carry: Node, like: Node) -> Node:
         return make("get", self.scan(), where=like.where, name=like.name, index=self.carries.index(carry))

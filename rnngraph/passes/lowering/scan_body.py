@@ -10,7 +10,8 @@ import numpy as np
 from ...declare.drivers import Driver
 from ...declare.parameter_maps import RANDOM
 from ...errors import ShapeError, Where
-from ...ir.graph import Graph, Node, runs_when, topological
+from ...ir.graph import Node, topological
+from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.text.source import assigned_names
 from ...ir.types import Dim, TensorType
 from .context import Context
@@ -23,8 +24,8 @@ class Body:
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
         self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
         self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
-        self.sequences: list[tuple[Node, Node]] = []  # (formal, actual)
-        self.constants: list[tuple[Node, Node]] = []
+        self.sequences: list[Binding] = []
+        self.constants: list[Binding] = []
         self.shared: dict[str, Node] = {}
         self.assigned: Mapping[Node, str] = {}
         self.live: Node | None = None  # whether a row still runs, where that is known
@@ -35,12 +36,12 @@ class Body:
 
     def over(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
-        self.sequences.append((node, actual))
+        self.sequences.append(Binding(node, actual))
         return node
 
     def given(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor)
-        self.constants.append((node, actual))
+        self.constants.append(Binding(node, actual))
         return node
 
     def once(self, key: str, build: Any) -> Node:
@@ -95,16 +96,17 @@ class Body:
                 self.make("select", live, after, before, where=self.where)
                 for after, before in zip(states, carries, strict=True)
             ]
-        formals = [*carries, *(node for node, _ in self.sequences), *(node for node, _ in self.constants)]
-        actuals = [*initial, *(node for _, node in self.sequences), *(node for _, node in self.constants)]
-        labels = [str(node["label"]) for node in driver.states]
+        labels = (str(node["label"]) for node in driver.states)
         seen = [(self.context.taps[node], self._while_live(value)) for node, value in self.tapped]
-        body = Graph.of("body", [*zip(labels, states, strict=True), ("output", output), *seen], formals)
-        scan = self.make(
-            "scan", *actuals, where=self.where, name=name, body=body, carries=len(carries),
-            sequences=len(self.sequences), length=self.time, reverse=driver.reverse,
-            **runs_when(None if driver.when is None else new[driver.when], formals),
-        )  # fmt: skip
+        scan = ScanParts(
+            carries=[*map(Carry, carries, initial, labels, states)],
+            sequences=self.sequences,
+            invariants=self.constants,
+            emits=[("output", output), *seen],
+            length=self.time,
+            reverse=driver.reverse,
+            when=None if driver.when is None else new[driver.when],
+        ).made(self.where, name, self.make)
         for number, (node, value) in enumerate(self.tapped, len(carries) + 1):
             steps = self.make("get", scan, where=node.where, index=number)
             self.context.tapped[self.context.taps[node]] = self._turned(steps, value)

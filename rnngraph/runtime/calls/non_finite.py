@@ -14,8 +14,9 @@ import numpy as np
 from ...errors import Where
 from ...ir.graph import Graph, Node, topological
 from ...ir.interpreter import interpret
-from ...ir.ops import OPS, scan_parts
+from ...ir.ops import OPS
 from ...ir.printer import names_of
+from ...ir.scan import ScanParts
 from ...ir.types import FLOATS, Dim, Size
 from ...passes.gradients.autodiff import PREFIX
 from ...passes.lowering.lowered import SEED_INPUTS
@@ -166,7 +167,7 @@ class _Axes:
         self.lengths: set[Dim] = {node["length"] for node in scans}
         self.batches: set[Dim] = set()
         for node in scans:
-            carried = scan_parts(node["body"].inputs, dict(node.attributes))[0]
+            carried = (carry.inside for carry in ScanParts.of(node).carries)
             self.batches |= {item.shape[0] for item in carried if item.tensor.rank}
         if not scans:
             fed = (node for node in graph.inputs if node.op == "input" and node["label"] not in SEED_INPUTS)

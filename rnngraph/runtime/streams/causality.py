@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ...errors import GraphError, Where
 from ...ir.graph import Graph, Node, symbols_of_node
-from ...ir.ops import scan_parts
+from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim, Size, TensorType, dim_text, symbols_of
 
 APART, STEPS, FINAL = "apart", "steps", "final"
@@ -46,7 +46,7 @@ def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> 
     labels: of the inputs that are states.
     """
     for node in graph.nodes:
-        initial = scan_parts(node.operands, dict(node.attributes))[0] if node.op == "scan" else ()
+        initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
         if not all(item.op == "input" and item["label"] in labels for item in initial):
             raise GraphError(
                 "this graph can't be streamed: a loop carries more than its cell's state from step to step, such as "
@@ -64,7 +64,7 @@ def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if node.op == "scan":
         return STEPS
     if node.op == "get":
-        return FINAL if node["index"] < node.operands[0]["carries"] else STEPS
+        return FINAL if is_final(node) else STEPS
     if any(_timed(dim, lengths) for dim in node.shape):
         return STEPS
     return FINAL if any(roles[item] != APART for item in node.operands) else APART
@@ -94,12 +94,13 @@ def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
 def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if node["reverse"]:
         return "a backward recurrence reads a sequence from its end"
-    if node.get("when", node["carries"]) < node["carries"]:
+    scan = ScanParts.of(node)
+    if scan.when in [carry.inside for carry in scan.carries]:
         return "a loop that ends by itself is no part of a longer one (rg.dynamic_decode with stop=)"
     if not _timed(node["length"], lengths):
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
-    initial, _, constants = scan_parts(node.operands, dict(node.attributes))
-    if any(roles[item] != APART for item in (*initial, *constants)):
+    whole = (*(carry.initial for carry in scan.carries), *(given.outside for given in scan.invariants))
+    if any(roles[item] != APART for item in whole):
         return WAITS
     return ""
 
