@@ -13,7 +13,6 @@ UPWARD = {
     ("codegen.buffers.buffer_reuse", "codegen.kernels.values"),
     ("codegen.cost_model.work_sharing", "codegen.kernels.loop_nests"),
     ("codegen.cost_model.work_sharing", "codegen.kernels.matmul"),
-    ("codegen.kernels.epilogue", "codegen.llvm.vecmath"),
     ("codegen.loop_ir.memory_check", "codegen.buffers.arena"),
     ("codegen.loop_ir.memory_check", "codegen.threads.barrier"),
     ("codegen.schedule.plan", "codegen.llvm.module"),

@@ -22,7 +22,6 @@ from .clocks import clock_of
 ZERO, LOW = "zero", "low"
 BELOW = -1e20
 """Less than any score: what stands there is never the largest."""
-KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "sin", "erf", "stop_gradient", "cast")
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,12 @@ class _Walk:
         if op == "mul":  # what is computed from padding need not be finite
             known = all(value.past == ZERO or value.axis is None for value in operands)
             return ZERO if ZERO in past and known else ""
-        if op in KEEPS_ZERO or (op == "div" and operands[1].axis is None):
+        if all(value == ZERO for value in past) and OPS[op].keeps_zero:
+            return ZERO
+        if op == "div" and operands[1].axis is None:
             return ZERO if past[0] == ZERO else ""
         if op in ("add", "sub") and past[0] == LOW:
             return LOW if operands[1].axis is None or past[1] == ZERO else ""
-        if op in ("add", "sub", "maximum", "minimum"):
-            return ZERO if past == [ZERO, ZERO] else ""
         return ZERO if op == "exp" and past == [LOW] else ""
 
     # Lengths -------------------------------------------------------------------------------------

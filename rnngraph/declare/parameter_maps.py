@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from ..errors import ShapeError, Where, shown
 from ..ir.graph import Node, make, remake, topological
+from ..ir.ops import OPS
 from ..ir.types import meet_declared
 from ..public import api
 from .parameters import Slot
 from .tensor import Tensor, declared
 
-RANDOM = ("dropout", "noise")
+RANDOM = tuple(name for name, op in OPS.items() if op.random and op.until)
 """Ops that draw, as declared."""
 
 

@@ -4,3 +4,5 @@ Read ``types`` and ``node``, then ``ops`` (an op is a row) and ``graph``; ``inte
 graph computes, ``verifier`` of what is a graph, ``printer`` of its text, which ``text`` reads back. ``build`` has small
 builders. Knows neither what users write nor machine code.
 """
+
+from . import ops as ops  # without whose rows there is nothing to make graphs of

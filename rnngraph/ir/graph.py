@@ -8,10 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
+from .node import OPS, walk
 from .node import Node as Node  # from here as well: whoever makes nodes reads them
 from .node import topological as topological
-from .node import walk
-from .ops import OPS
 from .printer import dot_text, graph_text, networkx_graph
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
 

@@ -1,15 +1,66 @@
-"""Nodes: single values, which know their operands; the order in which they need each other; and names for them."""
+"""Ops and nodes: a row of the table says what an op is, and a node is one use of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..errors import Where
+from .type_rules import Infer
 from .types import Dim, TensorType, Type
 
 Attributes = tuple[tuple[str, Any], ...]
+AttributeRule = Callable[[Any, "Node"], bool]
+"""Told an attribute's value and the node: whether the value can stand there. That shapes fit is for the type rules."""
+
+Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
+Adjoints = Sequence["Node | None"]
+Derivative = Callable[["Node", "Node"], Adjoints]
+"""Told a node and the adjoint of its value: what each operand receives."""
+
+INSTRUCTION, DIVISION, FUNCTION, DRAW = "instruction", "division", "function", "draw"
+"""What an elementwise op costs: a vector instruction or two, one that takes as long as a function (division, root), a
+polynomial of ``vecmath``, or a random number.
+"""
+
+
+@dataclass(frozen=True)
+class Op:
+    """A row of the table of ops.
+
+    kind: ``leaf``, ``elementwise``, ``contraction``, ``reduction``, ``movement`` or ``structured``.
+    infer: the type rule. evaluate: the value in NumPy, which defines it; None where a pass must replace the op.
+    derivative: its rule; None of leaves and of what is differentiated as a whole, or replaced before.
+    cost: of an elementwise op. keeps_zero: whether numbers that are all 0 give 0.
+    random: whether the value depends on a seed (such ops are forbidden in the inference graph).
+    until: the pass that replaces the op, if there is one. attributes: what each may be; optional: those that a node
+    can do without.
+    """
+
+    name: str
+    kind: str
+    arity: tuple[int, int]
+    infer: Infer
+    evaluate: Evaluate | None
+    derivative: Derivative | None
+    cost: str = INSTRUCTION
+    keeps_zero: bool = False
+    random: bool = False
+    until: str = ""
+    attributes: Mapping[str, AttributeRule] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the op takes so long that its value is rather kept than computed again."""
+        return self.cost in (DIVISION, FUNCTION)
+
+
+OPS: dict[str, Op] = {}
+"""The closed table: ``ops`` has its rows."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,7 +9,7 @@ from .ops import OPS
 from .types import TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
-DECLARED_ONLY = ("driver", "noise", "tap")
+DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 """Ops that lowering replaces."""
 
 

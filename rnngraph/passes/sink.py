@@ -14,7 +14,6 @@ from ..ir.graph import Graph, Node, make, remake, rewrite, topological
 from ..ir.ops import OPS
 from ..ir.scan import Binding, ScanParts
 from ..ir.types import FLOATS
-from .gradients.scan_derivative import COSTLY
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class _Loop:
 
     def _pays(self, node: Node) -> bool:
         row = OPS[node.op]
-        if row.kind != "elementwise" or row.random or node.op in COSTLY or node.dtype not in FLOATS:
+        if row.kind != "elementwise" or row.random or row.is_long or node.dtype not in FLOATS:
             return False
         timed = []
         for item in dict.fromkeys(node.operands):

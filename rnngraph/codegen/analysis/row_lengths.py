@@ -21,8 +21,6 @@ ZERO = "zero"
 Symbol = Node | str | None
 """What a value is where a row has ended: a carry, ``ZERO``, or None where that is not known."""
 
-KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "sin", "erf", "stop_gradient", "cast")
-
 
 @dataclass(frozen=True)
 class Limit:
@@ -199,7 +197,7 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
         return None if node["value"].any() else ZERO
     found = [values.get(item) for item in node.operands]
     zeros = [item == ZERO for item in found]
-    if zeros and all(zeros) and (node.op in KEEPS_ZERO or node.op in ("add", "sub", "maximum", "minimum", "concat")):
+    if zeros and all(zeros) and (OPS[node.op].keeps_zero or node.op == "concat"):
         return ZERO
     match node.op:
         case "select" if masks(node.operands[0]):

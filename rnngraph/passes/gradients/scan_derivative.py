@@ -21,9 +21,6 @@ from ...ir.types import FLOATS
 from ..loops.lifting import aligned
 from .adjoints import Adjoints, active_nodes
 
-COSTLY = ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "sin", "cos", "erf", "div")
-"""Elementwise ops that are kept rather than computed again."""
-
 
 class ScanDerivative:
     """The scan that carries adjoints against the direction of a scan.
@@ -260,7 +257,7 @@ def _is_cheap(node: Node) -> bool:
     row = OPS[node.op]
     if not node.operands:
         return True
-    return row.kind in ("elementwise", "movement") and (node.op not in COSTLY or row.random) and node.op != "gather"
+    return row.kind in ("elementwise", "movement") and not row.is_long and node.op != "gather"
 
 
 def _before_sum(part: Node, g: Node) -> Node:
