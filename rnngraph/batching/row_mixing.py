@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from ..ir.axes import counts
 from ..ir.graph import Graph, Node
 from ..ir.scan import ScanParts
-from ..ir.types import symbols_of
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 
@@ -23,7 +23,7 @@ def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
     for node in graph.nodes:
         if node.op in REDUCTIONS and node not in left_out:
             shape = node.operands[0].shape
-            if any(symbols_of(shape[axis]) & batch for axis in node["axes"]):
+            if any(counts(shape[axis], batch) for axis in node["axes"]):
                 return True
         if node.op == "scan" and _mixes(node["body"], batch, _ends(node)):
             return True
