@@ -13,7 +13,7 @@ from ..public import api
 from .cell import Cell, InnerCell, check_cell, snake_case
 from .nest import flatten, matched, pack, paths
 from .parameter_maps import RANDOM
-from .parameters import ScopeName, Slot
+from .parameters import ParameterSpec, ScopeName
 from .state import named, public, specification_of
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
 from .trace import Trace, tracing
@@ -42,7 +42,7 @@ class Driver:
     when: Node | None
     live: Node | None
     time_major: bool
-    parameters: tuple[tuple[Slot, str], ...]
+    parameters: tuple[tuple[ParameterSpec, str], ...]
     sites: tuple[str, ...]
     scopes: tuple[ScopeName, ...]
     where: Where | None

@@ -14,11 +14,11 @@ from typing import Any
 
 from .build import broadcast_to, number, unbroadcast, zeros
 from .graph import make, topological
-from .node import OPS, Adjoints, Derivative, Node
+from .node import OPS, Derivative, Node, OperandAdjoints
 from .types import FLOATS, Dim
 
 
-def adjoints(node: Node, g: Node) -> Adjoints:
+def adjoints(node: Node, g: Node) -> OperandAdjoints:
     """What each operand receives, at the line of ``node``: there the user finds what a derivative is of."""
     rule = OPS[node.op].derivative
     assert rule is not None, f"{node.op} has no derivative"
@@ -38,14 +38,14 @@ def _unary(rule: Callable[[Node, Node, Node], Node]) -> Derivative:
     return lambda node, g: (rule(g, node.operands[0], node),)
 
 
-def nothing(node: Node, g: Node) -> Adjoints:
+def nothing(node: Node, g: Node) -> OperandAdjoints:
     return (None,) * len(node.operands)
 
 
 def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Derivative:
     """A rule of (adjoint, first, second, value) for two operands that broadcast."""
 
-    def apply(node: Node, g: Node) -> Adjoints:
+    def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
         return tuple(unbroadcast(part, to) for part, to in zip(rule(g, a, b, node), (a, b), strict=True))
 
@@ -55,7 +55,7 @@ def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Deriva
 def _chosen(op: str) -> Derivative:
     """maximum and minimum: the larger or smaller operand receives all; of two equal ones the second."""
 
-    def apply(node: Node, g: Node) -> Adjoints:
+    def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
         first = _op("less", b, a) if op == "maximum" else _op("less", a, b)
         zero = number(0.0, g)
@@ -67,7 +67,7 @@ def _chosen(op: str) -> Derivative:
     return apply
 
 
-def select(node: Node, g: Node) -> Adjoints:
+def select(node: Node, g: Node) -> OperandAdjoints:
     condition, a, b = node.operands
     zero = number(0.0, g)
     return (
@@ -77,12 +77,12 @@ def select(node: Node, g: Node) -> Adjoints:
     )
 
 
-def fma(node: Node, g: Node) -> Adjoints:
+def fma(node: Node, g: Node) -> OperandAdjoints:
     a, b, c = node.operands
     return unbroadcast(_op("mul", g, b), a), unbroadcast(_op("mul", g, a), b), unbroadcast(g, c)
 
 
-def cast(node: Node, g: Node) -> Adjoints:
+def cast(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
     both = source.dtype in FLOATS and node.dtype in FLOATS
     return (_op("cast", g, dtype=source.dtype) if both else None,)
@@ -92,7 +92,7 @@ def _swapped(node: Node) -> Node:
     return make("transpose", node, where=node.where, order=(1, 0))
 
 
-def matmul(node: Node, g: Node) -> Adjoints:
+def matmul(node: Node, g: Node) -> OperandAdjoints:
     left, right, *start = node.operands
     if left.tensor.rank == 1:
         rows = (make("reshape", item, shape=(1, *item.shape)) for item in (left, g))
@@ -102,7 +102,7 @@ def matmul(node: Node, g: Node) -> Adjoints:
     return (_op("matmul", g, _swapped(right)), to_right, *(unbroadcast(g, item) for item in start))
 
 
-def outer_sum(node: Node, g: Node) -> Adjoints:
+def outer_sum(node: Node, g: Node) -> OperandAdjoints:
     left, right = node.operands
     return _op("matmul", right, _swapped(g)), _op("matmul", left, g)
 
@@ -112,12 +112,12 @@ def _kept_shape(node: Node) -> tuple[Dim, ...]:
     return tuple(1 if axis in node["axes"] else dim for axis, dim in enumerate(node.operands[0].shape))
 
 
-def reduce_sum(node: Node, g: Node) -> Adjoints:
+def reduce_sum(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
     return (broadcast_to(make("reshape", g, shape=_kept_shape(node)), source.shape),)
 
 
-def reduce_extreme(node: Node, g: Node) -> Adjoints:
+def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
     """Equal extremes share evenly, as in TensorFlow."""
     source, shape = node.operands[0], _kept_shape(node)
     value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
@@ -126,7 +126,7 @@ def reduce_extreme(node: Node, g: Node) -> Adjoints:
     return (_op("mul", hit, _op("div", kept, count)),)
 
 
-def slice(node: Node, g: Node) -> Adjoints:
+def slice(node: Node, g: Node) -> OperandAdjoints:
     """Zeros around, and between where the slice has a step."""
     source = node.operands[0]
     for axis, (start, step, dim) in enumerate(zip(node["start"], node["step"], source.shape, strict=True)):
@@ -154,7 +154,7 @@ def _spread(g: Node, axis: int, step: int) -> Node:
     return make("slice", whole, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
 
 
-def concat(node: Node, g: Node) -> Adjoints:
+def concat(node: Node, g: Node) -> OperandAdjoints:
     axis = node["axis"]
     parts: list[Node] = []
     offset: Dim = 0
@@ -167,13 +167,13 @@ def concat(node: Node, g: Node) -> Adjoints:
     return parts
 
 
-def gather(node: Node, g: Node) -> Adjoints:
+def gather(node: Node, g: Node) -> OperandAdjoints:
     """Rows of the table receive the sum of what their uses receive, repeated ids included."""
     table, indices = node.operands
     return make("scatter_add", indices, g, where=node.where, rows=table.shape[0]), None
 
 
-def scatter_add(node: Node, g: Node) -> Adjoints:
+def scatter_add(node: Node, g: Node) -> OperandAdjoints:
     return None, make("gather", g, node.operands[0], where=node.where)
 
 
@@ -201,22 +201,22 @@ maximum = _chosen("maximum")
 minimum = _chosen("minimum")
 
 
-def reverse(node: Node, g: Node) -> Adjoints:
+def reverse(node: Node, g: Node) -> OperandAdjoints:
     return (_op("reverse", g, axis=node["axis"]),)
 
 
-def transpose(node: Node, g: Node) -> Adjoints:
+def transpose(node: Node, g: Node) -> OperandAdjoints:
     order = node["order"]
     return (_op("transpose", g, order=tuple(order.index(axis) for axis in range(len(order)))),)
 
 
-def reshape(node: Node, g: Node) -> Adjoints:
+def reshape(node: Node, g: Node) -> OperandAdjoints:
     return (make("reshape", g, shape=node.operands[0].shape),)
 
 
-def ensure_shape(node: Node, g: Node) -> Adjoints:
+def ensure_shape(node: Node, g: Node) -> OperandAdjoints:
     return (make("ensure_shape", g, shape=node.operands[0].shape),)
 
 
-def broadcast(node: Node, g: Node) -> Adjoints:
+def broadcast(node: Node, g: Node) -> OperandAdjoints:
     return (unbroadcast(g, node.operands[0]),)

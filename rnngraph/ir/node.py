@@ -17,8 +17,8 @@ AttributeRule = Callable[[Any, "Node"], bool]
 """Told an attribute's value and the node: whether the value can stand there. That shapes fit is for the type rules."""
 
 Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
-Adjoints = Sequence["Node | None"]
-Derivative = Callable[["Node", "Node"], Adjoints]
+OperandAdjoints = Sequence["Node | None"]
+Derivative = Callable[["Node", "Node"], OperandAdjoints]
 """Told a node and the adjoint of its value: what each operand receives."""
 
 INSTRUCTION, DIVISION, FUNCTION, DRAW = "instruction", "division", "function", "draw"

@@ -27,24 +27,24 @@ class Fission:
     name: str = "fission"
 
     def __call__(self, graph: Graph) -> Graph:
-        parts: dict[Node, _Parts] = {}
+        pieces: dict[Node, _Pieces] = {}
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
                 scan = remake(node, operands)
-                split = _Parts(scan)
+                split = _Pieces(scan)
                 if split.whole:
                     return None
-                parts[node] = split
+                pieces[node] = split
                 return scan  # dead once every ``get`` is replaced
-            if node.op == "get" and node.operands[0] in parts:
-                return parts[node.operands[0]].result(node["index"], node)
+            if node.op == "get" and node.operands[0] in pieces:
+                return pieces[node.operands[0]].result(node["index"], node)
             return None
 
         return rewrite(graph, rule)
 
 
-class _Parts:
+class _Pieces:
     """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
 
     def __init__(self, scan: Node) -> None:
@@ -170,24 +170,24 @@ class _Parts:
 class _Loop:
     """One component: a scan over the nodes of a cycle (or over one op that can't leave the loop)."""
 
-    def __init__(self, parts: _Parts, members: list[Node]) -> None:
-        self.parts = parts
+    def __init__(self, pieces: _Pieces, members: list[Node]) -> None:
+        self.pieces = pieces
         self.members = members
-        self.carries = [node for node in members if node in parts.next]
+        self.carries = [node for node in members if node in pieces.next]
         self.emits: list[Node] = []
         self.built: Node | None = None
         inside = set(members)
         # What leaves the loop is zeros where a step does not run.
-        zeroed = None if inside.issuperset(parts.results) else parts.condition
+        zeroed = None if inside.issuperset(pieces.results) else pieces.condition
         self.emits = [
             node
             for node in members
-            if node in parts.results or node is zeroed or any(user not in inside for user in parts.readers[node])
+            if node in pieces.results or node is zeroed or any(user not in inside for user in pieces.readers[node])
         ]
 
     def scan(self) -> Node:
         if self.built is None:
-            self.parts.take_out(self.needed())
+            self.pieces.take_out(self.needed())
             self.built = self._build()
         return self.built
 
@@ -198,20 +198,20 @@ class _Loop:
         inside = set(self.members)
         read = [
             *(item for node in self.members for item in node.operands),
-            *map(self.parts.next.get, self.carries),
-            self.parts.condition,
+            *map(self.pieces.next.get, self.carries),
+            self.pieces.condition,
         ]
         return list(dict.fromkeys(item for item in read if item is not None and item not in inside))
 
     def _build(self) -> Node:
-        parts = self.parts
+        pieces = self.pieces
         sequences: list[Binding] = []
         constants: list[Binding] = []
         new: dict[Node, Node] = {}
         for carry in self.carries:
             new[carry] = carry
         for node in self.needed():
-            outer, has_time = parts.outside(node)
+            outer, has_time = pieces.outside(node)
             if not has_time and outer.op == "constant" and outer.tensor.rank == 0:
                 new[node] = outer
                 continue
@@ -223,11 +223,12 @@ class _Loop:
         for node in self.members:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
-        scan = parts.scan
+        scan = pieces.scan
         # The next value of a mere delay is no member of the loop, but one of what it needs.
-        carries = [Carry(node, parts.initial[node], str(node["label"]), new[parts.next[node]]) for node in self.carries]
+        following = {node: new[pieces.next[node]] for node in self.carries}
+        carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
         emits = [(node.name or node.op, new[node]) for node in self.emits]
-        when = None if parts.condition is None else new[parts.condition]
+        when = None if pieces.condition is None else new[pieces.condition]
         return ScanParts(carries, sequences, constants, emits, scan["length"], scan["reverse"], when).made(
             scan.where, scan.name
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...declare.drivers import Driver
 from ...declare.nest import flatten, pack, paths
-from ...declare.parameters import Slot
+from ...declare.parameters import ParameterSpec
 from ...declare.placeholders import RESERVED, placeholder_names
 from ...declare.state import named, public
 from ...errors import ArgumentError, GraphError
@@ -28,13 +28,13 @@ from .sized_nodes import SizedNodes
 
 def lower(
     outputs: Iterable[tuple[str, Node]],
-    known: Mapping[Slot, str],
+    known: Mapping[ParameterSpec, str],
     states: str = INNER,
     placeholders: Mapping[Node, str] | None = None,
     taps: Mapping[Node, str] | None = None,
     moved: bool = False,
 ) -> Lowered:
-    """outputs: (path, declared node). known: names that slots have from an earlier compile.
+    """outputs: (path, declared node). known: names that parameters have from an earlier compile.
 
     placeholders: their names, where an earlier lowering of more of the declaration has settled them.
     states: ``SHOWN``: every driver also gives its final state as outputs ``state/<driver>/<leaf>``; ``GIVEN``: it
@@ -59,7 +59,7 @@ def lower(
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     keep_probs, nests = frozenset(state.random.keep_probs), (tuple(state.states), tuple(state.named))
-    return Lowered(graph, mask_graph, names.slots, initial, *nests, labels, defaults, keep_probs)
+    return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs)
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
@@ -93,7 +93,7 @@ class Lowering:
         self.states: list[Any] = []
         self.named: list[Any] = []
         self.new: dict[Node, Node] = {}
-        self.parameters: dict[Slot, Node] = {}
+        self.parameters: dict[ParameterSpec, Node] = {}
 
     def lower(self, node: Node) -> None:
         match node.op:
@@ -144,17 +144,17 @@ class Lowering:
         return [moved.get(node, node) for node in self.placeholders]
 
     def _parameter(self, node: Node) -> Node:
-        slot: Slot = node["slot"]
-        if slot not in self.parameters:
-            label = self.names.slots.get(slot)
+        spec: ParameterSpec = node["slot"]
+        if spec not in self.parameters:
+            label = self.names.specs.get(spec)
             if label is None:
                 raise GraphError(
                     f"parameter {node['label']} was asked of a Scope after its driver was declared; ask for it in the "
                     "cell's step, or use rg.parameter",
                     node.where,
                 )
-            self.parameters[slot] = self.make("parameter", where=node.where, label=label, type=slot.type)
-        return self.parameters[slot]
+            self.parameters[spec] = self.make("parameter", where=node.where, label=label, type=spec.type)
+        return self.parameters[spec]
 
     def _tap(self, node: Node, value: Node) -> Node:
         name = self.context.taps.get(node)
