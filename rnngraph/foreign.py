@@ -26,7 +26,6 @@ _ADAMS = "rg.Adam(1e-3), rg.AdamW(1e-3), rg.RMSProp(1e-3), rg.Adagrad(1e-2) or r
 _CLIP = "rg.Trainer(program, optimizer, clip_norm=1.0)"
 _CLIP_VALUE = "rg.Trainer(program, optimizer, clip_value=0.5)"
 _WINDOWS = "rg.Tensor slices such as x[:, ::2], with rg.maximum or rg.reduce_max over them"
-_NUMPY = "NumPy's own, on the arrays that are fed"
 _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dtype'
 _CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
 _SEED = "seed= of rg.compile, and seed= of program.training"

@@ -20,7 +20,7 @@ class Names:
 
 
 def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
-    """Names for everything declared in ``order``; parameters in ``known`` keep theirs, and new scopes take none of those."""
+    """Names for all that is declared in ``order``. Parameters in ``known`` keep theirs, which no new scope takes."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
     for node in order:
         if node.op == "driver":
