@@ -42,7 +42,7 @@ class RandomNodes:
         return drawn if drawn.shape == x.shape else self.make("reshape", drawn, shape=x.shape)
 
     def kept(self, site: str, salt: int, keep: Node, step: Node, row: Node, shape: Sequence[Dim]) -> Node:
-        """The mask of a site, in float32, and what keep_prob it reads."""
+        """The mask of a site, in float32. Notes the input that keep_prob is, if it is one."""
         source = keep.operands[0] if keep.op == "cast" else keep
         if source.op == "input":
             self.keep_probs.add(str(source["label"]))
