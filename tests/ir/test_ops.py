@@ -20,8 +20,9 @@ BY_OP = {
     "codegen/llvm/vecmath.py": "vector functions, and their bounds",
     "codegen/llvm/elementwise.py": "single instructions",
     "passes/simplify.py": "rules of rewriting, which an op may do without",
+    "passes/label_weights.py": "what losses are written with, between their labels and their weights",
 }
-"""Files with a dict of elementwise ops, and what it gives."""
+"""Files that name several elementwise ops, and why they may."""
 MOST_TOGETHER = 3
 """Elementwise ops that may be named side by side elsewhere: what holds of more is a fact of their rows."""
 
