@@ -227,6 +227,27 @@ def test_as_many_rows_as_steps(size: int) -> None:
     check_all(Declaration(5, lines, feeds, outputs, size, size, "float32"))
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(batch: int) -> None:
+    """The sum over rows is a loop of their length: then their numbers lie in memory, and keys of masks read them."""
+    lines = (
+        X,
+        'f = rg.placeholder("f", (None, 1))',
+        'w = rg.parameter("w", (5, 1))',
+        "ends = lambda y: rg.reduce_max(y, 1, keepdims=True) > -0.1",
+        'teacher = rg.placeholder("teacher", (None, 5, 1))',
+        "given = {'teacher': teacher, 'teacher_prob': 0.5, 'stop': ends}",
+        "d, s, n = rg.dynamic_decode(rg.BasicLSTMCell(5), f, lambda y, _: rg.tanh(y @ w), 5, **given)",
+        "cell = rg.DropoutWrapper(rg.GRUCell(7), input_keep_prob=0.9, variational_recurrent=True)",
+        "o, t = rg.dynamic_rnn(cell, x)",
+        "loss = rg.reduce_sum(rg.square(s[0]))",
+        'outputs["r"] = rg.cumsum(o + rg.expand_dims(f + rg.reduce_max(teacher, 1), 1), 0)',
+    )
+    feeds = SEQUENCE | {"f": Feed(("B", 1), "float32"), "teacher": Feed(("B", 5, 1), "float32")}
+    outputs = {"r": Value("r", ("B", "T", 7), apart=False)}
+    check_all(Declaration(5, lines, feeds, outputs, batch, 4, "float32", streams=False))
+
+
 def test_a_stream_can_be_reset_before_it_is_fed() -> None:
     x, start = rg.placeholder("x", (None, None, 7)), rg.placeholder("start", (None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(3), x, initial_state=start)

@@ -97,7 +97,7 @@ class Staging:
         for node in reversed(self.graph.nodes):
             if node in self.free or node in outputs or not users[node]:
                 continue
-            kinds = {self.kind[reader] for reader in _readers(node, users)}
+            kinds = {self.kind.get(reader, PLAIN) for reader in _readers(node, users)}  # an index may read it, too
             if len(kinds) != 1:
                 continue
             kind = kinds.pop()
@@ -114,7 +114,7 @@ class Staging:
 
         def there(source: Node) -> bool:
             others = (reader for reader in _readers(source, users) if reader is not node)
-            return source in self.free or any(self.kind[reader] == kind for reader in others)
+            return source in self.free or any(self.kind.get(reader) == kind for reader in others)
 
         return all(there(source_of(item)) for item in node.operands)
 
