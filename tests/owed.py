@@ -5,19 +5,11 @@ UPWARD = {
     ("batching.input_axes", "program.program"),
     ("batching.sources", "program.program"),
     ("batching.sources", "training.fit.loop"),
-    ("codegen.analysis.kernel_fusion", "codegen.buffers.arena"),
-    ("codegen.analysis.kernel_fusion", "codegen.buffers.views"),
     ("codegen.buffers.allocation", "codegen.kernels.loop_nests"),
-    ("codegen.buffers.allocation", "codegen.kernels.values"),
     ("codegen.buffers.allocation", "codegen.schedule.entry_writer"),
-    ("codegen.buffers.buffer_reuse", "codegen.kernels.values"),
     ("codegen.cost_model.work_sharing", "codegen.kernels.loop_nests"),
     ("codegen.cost_model.work_sharing", "codegen.kernels.matmul"),
     ("codegen.kernels.epilogue", "codegen.llvm.vecmath"),
-    ("codegen.loop_ir.memory_check", "codegen.buffers.arena"),
-    ("codegen.loop_ir.memory_check", "codegen.threads.barrier"),
-    ("codegen.schedule.plan", "codegen.llvm.module"),
-    ("codegen.schedule.scheduler", "codegen.llvm.module"),
     ("declare.tensor", "declare.functions.activations"),
     ("declare.tensor", "declare.functions.basic"),
     ("declare.tensor", "declare.functions.sequences"),
@@ -68,7 +60,6 @@ CIRCLES = {
         }
     ),
     frozenset({"codegen.kernels.active_rows", "codegen.kernels.loop_nests"}),
-    frozenset({"codegen.loop_ir.nodes", "codegen.loop_ir.printer"}),
     frozenset(
         {
             "declare.carried",

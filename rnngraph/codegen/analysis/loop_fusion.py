@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS, scan_parts
 from ...ir.types import Dim
-from .kernel_fusion import contracted, is_view, only_joins, parts_units, picks_step, stays_view
+from .node_kinds import (
+    adds_up,
+    contracted,
+    is_leaf,
+    is_view,
+    only_joins,
+    parts_units,
+    picks_step,
+    source_of,
+    stays_view,
+)
 
 
 @dataclass(frozen=True)
@@ -36,16 +46,6 @@ class Stage:
     level: int
     kind: Kind
     nodes: list[Node] = field(default_factory=list)
-
-
-def is_leaf(node: Node) -> bool:
-    return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
-
-
-def adds_up(node: Node) -> bool:
-    """Whether a value is a sum over the first axis, to which every chunk of time adds its part."""
-    over_first = node.op == "reduce_sum" and 0 in node["axes"] and node.operands[0].tensor.rank > 1
-    return over_first or node.op in ("outer_sum", "scatter_add")
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
@@ -299,13 +299,6 @@ class Staging:
             return node.op != "input" and node in self.free
         source = source_of(node)
         return node in self.free and source in self.pure and source.op not in ("input", "constant")
-
-
-def source_of(node: Node) -> Node:
-    """What a chain of views is a view of."""
-    while is_view(node):
-        node = node.operands[0]
-    return node
 
 
 def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:

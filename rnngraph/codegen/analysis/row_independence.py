@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS, scan_parts
-from .kernel_fusion import Step, is_view
+from .kernel_fusion import Step
+from .node_kinds import is_view
 
 FEWEST_ROWS = 4
 """Of a worker: with fewer the weights are read for too few rows, and it pays to cut by units."""

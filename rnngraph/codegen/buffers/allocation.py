@@ -7,15 +7,16 @@ from dataclasses import replace
 
 from ...ir.graph import Graph, Node
 from ...ir.types import Dim, Shape, product
-from ..analysis.kernel_fusion import Phases, is_view
+from ..analysis.kernel_fusion import Phases
+from ..analysis.node_kinds import is_view, label_of
 from ..kernels.loop_nests import Region
-from ..kernels.values import label_of, view_through
 from ..loop_ir.nodes import Buffer
+from ..machine.alignment import padded_row
 from ..schedule.entry_writer import Writer
-from .arena import Arena, padded_row
+from .arena import Arena
 from .buffer_reuse import TakenOver
 from .carried_state import tracks_of
-from .views import View
+from .views import View, view_through
 
 
 class Places(Writer):

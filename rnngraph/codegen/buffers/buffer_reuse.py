@@ -8,11 +8,10 @@ from itertools import pairwise
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import scan_parts
-from ..analysis.kernel_fusion import Phases, contracted, cut_body, is_view
-from ..analysis.loop_fusion import source_of
-from ..kernels.values import view_through
-from .arena import padded_row
-from .views import View
+from ..analysis.kernel_fusion import Phases, cut_body
+from ..analysis.node_kinds import contracted, is_view, source_of
+from ..machine.alignment import padded_row
+from .views import View, view_through
 
 FEWEST_STEPS = 32
 """Of a chunk of time: what one of fewer steps hands on takes little memory beside the sequences, and is not worth that

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
-from ..analysis.kernel_fusion import is_view, kind_of
 from ..analysis.loop_fusion import PLAIN, PREPARED, Staging
+from ..analysis.node_kinds import is_view, kind_of
 from .views import View
 
 MADE_APART = ("outer_sum", "scatter_add", "reduce")

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from ...ir.types import ITEM_BYTES, size
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
+from ..machine.alignment import padded
 from .views import View
 
-ALIGNMENT = 64
 TOGETHER = {"int8": 4, "bfloat16": 2}
 """How many narrow numbers lie side by side in a lane, where they are multiplied by narrow numbers."""
 
@@ -57,7 +57,7 @@ class Panels:
     def _place(self, buffer: Buffer, elements: int) -> int:
         self.offsets[buffer] = self.total
         size_bytes = elements * ITEM_BYTES[buffer.dtype]
-        self.total += -(-size_bytes // ALIGNMENT) * ALIGNMENT
+        self.total += padded(size_bytes)
         return size_bytes
 
     def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, together: int) -> Panel:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.types import Shape
-from ..analysis.kernel_fusion import Step, picks_step
+from ..analysis.kernel_fusion import Step
+from ..analysis.node_kinds import picks_step
 from ..buffers.views import View
 from ..cost_model.work_sharing import cut_of
 from ..loop_ir.builder import Block

@@ -8,12 +8,13 @@ from functools import cached_property
 
 from ...ir.graph import Node
 from ..analysis.kernel_fusion import Step
+from ..analysis.node_kinds import label_of
 from ..cost_model.register_tiles import TileShape
 from ..llvm.vecmath import FUNCTIONS
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Index, Store, When
 from .loop_nests import Region, Share, loop
-from .values import Coordinate, Coordinates, Evaluator, Run, aligned, label_of
+from .values import Coordinate, Coordinates, Evaluator, Run, aligned
 
 MOST_WRITTEN_OUT = 64
 """Instructions, about, up to which the rest is written out for every row of a tile."""

@@ -13,8 +13,8 @@ from ..buffers.packing import Panels
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Fold, For, Index, LetIndex, Operand, Value, When
+from ..loop_ir.workers import WORKER, WORKERS
 from ..machine.target import Target
-from ..threads.barrier import WORKER, WORKERS
 from .values import Coordinate, Run, Time
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...ir.graph import Node, topological
 from ...ir.types import NARROW, Dim, Size, size
 from ..analysis.kernel_fusion import Step
+from ..analysis.node_kinds import label_of
 from ..buffers.packing import TOGETHER
 from ..cost_model.register_tiles import balanced, strands, sum_block, tile_shape
 from ..loop_ir.builder import Block
@@ -15,7 +16,7 @@ from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand,
 from .active_rows import Rows
 from .epilogue import Rest, TileRows
 from .loop_nests import Region, Share, fresh_index, groups, loop, over_axes
-from .values import Coordinate, Coordinates, Evaluator, Run, Time, aligned, label_of, place
+from .values import Coordinate, Coordinates, Evaluator, Run, Time, aligned, place
 
 OPEN_DEPTH = 256  # what is assumed of a number of k that is known at run time only
 

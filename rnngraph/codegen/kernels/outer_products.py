@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ...ir.graph import Node
 from ...ir.types import ITEM_BYTES, Dim, Shape, product, size
-from ..analysis.kernel_fusion import pieces_of
+from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import balanced, tile_shape
 from ..loop_ir.builder import Block

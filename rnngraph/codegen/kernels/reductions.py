@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...ir.graph import Node
 from ...ir.types import FLOATS, Dim
-from ..analysis.kernel_fusion import pieces_of
+from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, Literal, Operand

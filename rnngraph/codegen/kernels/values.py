@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Node
-from ...ir.text.printer import identifier
 from ...ir.types import Dim, Shape, size
-from ..analysis.kernel_fusion import is_view
+from ..analysis.node_kinds import is_view, label_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Value
@@ -177,11 +176,6 @@ class Evaluator:
         return self.value(table, (size(name), *at[rank:]))
 
 
-def label_of(node: Node) -> str:
-    """A name for the node's value that LLVM's text and ours both accept."""
-    return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
-
-
 def _roomy(view: View, unit: Run, at: Coordinates) -> bool:
     """Whether a whole run lies in memory that may be read and written: then no mask is needed."""
     if unit.valid is None:
@@ -239,20 +233,6 @@ def through(node: Node, at: Coordinates) -> Coordinates:
             )
     kept = iter([coordinate for dim, coordinate in zip(node.shape, at, strict=True) if dim != 1])
     return tuple(0 if dim == 1 else next(kept) for dim in source)
-
-
-def view_through(node: Node, source: View) -> View | None:
-    """The view of a movement op of ``source`` that lies in memory; None where strides can't express it."""
-    match node.op:
-        case "slice":
-            return source.slice(node["start"], node["stop"], node["step"])
-        case "reverse":
-            return source.reverse(node["axis"])
-        case "transpose":
-            return source.transpose(node["order"])
-        case "broadcast":
-            return source.broadcast(node["shape"])
-    return source.reshape(node["shape"])
 
 
 def shifted(coordinate: Coordinate, first: Dim, jump: int) -> Coordinate:

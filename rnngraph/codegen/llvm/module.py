@@ -7,15 +7,14 @@ Explicit vectors, no calls but of our own functions, no fast-math flags. ``frame
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
-from ...ir.types import Dim
+from ..loop_ir.effects import has_barrier
 from ..loop_ir.nodes import (
     Barrier,
-    Buffer,
     Call,
     Contract,
+    Entry,
     Fold,
     For,
     Function,
@@ -27,8 +26,9 @@ from ..loop_ir.nodes import (
     Store,
     When,
 )
+from ..loop_ir.workers import WORKER, WORKERS
 from ..machine.target import Target
-from ..threads.barrier import WORKER, WORKERS, barrier_text, waits
+from ..threads.barrier import barrier_text
 from ..threads.claim import claim_text, stations_text
 from ..threads.spin_wait import pause
 from . import elementwise
@@ -36,20 +36,6 @@ from . import load_store as memory
 from .function_builder import Frame
 from .instructions import Handle, Instructions, element_of
 from .register_tile import contract
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The function that is called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
-
-    slots: names of what the argument block holds, 8 bytes each: pointers first, then sizes. places: where
-    in a slot's memory a buffer begins, in bytes; a buffer that is itself a slot begins at 0.
-    """
-
-    name: str
-    function: Function
-    slots: tuple[str, ...]
-    places: dict[Buffer, tuple[str, Dim]]
 
 
 def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
@@ -102,7 +88,7 @@ class _FunctionWriter(Frame):
     def internal(self) -> str:
         function = self.function
         # Where there is a barrier others write to the same memory while the function runs.
-        alone = "" if waits(function.body) else " noalias"
+        alone = "" if has_barrier(function.body) else " noalias"
         parameters = [f"ptr{alone} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
         self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}

@@ -1,7 +1,7 @@
 """The loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
 
 Index arithmetic is the same polynomials as sizes (``ir.types.Dim``), over loop variables, run-time sizes
-and strides. ``str()`` of a function prints it (``loops_text``).
+and strides. ``printer`` gives the text of a function.
 """
 
 from __future__ import annotations
@@ -377,7 +377,16 @@ class Function:
     body: tuple[Statement, ...]
     comment: str = ""
 
-    def __str__(self) -> str:
-        from .printer import function_text
 
-        return function_text(self)
+@dataclass(frozen=True)
+class Entry:
+    """The function that is called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
+
+    slots: names of what the argument block holds, 8 bytes each: pointers first, then sizes. places: where
+    in a slot's memory a buffer begins, in bytes; a buffer that is itself a slot begins at 0.
+    """
+
+    name: str
+    function: Function
+    slots: tuple[str, ...]
+    places: dict[Buffer, tuple[str, Dim]]

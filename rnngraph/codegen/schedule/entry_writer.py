@@ -14,7 +14,7 @@ from ..kernels.outer_products import add_outer_sum, clear
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Barrier, Buffer, Call, Function, Index, Statement
 from ..loop_ir.renaming import free, renamed, work_of
-from ..threads.barrier import TEAM, WORKER, WORKERS
+from ..loop_ir.workers import TEAM, WORKER, WORKERS
 
 
 class Writer:

@@ -9,8 +9,8 @@ import numpy as np
 from ...ir.types import Dim, Shape
 from ..buffers.arena import Arena
 from ..cost_model.work_sharing import Work
-from ..llvm.module import Entry
-from ..loop_ir.nodes import Buffer, Function
+from ..loop_ir.nodes import Buffer, Entry, Function
+from ..loop_ir.printer import function_text
 
 
 @dataclass(frozen=True)
@@ -58,4 +58,4 @@ class Plan:
         """The loop IR as text."""
         memory = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
         head = f"# arena: {memory}; packed weights: {self.panel_bytes} bytes\n"
-        return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))
+        return head + "\n".join(map(function_text, (*self.functions, self.main.function, self.pack.function)))

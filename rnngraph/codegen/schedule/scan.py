@@ -11,19 +11,20 @@ import numpy as np
 from ...ir.graph import Graph, Node, make, step_condition
 from ...ir.ops import scan_parts
 from ...ir.types import Shape, size
-from ..analysis.kernel_fusion import cut_body, is_view
+from ..analysis.kernel_fusion import cut_body
+from ..analysis.node_kinds import is_view, label_of
 from ..analysis.row_independence import Rowwise
 from ..buffers.buffer_reuse import may_overwrite
 from ..buffers.carried_state import State
-from ..buffers.views import View
+from ..buffers.views import View, view_through
 from ..cost_model.work_sharing import BARRIER_CYCLES, Cut, cut_of
 from ..kernels.active_rows import Masks, Rows, Running, Tables
 from ..kernels.emit import copy_to, emit_step
 from ..kernels.loop_nests import Region, by_one, each_part, lanes_for, loop, runs
-from ..kernels.values import Evaluator, label_of, view_through
+from ..kernels.values import Evaluator
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Barrier, For, Index, LetIndex, When
-from ..threads.barrier import TEAM, WORKER, WORKERS
+from ..loop_ir.workers import TEAM, WORKER, WORKERS
 
 
 class Scheduler(Protocol):

@@ -20,30 +20,30 @@ import numpy as np
 from ...ir.graph import Graph, Node, make
 from ...ir.ops import scan_parts
 from ...ir.types import Dim, size
-from ..analysis.kernel_fusion import Phases, Step, cut, is_view, picks_step, stays_view
-from ..analysis.loop_fusion import PLAIN, PREPARED, Stage, Staging, adds_up
+from ..analysis.kernel_fusion import Phases, Step, cut
+from ..analysis.loop_fusion import PLAIN, PREPARED, Stage, Staging
+from ..analysis.node_kinds import adds_up, is_view, label_of, picks_step, stays_view
 from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
 from ..analysis.row_lengths import Limits
 from ..buffers.allocation import Places
-from ..buffers.arena import Arena
+from ..buffers.arena import Arena, extents
 from ..buffers.buffer_reuse import TakenOver
 from ..buffers.output_buffers import Targets
 from ..buffers.packing import Panels
-from ..buffers.views import View
+from ..buffers.views import View, view_through
 from ..cost_model.chunk_length import chunk_length
 from ..cost_model.pipelining import Part, line_of
 from ..cost_model.work_sharing import UNSHARED, Cut, Work, anew, cut_of, steps_at_once, turns_of
 from ..kernels import emit as kernels
 from ..kernels.active_rows import Masks
 from ..kernels.loop_nests import Region
-from ..kernels.values import label_of, view_through
-from ..llvm.module import Entry
 from ..loop_ir.builder import Block
+from ..loop_ir.effects import has_barrier
 from ..loop_ir.memory_check import check_memory
-from ..loop_ir.nodes import Buffer, Function, Index
+from ..loop_ir.nodes import Buffer, Entry, Function, Index
 from ..loop_ir.renaming import free
+from ..loop_ir.workers import TEAM
 from ..machine.target import Target
-from ..threads.barrier import TEAM, waits
 from .plan import Argument, Plan
 from .scan import Scan, before_loops
 from .time_loop import Chunks, add_pipeline, in_slots
@@ -309,7 +309,7 @@ class _Scheduler(Places):
         self.block.statements += chunks.head(chunks.longest)
         for run in runs:
             run()
-        if self.since == "other" or waits(self.block.statements):
+        if self.since == "other" or has_barrier(self.block.statements):
             self.barrier()
         inner, self.block = self.block.statements, outer
         self.block.add(chunks.loop(inner))
@@ -351,7 +351,7 @@ class _Scheduler(Places):
         pack = self.panels.pack_function(f"{self.name}_pack", self.preparation)
         packed, _ = free(pack.body)
         functions = (*self.functions.values(), *self.panels.functions)
-        check_memory(self.name, statements, functions, self.arena)
+        check_memory(self.name, statements, functions, extents(self.arena))
         return Plan(
             functions,
             Entry(self.name, main, tuple(slots), {buffer: places[buffer] for buffer in used}),

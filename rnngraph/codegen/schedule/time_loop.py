@@ -12,15 +12,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...ir.types import Dim, size
-from ..buffers.arena import Arena, padded_bytes
+from ..buffers.arena import Arena
 from ..cost_model.chunk_length import LONGEST_CHUNK
 from ..cost_model.pipelining import ROUNDS, SLOTS, Line
 from ..kernels.loop_nests import Region
+from ..loop_ir.effects import CallEffects, Effects, has_barrier
 from ..loop_ir.nodes import (
     Buffer,
-    Call,
     For,
-    Function,
     Index,
     LetIndex,
     Literal,
@@ -29,9 +28,9 @@ from ..loop_ir.nodes import (
     Station,
     Store,
     When,
-    nested,
 )
-from ..threads.barrier import TEAM, WORKER, WORKERS, waits
+from ..loop_ir.workers import TEAM, WORKER, WORKERS
+from ..machine.alignment import padded_bytes
 from ..threads.pool_functions import MOST_WORKERS
 from .entry_writer import Writer
 
@@ -112,13 +111,13 @@ def add_pipeline(
     writer.block.add(When(WORKER, 0, 1, (*clear, *before)))
     # Before a call's first pipeline nobody but the first worker has done anything, and it need not wait until others
     # are awake. A later one may use memory again that others still look at.
-    writer.barrier(one_way=not waits(writer.block.statements))
+    writer.barrier(one_way=not has_barrier(writer.block.statements))
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
     bodies = [joined(steps[first:last]) for first, last in line.stations]
-    functions = {function.name: function for function in writer.functions.values()}
+    effects = CallEffects(writer.functions.values())
     sequences, slots = _buffers(region)
-    needs = waited_for([accesses(body, functions) for body in bodies], sequences, slots)
+    needs = waited_for([effects.of(body) for body in bodies], sequences, slots)
     writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(line, chunks, bodies, needs, states)))
     writer.since = "alone"  # who leaves the pipeline has seen that all is done
 
@@ -167,35 +166,13 @@ def _buffers(region: Region) -> tuple[set[Buffer], set[Buffer]]:
     return sequences, slots
 
 
-Accesses = tuple[set[Buffer], set[Buffer]]
-"""What is read, and what is written."""
-
-
-def accesses(statements: Sequence[Statement], functions: Mapping[str, Function]) -> Accesses:
-    """Of statements and of the functions that they call."""
-    read: set[Buffer] = set()
-    wrote: set[Buffer] = set()
-    for statement in nested(statements):
-        if isinstance(statement, Call):
-            function = functions[statement.function]
-            given = dict(zip(function.buffers, (buffer for buffer, _ in statement.buffers), strict=True))
-            inner = accesses(function.body, functions)
-            read.update(given[buffer] for buffer in inner[0])
-            wrote.update(given[buffer] for buffer in inner[1])
-        else:
-            uses = statement.uses()
-            read.update(uses.reads)
-            wrote.update(uses.writes)
-    return read, wrote
-
-
 def waited_for(
-    stations: Sequence[Accesses], sequences: Collection[Buffer], slots: Collection[Buffer]
+    stations: Sequence[Effects], sequences: Collection[Buffer], slots: Collection[Buffer]
 ) -> list[dict[int, int]]:  # fmt: skip
     """For each station the others that it waits for, and how many chunks more than itself they must have done."""
     needs: list[dict[int, int]] = [{} for _ in stations]
-    for later, (read, wrote) in enumerate(stations):
-        for before, (read_before, wrote_before) in enumerate(stations[:later]):
+    for later, (read, wrote, _) in enumerate(stations):
+        for before, (read_before, wrote_before, _) in enumerate(stations[:later]):
             common = (wrote_before & (read | wrote)) | (read_before & wrote)
             if not common:
                 continue

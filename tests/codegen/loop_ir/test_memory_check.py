@@ -11,7 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.codegen.buffers import arena as arenas
-from rnngraph.codegen.buffers.arena import Arena
+from rnngraph.codegen.buffers.arena import Arena, extents
 from rnngraph.codegen.loop_ir import nodes as loops
 from rnngraph.codegen.loop_ir.memory_check import check_memory
 from rnngraph.codegen.loop_ir.nodes import (
@@ -37,7 +37,7 @@ from rnngraph.codegen.loop_ir.nodes import (
     When,
     nested,
 )
-from rnngraph.codegen.threads.barrier import TEAM, WORKER, WORKERS
+from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
 from rnngraph.errors import VerifyError
 from rnngraph.ir.types import Size, size
 
@@ -59,7 +59,7 @@ def check(statements: Sequence[Statement], places: dict[Buffer, tuple[Any, Any]]
     arena = Arena({buffer: count for buffer, (_, count) in places.items()})
     arena.places = {buffer: ("arena", begin) for buffer, (begin, _) in places.items()}
     arena.total = sum((count for _, count in places.values()), 0)
-    check_memory("entry", statements, FUNCTIONS, arena)
+    check_memory("entry", statements, FUNCTIONS, extents(arena))
 
 
 APART = {A: (0, 64), B: (64, 64), C: (128, 64)}

@@ -16,13 +16,15 @@ from rnngraph.codegen.cost_model import pipelining as pipeline
 from rnngraph.codegen.cost_model.pipelining import Part, line_of
 from rnngraph.codegen.cost_model.work_sharing import Cut
 from rnngraph.codegen.llvm.module import module_text
+from rnngraph.codegen.loop_ir.effects import CallEffects, Effects
 from rnngraph.codegen.loop_ir.nodes import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
+from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule import time_loop as stations
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.scheduler import schedule
-from rnngraph.codegen.schedule.time_loop import accesses, waited_for
+from rnngraph.codegen.schedule.time_loop import waited_for
 from rnngraph.ir.types import size
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
@@ -129,7 +131,7 @@ def test_a_stack_of_one_row_is_a_pipeline_of_its_layers(golden: Any) -> None:
     found = pipeline_of(plan)
     assert plan.work.pays()
     assert [dict(station.needs) for station in found.stations] == [{1: -2}, {0: 1, 2: -2}, {1: 1}]
-    golden(DIRECTORY / "pipeline_entry.txt", str(plan.main.function))
+    golden(DIRECTORY / "pipeline_entry.txt", function_text(plan.main.function))
 
 
 def test_rows_enough_need_no_pipeline() -> None:
@@ -224,12 +226,13 @@ A, B, C, D = (Buffer(name, "float32") for name in "abcd")
 
 
 def test_needs_follow_from_what_is_read_and_written() -> None:
-    first: tuple[set[Buffer], set[Buffer]] = (set(), {A, C})
-    second: tuple[set[Buffer], set[Buffer]] = ({A}, {B})
-    third: tuple[set[Buffer], set[Buffer]] = ({B, C}, {D})
+    first, second, third = Effects(set(), {A, C}, set()), Effects({A}, {B}, set()), Effects({B, C}, {D}, set())
     ahead = 1 - pipeline.SLOTS
     assert waited_for([first, second, third], {B}, {A}) == [{1: ahead, 2: 0}, {0: 1}, {1: 1, 0: 1}]
-    assert waited_for([({A}, {D}), ({A}, {B})], set(), set()) == [{}, {}]  # nobody writes what both read
+    assert waited_for([Effects({A}, {D}, set()), Effects({A}, {B}, set())], set(), set()) == [
+        {},
+        {},
+    ]  # nobody writes what both read
 
 
 def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
@@ -239,4 +242,4 @@ def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
     function = Function("phase0", inner, (), body)
     call = Call("phase0", ((A, 0), (B, 0)), ())
     store = Store(Literal(0.0, "float32", 1), C, 0)
-    assert accesses([call, store], {"phase0": function}) == ({A}, {B, C})
+    assert CallEffects([function]).of([call, store]) == Effects({A}, {B, C}, {A})
