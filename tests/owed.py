@@ -5,11 +5,6 @@ UPWARD = {
     ("batching.input_axes", "program.program"),
     ("batching.sources", "program.program"),
     ("batching.sources", "training.fit.loop"),
-    ("codegen.buffers.allocation", "codegen.kernels.loop_nests"),
-    ("codegen.buffers.allocation", "codegen.schedule.entry_writer"),
-    ("codegen.cost_model.work_sharing", "codegen.kernels.loop_nests"),
-    ("codegen.cost_model.work_sharing", "codegen.kernels.matmul"),
-    ("codegen.kernels.epilogue", "codegen.llvm.vecmath"),
     ("declare.tensor", "declare.functions.activations"),
     ("declare.tensor", "declare.functions.basic"),
     ("declare.tensor", "declare.functions.sequences"),
@@ -59,7 +54,6 @@ CIRCLES = {
             "training.trainer",
         }
     ),
-    frozenset({"codegen.kernels.active_rows", "codegen.kernels.loop_nests"}),
     frozenset(
         {
             "declare.carried",

@@ -86,5 +86,5 @@ def interface_of(plan: Plan) -> Interface:
         panel_bytes=plan.panel_bytes,
         parts=plan.parts,
         team=position[TEAM.name],
-        cycles=plan.work.alone,
+        cycles=plan.work.serial,
     )

@@ -1,13 +1,14 @@
-"""Cuts a region of a graph into phases: maximal runs of ops that one loop nest computes.
+"""Kernel fusion: puts the ops of a group together to kernels, each of which one loop nest computes.
 
-An op must wait for a value from another phase where that value is contracted, reduced, joined, or read at
-other places than the op's own; everything else is computed in registers, in the phase that needs it.
+Most kernels are phases, maximal runs of ops over one shape. An op must wait for a value from another kernel where that
+value is contracted, reduced, joined, or read at other places than the op's own; everything else is computed in
+registers, in the phase that needs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
@@ -20,41 +21,48 @@ parts, such as the updates of layers that are alike, are one function.
 """
 
 
-@dataclass
-class Step:
-    """One kernel: a phase over ``shape``, or a single reduce, concat, copy or scan."""
+@dataclass(frozen=True)
+class Kernel:
+    """Ops that one loop nest computes: a ``phase`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
+    ``scatter_add``, ``copy`` or ``scan``, whose shape is ().
+    """
 
-    level: int
     kind: str
     shape: Shape
-    members: list[Node] = field(default_factory=list)
+    members: tuple[Node, ...]
+
+    @property
+    def first(self) -> Node:
+        """The only member of all kinds but a phase."""
+        return self.members[0]
 
 
-@dataclass
-class Phases:
-    """steps: in an order that respects dependencies. stored: values that must be in memory."""
+@dataclass(frozen=True)
+class FusedKernels:
+    """kernels: in an order that respects dependencies. stored: values that must be in memory."""
 
-    steps: list[Step]
-    stored: set[Node]
-    inline: set[Node]
+    kernels: tuple[Kernel, ...]
+    stored: frozenset[Node]
 
 
-def cut(
+def fuse(
     nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
     joins: frozenset[Node] = frozenset(),
-) -> Phases:  # fmt: skip
-    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
-    strides can't express, which copy. joins: what is read piece by piece.
+) -> FusedKernels:  # fmt: skip
+    """The kernels of ``nodes``, which are in topological order.
+
+    available: values in memory before. copies: reshapes that strides can't express, which copy. joins: lazy
+    concatenations, which are read piece by piece.
     """
-    cutter = _Cutter(nodes, live_out, available, copies, joins)
-    cutter.levels()
-    cutter.fold()
-    cutter.sink()
-    return cutter.phases()
+    fuser = _Fuser(nodes, live_out, available, copies, joins)
+    fuser.levels()
+    fuser.fold()
+    fuser.sink()
+    return fuser.fused()
 
 
-def cut_body(body: Graph) -> Phases:
-    """Of a scan's body: what a step computes, of what lies in memory."""
+def fuse_body(body: Graph) -> FusedKernels:
+    """The kernels of one step of a scan, whose inputs and constants lie in memory."""
     outputs = [value for _, value in body.outputs]
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
@@ -62,20 +70,20 @@ def cut_body(body: Graph) -> Phases:
         if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
-    return cut(body.nodes, set(outputs) - available, available, copies)
+    return fuse(body.nodes, set(outputs) - available, available, copies)
 
 
-def _goes_on(step: Step) -> bool:
-    """Whether later steps read what a step gives. Sums over rows go first: what they alone read is then not needed."""
-    return step.kind not in ("outer_sum", "scatter_add")
+def _goes_on(kernel: Kernel) -> bool:
+    """Whether later kernels read what this one gives. Sums over rows go first: what only they read is then free."""
+    return kernel.kind not in ("outer_sum", "scatter_add")
 
 
-def _apart(step: Step) -> list[Step]:
+def _split(kernel: Kernel) -> list[Kernel]:
     """A phase of very many ops as several of at most ``MOST_TOGETHER``, as far as the ops need not each other."""
-    if step.kind != "phase" or len(step.members) <= MOST_TOGETHER:
-        return [step]
+    if kernel.kind != "phase" or len(kernel.members) <= MOST_TOGETHER:
+        return [kernel]
     groups: dict[Node, list[Node]] = {}
-    for node in step.members:
+    for node in kernel.members:
         joined = {id(groups[item]): groups[item] for item in node.operands if item in groups}
         first, *others = sorted(joined.values(), key=len, reverse=True) or [[]]
         for other in others:
@@ -83,18 +91,16 @@ def _apart(step: Step) -> list[Step]:
             groups.update(dict.fromkeys(other, first))
         first.append(node)
         groups[node] = first
-    found: list[Step] = []
+    pieces: list[list[Node]] = []
     for group in {id(group): group for group in groups.values()}.values():
-        if not found or len(found[-1].members) + len(group) > MOST_TOGETHER:
-            found.append(Step(step.level, step.kind, step.shape))
-        found[-1].members += group
-    order = {node: number for number, node in enumerate(step.members)}
-    for part in found:
-        part.members.sort(key=order.__getitem__)
-    return found
+        if not pieces or len(pieces[-1]) + len(group) > MOST_TOGETHER:
+            pieces.append([])
+        pieces[-1] += group
+    order = {node: number for number, node in enumerate(kernel.members)}
+    return [replace(kernel, members=tuple(sorted(piece, key=order.__getitem__))) for piece in pieces]
 
 
-class _Cutter:
+class _Fuser:
     def __init__(
         self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
         joins: frozenset[Node],
@@ -228,26 +234,29 @@ class _Cutter:
             return True
         return any(self._waits(node, user) or self.level[user] > self.level[node] for user in self.users[node])
 
-    def phases(self) -> Phases:
+    def fused(self) -> FusedKernels:
         stored = {node for node in self.nodes if self._stored(node)}
         for node in self.nodes:
             source = self._source(node) if self._is_view(node) else None
             if source is not None:
                 stored.add(source)
-        steps: dict[object, Step] = {}
+        members: dict[tuple[int, str, Shape, Node | None], list[Node]] = {}
         for node in self.nodes:
             unnamed = node in self.inline or node in self.joins or node in self.folded or self._is_view(node)
             if node.op == "get" or (node not in stored and unnamed):
                 continue
             kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
-            shape = node.shape if kind == "phase" else ()
-            key = (self.level[node], kind, shape) if kind == "phase" else node
-            step = steps.setdefault(key, Step(self.level[node], kind, shape))
-            step.members.append(node)
+            shared = kind == "phase"
+            key = (self.level[node], kind, node.shape if shared else (), None if shared else node)
+            members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
-        every = [part for step in steps.values() for part in _apart(step)]
-        ordered = sorted(every, key=lambda step: (step.level, _goes_on(step), positions[step.members[0]]))
-        return Phases(ordered, stored, self.inline - stored)
+        every = [
+            (level, part)
+            for (level, kind, shape, _), nodes in members.items()
+            for part in _split(Kernel(kind, shape, tuple(nodes)))
+        ]
+        every.sort(key=lambda item: (item[0], _goes_on(item[1]), positions[item[1].first]))
+        return FusedKernels(tuple(kernel for _, kernel in every), frozenset(stored))
 
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""

@@ -26,7 +26,7 @@ from .node_kinds import (
 
 
 @dataclass(frozen=True)
-class Kind:
+class GroupKind:
     """What a stage's first axis is: None, or a time axis run forward or backward."""
 
     length: Dim | None = None
@@ -34,17 +34,17 @@ class Kind:
     prepared: bool = False
 
 
-PLAIN = Kind()
-PREPARED = Kind(prepared=True)
+PLAIN = GroupKind()
+PREPARED = GroupKind(prepared=True)
 """Of parameters alone: computed when parameters change, with the packing of weights."""
 
 
 @dataclass
-class Stage:
+class FusionGroup:
     """Nodes that run together: in one loop over chunks of time, or plainly."""
 
     level: int
-    kind: Kind
+    kind: GroupKind
     nodes: list[Node] = field(default_factory=list)
 
 
@@ -60,7 +60,7 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
     return False
 
 
-class Staging:
+class LoopFusion:
     """Stages of a graph's nodes. ``free`` nodes belong to no stage: leaves, views of leaves, pure indices."""
 
     def __init__(self, graph: Graph) -> None:
@@ -68,7 +68,7 @@ class Staging:
         self.lengths = {node["length"] for node in graph.nodes if node.op == "scan"}
         self.free: set[Node] = set()
         self.pure: set[Node] = set()
-        self.kind: dict[Node, Kind] = {}
+        self.kind: dict[Node, GroupKind] = {}
         self.level: dict[Node, int] = {}
         users = graph.users()
         self.held = _held(graph, users)
@@ -108,7 +108,7 @@ class Staging:
             if same_axis and OPS[node.op].kind == "elementwise" and self._read_along(node, kind, users):
                 self.kind[node] = kind
 
-    def _read_along(self, node: Node, kind: Kind, users: dict[Node, list[Node]]) -> bool:
+    def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
         """Whether all that ``node`` reads is in memory for others, too, that run along ``kind``."""
 
         def there(source: Node) -> bool:
@@ -177,7 +177,7 @@ class Staging:
             if node in self.free:
                 continue
             length = self._time(node)
-            self.kind[node] = PLAIN if length is None else Kind(length, given[node][1] if node in given else False)
+            self.kind[node] = PLAIN if length is None else GroupKind(length, given[node][1] if node in given else False)
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""
@@ -255,13 +255,13 @@ class Staging:
             return False
         return operand.tensor.rank > 1 and operand.shape[0] == length
 
-    def stages(self) -> list[Stage]:
-        found: dict[tuple[int, Kind], Stage] = {}
+    def groups(self) -> list[FusionGroup]:
+        found: dict[tuple[int, GroupKind], FusionGroup] = {}
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             key = (self.level[node], self.kind[node])
-            found.setdefault(key, Stage(*key)).nodes.append(node)
+            found.setdefault(key, FusionGroup(*key)).nodes.append(node)
         order = {node: number for number, node in enumerate(self.graph.nodes)}
         return sorted(found.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]]))
 

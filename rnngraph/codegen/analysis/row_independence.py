@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS, scan_parts
-from .kernel_fusion import Step
+from .kernel_fusion import Kernel, fuse_body
 from .node_kinds import is_view
+from .row_lengths import LengthMask
 
 FEWEST_ROWS = 4
 """Of a worker: with fewer the weights are read for too few rows, and it pays to cut by units."""
@@ -33,13 +34,13 @@ class Rowwise:
     def __init__(self, rows: int, shared: Callable[[Node], bool]) -> None:
         self.rows, self.shared, self.apart = rows, shared, set[Node]()
 
-    def step(self, step: Step) -> bool:
+    def kernel(self, kernel: Kernel) -> bool:
         """Whether all that a step computes is row by row."""
-        if step.kind == "copy" and step.members[0].op != "slice":
+        if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
-        return all(self._computes(node) and node not in self.apart for node in step.members)
+        return all(self._computes(node) and node not in self.apart for node in kernel.members)
 
-    def inside(self, node: Node, steps: Sequence[Step]) -> Rowwise | None:
+    def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
         """The same for a scan's body, if its steps are row by row, and what it is given lies by rows too."""
         initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
         body: Graph = node["body"]
@@ -51,7 +52,7 @@ class Rowwise:
             return None
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in ("constant", "parameter"))
         outputs = [value for _, value in body.outputs]
-        every = all(map(inside.step, steps)) and all(inside._has_rows(value) for value in outputs)
+        every = all(map(inside.kernel, kernels)) and all(inside._has_rows(value) for value in outputs)
         return inside if every else None
 
     def _has_rows(self, node: Node) -> bool:
@@ -119,3 +120,18 @@ class Rowwise:
                 return False
             pending += item.operands
         return True
+
+
+def row_by_row(scan: Node, mask: LengthMask) -> bool:
+    """Whether a scan computes each row apart, in values of two axes, so that a mask's rows can be left out."""
+    body = scan["body"]
+    varying = {item for item in body.inputs if item.tensor.rank > 1 and item.shape[-2] == mask.rows}
+    if not all(item in varying and item.tensor.rank == 2 for item in body.inputs[: scan["carries"]]):
+        return False
+    _, _, constants = scan_parts(body.inputs, dict(scan.attributes))
+    whole = {*constants, *(set(body.inputs) - varying)}
+    rowwise = Rowwise(mask.rows, lambda item: item in whole or item.op in ("constant", "parameter", "iota"))
+    outputs = [value for _, value in body.outputs]
+    return all(value.tensor.rank == 2 and value.shape[0] == mask.rows for value in outputs) and all(
+        map(rowwise.kernel, fuse_body(body).kernels)
+    )

@@ -24,7 +24,7 @@ KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "
 
 
 @dataclass(frozen=True)
-class Limit:
+class LengthMask:
     """The mask ``condition`` [length, rows, 1] of bool, true at a step below the row's number in ``limit``."""
 
     condition: Node
@@ -33,7 +33,7 @@ class Limit:
     rows: int
 
 
-def limit_of(node: Node, length: Dim) -> Limit | None:
+def length_mask(node: Node, length: Dim) -> LengthMask | None:
     """What a sequence says, if it is such a mask."""
     if node.op != "less" or node.tensor.rank != 3 or node.shape[0] != length or node.shape[2] != 1:
         return None
@@ -45,10 +45,10 @@ def limit_of(node: Node, length: Dim) -> Limit | None:
     fixed = limit.tensor.rank == 2 or (limit.tensor.rank == 3 and limit.shape[0] == 1 != length)
     if not counts or not fixed or limit.dtype != "int64" or limit.shape[-2:] != (rows, 1) or not isinstance(rows, int):
         return None
-    return Limit(node, limit, length, rows)
+    return LengthMask(node, limit, length, rows)
 
 
-class Limits:
+class RowLengths:
     """scans: those that need not compute rows that have ended. sums: over time and rows, which add nothing there.
     unread: values that nobody reads there. Each with the mask that says where.
 
@@ -59,16 +59,16 @@ class Limits:
     def __init__(self, graph: Graph) -> None:
         self.graph, self.users = graph, graph.users()
         self.outputs = {node for _, node in graph.outputs}
-        self.scans: dict[Node, Limit] = {}
-        self.sums: dict[Node, Limit] = {}
-        self.unread: dict[Node, Limit] = {}
-        found: dict[Limit, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
+        self.scans: dict[Node, LengthMask] = {}
+        self.sums: dict[Node, LengthMask] = {}
+        self.unread: dict[Node, LengthMask] = {}
+        found: dict[LengthMask, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 _, actuals, _ = scan_parts(node.operands, dict(node.attributes))
                 _, formals, _ = scan_parts(node["body"].inputs, dict(node.attributes))
                 for formal, actual in zip(formals, actuals, strict=True):
-                    limit = limit_of(actual, node["length"])
+                    limit = length_mask(actual, node["length"])
                     if limit is not None and node not in self.scans:
                         found.setdefault(limit, {}).setdefault(node, formal)
         for limit, scans in found.items():
@@ -78,7 +78,7 @@ class Limits:
         """Whether a mask that was settled before says where a node is computed, or where it reads."""
         return node in self.scans or node in self.sums or node in self.unread
 
-    def _settle(self, limit: Limit, scans: dict[Node, Node]) -> None:
+    def _settle(self, limit: LengthMask, scans: dict[Node, Node]) -> None:
         """Takes out scans that can't leave steps out, until the others can with these as they are."""
         while scans:
             single = _Single(self, limit, scans)
@@ -94,7 +94,7 @@ class Limits:
 class _Single:
     """One mask, and the scans that are thought to leave out what it says."""
 
-    def __init__(self, limits: Limits, limit: Limit, scans: Mapping[Node, Node]) -> None:
+    def __init__(self, limits: RowLengths, limit: LengthMask, scans: Mapping[Node, Node]) -> None:
         self.limits, self.limit, self.scans = limits, limit, scans
         self.bodies: dict[Node, dict[Node, Symbol]] = {}
         self.values: dict[Node, Symbol] = {}

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import scan_parts
-from ..analysis.kernel_fusion import Phases, cut_body
+from ..analysis.kernel_fusion import FusedKernels, fuse_body
 from ..analysis.node_kinds import contracted, is_view, source_of
 from ..machine.alignment import padded_row
 from .views import View, view_through
@@ -19,12 +19,12 @@ layers which are alike otherwise need kernels of their own.
 """
 
 
-def may_overwrite(cutting: Phases, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
+def may_overwrite(fused: FusedKernels, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
     """Whether what a body computes can take the place of what it was given. cutting: of the body, which has these
     ``outputs``; users: of ``old`` in it.
     """
-    position = {node: number for number, step in enumerate(cutting.steps) for node in step.members}
-    if new not in cutting.stored or new not in position or old in outputs:
+    position = {node: number for number, kernel in enumerate(fused.kernels) for node in kernel.members}
+    if new not in fused.stored or new not in position or old in outputs:
         return False
     last, beside = position[new], list[Node]()
     for user in users:
@@ -50,7 +50,7 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
     return False
 
 
-class TakenOver:
+class BufferReuse:
     """What scans emit, in the places of sequences that nothing reads after them.
 
     sequences: whole ones, each in a buffer of its own. finished: what earlier stages compute.
@@ -74,14 +74,14 @@ class TakenOver:
                     left[scan_parts(body.inputs, attributes)[1][actual.index(node)]] = node, view
         if not left:
             return {}
-        cutting, users, outputs = cut_body(body), body.users(), [value for _, value in body.outputs]
+        fused, users, outputs = fuse_body(body), body.users(), [value for _, value in body.outputs]
         fitting: dict[Node, list[Node]] = {}
         for emit in emitted:
             new = outputs[emit["index"]]
             fitting[emit] = [
                 old
                 for old, (node, _) in left.items()
-                if node.tensor == emit.tensor and may_overwrite(cutting, outputs, users[old], old, new)
+                if node.tensor == emit.tensor and may_overwrite(fused, outputs, users[old], old, new)
             ]
         found: dict[Node, View] = {}
         for emit in sorted(fitting, key=lambda emit: len(fitting[emit])):  # who has little choice takes first

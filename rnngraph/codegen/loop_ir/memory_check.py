@@ -43,7 +43,8 @@ class _Memory:
             uses = statement.uses()
             if isinstance(statement, Call):
                 reads, writes, unready = self.effects.of_call(statement)
-                self._use(statement, unready, reads | writes, writes)
+                used = [buffer for buffer, _ in statement.buffers if buffer in reads or buffer in writes]
+                self._use(statement, unready, used, writes)
             elif isinstance(statement, Barrier):
                 self.present = self.present if statement.one_way else _Intervals()
             else:

@@ -177,7 +177,7 @@ class Contract(BaseStatement):
 
     left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
     k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
-    Of narrow numbers ``together`` lie side by side and are multiplied in one step, by which strides advance: in a
+    Of narrow numbers ``dot_width`` lie side by side and are multiplied in one step, by which strides advance: in a
     row, and in each lane of a panel, which is filled up with zeros.
 
     strands: of several sums the first takes the k that are a multiple of it, beginning from the start, the second those
@@ -197,8 +197,8 @@ class Contract(BaseStatement):
     valid: tuple[int | None, ...]
     unroll: int
     comment: str = ""
-    together: int = 1
-    strands: int = 1
+    dot_width: int = 1
+    accumulators: int = 1
     block: int = 0
 
     def uses(self) -> Uses:
@@ -315,7 +315,7 @@ class Barrier(BaseStatement):
 
 
 @dataclass(frozen=True)
-class Station:
+class PipelineStage:
     """What one worker at a time does for a chunk. needs: (number of another station, ahead): that one must have done
     so many chunks more than this one has; fewer where it is negative. due: what is due earlier is done first.
     """
@@ -336,7 +336,7 @@ class Pipeline(BaseStatement):
     var: str
     stop: Index
     step: Index
-    stations: tuple[Station, ...]
+    stages: tuple[PipelineStage, ...]
     turn: int
     states: Buffer
     team: Buffer
@@ -345,13 +345,13 @@ class Pipeline(BaseStatement):
     repeats = True
 
     def uses(self) -> Uses:
-        bodies = [Body(station.body, self.var) for station in self.stations]
+        bodies = [Body(stage.body, self.var) for stage in self.stages]
         return Uses((self.stop, self.step), (self.states, self.team), (self.states, self.team), bodies)
 
     def renamed(self, by: Renaming) -> Pipeline:
-        stations = tuple(replace(station, body=by.body(station.body)) for station in self.stations)
+        stages = tuple(replace(stage, body=by.body(stage.body)) for stage in self.stages)
         return replace(
-            self, stop=by.index(self.stop), step=by.index(self.step), stations=stations,
+            self, stop=by.index(self.stop), step=by.index(self.step), stages=stages,
             states=by.buffer(self.states), team=by.buffer(self.team),
         )  # fmt: skip
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from ...ir.types import Dim, Shape
+from ...ir.types import Dim
 from ..buffers.arena import Arena
 from ..cost_model.work_sharing import Work
-from ..loop_ir.nodes import Buffer, Entry, Function
+from ..loop_ir.nodes import Entry, Function
 from ..loop_ir.printer import function_text
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
-
-    name: str
-    kind: str  # input, parameter, constant or output
-    dtype: str
-    shape: Shape
-    buffer: Buffer
-    value: np.ndarray | None = None
+from .arguments import Argument
 
 
 @dataclass(frozen=True)

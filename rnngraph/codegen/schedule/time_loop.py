@@ -9,30 +9,17 @@ or is slow, leaves more to the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...ir.types import Dim, size
-from ..buffers.arena import Arena
-from ..cost_model.chunk_length import LONGEST_CHUNK
-from ..cost_model.pipelining import ROUNDS, SLOTS, Line
-from ..kernels.loop_nests import Region
+from ..buffers.allocation import GroupMemory
+from ..cost_model.chunk_length import LONGEST_CHUNK, TimeChunk
+from ..cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
 from ..loop_ir.effects import CallEffects, Effects, has_barrier
-from ..loop_ir.nodes import (
-    Buffer,
-    For,
-    Index,
-    LetIndex,
-    Literal,
-    Pipeline,
-    Statement,
-    Station,
-    Store,
-    When,
-)
+from ..loop_ir.nodes import Buffer, For, Index, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
 from ..loop_ir.workers import TEAM, WORKER, WORKERS
-from ..machine.alignment import padded_bytes
 from ..threads.pool_functions import MOST_WORKERS
-from .entry_writer import Writer
+from .entry_writer import EntryWriter
 
 
 @dataclass(frozen=True)
@@ -46,7 +33,12 @@ class Chunks:
     length: Dim
     reverse: bool
     longest: int
-    running: tuple[tuple[Index, str], ...] = ()
+    active: tuple[tuple[Index, str], ...] = ()
+
+    @property
+    def time(self) -> TimeChunk:
+        """The present chunk, as kernels see it."""
+        return TimeChunk(self.length, size(self.start), size(self.steps), self.reverse, self.longest)
 
     @property
     def chunk(self) -> str:
@@ -70,7 +62,7 @@ class Chunks:
         left = self.length - size(self.chunk)
         first = left - size(self.steps) if self.reverse else size(self.chunk)
         found: list[Statement] = [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
-        for span, run in self.running:
+        for span, run in self.active:
             found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
             found.append(LetIndex(run, "max", size(f"{run}_"), 0))
         return found
@@ -84,46 +76,35 @@ class Chunks:
         return "backward" if self.reverse else "forward"
 
 
-def in_slots(region: Region, arena: Arena, line: Line, chunks: Chunks) -> None:
-    """What the steps of a chunk hand on lies in one of several slots."""
-    for node, views in region.stores.items():
-        for view in [view for view in views if view.local]:
-            step, steps = view.strides[0], max(SLOTS * line.most, chunks.longest)
-            region.views[node] = replace(view, offset=size(chunks.slot) * step * line.most)
-            region.stores[node] = [region.views[node]]
-            arena.sizes[view.buffer] = padded_bytes(step * steps, view.buffer.dtype)
-
-
 def add_pipeline(
-    writer: Writer, arena: Arena, line: Line, region: Region, chunks: Chunks,
-    begin: Callable[[], None], runs: Sequence[Callable[[], None]],
+    writer: EntryWriter, plan: PipelinePlan, group: GroupMemory, chunks: Chunks, states: Callable[[int], Buffer],
+    begin: Callable[[], None], kernels: Sequence[Callable[[], None]],
 ) -> None:  # fmt: skip
-    """Writes the loop twice: plainly, for one worker, and as a pipeline for several. begin: writes what comes before;
-    runs: write a step each. All of that is one worker's at a time.
+    """Writes the loop twice: plainly, for one worker, and as a pipeline for several.
+
+    begin: writes what comes before; kernels: write a kernel each. All of that is one worker's at a time. states: gives
+    memory for so many numbers.
     """
-    if writer.since not in ("", "alone"):
+    if writer.unsynchronized not in ("", "serial"):
         writer.barrier()
-    parts, writer.parts, region.parts = writer.parts, 1, 1
-    before, *steps = [writer.apart(emit) for emit in (begin, *runs)]
-    writer.parts = parts
-    states = arena.buffer("states", "int64", len(line.stations))
-    clear = [Store(Literal(0, "int64", 1), states, place) for place in range(len(line.stations))]
+    before, *steps = writer.captured_serial([begin, *kernels])
+    memory = states(len(plan.stages))
+    clear = [Store(Literal(0, "int64", 1), memory, place) for place in range(len(plan.stages))]
     writer.block.add(When(WORKER, 0, 1, (*clear, *before)))
     # Before a call's first pipeline nobody but the first worker has done anything, and it need not wait until others
     # are awake. A later one may use memory again that others still look at.
     writer.barrier(one_way=not has_barrier(writer.block.statements))
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
-    bodies = [joined(steps[first:last]) for first, last in line.stations]
+    bodies = [joined(steps[first:last]) for first, last in plan.stages]
     effects = CallEffects(writer.functions.values())
-    sequences, slots = _buffers(region)
-    needs = waited_for([effects.of(body) for body in bodies], sequences, slots)
-    writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(line, chunks, bodies, needs, states)))
-    writer.since = "alone"  # who leaves the pipeline has seen that all is done
+    needs = waited_for([effects.of(body) for body in bodies], *group.buffers(chunks.time))
+    writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(plan, chunks, bodies, needs, memory)))
+    writer.unsynchronized = "serial"  # who leaves the pipeline has seen that all is done
 
 
 def _shared(
-    line: Line, chunks: Chunks, bodies: Sequence[Sequence[Statement]], needs: Sequence[Mapping[int, int]],
+    plan: PipelinePlan, chunks: Chunks, bodies: Sequence[Sequence[Statement]], needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:  # fmt: skip
     """The pipeline. Its chunks' length follows from the sequence's."""
@@ -132,52 +113,42 @@ def _shared(
     )
     cut = [
         LetIndex(part, "divide", chunks.length, ROUNDS),
-        LetIndex(even, "floor", size(part), line.grain),
-        LetIndex(least, "max", size(even), line.grain),
-        LetIndex(each, "min", size(least), line.most),
+        LetIndex(even, "floor", size(part), plan.grain),
+        LetIndex(least, "max", size(even), plan.grain),
+        LetIndex(each, "min", size(least), plan.most),
     ]
     head = [
         LetIndex(chunks.chunk, "max", size(turn) * size(each), 0),
-        LetIndex(before, "floor", size(turn), SLOTS),
+        LetIndex(before, "floor", size(turn), BUFFER_DEPTH),
         LetIndex(chunks.slot, "max", size(turn) - size(before), 0),
         *chunks.head(size(each)),
     ]
-    cycles = [cost * line.grain for cost in line.costs]
-    stations = [
-        Station((*head, *body), tuple(sorted(needed.items())), round(sum(cycles[:number])))
+    cycles = [cost * plan.grain for cost in plan.costs]
+    stages = [
+        PipelineStage((*head, *body), tuple(sorted(needed.items())), round(sum(cycles[:number])))
         for number, (body, needed) in enumerate(zip(bodies, needs, strict=True))
     ]
     comment = f"time, {chunks.way()}, by several workers"
     step = size(each)
-    return (*cut, Pipeline(turn, chunks.length, step, tuple(stations), round(max(cycles)), states, TEAM, comment))
+    return (*cut, Pipeline(turn, chunks.length, step, tuple(stages), round(max(cycles)), states, TEAM, comment))
 
 
 def joined(bodies: Sequence[Sequence[Statement]]) -> list[Statement]:
     return [statement for body in bodies for statement in body]
 
 
-def _buffers(region: Region) -> tuple[set[Buffer], set[Buffer]]:
-    """Those that hold values of all steps of time, and those of which a chunk has a slot."""
-    sequences, slots = {view.buffer for view in region.tracks.values()}, set[Buffer]()
-    for node, views in region.stores.items():
-        if region.is_time(node.shape, 0):
-            for view in views:
-                (slots if view.local else sequences).add(view.buffer)
-    return sequences, slots
-
-
 def waited_for(
-    stations: Sequence[Effects], sequences: Collection[Buffer], slots: Collection[Buffer]
+    stages: Sequence[Effects], sequences: Collection[Buffer], slots: Collection[Buffer]
 ) -> list[dict[int, int]]:  # fmt: skip
     """For each station the others that it waits for, and how many chunks more than itself they must have done."""
-    needs: list[dict[int, int]] = [{} for _ in stations]
-    for later, (read, wrote, _) in enumerate(stations):
-        for before, (read_before, wrote_before, _) in enumerate(stations[:later]):
+    needs: list[dict[int, int]] = [{} for _ in stages]
+    for later, (read, wrote, _) in enumerate(stages):
+        for before, (read_before, wrote_before, _) in enumerate(stages[:later]):
             common = (wrote_before & (read | wrote)) | (read_before & wrote)
             if not common:
                 continue
             needs[later][before] = 1
             kept = [buffer for buffer in common if buffer not in sequences]
             if kept:  # a sequence's steps of another chunk are elsewhere
-                needs[before][later] = 1 - SLOTS if all(buffer in slots for buffer in kept) else 0
+                needs[before][later] = 1 - BUFFER_DEPTH if all(buffer in slots for buffer in kept) else 0
     return needs

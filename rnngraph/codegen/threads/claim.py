@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..loop_ir.nodes import Station
+from ..loop_ir.nodes import PipelineStage
 from ..machine.target import Target
 from .spin_wait import waiting_text
 
@@ -16,12 +16,12 @@ NOTHING = -(1 << 40)
 """How many chunks more than itself another station must have done that a station doesn't wait for."""
 
 
-def stations_text(number: int, stations: Sequence[Station]) -> str:
+def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
     """The table that ``claim`` reads: for each station when it is due, and what it needs of every station."""
     numbers: list[int] = []
-    for station in stations:
-        needs = dict(station.needs)
-        numbers += [station.due, *(needs.get(other, NOTHING) for other in range(len(stations)))]
+    for stage in stages:
+        needs = dict(stage.needs)
+        numbers += [stage.due, *(needs.get(other, NOTHING) for other in range(len(stages)))]
     items = ", ".join(f"i64 {item}" for item in numbers)
     return f"@stations{number} = internal constant [{len(numbers)} x i64] [{items}]\n"
 

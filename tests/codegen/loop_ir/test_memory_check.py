@@ -28,9 +28,9 @@ from rnngraph.codegen.loop_ir.nodes import (
     Literal,
     Load,
     Pipeline,
+    PipelineStage,
     Renaming,
     Statement,
-    Station,
     Store,
     Uses,
     Value,
@@ -95,7 +95,7 @@ INSIDE: dict[str, Callable[[Statement], Statement]] = {
     "when": lambda inner: When(0, 0, 1, (inner,)),
     "fold": lambda inner: Fold((), (), (), "i", 0, 3, 1, (inner,), ()),
     "fold in a for": lambda inner: For("t", 0, 3, 1, (Fold((), (), (), "i", 0, 3, 1, (inner,), ()),)),
-    "pipeline": lambda inner: Pipeline("i", 3, 1, (Station((inner,), (), 0),), 1, C, TEAM),
+    "pipeline": lambda inner: Pipeline("i", 3, 1, (PipelineStage((inner,), (), 0),), 1, C, TEAM),
 }
 
 
@@ -195,7 +195,7 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
     Fold: Fold((), (), (), "i", N, N + 1, 1, (call(READS, A),), ()),
     Call: Call("reads", ((A, N),), (N + 1,)),
     Barrier: Barrier(TEAM, N, N + 1),
-    Pipeline: Pipeline("i", N, N + 1, (Station((call(READS, A),), (), 0),), 1, B, TEAM),
+    Pipeline: Pipeline("i", N, N + 1, (PipelineStage((call(READS, A),), (), 0),), 1, B, TEAM),
 }
 
 
@@ -247,7 +247,7 @@ def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
         elif isinstance(value, tuple):
             for part in value:
                 look(part)
-        elif isinstance(value, Station):
+        elif isinstance(value, PipelineStage):
             look(value.body)
 
     for field in fields(item):

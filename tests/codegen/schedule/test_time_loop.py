@@ -13,15 +13,15 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.codegen.cost_model import pipelining as pipeline
-from rnngraph.codegen.cost_model.pipelining import Part, line_of
-from rnngraph.codegen.cost_model.work_sharing import Cut
+from rnngraph.codegen.cost_model.pipelining import StageCost, plan_pipeline
+from rnngraph.codegen.cost_model.work_sharing import Partition
 from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.loop_ir.effects import CallEffects, Effects
 from rnngraph.codegen.loop_ir.nodes import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import time_loop as stations
+from rnngraph.codegen.schedule import time_loop as stages
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.schedule.time_loop import waited_for
@@ -97,7 +97,7 @@ def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) 
             for number, needed in enumerate(needs)
         ]
 
-    monkeypatch.setattr(stations, "waited_for", fewer)
+    monkeypatch.setattr(stages, "waited_for", fewer)
     assert differing(stack(lambda: rg.BasicRNNCell(17), 3), 13, 2, 1, monkeypatch) != []
 
 
@@ -130,7 +130,7 @@ def test_a_stack_of_one_row_is_a_pipeline_of_its_layers(golden: Any) -> None:
     plan = planned(program, {"B": 1})
     found = pipeline_of(plan)
     assert plan.work.pays()
-    assert [dict(station.needs) for station in found.stations] == [{1: -2}, {0: 1, 2: -2}, {1: 1}]
+    assert [dict(stage.needs) for stage in found.stages] == [{1: -2}, {0: 1, 2: -2}, {1: 1}]
     golden(DIRECTORY / "pipeline_entry.txt", function_text(plan.main.function))
 
 
@@ -167,22 +167,22 @@ def test_other_processors_have_pipelines_too(name: str) -> None:
 # Estimates -----------------------------------------------------------------------------------------
 
 
-def parts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[Part]:
-    return [Part(Cut(0 if gain > 1 else None, item / gain, item, barriers=barriers)) for item in cycles]
+def parts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[StageCost]:
+    return [StageCost(Partition(0 if gain > 1 else None, item / gain, item, barriers=barriers)) for item in cycles]
 
 
 def test_small_steps_join_their_neighbours() -> None:
-    line = line_of(parts(300, 2000, 700, 2000, 700, 2000), size("T"), 128, 2)
+    line = plan_pipeline(parts(300, 2000, 700, 2000, 700, 2000), size("T"), 128, 2)
     assert line is not None
-    assert line.stations == ((0, 2), (2, 4), (4, 6))
+    assert line.stages == ((0, 2), (2, 4), (4, 6))
     assert 1.5 < line.gain < 2
-    small = line_of(parts(1, 5000, 5000, 1), size("T"), 128, 2)
+    small = plan_pipeline(parts(1, 5000, 5000, 1), size("T"), 128, 2)
     assert small is not None
-    assert small.stations == ((0, 2), (2, 4))
+    assert small.stages == ((0, 2), (2, 4))
 
 
 def test_two_equal_stations_gain_less_than_twice() -> None:
-    line = line_of(parts(5000, 5000), size("T"), 128, 2)
+    line = plan_pipeline(parts(5000, 5000), size("T"), 128, 2)
     assert line is not None
     cycles = line.grain * 5000.0
     waiting = 5 / 6  # of five chunks, while the first and the last are done by one worker
@@ -191,18 +191,18 @@ def test_two_equal_stations_gain_less_than_twice() -> None:
 
 @pytest.mark.parametrize("cycles", [(5000, 100), (20, 20)])
 def test_no_pipeline_where_one_station_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
-    assert line_of(parts(*cycles), size("T"), 128, 2) is None
+    assert plan_pipeline(parts(*cycles), size("T"), 128, 2) is None
 
 
 def test_kernels_that_are_cut_must_be_faster_on_cores_that_are_far() -> None:
-    assert line_of(parts(5000, 5000, gain=2, barriers=1), size("T"), 128, 2) is not None
-    assert line_of(parts(90000, 90000, gain=2, barriers=1), size("T"), 128, 2) is None
+    assert plan_pipeline(parts(5000, 5000, gain=2, barriers=1), size("T"), 128, 2) is not None
+    assert plan_pipeline(parts(90000, 90000, gain=2, barriers=1), size("T"), 128, 2) is None
 
 
 @pytest.mark.parametrize(("rows", "grain"), [(1, 12), (6, 12), (8, 16), (13, 13), (5, 15)])
 def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
     one, other = parts(5000, 5000)
-    line = line_of([replace(one, at_once=rows), other], size("T"), 128, 2)
+    line = plan_pipeline([replace(one, tile_steps=rows), other], size("T"), 128, 2)
     assert line is not None
     assert line.grain == grain
     assert line.most % grain == 0
@@ -210,14 +210,14 @@ def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
 
 def test_chunks_are_longer_where_each_takes_something_anew() -> None:
     one, other = parts(5000, 5000)
-    line = line_of([one, replace(other, anew=20000.0)], size("T"), 256, 2)
+    line = plan_pipeline([one, replace(other, per_chunk_overhead=20000.0)], size("T"), 256, 2)
     assert line is not None
     assert line.grain == 2 * pipeline.FEWEST
-    assert line.most == 256 // pipeline.SLOTS // line.grain * line.grain
+    assert line.most == 256 // pipeline.BUFFER_DEPTH // line.grain * line.grain
 
 
 def test_a_length_of_one_chunk_is_no_pipeline() -> None:
-    assert line_of(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
+    assert plan_pipeline(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
 
 
 # Who waits for whom --------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ A, B, C, D = (Buffer(name, "float32") for name in "abcd")
 
 def test_needs_follow_from_what_is_read_and_written() -> None:
     first, second, third = Effects(set(), {A, C}, set()), Effects({A}, {B}, set()), Effects({B, C}, {D}, set())
-    ahead = 1 - pipeline.SLOTS
+    ahead = 1 - pipeline.BUFFER_DEPTH
     assert waited_for([first, second, third], {B}, {A}) == [{1: ahead, 2: 0}, {0: 1}, {1: 1, 0: 1}]
     assert waited_for([Effects({A}, {D}, set()), Effects({A}, {B}, set())], set(), set()) == [
         {},
