@@ -95,11 +95,16 @@ class Work:
 
 @dataclass(frozen=True)
 class WorkSharing:
-    """Cuts kernels of a region between its workers. time: the chunk that the region runs in, if it does."""
+    """Cuts kernels of a region between its workers.
+
+    time: the chunk that the region runs in, if it does. in_scan: whether kernels are those of a scan's step, each of
+    which is one function's part: a sum of outer products, which is cleared before it is added to, is not cut there.
+    """
 
     target: Target
     workers: Workers
     time: TimeChunk | None = None
+    in_scan: bool = False
 
     def partition(self, kernel: Kernel) -> Partition:
         """The best way to cut a kernel, if there is one. What is computed row by row is cut by rows wherever the region
@@ -153,7 +158,7 @@ class WorkSharing:
         vectors = -(-int(str(width)) // lanes_for(self.target, [node], width))
         serial = depth * int(str(rows)) * vectors / PER_CYCLE
         parts = self.workers.parts
-        if vectors < parts or serial < 4 * BARRIER_CYCLES:
+        if vectors < parts or serial < 4 * BARRIER_CYCLES or self.in_scan:
             return Partition(None, serial, serial)
         return Partition(1, serial * -(-vectors // parts) / vectors, serial)
 

@@ -14,6 +14,7 @@ from ..kernels.outer_products import add_outer_sum, clear
 from ..kernels.region import Region
 from ..loop_ir.builder import Block
 from .entry_writer import EntryWriter
+from .group_plan import CopyPlan
 
 
 def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
@@ -29,12 +30,13 @@ def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
     writer.kernel(lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial)
 
 
-def call_copy(writer: EntryWriter, region: Region, node: Node, view: View, comment: str) -> None:
+def call_copy(writer: EntryWriter, region: Region, node: Node, view: View, comment: str) -> CopyPlan:
     """Adds a call of a function that writes a value to a place."""
     partition = copy_partition(region, node)
     writer.kernel(
         lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial
     )
+    return CopyPlan(comment, partition)
 
 
 def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:

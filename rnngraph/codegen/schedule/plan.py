@@ -10,6 +10,7 @@ from ..cost_model.work_sharing import Work
 from ..loop_ir.nodes import Entry, Function
 from ..loop_ir.printer import function_text
 from .arguments import Argument
+from .group_plan import GroupPlan
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Plan:
     arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made in one stage and
     read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
+    groups: what was decided of every fusion group, in the order in which they run.
     """
 
     functions: tuple[Function, ...]
@@ -32,6 +34,7 @@ class Plan:
     panel_bytes: int
     parts: int
     work: Work
+    groups: tuple[GroupPlan, ...] = ()
 
     @property
     def arena_bytes(self) -> Dim:
@@ -41,8 +44,14 @@ class Plan:
     def arguments_of(self, kind: str) -> list[Argument]:
         return [item for item in self.arguments if item.kind == kind]
 
+    @property
+    def memory_text(self) -> str:
+        """What memory the entry needs, in words."""
+        arena = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
+        return f"arena: {arena}; packed weights: {self.panel_bytes} bytes"
+
     def loops(self) -> str:
         """The loop IR as text."""
-        memory = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
-        head = f"# arena: {memory}; packed weights: {self.panel_bytes} bytes\n"
-        return head + "\n".join(map(function_text, (*self.functions, self.main.function, self.pack.function)))
+        return f"# {self.memory_text}\n" + "\n".join(
+            map(function_text, (*self.functions, self.main.function, self.pack.function))
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from ..cost_model.register_tiles import lanes_for
 from ..cost_model.work_sharing import BARRIER_CYCLES, ONE_WORKER, SERIAL, Partition, Workers, WorkSharing
 from ..kernels.active_rows import ActiveRows, ActiveSteps, MaskTable
 from ..kernels.emit import copy_partition, copy_to, emit_kernel
-from ..kernels.kernel_plan import KernelPlan, plan_kernel
+from ..kernels.kernel_plan import plan_kernel
 from ..kernels.loop_nests import each_slice, loop, single, strips
 from ..kernels.region import Region
 from ..kernels.values import ValueEmitter
@@ -31,22 +31,8 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Barrier, For, Index, LetIndex, When
 from ..loop_ir.workers import TEAM, WORKER, WORKERS
 from .entry_writer import EntryWriter
+from .group_plan import CopyPlan, ScanPlan
 from .kernel_calls import call_copy
-
-
-@dataclass(frozen=True)
-class ScanPlan:
-    """How a scan is computed.
-
-    estimate: of a step of it. workers: for whom a step's kernels are cut. active: the steps and rows that are computed.
-    """
-
-    node: Node
-    states: tuple[State, ...]
-    estimate: Partition
-    workers: Workers
-    active: ActiveSteps | None
-    kernels: tuple[KernelPlan, ...]
 
 
 @dataclass(frozen=True)
@@ -99,7 +85,7 @@ class Scan:
         self.states = self._states()
         self.in_turn = any(state.kind == DOUBLE_BUFFERED for state in self.states)
         self.temporaries: dict[Node, View] = {}
-        self.plan: ScanPlan | None = None
+        self._plan: ScanPlan | None = None
         self._share()
 
     @property
@@ -124,7 +110,7 @@ class Scan:
         if given.rowwise is not None and self.condition is None:
             rowwise = given.rowwise.inside(self.node, self.fused.kernels)
         workers = Workers(self.writer.parts, rowwise)
-        sharing = WorkSharing(self.chunk.target, workers)
+        sharing = WorkSharing(self.chunk.target, workers, in_scan=True)
         partitions = [sharing.partition(kernel) for kernel in self.fused.kernels]
         serial = sum(item.serial_cycles for item in partitions)
         cycles = sum(item.cycles for item in partitions)
@@ -167,31 +153,37 @@ class Scan:
             return False
         return may_overwrite(self.fused, outputs, users, formal, following)
 
+    @property
+    def plan(self) -> ScanPlan:
+        """What was decided, once ``run`` has written the steps."""
+        assert self._plan is not None
+        return self._plan
+
     def _planned(self, region: Region) -> ScanPlan:
         """The plan of every step. region: of the first one that is written; in others, values lie alike."""
-        if self.plan is None:
+        if self._plan is None:
             kernels = zip(self.fused.kernels, self.partitions, strict=True)
             plans = tuple(plan_kernel(region, kernel, partition) for kernel, partition in kernels)
             states = tuple(self.states)
-            self.plan = ScanPlan(self.node, states, self.estimate, self.workers, self.active, plans)
-        return self.plan
+            self._plan = ScanPlan(self.node, states, self.estimate, self.workers, self.active, plans)
+        return self._plan
 
     # In the entry --------------------------------------------------------------------------------
 
-    def begin(self, region: Region) -> None:
+    def begin(self, region: Region) -> Iterator[CopyPlan]:
         """Initial values, before the first step. region: as ``before_loops`` gives it."""
         for index, (value, state) in enumerate(zip(self.actual[0], self.states, strict=True)):
             comment, place = f"initial {label_of(value)}", state.first()
             if self.table is not None and self.node["reverse"]:  # a row begins with its own last step
                 if self.table.by_rows and state.kind != IN_PLACE:
-                    self._each_row(self.table, state, region, value, comment)
+                    yield self._each_row(self.table, state, region, value, comment)
                     continue
                 place = state.at(self.writer.block, self.table.span, f"first{self.tag}_{index}")
-            call_copy(self.writer, region, value, place, comment)
+            yield call_copy(self.writer, region, value, place, comment)
 
     def _each_row(
         self, table: MaskTable, state: State, region: Region, value: Node, comment: str, to: Index | None = None
-    ) -> None:
+    ) -> CopyPlan:
         """Each row of ``value`` goes where its row's end is; or what lies there goes ``to`` where all rows' end is."""
         block, rows, parts = Block(), table.limit.rows, self.writer.parts
 
@@ -210,6 +202,7 @@ class Scan:
         else:
             single(parts, block, lambda inner: between(inner, 0, rows))
         self.writer.function(block, comment, "phase", self.estimate.by_rows)
+        return CopyPlan(comment, Partition(0, 0.0, 0.0, True) if self.estimate.by_rows else SERIAL)
 
     def end(self) -> None:
         """Views of the final values."""

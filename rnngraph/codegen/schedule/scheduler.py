@@ -9,7 +9,7 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,6 +26,7 @@ from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
 from ..buffers.arena import extents
 from ..buffers.packing import Panels
+from ..buffers.views import View
 from ..cost_model.chunk_length import chunk_length
 from ..cost_model.pipelining import BUFFER_DEPTH, StageCost, plan_pipeline
 from ..cost_model.work_sharing import ONE_WORKER, SERIAL, Partition, Work, Workers, per_chunk_overhead
@@ -40,6 +41,7 @@ from ..loop_ir.workers import TEAM
 from ..machine.target import Target
 from .arguments import Arguments
 from .entry_writer import EntryWriter
+from .group_plan import CopyPlan, GroupPlan
 from .kernel_calls import call_copy, call_kernel
 from .plan import Plan
 from .row_tables import Active, RowTables
@@ -74,6 +76,7 @@ class _Scheduler:
         self.tables = RowTables(self.writer, self.allocation, RowLengths(graph), target, Workers(parts, self.rowwise))
         self.work = Work()
         self.synchronized: set[Node] = set()
+        self.groups: list[GroupPlan] = []
 
     def plan(self) -> Plan:
         self.allocation.outputs, late = self.arguments.outputs(self.fusion, self.users, self.allocation.views)
@@ -82,9 +85,12 @@ class _Scheduler:
         for number, group in enumerate(self.fusion.groups()):
             self._group(number, group, {node for node, _ in late})
             self.allocation.reuse.finished.update(group.nodes)
-        for node, view in late:
-            call_copy(self.writer, self._region(), node, view, f"copy of {label_of(node)}")
+        copies = [self._copy_out(node, view) for node, view in late]
+        self.groups.append(GroupPlan((), copies=tuple(copies)))
         return self._finish()
+
+    def _copy_out(self, node: Node, view: View) -> CopyPlan:
+        return call_copy(self.writer, self._region(), node, view, f"copy of {label_of(node)}")
 
     def _is_shared(self, node: Node) -> bool:
         """Whether a value is there before kernels run that are cut by rows."""
@@ -130,9 +136,11 @@ class _Scheduler:
         group = self.allocation.allocate(fused, leaving, scratch=scratch)
         self.allocation.add_views(nodes)
         region = Region(self.target, self.allocation.memory(group, scratch))
+        plans = tuple(plan_kernel(region, kernel, SERIAL) for kernel in fused.kernels)
         with self.writer.preparing():
-            for kernel in fused.kernels:
-                call_kernel(self.writer, region, plan_kernel(region, kernel, SERIAL))
+            for plan in plans:
+                call_kernel(self.writer, region, plan)
+        self.groups.append(GroupPlan(plans, prepared=True))
 
     def _straight(self, nodes: Sequence[Node], fused: FusedKernels, leaving: Collection[Node]) -> None:
         """Kernels that run once, one after the other."""
@@ -147,6 +155,7 @@ class _Scheduler:
             plans.append(plan_kernel(region, kernel, partition))
         for plan in plans:
             call_kernel(self.writer, region, plan)
+        self.groups.append(GroupPlan(tuple(plans)))
 
     def _must_copy(self, node: Node, group: FusionGroup) -> bool:
         """Movement ops that strides can't express, or that pick one step out of a chunked sequence."""
@@ -217,13 +226,15 @@ class _Scheduler:
             for kernel, partition in partitions.items()
         }
 
+        copies: list[CopyPlan] = []
+
         def begin() -> None:
             first = before_loops(region)
             for scan in scans.values():
-                scan.begin(first)
+                copies.extend(scan.begin(first))
             for kernel in fused.kernels:
                 if adds_up(kernel.first):
-                    self._clear(kernel.first, group)
+                    copies.extend(self._clear(kernel.first, group))
 
         def run(kernel: Kernel) -> None:
             if kernel.kind == "scan":
@@ -242,6 +253,8 @@ class _Scheduler:
         for scan in scans.values():
             scan.end()
         self.allocation.end_group(group, self.fusion.free)
+        every = tuple(scans[kernel].plan if kernel in scans else plans[kernel] for kernel in fused.kernels)
+        self.groups.append(GroupPlan(every, False, chunks, pipeline, tuple(copies)))
 
     def _scan(
         self, region: Region, group: GroupMemory, node: Node, tag: str, active: ActiveSteps | None
@@ -271,12 +284,12 @@ class _Scheduler:
         """Memory for the states of a pipeline's stages."""
         return self.allocation.arena.buffer("states", "int64", count)
 
-    def _clear(self, node: Node, group: GroupMemory) -> None:
+    def _clear(self, node: Node, group: GroupMemory) -> Iterator[CopyPlan]:
         """Zeros, before the first chunk adds to a sum over time."""
         zero = make("constant", value=np.zeros((), node.dtype))
         zeros = make("broadcast", zero, shape=node.shape, name=node.name)
         for view in group.stores[node]:
-            call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}")
+            yield call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}")
 
     # The entry -----------------------------------------------------------------------------------
 
@@ -304,4 +317,5 @@ class _Scheduler:
         return Plan(
             functions, entry(main), entry(replace(pack, buffers=packed)), tuple(arguments.items), tuple(sizes),
             arguments.strides, arena, self.allocation.residuals, panels.total, writer.parts, self.work,
+            tuple(self.groups),
         )  # fmt: skip

@@ -69,8 +69,13 @@ class Chunks:
 
     def loop(self, body: Sequence[Statement]) -> For:
         """The loop of all chunks."""
+        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.pace}")
+
+    @property
+    def pace(self) -> str:
+        """The direction, and how many steps run together, in words."""
         steps = f"{self.longest} steps at a time" if self.longest < LONGEST_CHUNK else "all steps at once"
-        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.way()}, {steps}")
+        return f"{self.way()}, {steps}"
 
     def way(self) -> str:
         return "backward" if self.reverse else "forward"
