@@ -72,7 +72,8 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
     kernel = plan.kernel
     first = kernel.first
     written = next((node for node in reversed(kernel.members) if node.name), first)
-    yield f"{indent}{kernel.kind} {label_of(written)} : {written.type}{_place(*kernel.members)}"
+    kind = "kernel" if kernel.kind == "phase" else kernel.kind
+    yield f"{indent}{kind} {label_of(written)} : {written.type}{_place(*kernel.members)}"
     yield from _wrapped("computes " + ", ".join(_counted(kernel.members)), indent + "  ")
     yield from _tile(plan, indent + "  ")
     if parts > 1:
