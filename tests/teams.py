@@ -2,7 +2,7 @@
 
 A worker that runs its whole way to the next barrier before another one begins reads what is not written yet, or
 overwrites what is still needed, if a barrier is missing: in one order of workers or in the other. So does a pipeline
-of which always the first station is run that may be, or always the last.
+of which always the first stage is run that may be, or always the last.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def share_in_pipelines(monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: i
 
 
 def claim_in_order(target: Target, reverse: bool) -> str:
-    """Of the stations that may be claimed the last one always, or the first: as late, or as far ahead, as can be."""
+    """Of the stages that may be claimed the last one always, or the first: as late, or as far ahead, as can be."""
     due = "%due = sub i64 %due.all, %earlier"
     text = claim_text(target)
     assert due in text

@@ -47,14 +47,14 @@ class FusedKernels:
 
 def fuse(
     nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
-    joins: frozenset[Node] = frozenset(),
+    lazy_concats: frozenset[Node] = frozenset(),
 ) -> FusedKernels:  # fmt: skip
     """The kernels of ``nodes``, which are in topological order.
 
-    available: values in memory before. copies: reshapes that strides can't express, which copy. joins: lazy
-    concatenations, which are read piece by piece.
+    available: values in memory before. copies: reshapes that strides can't express, which copy. lazy_concats:
+    concatenations that are read piece by piece.
     """
-    fuser = _Fuser(nodes, live_out, available, copies, joins)
+    fuser = _Fuser(nodes, live_out, available, copies, lazy_concats)
     fuser.levels()
     fuser.fold()
     fuser.sink()
@@ -103,10 +103,10 @@ def _split(kernel: Kernel) -> list[Kernel]:
 class _Fuser:
     def __init__(
         self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
-        joins: frozenset[Node],
+        lazy_concats: frozenset[Node],
     ) -> None:  # fmt: skip
         self.nodes = [node for node in nodes if node not in available]
-        self.live_out, self.available, self.copies, self.joins = live_out, available, copies, joins
+        self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, copies, lazy_concats
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
@@ -116,7 +116,9 @@ class _Fuser:
             for operand in node.operands:
                 if operand in self.members:
                     self.users[operand].append(node)
-        self.held = {node for node in self.nodes if any(self._held(node, user) for user in self.users[node])}
+        self.materialized = {
+            node for node in self.nodes if any(self._in_memory_for(node, user) for user in self.users[node])
+        }
 
     def _is_view(self, node: Node) -> bool:
         return is_view(node) and node not in self.copies
@@ -136,8 +138,8 @@ class _Fuser:
         pure = all(item in self.inline for item in node.operands)
         return operands_ready and (small or pure)
 
-    def _held(self, operand: Node, user: Node) -> bool:
-        return contracted(operand, user) or user in self.joins
+    def _in_memory_for(self, operand: Node, user: Node) -> bool:
+        return contracted(operand, user) or user in self.lazy_concats
 
     def _source(self, node: Node) -> Node | None:
         """The computed value that a chain of views reads, if there is one."""
@@ -162,14 +164,14 @@ class _Fuser:
         if operand.op == "scan":  # its results are there when it is
             return self.level[operand]
         if operand in self.inline:  # computed again by each reader, unless it lies in memory
-            waits = self._held(operand, node) or self._stored(operand)
+            waits = self._in_memory_for(operand, node) or self._stored(operand)
         else:
             waits = self._waits(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
     def _waits(self, operand: Node, node: Node) -> bool:
         """Whether ``operand`` must be in memory before ``node`` reads it."""
-        if self._is_view(operand) or operand.op == "scan" or operand in self.joins:
+        if self._is_view(operand) or operand.op == "scan" or operand in self.lazy_concats:
             return False  # what it views is in memory already: the view waited for it
         if operand in self.folded or node in self.folded:
             return operand not in self.folded
@@ -242,7 +244,7 @@ class _Fuser:
                 stored.add(source)
         members: dict[tuple[int, str, Shape, Node | None], list[Node]] = {}
         for node in self.nodes:
-            unnamed = node in self.inline or node in self.joins or node in self.folded or self._is_view(node)
+            unnamed = node in self.inline or node in self.lazy_concats or node in self.folded or self._is_view(node)
             if node.op == "get" or (node not in stored and unnamed):
                 continue
             kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
@@ -261,7 +263,7 @@ class _Fuser:
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""
         if node in self.inline:  # computed again wherever it is read, unless something contracts it
-            return node in self.live_out or node in self.held
-        if self._is_view(node) or node in self.joins or node in self.folded:
+            return node in self.live_out or node in self.materialized
+        if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False
         return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)

@@ -1,4 +1,4 @@
-"""Orders a graph into stages: runs of ops over one time axis, which go together in chunks, and the rest.
+"""Loop fusion: orders a graph into groups of ops over one time axis, which run together in chunks, and the others.
 
 Consecutive scans and what is computed for each of their steps run in one loop over chunks of time, so that
 what one hands to the next stays in cache and inference memory does not grow with the length.
@@ -15,9 +15,9 @@ from ...ir.types import Dim
 from .node_kinds import (
     adds_up,
     contracted,
+    is_lazy_concat,
     is_leaf,
     is_view,
-    only_joins,
     parts_units,
     picks_step,
     source_of,
@@ -27,7 +27,7 @@ from .node_kinds import (
 
 @dataclass(frozen=True)
 class GroupKind:
-    """What a stage's first axis is: None, or a time axis run forward or backward."""
+    """What a group's loop is: none, or one over a time axis, forward or backward. prepared: runs with the packing."""
 
     length: Dim | None = None
     reverse: bool = False
@@ -61,7 +61,11 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
 
 
 class LoopFusion:
-    """Stages of a graph's nodes. ``free`` nodes belong to no stage: leaves, views of leaves, pure indices."""
+    """Puts a graph's nodes into fusion groups.
+
+    free: nodes of no group: leaves, views of leaves, pure indices. lazy_concats: concatenations whose readers take
+    them piece by piece. kind, level: of a node's group.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -71,7 +75,7 @@ class LoopFusion:
         self.kind: dict[Node, GroupKind] = {}
         self.level: dict[Node, int] = {}
         users = graph.users()
-        self.held = _held(graph, users)
+        self.materialized = _materialized(graph, users)
         whole = self._whole(users)
         for node in graph.nodes:
             if is_pure(node, self.pure):
@@ -80,7 +84,7 @@ class LoopFusion:
             if is_leaf(node) or is_index or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
-        self.joins: set[Node] = set()
+        self.lazy_concats: set[Node] = set()
         self._follow(users)
         self._prepare()
         for node in graph.nodes:
@@ -100,8 +104,8 @@ class LoopFusion:
             if len(kinds) != 1:
                 continue
             kind = kinds.pop()
-            if only_joins(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
-                self.joins.add(node)
+            if is_lazy_concat(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
+                self.lazy_concats.add(node)
                 self.kind[node] = kind
                 continue
             same_axis = kind.length is not None and kind.length == self.kind[node].length
@@ -123,7 +127,7 @@ class LoopFusion:
         """
         if not is_view(node) or node.operands[0] not in self.free:
             return False
-        if (node in self.held or parts_units(node)) and source_of(node) in self.pure:
+        if (node in self.materialized or parts_units(node)) and source_of(node) in self.pure:
             return False
         return stays_view(node) or node.operands[0].op in ("parameter", "constant")
 
@@ -140,7 +144,7 @@ class LoopFusion:
                 self.kind[node] = PREPARED
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
-        """What runs along a time axis waits for those of its users that do: fewer stages, less in memory."""
+        """What runs along a time axis waits for those of its users that do: fewer groups, less in memory."""
         outputs = {node for _, node in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
@@ -314,10 +318,10 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
     return found
 
 
-def _held(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
+def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
     """Nodes that something reads as a whole, directly or through views."""
-    held: set[Node] = set()
+    materialized: set[Node] = set()
     for node in reversed(graph.nodes):
-        if any(contracted(node, user) or (is_view(user) and user in held) for user in users[node]):
-            held.add(node)
-    return held
+        if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):
+            materialized.add(node)
+    return materialized

@@ -94,7 +94,7 @@ def contracted(operand: Node, user: Node) -> bool:
     return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
 
 
-def only_joins(node: Node, users: Sequence[Node]) -> bool:
+def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
     """Whether a concatenation of columns is needed by name only: its readers take it piece by piece.
 
     They are sums of outer products and sums over other axes; of the right operand of an outer product all

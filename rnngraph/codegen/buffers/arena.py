@@ -114,7 +114,7 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """The statements from which and until which buffers hold something that is still read.
 
     Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
-    So do all stations of a pipeline, and what the first worker does before others come at all.
+    So do all stages of a pipeline, and what the first worker does before others come at all.
     """
     at: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner ones first

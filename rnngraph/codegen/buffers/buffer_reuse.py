@@ -53,7 +53,7 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
 class BufferReuse:
     """What scans emit, in the places of sequences that nothing reads after them.
 
-    sequences: whole ones, each in a buffer of its own. finished: what earlier stages compute.
+    sequences: whole ones, each in a buffer of its own. finished: what earlier groups compute.
     """
 
     def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:

@@ -111,7 +111,7 @@ def cheapest(
 
 
 def unroll(sums: int, accumulators: int = 1) -> int:
-    """Steps of k a turn, for a tile of so many sums: a multiple of the strands."""
+    """Steps of k a turn, for a tile of so many sums: a multiple of the accumulators."""
     return -(-max(1, min(4, 16 // sums)) // accumulators) * accumulators
 
 

@@ -24,15 +24,15 @@ from .values import Coordinate, Time, ValueEmitter
 class MaskTable:
     """What is known of a mask during a call. span: steps from the first one on of which some row runs.
 
-    parts: of the rows. limits: int64, steps that each row runs. order: the rows of one part after the other, by their
-    limits, the largest first. counts: for each part and step, how many rows run. These three are None where all rows
-    run as long as one of them does.
+    parts: of the rows. limits: int64, steps that each row is active. order: the rows of one part after the other, by
+    their limits, the largest first. counts: for each part and step, how many rows run. These three are None where all
+    rows run as long as one of them does.
     """
 
-    limit: LengthMask
+    mask: LengthMask
     span: Index
     parts: int = 1
-    limits: Buffer | None = None
+    lengths: Buffer | None = None
     order: Buffer | None = None
     counts: Buffer | None = None
 
@@ -43,18 +43,18 @@ class MaskTable:
     def row(self, block: Block, position: Index) -> Index:
         """The row at a position of the order."""
         assert self.order is not None
-        return block.bounded_index("row", self.limit.rows, block.load("row", self.order, position, 1))
+        return block.bounded_index("row", self.mask.rows, block.load("row", self.order, position, 1))
 
-    def limit_of(self, block: Block, row: Index) -> Index:
+    def length_of(self, block: Block, row: Index) -> Index:
         """The steps that a row runs."""
-        assert self.limits is not None
-        return block.bounded_index("limit", self.limit.length + 1, block.load("limit", self.limits, row, 1))
+        assert self.lengths is not None
+        return block.bounded_index("limit", self.mask.length + 1, block.load("limit", self.lengths, row, 1))
 
     def is_active(self, block: Block, step: Index, row: Index) -> Operand:
         """Whether a row runs at a step, as a bool."""
-        assert self.limits is not None
+        assert self.lengths is not None
         now = block.let("index", (), "int64", 1, index=step)
-        return block.let("less", [now, block.load("limit", self.limits, row, 1)], "bool", 1)
+        return block.let("less", [now, block.load("limit", self.lengths, row, 1)], "bool", 1)
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class ActiveRows:
     step: the one that all of the kernel belongs to; None where its first axis is time.
     """
 
-    tables: MaskTable
+    table: MaskTable
     step: Index | None = None
     ended: bool = False
 
     def cuts(self, shape: Shape, axis: int) -> bool:
         """Whether an axis holds the rows."""
-        return axis == len(shape) - 2 and shape[axis] == self.tables.limit.rows
+        return axis == len(shape) - 2 and shape[axis] == self.table.mask.rows
 
     def each_range(
         self, block: Block, at: Sequence[Coordinate], share: WorkerSlice | None,
@@ -91,61 +91,61 @@ class ActiveRows:
         """``body`` for each part, or for the one that ``share`` is: which it is, from where and to where in the order
         those of its rows stand that are computed.
         """
-        tables, step = self.tables, self.step
+        table, step = self.table, self.step
         if step is None:
             assert isinstance(at[0], Time)
             step = at[0].absolute
         here: Index = step
 
         def part(inner: Block, own: WorkerSlice) -> None:
-            assert tables.counts is not None
-            low, high = own.range(inner, tables.limit.rows) if tables.parts > 1 else (0, tables.limit.rows)
-            found = inner.load("count", tables.counts, (tables.limit.length + 1) * own.part + here, 1)
-            behind = low + inner.bounded_index("count", tables.limit.rows + 1, found)
+            assert table.counts is not None
+            low, high = own.range(inner, table.mask.rows) if table.parts > 1 else (0, table.mask.rows)
+            found = inner.load("count", table.counts, (table.mask.length + 1) * own.part + here, 1)
+            behind = low + inner.bounded_index("count", table.mask.rows + 1, found)
             first, stop = (behind, high) if self.ended else (low, behind)
-            if share is not None and tables.parts == 1:  # what is computed now is cut, wherever it stands
+            if share is not None and table.parts == 1:  # what is computed now is cut, wherever it stands
                 begin, end = share.range(inner, stop - first)
                 first, stop = first + begin, first + end
             body(inner, own, first, stop)
 
-        if tables.parts == 1:
+        if table.parts == 1:
             part(block, WorkerSlice(0, 1, 0))
         elif share is not None:
             part(block, share)
         else:
-            loop(block, "part", tables.parts, lambda inner, index: part(inner, WorkerSlice(index, tables.parts, 0)))
+            loop(block, "part", table.parts, lambda inner, index: part(inner, WorkerSlice(index, table.parts, 0)))
 
 
-def value_of(limit: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
+def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
     """The steps that a row runs, from the graph."""
-    at: tuple[Coordinate, ...] = (*(0,) * (limit.limit.tensor.rank - 2), row, 0)
-    return block.bounded_index("limit", limit.length + 1, ValueEmitter(block, views).value(limit.limit, at))
+    at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
+    return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
 
-def longest(limit: LengthMask, block: Block, views: Mapping[Node, View]) -> Operand:
+def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Operand:
     """The largest limit of all rows."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
-        mine = inner.let("index", (), "int64", 1, index=value_of(limit, inner, views, row))
+        mine = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
         return inner.let("maximum", [before, mine], "int64", 1)
 
-    return fold(block, Literal(0, "int64", 1), limit.rows, 1, larger)
+    return fold(block, Literal(0, "int64", 1), mask.rows, 1, larger)
 
 
-def fill(tables: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
+def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
     """Sorts the rows of a part by counting: how many have each limit, then how many have larger ones, which is where
     they begin.
 
     cursor: scratch memory, of as many numbers as ``counts``.
     """
-    limits, order, counts = tables.limits, tables.order, tables.counts
-    assert limits is not None
+    lengths, order, counts = table.lengths, table.order, table.counts
+    assert lengths is not None
     assert order is not None
     assert counts is not None
-    limit, zero, one = tables.limit, Literal(0, "int64", 1), Literal(1, "int64", 1)
-    most = limit.length + 1
+    mask, zero, one = table.mask, Literal(0, "int64", 1), Literal(1, "int64", 1)
+    most = mask.length + 1
     base = most * share.part
-    low, high = share.range(block, limit.rows) if tables.parts > 1 else (0, limit.rows)
+    low, high = share.range(block, mask.rows) if table.parts > 1 else (0, mask.rows)
 
     def each(first: Index, stop: Index, body: Callable[[Block, Index], None]) -> None:
         variable, inner = block.fresh_index("i"), block.nested()
@@ -158,19 +158,19 @@ def fill(tables: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, V
         return before
 
     def counted(inner: Block, row: Index) -> None:
-        mine = value_of(limit, inner, views, row)
-        inner.add(Store(inner.let("index", (), "int64", 1, index=mine), limits, row))
+        mine = value_of(mask, inner, views, row)
+        inner.add(Store(inner.let("index", (), "int64", 1, index=mine), lengths, row))
         add_one(inner, counts, base + mine)
 
     def above(inner: Block, turn: Index, total: Operand) -> Operand:
-        place = base + limit.length - turn
+        place = base + mask.length - turn
         here = inner.load("count", counts, place, 1)
         inner.add(Store(total, counts, place))
         inner.add(Store(total, cursor, place))
         return inner.let("add", [total, here], "int64", 1)
 
     def placed(inner: Block, row: Index) -> None:
-        place = inner.bounded_index("place", limit.rows, add_one(inner, cursor, base + tables.limit_of(inner, row)))
+        place = inner.bounded_index("place", mask.rows, add_one(inner, cursor, base + table.length_of(inner, row)))
         inner.add(Store(inner.let("index", (), "int64", 1, index=row), order, low + place))
 
     each(base, base + most, lambda inner, place: inner.add(Store(zero, counts, place)))

@@ -22,8 +22,10 @@ MOST_WRITTEN_OUT = 64
 
 @dataclass(frozen=True)
 class TileRows:
-    """The rows of a tile. at: the coordinates of row ``number``, but for its units. running: how many rows run, in an
-    order in which the tile's stand from ``first`` on; of the others nothing is stored. None: all run.
+    """The rows of a tile.
+
+    at: the coordinates of row ``number``, but for its units. active: how many rows are, in an order in which the tile's
+    stand from ``first`` on; of the others nothing is stored. None: all are.
     """
 
     count: int
@@ -49,13 +51,13 @@ class Epilogue:
     def emit(
         self, emitter: ValueEmitter, rows: TileRows, strips: tuple[Strip, ...], cells: Sequence[Sequence[Coordinates]]
     ) -> None:
-        """runs: the units of a row of the tile. cells: the coordinates of all, at which ``emitter`` has the sums."""
+        """strips: the units of a row of the tile. cells: the coordinates of all, at which ``emitter`` has the sums."""
         if self._loops(rows.count, len(strips)):
             self._loop(emitter, rows, strips, cells)
             return
         block = emitter.block
         for number, row in enumerate(cells):
-            if rows.active is None or number == 0:  # the first row runs
+            if rows.active is None or number == 0:  # the first row is active
                 self._store(emitter, row)
                 continue
             inner = block.nested()

@@ -63,7 +63,7 @@ def plan_kernel(
 
 
 def _lanes(region: Region, kernel: Kernel) -> int:
-    """Lanes of a phase's vectors; a table of rank 1 is read one by one."""
+    """Lanes of a vector; a table of rank 1 is read one by one."""
     if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
         return 1
     return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)

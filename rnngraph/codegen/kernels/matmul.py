@@ -53,7 +53,7 @@ class Tiles:
             extent, height = self.region.extent(self.shape, axis), self.tile.rows
             active = self.region.active
             if active is not None and active.cuts(self.shape, axis):
-                self._running_rows(active, nested, at, axis, start, valid)
+                self._active_rows(active, nested, at, axis, start, valid)
                 return
             if isinstance(extent, int):
                 share = self.share if self.rows_shared else None
@@ -75,10 +75,10 @@ class Tiles:
 
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
 
-    def _running_rows(
+    def _active_rows(
         self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[int | None]
     ) -> None:  # fmt: skip
-        """Tiles over the rows that run; the last one may look at others, of which it stores nothing."""
+        """Tiles over the active rows; the last one may look at others, of which it stores nothing."""
         share = self.share if self.rows_shared else None
 
         def part(nested: Block, own: WorkerSlice, low: Index, high: Index) -> None:
@@ -90,7 +90,7 @@ class Tiles:
             if share is not None and own.parts == 1:
                 tiles(nested, low, high, self.tile.rows)
             else:
-                self._known_rows(nested, active.tables.limit.rows, own if own.parts > 1 else None, tiles)
+                self._known_rows(nested, active.table.mask.rows, own if own.parts > 1 else None, tiles)
 
         active.each_range(block, at, share, part)
 
@@ -121,13 +121,13 @@ class Tiles:
         self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, height: int,
         start: Index, valid: list[int | None], active: Index | None = None,
     ) -> None:  # fmt: skip
-        """running: how many rows run, which stand first in an order of their own; of the others nothing is stored."""
+        """active: how many rows are, which stand first in an order of their own; of the others nothing is stored."""
 
         def body(nested: Block, row: Index) -> None:
             def coordinates(inner: Block, number: Index) -> list[Coordinate]:
                 index = row + number
                 if active is not None and self.region.active is not None:
-                    index = self.region.active.tables.row(inner, index)
+                    index = self.region.active.table.row(inner, index)
                 return [*at[:axis], self.region.at(self.shape, axis, index), *at[axis + 1 : -1]]
 
             others = [*at[:axis], *at[axis + 1 : -1]]

@@ -4,7 +4,7 @@ The result is tiled over its rows and blocks of columns; k runs over time and ba
 a time and packed, in the order in which they are summed: the left operand as [k][row], joined of its pieces, the right
 one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie.
 The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
-after the other in the stage's direction, does not depend on where blocks and chunks are cut.
+after the other in the loop's direction, does not depend on where blocks and chunks are cut.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class _Sum:
         """``body`` at every k of a block: its place among the leading axes, and its turn. Gives how many there are."""
         last = self.region.reverse
         if self.region.active is not None:
-            return self._each_running(block, at, first, count, body, self.region.active.tables)
+            return self._each_active(block, at, first, count, body, self.region.active.table)
 
         def nest(inner: Block, place: list[Index], turn: Index) -> None:
             axis = len(place)
@@ -175,9 +175,9 @@ class _Sum:
         loop(block, "k", count, outermost)
         return count * self.inner
 
-    def _each_running(
+    def _each_active(
         self, block: Block, at: list[Index], first: Index, count: Index,
-        body: Callable[[Block, list[Index], Index], None], tables: MaskTable,
+        body: Callable[[Block, list[Index], Index], None], table: MaskTable,
     ) -> Index:  # fmt: skip
         """The same of the rows alone that run, in the same order. One that has ended takes no turn."""
         assert self.region.time is not None
@@ -189,7 +189,7 @@ class _Sum:
                 if len(here) < len(self.leading):
                     return nest(nested, here, before, 0, self.leading[len(here)])
                 body(nested, here, nested.bounded_index("turn", self.most + 1, before))
-                strips = tables.is_active(nested, start + here[0], here[1])
+                strips = table.is_active(nested, start + here[0], here[1])
                 return nested.let("add", [before, nested.let("cast", [strips], "int64", 1)], "int64", 1)
 
             return fold(inner, turn, extent, 1, one)

@@ -59,7 +59,7 @@ def _reduce(
         value, active = emitter.spread(emitter.value(source, at), lanes), region.active
         if active is None or 0 not in axes:
             return value
-        strips = emitter.spread(active.tables.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
+        strips = emitter.spread(active.table.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
         return emitter.block.let("select", [strips, value, Literal(neutral, node.dtype, lanes)], node.dtype, lanes)
 
     everywhere = ValueEmitter(block, region.memory.views)

@@ -83,7 +83,7 @@ def over_axes(
     stop: Index = region.extent(shape, axis)
     active = region.active
     if active is not None and active.cuts(shape, axis):
-        row = active.tables.row
+        row = active.table.row
         active.each_range(
             block, at, share if share is not None and share.axis == axis else None,
             lambda nested, _, low, high: loop(nested, "i", high, lambda one, i: inner(one, row(one, i)), low),

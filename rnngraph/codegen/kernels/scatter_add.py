@@ -1,9 +1,8 @@
 """Rows added to the rows of a table that indices name: what the table of an embedding receives in training.
 
-They are added one after the other, in the stage's direction over time and then in the order of the other axes. Zeros of
-rows that have ended are not added. In a
-stage that runs in chunks of time the table stays in memory and every chunk adds to it, so the order of summation
-does not depend on where chunks are cut.
+They are added one after the other, in the direction of the loop over time and then in the order of the other axes.
+Zeros of rows that have ended are not added. In chunks of time the table stays in memory and every chunk adds to it, so
+the order of summation does not depend on where chunks are cut.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def scatter_add(region: Region, block: Block, node: Node) -> None:
             return
         some = inner.nested()
         row(some, at)
-        limit = active.tables.limit_of(inner, absolute(at[1]))
+        limit = active.table.length_of(inner, absolute(at[1]))
         inner.add(When(absolute(at[0]), 0, limit, tuple(some.statements)))
 
     def step(inner: Block, t: Index) -> None:

@@ -249,7 +249,7 @@ class _FunctionWriter(FunctionBuilder):
         self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(given)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
-        """Workers claim one station after another for its next chunk, until none has chunks left."""
+        """Workers claim one stage after another for its next chunk, until none has chunks left."""
         number = sum(name.startswith("stations") for name in self.b.helpers)
         self.b.helpers[f"stations{number}"] = stages_text(number, pipeline.stages)
         self.b.helpers["claim"] = claim_text(self.target)

@@ -1,6 +1,6 @@
 """A register tile as LLVM text: its sums stay in registers while k runs, each added to in the order of k.
 
-Sums by strand lie side by side: of each row first those of strand 0, by column, then those of strand 1.
+Sums by accumulator lie side by side: of each row first those of accumulator 0, by column, then those of accumulator 1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read
 
 Sums = list[list[Handle]]
-"""The accumulators of a tile: of each row one for each column and strand."""
+"""The sums of a tile: of each row one for each column and accumulator."""
 
 
 def contract(builder: FunctionBuilder, tile: Contract) -> None:
@@ -153,8 +153,9 @@ def _loop(
 def _steps(
     builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
 ) -> Sums:
-    """The steps first + offset, in order, of every accumulator; first is a multiple of the strands. rest: of narrow
-    numbers, how many a last step has.
+    """The steps first + offset, in order, of every accumulator; first is a multiple of their number.
+
+    rest: of narrow numbers, how many a last step has.
     """
     b = builder.b
     sums = [list(row) for row in accumulators]

@@ -180,10 +180,10 @@ class Contract(BaseStatement):
     Of narrow numbers ``dot_width`` lie side by side and are multiplied in one step, by which strides advance: in a
     row, and in each lane of a panel, which is filled up with zeros.
 
-    strands: of several sums the first takes the k that are a multiple of it, beginning from the start, the second those
-    behind these, from 0, and so on; they are added up at the end, in order.
-    block: where there are more k, the sums of so many are added up first, of which only the first begins from the
-    start; a rounding error then grows with a block's length and with the number of blocks. 0: one sum over all.
+    accumulators: of several sums the first takes the k that are a multiple of it, beginning from the start, the second
+    those behind these, from 0, and so on; they are added up at the end, in order. block: where there are more k, the
+    sums of so many are added up first, of which only the first begins from the start; a rounding error then grows with
+    a block's length and with the number of blocks. 0: one sum over all.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -316,8 +316,10 @@ class Barrier(BaseStatement):
 
 @dataclass(frozen=True)
 class PipelineStage:
-    """What one worker at a time does for a chunk. needs: (number of another station, ahead): that one must have done
-    so many chunks more than this one has; fewer where it is negative. due: what is due earlier is done first.
+    """One stage of a pipeline, which one worker at a time runs for a chunk.
+
+    needs: (number of another stage, ahead): that one must have done so many chunks more than this one has; fewer where
+    it is negative. due: of the tasks that can run, the one that is due first is taken.
     """
 
     body: tuple[Statement, ...]
@@ -327,10 +329,10 @@ class PipelineStage:
 
 @dataclass(frozen=True)
 class Pipeline(BaseStatement):
-    """Every station for ``var`` in 0, 1, … while ``var * step < stop``, in order; stations at the same time, as workers
+    """Every stage for ``var`` in 0, 1, … while ``var * step < stop``, in order; stages at the same time, as workers
     take what can be done.
 
-    states: one number for each station, 0 at the start. turn: by how much the next chunk of a station is due later.
+    states: one number for each stage, 0 at the start. turn: by how much the next chunk of a stage is due later.
     """
 
     var: str

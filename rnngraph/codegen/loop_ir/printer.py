@@ -123,8 +123,8 @@ def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:
     product = dim_text(size(pipeline.var) * pipeline.step)
     yield f"{indent}pipeline {pipeline.var} in 0.. while {product} < {dim_text(pipeline.stop)}:{note}"
     for number, stage in enumerate(pipeline.stages):
-        needs = [f"station {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in stage.needs]
-        yield from _wrapped(f"station {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
+        needs = [f"stage {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in stage.needs]
+        yield from _wrapped(f"stage {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
         yield from _lines(stage.body, indent + "    ")
 
 
@@ -143,7 +143,7 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
         _place(buffer, index, 1, valid) for (buffer, index), valid in zip(tile.right, tile.valid, strict=True)
     )
     dot_width = f" {tile.dot_width} at once" if tile.dot_width > 1 else ""
-    accumulators = f" in {tile.accumulators} strands" if tile.accumulators > 1 else ""
+    accumulators = f" in {tile.accumulators} accumulators" if tile.accumulators > 1 else ""
     blocks = f" in blocks of {tile.block}" if tile.block else ""
     over = f"for k in 0..{dim_text(tile.depth)}{dot_width}{accumulators}{blocks} unroll {tile.unroll}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""

@@ -115,9 +115,9 @@ def _workers(partition: Partition, parts: int) -> str:
 
 def _rows(active: ActiveSteps | None, indent: str) -> Iterator[str]:
     if active is not None:
-        mask = active.table.limit
+        mask = active.table.mask
         which = "rows" if active.table.by_rows else "steps"
-        yield f"{indent}active {which}: where t < {label_of(mask.limit)}, of {mask.rows} rows"
+        yield f"{indent}active {which}: where t < {label_of(mask.lengths)}, of {mask.rows} rows"
 
 
 def _counted(nodes: Sequence[Node]) -> Iterator[str]:

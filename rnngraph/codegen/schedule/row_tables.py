@@ -37,7 +37,7 @@ class RowTables:
         found: dict[LengthMask, ActiveSteps] = {}
         for kernel in kernels:
             mask = self.mask_of(kernel)
-            if mask is not None and mask not in found and (mask in self.tables or self._is_there(mask.limit)):
+            if mask is not None and mask not in found and (mask in self.tables or self._is_there(mask.lengths)):
                 found[mask] = ActiveSteps(self._table(mask), f"run{number}_{len(found)}")
         return found
 
@@ -78,10 +78,10 @@ class RowTables:
             return MaskTable(mask, size(span))
         parts = workers.parts if workers.rowwise is not None and workers.rowwise.rows == mask.rows else 1
         steps = (mask.length + 1) * parts
-        limits = scratch("limits", "int64", mask.rows)
+        lengths = scratch("limits", "int64", mask.rows)
         order = scratch("order", "int64", mask.rows + self.target.registers)  # tiles look behind the last row
         counts, cursor = (scratch(name, "int64", steps) for name in ("counts", "cursor"))
-        table = MaskTable(mask, size(span), parts, limits, order, counts)
+        table = MaskTable(mask, size(span), parts, lengths, order, counts)
 
         def sort(block: Block) -> None:
             if parts == 1:

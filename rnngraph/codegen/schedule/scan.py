@@ -185,10 +185,10 @@ class Scan:
         self, table: MaskTable, state: State, region: Region, value: Node, comment: str, to: Index | None = None
     ) -> CopyPlan:
         """Each row of ``value`` goes where its row's end is; or what lies there goes ``to`` where all rows' end is."""
-        block, rows, parts = Block(), table.limit.rows, self.writer.parts
+        block, rows, parts = Block(), table.mask.rows, self.writer.parts
 
         def row(inner: Block, index: Index) -> None:
-            there = state.at(inner, table.limit_of(inner, index))
+            there = state.at(inner, table.length_of(inner, index))
             source, place = (region.memory.views, there) if to is None else ({value: there}, state.at(inner, to))
             for nested, strip in strips(inner, value.shape[-1], lanes_for(region.target, [value], value.shape[-1])):
                 emitter = ValueEmitter(nested, source)
@@ -255,7 +255,7 @@ class Scan:
         """What is emitted of rows that have ended, where it is read."""
         time, memory = self.chunk.time, self.chunk.memory
         assert time is not None
-        unread = {node for node, mask in self.unread.items() if mask == table.limit}
+        unread = {node for node, mask in self.unread.items() if mask == table.mask}
 
         def step(inner: Block, local: Index) -> None:
             at = _Moment(local, time.start + local)

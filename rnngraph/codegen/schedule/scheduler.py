@@ -121,8 +121,10 @@ class _Scheduler:
         for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
             if node in leaving and is_view(node) and node not in copies:
                 leaving.update(item for item in node.operands if item in inside)
-        joins = frozenset(node for node in group.nodes if node in self.fusion.joins and node not in leaving)
-        fused = fuse(nodes, leaving, set(self.allocation.views), copies, joins)
+        lazy_concats = frozenset(
+            node for node in group.nodes if node in self.fusion.lazy_concats and node not in leaving
+        )
+        fused = fuse(nodes, leaving, set(self.allocation.views), copies, lazy_concats)
         if group.kind == PREPARED:
             self._prepare(nodes, fused, leaving)
         elif group.kind == PLAIN:

@@ -1,8 +1,8 @@
-"""A loop over chunks of time, written as a pipeline: workers take stations of it, one this chunk, one a later chunk.
+"""Loops over chunks of time, and how one is written as a pipeline, whose stages workers take.
 
-A station is a run of the loop's steps, as a layer's scan with the product that is hoisted for it. It does its chunks in
-order, and one at a time. What it hands on lies in several places in turn, so that it may be ahead of who reads it.
-Nobody waits but who finds no station whose next chunk can be done: there is no barrier, and a worker that comes late,
+A stage is a run of the loop's kernels, as a layer's scan with the product that is hoisted for it. It does its chunks in
+order, and one at a time. What it hands on is multi-buffered, so that it may be ahead of who reads it.
+Nobody waits but who finds no stage whose next chunk can be done: there is no barrier, and a worker that comes late,
 or is slow, leaves more to the others.
 """
 
@@ -24,9 +24,10 @@ from .entry_writer import EntryWriter
 
 @dataclass(frozen=True)
 class Chunks:
-    """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes:
-    in the entry's order the first step of a chunk, how many it has, and the first one in time. running: how many steps
-    of the sequence have rows that run, by some mask, and the name of how many steps of a chunk do.
+    """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes.
+
+    In the entry's order: the first step of a chunk, how many it has, and the first one in time. active: of each mask
+    how many steps of the sequence have active rows, and the name of how many steps of a chunk have.
     """
 
     number: int
@@ -54,7 +55,7 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """Where a pipeline's stations put what they hand on."""
+        """Where a pipeline's stages put what they hand on."""
         return f"ring{self.number}"
 
     def head(self, longest: Index) -> list[Statement]:
@@ -145,7 +146,7 @@ def joined(bodies: Sequence[Sequence[Statement]]) -> list[Statement]:
 def waited_for(
     stages: Sequence[Effects], sequences: Collection[Buffer], slots: Collection[Buffer]
 ) -> list[dict[int, int]]:  # fmt: skip
-    """For each station the others that it waits for, and how many chunks more than itself they must have done."""
+    """For each stage the others that it waits for, and how many chunks more than itself they must have done."""
     needs: list[dict[int, int]] = [{} for _ in stages]
     for later, (read, wrote, _) in enumerate(stages):
         for before, (read_before, wrote_before, _) in enumerate(stages[:later]):

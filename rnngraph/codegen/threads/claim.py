@@ -1,7 +1,7 @@
-"""How workers take the stations of a pipeline, one chunk at a time, as LLVM's text.
+"""Dynamic task scheduling: how workers claim the stages of a pipeline, one chunk at a time, as LLVM's text.
 
-A station's state is twice the number of chunks that it has done, and one more while a worker is at it. It only grows:
-what a station waits for cannot be undone, and a claim that finds the state as it was read is good.
+A stage's state is twice the number of chunks that it has done, and one more while a worker is at it. It only grows:
+what a stage waits for cannot be undone, and a claim that finds the state as it was read is good.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from ..machine.target import Target
 from .spin_wait import waiting_text
 
 NOTHING = -(1 << 40)
-"""How many chunks more than itself another station must have done that a station doesn't wait for."""
+"""How many chunks more than itself another stage must have done that a stage doesn't wait for."""
 
 
 def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
-    """The table that ``claim`` reads: for each station when it is due, and what it needs of every station."""
+    """The table that ``claim`` reads: for each stage when it is due, and what it needs of every stage."""
     numbers: list[int] = []
     for stage in stages:
         needs = dict(stage.needs)
@@ -27,7 +27,7 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
 
 
 def claim_text(target: Target) -> str:
-    """The function that gives a worker the number of the station that it has claimed, or -1 once all is done."""
+    """The function that gives a worker the number of the stage that it has claimed, or -1 once all is done."""
     return _CLAIM.format(wait=waiting_text(target), none=1 << 62)
 
 

@@ -1,4 +1,4 @@
-"""Loops over time as pipelines: the bits of one worker, whoever claims which station when, and who waits for whom."""
+"""Loops over time as pipelines: the bits of one worker, whoever claims which stage when, and who waits for whom."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rnngraph.codegen.loop_ir.nodes import Buffer, Call, Function, LetIndex, Lit
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import time_loop as stages
+from rnngraph.codegen.schedule import time_loop
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.schedule.time_loop import waited_for
@@ -77,7 +77,7 @@ def pipeline_of(plan: Plan) -> Pipeline:
         (lambda: rg.DropoutWrapper(rg.GRUCell(17), input_keep_prob=0.7, output_keep_prob=0.8), 3, 1, 7, 2),
     ],
 )
-def test_stations_may_be_as_far_ahead_as_they_can(
+def test_stages_may_be_as_far_ahead_as_they_can(
     cell: Any, layers: int, batch: int, steps: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teams.share_in_pipelines(monkeypatch, parts)
@@ -86,7 +86,7 @@ def test_stations_may_be_as_far_ahead_as_they_can(
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
 def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check itself: a station that doesn't wait for one before it, or for one behind it, gives something else."""
+    """The check itself: a stage that doesn't wait for one before it, or for one behind it, gives something else."""
     teams.share_in_pipelines(monkeypatch, 2)
     original = waited_for
 
@@ -97,7 +97,7 @@ def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) 
             for number, needed in enumerate(needs)
         ]
 
-    monkeypatch.setattr(stages, "waited_for", fewer)
+    monkeypatch.setattr(time_loop, "waited_for", fewer)
     assert differing(stack(lambda: rg.BasicRNNCell(17), 3), 13, 2, 1, monkeypatch) != []
 
 
@@ -181,7 +181,7 @@ def test_small_steps_join_their_neighbours() -> None:
     assert small.stages == ((0, 2), (2, 4))
 
 
-def test_two_equal_stations_gain_less_than_twice() -> None:
+def test_two_equal_stages_gain_less_than_twice() -> None:
     line = plan_pipeline(parts(5000, 5000), size("T"), 128, 2)
     assert line is not None
     cycles = line.grain * 5000.0
@@ -190,7 +190,7 @@ def test_two_equal_stations_gain_less_than_twice() -> None:
 
 
 @pytest.mark.parametrize("cycles", [(5000, 100), (20, 20)])
-def test_no_pipeline_where_one_station_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
+def test_no_pipeline_where_one_stage_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
     assert plan_pipeline(parts(*cycles), size("T"), 128, 2) is None
 
 
