@@ -25,7 +25,7 @@ from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.interface import ObjectCode
 from rnngraph.codegen.machine.target import Target, host
-from rnngraph.codegen.schedule import scan as scans
+from rnngraph.codegen.schedule import scan_plan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.threads.claim import claim_text
 from rnngraph.ir.graph import Graph
@@ -73,7 +73,7 @@ def in_turns_text(reverse: bool) -> str:
 
 def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1) -> None:
     """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores."""
-    for module in (sharing, scans):
+    for module in (sharing, scan_plan):
         monkeypatch.setattr(module, "BARRIER_CYCLES", 0.0)
     monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)

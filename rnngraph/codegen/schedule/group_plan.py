@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...ir.graph import Node
-from ..buffers.carried_state import State
 from ..cost_model.pipelining import PipelinePlan
-from ..cost_model.work_sharing import Partition, Workers
-from ..kernels.active_rows import ActiveSteps
+from ..cost_model.work_sharing import Partition
 from ..kernels.kernel_plan import KernelPlan
+from .scan_plan import ScanPlan
 from .time_loop import Chunks
 
 
@@ -19,22 +17,6 @@ class CopyPlan:
 
     what: str
     partition: Partition
-
-
-@dataclass(frozen=True)
-class ScanPlan:
-    """How a scan is computed.
-
-    states: where carried values lie. estimate: of a step. workers: for whom a step's kernels are cut. active: the steps
-    and rows that are computed, where a mask leaves out others. kernels: of a step.
-    """
-
-    node: Node
-    states: tuple[State, ...]
-    estimate: Partition
-    workers: Workers
-    active: ActiveSteps | None
-    kernels: tuple[KernelPlan, ...]
 
 
 @dataclass(frozen=True)

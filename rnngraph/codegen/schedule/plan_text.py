@@ -12,8 +12,9 @@ from ..analysis.node_kinds import label_of
 from ..cost_model.work_sharing import Partition
 from ..kernels.active_rows import ActiveSteps
 from ..kernels.kernel_plan import KernelPlan
-from .group_plan import CopyPlan, GroupPlan, ScanPlan
+from .group_plan import CopyPlan, GroupPlan
 from .plan import Plan
+from .scan_plan import ScanPlan
 
 
 def plan_text(plan: Plan) -> str:
@@ -62,10 +63,10 @@ def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
     for formal, state in zip(node["body"].inputs, scan.states, strict=False):
         yield f"    carries {label_of(formal)} : {formal.type} {state.kind}, in {state.view.buffer.name}"
     if parts > 1:
-        yield f"    workers: {_workers(scan.estimate, parts)}"
+        yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
     yield from _rows(scan.active, "    ")
     for kernel in scan.kernels:
-        yield from _kernel(kernel, scan.workers.parts, "    ")
+        yield from _kernel(kernel, scan.sharing.workers.parts, "    ")
 
 
 def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:

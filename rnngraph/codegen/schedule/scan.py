@@ -14,13 +14,12 @@ from ..analysis.kernel_fusion import fuse_body
 from ..analysis.node_kinds import is_view, label_of
 from ..analysis.row_lengths import LengthMask
 from ..buffers.allocation import Allocation, GroupMemory
-from ..buffers.buffer_reuse import may_overwrite
-from ..buffers.carried_state import DOUBLE_BUFFERED, FULL_HISTORY, IN_PLACE, State
+from ..buffers.carried_state import DOUBLE_BUFFERED, IN_PLACE, State
 from ..buffers.memory import Memory
 from ..buffers.views import View, view_through
 from ..cost_model.chunk_length import TimeChunk
 from ..cost_model.register_tiles import lanes_for
-from ..cost_model.work_sharing import BARRIER_CYCLES, ONE_WORKER, SERIAL, Partition, Workers, WorkSharing
+from ..cost_model.work_sharing import ONE_WORKER, SERIAL, Partition
 from ..kernels.active_rows import ActiveRows, ActiveSteps, MaskTable
 from ..kernels.emit import copy_partition, copy_to, emit_kernel
 from ..kernels.kernel_plan import plan_kernel
@@ -31,8 +30,9 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Barrier, For, Index, LetIndex, When
 from ..loop_ir.workers import TEAM, WORKER, WORKERS
 from .entry_writer import EntryWriter
-from .group_plan import CopyPlan, ScanPlan
+from .group_plan import CopyPlan
 from .kernel_calls import call_copy
+from .scan_plan import ScanPlan, carried_states, share_scan
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Scan:
         self.actual = scan_parts(node.operands, dict(node.attributes))
         self.condition = step_condition(node)
         self.fused = fuse_body(self.body)
-        self.states = self._states()
+        self.states = carried_states(allocation, group.histories, node, self.fused)
         self.in_turn = any(state.kind == DOUBLE_BUFFERED for state in self.states)
         self.temporaries: dict[Node, View] = {}
         self._plan: ScanPlan | None = None
-        self._share()
+        self.sharing = share_scan(writer.parts, region, node, self.fused.kernels)
 
     @property
     def region(self) -> Region:
@@ -99,59 +99,10 @@ class Scan:
         assert self.region.time is not None
         return self.region.time
 
-    # Decisions -----------------------------------------------------------------------------------
-
-    def _share(self) -> None:
-        """Estimates a step. Its kernels are cut between workers unless waiting would cost more. A step that may not run
-        is one worker's: the others don't know.
-        """
-        given = self.chunk.workers
-        rowwise = None
-        if given.rowwise is not None and self.condition is None:
-            rowwise = given.rowwise.inside(self.node, self.fused.kernels)
-        workers = Workers(self.writer.parts, rowwise)
-        sharing = WorkSharing(self.chunk.target, workers, in_scan=True)
-        partitions = [sharing.partition(kernel) for kernel in self.fused.kernels]
-        serial = sum(item.serial_cycles for item in partitions)
-        cycles = sum(item.cycles for item in partitions)
-        if rowwise is not None:
-            self.estimate = Partition(0, cycles, serial, True)
-        else:
-            shared = sum(item.cycles + BARRIER_CYCLES for item in partitions)
-            pays = workers.parts > 1 and self.condition is None and shared < 0.9 * serial
-            barriers = len(partitions)
-            self.estimate = Partition(0, shared, serial, barriers=barriers) if pays else Partition(None, serial, serial)
-        if self.estimate.serial:
-            workers, partitions = ONE_WORKER, [SERIAL] * len(partitions)
-        self.workers, self.partitions = workers, partitions
-
     def make_serial(self) -> None:
         """Every step becomes one worker's, whatever was estimated: the scan is a part of a pipeline's stage."""
-        serial = self.estimate.serial_cycles
-        self.estimate, self.workers = Partition(None, serial, serial), ONE_WORKER
-        self.partitions = [SERIAL] * len(self.partitions)
+        self.sharing = self.sharing.made_serial()
         self.chunk = replace(self.chunk, workers=ONE_WORKER)
-
-    def _states(self) -> list[State]:
-        """Where carried values lie: in place where a step may overwrite them, else in two places in turn."""
-        users, found = self.body.users(), list[State]()
-        for index in range(self.carries):
-            formal, following = self.body.inputs[index], self.body.outputs[index][1]
-            view, kind = self.group.histories.get((self.node, index)), FULL_HISTORY
-            if view is None:
-                kind = IN_PLACE if self._may_overwrite(formal, following, users[formal]) else DOUBLE_BUFFERED
-                view = self.allocation.temporary(
-                    formal, formal.shape if kind == IN_PLACE else (2, *formal.shape)
-                )  # fmt: skip
-            found.append(State(view, kind, self.node["length"], self.node["reverse"]))
-        return found
-
-    def _may_overwrite(self, formal: Node, following: Node, users: Sequence[Node]) -> bool:
-        """Whether the next value can take the place of this one: nobody reads it later, or elsewhere."""
-        outputs = [value for _, value in self.body.outputs]
-        if outputs[: self.carries].count(following) > 1:
-            return False
-        return may_overwrite(self.fused, outputs, users, formal, following)
 
     @property
     def plan(self) -> ScanPlan:
@@ -162,10 +113,9 @@ class Scan:
     def _planned(self, region: Region) -> ScanPlan:
         """The plan of every step. region: of the first one that is written; in others, values lie alike."""
         if self._plan is None:
-            kernels = zip(self.fused.kernels, self.partitions, strict=True)
+            kernels = zip(self.fused.kernels, self.sharing.partitions, strict=True)
             plans = tuple(plan_kernel(region, kernel, partition) for kernel, partition in kernels)
-            states = tuple(self.states)
-            self._plan = ScanPlan(self.node, states, self.estimate, self.workers, self.active, plans)
+            self._plan = ScanPlan(self.node, self.states, self.sharing, self.active, plans)
         return self._plan
 
     # In the entry --------------------------------------------------------------------------------
@@ -197,12 +147,12 @@ class Scan:
         def between(inner: Block, first: Index, stop: Index) -> None:
             loop(inner, "b", stop, row, first)
 
-        if self.estimate.by_rows:
+        if self.sharing.estimate.by_rows:
             each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, rows)))
         else:
             single(parts, block, lambda inner: between(inner, 0, rows))
-        self.writer.function(block, comment, "phase", self.estimate.by_rows)
-        return CopyPlan(comment, Partition(0, 0.0, 0.0, True) if self.estimate.by_rows else SERIAL)
+        self.writer.function(block, comment, "phase", self.sharing.estimate.by_rows)
+        return CopyPlan(comment, Partition(0, 0.0, 0.0, True) if self.sharing.estimate.by_rows else SERIAL)
 
     def end(self) -> None:
         """Views of the final values."""
@@ -244,12 +194,12 @@ class Scan:
             loop(block, "s", steps, lambda inner, s: self._one(inner, s, done), size("whole"))
         if self.table is not None:
             self._zeros(block, self.table)
-        comment, serial = f"scan {label_of(self.node)}  {self.node.where}", self.workers.parts == 1
+        comment, serial = f"scan {label_of(self.node)}  {self.node.where}", self.sharing.workers.parts == 1
         if self.writer.parts > 1 and serial:
             one = Block([], block.counts)
             single(self.writer.parts, one, lambda inner: inner.statements.extend(block.statements))
             block = one
-        self.writer.function(block, comment, "scan", self.estimate.by_rows, serial)
+        self.writer.function(block, comment, "scan", self.sharing.estimate.by_rows, serial)
 
     def _zeros(self, block: Block, table: MaskTable) -> None:
         """What is emitted of rows that have ended, where it is read."""
@@ -261,7 +211,7 @@ class Scan:
             at = _Moment(local, time.start + local)
             rows = ActiveRows(table, at.absolute, ended=True) if table.by_rows else None
             # One step's values: that there may be as many rows as steps makes no row a step.
-            region = Region(self.chunk.target, replace(memory, views={}), None, self.workers, rows)
+            region = Region(self.chunk.target, replace(memory, views={}), None, self.sharing.workers, rows)
             for index, users in self.results.items():
                 places = [view for user in users if user not in unread for view in memory.stores.get(user, ())]
                 if index >= self.carries and places:
@@ -336,7 +286,7 @@ class Scan:
             views[value] = self._best(stores[value])
         self._fill_views(views)
         active = ActiveRows(self.table, at.absolute) if self.table is not None and self.table.by_rows else None
-        region = Region(self.chunk.target, self._memory(views, stores), None, self.workers, active)
+        region = Region(self.chunk.target, self._memory(views, stores), None, self.sharing.workers, active)
         for value, places in passed:  # an output that is an input or a view of one: read before it is overwritten
             if value in given:
                 self._copy(region, block, value, places)
@@ -350,7 +300,7 @@ class Scan:
                 self._barrier(block)
 
     def _barrier(self, block: Block) -> None:
-        if self.workers.parts > 1 and not self.estimate.by_rows:
+        if self.sharing.workers.parts > 1 and not self.sharing.estimate.by_rows:
             block.add(Barrier(TEAM, WORKER, WORKERS))
 
     def _memory(self, views: dict[Node, View], stores: Mapping[Node, Sequence[View]] | None = None) -> Memory:

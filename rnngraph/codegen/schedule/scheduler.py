@@ -202,8 +202,8 @@ class _Scheduler:
             if kernel.kind == "scan":
                 tag = f"{number}_{nodes.index(kernel.first)}"
                 scan = scans[kernel] = self._scan(region, group, kernel.first, tag, self._active(kernel, active))
-                self._synchronize(self.users[kernel.first], scan.estimate)
-                costs.append(StageCost(scan.estimate))
+                self._synchronize(self.users[kernel.first], scan.sharing.estimate)
+                costs.append(StageCost(scan.sharing.estimate))
                 continue
             partition = partitions[kernel] = region.sharing.partition(kernel)
             self._synchronize(kernel.members, partition)

@@ -15,9 +15,9 @@ from rnngraph.codegen.cost_model import work_sharing
 from rnngraph.codegen.kernels import outer_sum_plan, product_plan
 from rnngraph.codegen.kernels.kernel_plan import KernelPlan
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule.group_plan import ScanPlan
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.plan_text import plan_text
+from rnngraph.codegen.schedule.scan_plan import ScanPlan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.text.parser import parse
 
@@ -132,6 +132,6 @@ def test_an_outer_sum_of_a_step_is_one_workers(monkeypatch: pytest.MonkeyPatch) 
     plan = schedule(parse(FAST_WEIGHTS), target_of("x86-64-v3"), "entry", 2)
     (scan,) = scans(plan)
     partitions = {item.kernel.kind: item.partition for item in scan.kernels}
-    assert scan.workers.parts == 2
+    assert scan.sharing.workers.parts == 2
     assert partitions["outer_sum"].serial
     assert "outer_sum written" in plan_text(plan)
