@@ -93,8 +93,8 @@ class LoopFusion:
         self._delay(users)
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
-        """What is read along one time axis only runs there, where that keeps no more in memory: a mere join, and
-        ops on values that others read there too.
+        """What is read along one time axis only runs there, where that keeps no more in memory: a lazy
+        concatenation, and ops on values that others read there too.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):

@@ -95,7 +95,7 @@ def contracted(operand: Node, user: Node) -> bool:
 
 
 def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
-    """Whether a concatenation of columns is needed by name only: its readers take it piece by piece.
+    """Whether a concatenation of columns never has to lie in memory: its readers take it piece by piece.
 
     They are sums of outer products and sums over other axes; of the right operand of an outer product all
     pieces but the last must be whole lines wide.
@@ -115,7 +115,7 @@ def is_lazy_concat(node: Node, users: Sequence[Node]) -> bool:
 
 
 def pieces_of(node: Node, materialized: Container[Node]) -> list[Node]:
-    """The node if it lies in memory; of a mere join what it is joined from."""
+    """The node if it lies in memory; of a lazy concatenation what it is made of."""
     found, pending = [], [node]
     while pending:
         piece = pending.pop()

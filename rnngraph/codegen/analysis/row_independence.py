@@ -27,7 +27,9 @@ def rows_of(graph: Graph) -> int:
 
 
 class Rowwise:
-    """rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
+    """Tells which kernels and scans compute row by row.
+
+    rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
     writes them. apart: values that take the place of such ones.
     """
 
@@ -35,13 +37,13 @@ class Rowwise:
         self.rows, self.shared, self.apart = rows, shared, set[Node]()
 
     def kernel(self, kernel: Kernel) -> bool:
-        """Whether all that a step computes is row by row."""
+        """Whether a kernel computes each row from that row alone."""
         if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
         return all(self._computes(node) and node not in self.apart for node in kernel.members)
 
     def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
-        """The same for a scan's body, if its steps are row by row, and what it is given lies by rows too."""
+        """The same for the body of a scan, if its kernels are row by row and what it is given lies by rows, too."""
         initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
         body: Graph = node["body"]
         formal = scan_parts(body.inputs, dict(node.attributes))

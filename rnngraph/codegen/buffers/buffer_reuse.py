@@ -20,8 +20,9 @@ layers which are alike otherwise need kernels of their own.
 
 
 def may_overwrite(fused: FusedKernels, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
-    """Whether what a body computes can take the place of what it was given. cutting: of the body, which has these
-    ``outputs``; users: of ``old`` in it.
+    """Whether what a body computes can take the place of what it was given.
+
+    fused: the kernels of the body, which has these ``outputs``; users: of ``old`` in it.
     """
     position = {node: number for number, kernel in enumerate(fused.kernels) for node in kernel.members}
     if new not in fused.stored or new not in position or old in outputs:
@@ -51,7 +52,7 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
 
 
 class BufferReuse:
-    """What scans emit, in the places of sequences that nothing reads after them.
+    """Places of sequences that nothing reads after a scan, for what the scan emits.
 
     sequences: whole ones, each in a buffer of its own. finished: what earlier groups compute.
     """

@@ -18,7 +18,10 @@ MANY_READERS, MOST_SHARED = 64, 16
 
 
 class OutputBuffers:
-    """places: memory of the caller's that values are written to as they are computed."""
+    """Decides which outputs are written where they are computed.
+
+    places: memory of the caller's, by the value that is written to it.
+    """
 
     def __init__(self, graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]]) -> None:
         self.fusion, self.users = fusion, users

@@ -200,7 +200,7 @@ class _Slice:
 
 
 class TransposingPackers:
-    """Functions that turn a slice of weights in which k is contiguous: one for each shape of slice.
+    """Functions that transpose a slice of weights in which k is contiguous: one for each shape of slice.
 
     The code is long, and panels have many slices, but few shapes of them.
     """
@@ -209,7 +209,7 @@ class TransposingPackers:
         self.functions: dict[tuple[str, int, int, int], Function] = {}
 
     def turn(self, block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
-        """Adds a call that turns a slice."""
+        """Adds a call that transposes a slice."""
         key = (panel.buffer.dtype, lanes, item.valid, panel.depth)
         if key not in self.functions:
             self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
@@ -218,7 +218,8 @@ class TransposingPackers:
 
 
 def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:
-    """Turns ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of both
+    """Transposes ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of
+    both
     the rows lie at distances that are given.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block()
@@ -241,7 +242,7 @@ def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Funct
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """As many vectors as each has lanes, turned: pairs trade halves, then quarters, down to single lanes."""
+    """As many vectors as each has lanes, transposed: pairs trade halves, then quarters, down to single lanes."""
     lanes = len(rows)
     distance = lanes // 2
     while distance:

@@ -22,11 +22,11 @@ from .values import Coordinate, Time, ValueEmitter
 
 @dataclass(frozen=True)
 class MaskTable:
-    """What is known of a mask during a call. span: steps from the first one on of which some row runs.
+    """What is known of a mask during a call.
 
-    parts: of the rows. limits: int64, steps that each row is active. order: the rows of one part after the other, by
-    their limits, the largest first. counts: for each part and step, how many rows run. These three are None where all
-    rows run as long as one of them does.
+    span: steps from the first one on at which some row is active. parts: into which the rows are cut. lengths: int64,
+    steps that each row is active. order: the rows of one part after the other, the longest first. counts: for each part
+    and step, how many rows are active. These three are None where all rows are active as long as one of them is.
     """
 
     mask: LengthMask
@@ -46,12 +46,12 @@ class MaskTable:
         return block.bounded_index("row", self.mask.rows, block.load("row", self.order, position, 1))
 
     def length_of(self, block: Block, row: Index) -> Index:
-        """The steps that a row runs."""
+        """The steps that a row is active."""
         assert self.lengths is not None
         return block.bounded_index("limit", self.mask.length + 1, block.load("limit", self.lengths, row, 1))
 
     def is_active(self, block: Block, step: Index, row: Index) -> Operand:
-        """Whether a row runs at a step, as a bool."""
+        """Whether a row is active at a step, as a bool."""
         assert self.lengths is not None
         now = block.let("index", (), "int64", 1, index=step)
         return block.let("less", [now, block.load("limit", self.lengths, row, 1)], "bool", 1)
@@ -117,13 +117,13 @@ class ActiveRows:
 
 
 def value_of(mask: LengthMask, block: Block, views: Mapping[Node, View], row: Index) -> Index:
-    """The steps that a row runs, from the graph."""
+    """The steps that a row is active, computed from the graph."""
     at: tuple[Coordinate, ...] = (*(0,) * (mask.lengths.tensor.rank - 2), row, 0)
     return block.bounded_index("limit", mask.length + 1, ValueEmitter(block, views).value(mask.lengths, at))
 
 
 def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Operand:
-    """The largest limit of all rows."""
+    """The length of the longest row."""
 
     def larger(inner: Block, row: Index, before: Operand) -> Operand:
         mine = inner.let("index", (), "int64", 1, index=value_of(mask, inner, views, row))
@@ -133,7 +133,7 @@ def longest(mask: LengthMask, block: Block, views: Mapping[Node, View]) -> Opera
 
 
 def fill(table: MaskTable, cursor: Buffer, block: Block, views: Mapping[Node, View], share: WorkerSlice) -> None:
-    """Sorts the rows of a part by counting: how many have each limit, then how many have larger ones, which is where
+    """Sorts the rows of a part by counting: how many have each length, then how many have larger ones, which is where
     they begin.
 
     cursor: scratch memory, of as many numbers as ``counts``.

@@ -1,7 +1,7 @@
 """From loop IR to LLVM IR text: modules, functions, and their statements and loops.
 
-Explicit vectors, no calls but of our own functions, no fast-math flags. ``builder`` holds a function in the making;
-``memory`` and ``contraction`` write loads, stores and register tiles into it.
+Explicit vectors, no calls but of our own functions, no fast-math flags. ``function_builder`` holds a function in the
+making; ``load_store`` and ``register_tile`` write loads, stores and tiles into it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from ..machine.target import Target
 from ..threads.barrier import barrier_text
 from ..threads.claim import claim_text, stages_text
 from ..threads.spin_wait import pause
-from . import elementwise
-from . import load_store as memory
+from . import elementwise, load_store
 from .function_builder import FunctionBuilder
 from .instructions import Handle, Instructions, element_of
 from .register_tile import contract
@@ -77,7 +76,7 @@ _STACK = "\n".join(
 
 
 class _FunctionWriter(FunctionBuilder):
-    """Writes the statements of one function into its frame."""
+    """Writes the statements of one function."""
 
     def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         super().__init__(target, intrinsics, helpers)
@@ -134,9 +133,9 @@ class _FunctionWriter(FunctionBuilder):
         for statement in statements:
             match statement:
                 case Load():
-                    memory.load(self, statement)
+                    load_store.load(self, statement)
                 case Store():
-                    memory.store(self, statement)
+                    load_store.store(self, statement)
                 case Let():
                     self._let(statement)
                 case LetIndex():

@@ -17,8 +17,8 @@ from .group_plan import GroupPlan
 class Plan:
     """Everything that code generation and the runtime need to know of one compiled entry.
 
-    arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made in one stage and
-    read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
+    arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made by one group and
+    read by a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
     groups: what was decided of every fusion group, in the order in which they run.
     """
@@ -47,7 +47,7 @@ class Plan:
     @property
     def memory_text(self) -> str:
         """What memory the entry needs, in words."""
-        arena = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
+        arena = f"{self.arena_bytes} bytes, of them kept from group to group: {self.residual_bytes}"
         return f"arena: {arena}; packed weights: {self.panel_bytes} bytes"
 
     def loops(self) -> str:

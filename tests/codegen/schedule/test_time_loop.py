@@ -16,8 +16,8 @@ from rnngraph.codegen.cost_model import pipelining as pipeline
 from rnngraph.codegen.cost_model.pipelining import StageCost, plan_pipeline
 from rnngraph.codegen.cost_model.work_sharing import Partition
 from rnngraph.codegen.llvm.module import module_text
-from rnngraph.codegen.loop_ir.effects import CallEffects, Effects
-from rnngraph.codegen.loop_ir.nodes import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
+from rnngraph.codegen.loop_ir.effects import Effects
+from rnngraph.codegen.loop_ir.nodes import Buffer, Call, LetIndex, Pipeline, When
 from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
@@ -233,13 +233,3 @@ def test_needs_follow_from_what_is_read_and_written() -> None:
         {},
         {},
     ]  # nobody writes what both read
-
-
-def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
-    inner = Buffer("m0", "float32"), Buffer("m1", "float32")
-    value = Value("v", "float32", 1)
-    body = (Load(value, inner[0], 0), When(0, 0, 1, (Store(value, inner[1], 0),)))
-    function = Function("phase0", inner, (), body)
-    call = Call("phase0", ((A, 0), (B, 0)), ())
-    store = Store(Literal(0.0, "float32", 1), C, 0)
-    assert CallEffects([function]).of([call, store]) == Effects({A}, {B, C}, {A})
