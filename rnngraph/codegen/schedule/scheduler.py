@@ -9,8 +9,8 @@ where the caller wants them. Temporaries live in one arena whose size is a formu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -54,6 +54,15 @@ def schedule(graph: Graph, target: Target, name: str, parts: int = 1) -> Plan:
     as many workers at most.
     """
     return _Scheduler(graph, target, name, parts).plan()
+
+
+@dataclass(frozen=True)
+class _LoopKernels:
+    """The kernels of a loop over time: its scans, how the others are cut, and what each of all takes, in order."""
+
+    scans: dict[Kernel, Scan] = field(default_factory=dict)
+    partitions: dict[Kernel, Partition] = field(default_factory=dict)
+    costs: list[StageCost] = field(default_factory=list)
 
 
 class _Scheduler:
@@ -121,10 +130,8 @@ class _Scheduler:
         for node in reversed(group.nodes):  # a view that leaves takes what it is a view of along
             if node in leaving and is_view(node) and node not in copies:
                 leaving.update(item for item in node.operands if item in inside)
-        lazy_concats = frozenset(
-            node for node in group.nodes if node in self.fusion.lazy_concats and node not in leaving
-        )
-        fused = fuse(nodes, leaving, set(self.allocation.views), copies, lazy_concats)
+        lazy_concats = self.fusion.lazy_concats.intersection(group.nodes) - leaving
+        fused = fuse(nodes, leaving, set(self.allocation.views), copies, frozenset(lazy_concats))
         if group.kind == PREPARED:
             self._prepare(nodes, fused, leaving)
         elif group.kind == PLAIN:
@@ -190,57 +197,35 @@ class _Scheduler:
         assert length is not None
         active = self.tables.of_group(number, fused.kernels)
         longest = chunk_length(self.target, fused, leaving, length)
-        chunks = Chunks(
-            number, length, reverse, longest, tuple((item.table.span, item.name) for item in active.values())
-        )
+        spans = tuple((item.table.span, item.name) for item in active.values())
+        chunks = Chunks(number, length, reverse, longest, spans)
         group = self.allocation.allocate(fused, leaving, chunks.time)
         region = replace(self._region(group), time=chunks.time)
-        scans: dict[Kernel, Scan] = {}
-        partitions: dict[Kernel, Partition] = {}
-        costs: list[StageCost] = []
-        for kernel in fused.kernels:
-            if kernel.kind == "scan":
-                tag = f"{number}_{nodes.index(kernel.first)}"
-                scan = scans[kernel] = self._scan(region, group, kernel.first, tag, self._active(kernel, active))
-                self._synchronize(self.users[kernel.first], scan.sharing.estimate)
-                costs.append(StageCost(scan.sharing.estimate))
-                continue
-            partition = partitions[kernel] = region.sharing.partition(kernel)
-            self._synchronize(kernel.members, partition)
-            costs.append(
-                StageCost(
-                    partition.per_step(chunks.time.estimated_steps), region.sharing.tile_steps(kernel),
-                    per_chunk_overhead(kernel),
-                )
-            )  # fmt: skip
-        pipeline = plan_pipeline(costs, length, longest, self.writer.parts)
+        tags = {node: f"{number}_{place}" for place, node in enumerate(nodes)}
+        kernels = self._estimated(fused, region, group, tags, active)
+        pipeline = plan_pipeline(kernels.costs, length, longest, self.writer.parts)
         if pipeline is not None:
-            region, partitions = replace(region, workers=ONE_WORKER), dict.fromkeys(partitions, SERIAL)
+            self._make_serial(kernels)
+            region = replace(region, workers=ONE_WORKER)
             self.allocation.multi_buffer(group, size(chunks.slot), pipeline.most, longest, BUFFER_DEPTH)
-            for kernel in partitions:
-                self._synchronize(kernel.members, SERIAL)
-            for kernel, scan in scans.items():
-                self._synchronize(self.users[kernel.first], SERIAL)
-                scan.make_serial()
         self.allocation.add_views(nodes)
         plans = {
             kernel: plan_kernel(region, kernel, partition, self._active(kernel, active))
-            for kernel, partition in partitions.items()
+            for kernel, partition in kernels.partitions.items()
         }
-
         copies: list[CopyPlan] = []
 
         def begin() -> None:
             first = before_loops(region)
-            for scan in scans.values():
+            for scan in kernels.scans.values():
                 copies.extend(scan.begin(first))
             for kernel in fused.kernels:
                 if adds_up(kernel.first):
                     copies.extend(self._clear(kernel.first, group))
 
         def run(kernel: Kernel) -> None:
-            if kernel.kind == "scan":
-                scans[kernel].run(size(chunks.chunk))
+            if kernel in kernels.scans:
+                kernels.scans[kernel].run(size(chunks.chunk))
             else:
                 call_kernel(self.writer, region, plans[kernel])
 
@@ -250,18 +235,43 @@ class _Scheduler:
             self._loop(chunks, emits)
         else:
             add_pipeline(self.writer, pipeline, group, chunks, self._states, begin, emits)
-        for cost in costs:
+        for cost in kernels.costs:
             self.work.add(cost.partition if pipeline is None else pipeline.estimate(cost.partition), length)
-        for scan in scans.values():
+        for scan in kernels.scans.values():
             scan.end()
         self.allocation.end_group(group, self.fusion.free)
-        every = tuple(scans[kernel].plan if kernel in scans else plans[kernel] for kernel in fused.kernels)
+        every = tuple(plans[kernel] if kernel in plans else kernels.scans[kernel].plan for kernel in fused.kernels)
         self.groups.append(GroupPlan(every, False, chunks, pipeline, tuple(copies)))
 
-    def _scan(
-        self, region: Region, group: GroupMemory, node: Node, tag: str, active: ActiveSteps | None
-    ) -> Scan:  # fmt: skip
-        return Scan(self.writer, self.allocation, region, group, node, tag, self.tables.lengths.unread, active)
+    def _estimated(
+        self, fused: FusedKernels, region: Region, group: GroupMemory, tags: Mapping[Node, str], active: Active
+    ) -> _LoopKernels:  # fmt: skip
+        """How each kernel of a loop would be cut, and what that takes. tags: of names in the entry."""
+        found, sharing, unread = _LoopKernels(), region.sharing, self.tables.lengths.unread
+        assert region.time is not None
+        for kernel in fused.kernels:
+            node = kernel.first
+            if kernel.kind == "scan":
+                steps = self._active(kernel, active)
+                scan = Scan(self.writer, self.allocation, region, group, node, tags[node], unread, steps)
+                found.scans[kernel] = scan
+                self._synchronize(self.users[node], scan.sharing.estimate)
+                found.costs.append(StageCost(scan.sharing.estimate))
+                continue
+            partition = found.partitions[kernel] = sharing.partition(kernel)
+            self._synchronize(kernel.members, partition)
+            cost = partition.per_step(region.time.estimated_steps)
+            found.costs.append(StageCost(cost, sharing.tile_steps(kernel), per_chunk_overhead(kernel)))
+        return found
+
+    def _make_serial(self, kernels: _LoopKernels) -> None:
+        """Each kernel becomes one worker's: the loop is a pipeline."""
+        for kernel in kernels.partitions:
+            kernels.partitions[kernel] = SERIAL
+            self._synchronize(kernel.members, SERIAL)
+        for kernel, scan in kernels.scans.items():
+            scan.make_serial()
+            self._synchronize(self.users[kernel.first], SERIAL)
 
     def _active(self, kernel: Kernel, active: Active) -> ActiveSteps | None:
         """The steps and rows that a kernel computes, where it need not compute all."""
