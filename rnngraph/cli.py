@@ -30,12 +30,12 @@ from rich.theme import Theme
 
 from .allocation import bytes_of, reserve
 from .errors import RnnGraphError
+from .ir.axes import time_sizes
 from .ir.types import Dim, evaluate
 from .passes.lowering.lowered import SEED_INPUTS
 from .program.callable_graph import GraphProgram
 from .program.program import Program, load
 from .runtime.calls.feeds import checks_of
-from .runtime.native.compiled_graph import time_sizes
 from .version import __version__
 
 SCRIPT_NAME = "graph_script"

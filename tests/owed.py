@@ -5,14 +5,8 @@ UPWARD = {
     ("batching.input_axes", "program.program"),
     ("batching.sources", "program.program"),
     ("batching.sources", "training.fit.loop"),
-    ("declare.tensor", "declare.functions.activations"),
-    ("declare.tensor", "declare.functions.basic"),
-    ("declare.tensor", "declare.functions.sequences"),
     ("export.step_code", "program.program"),
     ("export.write_net", "program.program"),
-    ("ir.graph", "ir.text.printer"),
-    ("passes.lowering.lower", "passes.split"),
-    ("passes.quantization.narrow_products", "passes.split_concats"),
     ("program.saved.save_load", "program.program"),
     ("runtime.native.compiled_graph", "runtime.calls.feeds"),
     ("runtime.streams.step_graph", "program.program"),
@@ -54,21 +48,4 @@ CIRCLES = {
             "training.trainer",
         }
     ),
-    frozenset(
-        {
-            "declare.carried",
-            "declare.cell",
-            "declare.drivers",
-            "declare.functions.activations",
-            "declare.functions.basic",
-            "declare.functions.layers",
-            "declare.functions.sequences",
-            "declare.parameter_maps",
-            "declare.parameters",
-            "declare.tensor",
-            "declare.trace",
-        }
-    ),
-    frozenset({"ir.attributes", "ir.graph", "ir.ops", "ir.text.printer"}),
-    frozenset({"passes.lowering.lower", "passes.lowering.scan_body"}),
 }

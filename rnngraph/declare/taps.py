@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..errors import DtypeError, user_line
-from ..ir.graph import Namer, Node
+from ..ir.node import Namer, Node
 from ..public import api
 from .arguments import checked_name
 from .drivers import Driver

@@ -11,6 +11,7 @@ import numpy as np
 from ..allocation import bytes_of, empty, reserve
 from ..declare.nest import paths
 from ..errors import NameLookupError, Where, did_you_mean, shown
+from ..ir.axes import lengths_of
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
@@ -22,7 +23,7 @@ from ..runtime.calls.outputs import check_fits, given_arrays
 from ..runtime.calls.prepared_call import BoundCall, BoundCalls
 from ..runtime.calls.results import Given, result_of
 from ..runtime.graph_source import TAPS_INFERENCE
-from ..runtime.native.compiled_graph import CompiledGraph, lengths_of
+from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.entry import NativeEntry, Sized
 
 if TYPE_CHECKING:

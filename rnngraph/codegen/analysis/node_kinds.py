@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from ...ir.graph import Node
 from ...ir.ops import OPS
-from ...ir.text.printer import identifier
+from ...ir.printer import identifier
 from ...ir.types import Dim
 from ..machine.alignment import padded_row
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.graph import Node
+from ...ir.node import DRAW
+from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ..analysis.kernel_fusion import Kernel
 from ..analysis.row_independence import Rowwise
 from ..machine.target import Target
 from .chunk_length import TimeChunk
-from .op_costs import vector_cycles
 from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, cheapest, lanes_for
 
 BARRIER_CYCLES = 500.0
@@ -26,6 +27,8 @@ NEARER = 0.8
 """Another axis must be cheaper by so much, as what another worker wrote is far away."""
 SUM_BYTES = 12.0
 """Bytes a cycle of sums over time, which are added to chunk by chunk, and which another worker may have added to."""
+LONG_OPS = 12.0
+"""Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ class WorkSharing:
         for extent in extents[:-1]:
             rows *= extent
         products = [node for node in kernel.members if node.op == "matmul"]
-        total = rows * blocks * sum(vector_cycles(node) for node in kernel.members if node.op != "matmul")
+        total = rows * blocks * sum(_vector_cycles(node) for node in kernel.members if node.op != "matmul")
         if products:
             gates, depths = _gates(products), [_depth(node) for node in products]
             inner = extents[-2] if len(extents) > 1 else 1
@@ -224,3 +227,8 @@ def _gates(products: Sequence[Node]) -> int:
 def _depth(node: Node) -> int:
     depth = node.operands[0].shape[-1]
     return depth if isinstance(depth, int) else OPEN_DEPTH
+
+
+def _vector_cycles(node: Node) -> float:
+    row = OPS[node.op]
+    return 5 * LONG_OPS if row.cost == DRAW else LONG_OPS if row.is_long else 1.0

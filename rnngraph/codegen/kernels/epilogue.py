@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...ir.graph import Node
+from ...ir.node import FUNCTION
+from ...ir.ops import OPS
 from ..analysis.node_kinds import label_of
-from ..cost_model.op_costs import instructions
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Index, Store, When
 from .kernel_plan import KernelPlan
@@ -18,6 +19,8 @@ from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned
 
 MOST_WRITTEN_OUT = 64
 """Instructions, about, up to which the epilogue is written out for every row of a tile."""
+OF_A_FUNCTION = 25
+"""Instructions, about."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Epilogue:
             if node in products:
                 found.add(node)
                 continue
-            cost += instructions(node)
+            cost += OF_A_FUNCTION if OPS[node.op].cost == FUNCTION else 1
             needed = [item for item in node.operands if item not in seen and self._is_computed(item)]
             seen.update(needed)
             pending += needed

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...ir.graph import Graph, Node, make, step_condition
-from ...ir.ops import scan_parts
+from ...ir.graph import Graph, Node, make
+from ...ir.scan import ScanParts
 from ...ir.types import size
 from ..analysis.kernel_fusion import fuse_body
 from ..analysis.node_kinds import is_view, label_of
@@ -78,9 +78,7 @@ class Scan:
         self.results: dict[int, list[Node]] = {}
         for user in allocation.users[node]:
             self.results.setdefault(user["index"], []).append(user)
-        self.formal = scan_parts(self.body.inputs, dict(node.attributes))
-        self.actual = scan_parts(node.operands, dict(node.attributes))
-        self.condition = step_condition(node)
+        self.given = ScanParts.of(node)
         self.fused = fuse_body(self.body)
         self.states = carried_states(allocation, group.histories, node, self.fused)
         self.in_turn = any(state.kind == DOUBLE_BUFFERED for state in self.states)
@@ -122,7 +120,8 @@ class Scan:
 
     def begin(self, region: Region) -> Iterator[CopyPlan]:
         """Initial values, before the first step. region: as ``before_loops`` gives it."""
-        for index, (value, state) in enumerate(zip(self.actual[0], self.states, strict=True)):
+        for index, (carry, state) in enumerate(zip(self.given.carries, self.states, strict=True)):
+            value = carry.initial
             comment, place = f"initial {label_of(value)}", state.first()
             if self.table is not None and self.node["reverse"]:  # a row begins with its own last step
                 if self.table.by_rows and state.kind != IN_PLACE:
@@ -168,12 +167,13 @@ class Scan:
 
     def _end_early(self, table: MaskTable) -> None:
         """The same where rows end before the last step, or in reverse begin after the first."""
-        for index, (state, formal) in enumerate(zip(self.states, self.formal[0], strict=True)):
+        for index, (state, carry) in enumerate(zip(self.states, self.given.carries, strict=True)):
             if index not in self.results:
                 continue
             last: Index = 0 if self.node["reverse"] else table.span
             if table.by_rows and not self.node["reverse"] and state.kind != IN_PLACE:
-                self._each_row(table, state, self.region, formal, f"last {label_of(formal)}", table.span)
+                comment = f"last {label_of(carry.inside)}"
+                self._each_row(table, state, self.region, carry.inside, comment, table.span)
             for user in self.results[index]:
                 self.allocation.views[user] = state.at(self.writer.block, last, f"last{self.tag}_{index}")
 
@@ -238,20 +238,20 @@ class Scan:
             block.add(LetIndex(name, "parity", done + s if self.table is None else position))
             at = replace(at, slot=size(name))
         views: dict[Node, View] = {}
-        for formal, state in zip(self.formal[0], self.states, strict=True):
-            views[formal] = state.before(at.slot, at.absolute)
-        for formal, actual in zip(self.formal[1], self.actual[1], strict=True):
-            views[formal] = at.of(outer[actual])
-        for formal, actual in zip(self.formal[2], self.actual[2], strict=True):
-            views[formal] = outer[actual]
+        for carry, state in zip(self.given.carries, self.states, strict=True):
+            views[carry.inside] = state.before(at.slot, at.absolute)
+        for binding in self.given.sequences:
+            views[binding.inside] = at.of(outer[binding.outside])
+        for binding in self.given.invariants:
+            views[binding.inside] = outer[binding.outside]
         for inner in self.body.nodes:
             if inner.op == "constant" and inner.tensor.rank:
                 views[inner] = outer[inner]
-        if self.condition is None:
+        if self.given.when is None:
             self._step(block, views, at)
             return
         runs = block.fresh_index("runs")
-        flag = ValueEmitter(block, views).value(self.condition, ())
+        flag = ValueEmitter(block, views).value(self.given.when, ())
         block.add(LetIndex(runs, "of", 0, 2, block.let("cast", [flag], "int64", 1)))
         one, other = block.nested(), block.nested()
         self._step(one, dict(views), at)
@@ -262,9 +262,9 @@ class Scan:
     def _left_out(self, block: Block, views: dict[Node, View], at: _Moment) -> None:
         """A step that does not run: what is double-buffered moves on, and it emits zeros."""
         region = Region(self.chunk.target, self._memory(views))
-        for formal, state in zip(self.formal[0], self.states, strict=True):
+        for carry, state in zip(self.given.carries, self.states, strict=True):
             if state.kind == DOUBLE_BUFFERED:
-                self._copy(region, block, formal, [state.after(at.slot, at.absolute)])
+                self._copy(region, block, carry.inside, [state.after(at.slot, at.absolute)])
         for index, (_, value) in enumerate(self.body.outputs):
             places = self._result_places(index, at) if index >= self.carries else []
             if places:

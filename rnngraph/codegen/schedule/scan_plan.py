@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...ir.graph import Node, step_condition
+from ...ir.graph import Node
+from ...ir.scan import ScanParts, step_condition
 from ..analysis.kernel_fusion import FusedKernels, Kernel
 from ..buffers.allocation import Allocation
 from ..buffers.buffer_reuse import may_overwrite
@@ -69,12 +70,12 @@ def carried_states(
     """Where carried values lie: in a history that is kept, in place where a step may overwrite them, else in two places
     in turn. fused: the kernels of a step.
     """
-    body, carries = node["body"], node["carries"]
-    users, outputs, found = body.users(), [value for _, value in body.outputs], list[State]()
-    for index, (formal, following) in enumerate(zip(body.inputs[:carries], outputs, strict=False)):
+    carries, users, found = ScanParts.of(node).carries, node["body"].users(), list[State]()
+    outputs = [value for _, value in node["body"].outputs]
+    for index, (formal, _, _, following) in enumerate(carries):
         view, kind = histories.get((node, index)), FULL_HISTORY
         if view is None:
-            once = outputs[:carries].count(following) == 1
+            once = [carry.next for carry in carries].count(following) == 1
             in_place = once and may_overwrite(fused, outputs, users[formal], formal, following)
             kind = IN_PLACE if in_place else DOUBLE_BUFFERED
             view = allocation.temporary(formal, formal.shape if in_place else (2, *formal.shape))

@@ -12,6 +12,7 @@ from ...allocation import bytes_of, reserve
 from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
 from ...errors import NameLookupError, ShapeError, Where, shown
+from ...ir.axes import lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.fingerprint import fingerprint
 from ...ir.graph import Graph, with_sizes
@@ -41,22 +42,6 @@ MOST_SPECIAL = 4
 ADDRESSED = 1 << 47
 """Bytes that a process can have."""
 LATER_STAGES = ("plan", "loops", "llvm", "asm")
-
-
-def lengths_of(graph: Graph) -> set[str]:
-    """Names of sizes that are lengths of scans: they are run-time sizes, the others are compiled in."""
-    return {name for node in graph.walk() if node.op == "scan" for name in symbols_of(node["length"])}
-
-
-def time_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that count time steps: lengths of scans.
-
-    Where nothing recurs, the place of an axis tells: the second one of what is fed, as in [batch, time, …].
-    """
-    if any(node.op == "scan" for node in graph.walk()):
-        return lengths_of(graph)
-    fed = [node.shape for node in graph.inputs if node.op == "input"]
-    return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
 
 
 def _tiled(graph: Graph) -> set[str]:

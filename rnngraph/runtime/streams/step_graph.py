@@ -11,10 +11,11 @@ import numpy as np
 from ...codegen.machine.target import Target
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
+from ...ir.axes import axis_of_names, time_sizes
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, TensorType, symbols_of
 from ...passes.quantization.quantize_weights import ReducedWeights
-from ..native.compiled_graph import CompiledGraph, time_sizes
+from ..native.compiled_graph import CompiledGraph
 from .causality import check_states, check_streamable
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def stepwise(
     found = compiled.kinds()
     kinds = {name: kind for name, kind in found.items() if name not in labels}
     state_kinds = {name: found[name] for name in labels}
-    time_axis = {name: _time_axis(kind.shape, lengths) for name, kind in kinds.items()}
+    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in kinds.items()}
     rows = [kind.shape[0] for kind in state_kinds.values()] or _rows_of_feeds(kinds, time_axis)
     sizes = _fixed_sizes(rows, batch, where)
     for _, node in lowered.initial.outputs:  # what states begin with has as many rows
@@ -85,14 +86,10 @@ def stepwise(
         state_kinds=state_kinds,
         lengths=frozenset(lengths),
         time_axis=time_axis,
-        output_axis={name: _time_axis(node.shape, lengths) for name, node in graph.outputs},
+        output_axis={name: axis_of_names(node.shape, lengths) for name, node in graph.outputs},
         sizes=sizes,
         held={name: array for name, array in program.lowered.defaults.items() if time_axis.get(name, 0) is None},
     )
-
-
-def _time_axis(shape: tuple[Dim, ...], lengths: set[str]) -> int | None:
-    return next((axis for axis, dim in enumerate(shape) if symbols_of(dim) & lengths), None)
 
 
 def _rows_of_feeds(kinds: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:

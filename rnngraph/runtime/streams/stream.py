@@ -10,6 +10,7 @@ import numpy as np
 
 from ...declare.nest import map_leaves, matched, paths
 from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
+from ...ir.axes import output_row_axes
 from ...ir.types import Size
 from ...public import api, no_more
 from ..calls.feeds import bind, convert, reject_empty
@@ -17,7 +18,7 @@ from ..calls.outputs import check_fits, given_arrays
 from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, Sized
 from .prepared_step import BoundStep, Layout, States
-from .rows import clear_rows, row_axes, row_mask
+from .rows import clear_rows, row_mask
 from .step_graph import Stepwise
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Stream(Generic[Given]):
         self._named = about.named
         self._kinds, self._state_kinds = about.kinds, about.state_kinds
         self._lengths, self._time_axis, self._output_axis = set(about.lengths), about.time_axis, about.output_axis
-        self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
+        self._row_axis = output_row_axes(about.compiled.graph, about.sizes, batch)
         self._sizes = dict(about.sizes)
         self._held = {name: np.array(array, order="C") for name, array in about.held.items()}
         self._states: States | None = None  # none until something ran

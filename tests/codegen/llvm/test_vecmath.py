@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from vector_harness import Array, Compiled
 
-from rnngraph.codegen.cost_model.op_costs import POLYNOMIALS
 from rnngraph.codegen.llvm.vecmath import (
     ERROR_BOUNDS,
     FUNCTIONS,
@@ -261,7 +260,3 @@ def test_the_code_calls_nothing(name: str, dtype: str, target: str) -> None:
     assert "call" not in function.assembly
     divides = name in ("tanh", "sigmoid") and (target != "estimated" or dtype == "float64")
     assert function.text.count("fdiv") == divides
-
-
-def test_estimates_know_every_function() -> None:
-    assert sorted(POLYNOMIALS) == sorted(FUNCTIONS)

@@ -11,12 +11,13 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import Where
+from rnngraph.ir.axes import lengths_of
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.unroll import Unroll
-from rnngraph.runtime.native.compiled_graph import CompiledGraph, lengths_of, open_sizes
+from rnngraph.runtime.native.compiled_graph import CompiledGraph, open_sizes
 from rnngraph.runtime.native.preconditions import MOST_OVER_STEPS, bounds_of
 
 
