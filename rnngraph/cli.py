@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("script", type=Path, help=_SCRIPT)
     show.add_argument("--graph", choices=("inference", "training"), default="inference")
     which = show.add_mutually_exclusive_group()
-    which.add_argument("--stage", default="graph", help="graph (default), loops, llvm, asm, a pass, …")
+    which.add_argument("--stage", default="graph", help="graph (default), plan, loops, llvm, asm, a pass, …")
     which.add_argument("--stages", action="store_true", help="list the stages, in order")
     show.set_defaults(command=_show)
 

@@ -16,9 +16,9 @@ import pytest
 
 from rnngraph.codegen import compile as code
 from rnngraph.codegen.buffers.arena import lifetimes
+from rnngraph.codegen.loop_ir.effects import has_barrier
 from rnngraph.codegen.loop_ir.nodes import Buffer, For, LetIndex, Literal, Pipeline, Statement, Store, nested
 from rnngraph.codegen.schedule.plan import Plan
-from rnngraph.codegen.threads.barrier import waits
 from rnngraph.ir.types import ITEM_BYTES, size
 
 POISON = {
@@ -30,7 +30,7 @@ POISON = {
 def poisoned(plan: Plan) -> Plan:
     """The plan with that done in its entry; one that several workers run is left as it is."""
     main = plan.main
-    if waits(main.function.body):
+    if has_barrier(main.function.body):
         return plan
     body = tuple(_Poisoner(plan).walk(main.function.body))
     return replace(plan, main=replace(main, function=replace(main.function, body=body)))

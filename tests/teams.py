@@ -2,7 +2,7 @@
 
 A worker that runs its whole way to the next barrier before another one begins reads what is not written yet, or
 overwrites what is still needed, if a barrier is missing: in one order of workers or in the other. So does a pipeline
-of which always the first station is run that may be, or always the last.
+of which always the first stage is run that may be, or always the last.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rnngraph.codegen.llvm.module import module_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.interface import ObjectCode
 from rnngraph.codegen.machine.target import Target, host
-from rnngraph.codegen.schedule import scan as scans
+from rnngraph.codegen.schedule import scan_plan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.threads.claim import claim_text
 from rnngraph.ir.graph import Graph
@@ -73,7 +73,7 @@ def in_turns_text(reverse: bool) -> str:
 
 def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1) -> None:
     """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores."""
-    for module in (sharing, scans):
+    for module in (sharing, scan_plan):
         monkeypatch.setattr(module, "BARRIER_CYCLES", 0.0)
     monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)
@@ -91,7 +91,7 @@ def share_in_pipelines(monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: i
 
 
 def claim_in_order(target: Target, reverse: bool) -> str:
-    """Of the stations that may be claimed the last one always, or the first: as late, or as far ahead, as can be."""
+    """Of the stages that may be claimed the last one always, or the first: as late, or as far ahead, as can be."""
     due = "%due = sub i64 %due.all, %earlier"
     text = claim_text(target)
     assert due in text

@@ -48,7 +48,7 @@ def test_stages_are_listed(folder: Path) -> None:
     stages = done.stdout.split()
     assert (done.returncode, done.stderr) == (0, "")
     assert stages[:3] == ["declared", "graph", "split"]
-    assert stages[-3:] == ["loops", "llvm", "asm"]
+    assert stages[-4:] == ["plan", "loops", "llvm", "asm"]
 
 
 def test_piped_text_is_what_show_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,13 +57,13 @@ def test_piped_text_is_what_show_gives(folder: Path, monkeypatch: pytest.MonkeyP
     program = runpy.run_path(str(folder / "net.py"))["program"]
     assert rnngraph(folder, "show", "net.py").stdout == program.inference.show("graph")
     for graph in ("inference", "training"):
-        for stage in ("declared", "graph", "fission", "loops", "llvm", "asm"):
+        for stage in ("declared", "graph", "fission", "plan", "loops", "llvm", "asm"):
             done = rnngraph(folder, "show", "net.py", "--graph", graph, "--stage", stage)
             assert (done.returncode, done.stderr) == (0, "")
             assert done.stdout == getattr(program, graph).show(stage)
 
 
-@pytest.mark.parametrize("stage", ["declared", "graph", "loops", "llvm", "asm"])
+@pytest.mark.parametrize("stage", ["declared", "graph", "plan", "loops", "llvm", "asm"])
 def test_terminal_gets_the_same_text_in_colour(folder: Path, stage: str) -> None:
     plain = rnngraph(folder, "show", "net.py", "--stage", stage).stdout
     leader, follower = pty.openpty()

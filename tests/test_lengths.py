@@ -10,8 +10,8 @@ import pytest
 from teams import in_turns, share_everything
 
 import rnngraph as rg
-from rnngraph.codegen.analysis.row_lengths import Limits
-from rnngraph.codegen.kernels.active_rows import row_by_row
+from rnngraph.codegen.analysis.row_independence import row_by_row
+from rnngraph.codegen.analysis.row_lengths import RowLengths
 from rnngraph.ir.text.parser import parse
 from rnngraph.program.callable_graph import GraphProgram
 
@@ -75,7 +75,7 @@ def results(program: rg.Program, given: Mapping[str, Any]) -> dict[str, np.ndarr
 def test_the_bits_are_those_of_computing_all_rows(kind: str, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     program = network(kind, both)
     found = {name: results(program, feeds(lengths)) for name, lengths in LENGTHS.items()}
-    monkeypatch.setattr(Limits, "_settle", lambda self, limit, scans: None)
+    monkeypatch.setattr(RowLengths, "_settle", lambda self, limit, scans: None)
     whole = network(kind, both)
     for name, array in program.parameters.items():
         whole.parameters[name] = array
@@ -143,11 +143,11 @@ def test_workers_come_to_the_same_rows(
                     np.testing.assert_array_equal(found[name], array, err_msg=f"{name} {reverse}")
 
 
-def limits_of(graphs: GraphProgram) -> tuple[Limits, Any]:
+def limits_of(graphs: GraphProgram) -> tuple[RowLengths, Any]:
     compiled = graphs._described()
     names = tuple(name for name, _ in compiled.graph.outputs)
     graph = compiled.sized(names, {"B": ROWS})
-    return Limits(graph), graph
+    return RowLengths(graph), graph
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -202,7 +202,7 @@ OTHERS = {
 
 def test_a_mask_is_recognised_by_what_is_done_with_it() -> None:
     graph = parse(WRITTEN)
-    limits = Limits(graph)
+    limits = RowLengths(graph)
     assert [node.name for node in limits.scans] == ["loop"]
     assert {node.name for node in limits.unread} >= {"emit", "x"}
 
@@ -211,4 +211,4 @@ def test_a_mask_is_recognised_by_what_is_done_with_it() -> None:
 def test_other_masks_leave_nothing_out(case: str) -> None:
     old, new = OTHERS[case]
     assert old in WRITTEN
-    assert not Limits(parse(WRITTEN.replace(old, new))).scans
+    assert not RowLengths(parse(WRITTEN.replace(old, new))).scans

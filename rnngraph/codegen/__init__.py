@@ -2,6 +2,7 @@
 
 In the order of the work: ``machine`` (a processor, LLVM), ``loop_ir`` (the language between graph and LLVM),
 ``analysis`` (what of a graph goes together), ``threads``, ``cost_model`` (estimates, which never change values),
-``buffers`` (where values lie), ``kernels`` (one loop nest each), ``schedule`` (the entry: what runs when), ``llvm``
-(text). Each room imports only those before it. Knows neither cells nor Python's arrays.
+``buffers`` (where values lie), ``kernels`` (each is planned once and written as one loop nest), ``schedule`` (the
+entry: what runs when), ``llvm`` (text). Each room imports only those before it. Knows neither cells nor Python's
+arrays.
 """

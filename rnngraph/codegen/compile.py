@@ -8,12 +8,12 @@ from ..errors import ArgumentError, GraphError
 from ..ir.graph import Graph
 from ..ir.types import TensorType
 from .llvm.module import module_text
+from .loop_ir.workers import TEAM
 from .machine.engine import object_code
 from .machine.interface import Interface, ObjectCode, Output
 from .machine.target import Target
 from .schedule.plan import Plan
 from .schedule.scheduler import schedule
-from .threads.barrier import TEAM
 
 
 def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> ObjectCode:
@@ -86,5 +86,5 @@ def interface_of(plan: Plan) -> Interface:
         panel_bytes=plan.panel_bytes,
         parts=plan.parts,
         team=position[TEAM.name],
-        cycles=plan.work.alone,
+        cycles=plan.work.serial,
     )

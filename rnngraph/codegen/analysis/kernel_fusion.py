@@ -1,160 +1,68 @@
-"""Cuts a region of a graph into phases: maximal runs of ops that one loop nest computes.
+"""Kernel fusion: puts the ops of a group together to kernels, each of which one loop nest computes.
 
-An op must wait for a value from another phase where that value is contracted, reduced, joined, or read at
-other places than the op's own; everything else is computed in registers, in the phase that needs it.
+Most kernels are phases, maximal runs of ops over one shape. An op must wait for a value from another kernel where that
+value is contracted, reduced, joined, or read at other places than the op's own; everything else is computed in
+registers, in the phase that needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
-from ...ir.types import Dim, Shape
-from ..buffers.arena import padded_row
-from ..buffers.views import View
+from ...ir.types import Shape
+from .node_kinds import contracted, cuts_axes, is_view, kind_of, parts_units, stays_view
 
-VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
-POINTWISE = ("matmul", "gather")
 MOST_TOGETHER = 128
 """Ops of a phase, if they can be told apart: the time to compile a function grows faster than its length, and equal
 parts, such as the updates of layers that are alike, are one function.
 """
 
 
-@dataclass
-class Step:
-    """One kernel: a phase over ``shape``, or a single reduce, concat, copy or scan."""
+@dataclass(frozen=True)
+class Kernel:
+    """Ops that one loop nest computes: a ``phase`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
+    ``scatter_add``, ``copy`` or ``scan``, whose shape is ().
+    """
 
-    level: int
     kind: str
     shape: Shape
-    members: list[Node] = field(default_factory=list)
+    members: tuple[Node, ...]
+
+    @property
+    def first(self) -> Node:
+        """The only member of all kinds but a phase."""
+        return self.members[0]
 
 
-@dataclass
-class Phases:
-    """steps: in an order that respects dependencies. stored: values that must be in memory."""
+@dataclass(frozen=True)
+class FusedKernels:
+    """kernels: in an order that respects dependencies. stored: values that must be in memory."""
 
-    steps: list[Step]
-    stored: set[Node]
-    inline: set[Node]
-
-
-def is_view(node: Node) -> bool:
-    return node.op in VIEW_OPS
+    kernels: tuple[Kernel, ...]
+    stored: frozenset[Node]
 
 
-def stays_view(node: Node) -> bool:
-    """Whether a view is one of any source: a reshape that joins or cuts axes depends on the source's strides."""
-    if node.op != "reshape":
-        return True
-    return [dim for dim in node.shape if dim != 1] == [dim for dim in node.operands[0].shape if dim != 1]
-
-
-def parts_units(node: Node) -> bool:
-    """Whether a view takes units in another order, or leaves some out between them: a vector of them can be loaded so,
-    and not be computed.
-    """
-    last = node.tensor.rank - 1 if is_view(node) else -1
-    if node.op == "reverse":
-        return node["axis"] == last
-    return node.op == "slice" and last >= 0 and node["step"][last] != 1
-
-
-def cuts_axes(node: Node) -> bool:
-    """Whether a reshape only cuts axes of fixed sizes, so that strides of any source in memory express it."""
-    if node.op != "reshape":
-        return False
-    remaining = [dim for dim in node.shape if dim != 1]
-    for dim in node.operands[0].shape:
-        if dim == 1:
-            continue
-        whole: Dim = 1
-        while remaining and whole != dim and isinstance(dim, int):
-            whole = whole * remaining.pop(0)
-        if whole != dim and not (remaining and remaining.pop(0) == dim):
-            return False
-    return not remaining
-
-
-def picks_step(node: Node, length: Dim | None) -> bool:
-    """Whether a slice takes a part of a time axis of ``length``, so that it must be taken while that is there."""
-    if node.op != "slice" or length is None or node.tensor.rank < 2:
-        return False
-    return node.operands[0].shape[0] == length and node.shape[0] != length
-
-
-def kind_of(node: Node) -> str:
-    if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
-        return "phase"
-    if OPS[node.op].kind == "reduction":
-        return "reduce"
-    return node.op  # concat, scan, copy
-
-
-def contracted(operand: Node, user: Node) -> bool:
-    """Whether ``user`` reads ``operand`` at many places for each of its own, so that it must be in memory."""
-    if user.op == "matmul":
-        return operand in user.operands[:2]
-    if user.op == "scan":
-        return operand in user.operands[user["carries"] :]
-    if user.op == "scatter_add":
-        return operand is user.operands[1]
-    if parts_units(user):
-        return True
-    return user.op == "outer_sum" or (user.op == "gather" and operand is user.operands[0])
-
-
-def only_joins(node: Node, users: Sequence[Node]) -> bool:
-    """Whether a concatenation of columns is needed by name only: its readers take it piece by piece.
-
-    They are sums of outer products and sums over other axes; of the right operand of an outer product all
-    pieces but the last must be whole lines wide.
-    """
-    if node.op != "concat" or node["axis"] != node.tensor.rank - 1 or not users:
-        return False
-    if not all(isinstance(piece.shape[-1], int) for piece in node.operands):
-        return False
-    lines = all(padded_row(piece.shape[-1], piece.dtype) == piece.shape[-1] for piece in node.operands[:-1])
-
-    def reads_pieces(user: Node) -> bool:
-        if user.op == "outer_sum":
-            return user.operands[1] is not node or lines
-        return user.op.startswith("reduce_") and node["axis"] not in user["axes"]
-
-    return all(map(reads_pieces, users))
-
-
-def pieces_of(node: Node, views: Mapping[Node, View]) -> list[Node]:
-    """The node if it lies in memory; of a mere join what it is joined from."""
-    found, pending = [], [node]
-    while pending:
-        piece = pending.pop()
-        if piece in views or piece.op != "concat":
-            found.append(piece)
-        else:
-            pending += reversed(piece.operands)
-    return found
-
-
-def cut(
+def fuse(
     nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
-    joins: frozenset[Node] = frozenset(),
-) -> Phases:  # fmt: skip
-    """nodes: in topological order. available: values in memory before the region. copies: reshapes that
-    strides can't express, which copy. joins: what is read piece by piece.
+    lazy_concats: frozenset[Node] = frozenset(),
+) -> FusedKernels:  # fmt: skip
+    """The kernels of ``nodes``, which are in topological order.
+
+    available: values in memory before. copies: reshapes that strides can't express, which copy. lazy_concats:
+    concatenations that are read piece by piece.
     """
-    cutter = _Cutter(nodes, live_out, available, copies, joins)
-    cutter.levels()
-    cutter.fold()
-    cutter.sink()
-    return cutter.phases()
+    fuser = _Fuser(nodes, live_out, available, copies, lazy_concats)
+    fuser.levels()
+    fuser.fold()
+    fuser.sink()
+    return fuser.fused()
 
 
-def cut_body(body: Graph) -> Phases:
-    """Of a scan's body: what a step computes, of what lies in memory."""
+def fuse_body(body: Graph) -> FusedKernels:
+    """The kernels of one step of a scan, whose inputs and constants lie in memory."""
     outputs = [value for _, value in body.outputs]
     inner_views = set(body.inputs) | {n for n in body.nodes if n.op == "constant" and n.tensor.rank}
     available = set(inner_views)
@@ -162,20 +70,20 @@ def cut_body(body: Graph) -> Phases:
         if is_view(inner) and inner.operands[0] in available and (stays_view(inner) or cuts_axes(inner)):
             available.add(inner)
     copies = {n for n in body.nodes if is_view(n) and n not in available and not stays_view(n)}
-    return cut(body.nodes, set(outputs) - available, available, copies)
+    return fuse(body.nodes, set(outputs) - available, available, copies)
 
 
-def _goes_on(step: Step) -> bool:
-    """Whether later steps read what a step gives. Sums over rows go first: what they alone read is then not needed."""
-    return step.kind not in ("outer_sum", "scatter_add")
+def _goes_on(kernel: Kernel) -> bool:
+    """Whether later kernels read what this one gives. Sums over rows go first: what only they read is then free."""
+    return kernel.kind not in ("outer_sum", "scatter_add")
 
 
-def _apart(step: Step) -> list[Step]:
+def _split(kernel: Kernel) -> list[Kernel]:
     """A phase of very many ops as several of at most ``MOST_TOGETHER``, as far as the ops need not each other."""
-    if step.kind != "phase" or len(step.members) <= MOST_TOGETHER:
-        return [step]
+    if kernel.kind != "phase" or len(kernel.members) <= MOST_TOGETHER:
+        return [kernel]
     groups: dict[Node, list[Node]] = {}
-    for node in step.members:
+    for node in kernel.members:
         joined = {id(groups[item]): groups[item] for item in node.operands if item in groups}
         first, *others = sorted(joined.values(), key=len, reverse=True) or [[]]
         for other in others:
@@ -183,24 +91,22 @@ def _apart(step: Step) -> list[Step]:
             groups.update(dict.fromkeys(other, first))
         first.append(node)
         groups[node] = first
-    found: list[Step] = []
+    pieces: list[list[Node]] = []
     for group in {id(group): group for group in groups.values()}.values():
-        if not found or len(found[-1].members) + len(group) > MOST_TOGETHER:
-            found.append(Step(step.level, step.kind, step.shape))
-        found[-1].members += group
-    order = {node: number for number, node in enumerate(step.members)}
-    for part in found:
-        part.members.sort(key=order.__getitem__)
-    return found
+        if not pieces or len(pieces[-1]) + len(group) > MOST_TOGETHER:
+            pieces.append([])
+        pieces[-1] += group
+    order = {node: number for number, node in enumerate(kernel.members)}
+    return [replace(kernel, members=tuple(sorted(piece, key=order.__getitem__))) for piece in pieces]
 
 
-class _Cutter:
+class _Fuser:
     def __init__(
         self, nodes: Sequence[Node], live_out: set[Node], available: set[Node], copies: set[Node],
-        joins: frozenset[Node],
+        lazy_concats: frozenset[Node],
     ) -> None:  # fmt: skip
         self.nodes = [node for node in nodes if node not in available]
-        self.live_out, self.available, self.copies, self.joins = live_out, available, copies, joins
+        self.live_out, self.available, self.copies, self.lazy_concats = live_out, available, copies, lazy_concats
         self.members = set(self.nodes)
         self.level: dict[Node, int] = {}
         self.inline: set[Node] = set()
@@ -210,7 +116,9 @@ class _Cutter:
             for operand in node.operands:
                 if operand in self.members:
                     self.users[operand].append(node)
-        self.held = {node for node in self.nodes if any(self._held(node, user) for user in self.users[node])}
+        self.materialized = {
+            node for node in self.nodes if any(self._in_memory_for(node, user) for user in self.users[node])
+        }
 
     def _is_view(self, node: Node) -> bool:
         return is_view(node) and node not in self.copies
@@ -230,8 +138,8 @@ class _Cutter:
         pure = all(item in self.inline for item in node.operands)
         return operands_ready and (small or pure)
 
-    def _held(self, operand: Node, user: Node) -> bool:
-        return contracted(operand, user) or user in self.joins
+    def _in_memory_for(self, operand: Node, user: Node) -> bool:
+        return contracted(operand, user) or user in self.lazy_concats
 
     def _source(self, node: Node) -> Node | None:
         """The computed value that a chain of views reads, if there is one."""
@@ -256,14 +164,14 @@ class _Cutter:
         if operand.op == "scan":  # its results are there when it is
             return self.level[operand]
         if operand in self.inline:  # computed again by each reader, unless it lies in memory
-            waits = self._held(operand, node) or self._stored(operand)
+            waits = self._in_memory_for(operand, node) or self._stored(operand)
         else:
             waits = self._waits(operand, node)
         return self.level[operand] + (1 if waits else 0)
 
     def _waits(self, operand: Node, node: Node) -> bool:
         """Whether ``operand`` must be in memory before ``node`` reads it."""
-        if self._is_view(operand) or operand.op == "scan" or operand in self.joins:
+        if self._is_view(operand) or operand.op == "scan" or operand in self.lazy_concats:
             return False  # what it views is in memory already: the view waited for it
         if operand in self.folded or node in self.folded:
             return operand not in self.folded
@@ -328,31 +236,34 @@ class _Cutter:
             return True
         return any(self._waits(node, user) or self.level[user] > self.level[node] for user in self.users[node])
 
-    def phases(self) -> Phases:
+    def fused(self) -> FusedKernels:
         stored = {node for node in self.nodes if self._stored(node)}
         for node in self.nodes:
             source = self._source(node) if self._is_view(node) else None
             if source is not None:
                 stored.add(source)
-        steps: dict[object, Step] = {}
+        members: dict[tuple[int, str, Shape, Node | None], list[Node]] = {}
         for node in self.nodes:
-            unnamed = node in self.inline or node in self.joins or node in self.folded or self._is_view(node)
+            unnamed = node in self.inline or node in self.lazy_concats or node in self.folded or self._is_view(node)
             if node.op == "get" or (node not in stored and unnamed):
                 continue
             kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
-            shape = node.shape if kind == "phase" else ()
-            key = (self.level[node], kind, shape) if kind == "phase" else node
-            step = steps.setdefault(key, Step(self.level[node], kind, shape))
-            step.members.append(node)
+            shared = kind == "phase"
+            key = (self.level[node], kind, node.shape if shared else (), None if shared else node)
+            members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
-        every = [part for step in steps.values() for part in _apart(step)]
-        ordered = sorted(every, key=lambda step: (step.level, _goes_on(step), positions[step.members[0]]))
-        return Phases(ordered, stored, self.inline - stored)
+        every = [
+            (level, part)
+            for (level, kind, shape, _), nodes in members.items()
+            for part in _split(Kernel(kind, shape, tuple(nodes)))
+        ]
+        every.sort(key=lambda item: (item[0], _goes_on(item[1]), positions[item[1].first]))
+        return FusedKernels(tuple(kernel for _, kernel in every), frozenset(stored))
 
     def _stored(self, node: Node) -> bool:
         """Whether the value must be in memory."""
         if node in self.inline:  # computed again wherever it is read, unless something contracts it
-            return node in self.live_out or node in self.held
-        if self._is_view(node) or node in self.joins or node in self.folded:
+            return node in self.live_out or node in self.materialized
+        if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False
         return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)

@@ -1,4 +1,4 @@
-"""Orders a graph into stages: runs of ops over one time axis, which go together in chunks, and the rest.
+"""Loop fusion: orders a graph into groups of ops over one time axis, which run together in chunks, and the others.
 
 Consecutive scans and what is computed for each of their steps run in one loop over chunks of time, so that
 what one hands to the next stays in cache and inference memory does not grow with the length.
@@ -13,40 +13,40 @@ from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.ops import OPS
 from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
-from .kernel_fusion import contracted, is_view, only_joins, parts_units, picks_step, stays_view
+from .node_kinds import (
+    adds_up,
+    contracted,
+    is_lazy_concat,
+    is_leaf,
+    is_view,
+    parts_units,
+    picks_step,
+    source_of,
+    stays_view,
+)
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a stage's first axis is: None, or a time axis run forward or backward."""
+class GroupKind:
+    """What a group's loop is: none, or one over a time axis, forward or backward. prepared: runs with the packing."""
 
     length: Dim | None = None
     reverse: bool = False
     prepared: bool = False
 
 
-PLAIN = Kind()
-PREPARED = Kind(prepared=True)
+PLAIN = GroupKind()
+PREPARED = GroupKind(prepared=True)
 """Of parameters alone: computed when parameters change, with the packing of weights."""
 
 
 @dataclass
-class Stage:
+class FusionGroup:
     """Nodes that run together: in one loop over chunks of time, or plainly."""
 
     level: int
-    kind: Kind
+    kind: GroupKind
     nodes: list[Node] = field(default_factory=list)
-
-
-def is_leaf(node: Node) -> bool:
-    return node.op in ("input", "parameter") or (node.op == "constant" and node.tensor.rank > 0)
-
-
-def adds_up(node: Node) -> bool:
-    """Whether a value is a sum over the first axis, to which every chunk of time adds its part."""
-    over_first = node.op == "reduce_sum" and 0 in node["axes"] and node.operands[0].tensor.rank > 1
-    return over_first or node.op in ("outer_sum", "scatter_add")
 
 
 def is_pure(node: Node, pure: set[Node]) -> bool:
@@ -61,18 +61,22 @@ def is_pure(node: Node, pure: set[Node]) -> bool:
     return False
 
 
-class Staging:
-    """Stages of a graph's nodes. ``free`` nodes belong to no stage: leaves, views of leaves, pure indices."""
+class LoopFusion:
+    """Puts a graph's nodes into fusion groups.
+
+    free: nodes of no group: leaves, views of leaves, pure indices. lazy_concats: concatenations whose readers take
+    them piece by piece. kind, level: of a node's group.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.lengths = {node["length"] for node in graph.nodes if node.op == "scan"}
         self.free: set[Node] = set()
         self.pure: set[Node] = set()
-        self.kind: dict[Node, Kind] = {}
+        self.kind: dict[Node, GroupKind] = {}
         self.level: dict[Node, int] = {}
         users = graph.users()
-        self.held = _held(graph, users)
+        self.materialized = _materialized(graph, users)
         whole = self._whole(users)
         for node in graph.nodes:
             if is_pure(node, self.pure):
@@ -81,7 +85,7 @@ class Staging:
             if is_leaf(node) or is_index or self._is_free_view(node):
                 self.free.add(node)
         self._directions(users)
-        self.joins: set[Node] = set()
+        self.lazy_concats: set[Node] = set()
         self._follow(users)
         self._prepare()
         for node in graph.nodes:
@@ -90,8 +94,8 @@ class Staging:
         self._delay(users)
 
     def _follow(self, users: dict[Node, list[Node]]) -> None:
-        """What is read along one time axis only runs there, where that keeps no more in memory: a mere join, and
-        ops on values that others read there too.
+        """What is read along one time axis only runs there, where that keeps no more in memory: a lazy
+        concatenation, and ops on values that others read there too.
         """
         outputs = {value for _, value in self.graph.outputs}
         for node in reversed(self.graph.nodes):
@@ -101,15 +105,15 @@ class Staging:
             if len(kinds) != 1:
                 continue
             kind = kinds.pop()
-            if only_joins(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
-                self.joins.add(node)
+            if is_lazy_concat(node, users[node]) and all(source_of(piece) not in self.pure for piece in node.operands):
+                self.lazy_concats.add(node)
                 self.kind[node] = kind
                 continue
             same_axis = kind.length is not None and kind.length == self.kind[node].length
             if same_axis and OPS[node.op].kind == "elementwise" and self._read_along(node, kind, users):
                 self.kind[node] = kind
 
-    def _read_along(self, node: Node, kind: Kind, users: dict[Node, list[Node]]) -> bool:
+    def _read_along(self, node: Node, kind: GroupKind, users: dict[Node, list[Node]]) -> bool:
         """Whether all that ``node`` reads is in memory for others, too, that run along ``kind``."""
 
         def there(source: Node) -> bool:
@@ -124,7 +128,7 @@ class Staging:
         """
         if not is_view(node) or node.operands[0] not in self.free:
             return False
-        if (node in self.held or parts_units(node)) and source_of(node) in self.pure:
+        if (node in self.materialized or parts_units(node)) and source_of(node) in self.pure:
             return False
         return stays_view(node) or node.operands[0].op in ("parameter", "constant")
 
@@ -141,7 +145,7 @@ class Staging:
                 self.kind[node] = PREPARED
 
     def _delay(self, users: dict[Node, list[Node]]) -> None:
-        """What runs along a time axis waits for those of its users that do: fewer stages, less in memory."""
+        """What runs along a time axis waits for those of its users that do: fewer groups, less in memory."""
         outputs = {node for _, node in self.graph.outputs}
         for node in reversed(self.graph.nodes):
             if node in self.free or self.kind[node] in (PLAIN, PREPARED) or node in outputs or not users[node]:
@@ -178,7 +182,7 @@ class Staging:
             if node in self.free:
                 continue
             length = self._time(node)
-            self.kind[node] = PLAIN if length is None else Kind(length, given[node][1] if node in given else False)
+            self.kind[node] = PLAIN if length is None else GroupKind(length, given[node][1] if node in given else False)
 
     def _time(self, node: Node) -> Dim | None:
         """The time axis along which ``node`` is computed step by step; None where it is not."""
@@ -256,13 +260,13 @@ class Staging:
             return False
         return operand.tensor.rank > 1 and operand.shape[0] == length
 
-    def stages(self) -> list[Stage]:
-        found: dict[tuple[int, Kind], Stage] = {}
+    def groups(self) -> list[FusionGroup]:
+        found: dict[tuple[int, GroupKind], FusionGroup] = {}
         for node in self.graph.nodes:
             if node in self.free:
                 continue
             key = (self.level[node], self.kind[node])
-            found.setdefault(key, Stage(*key)).nodes.append(node)
+            found.setdefault(key, FusionGroup(*key)).nodes.append(node)
         order = {node: number for number, node in enumerate(self.graph.nodes)}
         return sorted(found.values(), key=lambda stage: (stage.kind != PREPARED, stage.level, order[stage.nodes[0]]))
 
@@ -301,13 +305,6 @@ class Staging:
         return node in self.free and source in self.pure and source.op not in ("input", "constant")
 
 
-def source_of(node: Node) -> Node:
-    """What a chain of views is a view of."""
-    while is_view(node):
-        node = node.operands[0]
-    return node
-
-
 def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
     """Who reads a value, directly or through views."""
     found: list[Node] = []
@@ -321,10 +318,10 @@ def _readers(node: Node, users: dict[Node, list[Node]]) -> list[Node]:
     return found
 
 
-def _held(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
+def _materialized(graph: Graph, users: dict[Node, list[Node]]) -> set[Node]:
     """Nodes that something reads as a whole, directly or through views."""
-    held: set[Node] = set()
+    materialized: set[Node] = set()
     for node in reversed(graph.nodes):
-        if any(contracted(node, user) or (is_view(user) and user in held) for user in users[node]):
-            held.add(node)
-    return held
+        if any(contracted(node, user) or (is_view(user) and user in materialized) for user in users[node]):
+            materialized.add(node)
+    return materialized

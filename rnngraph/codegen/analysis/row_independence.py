@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts
-from .kernel_fusion import Step, is_view
+from .kernel_fusion import Kernel, fuse_body
+from .node_kinds import is_view
+from .row_lengths import LengthMask
 
 FEWEST_ROWS = 4
 """Of a worker: with fewer the weights are read for too few rows, and it pays to cut by units."""
@@ -26,21 +28,23 @@ def rows_of(graph: Graph) -> int:
 
 
 class Rowwise:
-    """rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
+    """Tells which kernels and scans compute row by row.
+
+    rows: how many there are. shared: values that every worker may read whole, as no kernel that is cut by rows
     writes them. apart: values that take the place of such ones.
     """
 
     def __init__(self, rows: int, shared: Callable[[Node], bool]) -> None:
         self.rows, self.shared, self.apart = rows, shared, set[Node]()
 
-    def step(self, step: Step) -> bool:
-        """Whether all that a step computes is row by row."""
-        if step.kind == "copy" and step.members[0].op != "slice":
+    def kernel(self, kernel: Kernel) -> bool:
+        """Whether a kernel computes each row from that row alone."""
+        if kernel.kind == "copy" and kernel.members[0].op != "slice":
             return False
-        return all(self._computes(node) and node not in self.apart for node in step.members)
+        return all(self._computes(node) and node not in self.apart for node in kernel.members)
 
-    def inside(self, node: Node, steps: Sequence[Step]) -> Rowwise | None:
-        """The same for a scan's body, if its steps are row by row, and what it is given lies by rows too."""
+    def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
+        """The same for the body of a scan, if its kernels are row by row and what it is given lies by rows, too."""
         scan, body = ScanParts.of(node), node["body"]
         whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
         if not all(item in whole or self._has_rows(item) for item in body.inputs):
@@ -50,7 +54,7 @@ class Rowwise:
             return None
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in ("constant", "parameter"))
         outputs = [value for _, value in body.outputs]
-        every = all(map(inside.step, steps)) and all(inside._has_rows(value) for value in outputs)
+        every = all(map(inside.kernel, kernels)) and all(inside._has_rows(value) for value in outputs)
         return inside if every else None
 
     def _has_rows(self, node: Node) -> bool:
@@ -118,3 +122,18 @@ class Rowwise:
                 return False
             pending += item.operands
         return True
+
+
+def row_by_row(scan: Node, mask: LengthMask) -> bool:
+    """Whether a scan computes each row apart, in values of two axes, so that a mask's rows can be left out."""
+    body = scan["body"]
+    varying = {item for item in body.inputs if item.tensor.rank > 1 and item.shape[-2] == mask.rows}
+    parts = ScanParts.of(scan)
+    if not all(carry.inside in varying and carry.inside.tensor.rank == 2 for carry in parts.carries):
+        return False
+    whole = {*dict(parts.invariants), *(set(body.inputs) - varying)}
+    rowwise = Rowwise(mask.rows, lambda item: item in whole or item.op in ("constant", "parameter", "iota"))
+    outputs = [value for _, value in body.outputs]
+    return all(value.tensor.rank == 2 and value.shape[0] == mask.rows for value in outputs) and all(
+        map(rowwise.kernel, fuse_body(body).kernels)
+    )

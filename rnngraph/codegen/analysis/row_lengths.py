@@ -23,79 +23,85 @@ Symbol = Node | str | None
 
 
 @dataclass(frozen=True)
-class Limit:
-    """The mask ``condition`` [length, rows, 1] of bool, true at a step below the row's number in ``limit``."""
+class LengthMask:
+    """The mask ``condition`` [length, rows, 1] of bool, true at a step below the row's number in ``lengths``."""
 
     condition: Node
-    limit: Node
+    lengths: Node
     length: Dim
     rows: int
 
 
-def limit_of(node: Node, length: Dim) -> Limit | None:
-    """What a sequence says, if it is such a mask."""
+def length_mask(node: Node, length: Dim) -> LengthMask | None:
+    """The mask that a sequence is, if it is one."""
     if node.op != "less" or node.tensor.rank != 3 or node.shape[0] != length or node.shape[2] != 1:
         return None
-    step, limit = node.operands
+    step, lengths = node.operands
     rows, source = node.shape[1], step
     while source.op == "reshape":
         source = source.operands[0]
     counts = source.op == "iota" and source["size"] == length and step.shape == (length, 1, 1)
-    fixed = limit.tensor.rank == 2 or (limit.tensor.rank == 3 and limit.shape[0] == 1 != length)
-    if not counts or not fixed or limit.dtype != "int64" or limit.shape[-2:] != (rows, 1) or not isinstance(rows, int):
+    fixed = lengths.tensor.rank == 2 or (lengths.tensor.rank == 3 and lengths.shape[0] == 1 != length)
+    if (
+        not counts
+        or not fixed
+        or lengths.dtype != "int64"
+        or lengths.shape[-2:] != (rows, 1)
+        or not isinstance(rows, int)
+    ):
         return None
-    return Limit(node, limit, length, rows)
+    return LengthMask(node, lengths, length, rows)
 
 
-class Limits:
+class RowLengths:
     """scans: those that need not compute rows that have ended. sums: over time and rows, which add nothing there.
     unread: values that nobody reads there. Each with the mask that says where.
 
-    Each follows one mask only, the first that was settled: a value that one mask leaves out may be left out only
+    Each follows one mask only, the first that was found: a value that one mask leaves out may be left out only
     because those that read it follow the same mask.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.users = graph, graph.users()
         self.outputs = {node for _, node in graph.outputs}
-        self.scans: dict[Node, Limit] = {}
-        self.sums: dict[Node, Limit] = {}
-        self.unread: dict[Node, Limit] = {}
-        found: dict[Limit, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
+        self.scans: dict[Node, LengthMask] = {}
+        self.sums: dict[Node, LengthMask] = {}
+        self.unread: dict[Node, LengthMask] = {}
+        found: dict[LengthMask, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for formal, actual in ScanParts.of(node).sequences:
-                    limit = limit_of(actual, node["length"])
-                    if limit is not None and node not in self.scans:
-                        found.setdefault(limit, {}).setdefault(node, formal)
-        for limit, scans in found.items():
-            self._settle(limit, {scan: name for scan, name in scans.items() if scan not in self.scans})
+                    mask = length_mask(actual, node["length"])
+                    if mask is not None and node not in self.scans:
+                        found.setdefault(mask, {}).setdefault(node, formal)
+        for mask, scans in found.items():
+            self._settle(mask, {scan: name for scan, name in scans.items() if scan not in self.scans})
 
     def follows_another(self, node: Node) -> bool:
         """Whether a mask that was settled before says where a node is computed, or where it reads."""
         return node in self.scans or node in self.sums or node in self.unread
 
-    def _settle(self, limit: Limit, scans: dict[Node, Node]) -> None:
+    def _settle(self, mask: LengthMask, scans: dict[Node, Node]) -> None:
         """Takes out scans that can't leave steps out, until the others can with these as they are."""
         while scans:
-            single = _Single(self, limit, scans)
+            single = _SingleMask(self, mask, scans)
             kept = {scan: name for scan, name in scans.items() if single.holds(scan)}
             if len(kept) == len(scans):
-                self.scans |= dict.fromkeys(scans, limit)
-                self.sums |= dict.fromkeys(single.sums, limit)
-                self.unread |= dict.fromkeys(single.unread, limit)
+                self.scans |= dict.fromkeys(scans, mask)
+                self.sums |= dict.fromkeys(single.sums, mask)
+                self.unread |= dict.fromkeys(single.unread, mask)
                 return
             scans = kept
 
 
-class _Single:
+class _SingleMask:
     """One mask, and the scans that are thought to leave out what it says."""
 
-    def __init__(self, limits: Limits, limit: Limit, scans: Mapping[Node, Node]) -> None:
-        self.limits, self.limit, self.scans = limits, limit, scans
+    def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, Node]) -> None:
+        self.lengths, self.mask, self.scans = lengths, mask, scans
         self.bodies: dict[Node, dict[Node, Symbol]] = {}
         self.values: dict[Node, Symbol] = {}
-        for node in limits.graph.nodes:
+        for node in lengths.graph.nodes:
             if node.op == "scan" and node in scans:
                 self.bodies[node] = self._body(node)
             elif node.op == "get":
@@ -106,12 +112,12 @@ class _Single:
                 self.values[node] = symbol(node, self.values, self._masks) if self._fits(node) else None
                 if node.op == "constant" or (node.op in ("broadcast", "reshape") and not self._fits(node)):
                     self.values[node] = symbol(node, self.values, lambda item: False)
-        free = [node for node in limits.graph.nodes if not limits.follows_another(node)]
+        free = [node for node in lengths.graph.nodes if not lengths.follows_another(node)]
         self.sums = set(filter(self._sums_less, free))
         self.unread: set[Node] = set()
         for node in reversed(free):
-            users = limits.users[node]
-            inner = self._fits(node) and bool(users) and node not in limits.outputs
+            users = lengths.users[node]
+            inner = self._fits(node) and bool(users) and node not in lengths.outputs
             if inner and all(self._passes_over(node, user) for user in users):
                 self.unread.add(node)
 
@@ -119,19 +125,19 @@ class _Single:
         """Whether a row that has ended is left as it is, and what the scan gives of it is 0 or not read."""
         body, carries, found = scan["body"], scan["carries"], self.bodies[scan]
         held = zip(body.inputs[:carries], body.outputs, strict=False)
-        gets = [user for user in self.limits.users[scan] if user["index"] >= carries]
+        gets = [user for user in self.lengths.users[scan] if user["index"] >= carries]
         return all(found.get(value) is carry for carry, (_, value) in held) and all(
             get in self.unread or self.values[get] == ZERO for get in gets
         )
 
     def _fits(self, node: Node) -> bool:
         """Whether the first axes are time and rows."""
-        return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.limit.length, self.limit.rows)
+        return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
     def _masks(self, node: Node) -> bool:
         while node.op in ("reshape", "broadcast") and self._fits(node.operands[0]):
             node = node.operands[0]
-        return node is self.limit.condition
+        return node is self.mask.condition
 
     def _body(self, scan: Node) -> dict[Node, Symbol]:
         body, parts, mask = scan["body"], ScanParts.of(scan), self.scans[scan]

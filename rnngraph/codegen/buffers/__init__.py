@@ -1,3 +1,4 @@
-"""Where values lie: ``views`` (a buffer, an offset, strides), the ``arena`` of temporaries, ``packing`` of weights,
-states that scans carry, buffers that are used again, and the outputs of the caller's.
+"""Where values lie: ``views`` (a buffer, an offset, strides), ``packing`` of weights, the ``arena`` of temporaries,
+``carried_state`` of scans, ``buffer_reuse``, ``output_buffers`` of the caller's, and ``allocation``, which gives every
+value of a group its place. ``memory`` is what kernels are told of it. Writes no loops but those that pack.
 """

@@ -2,111 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Graph, Node
 from ...ir.types import Dim, Shape, product
-from ..analysis.kernel_fusion import Phases, is_view
-from ..kernels.loop_nests import Region
-from ..kernels.values import label_of, view_through
+from ..analysis.kernel_fusion import FusedKernels
+from ..analysis.node_kinds import is_view, label_of
+from ..cost_model.chunk_length import TimeChunk
 from ..loop_ir.nodes import Buffer
-from ..schedule.entry_writer import Writer
-from .arena import Arena, padded_row
-from .buffer_reuse import TakenOver
-from .carried_state import tracks_of
-from .views import View
+from ..machine.alignment import padded_bytes, padded_row
+from .arena import Arena
+from .buffer_reuse import BufferReuse
+from .carried_state import full_histories
+from .memory import Memory, Scratch
+from .packing import Panels
+from .views import View, view_through
 
 
-class Places(Writer):
-    """views: of values that are in memory, by what they are of. targets: memory of the caller's for results. order:
-    of the graph's nodes. residuals: bytes of what is kept from one stage to another.
+@dataclass
+class GroupMemory:
+    """Where the kernels of a fusion group write.
+
+    stores: every place that a value must be written to. histories: by scan and index all values of what a scan carries,
+    where they are kept: one more than there are steps.
     """
 
-    graph: Graph
-    users: dict[Node, list[Node]]
-    order: Mapping[Node, int]
-    views: dict[Node, View]
-    targets: Mapping[Node, Sequence[View]]
-    arena: Arena
-    residuals: Dim
-    taken_over: TakenOver
+    stores: dict[Node, list[View]] = field(default_factory=dict)
+    histories: dict[tuple[Node, int], View] = field(default_factory=dict)
 
-    def allocate(self, region: Region, cutting: Phases, leaving: set[Node], longest: int) -> None:
-        """A place for every value that must be in memory."""
-        for step in cutting.steps:
-            if step.kind == "scan":
-                self.tracks_in(region, step.members[0], cutting.stored, leaving)
-                self.take_over(region, step.members[0], cutting.stored)
-        for node in sorted(cutting.stored, key=self.order.__getitem__):
-            if node.op == "scan" or node in region.stores:
+    def buffers(self, time: TimeChunk) -> tuple[set[Buffer], set[Buffer]]:
+        """Those that hold values of all steps of time, and those of which there is one for each chunk."""
+        sequences, local = {view.buffer for view in self.histories.values()}, set[Buffer]()
+        for node, views in self.stores.items():
+            if time.is_axis(node.shape, 0):
+                for view in views:
+                    (local if view.local else sequences).add(view.buffer)
+        return sequences, local
+
+
+class Allocation:
+    """Places of all values that are in memory.
+
+    views: by value where it lies now. outputs: memory of the caller's, for results that are written where they are
+    computed. residuals: bytes of what one fusion group keeps for later ones.
+    """
+
+    def __init__(
+        self, graph: Graph, users: Mapping[Node, Sequence[Node]], panels: Panels, views: dict[Node, View]
+    ) -> None:  # fmt: skip
+        self.users, self.panels, self.views = users, panels, views
+        self.order = {node: number for number, node in enumerate(graph.nodes)}
+        self.outputs: Mapping[Node, Sequence[View]] = {}
+        self.arena = Arena()
+        self.residuals: Dim = 0
+        self.reuse = BufferReuse(graph, users)
+
+    def memory(self, group: GroupMemory | None = None, scratch: Scratch | None = None) -> Memory:
+        """What kernels are told. scratch: where their own memory comes from, if not from the arena."""
+        stores = {} if group is None else group.stores
+        return Memory(self.panels, scratch or self.arena.buffer, self.views, stores)
+
+    def allocate(
+        self, fused: FusedKernels, leaving: Collection[Node], time: TimeChunk | None = None,
+        scratch: Scratch | None = None,
+    ) -> GroupMemory:  # fmt: skip
+        """A place for every value that must be in memory. leaving: what outlives the group, or a chunk of it."""
+        group = GroupMemory()
+        for kernel in fused.kernels:
+            if kernel.kind == "scan":
+                self._keep_histories(group, kernel.first, fused.stored, leaving)
+                self._reuse(group, kernel.first, fused.stored, 0 if time is None else time.longest)
+        for node in sorted(fused.stored, key=self.order.__getitem__):
+            if node.op == "scan" or node in group.stores:
                 continue
-            whole = node in leaving or region.length is None
-            if node in self.targets and not self.preparing:
-                self.views[node] = self.targets[node][0]
-                region.stores[node] = list(self.targets[node])
+            if node in self.outputs:
+                self.views[node] = self.outputs[node][0]
+                group.stores[node] = list(self.outputs[node])
                 continue
             shape = node.shape
-            timed = region.length is not None and len(shape) > 1 and shape[0] == region.length
-            if timed and not whole:
-                shape = (longest, *shape[1:])
-            view = self.temporary(node, shape, contiguous=node.op == "reshape")
-            if timed and not whole:
+            timed = time is not None and time.is_axis(shape, 0)
+            local = timed and node not in leaving
+            if time is not None and local:
+                shape = (time.longest, *shape[1:])
+            view = self.temporary(node, shape, node.op == "reshape", scratch)
+            if local:
                 view = replace(view, local=True, shape=node.shape)
-            elif timed and not self.preparing:
+            elif timed:
                 self.residuals = self.residuals + self.arena.sizes[view.buffer]
-                self.taken_over.sequences.add(node)
+                self.reuse.sequences.add(node)
             self.views[node] = view
-            region.stores[node] = [view]
+            group.stores[node] = [view]
+        return group
 
-    def tracks_in(self, region: Region, scan: Node, stored: set[Node], leaving: set[Node]) -> None:
+    def _keep_histories(
+        self, group: GroupMemory, scan: Node, stored: Collection[Node], leaving: Collection[Node]
+    ) -> None:  # fmt: skip
         """A carry of which every value is kept lies in what is kept: nothing is copied, and what a step gives is
         what the next one begins with.
         """
         length, reverse = scan["length"], scan["reverse"]
-        gets = [user for user in self.users[scan] if user in stored and user not in self.targets]
-        for index, before, after in tracks_of(scan, gets, leaving.__contains__):
+        gets = [user for user in self.users[scan] if user in stored and user not in self.outputs]
+        for index, before, after in full_histories(scan, gets, leaving.__contains__):
             view = self.temporary(before[0], (length + 1, *before[0].shape[1:]))
             self.residuals = self.residuals + self.arena.sizes[view.buffer]
-            region.tracks[scan, index] = view
+            group.histories[scan, index] = view
             for users, first in ((before, int(reverse)), (after, 1 - int(reverse))):
                 shifted = replace(view, offset=view.offset + view.strides[0] * first, shape=before[0].shape)
                 for user in users:
-                    if user not in region.stores:
-                        self.views[user], region.stores[user] = shifted, []
+                    if user not in group.stores:
+                        self.views[user], group.stores[user] = shifted, []
 
-    def take_over(self, region: Region, scan: Node, stored: set[Node]) -> None:
+    def _reuse(self, group: GroupMemory, scan: Node, stored: Collection[Node], longest: int) -> None:
         """What a scan emits may lie where sequences lay that nothing reads after it: so it takes no memory."""
         emitted = [user for user in self.users[scan] if user in stored and user["index"] >= scan["carries"]]
-        emitted = [user for user in emitted if user not in region.stores and user not in self.targets]
-        for node, view in self.taken_over.places(scan, emitted, self.views, region.longest).items():
-            self.views[node], region.stores[node] = view, [view]
+        emitted = [user for user in emitted if user not in group.stores and user not in self.outputs]
+        for node, view in self.reuse.places(scan, emitted, self.views, longest).items():
+            self.views[node], group.stores[node] = view, [view]
 
-    def scratch(self, name: str, dtype: str, elements: Dim) -> Buffer:
-        if self.preparing:
-            return self.panels.prepared(name, dtype, int(str(elements)))
-        return self.arena.buffer(name, dtype, elements)
-
-    def temporary(self, node: Node, shape: Shape, contiguous: bool = False) -> View:
+    def temporary(self, node: Node, shape: Shape, contiguous: bool = False, scratch: Scratch | None = None) -> View:
+        """A place for a value: rows padded to whole lines, or ``contiguous`` ones."""
         row = 1 if not shape else shape[-1] if contiguous else padded_row(shape[-1], node.dtype)
-        elements = product((*shape[:-1], row))
-        if self.preparing:
-            buffer = self.panels.prepared(label_of(node), node.dtype, int(str(elements)))
-        else:
-            buffer = self.arena.buffer(label_of(node), node.dtype, elements)
-        if not shape or contiguous:
-            return View.contiguous(buffer, shape)
-        if isinstance(row, int) and row != 1:
+        buffer = (scratch or self.arena.buffer)(label_of(node), node.dtype, product((*shape[:-1], row)))
+        if shape and not contiguous and isinstance(row, int) and row != 1:
             return View.padded(buffer, shape, row)
         return View.contiguous(buffer, shape)
 
-    def add_views(self, nodes: Sequence[Node], region: Region) -> None:
+    def add_views(self, nodes: Sequence[Node]) -> None:
         """Views of what lies in memory, through every movement op."""
         for node in nodes:
-            if node in self.views or not node.operands:
-                continue
-            source = node.operands[0]
-            if is_view(node) and source in self.views:
-                view = view_through(node, self.views[source])
+            if node not in self.views and is_view(node) and node.operands[0] in self.views:
+                view = view_through(node, self.views[node.operands[0]])
                 if view is not None:
                     self.views[node] = view
+
+    def multi_buffer(self, group: GroupMemory, slot: Dim, chunk: int, longest: int, depth: int) -> None:
+        """What the steps of a chunk hand on lies in one of ``depth`` slots of ``chunk`` steps; ``slot`` is the present
+        one's number. longest: steps of a chunk where there is one slot.
+        """
+        for node, views in group.stores.items():
+            for view in [view for view in views if view.local]:
+                step = view.strides[0]
+                self.views[node] = replace(view, offset=slot * step * chunk)
+                group.stores[node] = [self.views[node]]
+                self.arena.sizes[view.buffer] = padded_bytes(step * max(depth * chunk, longest), view.buffer.dtype)
+
+    def end_group(self, group: GroupMemory, indices: Collection[Node]) -> None:
+        """What lies in memory of one chunk is gone, and an index that chunks store was not stored where there was none:
+        a later group that reads such an index or mask computes it again.
+        """
+        gone = {view.buffer for node in group.stores if node in indices for view in group.stores[node]}
+        self.views = {node: view for node, view in self.views.items() if not (view.local or view.buffer in gone)}

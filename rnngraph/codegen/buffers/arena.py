@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ...ir.types import ITEM_BYTES, Dim, Size
+from ...errors import VerifyError
+from ...ir.types import Dim, Size, dim_text
+from ..loop_ir.effects import has_barrier
+from ..loop_ir.memory_check import Extent
 from ..loop_ir.nodes import Barrier, Buffer, Statement
-from ..threads.barrier import waits
-from .packing import ALIGNMENT
-
-_ELEMENT = max(ITEM_BYTES.values())
+from ..machine.alignment import padded_bytes
 
 Span = tuple[int, int]
 """The first and the last statement, counted from the start of the entry; or where memory begins and ends."""
@@ -114,11 +114,11 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     """The statements from which and until which buffers hold something that is still read.
 
     Of several workers one may be ahead of others until both meet at a barrier: all before it counts as one statement.
-    So do all stations of a pipeline, and what the first worker does before others come at all.
+    So do all stages of a pipeline, and what the first worker does before others come at all.
     """
     at: dict[Buffer, list[int]] = {}
     loops: list[Span] = []  # inner ones first
-    count, shared = 0, waits(statements)
+    count, shared = 0, has_barrier(statements)
 
     def walk(inner: Sequence[Statement]) -> None:
         nonlocal count
@@ -150,21 +150,36 @@ def lifetimes(statements: Sequence[Statement]) -> dict[Buffer, Span]:
     return spans
 
 
-def padded_bytes(elements: Dim, dtype: str) -> Dim:
-    """Bytes of so many elements, with what keeps the next place aligned: to 64 bytes, or where the number is a formula
-    that need not be a multiple of that, to the largest element. Not every processor reads across.
-    """
-    size_bytes = elements * ITEM_BYTES[dtype]
-    if not isinstance(size_bytes, Size):
-        return -(-size_bytes // ALIGNMENT) * ALIGNMENT
-    if not any(factor % ALIGNMENT for _, factor in size_bytes.terms):
-        return size_bytes
-    return Size(tuple((names, -(-factor // _ELEMENT) * _ELEMENT) for names, factor in size_bytes.terms)) + ALIGNMENT
+def extents(arena: Arena) -> dict[Buffer, Extent]:
+    """Where temporaries lie that have elements. Raises ``VerifyError`` where places overlap that are not the same."""
+    found: dict[Buffer, Extent] = {}
+    first = 0
+    places = [(buffer, begin) for buffer, (_, begin) in arena.places.items() if arena.sizes[buffer] != 0]
+    for buffer, begin in places:
+        size_bytes = arena.sizes[buffer]
+        if isinstance(size_bytes, int) and isinstance(begin, int):
+            found[buffer] = begin, begin + size_bytes
+            first = max(first, begin + size_bytes)
+    numbers: dict[Dim, tuple[int, Dim]] = {}  # by place: its number, and where it ends
+    end: Dim = first
+    for buffer, begin in places:
+        if buffer in found:
+            continue
+        if begin not in numbers:
+            _in_order(buffer, end, begin)
+            end = begin + arena.sizes[buffer]
+            numbers[begin] = first + len(numbers), end
+        number, place_end = numbers[begin]
+        _in_order(buffer, begin + arena.sizes[buffer], place_end)
+        found[buffer] = number, number + 1
+    if found:
+        _in_order(buffer, end, arena.total)
+    return found
 
 
-def padded_row(width: Dim, dtype: str) -> Dim:
-    """Elements of a row of ``width``, padded to 64 bytes; a width of 1 is not padded."""
-    if not isinstance(width, int) or width == 1:
-        return width
-    per_line = ALIGNMENT // ITEM_BYTES[dtype]
-    return -(-width // per_line) * per_line
+def _in_order(buffer: Buffer, low: Dim, high: Dim) -> None:
+    """Shows ``low <= high`` for all sizes: no term of the difference is negative."""
+    difference = high - low
+    negative = any(factor < 0 for _, factor in difference.terms) if isinstance(difference, Size) else difference < 0
+    if negative:
+        raise VerifyError(f"the place of {buffer.name} ends at {dim_text(low)}, behind {dim_text(high)}")

@@ -8,11 +8,10 @@ from itertools import pairwise
 
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, split_inputs
-from ..analysis.kernel_fusion import Phases, contracted, cut_body, is_view
-from ..analysis.loop_fusion import source_of
-from ..kernels.values import view_through
-from .arena import padded_row
-from .views import View
+from ..analysis.kernel_fusion import FusedKernels, fuse_body
+from ..analysis.node_kinds import contracted, is_view, source_of
+from ..machine.alignment import padded_row
+from .views import View, view_through
 
 FEWEST_STEPS = 32
 """Of a chunk of time: what one of fewer steps hands on takes little memory beside the sequences, and is not worth that
@@ -20,12 +19,13 @@ layers which are alike otherwise need kernels of their own.
 """
 
 
-def may_overwrite(cutting: Phases, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
-    """Whether what a body computes can take the place of what it was given. cutting: of the body, which has these
-    ``outputs``; users: of ``old`` in it.
+def may_overwrite(fused: FusedKernels, outputs: Sequence[Node], users: Sequence[Node], old: Node, new: Node) -> bool:
+    """Whether what a body computes can take the place of what it was given.
+
+    fused: the kernels of the body, which has these ``outputs``; users: of ``old`` in it.
     """
-    position = {node: number for number, step in enumerate(cutting.steps) for node in step.members}
-    if new not in cutting.stored or new not in position or old in outputs:
+    position = {node: number for number, kernel in enumerate(fused.kernels) for node in kernel.members}
+    if new not in fused.stored or new not in position or old in outputs:
         return False
     last, beside = position[new], list[Node]()
     for user in users:
@@ -51,10 +51,10 @@ def _leads_to(sources: Sequence[Node], node: Node, members: set[Node]) -> bool:
     return False
 
 
-class TakenOver:
-    """What scans emit, in the places of sequences that nothing reads after them.
+class BufferReuse:
+    """Places of sequences that nothing reads after a scan, for what the scan emits.
 
-    sequences: whole ones, each in a buffer of its own. finished: what earlier stages compute.
+    sequences: whole ones, each in a buffer of its own. finished: what earlier groups compute.
     """
 
     def __init__(self, graph: Graph, users: Mapping[Node, Sequence[Node]]) -> None:
@@ -74,14 +74,14 @@ class TakenOver:
                     left[next(inside for inside, outside in sequences if outside is node)] = node, view
         if not left:
             return {}
-        cutting, users, outputs = cut_body(body), body.users(), [value for _, value in body.outputs]
+        fused, users, outputs = fuse_body(body), body.users(), [value for _, value in body.outputs]
         fitting: dict[Node, list[Node]] = {}
         for emit in emitted:
             new = outputs[emit["index"]]
             fitting[emit] = [
                 old
                 for old, (node, _) in left.items()
-                if node.tensor == emit.tensor and may_overwrite(cutting, outputs, users[old], old, new)
+                if node.tensor == emit.tensor and may_overwrite(fused, outputs, users[old], old, new)
             ]
         found: dict[Node, View] = {}
         for emit in sorted(fitting, key=lambda emit: len(fitting[emit])):  # who has little choice takes first

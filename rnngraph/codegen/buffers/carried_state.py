@@ -1,4 +1,4 @@
-"""Where a scan's carried values lie: in one place, in two in turn, or in one for every step."""
+"""Where a scan's carried values lie: in place, in two places in turn, or in one for every step."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex
 from .views import View
 
+IN_PLACE, DOUBLE_BUFFERED, FULL_HISTORY = "in place", "double-buffered", "full history"
+
 
 @dataclass(frozen=True)
 class State:
     """Where a carried value lies: in one place, which a step overwrites, in two in turn, or in one for every step.
 
-    kind: ``alone``, ``twice`` or ``track``.
+    kind: ``serial``, ``twice`` or ``track``.
     """
 
     view: View
@@ -27,22 +29,22 @@ class State:
 
     def before(self, slot: Index, step: Index) -> View:
         """At the start of a step; ``slot`` is its turn's parity."""
-        if self.kind == "track":
+        if self.kind == FULL_HISTORY:
             return self.view.first_axis(step + 1 if self.reverse else step)
-        return self.view.first_axis(slot) if self.kind == "twice" else self.view
+        return self.view.first_axis(slot) if self.kind == DOUBLE_BUFFERED else self.view
 
     def after(self, slot: Index, step: Index) -> View:
         """At its end."""
-        if self.kind == "track":
+        if self.kind == FULL_HISTORY:
             return self.view.first_axis(step if self.reverse else step + 1)
-        return self.view.first_axis(slot * -1 + 1) if self.kind == "twice" else self.view
+        return self.view.first_axis(slot * -1 + 1) if self.kind == DOUBLE_BUFFERED else self.view
 
     def at(self, block: Block, position: Index, name: str = "") -> View:
         """Where the value lies once the steps before ``position`` have run, or in reverse the others. Only of a scan
         of whose steps some are left out, where places follow from positions. name: of the place, in the entry.
         """
-        if self.kind != "twice":
-            return self.view.first_axis(position) if self.kind == "track" else self.view
+        if self.kind != DOUBLE_BUFFERED:
+            return self.view.first_axis(position) if self.kind == FULL_HISTORY else self.view
         slot = name or block.fresh_index("slot")
         block.add(LetIndex(slot, "parity", position))
         return self.view.first_axis(size(slot))
@@ -55,7 +57,7 @@ class State:
         return self.before(slot, -1 if self.reverse else self.length)
 
 
-def tracks_of(
+def full_histories(
     scan: Node, gets: Sequence[Node], whole: Callable[[Node], bool]
 ) -> list[tuple[int, list[Node], list[Node]]]:
     """Carries whose values are kept: (index, who reads the value before a step, who reads the one after it).

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
 from ...ir.scan import is_final
-from ..analysis.kernel_fusion import is_view, kind_of
-from ..analysis.loop_fusion import PLAIN, PREPARED, Staging
+from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
+from ..analysis.node_kinds import is_view, kind_of
 from .views import View
 
 MADE_APART = ("outer_sum", "scatter_add", "reduce")
@@ -18,11 +18,14 @@ MANY_READERS, MOST_SHARED = 64, 16
 """How many readers a value has, and how many such values there are, whose sources are kept."""
 
 
-class Targets:
-    """places: memory of the caller's that values are written to as they are computed."""
+class OutputBuffers:
+    """Decides which outputs are written where they are computed.
 
-    def __init__(self, graph: Graph, staging: Staging, users: Mapping[Node, Sequence[Node]]) -> None:
-        self.staging, self.users = staging, users
+    places: memory of the caller's, by the value that is written to it.
+    """
+
+    def __init__(self, graph: Graph, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]]) -> None:
+        self.fusion, self.users = fusion, users
         self.outputs = {node for _, node in graph.outputs}
         self.places: dict[Node, list[View]] = {}
         self.sources = _Sources(users)
@@ -41,7 +44,7 @@ class Targets:
 
     def _source(self, node: Node, view: View) -> tuple[Node, View]:
         """What an output is a mere rearrangement of, and the place of that."""
-        while node not in self.staging.free and node.op in ("transpose", "reshape"):
+        while node not in self.fusion.free and node.op in ("transpose", "reshape"):
             before = node.operands[0]
             if node.op == "transpose":
                 order = node["order"]
@@ -55,11 +58,11 @@ class Targets:
         return node, view
 
     def _computed(self, node: Node) -> bool:
-        return node not in self.staging.free and self.staging.kind[node] != PREPARED
+        return node not in self.fusion.free and self.fusion.kind[node] != PREPARED
 
     def _replaces(self, new: Node, old: Node) -> bool:
         """Whether all that reads ``old`` has run when ``new`` is computed, or runs with it and reads the same place."""
-        if OPS[new.op].kind != "elementwise" or self.staging.kind[new] != PLAIN:
+        if OPS[new.op].kind != "elementwise" or self.fusion.kind[new] != PLAIN:
             return False
         if old in self.outputs or new.tensor != old.tensor:
             return False

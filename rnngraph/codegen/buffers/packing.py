@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...ir.types import ITEM_BYTES, size
+from ...ir.types import ITEM_BYTES, Dim, size
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
+from ..machine.alignment import padded
 from .views import View
 
-ALIGNMENT = 64
-TOGETHER = {"int8": 4, "bfloat16": 2}
+DOT_WIDTH = {"int8": 4, "bfloat16": 2}
 """How many narrow numbers lie side by side in a lane, where they are multiplied by narrow numbers."""
 
 
@@ -28,7 +28,7 @@ class Panel:
     depth: int
     gates: int
     bytes: int
-    together: int
+    dot_width: int
 
 
 class Panels:
@@ -39,7 +39,7 @@ class Panels:
         self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
-        self.turners = Turners()
+        self.transposing = TransposingPackers()
         self.fillers: dict[tuple[tuple[View, ...], int, int, int], Function] = {}
         self.total = 0
 
@@ -47,27 +47,27 @@ class Panels:
         """Whether a right operand depends on parameters alone, and not on a step, so that it can be packed ahead."""
         return view.buffer in self.parameters and isinstance(view.offset, int)
 
-    def prepared(self, name: str, dtype: str, elements: int) -> Buffer:
+    def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
         """Memory for a value that is computed from parameters when they change."""
         buffer = Buffer(f"{name}_p{len(self.offsets)}", dtype)
-        self._place(buffer, elements)
+        self._place(buffer, int(str(elements)))
         self.parameters.add(buffer)
         return buffer
 
     def _place(self, buffer: Buffer, elements: int) -> int:
         self.offsets[buffer] = self.total
         size_bytes = elements * ITEM_BYTES[buffer.dtype]
-        self.total += -(-size_bytes // ALIGNMENT) * ALIGNMENT
+        self.total += padded(size_bytes)
         return size_bytes
 
-    def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, together: int) -> Panel:
-        key = (views, width, lanes, blocks, together)
+    def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int) -> Panel:
+        key = (views, width, lanes, blocks, dot_width)
         if key not in self.made:
             dtype = views[0].buffer.dtype
-            depth = -(-int(str(views[0].shape[0])) // together) * together
+            depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
             count = -(-width // lanes) * lanes * depth * len(views)
             buffer = Buffer(f"panel{len(self.made)}", dtype)
-            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count), together)
+            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count), dot_width)
         return self.made[key]
 
     def pack_function(self, name: str, block: Block) -> Function:
@@ -96,7 +96,7 @@ class Panels:
         key = (alike, width, lanes, blocks)
         if key not in self.fillers:
             target, inner = Buffer(f"m{len(formal)}", panel.buffer.dtype), Block()
-            _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.turners)
+            _pack(inner, alike, width, lanes, blocks, replace(panel, buffer=target), self.transposing)
             self.fillers[key] = Function(
                 f"fill{len(self.fillers)}", (*formal.values(), target), (), tuple(inner.statements), "fills a panel"
             )
@@ -105,11 +105,12 @@ class Panels:
     @property
     def functions(self) -> tuple[Function, ...]:
         """What ``pack`` calls."""
-        return (*self.fillers.values(), *self.turners.functions.values())
+        return (*self.fillers.values(), *self.transposing.functions.values())
 
 
 def _pack(
-    block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel, turners: Turners
+    block: Block, views: tuple[View, ...], width: int, lanes: int, blocks: int, panel: Panel,
+    transposing: TransposingPackers,
 ) -> None:  # fmt: skip
     total = -(-width // lanes)
     first = 0
@@ -121,34 +122,34 @@ def _pack(
         if ends_short and whole > 1:
             whole -= 1
             ends_short = False
-        _groups(block, views, width, lanes, first, count, whole, ends_short, panel, turners)
+        _groups(block, views, width, lanes, first, count, whole, ends_short, panel, transposing)
         first += whole * count
 
 
 def _groups(
     block: Block, views: tuple[View, ...], width: int, lanes: int, first: int, count: int, whole: int,
-    ends_short: bool, panel: Panel, turners: Turners,
+    ends_short: bool, panel: Panel, transposing: TransposingPackers,
 ) -> None:  # fmt: skip
     group_name = block.fresh_index("group")
     group = size(group_name)
-    per_k = len(views) * count * lanes * panel.together
-    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth // panel.together * per_k)
+    per_k = len(views) * count * lanes * panel.dot_width
+    base: Index = first * panel.depth * len(views) * lanes + group * (panel.depth // panel.dot_width * per_k)
     slices = []
     for gate, view in enumerate(views):
         for number in range(count):
             unit = first + number
             valid = min(lanes, max(0, width - unit * lanes)) if ends_short else lanes
             start = view.offset + (unit * lanes + group * (count * lanes)) * view.strides[1]
-            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.together))
-    if lanes > 1 and panel.together == 1 and all(view.strides[0] == 1 for view in views):
+            slices.append(_Slice(view, start, valid, base + (gate * count + number) * lanes * panel.dot_width))
+    if lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
-            turners.turn(inner, item, panel, lanes, per_k)
+            transposing.turn(inner, item, panel, lanes, per_k)
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
     # Row after row of the weights, which memory then delivers ahead of time.
-    together, depth = panel.together, int(str(views[0].shape[0]))
-    full = depth // together
+    dot_width, depth = panel.dot_width, int(str(views[0].shape[0]))
+    full = depth // dot_width
 
     def rows(at: Block, k: Index, present: int) -> None:
         """The rows that lie in a lane together, ``present`` of which there are."""
@@ -158,10 +159,10 @@ def _groups(
             for number in range(present):
                 value = Value(inner.fresh("w"), panel.buffer.dtype, lanes)
                 limit = None if item.valid == lanes else item.valid
-                source = item.start + (k * together + number) * item.view.strides[0]
+                source = item.start + (k * dot_width + number) * item.view.strides[0]
                 inner.add(Load(value, item.view.buffer, source, limit, item.view.strides[1]))
                 values.append(value)
-            absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (together - present)
+            absent: list[Operand] = [Literal(0, panel.buffer.dtype, lanes)] * (dot_width - present)
             first = item.place + k * per_k
             if lanes > 1:
                 inner.add(Store(side_by_side(inner, [*values, *absent]), panel.buffer, first))
@@ -171,10 +172,10 @@ def _groups(
         at.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
 
     k_name, by_k = block.fresh_index("k"), block.nested()
-    rows(by_k, size(k_name), together)
+    rows(by_k, size(k_name), dot_width)
     block.add(For(k_name, 0, full, 1, tuple(by_k.statements)))
-    if depth % together:
-        rows(block, full, depth % together)
+    if depth % dot_width:
+        rows(block, full, depth % dot_width)
 
 
 def side_by_side(block: Block, rows: list[Operand]) -> Operand:
@@ -198,8 +199,8 @@ class _Slice:
     place: Index
 
 
-class Turners:
-    """Functions that turn a slice of weights in which k is contiguous: one for each shape of slice.
+class TransposingPackers:
+    """Functions that transpose a slice of weights in which k is contiguous: one for each shape of slice.
 
     The code is long, and panels have many slices, but few shapes of them.
     """
@@ -208,7 +209,7 @@ class Turners:
         self.functions: dict[tuple[str, int, int, int], Function] = {}
 
     def turn(self, block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
-        """Adds a call that turns a slice."""
+        """Adds a call that transposes a slice."""
         key = (panel.buffer.dtype, lanes, item.valid, panel.depth)
         if key not in self.functions:
             self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
@@ -217,7 +218,8 @@ class Turners:
 
 
 def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:
-    """Turns ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of both
+    """Transposes ``valid`` rows of ``depth`` into ``depth`` rows of ``lanes``, blocks of lanes x lanes in registers; of
+    both
     the rows lie at distances that are given.
     """
     source, target, block = Buffer("m0", dtype), Buffer("m1", dtype), Block()
@@ -240,7 +242,7 @@ def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Funct
 
 
 def transposed(block: Block, rows: list[Operand]) -> list[Operand]:
-    """As many vectors as each has lanes, turned: pairs trade halves, then quarters, down to single lanes."""
+    """As many vectors as each has lanes, transposed: pairs trade halves, then quarters, down to single lanes."""
     lanes = len(rows)
     distance = lanes // 2
     while distance:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from ...ir.graph import Node
 from ...ir.types import Dim, Shape, product, quotient
 from ..loop_ir.nodes import Buffer, Index
 
@@ -135,3 +136,17 @@ def _is_part(have: Dim, want: Dim) -> bool:
     if isinstance(have, int):
         return not isinstance(want, int) or have < want
     return quotient(want, have) is not None
+
+
+def view_through(node: Node, source: View) -> View | None:
+    """The view of a movement op of ``source`` that lies in memory; None where strides can't express it."""
+    match node.op:
+        case "slice":
+            return source.slice(node["start"], node["stop"], node["step"])
+        case "reverse":
+            return source.reverse(node["axis"])
+        case "transpose":
+            return source.transpose(node["order"])
+        case "broadcast":
+            return source.broadcast(node["shape"])
+    return source.reshape(node["shape"])

@@ -1,10 +1,14 @@
-"""How many steps of a time axis run together: a chunk's temporaries are what memory holds besides what is kept."""
+"""Chunks of a time axis, and how many steps run together: a chunk's temporaries are what memory holds besides what is
+kept.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, Dim, evaluate, product
-from ..analysis.kernel_fusion import Phases
+from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product
+from ..analysis.kernel_fusion import FusedKernels
 from ..machine.target import Target
 from .register_tiles import OPEN_ROWS
 
@@ -12,18 +16,41 @@ LONGEST_CHUNK = 1 << 30  # all steps, in numbers of 32 bits too
 ROWS_OF_A_CHUNK = 128
 
 
-def chunk_length(target: Target, cutting: Phases, leaving: set[Node], length: Dim) -> int:
+@dataclass(frozen=True)
+class TimeChunk:
+    """The present chunk of a time axis of ``length`` steps: ``steps`` from ``start`` on, ``longest`` at most.
+
+    reverse: the last chunk comes first, and in it the last step.
+    """
+
+    length: Dim
+    start: Dim
+    steps: Dim
+    reverse: bool
+    longest: int
+
+    def is_axis(self, shape: Shape, axis: int) -> bool:
+        """Whether an axis is the time axis, of which a chunk holds a part."""
+        return axis == 0 and len(shape) > 1 and shape[0] == self.length
+
+    @property
+    def estimated_steps(self) -> int:
+        """What is assumed of the number of its steps."""
+        return OPEN_ROWS if self.longest >= LONGEST_CHUNK else self.longest
+
+
+def chunk_length(target: Target, fused: FusedKernels, leaving: set[Node], length: Dim) -> int:
     """Steps that have rows enough to make it cheap that every chunk reads the weights again, and sums over time that
     do not stay in the second cache; all steps where there are no temporaries. ``leaving``: what outlives the chunk.
     """
     rows = 0
-    for node in cutting.stored:
+    for node in fused.stored:
         if node.op != "scan" and node not in leaving and node.tensor.rank > 1:
             open_sizes = dict.fromkeys(node.tensor.symbols, OPEN_ROWS)
             rows = max(rows, 1, evaluate(product(node.shape[1:-1]), open_sizes))
     if not rows:
         return LONGEST_CHUNK
-    sums = [step.members[0] for step in cutting.steps if step.kind == "outer_sum"]
+    sums = [kernel.first for kernel in fused.kernels if kernel.kind == "outer_sum"]
     far = sum(evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] for node in sums)
     wanted = ROWS_OF_A_CHUNK * (2 if far > target.second_cache // 4 else 1)
     steps = -(-wanted // rows)

@@ -10,10 +10,12 @@ half the code to compile.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ...ir.types import Dim
+from ...ir.graph import Node
+from ...ir.types import FLOATS, ITEM_BYTES, NARROW, Dim
 from ..machine.target import Target
 
 FMA_LATENCY = 4.0
@@ -24,6 +26,7 @@ EVEN = 1.03  # how much longer tiles of one height may take than tiles of two
 FEWEST_CUT, MOST_CUT = 8, 64  # steps of k from which, and steps and columns up to which, a sum is cut in two
 SUM_BLOCK = 512  # steps of k after which a float's sum begins anew, and is added to those before: it rounds less
 OPEN_ROWS = 64  # what is assumed of a number of rows that is known at run time only
+OPEN_DEPTH = 256  # and of a number of k
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,20 @@ class TileShape:
     unroll: int
 
 
-def strands(target: Target, depth: Dim, width: Dim) -> int:
+def lanes_for(target: Target, nodes: Sequence[Node], width: Dim) -> int:
+    """Lanes of a vector: the narrowest float decides; no more than the units need."""
+    sizes = [ITEM_BYTES[node.dtype] for node in nodes if node.dtype in FLOATS]
+    sizes += [4 for node in nodes if node.dtype in NARROW]  # computed in 32 bits
+    sizes = sizes or [8]
+    if not isinstance(width, int):
+        return 1
+    lanes = target.lanes(min(sizes))
+    while lanes > 1 and lanes // 2 >= width:
+        lanes //= 2
+    return lanes
+
+
+def accumulators(target: Target, depth: Dim, width: Dim) -> int:
     """Sums into which one over ``depth`` steps of k is cut, for weights of ``width`` columns: by their shape alone.
 
     A multiply-add waits for the one before it, and a row of few units has few other sums in the meantime. A tile has
@@ -52,55 +68,55 @@ def sum_block(depth: Dim, dtype: str) -> int:
     return 0 if dtype == "int32" or (isinstance(depth, int) and depth <= SUM_BLOCK) else SUM_BLOCK
 
 
-def fits(target: Target, rows: int, columns: int, strands: int = 1) -> bool:
+def fits(target: Target, rows: int, columns: int, accumulators: int = 1) -> bool:
     """Whether accumulators, broadcasts and weights stay in registers."""
     if rows == 1:  # weights come straight from memory as operands
-        return columns * strands + 2 <= target.registers
+        return columns * accumulators + 2 <= target.registers
     spread = min(rows, columns) if target.registers > 16 else rows
-    return rows * columns * strands + spread + 1 <= target.registers
+    return rows * columns * accumulators + spread + 1 <= target.registers
 
 
-def step_cycles(target: Target, rows: int, columns: int, reread: int, strands: int = 1) -> float:
+def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulators: int = 1) -> float:
     """Cycles of one step of k of a tile; ``reread`` bytes of weights pass before the same ones come again."""
     streamed = 0.0 if reread <= target.first_cache // 2 else columns * target.vector_bits // 8 / SECOND_CACHE_BYTES
     loads = max((rows + columns) / PER_CYCLE, streamed)
-    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / strands)
+    return OVERHEAD + max(rows * columns / PER_CYCLE, loads, FMA_LATENCY / accumulators)
 
 
 def tile_shape(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, strands: int = 1
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1
 ) -> TileShape:  # fmt: skip
     """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
 
     parts: sums for each row, unit and gate, with a left operand each.
     """
-    return cheapest(target, gates, blocks, rows, depth, parts, strands)[0]
+    return cheapest(target, gates, blocks, rows, depth, parts, accumulators)[0]
 
 
 @lru_cache(maxsize=4096)
 def cheapest(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, strands: int = 1
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1
 ) -> tuple[TileShape, float]:  # fmt: skip
     """The cheapest tile, and what a step of k over all rows and blocks takes with it, in cycles."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
     best, cost = TileShape(1, 1, 4), float("inf")
     for height in range(1, min(count, target.registers) + 1):
         for width in range(1, blocks + 1):
-            if not fits(target, height * parts, width * gates, strands) and (height, width) != (1, 1):
+            if not fits(target, height * parts, width * gates, accumulators) and (height, width) != (1, 1):
                 break
-            total = _cycles(target, count, height, blocks, width, gates, depth, parts, strands)
+            total = _cycles(target, count, height, blocks, width, gates, depth, parts, accumulators)
             if total < cost * 0.999:
-                best, cost = TileShape(height, width, unroll(height * parts * width * gates, strands)), total
-    return _evened(target, count, best, blocks, gates, depth, parts, strands), cost
+                best, cost = TileShape(height, width, unroll(height * parts * width * gates, accumulators)), total
+    return _evened(target, count, best, blocks, gates, depth, parts, accumulators), cost
 
 
-def unroll(sums: int, strands: int = 1) -> int:
-    """Steps of k a turn, for a tile of so many sums: a multiple of the strands."""
-    return -(-max(1, min(4, 16 // sums)) // strands) * strands
+def unroll(sums: int, accumulators: int = 1) -> int:
+    """Steps of k a turn, for a tile of so many sums: a multiple of the accumulators."""
+    return -(-max(1, min(4, 16 // sums)) // accumulators) * accumulators
 
 
 def _evened(
-    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
+    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int
 ) -> TileShape:  # fmt: skip
     """The tile, or a smaller one that costs next to nothing more and is less code.
 
@@ -108,36 +124,37 @@ def _evened(
     often weights pass that stay in the first cache is left out of account.
     """
     if rows == 1:
-        return _narrowed(target, tile, blocks, gates, depth, parts, strands)
+        return _narrowed(target, tile, blocks, gates, depth, parts, accumulators)
     if depth * tile.blocks * gates * target.vector_bits // 8 > target.first_cache:
         return tile
     height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
 
     def cycles(most: int) -> float:
-        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts, strands)
+        return _cycles(target, rows, most, blocks, tile.blocks, gates, 0, parts, accumulators)
 
     if height == tile.rows or cycles(height) > EVEN * cycles(tile.rows):
         return tile
-    return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates, strands))
+    return TileShape(height, tile.blocks, unroll(height * parts * tile.blocks * gates, accumulators))
 
 
 def _narrowed(
-    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, strands: int
+    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int
 ) -> TileShape:  # fmt: skip
     """A lone row's tile: of the widths that take about as long, the one with the fewest blocks, those of a rest among
     them.
     """
 
     def cycles(width: int) -> float:
-        return _cycles(target, 1, 1, blocks, width, gates, depth, parts, strands)
+        return _cycles(target, 1, 1, blocks, width, gates, depth, parts, accumulators)
 
     close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= EVEN * cycles(tile.blocks)]
     width = min(close, key=lambda width: (width + blocks % width, -width))
-    return TileShape(1, width, unroll(parts * width * gates, strands))
+    return TileShape(1, width, unroll(parts * width * gates, accumulators))
 
 
 def _cycles(
-    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int, strands: int
+    target: Target, rows: int, height: int, blocks: int, width: int, gates: int, depth: int, parts: int,
+    accumulators: int,
 ) -> float:  # fmt: skip
     """Cycles for one step of k over all rows and blocks."""
     tiles = balanced(rows, height)
@@ -148,7 +165,7 @@ def _cycles(
     for size, number in tiles:
         for columns, times in groups:
             reread = depth * gates * vector_bytes * (columns if several else blocks)
-            total += number * times * step_cycles(target, size * parts, columns * gates, reread, strands)
+            total += number * times * step_cycles(target, size * parts, columns * gates, reread, accumulators)
     return total
 
 

@@ -1,4 +1,4 @@
-"""How the work of a kernel is shared between workers: along which axis, if that gains more than waiting costs.
+"""Work sharing: along which axis a kernel is cut between workers, if that gains more than waiting costs.
 
 The estimates are coarse: products by the model of tiles, other ops by vectors. They decide who computes what, and
 never change what is computed.
@@ -13,186 +13,210 @@ from ...ir.graph import Node
 from ...ir.node import DRAW
 from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
-from ..analysis.kernel_fusion import Step
-from ..kernels.loop_nests import Region, lanes_for
-from ..kernels.matmul import OPEN_DEPTH
-from .chunk_length import LONGEST_CHUNK
-from .register_tiles import OPEN_ROWS, PER_CYCLE, cheapest
+from ..analysis.kernel_fusion import Kernel
+from ..analysis.row_independence import Rowwise
+from ..machine.target import Target
+from .chunk_length import TimeChunk
+from .register_tiles import OPEN_DEPTH, OPEN_ROWS, PER_CYCLE, cheapest, lanes_for
 
 BARRIER_CYCLES = 500.0
 """What it takes until all workers have come to a barrier and have seen what the others wrote, on cores that share a
-cache: some 0.15 microseconds. Where they don't, it is several times that, and calls turn out to be faster alone.
+cache: some 0.15 microseconds. Where they don't, it is several times that, and calls turn out to be faster with one.
 """
 NEARER = 0.8
 """Another axis must be cheaper by so much, as what another worker wrote is far away."""
 SUM_BYTES = 12.0
-"""A cycle, of sums over time that are added to chunk by chunk, and that another worker may have added to before."""
+"""Bytes a cycle of sums over time, which are added to chunk by chunk, and which another worker may have added to."""
 LONG_OPS = 12.0
 """Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """axis: of the kernel's shape, or None where one worker does it alone. cycles: until all have done their part;
-    whole: what one alone takes. by_rows: whether each worker reads only what it wrote itself, or what all may read.
-    barriers: how many ``cycles`` has in it.
+class Workers:
+    """For whom kernels are written: into how many ``parts`` they are cut, one or more for each worker.
+
+    rowwise: tells which kernels compute row by row, where those are cut by rows; None where none is.
+    """
+
+    parts: int = 1
+    rowwise: Rowwise | None = None
+
+
+ONE_WORKER = Workers()
+
+
+@dataclass(frozen=True)
+class Partition:
+    """How a kernel is cut between workers, and what that is estimated to take.
+
+    axis: of the kernel's shape, or None where one worker computes it all. cycles: until all have done their part;
+    serial_cycles: what one worker takes. by_rows: whether each worker reads only what it wrote itself, or what all may
+    read. barriers: how many are part of ``cycles``.
     """
 
     axis: int | None
     cycles: float
-    whole: float
+    serial_cycles: float
     by_rows: bool = False
     barriers: float = 0.0
 
-    def of_one(self, turns: int) -> Cut:
-        """For one of so many turns, with the barrier behind all."""
+    @property
+    def serial(self) -> bool:
+        """Whether one worker computes it all."""
+        return self.axis is None
+
+    def per_step(self, turns: int) -> Partition:
+        """The estimate per time step; ``turns`` steps share the barrier behind the kernel."""
         waits = self.axis is not None and not self.by_rows
         cycles = self.cycles + BARRIER_CYCLES * waits
-        return Cut(self.axis, cycles / turns, self.whole / turns, self.by_rows, waits / turns)
+        return Partition(self.axis, cycles / turns, self.serial_cycles / turns, self.by_rows, waits / turns)
 
 
-UNSHARED = Cut(None, 0.0, 0.0)
+SERIAL = Partition(None, 0.0, 0.0)
 """Where there is one worker: nothing is estimated, as nothing is decided by it."""
 
 
 @dataclass
 class Work:
-    """Cycles that an entry of several workers takes: alone, and with all of them. Formulas in the run-time sizes."""
+    """Cycles that an entry takes: with one worker, and with all of them. Formulas in the run-time sizes."""
 
-    alone: Dim = 0
+    serial: Dim = 0
     shared: Dim = 0
 
-    def add(self, cut: Cut, times: Dim = 1) -> None:
-        """What ``cut`` estimates, barriers included, so many times."""
-        self.alone = self.alone + times * round(cut.whole)
-        self.shared = self.shared + times * round(cut.cycles)
+    def add(self, partition: Partition, times: Dim = 1) -> None:
+        """What ``partition`` estimates, barriers included, so many times."""
+        self.serial = self.serial + times * round(partition.serial_cycles)
+        self.shared = self.shared + times * round(partition.cycles)
 
     def pays(self) -> bool:
         """Whether several workers are clearly faster than one, at lengths of some tens."""
-        alone, shared = (evaluate(dim, dict.fromkeys(symbols_of(dim), OPEN_ROWS)) for dim in (self.alone, self.shared))
-        return shared < 0.9 * alone
+        serial, shared = (
+            evaluate(dim, dict.fromkeys(symbols_of(dim), OPEN_ROWS)) for dim in (self.serial, self.shared)
+        )
+        return shared < 0.9 * serial
 
 
-def sum_cut(region: Region, node: Node) -> Cut:
-    """Of a sum of outer products, whose columns are shared."""
-    left, (rows, width) = node.operands[0], node.shape
-    depth = 1
-    for axis in range(left.tensor.rank - 1):
-        depth *= _extent(region, left.shape, axis)
-    lanes = lanes_for(region.target, [node], width)
-    vectors = -(-int(str(width)) // lanes)
-    whole = depth * int(str(rows)) * vectors / PER_CYCLE
-    if region.parts == 1 or vectors < region.parts or whole < 4 * BARRIER_CYCLES:
-        return Cut(None, whole, whole)
-    return Cut(1, whole * -(-vectors // region.parts) / vectors, whole)
+@dataclass(frozen=True)
+class WorkSharing:
+    """Cuts kernels of a region between its workers.
 
-
-def cut_of(region: Region, step: Step) -> Cut:
-    """The best way to share a step, if there is one. Steps that are computed row by row are cut by rows wherever the
-    region is, as no worker then waits for another.
+    time: the chunk that the region runs in, if it does. in_scan: whether kernels are those of a scan's step, each of
+    which is one function's part: a sum of outer products, which is cleared before it is added to, is not cut there.
     """
-    if region.parts == 1:
-        return UNSHARED
-    if step.kind == "outer_sum":
-        return sum_cut(region, step.members[0])
-    shape = _shape(step)
-    extents = [_extent(region, shape, axis) for axis in range(len(shape))]
-    whole = _cycles(region, step, shape, extents)
-    best, axis = whole, None
-    if region.rowwise is not None and region.rowwise.step(step):
-        part = [*extents]
-        part[-2] = -(-extents[-2] // region.parts)
-        return Cut(len(shape) - 2, _cycles(region, step, shape, part), whole, True)
-    if whole > 2 * BARRIER_CYCLES:
-        for candidate in _axes(step, shape):
+
+    target: Target
+    workers: Workers
+    time: TimeChunk | None = None
+    in_scan: bool = False
+
+    def partition(self, kernel: Kernel) -> Partition:
+        """The best way to cut a kernel, if there is one. What is computed row by row is cut by rows wherever the region
+        is, as no worker then waits for another.
+        """
+        parts, rowwise = self.workers.parts, self.workers.rowwise
+        if parts == 1:
+            return SERIAL
+        if kernel.kind == "outer_sum":
+            return self._columns(kernel.first)
+        shape = _shape(kernel)
+        extents = [self._extent(shape, axis) for axis in range(len(shape))]
+        serial = self._cycles(kernel, shape, extents)
+        if rowwise is not None and rowwise.kernel(kernel):
+            part = [*extents]
+            part[-2] = -(-extents[-2] // parts)
+            return Partition(len(shape) - 2, self._cycles(kernel, shape, part), serial, True)
+        best, axis = serial, None
+        for candidate in _axes(kernel, shape) if serial > 2 * BARRIER_CYCLES else ():
             if candidate == len(shape) - 1 and not isinstance(shape[-1], int):
                 continue
-            grain = _lanes(region, step, shape) if candidate == len(shape) - 1 else 1
-            turns = extents[candidate] // grain
-            if turns < region.parts:
+            grain = self._lanes(kernel, shape) if candidate == len(shape) - 1 else 1
+            if extents[candidate] // grain < parts:
                 continue
             part = [*extents]
-            part[candidate] = -(-extents[candidate] // (grain * region.parts)) * grain
-            cycles = _cycles(region, step, shape, part)
+            part[candidate] = -(-extents[candidate] // (grain * parts)) * grain
+            cycles = self._cycles(kernel, shape, part)
             if cycles < (0.95 if axis is None else NEARER) * best:
                 best, axis = cycles, candidate
-    if axis is not None and whole - best < BARRIER_CYCLES:
-        axis, best = None, whole
-    return Cut(axis, best, whole)
+        if axis is not None and serial - best < BARRIER_CYCLES:
+            axis, best = None, serial
+        return Partition(axis, best, serial)
+
+    def tile_steps(self, kernel: Kernel) -> int:
+        """Steps of time that a tile of the kernel's products covers, where several workers may share them."""
+        products = [node for node in kernel.members if node.op == "matmul"]
+        shape = kernel.shape
+        if self.workers.parts == 1 or not products or self.time is None or not self.time.is_axis(shape, 0):
+            return 1
+        if any(self._extent(shape, axis) > 1 for axis in range(1, len(shape) - 1)):
+            return 1
+        blocks = -(-self._extent(shape, len(shape) - 1) // self._lanes(kernel, shape))
+        return cheapest(self.target, _gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))[0].rows
+
+    def _columns(self, node: Node) -> Partition:
+        """Of a sum of outer products, whose columns are shared."""
+        left, (rows, width) = node.operands[0], node.shape
+        depth = 1
+        for axis in range(left.tensor.rank - 1):
+            depth *= self._extent(left.shape, axis)
+        vectors = -(-int(str(width)) // lanes_for(self.target, [node], width))
+        serial = depth * int(str(rows)) * vectors / PER_CYCLE
+        parts = self.workers.parts
+        if vectors < parts or serial < 4 * BARRIER_CYCLES or self.in_scan:
+            return Partition(None, serial, serial)
+        return Partition(1, serial * -(-vectors // parts) / vectors, serial)
+
+    def _extent(self, shape: Shape, axis: int) -> int:
+        dim = shape[axis]
+        if self.time is not None and self.time.is_axis(shape, axis):
+            return self.time.estimated_steps
+        return dim if isinstance(dim, int) else OPEN_ROWS
+
+    def _lanes(self, kernel: Kernel, shape: Shape) -> int:
+        return lanes_for(self.target, kernel.members, shape[-1] if shape else 1)
+
+    def _cycles(self, kernel: Kernel, shape: Shape, extents: Sequence[int]) -> float:
+        lanes = self._lanes(kernel, shape)
+        blocks = -(-extents[-1] // lanes) if extents else 1
+        rows = 1
+        for extent in extents[:-1]:
+            rows *= extent
+        products = [node for node in kernel.members if node.op == "matmul"]
+        total = rows * blocks * sum(_vector_cycles(node) for node in kernel.members if node.op != "matmul")
+        if products:
+            gates, depths = _gates(products), [_depth(node) for node in products]
+            inner = extents[-2] if len(extents) > 1 else 1
+            if inner == 1 and len(extents) > 2:
+                inner = rows
+            _, cycles = cheapest(self.target, gates, blocks, max(1, inner), max(depths))
+            total += cycles * sum(depths) / gates * (rows // max(1, inner))
+        return float(total)
 
 
-def _shape(step: Step) -> Shape:
-    return step.members[0].operands[0].shape if step.kind == "reduce" else step.shape or step.members[0].shape
+def per_chunk_overhead(kernel: Kernel) -> float:
+    """Cycles that each chunk of time takes to read a sum of outer products and to write it again."""
+    if kernel.kind != "outer_sum":
+        return 0.0
+    node = kernel.first
+    return 2 * evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] / SUM_BYTES
 
 
-def _axes(step: Step, shape: Shape) -> Sequence[int]:
+def _shape(kernel: Kernel) -> Shape:
+    return kernel.first.operands[0].shape if kernel.kind == "reduce" else kernel.shape or kernel.first.shape
+
+
+def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
     """Axes along which the elements do not depend on each other. Rows come first, then units, then steps of time: what
     a worker wrote is nearest to itself, and scans are cut by rows or units.
     """
     last = len(shape) - 1
-    if step.kind == "reduce":
-        axes = step.members[0]["axes"]
+    if kernel.kind == "reduce":
+        axes = kernel.first["axes"]
         kept = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept), *([last] if last not in axes else [])]
-    if step.kind != "phase":
+    if kernel.kind != "phase":
         return ()
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
     return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]
-
-
-def turns_of(region: Region) -> int:
-    """Steps of time that estimates are made for, where the region runs in chunks of time."""
-    return OPEN_ROWS if region.longest >= LONGEST_CHUNK else region.longest
-
-
-def _extent(region: Region, shape: Shape, axis: int) -> int:
-    dim = shape[axis]
-    if region.is_time(shape, axis):
-        return turns_of(region)
-    return dim if isinstance(dim, int) else OPEN_ROWS
-
-
-def _lanes(region: Region, step: Step, shape: Shape) -> int:
-    return lanes_for(region.target, step.members, shape[-1] if shape else 1)
-
-
-def _cycles(region: Region, step: Step, shape: Shape, extents: Sequence[int]) -> float:
-    lanes = _lanes(region, step, shape)
-    blocks = -(-extents[-1] // lanes) if extents else 1
-    rows = 1
-    for extent in extents[:-1]:
-        rows *= extent
-    products = [node for node in step.members if node.op == "matmul"]
-    total = rows * blocks * sum(_vector_cycles(node) for node in step.members if node.op != "matmul")
-    if products:
-        gates, depths = _gates(products), [_depth(node) for node in products]
-        inner = extents[-2] if len(extents) > 1 else 1
-        if inner == 1 and len(extents) > 2:
-            inner = rows
-        _, cycles = cheapest(region.target, gates, blocks, max(1, inner), max(depths))
-        total += cycles * sum(depths) / gates * (rows // max(1, inner))
-    return float(total)
-
-
-def anew(step: Step) -> float:
-    """Cycles that each chunk of time takes to read a sum of outer products and to write it again."""
-    if step.kind != "outer_sum":
-        return 0.0
-    node = step.members[0]
-    return 2 * evaluate(product(node.shape), {}) * ITEM_BYTES[node.dtype] / SUM_BYTES
-
-
-def steps_at_once(region: Region, step: Step) -> int:
-    """Steps of time that a tile of the step's products covers, where several workers may share them."""
-    if region.parts == 1:
-        return 1
-    products = [node for node in step.members if node.op == "matmul"]
-    shape = step.shape
-    outer = [_extent(region, shape, axis) for axis in range(len(shape) - 1)]
-    if not products or not region.is_time(shape, 0) or any(extent > 1 for extent in outer[1:]):
-        return 1
-    blocks = -(-_extent(region, shape, len(shape) - 1) // _lanes(region, step, shape))
-    return cheapest(region.target, _gates(products), blocks, OPEN_ROWS, max(map(_depth, products)))[0].rows
 
 
 def _gates(products: Sequence[Node]) -> int:

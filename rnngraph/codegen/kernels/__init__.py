@@ -1,4 +1,7 @@
-"""Kernels, one loop nest each: ``emit`` chooses; ``matmul`` with its ``epilogue``, ``outer_products``, ``reductions``
-and ``scatter_add`` write; ``values`` computes an element, ``loop_nests`` are what all are written with,
-``active_rows`` skips rows that have ended.
+"""Kernels, one loop nest each: planned first, then written.
+
+``values`` computes an element, ``loop_nests`` are what all are written with, ``active_rows`` skips rows that have
+ended, ``region`` is where a kernel runs. ``kernel_plan`` decides, with ``product_plan`` and ``outer_sum_plan``;
+``emit`` writes what is decided, by ``pointwise``, ``matmul`` with its ``epilogue``, ``outer_products``, ``reductions``
+and ``scatter_add``. Knows one kernel at a time, and not what runs before or after it.
 """

@@ -4,7 +4,7 @@ The result is tiled over its rows and blocks of columns; k runs over time and ba
 a time and packed, in the order in which they are summed: the left operand as [k][row], joined of its pieces, the right
 one as [k][lanes] for one group of columns after the other. So a tile streams what it reads, however the operands lie.
 The result stays in memory and every block adds to it, as every chunk of time does, so the order of summation, one step
-after the other in the stage's direction, does not depend on where blocks and chunks are cut.
+after the other in the loop's direction, does not depend on where blocks and chunks are cut.
 """
 
 from __future__ import annotations
@@ -13,27 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ...ir.graph import Node
-from ...ir.types import ITEM_BYTES, Dim, Shape, product, size
-from ..analysis.kernel_fusion import pieces_of
+from ...ir.types import Dim, Shape, size
+from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
-from ..cost_model.register_tiles import balanced, tile_shape
+from ..cost_model.register_tiles import balanced, lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Load, Operand, Store, Value
-from ..machine.target import Target
-from .active_rows import Tables, named
-from .loop_nests import Region, Share, fold, fresh_index, groups, lanes_for, loop, named_index, runs
-from .values import Evaluator, Run
+from .active_rows import MaskTable
+from .kernel_plan import KernelPlan
+from .loop_nests import WorkerSlice, fold, groups, loop, strips
+from .region import Region
+from .values import Strip, ValueEmitter
 
-FEWEST_ROWS, MOST_ROWS = 64, 512  # of k in a block: each block reads and writes the result once
-
-
-def rows_of_a_block(target: Target, width: int, dtype: str) -> int:
-    """Rows of k that are packed at a time: the left panel fills a part of the second cache."""
-    rows = target.second_cache // 2 // (max(1, width) * ITEM_BYTES[dtype])
-    return max(FEWEST_ROWS, min(MOST_ROWS, rows // 16 * 16))
-
-
-Kernel = Callable[[Block, Callable[[Block], None]], None]
+WriteKernel = Callable[[Block, Callable[[Block], None]], None]
 """Adds to a block what a function writes: in place, or as a call of a function that equal work shares."""
 
 
@@ -41,63 +33,58 @@ def _in_place(block: Block, emit: Callable[[Block], None]) -> None:
     emit(block)
 
 
-def outer_sum(region: Region, block: Block, node: Node, kernel: Kernel = _in_place) -> None:
+def outer_sum(region: Region, block: Block, plan: KernelPlan) -> None:
     """``node`` = sum over k of left[k]^T right[k], added to what is there where the region runs in chunks."""
-    if region.length is None:
-        kernel(block, lambda inner: clear(region, inner, node))
-    add_outer_sum(region, block, node, kernel)
+    if region.time is None:
+        clear(region, block, plan.kernel.first)
+    add_outer_sum(region, block, plan)
 
 
 def add_outer_sum(
-    region: Region, block: Block, node: Node, kernel: Kernel = _in_place, share: Share | None = None
+    region: Region, block: Block, plan: KernelPlan, kernel: WriteKernel = _in_place, share: WorkerSlice | None = None
 ) -> None:  # fmt: skip
     """``node`` += sum over k of left[k]^T right[k]; share: a part of the columns."""
-    _Sum(region, node, kernel, share).emit(block)
+    _Sum(region, plan, kernel, share).emit(block)
 
 
 def clear(region: Region, block: Block, node: Node) -> None:
     lanes = lanes_for(region.target, [node], node.shape[-1])
 
     def row(inner: Block, i: Index) -> None:
-        for nested, run in runs(inner, node.shape[-1], lanes):
-            for view in region.stores[node]:
-                Evaluator(nested, region.views).store(Literal(0.0, node.dtype, 1), view, (i, run))
+        for nested, strip in strips(inner, node.shape[-1], lanes):
+            for view in region.memory.stores[node]:
+                ValueEmitter(nested, region.memory.views).store(Literal(0.0, node.dtype, 1), view, (i, strip))
 
     loop(block, "i", node.shape[0], row)
 
 
 def _within(region: Region, node: Node) -> View:
     """The operand's view with its time axis cut to the present chunk."""
-    view = region.views[node]
-    if not region.is_time(node.shape, 0):
+    view = region.memory.views[node]
+    if region.time is None or not region.is_time(node.shape, 0):
         return view
-    offset = view.offset if view.local else view.offset + view.strides[0] * region.start
-    return replace(view, offset=offset, shape=(region.steps, *view.shape[1:]), local=False)
+    offset = view.offset if view.local else view.offset + view.strides[0] * region.time.start
+    return replace(view, offset=offset, shape=(region.time.steps, *view.shape[1:]), local=False)
 
 
 class _Sum:
-    def __init__(self, region: Region, node: Node, kernel: Kernel, share: Share | None) -> None:
+    def __init__(self, region: Region, plan: KernelPlan, kernel: WriteKernel, share: WorkerSlice | None) -> None:
+        assert plan.outer_sum is not None
+        node, memory = plan.kernel.first, region.memory
         self.region, self.node, self.kernel, self.share = region, node, kernel, share
-        left, right = node.operands
-        self.left = [_within(region, piece) for piece in pieces_of(left, region.views)]
-        self.right = [_within(region, piece) for piece in pieces_of(right, region.views)]
-        self.leading: Shape = self.left[0].shape[:-1]
-        self.rows, width = (int(str(dim)) for dim in node.shape)
-        self.lanes = lanes_for(region.target, [node], width)
-        self.most = rows_of_a_block(region.target, self.rows, node.dtype)
-        inner = product(self.leading[1:])
-        if region.is_time(left.shape, 0) and isinstance(inner, int):
-            self.most = max(1, min(self.most, region.longest * inner))
-        widest = max(int(str(view.shape[-1])) for view in self.right)
+        self.tile, self.lanes, self.most = plan.outer_sum.tile, plan.outer_sum.lanes, plan.outer_sum.most
+        left, right = ([_within(region, piece) for piece in pieces_of(item, memory.views)] for item in node.operands)
+        self.left, self.right = left, right
+        self.leading: Shape = left[0].shape[:-1]
+        self.rows = int(str(node.shape[0]))
         parts = 1 if share is None else share.parts
-        self.tile = tile_shape(region.target, 1, -(-widest // (self.lanes * parts)), self.rows, self.most)
         self._cut()
         self.pitch = -(-self.rows // self.lanes) * self.lanes
-        behind = 0 if region.running is None else 1  # a row that has ended is packed, and overwritten by the next one
+        behind = 0 if region.active is None else 1  # a row that has ended is packed, and overwritten by the next one
         deepest = self.most + behind
         left_room, right_room = deepest * self.pitch + self.lanes, deepest * self.tile.blocks * self.lanes
-        self.left_panel = region.scratch("left", node.dtype, left_room * parts)
-        self.right_panel = region.scratch("right", node.dtype, right_room * parts)
+        self.left_panel = memory.scratch("left", node.dtype, left_room * parts)
+        self.right_panel = memory.scratch("right", node.dtype, right_room * parts)
         part = 0 if share is None else share.part
         self.left_base, self.right_base = part * left_room, part * right_room
 
@@ -132,7 +119,7 @@ class _Sum:
             count = extent - begin
             if not isinstance(extent, int) or extent % steps:
                 if not isinstance(count, int) or count > steps:
-                    name = fresh_index(inner, "places")
+                    name = inner.fresh_index("places")
                     inner.add(LetIndex(name, "min", count, steps))
                     count = size(name)
             else:
@@ -152,8 +139,8 @@ class _Sum:
         for view in self.right:
             column: Index = offset
             if len(self.right) > 1:  # names, not numbers: what is done with equal pieces is then equal work
-                column = named_index(block, "column", "max", offset, 0)
-                view = replace(view, offset=named_index(block, "piece", "max", view.offset, 0))
+                column = block.let_index("column", "max", offset, 0)
+                view = replace(view, offset=block.let_index("piece", "max", view.offset, 0))
 
             def tiles(inner: Block, view: View = view, column: Index = column) -> None:
                 self._columns(inner, at, first, count, view, column)
@@ -167,8 +154,8 @@ class _Sum:
     ) -> Index:  # fmt: skip
         """``body`` at every k of a block: its place among the leading axes, and its turn. Gives how many there are."""
         last = self.region.reverse
-        if self.region.running is not None:
-            return self._each_running(block, at, first, count, body, self.region.running.tables)
+        if self.region.active is not None:
+            return self._each_active(block, at, first, count, body, self.region.active.table)
 
         def nest(inner: Block, place: list[Index], turn: Index) -> None:
             axis = len(place)
@@ -188,25 +175,26 @@ class _Sum:
         loop(block, "k", count, outermost)
         return count * self.inner
 
-    def _each_running(
+    def _each_active(
         self, block: Block, at: list[Index], first: Index, count: Index,
-        body: Callable[[Block, list[Index], Index], None], tables: Tables,
+        body: Callable[[Block, list[Index], Index], None], table: MaskTable,
     ) -> Index:  # fmt: skip
         """The same of the rows alone that run, in the same order. One that has ended takes no turn."""
-        last, start = self.region.reverse, self.region.start
+        assert self.region.time is not None
+        last, start = self.region.reverse, self.region.time.start
 
         def nest(inner: Block, place: list[Index], turn: Operand, low: Index, extent: Index) -> Operand:
             def one(nested: Block, index: Index, before: Operand) -> Operand:
                 here = [*place, low + (extent - 1 - index if last else index)]
                 if len(here) < len(self.leading):
                     return nest(nested, here, before, 0, self.leading[len(here)])
-                body(nested, here, named(nested, "turn", self.most + 1, before))
-                runs = tables.runs(nested, start + here[0], here[1])
-                return nested.let("add", [before, nested.let("cast", [runs], "int64", 1)], "int64", 1)
+                body(nested, here, nested.bounded_index("turn", self.most + 1, before))
+                strips = table.is_active(nested, start + here[0], here[1])
+                return nested.let("add", [before, nested.let("cast", [strips], "int64", 1)], "int64", 1)
 
             return fold(inner, turn, extent, 1, one)
 
-        return named(block, "depth", self.most + 1, nest(block, at, Literal(0, "int64", 1), first, count))
+        return block.bounded_index("depth", self.most + 1, nest(block, at, Literal(0, "int64", 1), first, count))
 
     # Packing -------------------------------------------------------------------------------------
 
@@ -273,12 +261,12 @@ class _Sum:
         self, block: Block, row: Index, height: int, start: Index, valid: Sequence[int | None], depth: Dim
     ) -> None:
         node, lanes = self.node, self.lanes
-        evaluator = Evaluator(block, {node: self.region.stores[node][0]})
+        emitter = ValueEmitter(block, {node: self.region.memory.stores[node][0]})
         cells = [
-            [(row + extra, Run(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)]
+            [(row + extra, Strip(start + number * lanes, lanes, limit)) for number, limit in enumerate(valid)]
             for extra in range(height)
         ]
-        starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(evaluator.value(node, at) for at in row) for row in cells)
+        starts: tuple[tuple[Operand, ...], ...] = tuple(tuple(emitter.value(node, at) for at in row) for row in cells)
         results = tuple(tuple(Value(block.fresh("sum"), node.dtype, lanes) for _ in row) for row in cells)
         left = tuple((self.left_panel, self.left_base + row + extra) for extra in range(height))
         right = tuple((self.right_panel, self.right_base + number * lanes) for number in range(len(valid)))
@@ -291,8 +279,8 @@ class _Sum:
         )  # fmt: skip
         for places, values in zip(cells, results, strict=True):
             for at, value in zip(places, values, strict=True):
-                for view in self.region.stores[node]:
-                    evaluator.store(value, view, at)
+                for view in self.region.memory.stores[node]:
+                    emitter.store(value, view, at)
 
 
 def _offset(view: View, at: Sequence[Index]) -> Index:

@@ -7,36 +7,38 @@ from dataclasses import dataclass, replace
 
 from ...ir.graph import Node
 from ...ir.types import FLOATS, Dim
-from ..analysis.kernel_fusion import pieces_of
+from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
+from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, Literal, Operand
-from .loop_nests import Region, Share, fold, folds, lanes_for, over_axes, runs_together
-from .values import Coordinate, Coordinates, Evaluator, Run, Time, absolute
+from .loop_nests import WorkerSlice, fold, folds, strip_groups
+from .region import Region, over_axes
+from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute
 
-TOGETHER = 8
+FOLDED_AT_ONCE = 8
 """Vectors of units that are folded side by side: what an operation takes until its result is there would bound one."""
 LOWEST = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31), "int64": -(2**63)}
 HIGHEST = {"float32": float("inf"), "float64": float("inf"), "int32": 2**31 - 1, "int64": 2**63 - 1}
 
 
-def reduce(region: Region, block: Block, node: Node, share: Share | None = None) -> None:
+def reduce(region: Region, block: Block, node: Node, share: WorkerSlice | None = None) -> None:
     """Folds a value over ``axes``; a mere join of columns is folded piece by piece."""
-    pieces = pieces_of(node.operands[0], region.views)
+    pieces = pieces_of(node.operands[0], region.memory.views)
     if len(pieces) == 1:
-        _reduce(region, block, node, pieces[0], region.stores[node], share)
+        _reduce(region, block, node, pieces[0], region.memory.stores[node], share)
         return
     offset = 0
     for piece in pieces:
         width = int(str(piece.shape[-1]))
         start, stop = ((*(0 for _ in node.shape[:-1]), offset), (*node.shape[:-1], offset + width))
-        views = [view.slice(start, stop, (1,) * node.tensor.rank) for view in region.stores[node]]
+        views = [view.slice(start, stop, (1,) * node.tensor.rank) for view in region.memory.stores[node]]
         _reduce(region, block, node, piece, [replace(view, room=None) for view in views], share)
         offset += width
 
 
 def _reduce(
-    region: Region, block: Block, node: Node, source: Node, stores: list[View], share: Share | None
+    region: Region, block: Block, node: Node, source: Node, stores: Sequence[View], share: WorkerSlice | None
 ) -> None:  # fmt: skip
     """Outer axes in order, then the units, lane by lane and across the lanes."""
     shape, axes, last = source.shape, node["axes"], source.tensor.rank - 1
@@ -52,15 +54,15 @@ def _reduce(
             return tuple(0 if axis in axes else at[axis] for axis in range(last + 1))
         return tuple(at[axis] for axis in range(last + 1) if axis not in axes)
 
-    def read(evaluator: Evaluator, at: Coordinates, lanes: int) -> Operand:
+    def read(emitter: ValueEmitter, at: Coordinates, lanes: int) -> Operand:
         """What is added. Of a sum over rows those that have ended are zeros, whatever lies there."""
-        value, running = evaluator.spread(evaluator.value(source, at), lanes), region.running
-        if running is None or 0 not in axes:
+        value, active = emitter.spread(emitter.value(source, at), lanes), region.active
+        if active is None or 0 not in axes:
             return value
-        runs = evaluator.spread(running.tables.runs(evaluator.block, absolute(at[0]), absolute(at[1])), lanes)
-        return evaluator.block.let("select", [runs, value, Literal(neutral, node.dtype, lanes)], node.dtype, lanes)
+        strips = emitter.spread(active.table.is_active(emitter.block, absolute(at[0]), absolute(at[1])), lanes)
+        return emitter.block.let("select", [strips, value, Literal(neutral, node.dtype, lanes)], node.dtype, lanes)
 
-    everywhere = Evaluator(block, region.views)
+    everywhere = ValueEmitter(block, region.memory.views)
     lanes = lanes_for(region.target, [node, source], shape[last]) if last in axes else 1
     units = _Units(node, source, op, neutral, lanes, read)
 
@@ -72,28 +74,28 @@ def _reduce(
             found = units.all(everywhere.within(inner), at, remaining)
             return [inner.let(op, [begins[0], found], node.dtype, 1)]
         if not remaining:
-            evaluator = everywhere.within(inner)
+            emitter = everywhere.within(inner)
             places = [(*at[:-1], unit) if last >= 0 else () for unit in here]
-            values = [read(evaluator, place, begin.lanes) for place, begin in zip(places, begins, strict=True)]
+            values = [read(emitter, place, begin.lanes) for place, begin in zip(places, begins, strict=True)]
             pairs = zip(begins, values, strict=True)
             return [inner.let(op, [begin, value], node.dtype, begin.lanes) for begin, value in pairs]
         axis, rest = remaining[0], remaining[1:]
-        is_time = region.is_time(shape, axis)
+        is_time, extent = region.is_time(shape, axis), region.extent(shape, axis)
 
         def turn(nested: Block, index: Index, carried: Sequence[Operand]) -> list[Operand]:
             if is_time and region.reverse:
-                index = region.steps - 1 - index
-            now: Coordinate = Time(index, region.start + index) if is_time else index
+                index = extent - 1 - index
+            now = region.at(shape, axis, index)
             return folded(nested, [*at[:axis], now, *at[axis + 1 :]], here, rest, carried)
 
-        return folds(inner, begins, region.steps if is_time else shape[axis], 1, turn)
+        return folds(inner, begins, extent, 1, turn)
 
     def begin_at(inner: Block, at: Coordinates, lanes: int) -> Operand:
         """Where folding starts: from what earlier chunks of time have summed, if there are any."""
         if not (region.is_time(shape, 0) and 0 in axes):
             return Literal(neutral, node.dtype, lanes)
-        evaluator = Evaluator(inner, {node: stores[0]})
-        return evaluator.spread(evaluator.value(node, at), lanes)
+        emitter = ValueEmitter(inner, {node: stores[0]})
+        return emitter.spread(emitter.value(node, at), lanes)
 
     def at_kept(inner: Block, at: list[Coordinate]) -> None:
         if last in axes or last < 0:
@@ -102,9 +104,9 @@ def _reduce(
             return
         lanes = lanes_for(region.target, [node], shape[last])
         mine = share if share and share.axis == last else None
-        for nested, units_here in runs_together(inner, shape[last], lanes, TOGETHER, mine):
-            results = [result_at([*at[:-1], run]) for run in units_here]
-            begins = [begin_at(nested, item, run.lanes) for item, run in zip(results, units_here, strict=True)]
+        for nested, units_here in strip_groups(inner, shape[last], lanes, FOLDED_AT_ONCE, mine):
+            results = [result_at([*at[:-1], strip]) for strip in units_here]
+            begins = [begin_at(nested, item, strip.lanes) for item, strip in zip(results, units_here, strict=True)]
             found = folded(nested, at, units_here, reduced, begins)
             for value, item in zip(found, results, strict=True):
                 _store_all(region, nested, stores, value, item)
@@ -123,14 +125,14 @@ class _Units:
     op: str
     neutral: float
     lanes: int
-    read: Callable[[Evaluator, Coordinates, int], Operand]
+    read: Callable[[ValueEmitter, Coordinates, int], Operand]
 
-    def all(self, evaluator: Evaluator, at: list[Coordinate], axes: list[int]) -> Operand:
+    def all(self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int]) -> Operand:
         """Everything under ``axes`` and the last one, as one number."""
-        block, count = evaluator.block, self._count()
+        block, count = emitter.block, self._count()
         vectors: list[Operand] = [Literal(self.neutral, self.node.dtype, self.lanes)] * count
         rest = [Literal(self.neutral, self.node.dtype, 1)] if self._rest() != 0 else []
-        found = self._over(evaluator, at, axes, [*vectors, *rest])
+        found = self._over(emitter, at, axes, [*vectors, *rest])
         while count > 1:
             count //= 2
             pairs = zip(found[:count], found[count : 2 * count], strict=True)
@@ -158,40 +160,40 @@ class _Units:
         return 4 if self._full() >= 4 else min(self._full(), 2)
 
     def _over(
-        self, evaluator: Evaluator, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
+        self, emitter: ValueEmitter, at: list[Coordinate], axes: list[int], carried: Sequence[Operand]
     ) -> list[Operand]:
         if not axes:
-            return self._row(evaluator.within(evaluator.block, tuple(at[:-1])), at, carried)
+            return self._row(emitter.within(emitter.block, tuple(at[:-1])), at, carried)
         axis, rest = axes[0], axes[1:]
 
         def turn(nested: Block, index: Index, inner: Sequence[Operand]) -> list[Operand]:
-            return self._over(evaluator.within(nested), [*at[:axis], index, *at[axis + 1 :]], rest, inner)
+            return self._over(emitter.within(nested), [*at[:axis], index, *at[axis + 1 :]], rest, inner)
 
-        return folds(evaluator.block, carried, self.source.shape[axis], 1, turn)
+        return folds(emitter.block, carried, self.source.shape[axis], 1, turn)
 
-    def _row(self, evaluator: Evaluator, at: list[Coordinate], carried: Sequence[Operand]) -> list[Operand]:
-        block, lanes, count, full = evaluator.block, self.lanes, self._count(), self._full()
+    def _row(self, emitter: ValueEmitter, at: list[Coordinate], carried: Sequence[Operand]) -> list[Operand]:
+        block, lanes, count, full = emitter.block, self.lanes, self._count(), self._full()
 
-        def element(nested: Block, run: Coordinate, before: Operand) -> Operand:
-            inner = evaluator.within(nested)
-            return self._fold(nested, before, self.read(inner, (*at[:-1], run), before.lanes))
+        def element(nested: Block, strip: Coordinate, before: Operand) -> Operand:
+            inner = emitter.within(nested)
+            return self._fold(nested, before, self.read(inner, (*at[:-1], strip), before.lanes))
 
         def turn(nested: Block, index: Index, before: Sequence[Operand]) -> list[Operand]:
-            return [element(nested, Run(index + i * lanes, lanes), item) for i, item in enumerate(before)]
+            return [element(nested, Strip(index + i * lanes, lanes), item) for i, item in enumerate(before)]
 
         vectors, rest = list(carried[:count]), list(carried[count:])
         if count:
             whole = full // count * count
             vectors = folds(block, vectors, whole * lanes, count * lanes, turn)
             for i in range(full - whole):
-                vectors[i] = element(block, Run((whole + i) * lanes, lanes), vectors[i])
+                vectors[i] = element(block, Strip((whole + i) * lanes, lanes), vectors[i])
         if rest:
             start = full * lanes
             rest = [fold(block, rest[0], self.source.shape[-1], 1, element, start=start)]
         return [*vectors, *rest]
 
 
-def _store_all(region: Region, block: Block, stores: list[View], value: Operand, at: Coordinates) -> None:
-    evaluator = Evaluator(block, region.views)
+def _store_all(region: Region, block: Block, stores: Sequence[View], value: Operand, at: Coordinates) -> None:
+    emitter = ValueEmitter(block, region.memory.views)
     for view in stores:
-        evaluator.store(value, view, at)
+        emitter.store(value, view, at)

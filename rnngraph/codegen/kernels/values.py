@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Node
-from ...ir.printer import identifier
 from ...ir.types import Dim, Shape, size
-from ..analysis.kernel_fusion import is_view
+from ..analysis.node_kinds import is_view, label_of
 from ..buffers.views import View
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex, Literal, Operand, Store, Value
 
 
 @dataclass(frozen=True)
-class Run:
+class Strip:
     """``lanes`` units from ``start`` on, of which ``valid`` exist."""
 
     start: Index
@@ -35,17 +34,17 @@ class Time:
     absolute: Index
 
 
-Coordinate = Index | Run | Time
+Coordinate = Index | Strip | Time
 Coordinates = tuple[Coordinate, ...]
 
 
 def absolute(coordinate: Coordinate) -> Index:
-    assert not isinstance(coordinate, Run)
+    assert not isinstance(coordinate, Strip)
     return coordinate.absolute if isinstance(coordinate, Time) else coordinate
 
 
 @dataclass
-class Evaluator:
+class ValueEmitter:
     """Values of nodes at coordinates, within one block of statements.
 
     views: values that lie in memory. given: values that are in registers already (accumulators). at: coordinates
@@ -59,13 +58,13 @@ class Evaluator:
     known: dict[tuple[Node, Coordinates], Operand] = field(default_factory=dict)
     computed: Callable[[Node], bool] = lambda node: False
     at: Coordinates = ()
-    outer: Evaluator | None = None
+    outer: ValueEmitter | None = None
 
-    def within(self, block: Block, at: Coordinates = ()) -> Evaluator:
+    def within(self, block: Block, at: Coordinates = ()) -> ValueEmitter:
         """One for a block inside this one's, where coordinates ``at`` are known too."""
-        return Evaluator(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
+        return ValueEmitter(block, self.views, computed=self.computed, at=(*self.at, *at), outer=self)
 
-    def beside(self, block: Block) -> Evaluator:
+    def beside(self, block: Block) -> ValueEmitter:
         """One for a block inside this one's that sees what is known here, and of which nothing is known here."""
         return replace(self, block=block, known=dict(self.known))
 
@@ -162,9 +161,9 @@ class Evaluator:
         return self.block.let("splat", [value], value.dtype, lanes)
 
     def _index(self, coordinate: Coordinate) -> Operand:
-        if isinstance(coordinate, Run) and coordinate.lanes > 1:
+        if isinstance(coordinate, Strip) and coordinate.lanes > 1:
             return self.block.let("unit", (), "int64", coordinate.lanes, index=coordinate.start)
-        index = coordinate.start if isinstance(coordinate, Run) else absolute(coordinate)
+        index = coordinate.start if isinstance(coordinate, Strip) else absolute(coordinate)
         return self.block.let("index", (), "int64", 1, index=index)
 
     def _gather(self, node: Node, at: Coordinates) -> Operand:
@@ -177,12 +176,7 @@ class Evaluator:
         return self.value(table, (size(name), *at[rank:]))
 
 
-def label_of(node: Node) -> str:
-    """A name for the node's value that LLVM's text and ours both accept."""
-    return identifier(str(node.get("label", node.name or node.op)).rpartition("/")[2])
-
-
-def _roomy(view: View, unit: Run, at: Coordinates) -> bool:
+def _roomy(view: View, unit: Strip, at: Coordinates) -> bool:
     """Whether a whole run lies in memory that may be read and written: then no mask is needed."""
     if unit.valid is None:
         return True
@@ -195,14 +189,14 @@ def _roomy(view: View, unit: Run, at: Coordinates) -> bool:
     )
 
 
-def place(view: View, at: Coordinates) -> tuple[Index, Run | None, Index]:
+def place(view: View, at: Coordinates) -> tuple[Index, Strip | None, Index]:
     """(index, run, distance of lanes) of a view at coordinates."""
     index: Index = view.offset
-    unit: Run | None = None
+    unit: Strip | None = None
     stride: Index = 0
     for axis, coordinate in enumerate(at):
         step = view.strides[axis]
-        if isinstance(coordinate, Run):
+        if isinstance(coordinate, Strip):
             index = index + step * coordinate.start
             if coordinate.lanes > 1:
                 unit, stride = coordinate, step
@@ -241,24 +235,10 @@ def through(node: Node, at: Coordinates) -> Coordinates:
     return tuple(0 if dim == 1 else next(kept) for dim in source)
 
 
-def view_through(node: Node, source: View) -> View | None:
-    """The view of a movement op of ``source`` that lies in memory; None where strides can't express it."""
-    match node.op:
-        case "slice":
-            return source.slice(node["start"], node["stop"], node["step"])
-        case "reverse":
-            return source.reverse(node["axis"])
-        case "transpose":
-            return source.transpose(node["order"])
-        case "broadcast":
-            return source.broadcast(node["shape"])
-    return source.reshape(node["shape"])
-
-
 def shifted(coordinate: Coordinate, first: Dim, jump: int) -> Coordinate:
     if first == 0 and jump == 1:
         return coordinate
-    if isinstance(coordinate, Run):
+    if isinstance(coordinate, Strip):
         assert jump == 1, "units are sliced with step 1 in registers"
-        return Run(coordinate.start + first, coordinate.lanes, coordinate.valid)
+        return Strip(coordinate.start + first, coordinate.lanes, coordinate.valid)
     return absolute(coordinate) * jump + first

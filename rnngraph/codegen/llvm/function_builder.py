@@ -9,7 +9,7 @@ from ..machine.target import Target
 from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
 
 
-class Frame:
+class FunctionBuilder:
     """Lines of LLVM text, and the handles of the loop IR's values, buffers and sizes.
 
     index_kind: of index arithmetic, which is as wide as a pointer; LLVM's type and the element's name alike. known:

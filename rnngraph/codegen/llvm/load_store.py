@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ...ir.types import ITEM_BYTES
 from ..loop_ir.nodes import Index, Load, Store
-from .function_builder import Frame
+from .function_builder import FunctionBuilder
 from .instructions import LLVM_TYPES, Handle, memory_element, overload_suffix, vector_type
 
 
-def read(frame: Frame, pointer: str, dtype: str, lanes: int, valid: int | None, stride: Index, name: str) -> Handle:
+def read(
+    builder: FunctionBuilder, pointer: str, dtype: str, lanes: int, valid: int | None, stride: Index, name: str
+) -> Handle:
     """Lanes from memory; those that are not valid become 0 and are not touched."""
-    b, element, size = frame.b, memory_element(dtype), ITEM_BYTES[dtype]
+    b, element, size = builder.b, memory_element(dtype), ITEM_BYTES[dtype]
     kind = vector_type(element, lanes)
     if lanes == 1 or (stride == 1 and valid is None):
         return b.emit(f"load {kind}, ptr {pointer}, align {size}", element, lanes, name)
@@ -18,7 +20,7 @@ def read(frame: Frame, pointer: str, dtype: str, lanes: int, valid: int | None, 
     if stride == 1:
         form, places, where = "load", f"ptr {pointer}", "p0"
     else:
-        vector = _lanes_at(frame, LLVM_TYPES[element], pointer, stride, lanes)
+        vector = _lanes_at(builder, LLVM_TYPES[element], pointer, stride, lanes)
         form, places, where = "gather", f"<{lanes} x ptr> {vector}", f"v{lanes}p0"
     full = f"llvm.masked.{form}.{overload_suffix(element, lanes)}.{where}"
     kinds = f"{places.rpartition(' ')[0]}, i32, {mask.type}, {kind}"
@@ -27,46 +29,46 @@ def read(frame: Frame, pointer: str, dtype: str, lanes: int, valid: int | None, 
     return b.emit(f"call {kind} @{full}({given})", element, lanes, name)
 
 
-def load(frame: Frame, statement: Load) -> None:
+def load(builder: FunctionBuilder, statement: Load) -> None:
     """A load, of one element, a row of lanes or a gather; a truth value is a byte that is not 0."""
-    b, value = frame.b, statement.value
+    b, value = builder.b, statement.value
     name = value.name.rpartition(".")[0] or value.name
-    pointer = frame.address(statement.buffer, statement.index)
-    result = read(frame, pointer, statement.buffer.dtype, value.lanes, statement.valid, statement.stride, name)
+    pointer = builder.address(statement.buffer, statement.index)
+    result = read(builder, pointer, statement.buffer.dtype, value.lanes, statement.valid, statement.stride, name)
     if statement.buffer.dtype == "bool":
         result = b.compare("ne", result, b.constant(0, result))
-    frame.values[value.name] = result
+    builder.values[value.name] = result
 
 
-def store(frame: Frame, statement: Store) -> None:
+def store(builder: FunctionBuilder, statement: Store) -> None:
     """A store, of one element, a row of lanes or a scatter."""
-    b, dtype = frame.b, statement.buffer.dtype
-    value, pointer = frame.operand(statement.value), frame.address(statement.buffer, statement.index)
+    b, dtype = builder.b, statement.buffer.dtype
+    value, pointer = builder.operand(statement.value), builder.address(statement.buffer, statement.index)
     if dtype == "bool":
         value = b.convert("zext", value, "i8")
     if statement.valid == 1:  # LLVM makes of a masked store of a truncated vector a store of the wide lane
         value = b.extract(value, 0)
     lanes, size = value.lanes, ITEM_BYTES[dtype]
     if lanes == 1 or (statement.valid is None and statement.stride == 1):
-        frame.lines.append(f"  store {value.type} {value.text}, ptr {pointer}, align {size}")
+        builder.lines.append(f"  store {value.type} {value.text}, ptr {pointer}, align {size}")
         return
     mask = b.first_lanes(lanes if statement.valid is None else statement.valid, lanes)
     if statement.stride == 1:
         form, places, where = "store", f"ptr {pointer}", "p0"
     else:
-        vector = _lanes_at(frame, LLVM_TYPES[value.element], pointer, statement.stride, lanes)
+        vector = _lanes_at(builder, LLVM_TYPES[value.element], pointer, statement.stride, lanes)
         form, places, where = "scatter", f"<{lanes} x ptr> {vector}", f"v{lanes}p0"
     full = f"llvm.masked.{form}.{overload_suffix(value.element, lanes)}.{where}"
     b.intrinsics[full] = f"declare void @{full}({value.type}, {places.rpartition(' ')[0]}, i32, {mask.type})"
     given = f"{value.type} {value.text}, {places}, i32 {size}, {mask.type} {mask.text}"
-    frame.lines.append(f"  call void @{full}({given})")
+    builder.lines.append(f"  call void @{full}({given})")
 
 
-def _lanes_at(frame: Frame, kind: str, pointer: str, stride: Index, lanes: int) -> str:
+def _lanes_at(builder: FunctionBuilder, kind: str, pointer: str, stride: Index, lanes: int) -> str:
     """A vector of pointers, ``stride`` elements apart."""
-    b = frame.b
-    kind_of_index = frame.index_kind
-    distance = b.splat(Handle(frame.index(stride), kind_of_index, 1), lanes)
+    b = builder.b
+    kind_of_index = builder.index_kind
+    distance = b.splat(Handle(builder.index(stride), kind_of_index, 1), lanes)
     offsets = b.imul(b.lane_numbers(lanes, kind_of_index), distance)
     text = f"getelementptr {kind}, ptr {pointer}, {offsets.type} {offsets.text}"
     return b.emit(text, "i64", lanes, "lanes").text

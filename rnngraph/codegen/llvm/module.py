@@ -1,21 +1,20 @@
 """From loop IR to LLVM IR text: modules, functions, and their statements and loops.
 
-Explicit vectors, no calls but of our own functions, no fast-math flags. ``frame`` holds a function in the making;
-``memory`` and ``contraction`` write loads, stores and register tiles into it.
+Explicit vectors, no calls but of our own functions, no fast-math flags. ``function_builder`` holds a function in the
+making; ``load_store`` and ``register_tile`` write loads, stores and tiles into it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
-from ...ir.types import Dim
+from ..loop_ir.effects import has_barrier
 from ..loop_ir.nodes import (
     Barrier,
-    Buffer,
     Call,
     Contract,
+    Entry,
     Fold,
     For,
     Function,
@@ -27,29 +26,15 @@ from ..loop_ir.nodes import (
     Store,
     When,
 )
+from ..loop_ir.workers import WORKER, WORKERS
 from ..machine.target import Target
-from ..threads.barrier import WORKER, WORKERS, barrier_text, waits
-from ..threads.claim import claim_text, stations_text
+from ..threads.barrier import barrier_text
+from ..threads.claim import claim_text, stages_text
 from ..threads.spin_wait import pause
-from . import elementwise
-from . import load_store as memory
-from .function_builder import Frame
+from . import elementwise, load_store
+from .function_builder import FunctionBuilder
 from .instructions import Handle, Instructions, element_of
 from .register_tile import contract
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The function that is called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
-
-    slots: names of what the argument block holds, 8 bytes each: pointers first, then sizes. places: where
-    in a slot's memory a buffer begins, in bytes; a buffer that is itself a slot begins at 0.
-    """
-
-    name: str
-    function: Function
-    slots: tuple[str, ...]
-    places: dict[Buffer, tuple[str, Dim]]
 
 
 def module_text(functions: Sequence[Function], entries: Sequence[Entry], target: Target, name: str) -> str:
@@ -90,8 +75,8 @@ _STACK = "\n".join(
 )
 
 
-class _FunctionWriter(Frame):
-    """Writes the statements of one function into its frame."""
+class _FunctionWriter(FunctionBuilder):
+    """Writes the statements of one function."""
 
     def __init__(self, function: Function, target: Target, intrinsics: dict[str, str], helpers: dict[str, str]) -> None:
         super().__init__(target, intrinsics, helpers)
@@ -102,8 +87,8 @@ class _FunctionWriter(Frame):
     def internal(self) -> str:
         function = self.function
         # Where there is a barrier others write to the same memory while the function runs.
-        alone = "" if waits(function.body) else " noalias"
-        parameters = [f"ptr{alone} %{buffer.name}" for buffer in function.buffers]
+        serial = "" if has_barrier(function.body) else " noalias"
+        parameters = [f"ptr{serial} %{buffer.name}" for buffer in function.buffers]
         parameters += [f"{self.index_kind} %{name}" for name in function.sizes]
         self.pointers = {buffer: f"%{buffer.name}" for buffer in function.buffers}
         self.sizes = {name: f"%{name}" for name in function.sizes}
@@ -148,9 +133,9 @@ class _FunctionWriter(Frame):
         for statement in statements:
             match statement:
                 case Load():
-                    memory.load(self, statement)
+                    load_store.load(self, statement)
                 case Store():
-                    memory.store(self, statement)
+                    load_store.store(self, statement)
                 case Let():
                     self._let(statement)
                 case LetIndex():
@@ -263,35 +248,35 @@ class _FunctionWriter(Frame):
         self.lines.append(f"  call void @barrier(ptr {self.pointers[barrier.team]}, {', '.join(given)})")
 
     def _pipeline(self, pipeline: Pipeline) -> None:
-        """Workers claim one station after another for its next chunk, until none has chunks left."""
+        """Workers claim one stage after another for its next chunk, until none has chunks left."""
         number = sum(name.startswith("stations") for name in self.b.helpers)
-        self.b.helpers[f"stations{number}"] = stations_text(number, pipeline.stations)
+        self.b.helpers[f"stations{number}"] = stages_text(number, pipeline.stages)
         self.b.helpers["claim"] = claim_text(self.target)
         self.b.intrinsics["pause"] = pause(self.target)[1]
         head, work, done, end = self.labels("claim", "work", "done", "end")
-        labels = [self.labels("station")[0] for _ in pipeline.stations]
+        labels = [self.labels("station")[0] for _ in pipeline.stages]
         states, team = self.pointers[pipeline.states], self.pointers[pipeline.team]
         stop, step = self.wide_index(pipeline.stop).text, self.wide_index(pipeline.step).text
-        station, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
+        stage, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
         if pipeline.comment:
             self.lines.append(f"  ; {pipeline.comment}")
         before = self.label
         self.lines.append(f"  br label %{head}")
         self.start(head)
-        self.lines.append(f"  {station}.last = phi i64 [ -1, %{before} ], [ {station}, %{done} ]")
-        counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.turn}, i64 {station}.last"
+        self.lines.append(f"  {stage}.last = phi i64 [ -1, %{before} ], [ {stage}, %{done} ]")
+        counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.turn}, i64 {stage}.last"
         given = f"ptr {states}, ptr @stations{number}, {counts}, ptr {team}"
-        self.lines.append(f"  {station} = call i64 @claim({given})")
-        self.lines.append(f"  {station}.none = icmp slt i64 {station}, 0")
-        self.lines.append(f"  br i1 {station}.none, label %{end}, label %{work}")
+        self.lines.append(f"  {stage} = call i64 @claim({given})")
+        self.lines.append(f"  {stage}.none = icmp slt i64 {stage}, 0")
+        self.lines.append(f"  br i1 {stage}.none, label %{end}, label %{work}")
         self.start(work)
-        self.lines.append(f"  {state}.place = getelementptr i64, ptr {states}, i64 {station}")
+        self.lines.append(f"  {state}.place = getelementptr i64, ptr {states}, i64 {stage}")
         self.lines.append(f"  {state} = load atomic i64, ptr {state}.place monotonic, align 8")
         chunk = self._sized(self.b.emit(f"lshr i64 {state}, 1", "i64", 1, "chunk"), self.index_kind)
         cases = " ".join(f"i64 {position}, label %{label}" for position, label in enumerate(labels))
-        self.lines.append(f"  switch i64 {station}, label %{done} [ {cases} ]")
+        self.lines.append(f"  switch i64 {stage}, label %{done} [ {cases} ]")
         self.sizes[pipeline.var] = chunk.text
-        for label, item in zip(labels, pipeline.stations, strict=True):
+        for label, item in zip(labels, pipeline.stages, strict=True):
             self.start(label)
             self.known.append({})
             self.statements(item.body)

@@ -1,6 +1,6 @@
 """A register tile as LLVM text: its sums stay in registers while k runs, each added to in the order of k.
 
-Sums by strand lie side by side: of each row first those of strand 0, by column, then those of strand 1.
+Sums by accumulator lie side by side: of each row first those of accumulator 0, by column, then those of accumulator 1.
 """
 
 from __future__ import annotations
@@ -10,166 +10,176 @@ from dataclasses import replace
 
 from ...ir.types import ITEM_BYTES, Size, size
 from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex
-from .function_builder import Frame, ascends
+from .function_builder import FunctionBuilder, ascends
 from .instructions import LLVM_TYPES, Handle, element_of
 from .load_store import read
 
 Sums = list[list[Handle]]
-"""The accumulators of a tile: of each row one for each column and strand."""
+"""The sums of a tile: of each row one for each column and accumulator."""
 
 
-def contract(frame: Frame, tile: Contract) -> None:
+def contract(builder: FunctionBuilder, tile: Contract) -> None:
     """The sums of a tile over all k."""
     columns = len(tile.results[0])
     if tile.comment:
-        frame.lines.append(f"  ; {tile.comment}")
-    starts = [[frame.operand(item) for item in row] for row in tile.starts]
+        builder.lines.append(f"  ; {tile.comment}")
+    starts = [[builder.operand(item) for item in row] for row in tile.starts]
     for row in starts:
-        row += [frame.b.constant(0.0, row[0])] * (columns * (tile.strands - 1))
+        row += [builder.b.constant(0.0, row[0])] * (columns * (tile.accumulators - 1))
     depth, rest = tile.depth, 0
-    if tile.together > 1:
-        depth, rest = divmod(int(str(depth)), tile.together)
-    sums = _blocks(frame, tile, starts, depth, rest) if tile.block else _over(frame, tile, starts, 0, depth, rest)
+    if tile.dot_width > 1:
+        depth, rest = divmod(int(str(depth)), tile.dot_width)
+    sums = _blocks(builder, tile, starts, depth, rest) if tile.block else _over(builder, tile, starts, 0, depth, rest)
     for results, row in zip(tile.results, sums, strict=True):
         for number, result in enumerate(results):
             total, *others = row[number::columns]
             for other in others:
-                total = frame.b.add(total, other)
-            frame.values[result.name] = total
+                total = builder.b.add(total, other)
+            builder.values[result.name] = total
 
 
-def _blocks(frame: Frame, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
+def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index, rest: int) -> Sums:
     """Sums over one block of k after the other, added up in order. LLVM keeps totals in memory while a block runs."""
-    _hoist_addresses(frame, tile)
-    zeros = [[frame.b.constant(0.0, item) for item in row] for row in starts]
-    nothing = [[frame.b.constant(-0.0, item) for item in row] for row in starts]  # what adds nothing, not even to -0.0
+    _hoist_addresses(builder, tile)
+    zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
+    nothing = [
+        [builder.b.constant(-0.0, item) for item in row] for row in starts
+    ]  # what adds nothing, not even to -0.0
 
     def block(first: Index, last: Index, totals: Sums, begin: Sums, rest: int = 0) -> Sums:
-        part = _over(frame, tile, begin, first, last, rest)
-        return [[frame.b.add(x, y) for x, y in zip(*rows, strict=True)] for rows in zip(totals, part, strict=True)]
+        part = _over(builder, tile, begin, first, last, rest)
+        return [[builder.b.add(x, y) for x, y in zip(*rows, strict=True)] for rows in zip(totals, part, strict=True)]
 
     def turn(first: Index, carried: Sums) -> Sums:
         last = first + length
         if not isinstance(depth, int):
-            last = _named(frame, LetIndex("end", "min", last, depth))
+            last = _named(builder, LetIndex("end", "min", last, depth))
         half = len(carried) // 2
         return [*block(first, last, carried[:half], carried[half:]), *zeros]
 
-    length = tile.block // tile.together
+    length = tile.block // tile.dot_width
     whole = depth // length * length if isinstance(depth, int) else depth
-    carried = _loop(frame, "block", 0, whole, length, [*nothing, *starts], turn)
+    carried = _loop(builder, "block", 0, whole, length, [*nothing, *starts], turn)
     totals, begin = carried[: len(starts)], carried[len(starts) :]
     return block(whole, depth, totals, begin, rest) if whole != depth or rest else totals
 
 
-def _over(frame: Frame, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
+def _over(builder: FunctionBuilder, tile: Contract, sums: Sums, first: Index, last: Index, rest: int = 0) -> Sums:
     """Sums over steps of k from first to last, by a loop that is unrolled; all steps at once where they are few.
 
     rest: narrow numbers, several of which are a step, behind the last whole one.
     """
     unroll, steps = tile.unroll, last - first
     if not isinstance(steps, int):
-        middle = first + _named(frame, LetIndex("whole", "floor", steps, unroll))
-        sums = _k_loop(frame, tile, sums, first, middle, unroll)
-        return _k_loop(frame, tile, sums, middle, last, 1) if unroll > 1 else sums
+        middle = first + _named(builder, LetIndex("whole", "floor", steps, unroll))
+        sums = _k_loop(builder, tile, sums, first, middle, unroll)
+        return _k_loop(builder, tile, sums, middle, last, 1) if unroll > 1 else sums
     short = steps <= max(unroll, 32 // max(1, len(tile.results) * len(tile.results[0])))
     whole = 0 if short else steps // unroll * unroll
     if whole:
-        sums = _k_loop(frame, tile, sums, first, first + whole, unroll)
+        sums = _k_loop(builder, tile, sums, first, first + whole, unroll)
     if whole < steps:
-        sums = _steps(frame, tile, sums, first, range(whole, steps))
-    return _steps(frame, tile, sums, last, range(1), rest) if rest else sums
+        sums = _steps(builder, tile, sums, first, range(whole, steps))
+    return _steps(builder, tile, sums, last, range(1), rest) if rest else sums
 
 
-def _named(frame: Frame, let: LetIndex) -> Size:
+def _named(builder: FunctionBuilder, let: LetIndex) -> Size:
     """What ``let`` computes, under a name that no other tile has."""
-    frame.b.count += 1
-    frame.let_index(let := replace(let, name=f"{let.name}.{frame.b.count}"))
+    builder.b.count += 1
+    builder.let_index(let := replace(let, name=f"{let.name}.{builder.b.count}"))
     return size(let.name)
 
 
-def _hoist_addresses(frame: Frame, tile: Contract) -> None:
+def _hoist_addresses(builder: FunctionBuilder, tile: Contract) -> None:
     """Makes the pointers that do not move with k, before a loop over it."""
     for buffer, index in (*tile.left, *tile.right):
-        frame.address(buffer, index)
+        builder.address(buffer, index)
 
 
-def _k_loop(frame: Frame, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
+def _k_loop(builder: FunctionBuilder, tile: Contract, sums: Sums, start: Index, stop: Index, unroll: int) -> Sums:
     """A loop over k from start to stop, ``unroll`` steps a turn."""
-    _hoist_addresses(frame, tile)
+    _hoist_addresses(builder, tile)
 
     def turn(k: Index, carried: Sums) -> Sums:
-        return _steps(frame, tile, carried, k, range(unroll))
+        return _steps(builder, tile, carried, k, range(unroll))
 
-    return _loop(frame, "k", start, stop, unroll, sums, turn)
+    return _loop(builder, "k", start, stop, unroll, sums, turn)
 
 
 def _loop(
-    frame: Frame, name: str, start: Index, stop: Index, step: int, starts: Sums, turn: Callable[[Index, Sums], Sums]
+    builder: FunctionBuilder,
+    name: str,
+    start: Index,
+    stop: Index,
+    step: int,
+    starts: Sums,
+    turn: Callable[[Index, Sums], Sums],
 ) -> Sums:
     """A loop that carries sums: of its variable and what they are, ``turn`` makes the next ones."""
-    first, last = frame.index(start), frame.index(stop)
-    head, body, end = frame.labels(f"{name}.head", f"{name}.body", f"{name}.end")
-    number, before = frame.b.count, frame.label
-    frame.lines.append(f"  br label %{head}")
-    frame.start(head)
-    position = len(frame.lines)
-    frame.lines.append("")
+    first, last = builder.index(start), builder.index(stop)
+    head, body, end = builder.labels(f"{name}.head", f"{name}.body", f"{name}.end")
+    number, before = builder.b.count, builder.label
+    builder.lines.append(f"  br label %{head}")
+    builder.start(head)
+    position = len(builder.lines)
+    builder.lines.append("")
     carried = []
     for r, row in enumerate(starts):
         carried.append([h._replace(text=f"%sum.{r}.{j}.{number}") for j, h in enumerate(row)])
-        frame.lines.extend("" for _ in row)
-    test = frame.b.emit(f"icmp slt {frame.index_kind} %{name}.{number}, {last}", "i1", 1, "more")
-    frame.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
-    frame.start(body)
-    frame.known.append({})
+        builder.lines.extend("" for _ in row)
+    test = builder.b.emit(f"icmp slt {builder.index_kind} %{name}.{number}, {last}", "i1", 1, "more")
+    builder.lines.append(f"  br i1 {test.text}, label %{body}, label %{end}")
+    builder.start(body)
+    builder.known.append({})
     variable = f"{name}.{number}"
-    frame.sizes[variable] = f"%{variable}"
+    builder.sizes[variable] = f"%{variable}"
     nexts = turn(size(variable), carried)
-    frame.known.pop()
-    frame.lines.append(f"  %{name}.next.{number} = add {frame.index_kind} %{name}.{number}, {step}")
-    frame.lines.append(f"  br label %{head}")
-    frame.lines[position] = (
-        f"  %{name}.{number} = phi {frame.index_kind} [ {first}, %{before} ], [ %{name}.next.{number}, %{frame.label} ]"
-    )
+    builder.known.pop()
+    builder.lines.append(f"  %{name}.next.{number} = add {builder.index_kind} %{name}.{number}, {step}")
+    builder.lines.append(f"  br label %{head}")
+    following = f"[ %{name}.next.{number}, %{builder.label} ]"
+    builder.lines[position] = f"  %{name}.{number} = phi {builder.index_kind} [ {first}, %{before} ], {following}"
     for r, row in enumerate(starts):
         for j, begin in enumerate(row):
             position += 1
-            frame.lines[position] = (
+            builder.lines[position] = (
                 f"  {carried[r][j].text} = phi {begin.type} [ {begin.text}, %{before} ], "
-                f"[ {nexts[r][j].text}, %{frame.label} ]"
+                f"[ {nexts[r][j].text}, %{builder.label} ]"
             )
-    frame.start(end)
+    builder.start(end)
     return carried
 
 
-def _steps(frame: Frame, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0) -> Sums:
-    """The steps first + offset, in order, of every accumulator; first is a multiple of the strands. rest: of narrow
-    numbers, how many a last step has.
+def _steps(
+    builder: FunctionBuilder, tile: Contract, accumulators: Sums, first: Index, offsets: range, rest: int = 0
+) -> Sums:
+    """The steps first + offset, in order, of every accumulator; first is a multiple of their number.
+
+    rest: of narrow numbers, how many a last step has.
     """
-    b = frame.b
+    b = builder.b
     sums = [list(row) for row in accumulators]
-    k, known = ("0", first) if isinstance(first, int) else (frame.index(first), 0)
+    k, known = ("0", first) if isinstance(first, int) else (builder.index(first), 0)
     lanes = sums[0][0].lanes
     rows, columns = range(len(tile.left)), range(len(tile.right))
 
-    narrow = tile.together > 1
+    narrow = tile.dot_width > 1
     multiplied = b.dot if narrow else b.fma
 
     def left(r: int, offset: int) -> Handle:
-        pointer = _pointer(frame, tile.left[r], k, tile.left_stride, known + offset)
+        pointer = _pointer(builder, tile.left[r], k, tile.left_stride, known + offset)
         dtype = tile.left[r][0].dtype
         if narrow:
-            return b.splat(_word(frame, pointer, dtype, rest or tile.together, tile.together), lanes)
-        return b.splat(read(frame, pointer, dtype, 1, None, 1, "a"), lanes)
+            return b.splat(_word(builder, pointer, dtype, rest or tile.dot_width, tile.dot_width), lanes)
+        return b.splat(read(builder, pointer, dtype, 1, None, 1, "a"), lanes)
 
     def right(j: int, offset: int) -> Handle:
-        pointer = _pointer(frame, tile.right[j], k, tile.right_stride, known + offset)
+        pointer = _pointer(builder, tile.right[j], k, tile.right_stride, known + offset)
         dtype = "int32" if narrow else tile.right[j][0].dtype
-        return _widened(frame, read(frame, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
+        return _widened(builder, read(builder, pointer, dtype, lanes, tile.valid[j], tile.lane_stride, "w"))
 
     for offset in offsets:
-        strand = offset % tile.strands * len(columns)
+        strand = offset % tile.accumulators * len(columns)
         # What there is less of is held in registers, and the others come one after the other.
         if len(rows) > len(columns):
             weights = [right(j, offset) for j in columns]
@@ -186,9 +196,9 @@ def _steps(frame: Frame, tile: Contract, accumulators: Sums, first: Index, offse
     return sums
 
 
-def _widened(frame: Frame, x: Handle) -> Handle:
+def _widened(builder: FunctionBuilder, x: Handle) -> Handle:
     """Narrow weights beside float32 activations, as float32."""
-    b = frame.b
+    b = builder.b
     if x.element == "i8":
         return b.convert("sitofp", x, "f32")
     if x.element == "bf16":
@@ -196,30 +206,30 @@ def _widened(frame: Frame, x: Handle) -> Handle:
     return x
 
 
-def _pointer(frame: Frame, place: tuple[Buffer, Index], k: str, stride: Index, offset: int) -> str:
+def _pointer(builder: FunctionBuilder, place: tuple[Buffer, Index], k: str, stride: Index, offset: int) -> str:
     """Where a row's element or a column's first lane lies at step k + offset."""
     buffer, index = place
     kind = LLVM_TYPES[element_of(buffer.dtype)]
     constant = next((f for names, f in index.terms if not names), 0) if isinstance(index, Size) else index
-    pointer = frame.address(buffer, index - constant)
+    pointer = builder.address(buffer, index - constant)
     if k != "0":
-        step = frame.combine("mul", k, frame.index(stride)) if stride != 1 else k
-        pointer = frame.fixed(frame.pointer(kind, pointer, step))
+        step = builder.combine("mul", k, builder.index(stride)) if stride != 1 else k
+        pointer = builder.fixed(builder.pointer(kind, pointer, step))
     behind = constant + stride * offset
     if behind != 0:
         onward = isinstance(behind, int) and ascends(index) and ascends(behind) and ascends(stride)
-        pointer = frame.pointer(kind, pointer, frame.index(behind), onward)
+        pointer = builder.pointer(kind, pointer, builder.index(behind), onward)
     return pointer
 
 
-def _word(frame: Frame, pointer: str, dtype: str, count: int, together: int) -> Handle:
+def _word(builder: FunctionBuilder, pointer: str, dtype: str, count: int, dot_width: int) -> Handle:
     """``count`` narrow numbers of a row in one 32-bit word, zeros behind them; nothing behind them is read."""
-    b = frame.b
-    if count == together:
+    b = builder.b
+    if count == dot_width:
         return b.emit(f"load i32, ptr {pointer}, align {ITEM_BYTES[dtype]}", "i32", 1, "a")
     word = b.literal(0, "i32", 1)
     for number in range(count):
-        place = frame.pointer(LLVM_TYPES[element_of(dtype)], pointer, str(number)) if number else pointer
-        element = b.convert("zext", read(frame, place, dtype, 1, None, 1, "a"), "i32")
-        word = b.or_(word, b.shl(element, number * 32 // together))
+        place = builder.pointer(LLVM_TYPES[element_of(dtype)], pointer, str(number)) if number else pointer
+        element = b.convert("zext", read(builder, place, dtype, 1, None, 1, "a"), "i32")
+        word = b.or_(word, b.shl(element, number * 32 // dot_width))
     return word

@@ -1,4 +1,4 @@
-"""Statements in the making: what writes a kernel or an entry adds to a block."""
+"""A block of statements in the making, to which kernels and entries add theirs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .nodes import Buffer, Index, Let, Load, Operand, Statement, Value
+from ...ir.types import Dim, size
+from .nodes import Buffer, Index, Let, LetIndex, Load, Operand, Statement, Value
 
 
 @dataclass
 class Block:
-    """Statements in the making, with fresh names."""
+    """Statements in the making, and how often each name was given, so that names are fresh."""
 
     statements: list[Statement] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -22,7 +23,7 @@ class Block:
         return f"{name}.{count}"
 
     def fresh_index(self, name: str) -> str:
-        """For a loop variable or a size; index arithmetic has no dots in names."""
+        """A fresh name for a loop variable or a size; index arithmetic has no dots in names."""
         return self.fresh(name).replace(".", "")
 
     def add(self, statement: Statement) -> None:
@@ -57,3 +58,15 @@ class Block:
         value = Value(self.fresh(op), dtype, lanes)
         self.add(Let(value, op, tuple(operands), tuple(attributes.items()), comment))
         return value
+
+    def let_index(self, name: str, op: str, base: Index, factor: Index) -> Index:
+        """``op(base, factor)`` in index arithmetic, under a fresh name."""
+        fresh = self.fresh_index(name)
+        self.add(LetIndex(fresh, op, base, factor))
+        return size(fresh)
+
+    def bounded_index(self, name: str, below: Dim, value: Operand) -> Index:
+        """A number that was computed or loaded, as a size from 0 to less than ``below``, under a fresh name."""
+        fresh = self.fresh_index(name)
+        self.add(LetIndex(fresh, "of", 0, below, value))
+        return size(fresh)

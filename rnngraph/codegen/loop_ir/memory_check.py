@@ -15,75 +15,36 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...errors import VerifyError
-from ...ir.types import Dim, Size, dim_text
-from ..buffers.arena import Arena
-from ..threads.barrier import waits
+from .effects import CallEffects, has_barrier
 from .nodes import Barrier, Buffer, Call, Function, Statement
 
 Extent = tuple[int, int]
 """From where to where a temporary lies. Places that are formulas are numbered, in their order, behind the others."""
 
 
-def check_memory(name: str, statements: Sequence[Statement], functions: Iterable[Function], arena: Arena) -> None:
-    """Raises ``VerifyError`` where an entry misuses its arena: a mistake of the compiler, never of a user."""
-    used = _Memory(name, extents(arena), {function.name: function for function in functions})
-    used.shared = waits(statements)
+def check_memory(
+    name: str, statements: Sequence[Statement], functions: Iterable[Function], extents: Mapping[Buffer, Extent]
+) -> None:
+    """Raises ``VerifyError`` where an entry misuses its temporaries, which lie at ``extents``. The mistake is ours."""
+    used = _Memory(name, extents, CallEffects(functions), has_barrier(statements))
     used.walk(statements)
-
-
-def extents(arena: Arena) -> dict[Buffer, Extent]:
-    """Where temporaries lie that have elements. Raises ``VerifyError`` where places overlap that are not the same."""
-    found: dict[Buffer, Extent] = {}
-    first = 0
-    places = [(buffer, begin) for buffer, (_, begin) in arena.places.items() if arena.sizes[buffer] != 0]
-    for buffer, begin in places:
-        size_bytes = arena.sizes[buffer]
-        if isinstance(size_bytes, int) and isinstance(begin, int):
-            found[buffer] = begin, begin + size_bytes
-            first = max(first, begin + size_bytes)
-    numbers: dict[Dim, tuple[int, Dim]] = {}  # by place: its number, and where it ends
-    end: Dim = first
-    for buffer, begin in places:
-        if buffer in found:
-            continue
-        if begin not in numbers:
-            _in_order(buffer, end, begin)
-            end = begin + arena.sizes[buffer]
-            numbers[begin] = first + len(numbers), end
-        number, place_end = numbers[begin]
-        _in_order(buffer, begin + arena.sizes[buffer], place_end)
-        found[buffer] = number, number + 1
-    if found:
-        _in_order(buffer, end, arena.total)
-    return found
-
-
-def _in_order(buffer: Buffer, low: Dim, high: Dim) -> None:
-    """Shows ``low <= high`` for all sizes: no term of the difference is negative."""
-    difference = high - low
-    negative = any(factor < 0 for _, factor in difference.terms) if isinstance(difference, Size) else difference < 0
-    if negative:
-        raise VerifyError(f"the place of {buffer.name} ends at {dim_text(low)}, behind {dim_text(high)}")
 
 
 class _Memory:
     """What temporaries hold while an entry runs. shared: whether several workers may run it."""
 
-    shared = False
-
-    def __init__(self, name: str, extents: Mapping[Buffer, Extent], functions: Mapping[str, Function]) -> None:
-        self.name, self.extents, self.functions = name, extents, functions
+    def __init__(self, name: str, extents: Mapping[Buffer, Extent], effects: CallEffects, shared: bool) -> None:
+        self.name, self.extents, self.effects, self.shared = name, extents, effects, shared
         self.holding = _Intervals()  # what was written and not overwritten
         self.present = _Intervals()  # what was used since the last barrier
-        self.known: dict[str, tuple[set[Buffer], set[Buffer], set[Buffer]]] = {}
 
     def walk(self, statements: Sequence[Statement]) -> None:
         for statement in statements:
             uses = statement.uses()
             if isinstance(statement, Call):
-                unready, read, wrote = self._of_function(self.functions[statement.function])
-                given = dict(zip(self.functions[statement.function].buffers, statement.buffers, strict=True))
-                self._use(statement, *([given[item][0] for item in kind] for kind in (unready, read | wrote, wrote)))
+                reads, writes, unready = self.effects.of_call(statement)
+                used = [buffer for buffer, _ in statement.buffers if buffer in reads or buffer in writes]
+                self._use(statement, unready, used, writes)
             elif isinstance(statement, Barrier):
                 self.present = self.present if statement.one_way else _Intervals()
             else:
@@ -110,30 +71,6 @@ class _Memory:
 
     def _fail(self, statement: Statement, what: str) -> None:
         raise VerifyError(f"the entry {self.name} {what}, at {type(statement).__name__} {_comment(statement)}")
-
-    def _of_function(self, function: Function) -> tuple[set[Buffer], set[Buffer], set[Buffer]]:
-        """Of a function's buffers those that it reads before it writes them, those that it reads, and writes."""
-        found = self.known.get(function.name)
-        if found is None:
-            found = self.known[function.name] = set(), set(), set()
-            self._collect(function.body, *found)
-        return found
-
-    def _collect(
-        self, statements: Sequence[Statement], unready: set[Buffer], read: set[Buffer], wrote: set[Buffer]
-    ) -> None:  # fmt: skip
-        for statement in statements:
-            uses = statement.uses()
-            reads, first, writes = uses.reads, uses.reads, uses.writes
-            if isinstance(statement, Call):
-                called = self.functions[statement.function]
-                given = dict(zip(called.buffers, statement.buffers, strict=True))
-                first, reads, writes = ([given[item][0] for item in kind] for kind in self._of_function(called))
-            unready.update(buffer for buffer in first if buffer not in wrote)
-            read.update(reads)
-            wrote.update(writes)
-            for body in uses.bodies:
-                self._collect(body.statements, unready, read, wrote)
 
 
 class _Intervals:

@@ -1,7 +1,7 @@
 """The loop IR: loops, vector values, loads, stores, and register tiles that contract over k.
 
 Index arithmetic is the same polynomials as sizes (``ir.types.Dim``), over loop variables, run-time sizes
-and strides. ``str()`` of a function prints it (``loops_text``).
+and strides. ``printer`` gives the text of a function.
 """
 
 from __future__ import annotations
@@ -177,13 +177,13 @@ class Contract(BaseStatement):
 
     left: (buffer, index) for each row, k advancing by ``left_stride``. right: (buffer, index) of each column,
     k advancing by ``right_stride`` and lanes by ``lane_stride``; ``valid[j]`` lanes are in bounds.
-    Of narrow numbers ``together`` lie side by side and are multiplied in one step, by which strides advance: in a
+    Of narrow numbers ``dot_width`` lie side by side and are multiplied in one step, by which strides advance: in a
     row, and in each lane of a panel, which is filled up with zeros.
 
-    strands: of several sums the first takes the k that are a multiple of it, beginning from the start, the second those
-    behind these, from 0, and so on; they are added up at the end, in order.
-    block: where there are more k, the sums of so many are added up first, of which only the first begins from the
-    start; a rounding error then grows with a block's length and with the number of blocks. 0: one sum over all.
+    accumulators: of several sums the first takes the k that are a multiple of it, beginning from the start, the second
+    those behind these, from 0, and so on; they are added up at the end, in order. block: where there are more k, the
+    sums of so many are added up first, of which only the first begins from the start; a rounding error then grows with
+    a block's length and with the number of blocks. 0: one sum over all.
     """
 
     results: tuple[tuple[Value, ...], ...]
@@ -197,8 +197,8 @@ class Contract(BaseStatement):
     valid: tuple[int | None, ...]
     unroll: int
     comment: str = ""
-    together: int = 1
-    strands: int = 1
+    dot_width: int = 1
+    accumulators: int = 1
     block: int = 0
 
     def uses(self) -> Uses:
@@ -315,9 +315,11 @@ class Barrier(BaseStatement):
 
 
 @dataclass(frozen=True)
-class Station:
-    """What one worker at a time does for a chunk. needs: (number of another station, ahead): that one must have done
-    so many chunks more than this one has; fewer where it is negative. due: what is due earlier is done first.
+class PipelineStage:
+    """One stage of a pipeline, which one worker at a time runs for a chunk.
+
+    needs: (number of another stage, ahead): that one must have done so many chunks more than this one has; fewer where
+    it is negative. due: of the tasks that can run, the one that is due first is taken.
     """
 
     body: tuple[Statement, ...]
@@ -327,16 +329,16 @@ class Station:
 
 @dataclass(frozen=True)
 class Pipeline(BaseStatement):
-    """Every station for ``var`` in 0, 1, … while ``var * step < stop``, in order; stations at the same time, as workers
+    """Every stage for ``var`` in 0, 1, … while ``var * step < stop``, in order; stages at the same time, as workers
     take what can be done.
 
-    states: one number for each station, 0 at the start. turn: by how much the next chunk of a station is due later.
+    states: one number for each stage, 0 at the start. turn: by how much the next chunk of a stage is due later.
     """
 
     var: str
     stop: Index
     step: Index
-    stations: tuple[Station, ...]
+    stages: tuple[PipelineStage, ...]
     turn: int
     states: Buffer
     team: Buffer
@@ -345,13 +347,13 @@ class Pipeline(BaseStatement):
     repeats = True
 
     def uses(self) -> Uses:
-        bodies = [Body(station.body, self.var) for station in self.stations]
+        bodies = [Body(stage.body, self.var) for stage in self.stages]
         return Uses((self.stop, self.step), (self.states, self.team), (self.states, self.team), bodies)
 
     def renamed(self, by: Renaming) -> Pipeline:
-        stations = tuple(replace(station, body=by.body(station.body)) for station in self.stations)
+        stages = tuple(replace(stage, body=by.body(stage.body)) for stage in self.stages)
         return replace(
-            self, stop=by.index(self.stop), step=by.index(self.step), stations=stations,
+            self, stop=by.index(self.stop), step=by.index(self.step), stages=stages,
             states=by.buffer(self.states), team=by.buffer(self.team),
         )  # fmt: skip
 
@@ -377,7 +379,16 @@ class Function:
     body: tuple[Statement, ...]
     comment: str = ""
 
-    def __str__(self) -> str:
-        from .printer import function_text
 
-        return function_text(self)
+@dataclass(frozen=True)
+class Entry:
+    """The function that is called from outside, ``void name(ptr arguments, i64 worker, i64 workers)``.
+
+    slots: names of what the argument block holds, 8 bytes each: pointers first, then sizes. places: where
+    in a slot's memory a buffer begins, in bytes; a buffer that is itself a slot begins at 0.
+    """
+
+    name: str
+    function: Function
+    slots: tuple[str, ...]
+    places: dict[Buffer, tuple[str, Dim]]

@@ -122,10 +122,10 @@ def _pipeline_lines(pipeline: Pipeline, indent: str) -> Iterator[str]:
     note = f"  # {pipeline.comment}" if pipeline.comment else ""
     product = dim_text(size(pipeline.var) * pipeline.step)
     yield f"{indent}pipeline {pipeline.var} in 0.. while {product} < {dim_text(pipeline.stop)}:{note}"
-    for number, station in enumerate(pipeline.stations):
-        needs = [f"station {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in station.needs]
-        yield from _wrapped(f"station {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
-        yield from _lines(station.body, indent + "    ")
+    for number, stage in enumerate(pipeline.stages):
+        needs = [f"stage {other} has done {dim_text(size(pipeline.var) + ahead)}" for other, ahead in stage.needs]
+        yield from _wrapped(f"stage {number}{' when ' * bool(needs)}{', '.join(needs)}:", indent + "  ")
+        yield from _lines(stage.body, indent + "    ")
 
 
 def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
@@ -142,10 +142,10 @@ def _contract_lines(tile: Contract, indent: str) -> Iterator[str]:
     columns_text = ", ".join(
         _place(buffer, index, 1, valid) for (buffer, index), valid in zip(tile.right, tile.valid, strict=True)
     )
-    together = f" {tile.together} at once" if tile.together > 1 else ""
-    strands = f" in {tile.strands} strands" if tile.strands > 1 else ""
+    dot_width = f" {tile.dot_width} at once" if tile.dot_width > 1 else ""
+    accumulators = f" in {tile.accumulators} accumulators" if tile.accumulators > 1 else ""
     blocks = f" in blocks of {tile.block}" if tile.block else ""
-    over = f"for k in 0..{dim_text(tile.depth)}{together}{strands}{blocks} unroll {tile.unroll}"
+    over = f"for k in 0..{dim_text(tile.depth)}{dot_width}{accumulators}{blocks} unroll {tile.unroll}"
     lanes = f" lanes by {dim_text(tile.lane_stride)}" if tile.lane_stride != 1 else ""
     step = f"row[k] * ({columns_text}) by {dim_text(tile.right_stride)}{lanes}"
     yield from _wrapped(f"{over}: += {step}", indent + "  ")

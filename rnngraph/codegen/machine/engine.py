@@ -127,8 +127,8 @@ def _inlining_single_calls(module: llvm.ModuleRef) -> str:
     single: set[str] = set()
     for name, function in functions.items():
         found = callers.get(name, [])
-        alone = function.linkage == llvm.Linkage.internal and len(found) == 1
-        if alone and _processor(function) == _processor(functions[found[0]]):
+        serial = function.linkage == llvm.Linkage.internal and len(found) == 1
+        if serial and _processor(function) == _processor(functions[found[0]]):
             single.add(name)
 
     def marked(head: re.Match[str]) -> str:

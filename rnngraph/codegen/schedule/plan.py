@@ -4,34 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from ...ir.types import Dim, Shape
+from ...ir.types import Dim
 from ..buffers.arena import Arena
 from ..cost_model.work_sharing import Work
-from ..llvm.module import Entry
-from ..loop_ir.nodes import Buffer, Function
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
-
-    name: str
-    kind: str  # input, parameter, constant or output
-    dtype: str
-    shape: Shape
-    buffer: Buffer
-    value: np.ndarray | None = None
+from ..loop_ir.nodes import Entry, Function
+from ..loop_ir.printer import function_text
+from .arguments import Argument
+from .group_plan import GroupPlan
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything that code generation and the runtime need to know of one compiled entry.
 
-    arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made in one stage and
-    read in a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
+    arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made by one group and
+    read by a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
+    groups: what was decided of every fusion group, in the order in which they run.
     """
 
     functions: tuple[Function, ...]
@@ -45,6 +34,7 @@ class Plan:
     panel_bytes: int
     parts: int
     work: Work
+    groups: tuple[GroupPlan, ...] = ()
 
     @property
     def arena_bytes(self) -> Dim:
@@ -54,8 +44,14 @@ class Plan:
     def arguments_of(self, kind: str) -> list[Argument]:
         return [item for item in self.arguments if item.kind == kind]
 
+    @property
+    def memory_text(self) -> str:
+        """What memory the entry needs, in words."""
+        arena = f"{self.arena_bytes} bytes, of them kept from group to group: {self.residual_bytes}"
+        return f"arena: {arena}; packed weights: {self.panel_bytes} bytes"
+
     def loops(self) -> str:
         """The loop IR as text."""
-        memory = f"{self.arena_bytes} bytes, of them kept from stage to stage: {self.residual_bytes}"
-        head = f"# arena: {memory}; packed weights: {self.panel_bytes} bytes\n"
-        return head + "\n".join(str(item) for item in (*self.functions, self.main.function, self.pack.function))
+        return f"# {self.memory_text}\n" + "\n".join(
+            map(function_text, (*self.functions, self.main.function, self.pack.function))
+        )

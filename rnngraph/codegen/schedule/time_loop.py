@@ -1,53 +1,45 @@
-"""A loop over chunks of time, written as a pipeline: workers take stations of it, one this chunk, one a later chunk.
+"""Loops over chunks of time, and how one is written as a pipeline, whose stages workers take.
 
-A station is a run of the loop's steps, as a layer's scan with the product that is hoisted for it. It does its chunks in
-order, and one at a time. What it hands on lies in several places in turn, so that it may be ahead of who reads it.
-Nobody waits but who finds no station whose next chunk can be done: there is no barrier, and a worker that comes late,
+A stage is a run of the loop's kernels, as a layer's scan with the product that is hoisted for it. It does its chunks in
+order, and one at a time. What it hands on is multi-buffered, so that it may be ahead of who reads it.
+Nobody waits but who finds no stage whose next chunk can be done: there is no barrier, and a worker that comes late,
 or is slow, leaves more to the others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...ir.types import Dim, size
-from ..buffers.arena import Arena, padded_bytes
-from ..cost_model.chunk_length import LONGEST_CHUNK
-from ..cost_model.pipelining import ROUNDS, SLOTS, Line
-from ..kernels.loop_nests import Region
-from ..loop_ir.nodes import (
-    Buffer,
-    Call,
-    For,
-    Function,
-    Index,
-    LetIndex,
-    Literal,
-    Pipeline,
-    Statement,
-    Station,
-    Store,
-    When,
-    nested,
-)
-from ..threads.barrier import TEAM, WORKER, WORKERS, waits
+from ..buffers.allocation import GroupMemory
+from ..cost_model.chunk_length import LONGEST_CHUNK, TimeChunk
+from ..cost_model.pipelining import BUFFER_DEPTH, ROUNDS, PipelinePlan
+from ..loop_ir.effects import CallEffects, Effects, has_barrier
+from ..loop_ir.nodes import Buffer, For, Index, LetIndex, Literal, Pipeline, PipelineStage, Statement, Store, When
+from ..loop_ir.workers import TEAM, WORKER, WORKERS
 from ..threads.pool_functions import MOST_WORKERS
-from .entry_writer import Writer
+from .entry_writer import EntryWriter
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes:
-    in the entry's order the first step of a chunk, how many it has, and the first one in time. running: how many steps
-    of the sequence have rows that run, by some mask, and the name of how many steps of a chunk do.
+    """A loop over chunks of ``longest`` steps of time, the last one first if ``reverse``, and the names of its sizes.
+
+    In the entry's order: the first step of a chunk, how many it has, and the first one in time. active: of each mask
+    how many steps of the sequence have active rows, and the name of how many steps of a chunk have.
     """
 
     number: int
     length: Dim
     reverse: bool
     longest: int
-    running: tuple[tuple[Index, str], ...] = ()
+    active: tuple[tuple[Index, str], ...] = ()
+
+    @property
+    def time(self) -> TimeChunk:
+        """The present chunk, as kernels see it."""
+        return TimeChunk(self.length, size(self.start), size(self.steps), self.reverse, self.longest)
 
     @property
     def chunk(self) -> str:
@@ -63,7 +55,7 @@ class Chunks:
 
     @property
     def slot(self) -> str:
-        """Where a pipeline's stations put what they hand on."""
+        """Where a pipeline's stages put what they hand on."""
         return f"ring{self.number}"
 
     def head(self, longest: Index) -> list[Statement]:
@@ -71,60 +63,54 @@ class Chunks:
         left = self.length - size(self.chunk)
         first = left - size(self.steps) if self.reverse else size(self.chunk)
         found: list[Statement] = [LetIndex(self.steps, "min", left, longest), LetIndex(self.start, "max", first, 0)]
-        for span, run in self.running:
+        for span, run in self.active:
             found.append(LetIndex(f"{run}_", "min", span - size(self.start), size(self.steps)))
             found.append(LetIndex(run, "max", size(f"{run}_"), 0))
         return found
 
     def loop(self, body: Sequence[Statement]) -> For:
         """The loop of all chunks."""
+        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.pace}")
+
+    @property
+    def pace(self) -> str:
+        """The direction, and how many steps run together, in words."""
         steps = f"{self.longest} steps at a time" if self.longest < LONGEST_CHUNK else "all steps at once"
-        return For(self.chunk, 0, self.length, self.longest, tuple(body), f"time, {self.way()}, {steps}")
+        return f"{self.way()}, {steps}"
 
     def way(self) -> str:
         return "backward" if self.reverse else "forward"
 
 
-def in_slots(region: Region, arena: Arena, line: Line, chunks: Chunks) -> None:
-    """What the steps of a chunk hand on lies in one of several slots."""
-    for node, views in region.stores.items():
-        for view in [view for view in views if view.local]:
-            step, steps = view.strides[0], max(SLOTS * line.most, chunks.longest)
-            region.views[node] = replace(view, offset=size(chunks.slot) * step * line.most)
-            region.stores[node] = [region.views[node]]
-            arena.sizes[view.buffer] = padded_bytes(step * steps, view.buffer.dtype)
-
-
 def add_pipeline(
-    writer: Writer, arena: Arena, line: Line, region: Region, chunks: Chunks,
-    begin: Callable[[], None], runs: Sequence[Callable[[], None]],
+    writer: EntryWriter, plan: PipelinePlan, group: GroupMemory, chunks: Chunks, states: Callable[[int], Buffer],
+    begin: Callable[[], None], kernels: Sequence[Callable[[], None]],
 ) -> None:  # fmt: skip
-    """Writes the loop twice: plainly, for one worker, and as a pipeline for several. begin: writes what comes before;
-    runs: write a step each. All of that is one worker's at a time.
+    """Writes the loop twice: plainly, for one worker, and as a pipeline for several.
+
+    begin: writes what comes before; kernels: write a kernel each. All of that is one worker's at a time. states: gives
+    memory for so many numbers.
     """
-    if writer.since not in ("", "alone"):
+    if writer.unsynchronized not in ("", "serial"):
         writer.barrier()
-    parts, writer.parts, region.parts = writer.parts, 1, 1
-    before, *steps = [writer.apart(emit) for emit in (begin, *runs)]
-    writer.parts = parts
-    states = arena.buffer("states", "int64", len(line.stations))
-    clear = [Store(Literal(0, "int64", 1), states, place) for place in range(len(line.stations))]
+    before, *steps = writer.captured_serial([begin, *kernels])
+    memory = states(len(plan.stages))
+    clear = [Store(Literal(0, "int64", 1), memory, place) for place in range(len(plan.stages))]
     writer.block.add(When(WORKER, 0, 1, (*clear, *before)))
     # Before a call's first pipeline nobody but the first worker has done anything, and it need not wait until others
     # are awake. A later one may use memory again that others still look at.
-    writer.barrier(one_way=not waits(writer.block.statements))
+    writer.barrier(one_way=not has_barrier(writer.block.statements))
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
-    bodies = [joined(steps[first:last]) for first, last in line.stations]
-    functions = {function.name: function for function in writer.functions.values()}
-    sequences, slots = _buffers(region)
-    needs = waited_for([accesses(body, functions) for body in bodies], sequences, slots)
-    writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(line, chunks, bodies, needs, states)))
-    writer.since = "alone"  # who leaves the pipeline has seen that all is done
+    bodies = [joined(steps[first:last]) for first, last in plan.stages]
+    effects = CallEffects(writer.functions.values())
+    needs = waited_for([effects.of(body) for body in bodies], *group.buffers(chunks.time))
+    writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(plan, chunks, bodies, needs, memory)))
+    writer.unsynchronized = "serial"  # who leaves the pipeline has seen that all is done
 
 
 def _shared(
-    line: Line, chunks: Chunks, bodies: Sequence[Sequence[Statement]], needs: Sequence[Mapping[int, int]],
+    plan: PipelinePlan, chunks: Chunks, bodies: Sequence[Sequence[Statement]], needs: Sequence[Mapping[int, int]],
     states: Buffer,
 ) -> tuple[Statement, ...]:  # fmt: skip
     """The pipeline. Its chunks' length follows from the sequence's."""
@@ -133,74 +119,42 @@ def _shared(
     )
     cut = [
         LetIndex(part, "divide", chunks.length, ROUNDS),
-        LetIndex(even, "floor", size(part), line.grain),
-        LetIndex(least, "max", size(even), line.grain),
-        LetIndex(each, "min", size(least), line.most),
+        LetIndex(even, "floor", size(part), plan.grain),
+        LetIndex(least, "max", size(even), plan.grain),
+        LetIndex(each, "min", size(least), plan.most),
     ]
     head = [
         LetIndex(chunks.chunk, "max", size(turn) * size(each), 0),
-        LetIndex(before, "floor", size(turn), SLOTS),
+        LetIndex(before, "floor", size(turn), BUFFER_DEPTH),
         LetIndex(chunks.slot, "max", size(turn) - size(before), 0),
         *chunks.head(size(each)),
     ]
-    cycles = [cost * line.grain for cost in line.costs]
-    stations = [
-        Station((*head, *body), tuple(sorted(needed.items())), round(sum(cycles[:number])))
+    cycles = [cost * plan.grain for cost in plan.costs]
+    stages = [
+        PipelineStage((*head, *body), tuple(sorted(needed.items())), round(sum(cycles[:number])))
         for number, (body, needed) in enumerate(zip(bodies, needs, strict=True))
     ]
     comment = f"time, {chunks.way()}, by several workers"
     step = size(each)
-    return (*cut, Pipeline(turn, chunks.length, step, tuple(stations), round(max(cycles)), states, TEAM, comment))
+    return (*cut, Pipeline(turn, chunks.length, step, tuple(stages), round(max(cycles)), states, TEAM, comment))
 
 
 def joined(bodies: Sequence[Sequence[Statement]]) -> list[Statement]:
     return [statement for body in bodies for statement in body]
 
 
-def _buffers(region: Region) -> tuple[set[Buffer], set[Buffer]]:
-    """Those that hold values of all steps of time, and those of which a chunk has a slot."""
-    sequences, slots = {view.buffer for view in region.tracks.values()}, set[Buffer]()
-    for node, views in region.stores.items():
-        if region.is_time(node.shape, 0):
-            for view in views:
-                (slots if view.local else sequences).add(view.buffer)
-    return sequences, slots
-
-
-Accesses = tuple[set[Buffer], set[Buffer]]
-"""What is read, and what is written."""
-
-
-def accesses(statements: Sequence[Statement], functions: Mapping[str, Function]) -> Accesses:
-    """Of statements and of the functions that they call."""
-    read: set[Buffer] = set()
-    wrote: set[Buffer] = set()
-    for statement in nested(statements):
-        if isinstance(statement, Call):
-            function = functions[statement.function]
-            given = dict(zip(function.buffers, (buffer for buffer, _ in statement.buffers), strict=True))
-            inner = accesses(function.body, functions)
-            read.update(given[buffer] for buffer in inner[0])
-            wrote.update(given[buffer] for buffer in inner[1])
-        else:
-            uses = statement.uses()
-            read.update(uses.reads)
-            wrote.update(uses.writes)
-    return read, wrote
-
-
 def waited_for(
-    stations: Sequence[Accesses], sequences: Collection[Buffer], slots: Collection[Buffer]
+    stages: Sequence[Effects], sequences: Collection[Buffer], slots: Collection[Buffer]
 ) -> list[dict[int, int]]:  # fmt: skip
-    """For each station the others that it waits for, and how many chunks more than itself they must have done."""
-    needs: list[dict[int, int]] = [{} for _ in stations]
-    for later, (read, wrote) in enumerate(stations):
-        for before, (read_before, wrote_before) in enumerate(stations[:later]):
+    """For each stage the others that it waits for, and how many chunks more than itself they must have done."""
+    needs: list[dict[int, int]] = [{} for _ in stages]
+    for later, (read, wrote, _) in enumerate(stages):
+        for before, (read_before, wrote_before, _) in enumerate(stages[:later]):
             common = (wrote_before & (read | wrote)) | (read_before & wrote)
             if not common:
                 continue
             needs[later][before] = 1
             kept = [buffer for buffer in common if buffer not in sequences]
             if kept:  # a sequence's steps of another chunk are elsewhere
-                needs[before][later] = 1 - SLOTS if all(buffer in slots for buffer in kept) else 0
+                needs[before][later] = 1 - BUFFER_DEPTH if all(buffer in slots for buffer in kept) else 0
     return needs

@@ -1,3 +1,4 @@
-"""How workers wait for each other and share work, as loop IR and LLVM text: ``barrier``, ``spin_wait``, ``claim`` (who
-takes the next task), ``pool_functions`` (what a pool's threads run).
+"""How workers wait for each other and share work, as LLVM text: ``spin_wait``, ``barrier``, ``claim`` (who takes the
+next
+task: dynamic scheduling), ``pool_functions`` (what a pool's threads run). Knows neither kernels nor graphs.
 """

@@ -10,20 +10,8 @@ with all at 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ...ir.types import size
-from ..loop_ir.nodes import Barrier, Buffer, Statement, nested
 from ..machine.target import Target
 from .spin_wait import waiting_text
-
-WORKER, WORKERS = size("_worker"), size("_workers")
-TEAM = Buffer("team", "int64")
-
-
-def waits(statements: Sequence[Statement]) -> bool:
-    """Whether there is a barrier among them."""
-    return any(isinstance(item, Barrier) for item in nested(statements))
 
 
 def barrier_text(target: Target) -> str:

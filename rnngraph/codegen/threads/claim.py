@@ -1,33 +1,33 @@
-"""How workers take the stations of a pipeline, one chunk at a time, as LLVM's text.
+"""Dynamic task scheduling: how workers claim the stages of a pipeline, one chunk at a time, as LLVM's text.
 
-A station's state is twice the number of chunks that it has done, and one more while a worker is at it. It only grows:
-what a station waits for cannot be undone, and a claim that finds the state as it was read is good.
+A stage's state is twice the number of chunks that it has done, and one more while a worker is at it. It only grows:
+what a stage waits for cannot be undone, and a claim that finds the state as it was read is good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..loop_ir.nodes import Station
+from ..loop_ir.nodes import PipelineStage
 from ..machine.target import Target
 from .spin_wait import waiting_text
 
 NOTHING = -(1 << 40)
-"""How many chunks more than itself another station must have done that a station doesn't wait for."""
+"""How many chunks more than itself another stage must have done that a stage doesn't wait for."""
 
 
-def stations_text(number: int, stations: Sequence[Station]) -> str:
-    """The table that ``claim`` reads: for each station when it is due, and what it needs of every station."""
+def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
+    """The table that ``claim`` reads: for each stage when it is due, and what it needs of every stage."""
     numbers: list[int] = []
-    for station in stations:
-        needs = dict(station.needs)
-        numbers += [station.due, *(needs.get(other, NOTHING) for other in range(len(stations)))]
+    for stage in stages:
+        needs = dict(stage.needs)
+        numbers += [stage.due, *(needs.get(other, NOTHING) for other in range(len(stages)))]
     items = ", ".join(f"i64 {item}" for item in numbers)
     return f"@stations{number} = internal constant [{len(numbers)} x i64] [{items}]\n"
 
 
 def claim_text(target: Target) -> str:
-    """The function that gives a worker the number of the station that it has claimed, or -1 once all is done."""
+    """The function that gives a worker the number of the stage that it has claimed, or -1 once all is done."""
     return _CLAIM.format(wait=waiting_text(target), none=1 << 62)
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ...codegen.buffers.packing import ALIGNMENT
-from ...codegen.llvm.module import Entry
+from ...codegen.loop_ir.nodes import Entry
+from ...codegen.machine.alignment import ALIGNMENT, padded
 from ...codegen.machine.target import Target
 from ...codegen.schedule.plan import Plan
 from ...ir.types import ITEM_BYTES
@@ -193,10 +193,6 @@ class Stepper:
         """Of packed weights, with what is lost to alignment."""
         last = list(self.units)[-1]
         return self.panels_place(last) + padded(last.plan.panel_bytes) + ALIGNMENT
-
-
-def padded(count: int) -> int:
-    return -(-count // ALIGNMENT) * ALIGNMENT
 
 
 def _places(sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:

@@ -41,7 +41,7 @@ MOST_SPECIAL = 4
 """Sizes for which a call's code is compiled for them alone; the next one gets code for any."""
 ADDRESSED = 1 << 47
 """Bytes that a process can have."""
-LATER_STAGES = ("loops", "llvm", "asm")
+LATER_STAGES = ("plan", "loops", "llvm", "asm")
 
 
 def _tiled(graph: Graph) -> set[str]:
@@ -353,6 +353,7 @@ class CompiledGraph:
         from ...codegen.compile import planned
         from ...codegen.llvm.module import module_text
         from ...codegen.machine.engine import assembly
+        from ...codegen.schedule.plan_text import plan_text
 
         outputs = tuple(name for name, _ in self.graph.outputs)
         graph = self.optimized(outputs)
@@ -364,6 +365,8 @@ class CompiledGraph:
         fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
         head = f"compiled for {self.target.name} ({self.target.processor}), {self.target.vector_bits}-bit vectors"
         head += f", with {fixed}" if fixed else ""
+        if stage == "plan":
+            return f"# {head}\n{plan_text(plan)}"
         if stage == "loops":
             return f"# {head}\n{plan.loops()}"
         text = module_text(plan.functions, [plan.main, plan.pack], self.target, self.kind)

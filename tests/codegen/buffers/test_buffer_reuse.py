@@ -12,7 +12,7 @@ import pytest
 import teams
 
 import rnngraph as rg
-from rnngraph.codegen.buffers.buffer_reuse import TakenOver
+from rnngraph.codegen.buffers.buffer_reuse import BufferReuse
 from rnngraph.codegen.buffers.views import View
 from rnngraph.ir.graph import Node
 from rnngraph.ir.interpreter import interpret
@@ -46,18 +46,18 @@ def trained(cell: Callable[[], rg.Cell], lengths: bool = False) -> tuple[rg.Prog
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> set[Node]:
     """What takes over places, of all that is compiled."""
-    original, nodes = TakenOver.places, set[Node]()
+    original, nodes = BufferReuse.places, set[Node]()
 
-    def places(self: TakenOver, *arguments: Any) -> dict[Node, View]:
+    def places(self: BufferReuse, *arguments: Any) -> dict[Node, View]:
         found = original(self, *arguments)
         nodes.update(found)
         return found
 
-    monkeypatch.setattr(TakenOver, "places", places)
+    monkeypatch.setattr(BufferReuse, "places", places)
     return nodes
 
 
-def none_taken(self: TakenOver, *arguments: Any) -> dict[Node, View]:
+def none_taken(self: BufferReuse, *arguments: Any) -> dict[Node, View]:
     return {}
 
 
@@ -84,7 +84,7 @@ def test_derivatives_lie_where_what_they_are_computed_from_lay(
     loss, gradients = program.training.gradients(feeds)
     memory = program.training.memory(T=150)
     assert len(taken) == wanted
-    monkeypatch.setattr(TakenOver, "places", none_taken)
+    monkeypatch.setattr(BufferReuse, "places", none_taken)
     program, feeds = trained(cell, lengths)
     loss_apart, apart = program.training.gradients(feeds)
     more = program.training.memory(T=150)
@@ -148,7 +148,7 @@ def test_workers_take_places_over_too(
     sizes = graphs.sizes(fed, names, None, compiled)
     graph = compiled.sized(names, sizes)
     with monkeypatch.context() as patch:
-        patch.setattr(TakenOver, "places", none_taken)
+        patch.setattr(BufferReuse, "places", none_taken)
         alone = compiled.entry(names, sizes).call_fresh(program.parameters, fed, sizes)
     for reverse in (False, True):
         taken.clear()

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from rnngraph.codegen.compile import compile_graph
+from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.target import host, target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.graph import Graph, Node, make
@@ -114,7 +115,7 @@ def test_results_in_the_memory_of_inputs(build: object) -> None:
 @pytest.mark.parametrize(("build", "copies"), [(over_itself, 0), (with_norm, 0), (crossed, 2), (multiplied, 1)])
 def test_copies_are_made_only_where_they_must_be(build: object, copies: int) -> None:
     plan = schedule(build(), target_of("x86-64-v3"), "entry")  # type: ignore[operator]
-    assert str(plan.main.function).count("# copy of ") == copies
+    assert function_text(plan.main.function).count("# copy of ") == copies
 
 
 def test_a_sum_lies_in_the_memory_of_what_is_computed_from_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.codegen.buffers import arena as arenas
-from rnngraph.codegen.buffers.arena import Arena
+from rnngraph.codegen.buffers.arena import Arena, extents
 from rnngraph.codegen.loop_ir import nodes as loops
 from rnngraph.codegen.loop_ir.memory_check import check_memory
 from rnngraph.codegen.loop_ir.nodes import (
@@ -28,16 +28,16 @@ from rnngraph.codegen.loop_ir.nodes import (
     Literal,
     Load,
     Pipeline,
+    PipelineStage,
     Renaming,
     Statement,
-    Station,
     Store,
     Uses,
     Value,
     When,
     nested,
 )
-from rnngraph.codegen.threads.barrier import TEAM, WORKER, WORKERS
+from rnngraph.codegen.loop_ir.workers import TEAM, WORKER, WORKERS
 from rnngraph.errors import VerifyError
 from rnngraph.ir.types import Size, size
 
@@ -59,7 +59,7 @@ def check(statements: Sequence[Statement], places: dict[Buffer, tuple[Any, Any]]
     arena = Arena({buffer: count for buffer, (_, count) in places.items()})
     arena.places = {buffer: ("arena", begin) for buffer, (begin, _) in places.items()}
     arena.total = sum((count for _, count in places.values()), 0)
-    check_memory("entry", statements, FUNCTIONS, arena)
+    check_memory("entry", statements, FUNCTIONS, extents(arena))
 
 
 APART = {A: (0, 64), B: (64, 64), C: (128, 64)}
@@ -95,7 +95,7 @@ INSIDE: dict[str, Callable[[Statement], Statement]] = {
     "when": lambda inner: When(0, 0, 1, (inner,)),
     "fold": lambda inner: Fold((), (), (), "i", 0, 3, 1, (inner,), ()),
     "fold in a for": lambda inner: For("t", 0, 3, 1, (Fold((), (), (), "i", 0, 3, 1, (inner,), ()),)),
-    "pipeline": lambda inner: Pipeline("i", 3, 1, (Station((inner,), (), 0),), 1, C, TEAM),
+    "pipeline": lambda inner: Pipeline("i", 3, 1, (PipelineStage((inner,), (), 0),), 1, C, TEAM),
 }
 
 
@@ -195,7 +195,7 @@ STATEMENTS: dict[type[BaseStatement], BaseStatement] = {
     Fold: Fold((), (), (), "i", N, N + 1, 1, (call(READS, A),), ()),
     Call: Call("reads", ((A, N),), (N + 1,)),
     Barrier: Barrier(TEAM, N, N + 1),
-    Pipeline: Pipeline("i", N, N + 1, (Station((call(READS, A),), (), 0),), 1, B, TEAM),
+    Pipeline: Pipeline("i", N, N + 1, (PipelineStage((call(READS, A),), (), 0),), 1, B, TEAM),
 }
 
 
@@ -247,7 +247,7 @@ def found_in(item: Any) -> tuple[set[Buffer], set[Size], list[Statement]]:
         elif isinstance(value, tuple):
             for part in value:
                 look(part)
-        elif isinstance(value, Station):
+        elif isinstance(value, PipelineStage):
             look(value.body)
 
     for field in fields(item):

@@ -5,6 +5,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.codegen.loop_ir.nodes import Buffer, Function, Let, Literal, Load, Store, Value
+from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.loop_ir.renaming import work_of
 
 
@@ -30,8 +31,8 @@ def test_lanes_and_signs_tell_functions_apart() -> None:
 
 
 def test_every_store_has_a_type() -> None:
-    assert str(store_of(0.0, 8)) == "function f(m0: f32*)\n  store 0.0 -> m0[0] : f32x8\n"
-    assert str(store_of(0.0, 1)) == "function f(m0: f32*)\n  store 0.0 -> m0[0] : f32\n"
+    assert function_text(store_of(0.0, 8)) == "function f(m0: f32*)\n  store 0.0 -> m0[0] : f32x8\n"
+    assert function_text(store_of(0.0, 1)) == "function f(m0: f32*)\n  store 0.0 -> m0[0] : f32\n"
 
 
 @pytest.mark.parametrize("widths", [(1, 4), (4, 1), (3, 5)])

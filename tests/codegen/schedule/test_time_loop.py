@@ -1,4 +1,4 @@
-"""Loops over time as pipelines: the bits of one worker, whoever claims which station when, and who waits for whom."""
+"""Loops over time as pipelines: the bits of one worker, whoever claims which stage when, and who waits for whom."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.codegen.cost_model import pipelining as pipeline
-from rnngraph.codegen.cost_model.pipelining import Part, line_of
-from rnngraph.codegen.cost_model.work_sharing import Cut
+from rnngraph.codegen.cost_model.pipelining import StageCost, plan_pipeline
+from rnngraph.codegen.cost_model.work_sharing import Partition
 from rnngraph.codegen.llvm.module import module_text
-from rnngraph.codegen.loop_ir.nodes import Buffer, Call, Function, LetIndex, Literal, Load, Pipeline, Store, Value, When
+from rnngraph.codegen.loop_ir.effects import Effects
+from rnngraph.codegen.loop_ir.nodes import Buffer, Call, LetIndex, Pipeline, When
+from rnngraph.codegen.loop_ir.printer import function_text
 from rnngraph.codegen.machine.engine import object_code
 from rnngraph.codegen.machine.target import target_of
-from rnngraph.codegen.schedule import time_loop as stations
+from rnngraph.codegen.schedule import time_loop
 from rnngraph.codegen.schedule.plan import Plan
 from rnngraph.codegen.schedule.scheduler import schedule
-from rnngraph.codegen.schedule.time_loop import accesses, waited_for
+from rnngraph.codegen.schedule.time_loop import waited_for
 from rnngraph.ir.types import size
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
@@ -75,7 +77,7 @@ def pipeline_of(plan: Plan) -> Pipeline:
         (lambda: rg.DropoutWrapper(rg.GRUCell(17), input_keep_prob=0.7, output_keep_prob=0.8), 3, 1, 7, 2),
     ],
 )
-def test_stations_may_be_as_far_ahead_as_they_can(
+def test_stages_may_be_as_far_ahead_as_they_can(
     cell: Any, layers: int, batch: int, steps: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teams.share_in_pipelines(monkeypatch, parts)
@@ -84,7 +86,7 @@ def test_stations_may_be_as_far_ahead_as_they_can(
 
 @pytest.mark.parametrize("missing", ["later", "earlier"])
 def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check itself: a station that doesn't wait for one before it, or for one behind it, gives something else."""
+    """The check itself: a stage that doesn't wait for one before it, or for one behind it, gives something else."""
     teams.share_in_pipelines(monkeypatch, 2)
     original = waited_for
 
@@ -95,7 +97,7 @@ def test_a_missing_need_is_found(missing: str, monkeypatch: pytest.MonkeyPatch) 
             for number, needed in enumerate(needs)
         ]
 
-    monkeypatch.setattr(stations, "waited_for", fewer)
+    monkeypatch.setattr(time_loop, "waited_for", fewer)
     assert differing(stack(lambda: rg.BasicRNNCell(17), 3), 13, 2, 1, monkeypatch) != []
 
 
@@ -128,8 +130,8 @@ def test_a_stack_of_one_row_is_a_pipeline_of_its_layers(golden: Any) -> None:
     plan = planned(program, {"B": 1})
     found = pipeline_of(plan)
     assert plan.work.pays()
-    assert [dict(station.needs) for station in found.stations] == [{1: -2}, {0: 1, 2: -2}, {1: 1}]
-    golden(DIRECTORY / "pipeline_entry.txt", str(plan.main.function))
+    assert [dict(stage.needs) for stage in found.stages] == [{1: -2}, {0: 1, 2: -2}, {1: 1}]
+    golden(DIRECTORY / "pipeline_entry.txt", function_text(plan.main.function))
 
 
 def test_rows_enough_need_no_pipeline() -> None:
@@ -165,22 +167,22 @@ def test_other_processors_have_pipelines_too(name: str) -> None:
 # Estimates -----------------------------------------------------------------------------------------
 
 
-def parts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[Part]:
-    return [Part(Cut(0 if gain > 1 else None, item / gain, item, barriers=barriers)) for item in cycles]
+def parts(*cycles: float, gain: float = 1.0, barriers: float = 0.0) -> list[StageCost]:
+    return [StageCost(Partition(0 if gain > 1 else None, item / gain, item, barriers=barriers)) for item in cycles]
 
 
 def test_small_steps_join_their_neighbours() -> None:
-    line = line_of(parts(300, 2000, 700, 2000, 700, 2000), size("T"), 128, 2)
+    line = plan_pipeline(parts(300, 2000, 700, 2000, 700, 2000), size("T"), 128, 2)
     assert line is not None
-    assert line.stations == ((0, 2), (2, 4), (4, 6))
+    assert line.stages == ((0, 2), (2, 4), (4, 6))
     assert 1.5 < line.gain < 2
-    small = line_of(parts(1, 5000, 5000, 1), size("T"), 128, 2)
+    small = plan_pipeline(parts(1, 5000, 5000, 1), size("T"), 128, 2)
     assert small is not None
-    assert small.stations == ((0, 2), (2, 4))
+    assert small.stages == ((0, 2), (2, 4))
 
 
-def test_two_equal_stations_gain_less_than_twice() -> None:
-    line = line_of(parts(5000, 5000), size("T"), 128, 2)
+def test_two_equal_stages_gain_less_than_twice() -> None:
+    line = plan_pipeline(parts(5000, 5000), size("T"), 128, 2)
     assert line is not None
     cycles = line.grain * 5000.0
     waiting = 5 / 6  # of five chunks, while the first and the last are done by one worker
@@ -188,19 +190,19 @@ def test_two_equal_stations_gain_less_than_twice() -> None:
 
 
 @pytest.mark.parametrize("cycles", [(5000, 100), (20, 20)])
-def test_no_pipeline_where_one_station_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
-    assert line_of(parts(*cycles), size("T"), 128, 2) is None
+def test_no_pipeline_where_one_stage_is_most_of_the_work_or_all_of_it_is_small(cycles: tuple[float, ...]) -> None:
+    assert plan_pipeline(parts(*cycles), size("T"), 128, 2) is None
 
 
 def test_kernels_that_are_cut_must_be_faster_on_cores_that_are_far() -> None:
-    assert line_of(parts(5000, 5000, gain=2, barriers=1), size("T"), 128, 2) is not None
-    assert line_of(parts(90000, 90000, gain=2, barriers=1), size("T"), 128, 2) is None
+    assert plan_pipeline(parts(5000, 5000, gain=2, barriers=1), size("T"), 128, 2) is not None
+    assert plan_pipeline(parts(90000, 90000, gain=2, barriers=1), size("T"), 128, 2) is None
 
 
 @pytest.mark.parametrize(("rows", "grain"), [(1, 12), (6, 12), (8, 16), (13, 13), (5, 15)])
 def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
     one, other = parts(5000, 5000)
-    line = line_of([replace(one, at_once=rows), other], size("T"), 128, 2)
+    line = plan_pipeline([replace(one, tile_steps=rows), other], size("T"), 128, 2)
     assert line is not None
     assert line.grain == grain
     assert line.most % grain == 0
@@ -208,14 +210,14 @@ def test_tiles_cover_a_chunk_without_a_rest(rows: int, grain: int) -> None:
 
 def test_chunks_are_longer_where_each_takes_something_anew() -> None:
     one, other = parts(5000, 5000)
-    line = line_of([one, replace(other, anew=20000.0)], size("T"), 256, 2)
+    line = plan_pipeline([one, replace(other, per_chunk_overhead=20000.0)], size("T"), 256, 2)
     assert line is not None
     assert line.grain == 2 * pipeline.FEWEST
-    assert line.most == 256 // pipeline.SLOTS // line.grain * line.grain
+    assert line.most == 256 // pipeline.BUFFER_DEPTH // line.grain * line.grain
 
 
 def test_a_length_of_one_chunk_is_no_pipeline() -> None:
-    assert line_of(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
+    assert plan_pipeline(parts(5000, 5000), pipeline.FEWEST, 128, 2) is None
 
 
 # Who waits for whom --------------------------------------------------------------------------------
@@ -224,19 +226,10 @@ A, B, C, D = (Buffer(name, "float32") for name in "abcd")
 
 
 def test_needs_follow_from_what_is_read_and_written() -> None:
-    first: tuple[set[Buffer], set[Buffer]] = (set(), {A, C})
-    second: tuple[set[Buffer], set[Buffer]] = ({A}, {B})
-    third: tuple[set[Buffer], set[Buffer]] = ({B, C}, {D})
-    ahead = 1 - pipeline.SLOTS
+    first, second, third = Effects(set(), {A, C}, set()), Effects({A}, {B}, set()), Effects({B, C}, {D}, set())
+    ahead = 1 - pipeline.BUFFER_DEPTH
     assert waited_for([first, second, third], {B}, {A}) == [{1: ahead, 2: 0}, {0: 1}, {1: 1, 0: 1}]
-    assert waited_for([({A}, {D}), ({A}, {B})], set(), set()) == [{}, {}]  # nobody writes what both read
-
-
-def test_what_functions_read_and_write_is_what_their_callers_do() -> None:
-    inner = Buffer("m0", "float32"), Buffer("m1", "float32")
-    value = Value("v", "float32", 1)
-    body = (Load(value, inner[0], 0), When(0, 0, 1, (Store(value, inner[1], 0),)))
-    function = Function("phase0", inner, (), body)
-    call = Call("phase0", ((A, 0), (B, 0)), ())
-    store = Store(Literal(0.0, "float32", 1), C, 0)
-    assert accesses([call, store], {"phase0": function}) == ({A}, {B, C})
+    assert waited_for([Effects({A}, {D}, set()), Effects({A}, {B}, set())], set(), set()) == [
+        {},
+        {},
+    ]  # nobody writes what both read

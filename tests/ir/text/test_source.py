@@ -56,7 +56,7 @@ def test_variables_name_values(tmp_path: Path) -> None:
 
 def test_words_of_the_grammar_are_names_too(tmp_path: Path) -> None:
     program = rg.compile(declared(tmp_path))
-    for stage in program.inference.stages[1:-3]:
+    for stage in program.inference.stages[1:-4]:
         text = program.inference.show(stage)
         once = str(parse(text[text.index("graph ") :]))
         assert str(parse(once)) == once

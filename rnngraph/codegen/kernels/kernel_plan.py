@@ -1,0 +1,82 @@
+"""What is decided of a kernel before it is written: one frozen record, which whoever writes the kernel only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...ir.graph import Node
+from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import is_view
+from ..buffers.memory import Memory
+from ..cost_model.register_tiles import lanes_for
+from ..cost_model.work_sharing import Partition
+from ..loop_ir.nodes import Buffer
+from .active_rows import ActiveRows, ActiveSteps
+from .outer_sum_plan import OuterSumPlan, plan_outer_sum
+from .product_plan import ProductPlan, plan_products
+from .region import Region
+
+
+@dataclass(frozen=True)
+class KernelPlan:
+    """A kernel and how it is computed.
+
+    partition: among workers. lanes: of a vector. products, outer_sum: the register tiles of a kernel that has such.
+    active: the steps and rows that are computed, where a mask leaves out others. reads, writes: buffers.
+    """
+
+    kernel: Kernel
+    partition: Partition
+    lanes: int
+    products: ProductPlan | None = None
+    outer_sum: OuterSumPlan | None = None
+    active: ActiveSteps | None = None
+    reads: tuple[Buffer, ...] = ()
+    writes: tuple[Buffer, ...] = ()
+
+    def part_of(self, region: Region) -> Region:
+        """The part of a region that is computed."""
+        if self.active is None:
+            return region
+        table = self.active.table
+        return region.within(self.active.size, ActiveRows(table) if table.by_rows else None)
+
+
+def plan_kernel(
+    region: Region, kernel: Kernel, partition: Partition, active: ActiveSteps | None = None
+) -> KernelPlan:  # fmt: skip
+    """Decides how a kernel is computed whose values lie in the region's memory."""
+    lanes = _lanes(region, kernel)
+    products, outer_sum = None, None
+    if any(node.op == "matmul" for node in kernel.members):
+        products = plan_products(region, kernel, lanes, partition)
+    elif kernel.kind == "outer_sum":
+        outer_sum = plan_outer_sum(region, kernel.first, partition)
+    memory = region.memory
+    writes = [view.buffer for node in kernel.members for view in memory.stores.get(node, ())]
+    reads = [memory.views[node].buffer for node in _read(kernel.members, memory)]
+    return KernelPlan(
+        kernel, partition, lanes, products, outer_sum, active,
+        tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes)),
+    )  # fmt: skip
+
+
+def _lanes(region: Region, kernel: Kernel) -> int:
+    """Lanes of a vector; a table of rank 1 is read one by one."""
+    if any(node.op == "gather" and node.operands[0].tensor.rank == 1 for node in kernel.members):
+        return 1
+    return lanes_for(region.target, kernel.members, kernel.shape[-1] if kernel.shape else 1)
+
+
+def _read(members: Sequence[Node], memory: Memory) -> list[Node]:
+    """The values in memory that nodes are computed from, directly or through what is computed in place."""
+    inside, found = set(members), dict[Node, None]()
+    pending = [item for node in members for item in node.operands if item not in inside]
+    while pending:
+        node = pending.pop(0)
+        if node in memory.views:
+            found[node] = None
+        elif is_view(node) or node.operands:
+            pending += [item for item in node.operands if item not in inside]
+    return list(found)

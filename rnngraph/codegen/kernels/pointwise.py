@@ -1,0 +1,107 @@
+"""Kernels without products: element by element, joins of columns, and copies that views can't express."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...ir.graph import Node
+from ...ir.types import Shape
+from ..analysis.node_kinds import picks_step
+from ..buffers.views import View
+from ..cost_model.register_tiles import lanes_for
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import When
+from .loop_nests import WorkerSlice, strips
+from .region import Region, over_axes
+from .values import Coordinate, Coordinates, Time, ValueEmitter, through
+
+
+def elementwise(
+    region: Region,
+    block: Block,
+    shape: Shape,
+    lanes: int,
+    nodes: Sequence[Node],
+    computed: Callable[[Node], bool],
+    share: WorkerSlice | None = None,
+) -> None:
+    """The values of ``nodes`` at all places of ``shape``: row after row, strip after strip."""
+    units = share if share is not None and share.axis == len(shape) - 1 else None
+    whole = ValueEmitter(block, region.memory.views, computed=computed)
+
+    def row(inner: Block, at: list[Coordinate]) -> None:
+        by_row = whole.within(inner, tuple(at[:-1]))
+        for nested, strip in strips(inner, shape[-1] if shape else None, lanes, units):
+            emitter = by_row.within(nested)
+            where: Coordinates = (*at[:-1], strip) if shape else ()
+            values = [(node, emitter.value(node, where)) for node in nodes if node in region.memory.stores]
+            for node, value in values:
+                for view in region.memory.stores[node]:
+                    emitter.store(value, view, where)
+
+    over_axes(region, block, shape, range(len(shape) - 1), [0] * len(shape), row, share)
+
+
+def concat(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
+    """Writes each operand of a concatenation to its part of the result."""
+    axis, offset = node["axis"], 0
+    for piece in node.operands:
+        start = tuple(offset if a == axis else 0 for a in range(node.tensor.rank))
+        stop = tuple(offset + piece.shape[axis] if a == axis else dim for a, dim in enumerate(node.shape))
+        views = [
+            replace(view.slice(start, stop, (1,) * node.tensor.rank), room=None, local=view.local)
+            for view in region.memory.stores[node]
+        ]
+        write(region, block, piece, views, share)
+        offset = offset + piece.shape[axis]
+
+
+def write(region: Region, block: Block, node: Node, views: Sequence[View], share: WorkerSlice | None) -> None:
+    """Writes a value, from memory or computed in place, to ``views``."""
+    lanes = lanes_for(region.target, [node], node.shape[-1] if node.shape else 1)
+    inside = replace(region, memory=replace(region.memory, stores={node: views}))
+    elementwise(inside, block, node.shape, lanes, [node], lambda item: False, share)
+
+
+def _dense(view: View, shape: Shape) -> View | None:
+    """A place without gaps in another shape, whatever its sizes are."""
+    whole = View.contiguous(view.buffer, view.shape)
+    if view.strides != whole.strides:
+        return None
+    return replace(View.contiguous(view.buffer, shape), offset=view.offset)
+
+
+def copy(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
+    """A movement op that strides can't express, or the one step that is picked out of a sequence."""
+    source = node.operands[0]
+    time = region.time
+    if time is not None and picks_step(node, time.length):
+        step = node["start"][0]
+        inner = block.nested()
+        lanes = lanes_for(region.target, [node], node.shape[-1])
+
+        def body(nested: Block, at: list[Coordinate]) -> None:
+            for deeper, strip in strips(nested, node.shape[-1], lanes):
+                emitter = ValueEmitter(deeper, region.memory.views)
+                moved = through(node, (0, *at[1:-1], strip))[1:]
+                value = emitter.value(source, (Time(step - time.start, step), *moved))
+                for view in region.memory.stores[node]:
+                    emitter.store(value, view, (0, *at[1:-1], strip))
+
+        over_axes(region, inner, node.shape, range(1, node.tensor.rank - 1), [0] * node.tensor.rank, body, share)
+        block.add(When(step, time.start, time.start + time.steps, tuple(inner.statements)))
+        return
+    if node.op == "reshape":
+        for view in region.memory.stores[node]:
+            place = view.reshape(source.shape) or _dense(view, source.shape)
+            if place is not None:
+                write(region, block, source, [replace(place, room=None, local=view.local)], None)
+                continue
+            there = region.memory.views[source].reshape(node.shape)
+            assert there is not None, f"{node} fits neither what it reads nor where it goes"
+            memory = replace(region.memory, views={**region.memory.views, node: there})
+            write(replace(region, memory=memory), block, node, [view], None)
+        return
+    lanes = lanes_for(region.target, [node], node.shape[-1])
+    elementwise(region, block, node.shape, lanes, [node], lambda item: item is node, share)

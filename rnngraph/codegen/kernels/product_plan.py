@@ -1,0 +1,153 @@
+"""Which register tiles compute the matrix products of a kernel: decided once, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...ir.graph import Node, topological
+from ...ir.types import NARROW, Size
+from ..analysis.kernel_fusion import Kernel
+from ..buffers.packing import DOT_WIDTH
+from ..cost_model.register_tiles import OPEN_DEPTH, TileShape, accumulators, tile_shape
+from ..cost_model.work_sharing import Partition
+from ..machine.target import Target
+from .region import Region
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """Products that one loop over k computes: the right operands ``products`` of each of ``lefts``, all of one depth.
+
+    Several left operands are the parts that narrow numbers make of one. dot_width: how many k a step takes.
+    accumulators: into how many sums each is split.
+    """
+
+    lefts: tuple[Node, ...]
+    products: tuple[tuple[Node, ...], ...]
+    dot_width: int
+    accumulators: int
+
+
+@dataclass(frozen=True)
+class ProductPlan:
+    """Tiles of rows x blocks of units x gates over the products of a kernel.
+
+    contractions: in an order in which each starts from what is there. row_axis: the axis that tiles run along, or None
+    where there is one row. masked: whether some memory ends where the units end, so that lanes behind them are masked.
+    """
+
+    contractions: tuple[Contraction, ...]
+    tile: TileShape
+    row_axis: int | None
+    masked: bool
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts narrow numbers make one left operand."""
+        return max(len(item.lefts) for item in self.contractions)
+
+    @property
+    def products(self) -> list[Node]:
+        return [node for item in self.contractions for products in item.products for node in products]
+
+
+def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
+    """The tiles of a kernel with products, one of ``region.workers.parts`` parts at a time."""
+    products = [node for node in kernel.members if node.op == "matmul"]
+    shape, axis = kernel.shape, _row_axis(region, kernel)
+    contractions = _contractions(region, kernel, products)
+    rows = region.extent(shape, axis) if axis is not None else 1
+    blocks = -(-int(str(shape[-1])) // lanes)
+    if partition.axis == len(shape) - 1:
+        blocks = -(-blocks // region.workers.parts)
+    if partition.axis is not None and partition.axis == axis and isinstance(rows, int):
+        rows = -(-rows // region.workers.parts)
+    depths = [dim for node in products if isinstance(dim := node.operands[0].shape[-1], int)]
+    depth = -(-max(depths, default=OPEN_DEPTH) // max(map(dot_width_of, products)))
+    tile = tile_shape(
+        region.target, _gates(contractions, products), blocks, rows, depth,
+        max(len(item.lefts) for item in contractions), max(_accumulators(region.target, node) for node in products),
+    )  # fmt: skip
+    return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes))
+
+
+def dot_width_of(product: Node) -> int:
+    """How many k a step of a product takes: several where both sides are narrow numbers."""
+    return DOT_WIDTH[product.operands[1].dtype] if product.operands[0].dtype in NARROW else 1
+
+
+def _accumulators(target: Target, product: Node) -> int:
+    """Into how many sums one of a product is split."""
+    if dot_width_of(product) > 1:
+        return 1
+    depth, width = product.operands[1].shape[-2:]
+    return accumulators(target, depth, width)
+
+
+def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int:
+    """Sums of a unit and row that stay in registers: those that no other sum starts from; of narrow numbers, which
+    start from none, those of the largest contraction.
+    """
+    first = [item.products[0] for item in contractions]
+    narrow = max((len(nodes) for nodes in first if dot_width_of(nodes[0]) > 1), default=0)
+    starts = {node.operands[2] for node in products if len(node.operands) == 3}
+    wide = sum(node not in starts and dot_width_of(node) == 1 for node in products)
+    return max(1, narrow, wide)
+
+
+def _row_axis(region: Region, kernel: Kernel) -> int | None:
+    """The axis that tiles run along: the last one with several rows, else the open one."""
+    extents = [region.extent(kernel.shape, axis) for axis in range(len(kernel.shape) - 1)]
+    several = [axis for axis, extent in enumerate(extents) if isinstance(extent, int) and extent > 1]
+    open_axes = [axis for axis, extent in enumerate(extents) if isinstance(extent, Size)]
+    return several[-1] if several else open_axes[-1] if open_axes else None
+
+
+def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> tuple[Contraction, ...]:
+    """Products that read the same rows go together, in an order in which each starts from what is there."""
+    views, in_phase, members = region.memory.views, set(products), set(kernel.members)
+    outside = {item for node in members for item in node.operands if item not in members}
+    after: dict[Node, int] = dict.fromkeys(outside, 0)  # the turn after which a value is known
+    for node in topological(products, known=outside):
+        summed = node.operands[2:] if node in in_phase else node.operands
+        after[node] = (node in in_phase) + max(map(after.__getitem__, summed), default=0)
+    groups: dict[tuple[object, ...], list[Node]] = {}
+    for node in sorted(products, key=after.__getitem__):
+        left, right = (views[item] for item in node.operands[:2])
+        form = None if region.memory.panels.packs(right) else right.strides
+        key = (after[node], left, node.operands[0].shape[-1], node.operands[1].dtype, form)
+        groups.setdefault(key, []).append(node)
+    merged: dict[object, list[list[Node]]] = {}
+    for (turn, *rest), nodes in groups.items():
+        rights = tuple(views[node.operands[1]] for node in nodes)
+        narrow = dot_width_of(nodes[0]) > 1  # parts of a row, which read the same panel
+        merged.setdefault((turn, rights) if narrow else (turn, *rest), []).append(nodes)
+    found = []
+    for items in merged.values():
+        first, lefts = items[0][0], tuple(nodes[0].operands[0] for nodes in items)
+        split = _accumulators(region.target, first)
+        found.append(Contraction(lefts, tuple(map(tuple, items)), dot_width_of(first), split))
+    return tuple(found)
+
+
+def _masked(region: Region, kernel: Kernel, lanes: int) -> bool:
+    """Whether some memory that the kernel touches ends where the units end, without padding."""
+    memory, width = region.memory, int(str(kernel.shape[-1]))
+    if width % lanes == 0:
+        return False
+    padded = -(-width // lanes) * lanes
+    touched = [view for node in kernel.members for view in memory.stores.get(node, ())]
+    members = set(kernel.members)
+    for node in kernel.members:
+        for position, operand in enumerate(node.operands):  # one value may be both left operand and start
+            view = memory.views.get(operand)
+            if operand in members:
+                continue
+            if view is None:
+                return True  # computed in place from memory of its own; stay careful
+            if view.shape[-1:] != (width,) or (node.op == "matmul" and position == 0):
+                continue
+            if not (node.op == "matmul" and position == 1 and memory.panels.packs(view)):
+                touched.append(view)
+    return any(view.room is None or view.room < padded for view in touched)

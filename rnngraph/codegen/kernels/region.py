@@ -1,0 +1,94 @@
+"""The region in which a kernel runs: its memory, its chunk of time, its workers, the rows that are active."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ...ir.types import Dim, Shape
+from ..buffers.memory import Memory
+from ..cost_model.chunk_length import TimeChunk
+from ..cost_model.work_sharing import ONE_WORKER, Workers, WorkSharing
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Index
+from ..machine.target import Target
+from .active_rows import ActiveRows
+from .loop_nests import WorkerSlice, loop
+from .values import Coordinate, Time
+
+
+@dataclass(frozen=True)
+class Region:
+    """time: the chunk that the region runs in, where its first axis is time. active: which rows are computed, where not
+    all are.
+    """
+
+    target: Target
+    memory: Memory
+    time: TimeChunk | None = None
+    workers: Workers = ONE_WORKER
+    active: ActiveRows | None = None
+
+    @property
+    def sharing(self) -> WorkSharing:
+        """How kernels of this region are cut between its workers."""
+        return WorkSharing(self.target, self.workers, self.time)
+
+    @property
+    def reverse(self) -> bool:
+        """Whether steps of time are taken from the last one to the first."""
+        return self.time is not None and self.time.reverse
+
+    def is_time(self, shape: Shape, axis: int) -> bool:
+        """Whether an axis is that of time, of which a chunk is computed."""
+        return self.time is not None and self.time.is_axis(shape, axis)
+
+    def extent(self, shape: Shape, axis: int) -> Dim:
+        """How far a loop over an axis goes."""
+        return self.time.steps if self.time is not None and self.time.is_axis(shape, axis) else shape[axis]
+
+    def at(self, shape: Shape, axis: int, index: Index) -> Coordinate:
+        """A position on an axis: of time one in the present chunk."""
+        if self.time is not None and self.time.is_axis(shape, axis):
+            return Time(index, self.time.start + index)
+        return index
+
+    def within(self, steps: Index, active: ActiveRows | None) -> Region:
+        """The region with fewer steps, and of them only the rows that are active."""
+        assert self.time is not None
+        return replace(self, time=replace(self.time, steps=steps), active=active)
+
+
+def over_axes(
+    region: Region,
+    block: Block,
+    shape: Shape,
+    axes: Sequence[int],
+    at: list[Coordinate],
+    body: Callable[[Block, list[Coordinate]], None],
+    share: WorkerSlice | None = None,
+) -> None:
+    """Loops over ``axes`` of ``shape``, outermost first; ``at`` is filled in. share: what to do of one of the axes."""
+    if not axes:
+        body(block, at)
+        return
+    axis, rest = axes[0], axes[1:]
+
+    def inner(nested: Block, index: Index) -> None:
+        over_axes(
+            region, nested, shape, rest, [*at[:axis], region.at(shape, axis, index), *at[axis + 1 :]], body, share
+        )
+
+    first: Index = 0
+    stop: Index = region.extent(shape, axis)
+    active = region.active
+    if active is not None and active.cuts(shape, axis):
+        row = active.table.row
+        active.each_range(
+            block, at, share if share is not None and share.axis == axis else None,
+            lambda nested, _, low, high: loop(nested, "i", high, lambda one, i: inner(one, row(one, i)), low),
+        )  # fmt: skip
+        return
+    if share is not None and share.axis == axis:
+        first, stop = share.range(block, stop)
+    loop(block, "tbijk"[min(axis, 4)] if region.is_time(shape, axis) or axis else "b", stop, inner, first)

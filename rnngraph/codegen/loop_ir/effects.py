@@ -1,0 +1,55 @@
+"""What statements do to buffers: read, write, and read before they have written. Whoever asks looks here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from .nodes import Barrier, Buffer, Call, Function, Statement, nested
+
+
+class Effects(NamedTuple):
+    """Buffers that are read, those that are written, and those that are read before they have been written."""
+
+    reads: set[Buffer]
+    writes: set[Buffer]
+    unready: set[Buffer]
+
+
+class CallEffects:
+    """Effects of statements that call ``functions``: a call has those of the function, each of which is read once."""
+
+    def __init__(self, functions: Iterable[Function]) -> None:
+        self.functions = {function.name: function for function in functions}
+        self.known: dict[str, Effects] = {}
+
+    def of(self, statements: Sequence[Statement]) -> Effects:
+        """The effects of statements that run one after the other."""
+        found = Effects(set(), set(), set())
+        self._add(statements, found)
+        return found
+
+    def of_call(self, call: Call) -> Effects:
+        """The effects of a call on the buffers that it hands over."""
+        function = self.functions[call.function]
+        if function.name not in self.known:
+            self.known[function.name] = self.of(function.body)
+        given = dict(zip(function.buffers, (buffer for buffer, _ in call.buffers), strict=True))
+        return Effects(*({given[buffer] for buffer in kind} for kind in self.known[function.name]))
+
+    def _add(self, statements: Sequence[Statement], found: Effects) -> None:
+        for statement in statements:
+            uses = statement.uses()
+            reads, writes, unready = uses.reads, uses.writes, uses.reads
+            if isinstance(statement, Call):
+                reads, writes, unready = map(tuple, self.of_call(statement))
+            found.unready.update(buffer for buffer in unready if buffer not in found.writes)
+            found.reads.update(reads)
+            found.writes.update(writes)
+            for body in uses.bodies:
+                self._add(body.statements, found)
+
+
+def has_barrier(statements: Sequence[Statement]) -> bool:
+    """Whether workers wait for each other somewhere in these statements."""
+    return any(isinstance(item, Barrier) for item in nested(statements))

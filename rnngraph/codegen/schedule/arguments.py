@@ -1,0 +1,106 @@
+"""What an entry's caller hands over: feeds, parameters, constants and memory for results, and where these lie."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...ir.graph import Graph, Node
+from ...ir.types import Shape, size
+from ..analysis.loop_fusion import LoopFusion
+from ..analysis.node_kinds import is_view, label_of
+from ..buffers.output_buffers import OutputBuffers
+from ..buffers.views import View, view_through
+from ..loop_ir.nodes import Buffer, Index
+
+_PREFIXES = {"input": "in", "parameter": "w", "constant": "const", "output": "out"}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An array that the caller hands over: a feed, a parameter, a constant or a result."""
+
+    name: str
+    kind: str  # input, parameter, constant or output
+    dtype: str
+    shape: Shape
+    buffer: Buffer
+    value: np.ndarray | None = None
+
+
+class Arguments:
+    """The arguments of a graph's entry.
+
+    strides: names of sizes that hold a feed's strides, by argument. replaced: by output the input whose memory it is
+    written over.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.items: list[Argument] = []
+        self.strides: dict[str, tuple[str, ...]] = {}
+        self.replaced: dict[str, Node] = {}
+
+    def leaves(self, free: Collection[Node]) -> dict[Node, View]:
+        """Where feeds, parameters and constants lie, and views of them. free: nodes that no kernel computes."""
+        views: dict[Node, View] = {}
+        for node in self.graph.nodes:
+            if node.op == "input":
+                views[node] = self._feed(node)
+            elif node.op == "parameter":
+                buffer = self._add(str(node["label"]), "parameter", node).buffer
+                views[node] = View.contiguous(buffer, node.shape)
+            else:
+                self._constant(node, views)
+        for inner in self.graph.walk():
+            if inner not in views:
+                self._constant(inner, views)
+        for node in self.graph.nodes:
+            if is_view(node) and node in free and node.operands[0] in views:
+                view = view_through(node, views[node.operands[0]])
+                if view is not None:
+                    views[node] = view
+        return views
+
+    def outputs(
+        self, fusion: LoopFusion, users: Mapping[Node, Sequence[Node]], views: Mapping[Node, View]
+    ) -> tuple[dict[Node, list[View]], list[tuple[Node, View]]]:
+        """Memory for results that are written where they are computed, and the results that are copied at the end."""
+        late: list[tuple[Node, View]] = []
+        last: list[tuple[Node, View]] = []  # these take the place of what others are copied from
+        buffers = OutputBuffers(self.graph, fusion, users)
+        for name, node in self.graph.outputs:
+            old = self.replaced.get(name)
+            if old is None:
+                buffer = self._add(name, "output", node).buffer
+            else:
+                buffer = views[old].buffer
+                self.items.append(Argument(name, "output", node.dtype, node.shape, buffer))
+            view = View.contiguous(buffer, node.shape)
+            if not buffers.take(node, view, old):
+                (late if old is None else last).append((node, view))
+        return buffers.places, late + last
+
+    def _add(self, name: str, kind: str, node: Node, value: np.ndarray | None = None) -> Argument:
+        buffer = Buffer(f"{_PREFIXES[kind]}{len(self.items)}_{label_of(node)}", node.dtype)
+        argument = Argument(name, kind, node.dtype, node.shape, buffer, value)
+        self.items.append(argument)
+        return argument
+
+    def _constant(self, node: Node, views: dict[Node, View]) -> None:
+        if node.op == "constant" and node.tensor.rank:
+            argument = self._add(f"constant{len(self.items)}", "constant", node, node["value"])
+            views[node] = View.contiguous(argument.buffer, node.shape)
+
+    def _feed(self, node: Node) -> View:
+        argument = self._add(str(node["label"]), "input", node)
+        if "becomes" in dict(node.attributes):
+            self.strides[argument.name] = ()
+            self.replaced[str(node["becomes"])] = node
+            return View.contiguous(argument.buffer, node.shape)
+        names = tuple(f"{argument.buffer.name}_stride{axis}" for axis in range(max(0, node.tensor.rank - 1)))
+        self.strides[argument.name] = names
+        strides: tuple[Index, ...] = (*map(size, names), 1) if node.tensor.rank else ()
+        return View(argument.buffer, 0, strides, node.shape)

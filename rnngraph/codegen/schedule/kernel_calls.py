@@ -1,0 +1,57 @@
+"""Kernels and copies as functions that an entry calls, for as many workers as it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...ir.graph import Node
+from ..analysis.node_kinds import label_of
+from ..buffers.views import View
+from ..kernels.emit import copy_partition, copy_to, emit_kernel
+from ..kernels.kernel_plan import KernelPlan
+from ..kernels.loop_nests import each_slice, single
+from ..kernels.outer_products import add_outer_sum, clear
+from ..kernels.region import Region
+from ..loop_ir.builder import Block
+from .entry_writer import EntryWriter
+from .group_plan import CopyPlan
+
+
+def call_kernel(writer: EntryWriter, region: Region, plan: KernelPlan) -> None:
+    """Adds a call of what a plan describes."""
+    kernel, partition = plan.kernel, plan.partition
+    names = ", ".join(dict.fromkeys(label_of(node) for node in kernel.members if node in region.memory.stores))
+    where = next((str(node.where) for node in kernel.members if node.where), "")
+    comment = f"{kernel.kind} {names}  {where}".strip()
+    if kernel.kind == "outer_sum":
+        _call_outer_sum(writer, plan.part_of(region), plan, comment)
+        return
+    part = plan.part_of(region)
+    writer.kernel(lambda block: emit_kernel(part, block, plan), comment, partition.by_rows, partition.serial)
+
+
+def call_copy(writer: EntryWriter, region: Region, node: Node, view: View, comment: str) -> CopyPlan:
+    """Adds a call of a function that writes a value to a place."""
+    partition = copy_partition(region, node)
+    writer.kernel(
+        lambda block: copy_to(region, block, node, [view], partition), comment, partition.by_rows, partition.serial
+    )
+    return CopyPlan(comment, partition)
+
+
+def _call_outer_sum(writer: EntryWriter, region: Region, plan: KernelPlan, comment: str) -> None:
+    """Several kernels, with scratch memory between them. Each part packs its own: no worker waits in between."""
+    node, axis, parts, block = plan.kernel.first, plan.partition.axis, region.workers.parts, writer.block
+
+    def kernel(inner: Block, emit: Callable[[Block], None]) -> None:
+        whole = emit if axis is not None else lambda one: single(parts, one, emit)
+        with writer.into(inner):
+            writer.emit(whole, comment)
+
+    if region.time is None:
+        writer.kernel(lambda inner: single(parts, inner, lambda one: clear(region, one, node)), comment)
+    writer.synchronize()
+    if axis is None:
+        add_outer_sum(region, block, plan, kernel)
+    else:
+        each_slice(parts, block, axis, lambda inner, share: add_outer_sum(region, inner, plan, kernel, share))

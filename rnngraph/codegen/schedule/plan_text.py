@@ -1,0 +1,139 @@
+"""The plan as text, which is what ``show("plan")`` gives: each kernel, its tile, and who computes what of it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ...ir.graph import Node
+from ...ir.types import dim_text
+from ..analysis.node_kinds import label_of
+from ..cost_model.work_sharing import Partition
+from ..kernels.active_rows import ActiveSteps
+from ..kernels.kernel_plan import KernelPlan
+from .group_plan import CopyPlan, GroupPlan
+from .plan import Plan
+from .scan_plan import ScanPlan
+
+
+def plan_text(plan: Plan) -> str:
+    """Every fusion group with its kernels, in the order in which they run."""
+    return "\n".join(_lines(plan)) + "\n"
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield f"# {plan.memory_text}"
+    if plan.parts == 1:
+        yield "# one worker"
+    else:
+        serial, shared = dim_text(plan.work.serial), dim_text(plan.work.shared)
+        yield f"# up to {plan.parts} workers: about {shared} cycles; one worker: {serial}"
+    for number, group in enumerate(item for item in plan.groups if item.kernels or item.copies):
+        yield from _wrapped(f"group {number}: {_when(group)}", "")
+        parts = 1 if group.pipeline is not None or group.prepared else plan.parts
+        for copy in group.copies:
+            yield from _copy(copy, parts)
+        for kernel in group.kernels:
+            yield from _scan(kernel, parts) if isinstance(kernel, ScanPlan) else _kernel(kernel, parts, "  ")
+
+
+def _when(group: GroupPlan) -> str:
+    if group.chunks is None:
+        return "when parameters change" if group.prepared else "once"
+    over = f"over {dim_text(group.chunks.length)}, {group.chunks.pace}"
+    if group.pipeline is None:
+        return over
+    stages = ", ".join(
+        f"kernel {first}" if last == first + 1 else f"kernels {first} to {last - 1}"
+        for first, last in group.pipeline.stages
+    )
+    steps = f"{group.pipeline.grain} to {group.pipeline.most} steps"
+    return f"{over}; by several workers a pipeline of {stages}, {steps} at a time"
+
+
+def _copy(copy: CopyPlan, parts: int) -> Iterator[str]:
+    workers = _workers(copy.partition, parts)
+    yield f"  {copy.what}{': ' * bool(workers)}{workers}"
+
+
+def _scan(scan: ScanPlan, parts: int) -> Iterator[str]:
+    node = scan.node
+    yield f"  scan {label_of(node)} over {dim_text(node['length'])} steps{_place(node)}"
+    for formal, state in zip(node["body"].inputs, scan.states, strict=False):
+        yield f"    carries {label_of(formal)} : {formal.type} {state.kind}, in {state.view.buffer.name}"
+    if parts > 1:
+        yield f"    workers: {_workers(scan.sharing.estimate, parts)}"
+    yield from _rows(scan.active, "    ")
+    for kernel in scan.kernels:
+        yield from _kernel(kernel, scan.sharing.workers.parts, "    ")
+
+
+def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
+    kernel = plan.kernel
+    first = kernel.first
+    written = next((node for node in reversed(kernel.members) if node.name), first)
+    kind = "kernel" if kernel.kind == "phase" else kernel.kind
+    yield f"{indent}{kind} {label_of(written)} : {written.type}{_place(*kernel.members)}"
+    yield from _wrapped("computes " + ", ".join(_counted(kernel.members)), indent + "  ")
+    yield from _tile(plan, indent + "  ")
+    if parts > 1:
+        yield f"{indent}  workers: {_workers(plan.partition, parts)}"
+    yield from _rows(plan.active, indent + "  ")
+    memory = {"reads": plan.reads, "writes": plan.writes}
+    used = [f"{word} {', '.join(item.name for item in buffers)}" for word, buffers in memory.items() if buffers]
+    yield from _wrapped("; ".join(used), indent + "  ")
+
+
+def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
+    if plan.products is not None:
+        tile, axis = plan.products.tile, plan.products.row_axis
+        along = "" if axis is None else f" of axis {axis}"
+        size = f"{_several(tile.rows, 'row')}{along} x {_several(tile.blocks, 'vector')} of {plan.lanes}"
+        products = _several(len(plan.products.products), "product")
+        yield f"{indent}tile: {size}, {products}, k unrolled by {tile.unroll}"
+    elif plan.outer_sum is not None:
+        tile = plan.outer_sum.tile
+        size = f"{_several(tile.rows, 'row')} x {_several(tile.blocks, 'vector')} of {plan.outer_sum.lanes}"
+        yield f"{indent}tile: {size}, up to {plan.outer_sum.most} k at a time, unrolled by {tile.unroll}"
+    elif plan.kernel.kind == "phase" and plan.lanes > 1:
+        yield f"{indent}vectors of {plan.lanes}"
+
+
+def _several(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _workers(partition: Partition, parts: int) -> str:
+    if parts == 1:
+        return ""
+    if partition.axis is None:
+        return "one"
+    rows = ", each its own rows" if partition.by_rows else ""
+    gain = f", {partition.serial_cycles / partition.cycles:.1f} times as fast" if partition.cycles else ""
+    return f"{parts} along axis {partition.axis}{rows}{gain}"
+
+
+def _rows(active: ActiveSteps | None, indent: str) -> Iterator[str]:
+    if active is not None:
+        mask = active.table.mask
+        which = "rows" if active.table.by_rows else "steps"
+        yield f"{indent}active {which}: where t < {label_of(mask.lengths)}, of {mask.rows} rows"
+
+
+def _counted(nodes: Sequence[Node]) -> Iterator[str]:
+    """Ops with the names of their values; equal ones once, with their number."""
+    found = Counter(" ".join(dict.fromkeys([node.op, node.name.rpartition("/")[2]])).strip() for node in nodes)
+    for text, count in found.items():
+        yield text if count == 1 else f"{count} {text}"
+
+
+def _place(*nodes: Node) -> str:
+    where = next((str(node.where) for node in nodes if node.where), "")
+    return f"  # {where}" if where else ""
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    glued = text.replace(" ", "\u00a0").replace(",\u00a0", ", ").replace(";\u00a0", "; ")
+    lines = textwrap.wrap(glued, 110, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines]

@@ -1,0 +1,94 @@
+"""Tables of a graph's length masks, written into an entry before the first fusion group that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...ir.graph import Node
+from ...ir.types import size
+from ..analysis.kernel_fusion import Kernel
+from ..analysis.row_independence import row_by_row
+from ..analysis.row_lengths import LengthMask, RowLengths
+from ..buffers.allocation import Allocation
+from ..cost_model.work_sharing import Workers
+from ..kernels.active_rows import ActiveSteps, MaskTable, fill, longest
+from ..kernels.loop_nests import WorkerSlice, each_slice, single
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import LetIndex
+from ..machine.target import Target
+from .entry_writer import EntryWriter
+
+Active = Mapping[LengthMask, ActiveSteps]
+"""By mask: what is known of it, and of the present chunk the steps at which some row is active."""
+
+
+class RowTables:
+    """What is known of the masks of a graph, in an entry of these ``workers``."""
+
+    def __init__(
+        self, writer: EntryWriter, allocation: Allocation, lengths: RowLengths, target: Target, workers: Workers
+    ) -> None:  # fmt: skip
+        self.writer, self.allocation, self.lengths = writer, allocation, lengths
+        self.target, self.workers = target, workers
+        self.tables: dict[LengthMask, MaskTable] = {}
+
+    def of_group(self, number: int, kernels: Sequence[Kernel]) -> Active:
+        """The masks that kernels of a fusion group follow. Writes their tables, where there are none yet."""
+        found: dict[LengthMask, ActiveSteps] = {}
+        for kernel in kernels:
+            mask = self.mask_of(kernel)
+            if mask is not None and mask not in found and (mask in self.tables or self._is_there(mask.lengths)):
+                found[mask] = ActiveSteps(self._table(mask), f"run{number}_{len(found)}")
+        return found
+
+    def mask_of(self, kernel: Kernel) -> LengthMask | None:
+        """The mask that says which rows a kernel need not compute, if there is one."""
+        first = kernel.first
+        if first.op == "scan" or first in self.lengths.sums:
+            return self.lengths.scans.get(first) or self.lengths.sums.get(first)
+        found = {self.lengths.unread.get(node) if node.tensor.rank == 3 else None for node in kernel.members}
+        return found.pop() if len(found) == 1 else None
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether a value can be computed from what lies in memory before a group."""
+        pending, seen = [node], set[Node]()
+        while pending:
+            item = pending.pop()
+            if item in seen or item in self.allocation.views:
+                continue
+            if item.op == "scan" or not (item.operands or not item.tensor.rank):
+                return False
+            seen.add(item)
+            pending += item.operands
+        return True
+
+    def _table(self, mask: LengthMask) -> MaskTable:
+        if mask not in self.tables:
+            self.tables[mask] = self._written(mask)
+        return self.tables[mask]
+
+    def _written(self, mask: LengthMask) -> MaskTable:
+        writer, workers, span = self.writer, self.workers, f"span_{len(self.tables)}"
+        views, scratch = self.allocation.views, self.allocation.arena.buffer
+        if writer.unsynchronized and workers.parts > 1:
+            writer.barrier()
+        writer.block.add(LetIndex(span, "of", 0, mask.length + 1, longest(mask, writer.block, views)))
+        scans = [node for node, other in self.lengths.scans.items() if other == mask]
+        if mask.rows == 1 or not all(row_by_row(scan, mask) for scan in scans):
+            return MaskTable(mask, size(span))
+        parts = workers.parts if workers.rowwise is not None and workers.rowwise.rows == mask.rows else 1
+        steps = (mask.length + 1) * parts
+        lengths = scratch("limits", "int64", mask.rows)
+        order = scratch("order", "int64", mask.rows + self.target.registers)  # tiles look behind the last row
+        counts, cursor = (scratch(name, "int64", steps) for name in ("counts", "cursor"))
+        table = MaskTable(mask, size(span), parts, lengths, order, counts)
+
+        def sort(block: Block) -> None:
+            if parts == 1:
+                whole = WorkerSlice(0, 1, 0)
+                single(workers.parts, block, lambda inner: fill(table, cursor, inner, views, whole))
+            else:
+                each_slice(workers.parts, block, 0, lambda inner, share: fill(table, cursor, inner, views, share))
+
+        writer.kernel(sort, "rows in the order of their lengths", by_rows=parts > 1)
+        return table
