@@ -227,6 +227,43 @@ def test_as_many_rows_as_steps(size: int) -> None:
     check_all(Declaration(5, lines, feeds, outputs, size, size, "float32"))
 
 
+@pytest.mark.parametrize(
+    ("axes", "lines"),
+    [
+        pytest.param(
+            ("B", "T", 7),
+            ('x = rg.placeholder("x", (None, None, 7))',
+             "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x, sequence_length=n)",
+             "r, _ = rg.dynamic_rnn(own.DeltaCell(2), o)",
+             "loss = rg.reduce_sum(rg.square(r))"),
+            id="matrix of a state",
+        ),
+        pytest.param(
+            (3, "T", "B", 7),
+            ('x = rg.placeholder("x", (3, 3, None, 7))',
+             "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
+             "s = rg.reduce_sum(rg.tanh(o * x), 0)",
+             "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), s, sequence_length=n, time_major=True)",
+             "loss = rg.reduce_sum(rg.square(r))"),
+            id="axis before time",
+        ),
+        pytest.param(
+            (3, "T", "B", 7),
+            ('x = rg.placeholder("x", (3, 3, 3, 7))',
+             "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
+             "loss = rg.reduce_sum(rg.square(rg.dense(r * x, 3)))"),
+            id="values before time",
+        ),
+    ],
+)  # fmt: skip
+def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ...]) -> None:
+    """What has as many entries as there are rows, or steps, is no row: here rows went uncomputed, and were read."""
+    lines = ('n = rg.placeholder("n", (None,), "int64")', *lines, 'outputs["r"] = r')
+    feeds = {"n": Feed(("B",), "int64", "T"), "x": Feed(axes, "float32")}
+    outputs = {"r": Value("r", ("B", "T", 2), apart=False)}
+    check_all(Declaration(5, lines, feeds, outputs, 3, 3, "float32", streams=False))
+
+
 def test_a_stream_can_be_reset_before_it_is_fed() -> None:
     x, start = rg.placeholder("x", (None, None, 7)), rg.placeholder("start", (None, 3))
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(3), x, initial_state=start)
