@@ -81,9 +81,12 @@ class _Memory:
         for statement in statements:
             uses = statement.uses()
             if isinstance(statement, Call):
-                unready, read, wrote = self._of_function(self.functions[statement.function])
-                given = dict(zip(self.functions[statement.function].buffers, statement.buffers, strict=True))
-                self._use(statement, *([given[item][0] for item in kind] for kind in (unready, read | wrote, wrote)))
+                function = self.functions[statement.function]
+                unready, read, wrote = self._of_function(function)
+                given = dict(zip(function.buffers, statement.buffers, strict=True))
+                # In the function's order, so that an error says the same each time.
+                kinds = ([item for item in given if item in kind] for kind in (unready, read | wrote, wrote))
+                self._use(statement, *([given[item][0] for item in kind] for kind in kinds))
             elif isinstance(statement, Barrier):
                 self.present = self.present if statement.one_way else _Intervals()
             else:
