@@ -204,7 +204,7 @@ def test_parameters_are_loaded_of_torch() -> None:
     assert all((array == 1).all() for array in subject.parameters.values())
 
 
-@pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "argmax", "softmax", "log_softmax", "attention"])
+@pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "softmax", "log_softmax", "attention"])
 def test_check_over_no_steps(over: str) -> None:
     """Over an axis of no entries ``check`` has the values of native code."""
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), sequence())
@@ -223,6 +223,14 @@ def test_check_over_no_steps(over: str) -> None:
     if over.startswith("reduce"):
         assert np.isinf(found["y"]).all()
         assert finding is not None
+
+
+def test_check_refuses_what_native_code_refuses() -> None:
+    """The index of the largest of no entries has no value, in neither."""
+    subject = rg.compile(rg.argmax(rg.dynamic_rnn(rg.GRUCell(4), sequence())[0], 1))
+    for call in (subject.inference, subject.inference.check):
+        with pytest.raises(rg.ShapeError, match="made among no entries"):
+            call(x=np.ones((2, 0, 3)))
 
 
 # Length ----------------------------------------------------------------------------------------------
