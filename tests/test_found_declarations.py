@@ -190,6 +190,17 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
         {"r": ("B", 5)},
         {"n": Feed(("B",), "int32", "T"), "m": Feed(("B",), "int64", "T")},
     ),
+    "a fed probability is asked for in training alone": (
+        (
+            X,
+            'keep = rg.placeholder("keep0", ())',
+            "o, s = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicRNNCell(3), output_keep_prob=keep), x)",
+            "loss = rg.reduce_mean(rg.square(o))",
+            'outputs["r"] = s',
+        ),
+        {"r": ("B", 3)},
+        {"keep0": Feed((), "float32")},
+    ),
     "a delay is read by what becomes it alone": (
         (
             X,
