@@ -196,10 +196,11 @@ def check_threads(declaration: Declaration, program: rg.Program, arrays: Arrays)
     """Two workers give the bits of one."""
     shared = declaration.compile(threads=2)
     feeds, trained = taken(program.inference.graph, arrays), taken(program.training.graph, arrays)
+    evaluated = taken(program.evaluation.graph, arrays) if program.loss is not None else {}
     pairs = [(flat(of.inference(feeds)), flat(of.training(trained, seed=7))) for of in (program, shared)]
     if program.loss is not None and any(array.size for array in program.parameters.values()):
         pairs = [
-            (*pair, flat(of.evaluate(trained)), with_loss(*of.training.gradients(trained, seed=7)))
+            (*pair, flat(of.evaluate(evaluated)), with_loss(*of.training.gradients(trained, seed=7)))
             for pair, of in zip(pairs, (program, shared), strict=True)
         ]
     for number, (ours, theirs) in enumerate(zip(*pairs, strict=True)):

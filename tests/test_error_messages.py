@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph import errors
+from rnngraph import errors, tf1
 
 
 def sequence(time: Any = None) -> rg.Tensor:
@@ -23,6 +23,11 @@ def sequence(time: Any = None) -> rg.Tensor:
 def program(**outputs: rg.Tensor) -> rg.Program:
     state = rg.dynamic_rnn(rg.GRUCell(4), sequence())[1]
     return rg.compile(outputs or {"logits": rg.dense(state, 2)})
+
+
+def trainer() -> rg.Trainer:
+    y = rg.dense(sequence(), 2)
+    return rg.Trainer(rg.compile(y, loss=rg.reduce_mean(rg.square(y))), rg.SGD(0.1))
 
 
 class Rude:
@@ -106,6 +111,16 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "huge rate": (lambda: rg.Adam(10**400), ValueError, "learning rate"),
     "what has no repr": (lambda: rg.GRUCell(Rude()), TypeError, "num_units must be an int, not an object of Rude"),
     "what has no repr, of any kind": (lambda: rg.matmul(sequence(), Rude()), TypeError, "objects"),
+    "what has no repr, asked for a gradient": (
+        lambda: trainer().program.training.gradients(x=np.ones((2, 3, 3)), wrt=[Rude()]), ValueError, "no float",
+    ),
+    "a share beyond all": (
+        lambda: trainer().fit({"x": np.ones((8, 3, 3))}, validation=1e308, progress=False), ValueError, "share between",
+    ),
+    "ragged constant": (lambda: tf1.constant([[1], [2, 3]]), ValueError, "not a constant"),
+    "words for logits": (
+        lambda: tf1.nn.sigmoid_cross_entropy_with_logits(labels=sequence(), logits="mean"), TypeError, "not of text",
+    ),
     "annotated": (lambda: rg.split(sequence(), None), TypeError, "parts must be"),
 }  # fmt: skip
 
@@ -189,7 +204,7 @@ def test_parameters_are_loaded_of_torch() -> None:
     assert all((array == 1).all() for array in subject.parameters.values())
 
 
-@pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "argmax", "softmax", "log_softmax", "attention"])
+@pytest.mark.parametrize("over", ["reduce_max", "reduce_min", "softmax", "log_softmax", "attention"])
 def test_check_over_no_steps(over: str) -> None:
     """Over an axis of no entries ``check`` has the values of native code."""
     outputs, state = rg.dynamic_rnn(rg.GRUCell(4), sequence())
@@ -208,6 +223,14 @@ def test_check_over_no_steps(over: str) -> None:
     if over.startswith("reduce"):
         assert np.isinf(found["y"]).all()
         assert finding is not None
+
+
+def test_check_refuses_what_native_code_refuses() -> None:
+    """The index of the largest of no entries has no value, in neither."""
+    subject = rg.compile(rg.argmax(rg.dynamic_rnn(rg.GRUCell(4), sequence())[0], 1))
+    for call in (subject.inference, subject.inference.check):
+        with pytest.raises(rg.ShapeError, match="made among no entries"):
+            call(x=np.ones((2, 0, 3)))
 
 
 # Length ----------------------------------------------------------------------------------------------

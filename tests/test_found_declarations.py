@@ -190,6 +190,17 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
         {"r": ("B", 5)},
         {"n": Feed(("B",), "int32", "T"), "m": Feed(("B",), "int64", "T")},
     ),
+    "a fed probability is asked for in training alone": (
+        (
+            X,
+            'keep = rg.placeholder("keep0", ())',
+            "o, s = rg.dynamic_rnn(rg.DropoutWrapper(rg.BasicRNNCell(3), output_keep_prob=keep), x)",
+            "loss = rg.reduce_mean(rg.square(o))",
+            'outputs["r"] = s',
+        ),
+        {"r": ("B", 3)},
+        {"keep0": Feed((), "float32")},
+    ),
     "a delay is read by what becomes it alone": (
         (
             X,
@@ -246,6 +257,43 @@ def test_numbers_of_rows_that_a_loop_over_rows_takes_are_read_by_indices_too(bat
     feeds = SEQUENCE | {"f": Feed(("B", 1), "float32"), "teacher": Feed(("B", 5, 1), "float32")}
     outputs = {"r": Value("r", ("B", "T", 7), apart=False)}
     check_all(Declaration(5, lines, feeds, outputs, batch, 4, "float32", streams=False))
+
+
+@pytest.mark.parametrize(
+    ("axes", "lines"),
+    [
+        pytest.param(
+            ("B", "T", 7),
+            ('x = rg.placeholder("x", (None, None, 7))',
+             "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x, sequence_length=n)",
+             "r, _ = rg.dynamic_rnn(own.DeltaCell(2), o)",
+             "loss = rg.reduce_sum(rg.square(r))"),
+            id="matrix of a state",
+        ),
+        pytest.param(
+            (3, "T", "B", 7),
+            ('x = rg.placeholder("x", (3, 3, None, 7))',
+             "o, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
+             "s = rg.reduce_sum(rg.tanh(o * x), 0)",
+             "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), s, sequence_length=n, time_major=True)",
+             "loss = rg.reduce_sum(rg.square(r))"),
+            id="axis before time",
+        ),
+        pytest.param(
+            (3, "T", "B", 7),
+            ('x = rg.placeholder("x", (3, 3, 3, 7))',
+             "r, _ = rg.dynamic_rnn(rg.BasicRNNCell(7), x[0], sequence_length=n, time_major=True)",
+             "loss = rg.reduce_sum(rg.square(rg.dense(r * x, 3)))"),
+            id="values before time",
+        ),
+    ],
+)  # fmt: skip
+def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ...]) -> None:
+    """What has as many entries as there are rows, or steps, is no row: here rows went uncomputed, and were read."""
+    lines = ('n = rg.placeholder("n", (None,), "int64")', *lines, 'outputs["r"] = r')
+    feeds = {"n": Feed(("B",), "int64", "T"), "x": Feed(axes, "float32")}
+    outputs = {"r": Value("r", ("B", "T", 2), apart=False)}
+    check_all(Declaration(5, lines, feeds, outputs, 3, 3, "float32", streams=False))
 
 
 def test_a_stream_can_be_reset_before_it_is_fed() -> None:

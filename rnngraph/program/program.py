@@ -268,7 +268,7 @@ class Program(Generic[Given]):
     def feed_name(self, key: Any, where: Where | None) -> str:
         """The name of what a mapping feeds: a placeholder, or its name."""
         if not isinstance(key, Tensor):
-            return str(key)
+            return key if isinstance(key, str) else shown(key)
         name = self.lowered.placeholders.get(key.node)
         if name is None and (key.node.op != "input" or key.node.get("unnamed")):
             raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program", where)

@@ -146,20 +146,19 @@ def to_float(x: Any, name: str = "ToFloat") -> Tensor:
 @api
 def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const") -> Tensor:
     """A constant. Python floats become float32 and ints int32; ``shape`` reshapes, and fills from the last value."""
+    made = make_constant(value, None if dtype is None else dtype_name(dtype))
     array = np.array(value)
     if dtype is None and array.dtype.kind == "i" and not isinstance(value, np.ndarray | np.generic):
-        dtype = "int32"
+        made = make_constant(value, "int32")
     if shape is None:
-        return make_constant(value, None if dtype is None else dtype_name(dtype))
+        return made
     wanted = tuple(int(size) for size in shape)
     count = int(np.prod(wanted))
     if not 0 < array.size <= count:
         raise ShapeError(f"constant of {array.size} values does not fill shape {wanted}")
     filled = np.full(count, array.flat[-1])
     filled[: array.size] = array.ravel()
-    if dtype is None:
-        dtype = make_constant(value).dtype
-    return make_constant(filled.reshape(wanted), dtype_name(dtype))
+    return make_constant(filled.reshape(wanted), made.dtype)
 
 
 @api

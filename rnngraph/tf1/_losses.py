@@ -6,7 +6,7 @@ from typing import Any
 
 from ..declare.functions import basic as functions
 from ..declare.functions import losses
-from ..declare.tensor import Tensor, build, like
+from ..declare.tensor import Tensor, as_tensor, build, like
 from ..errors import ArgumentError, ShapeError
 from ..public import api
 from ._names import Namespace
@@ -76,6 +76,7 @@ def sigmoid_cross_entropy_with_logits(
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(logits), elementwise."""
     _both(_sentinel, labels, logits, "sigmoid_cross_entropy_with_logits")
+    logits = as_tensor(logits)
     falling = functions.log1p(functions.exp(functions.minimum(logits, -logits)))  # as softplus, for the slope at 0
     result: Tensor = functions.maximum(0, logits) - logits * labels + falling
     return result

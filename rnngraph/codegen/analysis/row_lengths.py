@@ -109,7 +109,7 @@ class _SingleMask:
                 if scan in scans and index >= scan["carries"]:
                     self.values[node] = self.bodies[scan].get(scan["body"].outputs[index][1])
             else:
-                self.values[node] = symbol(node, self.values, self._masks) if self._fits(node) else None
+                self.values[node] = self._symbol(node) if self._fits(node) else None
                 if node.op == "constant" or (node.op in ("broadcast", "reshape") and not self._fits(node)):
                     self.values[node] = symbol(node, self.values, lambda item: False)
         free = [node for node in lengths.graph.nodes if not lengths.follows_another(node)]
@@ -117,7 +117,7 @@ class _SingleMask:
         self.unread: set[Node] = set()
         for node in reversed(free):
             users = lengths.users[node]
-            inner = self._fits(node) and bool(users) and node not in lengths.outputs
+            inner = self._fits(node) and bool(users) and node not in lengths.outputs and not self._moves(node)
             if inner and all(self._passes_over(node, user) for user in users):
                 self.unread.add(node)
 
@@ -134,8 +134,16 @@ class _SingleMask:
         """Whether the first axes are time and rows."""
         return node.op != "scan" and node.tensor.rank > 2 and node.shape[:2] == (self.mask.length, self.mask.rows)
 
+    def _symbol(self, node: Node) -> Symbol:
+        """What a node whose first axes are time and rows is where a row has ended."""
+        return None if self._moves(node) else symbol(node, self.values, self._masks)
+
+    def _moves(self, node: Node) -> bool:
+        """Whether the first axes of something that a node reads look like time and rows, and are others of its own."""
+        return any(self._fits(item) and not in_front(item, node) for item in node.operands)
+
     def _masks(self, node: Node) -> bool:
-        while node.op in ("reshape", "broadcast") and self._fits(node.operands[0]):
+        while node.op in ("reshape", "broadcast") and self._fits(node.operands[0]) and in_front(node.operands[0], node):
             node = node.operands[0]
         return node is self.mask.condition
 
@@ -178,7 +186,7 @@ class _SingleMask:
             return user in self.scans and node in sequences and node not in (*initial, *invariants)
         if user in self.sums:
             return True
-        if not self._fits(user):
+        if not self._fits(user) or not in_front(node, user):
             return False
         if user.op == "select" and self._masks(user.operands[0]) and node not in (user.operands[0], user.operands[2]):
             return True
@@ -195,6 +203,13 @@ class _SingleMask:
             case "reduce_sum" | "reduce_max" | "reduce_min":
                 return user["axes"] == (last,)
         return OPS[user.op].kind == "elementwise" or user.op in ("reshape", "broadcast")
+
+
+def in_front(node: Node, user: Node) -> bool:
+    """Whether the first two axes of a value become those of what reads it. Sizes don't tell: others may be as large."""
+    if user.op.startswith("reduce_"):
+        return min(user["axes"], default=2) > 1
+    return user.op == "reshape" or node.tensor.rank == user.tensor.rank
 
 
 def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bool]) -> Symbol:

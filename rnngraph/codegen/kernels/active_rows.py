@@ -81,8 +81,10 @@ class ActiveRows:
     ended: bool = False
 
     def cuts(self, shape: Shape, axis: int) -> bool:
-        """Whether an axis holds the rows."""
-        return axis == len(shape) - 2 and shape[axis] == self.table.mask.rows
+        """Whether an axis holds the rows: the one behind time, and of what is computed at one step the one before the
+        last. Another one may be as long.
+        """
+        return axis == (1 if self.step is None else len(shape) - 2) and shape[axis] == self.table.mask.rows
 
     def each_range(
         self, block: Block, at: Sequence[Coordinate], share: WorkerSlice | None,

@@ -42,9 +42,10 @@ class _Memory:
         for statement in statements:
             uses = statement.uses()
             if isinstance(statement, Call):
-                reads, writes, unready = self.effects.of_call(statement)
-                used = [buffer for buffer, _ in statement.buffers if buffer in reads or buffer in writes]
-                self._use(statement, unready, used, writes)
+                effects = self.effects.of_call(statement)
+                handed = dict.fromkeys(buffer for buffer, _ in statement.buffers)  # in their order, for what errors say
+                kinds = effects.unready, effects.reads | effects.writes, effects.writes
+                self._use(statement, *([buffer for buffer in handed if buffer in kind] for kind in kinds))
             elif isinstance(statement, Barrier):
                 self.present = self.present if statement.one_way else _Intervals()
             else:

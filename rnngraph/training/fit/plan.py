@@ -225,8 +225,8 @@ def _parted(
     """The first examples to train on, the last ones to validate on."""
     each = {name: _counted(name, value, where) for name, value in examples.items() if batch_axis.get(name) is not None}
     counts = [len(value) for value in each.values()]
-    apart = round(counts[0] * share) if counts else 0
-    if not 0 < share < 1 or not 0 < apart < counts[0]:
+    apart = round(counts[0] * share) if counts and 0 < share < 1 else 0
+    if not counts or not 0 < apart < counts[0]:
         raise ArgumentError(
             f"validation={shown(share)} of {counts[0] if counts else 0} examples leaves none to train or to validate "
             "on; give a share between 0 and 1, or examples apart",
