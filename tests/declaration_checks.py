@@ -141,7 +141,7 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     native = with_loss(loss, gradients)
     compare(declaration, "gradients", native, graph, plain)
     floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
-    fed = [name for name in floats if name not in program.lowered.keep_probs]
+    fed = [name for name in floats if name not in program.parts.lowered.keep_probs]
     if fed:  # another graph: more of it is kept
         loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
         whole = program.training._gradient_graph(tuple(fed), ()).graph
@@ -268,7 +268,7 @@ def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays)
 
 def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """What ``dropout_masks`` gives is what the interpreter draws, bit for bit, and nothing but 0 and 1."""
-    graph = program.lowered.masks
+    graph = program.parts.lowered.masks
     masks = program.training.dropout_masks(taken(graph, arrays), seed=7)
     if not graph.outputs:
         assert masks == {}
@@ -282,7 +282,7 @@ def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -
 def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Where a result is not finite, a checking run says where that began: tried with feeds that overflow, too."""
     scale = np.finfo(declaration.dtype).max ** 0.8
-    floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.lowered.keep_probs
+    floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.parts.lowered.keep_probs
     for given in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
         feeds = taken(program.inference.graph, given)
         results = flat(program.inference(feeds))

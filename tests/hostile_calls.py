@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from guarded_memory import Guard
 from hostile_graphs import Hostile, draw
+from saved_cases import files_of
 
 import rnngraph as rg
 from rnngraph.errors import VerifyError
@@ -24,8 +25,8 @@ from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.complete import complete_text
 from rnngraph.passes.gradients.autodiff import PREFIX
-from rnngraph.program.saved.save_load import Stored, _safetensors, files_of
-from rnngraph.runtime.calls.feeds import bind
+from rnngraph.program.saved.save_load import SavedSource, _safetensors
+from rnngraph.runtime.calls.feeds import solve_sizes
 
 
 def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -86,7 +87,7 @@ class Run:
         self.found: list[str] = []
         self.notes: list[str] = []
         try:
-            stored = Stored(files)
+            stored = SavedSource(files)
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             self.notes.append(f"load: {error}")
             return
@@ -118,7 +119,7 @@ class Run:
             self.compare("masks", masks, lambda given: training.dropout_masks(given, seed=5), training)
         if self.hostile.seed % 5 == 0 and all(array.dtype != "float64" for array in self.hostile.parameters.values()):
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
-            narrow = rg.Program(program.source, program.parameters, 0, None, 1, None, False, form).inference
+            narrow = rg.Program(program.parts.source, program.parameters, 0, None, 1, None, False, form).inference
             given = {name: array for name, array in self.feeds.items() if name in narrow._kinds}
             self.quietly(form, lambda: narrow(given))
         if self.hostile.seed % 4 == 0:
@@ -164,7 +165,7 @@ class Run:
         seeds = {"seed": np.asarray(5), "first_row": np.asarray(0), "first_step": np.asarray(0)}
         try:
             arrays = {**seeds, **self.feeds, **dict(self.program.parameters)}
-            sizes = bind(given, takes._kinds | graph.kinds(), None)
+            sizes = solve_sizes(given, takes._kinds | graph.kinds(), None)
             wrong = differences(result, graph.pruned(tuple(result)), arrays, sizes)
         except Exception as error:
             self.found.append(f"{what}: the interpreter raises {type(error).__name__}: {str(error)[:160]}")

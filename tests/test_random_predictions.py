@@ -12,6 +12,7 @@ import rnngraph as rg
 from rnngraph.batching.examples import Layout
 from rnngraph.batching.input_axes import layout_of
 from rnngraph.program import predict as prediction
+from rnngraph.program.example_inputs import example_inputs
 
 EXAMPLES, BATCH_SIZE = 5, 3
 QUICK = (3, 8, 13, 27, 38, 55)
@@ -76,7 +77,7 @@ def check(seed: int) -> bool:
     program = program_of(declaration)
     if program is None:
         return False
-    layout = layout_of(program, only_run=True)
+    layout = layout_of(example_inputs(program.inference, program.evaluation, program.training), only_run=True)
     batch_axes = {name: axis for name, axis in layout.batch_axis.items() if name in layout.kinds and axis is not None}
     if not batch_axes:
         return False

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,17 +17,16 @@ from ..codegen.schedule.plan import Plan
 from ..errors import ShapeError, Where
 from ..ir.graph import Graph
 from ..ir.types import Dim, TensorType, evaluate
-from ..runtime.calls.feeds import bind
+from ..runtime.calls.feeds import solve_sizes
+from ..runtime.graph_source import GraphSource
 from ..runtime.native.aligned_memory import address, aligned_bytes
-from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.entry import PACKED, NativeEntry
-from ..runtime.native.narrow_weights import reduction
-from ..runtime.streams.step_graph import Stepwise, stepwise
+from ..runtime.native.optimized_graph import OptimizedGraph
+from ..runtime.parameters import Parameters
+from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
 from .c_interface.ports import Port, Stepper, Unit
-
-if TYPE_CHECKING:
-    from ..program.program import Program
 
 _C_WORDS = (
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class "
@@ -44,11 +42,20 @@ _C_WORDS = (
 
 
 @dataclass(frozen=True)
+class ExportSource:
+    """What is exported: the declaration that the graph is of, its parameters, and how it is compiled."""
+
+    source: GraphSource
+    parameters: Parameters
+    options: CompileOptions
+
+
+@dataclass(frozen=True)
 class Exportable:
     """A stepper, and the graph that it was made of."""
 
     stepper: Stepper
-    about: Stepwise
+    about: StepGraph
 
     def whole_sequence(
         self, graph: Graph, values: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]
@@ -58,31 +65,33 @@ class Exportable:
         What the exported code computes is held to this, so nothing here knows of steps or of which axis is time.
         """
         compiled, target = self.about.compiled, self.stepper.target
-        whole = CompiledGraph(
-            graph, "inference", target, None, lambda: "", reduced=compiled.reduced, workers=compiled.workers
-        )
+        whole = OptimizedGraph(graph, "inference", compiled.options)
         outputs = tuple(port.name for port in self.stepper.outputs)
-        sizes = bind(feeds, whole.kinds(), None)
+        sizes = solve_sizes(feeds, whole.kinds(), None)
         entry = _native(planned(whole.sized(outputs, sizes), target, "whole", 1), twin(target), "whole")
         return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
 
 
 def exportable(
-    program: Program, values: Mapping[str, np.ndarray], batch: int, target: Target, embedded: bool, where: Where | None
+    given: ExportSource,
+    values: Mapping[str, np.ndarray],
+    batch: int,
+    target: Target,
+    embedded: bool,
+    where: Where | None,
 ) -> Exportable:
     """Of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
 
     values: all parameters as they are at one moment, as another thread may be training them.
     """
-    reduced = reduction(program.weights, program.activations, target, program.lowered)
-    about = stepwise(program, batch, target, reduced, where)
+    about = step_graph(given.source, replace(given.options, target=target), batch, where)
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.kinds]
     first = _initial_inputs(about)
-    given = [name for name in about.outputs if name not in about.labels]
+    shown = [name for name in about.outputs if name not in about.labels]
     kinds = {name: node.tensor for name, node in about.compiled.graph.outputs}
-    symbols = iter(symbols_of_names([*fed, *given, *about.labels, *first]))
+    symbols = iter(symbols_of_names([*fed, *shown, *about.labels, *first]))
     inputs = tuple(_port(name, next(symbols), about.kinds[name], about.time_axis[name], about, where) for name in fed)
-    outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in given)
+    outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in shown)
     states = tuple(_port(name, next(symbols), about.state_kinds[name], None, about, where) for name in about.labels)
     starts = tuple(_port(name, next(symbols), about.kinds[name], None, about, where) for name in first)
     step = _unit(about, values, target, embedded, one_step=True)
@@ -106,7 +115,7 @@ def exportable(
     return Exportable(stepper, about)
 
 
-def _initial_inputs(about: Stepwise) -> tuple[str, ...]:
+def _initial_inputs(about: StepGraph) -> tuple[str, ...]:
     names = tuple(name for name, _ in about.initial.graph.outputs)
     return about.initial.needed(names) if names else ()
 
@@ -122,14 +131,14 @@ def _used(*units: Unit | Mapping[str, np.ndarray] | None) -> set[str]:
 
 
 def _port(
-    name: str, symbol: str, kind: TensorType, time_axis: int | None, about: Stepwise, where: Where | None
+    name: str, symbol: str, kind: TensorType, time_axis: int | None, about: StepGraph, where: Where | None
 ) -> Port:  # fmt: skip
     dims = enumerate(kind.shape)
     shape = tuple(STEPS if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims)
     return Port(name, symbol, kind.dtype, shape, about.held.get(name))
 
 
-def _fixed(name: str, dim: Dim, about: Stepwise, where: Where | None) -> int:
+def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
     try:
         return evaluate(dim, about.sizes)
     except KeyError:
@@ -156,7 +165,7 @@ def symbols_of_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _unit(about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool) -> Unit:
+def _unit(about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool) -> Unit:
     """A plan with its packed weights."""
     name, sizes = ("step", dict.fromkeys(about.lengths, 1)) if one_step else ("block", {})
     plan = planned(about.compiled.sized(about.outputs, {**about.sizes, **sizes}, one_step), target, name, 1)
@@ -181,7 +190,7 @@ def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
 
 
 def _initial(
-    about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool
+    about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool
 ) -> Unit | Mapping[str, np.ndarray]:
     """What the state begins with, as a unit or as it is."""
     names = tuple(name for name, _ in about.initial.graph.outputs)

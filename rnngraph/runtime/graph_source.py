@@ -27,7 +27,7 @@ added to each, whose gradient is the tap's."""
 Shape = tuple[int | str | None, ...]
 
 
-class Source(Protocol):
+class GraphSource(Protocol):
     """What a program asks of its declaration.
 
     structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
@@ -59,7 +59,7 @@ class Source(Protocol):
     def described(self) -> Described: ...
 
 
-class Declaration:
+class DeclaredSource:
     """A declaration that lives: it is lowered anew for each purpose."""
 
     def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[Slot, str]) -> None:

@@ -33,7 +33,7 @@ def trainer(seed: int = 0, **options: Any) -> rg.Trainer:
 
 
 def state(made: rg.Trainer) -> Arrays:
-    return copies({**made.program.parameters, **made.slots})
+    return copies({**made.program.parameters, **made.state.slots})
 
 
 def stepped(given: list[Arrays], epochs: int = 1) -> rg.Trainer:

@@ -19,13 +19,13 @@ from ...ir.types import FLOATS, TensorType
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
 from ..native.entry import NativeEntry, Sized
-from ..native.worker_pool import Workers
+from ..native.preconditions import Precondition, check_preconditions
+from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
-from .feeds import Check, run_checks
-from .prepared_outputs import BoundOuts, Delivery
+from .prepared_outputs import OutSpec, ResultWriter
 from .results import Leaf
 
-MOST_KINDS = 64
+MOST_SIGNATURES = 64
 SMALL = 16 << 10
 """Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
 SEED = "seed"
@@ -34,12 +34,12 @@ PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 _WRITEABLE = 0x400
 
 
-class BoundCall:
+class PreparedCall:
     """Calls of one entry with feeds of one kind. Safe to run from any thread."""
 
     def __init__(
         self, parameters: Parameters, entry: NativeEntry, sized: Sized, arrays: Mapping[str, np.ndarray],
-        names: Mapping[Any, str], structure: Any, wanted: Sequence[str], ranges: Sequence[Check] = (),
+        names: Mapping[Any, str], structure: Any, wanted: Sequence[str], ranges: Sequence[Precondition] = (),
         shares: Sequence[Any] = (), draw: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
         """arrays: all inputs of a call of this kind. names: of the inputs, by what a call feeds them by.
@@ -53,9 +53,9 @@ class BoundCall:
         self.fixed = {name: array for name, array in arrays.items() if name not in fed}
         self.structure, self.wanted = structure, wanted
         kinds = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
-        self.outs = BoundOuts(structure, [kinds[name] for name in wanted])
+        self.outs = OutSpec(structure, [kinds[name] for name in wanted])
         self._ranges = [check for check in ranges if check.label in fed]
-        self._idle: deque[_Place] = deque()
+        self._idle: deque[CallBuffers] = deque()
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """What the call gives; None where a feed has a value, or lies in memory, as only the general way takes it, or
@@ -70,7 +70,7 @@ class BoundCall:
         try:
             mine = self._idle.pop()
         except IndexError:
-            mine = _Place(self)
+            mine = CallBuffers(self)
         block = mine.block
         for key, held in mine.copied:
             held[...] = given[key]
@@ -108,17 +108,17 @@ class BoundCall:
         self._idle.append(mine)
         return result
 
-    def _check(self, given: Mapping[Any, Any], mine: _Place) -> None:
+    def _check(self, given: Mapping[Any, Any], mine: CallBuffers) -> None:
         """Checks numbers; of the copies, which nobody else can change, where there are any."""
         copies = dict(mine.copied)
         fed = {name: copies.get(key, given[key]) for key, name in self.names.items()}
-        run_checks(self._ranges, fed, self.sized.sizes, None)
+        check_preconditions(self._ranges, fed, self.sized.sizes, None)
 
 
-class _Place:
+class CallBuffers:
     """What one call at a time has to itself: an argument block, memory for small arrays, and an arena in turn."""
 
-    def __init__(self, call: BoundCall) -> None:
+    def __init__(self, call: PreparedCall) -> None:
         entry = call.entry
         fed = {name: np.empty(*kind) for name, kind in call.kinds.items()}
         made = {
@@ -147,7 +147,7 @@ class _Place:
                 self.large.append((number, name, array.shape, array.dtype, entry.output_slots[name]))
                 memory.append(None)
                 leaves.append(partial(self.fresh.pop, name))  # nobody else holds it then
-        delivery = Delivery(call.structure, memory, leaves)
+        delivery = ResultWriter(call.structure, memory, leaves)
         self.give, self.give_into = delivery.give, delivery.give_into
         self.arena: Callable[[], np.ndarray | None] = _gone
 
@@ -168,19 +168,19 @@ def _gone() -> None:
     """In place of a reference to an arena that is no more."""
 
 
-class Bound(Protocol):
+class Prepared(Protocol):
     """What runs calls with feeds of one kind."""
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
         """What the call gives; None, and nothing done, where it takes the general way."""
 
 
-class BoundCalls:
+class CallCache:
     """Bound calls of one graph, by the kinds of their feeds."""
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
-        self._calls: dict[Any, tuple[int, Bound]] = {}  # with the parts into which kernels are cut
+    def __init__(self, threads: ThreadCount) -> None:
+        self._threads = threads
+        self._calls: dict[Any, tuple[int, Prepared]] = {}  # with the parts into which kernels are cut
 
     def run(self, feeds: Any, named: Mapping[str, Any], out: Any = None, seed: int | None = None) -> Any:
         """What the call gives; None, and nothing done, where it takes the general way."""
@@ -188,24 +188,24 @@ class BoundCalls:
         if given is None:
             return None
         try:
-            known = self._calls.get(_kind(given))
+            known = self._calls.get(_signature(given))
         except TypeError:  # a name that has no hash
             return None
-        return known[1].run(given, seed, out) if known is not None and known[0] == self._workers.parts else None
+        return known[1].run(given, seed, out) if known is not None and known[0] == self._threads.parts else None
 
     def add(
         self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], kinds: Mapping[str, TensorType],
-        make: Callable[[], Bound],
+        make: Callable[[], Prepared],
     ) -> None:  # fmt: skip
         """Binds a call that went the general way, if it is of a kind. names, kinds: of what is fed."""
         given = _given(feeds, named)
         if given is None or not all(_is_plain(value, kinds.get(names[key])) for key, value in given.items()):
             return
-        kind, parts = _kind(given), self._workers.parts
+        kind, parts = _signature(given), self._threads.parts
         known = self._calls.get(kind)
         if known is not None and known[0] == parts:  # only this one call was unusual
             return
-        if len(self._calls) >= MOST_KINDS:
+        if len(self._calls) >= MOST_SIGNATURES:
             self._calls.clear()
         self._calls[kind] = parts, make()
 
@@ -217,7 +217,7 @@ def _given(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
     return feeds if not named and type(feeds) is dict else None
 
 
-def _kind(given: Mapping[Any, Any]) -> tuple[Any, ...]:
+def _signature(given: Mapping[Any, Any]) -> tuple[Any, ...]:
     return tuple([
         (key, value.shape, value.dtype) if type(value) is np.ndarray else (key, type(value))
         for key, value in given.items()

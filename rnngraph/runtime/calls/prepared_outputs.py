@@ -25,7 +25,7 @@ class _Nest(NamedTuple):
     parts: Mapping[Any, Any]
 
 
-class BoundOuts:
+class OutSpec:
     """What ``out=`` may hold in calls whose results are of one structure and of fixed shapes."""
 
     def __init__(self, structure: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> None:
@@ -105,7 +105,7 @@ def _entries(kind: Any, parts: Mapping[Any, Any], nest: Any) -> Iterable[tuple[A
     return [*enumerate(nest)] if type(nest) is kind and len(nest) == len(parts) else None
 
 
-class Delivery:
+class ResultWriter:
     """Gives results from memory that later calls write over. Serves one call at a time."""
 
     def __init__(self, structure: Any, memory: Sequence[ndarray | None], fresh: Sequence[Leaf]) -> None:

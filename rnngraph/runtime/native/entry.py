@@ -16,8 +16,9 @@ from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ..parameters import Parameters
+from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
-from .worker_pool import FEWEST_CYCLES, POOL, Faster, Pace
+from .worker_pool import FEWEST_CYCLES, POOL
 
 MOST_SIZES = 1024
 """Run-time sizes of an entry of which it remembers what they make of it."""
@@ -53,9 +54,9 @@ class NativeEntry:
     def __init__(self, code: ObjectCode, target: Target) -> None:
         self._code = Code(code.binary, target)
         interface = code.interface
-        self.alone = self._code.entry(interface.main)
+        self.single = self._code.entry(interface.main)
         self._address = self._code.address(interface.main)
-        self._parts, self._cycles, self._pace = interface.parts, interface.cycles, Pace()
+        self._parts, self._cycles, self._policy = interface.parts, interface.cycles, SharingPolicy()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
@@ -119,9 +120,9 @@ class NativeEntry:
 
     def _at(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        run = self.alone
+        run = self.single
         if self._parts > 1 and (cycles := evaluate(self._cycles, sizes)) >= FEWEST_CYCLES:
-            run = Faster(self.alone, self._address, self._parts, self._pace, max(1, cycles))
+            run = AdaptiveEntry(self.single, self._address, self._parts, self._policy, max(1, cycles))
         results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
         return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), results, run)
 

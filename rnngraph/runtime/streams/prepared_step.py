@@ -10,17 +10,17 @@ import numpy as np
 from numpy import ndarray
 
 from ...allocation import empty
-from ..calls.feeds import Check, run_checks
-from ..calls.prepared_outputs import BoundOuts, Delivery
+from ..calls.prepared_outputs import OutSpec, ResultWriter
 from ..native.aligned_memory import aligned_bytes
 from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
 from ..native.entry import TEMPORARIES, NativeEntry, Sized
-from ..native.worker_pool import Workers
+from ..native.preconditions import Precondition, check_preconditions
+from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
 
 
 @dataclass(frozen=True)
-class Layout:
+class StreamLayout:
     """What a stream knows of names: the states; the time axis of each feed, and that of each output, None where it has
     none; the axis of rows in each output, likewise; the outputs that are shown, in the order of their structure.
     """
@@ -50,7 +50,7 @@ class States:
             held[...] = array
 
 
-class BoundStep:
+class PreparedStep:
     """Steps, or chunks of one length, over fixed memory, with feeds of one kind.
 
     What has a time axis is copied to memory of its own at each call. What has none is the stream's own copy, which
@@ -58,13 +58,13 @@ class BoundStep:
     """
 
     def __init__(
-        self, parameters: Parameters, entry: NativeEntry, sized: Sized, layout: Layout, states: States,
-        feeds: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], ranges: Sequence[Check], workers: Workers,
-        one_step: bool,
+        self, parameters: Parameters, entry: NativeEntry, sized: Sized, layout: StreamLayout, states: States,
+        feeds: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], ranges: Sequence[Precondition],
+        threads: ThreadCount, one_step: bool,
     ) -> None:  # fmt: skip
         """feeds: all with a time axis. held: all without one that the stream has."""
         self._parameters, self._entry, self._states = parameters, entry, states
-        self._workers, self._parts = workers, workers.parts
+        self._threads, self._parts = threads, threads.parts
         self._changes = parameters.counter()
         self._inputs = {**held, **{name: np.array(array, order="C") for name, array in feeds.items()}}
         self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes, TEMPORARIES), sized.run, sized.sizes
@@ -94,9 +94,9 @@ class BoundStep:
             axis = layout.output_time[name]
             self._results.append(memory[name].squeeze(axis) if one_step and axis is not None else memory[name])
         self._before_rows = [_before_rows(layout, name, one_step) for name in layout.shown]
-        delivery = Delivery(layout.structure, self._results, [array.copy for array in self._results])
+        delivery = ResultWriter(layout.structure, self._results, [array.copy for array in self._results])
         self._give, self._give_into = delivery.give, delivery.give_into
-        self._outs = BoundOuts(layout.structure, [(array.shape, array.dtype) for array in self._results])
+        self._outs = OutSpec(layout.structure, [(array.shape, array.dtype) for array in self._results])
 
     def _renew(self) -> None:
         """The present parameters from here on."""
@@ -110,7 +110,7 @@ class BoundStep:
 
         kept: rows that take part.
         """
-        if named is None or self._parts != self._workers.parts:
+        if named is None or self._parts != self._threads.parts:
             return None
         arrays = None if out is None else self._outs.arrays(out)
         if arrays is None and out is not None:
@@ -126,7 +126,7 @@ class BoundStep:
             if not self._hold(named):
                 return None
         elif self._ranges:
-            run_checks(self._ranges, self._inputs, self._sizes, None)
+            check_preconditions(self._ranges, self._inputs, self._sizes, None)
         if self._version != self._changes.version:
             self._renew()
         states = self._states
@@ -151,7 +151,7 @@ class BoundStep:
         if self._all_ranges:  # of copies, which nobody else can change
             given = [(name, held, np.array(value, held.dtype)) for name, held, value in given]
             inputs = self._inputs | {name: value for name, _, value in given}
-            run_checks(self._all_ranges, inputs, self._sizes, None)
+            check_preconditions(self._all_ranges, inputs, self._sizes, None)
         elif len(given) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
             given = [
                 (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
@@ -183,7 +183,7 @@ def _is_kind(value: Any, held: np.ndarray) -> bool:
     return not held.shape and held.dtype.kind == "f" and type(value) in (float, np.float64, held.dtype.type)
 
 
-def _before_rows(layout: Layout, name: str, one_step: bool) -> list[slice] | None:
+def _before_rows(layout: StreamLayout, name: str, one_step: bool) -> list[slice] | None:
     """The index of all axes of a result that stand before that of rows; None where it has none."""
     rows, time = layout.output_rows[name], layout.output_time[name]
     if rows is None:

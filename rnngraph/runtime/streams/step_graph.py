@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ...codegen.machine.target import Target
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, TensorType, symbols_of
-from ...passes.quantization.quantize_weights import ReducedWeights
-from ..native.compiled_graph import CompiledGraph, time_sizes
+from ..graph_source import GraphSource
+from ..native.compile_options import CompileOptions
+from ..native.compiled_graph import CompiledGraph
+from ..native.optimized_graph import time_sizes
 from .causality import check_states, check_streamable
-
-if TYPE_CHECKING:
-    from ...program.program import Program
 
 
 @dataclass(frozen=True)
-class Stepwise:
+class StepGraph:
     """What is known of a graph that runs step by step.
 
-    structures: for each driver the nest of its states, with their labels as leaves; labels: all of these in order.
+    batch: rows. structures: for each driver the nest of its states, with their labels as leaves; labels: all of these
+    in order.
     kinds: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
     time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
     time axis.
     """
 
+    batch: int
     compiled: CompiledGraph
     initial: CompiledGraph
     structures: tuple[Any, ...]
@@ -45,14 +45,10 @@ class Stepwise:
     held: Mapping[str, np.ndarray]
 
 
-def stepwise(
-    program: Program[Any], batch: int, target: Target, reduced: ReducedWeights | None, where: Where | None
-) -> Stepwise:
+def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
     """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
-    lowered = program.stateful()
-    options = ("inference", target, None, program.declared_text)
-    more: dict[str, Any] = {"cache": program.cache, "reduced": reduced, "workers": program.workers}
-    compiled = CompiledGraph(lowered.graph, *options, **more)
+    lowered, options = source.stateful(), replace(options, unroll=None)
+    compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     graph = compiled.graph
     lengths = time_sizes(graph)
@@ -67,12 +63,13 @@ def stepwise(
     for _, node in lowered.initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     known: dict[str, Dim] = dict(sizes)
-    initial = CompiledGraph(with_sizes(lowered.initial, known), *options, **more)
+    initial = CompiledGraph(with_sizes(lowered.initial, known), "inference", options, source.described)
     for name, kind in initial.kinds().items():
         if name not in labels:
             kinds.setdefault(name, kind)
             time_axis.setdefault(name, None)
-    return Stepwise(
+    return StepGraph(
+        batch=batch,
         compiled=compiled,
         initial=initial,
         structures=lowered.states,
@@ -84,7 +81,7 @@ def stepwise(
         time_axis=time_axis,
         output_axis={name: _time_axis(node.shape, lengths) for name, node in graph.outputs},
         sizes=sizes,
-        held={name: array for name, array in program.lowered.defaults.items() if time_axis.get(name, 0) is None},
+        held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Never
+from typing import Any, Generic, Never
 
 import numpy as np
 
@@ -12,17 +12,15 @@ from ...declare.nest import map_leaves, matched, paths
 from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.types import Size
 from ...public import api, no_more
-from ..calls.feeds import bind, convert, reject_empty
+from ..calls.feed_names import FeedNames
+from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.outputs import check_fits, given_arrays
 from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, Sized
-from .prepared_step import BoundStep, Layout, States
+from ..parameters import Parameters
+from .prepared_step import PreparedStep, States, StreamLayout
 from .rows import clear_rows, row_axes, row_mask
-from .step_graph import Stepwise
-
-if TYPE_CHECKING:
-    from ...program.program import Program
-
+from .step_graph import StepGraph
 
 STATE = "stream's state"
 MOST_BYTES = 256 << 10
@@ -38,22 +36,23 @@ class Stream(Generic[Given]):
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, program: Program[Given], batch: int, about: Stepwise) -> None:
-        self._program, self._batch = program, batch
-        self._compiled, self._initial = about.compiled, about.initial
-        self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
-        self._kinds, self._state_kinds = about.kinds, about.state_kinds
-        self._lengths, self._time_axis, self._output_axis = set(about.lengths), about.time_axis, about.output_axis
-        self._row_axis = row_axes(about.compiled.graph, about.sizes, batch)
-        self._sizes = dict(about.sizes)
-        self._held = {name: np.array(array, order="C") for name, array in about.held.items()}
+    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
+        """names: of feeds. structure: the nest of outputs."""
+        self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
+        self._compiled, self._initial = graph.compiled, graph.initial
+        self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
+        self._kinds, self._state_kinds = graph.kinds, graph.state_kinds
+        self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
+        self._row_axis = row_axes(graph.compiled.graph, graph.sizes, graph.batch)
+        self._sizes = dict(graph.sizes)
+        self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        shown = [path for path, _ in paths(program.structure)]
+        shown = [path for path, _ in paths(structure)]
         axes = self._time_axis, self._output_axis, self._row_axis
-        self._layout = Layout(self._labels, *axes, shown, program.structure)
+        self._layout = StreamLayout(self._labels, *axes, shown, structure)
         self._names: dict[Any, str] = {name: name for name in self._kinds}  # by what mappings feed them by
-        self._bound_step: BoundStep | None = None
-        self._bound_chunk: BoundStep | None = None
+        self._prepared_step: PreparedStep | None = None
+        self._prepared_chunk: PreparedStep | None = None
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -67,13 +66,13 @@ class Stream(Generic[Given]):
         """
         if excess:
             no_more("step", excess)
-        bound = self._bound_step
-        if bound is not None:
+        prepared = self._prepared_step
+        if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            result = prepared.run(named if feeds is None else self._by_name(feeds, named), kept, out)
             if result is not None:
                 return result
-        return self._general(feeds, named, out, one_step=True, rows=rows)
+        return self._slow_path(feeds, named, out, one_step=True, rows=rows)
 
     def process(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
@@ -81,13 +80,13 @@ class Stream(Generic[Given]):
         """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
         if excess:
             no_more("process", excess)
-        bound = self._bound_chunk
-        if bound is not None:
+        prepared = self._prepared_chunk
+        if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            result = prepared.run(named if feeds is None else self._by_name(feeds, named), kept, out)
             if result is not None:
                 return result
-        return self._general(feeds, named, out, one_step=False, rows=rows)
+        return self._slow_path(feeds, named, out, one_step=False, rows=rows)
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
         """The feeds of a mapping and of keywords by name; None where a key was not met before, or one is fed twice."""
@@ -102,13 +101,13 @@ class Stream(Generic[Given]):
             given.update(named)
         return given if len(given) == len(feeds) + len(named) else None
 
-    def _general(
+    def _slow_path(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
         held, where = self._held, user_line()
         kept = None if rows is None else row_mask(rows, self._batch, where)
-        given = self._program.feeds_by_name(feeds, named, where)
-        mine = given_arrays(self._program.structure, out, where)
+        given = self._feed_names.by_placeholder(feeds, named, where)
+        mine = given_arrays(self._structure, out, where)
         arrays = {}
         for name, value in given.items():
             if name not in self._kinds:
@@ -126,12 +125,12 @@ class Stream(Generic[Given]):
         self._set_state([found[name] for name in self._labels])
         self._hold(held, fresh)
         if one_step:
-            self._bound_step = self._bound(self._bound_step, entry, sized, moving, one_step)
+            self._prepared_step = self._prepared(self._prepared_step, entry, sized, moving, one_step)
             found = {name: self._squeezed(name, array) for name, array in found.items()}
         else:
-            self._bound_chunk = self._bound(self._bound_chunk, entry, sized, moving, one_step)
+            self._prepared_chunk = self._prepared(self._prepared_chunk, entry, sized, moving, one_step)
         if feeds is not None and len(self._names) < MOST_KEYS:
-            self._names.update({key: self._program.feed_name(key, where) for key in feeds})
+            self._names.update({key: self._feed_names.name_of(key, where) for key in feeds})
         return self._finish(found, mine)
 
     def _run(
@@ -149,7 +148,7 @@ class Stream(Generic[Given]):
             )
         used = {name: arrays[name] for name in arrays if name in needed}
         before = dict(zip(self._labels, self._current_state(where), strict=True))
-        sizes = bind({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
+        sizes = solve_sizes({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
         lengths = self._lengths
         reject_empty(used, self._kinds, lengths, where)
         checked = dict.fromkeys(lengths, 1) | sizes if one_step else sizes
@@ -161,7 +160,7 @@ class Stream(Generic[Given]):
                 axis = self._output_axis[item.name] if one_step else None
                 shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
                 check_fits(item.name, mine[item.name], shown, item.dtype, where)
-        found = entry.call_sized(self._program.parameters, {**used, **before}, sized)
+        found = entry.call_sized(self._parameters, {**used, **before}, sized)
         if kept is not None:
             for label, old in before.items():
                 found[label][~kept] = old[~kept]
@@ -170,20 +169,25 @@ class Stream(Generic[Given]):
         return entry, sized, found
 
     def _hold(self, before: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray]) -> None:
-        """Feeds without a time axis stay until they are given again. What is bound reads them where they lie."""
+        """Feeds without a time axis stay until they are given again. Prepared calls read them where they lie."""
         held = dict(before)
         for name, array in fresh.items():
             if name in held and held[name].shape == array.shape:
                 held[name][...] = array
             else:
                 held[name] = array
-                self._bound_step = self._bound_chunk = None
+                self._prepared_step = self._prepared_chunk = None
         self._held = held
 
-    def _bound(
-        self, known: BoundStep | None, entry: NativeEntry, sized: Sized, feeds: Mapping[str, np.ndarray], one_step: bool
-    ) -> BoundStep | None:
-        """What others like a call that went the general way are run by; of chunks, of short ones only."""
+    def _prepared(
+        self,
+        known: PreparedStep | None,
+        entry: NativeEntry,
+        sized: Sized,
+        feeds: Mapping[str, np.ndarray],
+        one_step: bool,
+    ) -> PreparedStep | None:
+        """What runs the next calls like one on the slow path; of chunks, of short ones only."""
         if known is not None and known.fits(entry, sized):
             return known
         kinds = zip(entry.outputs, sized.shapes, strict=True)
@@ -191,9 +195,9 @@ class Stream(Generic[Given]):
         if not one_step and size + sum(array.nbytes for array in feeds.values()) > MOST_BYTES:
             return None
         assert self._states is not None
-        return BoundStep(
-            self._program.parameters, entry, sized, self._layout, self._states, feeds, self._held,
-            self._compiled.range_checks(self._outputs), self._program.workers, one_step,
+        return PreparedStep(
+            self._parameters, entry, sized, self._layout, self._states, feeds, self._held,
+            self._compiled.range_preconditions(self._outputs), self._compiled.options.threads, one_step,
         )  # fmt: skip
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
@@ -212,12 +216,12 @@ class Stream(Generic[Given]):
 
     def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
         axis = self._output_axis[name]
-        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of bound steps are
+        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of prepared steps are
 
     def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
         for name, array in mine.items():
             array[...] = found[name]
-        return result_of(self._program.structure, [mine.get(name, found[name]) for name in self._layout.shown])
+        return result_of(self._structure, [mine.get(name, found[name]) for name in self._layout.shown])
 
     # State ---------------------------------------------------------------------------------------
 
@@ -240,14 +244,14 @@ class Stream(Generic[Given]):
         if missing:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
         arrays = {name: self._held[name] for name in needed}
-        sizes = bind(arrays, self._kinds, where) | self._sizes
+        sizes = solve_sizes(arrays, self._kinds, where) | self._sizes
         self._initial.check(names, arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
-        return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
+        return list(entry.call_fresh(self._parameters, arrays, sizes).values())
 
     def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         by_label = dict(zip(self._labels, arrays, strict=True))
-        return [map_leaves(lambda label: by_label[label], nest) for nest in self._structures]
+        return [map_leaves(lambda label: by_label[label], nest) for nest in self._state_nests]
 
     @property
     def state(self) -> Any:
@@ -259,7 +263,7 @@ class Stream(Generic[Given]):
     @state.setter
     def state(self, value: Any) -> None:
         where = user_line()
-        leaves = matched(self._structures, value, "the stream's state", where)
+        leaves = matched(self._state_nests, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
             kind = self._state_kinds[label]

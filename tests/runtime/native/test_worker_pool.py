@@ -14,17 +14,19 @@ import teams
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.runtime.native import worker_pool as pool
-from rnngraph.runtime.native.worker_pool import POOL, Faster, Pace, Workers
+from rnngraph.runtime.native import adaptive_threads
+from rnngraph.runtime.native.adaptive_threads import AdaptiveEntry, SharingPolicy
+from rnngraph.runtime.native.worker_pool import POOL, ThreadCount
 
 SCRIPT = """
 import os, sys, threading, time
 import numpy as np
 import rnngraph as rg
-from rnngraph.runtime.native import entry as native, worker_pool as pool
+from rnngraph.runtime.native import adaptive_threads, entry
+from rnngraph.runtime.native import worker_pool as pool
 
 pool.cores = lambda: 3
-native.FEWEST_CYCLES = pool.TRIALS = 0
+entry.FEWEST_CYCLES = adaptive_threads.TRIALS = 0
 x = rg.placeholder("x", (None, None, 64))
 outputs, _ = rg.dynamic_rnn(rg.GRUCell(128), x)
 program = rg.compile(outputs, threads=3, cache=False)
@@ -103,7 +105,7 @@ def test_a_trainer_gives_the_same_parameters_with_threads(monkeypatch: pytest.Mo
 
 def test_parts_are_no_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnngraph.runtime.native.worker_pool.cores", lambda: 2)
-    workers = Workers()
+    workers = ThreadCount()
     workers.set(7)
     assert (workers.count, workers.parts) == (7, 2)
 
@@ -111,12 +113,14 @@ def test_parts_are_no_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 class Pretended:
     """A way of running an entry by which calls take what is asked for, and which notes how they were run."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, shared: float, alone: float, pace: Pace | None = None) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, shared: float, alone: float, pace: SharingPolicy | None = None
+    ) -> None:
         self.seconds, self.calls, self.now = {True: shared, False: alone}, [], 0
-        monkeypatch.setattr(pool, "perf_counter_ns", lambda: self.now)
+        monkeypatch.setattr(adaptive_threads, "perf_counter_ns", lambda: self.now)
         monkeypatch.setattr(POOL, "run", lambda *arguments: self._timed(True))
-        self.pace = pace or Pace()
-        self.way = Faster(lambda *arguments: self._timed(False), 0, 2, self.pace, 1)  # type: ignore[arg-type]
+        self.pace = pace or SharingPolicy()
+        self.way = AdaptiveEntry(lambda *arguments: self._timed(False), 0, 2, self.pace, 1)  # type: ignore[arg-type]
 
     def _timed(self, shares: bool) -> bool:
         self.calls.append(shares)

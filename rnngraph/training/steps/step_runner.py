@@ -1,80 +1,81 @@
-"""Native steps of a trainer: the graph of one way to step, its entries by the sizes they meet, and their calls."""
+"""Native steps: the graph of one way to step, its entries by the sizes that they meet, and their calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from ..declare.nest import flatten
-from ..errors import GraphError, ShapeError, Where
-from ..ir.graph import topological
-from ..ir.types import evaluate
-from ..passes.lowering.lowered import GIVEN, Lowered
-from ..passes.train_step import NEW, NORM, SLOT, SUM
-from ..program.callable_graph import KnownShapes
-from ..runtime.native.compiled_graph import CompiledGraph
-from ..runtime.native.entry import NativeEntry, Sized
-from .step_buffers import NOT_RUN, WORKER, WORKERS, Memory
+from ...declare.nest import flatten
+from ...errors import GraphError, ShapeError, Where
+from ...ir.graph import topological
+from ...ir.types import evaluate
+from ...passes.lowering.lowered import GIVEN, Lowered
+from ...passes.train_step import NEW, NORM, SLOT, SUM
+from ...runtime.calls.entry_cache import EntryCache
+from ...runtime.native.argument_block import WORKER, WORKERS
+from ...runtime.native.compiled_graph import CompiledGraph
+from ...runtime.native.entry import NativeEntry, Sized
+from .step_buffers import NOT_RUN, FixedFeeds, StepMemory
+from .train_state import TrainState
 
-if TYPE_CHECKING:
-    from .prepared_train_step import BoundTrain
-    from .trainer import Trainer
-
-Settle = Callable[[Mapping[str, np.ndarray]], None]
-
-
+Commit = Callable[[Mapping[str, np.ndarray]], None]
+"""Brings the results of a step into effect."""
 MOST_MEMORIES = 8
-"""Entries for whose steps a trainer has memory: packed weights and temporaries of each."""
+"""Entries for which a trainer keeps memory: packed weights and temporaries of each."""
 
 
-class Native:
+class NativeStep:
     """Native entries of one graph by the sizes they meet. Each call packs the weights anew."""
 
     def __init__(self, compiled: CompiledGraph, outputs: tuple[str, ...]) -> None:
         self.compiled, self.outputs = compiled, outputs
-        self._memory: dict[NativeEntry, Memory] = {}
+        self._memory: dict[NativeEntry, StepMemory] = {}
 
     def call(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], settle: Settle | None = None
+        self,
+        state: TrainState,
+        arrays: Mapping[str, np.ndarray],
+        sizes: Mapping[str, int],
+        commit: Commit | None = None,
     ) -> dict[str, np.ndarray]:
         entry = self.compiled.entry(self.outputs, sizes)
-        return self.run(trainer, arrays, entry, entry.sized(sizes), settle)
+        return self.run(state, arrays, entry, entry.sized(sizes), commit)
 
     def run(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized,
-        settle: Settle | None = None, bound: BoundTrain | None = None,
+        self, state: TrainState, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized,
+        commit: Commit | None = None, fixed: FixedFeeds | None = None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """Results but for those that replace something. settle: takes them over in the same moment, as what was
-        written over counts. bound: whose ``arrays`` they are.
+        """Results but for those that replace something. commit: brings them into effect in the same moment, as slots
+        were written over. fixed: of a prepared step, most of whose ``arrays`` lie where they lay before.
         """
         memory = self._memory.get(entry)
         if memory is None:
             if len(self._memory) >= MOST_MEMORIES:
                 del self._memory[next(iter(self._memory))]
-            memory = self._memory[entry] = Memory(entry)
+            memory = self._memory[entry] = StepMemory(entry)
         found = memory.fresh(sized)
-        _, parameters = trainer.program.parameters.snapshot()  # of one moment, and alive until the call ends
-        block = memory.bound(trainer, parameters)
-        block.set(arrays, found, sized, bound)
+        _, parameters = state.program.parameters.snapshot()  # of one moment, and alive until the call ends
+        block = memory.block(state, parameters)
+        block.set(arrays, found, sized, fixed)
         found.update(memory.scalars)
         for array in memory.scalars.values():
             array[...] = NOT_RUN
-        with trainer.moment:
+        with state.interrupt:
             try:
                 entry.pack(block.address)
                 sized.run(block.address, WORKER, WORKERS)
             finally:
-                if settle is not None and float(found[NORM]) != NOT_RUN:
-                    settle(found)
+                if commit is not None and float(found[NORM]) != NOT_RUN:
+                    commit(found)
         return found
 
 
-class Way:
+class StepVariant:
     """One way to step: with states as declared, or carried on from the step before."""
 
-    def __init__(self, trainer: Trainer, lowered: Lowered, compiled: CompiledGraph, states: str) -> None:
+    def __init__(self, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str]) -> None:
+        """states: shown or given. fed: names of what callers feed."""
         graph = compiled.graph
         declared = compiled.lowered
         reached = set(topological([declared.output("loss")]))
@@ -86,12 +87,12 @@ class Way:
         self.states = tuple(scans) if not self.backward else ()
         ours = (NEW, SLOT, SUM)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
-        self.native = Native(compiled, tuple(outputs))
+        self.native = NativeStep(compiled, tuple(outputs))
         kinds = compiled.kinds()
         given = self.states if states == GIVEN else ()
         self.given = {name: kinds[name] for name in given if name in kinds}
-        self.own = frozenset((*kinds.keys() - trainer.program.training.takes(), *given))
-        self._known = KnownShapes()
+        self.own = frozenset((*(kinds.keys() - set(fed)), *given))
+        self._known = EntryCache()
 
     def check_carries(self, where: Where | None) -> None:
         if self.backward:
@@ -105,24 +106,24 @@ class Way:
 
     def run(
         self,
-        trainer: Trainer,
+        state: TrainState,
         arrays: dict[str, np.ndarray],
         states: Mapping[str, np.ndarray],
         where: Where | None,
-        settle: Settle,
+        commit: Commit,
     ) -> dict[str, np.ndarray]:
-        entry, sized = self.entry(trainer, arrays, where)
+        entry, sized = self.entry(state, arrays, where)
         self.check_states(states, sized.sizes, where)
-        return self.native.run(trainer, {**arrays, **states} if states else arrays, entry, sized, settle)
+        return self.native.run(state, {**arrays, **states} if states else arrays, entry, sized, commit)
 
     def entry(
-        self, trainer: Trainer, arrays: Mapping[str, np.ndarray], where: Where | None
+        self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, Sized]:
         """For these feeds, which are checked."""
         compiled, outputs = self.native.compiled, self.native.outputs
         return self._known.entry(
             None, arrays, compiled, outputs,
-            lambda: trainer.program.training.sizes(arrays, outputs, where, compiled, self.own), where,
+            lambda: state.program.training.sizes(arrays, outputs, where, compiled, self.own), where,
         )  # fmt: skip
 
     def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:

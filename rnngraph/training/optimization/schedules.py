@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.arguments import flag
-from ..errors import ArgumentError, DtypeError, Where, shown
-from ..public import api
-from ..runtime.arguments import one_of, whole_number
+from ...declare.arguments import flag
+from ...errors import ArgumentError, DtypeError, Where, shown
+from ...public import api
+from ...runtime.arguments import one_of, whole_number
 
 
 @api

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..declare.arguments import flag
-from ..declare.functions.basic import maximum, sqrt, square
-from ..declare.tensor import Tensor
-from ..errors import ArgumentError, shown
-from ..public import api
+from ...declare.arguments import flag
+from ...declare.functions.basic import maximum, sqrt, square
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, shown
+from ...public import api
 from .schedules import Schedule, check_positive, is_number, rate_of, schedule_from, schedule_text, use_plain_numbers
 
 Slots = Mapping[str, Tensor]
