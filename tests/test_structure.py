@@ -19,7 +19,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST, MOST_FILES = 450, 18
 
 ROOMS = (
-    "version", "foreign", "errors", "allocation", "public",
+    "version", "foreign", "errors", "arguments", "allocation", "public",
     "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.loops", "passes.gradients", "passes.quantization", "passes",

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..allocation import zeros
+from ..arguments import MOST_UNITS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..public import api
-from .arguments import MOST_UNITS, checked_name
 from .carried import state_leaves, with_rows
 from .initializers import initializer_of
 from .nest import arranged, flatten, matched, pack

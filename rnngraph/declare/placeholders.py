@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import MOST_CHARACTERS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, size
 from ..public import api
-from .arguments import MOST_CHARACTERS, checked_name
 from .nest import pack, paths
 from .state import public
 from .tensor import Tensor, check_dtype, declared

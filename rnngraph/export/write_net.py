@@ -18,11 +18,10 @@ import numpy as np
 import safetensors.numpy
 
 from ..allocation import reserve
+from ..arguments import flag, one_of, whole_number
 from ..codegen.machine.target import Target, host, target_of
-from ..declare.arguments import flag
 from ..errors import ArgumentError, FileError, Where, shown
 from ..ir.types import evaluate
-from ..runtime.arguments import one_of, whole_number
 from ..runtime.graph_source import GraphSource
 from ..storage.atomic_file import as_path
 from .c_interface.llvm_text import STEPS

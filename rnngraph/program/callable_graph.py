@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 import numpy as np
 
 from ..allocation import bytes_of, empty, reserve
+from ..arguments import whole_number
 from ..declare.nest import paths
 from ..errors import NameLookupError, Where, did_you_mean, shown
 from ..ir.graph import Graph
@@ -15,7 +16,6 @@ from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
-from ..runtime.arguments import whole_number
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
 from ..runtime.calls.outputs import check_fits, given_arrays

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..errors import user_line
 from ..ir.graph import Graph
 from ..public import api, no_more
-from ..runtime.arguments import whole_number
 from ..runtime.calls.results import Given
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Un
 
 import numpy as np
 
+from ..arguments import seed_number, whole_number
 from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
@@ -15,7 +16,6 @@ from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
-from ..runtime.arguments import seed_number, whole_number
 from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result
 from ..runtime.graph_source import DeclaredSource, GraphSource

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ..arguments import whole_number
 from ..errors import ArgumentError, GraphError, Where
 from ..passes.samples import Samples
 from ..passes.split_concats import Columns
-from ..runtime.arguments import whole_number
 from ..runtime.native.compiled_graph import CompiledGraph
 
 MOST_SAMPLES = 2**32

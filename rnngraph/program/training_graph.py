@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Never, cast
 
 import numpy as np
 
+from ..arguments import seed_number, whole_number
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, GraphError, NameLookupError, Where, user_line
@@ -16,7 +17,6 @@ from ..passes.gradients.autodiff import OUTPUT_GRADIENT, PREFIX
 from ..passes.lowering.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS
 from ..public import api, no_more
-from ..runtime.arguments import seed_number, whole_number
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
 from ..runtime.calls.outputs import check_fits, given_gradients

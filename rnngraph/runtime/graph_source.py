@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..declare.arguments import checked_name
+from ..arguments import checked_name
 from ..declare.description import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import Slot

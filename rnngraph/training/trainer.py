@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Never
 
+from ..arguments import flag, positive_or_none, whole_number
 from ..batching.sources import GivenExamples
-from ..declare.arguments import flag
 from ..errors import ArgumentError, DtypeError, FileError, GraphError, shown, user_line
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program
 from ..public import api, no_more
-from ..runtime.arguments import whole_number
 from ..runtime.native.stages import stage_text
 from .checkpoint import Checkpoint, save
 from .fit.evaluation import Metric
@@ -22,7 +21,6 @@ from .fit.history import History
 from .fit.plan import evaluate, fit
 from .fit.position import FitSession
 from .optimization.optimizers import Adam, Optimizer
-from .optimization.schedules import positive_or_none
 from .steps.stepper import Stepper
 from .steps.train_state import TrainState
 from .trainable import trained_names

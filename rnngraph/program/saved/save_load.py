@@ -40,7 +40,7 @@ from .json_form import (
     described_from,
     described_text,
     generator_from,
-    is_number,
+    is_int,
     nest_from,
     nest_text,
     slot_from,
@@ -123,8 +123,8 @@ class SavedSource:
 
 def _settings(text: Mapping[str, Any]) -> SavedSettings:
     seed, unroll = text["seed"], text["unroll"]
-    check(is_number(seed, -(2**63), 2**64 - 1), f"{seed!r} is no seed")
-    check(unroll in (None, "full") or is_number(unroll, 1, MOST_UNROLLED), f"can't unroll {unroll!r}")
+    check(is_int(seed, -(2**63), 2**64 - 1), f"{seed!r} is no seed")
+    check(unroll in (None, "full") or is_int(unroll, 1, MOST_UNROLLED), f"can't unroll {unroll!r}")
     weights, activations = text.get("weights", "float32"), text.get("activations", "float32")
     check(weights in WEIGHT_FORMS and activations in ACTIVATIONS, "weights are of no known form")
     return SavedSettings(seed, unroll, weights, activations, generator_from(text["generator"]))

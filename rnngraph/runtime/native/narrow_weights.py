@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ...arguments import one_of
 from ...codegen.machine.target import Target
 from ...errors import ArgumentError, DtypeError, shown
 from ...passes.lowering.lowered import Lowered
 from ...passes.quantization.quantize_weights import ReducedWeights
-from ..arguments import one_of
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("float32", "bfloat16")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import is_number
 from ...errors import ArgumentError, DtypeError, GraphError, Where, shown
 from ...ir.graph import Graph
 from ...passes.label_weights import labelled_losses
-from ..optimization.schedules import is_number
 
 REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 

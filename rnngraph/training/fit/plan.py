@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import flag, is_number, one_of, whole_number
 from ...batching.batches import Batches, Layout
 from ...batching.examples import as_array
 from ...batching.input_axes import ProgramInputs, layout_of, lengths_placeholder, without_training
 from ...batching.sources import BatchSource, Iterated, Reader, are_batches, are_examples, source_of
-from ...declare.arguments import flag
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
 from ...program.example_inputs import example_inputs
 from ...program.program import Program
-from ...runtime.arguments import one_of, whole_number
 from ...storage.atomic_file import as_path
 from ..optimization.optimizers import optimizer_text
-from ..optimization.schedules import is_number, plateau_of
+from ..optimization.schedules import plateau_of
 from ..steps.stepper import Stepper
 from .class_weights import label_weights
 from .evaluation import Evaluation, checked_metrics
