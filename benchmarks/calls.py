@@ -95,7 +95,7 @@ def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool 
     sizes = dict.fromkeys(compiled.graph.symbols, 1)
     entry = compiled.entry(names, sizes, one_step)
     sized = entry.sized(sizes)
-    kinds = compiled.kinds()
+    kinds = compiled.input_types()
     inputs = {
         name: fed
         if name == "x"

@@ -242,7 +242,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         pruned = compiled.pruned(tuple(TAP + name for name in taps))
         native = {TAP + name: array for name, array in taps.items()}
         compare(declaration, "taps", native, pruned, feeds_of(pruned, arrays, program))
-    wanted = tuple(program.training._moved_kinds())
+    wanted = tuple(program.training._moved_types())
     if program.loss is None or not wanted:
         return found
     graph = program.training._gradient_graph(wanted, ()).graph
@@ -348,7 +348,7 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
     given = taken(program.inference.graph, arrays)
     whole = flat(program.inference(given))
     # A stream carries the state of every layer, so it may want an initial state that the outputs don't need.
-    given = {name: array for name, array in arrays.items() if name in stream._kinds}
+    given = {name: array for name, array in arrays.items() if name in stream._types}
     if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in given):
         return False  # a sequence that no recurrence runs over is not cut into steps
     axis = {

@@ -108,7 +108,7 @@ class Run:
         self.compare("inference", inference.compiled, lambda given: inference(given), inference)
         self.compare("evaluate", evaluation.compiled, lambda given: program.evaluate(given), evaluation)
         self.compare("training", training.compiled, lambda given: training(given, seed=5), training)
-        floats = [name for name, kind in training._kinds.items() if kind.dtype in ("float32", "float64")]
+        floats = [name for name, kind in training._types.items() if kind.dtype in ("float32", "float64")]
 
         def gradients(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             loss, parts = training.gradients(given, seed=5, wrt=floats)
@@ -120,7 +120,7 @@ class Run:
         if self.hostile.seed % 5 == 0 and all(array.dtype != "float64" for array in self.hostile.parameters.values()):
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
             narrow = rg.Program(program.parts.source, program.parameters, 0, None, 1, None, False, form).inference
-            given = {name: array for name, array in self.feeds.items() if name in narrow._kinds}
+            given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
         if self.hostile.seed % 4 == 0:
             self.quietly("stream", self.stream)
@@ -132,7 +132,7 @@ class Run:
     def stream(self) -> None:
         """A few steps, whatever the axes are called."""
         stream = self.program.inference.stream(batch=2)
-        given = {name: array for name, array in self.feeds.items() if name in self.program.inference._kinds}
+        given = {name: array for name, array in self.feeds.items() if name in self.program.inference._types}
         stream.process(given)
         stream.process(given)
 
@@ -156,7 +156,7 @@ class Run:
         return False
 
     def compare(self, what: str, compiled: Any, call: Callable[[Mapping[str, np.ndarray]], Any], takes: Any) -> None:
-        given = {name: array for name, array in self.feeds.items() if name in takes._kinds}
+        given = {name: array for name, array in self.feeds.items() if name in takes._types}
         result: dict[str, np.ndarray] = {}
         if not self.quietly(what, lambda: result.update(call(given))):
             return
@@ -165,7 +165,7 @@ class Run:
         seeds = {"seed": np.asarray(5), "first_row": np.asarray(0), "first_step": np.asarray(0)}
         try:
             arrays = {**seeds, **self.feeds, **dict(self.program.parameters)}
-            sizes = solve_sizes(given, takes._kinds | graph.kinds(), None)
+            sizes = solve_sizes(given, takes._types | graph.input_types(), None)
             wrong = differences(result, graph.pruned(tuple(result)), arrays, sizes)
         except Exception as error:
             self.found.append(f"{what}: the interpreter raises {type(error).__name__}: {str(error)[:160]}")

@@ -119,7 +119,7 @@ class Batches:
 
     def told(self) -> set[str]:
         """Clocks of which the graph is told how many steps each row has: it knows padding from data."""
-        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.kinds}
+        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
             found |= self._steps.keys()
         return found
@@ -315,15 +315,15 @@ class Batches:
 
 
 def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None) -> dict[str, Slot]:
-    names = ", ".join(layout.kinds)
+    names = ", ".join(layout.types)
     for name in examples:
-        if name not in layout.kinds:
+        if name not in layout.types:
             raise NameLookupError(
                 f"the {layout.graph} graph has no input {shown(name)}; it takes {names or 'none'}", where
             )
     slots = {
         name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name), layout.only_run)
-        for name, kind in layout.kinds.items()
+        for name, kind in layout.types.items()
     }
     if lengths is not None:
         if lengths not in slots:

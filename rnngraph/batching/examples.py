@@ -23,7 +23,7 @@ class Layout:
     step, and those that differ in length need not share a batch.
     """
 
-    kinds: Mapping[str, TensorType]
+    types: Mapping[str, TensorType]
     batch_axis: Mapping[str, int | None]
     time_axis: Mapping[str, int | None]
     defaults: frozenset[str] = frozenset()

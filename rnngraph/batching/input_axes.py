@@ -17,10 +17,10 @@ from .examples import Layout, as_array
 
 @dataclass(frozen=True)
 class GraphInputs:
-    """What callers may feed to one graph. kinds: the types, by name."""
+    """What callers may feed to one graph. types: by name."""
 
     optimized: OptimizedGraph
-    kinds: Mapping[str, TensorType]
+    types: Mapping[str, TensorType]
 
 
 @dataclass(frozen=True)
@@ -41,31 +41,31 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
     _, likely = training.optimized.equalities(tuple(name for name, _ in graph.outputs))
     names = {name: dim for name, dim in likely.items() if not isinstance(dim, int)}
     graph = with_sizes(graph, names)  # labels of [batch, time] flattened beside logits of [batch, time]
-    kinds = {name: substitute_attribute(kind, names) for name, kind in training.kinds.items()}
+    types = {name: substitute_attribute(kind, names) for name, kind in training.types.items()}
     times = lengths_of(graph)
     fixed_times, batches = _of_scans(graph)
-    first = {name: _first_axis(kind, times) for name, kind in kinds.items()}
+    first = {name: _first_axis(kind, times) for name, kind in types.items()}
     if not batches:  # nothing recurs: the first axis of what is fed is the batch
-        firsts = {kinds[name].shape[axis] for name, axis in first.items() if axis is not None}
+        firsts = {types[name].shape[axis] for name, axis in first.items() if axis is not None}
         batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # beside open sizes a declared one is none
     batch_axis = {
-        name: axis if axis is not None and kinds[name].shape[axis] in batches else None for name, axis in first.items()
+        name: axis if axis is not None and types[name].shape[axis] in batches else None for name, axis in first.items()
     }
-    time_axis = {name: _time_axis(kind, batch_axis[name], times, fixed_times) for name, kind in kinds.items()}
+    time_axis = {name: _time_axis(kind, batch_axis[name], times, fixed_times) for name, kind in types.items()}
     if only_run:  # examples of one size share a batch, and so any open size may differ from example to example
         time_axis |= {
-            name: _open_axis(kind, batch_axis[name]) for name, kind in kinds.items() if time_axis[name] is None
+            name: _open_axis(kind, batch_axis[name]) for name, kind in types.items() if time_axis[name] is None
         }
     return Layout(
-        {name: kinds[name] for name in taker.kinds}, batch_axis, time_axis, inputs.defaults,
+        {name: types[name] for name in taker.types}, batch_axis, time_axis, inputs.defaults,
         sequence_lengths(taker.optimized), taker.optimized.kind, only_run,
     )  # fmt: skip
 
 
 def without_training(layout: Layout, inputs: ProgramInputs) -> Layout:
     """The layout of examples that losses and metrics are measured on: what only training takes may be left out."""
-    measured = inputs.evaluation.kinds
-    idle = {name for name in layout.kinds if name not in measured}
+    measured = inputs.evaluation.types
+    idle = {name for name in layout.types if name not in measured}
     return replace(layout, defaults=layout.defaults | idle)
 
 
@@ -123,7 +123,7 @@ def lengths_placeholder(
             where,
         )
     (name,) = read
-    if given is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.kinds):
+    if given is None and all(axis is None for key, axis in layout.time_axis.items() if key in layout.types):
         return None  # it counts steps of nothing that is fed, and is fed like all else
     if given is not None:
         examples[name] = as_array("what is given for lengths", given, where)

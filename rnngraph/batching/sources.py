@@ -64,8 +64,8 @@ class Reader:
         named = self.inputs.names.by_placeholder(given, {}, self.where)
         if not self.layout.only_run:
             return named
-        idle = self.inputs.training.kinds  # such as labels, which the same examples have for ``fit``
-        return {name: value for name, value in named.items() if name in self.layout.kinds or name not in idle}
+        idle = self.inputs.training.types  # such as labels, which the same examples have for ``fit``
+        return {name: value for name, value in named.items() if name in self.layout.types or name not in idle}
 
     def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
         """(x, y), as in Keras: what the inference graph takes, and what only the loss does."""
@@ -93,11 +93,11 @@ class Reader:
         )
 
     def _inputs(self) -> list[str]:
-        return self._taken(self.inputs.inference.kinds)
+        return self._taken(self.inputs.inference.types)
 
     def _targets(self) -> list[str]:
-        inference = self.inputs.inference.kinds
-        return self._taken([name for name in self.inputs.evaluation.kinds if name not in inference])
+        inference = self.inputs.inference.types
+        return self._taken([name for name in self.inputs.evaluation.types if name not in inference])
 
     def _taken(self, names: Iterable[str]) -> list[str]:
         """Those that differ from example to example, but for lengths, which are filled in."""

@@ -26,7 +26,7 @@ from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.parameters import Parameters
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
-from .c_interface.ports import Port, Stepper, Unit
+from .c_interface.ports import ExportedEntry, ExportedNet, Port
 
 _C_WORDS = (
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class "
@@ -52,9 +52,9 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class Exportable:
-    """A stepper, and the graph that it was made of."""
+    """A exported, and the graph that it was made of."""
 
-    stepper: Stepper
+    exported: ExportedNet
     about: StepGraph
 
     def whole_sequence(
@@ -64,10 +64,10 @@ class Exportable:
 
         What the exported code computes is held to this, so nothing here knows of steps or of which axis is time.
         """
-        compiled, target = self.about.compiled, self.stepper.target
+        compiled, target = self.about.compiled, self.exported.target
         whole = OptimizedGraph(graph, "inference", compiled.options)
-        outputs = tuple(port.name for port in self.stepper.outputs)
-        sizes = solve_sizes(feeds, whole.kinds(), None)
+        outputs = tuple(port.name for port in self.exported.outputs)
+        sizes = solve_sizes(feeds, whole.input_types(), None)
         entry = _native(planned(whole.sized(outputs, sizes), target, "whole", 1), twin(target), "whole")
         return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
 
@@ -85,22 +85,22 @@ def exportable(
     values: all parameters as they are at one moment, as another thread may be training them.
     """
     about = step_graph(given.source, replace(given.options, target=target), batch, where)
-    fed = [name for name in about.compiled.needed(about.outputs) if name in about.kinds]
+    fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
     shown = [name for name in about.outputs if name not in about.labels]
     kinds = {name: node.tensor for name, node in about.compiled.graph.outputs}
     symbols = iter(symbols_of_names([*fed, *shown, *about.labels, *first]))
-    inputs = tuple(_port(name, next(symbols), about.kinds[name], about.time_axis[name], about, where) for name in fed)
+    inputs = tuple(_port(name, next(symbols), about.types[name], about.time_axis[name], about, where) for name in fed)
     outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in shown)
-    states = tuple(_port(name, next(symbols), about.state_kinds[name], None, about, where) for name in about.labels)
-    starts = tuple(_port(name, next(symbols), about.kinds[name], None, about, where) for name in first)
-    step = _unit(about, values, target, embedded, one_step=True)
+    states = tuple(_port(name, next(symbols), about.state_types[name], None, about, where) for name in about.labels)
+    starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
+    step = _exported_entry(about, values, target, embedded, one_step=True)
     block = None
     if target.lanes(4) > 1 and about.lengths and about.lengths <= about.compiled.lengths(about.outputs):
-        found = _unit(about, values, target, embedded, one_step=False)
+        found = _exported_entry(about, values, target, embedded, one_step=False)
         block = found if isinstance(found.plan.arena_bytes, int) else None
     initial = _initial(about, values, target, embedded)
-    stepper = Stepper(
+    exported = ExportedNet(
         target=target,
         inputs=inputs,
         outputs=outputs,
@@ -112,7 +112,7 @@ def exportable(
         parameters={name: values[name] for name in values if name in _used(step, block, initial)},
         embedded=embedded,
     )
-    return Exportable(stepper, about)
+    return Exportable(exported, about)
 
 
 def _initial_inputs(about: StepGraph) -> tuple[str, ...]:
@@ -120,12 +120,12 @@ def _initial_inputs(about: StepGraph) -> tuple[str, ...]:
     return about.initial.needed(names) if names else ()
 
 
-def _used(*units: Unit | Mapping[str, np.ndarray] | None) -> set[str]:
+def _used(*entries: ExportedEntry | Mapping[str, np.ndarray] | None) -> set[str]:
     return {
         item.name
-        for unit in units
-        if isinstance(unit, Unit)
-        for item in unit.plan.arguments
+        for entry in entries
+        if isinstance(entry, ExportedEntry)
+        for item in entry.plan.arguments
         if item.kind == "parameter"
     }
 
@@ -165,14 +165,16 @@ def symbols_of_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _unit(about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool) -> Unit:
+def _exported_entry(
+    about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool
+) -> ExportedEntry:
     """A plan with its packed weights."""
     name, sizes = ("step", dict.fromkeys(about.lengths, 1)) if one_step else ("block", {})
     plan = planned(about.compiled.sized(about.outputs, {**about.sizes, **sizes}, one_step), target, name, 1)
     panels = _packed(_native(plan, twin(target), name), values) if embedded else b""
     arena = plan.arena_bytes
     assert isinstance(arena, int) or not one_step, f"a step's memory has no fixed size: {arena}"
-    return Unit(plan, arena if isinstance(arena, int) else 0, panels)
+    return ExportedEntry(plan, arena if isinstance(arena, int) else 0, panels)
 
 
 def _packed(entry: NativeEntry, values: Mapping[str, np.ndarray]) -> bytes:
@@ -191,8 +193,8 @@ def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
 
 def _initial(
     about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool
-) -> Unit | Mapping[str, np.ndarray]:
-    """What the state begins with, as a unit or as it is."""
+) -> ExportedEntry | Mapping[str, np.ndarray]:
+    """What the state begins with, as an entry or as it is."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
         return {}
@@ -201,4 +203,4 @@ def _initial(
     if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
         return entry.call_fresh_with(entry.packed(0, values), {}, entry.sized(about.sizes))
     panels = _packed(entry, values) if embedded else b""
-    return Unit(plan, int(str(plan.arena_bytes)), panels)
+    return ExportedEntry(plan, int(str(plan.arena_bytes)), panels)

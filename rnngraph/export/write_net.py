@@ -84,7 +84,7 @@ def export(
     targets = _targets(given.options.target.name if target is None else target, dispatch, where)
     _, values = given.parameters.snapshot()
     found = [exportable(given, values, batch, single, weights == "embedded", where) for single in targets]
-    net = Description(name, batch, tuple(item.stepper for item in found))
+    net = Description(name, batch, tuple(item.exported for item in found))
     code = exported_code(net.variants, name)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
@@ -165,19 +165,19 @@ def _folder(folder: Path) -> Iterator[None]:
 
 def example_of(found: Exportable, source: GraphSource, values: Mapping[str, np.ndarray]) -> Example:
     """Feeds of a few steps whose rows, steps and features all differ, and what the whole sequences give."""
-    about, stepper = found.about, found.stepper
+    about, exported = found.about, found.exported
     generator = np.random.default_rng(0)
     highest = {
         check.label: evaluate(check.low, about.sizes)
         for check in about.compiled.preconditions(about.outputs)
         if check.kind == "range"
     }
-    ports = (*stepper.inputs, *stepper.initial_inputs, *stepper.outputs, *stepper.states)
+    ports = (*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states)
     numbers = sum(math.prod(STEPS_TESTED if dim == STEPS else dim for dim in port.shape) for port in ports)
     reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
     feeds = {
         port.name: _different(generator, port, highest.get(port.name))
-        for port in (*stepper.inputs, *stepper.initial_inputs)
+        for port in (*exported.inputs, *exported.initial_inputs)
     }
     return Example(feeds, found.whole_sequence(source.lowered.graph, values, feeds))
 

@@ -41,10 +41,10 @@ class CallableGraph(Generic[Given]):
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
         self.compiled = CompiledGraph(lowered, self.kind, parts.options, parts.source.described)
-        self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
+        self._types = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
-        self._bound = CallCache(parts.options.threads)
+        self._calls = CallCache(parts.options.threads)
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
     @property
@@ -148,22 +148,22 @@ class CallableGraph(Generic[Given]):
     ) -> dict[str, np.ndarray]:
         """What a call is fed, by name, converted to the declared dtypes."""
         given = self.parts.names.by_placeholder(feeds, named, where)
-        arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._kinds}
+        arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._types}
         for name, value in given.items():
-            if name not in self._kinds or name in SEED_INPUTS:
+            if name not in self._types or name in SEED_INPUTS:
                 names = self.input_names()
                 hint = did_you_mean(name, names) or f"; it takes {', '.join(names) or 'none'}"
                 raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
-            arrays[name] = convert(name, value, self._kinds[name], where)
+            arrays[name] = convert(name, value, self._types[name], where)
         return arrays
 
-    def kinds(self) -> dict[str, TensorType]:
+    def input_types(self) -> dict[str, TensorType]:
         """The types of what a caller may feed, by name."""
-        return {name: self._kinds[name] for name in self.input_names()}
+        return {name: self._types[name] for name in self.input_names()}
 
     def input_names(self) -> list[str]:
         """Names of what a caller may feed."""
-        return [name for name in self._kinds if name not in SEED_INPUTS]
+        return [name for name in self._types if name not in SEED_INPUTS]
 
     def sizes(
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
@@ -178,9 +178,9 @@ class CallableGraph(Generic[Given]):
                 f"feed {'it' if len(missing) == 1 else 'them'} by name",
                 where,
             )
-        kinds = self._kinds | compiled.kinds()
-        sizes = solve_sizes(arrays, kinds, where)
-        reject_empty(arrays, kinds, lengths_of(compiled.graph), where)
+        types = self._types | compiled.input_types()
+        sizes = solve_sizes(arrays, types, where)
+        reject_empty(arrays, types, lengths_of(compiled.graph), where)
         compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
 
@@ -223,8 +223,8 @@ class CallableGraph(Generic[Given]):
 
         sizes = self.sizes(arrays, outputs, where, compiled)
         graph = compiled.pruned(outputs)
-        kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
-        kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in kinds)
+        types = [node.tensor for node in graph.nodes if node.op != "scan"]
+        kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in types)
         reserve(kept, "all values of a graph that is run node by node", where)
         _, parameters = self.parts.parameters.snapshot()
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
@@ -240,7 +240,7 @@ class CallableGraph(Generic[Given]):
         structure, names = self._shown(with_loss)
         return result_of(structure, [found[name] for name in names])
 
-    def _bind(
+    def _prepare(
         self, calls: CallCache, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         outputs: tuple[str, ...], compiled: CompiledGraph, structure: Any, wanted: Sequence[str],
         draw: Callable[[], int] | None = None,
@@ -250,7 +250,7 @@ class CallableGraph(Generic[Given]):
         """
         names = {key: self.parts.names.name_of(key, None) for key in (*(feeds or ()), *named)}
 
-        def bound() -> PreparedCall:
+        def prepared() -> PreparedCall:
             entry, sized = self._entry(arrays, outputs, compiled, None)
             shares = [key for key, name in names.items() if name in self.parts.lowered.keep_probs]
             return PreparedCall(
@@ -258,7 +258,7 @@ class CallableGraph(Generic[Given]):
                 compiled.range_preconditions(outputs), shares, draw,
             )  # fmt: skip
 
-        calls.add(feeds, named, names, self._kinds | compiled.kinds(), bound)
+        calls.add(feeds, named, names, self._types | compiled.input_types(), prepared)
 
     def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
         given = given_arrays(self.structure, out, where, also=("loss",))

@@ -12,6 +12,8 @@ def example_inputs(
     inference: CallableGraph[Any], evaluation: CallableGraph[Any], training: CallableGraph[Any]
 ) -> ProgramInputs:
     """The inputs of the three graphs of one program."""
-    first, second, third = (GraphInputs(graph.compiled, graph.kinds()) for graph in (inference, evaluation, training))
+    first, second, third = (
+        GraphInputs(graph.compiled, graph.input_types()) for graph in (inference, evaluation, training)
+    )
     parts = training.parts
     return ProgramInputs(parts.names, first, second, third, frozenset(parts.lowered.defaults))

@@ -24,14 +24,14 @@ class GradientGraphs:
     """Graphs by what they differentiate by, and what. They are made when they are first needed: calls that want no
     gradients do without.
 
-    kinds: the types of what the training graph is fed. trainable: names of the parameters that all of them give
+    types: of what the training graph is fed. trainable: names of the parameters that all of them give
     gradients for.
     """
 
-    def __init__(self, parts: ProgramParts, lowered: Graph, kinds: Mapping[str, TensorType]) -> None:
+    def __init__(self, parts: ProgramParts, lowered: Graph, types: Mapping[str, TensorType]) -> None:
         parameters = parts.parameters
         self.trainable = tuple(name for name in parameters if parameters.slot(name).trainable)
-        self._parts, self._lowered, self._kinds = parts, lowered, kinds
+        self._parts, self._lowered, self._types = parts, lowered, types
         self._graphs: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
         self._moved: dict[str, TensorType] | None = None
         self._warned = False
@@ -41,10 +41,10 @@ class GradientGraphs:
         if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
             raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
         names = [self._parts.names.name_of(item, where) for item in wrt]
-        states = [name for name in names if name not in self._kinds and names_under(name, self._kinds)]
+        states = [name for name in names if name not in self._types and names_under(name, self._types)]
         found: list[str] = []
         for name in names:
-            found += names_under(name, self._kinds) if name in states else [name]
+            found += names_under(name, self._types) if name in states else [name]
         return states, tuple(dict.fromkeys(found))
 
     def checked_graph(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
@@ -53,9 +53,9 @@ class GradientGraphs:
         Raises ``ArgumentError`` for what has no gradient, ``GraphError`` where there is nothing to differentiate by.
         """
         for name in extra:
-            kind = self._moved_kinds().get(name) if name.startswith(TAP) else self._kinds.get(name)
+            kind = self._moved_types().get(name) if name.startswith(TAP) else self._types.get(name)
             if kind is None or kind.dtype not in FLOATS:
-                taps = ", ".join(self._moved_kinds())
+                taps = ", ".join(self._moved_types())
                 hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
                 what = "tap" if name.startswith(TAP) else "placeholder"
                 raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
@@ -76,11 +76,11 @@ class GradientGraphs:
             parts, lowered = self._parts, self._lowered
             if any(name.startswith(TAP) for name in extra):
                 moved = parts.source.tapped(TAPS_MOVED)
-                assert moved is not None, "its kinds were looked at"
+                assert moved is not None, "its types were looked at"
                 lowered = moved.graph
-            kinds = {name: parts.parameters.slot(name).type for name in self.trainable}
+            types = {name: parts.parameters.slot(name).type for name in self.trainable}
             self._graphs[key] = CompiledGraph(
-                with_parameters(lowered, kinds), "training", parts.options, parts.source.described,
+                with_parameters(lowered, types), "training", parts.options, parts.source.described,
                 (*self.trainable, *extra), given,
             )  # fmt: skip
         return self._graphs[key]
@@ -89,18 +89,18 @@ class GradientGraphs:
         self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> dict[str, np.ndarray]:
         """Zeros for the inputs that are added to taps, whose gradients are those of the taps."""
-        kinds = compiled.kinds()
-        sizes = solve_sizes(arrays, self._kinds, where)
-        labels = [name for name in kinds if name.startswith(TAP)]
-        unknown = sorted({size for name in labels for size in kinds[name].symbols} - sizes.keys())
+        types = compiled.input_types()
+        sizes = solve_sizes(arrays, self._types, where)
+        labels = [name for name in types if name.startswith(TAP)]
+        unknown = sorted({size for name in labels for size in types[name].symbols} - sizes.keys())
         if unknown:
             raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
         return {
-            name: zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype, f"the zeros of {name}")
+            name: zeros([evaluate(dim, sizes) for dim in types[name].shape], types[name].dtype, f"the zeros of {name}")
             for name in labels
         }
 
-    def _moved_kinds(self) -> dict[str, TensorType]:
+    def _moved_types(self) -> dict[str, TensorType]:
         """The types of what is added to taps, by label."""
         if self._moved is None:
             moved = self._parts.source.tapped(TAPS_MOVED)

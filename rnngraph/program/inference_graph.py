@@ -33,7 +33,7 @@ class InferenceGraph(CallableGraph[Given]):
 
     def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
         super().__init__(parts, lowered)
-        self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
+        self._types = self.compiled.input_types()  # inputs that only dropout read are gone
         self._step_graphs: dict[int, StepGraph] = {}
 
     def __call__(
@@ -42,14 +42,14 @@ class InferenceGraph(CallableGraph[Given]):
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         if excess:
             no_more("inference", excess)
-        if (result := self._bound.run(feeds, named, out)) is not None:
+        if (result := self._calls.run(feeds, named, out)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
         outputs = self._names()
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
         with_loss = "loss" in found and self.loss is not None
-        self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
+        self._prepare(self._calls, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
         return self._structured(found, with_loss)
 
     @api

@@ -93,7 +93,7 @@ def _is_steps(dim: Dim) -> bool:
 def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | None) -> list[Output]:
     """All outputs. Raises ``GraphError`` for one that can't be told apart by examples."""
     compiled = inference.compiled
-    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
+    axes = {name: layout.batch_axis.get(name) for name in layout.types}
     batches = _batch_dims(layout)
     differ = {name for name, axis in axes.items() if axis is not None or layout.time_axis.get(name) is not None}
     found = []
@@ -117,8 +117,8 @@ def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | No
 
 def _batch_dims(layout: Layout) -> set[Dim]:
     """The sizes of what numbers examples."""
-    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
-    return {layout.kinds[name].shape[axis] for name, axis in axes.items() if axis is not None}
+    axes = {name: layout.batch_axis.get(name) for name in layout.types}
+    return {layout.types[name].shape[axis] for name, axis in axes.items() if axis is not None}
 
 
 def _batch_symbols(layout: Layout) -> set[str]:

@@ -216,7 +216,7 @@ class Program(Generic[Given]):
     def inputs(self) -> dict[str, InputSpec]:
         """{name: shape and dtype} of all placeholders; an open size without a name is None."""
         shapes = self.parts.source.shapes
-        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.kinds().items()}
+        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.input_types().items()}
 
     @api
     def initialize(self, seed: int) -> None:

@@ -41,10 +41,10 @@ class TrainingGraph(CallableGraph[Given]):
 
     def __init__(self, parts: ProgramParts, lowered: Graph, masks: Graph) -> None:
         super().__init__(parts, lowered)
-        self._gradients = GradientGraphs(parts, lowered, self._kinds)
+        self._gradients = GradientGraphs(parts, lowered, self._types)
         self._sampled = SampledGraphs()
         self._masks = CompiledGraph(masks, "training", replace(parts.options, unroll=None), parts.source.described)
-        self._bound_gradients: dict[Any, CallCache] = {}  # by what they are with respect to, and of
+        self._gradient_caches: dict[Any, CallCache] = {}  # by what they are with respect to, and of
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -74,7 +74,7 @@ class TrainingGraph(CallableGraph[Given]):
         if excess:
             no_more("training", excess)
         plain = samples is None and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._bound.run(feeds, named, out, seed)) is not None:
+        if plain and (result := self._calls.run(feeds, named, out, seed)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
@@ -84,7 +84,7 @@ class TrainingGraph(CallableGraph[Given]):
         with_loss = "loss" in found and self.loss is not None
         if plain:
             shown = self._shown(with_loss)
-            self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *shown, self.parts.seeds.draw)
+            self._prepare(self._calls, feeds, named, arrays, outputs, self.compiled, *shown, self.parts.seeds.draw)
         return self._structured(found, with_loss)
 
     @api
@@ -191,12 +191,12 @@ class TrainingGraph(CallableGraph[Given]):
         compiled = self._gradients.checked_graph(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        kinds = compiled.kinds() if given or extra else {}
+        types = compiled.input_types() if given or extra else {}
         if any(name.startswith(TAP) for name in extra):
             arrays.update(self._gradients.zeros_for_taps(compiled, arrays, where))
         for name, gradient in given.items():
             label = OUTPUT_GRADIENT + name
-            arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
+            arrays[label] = convert(f"output_gradients[{name!r}]", gradient, types[label], where)
         values = self._fed_outputs(arrays) if given else ("loss",)
         outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
         found = self._execute(arrays, outputs, {}, where, compiled)
@@ -204,7 +204,7 @@ class TrainingGraph(CallableGraph[Given]):
             shown, names = self._shown("loss" in values) if given else (None, ["loss"])
             structure = Result(shown) if isinstance(shown, dict) else shown, dict.fromkeys(compiled.wrt)
             wanted = [*names, *outputs[len(values) :]]
-            self._bind(calls, *together, arrays, outputs, compiled, structure, wanted, self.parts.seeds.draw)
+            self._prepare(calls, *together, arrays, outputs, compiled, structure, wanted, self.parts.seeds.draw)
         gradients: dict[str, Any] = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.parts.names.given(feeds, named, where))
@@ -213,20 +213,20 @@ class TrainingGraph(CallableGraph[Given]):
         return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
 
     def _gradient_calls(self, wrt: Any, output_gradients: Any) -> CallCache | None:
-        """Bound calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
+        """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
         try:
             key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None
-            found = self._bound_gradients.get(key)
+            found = self._gradient_caches.get(key)
         except TypeError:  # what has no hash is no placeholder
             return None
         if found is None and type(key[0]) is tuple:
-            if len(self._bound_gradients) >= MOST_SIGNATURES:
-                self._bound_gradients.clear()
-            found = self._bound_gradients[key] = CallCache(self.parts.options.threads)
+            if len(self._gradient_caches) >= MOST_SIGNATURES:
+                self._gradient_caches.clear()
+            found = self._gradient_caches[key] = CallCache(self.parts.options.threads)
         return found
 
     def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """A call's mapping and keywords with gradients of outputs among them, or what is never bound."""
+        """A call's mapping and keywords with gradients of outputs among them, or what is never prepared."""
         given = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds
         if type(given) is not dict or type(together) is not dict:
@@ -248,7 +248,7 @@ class TrainingGraph(CallableGraph[Given]):
         for name in ("first_row", "first_step"):
             if not 0 <= whole_number(values[name], name) < 2**32:
                 raise ArgumentError(f"{name}={values[name]} is outside 0..2**32-1, what masks are counted in")
-        return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._kinds}
+        return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._types}
 
     @api
     def dropout_masks(
@@ -277,7 +277,7 @@ class TrainingGraph(CallableGraph[Given]):
         if not outputs:
             return {}
         arrays.update(self.counters(seed, first_row, first_step))
-        sizes = solve_sizes(arrays, self._kinds | masks.kinds(), where)
+        sizes = solve_sizes(arrays, self._types | masks.input_types(), where)
         missing = [name for name in masks.needed(outputs) if name not in arrays]
         unknown = [name for name in masks.graph.symbols if name not in sizes]
         if missing or unknown:

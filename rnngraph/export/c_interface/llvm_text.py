@@ -1,4 +1,4 @@
-"""LLVM text of the shell around an exported entry: lines, addresses, copies, data."""
+"""LLVM text of the wrapper around an exported entry: lines, addresses, copies, data."""
 
 from __future__ import annotations
 

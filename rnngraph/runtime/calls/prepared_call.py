@@ -1,7 +1,7 @@
-"""Calls with feeds of a kind that was met before: nothing is left to be found or made but the results.
+"""Calls with feeds of a signature that was met before: nothing is left to be found or made but the results.
 
-The kind of a call's feeds is their names, shapes and dtypes. Where one is anything but an array of NumPy's own type and
-of the declared dtype, or a number for a scalar, the call takes the general way.
+The signature of feeds is their names, shapes and dtypes. Where one is anything but an array of NumPy's own type and of
+the declared dtype, or a number for a scalar, the call takes the slow path.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ _WRITEABLE = 0x400
 
 
 class PreparedCall:
-    """Calls of one entry with feeds of one kind. Safe to run from any thread."""
+    """Calls of one entry with feeds of one signature. Safe to run from any thread."""
 
     def __init__(
         self, parameters: Parameters, entry: NativeEntry, sized: Sized, arrays: Mapping[str, np.ndarray],
         names: Mapping[Any, str], structure: Any, wanted: Sequence[str], ranges: Sequence[Precondition] = (),
         shares: Sequence[Any] = (), draw: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
-        """arrays: all inputs of a call of this kind. names: of the inputs, by what a call feeds them by.
+        """arrays: all inputs of such a call. names: of the inputs, by what a call feeds them by.
         structure, wanted: what a call gives, and the outputs in the order of its leaves. ranges: checks of fed numbers.
         shares: keys of feeds that must be within (0, 1]. draw: gives a seed to a call that has none.
         """
         self._parameters, self.entry, self.sized = parameters, entry, sized
         self.names, self._shares, self._draw = names, shares, draw
         fed = {*names.values(), SEED} if draw else set(names.values())
-        self.kinds = {name: (array.shape, array.dtype) for name, array in arrays.items() if name in fed}
+        self.shapes = {name: (array.shape, array.dtype) for name, array in arrays.items() if name in fed}
         self.fixed = {name: array for name, array in arrays.items() if name not in fed}
         self.structure, self.wanted = structure, wanted
-        kinds = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
-        self.outs = OutSpec(structure, [kinds[name] for name in wanted])
+        results = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
+        self.outs = OutSpec(structure, [results[name] for name in wanted])
         self._ranges = [check for check in ranges if check.label in fed]
         self._idle: deque[CallBuffers] = deque()
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None where a feed has a value, or lies in memory, as only the general way takes it, or
+        """What the call gives; None where a feed has a value, or lies in memory, as only the slow path takes it, or
         so does an array of ``out``.
         """
         for key in self._shares:
@@ -120,7 +120,7 @@ class CallBuffers:
 
     def __init__(self, call: PreparedCall) -> None:
         entry = call.entry
-        fed = {name: np.empty(*kind) for name, kind in call.kinds.items()}
+        fed = {name: np.empty(*shape) for name, shape in call.shapes.items()}
         made = {
             item.name: np.empty(shape, item.dtype)
             for item, shape in zip(entry.outputs, call.sized.shapes, strict=True)
@@ -169,21 +169,21 @@ def _gone() -> None:
 
 
 class Prepared(Protocol):
-    """What runs calls with feeds of one kind."""
+    """What runs calls with feeds of one signature."""
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None, and nothing done, where it takes the general way."""
+        """What the call gives; None, and nothing done, where it takes the slow path."""
 
 
 class CallCache:
-    """Bound calls of one graph, by the kinds of their feeds."""
+    """Prepared calls of one graph, by the signatures of their feeds."""
 
     def __init__(self, threads: ThreadCount) -> None:
         self._threads = threads
         self._calls: dict[Any, tuple[int, Prepared]] = {}  # with the parts into which kernels are cut
 
     def run(self, feeds: Any, named: Mapping[str, Any], out: Any = None, seed: int | None = None) -> Any:
-        """What the call gives; None, and nothing done, where it takes the general way."""
+        """What the call gives; None, and nothing done, where it takes the slow path."""
         given = named if feeds is None else _given(feeds, named)
         if given is None:
             return None
@@ -194,20 +194,23 @@ class CallCache:
         return known[1].run(given, seed, out) if known is not None and known[0] == self._threads.parts else None
 
     def add(
-        self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], kinds: Mapping[str, TensorType],
+        self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], types: Mapping[str, TensorType],
         make: Callable[[], Prepared],
     ) -> None:  # fmt: skip
-        """Binds a call that went the general way, if it is of a kind. names, kinds: of what is fed."""
+        """Keeps what ``make`` prepares after a call on the slow path, if its feeds have a signature.
+
+        names, types: of what is fed.
+        """
         given = _given(feeds, named)
-        if given is None or not all(_is_plain(value, kinds.get(names[key])) for key, value in given.items()):
+        if given is None or not all(_is_plain(value, types.get(names[key])) for key, value in given.items()):
             return
-        kind, parts = _signature(given), self._threads.parts
-        known = self._calls.get(kind)
+        signature, parts = _signature(given), self._threads.parts
+        known = self._calls.get(signature)
         if known is not None and known[0] == parts:  # only this one call was unusual
             return
         if len(self._calls) >= MOST_SIGNATURES:
             self._calls.clear()
-        self._calls[kind] = parts, make()
+        self._calls[signature] = parts, make()
 
 
 def _given(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
@@ -224,10 +227,10 @@ def _signature(given: Mapping[Any, Any]) -> tuple[Any, ...]:
     ])  # fmt: skip
 
 
-def _is_plain(value: Any, kind: TensorType | None) -> bool:
-    if kind is None:
+def _is_plain(value: Any, declared: TensorType | None) -> bool:
+    if declared is None:
         return False
-    wanted = np.dtype(kind.dtype)
+    wanted = np.dtype(declared.dtype)
     if type(value) is np.ndarray:
         return value.dtype == wanted
-    return not kind.shape and kind.dtype in FLOATS and type(value) in (float, np.float64, wanted.type)
+    return not declared.shape and declared.dtype in FLOATS and type(value) in (float, np.float64, wanted.type)

@@ -114,7 +114,7 @@ class OptimizedGraph:
                     self._split = run(self.lowered, self._meaning, forbidden(self.kind))
             return self._split
 
-    def kinds(self) -> dict[str, TensorType]:
+    def input_types(self) -> dict[str, TensorType]:
         """The types of the graph's inputs, by label."""
         return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
 

@@ -1,4 +1,4 @@
-"""Steps and chunks of a stream with everything bound: feeds are copied into place, two argument blocks take turns."""
+"""Steps and chunks of a stream that are prepared: feeds are copied into place, two argument blocks take turns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StreamLayout:
 
 
 class States:
-    """A stream's states, twice: what the step of one turn writes as the new ones the next turn's reads."""
+    """A stream's states, double-buffered: what one step writes the next one reads."""
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
@@ -51,10 +51,10 @@ class States:
 
 
 class PreparedStep:
-    """Steps, or chunks of one length, over fixed memory, with feeds of one kind.
+    """Steps, or chunks of one length, over fixed memory, with feeds of one signature.
 
     What has a time axis is copied to memory of its own at each call. What has none is the stream's own copy, which
-    all of its bound calls read: fed again, it is written over.
+    all of its prepared calls read: fed again, it is written over.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class PreparedStep:
         self._version = self._weights.version
 
     def run(self, named: Mapping[str, Any] | None, kept: np.ndarray | None, out: Any) -> Any:
-        """The results; None, and nothing done, where feeds or ``out`` are not arrays of just the bound kind.
+        """The results; None, and nothing done, where feeds or ``out`` are not arrays of just this signature.
 
         kept: rows that take part.
         """
@@ -143,7 +143,7 @@ class PreparedStep:
         for name, value in named.items():
             held = self._held.get(name)
             if held is not None:
-                if not _is_kind(value, held):
+                if not _fits(value, held):
                     return False
                 given.append((name, held, value))
         if len(given) + self._count != len(named):  # one that is not known, or too few
@@ -176,8 +176,8 @@ class PreparedStep:
         return self._entry is entry and self._sizes == sized.sizes
 
 
-def _is_kind(value: Any, held: np.ndarray) -> bool:
-    """Whether a value is of the kind of what is held in its place; a float is, of a scalar."""
+def _fits(value: Any, held: np.ndarray) -> bool:
+    """Whether a value has the shape and dtype of what is held in its place; a float fits a scalar."""
     if type(value) is ndarray:
         return value.shape == held.shape and value.dtype == held.dtype
     return not held.shape and held.dtype.kind == "f" and type(value) in (float, np.float64, held.dtype.type)

@@ -25,7 +25,7 @@ class StepGraph:
 
     batch: rows. structures: for each driver the nest of its states, with their labels as leaves; labels: all of these
     in order.
-    kinds: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
+    types: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
     time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
     time axis.
     """
@@ -36,8 +36,8 @@ class StepGraph:
     structures: tuple[Any, ...]
     labels: list[str]
     outputs: tuple[str, ...]
-    kinds: Mapping[str, TensorType]
-    state_kinds: Mapping[str, TensorType]
+    types: Mapping[str, TensorType]
+    state_types: Mapping[str, TensorType]
     lengths: frozenset[str]
     time_axis: Mapping[str, int | None]
     output_axis: Mapping[str, int | None]
@@ -54,19 +54,19 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     lengths = time_sizes(graph)
     check_streamable(graph, lowered.initial, lengths, where)
     check_states(graph, labels, where)
-    found = compiled.kinds()
-    kinds = {name: kind for name, kind in found.items() if name not in labels}
-    state_kinds = {name: found[name] for name in labels}
-    time_axis = {name: _time_axis(kind.shape, lengths) for name, kind in kinds.items()}
-    rows = [kind.shape[0] for kind in state_kinds.values()] or _rows_of_feeds(kinds, time_axis)
+    found = compiled.input_types()
+    types = {name: kind for name, kind in found.items() if name not in labels}
+    state_types = {name: found[name] for name in labels}
+    time_axis = {name: _time_axis(kind.shape, lengths) for name, kind in types.items()}
+    rows = [kind.shape[0] for kind in state_types.values()] or _rows_of_feeds(types, time_axis)
     sizes = _fixed_sizes(rows, batch, where)
     for _, node in lowered.initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     known: dict[str, Dim] = dict(sizes)
     initial = CompiledGraph(with_sizes(lowered.initial, known), "inference", options, source.described)
-    for name, kind in initial.kinds().items():
+    for name, kind in initial.input_types().items():
         if name not in labels:
-            kinds.setdefault(name, kind)
+            types.setdefault(name, kind)
             time_axis.setdefault(name, None)
     return StepGraph(
         batch=batch,
@@ -75,8 +75,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         structures=lowered.states,
         labels=labels,
         outputs=tuple(name for name, _ in graph.outputs),
-        kinds=kinds,
-        state_kinds=state_kinds,
+        types=types,
+        state_types=state_types,
         lengths=frozenset(lengths),
         time_axis=time_axis,
         output_axis={name: _time_axis(node.shape, lengths) for name, node in graph.outputs},
@@ -89,15 +89,15 @@ def _time_axis(shape: tuple[Dim, ...], lengths: set[str]) -> int | None:
     return next((axis for axis, dim in enumerate(shape) if symbols_of(dim) & lengths), None)
 
 
-def _rows_of_feeds(kinds: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:
+def _rows_of_feeds(types: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:
     """Where there are no states, which have one row each: the other of the first two axes of every sequence that is
     fed. Without sequences the first axis of every feed, fixed ones only where none is open.
     """
     sequences = {name: axis for name, axis in time_axis.items() if axis is not None}
     if sequences:
-        return [kinds[name].shape[1 - axis] for name, axis in sequences.items() if axis < 2 <= kinds[name].rank]
-    first = [kind.shape[0] for kind in kinds.values() if kind.rank]
-    return [dim for dim in first if symbols_of(dim)] or [kind.shape[0] for kind in kinds.values() if kind.rank > 1]
+        return [types[name].shape[1 - axis] for name, axis in sequences.items() if axis < 2 <= types[name].rank]
+    first = [kind.shape[0] for kind in types.values() if kind.rank]
+    return [dim for dim in first if symbols_of(dim)] or [kind.shape[0] for kind in types.values() if kind.rank > 1]
 
 
 def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[str, int]:

@@ -41,7 +41,7 @@ class Stream(Generic[Given]):
         self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
         self._compiled, self._initial = graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
-        self._kinds, self._state_kinds = graph.kinds, graph.state_kinds
+        self._types, self._state_types = graph.types, graph.state_types
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
         self._row_axis = row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
@@ -50,7 +50,7 @@ class Stream(Generic[Given]):
         shown = [path for path, _ in paths(structure)]
         axes = self._time_axis, self._output_axis, self._row_axis
         self._layout = StreamLayout(self._labels, *axes, shown, structure)
-        self._names: dict[Any, str] = {name: name for name in self._kinds}  # by what mappings feed them by
+        self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
 
@@ -110,8 +110,8 @@ class Stream(Generic[Given]):
         mine = given_arrays(self._structure, out, where)
         arrays = {}
         for name, value in given.items():
-            if name not in self._kinds:
-                hint = did_you_mean(name, self._kinds) or f"; it takes {', '.join(self._kinds)}"
+            if name not in self._types:
+                hint = did_you_mean(name, self._types) or f"; it takes {', '.join(self._types)}"
                 raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
             arrays[name] = self._converted(name, value, one_step, where)
         fresh = {name: np.array(array, order="C") for name, array in arrays.items() if self._time_axis[name] is None}
@@ -139,7 +139,7 @@ class Stream(Generic[Given]):
     ) -> tuple[NativeEntry, Sized, dict[str, np.ndarray]]:  # fmt: skip
         """What was computed of feeds with a time axis, of what is held and of the state, which stay as they are."""
         arrays = {**moving, **self._held}
-        needed = [name for name in self._compiled.needed(self._outputs) if name in self._kinds]
+        needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
         if missing:
             raise NameLookupError(
@@ -148,9 +148,9 @@ class Stream(Generic[Given]):
             )
         used = {name: arrays[name] for name in arrays if name in needed}
         before = dict(zip(self._labels, self._current_state(where), strict=True))
-        sizes = solve_sizes({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
+        sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         lengths = self._lengths
-        reject_empty(used, self._kinds, lengths, where)
+        reject_empty(used, self._types, lengths, where)
         checked = dict.fromkeys(lengths, 1) | sizes if one_step else sizes
         self._compiled.check(self._outputs, used, checked, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
@@ -201,7 +201,7 @@ class Stream(Generic[Given]):
         )  # fmt: skip
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
-        kind, axis = self._kinds[name], self._time_axis[name]
+        kind, axis = self._types[name], self._time_axis[name]
         if one_step and axis is not None:
             kind = kind.with_shape(kind.shape[:axis] + kind.shape[axis + 1 :])
         array = convert(name, value, kind, where)
@@ -244,7 +244,7 @@ class Stream(Generic[Given]):
         if missing:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
         arrays = {name: self._held[name] for name in needed}
-        sizes = solve_sizes(arrays, self._kinds, where) | self._sizes
+        sizes = solve_sizes(arrays, self._types, where) | self._sizes
         self._initial.check(names, arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
         return list(entry.call_fresh(self._parameters, arrays, sizes).values())
@@ -266,7 +266,7 @@ class Stream(Generic[Given]):
         leaves = matched(self._state_nests, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
-            kind = self._state_kinds[label]
+            kind = self._state_types[label]
             array = np.array(convert(label, leaf, kind, where), order="C")
             width = kind.shape[-1]
             if array.shape != (self._batch, width):
@@ -313,7 +313,7 @@ class Stream(Generic[Given]):
         if text.get("batch") != self._batch:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_kinds.items()}
+        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_types.items()}
         if kinds != mine:
             raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
         self._set_state([np.array(arrays[label], order="C") for label in self._labels])

@@ -85,4 +85,4 @@ def prepare(
         entry, sized = variant.entry(updates.state, arrays, None)
         return PreparedTrainStep(updates, variant, entry, sized, arrays, names, ranges)
 
-    calls.add(feeds, named, names, program.training.kinds(), prepared)
+    calls.add(feeds, named, names, program.training.input_types(), prepared)

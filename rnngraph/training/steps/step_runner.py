@@ -1,4 +1,4 @@
-"""Native steps: the graph of one way to step, its entries by the sizes that they meet, and their calls."""
+"""Native steps: the graph of one variant of a step, its entries by the sizes that they meet, and their calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_MEMORIES = 8
 
 
 class NativeStep:
-    """Native entries of one graph by the sizes they meet. Each call packs the weights anew."""
+    """Native entries of one graph by the sizes they meet. Each call packs the weights again."""
 
     def __init__(self, compiled: CompiledGraph, outputs: tuple[str, ...]) -> None:
         self.compiled, self.outputs = compiled, outputs
@@ -72,7 +72,7 @@ class NativeStep:
 
 
 class StepVariant:
-    """One way to step: with states as declared, or carried on from the step before."""
+    """One variant of a step: with states as declared, or carried on from the step before."""
 
     def __init__(self, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str]) -> None:
         """states: shown or given. fed: names of what callers feed."""
@@ -88,7 +88,7 @@ class StepVariant:
         ours = (NEW, SLOT, SUM)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = NativeStep(compiled, tuple(outputs))
-        kinds = compiled.kinds()
+        kinds = compiled.input_types()
         given = self.states if states == GIVEN else ()
         self.given = {name: kinds[name] for name in given if name in kinds}
         self.own = frozenset((*(kinds.keys() - set(fed)), *given))

@@ -1,4 +1,4 @@
-"""The graphs that a state runs: a step of each way to step, and the update of summed gradients."""
+"""The graphs that a trainer runs: one for each variant of a step, and the update of summed gradients."""
 
 from __future__ import annotations
 

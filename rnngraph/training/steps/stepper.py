@@ -90,7 +90,7 @@ class Stepper:
             self.state.carried = None
 
     def variant(self, states: str, label_weights: tuple[float, ...] = ()) -> StepVariant:
-        """One way to step, made when it is first asked for. states: shown at the end, or given at the beginning too."""
+        """One variant of a step, made when it is first asked for. states: only shown, or given too."""
         key = states, label_weights
         if key not in self._variants:
             self._variants[key] = variant_of(self.state, states, label_weights)

@@ -165,7 +165,7 @@ def test_only_so_many_kinds_are_kept() -> None:
         for steps in range(1, MOST_SIGNATURES + 9):
             given = whole[:, :steps]
             assert_array_equal(program.inference(x=given), general(program.inference, {"x": given}))
-    assert len(program.inference._bound._calls) <= MOST_SIGNATURES
+    assert len(program.inference._calls._calls) <= MOST_SIGNATURES
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -221,7 +221,7 @@ def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
         program.threads = threads
         for _ in range(3):
             same(program.inference(**given), expected)
-    assert {parts for parts, _ in program.inference._bound._calls.values()} == {2}
+    assert {parts for parts, _ in program.inference._calls._calls.values()} == {2}
 
 
 def test_several_threads_call_at_once() -> None:

@@ -126,7 +126,7 @@ def _program(graph: Graph) -> CompiledGraph:
 def _sizes(compiled: CompiledGraph, feeds: dict[str, np.ndarray]) -> dict[str, int]:
     from rnngraph.runtime.calls.feeds import solve_sizes
 
-    return solve_sizes(feeds, compiled.kinds(), Where("call.py", 1))
+    return solve_sizes(feeds, compiled.input_types(), Where("call.py", 1))
 
 
 def test_sizes_follow_from_products_whatever_comes_first() -> None:
