@@ -132,7 +132,8 @@ def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
 
 
 def _entries_text(
-    entry: ExportedEntry, offsets: Mapping[str, Mapping[str, int]], exported: ExportedNet, main: str, pack: str, named: bool
+    entry: ExportedEntry, offsets: Mapping[str, Mapping[str, int]], exported: ExportedNet, main: str, pack: str,
+    named: bool,
 ) -> str:  # fmt: skip
     """The module of one entry, with its entries under names of their own."""
     entries = [replace(entry.placed(offsets[entry.plan.main.name]), name=main)]
