@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from ..codegen.compile import planned
 from ..ir.types import ITEM_BYTES, evaluate, product
 from ..runtime.native.compiled_graph import CompiledGraph
 
@@ -42,8 +43,6 @@ Memory = MemoryUsage
 
 def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> MemoryUsage:
     """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
-    from ..codegen.compile import planned  # half of this package's time to import, and what is on disk needs none of it
-
     options = compiled.options
     plan = planned(compiled.sized(outputs, sizes), options.target, compiled.kind, options.threads.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
