@@ -184,7 +184,7 @@ class Iterated:
             self.cursor = known  # the first batch may have been drawn for a step that did not come about
         return self.cursor
 
-    def anew(self) -> Iterated:
+    def restarted(self) -> Iterated:
         """The same batches from the first one on."""
         return Iterated(self.reader, Cursor(self.cursor.given), self.steps_per_epoch)
 

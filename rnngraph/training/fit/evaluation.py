@@ -74,7 +74,7 @@ class Evaluation:
         """``loss`` and every metric."""
         sums: dict[str, float] = {}
         count = 0
-        for batch in self._source.anew().epoch(0):
+        for batch in self._source.restarted().epoch(0):
             feeds, rows = batch.feeds(), len(batch.rows)
             count += rows
             result = self._program.evaluate({name: feeds[name] for name in self._inputs if name in feeds})

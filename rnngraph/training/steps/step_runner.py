@@ -26,7 +26,7 @@ MOST_MEMORIES = 8
 
 
 class NativeStep:
-    """Native entries of one graph by the sizes they meet. Each call packs the weights again."""
+    """Native entries of one graph by the sizes that they meet. Each call packs the weights again."""
 
     def __init__(self, compiled: CompiledGraph, outputs: tuple[str, ...]) -> None:
         self.compiled, self.outputs = compiled, outputs
@@ -88,10 +88,10 @@ class StepVariant:
         ours = (NEW, SLOT, SUM)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = NativeStep(compiled, tuple(outputs))
-        kinds = compiled.input_types()
+        types = compiled.input_types()
         given = self.states if states == GIVEN else ()
-        self.given = {name: kinds[name] for name in given if name in kinds}
-        self.own = frozenset((*(kinds.keys() - set(fed)), *given))
+        self.given = {name: types[name] for name in given if name in types}
+        self.own = frozenset((*(types.keys() - set(fed)), *given))
         self._known = EntryCache()
 
     def check_carries(self, where: Where | None) -> None:

@@ -22,7 +22,7 @@ def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...])
     """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels."""
     lowered = state.program.parts.source.with_states(states)
     then = AddGradients() if state.accumulate > 1 else _train_step(state)
-    graph = _needed_to_train(lowered, _kinds(state))
+    graph = _needed_to_train(lowered, _parameter_types(state))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
     compiled = _compiled(state, graph, state.trained, then)
     return StepVariant(lowered, compiled, states, state.program.training.input_names())
@@ -30,7 +30,7 @@ def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...])
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
-    compiled = _compiled(state, update_graph(_kinds(state)), (), _train_step(state))
+    compiled = _compiled(state, update_graph(_parameter_types(state)), (), _train_step(state))
     return NativeStep(compiled, tuple(name for name, _ in compiled.graph.outputs))
 
 
@@ -39,7 +39,7 @@ def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: Pass)
     return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=(then,))
 
 
-def _kinds(state: TrainState) -> dict[str, TensorType]:
+def _parameter_types(state: TrainState) -> dict[str, TensorType]:
     return {name: state.program.parameters.slot(name).type for name in state.trained}
 
 
