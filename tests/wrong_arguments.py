@@ -115,7 +115,7 @@ METHODS = {
 }  # fmt: skip
 """What users call of what they are given, as docs/api.md has it."""
 
-GIVEN = ("Cell", "Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "Memory", "History")
+GIVEN = ("Cell", "Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "MemoryUsage", "Memory", "History")
 """Classes of which users get objects, and make none."""
 
 
