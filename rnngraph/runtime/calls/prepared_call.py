@@ -147,8 +147,8 @@ class CallBuffers:
                 self.large.append((number, name, array.shape, array.dtype, entry.output_slots[name]))
                 memory.append(None)
                 leaves.append(partial(self.fresh.pop, name))  # nobody else holds it then
-        delivery = ResultWriter(call.structure, memory, leaves)
-        self.give, self.give_into = delivery.give, delivery.give_into
+        writer = ResultWriter(call.structure, memory, leaves)
+        self.give, self.give_into = writer.give, writer.give_into
         self.arena: Callable[[], np.ndarray | None] = _gone
 
     def can_write(self, arrays: Sequence[np.ndarray | None], given: Mapping[Any, Any]) -> bool:

@@ -37,16 +37,10 @@ class CompiledGraph(OptimizedGraph):
     """
 
     def __init__(
-        self,
-        lowered: Graph,
-        kind: str,
-        options: CompileOptions,
-        declared: Callable[[], Described] | None = None,
-        wrt: tuple[str, ...] = (),
-        differentiated: tuple[str, ...] = (),
-        then: tuple[Pass, ...] = (),
+        self, lowered: Graph, kind: str, options: CompileOptions, declared: Callable[[], Described] | None = None,
+        wrt: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (),
         first: tuple[Pass, ...] = (),
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(lowered, kind, options, wrt, differentiated, then, first)
         self.declared = declared
         self._clock = count()

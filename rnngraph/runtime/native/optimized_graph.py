@@ -75,15 +75,9 @@ class OptimizedGraph:
     """
 
     def __init__(
-        self,
-        lowered: Graph,
-        kind: str,
-        options: CompileOptions,
-        wrt: tuple[str, ...] = (),
-        differentiated: tuple[str, ...] = (),
-        then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (),
-    ) -> None:
+        self, lowered: Graph, kind: str, options: CompileOptions, wrt: tuple[str, ...] = (),
+        differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (), first: tuple[Pass, ...] = (),
+    ) -> None:  # fmt: skip
         self.lowered, self.kind, self.options = lowered, kind, options
         self.wrt, self.differentiated, self.first = wrt, differentiated, first
         self.reduced = options.reduced if kind == "inference" else None
@@ -107,7 +101,7 @@ class OptimizedGraph:
 
     @property
     def graph(self) -> Graph:
-        """The graph after the split, with its gradients: what this program means, before it is optimised."""
+        """The graph after the split, with its gradients: what it means, before it is optimised."""
         with self._lock:
             if self._split is None:
                 with self.options.notices.compiling():
@@ -150,6 +144,7 @@ class OptimizedGraph:
         return self._inputs[outputs]
 
     def preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
+        """What a call that gives these outputs must check."""
         if outputs not in self._preconditions:
             self._preconditions[outputs] = preconditions_of(self.pruned(outputs))
         return self._preconditions[outputs]
@@ -166,14 +161,13 @@ class OptimizedGraph:
             )
         if outputs not in self._bounds:
             self._bounds[outputs] = bounds_of(self.pruned(outputs))
-        check_preconditions(
-            [item for item in self.preconditions(outputs) if item.kind != "range"], arrays, sizes, where
-        )
+        of_sizes = [item for item in self.preconditions(outputs) if item.kind != "range"]
+        check_preconditions(of_sizes, arrays, sizes, where)
         self._bounds[outputs].check(sizes, where)
         check_preconditions(self.range_preconditions(outputs), arrays, sizes, where)
 
     def range_preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
-        """Checks of fed numbers, which must be made at every call."""
+        """Those of fed numbers, which are checked at every call."""
         if outputs not in self._ranges:
             self._ranges[outputs] = tuple(item for item in self.preconditions(outputs) if item.kind == "range")
         return self._ranges[outputs]

@@ -31,7 +31,7 @@ class Precondition:
 
 
 def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
-    """What a call must check: slices within sizes, sequence lengths and ids within range."""
+    """What a call of ``graph`` must check: slices within sizes, sequence lengths and ids within range."""
     found: list[Precondition] = []
     outside = {
         formal: actual
@@ -44,16 +44,8 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
             for start, stop, dim in zip(node["start"], node["stop"], node.operands[0].shape, strict=True):
                 for need in (start, stop - start, dim - stop):
                     if isinstance(need, Size):
-                        found.append(
-                            Precondition(
-                                "size",
-                                0,
-                                need,
-                                "",
-                                node.where,
-                                f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}",
-                            )
-                        )
+                        text = f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}"
+                        found.append(Precondition("size", 0, need, "", node.where, text))
         if node.op == "gather":
             label = _fed(node.operands[1], outside)
             if label:

@@ -94,8 +94,8 @@ class PreparedStep:
             axis = layout.output_time[name]
             self._results.append(memory[name].squeeze(axis) if one_step and axis is not None else memory[name])
         self._before_rows = [_before_rows(layout, name, one_step) for name in layout.shown]
-        delivery = ResultWriter(layout.structure, self._results, [array.copy for array in self._results])
-        self._give, self._give_into = delivery.give, delivery.give_into
+        writer = ResultWriter(layout.structure, self._results, [array.copy for array in self._results])
+        self._give, self._give_into = writer.give, writer.give_into
         self._outs = OutSpec(layout.structure, [(array.shape, array.dtype) for array in self._results])
 
     def _renew(self) -> None:

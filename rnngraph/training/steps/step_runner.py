@@ -33,12 +33,10 @@ class NativeStep:
         self._memory: dict[NativeEntry, StepMemory] = {}
 
     def call(
-        self,
-        state: TrainState,
-        arrays: Mapping[str, np.ndarray],
-        sizes: Mapping[str, int],
+        self, state: TrainState, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int],
         commit: Commit | None = None,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """``run`` at these sizes."""
         entry = self.compiled.entry(self.outputs, sizes)
         return self.run(state, arrays, entry, entry.sized(sizes), commit)
 
@@ -105,13 +103,9 @@ class StepVariant:
             raise GraphError("carry=True has no state to carry: the loss depends on no recurrence", where)
 
     def run(
-        self,
-        state: TrainState,
-        arrays: dict[str, np.ndarray],
-        states: Mapping[str, np.ndarray],
-        where: Where | None,
-        commit: Commit,
-    ) -> dict[str, np.ndarray]:
+        self, state: TrainState, arrays: dict[str, np.ndarray], states: Mapping[str, np.ndarray],
+        where: Where | None, commit: Commit,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         entry, sized = self.entry(state, arrays, where)
         self.check_states(states, sized.sizes, where)
         return self.native.run(state, {**arrays, **states} if states else arrays, entry, sized, commit)
