@@ -1,4 +1,4 @@
-"""Where a program's graphs come from: a declaration that lives, or one that was stored."""
+"""Where the graphs of a program come from: a live declaration, or one that was saved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Shape = tuple[int | str | None, ...]
 
 
 class GraphSource(Protocol):
-    """What a program asks of its declaration.
+    """Gives the declaration of a program, lowered for each purpose.
 
     structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
     there for a tensor is the source's own matter.
@@ -60,10 +60,10 @@ class GraphSource(Protocol):
 
 
 class DeclaredSource:
-    """A declaration that lives: it is lowered anew for each purpose."""
+    """A live declaration, which is lowered again for each purpose."""
 
     def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[Slot, str]) -> None:
-        """outputs: a Tensor, or a dict of nests of them. known: names that slots have from an earlier compile."""
+        """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile."""
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
@@ -96,7 +96,7 @@ class DeclaredSource:
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """The shapes of placeholders, by name: those that compiling settled, in which an open size that was ``declared``
+    """The shapes of placeholders, by name, as lowering settled them, in which an open size that was ``declared``
     without a name is None.
     """
     inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}

@@ -21,7 +21,7 @@ from .aligned_memory import address, aligned_bytes
 from .worker_pool import FEWEST_CYCLES, POOL
 
 MOST_SIZES = 1024
-"""Run-time sizes of an entry of which it remembers what they make of it."""
+"""Run-time sizes for which an entry keeps shapes and bytes."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
 
@@ -37,8 +37,8 @@ class Weights:
 
 @dataclass(frozen=True)
 class Sized:
-    """An entry at given run-time sizes: what its results look like, how large its arena is, and what runs it: alone,
-    or with the pool's workers where that pays.
+    """An entry at given run-time sizes. shapes: of its results. run: runs it by the caller alone, or with the pool's
+    workers where that pays.
     """
 
     sizes: Mapping[str, int]
@@ -190,7 +190,7 @@ class NativeEntry:
     def call_sized(
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
     ) -> dict[str, np.ndarray]:
-        """The same at sizes that were met before."""
+        """``call_fresh`` at sizes that were met before."""
         self.look(sized)
         results = self._results(sized)
         self.call(parameters, feeds, sized, results)
@@ -216,5 +216,5 @@ class NativeEntry:
         return arena if arena.size >= count else aligned_bytes(count, TEMPORARIES)
 
     def give_back(self, arena: np.ndarray) -> None:
-        """For other calls."""
+        """Gives an arena back, for other calls."""
         self._arenas.append(arena)
