@@ -242,7 +242,7 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         pruned = compiled.pruned(tuple(TAP + name for name in taps))
         native = {TAP + name: array for name, array in taps.items()}
         compare(declaration, "taps", native, pruned, feeds_of(pruned, arrays, program))
-    wanted = tuple(program.training._moved_types())
+    wanted = tuple(program.training._gradients.tap_types())
     if program.loss is None or not wanted:
         return found
     graph = program.training._gradient_graph(wanted, ()).graph

@@ -53,9 +53,9 @@ class GradientGraphs:
         Raises ``ArgumentError`` for what has no gradient, ``GraphError`` where there is nothing to differentiate by.
         """
         for name in extra:
-            kind = self._moved_types().get(name) if name.startswith(TAP) else self._types.get(name)
+            kind = self.tap_types().get(name) if name.startswith(TAP) else self._types.get(name)
             if kind is None or kind.dtype not in FLOATS:
-                taps = ", ".join(self._moved_types())
+                taps = ", ".join(self.tap_types())
                 hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
                 what = "tap" if name.startswith(TAP) else "placeholder"
                 raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
@@ -100,7 +100,7 @@ class GradientGraphs:
             for name in labels
         }
 
-    def _moved_types(self) -> dict[str, TensorType]:
+    def tap_types(self) -> dict[str, TensorType]:
         """The types of what is added to taps, by label."""
         if self._moved is None:
             moved = self._parts.source.tapped(TAPS_MOVED)

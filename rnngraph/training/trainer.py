@@ -210,6 +210,21 @@ class Trainer:
         return self.state.optimizer
 
     @property
+    def clip_norm(self) -> float | None:
+        """The largest norm of all gradients together."""
+        return self.state.clip_norm
+
+    @property
+    def clip_value(self) -> float | None:
+        """The largest element of a gradient."""
+        return self.state.clip_value
+
+    @property
+    def accumulate(self) -> int:
+        """Steps whose gradients are averaged for one update."""
+        return self.state.accumulate
+
+    @property
     def trained(self) -> tuple[str, ...]:
         """Names of the parameters that updates change."""
         return self.state.trained

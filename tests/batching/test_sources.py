@@ -227,7 +227,7 @@ def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
             made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
         made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
         same(state(made), state(whole))
-        assert made.cursor is None
+        assert made._session.cursor is None
 
 
 def test_an_error_of_the_users_iterator_is_their_own() -> None:
