@@ -144,7 +144,7 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     fed = [name for name in floats if name not in program.parts.lowered.keep_probs]
     if fed:  # another graph: more of it is kept
         loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
-        whole = program.training._gradient_graph(tuple(fed), ()).graph
+        whole = program.training._gradients.graph(tuple(fed), ()).graph
         native = with_loss(loss, more)
         compare(declaration, "gradients", native, whole, feeds_of(whole, arrays, program))
     check_slope(declaration, graph, plain, list(gradients))
@@ -245,10 +245,10 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
     wanted = tuple(program.training._gradients.tap_types())
     if program.loss is None or not wanted:
         return found
-    graph = program.training._gradient_graph(wanted, ()).graph
+    graph = program.training._gradients.graph(wanted, ()).graph
     given = taken(graph, arrays)
     loss, gradients = program.training.gradients(given, seed=7, wrt=wanted)
-    zeros = program.training._unmoved(program.training._gradient_graph(wanted, ()), given, None)
+    zeros = program.training._gradients.zeros_for_taps(program.training._gradients.graph(wanted, ()), given, None)
     feeds = feeds_of(graph, {**arrays, **zeros}, program)
     compare(declaration, "gradients", with_loss(loss, gradients), graph, feeds)
     check_slope(declaration, graph, feeds, wanted)

@@ -127,7 +127,7 @@ class Run:
             trainable = any(array.dtype.kind == "f" for array in self.hostile.parameters.values())
             if trainable:
                 self.quietly("trainer", lambda: rg.Trainer(program, rg.SGD(0.1)).step(self.feeds, seed=5))
-        self.compare("gradients", lambda: training._gradient_graph(tuple(floats), ()), gradients, training)
+        self.compare("gradients", lambda: training._gradients.graph(tuple(floats), ()), gradients, training)
 
     def stream(self) -> None:
         """A few steps, whatever the axes are called."""
