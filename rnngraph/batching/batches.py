@@ -16,7 +16,7 @@ from .examples import Examples, ExampleSpec, Layout, Listed, Stacked, Whole, rea
 __all__ = ["Batch", "Batches", "Layout"]
 
 BATCHES_OF_A_POOL = 50
-"""Within so many batches examples are sorted by length: long enough to pad little, short enough to stay random."""
+"""Batches within which examples are sorted by length: enough to pad little, few enough to stay random."""
 
 
 class Batch(NamedTuple):
@@ -95,7 +95,7 @@ class Batches:
         return int(self._real.max()) if self._real is not None else max(given, default=0)
 
     def real_steps(self) -> dict[str, np.ndarray]:
-        """Steps that each example has of every clock, as far as lengths tell, else as what is given is long."""
+        """The steps of each example, by clock: its length where lengths tell, else the length of what is given."""
         found = dict(self._steps)
         for name, dim in self._layout.counts.items():
             clock = clock_of(dim)
@@ -108,7 +108,7 @@ class Batches:
         return {whole.spec.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
 
     def known_sizes(self) -> dict[str, int]:
-        """The sizes of axes of examples, by name, as far as arrays tell them without any example."""
+        """The sizes of axes of examples, by name, as far as arrays without any example tell them."""
         found: dict[str, int] = {}
         for column in self._columns.values():
             shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
@@ -118,7 +118,7 @@ class Batches:
         return found
 
     def told(self) -> set[str]:
-        """Clocks of which the graph is told how many steps each row has: it knows padding from data."""
+        """The clocks of which the graph is told each row's steps, so that it can tell padding from data."""
         found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
             found |= self._steps.keys()
@@ -141,7 +141,7 @@ class Batches:
         return sum(windows), sum(windows[:first])
 
     def order(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of an epoch: every example exactly once, the last batch as small as it comes."""
+        """The rows of each batch of an epoch: every example exactly once; the last batch may be smaller."""
         if not self.shuffle:
             return self._cut(np.arange(self.count))
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
@@ -365,7 +365,7 @@ def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None)
 
 
 def _check_declared_batch(specs: Iterable[ExampleSpec], batch_size: int, count: int, where: Where | None) -> None:
-    """A fixed batch takes no other, and none that is incomplete."""
+    """Raises where a batch is declared with a fixed size, and another size, or an incomplete batch, would be fed."""
     for spec in specs:
         declared = spec.type.shape[spec.batch_axis] if spec.batch_axis is not None else None
         if isinstance(declared, int) and (declared != batch_size or count % declared):

@@ -103,7 +103,7 @@ class Stacked:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Steps of each example; one number for all, however many."""
+        """The steps of each example, which are the same for all."""
         assert self._axis is not None
         return np.broadcast_to(np.int64(self._array.shape[self._axis]), (self.count,))
 
@@ -200,7 +200,7 @@ def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Example
 
 
 def _different(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
-    """Which example has not the shape of the first."""
+    """The first example whose shape differs from that of example 0, in words."""
     first = _example(spec, 0, values[0], where).shape
     for index, value in enumerate(values):
         shape = _example(spec, index, value, where).shape
@@ -226,7 +226,7 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
 
 
 def _check_shape(spec: ExampleSpec, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
-    """Against what is declared. Axes are numbered as in one example; the one that is padded may be shorter."""
+    """Raises where a shape is not as declared. Axes are numbered as in one example; the padded one may be shorter."""
     for axis, (dim, actual) in enumerate(zip(spec.example_shape, shape, strict=True)):
         if actual == 0 and not (spec.only_run and axis == spec.example_time_axis):
             raise ShapeError(f"{what}: axis {axis} of an example is empty, so there is nothing to learn", where)

@@ -76,7 +76,7 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
 
 
 def _of_scans(graph: Graph) -> tuple[set[Dim], set[Dim]]:
-    """Declared numbers of steps, and sizes of batches."""
+    """The declared numbers of steps of a graph's scans, and the sizes of their batches."""
     scans = [node for node in graph.walk() if node.op == "scan"]
     times: set[Dim] = {node["length"] for node in scans if isinstance(node["length"], int)}
     return times, {node["body"].inputs[0].shape[0] for node in scans if node["carries"]}

@@ -52,7 +52,7 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class Exportable:
-    """A exported, and the graph that it was made of."""
+    """An exported net, and the step graph that it was made of."""
 
     exported: ExportedNet
     about: StepGraph
@@ -80,7 +80,7 @@ def exportable(
     embedded: bool,
     where: Where | None,
 ) -> Exportable:
-    """Of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
+    """A net of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
 
     values: all parameters as they are at one moment, as another thread may be training them.
     """
@@ -168,7 +168,7 @@ def symbols_of_names(names: Sequence[str]) -> list[str]:
 def _exported_entry(
     about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool
 ) -> ExportedEntry:
-    """A plan with its packed weights."""
+    """An entry of the exported code with its packed weights: a step, or a block of steps."""
     name, sizes = ("step", dict.fromkeys(about.lengths, 1)) if one_step else ("block", {})
     plan = planned(about.compiled.sized(about.outputs, {**about.sizes, **sizes}, one_step), target, name, 1)
     panels = _packed(_native(plan, twin(target), name), values) if embedded else b""

@@ -63,7 +63,7 @@ class Export:
 
 
 TEXT_BYTES = 64
-"""About what a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
+"""Bytes that a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
 
 
 def export(
@@ -148,7 +148,7 @@ def _write(
 
 @contextlib.contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """The folder is there; one that was not there before goes again where the block fails."""
+    """Makes the folder, and removes it where the block fails and the folder is new."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:

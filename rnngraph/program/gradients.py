@@ -21,8 +21,7 @@ from .parts import ProgramParts
 
 
 class GradientGraphs:
-    """Graphs by what they differentiate by, and what. They are made when they are first needed: calls that want no
-    gradients do without.
+    """Graphs by what they differentiate, and by what. Each is made when it is first needed.
 
     types: of what the training graph is fed. trainable: names of the parameters that all of them give
     gradients for.
@@ -70,7 +69,7 @@ class GradientGraphs:
         return compiled
 
     def graph(self, extra: tuple[str, ...] = (), given: tuple[str, ...] = ()) -> CompiledGraph:
-        """The same without checks."""
+        """The graph that ``checked_graph`` gives, without its checks."""
         key = (extra, given)
         if key not in self._graphs:
             parts, lowered = self._parts, self._lowered

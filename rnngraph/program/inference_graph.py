@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
 
 MOST_BATCHES = 16
-"""Batches for which new streams find code."""
+"""Step graphs that are kept, one for each batch, so that new streams find code."""
 
 
 class InferenceGraph(CallableGraph[Given]):

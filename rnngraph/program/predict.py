@@ -75,7 +75,7 @@ class Output:
 
     @property
     def example_shape(self) -> tuple[Dim, ...]:
-        """Of one example's result."""
+        """The shape of one example's result."""
         return tuple(dim for axis, dim in enumerate(self.node.shape) if axis != self.batch_axis)
 
     @cached_property
@@ -116,7 +116,7 @@ def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | No
 
 
 def _batch_dims(layout: Layout) -> set[Dim]:
-    """The sizes of what numbers examples."""
+    """The sizes of the axes that number examples."""
     axes = {name: layout.batch_axis.get(name) for name in layout.types}
     return {layout.types[name].shape[axis] for name, axis in axes.items() if axis is not None}
 

@@ -23,7 +23,7 @@ class SeedGenerator:
 
     @property
     def state(self) -> dict[str, Any]:
-        """As what JSON can hold."""
+        """The generator's state, as what JSON can hold."""
         with self._lock:
             return _plain(self._generator.bit_generator.state)
 

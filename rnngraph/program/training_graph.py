@@ -226,7 +226,9 @@ class TrainingGraph(CallableGraph[Given]):
         return found
 
     def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """A call's mapping and keywords with gradients of outputs among them, or what is never prepared."""
+        """A call's mapping and keywords, joined with the gradients of outputs; where they can't be, an empty tuple, for
+        which no call is prepared.
+        """
         given = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds
         if type(given) is not dict or type(together) is not dict:
@@ -290,7 +292,7 @@ class TrainingGraph(CallableGraph[Given]):
 
 
 def _are_plain(seed: Any, first_row: Any, first_step: Any) -> bool:
-    """Whether counters are what they mostly are."""
+    """Whether a seed fits a prepared call, and rows and steps begin at 0."""
     return (
         (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         and type(first_row) is type(first_step) is int

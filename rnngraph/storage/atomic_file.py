@@ -16,7 +16,7 @@ from .locks import try_lock
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
-    """What a user gives as a path. Raises ``DtypeError`` or ``ArgumentError`` where no system takes it as one."""
+    """A path of a user's. Raises ``DtypeError`` or ``ArgumentError`` where no system takes it as one."""
     if not isinstance(path, str | os.PathLike) or not isinstance(text := os.fspath(path), str):
         raise DtypeError(f"{shown(path)} is no path; give a path as str or pathlib.Path")
     try:
@@ -95,7 +95,7 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """The renaming itself must reach the disk too."""
+    """Waits until the renaming has reached the disk, too."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

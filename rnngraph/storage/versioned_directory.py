@@ -129,7 +129,7 @@ def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[in
 
 
 def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]:
-    """The manifest, of which every part is as it must be."""
+    """The manifest, checked. Raises ``FileError``."""
     try:
         found = json.loads(_bytes(path / MANIFEST))
         ours = found["format"], found["version"]

@@ -60,7 +60,7 @@ class CWrapper:
 
     @property
     def group(self) -> int:
-        """Of attributes: entries are written into functions that are for the same processor."""
+        """The number of the functions' attributes: entries are inlined into functions for the same processor only."""
         return self.variant + 1 if self.suffix else 0
 
     def name(self, what: str) -> str:
@@ -168,7 +168,7 @@ class CWrapper:
         self, f: FunctionText, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
         steps: int | str, whole: int | str,
     ) -> None:  # fmt: skip
-        """Runs an entry, and the other copy of the states is the present one."""
+        """Runs an entry, after which the other copy of the states is the present one."""
         turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}

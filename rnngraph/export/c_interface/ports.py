@@ -88,7 +88,7 @@ class ExportedEntry:
 
 @dataclass(frozen=True)
 class ExportedNet:
-    """Everything of one target.
+    """All that is exported for one target.
 
     block: None where a block of steps is a loop of single ones. initial: the entry that gives the initial state, or
     the state itself, by name, where it depends on no feed and weights are embedded. parameters: all, in canonical
@@ -127,12 +127,12 @@ class ExportedNet:
 
     @property
     def copy_bytes(self) -> int:
-        """Of one copy of all states."""
+        """Bytes of one copy of all states."""
         return self._states[1]
 
     @property
     def packed_bytes(self) -> int:
-        """Of all states one behind the other, as callers get and set them."""
+        """Bytes of all states one behind the other, as callers get and set them."""
         return sum(port.step_bytes for port in self.states)
 
     @cached_property
@@ -151,7 +151,7 @@ class ExportedNet:
 
     @property
     def memory_bytes(self) -> int:
-        """Of an instance, with what is lost to alignment."""
+        """Bytes of an instance, with what is lost to alignment."""
         return self.arena_place + max(entry.arena_bytes for entry in self.entries) + ALIGNMENT
 
     # Weights that are given at run time ----------------------------------------------------------
@@ -190,7 +190,7 @@ class ExportedNet:
 
     @property
     def weights_bytes(self) -> int:
-        """Of packed weights, with what is lost to alignment."""
+        """Bytes of packed weights, with what is lost to alignment."""
         last = list(self.entries)[-1]
         return self.panels_place(last) + padded(last.plan.panel_bytes) + ALIGNMENT
 

@@ -45,12 +45,12 @@ class Description:
 
     @property
     def state_bytes(self) -> int:
-        """Of the caller's memory for one instance."""
+        """Bytes of the caller's memory for one instance."""
         return max(exported.memory_bytes for exported in self.variants)
 
     @property
     def weights_bytes(self) -> int:
-        """Of the caller's memory for packed weights; 0 where they are embedded."""
+        """Bytes of the caller's memory for packed weights; 0 where they are embedded."""
         return 0 if self.first.embedded else max(exported.weights_bytes for exported in self.variants)
 
     def macro_of(self, port: Port) -> str:

@@ -197,7 +197,7 @@ def _safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
-"""What files raise that are not what they should be."""
+"""Errors that reading damaged files raises."""
 
 
 def write_program(

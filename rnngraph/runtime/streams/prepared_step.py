@@ -42,7 +42,7 @@ class States:
 
     @property
     def present(self) -> list[np.ndarray]:
-        """Not copied."""
+        """The present states, not copied."""
         return self.sides[self.turn]
 
     def set(self, arrays: Sequence[np.ndarray]) -> None:
@@ -99,7 +99,7 @@ class PreparedStep:
         self._outs = OutSpec(layout.structure, [(array.shape, array.dtype) for array in self._results])
 
     def _renew(self) -> None:
-        """The present parameters from here on."""
+        """Takes the present parameters from here on."""
         self._weights = self._entry.weights(self._parameters)
         for block in self._blocks:
             block.set_weights(self._weights)
@@ -162,7 +162,7 @@ class PreparedStep:
         return True
 
     def _leave(self, others: np.ndarray) -> None:
-        """These rows keep their state, and have zeros for results."""
+        """Leaves the state of these rows as it was, and gives zeros for their results."""
         turn = self._states.turn
         for new, old in zip(self._states.sides[1 - turn], self._states.sides[turn], strict=True):
             np.copyto(new, old, where=others[:, None])

@@ -24,7 +24,7 @@ from .step_graph import StepGraph
 
 STATE = "stream's state"
 MOST_BYTES = 256 << 10
-"""Of a chunk's feeds and results together: longer ones take so long that it does not pay to have memory for them."""
+"""Bytes of a chunk's feeds and results up to which it is prepared: longer ones gain nothing."""
 MOST_KEYS = 64
 
 
@@ -226,7 +226,7 @@ class Stream(Generic[Given]):
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
-        """Not copied."""
+        """The present state, not copied."""
         return self._fresh_state(where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
