@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ def bytes_of(shape: Sequence[int], dtype: Any) -> int:
 def empty(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:
     """An array, not filled."""
     return _made(np.empty, shape, dtype, purpose)
+
+
+def maker(shape: Sequence[int], dtype: Any, purpose: str) -> Callable[[], np.ndarray]:
+    """Makes arrays of one kind again and again, not filled: what can be known of all is looked at once."""
+    count = bytes_of(shape, dtype)
+    if count >= LARGE:
+        return partial(empty, shape, dtype, purpose)
+    sizes, kind = tuple(shape), np.dtype(dtype)
+
+    def make() -> np.ndarray:
+        try:
+            return np.empty(sizes, kind)
+        except MemoryError:
+            raise OutOfMemoryError(count, None, "", purpose) from None
+
+    return make
 
 
 def zeros(shape: Sequence[int], dtype: Any, purpose: str) -> np.ndarray:

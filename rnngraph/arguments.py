@@ -98,10 +98,14 @@ def seed_number(value: Any, what: str = "seed") -> int:
 # Numbers of optimizers, schedules and fits ---------------------------------------------------------
 
 
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
 def is_number(value: Any) -> bool:
     """Whether ``value`` is a finite real number, NumPy's among them."""
-    kinds = (int, float, np.integer, np.floating)
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if type(value) is float:
+        return math.isfinite(value)
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
         return False
     return abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value)
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar, Union
 
 import numpy
 
-from .errors import CallError, DtypeError, RnnGraphError, did_you_mean, is_ours, shown
+from .errors import CallError, DtypeError, RnnGraphError, Where, did_you_mean, is_ours, shown
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -134,6 +134,52 @@ def _can_show(value: Any) -> bool:
     except Exception:
         return False
     return True
+
+
+# Functions that users give ---------------------------------------------------------------------------
+
+
+def taking(function: Any, what: str, *names: str, where: Where | None = None) -> Any:
+    """A function of the user's that will be called with one argument for each of ``names``, if it takes so many.
+
+    what: names it in an error. Raises ``CallError``; of a built-in that does not say what it takes, once it is called.
+    """
+    given = f"({', '.join(names)})"
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):
+        return _telling(function, f"{what} is called with {given}, which {shown(function)} does not take", where)
+    try:
+        signature.bind(*names)
+    except TypeError:
+        bare = [item.replace(annotation=item.empty, default=item.empty) for item in signature.parameters.values()]
+        takes = signature.replace(parameters=bare, return_annotation=signature.empty)
+        raise CallError(
+            f"{what} is called with {given}, and {_function_text(function)} takes {takes}; let it take {given}",
+            where,
+        ) from None
+    return function
+
+
+def _telling(function: Any, what: str, where: Where | None) -> Any:
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except RnnGraphError:
+            raise
+        except TypeError as error:
+            raise CallError(f"{what}: {error}; give a function that does", where) from error
+
+    return call
+
+
+def _function_text(function: Any) -> str:
+    """A function's name, with its line where it has one."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    name = getattr(function, "__name__", None)
+    line = f" ({Where(code.co_filename, code.co_firstlineno)})" if code is not None else ""
+    return f"{name if isinstance(name, str) else shown(function)}{line}"
 
 
 # Annotations -----------------------------------------------------------------------------------------

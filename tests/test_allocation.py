@@ -140,3 +140,20 @@ def test_small_requests_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(3):
         small.inference(x=x), small.training.gradients(x=x), rg.Trainer(small).step(x=x)
     allocation.reserve(allocation.LARGE - 1, "nothing")
+
+
+def test_what_makes_arrays_again_and_again_looks_at_large_ones_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = allocation.maker((2, 3), "float64", "rows")()
+    assert (made.shape, made.dtype) == ((2, 3), np.float64)
+    large = allocation.maker((allocation.LARGE,), "int64", "many")
+    monkeypatch.setattr(allocation, "limits", lambda: iter([(5, "left")]))
+    with pytest.raises(rg.OutOfMemoryError, match="many takes"):
+        large()
+
+    def none(*_: Any) -> Any:
+        raise MemoryError
+
+    small = allocation.maker((2, 3), "float64", "rows")
+    monkeypatch.setattr(np, "empty", none)
+    with pytest.raises(rg.OutOfMemoryError, match="rows takes"):
+        small()

@@ -85,8 +85,8 @@ def inputs() -> rg.Tensor:
     return rg.placeholder("x", shape=(None, None, 4))
 
 
-def run(cell: rg.Cell) -> tuple[Any, rg.Tensor]:
-    outputs, state = rg.dynamic_rnn(cell, inputs())
+def run(cell: rg.Cell, x: rg.Tensor | None = None) -> tuple[Any, rg.Tensor]:
+    outputs, state = rg.dynamic_rnn(cell, inputs() if x is None else x)
     return {"outputs": outputs, "state": state}, rg.reduce_mean(outputs * outputs)
 
 
@@ -123,6 +123,33 @@ def picks() -> Any:
     return {"y": y}, rg.reduce_mean(y * y)
 
 
+class Learned(rg.GRUCell):
+    """A cell that starts from a state of its own."""
+
+    def initial_state(self, p: rg.Scope) -> Any:
+        return {"h": p.bias("start", (4,), "ones")}
+
+
+class Starting(Nested):
+    """A cell of a user's that asks what the one inside starts from."""
+
+    def nested_initial_state(self, p: rg.Scope) -> Any:
+        return {"inner": (yield p.cell("inner", self.inner)), "before": p.bias("before", (4,), "ones")}
+
+
+def attention(depth: int, own: bool) -> Any:
+    """Wrappers of each kind that ask the one inside for its width and its initial state."""
+    x = inputs()
+    heeds = rg.LuongAttention(4, x)
+    cell: rg.Cell = Learned(4) if own else rg.GRUCell(4)
+    for _ in range(depth):
+        cell = rg.AttentionWrapper(cell, heeds, output_attention=False)
+        if own:
+            cell = Starting(rg.MultiRNNCell([rg.InputProjectionWrapper(rg.ResidualWrapper(cell), 4)]))
+    assert cell.output_size == 4
+    return run(cell, x)
+
+
 def nest() -> Any:
     y: Any = inputs() * 2.0
     for number in range(DEEP):
@@ -148,6 +175,8 @@ CASES: dict[str, Callable[[], Any]] = {
     "shared": lambda: wrapped(rg.shared),
     "projections": lambda: wrapped(lambda cell: rg.OutputProjectionWrapper(cell, 4), depth=DEEP // 2),
     "stacks in stacks": lambda: wrapped(lambda cell: rg.MultiRNNCell([cell]), depth=DEEP // 3),
+    "attention": lambda: attention(DEEP // 4, own=False),
+    "learned initial states": lambda: attention(DEEP // 8, own=True),
     "cells in cells": lambda: wrapped(Nested, depth=DEEP // 2),
     "names": lambda: (
         {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), inputs(), scope="/".join(["a"] * 2 * DEEP))[0]},
@@ -206,6 +235,28 @@ LONG = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if na
 def test_a_deep_declaration_does_all_that_others_do(name: str, tmp_path: Path) -> None:
     with little_room():
         everything(CASES[name], tmp_path, whole=name not in QUICK)
+
+
+@pytest.mark.parametrize(("depth", "own"), [(DEEP // 2, False), (DEEP // 8, True)])
+def test_initial_states_and_widths_of_deep_cells(depth: int, own: bool) -> None:
+    with little_room():
+        outputs, _ = attention(depth, own)
+    assert outputs["outputs"].width == 4
+
+
+def test_initial_states_that_call_initial_states_say_where_they_are() -> None:
+    class Asking(rg.ResidualWrapper):
+        def initial_state(self, p: rg.Scope) -> Any:
+            return p.cell(None, self.cell).initial_state()
+
+    cell: rg.Cell = Learned(4)
+    for _ in range(DEEP):
+        cell = Asking(cell)
+    with little_room(), pytest.raises(rg.StructureError, match="nested_initial_state"):
+        rg.dynamic_rnn(cell, inputs())
+    outputs, _ = rg.dynamic_rnn(Starting(Asking(Asking(Learned(4)))), inputs())
+    program = rg.compile({"y": outputs}, cache=False)
+    assert any(name.endswith("start") for name in program.parameters)
 
 
 def test_a_stream_and_an_export_of_deep_cells(tmp_path: Path) -> None:

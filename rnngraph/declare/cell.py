@@ -14,18 +14,24 @@ from ..arguments import MOST_UNITS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
 from ..ir.types import TensorType
-from ..public import api
+from ..public import api, taking
 from .carried import state_leaves, with_rows
 from .initializers import initializer_of
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import Slot, check_shape, slot_node
-from .state import named, public, resolve, stated, widths
+from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, constant
-from .trace import States, Trace, of_inner_cells
+from .trace import States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
 """Asks for steps of inner cells, is sent (output, new state) of each, and returns its own."""
+
+NestedInitialState = Generator["InnerCell", Any, Any]
+"""Asks for the initial states of inner cells, is sent the leaves of each, and returns a nest."""
+
+STEP = ("p", "x", "state")
+"""What a step is given."""
 
 
 def snake_case(name: str) -> str:
@@ -43,6 +49,8 @@ class Cell:
 
     A cell around others may give ``nested_step(p, x, state)`` in place of ``step``: a generator that asks for a step,
     ``output, new = yield p.cell("inner", self.inner), x, state["inner"]``, and does not call it. It nests to any depth.
+    Likewise ``nested_initial_state(p)`` in place of ``initial_state`` asks for what a cell inside starts from:
+    ``return {"inner": (yield p.cell("inner", self.inner)), "before": None}``; None stands for zeros.
     """
 
     state_type: Any = None
@@ -89,7 +97,18 @@ class Cell:
         raise NotImplementedError
 
     def initial_state(self, p: Scope) -> Any:
-        return None
+        if type(self).nested_initial_state is Cell.nested_initial_state:
+            return None
+        asked = self.nested_initial_state(p)
+        leaves: Any = None
+        while True:
+            try:
+                leaves = asked.send(leaves).initial_state()
+            except StopIteration as stop:
+                return stop.value
+
+    def nested_initial_state(self, p: Scope) -> NestedInitialState:
+        raise NotImplementedError
 
     @property
     def state_size(self) -> Any:
@@ -99,6 +118,17 @@ class Cell:
     @property
     def output_size(self) -> int:
         """Width of the output. A cell whose output is not its last state sets its own."""
+        cell, passed = self, set[int]()
+        while type(cell).output_size is Cell.output_size:
+            found = cell._output()
+            if not isinstance(found, Cell):
+                return found
+            _check_end(found, passed, self)
+            cell = found
+        return cell.output_size
+
+    def _output(self) -> int | Cell:
+        """Width of the output, or the cell inside that gives it."""
         return int(flatten(public(self))[-1].width)
 
     @api
@@ -140,12 +170,21 @@ def _starts_from_zeros(cell: Cell) -> bool:
     pending = [cell]
     while pending:
         item = pending.pop()
-        method = type(item).initial_state
+        method = type(item).nested_initial_state
+        if type(item).initial_state is not Cell.initial_state:
+            return False
         if getattr(method, "is_of_inner_cells", False):
             pending += [item.cell] if isinstance(item, Wrapper) else getattr(item, "cells", ())
-        elif method is not Cell.initial_state:
+        elif method is not Cell.nested_initial_state:
             return False
     return True
+
+
+def _check_end(cell: Cell, passed: set[int], outer: Cell) -> None:
+    """Notes a cell that was come to on the way inwards. Raises ``StructureError`` where it was passed before."""
+    if id(cell) in passed:
+        raise StructureError(f"{cell!r} contains itself, and so has no end", outer.where)
+    passed.add(id(cell))
 
 
 class Wrapper(Cell):
@@ -157,7 +196,11 @@ class Wrapper(Cell):
         self.cell = check_cell(cell, type(self).__name__)
 
     def state(self) -> Any:
-        return self._beneath("state").state()
+        cell, passed = self.cell, {id(self)}
+        while isinstance(cell, Wrapper) and type(cell).state is Wrapper.state:
+            _check_end(cell, passed, self)
+            cell = cell.cell
+        return specification_of(cell)
 
     @property
     def state_type(self) -> Any:
@@ -165,7 +208,7 @@ class Wrapper(Cell):
         cell: Cell = self
         while isinstance(cell, Wrapper) and type(cell).state_type is Wrapper.state_type:
             if type(cell).state is not Wrapper.state:
-                carried, inner = cell.state(), cell.cell.state()
+                carried, inner = specification_of(cell), specification_of(cell.cell)
                 if not isinstance(carried, dict) or not isinstance(inner, dict) or carried.keys() != inner.keys():
                     return None
             cell = cell.cell
@@ -175,22 +218,11 @@ class Wrapper(Cell):
         return (yield p.cell(None, self.cell), x, state)
 
     @of_inner_cells
-    def initial_state(self, p: Scope) -> Any:
-        return p.cell(None, self.cell).initial_state()
+    def nested_initial_state(self, p: Scope) -> NestedInitialState:
+        return (yield p.cell(None, self.cell))
 
-    @property
-    def output_size(self) -> int:
-        return self._beneath("output_size").output_size
-
-    def _beneath(self, name: str) -> Cell:
-        """The first cell inside that is no wrapper, or one that answers ``name`` by itself."""
-        cell, passed = self.cell, {id(self)}
-        while isinstance(cell, Wrapper) and getattr(type(cell), name) is getattr(Wrapper, name):
-            if id(cell) in passed:
-                raise StructureError(f"{cell!r} contains itself, and so has no end", self.where)
-            passed.add(id(cell))
-            cell = cell.cell
-        return cell
+    def _output(self) -> int | Cell:
+        return self.cell
 
 
 def _named_like(cell: Cell) -> Any:
@@ -284,6 +316,7 @@ class Scope:
         if not callable(function):
             raise DtypeError(f"p.map needs a function of a parameter's name and Tensor, not {shown(function)}")
         inner = copy(self)
+        function = taking(function, "the function of p.map", "name", "tensor")
         inner._maps = (*self._maps, ParameterMap(function, self._trace.where))
         return inner
 
@@ -324,20 +357,12 @@ class InnerCell:
             key, given = self._enter(x, state)
             try:
                 return self._leave(self._cell.step(self._scope, x, given), x, state)
+            except TypeError:
+                taking(self._cell.step, f"{self._cell!r}.step", *STEP, where=self._trace.where)
+                raise
             finally:
                 self._trace.running.discard(key)
-        steps = [self._nested(x, state)]
-        result: Any = None
-        while steps:
-            try:
-                inner, below, before = steps[-1].send(result)
-            except StopIteration as stop:
-                steps.pop()
-                result = stop.value
-            else:
-                steps.append(inner._nested(below, before))
-                result = None
-        done: tuple[Tensor, Any] = result
+        done: tuple[Tensor, Any] = driven(self._nested(x, state), lambda asked: asked[0]._nested(*asked[1:]))
         return done
 
     @property
@@ -352,6 +377,9 @@ class InnerCell:
         key, given = self._enter(x, state)
         try:
             return self._leave((yield from self._cell.nested_step(self._scope, x, given)), x, state)
+        except TypeError:
+            taking(self._cell.nested_step, f"{self._cell!r}.nested_step", *STEP, where=self._trace.where)
+            raise
         finally:
             self._trace.running.discard(key)
 
@@ -386,9 +414,26 @@ class InnerCell:
 
     def initial_state(self) -> list[Tensor | None]:
         """The cell's own initial state, leaf by leaf; None where it starts from zeros."""
+        if _starts_from_zeros(self._cell):
+            return [None] * len(flatten(named(self._cell)))
+        leaves: list[Tensor | None] = driven(self._initial(), InnerCell._initial)
+        return leaves
+
+    def _initial(self) -> Generator[InnerCell, Any, list[Tensor | None]]:
+        """The initial state, which asks for those of the cells inside."""
         cell = self._cell
-        carried = named(cell)
-        given = None if _starts_from_zeros(cell) else cell.initial_state(self._scope)
+        carried, is_nested = named(cell), type(cell).initial_state is Cell.initial_state
+        try:
+            if is_nested and type(cell).nested_initial_state is Cell.nested_initial_state:
+                given = None
+            elif is_nested:
+                given = yield from cell.nested_initial_state(self._scope)
+            else:
+                given = cell.initial_state(self._scope)
+        except TypeError:
+            name = "nested_initial_state" if is_nested else "initial_state"
+            taking(getattr(cell, name), f"{cell!r}.{name}", "p", where=self._trace.where)
+            raise
         if given is None:
             return [None] * len(flatten(carried))
         leaves = matched(carried, given, f"{cell!r}: initial_state", self._trace.where)

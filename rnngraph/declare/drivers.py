@@ -14,7 +14,7 @@ from .cell import Cell, InnerCell, check_cell, snake_case
 from .nest import flatten, matched, pack
 from .parameter_maps import RANDOM
 from .parameters import ScopeName, Slot
-from .state import named, public
+from .state import named, public, specification_of
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
 from .trace import Trace, tracing
 
@@ -324,7 +324,7 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 def state_names(cell: Cell) -> list[str]:
     from .nest import paths
 
-    found, specification = list(paths(public(cell))), cell.state()
+    found, specification = list(paths(public(cell))), specification_of(cell)
     if len(found) == 1 and not found[0][0]:
         return list(specification) if isinstance(specification, dict) else ["h"]
     return [path.rpartition("/")[2] if not path[-1:].isdigit() else f"state_{path.replace('/', '_')}"
@@ -345,7 +345,11 @@ def initial_leaves(
     cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
 ) -> list[Tensor]:
     leaves: list[Any]
-    leaves = inner.initial_state() if given is None else matched(named(cell), given, f"{cell!r}: initial_state", where)
+    if given is None:
+        with tracing(cell):
+            leaves = inner.initial_state()
+    else:
+        leaves = matched(named(cell), given, f"{cell!r}: initial_state", where)
     return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DtypeError, GraphError, RnnGraphError, Where, shown
+from ..public import taking
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Any]
 
@@ -131,7 +132,8 @@ def initializer_of(value: Any) -> Initializer:
             raise ArgumentError(f"initializer {shown(value)} is not known; use one of {', '.join(INITIALIZERS)}")
         return INITIALIZERS[value]
     if callable(value):
-        return value
+        function: Initializer = taking(value, "an initializer", "shape", "generator")
+        return function
     try:
         is_number = np.asarray(value).dtype.kind in "fiub"
     except ValueError:  # rows of different lengths

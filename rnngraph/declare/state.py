@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arguments import MOST_UNITS, checked_name
 from ..errors import DtypeError, StructureError, shown
-from ..public import api
+from ..public import api, taking
 from .nest import children, flatten, fold, pack, rebuild
 
 
@@ -82,9 +82,18 @@ def _is_cell(specification: Any) -> bool:
     return hasattr(specification, "state") and hasattr(specification, "step")
 
 
+def specification_of(cell: Any) -> Any:
+    """What ``cell.state()`` gives, as it is."""
+    try:
+        return cell.state()
+    except TypeError:
+        taking(cell.state, f"{cell!r}.state")
+        raise
+
+
 def stated(cell: Any) -> Any:
     """What ``cell.state()`` gives; names in the order of the fields of its ``state_type``, if it has one."""
-    specification = cell.state()
+    specification = specification_of(cell)
     if not isinstance(specification, dict) or len(specification) == 1:  # what asks no more than this is asked often
         return specification
     kind = getattr(cell, "state_type", None)

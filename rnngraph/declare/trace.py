@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def of_inner_cells(method: Method) -> Method:
-    """Marks an ``initial_state`` that gives those of ``self.cell`` or ``self.cells`` and nothing else."""
+    """Marks a ``nested_initial_state`` that gives those of ``self.cell`` or ``self.cells`` and nothing else."""
     method.is_of_inner_cells = True  # type: ignore[attr-defined]
     return method
 
@@ -48,6 +48,23 @@ class Trace:
         return self.sites[-1]
 
 
+def driven(first: Generator[Any, Any, Any], begun: Callable[[Any], Generator[Any, Any, Any]]) -> Any:
+    """What ``first`` returns, once each thing that it asks for is answered by the generator that ``begun`` makes of it,
+    which may ask in turn: to any depth, and no function calls itself.
+    """
+    running, result = [first], None
+    while running:
+        try:
+            asked = running[-1].send(result)
+        except StopIteration as stop:
+            running.pop()
+            result = stop.value
+        else:
+            running.append(begun(asked))
+            result = None
+    return result
+
+
 @contextmanager
 def tracing(cell: object) -> Iterator[None]:
     """Where steps of a cell are run: the end of Python's stack becomes an error that says where it was reached."""
@@ -56,7 +73,7 @@ def tracing(cell: object) -> Iterator[None]:
     except RecursionError as error:
         raise StructureError(
             f"{cell!r} runs steps inside of steps to the end of Python's stack, {sys.getrecursionlimit()} calls; a "
-            "step that calls itself has no end, and cells that nest so deep give a nested_step in place of step "
-            "(see rg.Cell)",
+            "step that calls itself has no end, and cells that nest so deep give a nested_step in place of step, and a "
+            "nested_initial_state in place of initial_state (see rg.Cell)",
             raised_line(error),
         ) from None

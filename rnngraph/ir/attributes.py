@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .types import DTYPES, Size, TensorType, TupleType
+from .types import DTYPES, FLOATS, Size, TensorType, TupleType
 
 if TYPE_CHECKING:
     from .graph import Node
@@ -65,6 +65,12 @@ def dtype(value: Any, node: Node) -> bool:
 def within(value: Any, node: Node) -> bool:
     """What the numbers of a last axis are."""
     return value in ("labels", "lengths") and node.tensor.rank > 0
+
+
+def labels(value: Any, node: Node) -> bool:
+    """What labels are: probabilities of the classes along the last axis, or each the probability of one truth."""
+    is_known = value == "truths" or (value == "classes" and node.tensor.rank > 0)
+    return is_known and node.operands[0].dtype in FLOATS
 
 
 def axis(value: Any, node: Node) -> bool:

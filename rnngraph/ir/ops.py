@@ -120,6 +120,8 @@ def _eval_extreme(function: Callable[..., Any], of_none: Callable[[np.dtype[Any]
 
     def evaluate(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
         axes, keep = tuple(attributes["axes"]), attributes["keepdims"]
+        if attributes.get("nonempty"):
+            rule.check_nonempty(arrays[0].shape, axes)
         return np.asarray(function(arrays[0], axis=axes, keepdims=keep, initial=of_none(arrays[0].dtype)))
 
     return evaluate
@@ -176,7 +178,10 @@ _row("cast", "elementwise", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0
 
 _row("add", "elementwise", 2, rule.elementwise(_ANY), _plain(np.add))
 _row("sub", "elementwise", 2, rule.elementwise(_ANY), _plain(np.subtract))
-_row("mul", "elementwise", 2, rule.elementwise(_ANY), _plain(np.multiply))
+# Of a product that has ``labels`` the first operand are labels, as a loss has them.
+_row(
+    "mul", "elementwise", 2, rule.elementwise(_ANY), _plain(np.multiply), optional=("labels",), labels=may.labels
+)  # fmt: skip
 _row("div", "elementwise", 2, rule.elementwise(FLOATS), _plain(np.divide))
 _row("maximum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.maximum))
 _row("minimum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.minimum))
@@ -216,8 +221,15 @@ _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum)
 _row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, rows=may.dim)
 
 _row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), axes=may.axes, keepdims=may.flag)
-_row("reduce_max", "reduction", 1, rule.reduce, _eval_extreme(np.max, _lowest), axes=may.axes, keepdims=may.flag)
-_row("reduce_min", "reduction", 1, rule.reduce, _eval_extreme(np.min, _highest), axes=may.axes, keepdims=may.flag)
+# Of a reduction that is ``nonempty`` a call checks that there is something to choose from.
+_row(
+    "reduce_max", "reduction", 1, rule.reduce, _eval_extreme(np.max, _lowest), optional=("nonempty",), axes=may.axes,
+    keepdims=may.flag, nonempty=may.flag,
+)  # fmt: skip
+_row(
+    "reduce_min", "reduction", 1, rule.reduce, _eval_extreme(np.min, _highest), optional=("nonempty",), axes=may.axes,
+    keepdims=may.flag, nonempty=may.flag,
+)  # fmt: skip
 
 _row(
     "slice", "movement", 1, rule.slice, _eval_slice, start=may.starts, stop=may.stops, step=may.steps

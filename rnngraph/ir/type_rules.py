@@ -123,9 +123,23 @@ def outer_sum(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: 
     return TensorType(dtype, (left.shape[-1], right.shape[-1]))
 
 
+def parted(shape: Shape, axes: Sequence[int]) -> tuple[Shape, Shape]:
+    """The sizes of the axes that a reduction folds, and of those that it keeps."""
+    return tuple(shape[axis] for axis in axes), tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
+
+
+def check_nonempty(shape: Shape, axes: Sequence[int]) -> None:
+    """Raises ``ValueError`` where a reduction that chooses an entry has none for a result."""
+    folded, kept = parted(shape, axes)
+    if 0 in folded and 0 not in kept:
+        raise ValueError(f"[{','.join(map(dim_text, shape))}] has no entries along {tuple(axes)} to choose from")
+
+
 def reduce(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     _needs(types, FLOATS + INTEGERS)
     axes, keep = attributes["axes"], attributes["keepdims"]
+    if attributes.get("nonempty"):
+        check_nonempty(types[0].shape, axes)
     dims = [(1 if axis in axes else dim) for axis, dim in enumerate(types[0].shape) if keep or axis not in axes]
     return TensorType(types[0].dtype, tuple(dims))
 

@@ -1,8 +1,10 @@
-"""label_weights: a loss of int labels counts each of them by the weight of its label.
+"""label_weights: a loss counts each of its labels by the weight of its class.
 
-A loss that is picked at a label multiplies what it picked by a factor, and ``mean`` divides by the factors' sum. The
-pass multiplies that factor by the weight of the label, so that it is as if the declaration had given ``weights=``.
-Law: the loss is that of ``weights=w[labels]`` times the weights declared; all else is unchanged, bit for bit.
+A loss multiplies what it found for a label by a factor, and ``mean`` divides by the factors' sum. The pass multiplies
+that factor by the weight of the label's class, so that it is as if the declaration had given ``weights=``. The class is
+the label where it is an int, of probabilities of classes the first that is most likely, and of a truth's probability
+what it rounds to, 0 or 1.
+Law: the loss is that of ``weights=w[class]`` times the weights declared; all else is unchanged, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,34 +18,47 @@ from ..ir.graph import Graph, Node, make, remake, rewrite
 
 @dataclass(frozen=True)
 class Labelled:
-    """A loss of int labels: where they are compared with the classes, what it picks there, and the factor of that."""
+    """A loss of labels: the node that reads them, what is multiplied by a factor in the end, and that factor.
 
-    hit: Node
+    read: int labels compared with the classes, or a product of ``labels``.
+    """
+
+    read: Node
     weighted: Node
     factor: Node
 
     @property
+    def kind(self) -> str:
+        """What the labels are: ``ints``, ``classes`` or ``truths``."""
+        return str(self.read.get("labels", "ints"))
+
+    @property
     def classes(self) -> int | None:
-        count = self.hit.shape[-1]
+        count = 2 if self.kind == "truths" else self.read.shape[-1]
         return count if isinstance(count, int) else None
+
+    @property
+    def has_a_label_each(self) -> bool:
+        """Whether each factor is that of one label."""
+        return self.kind != "truths" or self.read.tensor.rank <= 1 or self.read.shape[-1] == 1
 
 
 def labelled_losses(graph: Graph) -> list[Labelled]:
-    """The losses of int labels that the graph's outputs need."""
+    """The losses of labels that the graph's outputs need."""
     users = graph.users()
-    hits = [node for node in graph.nodes if node.op == "equal" and node.get("within") == "labels"]
-    found = [_labelled(hit, users) for hit in hits]
+    reads = [node for node in graph.nodes if node.get("labels") or (node.op, node.get("within")) == ("equal", "labels")]
+    found = [_labelled(read, users) for read in reads]
     return [item for item in found if item is not None]
 
 
-def _labelled(hit: Node, users: dict[Node, list[Node]]) -> Labelled | None:
-    """Follows what is picked at the labels, summed over classes and negated, to where it is multiplied."""
-    node = hit
+def _labelled(read: Node, users: dict[Node, list[Node]]) -> Labelled | None:
+    """Follows what is found for the labels, summed over classes and negated, to where it is multiplied."""
+    node = read
     while len(users[node]) == 1:
         (user,) = users[node]
         if user.op == "mul" and user.operands[0] is node and user.operands[1].shape == node.shape:
-            return Labelled(hit, user, user.operands[1])
-        if user.op not in ("select", "reduce_sum", "neg"):
+            return Labelled(read, user, user.operands[1])
+        if user.op not in ("select", "reduce_sum", "neg", "add", "sub", "div"):
             return None
         node = user
     return None
@@ -51,7 +66,7 @@ def _labelled(hit: Node, users: dict[Node, list[Node]]) -> Labelled | None:
 
 @dataclass(frozen=True)
 class LabelWeights:
-    """Law: the loss is that of ``weights=w[labels]`` times the weights declared; all else is unchanged.
+    """Law: the loss is that of ``weights=w[class]`` times the weights declared; all else is unchanged.
 
     weights: one for each class. Where all labels of a call weigh nothing, a mean is 0.
     """
@@ -79,11 +94,39 @@ class LabelWeights:
 
     def _of_labels(self, loss: Labelled) -> Node:
         """The weight of each label, exactly: all others are 0 in the sum."""
-        where, dtype = loss.hit.where, loss.factor.dtype
+        where, dtype = loss.read.where, loss.factor.dtype
+        if loss.kind == "truths":
+            return self._of_truths(loss)
         table = make("constant", value=np.asarray(self.weights, dtype))
         zero = make("constant", value=np.zeros((), dtype))
-        chosen = make("select", loss.hit, table, zero, where=where)
+        hit = loss.read if loss.kind == "ints" else _likeliest(loss.read)
+        chosen = make("select", hit, table, zero, where=where)
         return make("reduce_sum", chosen, axes=(chosen.tensor.rank - 1,), keepdims=False, where=where)
+
+    def _of_truths(self, loss: Labelled) -> Node:
+        where, dtype = loss.read.where, loss.factor.dtype
+        labels = _in_shape(loss.read.operands[0], loss.read)
+        label = make("round", make("reshape", labels, shape=loss.factor.shape, where=where), where=where)
+        weight = make("constant", value=np.ones((), dtype))
+        for truth, of_truth in enumerate(self.weights):
+            is_it = make("equal", label, make("constant", value=np.asarray(truth, label.dtype)), where=where)
+            weight = make("select", is_it, make("constant", value=np.asarray(of_truth, dtype)), weight, where=where)
+        return weight
+
+
+def _likeliest(read: Node) -> Node:
+    """Where along the last axis a row's class is: the first that is most likely."""
+    where, labels = read.where, _in_shape(read.operands[0], read)
+    classes, last = labels.shape[-1], labels.tensor.rank - 1
+    index = make("iota", size=classes, where=where)
+    most = make("reduce_max", labels, axes=(last,), keepdims=True, where=where)
+    beyond = make("constant", value=np.asarray(classes, np.int64))
+    places = make("select", make("equal", labels, most, where=where), index, beyond, where=where)
+    return make("equal", make("reduce_min", places, axes=(last,), keepdims=True, where=where), index, where=where)
+
+
+def _in_shape(labels: Node, read: Node) -> Node:
+    return labels if labels.shape == read.shape else make("broadcast", labels, shape=read.shape, where=read.where)
 
 
 def _not_zero(count: Node) -> Node:

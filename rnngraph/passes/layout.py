@@ -167,7 +167,7 @@ def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
 
 def _reduced(node: Node, inner: Node, order: Order) -> Node:
     axes = tuple(sorted(order[axis] for axis in node["axes"]))
-    reduced = make(node.op, inner, where=node.where, name=node.name, axes=axes, keepdims=node["keepdims"])
+    reduced = make(node.op, inner, where=node.where, name=node.name, **{**dict(node.attributes), "axes": axes})
     if node["keepdims"]:
         return make("transpose", reduced, where=node.where, order=order)
     kept = [axis for axis in order if axis not in axes]

@@ -26,7 +26,7 @@ from ..errors import (
     did_you_mean,
     shown,
 )  # fmt: skip
-from ..public import api
+from ..public import api, taking
 from ..storage.atomic_file import as_path, replace_file
 
 
@@ -172,6 +172,8 @@ class Parameters(Mapping[str, np.ndarray]):
         if wrong := [key for key in found if not isinstance(key, str)]:
             raise DtypeError(f"parameters are loaded by name, not by {shown(wrong[0])}")
         arrays = {key.removesuffix(":0"): value for key, value in found.items()}
+        if callable(rename):
+            taking(rename, "rename", "name")
         renames = {key: _renamed(rename, key) for key in arrays} if callable(rename) else dict(_renames(rename))
         if wrong := [name for name in renames.values() if not isinstance(name, str)]:
             raise DtypeError(f"rename= gives {shown(wrong[0])} for a name; give a str")

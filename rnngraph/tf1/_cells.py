@@ -13,6 +13,7 @@ from ..declare.functions.randomness import KeepProb
 from ..declare.initializers import initializer_of
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, DtypeError
+from ..public import taking
 from ._names import dtype_name, refuse, refuse_reuse
 
 
@@ -184,7 +185,7 @@ class ResidualWrapper(wrappers.ResidualWrapper):
 
     def __init__(self, cell: Cell, residual_fn: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
         super().__init__(cell)
-        self.residual_fn = residual_fn
+        self.residual_fn = None if residual_fn is None else taking(residual_fn, "residual_fn", "input", "output")
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         if self.residual_fn is None:

@@ -20,7 +20,7 @@ from .fit.evaluation import Metric
 from .fit.history import History
 from .fit.plan import evaluate, fit
 from .fit.position import FitSession
-from .optimization.optimizers import Adam, Optimizer
+from .optimization.optimizers import Adam, Optimizer, check_methods
 from .steps.stepper import Stepper
 from .steps.train_state import TrainState
 from .trainable import trained_names
@@ -61,12 +61,12 @@ class Trainer:
             raise GraphError("a Trainer needs a loss; give one to rg.compile", where)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
+        chosen = Adam() if optimizer is None else optimizer
+        check_methods(chosen, where)
         norm, value = positive_or_none("clip_norm", clip_norm, where), positive_or_none("clip_value", clip_value, where)
         together = whole_number(accumulate, "accumulate", 1)
         trained = trained_names(program, only, where)
-        self.state = TrainState(
-            program, Adam() if optimizer is None else optimizer, trained, norm, value, together, where
-        )
+        self.state = TrainState(program, chosen, trained, norm, value, together, where)
         self._stepper, self._session = Stepper(self.state), FitSession()
 
     # Steps ---------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ class Trainer:
         window: steps of truncated backpropagation through time; states are carried from window to window of a
         batch. warm_up: first steps of each sequence that run forward only.
 
-        class_weights: {label: weight}, by which the loss counts its int labels, as if it had been declared with
-        ``weights=``; 1 where a label is left out. A validation counts all alike.
+        class_weights: {label: weight}, by which the loss counts labels of that class, as if it had been declared with
+        ``weights=``; 1 where one is left out. A validation counts all alike.
 
         validation: examples apart, or the share of the examples (the last ones) to put apart; the loss and metrics
         are measured on them without dropout. metrics: by name, Tensors of the declaration, or functions of (result,

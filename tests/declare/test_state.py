@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
-from rnngraph.declare.nest import arranged, matched
+from rnngraph.declare.nest import arranged, map_leaves, matched
 
 UNITS, BATCH, STEPS = 3, 2, 5
 Pair = namedtuple("Pair", ("late", "early"))
@@ -230,8 +231,56 @@ def test_a_streams_state_is_matched_by_its_keys() -> None:
         stream.state = {"late": LATE}
     assert_array_equal(stream.state.late, before.late)
     single = compiled(rg.GRUCell(UNITS)).inference.stream(batch=BATCH)
-    with pytest.raises(rg.StructureError, match="is one array"):
+    with pytest.raises(rg.StructureError, match="has no entry 'g' and lacks 'h'"):
         single.state = {"g": LATE}
+
+
+STACKS: dict[str, tuple[Callable[[], rg.Cell], Callable[[Any], list[Any]]]] = {
+    "one": (lambda: rg.GRUCell(4), lambda h: [h, {"h": h}, [h], (h,), namedtuple("State", "h")(h)]),
+    "two": (lambda: rg.LSTMCell(4), lambda h: [(h, h), {"h": h, "c": h}, rg.LSTMStateTuple(h, h)]),
+    "stack of one": (lambda: rg.MultiRNNCell([rg.GRUCell(4)]), lambda h: [h, (h,), [{"h": h}], {"h": h}, {"0": h}]),
+    "stack": (
+        lambda: rg.MultiRNNCell([rg.ResidualWrapper(rg.GRUCell(4)), rg.LSTMCell(4)]),
+        lambda h: [(h, (h, h)), [{"h": h}, {"c": h, "h": h}], {"0": {"h": h}, "1": rg.LSTMStateTuple(h, h)}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("name", STACKS)
+def test_a_stream_takes_a_state_in_every_form_that_drivers_do(name: str, saved: bool, tmp_path: Path) -> None:
+    """Also under the name that a cell's only state has, and as calls and streams show it."""
+    make, forms = STACKS[name]
+    x = rg.placeholder("x", (None, None, 4))
+    outputs, states = rg.dynamic_rnn(make(), x)
+    program: Any = rg.compile({"outputs": outputs, "states": states}, cache=False)
+    if saved:
+        program.save(tmp_path / "saved")
+        program = rg.load(tmp_path / "saved", cache=False)
+    stream, half = program.inference.stream(batch=2), np.full((2, 4), 0.5, np.float32)
+    step, expected = np.ones((2, 4), np.float32), []
+    for form in forms(half):
+        rg.dynamic_rnn(make(), x, initial_state=map_leaves(rg.constant, form))
+        stream.state = form
+        expected.append(stream.step(x=step)["outputs"])
+    assert all(np.array_equal(array, expected[0]) for array in expected)
+    sequence = np.random.default_rng(0).normal(size=(2, 6, 4)).astype(np.float32)
+    stream.state = program.inference(x=sequence[:, :5])["states"]
+    own = stream.state
+    last = stream.step(x=sequence[:, 5])["outputs"]
+    assert_array_equal(last, program.inference(x=sequence)["outputs"][:, 5])
+    stream.state = own
+    assert_array_equal(stream.step(x=sequence[:, 5])["outputs"], last)
+    with pytest.raises(rg.StructureError, match="'z'"):
+        stream.state = {"z": half}
+
+
+def test_a_mapping_for_one_array_is_an_error_that_says_so() -> None:
+    cell = rg.GRUCell(4)
+    start = rg.state_placeholder("start", cell)
+    outputs, _ = rg.dynamic_rnn(cell, rg.placeholder("x", (None, None, 4)), initial_state=start)
+    with pytest.raises(rg.StructureError, match="feed start is one array, not a mapping of 'h'; give the array alone"):
+        rg.compile(outputs).inference(x=np.ones((2, 3, 4)), start={"h": np.ones((2, 4))})
 
 
 def test_gradients_by_a_fed_state_lie_where_it_was_fed() -> None:

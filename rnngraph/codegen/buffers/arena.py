@@ -7,9 +7,10 @@ of a turn; what is used outside of a loop, too, needs it for all turns.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from ...ir.types import ITEM_BYTES, Dim, Size
 from ..loop_ir.nodes import Barrier, Buffer, Statement
@@ -19,7 +20,41 @@ from .packing import ALIGNMENT
 _ELEMENT = max(ITEM_BYTES.values())
 
 Span = tuple[int, int]
-"""The first and the last statement, counted from the start of the entry."""
+"""The first and the last statement, counted from the start of the entry; or where memory begins and ends."""
+
+
+class _Gaps:
+    """Free memory: gaps between what is in use, which are few however much is, and all that lies behind it."""
+
+    def __init__(self) -> None:
+        self._gaps: list[Span] = []  # (begin, end), by begin; no two touch
+        self._top = 0  # nothing is in use from here on
+
+    def take(self, size_bytes: int) -> int:
+        """Where the first gap begins that is wide enough, and what of it is in use now."""
+        if not size_bytes:
+            return 0
+        for number, (begin, end) in enumerate(self._gaps):
+            if end - begin >= size_bytes:
+                self._gaps[number : number + 1] = [(begin + size_bytes, end)] if end - begin > size_bytes else []
+                return begin
+        self._top += size_bytes
+        return self._top - size_bytes
+
+    def give_back(self, begin: int, end: int) -> None:
+        """What was taken is free, one with the gaps that it touches."""
+        if begin == end:
+            return
+        number = bisect_right(self._gaps, (begin, end))
+        if number < len(self._gaps) and self._gaps[number][0] == end:
+            end = self._gaps.pop(number)[1]
+        if number and self._gaps[number - 1][1] == begin:
+            number -= 1
+            begin = self._gaps.pop(number)[0]
+        if end == self._top:
+            self._top = begin
+        else:
+            self._gaps.insert(number, (begin, end))
 
 
 @dataclass
@@ -45,18 +80,15 @@ class Arena:
 
     def _place_numbers(self, ordered: list[Buffer], spans: dict[Buffer, Span]) -> int:
         """Each in the first gap that is wide enough while it lives; gives the bytes of all."""
-        total = 0
-        living: list[tuple[int, int, int]] = []  # (begin, end, last statement), by begin
+        gaps, total = _Gaps(), 0
+        living: list[tuple[int, int, int]] = []  # a heap of (last statement, begin, end)
         for buffer in ordered:
             first, last = spans[buffer]
+            while living and living[0][0] < first:
+                gaps.give_back(*heappop(living)[1:])
             size_bytes = int(str(self.sizes[buffer]))
-            living = [item for item in living if item[2] >= first]
-            begin = 0
-            for other, end, _ in living:
-                if other - begin >= size_bytes:
-                    break
-                begin = max(begin, end)
-            insort(living, (begin, begin + size_bytes, last))
+            begin = gaps.take(size_bytes)
+            heappush(living, (last, begin, begin + size_bytes))
             self.places[buffer] = ("arena", begin)
             total = max(total, begin + size_bytes)
         return total

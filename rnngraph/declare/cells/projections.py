@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...arguments import units
-from ..cell import Cell, InnerCell, NestedStep, Scope, Wrapper
+from ..cell import Cell, InnerCell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.activations import activation_function
 from ..tensor import Tensor
 from ..trace import of_inner_cells
@@ -26,8 +26,8 @@ class _Projection(Wrapper):
         return p.cell("", self.cell)
 
     @of_inner_cells
-    def initial_state(self, p: Scope) -> Any:
-        return self.inner(p).initial_state()
+    def nested_initial_state(self, p: Scope) -> NestedInitialState:
+        return (yield self.inner(p))
 
     def projected(self, p: Scope, x: Tensor) -> Tensor:
         kernel = p.kernel("kernel", (x.width, self.projected_width))

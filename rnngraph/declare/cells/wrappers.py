@@ -7,11 +7,11 @@ from typing import Any
 
 from ...arguments import flag, number
 from ...errors import DtypeError, ShapeError, StructureError
-from ..cell import Cell, NestedStep, Scope, Wrapper, check_cell
+from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper, check_cell
 from ..functions.basic import concat, sigmoid, split
 from ..functions.randomness import KeepProb, check_keep_prob, drop, is_certain, keep_tensor, salt_of
 from ..nest import flatten, is_leaf, matched, pack
-from ..state import joined, named, public, resolve, stated
+from ..state import joined, named, public, resolve, specification_of, stated
 from ..tensor import Tensor
 from ..trace import of_inner_cells
 
@@ -194,7 +194,7 @@ class MultiRNNCell(Cell):
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         if not self.state_is_tuple:
             for cell in self.cells:
-                if len(flatten(resolve(cell.state()))) != 1:
+                if len(flatten(resolve(specification_of(cell)))) != 1:
                     raise StructureError(
                         f"MultiRNNCell(state_is_tuple=False) needs cells with one state, and {cell!r} has several; "
                         "build it with state_is_tuple=False too"
@@ -205,9 +205,8 @@ class MultiRNNCell(Cell):
             return tuple(self.cells)
         return {"state": joined(*(public(cell) for cell in self.cells))}
 
-    @property
-    def output_size(self) -> int:
-        return self.cells[-1].output_size
+    def _output(self) -> int | Cell:
+        return self.cells[-1]
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         if self.state_is_tuple:
@@ -221,8 +220,10 @@ class MultiRNNCell(Cell):
         return x, tuple(new) if self.state_is_tuple else {"state": concat(new)}
 
     @of_inner_cells
-    def initial_state(self, p: Scope) -> Any:
-        leaves = [p.cell(f"cell_{position}", cell).initial_state() for position, cell in enumerate(self.cells)]
+    def nested_initial_state(self, p: Scope) -> NestedInitialState:
+        leaves = []
+        for position, cell in enumerate(self.cells):
+            leaves.append((yield p.cell(f"cell_{position}", cell)))
         if all(leaf is None for layer in leaves for leaf in layer):
             return None
         if not self.state_is_tuple:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...errors import ArgumentError, DtypeError
-from ...public import api
+from ...public import api, taking
 from ..tensor import Tensor, as_tensor
 from .basic import abs, clip, cos, erf, exp, expm1, identity, log1p, maximum, minimum, sigmoid, sin, tanh, where
 
@@ -115,5 +115,6 @@ def activation_function(activation: str | Callable[[Any], Tensor] | None) -> Cal
             )
         return ACTIVATIONS[activation]
     if callable(activation):
-        return activation
+        function: Callable[[Any], Tensor] = taking(activation, "an activation", "x")
+        return function
     raise DtypeError(f"an activation is a name or a function, not {activation!r}")

@@ -182,17 +182,24 @@ def reduce_mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @api
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
-    """Index (int64) of the first largest entry along ``axis``; of the first NaN where there is one."""
+    """Index (int64) of the first largest entry along ``axis``; of the first NaN where there is one.
+
+    An axis without entries is an error: here where its size is declared, else at the call.
+    """
     x = as_tensor(x)
     position = one_axis(x.rank, axis)
-    size = x.type.shape[position]
+    size, others = x.type.shape[position], (*x.type.shape[:position], *x.type.shape[position + 1 :])
+    if size == 0 and 0 not in others:
+        raise ShapeError(f"argmax over axis {position} of {x!r}, which has no entries; give it one or more")
     index = build("iota", size=size)
     if position != x.rank - 1:
         index = build("reshape", index, shape=(size, *(1,) * (x.rank - 1 - position)))
     hit = equal(x, reduce_max(x, position, keepdims=True))
     if x.dtype in FLOATS:
         hit = logical_or(hit, not_equal(x, x))
-    return reduce_min(where(hit, index, np.int64(2**31 - 1)), position, keepdims)
+    entries = where(hit, index, np.int64(2**63 - 1))
+    some: dict[str, Any] = {} if isinstance(size, int) else {"nonempty": True}
+    return build("reduce_min", entries, axes=(position,), keepdims=flag(keepdims, "keepdims"), **some)
 
 
 @api

@@ -86,7 +86,9 @@ def softmax_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
     """-sum(labels * log softmax(logits)) over the last axis; labels are probabilities."""
-    return reduce_loss(-reduce_sum(labels * log_softmax(logits), axis=-1), weights, lengths, reduction)
+    logarithms = log_softmax(logits)
+    chosen = build("mul", like(labels, logarithms), logarithms, labels="classes")
+    return reduce_loss(-reduce_sum(chosen, axis=-1), weights, lengths, reduction)
 
 
 @api
@@ -94,8 +96,10 @@ def sigmoid_cross_entropy(
     labels: Tensor, logits: Tensor, weights: Any = 1.0, lengths: Any = None, reduction: str = "mean"
 ) -> Tensor:
     """Binary cross-entropy of sigmoid(logits), averaged over the last axis."""
+    logits = as_tensor(logits)
     falling = log1p(exponential(minimum(logits, -logits)))  # operands in the order of softplus, for the slope at 0
-    losses = maximum(0, logits) - logits * labels + falling
+    chosen = build("mul", like(labels, logits), logits, labels="truths")
+    losses = maximum(0, logits) - chosen + falling
     return reduce_loss(_last_mean(losses), weights, lengths, reduction)
 
 

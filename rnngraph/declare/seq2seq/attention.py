@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from ...arguments import flag, units
 from ...errors import DtypeError, ShapeError, user_line
 from ...ir.types import FLOATS
-from ...public import api
-from ..cell import Cell, NestedStep, Scope, Wrapper
+from ...public import api, taking
+from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
     concat,
     exp,
@@ -77,7 +77,11 @@ class Attention:
 
         The alignments can be looked at, for every step, as the tap ``alignments``.
         """
-        score = self.score(p, query)
+        try:
+            score = self.score(p, query)
+        except TypeError:
+            taking(self.score, f"{type(self).__name__}.score", "p", "query")
+            raise
         if self.real is not None:
             score = where(self.real, score, FAR_BELOW)
         weights = exp(score - reduce_max(score, 1, keepdims=True))
@@ -190,9 +194,8 @@ class AttentionWrapper(Wrapper):
     def state(self) -> Any:
         return {"cell_state": self.cell, "attention": self.size or self.attention.width}
 
-    @property
-    def output_size(self) -> int:
-        return (self.size or self.attention.width) if self.output_attention else self.cell.output_size
+    def _output(self) -> int | Cell:
+        return (self.size or self.attention.width) if self.output_attention else self.cell
 
     def nested_step(self, p: Scope, x: Tensor, state: Any) -> NestedStep:
         joined = concat([x, state["attention"]])
@@ -203,6 +206,8 @@ class AttentionWrapper(Wrapper):
             attention = both @ p.kernel("attention_layer/kernel", (both.width, self.size))
         return attention if self.output_attention else output, {"cell_state": cell_state, "attention": attention}
 
-    def initial_state(self, p: Scope) -> Any:
+    def nested_initial_state(self, p: Scope) -> NestedInitialState:
         given = self.initial_cell_state
-        return {"cell_state": p.cell("", self.cell).initial_state() if given is None else given, "attention": None}
+        if given is None:
+            given = yield p.cell("", self.cell)
+        return {"cell_state": given, "attention": None}

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import ArgumentError, DtypeError, ShapeError, Where, user_line
 from ...ir.graph import Node, make
 from ...ir.types import FLOATS, Dim, TensorType, meet_declared
-from ...public import api
+from ...public import api, taking
 from ..cell import Cell, InnerCell, check_cell
 from ..drivers import Carry, check_step, drive, initial_leaves, state_names
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
@@ -144,6 +144,8 @@ class _Decode:
         for function, what in ((next_input, "next_input"), (stop, "stop")):
             if not callable(function) and not (function is None and what == "stop"):
                 raise DtypeError(f"{what} must be a function of Tensors, not {function!r}", self.where)
+        next_input = taking(next_input, "next_input", "output", "x_t", where=self.where)
+        stop = None if stop is None else taking(stop, "stop", "output", where=self.where)
         probability = self._probability(teacher_prob)
         trace = Trace(self.first.dtype, self.where)
         inner = InnerCell(trace, "", self.cell, {}, "")

@@ -15,7 +15,7 @@ from ...declare.drivers import Driver
 from ...declare.nest import flatten, pack, paths
 from ...declare.parameters import Slot
 from ...declare.placeholders import RESERVED, placeholder_names
-from ...declare.state import public
+from ...declare.state import named, public
 from ...errors import ArgumentError, GraphError, ShapeError, Where
 from ...ir.graph import Graph, Namer, Node, make, topological, with_sizes
 from ...ir.source import assigned_names
@@ -59,7 +59,15 @@ def lower(
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     return Lowered(
-        graph, mask_graph, names.slots, initial, tuple(state.states), labels, defaults, frozenset(state.keep_probs)
+        graph,
+        mask_graph,
+        names.slots,
+        initial,
+        tuple(state.states),
+        tuple(state.named),
+        labels,
+        defaults,
+        frozenset(state.keep_probs),
     )
 
 
@@ -90,6 +98,7 @@ class Lowering:
         self.finals: list[tuple[str, Node]] = []
         self.initials: list[tuple[str, Node]] = []
         self.states: list[Any] = []
+        self.named: list[Any] = []
         self.sizes = SizeTable()
         self.unequal: list[tuple[Dim, Dim]] = []  # sizes that met in an op and that only a call can tell
         self.assumed: list[tuple[Dim, Dim, Where | None]] = []
@@ -249,6 +258,7 @@ class Lowering:
         if self.show != INNER and not any(item.op == "scan" for item in topological(initial[:own])):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
+            self.named.append(pack(named(driver.cell), labels))
             self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == GIVEN:
             given = [

@@ -20,8 +20,9 @@ class Lowered:
     """One declaration as a graph, with the dropout masks it draws as a graph beside it.
 
     initial, states: of a lowering whose states are given or shown, the graph of the initial states, and for each
-    driver the nest of its states with their names as leaves. placeholders: the name of each. defaults: by name,
-    of those that have one. keep_probs: names of those that dropout reads.
+    driver the nest of its states with their labels as leaves. named: the same nests, but that every state stands under
+    its name, also where a cell has no other. placeholders: the name of each. defaults: by name, of those that have one.
+    keep_probs: names of those that dropout reads.
     """
 
     graph: Graph
@@ -29,6 +30,7 @@ class Lowered:
     slots: dict[Slot, str]
     initial: Graph
     states: tuple[Any, ...]
+    named: tuple[Any, ...]
     placeholders: dict[Node, str]
     defaults: dict[str, np.ndarray]
     keep_probs: frozenset[str]

@@ -19,7 +19,7 @@ from safetensors.numpy import save as arrays_text
 
 from ...allocation import reserve
 from ...declare.description import Described
-from ...declare.nest import paths
+from ...declare.nest import flatten, paths
 from ...errors import FileError, OutOfMemoryError
 from ...ir.attributes import MOST_UNROLLED
 from ...ir.graph import Graph
@@ -93,7 +93,13 @@ class SavedSource:
         }
         constants = {key.removeprefix(CONSTANT): array for key, array in arrays.items() if key.startswith(CONSTANT)}
         self.forms = {
-            name: _lowered(files[f"{name}.txt"].decode(), constants, text["states"][name], rest)
+            name: _lowered(
+                files[f"{name}.txt"].decode(),
+                constants,
+                text["states"][name],
+                text.get("named_states", text["states"])[name],
+                rest,
+            )
             for name in (*FORMS, *(form for form in TAPS if f"{form}.txt" in files))
         }
         self.shapes = shapes_of(self.lowered.graph, text.get("shapes", {}))
@@ -130,13 +136,21 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     return SavedSettings(seed, unroll, weights, activations, generator_from(text["generator"]))
 
 
-def _lowered(text: str, constants: Mapping[str, np.ndarray], states: Any, rest: Mapping[str, Any]) -> Lowered:
+def _lowered(
+    text: str, constants: Mapping[str, np.ndarray], states: Any, named: Any, rest: Mapping[str, Any]
+) -> Lowered:
     """A declaration as lowered for one purpose, of which nothing is taken for granted."""
     parts = re.split(r"(?m)^(?=graph )", text)[1:]
     graph, masks, initial = (verify_stored(parse(part, constants)) for part in parts)
-    check(isinstance(states, list), f"{states!r} are no states")
-    nests = tuple(nest_from(nest, str) for nest in states)
-    return Lowered(graph=graph, masks=masks, initial=initial, states=nests, **rest)
+    check(isinstance(states, list) and isinstance(named, list), f"{states!r}, {named!r} are no states")
+    nests, with_names = (tuple(nest_from(nest, str) for nest in item) for item in (states, named))
+    together = len(nests) == len(with_names)
+    check(together and all(map(_same_leaves, nests, with_names)), f"{named!r} are other states than {states!r}")
+    return Lowered(graph=graph, masks=masks, initial=initial, states=nests, named=with_names, **rest)
+
+
+def _same_leaves(one: Any, other: Any) -> bool:
+    return flatten(one) == flatten(other)
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
@@ -175,6 +189,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "defaults": list(source.lowered.defaults),
         "keep_probs": sorted(source.lowered.keep_probs),
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
+        "named_states": {name: [nest_text(nest, str) for nest in form.named] for name, form in forms.items()},
         "generator": settings.generator,
         "declared": described_text(source.described()),
     }

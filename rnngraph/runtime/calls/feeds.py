@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...allocation import LARGE, bytes_of, reserve
-from ...errors import DtypeError, ShapeError, Where
+from ...errors import DtypeError, ShapeError, StructureError, Where, shown
 from ...ir.types import Size, SizeTable, TensorType, dim_text, symbols_of
 
 Sizes = dict[str, int]
@@ -26,6 +26,9 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
     wanted = np.dtype(kind.dtype)
     have = array.dtype
     if array.ndim != len(kind.shape):
+        if isinstance(value, Mapping):
+            entries = ", ".join(shown(key) for key in value)
+            raise StructureError(f"feed {name} is one array, not a mapping of {entries}; give the array alone", where)
         raise ShapeError(
             f"feed {name} has shape {array.shape} of rank {array.ndim}; "
             f"it is declared {kind} of rank {len(kind.shape)}",

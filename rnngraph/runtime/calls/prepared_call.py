@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from ...allocation import empty
+from ...allocation import LARGE, maker
 from ...ir.types import FLOATS, TensorType
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
@@ -55,6 +55,7 @@ class PreparedCall:
         results = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
         self.outs = OutSpec(structure, [results[name] for name in wanted])
         self._ranges = [check for check in ranges if check.label in fed]
+        self._is_large = sized.result_bytes + sized.arena_bytes >= LARGE
         self._idle: deque[CallBuffers] = deque()
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
@@ -92,15 +93,16 @@ class PreparedCall:
         weights = entry.weights(self._parameters)  # held until the call ends: a change makes new ones
         if block.version != weights.version:
             block.set_weights(weights)
-        entry.look(self.sized, 0 if arrays is None else self.sized.result_bytes)
+        if self._is_large:
+            entry.look(self.sized, 0 if arrays is None else self.sized.result_bytes)
         arena = entry.take(self.sized.arena_bytes)
         if mine.arena() is not arena:
             entry.set_arena(block.numbers, arena)
             mine.arena = ref(arena)
-        for leaf, name, shape, dtype, slot in mine.large:
+        for leaf, name, make, slot in mine.large:
             array = None if arrays is None else arrays[leaf]
             if array is None:
-                mine.fresh[name] = array = empty(shape, dtype, f"the result {name}")
+                mine.fresh[name] = array = make()
             block.numbers[slot] = writable_address(array)
         self.sized.run(block.address, WORKER, WORKERS)
         result = mine.give() if arrays is None else mine.give_into(arrays)
@@ -134,7 +136,7 @@ class CallBuffers:
                     self.copied.append((key, fed[name]))
                 else:
                     self.pointed.append((key, entry.input_slots[name][0]))
-        self.large: list[tuple[int, str, tuple[int, ...], np.dtype[Any], int]] = []
+        self.large: list[tuple[int, str, Callable[[], np.ndarray], int]] = []
         self.fresh: dict[str, np.ndarray] = {}
         memory: list[np.ndarray | None] = []
         leaves: list[Leaf] = []
@@ -144,7 +146,8 @@ class CallBuffers:
                 memory.append(array)
                 leaves.append(array.copy)
             else:
-                self.large.append((number, name, array.shape, array.dtype, entry.output_slots[name]))
+                make = maker(array.shape, array.dtype, f"the result {name}")
+                self.large.append((number, name, make, entry.output_slots[name]))
                 memory.append(None)
                 leaves.append(partial(self.fresh.pop, name))  # nobody else holds it then
         writer = ResultWriter(call.structure, memory, leaves)

@@ -21,7 +21,7 @@ _Leaf = tuple[int, tuple[int, ...], np.dtype[Any]]
 class _Nest(NamedTuple):
     """A container of the structure: its type, and a leaf or a nest by key, or by number where it is no dict."""
 
-    container: type
+    container: Any
     parts: Mapping[Any, Any]
 
 
@@ -74,11 +74,18 @@ def _fits(array: ndarray, leaf: _Leaf) -> bool:
 
 def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
     """Fills ``found`` with the arrays by leaf. Gives the flags that all have; 0 where anything is not as expected."""
-    together, pending = _OWNS_DATA | _WRITEABLE, [(expected, value)]
+    together = _OWNS_DATA | _WRITEABLE
+    pending: list[tuple[_Nest, Any]] = [(expected, value)]
+    entries: Iterable[tuple[Any, Any]]
     while pending:
         (container, parts), nest = pending.pop()
-        entries = _entries(container, parts, nest)
-        if entries is None:
+        if container is dict:
+            if type(nest) is not dict and type(nest) is not Result:
+                return 0
+            entries = nest.items()
+        elif type(nest) is container and len(nest) == len(parts):
+            entries = enumerate(nest)
+        else:
             return 0
         for key, item in entries:
             part = parts.get(key)
@@ -96,13 +103,6 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
             else:
                 pending.append((part, item))
     return together
-
-
-def _entries(container: Any, parts: Mapping[Any, Any], nest: Any) -> Iterable[tuple[Any, Any]] | None:
-    """What a nest holds, by key or number; None where it is another container than the structure's."""
-    if container is dict:
-        return nest.items() if type(nest) is dict or type(nest) is Result else None
-    return [*enumerate(nest)] if type(nest) is container and len(nest) == len(parts) else None
 
 
 class ResultWriter:

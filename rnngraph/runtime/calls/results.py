@@ -25,6 +25,10 @@ else:
 """What a program's calls give: a ``Result``, or an array where one bare Tensor was compiled without a loss."""
 
 
+SHALLOW = 16
+"""Levels of a nest that is made by calls within calls, which take less time than a list of what is to be done."""
+
+
 class Result(dict[str, Any]):
     """A mapping with the structure that was handed to ``compile``."""
 
@@ -66,9 +70,13 @@ def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
 
 
 def _inner_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
-    """Gives a part of a result, entries before what holds them: nests may be deeper than Python's stack."""
+    """Gives a part of a result. One that is deep is made entries before what holds them: nests may be deeper than
+    Python's stack.
+    """
     if is_leaf(nest):
         return next(leaves)
+    if fold(nest, lambda leaf: 0, lambda item, heights: 1 + max(heights, default=0)) <= SHALLOW:
+        return _shallow_giver(nest, leaves)
     plan: list[tuple[Callable[..., Any], int]] = []  # what gives a leaf, or makes a nest of so many entries
     fold(
         nest,
@@ -87,6 +95,18 @@ def _inner_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
         return made[0]
 
     return give
+
+
+def _shallow_giver(nest: Any, leaves: Iterator[Leaf]) -> Callable[[], Any]:
+    entries = children(nest)
+    if entries is None:
+        return next(leaves)
+    parts = [_shallow_giver(child, leaves) for _, child in entries]
+    if type(nest) is dict:
+        named = tuple(zip(nest, parts, strict=True))
+        return lambda: {key: part() for key, part in named}
+    make = _maker(nest)
+    return lambda: make([part() for part in parts])
 
 
 def _maker(nest: Any) -> Callable[[list[Any]], Any]:

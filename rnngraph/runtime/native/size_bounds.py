@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ...errors import ShapeError, Where
 from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
 from ...ir.graph import Graph, Node
+from ...ir.type_rules import parted
 from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
 
 MOST_OVER_STEPS = 1 << 48
@@ -38,12 +39,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """For each of ``results`` one of ``entries`` is chosen, so that there must be some."""
+
+    entries: tuple[Dim, ...]
+    results: tuple[Dim, ...]
+    where: Where | None
+
+
+@dataclass(frozen=True)
 class Bounds:
     """The bounds of one graph. dims: all sizes that occur in them."""
 
     dims: tuple[Size, ...]
     most: tuple[Most, ...]
     tables: tuple[Table, ...]
+    choices: tuple[Choice, ...]
 
     def check(self, sizes: Mapping[str, int], where: Where | None) -> None:
         """Raises ``ShapeError`` where ``sizes``, of all names, are out of bounds."""
@@ -69,6 +80,13 @@ class Bounds:
                     f"{number(table.indices)} of its rows are asked for; feed one with rows, or no indices",
                     where,
                 )
+        for choice in self.choices:
+            if number(choice.entries) == 0 and number(choice.results):
+                raise ShapeError(
+                    f"a choice (declared at {choice.where}) is made among no entries{_of(choice.entries, sizes)}; feed "
+                    "so much that there is one",
+                    where,
+                )
 
 
 def bounds_of(graph: Graph) -> Bounds:
@@ -81,9 +99,15 @@ def bounds_of(graph: Graph) -> Bounds:
         for node, indices, rows in (*gathers, *adds)
         if isinstance(rows, Size) or not rows
     )
+    choices = tuple(
+        Choice(*parted(node.operands[0].shape, node["axes"]), node.where)
+        for node in graph.walk()
+        if node.get("nonempty")
+    )
     found = [dim for item in most for dim in item.dims]
     found += [dim for table in tables for dim in (table.rows, *table.indices)]
-    return Bounds(tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size))), most, tables)
+    found += [dim for choice in choices for dim in (*choice.entries, *choice.results)]
+    return Bounds(tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size))), most, tables, choices)
 
 
 def _most(graph: Graph) -> Iterator[Most]:

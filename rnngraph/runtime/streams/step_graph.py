@@ -23,8 +23,8 @@ from .causality import check_states, check_streamable
 class StepGraph:
     """What is known of a graph that runs step by step.
 
-    batch: rows. structures: for each driver the nest of its states, with their labels as leaves; labels: all of these
-    in order.
+    batch: rows. structures: for each driver the nest of its states, with their labels as leaves; named: the same with
+    every state under its name; labels: all of these in order.
     types: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
     time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
     time axis.
@@ -34,6 +34,7 @@ class StepGraph:
     compiled: CompiledGraph
     initial: CompiledGraph
     structures: tuple[Any, ...]
+    named: tuple[Any, ...]
     labels: list[str]
     outputs: tuple[str, ...]
     types: Mapping[str, TensorType]
@@ -73,6 +74,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         compiled=compiled,
         initial=initial,
         structures=lowered.states,
+        named=lowered.named,
         labels=labels,
         outputs=tuple(name for name, _ in graph.outputs),
         types=types,

@@ -41,6 +41,7 @@ class Stream(Generic[Given]):
         self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
         self._compiled, self._initial = graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
+        self._named_states = graph.named
         self._types, self._state_types = graph.types, graph.state_types
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
         self._row_axis = row_axes(graph.compiled.graph, graph.sizes, graph.batch)
@@ -263,7 +264,7 @@ class Stream(Generic[Given]):
     @state.setter
     def state(self, value: Any) -> None:
         where = user_line()
-        leaves = matched(self._state_nests, value, "the stream's state", where)
+        leaves = matched(self._named_states, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
             kind = self._state_types[label]

@@ -15,10 +15,17 @@ from ...passes.label_weights import labelled_losses
 REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 
 
+APART = (
+    "make every label a row of its own and give its weight: rg.sigmoid_cross_entropy(rg.expand_dims(labels, -1), "
+    "rg.expand_dims(logits, -1), weights=…), with weights in the shape of labels; or use rg.softmax_cross_entropy if "
+    "just one of them is true"
+)
+
+
 def label_weights(graph: Graph, given: Any, where: Where | None) -> tuple[float, ...]:
     """One weight for each class of the graph's loss, 1 for those that are not given; empty where none are.
 
-    Raises ``GraphError`` where the loss has not just one part that is picked by int labels.
+    Raises ``GraphError`` where the loss has not just one part whose labels are classes.
     """
     if given is None:
         return ()
@@ -49,10 +56,20 @@ def _classes(graph: Graph, where: Where | None) -> int:
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
     found = labelled_losses(loss)
     if not found:
-        raise GraphError(f"class_weights need a loss of int labels, rg.sparse_softmax_cross_entropy; {REMEDY}", where)
+        raise GraphError(
+            "class_weights need a loss whose labels are classes: rg.sparse_softmax_cross_entropy, "
+            f"rg.softmax_cross_entropy, or rg.sigmoid_cross_entropy of one label a row; {REMEDY}",
+            where,
+        )
     if len(found) > 1:
         lines = ", ".join(str(item.weighted.where) for item in found)
         raise GraphError(f"class_weights could be those of {len(found)} losses (declared at {lines}); {REMEDY}", where)
+    if not found[0].has_a_label_each:
+        raise GraphError(
+            f"the loss (declared at {found[0].read.where}) has several labels in each row, each true or false by "
+            f"itself, and class_weights={{0: …, 1: …}} weigh rows; {APART}",
+            where,
+        )
     classes = found[0].classes
     if classes is None:
         raise GraphError(f"class_weights need a declared number of classes; {REMEDY}", where)

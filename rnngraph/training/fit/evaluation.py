@@ -12,6 +12,7 @@ from ...batching.sources import BatchSource
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
 from ...program.program import Program
+from ...public import taking
 from .history import VALIDATION
 
 Metric = Tensor | Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
@@ -44,7 +45,7 @@ class Evaluation:
             if isinstance(metric, Tensor):
                 tensors[name] = metric
             elif callable(metric):
-                self._functions[name] = metric
+                self._functions[name] = taking(metric, f"metric {shown(name)}", "result", "feeds", where=where)
             else:
                 raise DtypeError(
                     f"metric {shown(name)} must be a Tensor or a function, not {type(metric).__name__}", where

@@ -19,6 +19,7 @@ from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
 from ...program.example_inputs import example_inputs
 from ...program.program import Program
+from ...public import taking
 from ...storage.atomic_file import as_path
 from ..optimization.optimizers import optimizer_text
 from ..optimization.schedules import plateau_of
@@ -71,7 +72,7 @@ def fit(
         source, epochs, evaluation, validates, monitor, one_of(options["mode"], "mode", MODES),
         None if patience is None else whole_number(patience, "patience", 1),
         (validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
-        tuple(map(hook, callbacks)),
+        tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
         None if options["checkpoint"] is None else partial(save, options["checkpoint"]),
         None if every is None else whole_number(every, "checkpoint_every", 1),
         warm_up, weights, flag(options["progress"], "progress"), where,

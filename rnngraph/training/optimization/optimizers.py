@@ -12,8 +12,8 @@ from typing import Any
 from ...arguments import check_positive, check_within, flag, use_plain_numbers
 from ...declare.functions.basic import maximum, sqrt, square
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError
-from ...public import api
+from ...errors import ArgumentError, Where
+from ...public import api, taking
 from .schedules import Schedule, rate_of, schedule_from, schedule_text
 
 Slots = Mapping[str, Tensor]
@@ -45,6 +45,15 @@ class Optimizer:
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> tuple[Tensor, Slots]:
         """(parameter, slots) after an update. Traced once for each parameter; numbers are scalars of its dtype."""
         raise NotImplementedError
+
+
+METHODS = {"slots": (), "numbers": ("update",), "update": ("parameter", "gradient", "slots", "numbers")}
+
+
+def check_methods(optimizer: Optimizer, where: Where | None) -> None:
+    """Raises ``CallError`` where a method of an optimizer of the user's own does not take what it is given."""
+    for name, given in METHODS.items():
+        taking(getattr(optimizer, name), f"{type(optimizer).__name__}.{name}", *given, where=where)
 
 
 def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arguments import check_not_negative, check_positive, flag, is_number, one_of, use_plain_numbers, whole_number
 from ...errors import ArgumentError, DtypeError, shown
-from ...public import api
+from ...public import api, taking
 
 
 @api
@@ -244,14 +244,20 @@ def plateau_of(rate: Any) -> ReduceOnPlateau | None:
     return rate.plateau() if isinstance(rate, Schedule) else None
 
 
-def rate_of(rate: Any, update: int) -> float:
-    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+def _called(rate: Any, update: int) -> Any:
     if isinstance(rate, type):
         raise DtypeError(f"the learning rate is the class {rate.__name__}; give an object of it, {rate.__name__}(…)")
     try:
-        value = rate(update) if callable(rate) else rate
+        return rate(update)
     except OverflowError:
-        value = math.inf
+        return math.inf
+    except TypeError:
+        return taking(rate, "the learning rate", "update")(update)  # says what is wrong if it is the call
+
+
+def rate_of(rate: Any, update: int) -> float:
+    """The learning rate of an update, counted from 0. Raises ``ArgumentError`` if it is no finite number."""
+    value = _called(rate, update) if callable(rate) else rate
     if not is_number(value) or value < 0:
         raise ArgumentError(f"the learning rate of update {update} is {shown(value)}; it must be a number, 0 or more")
     return float(value)

@@ -10,7 +10,7 @@ from weakref import ref
 
 import numpy as np
 
-from ...allocation import empty
+from ...allocation import maker
 from ...passes.train_step import NEW, NORM, SLOT, SUM
 from ...runtime.native.aligned_memory import address, aligned_bytes, writable_address
 from ...runtime.native.entry import PACKED, TEMPORARIES, NativeEntry, Sized
@@ -48,6 +48,8 @@ class StepMemory:
             for number, item in enumerate(entry.outputs)
             if not item.name.startswith((NEW, SUM, SLOT)) and item.name not in self.scalars
         ]
+        self._makers: list[tuple[str, Callable[[], np.ndarray]]] = []
+        self._made_for: Sized | None = None  # the sizes of what they make
         self._own: list[str] | None = None  # inputs that the trainer has itself
         self._blocks: dict[tuple[int, ...], StepBlock] = {}
 
@@ -56,7 +58,12 @@ class StepMemory:
         if self.arena.size < sized.arena_bytes:
             self._blocks.clear()  # first: they hold the address of the arena that goes
             self.arena = aligned_bytes(sized.arena_bytes, TEMPORARIES)
-        return {name: empty(sized.shapes[number], dtype, f"the result {name}") for number, name, dtype in self.others}
+        if self._made_for is not sized:
+            self._makers = [
+                (name, maker(sized.shapes[number], dtype, f"the result {name}")) for number, name, dtype in self.others
+            ]
+            self._made_for = sized
+        return {name: make() for name, make in self._makers}
 
     def block(self, state: TrainState, parameters: Mapping[str, np.ndarray]) -> StepBlock:
         """The argument block for these parameters, the inputs of the trainer's own, and what replaces them.

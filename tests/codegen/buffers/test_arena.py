@@ -64,6 +64,38 @@ def test_places_do_not_meet_while_both_live(wanted: list[tuple[int, int, int]]) 
             assert low[0] + evaluate(arena.sizes[low[1]], sizes) <= high[0]
 
 
+def first_fit(wanted: list[tuple[int, int, int]]) -> list[int]:
+    """Places of (first, last, bytes), in order, by looking at all that live."""
+    places: list[int] = []
+    for number, (first, _, size_bytes) in enumerate(wanted):
+        living = sorted(
+            (place, place + other) for place, (_, last, other) in zip(places, wanted[:number], strict=True)
+            if last >= first
+        )  # fmt: skip
+        begin = 0
+        for low, high in living:
+            if low - begin >= size_bytes:
+                break
+            begin = max(begin, high)
+        places.append(begin)
+    return places
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5)), max_size=60))
+def test_each_has_the_first_place_that_is_free(wanted: list[tuple[int, int, int]]) -> None:
+    items = sorted((min(a, b), max(a, b), 64 * lines) for a, b, lines in wanted)
+    arena = Arena()
+    uses: list[list[Buffer]] = [[] for _ in range(31)]
+    buffers = [arena.buffer("x", "float32", size_bytes // 4) for _, _, size_bytes in items]
+    for buffer, (first, last, _) in zip(buffers, items, strict=True):
+        uses[first].append(buffer)
+        uses[last].append(buffer)
+    arena.place([call(*found) for found in uses])
+    order = sorted(buffers, key=lambda buffer: items[buffers.index(buffer)][:2])
+    wanted_places = first_fit([items[buffers.index(buffer)] for buffer in order])
+    assert [arena.places[buffer][1] for buffer in order] == wanted_places
+
+
 @pytest.mark.parametrize(("layers", "kept"), [(1, 1), (2, 2)])
 def test_a_derivative_keeps_what_it_needs(layers: int, kept: int) -> None:
     """Of a simple layer that is its state before and after every step: one value a step, and the first."""

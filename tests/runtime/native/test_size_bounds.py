@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import Where
 from rnngraph.ir.graph import Graph, make
+from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.unroll import Unroll
@@ -61,6 +63,51 @@ def test_no_row_of_a_table_without_rows() -> None:
     assert program.inference(feeds)["picked"].shape == (0, 7)
     _, gradients = program.training.gradients(feeds, wrt=["table"])
     assert gradients["table"].shape == (0, 7)
+
+
+@pytest.mark.parametrize("unroll", [None, "full"])
+def test_a_choice_among_nothing(unroll: str | None) -> None:
+    """An index of the largest is refused where there is no entry."""
+    x, table = rg.placeholder("x", ("N", "T")), rg.parameter("table", (5, 1))
+    picked = rg.gather(table, rg.argmax(rg.transpose(x[:, 3:], (1, 0)), axis=0))
+    program = rg.compile({"picked": picked}, loss=rg.reduce_sum(picked), unroll=unroll)
+    wanted = r"conditions.py:\d+: a choice \(declared at .*conditions.py:\d+\) is made among no entries = T-3 at T"
+    nothing = {"x": np.zeros((2, 3))}
+    calls: list[Callable[[], object]] = [
+        lambda: program.inference(nothing),
+        lambda: program.evaluate(nothing),
+        lambda: program.training(nothing, seed=1),
+        lambda: program.training.gradients(nothing),
+        lambda: program.inference.check(nothing),
+        lambda: rg.Trainer(program, rg.SGD(0.1)).step(nothing),
+    ]
+    for call in calls:
+        with pytest.raises(rg.ShapeError, match=wanted):
+            call()
+    given = {"x": np.array([[0, 9, 0, 1, 2, 1], [5, 5, 5, 3, 2, 1.0]])}
+    indices = given["x"][:, 3:].argmax(1)
+    np.testing.assert_array_equal(program.inference(given)["picked"], program.parameters["table"][indices])
+    with pytest.raises(ValueError, match="no entries along"):
+        interpret(program.inference.graph, {**nothing, **program.parameters}, sizes={"N": 2, "T": 3})
+
+
+def test_a_choice_among_nothing_in_a_file() -> None:
+    text = "graph g\n  x = input : f32[2,0]\n  y = reduce_min x {axes=(1,), keepdims=False, nonempty=True} : f32[2]\n"
+    with pytest.raises(ValueError, match="no entries along"):
+        parse(text + "  output 'y' = y\n")
+
+
+def test_a_choice_among_nothing_as_declared() -> None:
+    nothing = rg.constant(np.zeros((3, 0), np.float32))
+    with pytest.raises(rg.ShapeError, match=r"argmax over axis 1 of .*no entries"):
+        rg.argmax(nothing)
+    with pytest.raises(rg.ShapeError, match="no entries"):
+        rg.argmax(rg.placeholder("x", (None, 4))[:, 2:2])
+    assert rg.compile(rg.argmax(nothing, 0)).inference().shape == (0,)
+    largest, smallest = rg.reduce_max(nothing, 1), rg.reduce_min(nothing, 1)
+    found = rg.compile({"largest": largest, "smallest": smallest}).inference()
+    np.testing.assert_array_equal(found["largest"], np.full(3, -np.inf))
+    np.testing.assert_array_equal(found["smallest"], np.full(3, np.inf))
 
 
 def check(text: str, message: str, **sizes: int) -> None:

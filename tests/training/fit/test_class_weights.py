@@ -141,6 +141,88 @@ def test_a_fit_goes_on_with_the_same_weights_only(tmp_path: Path) -> None:
         assert array.tobytes() == whole.parameters[name].tobytes()
 
 
+# Labels that are probabilities ----------------------------------------------------------------------
+
+
+def sample_weights(kind: str, labels: np.ndarray) -> np.ndarray:
+    """What Keras makes of class weights (``class_weight_to_sample_weights``): a weight for each label."""
+    if kind == "classes":
+        return OF_CLASS[labels.argmax(-1)]
+    rounded = np.round(labels[..., 0] if kind == "column" else labels)
+    return np.select([rounded == 0, rounded == 1], [0.5, 4.0], 1.0)
+
+
+def of_probabilities(kind: str, over_time: bool, weights: Any = 1.0, own_mean: bool = False) -> rg.Program:
+    x, n = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("n", (None,), "int64")
+    outputs, state = rg.dynamic_rnn(rg.BasicRNNCell(5), x, n)
+    width = CLASSES if kind == "classes" else 1
+    logits = rg.dense(outputs if over_time else state, width)
+    shape = (None, None, width) if over_time else (None, width)
+    options: dict[str, Any] = {"lengths": n} if over_time else {}
+    if kind == "row":
+        logits, shape = rg.reshape(logits, (None,)), (None,)
+    y = rg.placeholder("y", shape)
+    loss = rg.softmax_cross_entropy if kind == "classes" else rg.sigmoid_cross_entropy
+    if own_mean:
+        return rg.compile({"logits": logits}, loss=rg.reduce_mean(loss(y, logits, reduction="none")), seed=1)
+    return rg.compile({"logits": logits}, loss=loss(y, logits, weights, **options), seed=1)
+
+
+def losses_of(kind: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    logits = logits.astype(np.float64)
+    if kind == "classes":
+        shifted = logits - logits.max(-1, keepdims=True)
+        return np.asarray(-(labels * (shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))).sum(-1))
+    losses = np.logaddexp(0, logits) - logits * labels
+    return np.asarray(losses[..., 0] if kind == "column" else losses)
+
+
+@pytest.mark.parametrize(
+    ("kind", "over_time", "own_mean"),
+    [("classes", False, False), ("classes", True, False), ("classes", False, True), ("column", False, False),
+     ("column", True, False), ("column", False, True), ("row", False, False)],
+)  # fmt: skip
+def test_labels_that_are_probabilities_weigh_what_their_class_does(kind: str, over_time: bool, own_mean: bool) -> None:
+    """Of classes the most likely, the first of two that are, and of truths what they round to, as in Keras."""
+    generator = np.random.default_rng(3)
+    shape = (6, 4) if over_time else (6,)
+    if kind == "classes":
+        labels = np.eye(CLASSES)[generator.integers(0, CLASSES, shape)]
+        labels[0] = [0.1, 0.45, 0.45]
+    else:
+        labels = generator.integers(0, 2, (*shape, 1)[: None if kind == "column" else 1]).astype(np.float64)
+        labels[:2] = [[0.9], [0.2]] if kind == "column" and not over_time else 0.7
+    given = {"x": generator.normal(size=(6, 4, WIDTH)), "n": np.array([4, 1, 3, 4, 2, 4]), "y": labels}
+    program = of_probabilities(kind, over_time, own_mean=own_mean)
+    logits = program.inference({name: given[name] for name in ("x", "n")})["logits"]
+    losses, weights = losses_of(kind, logits, labels), sample_weights(kind, labels)
+    counted = weights * (np.arange(4) < given["n"][:, None]) if over_time else weights
+    expected = (losses * counted).sum() / (losses.size if own_mean else counted.sum())
+    class_weights = WEIGHTS if kind == "classes" else {0: 0.5, 1: 4.0}
+    options: dict[str, Any] = {"batch_size": 6, "shuffle": False, "progress": False}
+    history = rg.Trainer(program, rg.SGD(0.5)).fit(given, class_weights=class_weights, **options)
+    assert_allclose(history["loss"], [expected], rtol=1e-5)
+    if own_mean:
+        return
+    declared = of_probabilities(kind, over_time, rg.constant(weights.astype(np.float32)))
+    rg.Trainer(declared, rg.SGD(0.5)).fit(given, **options)
+    for name, array in copies(program.parameters).items():
+        assert_allclose(array, declared.parameters[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_labels_of_which_several_are_true_say_what_to_do() -> None:
+    x, y, w = rg.placeholder("x", (None, WIDTH)), rg.placeholder("y", (None, 3)), rg.placeholder("w", (None, 3))
+    logits = rg.dense(x, 3)
+    given = {"x": np.eye(4), "y": np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1.0]])}
+    made = rg.Trainer(rg.compile({"logits": logits}, loss=rg.sigmoid_cross_entropy(y, logits)), rg.SGD(0.1))
+    with pytest.raises(rg.GraphError, match=r"test_class_weights.*several labels in each row.*rg\.expand_dims\(labels"):
+        made.fit(given, class_weights={0: 1, 1: 2}, progress=False)
+    loss = rg.sigmoid_cross_entropy(rg.expand_dims(y, -1), rg.expand_dims(logits, -1), weights=w)  # what it says
+    program, weights = rg.compile({"logits": logits}, loss=loss), np.where(given["y"] == 1, 2.0, 0.5)
+    losses = losses_of("row", program.inference(x=given["x"])["logits"], given["y"])
+    assert_allclose(program.evaluate(given, w=weights)["loss"], np.average(losses, weights=weights), rtol=1e-5)
+
+
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "kind": ([1, 2], rg.DtypeError, "must be a mapping such as {0: 1.0, 1: 5.0}, .* of type list"),
     "label": ({3: 1.0}, rg.ArgumentError, "class_weights has 3, and the labels of the loss are 0 to 2"),
@@ -165,7 +247,7 @@ def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
     logits = rg.dense(x, CLASSES)
     cross = rg.sparse_softmax_cross_entropy(y, logits)
     losses = {
-        "need a loss of int labels": rg.mean_squared_error(x[:, :CLASSES], logits),
+        "need a loss whose labels are classes": rg.mean_squared_error(x[:, :CLASSES], logits),
         r"could be those of 2 losses \(declared at .*, .*\)": cross + rg.sparse_softmax_cross_entropy(y, logits * 2),
     }
     for text, loss in losses.items():
@@ -183,6 +265,19 @@ def test_the_pass_leaves_what_has_no_such_loss_as_it_is() -> None:
     graph = network("mean").inference.graph
     assert labelled_losses(graph) == []
     assert LabelWeights((1.0, 2.0, 3.0))(graph) is graph
+
+
+@pytest.mark.parametrize("kind", ["classes", "column"])
+def test_products_of_labels_are_known_again_in_a_file(kind: str, tmp_path: Path) -> None:
+    program = of_probabilities(kind, over_time=False)
+    program.save(tmp_path / "saved")
+    labels = np.eye(CLASSES)[[0, 1, 2, 2]] if kind == "classes" else np.array([[0.0], [1], [1], [0]])
+    given = {"x": np.ones((4, 2, WIDTH)), "n": np.array([2, 1, 2, 1]), "y": labels}
+    losses = [
+        rg.Trainer(item, rg.SGD(0.5)).fit(given, class_weights={0: 0.5, 1: 4}, progress=False)["loss"]
+        for item in (program, rg.load(tmp_path / "saved"))
+    ]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("kind", ["mean", "sum", "own mean", "steps", "own steps"])
