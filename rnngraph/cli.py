@@ -29,10 +29,10 @@ from rich.text import Text
 from rich.theme import Theme
 
 from .errors import RnnGraphError
+from .ir.axes import time_sizes
 from .program.callable_graph import CallableGraph
 from .program.program import Program, load
 from .runtime.calls.random_feeds import random_feeds
-from .runtime.native.optimized_graph import time_sizes
 from .version import __version__
 
 SCRIPT_NAME = "graph_script"

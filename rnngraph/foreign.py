@@ -1,4 +1,4 @@
-"""Words of Keras, torch, TensorFlow and JAX, and what is written here instead: of names, and of keywords.
+"""Words of Keras, torch, TensorFlow, JAX and NumPy, and what is written here instead: of names, and of keywords.
 
 A word that is not in these tables is one that this package has no answer for; a message then lists what there is.
 """
@@ -26,7 +26,6 @@ _ADAMS = "rg.Adam(1e-3), rg.AdamW(1e-3), rg.RMSProp(1e-3), rg.Adagrad(1e-2) or r
 _CLIP = "rg.Trainer(program, optimizer, clip_norm=1.0)"
 _CLIP_VALUE = "rg.Trainer(program, optimizer, clip_value=0.5)"
 _WINDOWS = "rg.Tensor slices such as x[:, ::2], with rg.maximum or rg.reduce_max over them"
-_NUMPY = "NumPy's own, on the arrays that are fed"
 _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dtype'
 _CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
 _SEED = "seed= of rg.compile, and seed= of program.training"
@@ -328,6 +327,18 @@ _GROUPS = {
         "absolute_difference", "huber_loss", "ctc_loss", "accuracy",
     ),
 }  # fmt: skip
+
+NUMPY = {
+    **{name: name for name in (
+        "abs", "argmax", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
+        "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
+        "not_equal", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
+        "transpose", "where",
+    )},
+    "absolute": "abs", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min",
+    "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather",
+}  # fmt: skip
+"""NumPy's functions of arrays, and the function of Tensors that computes the same."""
 
 _BY_NAME = {name.lower().replace("_", ""): remedy for name, remedy in NAMES.items()}
 

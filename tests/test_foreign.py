@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnngraph as rg
@@ -142,3 +143,11 @@ def test_messages(call: Any, words: tuple[str, ...]) -> None:
     assert all(word in caught.value.what for word in words), caught.value.what
     assert caught.value.where is not None
     assert caught.value.where.file == __file__
+
+
+def test_functions_of_numpy_name_what_computes_the_same_of_tensors() -> None:
+    """All that have one name in both, but for what reads files; and others by the names that they have here."""
+    functions = {name for name in rg.__all__ if name[0].islower() and hasattr(getattr(rg, name), "__wrapped__")}
+    assert {*foreign.NUMPY.values()} <= functions
+    shared = {name for name in functions - {"load"} if callable(getattr(np, name, None))}
+    assert {name for name, ours in foreign.NUMPY.items() if name == ours} - {"concat"} == shared - {"concat"}

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..declare.tensor import Tensor
 from ..errors import ArgumentError, Where
-from ..ir.graph import Graph, substitute_attribute, with_sizes
-from ..ir.types import Dim, Size, TensorType, symbols_of
+from ..ir.axes import (
+    axis_beside_names,
+    declared_lengths,
+    lengths_of,
+    open_axis_of_fed,
+    state_rows,
+    time_axis_of_fed,
+)
+from ..ir.graph import substitute_attribute, with_sizes
+from ..ir.types import Dim, Size, TensorType
 from ..runtime.calls.feed_names import FeedNames
-from ..runtime.native.optimized_graph import OptimizedGraph, lengths_of
+from ..runtime.native.optimized_graph import OptimizedGraph
 from .examples import Layout, as_array
 
 
@@ -43,18 +51,20 @@ def layout_of(inputs: ProgramInputs, *, only_run: bool = False) -> Layout:
     graph = with_sizes(graph, names)  # labels of [batch, time] flattened beside logits of [batch, time]
     types = {name: substitute_attribute(kind, names) for name, kind in training.types.items()}
     times = lengths_of(graph)
-    fixed_times, batches = _of_scans(graph)
-    first = {name: _first_axis(kind, times) for name, kind in types.items()}
+    declared, batches = declared_lengths(graph), state_rows(graph)
+    first = {name: axis_beside_names(kind.shape, times) for name, kind in types.items()}
     if not batches:  # nothing recurs: the first axis of what is fed is the batch
         firsts = {types[name].shape[axis] for name, axis in first.items() if axis is not None}
         batches = {dim for dim in firsts if isinstance(dim, Size)} or firsts  # beside open sizes a declared one is none
     batch_axis = {
         name: axis if axis is not None and types[name].shape[axis] in batches else None for name, axis in first.items()
     }
-    time_axis = {name: _time_axis(kind, batch_axis[name], times, fixed_times) for name, kind in types.items()}
+    time_axis = {name: time_axis_of_fed(kind.shape, batch_axis[name], times, declared) for name, kind in types.items()}
     if only_run:  # examples of one size share a batch, and so any open size may differ from example to example
         time_axis |= {
-            name: _open_axis(kind, batch_axis[name]) for name, kind in types.items() if time_axis[name] is None
+            name: open_axis_of_fed(kind.shape, batch_axis[name])
+            for name, kind in types.items()
+            if time_axis[name] is None
         }
     return Layout(
         {name: types[name] for name in taker.types}, batch_axis, time_axis, inputs.defaults,
@@ -73,38 +83,6 @@ def sequence_lengths(optimized: OptimizedGraph) -> dict[str, Dim]:
     """The placeholders that a graph reads as ``sequence_length``, with the steps that they count."""
     outputs = tuple(name for name, _ in optimized.graph.outputs)
     return {item.label: item.low for item in optimized.preconditions(outputs) if item.text == "sequence_length"}
-
-
-def _of_scans(graph: Graph) -> tuple[set[Dim], set[Dim]]:
-    """The declared numbers of steps of a graph's scans, and the sizes of their batches."""
-    scans = [node for node in graph.walk() if node.op == "scan"]
-    times: set[Dim] = {node["length"] for node in scans if isinstance(node["length"], int)}
-    return times, {node["body"].inputs[0].shape[0] for node in scans if node["carries"]}
-
-
-def _timed(dim: Dim, times: Iterable[str]) -> bool:
-    return bool(symbols_of(dim) & set(times))
-
-
-def _first_axis(kind: TensorType, times: set[str]) -> int | None:
-    """The first axis that is not time."""
-    return next((axis for axis, dim in enumerate(kind.shape) if not _timed(dim, times)), None)
-
-
-def _time_axis(kind: TensorType, batch_axis: int | None, times: set[str], fixed: set[Dim]) -> int | None:
-    others = [axis for axis in range(kind.rank) if axis != batch_axis]
-    found = [axis for axis in others if _timed(kind.shape[axis], times)]
-    found += [axis for axis in others if kind.shape[axis] in fixed and batch_axis is not None]
-    return found[0] if found else None
-
-
-def _open_axis(kind: TensorType, batch_axis: int | None) -> int | None:
-    """The first axis beside the batch that has an open size."""
-    if batch_axis is None:
-        return None
-    batch = symbols_of(kind.shape[batch_axis])
-    others = [axis for axis, dim in enumerate(kind.shape) if axis != batch_axis and symbols_of(dim) - batch]
-    return others[0] if others else None
 
 
 def lengths_placeholder(

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..ir.graph import Graph, Node
-from ..ir.ops import OPS, scan_parts
+from ..ir.ops import OPS
+from ..ir.scan import ScanParts, split_inputs
 from ..ir.types import Dim, product, symbols_of
 from .clocks import clock_of
 
 ZERO, LOW = "zero", "low"
 BELOW = -1e20
 """A score below all others, so that what has it is never the largest."""
-KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "sin", "erf", "stop_gradient", "cast")
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,12 @@ class _Walk:
         if op == "mul":  # what is computed from padding need not be finite
             known = all(value.past == ZERO or value.axis is None for value in operands)
             return ZERO if ZERO in past and known else ""
-        if op in KEEPS_ZERO or (op == "div" and operands[1].axis is None):
+        if all(value == ZERO for value in past) and OPS[op].keeps_zero:
+            return ZERO
+        if op == "div" and operands[1].axis is None:
             return ZERO if past[0] == ZERO else ""
         if op in ("add", "sub") and past[0] == LOW:
             return LOW if operands[1].axis is None or past[1] == ZERO else ""
-        if op in ("add", "sub", "maximum", "minimum"):
-            return ZERO if past == [ZERO, ZERO] else ""
         return ZERO if op == "exp" and past == [LOW] else ""
 
     # Lengths -------------------------------------------------------------------------------------
@@ -260,27 +260,25 @@ class _Walk:
         body: Graph = node["body"]
         nothing = (None,) * len(body.outputs)
         own = self.clock in symbols_of(node["length"])
-        if any(value is None for value in operands) or (own and not self._is_steps(node["length"])):
+        known = [value for value in operands if value is not None]
+        if len(known) < len(operands) or (own and not self._is_steps(node["length"])):
             return nothing
-        attributes = dict(node.attributes)
-        initial, sequences, _ = scan_parts(operands, attributes)
-        carried, _, _ = scan_parts(body.inputs, attributes)
+        scan, (initial, sequences, fixed) = ScanParts.of(node), split_inputs(node, known)
         if any(value.axis is not None for value in initial) or (own and node.get("when") is not None):
             return nothing
         self._outside.update(zip(body.inputs, node.operands, strict=True))
         steps = [Known(value.axis - 1, value.past) if value.axis else RIGHT for value in sequences]
-        inner = dict(zip(body.inputs, [*initial, *steps, *operands[len(initial) + len(steps) :]], strict=True))
-        inner |= dict.fromkeys(carried, RIGHT)  # which is nothing in particular, whatever it begins with
+        inner = dict(zip(body.inputs, [*initial, *steps, *fixed], strict=True))
+        # What is carried is nothing in particular, whatever it begins with.
+        inner |= {carry.inside: RIGHT for carry in scan.carries}
         found = self.values(body, inner)
-        ends = [item for _, item in body.outputs]
-        nexts, emits = ends[: len(initial)], ends[len(initial) :]
-        held = [end is carry or self._holds(end, carry) for end, carry in zip(nexts, carried, strict=True)]
-        if any(found[end] is None or found[end].axis is not None for end in nexts):
+        held = [carry.next is carry.inside or self._holds(carry.next, carry.inside) for carry in scan.carries]
+        if any((end := found[carry.next]) is None or end.axis is not None for carry in scan.carries):
             return nothing
         if own and node["reverse"] and not all(held):
             return nothing
         finals: list[Value] = [RIGHT if not own or is_held else None for is_held in held]
-        return (*finals, *(self._emitted(item, found[item], own) for item in emits))
+        return (*finals, *(self._emitted(item, found[item], own) for _, item in scan.emits))
 
     def _holds(self, end: Node, carry: Node) -> bool:
         """Whether a carry stays as it is past a row's end."""

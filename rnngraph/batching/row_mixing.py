@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
+from ..ir.axes import counts
 from ..ir.graph import Graph, Node
-from ..ir.types import symbols_of
+from ..ir.scan import ScanParts
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 
@@ -22,7 +23,7 @@ def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
     for node in graph.nodes:
         if node.op in REDUCTIONS and node not in left_out:
             shape = node.operands[0].shape
-            if any(symbols_of(shape[axis]) & batch for axis in node["axes"]):
+            if any(counts(shape[axis], batch) for axis in node["axes"]):
                 return True
         if node.op == "scan" and _mixes(node["body"], batch, _ends(node)):
             return True
@@ -31,12 +32,10 @@ def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
 
 def _ends(scan: Node) -> set[Node]:
     """What in a scan's body says of all rows together whether another step runs, and nothing else."""
-    body: Graph = scan["body"]
-    when = scan.get("when")
-    if when is None or when >= scan["carries"]:
-        return set()
+    body, parts = scan["body"], ScanParts.of(scan)
+    conditions = [carry.next for carry in parts.carries if carry.inside is parts.when]
     users = body.users()
-    found, stack = set(), [body.outputs[when][1]]
+    found, stack = set[Node](), conditions
     while stack:
         node = stack.pop()
         if all(user in found for user in users[node]):

@@ -19,7 +19,7 @@ from .carried import state_leaves, with_rows
 from .initializers import initializer_of
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
-from .parameters import Slot, check_shape, slot_node
+from .parameters import ParameterSpec, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
 from .tensor import Tensor, constant
 from .trace import States, Trace, driven, of_inner_cells
@@ -242,18 +242,18 @@ class shared(Wrapper):  # noqa: N801  (written as a function: rg.shared(cell))
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
-        self.slots: dict[str, Slot] = {}
+        self.specs: dict[str, ParameterSpec] = {}
 
 
 class Scope:
     """Makes or finds a cell's parameters by name, and runs inner cells. Handed to ``step`` as ``p``."""
 
-    def __init__(self, trace: Trace, position: str, path: str, slots: dict[str, Slot], at: str) -> None:
+    def __init__(self, trace: Trace, position: str, path: str, specs: dict[str, ParameterSpec], at: str) -> None:
         self._trace = trace
         self._position = position  # where the cell stands, without its own name
         self._path = path  # where its parameters live
-        self._slots = slots  # by path relative to ``_at``
-        self._at = at  # where ``_slots`` begins: the driver, or a shared cell
+        self._specs = specs  # by path relative to ``_at``
+        self._at = at  # where ``_specs`` begins: the driver, or a shared cell
         self._maps: tuple[ParameterMap, ...] = ()  # what parameters pass through, in this order
 
     @property
@@ -269,19 +269,19 @@ class Scope:
         path = _join(self._path, checked_name(name, "a parameter"))
         key = path[len(self._at) :].lstrip("/")
         kind = TensorType(self._trace.dtype, check_shape(path, shape))
-        slot = self._slots.get(key)
-        if slot is None:
-            slot = Slot(kind, initializer_of(initializer), trainable, self._trace.where, within=name)
-            self._slots[key] = slot
-        if slot.type != kind:
+        spec = self._specs.get(key)
+        if spec is None:
+            spec = ParameterSpec(kind, initializer_of(initializer), trainable, self._trace.where, within=name)
+            self._specs[key] = spec
+        if spec.type != kind:
             raise ShapeError(
-                f"parameter {path} has {slot.type} and is asked for as {kind}; "
+                f"parameter {path} has {spec.type} and is asked for as {kind}; "
                 "give it another name, or share the cell only where widths agree",
                 self._trace.where,
             )
-        self._trace.parameters.setdefault(slot, path)
-        tensor = Tensor(slot_node(slot, path))
-        source: Slot | Node = slot
+        self._trace.parameters.setdefault(spec, path)
+        tensor = Tensor(parameter_node(spec, path))
+        source: ParameterSpec | Node = spec
         for mapped in self._maps:
             tensor = mapped(name, source, tensor)
             source = tensor.node
@@ -302,7 +302,7 @@ class Scope:
         """The cell ``cell`` under ``name`` (None: at this cell's own position), to be called with (x, state)."""
         within = checked_name(name, "a position for a cell") if name else ""
         position = self._position if name is None else _join(self._path, within)
-        return InnerCell(self._trace, position, cell, self._slots, self._at, self._maps)
+        return InnerCell(self._trace, position, cell, self._specs, self._at, self._maps)
 
     @api
     def map(self, function: Callable[[str, Tensor], Tensor]) -> Scope:
@@ -337,7 +337,7 @@ class InnerCell:
         trace: Trace,
         position: str,
         cell: Cell,
-        slots: dict[str, Slot],
+        specs: dict[str, ParameterSpec],
         at: str,
         maps: tuple[ParameterMap, ...] = (),
     ) -> None:
@@ -346,8 +346,8 @@ class InnerCell:
         name = cell.scope_name or snake_case(type(cell).__name__)
         path = _join(position, name) if cell.adds_scope else position
         if isinstance(cell, shared):
-            slots, at = cell.slots, position
-        self._scope = Scope(trace, position, path, slots, at)
+            specs, at = cell.specs, position
+        self._scope = Scope(trace, position, path, specs, at)
         self._scope._maps = maps
 
     @api

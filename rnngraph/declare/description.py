@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
-from ..ir.graph import Namer, Node, topological
-from ..ir.source import assigned_names
-from ..ir.text.printer import is_literal, operand_text
+from ..ir.node import Namer, Node, topological
+from ..ir.printer import is_literal, operand_text
+from ..ir.text.source import assigned_names
 from .cell import Cell, Wrapper
 from .drivers import Driver
 from .placeholders import placeholder_names

@@ -11,9 +11,9 @@ from ..ir.graph import Node, make, topological
 from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
 from ..public import api
 from .cell import Cell, InnerCell, check_cell, snake_case
-from .nest import flatten, matched, pack
+from .nest import flatten, matched, pack, paths
 from .parameter_maps import RANDOM
-from .parameters import ScopeName, Slot
+from .parameters import ParameterSpec, ScopeName
 from .state import named, public, specification_of
 from .tensor import Tensor, build, check_dtype, constant, declared, take_slice
 from .trace import Trace, tracing
@@ -42,7 +42,7 @@ class Driver:
     when: Node | None
     live: Node | None
     time_major: bool
-    parameters: tuple[tuple[Slot, str], ...]
+    parameters: tuple[tuple[ParameterSpec, str], ...]
     sites: tuple[str, ...]
     scopes: tuple[ScopeName, ...]
     where: Where | None
@@ -322,8 +322,6 @@ def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
 
 
 def state_names(cell: Cell) -> list[str]:
-    from .nest import paths
-
     found, specification = list(paths(public(cell))), specification_of(cell)
     if len(found) == 1 and not found[0][0]:
         return list(specification) if isinstance(specification, dict) else ["h"]

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from ..errors import ShapeError, Where, shown
 from ..ir.graph import Node, make, remake, topological
+from ..ir.ops import OPS
 from ..ir.types import meet_declared
 from ..public import api
-from .parameters import Slot
+from .parameters import ParameterSpec
 from .tensor import Tensor, declared
 
-RANDOM = ("dropout", "noise")
+RANDOM = tuple(name for name, op in OPS.items() if op.random and op.until)
 """Ops that draw, as declared."""
 
 
@@ -20,10 +21,10 @@ class ParameterMap:
 
     def __init__(self, function: Callable[[str, Tensor], Tensor], where: Where | None) -> None:
         self._function, self._where = function, where
-        self._known: dict[Slot | Node, Tensor] = {}
+        self._known: dict[ParameterSpec | Node, Tensor] = {}
 
     @api
-    def __call__(self, name: str, key: Slot | Node, tensor: Tensor) -> Tensor:
+    def __call__(self, name: str, key: ParameterSpec | Node, tensor: Tensor) -> Tensor:
         """key: what the Tensor is of, the same at every asking: the parameter, or what another map gave."""
         if key in self._known:
             return self._known[key]

@@ -1,4 +1,4 @@
-"""Parameters while they are declared: a slot is the identity, the name comes at compile time."""
+"""Parameters while they are declared: a spec is the identity, the name comes at compile time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .tensor import Tensor, check_dtype, declared
 
 
 @dataclass(frozen=True, eq=False)
-class Slot:
+class ParameterSpec:
     """One parameter, compared by identity. ``name`` is set where the user named it in full.
 
     within: its name within its cell or layer, which is a part of the whole name.
@@ -46,8 +46,8 @@ class ScopeName:
         checked_name(self.base, "a scope", self.where)
 
 
-def slot_node(slot: Slot, label: str) -> Node:
-    return make("parameter", where=slot.where, type=slot.type, label=label, slot=slot)
+def parameter_node(spec: ParameterSpec, label: str) -> Node:
+    return make("parameter", where=spec.where, type=spec.type, label=label, slot=spec)
 
 
 def check_shape(name: Any, shape: Sequence[int]) -> tuple[int, ...]:
@@ -73,5 +73,5 @@ def parameter(
     """
     checked_name(name, "a parameter")
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))
-    slot = Slot(kind, initializer_of(initializer), trainable, user_line(), name)
-    return Tensor(slot_node(slot, name))
+    spec = ParameterSpec(kind, initializer_of(initializer), trainable, user_line(), name)
+    return Tensor(parameter_node(spec, name))

@@ -26,14 +26,6 @@ class Columns:
     def width(self) -> int:
         return sum(width for width, _ in self.parts)
 
-    @property
-    def all_memory(self) -> bool:
-        return all(is_memory for _, is_memory in self.parts)
-
-    @property
-    def no_memory(self) -> bool:
-        return not any(is_memory for _, is_memory in self.parts)
-
 
 @api
 def memory(width: int) -> Columns:

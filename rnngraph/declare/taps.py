@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..arguments import checked_name
 from ..errors import DtypeError, user_line
-from ..ir.graph import Namer, Node
+from ..ir.node import Namer, Node
 from ..public import api
 from .drivers import Driver
 from .tensor import Tensor, build, declared

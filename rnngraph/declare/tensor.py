@@ -291,14 +291,9 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
 
 def _of_arrays(name: str) -> DtypeError:
     """The error for a function of NumPy's that is called with a Tensor."""
-    from .functions import activations, sequences  # which stand above this module
-    from .functions import basic as functions
+    from ..foreign import NUMPY  # for an error only
 
-    ours = {"absolute": "abs", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min"}
-    ours |= {"amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather"}
-    word = ours.get(name, name)
-    offered = any(hasattr(getattr(module, word, None), "__wrapped__") for module in (functions, activations, sequences))
-    hint = f"use rg.{word}" if offered else "write it with the functions of rnngraph"
+    hint = f"use rg.{NUMPY[name]}" if name in NUMPY else "write it with the functions of rnngraph"
     return DtypeError(f"np.{name} computes with arrays, and a Tensor has no value while declaring; {hint}")
 
 

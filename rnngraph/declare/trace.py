@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..errors import NameLookupError, StructureError, Where, did_you_mean, raised_line, shown
-from ..ir.graph import Namer
+from ..ir.node import Namer
 from ..ir.types import TensorType
-from .parameters import Slot
+from .parameters import ParameterSpec
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -36,7 +36,7 @@ class Trace:
 
     dtype: str
     where: Where | None
-    parameters: dict[Slot, str] = field(default_factory=dict)
+    parameters: dict[ParameterSpec, str] = field(default_factory=dict)
     sites: list[str] = field(default_factory=list)
     running: set[tuple[int, TensorType]] = field(default_factory=set)
     """Cells in the middle of a step, by id, with the type of the input."""

@@ -1,20 +1,14 @@
 """What the attributes of ops may be: the part of an op's row that a graph from a file is held to.
 
-A rule is told the attribute's value and the node. It only says whether the value can stand there: that shapes fit
-is the type rules' matter.
+Each function here is a rule of one kind of values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .node import Node
 from .types import DTYPES, FLOATS, Size, TensorType, TupleType
-
-if TYPE_CHECKING:
-    from .graph import Node
-
-Rule = Callable[[Any, "Node"], bool]
 
 MOST_ELEMENTS = 1 << 40
 """Elements of a tensor, in a file with open sizes of 1, at a call with its own; and the largest number in a size."""

@@ -1,80 +1,61 @@
 """One derivative rule an op: what each operand receives when the op's value receives an adjoint.
 
 A rule gets the node and the adjoint of its value, and gives one adjoint for each operand, of the operand's own
-shape, or None where the operand receives nothing. Scans are not here: their derivative is a pass.
+shape, or None where the operand receives nothing. The table of ops has it in the op's row. Scans are not here: their
+derivative is a pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from .graph import Node, make, topological
+from .build import broadcast_to, number, unbroadcast, zeros
+from .graph import make, topological
+from .node import OPS, Derivative, Node, OperandAdjoints
 from .types import FLOATS, Dim
 
-Adjoints = Sequence[Node | None]
-Rule = Callable[[Node, Node], Adjoints]
 
-
-def adjoints(node: Node, g: Node) -> Adjoints:
+def adjoints(node: Node, g: Node) -> OperandAdjoints:
     """What each operand receives, at the line of ``node``: there the user finds what a derivative is of."""
-    parts = RULES[node.op](node, g)
+    rule = OPS[node.op].derivative
+    assert rule is not None, f"{node.op} has no derivative"
+    parts = rule(node, g)
     new = {item: item for item in (g, node, *node.operands)}
     for item in topological([part for part in parts if part is not None], new):
         new[item] = replace(item, operands=tuple(new[operand] for operand in item.operands), where=node.where)
     return tuple(part and new[part] for part in parts)
 
 
-def number(value: float, like: Node) -> Node:
-    return make("constant", value=np.asarray(value, like.dtype))
-
-
-def unbroadcast(adjoint: Node, to: Node) -> Node:
-    """``adjoint`` summed over the axes along which ``to`` was broadcast."""
-    extra = adjoint.tensor.rank - to.tensor.rank
-    axes = tuple(range(extra)) + tuple(
-        axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
-    )
-    if axes:
-        adjoint = make("reduce_sum", adjoint, where=adjoint.where, axes=axes, keepdims=False)
-    return adjoint if adjoint.shape == to.shape else make("reshape", adjoint, shape=to.shape)
-
-
-def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
-    return node if node.shape == shape else make("broadcast", node, shape=shape)
-
-
 def _op(name: str, *operands: Node, **attributes: Any) -> Node:
     return make(name, *operands, where=operands[0].where, **attributes)
 
 
-def _unary(rule: Callable[[Node, Node, Node], Node]) -> Rule:
+def _unary(rule: Callable[[Node, Node, Node], Node]) -> Derivative:
     """A rule of (adjoint, operand, value)."""
     return lambda node, g: (rule(g, node.operands[0], node),)
 
 
-def _nothing(node: Node, g: Node) -> Adjoints:
+def nothing(node: Node, g: Node) -> OperandAdjoints:
     return (None,) * len(node.operands)
 
 
-def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Rule:
+def _both(rule: Callable[[Node, Node, Node, Node], tuple[Node, Node]]) -> Derivative:
     """A rule of (adjoint, first, second, value) for two operands that broadcast."""
 
-    def apply(node: Node, g: Node) -> Adjoints:
+    def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
         return tuple(unbroadcast(part, to) for part, to in zip(rule(g, a, b, node), (a, b), strict=True))
 
     return apply
 
 
-def _chosen(op: str) -> Rule:
+def _chosen(op: str) -> Derivative:
     """maximum and minimum: the larger or smaller operand receives all; of two equal ones the second."""
 
-    def apply(node: Node, g: Node) -> Adjoints:
+    def apply(node: Node, g: Node) -> OperandAdjoints:
         a, b = node.operands
         first = _op("less", b, a) if op == "maximum" else _op("less", a, b)
         zero = number(0.0, g)
@@ -86,7 +67,7 @@ def _chosen(op: str) -> Rule:
     return apply
 
 
-def _select(node: Node, g: Node) -> Adjoints:
+def select(node: Node, g: Node) -> OperandAdjoints:
     condition, a, b = node.operands
     zero = number(0.0, g)
     return (
@@ -96,12 +77,12 @@ def _select(node: Node, g: Node) -> Adjoints:
     )
 
 
-def _fma(node: Node, g: Node) -> Adjoints:
+def fma(node: Node, g: Node) -> OperandAdjoints:
     a, b, c = node.operands
     return unbroadcast(_op("mul", g, b), a), unbroadcast(_op("mul", g, a), b), unbroadcast(g, c)
 
 
-def _cast(node: Node, g: Node) -> Adjoints:
+def cast(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
     both = source.dtype in FLOATS and node.dtype in FLOATS
     return (_op("cast", g, dtype=source.dtype) if both else None,)
@@ -111,7 +92,7 @@ def _swapped(node: Node) -> Node:
     return make("transpose", node, where=node.where, order=(1, 0))
 
 
-def _matmul(node: Node, g: Node) -> Adjoints:
+def matmul(node: Node, g: Node) -> OperandAdjoints:
     left, right, *start = node.operands
     if left.tensor.rank == 1:
         rows = (make("reshape", item, shape=(1, *item.shape)) for item in (left, g))
@@ -121,7 +102,7 @@ def _matmul(node: Node, g: Node) -> Adjoints:
     return (_op("matmul", g, _swapped(right)), to_right, *(unbroadcast(g, item) for item in start))
 
 
-def _outer_sum(node: Node, g: Node) -> Adjoints:
+def outer_sum(node: Node, g: Node) -> OperandAdjoints:
     left, right = node.operands
     return _op("matmul", right, _swapped(g)), _op("matmul", left, g)
 
@@ -131,12 +112,12 @@ def _kept_shape(node: Node) -> tuple[Dim, ...]:
     return tuple(1 if axis in node["axes"] else dim for axis, dim in enumerate(node.operands[0].shape))
 
 
-def _reduce_sum(node: Node, g: Node) -> Adjoints:
+def reduce_sum(node: Node, g: Node) -> OperandAdjoints:
     source = node.operands[0]
     return (broadcast_to(make("reshape", g, shape=_kept_shape(node)), source.shape),)
 
 
-def _reduce_extreme(node: Node, g: Node) -> Adjoints:
+def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
     """Equal extremes share evenly, as in TensorFlow."""
     source, shape = node.operands[0], _kept_shape(node)
     value, kept = make("reshape", node, shape=shape), make("reshape", g, shape=shape)
@@ -145,11 +126,7 @@ def _reduce_extreme(node: Node, g: Node) -> Adjoints:
     return (_op("mul", hit, _op("div", kept, count)),)
 
 
-def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
-    return broadcast_to(number(0.0, like), shape)
-
-
-def _slice(node: Node, g: Node) -> Adjoints:
+def slice(node: Node, g: Node) -> OperandAdjoints:
     """Zeros around, and between where the slice has a step."""
     source = node.operands[0]
     for axis, (start, step, dim) in enumerate(zip(node["start"], node["step"], source.shape, strict=True)):
@@ -177,7 +154,7 @@ def _spread(g: Node, axis: int, step: int) -> Node:
     return make("slice", whole, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
 
 
-def _concat(node: Node, g: Node) -> Adjoints:
+def concat(node: Node, g: Node) -> OperandAdjoints:
     axis = node["axis"]
     parts: list[Node] = []
     offset: Dim = 0
@@ -190,73 +167,56 @@ def _concat(node: Node, g: Node) -> Adjoints:
     return parts
 
 
-def _gather(node: Node, g: Node) -> Adjoints:
+def gather(node: Node, g: Node) -> OperandAdjoints:
     """Rows of the table receive the sum of what their uses receive, repeated ids included."""
     table, indices = node.operands
     return make("scatter_add", indices, g, where=node.where, rows=table.shape[0]), None
 
 
-def _scatter_add(node: Node, g: Node) -> Adjoints:
+def scatter_add(node: Node, g: Node) -> OperandAdjoints:
     return None, make("gather", g, node.operands[0], where=node.where)
 
 
-RULES: dict[str, Rule] = {
-    "neg": _unary(lambda g, x, y: _op("neg", g)),
-    "abs": _unary(lambda g, x, y: _op("mul", g, _op("sign", x))),
-    "exp": _unary(lambda g, x, y: _op("mul", g, y)),
-    "expm1": _unary(lambda g, x, y: _op("mul", g, _op("add", y, number(1.0, y)))),
-    "log": _unary(lambda g, x, y: _op("div", g, x)),
-    "log1p": _unary(lambda g, x, y: _op("div", g, _op("add", x, number(1.0, x)))),
-    "sqrt": _unary(lambda g, x, y: _op("div", _op("mul", g, number(0.5, g)), y)),
-    "tanh": _unary(lambda g, x, y: _op("mul", g, _op("sub", number(1.0, y), _op("mul", y, y)))),
-    "sigmoid": _unary(lambda g, x, y: _op("mul", g, _op("mul", y, _op("sub", number(1.0, y), y)))),
-    "sin": _unary(lambda g, x, y: _op("mul", g, _op("cos", x))),
-    "cos": _unary(lambda g, x, y: _op("neg", _op("mul", g, _op("sin", x)))),
-    "erf": _unary(
-        lambda g, x, y: _op(
-            "mul", g, _op("mul", _op("exp", _op("neg", _op("mul", x, x))), number(2.0 / math.sqrt(math.pi), x))
-        )
-    ),
-    "cast": _cast,
-    "add": _both(lambda g, a, b, y: (g, g)),
-    "sub": _both(lambda g, a, b, y: (g, _op("neg", g))),
-    "mul": _both(lambda g, a, b, y: (_op("mul", g, b), _op("mul", g, a))),
-    "div": _both(lambda g, a, b, y: (_op("div", g, b), _op("neg", _op("div", _op("mul", g, y), b)))),
-    "maximum": _chosen("maximum"),
-    "minimum": _chosen("minimum"),
-    "fma": _fma,
-    "select": _select,
-    "matmul": _matmul,
-    "outer_sum": _outer_sum,
-    "reduce_sum": _reduce_sum,
-    "reduce_max": _reduce_extreme,
-    "reduce_min": _reduce_extreme,
-    "slice": _slice,
-    "concat": _concat,
-    "reverse": lambda node, g: (_op("reverse", g, axis=node["axis"]),),
-    "transpose": lambda node, g: (
-        _op("transpose", g, order=tuple(node["order"].index(axis) for axis in range(len(node["order"])))),
-    ),
-    "reshape": lambda node, g: (make("reshape", g, shape=node.operands[0].shape),),
-    "ensure_shape": lambda node, g: (make("ensure_shape", g, shape=node.operands[0].shape),),
-    "broadcast": lambda node, g: (unbroadcast(g, node.operands[0]),),
-    "gather": _gather,
-    "scatter_add": _scatter_add,
-    **dict.fromkeys(
-        (
-            "sign",
-            "round",
-            "stop_gradient",
-            "not",
-            "less",
-            "less_equal",
-            "equal",
-            "not_equal",
-            "and",
-            "or",
-            "random_key",
-            "random_uniform",
-        ),
-        _nothing,
-    ),
-}
+neg = _unary(lambda g, x, y: _op("neg", g))
+abs = _unary(lambda g, x, y: _op("mul", g, _op("sign", x)))
+exp = _unary(lambda g, x, y: _op("mul", g, y))
+expm1 = _unary(lambda g, x, y: _op("mul", g, _op("add", y, number(1.0, y))))
+log = _unary(lambda g, x, y: _op("div", g, x))
+log1p = _unary(lambda g, x, y: _op("div", g, _op("add", x, number(1.0, x))))
+sqrt = _unary(lambda g, x, y: _op("div", _op("mul", g, number(0.5, g)), y))
+tanh = _unary(lambda g, x, y: _op("mul", g, _op("sub", number(1.0, y), _op("mul", y, y))))
+sigmoid = _unary(lambda g, x, y: _op("mul", g, _op("mul", y, _op("sub", number(1.0, y), y))))
+sin = _unary(lambda g, x, y: _op("mul", g, _op("cos", x)))
+cos = _unary(lambda g, x, y: _op("neg", _op("mul", g, _op("sin", x))))
+erf = _unary(
+    lambda g, x, y: _op(
+        "mul", g, _op("mul", _op("exp", _op("neg", _op("mul", x, x))), number(2.0 / math.sqrt(math.pi), x))
+    )
+)
+add = _both(lambda g, a, b, y: (g, g))
+sub = _both(lambda g, a, b, y: (g, _op("neg", g)))
+mul = _both(lambda g, a, b, y: (_op("mul", g, b), _op("mul", g, a)))
+div = _both(lambda g, a, b, y: (_op("div", g, b), _op("neg", _op("div", _op("mul", g, y), b))))
+maximum = _chosen("maximum")
+minimum = _chosen("minimum")
+
+
+def reverse(node: Node, g: Node) -> OperandAdjoints:
+    return (_op("reverse", g, axis=node["axis"]),)
+
+
+def transpose(node: Node, g: Node) -> OperandAdjoints:
+    order = node["order"]
+    return (_op("transpose", g, order=tuple(order.index(axis) for axis in range(len(order)))),)
+
+
+def reshape(node: Node, g: Node) -> OperandAdjoints:
+    return (make("reshape", g, shape=node.operands[0].shape),)
+
+
+def ensure_shape(node: Node, g: Node) -> OperandAdjoints:
+    return (make("ensure_shape", g, shape=node.operands[0].shape),)
+
+
+def broadcast(node: Node, g: Node) -> OperandAdjoints:
+    return (unbroadcast(g, node.operands[0]),)

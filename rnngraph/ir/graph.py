@@ -1,57 +1,21 @@
-"""Nodes and graphs: frozen, in SSA form, in topological order."""
+"""Graphs: frozen, in SSA form, in topological order; how nodes are made, and how a graph is rewritten."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Where
-from .ops import OPS
+from .node import OPS, walk
+from .node import Node as Node  # from here as well: whoever makes nodes reads them
+from .node import topological as topological
+from .printer import dot_text, graph_text, networkx_graph
 from .types import Dim, Meet, Size, TensorType, TupleType, Type, meet_strict, substitute, symbols_of
 
 if TYPE_CHECKING:
     import networkx as nx  # a third of this package's time to import, and few ask for it
-
-Attributes = tuple[tuple[str, Any], ...]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Node:
-    """One value. Compared by identity: two nodes are one only if they are the same object."""
-
-    op: str
-    operands: tuple[Node, ...]
-    type: Type
-    attributes: Attributes = ()
-    where: Where | None = None
-    name: str = ""
-
-    def __getitem__(self, key: str) -> Any:
-        for name, value in self.attributes:
-            if name == key:
-                return value
-        raise KeyError(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return next((value for name, value in self.attributes if name == key), default)
-
-    @property
-    def tensor(self) -> TensorType:
-        assert isinstance(self.type, TensorType), f"{self.op} gives a tuple"
-        return self.type
-
-    @property
-    def shape(self) -> tuple[Dim, ...]:
-        return self.tensor.shape
-
-    @property
-    def dtype(self) -> str:
-        return self.tensor.dtype
-
-    def __repr__(self) -> str:
-        return f"<{self.op} {self.name} : {self.type}>"
 
 
 def make(
@@ -152,31 +116,18 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """Every node, those of bodies after the node that holds them."""
-        for node in self.nodes:
-            yield node
-            if node.op == "scan":
-                yield from node["body"].walk()
+        return walk(self.nodes)
 
     def networkx(self) -> nx.MultiDiGraph[str]:
         """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
-        import networkx as nx
-
-        from .text.printer import names_of
-
-        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=self.name)
-        _export(self, names_of(self), "", graph)
-        return graph
+        return networkx_graph(self.name, self.nodes, self.outputs)
 
     def dot(self) -> str:
         """The graph in Graphviz's language; a scan's body is a cluster."""
-        from .text.printer import dot_text
-
-        return dot_text(self)
+        return dot_text(self.name, self.nodes, self.outputs)
 
     def __str__(self) -> str:
-        from .text.printer import graph_text
-
-        return graph_text(self)
+        return graph_text(self.name, self.nodes, self.outputs, self.comments)
 
 
 def _ordered_symbols(kind: Type) -> Iterator[str]:
@@ -203,50 +154,6 @@ def _symbols_of_attribute(value: Any) -> Iterator[str]:
             yield from _symbols_of_attribute(item)
     elif isinstance(value, Graph):
         yield from value._symbols
-
-
-def _export(graph: Graph, names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
-    for node in graph.nodes:
-        if node not in names:
-            continue  # a number is written where it is used
-        key = prefix + names[node]
-        plain = {k: v for k, v in node.attributes if k not in ("body", "value")}
-        into.add_node(key, op=node.op, type=str(node.type), where=str(node.where or ""), attributes=plain)
-        for position, operand in enumerate(node.operands):
-            if operand in names:
-                into.add_edge(prefix + names[operand], key, operand=position)
-        if node.op == "scan":
-            _export(node["body"], names, f"{key}/", into)
-    if not prefix:
-        for name, node in graph.outputs:
-            into.add_node(f"output {name}", op="output", type=str(node.type), where="", attributes={})
-            if node in names:
-                into.add_edge(names[node], f"output {name}", operand=0)
-
-
-def topological(roots: Iterable[Node], known: Iterable[Node] = ()) -> tuple[Node, ...]:
-    """All nodes that ``roots`` need, operands first; not ``known`` ones, nor what only those need.
-
-    Iterative: graphs may be deeper than Python's stack. A set or mapping of known ones is not copied.
-    """
-    order: list[Node] = []
-    known = known if isinstance(known, Set | Mapping) else set(known)
-    done: set[Node] = set()
-    for root in roots:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            if node in done or node in known:
-                stack.pop()
-                continue
-            missing = [other for other in reversed(node.operands) if other not in done and other not in known]
-            if missing:
-                stack += missing  # the first comes first
-            else:
-                done.add(node)
-                order.append(node)
-                stack.pop()
-    return tuple(order)
 
 
 Rule = Callable[[Node, tuple[Node, ...]], Node | None]
@@ -290,25 +197,19 @@ def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
         changed = change(map_bodies(body, change))
         if changed is body:
             return None
-        return with_attributes(remake(node, operands), body=changed)
+        return with_body(node, operands, changed)
 
     return rewrite(graph, rule)
+
+
+def with_body(scan: Node, operands: Sequence[Node], body: Graph) -> Node:
+    """A scan over other operands with another body that takes and gives the same."""
+    return make("scan", *operands, where=scan.where, name=scan.name, **dict(scan.attributes) | {"body": body})
 
 
 def with_attributes(node: Node, **changes: Any) -> Node:
     attributes = {**dict(node.attributes), **changes}
     return make(node.op, *node.operands, where=node.where, name=node.name, **attributes)
-
-
-def step_condition(scan: Node) -> Node | None:
-    """The input of a scan's body that says whether a step runs; None where all do."""
-    when = scan.get("when")
-    return None if when is None else scan["body"].inputs[when]
-
-
-def runs_when(condition: Node | None, formals: Sequence[Node]) -> dict[str, Any]:
-    """The attribute of a scan whose body takes ``formals``, as keywords of ``make``."""
-    return {} if condition is None else {"when": formals.index(condition)}
 
 
 def substitute_attribute(value: Any, sizes: Mapping[str, Dim]) -> Any:
@@ -338,19 +239,3 @@ def with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
         return make(node.op, *operands, where=node.where, name=node.name, **attributes)
 
     return rewrite(graph, rule)
-
-
-@dataclass
-class Namer:
-    """Gives out names that were not given out before."""
-
-    taken: set[str] = field(default_factory=set)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def __call__(self, wanted: str) -> str:
-        name = wanted
-        while name in self.taken:
-            self.counts[wanted] = self.counts.get(wanted, 0) + 1
-            name = f"{wanted}_{self.counts[wanted]}"
-        self.taken.add(name)
-        return name

@@ -9,7 +9,8 @@ import numpy as np
 
 from . import narrow
 from .graph import Graph, Node, substitute_attribute
-from .ops import OPS, scan_parts
+from .ops import OPS
+from .scan import split_inputs
 from .types import Dim, SizeTable, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
@@ -105,7 +106,7 @@ def _scan(
     node: Node, operands: Sequence[np.ndarray], sizes: Mapping[str, int], wide: bool, seen: Seen | None
 ) -> list[np.ndarray]:
     body: Graph = node["body"]
-    carried, sequences, constants = (list(part) for part in scan_parts(operands, dict(node.attributes)))
+    carried, sequences, constants = split_inputs(node, operands)
     length, count = evaluate(node["length"], sizes), node["carries"]
     order = range(length - 1, -1, -1) if node["reverse"] else range(length)
     nothing = [_zeros(inner, sizes, wide) for _, inner in body.outputs[count:]]

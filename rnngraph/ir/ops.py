@@ -1,47 +1,29 @@
-"""The closed table of ops: one row an op, with arity, type rule and meaning in NumPy.
+"""The closed table of ops: one row an op, with all that any other file asks of an op.
 
-``infer`` is the op's type rule. ``evaluate`` is the definition of its value: the interpreter runs it, and
-native code is tested against it.
+``evaluate`` is the definition of the op's value: the interpreter runs it, and native code is tested against it. What
+the other columns are, ``Op`` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from math import erf, prod
 from typing import Any
 
 import numpy as np
 
 from . import attributes as may
+from . import derivatives as derivative
 from . import narrow, random
 from . import type_rules as rule
-from .type_rules import Infer, scan_parts
+from .node import DIVISION, DRAW, FUNCTION, INSTRUCTION, AttributeRule, Derivative, Evaluate
+from .node import OPS as OPS
+from .node import Op as Op
+from .type_rules import Infer
 from .types import FLOATS, INTEGERS
 
-Evaluate = Callable[[Sequence[np.ndarray], Mapping[str, Any]], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Op:
-    """A row of the table.
-
-    kind: ``leaf``, ``elementwise``, ``contraction``, ``reduction``, ``movement`` or ``structured``.
-    random: whether the value depends on a seed (such ops are forbidden in the inference graph). attributes: what
-    each may be; optional: those that a node can do without.
-    """
-
-    name: str
-    kind: str
-    arity: tuple[int, int]
-    infer: Infer
-    evaluate: Evaluate | None
-    random: bool = False
-    attributes: Mapping[str, may.Rule] = field(default_factory=dict)
-    optional: frozenset[str] = frozenset()
-
-
-OPS: dict[str, Op] = {}
+MANY = 1 << 30
+"""Operands of an op that takes as many as there are."""
 
 
 def _row(
@@ -50,12 +32,28 @@ def _row(
     arity: int | tuple[int, int],
     infer: Infer,
     evaluate: Evaluate | None = None,
+    derivative: Derivative | None = None,
+    cost: str = INSTRUCTION,
+    keeps_zero: bool = False,
     random: bool = False,
+    until: str = "",
     optional: tuple[str, ...] = (),
-    **attributes: may.Rule,
+    **attributes: AttributeRule,
 ) -> None:
     bounds = (arity, arity) if isinstance(arity, int) else arity
-    OPS[name] = Op(name, kind, bounds, infer, evaluate, random, attributes, frozenset(optional))
+    OPS[name] = Op(
+        name, kind, bounds, infer, evaluate, derivative, cost, keeps_zero, random, until, attributes,
+        frozenset(optional),
+    )  # fmt: skip
+
+
+def _elementwise(
+    name: str, arity: int, infer: Infer, evaluate: Evaluate, derivative: Derivative, cost: str, keeps_zero: bool,
+    random: bool = False, optional: tuple[str, ...] = (), **attributes: AttributeRule,
+) -> None:  # fmt: skip
+    """A row with all that elementwise ops have."""
+    kind = "elementwise"
+    _row(name, kind, arity, infer, evaluate, derivative, cost, keeps_zero, random, "", optional, **attributes)
 
 
 # Meanings in NumPy ----------------------------------------------------------------------------------
@@ -148,7 +146,6 @@ def _eval_scatter_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any
 
 
 _ANY = FLOATS + INTEGERS
-_ALL = (*_ANY, "bool")
 
 _row("input", "leaf", 0, rule.typed, label=may.text, type=may.kind)
 _row("parameter", "leaf", 0, rule.typed, label=may.text, type=may.kind)
@@ -156,118 +153,136 @@ _row("constant", "leaf", 0, rule.constant, lambda arrays, a: a["value"], value=m
 _row("iota", "leaf", 0, rule.iota, lambda arrays, a: np.arange(a["size"], dtype=np.int64), size=may.dim)
 _row("dimension", "leaf", 0, rule.dimension, lambda arrays, a: np.asarray(a["size"], np.int64), size=may.dim)
 
-_row("neg", "elementwise", 1, rule.elementwise(_ANY), _plain(np.negative))
-_row("abs", "elementwise", 1, rule.elementwise(_ANY), _plain(np.abs))
-_row("sign", "elementwise", 1, rule.elementwise(_ANY), _plain(np.sign))
-# The nearest whole number; of two the even one.
-_row("round", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.rint))
-_row("exp", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.exp))
-_row("expm1", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.expm1))
-_row("log", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.log))
-_row("log1p", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.log1p))
-_row("sqrt", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.sqrt))
-_row("tanh", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.tanh))
-_row("sigmoid", "elementwise", 1, rule.elementwise(FLOATS), _plain(_sigmoid))
-_row("sin", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.sin))
-_row("cos", "elementwise", 1, rule.elementwise(FLOATS), _plain(np.cos))
-_row("erf", "elementwise", 1, rule.elementwise(FLOATS), _plain(_erf))
-# The value itself; its derivative is nothing.
-_row("stop_gradient", "elementwise", 1, rule.elementwise(FLOATS), lambda arrays, attributes: arrays[0])
-_row("not", "elementwise", 1, rule.elementwise(("bool",)), _plain(np.logical_not))
-_row("cast", "elementwise", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0], a["dtype"]), dtype=may.dtype)
+_FLOATS, _NUMBERS, _TRUTHS = rule.elementwise(FLOATS), rule.elementwise(_ANY), rule.elementwise(("bool",))
+_COMPARISON = rule.elementwise(_ANY, "bool")
 
-_row("add", "elementwise", 2, rule.elementwise(_ANY), _plain(np.add))
-_row("sub", "elementwise", 2, rule.elementwise(_ANY), _plain(np.subtract))
+# Name, operands, type rule, meaning, derivative, cost, and whether numbers that are all 0 give 0.
+_elementwise("neg", 1, _NUMBERS, _plain(np.negative), derivative.neg, INSTRUCTION, True)
+_elementwise("abs", 1, _NUMBERS, _plain(np.abs), derivative.abs, INSTRUCTION, True)
+_elementwise("sign", 1, _NUMBERS, _plain(np.sign), derivative.nothing, INSTRUCTION, True)
+# The nearest whole number; of two the even one.
+_elementwise("round", 1, _FLOATS, _plain(np.rint), derivative.nothing, INSTRUCTION, True)
+_elementwise("exp", 1, _FLOATS, _plain(np.exp), derivative.exp, FUNCTION, False)
+_elementwise("expm1", 1, _FLOATS, _plain(np.expm1), derivative.expm1, FUNCTION, True)
+_elementwise("log", 1, _FLOATS, _plain(np.log), derivative.log, FUNCTION, False)
+_elementwise("log1p", 1, _FLOATS, _plain(np.log1p), derivative.log1p, FUNCTION, True)
+_elementwise("sqrt", 1, _FLOATS, _plain(np.sqrt), derivative.sqrt, DIVISION, True)
+_elementwise("tanh", 1, _FLOATS, _plain(np.tanh), derivative.tanh, FUNCTION, True)
+_elementwise("sigmoid", 1, _FLOATS, _plain(_sigmoid), derivative.sigmoid, FUNCTION, False)
+_elementwise("sin", 1, _FLOATS, _plain(np.sin), derivative.sin, FUNCTION, True)
+_elementwise("cos", 1, _FLOATS, _plain(np.cos), derivative.cos, FUNCTION, False)
+_elementwise("erf", 1, _FLOATS, _plain(_erf), derivative.erf, FUNCTION, True)
+# The value itself; its derivative is nothing.
+_elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True)
+_elementwise("not", 1, _TRUTHS, _plain(np.logical_not), derivative.nothing, INSTRUCTION, False)
+_elementwise(
+    "cast", 1, rule.cast, lambda arrays, a: narrow.cast(arrays[0], a["dtype"]), derivative.cast, INSTRUCTION, True,
+    dtype=may.dtype,
+)  # fmt: skip
+_elementwise("add", 2, _NUMBERS, _plain(np.add), derivative.add, INSTRUCTION, True)
+_elementwise("sub", 2, _NUMBERS, _plain(np.subtract), derivative.sub, INSTRUCTION, True)
 # Of a product that has ``labels`` the first operand are labels, as a loss has them.
-_row(
-    "mul", "elementwise", 2, rule.elementwise(_ANY), _plain(np.multiply), optional=("labels",), labels=may.labels
+_elementwise(
+    "mul", 2, _NUMBERS, _plain(np.multiply), derivative.mul, INSTRUCTION, True,
+    optional=("labels",), labels=may.labels,
 )  # fmt: skip
-_row("div", "elementwise", 2, rule.elementwise(FLOATS), _plain(np.divide))
-_row("maximum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.maximum))
-_row("minimum", "elementwise", 2, rule.elementwise(_ANY), _plain(np.minimum))
+_elementwise("div", 2, _FLOATS, _plain(np.divide), derivative.div, DIVISION, False)
+_elementwise("maximum", 2, _NUMBERS, _plain(np.maximum), derivative.maximum, INSTRUCTION, True)
+_elementwise("minimum", 2, _NUMBERS, _plain(np.minimum), derivative.minimum, INSTRUCTION, True)
 # Of a comparison that has ``within``, the numbers that were fed are checked to lie within the axis.
-_row(
-    "less", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less), optional=("within",), within=may.within
+_elementwise(
+    "less", 2, _COMPARISON, _plain(np.less), derivative.nothing, INSTRUCTION, False,
+    optional=("within",), within=may.within,
 )  # fmt: skip
-_row("less_equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.less_equal))
-_row(
-    "equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.equal), optional=("within",), within=may.within
+_elementwise("less_equal", 2, _COMPARISON, _plain(np.less_equal), derivative.nothing, INSTRUCTION, False)
+_elementwise(
+    "equal", 2, _COMPARISON, _plain(np.equal), derivative.nothing, INSTRUCTION, False,
+    optional=("within",), within=may.within,
 )  # fmt: skip
-_row("not_equal", "elementwise", 2, rule.elementwise(_ANY, "bool"), _plain(np.not_equal))
-_row("and", "elementwise", 2, rule.elementwise(("bool",)), _plain(np.logical_and))
-_row("or", "elementwise", 2, rule.elementwise(("bool",)), _plain(np.logical_or))
-_row("fma", "elementwise", 3, rule.elementwise(FLOATS), _plain(lambda a, b, c: a * b + c))
+_elementwise("not_equal", 2, _COMPARISON, _plain(np.not_equal), derivative.nothing, INSTRUCTION, False)
+_elementwise("and", 2, _TRUTHS, _plain(np.logical_and), derivative.nothing, INSTRUCTION, False)
+_elementwise("or", 2, _TRUTHS, _plain(np.logical_or), derivative.nothing, INSTRUCTION, False)
+_elementwise("fma", 3, _FLOATS, _plain(lambda a, b, c: a * b + c), derivative.fma, INSTRUCTION, True)
 # One that ``guards`` what stands past a row's end goes where no derivative is taken.
-_row("select", "elementwise", 3, rule.select, _plain(np.where), optional=("guards",), guards=may.flag)
-_row(
-    "random_key",
-    "elementwise",
-    3,
-    rule.random_key,
-    _eval_random_key,
+_elementwise(
+    "select", 3, rule.select, _plain(np.where), derivative.select, INSTRUCTION, True,
+    optional=("guards",), guards=may.flag,
+)  # fmt: skip
+_elementwise(
+    "random_key", 3, rule.random_key, _eval_random_key, derivative.nothing, DRAW, False, random=True,
+    site=may.text, salt=may.integer,
+)  # fmt: skip
+_elementwise(
+    "random_uniform", 2, rule.random_uniform, _plain(random.random_uniform), derivative.nothing, DRAW, False,
     random=True,
-    site=may.text,
-    salt=may.integer,
-)
-_row("random_uniform", "elementwise", 2, rule.random_uniform, _plain(random.random_uniform), random=True)
+)  # fmt: skip
 
 # Of floats of one dtype; of bfloat16 in float32; of uint8 and int8, exactly, in int32.
-_row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul)
+_row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul, derivative.matmul)
 
 # The sum over all leading axes of outer products of rows: what a product's right operand receives.
-_row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum)
+_row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum, derivative.outer_sum)
 
 # Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
-_row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, rows=may.dim)
+_row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, derivative.scatter_add, rows=may.dim)
 
-_row("reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), axes=may.axes, keepdims=may.flag)
+_row(
+    "reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), derivative.reduce_sum,
+    axes=may.axes, keepdims=may.flag,
+)  # fmt: skip
 # Of a reduction that is ``nonempty`` a call checks that there is something to choose from.
 _row(
-    "reduce_max", "reduction", 1, rule.reduce, _eval_extreme(np.max, _lowest), optional=("nonempty",), axes=may.axes,
-    keepdims=may.flag, nonempty=may.flag,
+    "reduce_max", "reduction", 1, rule.reduce, _eval_extreme(np.max, _lowest), derivative.reduce_extreme,
+    optional=("nonempty",), axes=may.axes, keepdims=may.flag, nonempty=may.flag,
 )  # fmt: skip
 _row(
-    "reduce_min", "reduction", 1, rule.reduce, _eval_extreme(np.min, _highest), optional=("nonempty",), axes=may.axes,
-    keepdims=may.flag, nonempty=may.flag,
+    "reduce_min", "reduction", 1, rule.reduce, _eval_extreme(np.min, _highest), derivative.reduce_extreme,
+    optional=("nonempty",), axes=may.axes, keepdims=may.flag, nonempty=may.flag,
 )  # fmt: skip
 
 _row(
-    "slice", "movement", 1, rule.slice, _eval_slice, start=may.starts, stop=may.stops, step=may.steps
+    "slice", "movement", 1, rule.slice, _eval_slice, derivative.slice,
+    start=may.starts, stop=may.stops, step=may.steps,
 )  # fmt: skip
-_row("reverse", "movement", 1, lambda t, a, m: t[0], lambda arrays, a: np.flip(arrays[0], a["axis"]), axis=may.axis)
 _row(
-    "transpose", "movement", 1, rule.transpose, lambda arrays, a: np.transpose(arrays[0], a["order"]), order=may.axes
+    "reverse", "movement", 1, lambda types, a, meet: types[0], lambda arrays, a: np.flip(arrays[0], a["axis"]),
+    derivative.reverse, axis=may.axis,
 )  # fmt: skip
-_row("reshape", "movement", 1, rule.reshape, lambda arrays, a: np.reshape(arrays[0], a["shape"]), shape=may.shape)
+_row(
+    "transpose", "movement", 1, rule.transpose, lambda arrays, a: np.transpose(arrays[0], a["order"]),
+    derivative.transpose, order=may.axes,
+)  # fmt: skip
+_row(
+    "reshape", "movement", 1, rule.reshape, lambda arrays, a: np.reshape(arrays[0], a["shape"]),
+    derivative.reshape, shape=may.shape,
+)  # fmt: skip
 _row(
     "broadcast", "movement", 1, rule.broadcast, lambda arrays, a: np.broadcast_to(arrays[0], a["shape"]),
-    shape=may.shape,
+    derivative.broadcast, shape=may.shape,
 )  # fmt: skip
 _row(
-    "concat", "movement", (1, 1 << 30), rule.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
-    axis=may.axis,
+    "concat", "movement", (1, MANY), rule.concat, lambda arrays, a: np.concatenate(arrays, a["axis"]),
+    derivative.concat, axis=may.axis,
 )  # fmt: skip
 # The value itself, with sizes written another way: that both are equal is checked at each call.
-_row("ensure_shape", "movement", 1, rule.ensure_shape, _eval_ensure_shape, shape=may.shape)
-_row("gather", "movement", 2, rule.gather, _eval_gather)
+_row("ensure_shape", "movement", 1, rule.ensure_shape, _eval_ensure_shape, derivative.ensure_shape, shape=may.shape)
+_row("gather", "movement", 2, rule.gather, _eval_gather, derivative.gather)
 
 # While declaring, dropout has the value and keep_prob; lower adds seed, step and row.
-_row("dropout", "structured", (2, 5), rule.dropout, random=True, site=may.text, salt=may.integer)
+_row("dropout", "structured", (2, 5), rule.dropout, random=True, until="split", site=may.text, salt=may.integer)
 # Random numbers of a shape, while declaring: lower makes keys and numbers of it.
-_row("noise", "structured", 1, rule.noise, random=True)
+_row("noise", "structured", 1, rule.noise, random=True, until="lower")
 # A value that can be looked at by name, while declaring: lower gives it beside the outputs where that is asked for.
-_row("tap", "structured", 1, lambda types, attributes, meet: types[0])
+_row("tap", "structured", 1, lambda types, attributes, meet: types[0], until="lower")
 # (training, inference): split takes the one that the graph is for.
-_row("by_graph", "structured", 2, rule.by_graph)
+_row("by_graph", "structured", 2, rule.by_graph, until="split")
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
-_row("driver", "structured", (0, 1 << 30), lambda types, attributes, meet: attributes["result"])
+_row("driver", "structured", (0, MANY), lambda types, attributes, meet: attributes["result"], until="lower")
 # A step runs where the body's input ``when`` holds, a carry or a step of a sequence; one that does not run leaves
 # what is carried as it is, and emits zeros. Where there is no ``when``, every step runs.
 _row(
-    "scan", "structured", (0, 1 << 30), rule.scan, optional=("unroll", "when"), body=may.anything,
+    "scan", "structured", (0, MANY), rule.scan, optional=("unroll", "when"), body=may.anything,
     carries=may.carries, sequences=may.sequences, length=may.length, reverse=may.flag, unroll=may.unrolled,
     when=may.body_input,
 )  # fmt: skip
 _row("get", "structured", 1, rule.get, index=may.item)
-
-__all__ = ["OPS", "Op", "scan_parts"]

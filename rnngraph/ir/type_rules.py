@@ -278,21 +278,12 @@ def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: M
     return TensorType(dtype, tuple(meet(a, b) for a, b in zip(training.shape, inference.shape, strict=True)))
 
 
-def scan_parts(node_operands: Sequence[Any], attributes: Mapping[str, Any]) -> tuple[Sequence[Any], ...]:
-    """Operands of a scan as (initial carries, sequences, constants)."""
-    carries, sequences = attributes["carries"], attributes["sequences"]
-    return (
-        node_operands[:carries],
-        node_operands[carries : carries + sequences],
-        node_operands[carries + sequences :],
-    )
-
-
 def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     body, length, carries = attributes["body"], attributes["length"], attributes["carries"]
-    initial, sequences, constants = scan_parts(types, attributes)
+    behind = carries + attributes["sequences"]
+    sequences = types[carries:behind]
     formal = [node.tensor for node in body.inputs]
-    actual = [*initial, *(item.with_shape(item.shape[1:]) for item in sequences), *constants]
+    actual = [*types[:carries], *(item.with_shape(item.shape[1:]) for item in sequences), *types[behind:]]
     if len(formal) != len(actual):
         raise ValueError(f"a scan gives {len(actual)} values to a body that takes {len(formal)}")
     for item in sequences:

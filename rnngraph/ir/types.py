@@ -341,7 +341,9 @@ class SizeTable:
 
 
 def _solved(difference: Dim) -> tuple[str, Dim] | None:
-    """A name that stands alone with factor 1 or -1, the latest declared if there are several, and what makes all 0."""
+    """A name to solve for, and its value where the whole is 0. The name stands alone with factor 1 or -1; of several it
+    is the latest declared.
+    """
     if not isinstance(difference, Size):
         return None
     for names, factor in sorted(difference.terms, key=lambda term: term[0], reverse=True):
@@ -352,12 +354,12 @@ def _solved(difference: Dim) -> tuple[str, Dim] | None:
 
 
 def _multiples(a: Dim, b: Dim) -> bool:
-    """Whether one size is a product of the other, so that they are equal only where what is between them is 1."""
+    """Whether one size is a multiple of the other by names, so that they are equal only where the factor is 1."""
     return bool(a and b) and (quotient(a, b) is not None or quotient(b, a) is not None)
 
 
 def _without_common_factor(difference: Dim) -> Dim:
-    """A difference of sizes divided by what all its terms hold: it is 0 for the same sizes, if none of them is 0."""
+    """A difference of sizes without the factors that all its terms share. It is 0 for the same sizes, if none is 0."""
     if not isinstance(difference, Size):
         return difference
     monomials = [Counter(names) for names, _ in difference.terms]

@@ -9,7 +9,7 @@ from .ops import OPS
 from .types import TupleType, meet_strict
 
 INFERENCE_FORBIDS = tuple(name for name, op in OPS.items() if op.random)
-DECLARED_ONLY = ("driver", "noise", "tap")
+DECLARED_ONLY = tuple(name for name, op in OPS.items() if op.until == "lower")
 """Ops that lowering replaces."""
 
 
@@ -109,7 +109,7 @@ def _verify(graph: Graph, forbid: tuple[str, ...], known: set[Node]) -> None:
 
 
 def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
-    """What does not depend on the graph that a node stands in: nodes and their operands never change."""
+    """Checks a node by itself, in whatever graph it stands: nodes and their operands never change."""
     row = OPS.get(node.op)
     if row is None:
         raise ValueError(f"{node.op} is no op of the table")

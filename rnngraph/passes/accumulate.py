@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..ir.graph import Graph, Node, make, remake, rewrite, with_body
+from ..ir.scan import ScanParts
 from ..ir.types import FLOATS
 
 
@@ -50,11 +51,8 @@ def _bodies(graph: Graph) -> Graph:
         if node.op != "scan":
             return None
         body = _bodies(node["body"])
-        body = _accumulate(body, _reached(body, body.inputs[: node["carries"]]))
-        if body is node["body"]:
-            return None
-        attributes = dict(node.attributes) | {"body": body}
-        return make("scan", *operands, where=node.where, name=node.name, **attributes)
+        body = _accumulate(body, _reached(body, [carry.inside for carry in ScanParts.of(node).carries]))
+        return None if body is node["body"] else with_body(node, operands, body)
 
     return rewrite(graph, rule)
 

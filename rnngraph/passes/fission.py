@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition
-from ..ir.ops import scan_parts
+from ..ir.graph import Graph, Node, make, remake, rewrite
+from ..ir.scan import Binding, Carry, ScanParts
 from .loops.cycles import cycles
 from .loops.lifting import aligned, lift, over_time
 
@@ -27,37 +27,35 @@ class Fission:
     name: str = "fission"
 
     def __call__(self, graph: Graph) -> Graph:
-        parts: dict[Node, _Parts] = {}
+        pieces: dict[Node, _Pieces] = {}
 
         def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             if node.op == "scan":
                 scan = remake(node, operands)
-                split = _Parts(scan)
+                split = _Pieces(scan)
                 if split.whole:
                     return None
-                parts[node] = split
+                pieces[node] = split
                 return scan  # dead once every ``get`` is replaced
-            if node.op == "get" and node.operands[0] in parts:
-                return parts[node.operands[0]].result(node["index"], node)
+            if node.op == "get" and node.operands[0] in pieces:
+                return pieces[node.operands[0]].result(node["index"], node)
             return None
 
         return rewrite(graph, rule)
 
 
-class _Parts:
+class _Pieces:
     """One scan taken apart. Results are built when they are asked for, so that what is dead is never built."""
 
     def __init__(self, scan: Node) -> None:
         self.scan = scan
         self.body: Graph = scan["body"]
         self.carries, self.length = scan["carries"], scan["length"]
-        initial, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
-        formal_carries, formal_sequences, formal_constants = scan_parts(self.body.inputs, dict(scan.attributes))
-        self.initial = dict(zip(formal_carries, initial, strict=True))
-        self.next = {carry: value for carry, (_, value) in zip(formal_carries, self.body.outputs, strict=False)}
-        self.lifted = dict(zip(formal_sequences, sequences, strict=True))
-        self.constant = dict(zip(formal_constants, constants, strict=True))
-        self.condition = step_condition(scan)
+        parts = ScanParts.of(scan)
+        self.initial = {carry.inside: carry.initial for carry in parts.carries}
+        self.next = {carry.inside: carry.next for carry in parts.carries}
+        self.lifted, self.constant = dict(parts.sequences), dict(parts.invariants)
+        self.condition = parts.when
         self.readers = self.body.users()
         for carry, value in self.next.items():  # it may become a value of another loop as it is, by no op: a delay
             self.readers[value].append(carry)
@@ -172,24 +170,24 @@ class _Parts:
 class _Loop:
     """One component: a scan over the nodes of a cycle (or over one op that can't leave the loop)."""
 
-    def __init__(self, parts: _Parts, members: list[Node]) -> None:
-        self.parts = parts
+    def __init__(self, pieces: _Pieces, members: list[Node]) -> None:
+        self.pieces = pieces
         self.members = members
-        self.carries = [node for node in members if node in parts.next]
+        self.carries = [node for node in members if node in pieces.next]
         self.emits: list[Node] = []
         self.built: Node | None = None
         inside = set(members)
         # What leaves the loop is zeros where a step does not run.
-        zeroed = None if inside.issuperset(parts.results) else parts.condition
+        zeroed = None if inside.issuperset(pieces.results) else pieces.condition
         self.emits = [
             node
             for node in members
-            if node in parts.results or node is zeroed or any(user not in inside for user in parts.readers[node])
+            if node in pieces.results or node is zeroed or any(user not in inside for user in pieces.readers[node])
         ]
 
     def scan(self) -> Node:
         if self.built is None:
-            self.parts.take_out(self.needed())
+            self.pieces.take_out(self.needed())
             self.built = self._build()
         return self.built
 
@@ -200,20 +198,20 @@ class _Loop:
         inside = set(self.members)
         read = [
             *(item for node in self.members for item in node.operands),
-            *map(self.parts.next.get, self.carries),
-            self.parts.condition,
+            *map(self.pieces.next.get, self.carries),
+            self.pieces.condition,
         ]
         return list(dict.fromkeys(item for item in read if item is not None and item not in inside))
 
     def _build(self) -> Node:
-        parts = self.parts
-        sequences: list[tuple[Node, Node]] = []
-        constants: list[tuple[Node, Node]] = []
+        pieces = self.pieces
+        sequences: list[Binding] = []
+        constants: list[Binding] = []
         new: dict[Node, Node] = {}
         for carry in self.carries:
             new[carry] = carry
         for node in self.needed():
-            outer, has_time = parts.outside(node)
+            outer, has_time = pieces.outside(node)
             if not has_time and outer.op == "constant" and outer.tensor.rank == 0:
                 new[node] = outer
                 continue
@@ -221,35 +219,19 @@ class _Loop:
             kind = outer.tensor.with_shape(outer.shape[1:]) if has_time else outer.tensor
             formal = make("input", where=node.where, name=label, label=label, type=kind)
             new[node] = formal
-            (sequences if has_time else constants).append((formal, outer))
+            (sequences if has_time else constants).append(Binding(formal, outer))
         for node in self.members:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
-        outputs = [(str(carry["label"]), self._next(carry, new)) for carry in self.carries]
-        outputs += [(node.name or node.op, new[node]) for node in self.emits]
-        formals = [*self.carries, *(f for f, _ in sequences), *(f for f, _ in constants)]
-        actuals = [
-            *(parts.initial[carry] for carry in self.carries),
-            *(outer for _, outer in sequences),
-            *(outer for _, outer in constants),
-        ]
-        scan = parts.scan
-        return make(
-            "scan",
-            *actuals,
-            where=scan.where,
-            name=scan.name,
-            body=Graph.of("body", outputs, formals),
-            carries=len(self.carries),
-            sequences=len(sequences),
-            length=scan["length"],
-            reverse=scan["reverse"],
-            **runs_when(None if parts.condition is None else new[parts.condition], formals),
+        scan = pieces.scan
+        # The next value of a mere delay is no member of the loop, but one of what it needs.
+        following = {node: new[pieces.next[node]] for node in self.carries}
+        carries = [Carry(node, pieces.initial[node], str(node["label"]), following[node]) for node in self.carries]
+        emits = [(node.name or node.op, new[node]) for node in self.emits]
+        when = None if pieces.condition is None else new[pieces.condition]
+        return ScanParts(carries, sequences, constants, emits, scan["length"], scan["reverse"], when).made(
+            scan.where, scan.name
         )
-
-    def _next(self, carry: Node, new: dict[Node, Node]) -> Node:
-        """The carry's next value, which of a mere delay is not a member of the loop."""
-        return new[self.parts.next[carry]]
 
     def final(self, carry: Node, like: Node) -> Node:
         return make("get", self.scan(), where=like.where, name=like.name, index=self.carries.index(carry))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..ir.graph import Graph, Node
+from ..ir.ops import OPS
 from ..ir.verifier import INFERENCE_FORBIDS, verify
 from .accumulate import Accumulate
 from .fission import Fission
@@ -72,7 +73,7 @@ def pipeline(
 
 def forbidden(kind: str) -> tuple[str, ...]:
     """Ops that must not occur once the graph is split."""
-    declared = ("driver", "dropout", "noise", "by_graph", "tap")
+    declared = tuple(name for name, op in OPS.items() if op.until)
     return (*INFERENCE_FORBIDS, *declared) if kind == "inference" else declared
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import GraphError
-from ..ir.graph import Graph, Node, make, remake, runs_when, step_condition
-from ..ir.ops import scan_parts
+from ..ir.graph import Graph, Node, make, remake
+from ..ir.scan import ScanParts, is_final, split_inputs, step_condition
 from .loops.lifting import Lifted, lift, over_time
 
 BETWEEN_SEEDS = 1 << 32
@@ -57,29 +57,29 @@ class Samples:
     def _get(self, node: Node, scan: Node, drawn: tuple[bool, ...]) -> Lifted:
         index = node["index"]
         value = make("get", scan, where=node.where, name=node.name, index=index)
-        if drawn[index] and index >= scan["carries"]:  # emitted at each step for all draws
+        if drawn[index] and not is_final(node):  # emitted at each step for all draws
             value = _turned(value)
         return value, drawn[index]
 
     def _scan(self, scan: Node, values: dict[Node, Lifted]) -> tuple[Node, tuple[bool, ...]]:
         """The scan for all draws, and which of its results differ from draw to draw."""
-        body, parts = scan["body"], dict(scan.attributes)
+        body: Graph = scan["body"]
         given = [values[item] for item in scan.operands]
         drawn = _drawn_inputs(scan, [flag for _, flag in given])
         condition = step_condition(scan)
         if condition is not None and drawn[condition]:
             raise GraphError("a loop that ends by its own draws can't run for several at once", scan.where)
         inner: dict[Node, Lifted] = {}
-        carries, sequences, _ = scan_parts(body.inputs, parts)
+        carried, steps, _ = split_inputs(scan, body.inputs)
         actual: list[Node] = []
         for formal, (outer, flag) in zip(body.inputs, given, strict=True):
             new = formal
             if drawn[formal]:
                 kind = formal.tensor.with_shape((self.count, *formal.shape))
                 new = make("input", where=formal.where, name=formal.name, label=formal["label"], type=kind)
-                if formal in carries:
+                if formal in carried:
                     outer = over_time(outer, flag, self.count)
-                elif formal in sequences:
+                elif formal in steps:
                     outer = _turned(outer)
             inner[formal] = new, drawn[formal]
             actual.append(outer)
@@ -90,14 +90,12 @@ class Samples:
         flags: list[bool] = []
         for number, (name, node) in enumerate(body.outputs):
             value, flag = inner[node]
-            if number < len(carries) and drawn[carries[number]]:
+            if number < len(carried) and drawn[carried[number]]:
                 value, flag = over_time(value, flag, self.count), True
             outputs.append((name, value))
             flags.append(flag)
-        formals = [inner[formal][0] for formal in body.inputs]
-        parts |= {"body": Graph.of(body.name, outputs, formals)}
-        parts |= runs_when(None if condition is None else inner[condition][0], formals)
-        return make("scan", *actual, where=scan.where, name=scan.name, **parts), tuple(flags)
+        changed = Graph.of("body", outputs, [inner[formal][0] for formal in body.inputs])
+        return ScanParts.of(scan, actual, changed).made(scan.where, scan.name), tuple(flags)
 
 
 def _turned(value: Node) -> Node:
@@ -114,11 +112,7 @@ def _drawn_inputs(scan: Node, given: Sequence[bool]) -> dict[Node, bool]:
         for node in body.nodes:
             if node not in known:
                 known[node] = any(known[item] for item in node.operands)
-        more = [
-            carry
-            for carry, (_, following) in zip(body.inputs[: scan["carries"]], body.outputs, strict=False)
-            if known[following] and not drawn[carry]
-        ]
+        more = [carry.inside for carry in ScanParts.of(scan).carries if known[carry.next] and not drawn[carry.inside]]
         if not more:
             return drawn
         drawn |= dict.fromkeys(more, True)

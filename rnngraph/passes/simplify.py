@@ -6,13 +6,15 @@ Law: values unchanged, bit for bit; no rule may change a NaN, an infinity or a s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Attributes, Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
-from ..ir.ops import OPS, scan_parts
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
+from ..ir.node import Attributes
+from ..ir.ops import OPS
+from ..ir.scan import ScanParts
 from ..ir.types import NARROW
 
 LARGEST_FOLD = 4096  # elements: a folded constant may not bloat the program
@@ -225,12 +227,14 @@ def drop_dead(graph: Graph) -> Graph:
 
 
 def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tuple[Node, dict[int, int]]:
-    body, carries = drop_dead(node["body"]), node["carries"]
+    """The scan without what nothing reads, and where each of its results stands now."""
+    body = drop_dead(node["body"])
+    scan = ScanParts.of(node, operands, body)
     live: set[Node] = set()
     kept = set(needed)
-    condition = step_condition(node) if kept else None
+    condition = scan.when if kept else None
     work = [body.outputs[index][1] for index in sorted(kept)] + ([] if condition is None else [condition])
-    position = {carry: index for index, carry in enumerate(body.inputs[:carries])}
+    position = {carry.inside: index for index, carry in enumerate(scan.carries)}
     while work:  # what the needed results read, through the carries too
         current = work.pop()
         if current in live:
@@ -238,34 +242,19 @@ def _slim_scan(node: Node, operands: tuple[Node, ...], needed: set[int]) -> tupl
         live.add(current)
         work.extend(current.operands)
         index = position.get(current)
-        if index is not None and index not in kept:
+        if index is not None:
             kept.add(index)
             work.append(body.outputs[index][1])
-        elif index is not None:
-            work.append(body.outputs[index][1])
-    outputs = [index for index in range(len(body.outputs)) if index in kept]
-    inputs = [
-        index for index, formal in enumerate(body.inputs) if (index in kept if index < carries else formal in live)
-    ]
-    positions = {old: new for new, old in enumerate(outputs)}
-    if len(outputs) == len(body.outputs) and len(inputs) == len(body.inputs) and body is node["body"]:
-        return remake(node, operands), positions
-    parts = scan_parts(range(len(operands)), dict(node.attributes))
-    formals = [body.inputs[index] for index in inputs]
-    new_body = Graph.of(body.name, [body.outputs[index] for index in outputs], formals)
-    return (
-        make(
-            "scan",
-            *(operands[index] for index in inputs),
-            where=node.where,
-            name=node.name,
-            body=new_body,
-            carries=sum(index < carries for index in inputs),
-            sequences=sum(index in parts[1] for index in inputs),
-            length=node["length"],
-            reverse=node["reverse"],
-            **{key: value for key, value in node.attributes if key == "unroll"},
-            **runs_when(condition, formals),
-        ),
-        positions,
+    positions = {old: new for new, old in enumerate(sorted(kept))}
+    first = len(scan.carries)
+    slim = replace(
+        scan,
+        carries=[carry for index, carry in enumerate(scan.carries) if index in kept],
+        sequences=[binding for binding in scan.sequences if binding.inside in live],
+        invariants=[binding for binding in scan.invariants if binding.inside in live],
+        emits=[emit for index, emit in enumerate(scan.emits, first) if index in kept],
+        when=condition,
     )
+    if len(kept) == len(body.outputs) and len(slim.operands) == len(operands) and body is node["body"]:
+        return remake(node, operands), positions
+    return slim.made(node.where, node.name), positions

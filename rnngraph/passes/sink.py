@@ -8,12 +8,12 @@ Law: values unchanged, bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ..ir.graph import Graph, Node, make, remake, rewrite, runs_when, step_condition, topological
-from ..ir.ops import OPS, scan_parts
-from ..ir.types import FLOATS, Dim
-from .gradients.scan_derivative import COSTLY
+from ..ir.graph import Graph, Node, make, remake, rewrite, topological
+from ..ir.ops import OPS
+from ..ir.scan import Binding, ScanParts
+from ..ir.types import FLOATS
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,13 @@ class _Loop:
     constants: dict[Node, Node] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.length: Dim = self.scan["length"]
-        body: Graph = self.scan["body"]
-        attributes = dict(self.scan.attributes)
-        initial, sequences, constants = scan_parts(self.operands, attributes)
-        self.carries, formal_sequences, formal_constants = scan_parts(body.inputs, attributes)
-        self.initial = initial
+        self.parts = ScanParts.of(self.scan, self.operands)
         # Equal operands share one name; ``new`` gives what stands for a name of before.
-        self.new: dict[Node, Node] = {carry: carry for carry in self.carries}
+        self.new: dict[Node, Node] = {carry.inside: carry.inside for carry in self.parts.carries}
         self.sequences, self.constants = {}, {}
-        for known, actuals, formals in (
-            (self.sequences, sequences, formal_sequences),
-            (self.constants, constants, formal_constants),
-        ):
-            for actual, formal in zip(actuals, formals, strict=True):
-                self.new[formal] = known.setdefault(actual, formal)
+        for known, bindings in ((self.sequences, self.parts.sequences), (self.constants, self.parts.invariants)):
+            for inside, outside in bindings:
+                self.new[inside] = known.setdefault(outside, inside)
 
     def sunk(self) -> Node | None:
         inner: dict[Node, Node] = {}  # what has moved, by what it was outside
@@ -83,7 +75,7 @@ class _Loop:
 
     def _pays(self, node: Node) -> bool:
         row = OPS[node.op]
-        if row.kind != "elementwise" or row.random or node.op in COSTLY or node.dtype not in FLOATS:
+        if row.kind != "elementwise" or row.random or row.is_long or node.dtype not in FLOATS:
             return False
         timed = []
         for item in dict.fromkeys(node.operands):
@@ -119,7 +111,6 @@ class _Loop:
         return self.constants[item if number is None else number]
 
     def _rebuilt(self, inner: dict[Node, Node]) -> Node:
-        scan, body = self.scan, self.scan["body"]
         computed: dict[Node, Node] = dict(self.sequences)
         stay = {item for outer in inner for item in outer.operands if item not in inner}
         for outer in topological(inner, known=stay):
@@ -127,15 +118,13 @@ class _Loop:
             computed[outer] = make(outer.op, *parts, where=outer.where, name=outer.name, **dict(outer.attributes))
         moved = {formal: computed[outer] for outer, formal in inner.items()}
         new: dict[Node, Node] = {old: moved.get(known, known) for old, known in self.new.items()}
-        for node in body.nodes:
+        for node in self.scan["body"].nodes:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
-        formals = (*self.carries, *self.sequences.values(), *self.constants.values())
-        attributes = dict(scan.attributes) | {
-            "body": Graph.of(body.name, [(name, new[value]) for name, value in body.outputs], formals),
-            "sequences": len(self.sequences),
-        }
-        condition = step_condition(scan)
-        attributes |= runs_when(None if condition is None else self.new[condition], formals)
-        operands = (*self.initial, *self.sequences, *self.constants)
-        return make("scan", *operands, where=scan.where, name=scan.name, **attributes)
+        condition = self.parts.when
+        return replace(
+            self.parts.giving(new),
+            sequences=[Binding(inside, outside) for outside, inside in self.sequences.items()],
+            invariants=[Binding(inside, outside) for outside, inside in self.constants.items()],
+            when=None if condition is None else self.new[condition],
+        ).made(self.scan.where, self.scan.name)

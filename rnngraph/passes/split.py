@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import GraphError
 from ..ir.graph import Graph, Node, make, map_bodies, rewrite
 from ..ir.ops import OPS
+from .lowering.random_nodes import converted
 from .simplify import drop_dead
 
 
@@ -65,15 +66,6 @@ def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
         scale = make("div", one, converted(keep, dtype), name="scale")
     zero = make("constant", value=np.zeros((), dtype))
     return make("select", kept, make("mul", x, scale, where=where), zero, where=where, name="dropped")
-
-
-def converted(keep: Node, dtype: str) -> Node:
-    """A keep_prob in another dtype, a number still a number."""
-    if keep.dtype == dtype:
-        return keep
-    if keep.op == "constant":
-        return make("constant", value=np.asarray(keep["value"], dtype))
-    return make("cast", keep, dtype=dtype)
 
 
 def _certain(graph: Graph) -> Graph:

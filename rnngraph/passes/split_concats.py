@@ -8,10 +8,12 @@ Law: values unchanged, up to the rounding of one added sum for each joined left 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, runs_when, step_condition
-from ..ir.ops import OPS, scan_parts
+from ..ir.build import column_slice, row_slice
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite
+from ..ir.ops import OPS
+from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
 from .simplify import Simplify
 
@@ -61,28 +63,6 @@ def _slices_columns(node: Node) -> bool:
         for start, stop, dim in zip(node["start"][:-1], node["stop"][:-1], shape[:-1], strict=True)
     )
     return whole and all(step == 1 for step in node["step"])
-
-
-def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
-    """x[..., first:last], or x where its last axis broadcasts."""
-    if not x.tensor.rank or x.shape[-1] == 1:
-        return x
-    if first == 0 and last == x.shape[-1]:
-        return x
-    head = x.shape[:-1]
-    return make(
-        "slice",
-        x,
-        where=like.where,
-        start=(*(0 for _ in head), first),
-        stop=(*head, last),
-        step=(1,) * x.tensor.rank,
-    )
-
-
-def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
-    """kernel[first:last]"""
-    return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))
 
 
 def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
@@ -166,32 +146,23 @@ def _split_carries(node: Node, operands: tuple[Node, ...]) -> Node | None:
         return _joined_get(node, operands[0])
     if node.op != "scan":
         return None
-    body, carries = node["body"], node["carries"]
-    index = next((i for i in range(carries) if _is_joined(body.outputs[i][1])), None)
+    scan = ScanParts.of(node, operands)
+    index = next((index for index, carry in enumerate(scan.carries) if _is_joined(carry.next)), None)
     if index is None:
         return None
-    initial, sequences, constants = (list(part) for part in scan_parts(operands, dict(node.attributes)))
-    old, joined = body.inputs[index], body.outputs[index][1]
-    bounds = _bounds(joined)
-    formals = [
-        make("input", where=old.where, name=f"{old.name}_{k}", label=f"{old['label']}_{k}", type=piece.tensor)
-        for k, piece in enumerate(joined.operands)
-    ]
-    whole = make("concat", *formals, where=old.where, axis=old.tensor.rank - 1)
-    outputs = list(body.outputs)
-    outputs[index : index + 1] = [(str(f["label"]), piece) for f, piece in zip(formals, joined.operands, strict=True)]
-    inputs = list(body.inputs)
-    inputs[index : index + 1] = formals
+    old, initial, _, joined = scan.carries[index]
+    pieces = []
+    for number, ((first, last), piece) in enumerate(zip(_bounds(joined), joined.operands, strict=True)):
+        label = f"{old['label']}_{number}"
+        inside = make("input", where=old.where, name=f"{old.name}_{number}", label=label, type=piece.tensor)
+        pieces.append(Carry(inside, column_slice(initial, first, last, old), label, piece))
+    whole = make("concat", *(piece.inside for piece in pieces), where=old.where, axis=old.tensor.rank - 1)
     new: dict[Node, Node] = {old: whole}
-    for inner in body.nodes:
+    for inner in node["body"].nodes:
         if inner not in new:
             new[inner] = remake(inner, [new[item] for item in inner.operands])
-    initial[index : index + 1] = [column_slice(initial[index], first, last, old) for first, last in bounds]
-    changed = Graph.of(body.name, [(name, new[value]) for name, value in outputs], inputs)
-    attributes = dict(node.attributes) | {"body": changed, "carries": carries + len(bounds) - 1}
-    attributes |= runs_when(step_condition(node), inputs)
-    scan = make("scan", *initial, *sequences, *constants, where=node.where, name=node.name, **attributes)
-    return scan
+    carries = [*scan.carries[:index], *pieces, *scan.carries[index + 1 :]]
+    return replace(scan, carries=carries).giving(new).made(node.where, node.name)
 
 
 def _is_joined(node: Node) -> bool:

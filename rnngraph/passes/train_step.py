@@ -118,7 +118,7 @@ def _replaced(label: str, kind: TensorType) -> Node:
 
 
 def _finite(numbers: Sequence[Node]) -> Node:
-    """Whether all these scalars are."""
+    """Whether all these scalars are finite, as a node."""
     limits = [make("constant", value=np.asarray(np.inf, node.dtype)) for node in numbers]
     tests = [make("less", make("abs", node), limit) for node, limit in zip(numbers, limits, strict=True)]
     return reduce(lambda a, b: make("and", a, b), tests)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import GraphError
-from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, step_condition, with_attributes
-from ..ir.ops import scan_parts
+from ..ir.graph import Graph, Node, make, map_bodies, remake, rewrite, with_attributes
+from ..ir.scan import ScanParts
 
 
 @dataclass(frozen=True)
@@ -84,26 +84,25 @@ def _check_length(scan: Node) -> None:
 
 
 def _copies(scan: Node) -> list[Node]:
-    body, length, carries = scan["body"], scan["length"], scan["carries"]
-    initial, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
-    condition = step_condition(scan)
-    values = list(initial)
-    emitted: list[list[Node]] = [[] for _ in body.outputs[carries:]]
+    parts, body, length = ScanParts.of(scan), scan["body"], scan["length"]
+    values = [carry.initial for carry in parts.carries]
+    fixed = dict(parts.invariants)
+    emitted: list[list[Node]] = [[] for _ in parts.emits]
     steps = range(length - 1, -1, -1) if scan["reverse"] else range(length)
     for step in steps:
-        actual = [*values, *(step_of(item, step) for item in sequences), *constants]
-        new = dict(zip(body.inputs, actual, strict=True))
+        new = {carry.inside: value for carry, value in zip(parts.carries, values, strict=True)} | fixed
+        new |= {inside: step_of(outside, step) for inside, outside in parts.sequences}
         for node in body.nodes:
             if node not in new:
                 new[node] = remake(node, [new[item] for item in node.operands])
         results = [new[node] for _, node in body.outputs]
-        if condition is not None:
-            results = _where_it_runs(new[condition], results, values)
-        values = results[:carries]
-        for kept, value in zip(emitted, results[carries:], strict=True):
+        if parts.when is not None:
+            results = _where_it_runs(new[parts.when], results, values)
+        values, emits = results[: len(values)], results[len(values) :]
+        for kept, value in zip(emitted, emits, strict=True):
             kept.append(value)
     stacked = []
-    for kept, (_, inner) in zip(emitted, body.outputs[carries:], strict=True):
+    for kept, (_, inner) in zip(emitted, parts.emits, strict=True):
         if not kept:
             raise GraphError('unroll="full" of a sequence of no steps; it has no outputs to join', scan.where)
         ordered = reversed(kept) if scan["reverse"] else kept

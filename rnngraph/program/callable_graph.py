@@ -11,6 +11,7 @@ from ..allocation import bytes_of, empty, reserve
 from ..arguments import whole_number
 from ..declare.nest import paths
 from ..errors import NameLookupError, Where, did_you_mean, shown
+from ..ir.axes import lengths_of
 from ..ir.graph import Graph
 from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
@@ -24,7 +25,6 @@ from ..runtime.calls.results import Given, result_of
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.entry import NativeEntry, Sized
-from ..runtime.native.optimized_graph import lengths_of
 from ..runtime.native.stages import stage_text, stages_of
 from .parts import ProgramParts
 

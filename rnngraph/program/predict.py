@@ -22,6 +22,7 @@ from ..batching.row_mixing import mixes_rows
 from ..batching.sources import BatchSource, Reader, source_of
 from ..declare.nest import paths
 from ..errors import GraphError, ShapeError, Where, shown
+from ..ir.axes import axis_of_sizes
 from ..ir.graph import Node
 from ..ir.types import Dim, Size, evaluate, symbols_of
 from ..runtime.calls.results import result_of
@@ -99,7 +100,7 @@ def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | No
     found = []
     for name, node in compiled.graph.outputs:
         read = [label for label in compiled.needed((name,)) if label in differ]
-        axis = next((axis for axis, dim in enumerate(node.shape) if dim in batches), None)
+        axis = axis_of_sizes(node.shape, batches)
         if not read and (axis is None or isinstance(node.shape[axis], int)):
             found.append(Output(name, node, None))
             continue

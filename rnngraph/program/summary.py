@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 CLOCK = 3.0e9  # cycles a second, as no target says how fast it runs
 PORTS = 2  # vectors of fused multiply-adds that a cycle can start
 NEAR, FAR = 64, 16  # bytes a cycle from the second cache, and from what lies behind it
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "erf", "div", "sqrt")
-FUNCTION_COST = 12  # operations of a polynomial, against one of an addition
+LONG_COST = 12  # operations of a function or a division, against one of an addition
 COUNTS = ("parameters", "bytes", "multiply_adds")
 REST = "(no parameters)"
 
@@ -81,7 +80,7 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
         if node.op == "matmul":
             layer.multiply_adds += count * _elements(node.operands[0].shape[-1:], sizes)
         else:
-            layer.operations += count * (FUNCTION_COST if node.op in FUNCTIONS else 1)
+            layer.operations += count * (LONG_COST if OPS[node.op].is_long else 1)
     return layers
 
 

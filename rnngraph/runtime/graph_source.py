@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from ..arguments import checked_name
 from ..declare.description import Described, described
 from ..declare.nest import is_leaf, paths
-from ..declare.parameters import Slot
+from ..declare.parameters import ParameterSpec
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
 from ..errors import DtypeError, ShapeError, StructureError, shown
@@ -62,7 +62,7 @@ class GraphSource(Protocol):
 class DeclaredSource:
     """A live declaration, which is lowered again for each purpose."""
 
-    def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[Slot, str]) -> None:
+    def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str]) -> None:
         """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile."""
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)

@@ -15,7 +15,7 @@ import numpy as np
 from ..allocation import bytes_of, reserve
 from ..arguments import flag, seed_number
 from ..declare.initializers import draw
-from ..declare.parameters import Slot
+from ..declare.parameters import ParameterSpec
 from ..errors import (
     ArgumentError,
     DtypeError,
@@ -54,7 +54,7 @@ class Parameters(Mapping[str, np.ndarray]):
     """
 
     def __init__(
-        self, slots: Mapping[Slot, str], seed: int, other: Parameters | None = None,
+        self, slots: Mapping[ParameterSpec, str], seed: int, other: Parameters | None = None,
         given: Mapping[str, np.ndarray] | None = None,
     ) -> None:  # fmt: skip
         """given: values, by name, of parameters that are not drawn."""
@@ -84,7 +84,7 @@ class Parameters(Mapping[str, np.ndarray]):
         """What counts changes, for those who look at it so often that a property takes too long."""
         return self._changes
 
-    def slot(self, name: str) -> Slot:
+    def slot(self, name: str) -> ParameterSpec:
         return self._slots[name]
 
     def layer(self, name: str) -> str:
@@ -247,7 +247,7 @@ def _read(source: Any) -> dict[str, Any]:
     raise ArgumentError(f"can't load parameters from {path}; give a mapping, .npz or .safetensors")
 
 
-def _reserve(slots: Mapping[str, Slot]) -> None:
+def _reserve(slots: Mapping[str, ParameterSpec]) -> None:
     """Looks whether there is memory to draw parameters: their own, and that of the largest in float64."""
     if not slots:
         return
@@ -259,7 +259,7 @@ def _reserve(slots: Mapping[str, Slot]) -> None:
     reserve(own + bytes_of(shapes[largest], np.float64), purpose, slots[largest].where)
 
 
-def _drawn(slot: Slot, name: str, seed: int) -> np.ndarray:
+def _drawn(slot: ParameterSpec, name: str, seed: int) -> np.ndarray:
     shape = tuple(int(str(dim)) for dim in slot.type.shape)
     return draw(slot.initializer, shape, slot.type.dtype, seed, name, slot.where)
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...ir.graph import Graph, Node, symbols_of_node
-from ...ir.ops import OPS, scan_parts
+from ...ir.ops import OPS
+from ...ir.scan import is_final, split_inputs
 from ...ir.types import Dim
 from .kernel_fusion import contracted, is_view, only_joins, parts_units, picks_step, stays_view
 
@@ -184,7 +185,7 @@ class Staging:
         if node.op == "scan":
             return node["length"]
         if node.op == "get":
-            return None if node["index"] < node.operands[0]["carries"] else self._time(node.operands[0])
+            return None if is_final(node) else self._time(node.operands[0])
         if adds_up(node):
             source = node.operands[-1]
             timed = source.tensor.rank > 1 and source.shape[0] in self.lengths
@@ -243,8 +244,8 @@ class Staging:
         """Whether ``node`` at a step reads ``operand`` at that step only."""
         length = self.kind[node].length
         if node.op == "scan":
-            initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
-            return operand in sequences and operand not in initial and operand not in constants
+            initial, sequences, invariants = split_inputs(node, node.operands)
+            return operand in sequences and operand not in initial and operand not in invariants
         if node.op == "matmul" and operand is node.operands[1]:
             return False
         if node.op == "gather" and operand is node.operands[0]:
@@ -283,8 +284,7 @@ class Staging:
                 continue
             for user in users[node]:
                 if user.op == "scan":
-                    _, _, constants = scan_parts(user.operands, dict(user.attributes))
-                    at_once = node in constants
+                    at_once = node in split_inputs(user, user.operands)[2]
                 else:
                     at_once = (user.op == "matmul" and node is user.operands[1]) or (
                         user.op == "gather" and node is user.operands[0]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...ir.graph import Graph, Node
-from ...ir.ops import OPS, scan_parts
+from ...ir.ops import OPS
+from ...ir.scan import ScanParts
 from .kernel_fusion import Step, is_view
 
 FEWEST_ROWS = 4
@@ -18,7 +19,7 @@ FEWEST_ROWS = 4
 
 def rows_of(graph: Graph) -> int:
     """The rows of what all scans of a graph carry; 0 if there are none, or several numbers of them."""
-    carried = [item for node in graph.nodes if node.op == "scan" for item in node["body"].inputs[: node["carries"]]]
+    carried = [carry.inside for node in graph.nodes if node.op == "scan" for carry in ScanParts.of(node).carries]
     found = {item.shape[0] for item in carried if item.tensor.rank == 2}
     rows = found.pop() if len(found) == 1 else 0
     return rows if isinstance(rows, int) else 0
@@ -40,13 +41,12 @@ class Rowwise:
 
     def inside(self, node: Node, steps: Sequence[Step]) -> Rowwise | None:
         """The same for a scan's body, if its steps are row by row, and what it is given lies by rows too."""
-        initial, sequences, constants = scan_parts(node.operands, dict(node.attributes))
-        body: Graph = node["body"]
-        formal = scan_parts(body.inputs, dict(node.attributes))
-        whole = {item for item, given in zip(formal[2], constants, strict=True) if self.shared(given)}
+        scan, body = ScanParts.of(node), node["body"]
+        whole = {inside for inside, outside in scan.invariants if self.shared(outside)}
         if not all(item in whole or self._has_rows(item) for item in body.inputs):
             return None
-        if not all(map(self._reads, (*initial, *sequences))):
+        by_rows = [*(carry.initial for carry in scan.carries), *(outside for _, outside in scan.sequences)]
+        if not all(map(self._reads, by_rows)):
             return None
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in ("constant", "parameter"))
         outputs = [value for _, value in body.outputs]

@@ -12,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ...ir.graph import Graph, Node, step_condition
-from ...ir.ops import OPS, scan_parts
+from ...ir.graph import Graph, Node
+from ...ir.ops import OPS
+from ...ir.scan import ScanParts, split_inputs, step_condition
 from ...ir.types import Dim
 
 ZERO = "zero"
 Symbol = Node | str | None
 """What a value is where a row has ended: a carry, ``ZERO``, or None where that is not known."""
-
-KEEPS_ZERO = ("neg", "abs", "sign", "round", "expm1", "log1p", "sqrt", "tanh", "sin", "erf", "stop_gradient", "cast")
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,7 @@ class Limits:
         found: dict[Limit, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
-                _, actuals, _ = scan_parts(node.operands, dict(node.attributes))
-                _, formals, _ = scan_parts(node["body"].inputs, dict(node.attributes))
-                for formal, actual in zip(formals, actuals, strict=True):
+                for formal, actual in ScanParts.of(node).sequences:
                     limit = limit_of(actual, node["length"])
                     if limit is not None and node not in self.scans:
                         found.setdefault(limit, {}).setdefault(node, formal)
@@ -137,11 +134,9 @@ class _Single:
         return node is self.limit.condition
 
     def _body(self, scan: Node) -> dict[Node, Symbol]:
-        body, attributes, mask = scan["body"], dict(scan.attributes), self.scans[scan]
-        values: dict[Node, Symbol] = {item: item for item in body.inputs[: scan["carries"]]}
-        _, formals, _ = scan_parts(body.inputs, attributes)
-        _, actuals, _ = scan_parts(scan.operands, attributes)
-        for formal, actual in zip(formals, actuals, strict=True):
+        body, parts, mask = scan["body"], ScanParts.of(scan), self.scans[scan]
+        values: dict[Node, Symbol] = {carry.inside: carry.inside for carry in parts.carries}
+        for formal, actual in parts.sequences:
             values[formal] = self.values.get(actual) if self._fits(actual) else None
 
         def masks(node: Node) -> bool:
@@ -173,8 +168,8 @@ class _Single:
         that follows another mask reads it wherever that one holds.
         """
         if user.op == "scan":
-            initial, sequences, constants = scan_parts(user.operands, dict(user.attributes))
-            return user in self.scans and node in sequences and node not in (*initial, *constants)
+            initial, sequences, invariants = split_inputs(user, user.operands)
+            return user in self.scans and node in sequences and node not in (*initial, *invariants)
         if user in self.sums:
             return True
         if not self._fits(user):
@@ -202,7 +197,7 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
         return None if node["value"].any() else ZERO
     found = [values.get(item) for item in node.operands]
     zeros = [item == ZERO for item in found]
-    if zeros and all(zeros) and (node.op in KEEPS_ZERO or node.op in ("add", "sub", "maximum", "minimum", "concat")):
+    if zeros and all(zeros) and (OPS[node.op].keeps_zero or node.op == "concat"):
         return ZERO
     match node.op:
         case "select" if masks(node.operands[0]):

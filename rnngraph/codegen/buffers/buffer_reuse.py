@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ...ir.graph import Graph, Node
-from ...ir.ops import scan_parts
+from ...ir.scan import ScanParts, split_inputs
 from ..analysis.kernel_fusion import Phases, contracted, cut_body, is_view
 from ..analysis.loop_fusion import source_of
 from ..kernels.values import view_through
@@ -66,13 +66,12 @@ class TakenOver:
         """For some of what a scan emits, where it lies. views: of sequences; longest: steps of a chunk."""
         if longest < FEWEST_STEPS:
             return {}
-        attributes, body = dict(scan.attributes), scan["body"]
-        actual = scan_parts(scan.operands, attributes)[1]
+        body, sequences = scan["body"], ScanParts.of(scan).sequences
         left: dict[Node, tuple[Node, View]] = {}
-        for source in dict.fromkeys(map(source_of, actual)):
+        for source in dict.fromkeys(source_of(outside) for _, outside in sequences):
             if source in self.sequences:
                 for node, view in self._last_read(source, scan, views[source]).items():
-                    left[scan_parts(body.inputs, attributes)[1][actual.index(node)]] = node, view
+                    left[next(inside for inside, outside in sequences if outside is node)] = node, view
         if not left:
             return {}
         cutting, users, outputs = cut_body(body), body.users(), [value for _, value in body.outputs]
@@ -94,7 +93,7 @@ class TakenOver:
 
     def _last_read(self, source: Node, scan: Node, view: View) -> dict[Node, View]:
         """The sequence that a scan reads, or columns of it that it reads; none if anything else reads them, too."""
-        carried, sequences, constants = scan_parts(scan.operands, dict(scan.attributes))
+        initial, sequences, invariants = split_inputs(scan, scan.operands)
         found: dict[tuple[int, int], Node] = {}
         pending = [source]
         while pending:
@@ -106,7 +105,7 @@ class TakenOver:
                     pending.append(user)
                 elif user not in self.finished:
                     columns = _columns(node, source)
-                    once = user is scan and sequences.count(node) == 1 and node not in (*carried, *constants)
+                    once = user is scan and sequences.count(node) == 1 and node not in (*initial, *invariants)
                     if columns is None or columns in found or not once:
                         return {}
                     found[columns] = node

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ...ir.graph import Node, step_condition
+from ...ir.graph import Node
+from ...ir.scan import step_condition
 from ...ir.types import Dim, size
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, LetIndex

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...ir.graph import Graph, Node, topological
 from ...ir.ops import OPS
+from ...ir.scan import is_final
 from ..analysis.kernel_fusion import is_view, kind_of
 from ..analysis.loop_fusion import PLAIN, PREPARED, Staging
 from .views import View
@@ -120,7 +121,7 @@ class _Sources:
 
 
 def _writes(node: Node) -> bool:
-    return node.op != "get" or node["index"] >= node.operands[0]["carries"]
+    return node.op != "get" or not is_final(node)
 
 
 def _reads_apart(user: Node, old: Node) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...ir.graph import Node
+from ...ir.node import DRAW
+from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ..analysis.kernel_fusion import Step
 from ..kernels.loop_nests import Region, lanes_for
@@ -27,7 +29,6 @@ SUM_BYTES = 12.0
 """A cycle, of sums over time that are added to chunk by chunk, and that another worker may have added to before."""
 LONG_OPS = 12.0
 """Cycles a vector of an op that is a polynomial; the others take one, and a random op takes five times as long."""
-_LONG = ("exp", "log", "tanh", "sigmoid", "erf", "sin", "cos", "pow", "div", "sqrt", "expm1", "log1p")
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,5 @@ def _depth(node: Node) -> int:
 
 
 def _vector_cycles(node: Node) -> float:
-    if node.op.startswith("random") or node.op.startswith("dropout"):
-        return 5 * LONG_OPS
-    return LONG_OPS if node.op in _LONG else 1.0
+    row = OPS[node.op]
+    return 5 * LONG_OPS if row.cost == DRAW else LONG_OPS if row.is_long else 1.0

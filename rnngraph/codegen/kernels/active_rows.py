@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ...ir.graph import Node
-from ...ir.ops import scan_parts
+from ...ir.scan import ScanParts
 from ...ir.types import Dim, Shape, size
 from ..analysis.kernel_fusion import Step, cut_body
 from ..analysis.row_independence import Rowwise
@@ -182,10 +182,10 @@ def row_by_row(scan: Node, limit: Limit) -> bool:
     """Whether all that a scan computes is computed for each row apart, of two axes."""
     body = scan["body"]
     varying = {item for item in body.inputs if item.tensor.rank > 1 and item.shape[-2] == limit.rows}
-    if not all(item in varying and item.tensor.rank == 2 for item in body.inputs[: scan["carries"]]):
+    parts = ScanParts.of(scan)
+    if not all(carry.inside in varying and carry.inside.tensor.rank == 2 for carry in parts.carries):
         return False
-    _, _, constants = scan_parts(body.inputs, dict(scan.attributes))
-    whole = {*constants, *(set(body.inputs) - varying)}
+    whole = {*dict(parts.invariants), *(set(body.inputs) - varying)}
     rowwise = Rowwise(limit.rows, lambda item: item in whole or item.op in ("constant", "parameter", "iota"))
     outputs = [value for _, value in body.outputs]
     return all(value.tensor.rank == 2 and value.shape[0] == limit.rows for value in outputs) and all(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...ir.graph import Node
+from ...ir.node import FUNCTION
+from ...ir.ops import OPS
 from ..analysis.kernel_fusion import Step
 from ..cost_model.register_tiles import TileShape
-from ..llvm.vecmath import FUNCTIONS
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Index, Store, When
 from .loop_nests import Region, Share, loop
@@ -120,7 +121,7 @@ class Rest:
             if node in products:
                 found.add(node)
                 continue
-            cost += OF_A_FUNCTION if node.op in FUNCTIONS else 1
+            cost += OF_A_FUNCTION if OPS[node.op].cost == FUNCTION else 1
             needed = [item for item in node.operands if item not in seen and self._is_computed(item)]
             seen.update(needed)
             pending += needed

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...ir.graph import Node
-from ...ir.text.printer import identifier
+from ...ir.printer import identifier
 from ...ir.types import Dim, Shape, size
 from ..analysis.kernel_fusion import is_view
 from ..buffers.views import View

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ...ir.graph import Graph, Node, make, step_condition
-from ...ir.ops import scan_parts
+from ...ir.graph import Graph, Node, make
+from ...ir.scan import ScanParts, step_condition
 from ...ir.types import Shape, size
 from ..analysis.kernel_fusion import cut_body, is_view
 from ..analysis.row_independence import Rowwise
@@ -114,7 +114,7 @@ class Scan:
         self.parts, self.rowwise, self.work = 1, None, Cut(None, self.work.whole, self.work.whole)
 
     def _cut(self) -> None:
-        self.formal = scan_parts(self.body.inputs, dict(self.node.attributes))
+        self.given = ScanParts.of(self.node)
         self.cutting = cut_body(self.body)
 
     def _places(self) -> None:
@@ -141,8 +141,8 @@ class Scan:
 
     def begin(self, region: Region) -> None:
         """Initial values, before the first step. region: as ``before_loops`` gives it."""
-        initial = scan_parts(self.node.operands, dict(self.node.attributes))[0]
-        for index, (value, state) in enumerate(zip(initial, self.state, strict=True)):
+        for index, (carry, state) in enumerate(zip(self.given.carries, self.state, strict=True)):
+            value = carry.initial
             comment, place = f"initial {label_of(value)}", state.first()
             if self.tables is not None and self.node["reverse"]:  # a row begins with its own last step
                 if self.tables.by_rows and state.kind != "alone":
@@ -185,12 +185,13 @@ class Scan:
 
     def _end_early(self, tables: Tables) -> None:
         """The same where rows end before the last step, or in reverse begin after the first."""
-        for index, (state, formal) in enumerate(zip(self.state, self.formal[0], strict=True)):
+        for index, (state, carry) in enumerate(zip(self.state, self.given.carries, strict=True)):
             if index not in self.results:
                 continue
             last: Index = 0 if self.node["reverse"] else tables.span
             if tables.by_rows and not self.node["reverse"] and state.kind != "alone":
-                self._each_row(state, self.region, formal, f"last {label_of(formal)}", tables.span)
+                comment = f"last {label_of(carry.inside)}"
+                self._each_row(state, self.region, carry.inside, comment, tables.span)
             for user in self.results[index]:
                 self.region.views[user] = state.at(self.scheduler.block, last, f"last{self.tag}_{index}")
 
@@ -255,15 +256,13 @@ class Scan:
             block.add(LetIndex(name, "parity", done + s if self.tables is None else position))
             slot = size(name)
         views: dict[Node, View] = {}
-        _, sequences, constants = scan_parts(node.operands, dict(node.attributes))
-        carried, formal_sequences, formal_constants = self.formal
-        for formal, state in zip(carried, self.state, strict=True):
-            views[formal] = state.before(slot, absolute)
-        for formal, actual in zip(formal_sequences, sequences, strict=True):
-            outer = region.views[actual]
-            views[formal] = outer.first_axis(local if outer.local else absolute)
-        for formal, actual in zip(formal_constants, constants, strict=True):
-            views[formal] = region.views[actual]
+        for carry, state in zip(self.given.carries, self.state, strict=True):
+            views[carry.inside] = state.before(slot, absolute)
+        for inside, outside in self.given.sequences:
+            outer = region.views[outside]
+            views[inside] = outer.first_axis(local if outer.local else absolute)
+        for inside, outside in self.given.invariants:
+            views[inside] = region.views[outside]
         for inner in self.body.nodes:
             if inner.op == "constant" and inner.tensor.rank:
                 views[inner] = region.views[inner]
@@ -283,9 +282,9 @@ class Scan:
     def _left_out(self, block: Block, views: dict[Node, View], slot: Index, local: Index, absolute: Index) -> None:
         """A step that does not run: what is carried in two places in turn moves on, and it emits zeros."""
         region = Region(self.region.target, self.region.panels, self.region.scratch, views)
-        for formal, state in zip(self.formal[0], self.state, strict=True):
+        for carry, state in zip(self.given.carries, self.state, strict=True):
             if state.kind == "twice":
-                copy_to(region, block, formal, [state.after(slot, absolute)])
+                copy_to(region, block, carry.inside, [state.after(slot, absolute)])
         for index, (_, value) in enumerate(self.body.outputs):
             places = self._result_places(index, slot, local, absolute) if index >= self.carries else []
             if places:

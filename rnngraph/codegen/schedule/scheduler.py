@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from ...ir.graph import Graph, Node, make
-from ...ir.ops import scan_parts
+from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
 from ..analysis.kernel_fusion import Phases, Step, cut, is_view, picks_step, stays_view
 from ..analysis.loop_fusion import PLAIN, PREPARED, Stage, Staging, adds_up
@@ -238,9 +238,7 @@ class _Scheduler(Places):
         """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""
         order = node["order"]
         users = [user for user in self.users[node] if user.op == "scan"]
-        return order[-1] != len(order) - 1 and any(
-            node in scan_parts(user.operands, dict(user.attributes))[2] for user in users
-        )
+        return order[-1] != len(order) - 1 and any(node in split_inputs(user, user.operands)[2] for user in users)
 
     def _chunks(self, number: int, stage: Stage, nodes: Sequence[Node], cutting: Phases, leaving: set[Node]) -> None:
         length, reverse = stage.kind.length, stage.kind.reverse

@@ -11,7 +11,7 @@ from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...public import api
 from ..initializers import Initializer, initializer_of
-from ..parameters import ScopeName, Slot
+from ..parameters import ParameterSpec, ScopeName
 from ..tensor import Tensor
 from .activations import activation_function
 from .basic import gather
@@ -19,8 +19,8 @@ from .basic import gather
 
 def owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer) -> Tensor:
     """A parameter of a layer, under the layer's scope."""
-    slot = Slot(TensorType(dtype, shape), initializer_of(initializer), True, scope.where, within=name)
-    return Tensor(make("parameter", where=scope.where, type=slot.type, label=name, slot=slot, scope=scope))
+    spec = ParameterSpec(TensorType(dtype, shape), initializer_of(initializer), True, scope.where, within=name)
+    return Tensor(make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope))
 
 
 @api

@@ -1,1 +1,3 @@
-"""Graphs as text: ``printer`` writes it, ``parser`` reads it back, ``complete`` is the form that is stored."""
+"""Graphs from text: ``parser`` reads what ``ir.printer`` writes, ``complete`` writes the form that is stored;
+``source`` finds what the user's lines call the values they make.
+"""

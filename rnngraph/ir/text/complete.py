@@ -13,8 +13,7 @@ import numpy as np
 
 from ...errors import Where
 from ..graph import Graph, Node
-from ..ops import scan_parts
-from .printer import SCAN_WORDS, braces, constant_text, identifier, names_of, right_side
+from ..printer import braces, constant_text, identifier, names_of, right_side, scan_inputs, scan_outputs
 
 MOST_WRITTEN = 16
 """Elements of a constant that is still written as text."""
@@ -31,7 +30,7 @@ def complete_text(graph: Graph, arrays: dict[str, np.ndarray]) -> str:
 class _Writer:
     def __init__(self, graph: Graph, arrays: dict[str, np.ndarray]) -> None:
         self.graph, self.arrays = graph, arrays
-        self.names = names_of(graph, literals=True)
+        self.names = names_of(graph.walk(), literals=True)
         self.files: dict[str, int] = {}
         self.shown: dict[str, str] = {}  # of each file, for which the system is asked once
 
@@ -53,16 +52,12 @@ class _Writer:
                 yield from self.body(node, indent + "  ")
 
     def body(self, scan: Node, indent: str) -> Iterator[str]:
-        body, parts = scan["body"], dict(scan.attributes)
-        formal, actual = scan_parts(body.inputs, parts), scan_parts(scan.operands, parts)
-        for word, inside, outside in zip(SCAN_WORDS, formal, actual, strict=True):
-            for node, operand in zip(inside, outside, strict=True):
-                name, label = self.names[node], node["label"]
-                more = braces([*([f"label={label!r}"] if label != name else []), *self.facts(node)])
-                yield f"{indent}{word} {name} = {self.names[operand]}{more} : {node.type}"
-        yield from self.lines(body, indent)
-        for position, (name, node) in enumerate(body.outputs):
-            word = "next" if position < scan["carries"] else "emit"
+        for word, node, operand in scan_inputs(scan):
+            name, label = self.names[node], node["label"]
+            more = braces([*([f"label={label!r}"] if label != name else []), *self.facts(node)])
+            yield f"{indent}{word} {name} = {self.names[operand]}{more} : {node.type}"
+        yield from self.lines(scan["body"], indent)
+        for word, name, node in scan_outputs(scan):
             yield f"{indent}{word} {name if identifier(name) == name else repr(name)} = {self.names[node]}"
 
     def facts(self, node: Node) -> list[str]:

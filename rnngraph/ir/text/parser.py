@@ -17,8 +17,8 @@ from ...allocation import empty
 from ...errors import Where
 from ..graph import Graph, Node, make
 from ..ops import OPS
+from ..printer import SCAN_WORDS
 from ..types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim, product, syntax_of
-from .printer import SCAN_WORDS
 
 _LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")
 _TENSOR = re.compile(r"(\w+)\[(.*)\]$")

@@ -11,7 +11,7 @@ from ...ir.types import FLOATS
 
 
 def active_nodes(nodes: Iterable[Node], roots: Iterable[Node]) -> set[Node]:
-    """Nodes through which a root reaches on; integers and truth values carry no derivative."""
+    """The roots, and what depends on them and carries a derivative, as integers and truth values do not."""
     active = set(roots)
     for node in nodes:
         if node in active:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...ir.derivatives import adjoints, zeros
+from ...ir.build import zeros
+from ...ir.derivatives import adjoints
 from ...ir.graph import Graph, Node, make, remake, topological
 from ...ir.types import TensorType
 from .adjoints import Adjoints

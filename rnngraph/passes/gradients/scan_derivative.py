@@ -9,17 +9,17 @@ steps and rows is one op outside it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ...errors import GraphError
-from ...ir.derivatives import adjoints, unbroadcast, zeros
-from ...ir.graph import Graph, Node, make, remake, runs_when, step_condition, topological
-from ...ir.ops import OPS, scan_parts
+from ...ir.build import unbroadcast, zeros
+from ...ir.derivatives import adjoints
+from ...ir.graph import Graph, Node, make, remake, topological
+from ...ir.ops import OPS
+from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.types import FLOATS
 from ..loops.lifting import aligned
 from .adjoints import Adjoints, active_nodes
-
-COSTLY = ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "sin", "cos", "erf", "div")
-"""Elementwise ops that are kept rather than computed again."""
 
 
 class ScanDerivative:
@@ -31,10 +31,9 @@ class ScanDerivative:
     def __init__(self, scan: Node, received: Mapping[int, Node], active: set[Node]) -> None:
         self.scan, self.received = scan, received
         self.body: Graph = scan["body"]
-        self.carries, self.length = scan["carries"], scan["length"]
-        attributes = dict(scan.attributes)
-        self.formal = [list(part) for part in scan_parts(self.body.inputs, attributes)]
-        self.actual = [list(part) for part in scan_parts(scan.operands, attributes)]
+        self.given = ScanParts.of(scan)
+        self.carried = [carry.inside for carry in self.given.carries]
+        self.sequences, self.constants = dict(self.given.sequences), dict(self.given.invariants)
         self._activity(active)
         self._reverse_body()
         self._keep()
@@ -47,9 +46,9 @@ class ScanDerivative:
         while True:
             inside = active_nodes(self.body.nodes, roots)
             more = {
-                carry
-                for carry, (_, value) in zip(self.formal[0], self.body.outputs, strict=False)
-                if value in inside and carry not in roots and carry.dtype in FLOATS
+                carry.inside
+                for carry in self.given.carries
+                if carry.next in inside and carry.inside not in roots and carry.inside.dtype in FLOATS
             }
             if not more:
                 break
@@ -58,12 +57,12 @@ class ScanDerivative:
 
     def _reverse_body(self) -> None:
         work = Adjoints(self.body.nodes, list(self.roots))
-        constants = set(self.formal[2])
+        constants = set(self.constants)
         self.deferred: list[tuple[Node, str, Node, Node | None]] = []
         self.carry_in: dict[Node, Node] = {}  # adjoint that comes from the later step, by carry
         self.emit_in: dict[int, Node] = {}
         for index, (name, value) in enumerate(self.body.outputs):
-            carry = self.formal[0][index] if index < self.carries else None
+            carry = self.carried[index] if index < len(self.carried) else None
             if carry not in self.roots and (index not in self.received or value not in work.active):
                 continue
             g = make("input", type=value.tensor, label=f"d_{name}", name=f"d_{name}", where=value.where)
@@ -118,8 +117,8 @@ class ScanDerivative:
     def _keep(self) -> None:
         """Decides what the forward scan gives in addition, for the backward scan to read."""
         forward = set(self.body.nodes)
-        wanted = [g for carry in self.formal[0] if (g := self.work.adjoint(carry)) is not None]
-        wanted += [g for item in self.formal[1] if (g := self.work.adjoint(item)) is not None]
+        wanted = [g for carry in self.carried if (g := self.work.adjoint(carry)) is not None]
+        wanted += [g for item in self.sequences if (g := self.work.adjoint(item)) is not None]
         wanted += [item for _, _, *pair in self.deferred for item in pair if item is not None]
         backward = topological(wanted)
         read = {item for node in backward if node not in forward for item in node.operands if item in forward}
@@ -128,11 +127,11 @@ class ScanDerivative:
         self.again: set[Node] = set()
         self.at_hand: set[Node] = set(self.body.inputs)  # is kept or given, or had again from such by cheap ops alone
         self.behind: set[Node] = set()  # what nodes that are had again depend on, and they themselves
-        condition = step_condition(self.scan)
-        if condition is not None and condition in self.formal[0]:  # it emits that it ran, and zeros where it did not
+        condition = self.given.when
+        if condition is not None and condition in self.carried:  # it emits that it ran, and zeros where it did not
             read.add(condition)
         inputs = set(self.body.inputs)
-        carried = set(self.formal[0])
+        carried = set(self.carried)
         order = {node: number for number, node in enumerate(self.body.nodes)}
         for node in sorted(read, key=order.__getitem__):
             self._decide(node, inputs, carried)
@@ -162,12 +161,10 @@ class ScanDerivative:
                 self.again.add(item)
 
     def _build(self) -> None:
-        scan, body = self.scan, self.body
-        outputs = [*body.outputs, *((f"kept_{node.name or node.op}", node) for node in self.kept)]
-        widened = Graph.of(body.name, outputs, body.inputs)
-        attributes = dict(scan.attributes) | {"body": widened}
-        self.forward = make("scan", *scan.operands, where=scan.where, name=scan.name, **attributes)
-        first = len(body.outputs)
+        kept = [(f"kept_{node.name or node.op}", node) for node in self.kept]
+        widened = replace(self.given, emits=[*self.given.emits, *kept])
+        self.forward = widened.made(self.scan.where, self.scan.name)
+        first = len(self.body.outputs)
         self.kept_outside = {
             node: make("get", self.forward, where=node.where, name=f"kept_{node.name or node.op}", index=first + number)
             for number, node in enumerate(self.kept)
@@ -176,29 +173,29 @@ class ScanDerivative:
 
     def _backward(self) -> None:
         new: dict[Node, Node] = {}
-        sequences: list[tuple[Node, Node]] = []
-        constants: list[tuple[Node, Node]] = []
+        sequences: list[Binding] = []
+        constants: list[Binding] = []
 
         def over(node: Node, outer: Node) -> None:
             formal = make("input", type=node.tensor, label=node.name or node.op, name=node.name, where=node.where)
             new[node] = formal
-            sequences.append((formal, outer))
+            sequences.append(Binding(formal, outer))
 
         for index, g in self.emit_in.items():
             new[g] = g
-            sequences.append((g, self.received[index]))
+            sequences.append(Binding(g, self.received[index]))
         for node, outer in self.kept_outside.items():
             over(node, outer)
-        condition = step_condition(self.scan)
+        condition = self.given.when
         # Of a step that does not run nothing is read, so that a NaN there meets no zero.
-        read = dict(zip(self.formal[1], self.actual[1], strict=True)) if condition is None else {}
+        read = self.sequences if condition is None else {}
         self.outer_sequence = read | self.kept_outside
         results: list[tuple[str, Node]] = []
-        carried = [carry for carry in self.formal[0] if carry in self.carry_in]
+        carried = [carry for carry in self.carried if carry in self.carry_in]
         for carry in carried:
             total = self.work.adjoint(carry)
             results.append((f"d_{carry['label']}", zeros(carry.shape, carry) if total is None else total))
-        given = [(item, part) for item in self.formal[1] if (part := self.work.adjoint(item)) is not None]
+        given = [(item, part) for item in self.sequences if (part := self.work.adjoint(item)) is not None]
         emits = [part for _, part in given]
         for _, _, *pair in self.deferred:
             emits += [item for item in pair if item is not None and item not in self.outer_sequence]
@@ -212,27 +209,24 @@ class ScanDerivative:
                 continue
             if node in actual_of:
                 outer = actual_of[node]
-                if node in self.formal[1]:
+                if node in self.sequences:
                     over(node, outer)
                 else:
                     formal = make("input", type=node.tensor, label=str(node["label"]), name=node.name, where=node.where)
                     new[node] = formal
-                    constants.append((formal, outer))
+                    constants.append(Binding(formal, outer))
                 continue
             new[node] = remake(node, [new[item] for item in node.operands])
         if condition is not None and condition not in new:
             over(condition, actual_of[condition])
-        initial = []
-        for carry in carried:
-            index = self.formal[0].index(carry)
-            initial.append(self.received.get(index) or zeros(carry.shape, carry))
-        formals = [*(self.carry_in[c] for c in carried), *(f for f, _ in sequences), *(f for f, _ in constants)]
-        backward = make(
-            "scan", *initial, *(a for _, a in sequences), *(a for _, a in constants), where=self.scan.where,
-            name=f"d_{self.scan.name}", body=Graph.of("body", [(name, new[value]) for name, value in results], formals),
-            carries=len(carried), sequences=len(sequences), length=self.length, reverse=not self.scan["reverse"],
-            **runs_when(None if condition is None else new[condition], formals),
-        )  # fmt: skip
+        carries = []
+        for carry, (name, value) in zip(carried, results, strict=False):
+            first = self.received.get(self.carried.index(carry)) or zeros(carry.shape, carry)
+            carries.append(Carry(self.carry_in[carry], first, name, new[value]))
+        backward = ScanParts(
+            carries, sequences, constants, [(name, new[value]) for name, value in results[len(carries) :]],
+            self.given.length, not self.given.reverse, None if condition is None else new[condition],
+        ).made(self.scan.where, f"d_{self.scan.name}")  # fmt: skip
         result = {
             node: make("get", backward, where=node.where, index=len(carried) + number)
             for number, node in enumerate(emits)
@@ -263,7 +257,7 @@ def _is_cheap(node: Node) -> bool:
     row = OPS[node.op]
     if not node.operands:
         return True
-    return row.kind in ("elementwise", "movement") and (node.op not in COSTLY or row.random) and node.op != "gather"
+    return row.kind in ("elementwise", "movement") and not row.is_long and node.op != "gather"
 
 
 def _before_sum(part: Node, g: Node) -> Node:

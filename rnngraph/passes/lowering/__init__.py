@@ -1,1 +1,6 @@
-"""From the declaration to one graph: names and sizes are settled (``names``), drivers become scans (``scan_body``)."""
+"""From the declaration to one graph. ``lower`` is the door: ``names`` of scopes and parameters are settled, and drivers
+become scans (``scan_body``).
+
+Both make nodes by ``sized_nodes``, which solves sizes, and ``random_nodes``, which draws. ``context`` is what they
+share, ``lowered`` what lowering gives.
+"""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.parameters import Slot
+from ...declare.parameters import ParameterSpec
 from ...ir.graph import Graph, Node
 
 SEED_INPUTS = ("seed", "first_row", "first_step")
@@ -27,7 +27,7 @@ class Lowered:
 
     graph: Graph
     masks: Graph
-    slots: dict[Slot, str]
+    slots: dict[ParameterSpec, str]
     initial: Graph
     states: tuple[Any, ...]
     named: tuple[Any, ...]

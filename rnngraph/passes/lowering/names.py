@@ -6,63 +6,63 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...declare.drivers import Driver
-from ...declare.parameters import ScopeName, Slot
+from ...declare.parameters import ParameterSpec, ScopeName
 from ...errors import ArgumentError
 from ...ir.graph import Node
 
 
 @dataclass
 class Names:
-    """Names of scopes and slots. ``slots`` is in creation order."""
+    """Names of scopes, and of parameters (``specs``) in the order of their creation."""
 
     scopes: dict[ScopeName, str] = field(default_factory=dict)
-    slots: dict[Slot, str] = field(default_factory=dict)
+    specs: dict[ParameterSpec, str] = field(default_factory=dict)
 
 
-def settle(order: Iterable[Node], known: Mapping[Slot, str]) -> Names:
-    """Names for everything declared in ``order``; slots in ``known`` keep theirs, and new scopes take none of those."""
-    owners: list[tuple[int, ScopeName | None, list[tuple[Slot, str]]]] = []
+def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
+    """Names for all that is declared in ``order``. Parameters in ``known`` keep theirs, which no new scope takes."""
+    owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
     for node in order:
         if node.op == "driver":
             driver: Driver = node["driver"]
             owners.append((driver.serial, driver.scope, list(driver.parameters)))
             owners += [(scope.serial, scope, []) for scope in driver.scopes]
         elif node.get("scope") is not None:
-            slots = [(node["slot"], str(node["label"]))] if node.op == "parameter" else []
-            owners.append((node["scope"].serial, node["scope"], slots))
+            specs = [(node["slot"], str(node["label"]))] if node.op == "parameter" else []
+            owners.append((node["scope"].serial, node["scope"], specs))
         elif node.op == "parameter" and node["slot"].name is not None:
             owners.append((node["slot"].serial, None, [(node["slot"], node["slot"].name)]))
     owners.sort(key=lambda owner: owner[0])
 
     names = Names()
     _scopes(names, dict.fromkeys(scope for _, scope, _ in owners if scope is not None), owners, known)
-    taken = {known[slot]: slot for _, _, slots in owners for slot, _ in slots if slot in known}
-    for _, scope, slots in owners:
-        for slot, path in slots:
-            if slot in names.slots:
+    taken = {known[spec]: spec for _, _, specs in owners for spec, _ in specs if spec in known}
+    for _, scope, specs in owners:
+        for spec, path in specs:
+            if spec in names.specs:
                 continue
-            name = known.get(slot) or (f"{names.scopes[scope]}/{path}" if scope else path)
-            if taken.setdefault(name, slot) is not slot:
+            name = known.get(spec) or (f"{names.scopes[scope]}/{path}" if scope else path)
+            if taken.setdefault(name, spec) is not spec:
                 raise ArgumentError(
                     f"two parameters are named {name}; give one of them a scope or a name of its own",
-                    slot.where,
+                    spec.where,
                 )
-            names.slots[slot] = name
+            names.specs[spec] = name
     return names
 
 
 def _scopes(
     names: Names,
     scopes: Iterable[ScopeName],
-    owners: list[tuple[int, ScopeName | None, list[tuple[Slot, str]]]],
-    known: Mapping[Slot, str],
+    owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]],
+    known: Mapping[ParameterSpec, str],
 ) -> None:
     scopes = list(scopes)
     taken: dict[str, ScopeName] = {}
-    for _, scope, slots in owners:  # a scope whose parameters have names already keeps its own
-        for slot, path in slots:
-            if scope is not None and slot in known and known[slot].endswith(f"/{path}"):
-                names.scopes.setdefault(scope, known[slot][: -len(path) - 1])
+    for _, scope, specs in owners:  # a scope whose parameters have names already keeps its own
+        for spec, path in specs:
+            if scope is not None and spec in known and known[spec].endswith(f"/{path}"):
+                names.scopes.setdefault(scope, known[spec][: -len(path) - 1])
                 taken[names.scopes[scope]] = scope
     for scope in scopes:
         if scope.explicit and scope not in names.scopes:

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...declare.drivers import Driver
 from ...declare.parameter_maps import RANDOM
 from ...errors import ShapeError, Where
-from ...ir.graph import Graph, Node, runs_when, topological
-from ...ir.source import assigned_names
-from ...ir.types import Dim, TensorType, product
-
-if TYPE_CHECKING:
-    from .lower import Lowering
+from ...ir.graph import Node, topological
+from ...ir.scan import Binding, Carry, ScanParts
+from ...ir.text.source import assigned_names
+from ...ir.types import Dim, TensorType
+from .context import Context
+from .random_nodes import units_of
 
 
 class Body:
     """One driver's scan in the making."""
 
-    def __init__(self, outer: Lowering, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
-        self.outer, self.driver, self.time, self.batch, self.where = outer, driver, time, batch, where
-        self.sequences: list[tuple[Node, Node]] = []  # (formal, actual)
-        self.constants: list[tuple[Node, Node]] = []
+    def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
+        self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
+        self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
+        self.sequences: list[Binding] = []
+        self.constants: list[Binding] = []
         self.shared: dict[str, Node] = {}
         self.assigned: Mapping[Node, str] = {}
         self.live: Node | None = None  # whether a row still runs, where that is known
         self.tapped: list[tuple[Node, Node]] = []
 
     def formal(self, label: str, kind: TensorType) -> Node:
-        return self.outer.make("input", where=self.where, name=label, label=label, type=kind)
+        return self.make("input", where=self.where, name=label, label=label, type=kind)
 
     def over(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
-        self.sequences.append((node, actual))
+        self.sequences.append(Binding(node, actual))
         return node
 
     def given(self, label: str, actual: Node) -> Node:
         node = self.formal(label, actual.tensor)
-        self.constants.append((node, actual))
+        self.constants.append(Binding(node, actual))
         return node
 
     def once(self, key: str, build: Any) -> Node:
@@ -56,7 +57,7 @@ class Body:
         captured: Sequence[Node],
         name: str,
     ) -> Node:
-        driver, outer = self.driver, self.outer
+        driver = self.driver
         sequences = [self._fitting(item, 0, self.time, "what it reads") for item in sequences]
         sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
         initial = [self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in initial]
@@ -78,8 +79,8 @@ class Body:
         if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
             for formal in driver.sequences:
                 x = new[formal]
-                zero = outer.make("constant", value=np.zeros((), x.dtype))
-                new[formal] = outer.make("select", live, x, zero, where=self.where, name="real", guards=True)
+                zero = self.make("constant", value=np.zeros((), x.dtype))
+                new[formal] = self.make("select", live, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states), known=new)
         self.assigned = assigned_names(inner, beside=driver.where)
         for node in inner:
@@ -89,68 +90,67 @@ class Body:
         output = self._full(output)
         states = [self._full(item) for item in states]
         if live is not None:
-            zero = outer.make("constant", value=np.zeros((), output.dtype))
-            output = outer.make("select", live, output, zero, where=self.where)
+            zero = self.make("constant", value=np.zeros((), output.dtype))
+            output = self.make("select", live, output, zero, where=self.where)
             states = [
-                outer.make("select", live, after, before, where=self.where)
+                self.make("select", live, after, before, where=self.where)
                 for after, before in zip(states, carries, strict=True)
             ]
-        formals = [*carries, *(node for node, _ in self.sequences), *(node for node, _ in self.constants)]
-        actuals = [*initial, *(node for _, node in self.sequences), *(node for _, node in self.constants)]
-        labels = [str(node["label"]) for node in driver.states]
-        seen = [(outer.taps[node], self._while_live(value)) for node, value in self.tapped]
-        body = Graph.of("body", [*zip(labels, states, strict=True), ("output", output), *seen], formals)
-        scan = outer.make(
-            "scan", *actuals, where=self.where, name=name, body=body, carries=len(carries),
-            sequences=len(self.sequences), length=self.time, reverse=driver.reverse,
-            **runs_when(None if driver.when is None else new[driver.when], formals),
-        )  # fmt: skip
+        labels = (str(node["label"]) for node in driver.states)
+        seen = [(self.context.taps[node], self._while_live(value)) for node, value in self.tapped]
+        scan = ScanParts(
+            carries=[*map(Carry, carries, initial, labels, states)],
+            sequences=self.sequences,
+            invariants=self.constants,
+            emits=[("output", output), *seen],
+            length=self.time,
+            reverse=driver.reverse,
+            when=None if driver.when is None else new[driver.when],
+        ).made(self.where, name, self.make)
         for number, (node, value) in enumerate(self.tapped, len(carries) + 1):
-            steps = outer.make("get", scan, where=node.where, index=number)
-            outer.tapped[outer.taps[node]] = self._turned(steps, value)
+            steps = self.make("get", scan, where=node.where, index=number)
+            self.context.tapped[self.context.taps[node]] = self._turned(steps, value)
         return scan
 
     # Taps ----------------------------------------------------------------------------------------
 
     def _tap(self, node: Node, value: Node) -> Node:
         """A value of the step that can be looked at: it is emitted, or an input over all steps is added to it."""
-        outer = self.outer
-        if node not in outer.taps:
+        if node not in self.context.taps:
             return value
-        if not outer.moved:
+        if not self.context.moved:
             self.tapped.append((node, value))
             return value
         shape = [self.time, *value.shape]
         turn = self._has_rows(value) and not self.driver.time_major
         if turn:
             shape[:2] = shape[1], shape[0]
-        given = outer.moved_by(node, value.tensor.with_shape(tuple(shape)))
-        return outer.make("add", value, self.over("tap", self._turned(given, value)), where=node.where)
+        given = self.context.moved_by(node, value.tensor.with_shape(tuple(shape)))
+        return self.make("add", value, self.over("tap", self._turned(given, value)), where=node.where)
 
     def _turned(self, steps: Node, value: Node) -> Node:
         """What lies in time, laid out as the driver's inputs are, and back again."""
         if not self._has_rows(value) or self.driver.time_major:
             return steps
-        return self.outer.make("transpose", steps, where=steps.where, order=(1, 0, *range(2, steps.tensor.rank)))
+        return self.make("transpose", steps, where=steps.where, order=(1, 0, *range(2, steps.tensor.rank)))
 
     def _while_live(self, value: Node) -> Node:
         """A value of rows that still run, and 0 for others."""
-        outer, rank = self.outer, value.tensor.rank
+        rank = value.tensor.rank
         if self.live is None or not self._has_rows(value):
             return value
-        live = outer.make("reshape", self.live, shape=(self.batch, *(1,) * (rank - 1)))
-        zero = outer.make("constant", value=np.zeros((), value.dtype))
-        return outer.make("select", live, value, zero, where=value.where)
+        live = self.make("reshape", self.live, shape=(self.batch, *(1,) * (rank - 1)))
+        zero = self.make("constant", value=np.zeros((), value.dtype))
+        return self.make("select", live, value, zero, where=value.where)
 
     def _has_rows(self, value: Node) -> bool:
         return value.tensor.rank > 0 and self._is_batch(value.shape[0])
 
     def _live(self, lengths: Node) -> Node:
         """Whether a row still runs, [batch, 1]."""
-        outer = self.outer
-        step = self.over("t", outer.make("iota", where=self.where, size=self.time))
-        limit = outer.make("reshape", lengths, shape=(self.batch, 1))
-        return outer.make("less", step, self.given("length", limit), where=self.where, name="live")
+        step = self.over("t", self.make("iota", where=self.where, size=self.time))
+        limit = self.make("reshape", lengths, shape=(self.batch, 1))
+        return self.make("less", step, self.given("length", limit), where=self.where, name="live")
 
     def _full(self, node: Node) -> Node:
         """An output or state that does not depend on the batch still has a row for each."""
@@ -158,62 +158,48 @@ class Body:
             return node
         shape = (self.batch, *node.shape[1:])
         if node.shape[0] == 1 and self.batch != 1:
-            return self.outer.make("broadcast", node, shape=shape, where=self.where)
+            return self.make("broadcast", node, shape=shape, where=self.where)
         return self._fitting(node, 0, self.batch, "what its step gives")
 
     def _fitting(self, node: Node, axis: int, wanted: Dim, what: str) -> Node:
         """``node``, an axis of which becomes the batch or the time, where nothing else says so yet."""
-        outer, have = self.outer, node.shape[axis]
-        outer.unequal = []
         try:
-            outer.meet(have, wanted)
+            return self.nodes.with_size(node, axis, wanted, self.where)
         except ValueError as error:
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
-        if not outer.unequal:
-            return node
-        outer.assumed.append((have, wanted, self.where))
-        return outer.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], self.where)
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
-        outer = self.outer
         if node.op not in RANDOM:
             name = node.name or self.assigned.get(node, "")
-            return outer.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
+            return self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
         x, scope = operands[0], node.get("scope")
-        site = outer.names.scopes[scope] if scope else f"{outer.names.scopes[self.driver.scope]}/{node['site']}"
+        site = self.context.scopes[scope] if scope else f"{self.context.scopes[self.driver.scope]}/{node['site']}"
         variational = node.get("variational", False)
-        seed = self.once("seed", lambda: self.given("seed", outer.extra_input("seed")))
+        seed = self.once("seed", lambda: self.given("seed", self.random.seed))
         if variational:
-            step = outer.constant(-1)
+            step = self.random.constant(-1)
         else:
-            step = self.once("step", lambda: self.over("step", outer.steps(self.time)))
+            step = self.once("step", lambda: self.over("step", self.random.steps(self.time)))
         shape = (x.shape[0], units_of(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
         if self._is_batch(shape[0]):
-            row = self.once("row", lambda: self.given("row", outer.rows(self.batch)))
+            row = self.once("row", lambda: self.given("row", self.random.rows(self.batch)))
         else:  # such as a kernel's
-            row = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
+            row = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         if node.op == "dropout":
             self._mask(site, node["salt"], operands[1], variational, shape)
-        return outer.draw(node, operands, shape, site, seed, step, row)
+        return self.random.draw(node, operands, shape, site, seed, step, row)
 
     def _is_batch(self, rows: Dim) -> bool:
-        sizes = self.outer.sizes
-        return sizes.resolve(rows) == sizes.resolve(self.batch)
+        return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
 
     def _mask(self, site: str, salt: int, keep: Node, variational: bool, shape: tuple[Dim, ...]) -> None:
         """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
-        outer = self.outer
-        rows = outer.make("reshape", outer.make("iota", size=shape[0]), shape=(shape[0], 1))
-        rows = outer.rows(self.batch) if self._is_batch(shape[0]) else rows
+        rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
+        rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
         outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
         if variational:
-            outer.masks[site] = outer.kept(site, salt, outside, outer.constant(-1), rows, shape)
+            self.random.masks[site] = self.random.kept(site, salt, outside, self.random.constant(-1), rows, shape)
             return
-        steps = outer.make("reshape", outer.steps(self.time), shape=(self.time, 1, 1))
-        drawn = outer.kept(site, salt, outside, steps, rows, (self.time, *shape))
-        outer.masks[site] = outer.make("transpose", drawn, order=(1, 0, 2))
-
-
-def units_of(x: Node, first: int) -> Dim:
-    """What the axes from ``first`` on hold together."""
-    return product(x.shape[first:])
+        steps = self.make("reshape", self.random.steps(self.time), shape=(self.time, 1, 1))
+        drawn = self.random.kept(site, salt, outside, steps, rows, (self.time, *shape))
+        self.random.masks[site] = self.make("transpose", drawn, order=(1, 0, 2))

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.build import column_slice, row_slice
 from ...ir.graph import Node, make
-from ..split_concats import column_slice, row_slice
 
 SMALLEST = 1e-30
 """Magnitudes of a row or column that are all smaller are scaled as if one were this large: the reciprocal of a scale

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...ir.graph import Graph, Node, make, rewrite, symbols_of_node
-from ...ir.ops import scan_parts
+from ...ir.graph import Graph, Node, rewrite, symbols_of_node, with_body
+from ...ir.scan import ScanParts
 from .narrow_products import BFloat16, Int8, Narrowing, Weight, Widened
 
 MOST_DEPTH = 1 << 16
@@ -69,12 +69,9 @@ class ReducedWeights:
         return Int8() if self.form == "int8" else BFloat16(self.split)
 
     def _scan(self, node: Node, operands: tuple[Node, ...], weights: set[Node]) -> Node | None:
-        body, attributes = node["body"], dict(node.attributes)
-        pairs = zip(scan_parts(body.inputs, attributes)[2], scan_parts(node.operands, attributes)[2], strict=True)
-        changed = self._reduced(body, {formal for formal, actual in pairs if actual in weights})
-        if changed is body:
-            return None
-        return make("scan", *operands, where=node.where, name=node.name, **attributes | {"body": changed})
+        body, invariants = node["body"], ScanParts.of(node).invariants
+        changed = self._reduced(body, {inside for inside, outside in invariants if outside in weights})
+        return None if changed is body else with_body(node, operands, changed)
 
 
 def _made_of(graph: Graph, fixed: set[Node]) -> set[Node]:

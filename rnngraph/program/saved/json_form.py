@@ -14,7 +14,7 @@ from ...declare.cells.basic import LSTMStateTuple
 from ...declare.description import Described
 from ...declare.initializers import Constant, Lost, initializer_from, initializer_text
 from ...declare.nest import fold
-from ...declare.parameters import Slot
+from ...declare.parameters import ParameterSpec
 from ...declare.state import tuple_type
 from ...errors import Where
 from ...ir.text.complete import shown_file
@@ -131,7 +131,7 @@ def _container(text: dict[str, Any], values: list[Any]) -> Any:
 # Parameters ----------------------------------------------------------------------------------------
 
 
-def slot_text(name: str, slot: Slot, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def slot_text(name: str, slot: ParameterSpec, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """A parameter's declaration. An initial value that is an array is added to ``arrays``."""
     facts = {
         "name": name,
@@ -155,7 +155,7 @@ def _function_name(function: Any) -> str:
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
-def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Slot]:
+def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, ParameterSpec]:
     name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
     check(isinstance(name, str) and name, f"{name!r} is no name of a parameter")
     check(isinstance(within, str), f"{within!r} is no part of a name")
@@ -171,7 +171,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Slot]:
             check(isinstance(initial, dict), f"{initial!r} is no initializer")
             initializer = initializer_from(initial)
     kind = TensorType(text["dtype"], tuple(shape))
-    return name, Slot(kind, initializer, text["trainable"], where_from(text["where"]), within=within)
+    return name, ParameterSpec(kind, initializer, text["trainable"], where_from(text["where"]), within=within)
 
 
 # The generator of seeds ----------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import Where
+from ...ir.axes import NodeAxes
 from ...ir.graph import Graph, Node, topological
 from ...ir.interpreter import interpret
-from ...ir.ops import OPS, scan_parts
-from ...ir.text.printer import names_of
-from ...ir.types import FLOATS, Dim, Size
+from ...ir.ops import OPS
+from ...ir.printer import names_of
+from ...ir.types import FLOATS, Dim
 from ...passes.gradients.autodiff import PREFIX
-from ...passes.lowering.lowered import SEED_INPUTS
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ class _Watch:
 
     def __init__(self, graph: Graph, feeds: Mapping[str, np.ndarray]) -> None:
         self.graph = graph
-        self.names = names_of(graph)
+        self.names = names_of(graph.walk())
         self.forward = _forward_nodes(graph)
         self.scans = {inner: node for node in graph.walk() if node.op == "scan" for inner in node["body"].nodes}
-        self.axes = _Axes(graph)
+        self.axes = NodeAxes(graph)
         self.lengths = _lengths(graph, feeds)
         self.longest = _longest([node for node in self.forward if node.op == "scan"], self.lengths)
         self.unused: NonFinite | None = None
@@ -156,43 +156,6 @@ class _Watch:
         if lengths is None or row_axis is None or lengths.size != shape[row_axis]:
             return np.ones(shape, bool)
         return np.broadcast_to(steps < _along(lengths, row_axis, len(shape)), shape)
-
-
-class _Axes:
-    """Which axis of a node's value counts rows, and which counts steps, by the sizes they have."""
-
-    def __init__(self, graph: Graph) -> None:
-        scans = [node for node in graph.walk() if node.op == "scan"]
-        self.lengths: set[Dim] = {node["length"] for node in scans}
-        self.batches: set[Dim] = set()
-        for node in scans:
-            carried = scan_parts(node["body"].inputs, dict(node.attributes))[0]
-            self.batches |= {item.shape[0] for item in carried if item.tensor.rank}
-        if not scans:
-            fed = (node for node in graph.inputs if node.op == "input" and node["label"] not in SEED_INPUTS)
-            self.batches = {node.shape[0] for node in fed if node.tensor.rank}
-        self.batches -= {size for size in self.lengths if isinstance(size, Size)}  # a sequence may be carried whole
-
-    def of(self, node: Node, in_loop: bool, forward: bool) -> tuple[int | None, int | None]:
-        """(axis of rows, axis of steps), each None where there is none.
-
-        An open size has one meaning. A declared number may be a width by chance, so it counts only where rows
-        and steps usually stand, and not in a gradient.
-        """
-        if node.op in ("parameter", "outer_sum", "scatter_add"):
-            return None, None
-        shape, steps = node.shape, None
-        if not in_loop:
-            steps = _axis(shape, self.lengths, (0, 1) if forward and len(shape) > 2 else ())
-            if steps == 0 and shape[0] in self.batches and shape[1:2] and shape[1] in self.lengths:
-                steps = 1  # as many rows as steps: what users write has rows first
-        usual = 1 if steps == 0 else 0
-        return _axis(shape, self.batches, (usual,) if forward or in_loop else ()), steps
-
-
-def _axis(shape: Sequence[Dim], sizes: set[Dim], usual: Sequence[int]) -> int | None:
-    fits = (axis for axis, dim in enumerate(shape) if dim in sizes and (isinstance(dim, Size) or axis in usual))
-    return next(fits, None)
 
 
 def _forward_nodes(graph: Graph) -> set[Node]:

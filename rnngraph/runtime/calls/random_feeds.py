@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...allocation import bytes_of, reserve
+from ...ir.axes import time_sizes
 from ...ir.types import Dim, evaluate
 from ...passes.lowering.lowered import SEED_INPUTS
-from ..native.optimized_graph import OptimizedGraph, time_sizes
+from ..native.optimized_graph import OptimizedGraph
 
 
 def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[str, np.ndarray]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 
 from ...errors import ShapeError, Where
+from ...ir.axes import lengths_of
 from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
 from ...ir.graph import Graph, with_sizes
 from ...ir.ops import OPS
@@ -22,22 +23,6 @@ from ...passes.unroll import unroll_fully
 from .compile_options import CompileOptions
 from .preconditions import Precondition, check_preconditions, preconditions_of
 from .size_bounds import Bounds, bounds_of
-
-
-def lengths_of(graph: Graph) -> set[str]:
-    """Names of sizes that are lengths of scans: they are run-time sizes, the others are compiled in."""
-    return {name for node in graph.walk() if node.op == "scan" for name in symbols_of(node["length"])}
-
-
-def time_sizes(graph: Graph) -> set[str]:
-    """Names of sizes that count time steps: lengths of scans.
-
-    Where nothing recurs, the place of an axis tells: the second one of what is fed, as in [batch, time, …].
-    """
-    if any(node.op == "scan" for node in graph.walk()):
-        return lengths_of(graph)
-    fed = [node.shape for node in graph.inputs if node.op == "input"]
-    return {name for shape in fed if len(shape) > 1 for name in symbols_of(shape[1])}
 
 
 def tiled_sizes(graph: Graph) -> set[str]:

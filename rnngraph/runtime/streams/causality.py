@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ...errors import GraphError, Where
+from ...ir.axes import counts
 from ...ir.graph import Graph, Node, symbols_of_node
-from ...ir.ops import scan_parts
-from ...ir.types import Dim, Size, TensorType, dim_text, symbols_of
+from ...ir.scan import ScanParts, is_final
+from ...ir.types import Dim, Size, TensorType, dim_text
 
 APART, STEPS, FINAL = "apart", "steps", "final"
 """What a value is to time: the same at all steps, one for each step, or known once the last step is done."""
@@ -46,7 +47,7 @@ def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> 
     labels: of the inputs that are states.
     """
     for node in graph.nodes:
-        initial = scan_parts(node.operands, dict(node.attributes))[0] if node.op == "scan" else ()
+        initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
         if not all(item.op == "input" and item["label"] in labels for item in initial):
             raise GraphError(
                 "this graph can't be streamed: a loop carries more than its cell's state from step to step, such as "
@@ -56,23 +57,19 @@ def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> 
             )
 
 
-def _timed(dim: Dim, lengths: set[str]) -> bool:
-    return bool(symbols_of(dim) & lengths)
-
-
 def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if node.op == "scan":
         return STEPS
     if node.op == "get":
-        return FINAL if node["index"] < node.operands[0]["carries"] else STEPS
-    if any(_timed(dim, lengths) for dim in node.shape):
+        return FINAL if is_final(node) else STEPS
+    if any(counts(dim, lengths) for dim in node.shape):
         return STEPS
     return FINAL if any(roles[item] != APART for item in node.operands) else APART
 
 
 def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if isinstance(node.type, TensorType):
-        joined = [dim for dim in node.shape if _timed(dim, lengths)]
+        joined = [dim for dim in node.shape if counts(dim, lengths)]
         for dim in joined:
             if isinstance(dim, Size) and dim.symbol is None and dim.symbols <= lengths:
                 return f"{node.op} gives {dim_text(dim)} steps, and a stream gives one for each that it takes"
@@ -82,7 +79,7 @@ def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
         return COMPARES
     if node.op == "scan":
         return _why_not_scan(node, lengths, roles)
-    if node.op in ("iota", "dimension") and _timed(node["size"], lengths):
+    if node.op in ("iota", "dimension") and counts(node["size"], lengths):
         return "it counts the steps of a whole sequence (sequence_length, or a mean over time)"
     if not node.operands or node.op == "get":
         return ""
@@ -94,21 +91,22 @@ def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
 def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     if node["reverse"]:
         return "a backward recurrence reads a sequence from its end"
-    if node.get("when", node["carries"]) < node["carries"]:
+    scan = ScanParts.of(node)
+    if scan.when in [carry.inside for carry in scan.carries]:
         return "a loop that ends by itself is no part of a longer one (rg.dynamic_decode with stop=)"
-    if not _timed(node["length"], lengths):
+    if not counts(node["length"], lengths):
         return f"its time axis is declared as {dim_text(node['length'])}; declare it as None or by a name"
-    initial, _, constants = scan_parts(node.operands, dict(node.attributes))
-    if any(roles[item] != APART for item in (*initial, *constants)):
+    whole = (*(carry.initial for carry in scan.carries), *(given.outside for given in scan.invariants))
+    if any(roles[item] != APART for item in whole):
         return WAITS
     return ""
 
 
 def _why_not_over_time(node: Node, shape: Sequence[Dim], lengths: set[str]) -> str:
-    over = [axis for axis, dim in enumerate(shape) if _timed(dim, lengths)]
+    over = [axis for axis, dim in enumerate(shape) if counts(dim, lengths)]
     if node.op.startswith("reduce") and any(axis in over for axis in node["axes"]):
         return f"{node.op} runs over time"
-    if node.op in ("concat", "reverse") and _timed(node.shape[node["axis"]], lengths):
+    if node.op in ("concat", "reverse") and counts(node.shape[node["axis"]], lengths):
         return f"{node.op} runs over time"
     if node.op == "matmul" and (over[-1:] == [len(shape) - 1]):
         return "a product runs over time"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ...errors import ShapeError, Where, shown
-from ...ir.graph import Graph
-from ...ir.types import symbols_of
 
 
 def row_mask(rows: Any, batch: int, where: Where | None) -> np.ndarray:
@@ -28,17 +25,6 @@ def _as_index(rows: Any) -> np.ndarray:
     if index.ndim > 1 or (not index.ndim and index.dtype == bool):
         raise IndexError("give a row, a list of rows or a mask of them")
     return index if index.size else index.astype(np.intp)
-
-
-def row_axes(graph: Graph, batch_sizes: Mapping[str, int], batch: int) -> dict[str, int | None]:
-    """The axis of rows in each output; None where it has none."""
-
-    def axis_of(shape: tuple[Any, ...]) -> int | None:
-        named = [axis for axis, dim in enumerate(shape) if symbols_of(dim) & batch_sizes.keys()]
-        declared = [axis for axis, dim in enumerate(shape) if dim == batch and not batch_sizes]
-        return next(iter(named or declared), None)
-
-    return {name: axis_of(node.shape) for name, node in graph.outputs}
 
 
 def clear_rows(array: np.ndarray, axis: int | None, kept: np.ndarray) -> None:

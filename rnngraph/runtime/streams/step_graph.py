@@ -10,12 +10,12 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
+from ...ir.axes import axis_of_names, time_sizes
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, TensorType, symbols_of
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
-from ..native.optimized_graph import time_sizes
 from .causality import check_states, check_streamable
 
 
@@ -58,7 +58,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     found = compiled.input_types()
     types = {name: kind for name, kind in found.items() if name not in labels}
     state_types = {name: found[name] for name in labels}
-    time_axis = {name: _time_axis(kind.shape, lengths) for name, kind in types.items()}
+    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
     rows = [kind.shape[0] for kind in state_types.values()] or _rows_of_feeds(types, time_axis)
     sizes = _fixed_sizes(rows, batch, where)
     for _, node in lowered.initial.outputs:  # what states begin with has as many rows
@@ -81,14 +81,10 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         state_types=state_types,
         lengths=frozenset(lengths),
         time_axis=time_axis,
-        output_axis={name: _time_axis(node.shape, lengths) for name, node in graph.outputs},
+        output_axis={name: axis_of_names(node.shape, lengths) for name, node in graph.outputs},
         sizes=sizes,
         held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
     )
-
-
-def _time_axis(shape: tuple[Dim, ...], lengths: set[str]) -> int | None:
-    return next((axis for axis, dim in enumerate(shape) if symbols_of(dim) & lengths), None)
 
 
 def _rows_of_feeds(types: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...declare.nest import map_leaves, matched, paths
 from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
+from ...ir.axes import output_row_axes
 from ...ir.types import Size
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames
@@ -19,7 +20,7 @@ from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
 from .prepared_step import PreparedStep, States, StreamLayout
-from .rows import clear_rows, row_axes, row_mask
+from .rows import clear_rows, row_mask
 from .step_graph import StepGraph
 
 STATE = "stream's state"
@@ -44,7 +45,7 @@ class Stream(Generic[Given]):
         self._named_states = graph.named
         self._types, self._state_types = graph.types, graph.state_types
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
-        self._row_axis = row_axes(graph.compiled.graph, graph.sizes, graph.batch)
+        self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran

@@ -1,6 +1,6 @@
 """Derive the coefficients in `rnngraph/codegen/llvm/vecmath_tables.py` and print them as Python tuples.
 
-Run it by hand (`python tests/codegen/derive_vecmath.py`, needs mpmath, takes a minute); it isn't a test. Each
+Run it by hand (`python tests/codegen/llvm/derive_vecmath.py`, needs mpmath, takes a minute); it isn't a test. Each
 fit is minimax in a weighted sense, found by Lawson's algorithm (C. L. Lawson, 1961): least squares on
 Chebyshev points, each point's weight multiplied by its error until the largest errors are level. It needs no
 Haar condition, which matters because our weights vanish at zero: every form is exact there by construction.

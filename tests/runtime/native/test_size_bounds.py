@@ -11,6 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import Where
+from rnngraph.ir.axes import lengths_of
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
@@ -18,7 +19,7 @@ from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.unroll import Unroll
 from rnngraph.runtime.native.compile_options import CompileOptions
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
-from rnngraph.runtime.native.optimized_graph import lengths_of, open_sizes
+from rnngraph.runtime.native.optimized_graph import open_sizes
 from rnngraph.runtime.native.size_bounds import MOST_OVER_STEPS, bounds_of
 
 

@@ -6,8 +6,8 @@ import linecache
 import re
 from collections.abc import Iterable
 
-from ..errors import Where
-from .graph import Node
+from ...errors import Where
+from ..graph import Node
 
 _TARGET = re.compile(r"\s*(_*[A-Za-z]\w*)\s*[-+*/@]*=(?!=)")
 

@@ -1,16 +1,24 @@
-"""The printed form of a graph: complete, so that ``parser`` reads it back. Text after ``#`` is commentary."""
+"""The printed form of a graph: complete, so that ``text.parser`` reads it back. Text after ``#`` is commentary.
+
+Graphs print themselves with these functions, which therefore take nodes and outputs. The same graph is drawn for
+Graphviz and for networkx.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..graph import Graph, Namer, Node
-from ..ops import scan_parts
-from ..types import SHORT_NAMES, Dim, Size, dim_text
+from .node import Namer, Node, walk
+from .types import SHORT_NAMES, Dim, Size, dim_text
+
+if TYPE_CHECKING:
+    import networkx as nx  # a third of this package's time to import, and few ask for it
+
+Outputs = Sequence[tuple[str, Node]]
 
 _IMPLIED = {
     "input": ("type",),
@@ -31,14 +39,15 @@ def identifier(text: str) -> str:
     return cleaned if cleaned and not cleaned[0].isdigit() else f"v{cleaned}"
 
 
-def names_of(graph: Graph, literals: bool = False) -> dict[Node, str]:
-    """A name for every node, those of bodies included: the user's where there is one, else the op's.
+def names_of(nodes: Iterable[Node], literals: bool = False) -> dict[Node, str]:
+    """A name for every node: the user's where there is one, else the op's.
 
+    nodes: those of a graph, bodies' after the scan that holds them.
     literals: whether numbers that are written where they are used get one too.
     """
     namer = Namer()
     names: dict[Node, str] = {}
-    for node in graph.walk():
+    for node in nodes:
         if node not in names and (literals or not is_literal(node)):
             wanted = node.name or (str(node["label"]) if node.op in ("input", "parameter") else "")
             if node.op == "parameter" and not node.name:
@@ -101,10 +110,22 @@ def right_side(node: Node, names: Mapping[Node, str], more: Sequence[str] = (), 
     return f"{node.op}{shown}{braces([*own, *more])}"
 
 
-def _lines(graph: Graph, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
-    formal = set(graph.inputs) if indent != "  " else set()
-    for node in graph.nodes:
-        if node in formal or is_literal(node):
+def scan_inputs(scan: Node) -> Iterator[tuple[str, Node, Node]]:
+    """What a scan's body takes, as (word, input of the body, operand)."""
+    counts = scan["carries"], scan["sequences"], len(scan.operands)
+    words = (word for word, count in zip(SCAN_WORDS, counts, strict=True) for _ in range(count))
+    yield from zip(words, scan["body"].inputs, scan.operands, strict=False)
+
+
+def scan_outputs(scan: Node) -> Iterator[tuple[str, str, Node]]:
+    """What a scan's body gives, as (word, name, node)."""
+    for position, (name, node) in enumerate(scan["body"].outputs):
+        yield "next" if position < scan["carries"] else "emit", name, node
+
+
+def _lines(nodes: Iterable[Node], names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        if is_literal(node):
             continue
         where = str(node.where) if node.where else ""
         yield f"{indent}{names[node]} = {right_side(node, names)} : {node.type}", where
@@ -113,38 +134,36 @@ def _lines(graph: Graph, names: Mapping[Node, str], indent: str) -> Iterator[tup
 
 
 def _body_lines(scan: Node, names: Mapping[Node, str], indent: str) -> Iterator[tuple[str, str]]:
-    body, carries = scan["body"], scan["carries"]
-    formal = scan_parts(body.inputs, dict(scan.attributes))
-    actual = scan_parts(scan.operands, dict(scan.attributes))
-    for word, inside, outside in zip(SCAN_WORDS, formal, actual, strict=True):
-        for node, operand in zip(inside, outside, strict=True):
-            yield f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", ""
-    yield from _lines(body, names, indent)
-    for position, (name, node) in enumerate(body.outputs):
-        word = "next" if position < carries else "emit"
+    for word, node, operand in scan_inputs(scan):
+        yield f"{indent}{word} {names[node]} = {operand_text(operand, names)} : {node.type}", ""
+    formal = set(scan["body"].inputs)
+    yield from _lines((node for node in scan["body"].nodes if node not in formal), names, indent)
+    for word, name, node in scan_outputs(scan):
         yield f"{indent}{word} {identifier(name)} = {operand_text(node, names)}", ""
 
 
-def graph_text(graph: Graph) -> str:
-    names = names_of(graph)
-    lines = list(_lines(graph, names, "  "))
+def graph_text(name: str, nodes: Sequence[Node], outputs: Outputs, comments: Iterable[str] = ()) -> str:
+    """The printed form."""
+    names = names_of(walk(nodes))
+    lines = list(_lines(nodes, names, "  "))
     width = min(max((len(text) for text, _ in lines), default=0), 96)
-    shown, last = [f"graph {identifier(graph.name)}"], ""
-    shown += [f"  # {comment}" for comment in graph.comments]
+    shown, last = [f"graph {identifier(name)}"], ""
+    shown += [f"  # {comment}" for comment in comments]
     for text, where in lines:
         comment = f"{text:<{width}}  # {where}" if where and where != last else text
         last = where or last
         shown.append(comment)
-    shown += [f"  output {attribute_text(name)} = {operand_text(node, names)}" for name, node in graph.outputs]
+    shown += [f"  output {attribute_text(name)} = {operand_text(node, names)}" for name, node in outputs]
     return "\n".join(shown) + "\n"
 
 
-def dot_text(graph: Graph) -> str:
-    names = names_of(graph)
-    lines = [f'digraph "{graph.name}" {{', "  rankdir=TB; node [shape=box, fontname=monospace];"]
+def dot_text(name: str, nodes: Sequence[Node], outputs: Outputs) -> str:
+    """The graph in Graphviz's language; a scan's body is a cluster."""
+    names = names_of(walk(nodes))
+    lines = [f'digraph "{name}" {{', "  rankdir=TB; node [shape=box, fontname=monospace];"]
 
-    def emit(part: Graph, indent: str) -> None:
-        for node in part.nodes:
+    def emit(part: Iterable[Node], indent: str) -> None:
+        for node in part:
             if is_literal(node):
                 continue
             label = f"{names[node]} = {node.op}\\n{node.type}"
@@ -154,12 +173,40 @@ def dot_text(graph: Graph) -> str:
                     lines.append(f"{indent}{names[operand]} -> {names[node]};")
             if node.op == "scan":
                 lines.append(f'{indent}subgraph "cluster_{names[node]}" {{ label="{names[node]}";')
-                emit(node["body"], indent + "  ")
+                emit(node["body"].nodes, indent + "  ")
                 lines.append(f"{indent}}}")
 
-    emit(graph, "  ")
-    for name, node in graph.outputs:
+    emit(nodes, "  ")
+    for name, node in outputs:
         if is_literal(node):
             continue
         lines.append(f'  "output {name}" [shape=ellipse]; {names[node]} -> "output {name}";')
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def networkx_graph(name: str, nodes: Sequence[Node], outputs: Outputs) -> nx.MultiDiGraph[str]:
+    """The graph as a ``networkx.MultiDiGraph``; a scan's body is nested under ``name/``."""
+    import networkx as nx
+
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=name)
+    names = names_of(walk(nodes))
+    _add_nodes(nodes, names, "", graph)
+    for key, node in outputs:
+        graph.add_node(f"output {key}", op="output", type=str(node.type), where="", attributes={})
+        if node in names:
+            graph.add_edge(names[node], f"output {key}", operand=0)
+    return graph
+
+
+def _add_nodes(nodes: Iterable[Node], names: Mapping[Node, str], prefix: str, into: nx.MultiDiGraph[str]) -> None:
+    for node in nodes:
+        if node not in names:
+            continue  # a number is written where it is used
+        key = prefix + names[node]
+        plain = {k: v for k, v in node.attributes if k not in ("body", "value")}
+        into.add_node(key, op=node.op, type=str(node.type), where=str(node.where or ""), attributes=plain)
+        for position, operand in enumerate(node.operands):
+            if operand in names:
+                into.add_edge(prefix + names[operand], key, operand=position)
+        if node.op == "scan":
+            _add_nodes(node["body"].nodes, names, f"{key}/", into)

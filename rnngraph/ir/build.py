@@ -1,0 +1,53 @@
+"""Small builders: numbers, zeros, repeats and their sums, slices of matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .graph import Node, make
+from .types import Dim
+
+
+def number(value: float, like: Node) -> Node:
+    return make("constant", value=np.asarray(value, like.dtype))
+
+
+def unbroadcast(adjoint: Node, to: Node) -> Node:
+    """``adjoint`` summed over the axes along which ``to`` was broadcast."""
+    extra = adjoint.tensor.rank - to.tensor.rank
+    axes = tuple(range(extra)) + tuple(
+        axis + extra for axis, dim in enumerate(to.shape) if dim == 1 and adjoint.shape[axis + extra] != 1
+    )
+    if axes:
+        adjoint = make("reduce_sum", adjoint, where=adjoint.where, axes=axes, keepdims=False)
+    return adjoint if adjoint.shape == to.shape else make("reshape", adjoint, shape=to.shape)
+
+
+def broadcast_to(node: Node, shape: tuple[Dim, ...]) -> Node:
+    return node if node.shape == shape else make("broadcast", node, shape=shape)
+
+
+def zeros(shape: tuple[Dim, ...], like: Node) -> Node:
+    return broadcast_to(number(0.0, like), shape)
+
+
+def column_slice(x: Node, first: Dim, last: Dim, like: Node) -> Node:
+    """x[..., first:last], or x where its last axis broadcasts."""
+    if not x.tensor.rank or x.shape[-1] == 1:
+        return x
+    if first == 0 and last == x.shape[-1]:
+        return x
+    head = x.shape[:-1]
+    return make(
+        "slice",
+        x,
+        where=like.where,
+        start=(*(0 for _ in head), first),
+        stop=(*head, last),
+        step=(1,) * x.tensor.rank,
+    )
+
+
+def row_slice(kernel: Node, first: Dim, last: Dim) -> Node:
+    """kernel[first:last]"""
+    return make("slice", kernel, where=kernel.where, start=(first, 0), stop=(last, kernel.shape[1]), step=(1, 1))

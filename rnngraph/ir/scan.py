@@ -1,0 +1,129 @@
+"""A scan by the names of its parts, and the one way to build one.
+
+A scan runs its body once for each step. In the printed form, and here::
+
+    carry h = initial         ``Carry``: a value that goes from step to step; before the first it is ``initial``
+    over x = sequence         ``Binding``: the body takes one step of a sequence
+    with w = value            ``Binding``: the body takes the same at every step, an invariant
+    next h = …                what is carried to the next step; after the last one the scan gives it
+    emit y = …                what each step gives; the scan gives all of them, joined along a new first axis
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+from ..errors import Where
+from .graph import Graph, Node, make
+from .types import Dim
+
+Item = TypeVar("Item")
+
+
+class Carry(NamedTuple):
+    """An input of the body that each step hands on. name: of what it hands on."""
+
+    inside: Node
+    initial: Node
+    name: str
+    next: Node
+
+
+class Binding(NamedTuple):
+    """An input of the body, and the operand that it stands for. A dict of bindings goes from the inside out."""
+
+    inside: Node
+    outside: Node
+
+
+@dataclass(frozen=True, eq=False)
+class ScanParts:
+    """All that a scan is made of; ``made`` is the node.
+
+    when: the input of the body, a carry or a step of a sequence, that says whether a step runs; None where all do.
+    unroll: steps per turn of the loop, where that is settled.
+    """
+
+    carries: Sequence[Carry]
+    sequences: Sequence[Binding]
+    invariants: Sequence[Binding]
+    emits: Sequence[tuple[str, Node]]
+    length: Dim
+    reverse: bool
+    when: Node | None = None
+    unroll: int | None = None
+
+    @staticmethod
+    def of(node: Node, operands: Sequence[Node] | None = None, body: Graph | None = None) -> ScanParts:
+        """The parts of ``node``; over other operands, or with another body of the same inputs, if they are given."""
+        body = node["body"] if body is None else body
+        initial, *outside = split_inputs(node, node.operands if operands is None else operands)
+        carried, *inside = split_inputs(node, body.inputs)
+        carries = zip(carried, initial, body.outputs, strict=False)
+        sequences, invariants = ([*map(Binding, *pair)] for pair in zip(inside, outside, strict=True))
+        return ScanParts(
+            [Carry(formal, first, name, value) for formal, first, (name, value) in carries],
+            sequences,
+            invariants,
+            body.outputs[len(carried) :],
+            node["length"],
+            node["reverse"],
+            None if (when := node.get("when")) is None else body.inputs[when],
+            node.get("unroll"),
+        )
+
+    @property
+    def inputs(self) -> list[Node]:
+        """What the body takes, in order."""
+        inside = [binding.inside for binding in (*self.sequences, *self.invariants)]
+        return [*(carry.inside for carry in self.carries), *inside]
+
+    @property
+    def operands(self) -> list[Node]:
+        """What the scan takes, in order."""
+        outside = [binding.outside for binding in (*self.sequences, *self.invariants)]
+        return [*(carry.initial for carry in self.carries), *outside]
+
+    @property
+    def outputs(self) -> list[tuple[str, Node]]:
+        """What the body gives, in order."""
+        return [*((carry.name, carry.next) for carry in self.carries), *self.emits]
+
+    def giving(self, new: Mapping[Node, Node]) -> ScanParts:
+        """The scan with values that its body gives replaced."""
+        carries = [carry._replace(next=new[carry.next]) for carry in self.carries]
+        return replace(self, carries=carries, emits=[(name, new[value]) for name, value in self.emits])
+
+    def made(self, where: Where | None, name: str, make: Callable[..., Node] = make) -> Node:
+        """The node, whose body holds what it needs in order to give what it gives.
+
+        make: what makes it, where sizes meet in a way of their own.
+        """
+        formals = self.inputs
+        optional: dict[str, Any] = {} if self.when is None else {"when": formals.index(self.when)}
+        if self.unroll is not None:
+            optional["unroll"] = self.unroll
+        return make(
+            "scan", *self.operands, where=where, name=name, body=Graph.of("body", self.outputs, formals),
+            carries=len(self.carries), sequences=len(self.sequences), length=self.length, reverse=self.reverse,
+            **optional,
+        )  # fmt: skip
+
+
+def split_inputs(scan: Node, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item], Sequence[Item]]:
+    """What belongs to a scan's inputs, one each and in their order, as (carries, sequences, invariants)."""
+    carries, sequences = scan["carries"], scan["sequences"]
+    return items[:carries], items[carries : carries + sequences], items[carries + sequences :]
+
+
+def step_condition(scan: Node) -> Node | None:
+    """The input of a scan's body that says whether a step runs; None where all do."""
+    when = scan.get("when")
+    return None if when is None else scan["body"].inputs[when]
+
+
+def is_final(get: Node) -> bool:
+    """Whether a ``get`` is of what a scan carries, after the last step, and not of what each step emits."""
+    return get["index"] < get.operands[0]["carries"]

@@ -1,0 +1,113 @@
+"""Nodes of a declaration whose sizes become known as they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...errors import ShapeError, Where
+from ...ir.graph import Node, make
+from ...ir.node import Namer
+from ...ir.types import Dim, SizeTable, dim_text, size, substitute, symbols_of
+
+
+class SizedNodes:
+    """Makes nodes, and gathers what their sizes must be.
+
+    ``roles``: what a declared size is of, as its name in the graph: ``T`` and ``B`` of a driver's time and rows, else
+    the placeholder and the axis.
+    """
+
+    def __init__(self) -> None:
+        self.roles: dict[str, str] = {}
+        self._sizes = SizeTable()
+        self._unequal: list[tuple[Dim, Dim]] = []  # sizes that met in an op and that only a call can tell
+        self._assumed: list[tuple[Dim, Dim, Where | None]] = []
+
+    def make(self, op: str, *operands: Node, where: Where | None = None, name: str = "", **attributes: Any) -> Node:
+        self._unequal = []
+        try:
+            node = make(op, *operands, where=where, name=name, meet=self._meet, **attributes)
+        except (ValueError, TypeError) as error:
+            given = " and ".join(str(item.type) for item in operands)
+            raise ShapeError(f"{op} of {given}: {error}", where) from None
+        if not self._unequal:
+            return node
+        have, want = self._unequal[0]
+        self._assumed.append((have, want, where))
+        ensured = self._ensured(op, operands, attributes, have, want, where)
+        return self.make(op, *ensured, where=where, name=name, **attributes)
+
+    def _meet(self, a: Dim, b: Dim) -> Dim:
+        """What two sizes become; such as can't be solved ahead are compared at each call."""
+        try:
+            return self._sizes.meet(a, b)
+        except ValueError:
+            if not self._sizes.may_meet(a, b):
+                raise
+            self._unequal.append((self._sizes.resolve(a), self._sizes.resolve(b)))
+            return a
+
+    def _ensured(
+        self, op: str, operands: Sequence[Node], attributes: Mapping[str, Any], have: Dim, want: Dim,
+        where: Where | None,
+    ) -> list[Node]:  # fmt: skip
+        """The operands of an op in which two sizes met, with the one in place of the other."""
+        first = operands[0]
+        if op == "reshape":  # in which numbers of elements meet
+            flat = self.make("reshape", first, where=where, shape=(have,))
+            return [self.make("ensure_shape", flat, where=where, shape=(want,))]
+        if op == "broadcast":
+            pairs = zip(first.shape, attributes["shape"][-first.tensor.rank :], strict=True)
+            return [self.ensure(first, [1 if dim == 1 else wide for dim, wide in pairs], where)]
+        if self._rather_stays(have) > self._rather_stays(want):
+            have, want = want, have
+        shapes = ([want if self._sizes.resolve(dim) == have else dim for dim in item.shape] for item in operands)
+        return [self.ensure(item, shape, where) for item, shape in zip(operands, shapes, strict=True)]
+
+    def ensure(self, node: Node, shape: Sequence[Dim], where: Where | None) -> Node:
+        """``node`` in a shape of sizes that a call finds equal to its own."""
+        return node if node.shape == tuple(shape) else self.make("ensure_shape", node, where=where, shape=tuple(shape))
+
+    def _rather_stays(self, dim: Dim) -> int:
+        """Of sizes that are equal at a call a number is what the others become, and else what a driver has."""
+        symbols = symbols_of(dim)
+        return 2 if not symbols else int(all(self.roles.get(symbol, "").isupper() for symbol in symbols))
+
+    def with_size(self, node: Node, axis: int, wanted: Dim, where: Where | None) -> Node:
+        """``node``, an axis of which becomes ``wanted``. Raises ``ValueError`` where it can't."""
+        self._unequal = []
+        self._meet(node.shape[axis], wanted)
+        if not self._unequal:
+            return node
+        self._assumed.append((node.shape[axis], wanted, where))
+        return self.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], where)
+
+    def resolve(self, dim: Dim) -> Dim:
+        """What a size is as far as is known."""
+        return self._sizes.resolve(dim)
+
+    def final_sizes(self, placeholders: Sequence[Node]) -> dict[str, Dim]:
+        """Every declared size as what it became; open sizes that stay get names that read well."""
+        table = self._sizes
+        table.meet_all([(have, want) for have, want, _ in self._assumed])  # some are solved by what met later
+        fed = {name for node in placeholders for dim in node.shape for name in symbols_of(table.resolve(dim))}
+        for have, want, where in self._assumed:
+            have, want = table.resolve(have), table.resolve(want)
+            if have != want and (unknown := (symbols_of(have) | symbols_of(want)) - fed):
+                raise ShapeError(
+                    f"size {dim_text(have)} meets size {dim_text(want)}, and no placeholder has the size "
+                    f"{', '.join(sorted(unknown))}",
+                    where,
+                )
+        symbols = dict.fromkeys([*self.roles, *table.known])
+        final = {symbol: table.resolve(size(symbol)) for symbol in symbols}
+        free = dict.fromkeys(name for dim in final.values() for name in sorted(symbols_of(dim)))
+        namer = Namer({name for name in free if not name.startswith("_")})
+        wanted = dict(self.roles)
+        for symbol, dim in final.items():  # a role holds for whatever the size became
+            for name in symbols_of(dim):
+                if symbol in self.roles and not wanted.get(name, "").isupper():
+                    wanted[name] = self.roles[symbol]
+        shown = {name: size(namer(wanted.get(name, "N"))) for name in free if name.startswith("_")}
+        return {symbol: substitute(dim, shown) for symbol, dim in final.items()}

@@ -1,0 +1,83 @@
+"""The table of ops: every row has all that its kind has, what rows say is so, and nobody else keeps a list of ops."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnngraph
+from rnngraph.codegen.llvm.vecmath import ERROR_BOUNDS, FUNCTIONS
+from rnngraph.ir.node import DIVISION, DRAW, FUNCTION, INSTRUCTION, OPS, Op
+
+PACKAGE = Path(rnngraph.__file__).parent
+DIFFERENTIATED = ("elementwise", "contraction", "reduction", "movement")
+BY_OP = {
+    "ir/ops.py": "the table itself",
+    "codegen/llvm/vecmath.py": "vector functions, and their bounds",
+    "codegen/llvm/elementwise.py": "single instructions",
+    "passes/simplify.py": "rules of rewriting, which an op may do without",
+    "passes/label_weights.py": "what losses are written with, between their labels and their weights",
+}
+"""Files that name several elementwise ops, and why they may."""
+MOST_TOGETHER = 3
+"""Elementwise ops that may be named side by side elsewhere: what holds of more is a fact of their rows."""
+
+
+@pytest.mark.parametrize("row", OPS.values(), ids=OPS)
+def test_a_row_has_what_ops_of_its_kind_have(row: Op) -> None:
+    assert (row.derivative is not None) == (row.kind in DIFFERENTIATED)
+    assert row.cost in (INSTRUCTION, DIVISION, FUNCTION, DRAW)
+    assert row.kind == "elementwise" or (row.cost, row.keeps_zero) == (INSTRUCTION, False)
+    assert row.evaluate is not None or row.kind in ("leaf", "structured")
+    assert row.optional <= row.attributes.keys()
+    if row.cost == DRAW:
+        assert row.random
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPS.items() if row.kind == "elementwise" and not row.random])
+def test_what_keeps_zero_does_and_no_other_op_does(name: str) -> None:
+    """Truth values are no numbers."""
+    row = OPS[name]
+    assert row.evaluate is not None
+    zeros = [np.zeros(3)] * row.arity[0]
+    zeros[:1] = [np.zeros(3, bool)] if name == "select" else zeros[:1]
+    value = row.evaluate(zeros, {"dtype": "float64"})
+    assert row.keeps_zero == (value.dtype != bool and bool((value == 0).all()))
+
+
+def test_every_function_has_vector_code_with_a_bound() -> None:
+    functions = {name for name, row in OPS.items() if row.cost == FUNCTION}
+    assert functions == FUNCTIONS.keys() == ERROR_BOUNDS.keys()
+
+
+def _lists(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """Where a file names ops side by side: the line, and the elementwise ones among them."""
+    elementwise = {name for name, row in OPS.items() if row.kind == "elementwise"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        parts: list[ast.expr | None] = []
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            parts = [*node.elts]
+        elif isinstance(node, ast.Dict):
+            parts = [*node.keys]
+        elif isinstance(node, ast.MatchOr):
+            parts = [pattern.value for pattern in node.patterns if isinstance(pattern, ast.MatchValue)]
+        names = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+        yield getattr(node, "lineno", 0), names & elementwise
+
+
+ROOMS = ("ir", "passes", "codegen", "runtime", "export", "batching", "program", "training")
+
+
+@pytest.mark.parametrize(
+    "path", [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))], ids=lambda path: path.stem
+)
+def test_nobody_else_keeps_a_list_of_ops(path: Path) -> None:
+    """A list beside the table is the one that a new op is missing from."""
+    found = [f"{path}:{line}: {sorted(names)}" for line, names in _lists(path) if len(names) > MOST_TOGETHER]
+    if str(path.relative_to(PACKAGE)) in BY_OP:
+        return
+    assert found == []
