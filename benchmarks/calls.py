@@ -40,7 +40,7 @@ def rows() -> Iterator[tuple[str, Call, Call]]:
     program = rg.compile({"outputs": outputs}, loss=loss)
     training = program.training
     yield "training: outputs and loss", lambda: training(x=fed), _native(training.compiled, program, fed)
-    yield "gradients", lambda: training.gradients(x=fed), _native(training._described(), program, fed)
+    yield "gradients", lambda: training.gradients(x=fed), _native(training.full_graph(), program, fed)
     yield from _trainer_steps(rg.Trainer(program), fed)
 
 
@@ -71,10 +71,10 @@ def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, 
     """The native call is the one that the trainer made last, over again: packing and Adam's update are in it."""
     for _ in range(4):
         trainer.step(x=fed)
-    (way,) = trainer._ways.values()
-    (memory,) = way.native._memory.values()
+    (variant,) = trainer._stepper._variants.values()
+    (memory,) = variant.native._memory.values()
     block = [*memory._blocks.values()][-1]
-    ((*references, _),) = way._known._known.values()
+    ((*references, _),) = variant._known._known.values()
     entry, sized = (reference() for reference in references)
 
     def native() -> None:
@@ -95,7 +95,7 @@ def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool 
     sizes = dict.fromkeys(compiled.graph.symbols, 1)
     entry = compiled.entry(names, sizes, one_step)
     sized = entry.sized(sizes)
-    kinds = compiled.kinds()
+    kinds = compiled.input_types()
     inputs = {
         name: fed
         if name == "x"

@@ -129,11 +129,11 @@ from .runtime.streams.stream import Stream
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .program.memory_report import Memory
+    from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .training.fit.history import History
-    from .training.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
-    from .training.schedules import (
+    from .training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+    from .training.optimization.schedules import (
         CosineDecay,
         ExponentialDecay,
         PiecewiseConstant,
@@ -147,9 +147,9 @@ if TYPE_CHECKING:
 _LATER = {
     "runtime.calls.non_finite": ("NonFinite",),
     "training.fit.history": ("History",),
-    "program.memory_report": ("Memory",),
-    "training.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
-    "training.schedules": (
+    "program.memory_report": ("Memory", "MemoryUsage"),
+    "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
+    "training.optimization.schedules": (
         "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
         "WarmUp",
     ),
@@ -192,6 +192,7 @@ __all__ = [
     "LayerNormBasicLSTMCell",
     "LuongAttention",
     "Memory",
+    "MemoryUsage",
     "MinimalRNNCell",
     "MissingExtraError",
     "MultiRNNCell",

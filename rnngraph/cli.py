@@ -16,7 +16,7 @@ import runpy
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,11 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
-from .allocation import bytes_of, reserve
 from .errors import RnnGraphError
 from .ir.axes import time_sizes
-from .ir.types import Dim, evaluate
-from .passes.lowering.lowered import SEED_INPUTS
-from .program.callable_graph import GraphProgram
+from .program.callable_graph import CallableGraph
 from .program.program import Program, load
-from .runtime.calls.feeds import checks_of
+from .runtime.calls.random_feeds import random_feeds
 from .version import __version__
 
 SCRIPT_NAME = "graph_script"
@@ -246,9 +243,9 @@ def _bench(options: argparse.Namespace) -> None:
     console.print(table)
 
 
-def _timed(graph: GraphProgram, batch: int, steps: int, seconds: float) -> list[str]:
+def _timed(graph: CallableGraph, batch: int, steps: int, seconds: float) -> list[str]:
     """A row of the table: compile time, then the median call and its quartiles."""
-    feeds = random_feeds(graph, batch, steps)
+    feeds = random_feeds(graph.full_graph(), batch, steps)
     extra = {"seed": 0} if graph.kind == "training" else {}
     call: Any = graph
     began = time.perf_counter()
@@ -270,28 +267,3 @@ def _timed(graph: GraphProgram, batch: int, steps: int, seconds: float) -> list[
         str(len(durations)),
         f"{batch * (steps if time_sizes(graph.graph) else 1) / median:,.0f}",
     ]
-
-
-def random_feeds(graph: GraphProgram, batch: int, steps: int) -> Mapping[str, np.ndarray]:
-    """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
-    ir = graph.graph
-    lengths = time_sizes(ir)
-    outputs = tuple(name for name, _ in ir.outputs)
-    known = {name: steps if name in lengths else batch for name in ir.symbols}
-    sizes = graph.compiled.likely(outputs, known)
-    full: dict[str, Dim] = {item.label: item.low for item in checks_of(ir) if item.text == "sequence_length"}
-    generator = np.random.default_rng(0)
-    feeds: dict[str, np.ndarray] = {}
-    for node in ir.inputs:
-        if node.op != "input" or node["label"] in SEED_INPUTS:
-            continue
-        label, kind = str(node["label"]), node.tensor
-        shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
-        reserve(2 * bytes_of(shape, np.float64), f"a feed {label} of shape {shape}")
-        if not kind.dtype.startswith("float"):
-            feeds[label] = np.full(shape, evaluate(full.get(label, 0), sizes), kind.dtype)
-        elif not shape:
-            feeds[label] = np.full(shape, 0.5, kind.dtype)
-        else:
-            feeds[label] = generator.standard_normal(shape).astype(kind.dtype)
-    return feeds

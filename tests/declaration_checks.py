@@ -141,10 +141,10 @@ def check_gradients(declaration: Declaration, program: rg.Program, arrays: Array
     native = with_loss(loss, gradients)
     compare(declaration, "gradients", native, graph, plain)
     floats = [name for name, array in taken(graph, arrays).items() if array.dtype.kind == "f"]
-    fed = [name for name in floats if name not in program.lowered.keep_probs]
+    fed = [name for name in floats if name not in program.parts.lowered.keep_probs]
     if fed:  # another graph: more of it is kept
         loss, more = program.training.gradients(taken(graph, arrays), seed=7, wrt=fed)
-        whole = program.training._gradient_graph(tuple(fed), ()).graph
+        whole = program.training._gradients.graph(tuple(fed), ()).graph
         native = with_loss(loss, more)
         compare(declaration, "gradients", native, whole, feeds_of(whole, arrays, program))
     check_slope(declaration, graph, plain, list(gradients))
@@ -243,13 +243,13 @@ def check_taps(declaration: Declaration, program: rg.Program, arrays: Arrays) ->
         pruned = compiled.pruned(tuple(TAP + name for name in taps))
         native = {TAP + name: array for name, array in taps.items()}
         compare(declaration, "taps", native, pruned, feeds_of(pruned, arrays, program))
-    wanted = tuple(program.training._moved_kinds())
+    wanted = tuple(program.training._gradients.tap_types())
     if program.loss is None or not wanted:
         return found
-    graph = program.training._gradient_graph(wanted, ()).graph
+    graph = program.training._gradients.graph(wanted, ()).graph
     given = taken(graph, arrays)
     loss, gradients = program.training.gradients(given, seed=7, wrt=wanted)
-    zeros = program.training._unmoved(program.training._gradient_graph(wanted, ()), given, None)
+    zeros = program.training._gradients.zeros_for_taps(program.training._gradients.graph(wanted, ()), given, None)
     feeds = feeds_of(graph, {**arrays, **zeros}, program)
     compare(declaration, "gradients", with_loss(loss, gradients), graph, feeds)
     check_slope(declaration, graph, feeds, wanted)
@@ -269,7 +269,7 @@ def check_samples(declaration: Declaration, program: rg.Program, arrays: Arrays)
 
 def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """What ``dropout_masks`` gives is what the interpreter draws, bit for bit, and nothing but 0 and 1."""
-    graph = program.lowered.masks
+    graph = program.parts.lowered.masks
     masks = program.training.dropout_masks(taken(graph, arrays), seed=7)
     if not graph.outputs:
         assert masks == {}
@@ -283,7 +283,7 @@ def check_masks(declaration: Declaration, program: rg.Program, arrays: Arrays) -
 def check_findings(declaration: Declaration, program: rg.Program, arrays: Arrays) -> None:
     """Where a result is not finite, a checking run says where that began: tried with feeds that overflow, too."""
     scale = np.finfo(declaration.dtype).max ** 0.8
-    floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.lowered.keep_probs
+    floats = {name for name, array in arrays.items() if array.dtype.kind == "f"} - program.parts.lowered.keep_probs
     for given in (arrays, arrays | {name: (arrays[name] * scale).astype(declaration.dtype) for name in floats}):
         feeds = taken(program.inference.graph, given)
         results = flat(program.inference(feeds))
@@ -349,7 +349,7 @@ def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) 
     given = taken(program.inference.graph, arrays)
     whole = flat(program.inference(given))
     # A stream carries the state of every layer, so it may want an initial state that the outputs don't need.
-    given = {name: array for name, array in arrays.items() if name in stream._kinds}
+    given = {name: array for name, array in arrays.items() if name in stream._types}
     if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in given):
         return False  # a sequence that no recurrence runs over is not cut into steps
     axis = {

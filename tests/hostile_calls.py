@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from guarded_memory import Guard
 from hostile_graphs import Hostile, draw
+from saved_cases import files_of
 
 import rnngraph as rg
 from rnngraph.errors import VerifyError
@@ -24,8 +25,8 @@ from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.complete import complete_text
 from rnngraph.passes.gradients.autodiff import PREFIX
-from rnngraph.program.saved.save_load import Stored, _safetensors, files_of
-from rnngraph.runtime.calls.feeds import bind
+from rnngraph.program.saved.save_load import SavedSource, _safetensors
+from rnngraph.runtime.calls.feeds import solve_sizes
 
 
 def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -86,7 +87,7 @@ class Run:
         self.found: list[str] = []
         self.notes: list[str] = []
         try:
-            stored = Stored(files)
+            stored = SavedSource(files)
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             self.notes.append(f"load: {error}")
             return
@@ -107,7 +108,7 @@ class Run:
         self.compare("inference", inference.compiled, lambda given: inference(given), inference)
         self.compare("evaluate", evaluation.compiled, lambda given: program.evaluate(given), evaluation)
         self.compare("training", training.compiled, lambda given: training(given, seed=5), training)
-        floats = [name for name, kind in training._kinds.items() if kind.dtype in ("float32", "float64")]
+        floats = [name for name, kind in training._types.items() if kind.dtype in ("float32", "float64")]
 
         def gradients(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             loss, parts = training.gradients(given, seed=5, wrt=floats)
@@ -118,20 +119,20 @@ class Run:
             self.compare("masks", masks, lambda given: training.dropout_masks(given, seed=5), training)
         if self.hostile.seed % 5 == 0 and all(array.dtype != "float64" for array in self.hostile.parameters.values()):
             form = ("bfloat16", "int8")[self.hostile.seed % 2]
-            narrow = rg.Program(program.source, program.parameters, 0, None, 1, None, False, form).inference
-            given = {name: array for name, array in self.feeds.items() if name in narrow._kinds}
+            narrow = rg.Program(program.parts.source, program.parameters, 0, None, 1, None, False, form).inference
+            given = {name: array for name, array in self.feeds.items() if name in narrow._types}
             self.quietly(form, lambda: narrow(given))
         if self.hostile.seed % 4 == 0:
             self.quietly("stream", self.stream)
             trainable = any(array.dtype.kind == "f" for array in self.hostile.parameters.values())
             if trainable:
                 self.quietly("trainer", lambda: rg.Trainer(program, rg.SGD(0.1)).step(self.feeds, seed=5))
-        self.compare("gradients", lambda: training._gradient_graph(tuple(floats), ()), gradients, training)
+        self.compare("gradients", lambda: training._gradients.graph(tuple(floats), ()), gradients, training)
 
     def stream(self) -> None:
         """A few steps, whatever the axes are called."""
         stream = self.program.inference.stream(batch=2)
-        given = {name: array for name, array in self.feeds.items() if name in self.program.inference._kinds}
+        given = {name: array for name, array in self.feeds.items() if name in self.program.inference._types}
         stream.process(given)
         stream.process(given)
 
@@ -155,7 +156,7 @@ class Run:
         return False
 
     def compare(self, what: str, compiled: Any, call: Callable[[Mapping[str, np.ndarray]], Any], takes: Any) -> None:
-        given = {name: array for name, array in self.feeds.items() if name in takes._kinds}
+        given = {name: array for name, array in self.feeds.items() if name in takes._types}
         result: dict[str, np.ndarray] = {}
         if not self.quietly(what, lambda: result.update(call(given))):
             return
@@ -164,7 +165,7 @@ class Run:
         seeds = {"seed": np.asarray(5), "first_row": np.asarray(0), "first_step": np.asarray(0)}
         try:
             arrays = {**seeds, **self.feeds, **dict(self.program.parameters)}
-            sizes = bind(given, takes._kinds | graph.kinds(), None)
+            sizes = solve_sizes(given, takes._types | graph.input_types(), None)
             wrong = differences(result, graph.pruned(tuple(result)), arrays, sizes)
         except Exception as error:
             self.found.append(f"{what}: the interpreter raises {type(error).__name__}: {str(error)[:160]}")

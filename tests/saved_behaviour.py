@@ -66,8 +66,8 @@ def _facts(program: rg.Program, tried: Callable[[str, Callable[[], Any]], None])
     declared = program.declared
     tried("declared nodes", lambda: json.dumps([*declared.nodes(data=True)], sort_keys=True))
     tried("declared edges", lambda: json.dumps([*declared.edges(data=True)], sort_keys=True))
-    tried("takes", lambda: f"{program.inference.takes()} {program.training.takes()}")
-    tried("seed", lambda: f"{program.seed} {program.unroll}")
+    tried("takes", lambda: f"{program.inference.input_names()} {program.training.input_names()}")
+    tried("seed", lambda: f"{program.seed} {program.options.unroll}")
     tried("memory", lambda: [program.inference.memory(3, 5), program.training.memory(3, 5)])
 
 
@@ -76,7 +76,7 @@ def _stages(graph: Any) -> dict[str, str]:
 
 
 def _some(graph: Any, feeds: Feeds) -> dict[str, np.ndarray]:
-    return {name: feeds[name] for name in graph.takes() if name in feeds}
+    return {name: feeds[name] for name in graph.input_names() if name in feeds}
 
 
 def _calls(program: rg.Program, feeds: Feeds, tried: Callable[[str, Callable[[], Any]], None]) -> None:

@@ -11,11 +11,21 @@ import own_cells as own
 
 import rnngraph as rg
 from rnngraph import tf1
+from rnngraph.program.saved import save_load
 
 Case = tuple[rg.Program, dict[str, np.ndarray]]
 BATCH, TIME, WIDTH = 3, 5, 4
 
 OwnState = namedtuple("OwnState", ("slow", "fast"))
+
+
+def files_of(program: rg.Program) -> dict[str, bytes]:
+    """What ``program.save`` writes."""
+    options, parts = program.options, program.parts
+    settings = save_load.SavedSettings(
+        program.seed, options.unroll, options.weights, options.activations, parts.seeds.state
+    )
+    return save_load.files_of(parts.source, parts.parameters, settings)
 
 
 class TwoSpeedCell(rg.Cell):

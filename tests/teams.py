@@ -29,6 +29,7 @@ from rnngraph.codegen.schedule import scan_plan
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.codegen.threads.claim import claim_text
 from rnngraph.ir.graph import Graph
+from rnngraph.runtime.native import adaptive_threads
 from rnngraph.runtime.native import entry as native
 from rnngraph.runtime.native import worker_pool as pool
 from rnngraph.runtime.native.aligned_memory import address, aligned_bytes
@@ -80,7 +81,7 @@ def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_row
     monkeypatch.setattr(rowwise, "FEWEST_ROWS", fewest_rows)
     monkeypatch.setattr(native, "FEWEST_CYCLES", 0)
     monkeypatch.setattr(pool, "cores", lambda: parts)
-    monkeypatch.setattr(pool, "TRIALS", 0)  # always shared
+    monkeypatch.setattr(adaptive_threads, "TRIALS", 0)  # always shared
 
 
 def share_in_pipelines(monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: int = 2) -> None:
@@ -125,7 +126,7 @@ def in_turns(
     entry.set_arena(block, arena)
 
     def work(worker: int) -> None:
-        entry.alone(address(block), worker, parts)
+        entry.single(address(block), worker, parts)
         team[1] += 1
 
     order: Sequence[int] = range(parts - 1, -1, -1) if reverse else range(parts)
@@ -144,7 +145,7 @@ def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.Monkey
     program = declaration.compile()
     counters = {name: np.asarray(7 * (name == "seed"), np.int64) for name in ("seed", "first_row", "first_step")}
     for graphs in (program.inference, program.training):
-        compiled = graphs._described()
+        compiled = graphs.full_graph()
         names = tuple(name for name, _ in compiled.graph.outputs)
         feeds = taken(compiled.graph, {**counters, **declaration.arrays()})
         sizes = graphs.sizes(feeds, names, None, compiled)

@@ -96,7 +96,7 @@ def expected(
 
 
 def fed(program: rg.Program, feeds: Arrays = FEEDS) -> Arrays:
-    return {name: array for name, array in feeds.items() if name in program.inference.takes()}
+    return {name: array for name, array in feeds.items() if name in program.inference.input_names()}
 
 
 @pytest.mark.parametrize("name", OPTIONS)

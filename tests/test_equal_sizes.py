@@ -17,6 +17,7 @@ from rnngraph.ir.graph import Graph
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import evaluate
 from rnngraph.ir.verifier import verify_stored
+from rnngraph.runtime.native.compile_options import CompileOptions
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
 B, T, CLASSES = 3, 4, 7
@@ -170,7 +171,7 @@ def test_bits_and_code_are_those_of_named_sizes(programs: dict[str, rg.Program],
         assert found.evaluate(feeds)["loss"].tobytes() == named.evaluate(feeds)["loss"].tobytes()
         logits = found.inference(x=feeds["x"])["logits"]
         np.testing.assert_allclose(loss, loss_of(logits, feeds["y"]), rtol=1e-5)
-    entries = found.training._with_gradients
+    entries = found.training._gradients._graphs
     assert [len(compiled._entries) for compiled in entries.values()] == [1]  # whatever the length
 
 
@@ -285,7 +286,7 @@ def forged(size: str) -> Graph:
 @pytest.mark.parametrize("size", ["T", "2*T-4"])
 def test_code_of_a_forged_graph_holds_no_promise(size: str) -> None:
     """It runs where what it says is true, and else not at all."""
-    compiled = CompiledGraph(forged(size), "inference", host(), None, str)
+    compiled = CompiledGraph(forged(size), "inference", CompileOptions(host()))
     entry = compiled.entry(("r",), {"T": 4})
     assert [evaluate(dim, {}) for dim in entry.outputs[0].shape] == [4]
     for wrong in (0, 3, 5, 1 << 40):

@@ -13,7 +13,7 @@ import rnngraph as rg
 from rnngraph.codegen.analysis.row_independence import row_by_row
 from rnngraph.codegen.analysis.row_lengths import RowLengths
 from rnngraph.ir.text.parser import parse
-from rnngraph.program.callable_graph import GraphProgram
+from rnngraph.program.callable_graph import CallableGraph
 
 ROWS, STEPS, WIDTH, UNITS = 7, 9, 3, 17
 LENGTHS = {
@@ -128,7 +128,7 @@ def test_workers_come_to_the_same_rows(
     program = network(kind, both)
     counters = {"seed": 3, "first_row": 0, "first_step": 0}
     for graphs in (program.inference, program.training):
-        compiled = graphs._described()
+        compiled = graphs.full_graph()
         names = tuple(name for name, _ in compiled.graph.outputs)
         wanted = [str(node["label"]) for node in compiled.graph.inputs if node.op == "input"]
         for lengths in (LENGTHS["mixed"], LENGTHS["none"]):
@@ -143,8 +143,8 @@ def test_workers_come_to_the_same_rows(
                     np.testing.assert_array_equal(found[name], array, err_msg=f"{name} {reverse}")
 
 
-def limits_of(graphs: GraphProgram) -> tuple[RowLengths, Any]:
-    compiled = graphs._described()
+def limits_of(graphs: CallableGraph) -> tuple[RowLengths, Any]:
+    compiled = graphs.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     graph = compiled.sized(names, {"B": ROWS})
     return RowLengths(graph), graph

@@ -22,7 +22,7 @@ from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.passes.quantization.quantize_weights import ReducedWeights
-from rnngraph.program import program as program_module
+from rnngraph.runtime.native import compile_options
 
 FORMS = {
     "bfloat16": {"weights": "bfloat16"},
@@ -38,13 +38,13 @@ GENERATOR = np.random.default_rng(2)
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of every size are made narrow, so that odd and small ones are tried."""
 
-    def reduction(weights: str, activations: str, target: Any, lowered: Any) -> ReducedWeights | None:
+    def reduction(weights: str, activations: str, target: Any) -> ReducedWeights | None:
         if weights == "float32":
             return None
         split = activations == "float32"
         return ReducedWeights(weights, weights in target.dots, split, least_depth=1, least_weights=1)
 
-    monkeypatch.setattr(program_module, "reduction", reduction)
+    monkeypatch.setattr(compile_options, "reduction", reduction)
 
 
 def rounded(matrix: np.ndarray, form: str) -> np.ndarray:

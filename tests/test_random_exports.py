@@ -71,7 +71,7 @@ def check_exported(declaration: Declaration, folder: Path) -> bool:
 
 
 def compare(declaration: Declaration, program: rg.Program, stream: Stream, folder: Path, weights: str) -> None:
-    arrays = {name: array for name, array in declaration.arrays().items() if name in stream._kinds}
+    arrays = {name: array for name, array in declaration.arrays().items() if name in stream._types}
     about = json.loads((folder / "net.json").read_text())
     given = {port["name"]: arrays[port["name"]] for port in about["initial_inputs"]}
     if weights == "external":

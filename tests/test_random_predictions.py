@@ -12,6 +12,7 @@ import rnngraph as rg
 from rnngraph.batching.examples import Layout
 from rnngraph.batching.input_axes import layout_of
 from rnngraph.program import predict as prediction
+from rnngraph.program.example_inputs import example_inputs
 
 EXAMPLES, BATCH_SIZE = 5, 3
 QUICK = (3, 8, 13, 27, 38, 55)
@@ -28,10 +29,10 @@ def program_of(declaration: Declaration) -> rg.Program | None:
 def steps_of(declaration: Declaration, layout: Layout) -> list[int]:
     """How many steps each example has: different ones, if that is open in all that is fed."""
     closed = False
-    for name in layout.kinds:
+    for name in layout.types:
         timed = layout.batch_axis.get(name) is not None and any("T" in str(a) for a in declaration.feeds[name].axes)
         axis = layout.time_axis.get(name)
-        closed |= timed and (axis is None or isinstance(layout.kinds[name].shape[axis], int))
+        closed |= timed and (axis is None or isinstance(layout.types[name].shape[axis], int))
     if closed:
         return [declaration.time] * EXAMPLES
     return np.random.default_rng(declaration.seed).integers(1, max(declaration.time, 2) + 1, EXAMPLES).tolist()
@@ -43,7 +44,7 @@ def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[
     found = []
     for number, count in enumerate(steps):
         feeds = {}
-        for name in layout.kinds:
+        for name in layout.types:
             feed, array, batch_axis = declaration.feeds[name], whole[name], layout.batch_axis.get(name)
             for axis, size in enumerate(feed.axes):
                 if "T" in str(size):
@@ -60,7 +61,7 @@ def rows_of(declaration: Declaration, layout: Layout, steps: list[int]) -> list[
 
 def examples_of(layout: Layout, rows: list[dict[str, np.ndarray]], whole: dict[str, np.ndarray]) -> dict[str, Any]:
     examples: dict[str, Any] = {}
-    for name in layout.kinds:
+    for name in layout.types:
         axis = layout.batch_axis.get(name)
         if axis is None:
             examples[name] = whole[name]
@@ -76,13 +77,13 @@ def check(seed: int) -> bool:
     program = program_of(declaration)
     if program is None:
         return False
-    layout = layout_of(program, only_run=True)
-    batch_axes = {name: axis for name, axis in layout.batch_axis.items() if name in layout.kinds and axis is not None}
+    layout = layout_of(example_inputs(program.inference, program.evaluation, program.training), only_run=True)
+    batch_axes = {name: axis for name, axis in layout.batch_axis.items() if name in layout.types and axis is not None}
     if not batch_axes:
         return False
     steps = steps_of(declaration, layout)
     rows = rows_of(declaration, layout, steps)
-    declared = {dim for name, axis in batch_axes.items() if isinstance(dim := layout.kinds[name].shape[axis], int)}
+    declared = {dim for name, axis in batch_axes.items() if isinstance(dim := layout.types[name].shape[axis], int)}
     try:
         alone = [
             program.inference({

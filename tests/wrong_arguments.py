@@ -115,7 +115,7 @@ METHODS = {
 }  # fmt: skip
 """What users call of what they are given, as docs/api.md has it."""
 
-GIVEN = ("Cell", "Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "Memory", "History")
+GIVEN = ("Cell", "Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "MemoryUsage", "Memory", "History")
 """Classes of which users get objects, and make none."""
 
 
@@ -350,7 +350,7 @@ class Call:
     def _compile(self, tensor: rg.Tensor) -> None:
         """What was declared is compiled and run, with the sizes that its placeholders leave open drawn."""
         program = rg.compile({"y": tensor}, cache=False)
-        kinds, draw = program.inference.kinds(), np.random.default_rng(self.seed)
+        kinds, draw = program.inference.input_types(), np.random.default_rng(self.seed)
         sizes = {symbol: int(draw.integers(1, 4)) for kind in kinds.values() for symbol in sorted(kind.symbols)}
         shapes = {name: [evaluate(dim, sizes) for dim in kind.shape] for name, kind in kinds.items()}
         program.inference({name: np.ones(shape, kinds[name].dtype) for name, shape in shapes.items()})

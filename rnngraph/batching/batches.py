@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..errors import ArgumentError, DtypeError, NameLookupError, ShapeError, Where, shown
 from ..ir.types import INTEGERS, Size
-from ..runtime.arguments import whole_number
 from .clocks import clock_of, steps_by_clock, uneven_text
-from .examples import Examples, Layout, Listed, Slot, Stacked, Whole, read_examples
+from .examples import Examples, ExampleSpec, Layout, Listed, Stacked, Whole, read_examples
 
 __all__ = ["Batch", "Batches", "Layout"]
 
 BATCHES_OF_A_POOL = 50
-"""Within so many batches examples are sorted by length: long enough to pad little, short enough to stay random."""
+"""Batches within which examples are sorted by length: enough to pad little, few enough to stay random."""
 
 
 class Batch(NamedTuple):
@@ -61,22 +61,22 @@ class Batches:
         self.window = None if window is None else whole_number(window, "window", 1)
         self.shuffle, self.seed, self._lengths = shuffle, whole_number(seed, "seed"), lengths
         self._layout = layout
-        slots = _slots(examples, layout, lengths, where)
-        given = [slot for slot in slots.values() if slot.name in examples]
+        specs = _specs(examples, layout, lengths, where)
+        given = [spec for spec in specs.values() if spec.name in examples]
         self._columns = {
-            slot.name: read_examples(slot, examples[slot.name], where) for slot in given if slot.batch_axis is not None
+            spec.name: read_examples(spec, examples[spec.name], where) for spec in given if spec.batch_axis is not None
         }
-        self._wholes = [Whole(slot, examples[slot.name], where) for slot in given if slot.batch_axis is None]
+        self._wholes = [Whole(spec, examples[spec.name], where) for spec in given if spec.batch_axis is None]
         self.count = _count(self._columns, layout, where)
         self.batch_size = max(self.count, 1) if size is None else size
         if not layout.only_run:
-            _check_declared_batch(slots.values(), self.batch_size, self.count, where)
+            _check_declared_batch(specs.values(), self.batch_size, self.count, where)
 
-        self._clocks = {slot.name: clock_of(slot.steps) for slot in given if slot.steps is not None}
-        self._time_axes = {slot.name: slot.time_axis for slot in given if slot.time_axis is not None}
+        self._clocks = {spec.name: clock_of(spec.steps) for spec in given if spec.steps is not None}
+        self._time_axes = {spec.name: spec.time_axis for spec in given if spec.time_axis is not None}
         self._steps = steps_by_clock(self._columns, self._clocks, where)
         """Real steps of each example, by clock."""
-        self._lengths_slot = slots[lengths] if lengths is not None else None
+        self._lengths_spec = specs[lengths] if lengths is not None else None
         known = self._known_lengths(where)
         self._real = known if known is not None else next(iter(self._steps.values()), None)
         self._bucketed = bool(bucket) and self._real is not None and bool((self._real != self._real[:1]).any())
@@ -95,7 +95,7 @@ class Batches:
         return int(self._real.max()) if self._real is not None else max(given, default=0)
 
     def real_steps(self) -> dict[str, np.ndarray]:
-        """Steps that each example has of every clock, as far as lengths tell, else as what is given is long."""
+        """The steps of each example, by clock: its length where lengths tell, else the length of what is given."""
         found = dict(self._steps)
         for name, dim in self._layout.counts.items():
             clock = clock_of(dim)
@@ -105,28 +105,28 @@ class Batches:
 
     def wholes(self) -> dict[str, np.ndarray]:
         """What has no batch axis, as it was given."""
-        return {whole.slot.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
+        return {whole.spec.name: whole.take(np.empty(0, np.intp), None) for whole in self._wholes}
 
     def known_sizes(self) -> dict[str, int]:
-        """The sizes of axes of examples, by name, as far as arrays tell them without any example."""
+        """The sizes of axes of examples, by name, as far as arrays without any example tell them."""
         found: dict[str, int] = {}
         for column in self._columns.values():
             shape = column.values.shape[1:] if isinstance(column, Stacked) else ()
-            for dim, actual in zip(column.slot.example_shape, shape, strict=False):
+            for dim, actual in zip(column.spec.example_shape, shape, strict=False):
                 if isinstance(dim, Size) and dim.symbol is not None:
                     found.setdefault(dim.symbol, actual)
         return found
 
     def told(self) -> set[str]:
-        """Clocks of which the graph is told how many steps each row has: it knows padding from data."""
-        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.kinds}
+        """The clocks of which the graph is told each row's steps, so that it can tell padding from data."""
+        found = {clock_of(dim).name for name, dim in self._layout.counts.items() if name in self._layout.types}
         if self._lengths is not None and self._lengths not in self._layout.counts and self._one_clock(self._columns):
             found |= self._steps.keys()
         return found
 
     # Order ---------------------------------------------------------------------------------------
 
-    def anew(self) -> Batches:
+    def restarted(self) -> Batches:
         """The same batches from the first one on."""
         return self
 
@@ -141,7 +141,7 @@ class Batches:
         return sum(windows), sum(windows[:first])
 
     def order(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of an epoch: every example exactly once, the last batch as small as it comes."""
+        """The rows of each batch of an epoch: every example exactly once; the last batch may be smaller."""
         if not self.shuffle:
             return self._cut(np.arange(self.count))
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], np.uint64)))
@@ -165,18 +165,18 @@ class Batches:
         """What is fed for a batch of ``rows``, padded with zeros to its longest example."""
         rows = np.asarray(rows, np.intp)
         longest = {clock: int(steps[rows].max()) for clock, steps in self._steps.items()}
-        feeds = {name: column.take(rows, self._extent(column.slot, longest)) for name, column in self._columns.items()}
-        feeds |= {whole.slot.name: whole.take(rows, self._extent(whole.slot, longest)) for whole in self._wholes}
-        if self._lengths_slot is not None and self._lengths_slot.name not in feeds:
+        feeds = {name: column.take(rows, self._extent(column.spec, longest)) for name, column in self._columns.items()}
+        feeds |= {whole.spec.name: whole.take(rows, self._extent(whole.spec, longest)) for whole in self._wholes}
+        if self._lengths_spec is not None and self._lengths_spec.name not in feeds:
             assert self._real is not None
-            feeds[self._lengths_slot.name] = self._real[rows].astype(self._lengths_slot.dtype)
+            feeds[self._lengths_spec.name] = self._real[rows].astype(self._lengths_spec.dtype)
         return feeds
 
-    def _extent(self, slot: Slot, longest: Mapping[str, int]) -> int | None:
+    def _extent(self, spec: ExampleSpec, longest: Mapping[str, int]) -> int | None:
         """Steps of a placeholder in a batch; None: as many as it has."""
-        if isinstance(slot.steps, int):
-            return slot.steps
-        clock = self._clocks.get(slot.name)
+        if isinstance(spec.steps, int):
+            return spec.steps
+        clock = self._clocks.get(spec.name)
         return longest[clock.name] + clock.offset if clock is not None and clock.name in longest else None
 
     def windows(self, feeds: Mapping[str, np.ndarray], first: int = 0) -> Iterator[dict[str, np.ndarray]]:
@@ -200,7 +200,7 @@ class Batches:
             return 1
         known, clock = next(iter(self._steps.values()), None), next(iter(self._clocks.values()))
         total = self.longest if known is None else int(known[rows].max()) + clock.offset
-        if self._lengths_slot is not None and self._real is not None:
+        if self._lengths_spec is not None and self._real is not None:
             total = min(total, int(self._real[rows].max()))
         return max(0, -(-(total - first) // (self.window or total)))
 
@@ -230,7 +230,7 @@ class Batches:
     def _known_lengths(self, where: Where | None) -> np.ndarray | None:
         """The real lengths, given or found; sequences are cut to them. None: no placeholder takes them."""
         ragged = [column for column in self._columns.values() if isinstance(column, Listed) and column.ragged]
-        if self._lengths_slot is None:
+        if self._lengths_spec is None:
             for column in self._columns.values():
                 self._check_full(column, where)
             if ragged and not self._layout.only_run:
@@ -240,7 +240,7 @@ class Batches:
                     where,
                 )
             return None
-        name = self._lengths_slot.name
+        name = self._lengths_spec.name
         if not self._steps:
             raise ArgumentError(
                 f"lengths={shown(name)}, but nothing that is fed has a time axis; leave lengths= out", where
@@ -260,12 +260,12 @@ class Batches:
 
     def _check_full(self, column: Examples, where: Where | None) -> None:
         """Where no placeholder takes lengths, nothing tells the graph that zeros are padding."""
-        declared = column.slot.steps
+        declared = column.spec.steps
         if isinstance(column, Listed) and isinstance(declared, int) and (column.lengths < declared).any():
             index = int(column.lengths.argmin())
             raise ShapeError(
-                f"example {index} of {column.slot.name} has {column.lengths[index]} steps, and {column.slot.name} is "
-                f"declared {column.slot.kind}, with {declared}; declare the time axis as None, or a placeholder for "
+                f"example {index} of {column.spec.name} has {column.lengths[index]} steps, and {column.spec.name} is "
+                f"declared {column.spec.type}, with {declared}; declare the time axis as None, or a placeholder for "
                 "sequence_length (int, [batch])",
                 where,
             )
@@ -278,7 +278,7 @@ class Batches:
         if wrong.size:
             index = int(wrong[0])
             raise ShapeError(
-                f"example {index} of {column.slot.name} is a length of {lengths[index]}; its sequence has "
+                f"example {index} of {column.spec.name} is a length of {lengths[index]}; its sequence has "
                 f"{most[index]} steps, so it must be in {least}..{most[index]}",
                 where,
             )
@@ -291,13 +291,13 @@ class Batches:
 
     def _check_wholes(self, where: Where | None) -> None:
         for whole in self._wholes:
-            clock = self._clocks.get(whole.slot.name)
+            clock = self._clocks.get(whole.spec.name)
             if clock is None or clock.name not in self._steps or whole.longest is None:
                 continue
             need = int(self._steps[clock.name].max(initial=0)) + clock.offset
             if whole.longest < need:
                 raise ShapeError(
-                    f"{whole.slot.name} has {whole.longest} steps and the longest example needs {need}", where
+                    f"{whole.spec.name} has {whole.longest} steps and the longest example needs {need}", where
                 )
 
     def check_windows(self, where: Where | None) -> None:
@@ -314,33 +314,35 @@ class Batches:
             )
 
 
-def _slots(examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None) -> dict[str, Slot]:
-    names = ", ".join(layout.kinds)
+def _specs(
+    examples: Mapping[str, Any], layout: Layout, lengths: str | None, where: Where | None
+) -> dict[str, ExampleSpec]:
+    names = ", ".join(layout.types)
     for name in examples:
-        if name not in layout.kinds:
+        if name not in layout.types:
             raise NameLookupError(
                 f"the {layout.graph} graph has no input {shown(name)}; it takes {names or 'none'}", where
             )
-    slots = {
-        name: Slot(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name), layout.only_run)
-        for name, kind in layout.kinds.items()
+    specs = {
+        name: ExampleSpec(name, kind, layout.batch_axis.get(name), layout.time_axis.get(name), layout.only_run)
+        for name, kind in layout.types.items()
     }
     if lengths is not None:
-        if lengths not in slots:
+        if lengths not in specs:
             raise NameLookupError(
                 f"lengths={shown(lengths)} is no input of the {layout.graph} graph; it takes {names}; name the "
                 "placeholder of sequence_length",
                 where,
             )
-        kind = slots[lengths].kind
-        if kind.dtype not in INTEGERS or kind.rank != 1 or slots[lengths].batch_axis is None:
+        kind = specs[lengths].type
+        if kind.dtype not in INTEGERS or kind.rank != 1 or specs[lengths].batch_axis is None:
             raise DtypeError(f"lengths={shown(lengths)} is declared {kind}; it must be int [batch]", where)
-    missing = [name for name in slots if name not in examples and name not in (lengths, *layout.defaults)]
+    missing = [name for name in specs if name not in examples and name not in (lengths, *layout.defaults)]
     if missing:
         raise NameLookupError(
             f"there are no examples of {', '.join(missing)}; the {layout.graph} graph takes {names}", where
         )
-    return slots
+    return specs
 
 
 def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None) -> int:
@@ -351,24 +353,24 @@ def _count(columns: Mapping[str, Examples], layout: Layout, where: Where | None)
         )
     first, *others = columns.values()
     if not first.count and not layout.only_run:
-        raise ShapeError(f"there are no examples of {first.slot.name}; give at least one", where)
+        raise ShapeError(f"there are no examples of {first.spec.name}; give at least one", where)
     for column in others:
         if column.count != first.count:
             raise ShapeError(
-                f"there are {first.count} examples of {first.slot.name} and {column.count} of {column.slot.name}; "
+                f"there are {first.count} examples of {first.spec.name} and {column.count} of {column.spec.name}; "
                 "give as many of each",
                 where,
             )
     return first.count
 
 
-def _check_declared_batch(slots: Iterable[Slot], batch_size: int, count: int, where: Where | None) -> None:
-    """A fixed batch takes no other, and none that is incomplete."""
-    for slot in slots:
-        declared = slot.kind.shape[slot.batch_axis] if slot.batch_axis is not None else None
+def _check_declared_batch(specs: Iterable[ExampleSpec], batch_size: int, count: int, where: Where | None) -> None:
+    """Raises where a batch is declared with a fixed size, and another size, or an incomplete batch, would be fed."""
+    for spec in specs:
+        declared = spec.type.shape[spec.batch_axis] if spec.batch_axis is not None else None
         if isinstance(declared, int) and (declared != batch_size or count % declared):
             raise ShapeError(
-                f"{slot.name} is declared {slot.kind}, with a batch of {declared}; {count} examples in batches of "
+                f"{spec.name} is declared {spec.type}, with a batch of {declared}; {count} examples in batches of "
                 f"{batch_size} don't fit: declare the batch axis as None",
                 where,
             )

@@ -43,9 +43,9 @@ def steps_by_clock(
     steps: dict[str, np.ndarray] = {}
     firsts: dict[str, Examples] = {}
     for column in columns.values():
-        if column.slot.name not in clocks:
+        if column.spec.name not in clocks:
             continue
-        clock = clocks[column.slot.name]
+        clock = clocks[column.spec.name]
         found = column.lengths - clock.offset if clock.offset else column.lengths
         first = firsts.setdefault(clock.name, column)
         known = steps.setdefault(clock.name, found)
@@ -53,8 +53,8 @@ def steps_by_clock(
         if wrong.size:
             index = int(wrong[0])
             raise ShapeError(
-                f"example {index} has {first.lengths[index]} steps in {first.slot.name} ({clocks[first.slot.name]}) "
-                f"and {column.lengths[index]} in {column.slot.name} ({clock}); they must go together",
+                f"example {index} has {first.lengths[index]} steps in {first.spec.name} ({clocks[first.spec.name]}) "
+                f"and {column.lengths[index]} in {column.spec.name} ({clock}); they must go together",
                 where,
             )
     return steps
@@ -62,4 +62,4 @@ def steps_by_clock(
 
 def uneven_text(column: Listed) -> str:
     index = int(np.flatnonzero(column.lengths != column.lengths[0])[0])
-    return f"examples of {column.slot.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"
+    return f"examples of {column.spec.name} differ in length: {column.lengths[0]} steps, then {column.lengths[index]}"

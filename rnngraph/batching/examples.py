@@ -23,7 +23,7 @@ class Layout:
     step, and those that differ in length need not share a batch.
     """
 
-    kinds: Mapping[str, TensorType]
+    types: Mapping[str, TensorType]
     batch_axis: Mapping[str, int | None]
     time_axis: Mapping[str, int | None]
     defaults: frozenset[str] = frozenset()
@@ -33,28 +33,28 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Slot:
+class ExampleSpec:
     """A placeholder and its axes."""
 
     name: str
-    kind: TensorType
+    type: TensorType
     batch_axis: int | None
     time_axis: int | None
     only_run: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.kind.dtype)
+        return np.dtype(self.type.dtype)
 
     @property
     def steps(self) -> Dim | None:
         """The declared size of the time axis."""
-        return None if self.time_axis is None else self.kind.shape[self.time_axis]
+        return None if self.time_axis is None else self.type.shape[self.time_axis]
 
     @property
     def example_shape(self) -> Shape:
         """The shape of one example: without the batch axis."""
-        return tuple(dim for axis, dim in enumerate(self.kind.shape) if axis != self.batch_axis)
+        return tuple(dim for axis, dim in enumerate(self.type.shape) if axis != self.batch_axis)
 
     @property
     def example_time_axis(self) -> int | None:
@@ -74,36 +74,36 @@ class Slot:
 class Whole:
     """An array for a placeholder without a batch axis: fed as it is with every batch."""
 
-    def __init__(self, slot: Slot, value: Any, where: Where | None) -> None:
-        self.slot = slot
-        self._array = convert(slot.name, value, slot.kind, where)
-        self.longest = None if slot.time_axis is None else self._array.shape[slot.time_axis]
+    def __init__(self, spec: ExampleSpec, value: Any, where: Where | None) -> None:
+        self.spec = spec
+        self._array = convert(spec.name, value, spec.type, where)
+        self.longest = None if spec.time_axis is None else self._array.shape[spec.time_axis]
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
         """The array, cut to the batch's ``steps``."""
-        return self._array if steps is None else _first(self._array, self.slot.time_axis, steps)
+        return self._array if steps is None else _first(self._array, self.spec.time_axis, steps)
 
 
 class Stacked:
     """Examples in one array, [examples, example...]; batches are cut out of it and nothing else is copied."""
 
-    def __init__(self, slot: Slot, array: np.ndarray, where: Where | None) -> None:
-        self.slot = slot
-        if array.ndim != len(slot.example_shape) + 1:
+    def __init__(self, spec: ExampleSpec, array: np.ndarray, where: Where | None) -> None:
+        self.spec = spec
+        if array.ndim != len(spec.example_shape) + 1:
             raise ShapeError(
-                f"examples of {slot.name} have shape {array.shape}; it is declared {slot.kind}, so give "
-                f"[examples,{slot.example_text[1:]}",
+                f"examples of {spec.name} have shape {array.shape}; it is declared {spec.type}, so give "
+                f"[examples,{spec.example_text[1:]}",
                 where,
             )
-        _check_shape(slot, f"examples of {slot.name} have shape {array.shape}", array.shape[1:], None, where)
-        self._array = cast(f"the array of examples of {slot.name}", array, slot.dtype, where)
-        self._axis = None if slot.example_time_axis is None else slot.example_time_axis + 1
+        _check_shape(spec, f"examples of {spec.name} have shape {array.shape}", array.shape[1:], None, where)
+        self._array = cast(f"the array of examples of {spec.name}", array, spec.dtype, where)
+        self._axis = None if spec.example_time_axis is None else spec.example_time_axis + 1
         self.count = array.shape[0]
         self.ragged = False
 
     @property
     def lengths(self) -> np.ndarray:
-        """Steps of each example; one number for all, however many."""
+        """The steps of each example, which are the same for all."""
         assert self._axis is not None
         return np.broadcast_to(np.int64(self._array.shape[self._axis]), (self.count,))
 
@@ -114,68 +114,68 @@ class Stacked:
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
         """A batch of ``rows``, cut to ``steps``."""
         array = self._array if steps is None else _first(self._array, self._axis, steps)
-        return self.slot.put_batch(np.asarray(array[rows]))
+        return self.spec.put_batch(np.asarray(array[rows]))
 
 
 class Listed:
     """Examples in an array each, which may differ in time."""
 
-    def __init__(self, slot: Slot, values: Sequence[Any], where: Where | None) -> None:
-        self.slot = slot
-        axis, rank = slot.example_time_axis, len(slot.example_shape)
+    def __init__(self, spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> None:
+        self.spec = spec
+        axis, rank = spec.example_time_axis, len(spec.example_shape)
         assert axis is not None
         self._arrays: list[np.ndarray] = []
         expected: tuple[int, ...] | None = None
         for index, value in enumerate(values):
-            array = _example(slot, index, value, where)
+            array = _example(spec, index, value, where)
             if array.ndim != rank:
                 raise ShapeError(
-                    f"example {index} of {slot.name} has shape {array.shape}; it is declared {slot.kind}, so give "
-                    f"{slot.example_text}",
+                    f"example {index} of {spec.name} has shape {array.shape}; it is declared {spec.type}, so give "
+                    f"{spec.example_text}",
                     where,
                 )
             features = array.shape[:axis] + array.shape[axis + 1 :]
             if features != expected or not array.shape[axis]:
-                _check_shape(slot, f"example {index} of {slot.name} has shape {array.shape}", array.shape, axis, where)
+                _check_shape(spec, f"example {index} of {spec.name} has shape {array.shape}", array.shape, axis, where)
                 if expected is not None and features != expected:
                     raise ShapeError(
-                        f"example {index} of {slot.name} has shape {array.shape} and example 0 has "
+                        f"example {index} of {spec.name} has shape {array.shape} and example 0 has "
                         f"{np.shape(values[0])}; examples may differ in time only, which is axis {axis}",
                         where,
                     )
                 expected = features
-            if array.dtype != slot.dtype:
-                array = cast(f"example {index} of {slot.name}", array, slot.dtype, where)
+            if array.dtype != spec.dtype:
+                array = cast(f"example {index} of {spec.name}", array, spec.dtype, where)
             self._arrays.append(np.moveaxis(array, axis, 0) if axis else array)
         self.count = len(self._arrays)
         self.lengths = np.fromiter(map(len, self._arrays), np.int64, self.count)
         self.ragged = self.count > 0 and bool((self.lengths != self.lengths[0]).any())
-        if isinstance(slot.steps, int) and self.count and self.lengths.max() > slot.steps:
+        if isinstance(spec.steps, int) and self.count and self.lengths.max() > spec.steps:
             index = int(self.lengths.argmax())
             raise ShapeError(
-                f"example {index} of {slot.name} has {self.lengths[index]} steps; it is declared {slot.kind}, "
-                f"with {slot.steps}: cut it, or declare the time axis as None",
+                f"example {index} of {spec.name} has {self.lengths[index]} steps; it is declared {spec.type}, "
+                f"with {spec.steps}: cut it, or declare the time axis as None",
                 where,
             )
         self._features = expected or ()
 
     def take(self, rows: np.ndarray, steps: int | None) -> np.ndarray:
         """A batch of ``rows``, padded with zeros to ``steps``."""
-        slot, axis = self.slot, self.slot.example_time_axis
+        spec, axis = self.spec, self.spec.example_time_axis
         assert steps is not None
         assert axis is not None
         shape = (len(rows), *self._features[:axis], steps, *self._features[axis:])
-        block = zeros(shape, slot.dtype, f"a batch of {slot.name}")
+        block = zeros(shape, spec.dtype, f"a batch of {spec.name}")
         for row, example in zip(np.moveaxis(block, axis + 1, 1), rows, strict=True):
             array = self._arrays[example][:steps]
             row[: len(array)] = array
-        return slot.put_batch(block)
+        return spec.put_batch(block)
 
 
 Examples = Stacked | Listed
 
 
-def read_examples(slot: Slot, value: Any, where: Where | None) -> Examples:
+def read_examples(spec: ExampleSpec, value: Any, where: Where | None) -> Examples:
     """What a user gives for a placeholder with a batch axis.
 
     An array whose first axis numbers examples, or a list or tuple of examples. Raises ``ShapeError`` or
@@ -184,35 +184,35 @@ def read_examples(slot: Slot, value: Any, where: Where | None) -> Examples:
     if isinstance(value, np.ndarray) and value.dtype == object and value.ndim:
         value = list(value)
     if not isinstance(value, list | tuple):
-        return Stacked(slot, as_array(f"what is given for {slot.name}", value, where), where)
-    if not value and not slot.only_run:
-        raise ShapeError(f"there are no examples of {slot.name}; give at least one", where)
-    if not value and slot.time_axis is None:
-        none = (0, *(dim if isinstance(dim, int) else 1 for dim in slot.example_shape))
-        return Stacked(slot, np.empty(none, slot.dtype), where)
-    if slot.time_axis is not None:
-        return Listed(slot, value, where)
+        return Stacked(spec, as_array(f"what is given for {spec.name}", value, where), where)
+    if not value and not spec.only_run:
+        raise ShapeError(f"there are no examples of {spec.name}; give at least one", where)
+    if not value and spec.time_axis is None:
+        none = (0, *(dim if isinstance(dim, int) else 1 for dim in spec.example_shape))
+        return Stacked(spec, np.empty(none, spec.dtype), where)
+    if spec.time_axis is not None:
+        return Listed(spec, value, where)
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):
-        raise ShapeError(_different(slot, value, where), where) from None
-    return Stacked(slot, array, where)
+        raise ShapeError(_different(spec, value, where), where) from None
+    return Stacked(spec, array, where)
 
 
-def _different(slot: Slot, values: Sequence[Any], where: Where | None) -> str:
-    """Which example has not the shape of the first."""
-    first = _example(slot, 0, values[0], where).shape
+def _different(spec: ExampleSpec, values: Sequence[Any], where: Where | None) -> str:
+    """The first example whose shape differs from that of example 0, in words."""
+    first = _example(spec, 0, values[0], where).shape
     for index, value in enumerate(values):
-        shape = _example(slot, index, value, where).shape
+        shape = _example(spec, index, value, where).shape
         if shape != first:
-            return f"example {index} of {slot.name} has shape {shape} and example 0 has {first}; give equal shapes"
-    return f"the examples of {slot.name} make no array; give one array"
+            return f"example {index} of {spec.name} has shape {shape} and example 0 has {first}; give equal shapes"
+    return f"the examples of {spec.name} make no array; give one array"
 
 
-def _example(slot: Slot, index: int, value: Any, where: Where | None) -> np.ndarray:
+def _example(spec: ExampleSpec, index: int, value: Any, where: Where | None) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
-    return as_array(f"example {index} of {slot.name}", value, where)
+    return as_array(f"example {index} of {spec.name}", value, where)
 
 
 def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
@@ -225,14 +225,14 @@ def as_array(what: str, value: Any, where: Where | None) -> np.ndarray:
         raise ShapeError(f"{what} is no array: {error}", where) from None
 
 
-def _check_shape(slot: Slot, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
-    """Against what is declared. Axes are numbered as in one example; the one that is padded may be shorter."""
-    for axis, (dim, actual) in enumerate(zip(slot.example_shape, shape, strict=True)):
-        if actual == 0 and not (slot.only_run and axis == slot.example_time_axis):
+def _check_shape(spec: ExampleSpec, what: str, shape: tuple[int, ...], padded: int | None, where: Where | None) -> None:
+    """Raises where a shape is not as declared. Axes are numbered as in one example; the padded one may be shorter."""
+    for axis, (dim, actual) in enumerate(zip(spec.example_shape, shape, strict=True)):
+        if actual == 0 and not (spec.only_run and axis == spec.example_time_axis):
             raise ShapeError(f"{what}: axis {axis} of an example is empty, so there is nothing to learn", where)
         if isinstance(dim, int) and dim != actual and axis != padded:
             raise ShapeError(
-                f"{what}: axis {axis} of an example must be {dim}, as {slot.name} is declared {slot.kind}", where
+                f"{what}: axis {axis} of an example must be {dim}, as {spec.name} is declared {spec.type}", where
             )
 
 

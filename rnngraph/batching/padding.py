@@ -21,7 +21,7 @@ from .clocks import clock_of
 
 ZERO, LOW = "zero", "low"
 BELOW = -1e20
-"""Less than any score: what stands there is never the largest."""
+"""A score below all others, so that what has it is never the largest."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Walk:
         """What the inputs of bodies stand for."""
 
     def values(self, graph: Graph, given: Mapping[Node, Value]) -> dict[Node, Any]:
-        """Of each node; a tuple for a scan. given: of a body's inputs."""
+        """What is known of each node; a tuple for a scan. given: of a body's inputs."""
         found: dict[Node, Any] = {}
         for node in graph.nodes:
             if node in given:
@@ -101,7 +101,7 @@ class _Walk:
         return RIGHT if all(value.axis is None for value in known) else None
 
     def _aligned(self, node: Node, operands: Sequence[Known], past: str) -> Value:
-        """Of an op whose operands' axes are aligned at the last one."""
+        """What is known of an op whose operands are aligned at their last axes."""
         pairs = zip(node.operands, operands, strict=True)
         rank = node.tensor.rank
         axes = {value.axis + rank - item.tensor.rank for item, value in pairs if value.axis is not None}
@@ -256,7 +256,7 @@ class _Walk:
     # Scans ---------------------------------------------------------------------------------------
 
     def _scan(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
-        """Of the final carries and what is emitted."""
+        """What is known of the final carries and of what is emitted."""
         body: Graph = node["body"]
         nothing = (None,) * len(body.outputs)
         own = self.clock in symbols_of(node["length"])

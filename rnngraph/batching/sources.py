@@ -7,21 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..errors import ArgumentError, DtypeError, RnnGraphError, StructureError, Where
-from ..program.program import Program
-from ..runtime.arguments import whole_number
 from .batches import Batch, Batches, Layout
-from .input_axes import lengths_placeholder
+from .input_axes import ProgramInputs, lengths_placeholder
 
-if TYPE_CHECKING:
-    from ..training.fit.loop import Position
-
-
-Examples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
+GivenExamples = Mapping[Any, Any] | tuple[Any, Any] | Iterable[Any]
 """Examples in any form; ``lengths`` and placeholders say the rest."""
 
 
@@ -47,7 +42,7 @@ class Reader:
     out and has no batch axis, by name.
     """
 
-    program: Program
+    inputs: ProgramInputs
     layout: Layout
     lengths: Any
     where: Where | None
@@ -57,7 +52,7 @@ class Reader:
     def batches(self, given: Any, batch_size: int | None) -> Batches:
         """Examples that are all here. batch_size: None makes one batch of them."""
         examples = self.named(given)
-        lengths = lengths_placeholder(self.program, self.layout, self.lengths, examples, self.where)
+        lengths = lengths_placeholder(self.inputs, self.layout, self.lengths, examples, self.where)
         return Batches(examples, self.layout, batch_size=batch_size, lengths=lengths, where=self.where, **self.options)
 
     def named(self, given: Any) -> dict[str, Any]:
@@ -66,11 +61,11 @@ class Reader:
             return self._pair(given)
         if isinstance(given, list) or hasattr(given, "__array__"):
             return self._part("the examples", given, self._inputs())
-        named = self.program.feeds_by_name(given, {}, self.where)
+        named = self.inputs.names.by_placeholder(given, {}, self.where)
         if not self.layout.only_run:
             return named
-        idle = self.program.training.takes()  # such as labels, which the same examples have for ``fit``
-        return {name: value for name, value in named.items() if name in self.layout.kinds or name not in idle}
+        idle = self.inputs.training.types  # such as labels, which the same examples have for ``fit``
+        return {name: value for name, value in named.items() if name in self.layout.types or name not in idle}
 
     def _pair(self, pair: tuple[Any, ...]) -> dict[str, Any]:
         """(x, y), as in Keras: what the inference graph takes, and what only the loss does."""
@@ -89,7 +84,7 @@ class Reader:
     def _part(self, what: str, value: Any, names: list[str]) -> dict[str, Any]:
         """One side of a pair, which has one placeholder, or says itself which it is for."""
         if isinstance(value, Mapping):
-            return self.program.feeds_by_name(value, {}, self.where)
+            return self.inputs.names.by_placeholder(value, {}, self.where)
         if len(names) == 1:
             return {names[0]: value}
         raise StructureError(
@@ -98,18 +93,18 @@ class Reader:
         )
 
     def _inputs(self) -> list[str]:
-        return self._taken(self.program.inference.takes())
+        return self._taken(self.inputs.inference.types)
 
     def _targets(self) -> list[str]:
-        inference = self.program.inference.takes()
-        return self._taken([name for name in self.program.evaluation.takes() if name not in inference])
+        inference = self.inputs.inference.types
+        return self._taken([name for name in self.inputs.evaluation.types if name not in inference])
 
     def _taken(self, names: Iterable[str]) -> list[str]:
         """Those that differ from example to example, but for lengths, which are filled in."""
         layout = self.layout
         lengths = set(layout.counts)
         if not isinstance(self.lengths, np.ndarray | list | tuple) and self.lengths is not None:
-            lengths.add(self.program.feed_name(self.lengths, self.where))
+            lengths.add(self.inputs.names.name_of(self.lengths, self.where))
         left_out = lengths | layout.defaults
         return [name for name in names if layout.batch_axis.get(name) is not None and name not in left_out]
 
@@ -180,14 +175,16 @@ class Iterated:
         self.window = reader.options.get("window")
         self._passed: int | None = None
 
-    def follow(self, position: Position, known: Cursor | None) -> Cursor:
-        """Begins where a fit is. known: of an interrupted one, which has drawn from the same iterable already."""
-        self.since = position.first
-        if known is not None and known.given is self.cursor.given and (position.begun or known.drawn <= 1):
+    def follow(self, since: int, begun: bool, known: Cursor | None) -> Cursor:
+        """Begins where a fit is. since: its first epoch. begun: whether it has trained already. known: the cursor of an
+        interrupted one, which has drawn from the same iterable already.
+        """
+        self.since = since
+        if known is not None and known.given is self.cursor.given and (begun or known.drawn <= 1):
             self.cursor = known  # the first batch may have been drawn for a step that did not come about
         return self.cursor
 
-    def anew(self) -> Iterated:
+    def restarted(self) -> Iterated:
         """The same batches from the first one on."""
         return Iterated(self.reader, Cursor(self.cursor.given), self.steps_per_epoch)
 
@@ -236,10 +233,10 @@ class Iterated:
         return (total if self.window is None and not warm_up else None), first
 
 
-Source = Batches | Iterated
+BatchSource = Batches | Iterated
 
 
-def source_of(reader: Reader, given: Any, batch_size: Any) -> Source:
+def source_of(reader: Reader, given: Any, batch_size: Any) -> BatchSource:
     """Batches of what is given."""
     size = whole_number(batch_size, "batch_size", 1)
     if not are_batches(given):

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..allocation import zeros
+from ..arguments import MOST_UNITS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
 from ..ir.types import TensorType
 from ..public import api, taking
-from .arguments import MOST_UNITS, checked_name
 from .carried import state_leaves, with_rows
 from .initializers import initializer_of
 from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
-from .tensor import Tensor, constant
+from .tensor import Tensor, check_dtype, constant
 from .trace import States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
@@ -139,8 +139,6 @@ class Cell:
                 f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "
                 "a driver without initial_state starts from zeros of any batch"
             )
-        from .tensor import check_dtype
-
         kind = check_dtype(dtype)
         leaves = [constant(zeros((batch_size, leaf.width), kind, "a zero state")) for leaf in flatten(public(self))]
         return pack(public(self), leaves)

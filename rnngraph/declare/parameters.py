@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import MOST_UNITS, checked_name, entries
 from ..errors import ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
 from ..public import api
-from .arguments import MOST_UNITS, checked_name, entries
 from .initializers import Initializer, initializer_of
 from .tensor import Tensor, check_dtype, declared
 

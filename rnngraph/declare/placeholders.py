@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..arguments import MOST_CHARACTERS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import FLOATS, Dim, TensorType, size
 from ..public import api
-from .arguments import MOST_CHARACTERS, checked_name
+from .cell import Cell, check_cell
 from .nest import pack, paths
 from .state import public
 from .tensor import Tensor, check_dtype, declared
-
-if TYPE_CHECKING:
-    from .cell import Cell
 
 RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients")
 """Names that calls take for themselves, so that no placeholder can have them."""
@@ -45,8 +43,6 @@ def state_placeholder(name: str, cell: Cell, dtype: Any = "float32") -> Any:
     tuples, such as the state that another call gave. Each leaf has a name of its own too: ``state0.c``, in a stack
     ``state0.1.h``. A cell with one state has ``state0`` itself. dtype: that of the driver's inputs.
     """
-    from .cell import check_cell
-
     check_cell(cell, "state_placeholder")
     placeholder(name, ())  # the name is held to the same rules
     if check_dtype(dtype) not in FLOATS:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import MOST_UNITS, checked_name
 from ..errors import DtypeError, StructureError, shown
 from ..public import api, taking
-from .arguments import MOST_UNITS, checked_name
 from .nest import children, flatten, fold, pack, rebuild
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..arguments import checked_name
 from ..errors import DtypeError, user_line
 from ..ir.node import Namer, Node
 from ..public import api
-from .arguments import checked_name
 from .drivers import Driver
 from .tensor import Tensor, build, declared
 

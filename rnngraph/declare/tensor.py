@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..allocation import reserve
+from ..arguments import checked_name
 from ..errors import DtypeError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import (
@@ -25,7 +26,6 @@ from ..ir.types import (
     meet_declared,
 )
 from ..public import api
-from .arguments import checked_name
 
 declared = itertools.count()
 """Counts declarations, so that a compile can name things in the order in which they were declared."""

@@ -1,4 +1,4 @@
-"""A net as files without Python: ``write_net`` is the door, ``step_code`` plans a step, a block of steps and the
-initial state, ``c_interface`` makes object code, ``package`` the files around it, and ``net_folder`` puts them in
-their place.
+"""An inference graph as files without Python: ``step_code`` makes its code, ``c_interface`` the C functions around it,
+``package`` what stands beside the object file; ``write_net`` puts all together, and ``net_folder`` in place. Knows
+where a graph comes from and how it is compiled, and no programs.
 """

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..errors import FileError
+from ..storage.locks import locked_directory
 
 MANIFEST = "rnngraph-export.json"
 _ENDS = (".o", ".obj", ".h", ".json", ".safetensors", ".pc", ".py", ".mjs", ".wasm", "_test.c", "_net.cmake")
@@ -28,7 +27,7 @@ def move_into(folder: Path, made: Path, net: str) -> None:
     that was changed since, with nothing written. Whoever is stopped in the middle leaves files that count as exports'.
     """
     new = {path.name: _digest(path) for path in made.iterdir()}
-    with _alone(folder):
+    with locked_directory(folder):
         nets = _read(folder / MANIFEST)
         before = nets.get(net, {})
         stale = {file for file in before if file in _names_of(net) and file not in new}
@@ -99,15 +98,3 @@ def _write(folder: Path, made: Path, nets: Digests) -> None:
     }
     (made / MANIFEST).write_text(json.dumps(text, indent=1) + "\n")
     os.replace(made / MANIFEST, folder / MANIFEST)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two exports to one folder don't mix their files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,17 +17,16 @@ from ..codegen.schedule.plan import Plan
 from ..errors import ShapeError, Where
 from ..ir.graph import Graph
 from ..ir.types import Dim, TensorType, evaluate
-from ..runtime.calls.feeds import bind
+from ..runtime.calls.feeds import solve_sizes
+from ..runtime.graph_source import GraphSource
 from ..runtime.native.aligned_memory import address, aligned_bytes
-from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.entry import PACKED, NativeEntry
-from ..runtime.native.narrow_weights import reduction
-from ..runtime.streams.step_graph import Stepwise, stepwise
+from ..runtime.native.optimized_graph import OptimizedGraph
+from ..runtime.parameters import Parameters
+from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
-from .c_interface.ports import Port, Stepper, Unit
-
-if TYPE_CHECKING:
-    from ..program.program import Program
+from .c_interface.ports import ExportedEntry, ExportedNet, Port
 
 _C_WORDS = (
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class "
@@ -44,11 +42,20 @@ _C_WORDS = (
 
 
 @dataclass(frozen=True)
-class Exportable:
-    """A stepper, and the graph that it was made of."""
+class ExportSource:
+    """What is exported: the declaration that the graph is of, its parameters, and how it is compiled."""
 
-    stepper: Stepper
-    about: Stepwise
+    source: GraphSource
+    parameters: Parameters
+    options: CompileOptions
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """An exported net, and the step graph that it was made of."""
+
+    exported: ExportedNet
+    about: StepGraph
 
     def whole_sequence(
         self, graph: Graph, values: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]
@@ -57,41 +64,43 @@ class Exportable:
 
         What the exported code computes is held to this, so nothing here knows of steps or of which axis is time.
         """
-        compiled, target = self.about.compiled, self.stepper.target
-        whole = CompiledGraph(
-            graph, "inference", target, None, lambda: "", reduced=compiled.reduced, workers=compiled.workers
-        )
-        outputs = tuple(port.name for port in self.stepper.outputs)
-        sizes = bind(feeds, whole.kinds(), None)
+        compiled, target = self.about.compiled, self.exported.target
+        whole = OptimizedGraph(graph, "inference", compiled.options)
+        outputs = tuple(port.name for port in self.exported.outputs)
+        sizes = solve_sizes(feeds, whole.input_types(), None)
         entry = _native(planned(whole.sized(outputs, sizes), target, "whole", 1), twin(target), "whole")
         return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
 
 
 def exportable(
-    program: Program, values: Mapping[str, np.ndarray], batch: int, target: Target, embedded: bool, where: Where | None
+    given: ExportSource,
+    values: Mapping[str, np.ndarray],
+    batch: int,
+    target: Target,
+    embedded: bool,
+    where: Where | None,
 ) -> Exportable:
-    """Of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
+    """A net of ``batch`` rows for a target. Raises ``GraphError`` with the line of what can't run step by step.
 
     values: all parameters as they are at one moment, as another thread may be training them.
     """
-    reduced = reduction(program.weights, program.activations, target, program.lowered)
-    about = stepwise(program, batch, target, reduced, where)
-    fed = [name for name in about.compiled.needed(about.outputs) if name in about.kinds]
+    about = step_graph(given.source, replace(given.options, target=target), batch, where)
+    fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
-    given = [name for name in about.outputs if name not in about.labels]
+    shown = [name for name in about.outputs if name not in about.labels]
     kinds = {name: node.tensor for name, node in about.compiled.graph.outputs}
-    symbols = iter(symbols_of_names([*fed, *given, *about.labels, *first]))
-    inputs = tuple(_port(name, next(symbols), about.kinds[name], about.time_axis[name], about, where) for name in fed)
-    outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in given)
-    states = tuple(_port(name, next(symbols), about.state_kinds[name], None, about, where) for name in about.labels)
-    starts = tuple(_port(name, next(symbols), about.kinds[name], None, about, where) for name in first)
-    step = _unit(about, values, target, embedded, one_step=True)
+    symbols = iter(symbols_of_names([*fed, *shown, *about.labels, *first]))
+    inputs = tuple(_port(name, next(symbols), about.types[name], about.time_axis[name], about, where) for name in fed)
+    outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in shown)
+    states = tuple(_port(name, next(symbols), about.state_types[name], None, about, where) for name in about.labels)
+    starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
+    step = _exported_entry(about, values, target, embedded, one_step=True)
     block = None
     if target.lanes(4) > 1 and about.lengths and about.lengths <= about.compiled.lengths(about.outputs):
-        found = _unit(about, values, target, embedded, one_step=False)
+        found = _exported_entry(about, values, target, embedded, one_step=False)
         block = found if isinstance(found.plan.arena_bytes, int) else None
     initial = _initial(about, values, target, embedded)
-    stepper = Stepper(
+    exported = ExportedNet(
         target=target,
         inputs=inputs,
         outputs=outputs,
@@ -103,33 +112,33 @@ def exportable(
         parameters={name: values[name] for name in values if name in _used(step, block, initial)},
         embedded=embedded,
     )
-    return Exportable(stepper, about)
+    return Exportable(exported, about)
 
 
-def _initial_inputs(about: Stepwise) -> tuple[str, ...]:
+def _initial_inputs(about: StepGraph) -> tuple[str, ...]:
     names = tuple(name for name, _ in about.initial.graph.outputs)
     return about.initial.needed(names) if names else ()
 
 
-def _used(*units: Unit | Mapping[str, np.ndarray] | None) -> set[str]:
+def _used(*entries: ExportedEntry | Mapping[str, np.ndarray] | None) -> set[str]:
     return {
         item.name
-        for unit in units
-        if isinstance(unit, Unit)
-        for item in unit.plan.arguments
+        for entry in entries
+        if isinstance(entry, ExportedEntry)
+        for item in entry.plan.arguments
         if item.kind == "parameter"
     }
 
 
 def _port(
-    name: str, symbol: str, kind: TensorType, time_axis: int | None, about: Stepwise, where: Where | None
+    name: str, symbol: str, kind: TensorType, time_axis: int | None, about: StepGraph, where: Where | None
 ) -> Port:  # fmt: skip
     dims = enumerate(kind.shape)
     shape = tuple(STEPS if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims)
     return Port(name, symbol, kind.dtype, shape, about.held.get(name))
 
 
-def _fixed(name: str, dim: Dim, about: Stepwise, where: Where | None) -> int:
+def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
     try:
         return evaluate(dim, about.sizes)
     except KeyError:
@@ -156,14 +165,16 @@ def symbols_of_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _unit(about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool) -> Unit:
-    """A plan with its packed weights."""
+def _exported_entry(
+    about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool, one_step: bool
+) -> ExportedEntry:
+    """An entry of the exported code with its packed weights: a step, or a block of steps."""
     name, sizes = ("step", dict.fromkeys(about.lengths, 1)) if one_step else ("block", {})
     plan = planned(about.compiled.sized(about.outputs, {**about.sizes, **sizes}, one_step), target, name, 1)
     panels = _packed(_native(plan, twin(target), name), values) if embedded else b""
     arena = plan.arena_bytes
     assert isinstance(arena, int) or not one_step, f"a step's memory has no fixed size: {arena}"
-    return Unit(plan, arena if isinstance(arena, int) else 0, panels)
+    return ExportedEntry(plan, arena if isinstance(arena, int) else 0, panels)
 
 
 def _packed(entry: NativeEntry, values: Mapping[str, np.ndarray]) -> bytes:
@@ -181,9 +192,9 @@ def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
 
 
 def _initial(
-    about: Stepwise, values: Mapping[str, np.ndarray], target: Target, embedded: bool
-) -> Unit | Mapping[str, np.ndarray]:
-    """What the state begins with, as a unit or as it is."""
+    about: StepGraph, values: Mapping[str, np.ndarray], target: Target, embedded: bool
+) -> ExportedEntry | Mapping[str, np.ndarray]:
+    """What the state begins with, as an entry or as it is."""
     names = tuple(name for name, _ in about.initial.graph.outputs)
     if not names:
         return {}
@@ -192,4 +203,4 @@ def _initial(
     if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
         return entry.call_fresh_with(entry.packed(0, values), {}, entry.sized(about.sizes))
     panels = _packed(entry, values) if embedded else b""
-    return Unit(plan, int(str(plan.arena_bytes)), panels)
+    return ExportedEntry(plan, int(str(plan.arena_bytes)), panels)

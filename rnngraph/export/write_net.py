@@ -13,17 +13,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
 
 from ..allocation import reserve
+from ..arguments import flag, one_of, whole_number
 from ..codegen.machine.target import Target, host, target_of
-from ..declare.arguments import flag
 from ..errors import ArgumentError, FileError, Where, shown
 from ..ir.types import evaluate
-from ..runtime.arguments import one_of, whole_number
+from ..runtime.graph_source import GraphSource
 from ..storage.atomic_file import as_path
 from .c_interface.llvm_text import STEPS
 from .c_interface.object_code import exported_code
@@ -36,10 +35,7 @@ from .package.javascript_module import javascript_module
 from .package.linking import shared_library, static_library
 from .package.python_module import python_module
 from .package.self_test import STEPS_TESTED, Example, self_test
-from .step_code import Exportable, exportable
-
-if TYPE_CHECKING:
-    from ..program.program import Program
+from .step_code import Exportable, ExportSource, exportable
 
 _TAKEN = (
     "all assert c clean complex ctype ctypes depend dl edit_cache errno fenv float help install inttypes iso646 json "
@@ -67,13 +63,12 @@ class Export:
 
 
 TEXT_BYTES = 64
-"""About what a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
+"""Bytes that a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
 
 
 def export(
-    program: Program[Any], directory: str | os.PathLike[str] | None, name: str, batch: int, target: str | None,
-    weights: str,
-    dispatch: bool, link: bool, where: Where | None,
+    given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int, target: str | None,
+    weights: str, dispatch: bool, link: bool, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
@@ -86,15 +81,15 @@ def export(
     batch = whole_number(batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
     dispatch, link = flag(dispatch, "dispatch"), flag(link, "link")
-    targets = _targets(program.target.name if target is None else target, dispatch, where)
-    _, values = program.parameters.snapshot()
-    found = [exportable(program, values, batch, single, weights == "embedded", where) for single in targets]
-    net = Description(name, batch, tuple(item.stepper for item in found))
+    targets = _targets(given.options.target.name if target is None else target, dispatch, where)
+    _, values = given.parameters.snapshot()
+    found = [exportable(given, values, batch, single, weights == "embedded", where) for single in targets]
+    net = Description(name, batch, tuple(item.exported for item in found))
     code = exported_code(net.variants, name)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()
-    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], program, values)).encode()
+    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], given.source, values)).encode()
     contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
     contents["CMakeLists.txt"] = CMAKE_LISTS.encode()
     if weights == "external":
@@ -153,7 +148,7 @@ def _write(
 
 @contextlib.contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """The folder is there; one that was not there before goes again where the block fails."""
+    """Makes the folder, and removes it where the block fails and the folder is new."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -168,23 +163,23 @@ def _folder(folder: Path) -> Iterator[None]:
 # What the self-test compares with -----------------------------------------------------------------
 
 
-def example_of(found: Exportable, program: Program, values: Mapping[str, np.ndarray]) -> Example:
+def example_of(found: Exportable, source: GraphSource, values: Mapping[str, np.ndarray]) -> Example:
     """Feeds of a few steps whose rows, steps and features all differ, and what the whole sequences give."""
-    about, stepper = found.about, found.stepper
+    about, exported = found.about, found.exported
     generator = np.random.default_rng(0)
     highest = {
         check.label: evaluate(check.low, about.sizes)
-        for check in about.compiled.checks(about.outputs)
+        for check in about.compiled.preconditions(about.outputs)
         if check.kind == "range"
     }
-    ports = (*stepper.inputs, *stepper.initial_inputs, *stepper.outputs, *stepper.states)
+    ports = (*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states)
     numbers = sum(math.prod(STEPS_TESTED if dim == STEPS else dim for dim in port.shape) for port in ports)
     reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
     feeds = {
         port.name: _different(generator, port, highest.get(port.name))
-        for port in (*stepper.inputs, *stepper.initial_inputs)
+        for port in (*exported.inputs, *exported.initial_inputs)
     }
-    return Example(feeds, found.whole_sequence(program.lowered.graph, values, feeds))
+    return Example(feeds, found.whole_sequence(source.lowered.graph, values, feeds))
 
 
 def _different(generator: np.random.Generator, port: Port, highest: int | None) -> np.ndarray:

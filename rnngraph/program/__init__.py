@@ -1,3 +1,5 @@
-"""What users hold: ``program`` is one declaration as ``inference_graph`` and ``training_graph``, both of them a
-``callable_graph``. ``predict`` runs over examples, ``summary`` and ``memory_report`` say what a net is and takes.
+"""What users hold: ``program`` has the ``parts`` that its graphs share, and an ``inference_graph`` and a
+``training_graph``, each a ``callable_graph``; ``gradients`` and ``sampled_graphs`` are further graphs of training,
+``seeds`` those of masks. ``predict`` runs examples (``example_inputs``), ``summary`` and ``memory_report`` say what a
+graph costs, ``saved`` keeps a program in files. Knows no trainers.
 """

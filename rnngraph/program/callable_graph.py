@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal
-from weakref import ref
 
 import numpy as np
 
 from ..allocation import bytes_of, empty, reserve
+from ..arguments import whole_number
 from ..declare.nest import paths
 from ..errors import NameLookupError, Where, did_you_mean, shown
 from ..ir.axes import lengths_of
@@ -17,99 +17,53 @@ from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
-from ..runtime.arguments import whole_number
-from ..runtime.calls.feeds import Check, bind, convert, reject_empty, run_checks
+from ..runtime.calls.entry_cache import EntryCache
+from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
 from ..runtime.calls.outputs import check_fits, given_arrays
-from ..runtime.calls.prepared_call import BoundCall, BoundCalls
+from ..runtime.calls.prepared_call import CallCache, PreparedCall
 from ..runtime.calls.results import Given, result_of
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.entry import NativeEntry, Sized
+from ..runtime.native.stages import stage_text, stages_of
+from .parts import ProgramParts
 
 if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
-    from .memory_report import Memory
-    from .program import Program
-
-MOST_KNOWN_SHAPES = 1024
+    from .memory_report import MemoryUsage
 
 
-class KnownShapes:
-    """Native entries by the shapes that they were found for, which need no checks of sizes when they are met again.
-
-    It keeps none of them alive: what its graph gives up is found anew.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[Any, tuple[ref[NativeEntry], ref[Sized], tuple[Check, ...]]] = {}
-
-    def entry(
-        self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
-        sizes: Callable[[], Mapping[str, int]], where: Where | None,
-    ) -> tuple[NativeEntry, Sized]:  # fmt: skip
-        """The entry for these feeds, whose numbers are checked at every call. key: with their shapes, what else
-        tells entries apart. sizes: gives the sizes after all checks of shapes.
-        """
-        shapes = (key, compiled.workers.parts, tuple((name, array.shape) for name, array in arrays.items()))
-        known = self._known.get(shapes)
-        entry, sized = (known[0](), known[1]()) if known is not None else (None, None)
-        if known is None or entry is None or sized is None:
-            found = sizes()
-            entry = compiled.entry(outputs, found)
-            sized = entry.sized(found)
-            if len(self._known) >= MOST_KNOWN_SHAPES:
-                self._known.clear()
-            known = self._known[shapes] = (ref(entry), ref(sized), compiled.range_checks(outputs))
-        ranges = known[2]
-        if ranges:
-            run_checks(ranges, arrays, sized.sizes, where)
-        return entry, sized
-
-
-class GraphProgram(Generic[Given]):
+class CallableGraph(Generic[Given]):
     """What the two graphs of a program share: calling, printing, compiling ahead."""
 
     kind = "inference"
 
-    def __init__(
-        self, program: Program[Given], lowered: Graph, unroll: int | str | None, wrt: tuple[str, ...] = ()
-    ) -> None:
-        self.program = program
-        reduced = program.reduced if self.kind == "inference" else None
-        self.compiled = CompiledGraph(
-            lowered,
-            self.kind,
-            program.target,
-            unroll,
-            program.declared_text,
-            wrt,
-            cache=program.cache,
-            reduced=reduced,
-            workers=program.workers,
-            notices=program.notices,
-        )
-        self._kinds = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
+    def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
+        self.parts, self.structure, self.loss = parts, parts.source.structure, parts.source.loss
+        self.compiled = CompiledGraph(lowered, self.kind, parts.options, parts.source.described)
+        self._types = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
-        self._known = KnownShapes()
-        self._bound = BoundCalls(program.workers)
+        self._known = EntryCache()
+        self._calls = CallCache(parts.options.threads)
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
     @property
     def graph(self) -> Graph:
         """The IR graph; ``str()`` prints it."""
-        return self._described().graph
+        return self.full_graph().graph
 
     @property
     def stages(self) -> tuple[str, ...]:
         """What ``show`` can show, in the order in which it comes to be."""
-        return self._described().stages
+        return stages_of(self.full_graph())
 
     @api
     def show(self, stage: str = "graph") -> str:
         """The text of one stage."""
-        return self._described().show(stage)
+        return stage_text(self.full_graph(), stage)
 
-    def _described(self) -> CompiledGraph:
+    def full_graph(self) -> CompiledGraph:
+        """The graph with all that it can give, which ``graph`` and ``show`` are about."""
         return self.compiled
 
     def _names(self) -> tuple[str, ...]:
@@ -127,14 +81,14 @@ class GraphProgram(Generic[Given]):
             self.compiled.entry(names, self._known_sizes(self.compiled, names, count, 1, sizes), ahead=True)
 
     @api
-    def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> Memory:
+    def memory(self, batch: int = 1, time: int = 1, **sizes: int) -> MemoryUsage:
         """Bytes that a call needs at these sizes; of the training graph, a call of ``gradients``.
 
         batch: of every size that is not a length; time: of every length. sizes: others, by name.
         """
         from .memory_report import memory_of
 
-        compiled = self._described()
+        compiled = self.full_graph()
         names = self._names()
         if compiled.wrt:
             names = ("loss", *(f"{PREFIX}{name}" for name in compiled.wrt))
@@ -160,11 +114,10 @@ class GraphProgram(Generic[Given]):
     def _with_taps(self) -> CompiledGraph | None:
         """The graph that also gives the values of taps; made when it is first asked for."""
         if self._tapped is None:
-            lowered = self.program.source.tapped(self.taps_form)
-            program = self.program
+            source = self.parts.source
+            lowered = source.tapped(self.taps_form)
             self._tapped = False if lowered is None else CompiledGraph(
-                lowered.graph, self.kind, program.target, self.compiled.unroll, program.declared_text,
-                cache=program.cache, reduced=self.compiled.reduced, workers=program.workers, notices=program.notices,
+                lowered.graph, self.kind, self.parts.options, source.described,
             )  # fmt: skip
         return self._tapped or None
 
@@ -194,25 +147,23 @@ class GraphProgram(Generic[Given]):
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
         """What a call is fed, by name, converted to the declared dtypes."""
-        given = self.program.feeds_by_name(feeds, named, where)
-        arrays = {name: array for name, array in self.program.lowered.defaults.items() if name in self._kinds}
+        given = self.parts.names.by_placeholder(feeds, named, where)
+        arrays = {name: array for name, array in self.parts.lowered.defaults.items() if name in self._types}
         for name, value in given.items():
-            if name not in self._kinds or name in SEED_INPUTS:
-                raise NameLookupError(
-                    f"the {self.kind} graph has no input {shown(name)}"
-                    f"{did_you_mean(name, self.takes()) or '; it takes ' + (', '.join(self.takes()) or 'none')}",
-                    where,
-                )
-            arrays[name] = convert(name, value, self._kinds[name], where)
+            if name not in self._types or name in SEED_INPUTS:
+                names = self.input_names()
+                hint = did_you_mean(name, names) or f"; it takes {', '.join(names) or 'none'}"
+                raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
+            arrays[name] = convert(name, value, self._types[name], where)
         return arrays
 
-    def kinds(self) -> dict[str, TensorType]:
+    def input_types(self) -> dict[str, TensorType]:
         """The types of what a caller may feed, by name."""
-        return {name: self._kinds[name] for name in self.takes()}
+        return {name: self._types[name] for name in self.input_names()}
 
-    def takes(self) -> list[str]:
+    def input_names(self) -> list[str]:
         """Names of what a caller may feed."""
-        return [name for name in self._kinds if name not in SEED_INPUTS]
+        return [name for name in self._types if name not in SEED_INPUTS]
 
     def sizes(
         self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], where: Where | None, compiled: CompiledGraph,
@@ -227,9 +178,9 @@ class GraphProgram(Generic[Given]):
                 f"feed {'it' if len(missing) == 1 else 'them'} by name",
                 where,
             )
-        kinds = self._kinds | compiled.kinds()
-        sizes = bind(arrays, kinds, where)
-        reject_empty(arrays, kinds, lengths_of(compiled.graph), where)
+        types = self._types | compiled.input_types()
+        sizes = solve_sizes(arrays, types, where)
+        reject_empty(arrays, types, lengths_of(compiled.graph), where)
         compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
 
@@ -255,10 +206,10 @@ class GraphProgram(Generic[Given]):
     ) -> dict[str, np.ndarray]:
         entry, sized = self._entry(arrays, outputs, compiled or self.compiled, where)
         if not out:
-            return entry.call_sized(self.program.parameters, arrays, sized)
+            return entry.call_sized(self.parts.parameters, arrays, sized)
         entry.look(sized, sum(array.nbytes for array in out.values()))
         results, copies = _result_arrays(entry, sized, arrays, out, where)
-        entry.call(self.program.parameters, arrays, sized, results)
+        entry.call(self.parts.parameters, arrays, sized, results)
         found = dict(zip(entry.output_slots, results, strict=True))
         for name, target in copies.items():
             target[...] = found[name]
@@ -272,15 +223,15 @@ class GraphProgram(Generic[Given]):
 
         sizes = self.sizes(arrays, outputs, where, compiled)
         graph = compiled.pruned(outputs)
-        kinds = [node.tensor for node in graph.nodes if node.op != "scan"]
-        kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in kinds)
+        types = [node.tensor for node in graph.nodes if node.op != "scan"]
+        kept = sum(bytes_of([evaluate(dim, sizes) for dim in kind.shape], kind.dtype) for kind in types)
         reserve(kept, "all values of a graph that is run node by node", where)
-        _, parameters = self.program.parameters.snapshot()
+        _, parameters = self.parts.parameters.snapshot()
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
     def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
         """What a call gives, and the outputs that are in it, in order."""
-        structure = self.program.structure
+        structure = self.structure
         if with_loss:
             structure = {**structure, "loss": None}
         return structure, [path for path, _ in paths(structure)]
@@ -289,28 +240,28 @@ class GraphProgram(Generic[Given]):
         structure, names = self._shown(with_loss)
         return result_of(structure, [found[name] for name in names])
 
-    def _bind(
-        self, calls: BoundCalls, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
+    def _prepare(
+        self, calls: CallCache, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
         outputs: tuple[str, ...], compiled: CompiledGraph, structure: Any, wanted: Sequence[str],
         draw: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
-        """After a call that went the general way: others like it need not. structure: what it gives. wanted: of its
+        """After a call on the slow path: prepares the next ones like it. structure: what it gives. wanted: of its
         ``outputs``, in the order of the structure. draw: where there is a seed, what gives one.
         """
-        names = {key: self.program.feed_name(key, None) for key in (*(feeds or ()), *named)}
+        names = {key: self.parts.names.name_of(key, None) for key in (*(feeds or ()), *named)}
 
-        def bound() -> BoundCall:
+        def prepared() -> PreparedCall:
             entry, sized = self._entry(arrays, outputs, compiled, None)
-            shares = [key for key, name in names.items() if name in self.program.lowered.keep_probs]
-            return BoundCall(
-                self.program.parameters, entry, sized, arrays, names, structure, wanted,
-                compiled.range_checks(outputs), shares, draw,
+            shares = [key for key, name in names.items() if name in self.parts.lowered.keep_probs]
+            return PreparedCall(
+                self.parts.parameters, entry, sized, arrays, names, structure, wanted,
+                compiled.range_preconditions(outputs), shares, draw,
             )  # fmt: skip
 
-        calls.add(feeds, named, names, self._kinds | compiled.kinds(), bound)
+        calls.add(feeds, named, names, self._types | compiled.input_types(), prepared)
 
     def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
-        given = given_arrays(self.program.structure, out, where, also=("loss",))
+        given = given_arrays(self.structure, out, where, also=("loss",))
         return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
 
 

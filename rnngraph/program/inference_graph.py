@@ -8,34 +8,33 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..errors import user_line
 from ..ir.graph import Graph
 from ..public import api, no_more
-from ..runtime.arguments import whole_number
 from ..runtime.calls.results import Given
-from ..runtime.streams.step_graph import Stepwise, stepwise
+from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
-from .callable_graph import GraphProgram
+from .callable_graph import CallableGraph
+from .parts import ProgramParts
 
 if TYPE_CHECKING:
     from ..export.write_net import Export
     from ..runtime.calls.non_finite import NonFinite
-    from .program import Program
-
 
 MOST_BATCHES = 16
-"""Batches for which new streams find code."""
+"""Step graphs that are kept, one for each batch, so that new streams find code."""
 
 
-class Inference(GraphProgram[Given]):
+class InferenceGraph(CallableGraph[Given]):
     """The inference graph: no dropout, no random op, no loss."""
 
     kind = "inference"
 
-    def __init__(self, program: Program[Given], lowered: Graph, unroll: int | str | None) -> None:
-        super().__init__(program, lowered, unroll)
-        self._kinds = self.compiled.kinds()  # inputs that only dropout read are gone
-        self._stepwise: dict[int, Stepwise] = {}
+    def __init__(self, parts: ProgramParts, lowered: Graph) -> None:
+        super().__init__(parts, lowered)
+        self._types = self.compiled.input_types()  # inputs that only dropout read are gone
+        self._step_graphs: dict[int, StepGraph] = {}
 
     def __call__(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
@@ -43,14 +42,14 @@ class Inference(GraphProgram[Given]):
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         if excess:
             no_more("inference", excess)
-        if (result := self._bound.run(feeds, named, out)) is not None:
+        if (result := self._calls.run(feeds, named, out)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
         outputs = self._names()
         found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
-        with_loss = "loss" in found and self.program.loss is not None
-        self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
+        with_loss = "loss" in found and self.loss is not None
+        self._prepare(self._calls, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
         return self._structured(found, with_loss)
 
     @api
@@ -71,14 +70,14 @@ class Inference(GraphProgram[Given]):
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         where = user_line()
         batch = whole_number(batch, "a stream's batch", 1)
-        about = self._stepwise.get(batch)
-        if about is None:  # streams of one batch share their code
-            program = self.program
-            about = stepwise(program, batch, program.target, program.reduced, where)
-            if len(self._stepwise) >= MOST_BATCHES:  # streams that are there keep theirs
-                self._stepwise.pop(next(iter(self._stepwise)), None)
-            about = self._stepwise.setdefault(batch, about)
-        return Stream(self.program, batch, about)
+        parts = self.parts
+        found = self._step_graphs.get(batch)
+        if found is None:  # streams of one batch share their code
+            found = step_graph(parts.source, parts.options, batch, where)
+            if len(self._step_graphs) >= MOST_BATCHES:  # streams that are there keep theirs
+                self._step_graphs.pop(next(iter(self._step_graphs)), None)
+            found = self._step_graphs.setdefault(batch, found)
+        return Stream(found, parts.parameters, parts.names, self.structure)
 
     @api
     def export(
@@ -99,6 +98,11 @@ class Inference(GraphProgram[Given]):
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
         ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
         """
-        from ..export.write_net import export  # few ask for it
+        from ..export.step_code import ExportSource  # few ask for it
+        from ..export.write_net import export
 
-        return export(self.program, directory, name, batch, target, weights, dispatch, link, user_line())
+        parts = self.parts
+        return export(
+            ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
+            dispatch, link, user_line(),
+        )  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from ..codegen.compile import planned
 from ..ir.types import ITEM_BYTES, evaluate, product
 from ..runtime.native.compiled_graph import CompiledGraph
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryUsage:
     """Bytes of one call; ``str()`` is a table.
 
     arena: all temporaries, of which residuals are what the forward part keeps for the derivative. panels: packed
@@ -36,15 +37,18 @@ class Memory:
         return "\n".join([*lines, f"{'total':<20}{self.total:>16,} bytes"])
 
 
-def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> Memory:
-    """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
-    from ..codegen.compile import planned  # half of this package's time to import, and what is on disk needs none of it
+Memory = MemoryUsage
+"""An older name of ``MemoryUsage``."""
 
-    plan = planned(compiled.sized(outputs, sizes), compiled.target, compiled.kind, compiled.workers.parts)
+
+def memory_of(compiled: CompiledGraph, outputs: tuple[str, ...], sizes: Mapping[str, int]) -> MemoryUsage:
+    """The memory of a call that gives ``outputs``, at run-time sizes that are all known."""
+    options = compiled.options
+    plan = planned(compiled.sized(outputs, sizes), options.target, compiled.kind, options.threads.parts)
     count = {"input": 0, "parameter": 0, "output": 0, "constant": 0}
     for item in plan.arguments:
         count[item.kind] += evaluate(product(item.shape), sizes) * ITEM_BYTES[item.dtype]
-    return Memory(
+    return MemoryUsage(
         residuals=evaluate(plan.residual_bytes, sizes),
         arena=evaluate(plan.arena_bytes, sizes),
         panels=plan.panel_bytes,

@@ -19,25 +19,30 @@ from ..batching.examples import Layout
 from ..batching.input_axes import layout_of
 from ..batching.padding import shows_padding
 from ..batching.row_mixing import mixes_rows
-from ..batching.sources import Reader, Source, source_of
+from ..batching.sources import BatchSource, Reader, source_of
 from ..declare.nest import paths
 from ..errors import GraphError, ShapeError, Where, shown
 from ..ir.axes import axis_of_sizes
 from ..ir.graph import Node
 from ..ir.types import Dim, Size, evaluate, symbols_of
 from ..runtime.calls.results import result_of
-from .inference_graph import Inference
-from .program import Program
+from .example_inputs import example_inputs
+from .inference_graph import InferenceGraph
+from .training_graph import TrainingGraph
 
 
-def predict(program: Program[Any], given: Any, lengths: Any, batch_size: Any, where: Where | None) -> Any:
-    """``Program.predict``."""
-    inference, layout = program.inference, layout_of(program, only_run=True)
+def predict(
+    inference: InferenceGraph[Any], evaluation: InferenceGraph[Any], training: TrainingGraph[Any], given: Any,
+    lengths: Any, batch_size: Any, where: Where | None,
+) -> Any:  # fmt: skip
+    """``Program.predict`` with the program's three graphs: the others say what ``inference`` leaves aside."""
+    inputs = example_inputs(inference, evaluation, training)
+    layout = layout_of(inputs, only_run=True)
     declared = _declared_batch(layout, where)
     outputs = outputs_of(inference, layout, where)
     each = {output.name: Collected(output) for output in outputs if output.batch_axis is not None}
     names = tuple(each)
-    source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), given, batch_size)
     mixed = bool(names) and mixes_rows(inference.compiled.pruned(names), _batch_symbols(layout))
     shows = cache(lambda clock: shows_padding(inference.compiled.graph, names, clock, layout.counts))
     done, sizes, wholes = 0, {}, {}
@@ -55,7 +60,7 @@ def predict(program: Program[Any], given: Any, lengths: Any, batch_size: Any, wh
     same = tuple(output.name for output in outputs if output.batch_axis is None)
     results: dict[str, Any] = inference.values(wholes, same, where) if same else {}
     results |= {name: item.result(done, sizes) for name, item in each.items()}
-    return result_of(program.structure, [results[path] for path, _ in paths(program.structure)])
+    return result_of(inference.structure, [results[path] for path, _ in paths(inference.structure)])
 
 
 # What a graph gives -----------------------------------------------------------------------------
@@ -71,7 +76,7 @@ class Output:
 
     @property
     def example_shape(self) -> tuple[Dim, ...]:
-        """Of one example's result."""
+        """The shape of one example's result."""
         return tuple(dim for axis, dim in enumerate(self.node.shape) if axis != self.batch_axis)
 
     @cached_property
@@ -86,10 +91,10 @@ def _is_steps(dim: Dim) -> bool:
     return len(symbols_of(dim)) == 1 and clock_of(dim).name in symbols_of(dim)
 
 
-def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> list[Output]:
+def outputs_of(inference: InferenceGraph[Any], layout: Layout, where: Where | None) -> list[Output]:
     """All outputs. Raises ``GraphError`` for one that can't be told apart by examples."""
     compiled = inference.compiled
-    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
+    axes = {name: layout.batch_axis.get(name) for name in layout.types}
     batches = _batch_dims(layout)
     differ = {name for name, axis in axes.items() if axis is not None or layout.time_axis.get(name) is not None}
     found = []
@@ -112,9 +117,9 @@ def outputs_of(inference: Inference, layout: Layout, where: Where | None) -> lis
 
 
 def _batch_dims(layout: Layout) -> set[Dim]:
-    """The sizes of what numbers examples."""
-    axes = {name: layout.batch_axis.get(name) for name in layout.kinds}
-    return {layout.kinds[name].shape[axis] for name, axis in axes.items() if axis is not None}
+    """The sizes of the axes that number examples."""
+    axes = {name: layout.batch_axis.get(name) for name in layout.types}
+    return {layout.types[name].shape[axis] for name, axis in axes.items() if axis is not None}
 
 
 def _batch_symbols(layout: Layout) -> set[str]:
@@ -167,7 +172,7 @@ class Collected:
 # Batches ----------------------------------------------------------------------------------------
 
 
-def _parts(source: Source) -> Iterator[Batches]:
+def _parts(source: BatchSource) -> Iterator[Batches]:
     """All examples at once, or batch by batch."""
     if isinstance(source, Batches):
         yield source

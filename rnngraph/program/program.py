@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Never, TypedDict, Unpack, overload
 
 import numpy as np
 
-from ..codegen.machine.target import target_of
-from ..declare.placeholders import RESERVED
+from ..arguments import seed_number, whole_number
+from ..codegen.machine.target import Target, target_of
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, StructureError, Where, shown, user_line
+from ..errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ..ir.attributes import MOST_UNROLLED
 from ..ir.graph import Graph
-from ..passes.lowering.lowered import Lowered
 from ..passes.unroll import check_lengths
 from ..public import api, no_more
-from ..runtime.arguments import seed_number, whole_number
-from ..runtime.calls.nested_feeds import names_under, spread
+from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result
-from ..runtime.graph_source import Declaration, Source
-from ..runtime.native.narrow_weights import reduction
+from ..runtime.graph_source import DeclaredSource, GraphSource
+from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.narrow_weights import check_weights
 from ..runtime.native.notices import Notices
 from ..runtime.native.object_cache import Cache, cache_of
-from ..runtime.native.worker_pool import Workers
+from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
-from .inference_graph import Inference
-from .training_graph import Training
+from .inference_graph import InferenceGraph
+from .parts import ProgramParts
+from .seeds import SeedGenerator
+from .training_graph import TrainingGraph
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -82,7 +81,7 @@ def compile(  # the field's name for it
     where a parameter is float64.
     """
     known, other = _shared(parameters)
-    source = Declaration(outputs, loss, known)
+    source = DeclaredSource(outputs, loss, known)
     number = seed_number(seed)
     return Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,
@@ -107,15 +106,16 @@ def load(
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
 
-    stored = read_program(path)
-    parameters = Parameters(stored.lowered.slots, stored.seed, given=stored.parameters)
+    saved = read_program(path)
+    settings = saved.settings
+    parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
     if weights is None:
-        weights, activations = stored.weights, stored.activations if activations is None else activations
+        weights, activations = settings.weights, settings.activations if activations is None else activations
     program = Program(
-        stored, parameters, stored.seed, target, threads, stored.unroll, cache, weights,
+        saved, parameters, settings.seed, target, threads, settings.unroll, cache, weights,
         "float32" if activations is None else activations,
     )  # fmt: skip
-    program.generator_state = stored.generator
+    program.parts.seeds.state = settings.generator
     return program
 
 
@@ -131,32 +131,30 @@ class Program(Generic[Given]):
     """A compiled declaration: ``inference``, ``training`` and their ``parameters``."""
 
     def __init__(
-        self, source: Source, parameters: Parameters, seed: int, target: str | None, threads: int,
+        self, source: GraphSource, parameters: Parameters, seed: int, target: str | None, threads: int,
         unroll: int | str | None, cache: bool | str | os.PathLike[str] | Cache = True, weights: str = "float32",
         activations: str = "float32", notices: Notices | None = None,
     ) -> None:  # fmt: skip
         is_full = isinstance(unroll, str) and unroll == "full"
         unroll = unroll if is_full else _steps_per_turn(unroll)
-        self.source, self.parameters, self._seed = source, parameters, seed
-        self.workers, self.notices = Workers(), notices or Notices()
-        self.threads = threads
-        self.target = target_of(target)
-        self.weights, self.activations = weights, activations
-        self.reduced = reduction(weights, activations, self.target, source.lowered)
-        self.cache = cache_of(cache, user_line())
-        self.structure, self.loss = source.structure, source.loss
-        lowered = source.lowered
-        self.lowered: Lowered = lowered
+        lowered, workers = source.lowered, ThreadCount()
+        workers.set(whole_number(threads, "threads", 1))
+        chosen = target_of(target)
+        check_weights(weights, activations, lowered)
+        kept = cache_of(cache, user_line())
         if is_full:
             check_lengths(lowered.graph)
-        self._generator = np.random.Generator(np.random.Philox(key=self._seed & (2**64 - 1)))
-        self._lock = threading.Lock()
+        options = CompileOptions(chosen, unroll, weights, activations, kept, workers, notices or Notices())
+        parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed))
+        self.parts, self.parameters, self.options, self._seed = parts, parameters, options, seed
+        self.structure, self.loss = source.structure, source.loss
         graph = lowered.graph
         without_loss = _without(graph, "loss") if self.loss is not None else graph
-        self.inference = Inference(self, _renamed(without_loss, "inference"), unroll)
-        self.evaluation = Inference(self, _renamed(graph, "evaluation"), unroll)
-        self.training = Training(self, _renamed(graph, "training"), _renamed(lowered.masks, "masks"), unroll)
-        self.unroll = unroll
+        self.inference: InferenceGraph[Given] = InferenceGraph(parts, _renamed(without_loss, "inference"))
+        self.evaluation: InferenceGraph[Given] = InferenceGraph(parts, _renamed(graph, "evaluation"))
+        self.training: TrainingGraph[Given] = TrainingGraph(
+            parts, _renamed(graph, "training"), _renamed(lowered.masks, "masks")
+        )
 
     @property
     def seed(self) -> int:
@@ -166,19 +164,24 @@ class Program(Generic[Given]):
     @property
     def threads(self) -> int:
         """Worker threads of a call; results do not depend on it."""
-        return self.workers.count
+        return self.options.threads.count
 
     @threads.setter
     def threads(self, count: int) -> None:
-        self.workers.set(whole_number(count, "threads", 1))
+        self.options.threads.set(whole_number(count, "threads", 1))
+
+    @property
+    def target(self) -> Target:
+        """What the program is compiled for."""
+        return self.options.target
 
     @property
     def declared(self) -> nx.DiGraph[str]:
         """The declaration: cells, wrappers, stacks, drivers and tensors as nodes."""
-        return self.source.described().graph()
+        return self.parts.source.described().graph()
 
     def declared_text(self) -> str:
-        return self.source.described().text()
+        return self.parts.source.described().text()
 
     def evaluate(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, out: Any = None, **named: Any
@@ -206,53 +209,31 @@ class Program(Generic[Given]):
         """
         from .predict import predict  # and with it batches, which calls do without
 
-        return predict(self, examples, lengths, batch_size, user_line())
+        graphs = self.inference, self.evaluation, self.training
+        return predict(*graphs, examples, lengths, batch_size, user_line())
 
     @property
     def inputs(self) -> dict[str, InputSpec]:
         """{name: shape and dtype} of all placeholders; an open size without a name is None."""
-        shapes = self.source.shapes
-        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.kinds().items()}
+        shapes = self.parts.source.shapes
+        return {name: InputSpec(shapes[name], kind.dtype) for name, kind in self.training.input_types().items()}
 
     @api
     def initialize(self, seed: int) -> None:
         """Draws all parameters anew."""
         self.parameters.initialize(seed)
 
-    def next_seed(self) -> int:
-        """What ``integers(0, 2**63)`` of the generator gives, in a tenth of the time."""
-        with self._lock:
-            return int(self._generator.bit_generator.random_raw()) >> 1
-
-    @property
-    def generator_state(self) -> dict[str, Any]:
-        """The state of the generator of seeds, as what JSON can hold."""
-        with self._lock:
-            return _plain(self._generator.bit_generator.state)
-
-    @generator_state.setter
-    def generator_state(self, state: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._generator.bit_generator.state = dict(state)
-
-    def stateful(self) -> Lowered:
-        """The declaration with its states as inputs and outputs, for streams."""
-        return self.source.stateful()
-
-    def with_states(self, states: str) -> Lowered:
-        """The declaration, its loss included, with states shown or given, for training over windows of time."""
-        return self.source.with_states(states)
-
-    def beside(self, outputs: Any) -> Program:
+    def with_outputs(self, outputs: Any) -> Program:
         """A program of other outputs of the declaration, with this one's parameters, target, threads and cache, whose
         compiling is told together with this one's.
         """
         known, parameters = _shared(self)
-        source = Declaration(outputs, None, known)
+        source, options = DeclaredSource(outputs, None, known), self.options
         own = Parameters(source.lowered.slots, self._seed, parameters)
         return Program(
-            source, own, self._seed, self.target.name, self.threads, None, self.cache or False, notices=self.notices
-        )
+            source, own, self._seed, options.target.name, self.threads, None, options.cache or False,
+            notices=options.notices,
+        )  # fmt: skip
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -261,49 +242,11 @@ class Program(Generic[Given]):
         ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
         written or ``path`` holds anything else.
         """
-        from .saved.save_load import write_program
+        from .saved.save_load import SavedSettings, write_program
 
-        write_program(self, path)
-
-    def feed_name(self, key: Any, where: Where | None) -> str:
-        """The name of what a mapping feeds: a placeholder, or its name."""
-        if not isinstance(key, Tensor):
-            return key if isinstance(key, str) else shown(key)
-        name = self.lowered.placeholders.get(key.node)
-        if name is None and (key.node.op != "input" or key.node.get("unnamed")):
-            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program", where)
-        return name or key.name
-
-    def feeds_by_name(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
-        """What a call is fed, from its mapping and its keywords together."""
-        given: dict[str, Any] = {}
-        for name, value in self.named_feeds(feeds, named, where):
-            parts = {name: value} if name not in self._nests else spread(name, value, self._nests[name], where)
-            for part, item in parts.items():
-                if part in given:
-                    raise ArgumentError(f"{part} is fed twice; give it once", where)
-                given[part] = item
-        return given
-
-    @cached_property
-    def _nests(self) -> dict[str, list[str]]:
-        """The names that stand for several placeholders together, with the placeholders' own."""
-        labels = [str(node["label"]) for node in self.lowered.graph.inputs if node.op == "input"]
-        tops = {label.partition(".")[0] for label in labels if "." in label}
-        return {top: names_under(top, labels) for top in tops.difference(labels)}
-
-    def named_feeds(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
-        """(name, value) of each, as they were given."""
-        if feeds is not None and not isinstance(feeds, Mapping):
-            raise StructureError(
-                f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
-                where,
-            )
-        for name in named:
-            if name in RESERVED:
-                hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
-                raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
-        return [(self.feed_name(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
+        options, seeds = self.options, self.parts.seeds
+        settings = SavedSettings(self._seed, options.unroll, options.weights, options.activations, seeds.state)
+        write_program(self.parts.source, self.parameters, settings, path)
 
     @api
     def summary(self) -> str:
@@ -317,7 +260,7 @@ class Program(Generic[Given]):
         """
         from .summary import summary_text
 
-        return summary_text(self.inference.graph, self.parameters, self.target, self.reduced)
+        return summary_text(self.inference.graph, self.parameters, self.target, self.options.reduced)
 
 
 def _steps_per_turn(unroll: Any) -> int | None:
@@ -328,13 +271,6 @@ def _steps_per_turn(unroll: Any) -> int | None:
     if unroll > MOST_UNROLLED:
         raise ArgumentError(f"unroll={unroll} is more than the {MOST_UNROLLED} steps that a turn may have")
     return int(unroll)
-
-
-def _plain(state: Any) -> Any:
-    """A bit generator's state with lists for arrays."""
-    if isinstance(state, Mapping):
-        return {key: _plain(value) for key, value in state.items()}
-    return state.tolist() if isinstance(state, np.ndarray) else state
 
 
 def _shared(parameters: Any) -> tuple[dict[Any, str], Parameters | None]:

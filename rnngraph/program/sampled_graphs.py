@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+from ..arguments import whole_number
 from ..errors import ArgumentError, GraphError, Where
 from ..passes.samples import Samples
 from ..passes.split_concats import Columns
-from ..runtime.arguments import whole_number
 from ..runtime.native.compiled_graph import CompiledGraph
-
-if TYPE_CHECKING:
-    from .program import Program
 
 MOST_SAMPLES = 2**32
 
@@ -22,8 +19,7 @@ MOST_NUMBERS = 16
 class SampledGraphs:
     """Graphs by the number of draws, the graph that makes one, and its outputs."""
 
-    def __init__(self, program: Program[Any], unroll: int | str | None) -> None:
-        self._program, self._unroll = program, unroll
+    def __init__(self) -> None:
         self._graphs: dict[tuple[int, CompiledGraph, tuple[str, ...]], CompiledGraph | None] = {}
 
     def graph(
@@ -44,11 +40,9 @@ class SampledGraphs:
         return found or None
 
     def _made(self, count: int, compiled: CompiledGraph, outputs: tuple[str, ...]) -> CompiledGraph | None:
-        program = self._program
         made = CompiledGraph(
-            compiled.lowered, "training", program.target, self._unroll, program.declared_text,
-            cache=program.cache, workers=program.workers, first=(Columns("joined_columns"), Samples(count)),
-            notices=program.notices,
+            compiled.lowered, "training", compiled.options, compiled.declared,
+            first=(Columns("joined_columns"), Samples(count)),
         )  # fmt: skip
         try:
             made.optimized(outputs)

@@ -85,7 +85,7 @@ def layers_of(graph: Graph, parameters: Parameters) -> dict[str, Layer]:
 
 
 def _saved(graph: Graph, parameters: Parameters) -> dict[str, int]:
-    """By layer the bytes by which weights that are made narrow, with what goes with each column, are less."""
+    """By layer the bytes that narrow weights save, less the scales of their columns."""
     saved: dict[tuple[Node, object], int] = {}
 
     def walk(part: Graph, made_of: dict[Node, Node]) -> None:

@@ -3,60 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, cast
 
 import numpy as np
 
-from ..allocation import zeros
+from ..arguments import seed_number, whole_number
 from ..declare.nest import is_leaf
 from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, user_line, warn
+from ..errors import ArgumentError, GraphError, NameLookupError, Where, user_line
 from ..ir.graph import Graph
-from ..ir.types import FLOATS, TensorType, evaluate
-from ..passes.gradients.autodiff import OUTPUT_GRADIENT, PREFIX, unreached, with_parameters
+from ..passes.gradients.autodiff import OUTPUT_GRADIENT, PREFIX
 from ..passes.lowering.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS
 from ..public import api, no_more
-from ..runtime.arguments import seed_number, whole_number
-from ..runtime.calls.feeds import bind, convert
+from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
 from ..runtime.calls.outputs import check_fits, given_gradients
-from ..runtime.calls.prepared_call import MOST_KINDS, BoundCalls
+from ..runtime.calls.prepared_call import MOST_SIGNATURES, CallCache
 from ..runtime.calls.results import Given, Result
-from ..runtime.graph_source import TAPS_MOVED, TAPS_TRAINING
+from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
-from .callable_graph import GraphProgram
+from .callable_graph import CallableGraph
+from .gradients import GradientGraphs
+from .parts import ProgramParts
 from .sampled_graphs import SampledGraphs
 
 if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
-    from .program import Program
 
 
-class Training(GraphProgram[Given]):
+class TrainingGraph(CallableGraph[Given]):
     """The training graph: masks drawn from a seed, and the loss where its placeholders are fed."""
 
     kind = "training"
     taps_form = TAPS_TRAINING
 
-    def __init__(self, program: Program[Given], lowered: Graph, masks: Graph, unroll: int | str | None) -> None:
-        trainable = tuple(name for name in program.parameters if program.parameters.slot(name).trainable)
-        super().__init__(program, lowered, unroll)
-        self._trainable = trainable
-        self._unroll, self._warned = unroll, False
-        self._sampled = SampledGraphs(program, unroll)
-        self._moved: dict[str, TensorType] | None = None
-        # Calls that want no gradients do without: the graph with them is made when it is first needed.
-        self._with_gradients: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
-        options = ("training", program.target, None, program.declared_text)
-        self._masks = CompiledGraph(masks, *options, cache=program.cache, workers=program.workers)
-        self._bound_gradients: dict[Any, BoundCalls] = {}  # by what they are with respect to, and of
+    def __init__(self, parts: ProgramParts, lowered: Graph, masks: Graph) -> None:
+        super().__init__(parts, lowered)
+        self._gradients = GradientGraphs(parts, lowered, self._types)
+        self._sampled = SampledGraphs()
+        self._masks = CompiledGraph(masks, "training", replace(parts.options, unroll=None), parts.source.described)
+        self._gradient_caches: dict[Any, CallCache] = {}  # by what they are with respect to, and of
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
     ) -> dict[str, np.ndarray]:
         arrays = super().gather(feeds, named, where)
-        for name in self.program.lowered.keep_probs & arrays.keys():
+        for name in self.parts.lowered.keep_probs & arrays.keys():
             if not 0 < np.float32(arrays[name]) <= 1:  # masks are drawn in float32
                 raise ArgumentError(
                     f"feed {name} is {float(arrays[name]):g}, outside (0, 1]; it is the probability to keep a unit, "
@@ -80,17 +74,17 @@ class Training(GraphProgram[Given]):
         if excess:
             no_more("training", excess)
         plain = samples is None and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._bound.run(feeds, named, out, seed)) is not None:
+        if plain and (result := self._calls.run(feeds, named, out, seed)) is not None:
             return result
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         outputs = self._fed_outputs(arrays)
         found = self._drawn(samples, self.compiled, arrays, outputs, self._wanted_out(out, where), where)
-        with_loss = "loss" in found and self.program.loss is not None
+        with_loss = "loss" in found and self.loss is not None
         if plain:
             shown = self._shown(with_loss)
-            self._bind(self._bound, feeds, named, arrays, outputs, self.compiled, *shown, self.program.next_seed)
+            self._prepare(self._calls, feeds, named, arrays, outputs, self.compiled, *shown, self.parts.seeds.draw)
         return self._structured(found, with_loss)
 
     @api
@@ -140,7 +134,7 @@ class Training(GraphProgram[Given]):
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """The outputs; the loss among them only where its placeholders are fed."""
         outputs = self._names()
-        if self.program.loss is None:
+        if self.loss is None:
             return outputs
         without = tuple(name for name in outputs if name != "loss")
         extra = [name for name in self.compiled.needed(outputs) if name not in self.compiled.needed(without)]
@@ -161,8 +155,8 @@ class Training(GraphProgram[Given]):
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
         outputs, compiled = self._fed_outputs(arrays), self.compiled
-        if "loss" in outputs and self._trainable:
-            compiled = self._described()
+        if "loss" in outputs and self._gradients.trainable:
+            compiled = self.full_graph()
             outputs += tuple(f"{PREFIX}{name}" for name in compiled.wrt)
         return self._checked(arrays, outputs, where, compiled)
 
@@ -190,18 +184,19 @@ class Training(GraphProgram[Given]):
         if calls is not None and (result := calls.run(*together, None, seed)) is not None:
             return cast("tuple[Any, dict[str, np.ndarray]]", result)
         where = user_line()
-        if output_gradients is None and self.program.loss is None:
+        if output_gradients is None and self.loss is None:
             raise GraphError("gradients need a loss; give one to rg.compile, or output_gradients=", where)
-        given = given_gradients(self.program.structure, dict(self.compiled.graph.outputs), output_gradients, where)
-        states, extra = self._asked(wrt, where)
-        compiled = self._with_respect_to(extra, tuple(given), where)
+        given = given_gradients(self.structure, dict(self.compiled.graph.outputs), output_gradients, where)
+        states, extra = self._gradients.asked(wrt, where)
+        compiled = self._gradients.checked_graph(extra, tuple(given), where)
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        kinds = compiled.kinds() if given or extra else {}
-        arrays.update(self._unmoved(compiled, arrays, where) if any(name.startswith(TAP) for name in extra) else {})
+        types = compiled.input_types() if given or extra else {}
+        if any(name.startswith(TAP) for name in extra):
+            arrays.update(self._gradients.zeros_for_taps(compiled, arrays, where))
         for name, gradient in given.items():
             label = OUTPUT_GRADIENT + name
-            arrays[label] = convert(f"output_gradients[{name!r}]", gradient, kinds[label], where)
+            arrays[label] = convert(f"output_gradients[{name!r}]", gradient, types[label], where)
         values = self._fed_outputs(arrays) if given else ("loss",)
         outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
         found = self._execute(arrays, outputs, {}, where, compiled)
@@ -209,30 +204,32 @@ class Training(GraphProgram[Given]):
             shown, names = self._shown("loss" in values) if given else (None, ["loss"])
             structure = Result(shown) if isinstance(shown, dict) else shown, dict.fromkeys(compiled.wrt)
             wanted = [*names, *outputs[len(values) :]]
-            self._bind(calls, *together, arrays, outputs, compiled, structure, wanted, self.program.next_seed)
+            self._prepare(calls, *together, arrays, outputs, compiled, structure, wanted, self.parts.seeds.draw)
         gradients: dict[str, Any] = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
         for name in states:  # in the structure in which the state was fed
-            fed = dict(self.program.named_feeds(feeds, named, where))
+            fed = dict(self.parts.names.given(feeds, named, where))
             parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
             gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
         return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
 
-    def _gradient_calls(self, wrt: Any, output_gradients: Any) -> BoundCalls | None:
-        """Bound calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
+    def _gradient_calls(self, wrt: Any, output_gradients: Any) -> CallCache | None:
+        """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
         try:
             key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None
-            found = self._bound_gradients.get(key)
+            found = self._gradient_caches.get(key)
         except TypeError:  # what has no hash is no placeholder
             return None
         if found is None and type(key[0]) is tuple:
-            if len(self._bound_gradients) >= MOST_KINDS:
-                self._bound_gradients.clear()
-            found = self._bound_gradients[key] = BoundCalls(self.program.workers)
+            if len(self._gradient_caches) >= MOST_SIGNATURES:
+                self._gradient_caches.clear()
+            found = self._gradient_caches[key] = CallCache(self.parts.options.threads)
         return found
 
     def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """A call's mapping and keywords with gradients of outputs among them, or what is never bound."""
-        given = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.program.structure) else gradients
+        """A call's mapping and keywords, joined with the gradients of outputs; where they can't be, an empty tuple, for
+        which no call is prepared.
+        """
+        given = {self.compiled.graph.outputs[0][0]: gradients} if is_leaf(self.structure) else gradients
         together = named if feeds is None else feeds
         if type(given) is not dict or type(together) is not dict:
             return (), {}
@@ -241,88 +238,19 @@ class Training(GraphProgram[Given]):
             return (), {}
         return (None, {**named, **more}) if feeds is None else ({**feeds, **more}, named)
 
-    def _asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
-        """Names in ``wrt`` that stand for a state, and the names of all placeholders that are asked for."""
-        if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
-            raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
-        names = [self.program.feed_name(item, where) for item in wrt]
-        states = [name for name in names if name not in self._kinds and names_under(name, self._kinds)]
-        found: list[str] = []
-        for name in names:
-            found += names_under(name, self._kinds) if name in states else [name]
-        return states, tuple(dict.fromkeys(found))
-
-    def _with_respect_to(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
-        """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs."""
-        for name in extra:
-            kind = self._moved_kinds().get(name) if name.startswith(TAP) else self._kinds.get(name)
-            if kind is None or kind.dtype not in FLOATS:
-                taps = ", ".join(self._moved_kinds())
-                hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
-                what = "tap" if name.startswith(TAP) else "placeholder"
-                raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
-        if not (self._trainable or extra):
-            raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
-        compiled = self._gradient_graph(extra, given)
-        if not self._warned and not given:
-            self._warned = True
-            idle = [name for name in unreached(compiled.graph) if name in self._trainable]
-            if idle:
-                warn(f"the loss does not depend on {', '.join(idle)}; their gradients are zero", where)
-        return compiled
-
-    def _described(self) -> CompiledGraph:
-        """The graph with masks, loss and gradients, which ``graph`` and ``show`` describe."""
-        return self.compiled if self.program.loss is None or not self._trainable else self._gradient_graph((), ())
-
-    def _gradient_graph(self, extra: tuple[str, ...], given: tuple[str, ...]) -> CompiledGraph:
-        key = (extra, given)
-        if key not in self._with_gradients:
-            program, lowered = self.program, self.compiled.lowered
-            if any(name.startswith(TAP) for name in extra):
-                moved = program.source.tapped(TAPS_MOVED)
-                assert moved is not None, "its kinds were looked at"
-                lowered = moved.graph
-            kinds = {name: program.parameters.slot(name).type for name in self._trainable}
-            self._with_gradients[key] = CompiledGraph(
-                with_parameters(lowered, kinds), self.kind, program.target, self._unroll,
-                program.declared_text, (*self._trainable, *extra), given, cache=program.cache, workers=program.workers,
-                notices=program.notices,
-            )  # fmt: skip
-        return self._with_gradients[key]
-
-    def _moved_kinds(self) -> dict[str, TensorType]:
-        """The types of what is added to taps, by label."""
-        if self._moved is None:
-            moved = self.program.source.tapped(TAPS_MOVED)
-            inputs = () if moved is None else moved.graph.inputs
-            self._moved = {str(node["label"]): node.tensor for node in inputs if str(node["label"]).startswith(TAP)}
-        return self._moved
-
-    def _unmoved(
-        self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
-    ) -> dict[str, np.ndarray]:
-        """Zeros, which are added to taps."""
-        kinds = compiled.kinds()
-        sizes = bind(arrays, self._kinds, where)
-        labels = [name for name in kinds if name.startswith(TAP)]
-        unknown = sorted({size for name in labels for size in kinds[name].symbols} - sizes.keys())
-        if unknown:
-            raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
-        return {
-            name: zeros([evaluate(dim, sizes) for dim in kinds[name].shape], kinds[name].dtype, f"the zeros of {name}")
-            for name in labels
-        }
+    def full_graph(self) -> CompiledGraph:
+        """The graph with masks, loss and gradients."""
+        return self.compiled if self.loss is None or not self._gradients.trainable else self._gradients.graph()
 
     def counters(self, seed: int | None, first_row: int = 0, first_step: int = 0) -> dict[str, np.ndarray]:
         """The inputs that masks are drawn from; without a seed the program's generator gives the next."""
-        drawn = self.program.next_seed() if seed is None else seed_number(seed)
+        drawn = self.parts.seeds.draw() if seed is None else seed_number(seed)
         wrapped = drawn - 2**64 if drawn >= 2**63 else drawn
         values = {"seed": wrapped, "first_row": first_row, "first_step": first_step}
         for name in ("first_row", "first_step"):
             if not 0 <= whole_number(values[name], name) < 2**32:
                 raise ArgumentError(f"{name}={values[name]} is outside 0..2**32-1, what masks are counted in")
-        return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._kinds}
+        return {name: np.asarray(value, np.int64) for name, value in values.items() if name in self._types}
 
     @api
     def dropout_masks(
@@ -351,7 +279,7 @@ class Training(GraphProgram[Given]):
         if not outputs:
             return {}
         arrays.update(self.counters(seed, first_row, first_step))
-        sizes = bind(arrays, self._kinds | masks.kinds(), where)
+        sizes = solve_sizes(arrays, self._types | masks.input_types(), where)
         missing = [name for name in masks.needed(outputs) if name not in arrays]
         unknown = [name for name in masks.graph.symbols if name not in sizes]
         if missing or unknown:
@@ -360,11 +288,11 @@ class Training(GraphProgram[Given]):
                 where,
             )
         masks.check(outputs, arrays, sizes, where)
-        return masks.entry(outputs, sizes).call_fresh(self.program.parameters, arrays, sizes)
+        return masks.entry(outputs, sizes).call_fresh(self.parts.parameters, arrays, sizes)
 
 
 def _are_plain(seed: Any, first_row: Any, first_step: Any) -> bool:
-    """Whether counters are what they mostly are."""
+    """Whether a seed fits a prepared call, and rows and steps begin at 0."""
     return (
         (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         and type(first_row) is type(first_step) is int

@@ -1,11 +1,11 @@
-"""Where a program's graphs come from: a declaration that lives, or one that was stored."""
+"""Where the graphs of a program come from: a live declaration, or one that was saved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..declare.arguments import checked_name
+from ..arguments import checked_name
 from ..declare.description import Described, described
 from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
@@ -27,8 +27,8 @@ added to each, whose gradient is the tap's."""
 Shape = tuple[int | str | None, ...]
 
 
-class Source(Protocol):
-    """What a program asks of its declaration.
+class GraphSource(Protocol):
+    """Gives the declaration of a program, lowered for each purpose.
 
     structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
     there for a tensor is the source's own matter.
@@ -59,11 +59,11 @@ class Source(Protocol):
     def described(self) -> Described: ...
 
 
-class Declaration:
-    """A declaration that lives: it is lowered anew for each purpose."""
+class DeclaredSource:
+    """A live declaration, which is lowered again for each purpose."""
 
     def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str]) -> None:
-        """outputs: a Tensor, or a dict of nests of them. known: names that slots have from an earlier compile."""
+        """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile."""
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
@@ -96,7 +96,7 @@ class Declaration:
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """The shapes of placeholders, by name: those that compiling settled, in which an open size that was ``declared``
+    """The shapes of placeholders, by name, as lowering settled them, in which an open size that was ``declared``
     without a name is None.
     """
     inputs = {str(node["label"]): node.tensor for node in graph.inputs if node.op == "input"}

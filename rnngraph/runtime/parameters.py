@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..allocation import bytes_of, reserve
-from ..declare.arguments import flag
+from ..arguments import flag, seed_number
 from ..declare.initializers import draw
 from ..declare.parameters import ParameterSpec
 from ..errors import (
@@ -28,7 +28,6 @@ from ..errors import (
 )  # fmt: skip
 from ..public import api, taking
 from ..storage.atomic_file import as_path, replace_file
-from .arguments import seed_number
 
 
 class Changes:

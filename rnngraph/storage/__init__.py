@@ -1,3 +1,4 @@
 """Files that are whole or refused: one file (``atomic_file``), a directory of several (``versioned_directory``), and
-arrays with a document (``checkpoint_file``). Writers that are killed leave what was there. Knows nothing of nets.
+arrays with a document (``checkpoint_file``); ``locks`` keep writers apart. Writers that are killed leave what was
+there. Knows nothing of nets.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import ArgumentError, DtypeError, FileError, shown
+from .locks import try_lock
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:
-    """What a user gives as a path. Raises ``DtypeError`` or ``ArgumentError`` where no system takes it as one."""
+    """A path of a user's. Raises ``DtypeError`` or ``ArgumentError`` where no system takes it as one."""
     if not isinstance(path, str | os.PathLike) or not isinstance(text := os.fspath(path), str):
         raise DtypeError(f"{shown(path)} is no path; give a path as str or pathlib.Path")
     try:
@@ -70,7 +70,7 @@ def _beside(target: Path, mode: int) -> tuple[BinaryIO, Path]:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            mine = _lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+            mine = try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
         except OSError:  # a file system without locks, where nothing is taken for a leftover either
             mine = True
         if mine:
@@ -88,22 +88,14 @@ def _remove_leftovers(target: Path) -> None:
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                if _lock(descriptor):
+                if try_lock(descriptor):
                     os.unlink(entry.path)
             finally:
                 os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def sync_directory(directory: Path) -> None:
-    """The renaming itself must reach the disk too."""
+    """Waits until the renaming has reached the disk, too."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -8,20 +8,19 @@ makes it the present one. Whoever reads, and whatever stops the writer, has the 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..allocation import reserve
 from ..errors import FileError
 from .atomic_file import as_path, replace_file, sync_directory
+from .locks import locked_directory
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST = 1 << 20
@@ -30,7 +29,7 @@ MOST_MANIFEST = 1 << 20
 _FOLDER = re.compile(r"[1-9][0-9]{0,17}")
 _FILE = re.compile(r"[a-z][a-z_]*\.[a-z]+")
 _TRIES = 20
-"""How often a reader begins anew, because a writer took the files away while it read."""
+"""How often a reader begins again, because a writer took the files away while it read."""
 
 
 def write_directory(
@@ -48,7 +47,7 @@ def write_directory(
         made = not target.is_dir()
         if made:
             target.mkdir()
-        with _locked(target):
+        with locked_directory(target):
             older = _older(target, shown, kind, files.keys())
             folder = target / str(max(older, default=0) + 1)
             _write_folder(target, folder, {"format": kind, "version": version, **facts}, files)
@@ -130,7 +129,7 @@ def _older(target: Path, shown: str, kind: str, names: Iterable[str]) -> list[in
 
 
 def _manifest(path: Path, shown: str, kind: str, version: int) -> dict[str, Any]:
-    """The manifest, of which every part is as it must be."""
+    """The manifest, checked. Raises ``FileError``."""
     try:
         found = json.loads(_bytes(path / MANIFEST))
         ours = found["format"], found["version"]
@@ -186,15 +185,3 @@ def _bytes(path: Path) -> bytes:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One writer at a time, where the file system has locks."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

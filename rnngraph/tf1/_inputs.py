@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import entries
 from ..declare import drivers
-from ..declare.arguments import entries
 from ..declare.cell import Cell
 from ..declare.placeholders import fed
 from ..declare.tensor import Tensor

@@ -1,3 +1,4 @@
-"""Training: ``trainer`` is what users hold, a step of it one native call (``step_variants``, ``step_runner``,
-``step_buffers``). ``optimizers`` are equations, ``schedules`` their rates, ``fit`` the loop over examples.
+"""Training: ``trainer`` is what users hold. ``optimization`` has optimizers and schedules, ``steps`` has native steps
+and what they depend on, ``fit`` the loop over examples; ``trainable`` says which parameters are trained, and
+``checkpoint`` keeps a trainer in a file.
 """

@@ -1,47 +1,46 @@
-"""A trainer as arrays and text, and back."""
+"""A trainer as arrays and text in a file, and back."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, FileError, Where, warn
+from ..errors import FileError, Where, warn
 from ..ir.fingerprint import fingerprint
 from ..program.program import Program
 from ..storage.checkpoint_file import read, write
 from .fit.history import History
-from .fit.loop import Position
-from .optimizers import optimizer_from, optimizer_text
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
+from .fit.position import Position
+from .optimization.optimizers import Optimizer, optimizer_from, optimizer_text
+from .steps.train_state import TrainState
 
 KIND = "trainer"
 PARAMETER, BEST, CARRIED = "parameter/", "best/", "carried/"
+COUNTS = ("updates", "skipped", "pending", "epochs")
 
 
-def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
+def save(state: TrainState, position: Position | None, path: str | os.PathLike[str]) -> None:
     """Writes all that the next step depends on. Raises before anything is written where a file can't hold it."""
-    position = trainer.position
-    _, parameters = trainer.program.parameters.snapshot()
+    program = state.program
+    _, parameters = program.parameters.snapshot()
     arrays = {PARAMETER + name: array for name, array in parameters.items()}
-    arrays |= {**trainer.slots, **trainer.sums}
-    arrays |= {CARRIED + name: array for name, array in (trainer.carried or {}).items()}
+    arrays |= {**state.slots, **state.sums}
+    arrays |= {CARRIED + name: array for name, array in (state.carried or {}).items()}
     text: dict[str, Any] = {
-        "optimizer": optimizer_text(trainer.optimizer),
-        "clip_norm": trainer.clip_norm,
-        "clip_value": trainer.clip_value,
-        "accumulate": trainer.accumulate,
-        "trained": list(trainer.trained),
-        "counts": {name: getattr(trainer, name) for name in COUNTS},
-        "carries": trainer.carried is not None,
-        "seed": trainer.seed,
-        "generator": trainer.program.generator_state,
-        "drawn": trainer.drawn,
-        "loss": _meaning(trainer.program),
+        "optimizer": optimizer_text(state.optimizer),
+        "clip_norm": state.clip_norm,
+        "clip_value": state.clip_value,
+        "accumulate": state.accumulate,
+        "trained": list(state.trained),
+        "counts": {name: getattr(state, name) for name in COUNTS},
+        "carries": state.carried is not None,
+        "seed": state.seed,
+        "generator": program.parts.seeds.state,
+        "drawn": state.drawn,
+        "loss": _meaning(program),
     }
     if position is not None:
         arrays |= {BEST + name: array for name, array in position.best.items()}
@@ -50,55 +49,67 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     write(path, KIND, arrays, text)
 
 
-COUNTS = ("updates", "skipped", "pending", "epochs")
+class Checkpoint:
+    """What ``save`` wrote, for a program that has the same parameters. Nothing changes before ``restore``."""
 
+    def __init__(self, path: str | os.PathLike[str], program: Program, where: Where | None) -> None:
+        """Raises ``FileError`` where the file is damaged, or is of another program."""
+        found, self._text = read(path, KIND)
+        self._arrays = {name: array.copy() for name, array in found.items()}  # memory of their own, to write into
+        self._path, self._where = os.fspath(path), where
+        self._parameters = _part(self._arrays, PARAMETER)
+        for name, array in program.parameters.items():
+            given = self._parameters.get(name)
+            if given is None or given.shape != array.shape or given.dtype != array.dtype:
+                has = "no such parameter" if given is None else f"{given.dtype}{list(given.shape)}"
+                raise FileError(
+                    f"{self._path} is of another program: {name} is {array.dtype}{list(array.shape)} here, and the "
+                    f"file has {has}; load it into the program that it was saved from",
+                    where,
+                )
+        if extra := [name for name in self._parameters if name not in program.parameters]:
+            raise FileError(f"{self._path} is of another program: this one has no parameter {', '.join(extra)}", where)
 
-def load(kind: type[Trainer], path: str | os.PathLike[str], program: Program, where: Where | None) -> Trainer:
-    """A trainer as ``save`` left it; ``program`` gets its parameters and its generator of seeds. All or nothing."""
-    found, text = read(path, KIND)
-    arrays = {name: array.copy() for name, array in found.items()}  # memory of their own, to write updates into
-    shown = os.fspath(path)
-    parameters = _part(arrays, PARAMETER)
-    for name, array in program.parameters.items():
-        given = parameters.get(name)
-        if given is None or given.shape != array.shape or given.dtype != array.dtype:
-            has = "no such parameter" if given is None else f"{given.dtype}{list(given.shape)}"
+    def optimizer(self) -> Optimizer:
+        """Raises ``ArgumentError`` for one that this version does not have."""
+        return optimizer_from(self._text["optimizer"])
+
+    def options(self) -> dict[str, Any]:
+        """The other arguments of a trainer, by name."""
+        text = self._text
+        kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
+        return {**kept, "only": text["trained"]}
+
+    def restore(self, state: TrainState) -> Position | None:
+        """Sets a trainer's state, the program's parameters and its generator of seeds: all or nothing. Gives where an
+        interrupted fit was.
+        """
+        text, arrays, program = self._text, self._arrays, state.program
+        slots = {name: arrays[name] for name in state.slots if name in arrays}
+        if list(state.trained) != text["trained"] or slots.keys() != state.slots.keys():
             raise FileError(
-                f"{shown} is of another program: {name} is {array.dtype}{list(array.shape)} here, and the file has "
-                f"{has}; load it into the program that it was saved from",
-                where,
+                f"{self._path} is of another program: the loss of this one reads other parameters", self._where
             )
-    if extra := [name for name in parameters if name not in program.parameters]:
-        raise FileError(f"{shown} is of another program: this one has no parameter {', '.join(extra)}", where)
-    try:
-        trainer = kind(
-            program, optimizer_from(text["optimizer"]), text["clip_norm"], text["trained"],
-            clip_value=text["clip_value"], accumulate=text["accumulate"],
-        )  # fmt: skip
-    except ArgumentError as error:
-        raise FileError(f"can't load {shown}: {error.what}", where) from None
-    slots = {name: arrays[name] for name in trainer.slots if name in arrays}
-    if list(trainer.trained) != text["trained"] or slots.keys() != trainer.slots.keys():
-        raise FileError(f"{shown} is of another program: the loss of this one reads other parameters", where)
-    trainer.slots = slots
-    trainer.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}
-    trainer.carried = _part(arrays, CARRIED) if text["carries"] else None
-    trainer.seed, trainer.drawn = text["seed"], text.get("drawn")
-    for name in COUNTS:
-        setattr(trainer, name, text["counts"][name])
-    if "position" in text:
-        history = History.from_text(text["history"])
-        trainer.position = Position(**text["position"], best=_part(arrays, BEST), history=history)
-    if text.get("loss") not in (None, _meaning(program)):
-        warn(
-            f"the loss of this program is computed otherwise than that of the trainer in {shown}, though its "
-            "parameters are of the same shapes; if nothing was meant to change, load it into the program that it was "
-            "saved from",
-            where,
-        )
-    program.parameters.load(parameters)
-    program.generator_state = text["generator"]
-    return trainer
+        state.slots = slots
+        state.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}
+        state.carried = _part(arrays, CARRIED) if text["carries"] else None
+        state.seed, state.drawn = text["seed"], text.get("drawn")
+        for name in COUNTS:
+            setattr(state, name, text["counts"][name])
+        position = None
+        if "position" in text:
+            history = History.from_text(text["history"])
+            position = Position(**text["position"], best=_part(arrays, BEST), history=history)
+        if text.get("loss") not in (None, _meaning(program)):
+            warn(
+                f"the loss of this program is computed otherwise than that of the trainer in {self._path}, though its "
+                "parameters are of the same shapes; if nothing was meant to change, load it into the program that it "
+                "was saved from",
+                self._where,
+            )
+        program.parameters.load(self._parameters)
+        program.parts.seeds.state = text["generator"]
+        return position
 
 
 def _meaning(program: Program) -> str:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any, Never
 
-import numpy as np
-
-from ..allocation import reserve, zeros
-from ..batching.sources import Cursor, Examples
-from ..declare.arguments import flag
-from ..errors import DtypeError, GraphError, Where, shown, user_line
+from ..arguments import flag, positive_or_none, whole_number
+from ..batching.sources import GivenExamples
+from ..errors import ArgumentError, DtypeError, FileError, GraphError, shown, user_line
 from ..ir.graph import Graph
-from ..passes.lowering.lowered import GIVEN, SHOWN
-from ..passes.train_step import NEW, NORM, NUMBER, SLOT, SUM
+from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program
 from ..public import api, no_more
-from ..runtime.arguments import whole_number
-from ..runtime.calls.prepared_call import BoundCalls
-from .checkpoint import load, save
-from .deferred_interrupt import Moment
-from .double_buffer import Spares, keep_alone
+from ..runtime.native.stages import stage_text
+from .checkpoint import Checkpoint, save
 from .fit.evaluation import Metric
 from .fit.history import History
-from .fit.loop import Callback, Position
 from .fit.plan import evaluate, fit
-from .optimizers import Adam, Optimizer, check_methods, optimizer_text
-from .prepared_train_step import bind
-from .schedules import positive_or_none
-from .step_runner import Native, Settle, Way
-from .step_variants import update_of, way_of
+from .fit.position import FitSession
+from .optimization.optimizers import Adam, Optimizer, check_methods
+from .steps.stepper import Stepper
+from .steps.train_state import TrainState
 from .trainable import trained_names
+
+Callback = Callable[["Trainer", dict[str, float]], Any]
 
 
 @api
@@ -70,36 +61,13 @@ class Trainer:
             raise GraphError("a Trainer needs a loss; give one to rg.compile", where)
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise DtypeError(f"optimizer={shown(optimizer)} is no optimizer; give one such as rg.Adam(1e-3)", where)
-        self.program, self.optimizer = program, Adam() if optimizer is None else optimizer
-        check_methods(self.optimizer, where)
-        self.seed = program.seed  # of the order of examples
-        self.clip_norm = positive_or_none("clip_norm", clip_norm, where)
-        self.clip_value = positive_or_none("clip_value", clip_value, where)
-        self.accumulate = whole_number(accumulate, "accumulate", 1)
-        self.trained = trained_names(program, only, where)
-        self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
-        self.gradient_norm = math.nan
-        kept = sum(program.parameters[name].nbytes for name in self.trained) * len(self.optimizer.slots())
-        reserve(kept, f"what {type(self.optimizer).__name__} keeps of each parameter", where)
-        self.slots = {
-            f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
-            for name in self.trained
-            for slot, value in self.optimizer.slots().items()
-        }
-        self.sums: dict[str, np.ndarray] = {}
-        self.carried: dict[str, np.ndarray] | None = None
-        self.moment = Moment()
-        self.drawn: int | None = None  # a seed for a step that has not come about
-        self._lock = threading.RLock()
-        self._number_arrays: dict[str, np.ndarray] = {}
-        self._spares, self._parameter_spares = Spares(), Spares()
-        self._ways: dict[tuple[str, tuple[float, ...]], Way] = {}
-        kinds = (False, False), (True, False), (True, True)  # whether states are carried, and whether there are such
-        self._bound = {kind: BoundCalls(program.workers) for kind in kinds}
-        self._update: Native | None = None
-        self._forward: Native | None = None
-        self.position: Position | None = None
-        self.cursor: Cursor | None = None  # where an interrupted fit is in an iterable of batches
+        chosen = Adam() if optimizer is None else optimizer
+        check_methods(chosen, where)
+        norm, value = positive_or_none("clip_norm", clip_norm, where), positive_or_none("clip_value", clip_value, where)
+        together = whole_number(accumulate, "accumulate", 1)
+        trained = trained_names(program, only, where)
+        self.state = TrainState(program, chosen, trained, norm, value, together, where)
+        self._stepper, self._session = Stepper(self.state), FitSession()
 
     # Steps ---------------------------------------------------------------------------------------
 
@@ -116,165 +84,29 @@ class Trainer:
         if excess:
             no_more("step", excess)
         plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
-        with self._lock:
-            calls = self._bound[carry, carry and self.carried is not None] if plain else None
-            if calls is not None and (bound := calls.run(feeds, named, None, seed)) is not None:
-                return float(bound)
-            where = user_line()
-            arrays = self.program.training.gather(feeds, named, where)
-            states = GIVEN if calls is self._bound[True, True] else SHOWN
-            loss = self.step_with(arrays, seed, flag(carry, "carry"), where)
-            if calls is not None:
-                bind(calls, self, self._ways[states, ()], feeds, named, arrays)
-            return loss
-
-    def step_with(
-        self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
-        settled: Callable[[float, bool], None] | None = None, label_weights: tuple[float, ...] = (),
-    ) -> float:  # fmt: skip
-        """A step with feeds that are converted already, to which the counters of masks are added.
-
-        settled: called with the loss, and whether the step counts, in the very moment in which it does. label_weights:
-        one for each class, by which the loss counts its labels.
-        """
-        with self._lock:
-            arrays.update(self.program.training.counters(self.seed_of_step(seed)))
-            states = self.carried if carry else None
-            way = self._way(SHOWN if states is None else GIVEN, label_weights)
-            if carry:
-                way.check_carries(where)
-            return self.run_step(way, seed, settled, lambda settle: way.run(self, arrays, states or {}, where, settle))
-
-    def run_step(
-        self, way: Way, seed: int | None, settled: Callable[[float, bool], None] | None,
-        run: Callable[[Settle], Mapping[str, np.ndarray]],
-    ) -> float:  # fmt: skip
-        """The loss of a step. run: makes it, and gives its results to what takes them over. The caller has the lock."""
-
-        def settle(found: Mapping[str, np.ndarray]) -> None:
-            skipped, loss = self.skipped, float(found["loss"])
-            self._settle(loss, found, way)
-            if seed is None:
-                self.drawn = None
-            if settled is not None:
-                settled(loss, self.skipped == skipped)
-
-        return float(run(settle)["loss"])
-
-    def _settle(self, loss: float, found: Mapping[str, np.ndarray], way: Way) -> None:
-        """A step that ran comes into effect."""
-        if not self._counts(loss, found):
-            return
-        self.carried = {label: found[label] for label in way.states} if way.states else None
-        if self.accumulate == 1:
-            self._take()
-            return
-        self.sums = self._spares.swap(self._present_sums())
-        self.pending += 1
-        if self.pending >= self.accumulate:
-            self.flush()
-
-    def seed_of_step(self, seed: int | None) -> int:
-        """The seed of masks. One that was drawn for a step that did not come about is that of the next."""
-        if seed is not None:
-            return seed
-        with self.moment:
-            if self.drawn is None:
-                self.drawn = self.program.next_seed()
-            return self.drawn
-
-    def warm(self, feeds: Mapping[str, Any], where: Where | None, settled: Callable[[], None] | None = None) -> None:
-        """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
-        training = self.program.training
-        arrays = training.gather(feeds, {}, where)
-        with self._lock:
-            arrays.update(training.counters(self.seed_of_step(None)))
-            way = self._way(SHOWN)
-            way.check_carries(where)
-            if self._forward is None:
-                self._forward = Native(way.native.compiled, way.states)
-            sizes = training.sizes(arrays, way.states, where, way.native.compiled)
-            found = self._forward.call(self, arrays, sizes)
-            with self.moment:
-                self.carried, self.drawn = found, None
-                if settled is not None:
-                    settled()
+        stepper = self._stepper
+        with stepper.lock:
+            calls = stepper.prepared[carry, carry and self.state.carried is not None] if plain else None
+            if calls is not None and (loss := calls.run(feeds, named, None, seed)) is not None:
+                return float(loss)
+            return stepper.step_and_prepare(feeds, named, seed, flag(carry, "carry"), calls, user_line())
 
     @api
     def flush(self) -> None:
         """Makes an update of the gradients that were accumulated so far, if there are any."""
-        with self._lock:
-            if not self.pending:
-                return
-            if self._update is None:
-                self._update = update_of(self)
-            keep_alone(self.slots)
-            inputs = {**self._present_sums(), **self.slots, **self._numbers()}
-            inputs[f"{NUMBER}share"] = np.asarray(1 / self.pending)
-
-            def settle(found: Mapping[str, np.ndarray]) -> None:
-                self.sums, self.pending = {}, 0
-                if self._counts(0.0, found):
-                    self._take()
-
-            self._update.call(self, inputs, {}, settle)
-
-    def _counts(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
-        """Whether what was computed may be taken over: the loss and all gradients are finite."""
-        self.gradient_norm = float(found[NORM])
-        finite = math.isfinite(loss) and math.isfinite(self.gradient_norm)
-        self.skipped += not finite
-        return finite
-
-    def _take(self) -> None:
-        """The new parameters become the present ones; the slots were written over."""
-        parameters = self.program.parameters
-        parameters.replace(self._parameter_spares.swap({name: parameters[name] for name in self.trained}))
-        self.updates += 1
-
-    def target(self, name: str) -> np.ndarray:
-        """Where new parameters and sums are written."""
-        if name.startswith(NEW):
-            label = name.removeprefix(NEW)
-            return self._parameter_spares.target(label, self.program.parameters[label])
-        return self._spares.target(name, self.program.parameters[name.removeprefix(SUM)])
-
-    def inputs(self) -> dict[str, np.ndarray]:
-        """What a step reads beside feeds and states."""
-        if self.accumulate > 1:
-            return self._present_sums()
-        keep_alone(self.slots)
-        return {**self.slots, **self._numbers()}
-
-    def _present_sums(self) -> dict[str, np.ndarray]:
-        if not self.sums:
-            parameters = self.program.parameters
-            self.sums = {
-                SUM + name: zeros(parameters[name].shape, parameters[name].dtype, f"the sum of gradients of {name}")
-                for name in self.trained
-            }
-        return self.sums
-
-    def _numbers(self) -> dict[str, np.ndarray]:
-        arrays = self._number_arrays
-        for name, value in self.optimizer.numbers(self.updates).items():
-            label = NUMBER + name
-            if label not in arrays:
-                arrays[label] = np.zeros(())
-            arrays[label][...] = value
-        return arrays
+        self._stepper.flush()
 
     # Fitting -------------------------------------------------------------------------------------
 
     @api
     def fit(
         self,
-        examples: Examples,
+        examples: GivenExamples,
         *,
         batch_size: int = 32,
         epochs: int = 1,
         lengths: Any = None,
-        validation: Examples | float | None = None,
+        validation: GivenExamples | float | None = None,
         metrics: Mapping[str, Metric] | None = None,
         window: int | None = None,
         warm_up: int = 0,
@@ -324,15 +156,17 @@ class Trainer:
         """
         options = dict(locals())
         del options["self"]
-        return fit(self, user_line(), **options)
+        return fit(
+            self._stepper, self._session, self.save, lambda callback: partial(callback, self), user_line(), **options
+        )
 
     @api
     def evaluate(
-        self, examples: Examples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
+        self, examples: GivenExamples, *, metrics: Mapping[str, Metric] | None = None, lengths: Any = None,
         batch_size: int = 32,
     ) -> dict[str, float]:  # fmt: skip
         """{name: value} of the loss and of metrics without dropout, as ``fit`` measures a validation."""
-        return evaluate(self, user_line(), examples, metrics, lengths, batch_size)
+        return evaluate(self.program, user_line(), examples, metrics, lengths, batch_size)
 
     @api
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -340,12 +174,8 @@ class Trainer:
 
         Raises ``ArgumentError`` where the optimizer or its schedule is code of the user's own.
         """
-        with self._lock:
-            save(self, path)
-
-    def check_savable(self) -> None:
-        """Raises now what ``save`` would raise later."""
-        optimizer_text(self.optimizer)
+        with self._stepper.lock:
+            save(self.state, self._session.position, path)
 
     @classmethod
     @api
@@ -359,38 +189,87 @@ class Trainer:
         where = user_line()
         if not isinstance(program, Program):
             raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
-        return load(cls, path, program, where)
+        checkpoint = Checkpoint(path, program, where)
+        try:
+            trainer = cls(program, checkpoint.optimizer(), **checkpoint.options())
+        except ArgumentError as error:
+            raise FileError(f"can't load {os.fspath(path)}: {error.what}", where) from None
+        trainer._session.position = checkpoint.restore(trainer.state)
+        return trainer
 
     # State ---------------------------------------------------------------------------------------
 
     @property
+    def program(self) -> Program:
+        """The program whose parameters are trained."""
+        return self.state.program
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer, with the learning rate that it has now."""
+        return self.state.optimizer
+
+    @property
+    def clip_norm(self) -> float | None:
+        """The largest norm of all gradients together."""
+        return self.state.clip_norm
+
+    @property
+    def clip_value(self) -> float | None:
+        """The largest element of a gradient."""
+        return self.state.clip_value
+
+    @property
+    def accumulate(self) -> int:
+        """Steps whose gradients are averaged for one update."""
+        return self.state.accumulate
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the parameters that updates change."""
+        return self.state.trained
+
+    @property
+    def updates(self) -> int:
+        """Updates that were made."""
+        return self.state.updates
+
+    @property
+    def skipped(self) -> int:
+        """Updates that were left out, as they would not have been finite."""
+        return self.state.skipped
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all fits."""
+        return self.state.epochs
+
+    @property
+    def gradient_norm(self) -> float:
+        """The norm of the last step's gradients together, after ``clip_value`` and before ``clip_norm``."""
+        return self.state.gradient_norm
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate of the next update. Set it to a number or a schedule to change it from here on."""
-        return self.optimizer.numbers(self.updates)["rate"]
+        return self.state.learning_rate
 
     @learning_rate.setter
     @api
     def learning_rate(self, rate: Any) -> None:
-        self.optimizer = replace(self.optimizer, learning_rate=rate)
+        self.state.learning_rate = rate
 
     @api
     def reset(self) -> None:
         """Forgets the states that ``carry=True`` would start from."""
-        with self._lock:
-            self.carried = None
+        self._stepper.reset()
 
     @property
     def graph(self) -> Graph:
         """The graph of a step: masks, loss, gradients and updates; ``str()`` prints it."""
-        return self._way(SHOWN).native.compiled.graph
+        return self._stepper.variant(SHOWN).native.compiled.graph
 
     @api
     def show(self, stage: str = "graph") -> str:
         """The text of one stage of a step, as ``program.training.show``."""
-        return self._way(SHOWN).native.compiled.show(stage)
-
-    def _way(self, states: str, label_weights: tuple[float, ...] = ()) -> Way:
-        key = states, label_weights
-        if key not in self._ways:
-            self._ways[key] = way_of(self, states, label_weights)
-        return self._ways[key]
+        return stage_text(self._stepper.variant(SHOWN).native.compiled, stage)

@@ -33,7 +33,7 @@ def trainer(seed: int = 0, **options: Any) -> rg.Trainer:
 
 
 def state(made: rg.Trainer) -> Arrays:
-    return copies({**made.program.parameters, **made.slots})
+    return copies({**made.program.parameters, **made.state.slots})
 
 
 def stepped(given: list[Arrays], epochs: int = 1) -> rg.Trainer:
@@ -227,7 +227,7 @@ def test_an_iterator_that_was_interrupted_goes_on_where_it_is() -> None:
             made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
         made.fit(iterator, steps_per_epoch=3, epochs=2, progress=False)
         same(state(made), state(whole))
-        assert made.cursor is None
+        assert made._session.cursor is None
 
 
 def test_an_error_of_the_users_iterator_is_their_own() -> None:

@@ -185,7 +185,7 @@ def network_of(case: str) -> tuple[rg.Program, dict[str, Any]]:
     program = rg.compile({"result": result})
     counts, others = [4, 7, 4, 2, 7, 3], [3, 1, 1, 2, 2, 2]
     examples = {"x": sequences(counts, WIDTH), "y": sequences(others, 2), "n": counts, "m": others}
-    return program, {name: value for name, value in examples.items() if name in program.inference.takes()}
+    return program, {name: value for name, value in examples.items() if name in program.inference.input_names()}
 
 
 PADDED = (

@@ -57,8 +57,9 @@ FITS: dict[str, dict[str, Any]] = {
 
 
 def everything(trainer: rg.Trainer) -> dict[str, np.ndarray]:
-    counts = [trainer.updates, trainer.pending, trainer.epochs, trainer.skipped]
-    return copies({**trainer.program.parameters, **trainer.slots, **trainer.sums}) | {"counts": np.array(counts)}
+    state = trainer.state
+    counts = [state.updates, state.pending, state.epochs, state.skipped]
+    return copies({**trainer.program.parameters, **state.slots, **state.sums}) | {"counts": np.array(counts)}
 
 
 # Steps --------------------------------------------------------------------------------------------
@@ -75,7 +76,7 @@ def test_steps_go_on_bit_for_bit(kind: str, carry: bool, tmp_path: Path) -> None
         first.save(tmp_path / "a")
         after = everything(first)
         again = program(seed=5)  # whose own values and generator count for nothing
-        again.next_seed()
+        again.parts.seeds.draw()
         second = rg.Trainer.load(tmp_path / "a", again)
         same(everything(second), after)
         assert [second.step(feeds, carry=carry) for _ in range(cut, 6)] == losses[cut:]
@@ -214,14 +215,14 @@ def saved(tmp_path: Path) -> Path:
 
 def refused(path: Path, made: rg.Program, text: str) -> None:
     """Loading raises, and the program is as it was."""
-    before, state = copies(made.parameters), made.generator_state
+    before, state = copies(made.parameters), made.parts.seeds.state
     version = made.parameters.version
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(rg.FileError, match=text):
             rg.Trainer.load(path, made)
     same(copies(made.parameters), before)
-    assert (made.generator_state, made.parameters.version) == (state, version)
+    assert (made.parts.seeds.state, made.parameters.version) == (state, version)
 
 
 def test_a_damaged_file_is_refused(saved: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_masks_without_a_seed_are_the_next_of_the_program() -> None:
     trainers = [rg.Trainer(program, rg.SGD(0.1)) for program in (left, right)]
     for _ in range(3):
         trainers[0].step(data())
-        trainers[1].step(data(), seed=right.next_seed())
+        trainers[1].step(data(), seed=right.parts.seeds.draw())
     same(copies(left.parameters), copies(right.parameters))
 
 
@@ -305,13 +305,13 @@ def test_accumulated_steps_are_one_step_of_their_average() -> None:
             three.step({name: array[part::3] for name, array in feeds.items()})
             if part < 2:
                 same(before, copies(parted.parameters))
-                assert (three.pending, three.updates) == (part + 1, step)
+                assert (three.state.pending, three.updates) == (part + 1, step)
         for name, array in whole.parameters.items():
             assert_allclose(parted.parameters[name], array, rtol=1e-12, atol=1e-12)
     three.step(feeds)
     three.flush()  # a group that is not full is averaged over what it has
     one.step(feeds)
-    assert (three.pending, three.updates) == (0, 3)
+    assert (three.state.pending, three.updates) == (0, 3)
     for name, array in whole.parameters.items():
         assert_allclose(parted.parameters[name], array, rtol=1e-12, atol=1e-12)
     before = copies(parted.parameters)
@@ -323,10 +323,10 @@ def test_accumulated_steps_are_one_step_of_their_average() -> None:
 
 
 def everything(trainer: rg.Trainer) -> dict[str, np.ndarray]:
-    numbers = [trainer.updates, trainer.pending]
-    return copies({**trainer.program.parameters, **trainer.slots, **trainer.sums, **(trainer.carried or {})}) | {
-        "numbers": np.array(numbers)
-    }
+    numbers = [trainer.updates, trainer.state.pending]
+    return copies(
+        {**trainer.program.parameters, **trainer.state.slots, **trainer.state.sums, **(trainer.state.carried or {})}
+    ) | {"numbers": np.array(numbers)}
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -395,13 +395,13 @@ def test_windows_end_in_the_states_of_the_whole(name: str) -> None:
     trainer = rg.Trainer(program, rg.SGD(0.0))  # nothing moves, so that all windows have the same parameters
     for number, cut in enumerate(windows(feeds, 3)):
         trainer.step(cut, carry=True)
-        assert number or trainer.carried is not None
-    assert trainer.carried is not None
-    for found, expected in zip(trainer.carried.values(), whole, strict=True):
+        assert number or trainer.state.carried is not None
+    assert trainer.state.carried is not None
+    for found, expected in zip(trainer.state.carried.values(), whole, strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     trainer.step(next(windows(feeds, 3)))  # without carry: as declared again
     first = leaves(program.training(next(windows(feeds, 3)))["states"])
-    for found, expected in zip(trainer.carried.values(), first, strict=True):
+    for found, expected in zip(trainer.state.carried.values(), first, strict=True):
         assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -483,7 +483,7 @@ def test_only_a_forward_recurrence_that_the_loss_reads_is_carried() -> None:
     trainer = rg.Trainer(program)
     trainer.step(feeds, carry=True)
     trainer.step(feeds, carry=True)
-    assert len(trainer.carried or ()) == 1
+    assert len(trainer.state.carried or ()) == 1
     program = rg.compile({"y": both[1]}, loss=rg.reduce_mean(rg.square(rg.dense(x, 2))))
     with pytest.raises(rg.GraphError, match="no state to carry"):
         rg.Trainer(program).step(feeds, carry=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ...arguments import flag, number, units
 from ...errors import ArgumentError
 from ...public import api
-from ..arguments import flag, number, units
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
 from ..functions.basic import clip, concat, sigmoid, split

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...arguments import entries, flag, whole_number
 from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ...ir.types import size as named_size
 from ...public import api
-from ..arguments import entries, flag, whole_number
 from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
 
 Axis = int | Sequence[int] | None

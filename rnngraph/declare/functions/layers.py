@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...arguments import units as positive_units
 from ...errors import DtypeError, ShapeError, user_line
 from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...public import api
-from ..arguments import units as positive_units
 from ..initializers import Initializer, initializer_of
 from ..parameters import ParameterSpec, ScopeName
 from ..tensor import Tensor

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...arguments import flag
+from ...arguments import units as positive
 from ...errors import ArgumentError, DtypeError, ShapeError, user_line
 from ...ir.types import FLOATS, INTEGERS, Dim, product
 from ...public import api
-from ..arguments import flag
-from ..arguments import units as positive
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from ...arguments import flag, units
 from ...errors import DtypeError, ShapeError, user_line
 from ...ir.types import FLOATS
 from ...public import api, taking
-from ..arguments import flag, units
 from ..cell import Cell, NestedInitialState, NestedStep, Scope, Wrapper
 from ..functions.basic import (
     concat,

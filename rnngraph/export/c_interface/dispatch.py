@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .functions import VARIANT, Shell
+from .functions import VARIANT, CWrapper
 from .llvm_text import FunctionText, signature
 
 
@@ -23,39 +23,39 @@ keeps.
 """
 
 
-def dispatchers(shells: Sequence[Shell], prefix: str) -> list[str]:
-    """The functions that callers see, and the one that chooses. shells: from the least demanding variant on."""
-    first = shells[0]
+def dispatchers(wrappers: Sequence[CWrapper], prefix: str) -> list[str]:
+    """The functions that callers see, and the one that chooses. wrappers: from the least demanding variant on."""
+    first = wrappers[0]
     names = ["reset", "step", "process", "get_state", "set_state"]
-    texts = [_choose(shells), *(_by_header(shells, prefix, what) for what in names)]
-    texts.append(_by_choice(shells, prefix, "init", first.parameters("init")))
-    if not first.stepper.embedded:
-        size = f"i{first.stepper.target.pointer_bits}"
-        texts.append(_by_choice(shells, prefix, "set_weights", {"weights": "ptr", "image": "ptr", "bytes": size}))
+    texts = [_choose(wrappers), *(_by_header(wrappers, prefix, what) for what in names)]
+    texts.append(_by_choice(wrappers, prefix, "init", first.parameters("init")))
+    if not first.exported.embedded:
+        size = f"i{first.exported.target.pointer_bits}"
+        texts.append(_by_choice(wrappers, prefix, "set_weights", {"weights": "ptr", "image": "ptr", "bytes": size}))
     return texts
 
 
-def _by_header(shells: Sequence[Shell], prefix: str, what: str) -> str:
+def _by_header(wrappers: Sequence[CWrapper], prefix: str, what: str) -> str:
     f = FunctionText()
     variant = f.load("i64", f.aligned("%memory"), VARIANT)
-    return _switch(f, shells, prefix, what, shells[0].parameters(what), variant, "void")
+    return _switch(f, wrappers, prefix, what, wrappers[0].parameters(what), variant, "void")
 
 
-def _by_choice(shells: Sequence[Shell], prefix: str, what: str, parameters: dict[str, str]) -> str:
+def _by_choice(wrappers: Sequence[CWrapper], prefix: str, what: str, parameters: dict[str, str]) -> str:
     f = FunctionText()
-    return _switch(f, shells, prefix, what, parameters, f.emit("call i64 @choose()", "variant"), "i32")
+    return _switch(f, wrappers, prefix, what, parameters, f.emit("call i64 @choose()", "variant"), "i32")
 
 
 def _switch(
-    f: FunctionText, shells: Sequence[Shell], prefix: str, what: str, parameters: dict[str, str], variant: str,
+    f: FunctionText, wrappers: Sequence[CWrapper], prefix: str, what: str, parameters: dict[str, str], variant: str,
     result: str,
 ) -> str:  # fmt: skip
-    labels = [f.label("variant") for _ in shells]
+    labels = [f.label("variant") for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
     f.do(f"switch i64 {variant}, label %{labels[0]} [ {cases} ]")
-    for label, shell in zip(labels, shells, strict=True):
+    for label, wrapper in zip(labels, wrappers, strict=True):
         f.at(label)
-        call = f"tail call {result} @{shell.name(what)}({signature(parameters)})"
+        call = f"tail call {result} @{wrapper.name(what)}({signature(parameters)})"
         f.do(f"ret {result} {f.emit(call)}" if result != "void" else call)
         if result == "void":
             f.do("ret void")
@@ -63,7 +63,7 @@ def _switch(
     return "\n".join([f"{head} #0 {{", "entry:", *f.lines, "}", ""])
 
 
-def _choose(shells: Sequence[Shell]) -> str:
+def _choose(wrappers: Sequence[CWrapper]) -> str:
     f = FunctionText()
     most, ecx1 = _cpuid(f, 0, 0)[0], _cpuid(f, 1, 0)[2]
     long = f.emit(f"icmp uge i32 {most}, 7", "long")
@@ -82,8 +82,8 @@ def _choose(shells: Sequence[Shell]) -> str:
     mask = f.emit(f"phi i32 [ 0, %{before} ], [ {low}, %{asks} ]", "mask")
     found = {"ecx1": ecx1, "ebx7": ebx7, "more": more, "mask": mask}
     variant = "0"
-    for number, shell in enumerate(shells):
-        needed = _NEEDED.get(shell.stepper.target.name)
+    for number, wrapper in enumerate(wrappers):
+        needed = _NEEDED.get(wrapper.exported.target.name)
         if needed is None:
             continue
         fits = "true"

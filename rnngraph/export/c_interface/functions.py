@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ...ir.types import ITEM_BYTES
 from .llvm_text import STEPS, Data, FunctionText, signature, strides_of
-from .ports import HEADER, Port, Stepper, Unit
+from .ports import HEADER, ExportedEntry, ExportedNet, Port
 
 TURN, VARIANT, WEIGHTS = 0, 8, 16
 """Offsets in the header."""
@@ -22,14 +22,14 @@ Pointers = Mapping[tuple[str, str], str]
 
 
 @dataclass
-class Shell:
+class CWrapper:
     """Writes the functions of one variant.
 
     panels: what embedded packed weights are called; None where weights are given at run time. entries: what a plan's
     entries are called here. suffix: behind the functions' names, where there are several variants. variant: its number.
     """
 
-    stepper: Stepper
+    exported: ExportedNet
     data: Data
     panels: str | None
     entries: Mapping[str, str]
@@ -45,14 +45,14 @@ class Shell:
 
     def parameters(self, what: str) -> dict[str, str]:
         """Names and LLVM types of what a function takes."""
-        stepper = self.stepper
-        size = f"i{stepper.target.pointer_bits}"
-        ports = {"step": (*stepper.inputs, *stepper.outputs), "process": (*stepper.inputs, *stepper.outputs)}
-        ports |= {"init": stepper.initial_inputs, "reset": stepper.initial_inputs}
+        exported = self.exported
+        size = f"i{exported.target.pointer_bits}"
+        ports = {"step": (*exported.inputs, *exported.outputs), "process": (*exported.inputs, *exported.outputs)}
+        ports |= {"init": exported.initial_inputs, "reset": exported.initial_inputs}
         given = {"memory": "ptr"}
         if what == "process":
             given["steps"] = size
-        if what == "init" and not stepper.embedded:
+        if what == "init" and not exported.embedded:
             given["weights"] = "ptr"
         if what in ("get_state", "set_state"):
             given["state"] = "ptr"
@@ -60,7 +60,7 @@ class Shell:
 
     @property
     def group(self) -> int:
-        """Of attributes: entries are written into functions that are for the same processor."""
+        """The number of the functions' attributes: entries are inlined into functions for the same processor only."""
         return self.variant + 1 if self.suffix else 0
 
     def name(self, what: str) -> str:
@@ -79,22 +79,22 @@ class Shell:
 
     def _copies(self, f: FunctionText, base: str, turn: str) -> tuple[dict[str, str], dict[str, str]]:
         """Pointers to the present and to the next states."""
-        size = self.stepper.copy_bytes
+        size = self.exported.copy_bytes
         before = f.moved(f.moved(base, HEADER), f.times(turn, size))
         after = f.moved(f.moved(base, HEADER), f.times(f.emit(f"xor i64 {turn}, 1"), size))
-        places = self.stepper.state_places.items()
+        places = self.exported.state_places.items()
         return tuple({name: f.moved(copy, place) for name, place in places} for copy in (before, after))  # type: ignore[return-value]
 
     def _call(
-        self, f: FunctionText, unit: Unit, base: str, pointers: Pointers, ports: Sequence[Port],
+        self, f: FunctionText, entry: ExportedEntry, base: str, pointers: Pointers, ports: Sequence[Port],
         steps: int | str, whole: int | str,
     ) -> None:  # fmt: skip
         """Calls an entry. steps: of this call; whole: of the arrays that callers gave."""
-        plan = unit.plan
-        values: dict[str, int | str] = {"arena": f.moved(base, self.stepper.arena_place)}
-        weights = "" if self.stepper.embedded else f.load("ptr", base, WEIGHTS)
-        values["panels"] = self.panels or f.moved(weights, self.stepper.panels_place(unit))
-        raw = unit.raw_parameters
+        plan = entry.plan
+        values: dict[str, int | str] = {"arena": f.moved(base, self.exported.arena_place)}
+        weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
+        values["panels"] = self.panels or f.moved(weights, self.exported.panels_place(entry))
+        raw = entry.raw_parameters
         for item in plan.arguments:
             slot = item.buffer.name
             if item.kind == "constant":
@@ -105,9 +105,9 @@ class Shell:
             elif item.name not in raw:
                 values[slot] = "null"
             elif weights:
-                values[slot] = f.moved(weights, self.stepper.raw_places[item.name])
+                values[slot] = f.moved(weights, self.exported.raw_places[item.name])
             else:
-                values[slot] = self.data.array(self.stepper.parameters[item.name])
+                values[slot] = self.data.array(self.exported.parameters[item.name])
         by_name = {port.name: port for port in ports}
         for name, slots in plan.strides.items():
             for slot, stride in zip(slots, strides_of(f, by_name[name].shape, whole), strict=False):
@@ -133,7 +133,7 @@ class Shell:
         f, base = self._begin()
         f.store("i64", 0, base, TURN)
         f.store("i64", self.variant, base, VARIANT)
-        if not self.stepper.embedded:
+        if not self.exported.embedded:
             f.store("ptr", f.aligned("%weights"), base, WEIGHTS)
         given = signature({name: kind for name, kind in self.parameters("reset").items() if name != "memory"})
         f.do(f"call void @{self.name('reset')}({', '.join(filter(None, ['ptr %memory', given]))})")
@@ -141,64 +141,64 @@ class Shell:
 
     def _reset(self) -> str:
         f, base = self._begin()
-        stepper = self.stepper
+        exported = self.exported
         f.store("i64", 0, base, TURN)
         present, _ = self._copies(f, base, "0")
-        if isinstance(stepper.initial, Unit):
+        if isinstance(exported.initial, ExportedEntry):
             pointers = {("output", name): pointer for name, pointer in present.items()}
-            feeds = self._given(f, stepper.initial_inputs)
+            feeds = self._given(f, exported.initial_inputs)
             pointers |= {("input", name): pointer for name, pointer in feeds.items()}
-            self._call(f, stepper.initial, base, pointers, stepper.initial_inputs, 1, 1)
+            self._call(f, exported.initial, base, pointers, exported.initial_inputs, 1, 1)
             return self._function("reset", f)
-        if stepper.states:
-            f.clear(f.moved(base, HEADER), stepper.copy_bytes)
-        for port in stepper.states:
-            array = stepper.initial[port.name]
+        if exported.states:
+            f.clear(f.moved(base, HEADER), exported.copy_bytes)
+        for port in exported.states:
+            array = exported.initial[port.name]
             if array.tobytes().strip(b"\0"):
                 f.copy(self.data.array(array), present[port.name], array.nbytes)
         return self._function("reset", f)
 
     def _step(self) -> str:
         f, base = self._begin()
-        inputs, outputs = self._given(f, self.stepper.inputs), self._given(f, self.stepper.outputs)
-        self._run(f, self.stepper.step, base, inputs, outputs, 1, 1)
+        inputs, outputs = self._given(f, self.exported.inputs), self._given(f, self.exported.outputs)
+        self._run(f, self.exported.step, base, inputs, outputs, 1, 1)
         return self._function("step", f)
 
     def _run(
-        self, f: FunctionText, unit: Unit, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
+        self, f: FunctionText, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
         steps: int | str, whole: int | str,
     ) -> None:  # fmt: skip
-        """Runs a unit, and the other copy of the states is the present one."""
+        """Runs an entry, after which the other copy of the states is the present one."""
         turn = f.load("i64", base, TURN)
         before, after = self._copies(f, base, turn)
         pointers = {("input", name): pointer for name, pointer in {**inputs, **before}.items()}
         pointers |= {("output", name): pointer for name, pointer in {**outputs, **after}.items()}
-        self._call(f, unit, base, pointers, (*self.stepper.inputs, *self.stepper.states), steps, whole)
+        self._call(f, entry, base, pointers, (*self.exported.inputs, *self.exported.states), steps, whole)
         f.store("i64", f.emit(f"xor i64 {turn}, 1", "turn"), base, TURN)
 
     def _process(self) -> str:
         f, base = self._begin()
-        steps = "%steps" if self.stepper.target.pointer_bits == 64 else f.emit("zext i32 %steps to i64", "steps")
-        inputs, outputs = self._given(f, self.stepper.inputs), self._given(f, self.stepper.outputs)
-        if self.stepper.block is None:
+        steps = "%steps" if self.exported.target.pointer_bits == 64 else f.emit("zext i32 %steps to i64", "steps")
+        inputs, outputs = self._given(f, self.exported.inputs), self._given(f, self.exported.outputs)
+        if self.exported.block is None:
             self._steps(f, base, steps, inputs, outputs)
             return self._function("process", f)
         with f.when(f.emit(f"icmp ne i64 {steps}, 0", "any")):
-            self._run(f, self.stepper.block, base, inputs, outputs, steps, steps)
+            self._run(f, self.exported.block, base, inputs, outputs, steps, steps)
         return self._function("process", f)
 
     def _steps(
         self, f: FunctionText, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
     ) -> None:
         """A block as one step after the other."""
-        stepper = self.stepper
-        scratch = f.moved(base, HEADER + 2 * stepper.copy_bytes)
+        exported = self.exported
+        scratch = f.moved(base, HEADER + 2 * exported.copy_bytes)
         with f.loop(steps, "step") as number:
-            fed = {port.name: _at_step(f, port, inputs[port.name], number) for port in stepper.inputs}
-            given = {port.name: _at_step(f, port, outputs[port.name], number) for port in stepper.outputs}
-            room = {name: f.moved(scratch, place) for name, place in stepper.scratch_places.items()}
-            self._run(f, stepper.step, base, fed, given | room, 1, steps)
-            for port in stepper.outputs:
+            fed = {port.name: _at_step(f, port, inputs[port.name], number) for port in exported.inputs}
+            given = {port.name: _at_step(f, port, outputs[port.name], number) for port in exported.outputs}
+            room = {name: f.moved(scratch, place) for name, place in exported.scratch_places.items()}
+            self._run(f, exported.step, base, fed, given | room, 1, steps)
+            for port in exported.outputs:
                 if port.name in room:
                     self._scatter(f, port, room[port.name], given[port.name], steps)
 
@@ -214,7 +214,7 @@ class Shell:
         f, base = self._begin()
         present, _ = self._copies(f, base, f.load("i64", base, TURN))
         place = 0
-        for port in self.stepper.states:
+        for port in self.exported.states:
             own, given = present[port.name], f.moved("%state", place)
             source, to = (own, given) if what == "get_state" else (given, own)
             f.copy(source, to, port.step_bytes)

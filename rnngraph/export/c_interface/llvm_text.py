@@ -1,4 +1,4 @@
-"""LLVM text of the shell around an exported entry: lines, addresses, copies, data."""
+"""LLVM text of the wrapper around an exported entry: lines, addresses, copies, data."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FunctionText:
         return f"%{name}.{self.count}"
 
     def room(self, words: int) -> str:
-        """Memory of the function's own, of so many words of 8 bytes."""
+        """Memory of the function's own: ``words`` of 8 bytes."""
         self.count += 1
         self.first.append(f"  %room.{self.count} = alloca [{words} x i64], align 8")
         return f"%room.{self.count}"
@@ -162,7 +162,7 @@ def strides_of(f: FunctionText, shape: Sequence[int], steps: int | str) -> list[
 
 
 def elements(shape: Sequence[int]) -> int:
-    """Of one step."""
+    """The shape of one step."""
     return int(str(product([dim for dim in shape if dim != STEPS])))
 
 

@@ -53,7 +53,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Unit:
+class ExportedEntry:
     """An entry of the exported code, and its packed weights where they are embedded. arena_bytes: for a block of any
     length.
     """
@@ -87,8 +87,8 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Stepper:
-    """Everything of one target.
+class ExportedNet:
+    """All that is exported for one target.
 
     block: None where a block of steps is a loop of single ones. initial: the entry that gives the initial state, or
     the state itself, by name, where it depends on no feed and weights are embedded. parameters: all, in canonical
@@ -100,18 +100,18 @@ class Stepper:
     outputs: tuple[Port, ...]
     states: tuple[Port, ...]
     initial_inputs: tuple[Port, ...]
-    step: Unit
-    block: Unit | None
-    initial: Unit | Mapping[str, np.ndarray]
+    step: ExportedEntry
+    block: ExportedEntry | None
+    initial: ExportedEntry | Mapping[str, np.ndarray]
     parameters: Mapping[str, np.ndarray]
     embedded: bool
 
     @property
-    def units(self) -> Iterator[Unit]:
+    def entries(self) -> Iterator[ExportedEntry]:
         yield self.step
         if self.block is not None:
             yield self.block
-        if isinstance(self.initial, Unit):
+        if isinstance(self.initial, ExportedEntry):
             yield self.initial
 
     # The caller's memory -------------------------------------------------------------------------
@@ -127,12 +127,12 @@ class Stepper:
 
     @property
     def copy_bytes(self) -> int:
-        """Of one copy of all states."""
+        """Bytes of one copy of all states."""
         return self._states[1]
 
     @property
     def packed_bytes(self) -> int:
-        """Of all states one behind the other, as callers get and set them."""
+        """Bytes of all states one behind the other, as callers get and set them."""
         return sum(port.step_bytes for port in self.states)
 
     @cached_property
@@ -151,8 +151,8 @@ class Stepper:
 
     @property
     def memory_bytes(self) -> int:
-        """Of an instance, with what is lost to alignment."""
-        return self.arena_place + max(unit.arena_bytes for unit in self.units) + ALIGNMENT
+        """Bytes of an instance, with what is lost to alignment."""
+        return self.arena_place + max(entry.arena_bytes for entry in self.entries) + ALIGNMENT
 
     # Weights that are given at run time ----------------------------------------------------------
 
@@ -171,7 +171,7 @@ class Stepper:
 
     @cached_property
     def _raw(self) -> tuple[dict[str, int], int]:
-        names = dict.fromkeys(name for unit in self.units for name in unit.raw_parameters)
+        names = dict.fromkeys(name for entry in self.entries for name in entry.raw_parameters)
         return _places({name: self.parameters[name].nbytes for name in names})
 
     @property
@@ -179,19 +179,19 @@ class Stepper:
         """Where parameters that are read as they are lie in the memory of packed weights."""
         return self._raw[0]
 
-    def panels_place(self, unit: Unit) -> int:
-        """Where a unit's packed weights begin there."""
+    def panels_place(self, entry: ExportedEntry) -> int:
+        """Where an entry's packed weights begin there."""
         place = self._raw[1]
-        for other in self.units:
-            if other is unit:
+        for other in self.entries:
+            if other is entry:
                 return place
             place += padded(other.plan.panel_bytes)
         return place
 
     @property
     def weights_bytes(self) -> int:
-        """Of packed weights, with what is lost to alignment."""
-        last = list(self.units)[-1]
+        """Bytes of packed weights, with what is lost to alignment."""
+        last = list(self.entries)[-1]
         return self.panels_place(last) + padded(last.plan.panel_bytes) + ALIGNMENT
 
 

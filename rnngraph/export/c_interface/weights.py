@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 
-from .functions import WEIGHTS, Shell
+from .functions import WEIGHTS, CWrapper
 from .llvm_text import FunctionText
-from .ports import Unit
+from .ports import ExportedEntry
 
 MISALIGNED, UNKNOWN = 1, 2
 """What ``set_weights`` returns where it packs nothing."""
@@ -17,10 +17,10 @@ MISALIGNED, UNKNOWN = 1, 2
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "bool": "BOOL"}
 
 
-def set_weights(shell: Shell) -> str:
+def set_weights(wrapper: CWrapper) -> str:
     """The function that packs parameters into memory of the caller's, from which any number of instances read."""
-    stepper = shell.stepper
-    size = f"i{stepper.target.pointer_bits}"
+    exported = wrapper.exported
+    size = f"i{exported.target.pointer_bits}"
     f = FunctionText()
     count = "%bytes" if size == "i64" else f.emit("zext i32 %bytes to i64", "bytes")
     number = f.emit("ptrtoint ptr %image to i64", "address")
@@ -31,20 +31,20 @@ def set_weights(shell: Shell) -> str:
     f.at(misaligned)
     f.do(f"ret i32 {MISALIGNED}")
     f.at(aligned)
-    is_canonical = f.emit(f"icmp eq i64 {count}, {stepper.canonical_bytes}", "canonical")
-    table = f.room(max(1, len(stepper.parameters)))
+    is_canonical = f.emit(f"icmp eq i64 {count}, {exported.canonical_bytes}", "canonical")
+    table = f.room(max(1, len(exported.parameters)))
     canonical, image = f.label("canonical"), f.label("image")
     f.do(f"br i1 {is_canonical}, label %{canonical}, label %{image}")
     f.at(canonical)
-    for place, offset in enumerate(stepper.canonical_places.values()):
+    for place, offset in enumerate(exported.canonical_places.values()):
         f.store("ptr", f.moved("%image", offset), table, 8 * place)
     f.do(f"br label %{packs}")
     f.at(image)
-    for place, (name, array) in enumerate(stepper.parameters.items()):
+    for place, (name, array) in enumerate(exported.parameters.items()):
         needle = json.dumps(name, ensure_ascii=False).encode()
         kind = json.dumps(SAFETENSORS_NAMES[array.dtype.name]).encode()
-        given = f"ptr %image, i64 {count}, ptr {shell.data.name(needle)}, i64 {len(needle)}"
-        given += f", ptr {shell.data.name(kind)}, i64 {len(kind)}, i64 {array.nbytes}"
+        given = f"ptr %image, i64 {count}, ptr {wrapper.data.name(needle)}, i64 {len(needle)}"
+        given += f", ptr {wrapper.data.name(kind)}, i64 {len(kind)}, i64 {array.nbytes}"
         found = f.emit(f"call ptr @find_tensor({given})", "found")
         going = f.label("going")
         f.do(f"br i1 {f.emit(f'icmp eq ptr {found}, null')}, label %{unknown}, label %{going}")
@@ -55,32 +55,32 @@ def set_weights(shell: Shell) -> str:
     f.do(f"ret i32 {UNKNOWN}")
     f.at(packs)
     base = f.aligned("%weights")
-    pointers = {name: f.load("ptr", table, 8 * place) for place, name in enumerate(stepper.parameters)}
-    for name, place in stepper.raw_places.items():
-        f.copy(pointers[name], f.moved(base, place), stepper.parameters[name].nbytes)
-    for unit in stepper.units:
-        _pack(shell, f, unit, pointers, f.moved(base, stepper.panels_place(unit)))
-    head = f"define {'internal ' if shell.suffix else ''}i32 @{shell.name('set_weights')}"
+    pointers = {name: f.load("ptr", table, 8 * place) for place, name in enumerate(exported.parameters)}
+    for name, place in exported.raw_places.items():
+        f.copy(pointers[name], f.moved(base, place), exported.parameters[name].nbytes)
+    for entry in exported.entries:
+        _pack(wrapper, f, entry, pointers, f.moved(base, exported.panels_place(entry)))
+    head = f"define {'internal ' if wrapper.suffix else ''}i32 @{wrapper.name('set_weights')}"
     given = f"ptr %weights, ptr %image, {size} %bytes"
     return "\n".join([f"{head}({given}) #0 {{", "entry:", *f.first, *f.lines, "  ret i32 0", "}", ""])
 
 
-def _pack(shell: Shell, f: FunctionText, unit: Unit, pointers: dict[str, str], panels: str) -> None:
-    plan = unit.plan
+def _pack(wrapper: CWrapper, f: FunctionText, entry: ExportedEntry, pointers: dict[str, str], panels: str) -> None:
+    plan = entry.plan
     values = {item.buffer.name: pointers[item.name] for item in plan.arguments if item.kind == "parameter"}
     for item in plan.arguments:
         if item.kind == "constant":
             assert item.value is not None
-            values[item.buffer.name] = shell.data.array(item.value)
+            values[item.buffer.name] = wrapper.data.array(item.value)
     values["panels"] = panels
-    f.call_entry(shell.entries[plan.pack.name], plan.pack.slots, values)
+    f.call_entry(wrapper.entries[plan.pack.name], plan.pack.slots, values)
 
 
-def use_weights(shell: Shell) -> str:
+def use_weights(wrapper: CWrapper) -> str:
     """The function that gives an instance other weights: one word is written."""
     f = FunctionText()
     f.store("ptr", f.aligned("%weights"), f.aligned("%memory"), WEIGHTS)
-    head = f"define {'internal ' if shell.suffix else ''}void @{shell.name('use_weights')}"
+    head = f"define {'internal ' if wrapper.suffix else ''}void @{wrapper.name('use_weights')}"
     return "\n".join([f"{head}(ptr %memory, ptr %weights) #0 {{", "entry:", *f.lines, "  ret void", "}", ""])
 
 

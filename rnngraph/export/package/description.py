@@ -12,7 +12,7 @@ from ...codegen.machine.target import needed_processor
 from ...version import __version__
 from ..c_interface.llvm_text import STEPS
 from ..c_interface.object_code import ABI_VERSION
-from ..c_interface.ports import Port, Stepper
+from ..c_interface.ports import ExportedNet, Port
 
 C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64": "int64_t", "bool": "unsigned char"}
 
@@ -23,10 +23,10 @@ class Description:
 
     name: str
     batch: int
-    variants: tuple[Stepper, ...]
+    variants: tuple[ExportedNet, ...]
 
     @property
-    def first(self) -> Stepper:
+    def first(self) -> ExportedNet:
         return self.variants[0]
 
     @property
@@ -35,23 +35,23 @@ class Description:
 
     @property
     def targets(self) -> str:
-        return ", ".join(stepper.target.name for stepper in self.variants)
+        return ", ".join(exported.target.name for exported in self.variants)
 
     @property
     def needs(self) -> str:
         """Which processor runs the code."""
-        kinds = [needed_processor(stepper.target) for stepper in self.variants]
+        kinds = [needed_processor(exported.target) for exported in self.variants]
         return kinds[0] if len(kinds) == 1 else f"{kinds[0]}; at run time the best of {self.targets} is taken"
 
     @property
     def state_bytes(self) -> int:
-        """Of the caller's memory for one instance."""
-        return max(stepper.memory_bytes for stepper in self.variants)
+        """Bytes of the caller's memory for one instance."""
+        return max(exported.memory_bytes for exported in self.variants)
 
     @property
     def weights_bytes(self) -> int:
-        """Of the caller's memory for packed weights; 0 where they are embedded."""
-        return 0 if self.first.embedded else max(stepper.weights_bytes for stepper in self.variants)
+        """Bytes of the caller's memory for packed weights; 0 where they are embedded."""
+        return 0 if self.first.embedded else max(exported.weights_bytes for exported in self.variants)
 
     def macro_of(self, port: Port) -> str:
         return f"{self.macro}_{port.symbol.upper()}_STEP"
@@ -66,12 +66,12 @@ class Description:
             "batch": self.batch,
             "targets": [
                 {
-                    "name": stepper.target.name,
-                    "triple": stepper.target.triple,
-                    "processor": stepper.target.processor,
-                    "features": stepper.target.features,
+                    "name": exported.target.name,
+                    "triple": exported.target.triple,
+                    "processor": exported.target.processor,
+                    "features": exported.target.features,
                 }
-                for stepper in self.variants
+                for exported in self.variants
             ],
             "state_size": self.state_bytes,
             "weights": "embedded" if first.embedded else "external",

@@ -25,7 +25,7 @@ MOST_NESTED = 32
 """Levels of a nest that is written as a nest: Python's JSON takes a few calls for each."""
 
 
-def is_number(value: Any, low: int, high: int) -> bool:
+def is_int(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
@@ -50,7 +50,7 @@ def where_from(text: Any) -> Where | None:
     if text is None:
         return None
     check(isinstance(text, list) and len(text) == 2 and isinstance(text[0], str), f"{text!r} is no line")
-    check(is_number(text[1], 0, 1 << 40), f"{text!r} is no line")
+    check(is_int(text[1], 0, 1 << 40), f"{text!r} is no line")
     return Where(*text)
 
 
@@ -102,7 +102,7 @@ def _nest_of_entries(entries: list[Any], leaf: Callable[[Any], Any]) -> Any:
         if "leaf" in entry:
             made.append(leaf(entry["leaf"]))
             continue
-        check(is_number(entry["count"], 0, len(made)), f"{entry!r} has more entries than there are")
+        check(is_int(entry["count"], 0, len(made)), f"{entry!r} has more entries than there are")
         first = len(made) - entry["count"]
         made[first:] = [_container(entry, made[first:])]
     check(len(made) == 1, "entries are of no one nest")
@@ -159,9 +159,7 @@ def slot_from(text: Any, arrays: Mapping[str, np.ndarray]) -> tuple[str, Paramet
     name, within, shape, initial = text["name"], text["within"], text["shape"], text["initializer"]
     check(isinstance(name, str) and name, f"{name!r} is no name of a parameter")
     check(isinstance(within, str), f"{within!r} is no part of a name")
-    check(
-        isinstance(shape, list) and all(is_number(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}"
-    )
+    check(isinstance(shape, list) and all(is_int(dim, 1, 1 << 40) for dim in shape), f"{name} has a shape of {shape!r}")
     check(text["dtype"] in DTYPES and isinstance(text["trainable"], bool), f"{name} has facts that can't be")
     initializer: Any
     match initial:
@@ -184,11 +182,11 @@ def generator_from(text: Any) -> dict[str, Any]:
     word = 1 << 64
     arrays = ((text["state"]["counter"], 4), (text["state"]["key"], 2), (text["buffer"], 4))
     fits = text["bit_generator"] == "Philox" and all(
-        isinstance(array, list) and len(array) == count and all(is_number(item, 0, word - 1) for item in array)
+        isinstance(array, list) and len(array) == count and all(is_int(item, 0, word - 1) for item in array)
         for array, count in arrays
     )
-    fits = fits and is_number(text["buffer_pos"], 0, 4) and is_number(text["has_uint32"], 0, 1)
-    check(fits and is_number(text["uinteger"], 0, (1 << 32) - 1), "the generator of seeds has a state that can't be")
+    fits = fits and is_int(text["buffer_pos"], 0, 4) and is_int(text["has_uint32"], 0, 1)
+    check(fits and is_int(text["uinteger"], 0, (1 << 32) - 1), "the generator of seeds has a state that can't be")
     state: dict[str, Any] = text
     return state
 
@@ -216,9 +214,7 @@ def described_from(text: Any) -> Described:
     edges = []
     for source, target, facts in text["edges"]:
         check(source in names and target in names and isinstance(facts, dict), f"{source!r} to {target!r} is no edge")
-        check(
-            {"relation", "position"} == facts.keys() and is_number(facts["position"], 0, 1 << 40), "an edge lacks facts"
-        )
+        check({"relation", "position"} == facts.keys() and is_int(facts["position"], 0, 1 << 40), "an edge lacks facts")
         edges.append((source, target, facts))
     given = {target for _, target, _ in edges}
     check(all(name in given for name, facts in nodes if facts["kind"] == "output"), "an output stands for nothing")

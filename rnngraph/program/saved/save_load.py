@@ -10,7 +10,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load as arrays_from
@@ -27,9 +28,10 @@ from ...ir.text.parser import parse
 from ...ir.types import TensorType
 from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
-from ...runtime.graph_source import TAPS, check_structure, shapes_of
+from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
 from ...runtime.native.narrow_weights import ACTIVATIONS
 from ...runtime.native.narrow_weights import WEIGHTS as WEIGHT_FORMS
+from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
 from ...storage.versioned_directory import read_directory, write_directory
 from ...version import __version__
@@ -38,7 +40,7 @@ from .json_form import (
     described_from,
     described_text,
     generator_from,
-    is_number,
+    is_int,
     nest_from,
     nest_text,
     slot_from,
@@ -46,9 +48,6 @@ from .json_form import (
     words,
 )
 from .validation import check_together
-
-if TYPE_CHECKING:
-    from ..program import Program
 
 KIND = "rnngraph program"
 VERSION = 1
@@ -61,21 +60,25 @@ DOCUMENT, WEIGHTS, ARRAYS = "declaration.json", "weights.safetensors", "arrays.s
 CONSTANT, DEFAULT = "constant/", "default/"
 
 
-class Stored:
+@dataclass(frozen=True)
+class SavedSettings:
+    """What a program is beside its graphs and parameters. generator: the state of its generator of seeds."""
+
+    seed: int
+    unroll: int | str | None
+    weights: str
+    activations: str
+    generator: Mapping[str, Any]
+
+
+class SavedSource:
     """A program from files: a source of graphs, and what the program had beside them."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """files: as ``files_of`` gives them. Raises ``ValueError`` and its like where they are not."""
         text = json.loads(files[DOCUMENT])
         arrays, weights = _arrays(files[ARRAYS]), _arrays(files[WEIGHTS])
-        self.seed, self.unroll = text["seed"], text["unroll"]
-        check(is_number(self.seed, -(2**63), 2**64 - 1), f"{self.seed!r} is no seed")
-        check(
-            self.unroll in (None, "full") or is_number(self.unroll, 1, MOST_UNROLLED), f"can't unroll {self.unroll!r}"
-        )
-        self.weights, self.activations = text.get("weights", "float32"), text.get("activations", "float32")
-        check(self.weights in WEIGHT_FORMS and self.activations in ACTIVATIONS, "weights are of no known form")
-        self.generator = generator_from(text["generator"])
+        self.settings = _settings(text)
         self._described = described_from(text["declared"])
         named = dict(slot_from(item, arrays) for item in text["parameters"])
         self.parameters = {name: weights[name] for name in named}
@@ -124,6 +127,15 @@ class Stored:
         return self._described
 
 
+def _settings(text: Mapping[str, Any]) -> SavedSettings:
+    seed, unroll = text["seed"], text["unroll"]
+    check(is_int(seed, -(2**63), 2**64 - 1), f"{seed!r} is no seed")
+    check(unroll in (None, "full") or is_int(unroll, 1, MOST_UNROLLED), f"can't unroll {unroll!r}")
+    weights, activations = text.get("weights", "float32"), text.get("activations", "float32")
+    check(weights in WEIGHT_FORMS and activations in ACTIVATIONS, "weights are of no known form")
+    return SavedSettings(seed, unroll, weights, activations, generator_from(text["generator"]))
+
+
 def _lowered(
     text: str, constants: Mapping[str, np.ndarray], states: Any, named: Any, rest: Mapping[str, Any]
 ) -> Lowered:
@@ -149,10 +161,9 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
-def files_of(program: Program) -> dict[str, bytes]:
-    """All that the program is, as files by name."""
-    reserve(2 * sum(array.nbytes for array in program.parameters.values()), "the bytes of a saved program")
-    source = program.source
+def files_of(source: GraphSource, parameters: Parameters, settings: SavedSettings) -> dict[str, bytes]:
+    """All that a program is, as files by name."""
+    reserve(2 * sum(array.nbytes for array in parameters.values()), "the bytes of a saved program")
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
     tapped = {form: source.tapped(form) for form in TAPS}
@@ -165,26 +176,26 @@ def files_of(program: Program) -> dict[str, bytes]:
     arrays = {CONSTANT + key: array for key, array in constants.items()}
     arrays |= {DEFAULT + name: array for name, array in source.lowered.defaults.items()}
     places = iter([path for path, _ in paths(source.structure)])
-    _, weights = program.parameters.snapshot()
+    _, weights = parameters.snapshot()
     document = {
-        "seed": program.seed,
-        "unroll": program.unroll,
-        "weights": program.weights,
-        "activations": program.activations,
+        "seed": settings.seed,
+        "unroll": settings.unroll,
+        "weights": settings.weights,
+        "activations": settings.activations,
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
-        "parameters": [slot_text(name, program.parameters.slot(name), arrays) for name in weights],
+        "parameters": [slot_text(name, parameters.slot(name), arrays) for name in weights],
         "shapes": source.shapes,
         "defaults": list(source.lowered.defaults),
         "keep_probs": sorted(source.lowered.keep_probs),
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
         "named_states": {name: [nest_text(nest, str) for nest in form.named] for name, form in forms.items()},
-        "generator": program.generator_state,
+        "generator": settings.generator,
         "declared": described_text(source.described()),
     }
     files[DOCUMENT] = json.dumps(document, indent=1).encode() + b"\n"
     files[WEIGHTS], files[ARRAYS] = _safetensors(weights), _safetensors(arrays)
-    again = Stored(files)
+    again = SavedSource(files)
     for name, form in forms.items():
         pairs = zip(_graphs(form), _graphs(again.forms[name]), strict=True)
         check(all(same_graph(ours, theirs) for ours, theirs in pairs), f"the graph {name} is read back as another")
@@ -201,14 +212,16 @@ def _safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 WRONG = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, MemoryError)
-"""What files raise that are not what they should be."""
+"""Errors that reading damaged files raises."""
 
 
-def write_program(program: Program[Any], path: str | os.PathLike[str]) -> None:
-    """Writes all that the program is. What can't be read back is not written."""
+def write_program(
+    source: GraphSource, parameters: Parameters, settings: SavedSettings, path: str | os.PathLike[str]
+) -> None:
+    """Writes all that a program is. What can't be read back is not written."""
     as_path(path)
     try:
-        files = files_of(program)
+        files = files_of(source, parameters, settings)
     except (FileError, OutOfMemoryError):
         raise
     except WRONG as error:
@@ -218,11 +231,11 @@ def write_program(program: Program[Any], path: str | os.PathLike[str]) -> None:
     write_directory(path, KIND, VERSION, files, rnngraph=__version__)
 
 
-def read_program(path: str | os.PathLike[str]) -> Stored:
+def read_program(path: str | os.PathLike[str]) -> SavedSource:
     """The program that was written to ``path``. Raises ``FileError``."""
     files = read_directory(path, KIND, VERSION)
     try:
-        return Stored(files)
+        return SavedSource(files)
     except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # of files that are whole, but were not written by this library

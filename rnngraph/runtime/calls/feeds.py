@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ...allocation import LARGE, bytes_of, reserve
 from ...errors import DtypeError, ShapeError, StructureError, Where, shown
-from ...ir.equal_sizes import equalities_of
-from ...ir.graph import Graph, Node
-from ...ir.types import INTEGERS, Dim, Size, SizeTable, TensorType, TupleType, dim_text, evaluate, symbols_of
+from ...ir.types import Size, SizeTable, TensorType, dim_text, symbols_of
 
 Sizes = dict[str, int]
-Places = tuple[tuple[str, tuple[int, ...]], ...]
-"""Feeds, and axes of each."""
 
 
 def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.ndarray:
@@ -66,7 +61,7 @@ def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | Non
     return array.astype(wanted)
 
 
-def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
+def solve_sizes(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], where: Where | None) -> Sizes:
     """The value of every named size. Raises ``ShapeError`` where shapes contradict each other."""
     table = SizeTable()
     axes = [(name, axis) for name, array in arrays.items() for axis in range(array.ndim)]
@@ -93,158 +88,6 @@ def bind(arrays: Mapping[str, np.ndarray], kinds: Mapping[str, TensorType], wher
                 f"feed {first} {arrays[first].shape} is too small: the size {name} would be {value}", where
             )
     return found
-
-
-@dataclass(frozen=True)
-class Check:
-    """What must hold of run-time sizes or of fed integers, and where it was declared."""
-
-    kind: str  # size, range or equal
-    low: Dim
-    value: Dim
-    label: str
-    where: Where | None
-    text: str
-    lengths: str | None = None  # the feed of each row's length, where only real steps are checked
-    fed: tuple[Places, ...] = ()  # what makes the two sizes that must be equal
-
-
-def checks_of(graph: Graph) -> tuple[Check, ...]:
-    """What a call must check: slices within sizes, sequence lengths and ids within range."""
-    found: list[Check] = []
-    outside = {
-        formal: actual
-        for node in graph.walk()
-        if node.op == "scan"
-        for formal, actual in zip(node["body"].inputs, node.operands, strict=True)
-    }
-    for node in graph.walk():
-        if node.op == "slice":
-            for start, stop, dim in zip(node["start"], node["stop"], node.operands[0].shape, strict=True):
-                for need in (start, stop - start, dim - stop):
-                    if isinstance(need, Size):
-                        found.append(
-                            Check(
-                                "size",
-                                0,
-                                need,
-                                "",
-                                node.where,
-                                f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}",
-                            )
-                        )
-        if node.op == "gather":
-            label = _fed(node.operands[1], outside)
-            if label:
-                found.append(Check("range", node.operands[0].shape[0] - 1, 0, label, node.where, "rows of a table"))
-        if node.get("within"):
-            label, lengths = next(
-                filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
-            )
-            high = node.shape[-1] - (node["within"] == "labels")
-            if label:
-                found.append(Check("range", high, 0, label, node.where, node["within"], lengths))
-    for node in graph.nodes:
-        if node.op == "scan":
-            for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
-                label = _fed(actual, outside)
-                if formal["label"] == "length" and label:
-                    found.append(Check("range", node["length"], 0, label, node.where, "sequence_length"))
-    for item in equalities_of(graph):
-        places = _places_of(item.have, graph), _places_of(item.want, graph)
-        found.append(Check("equal", item.have, item.want, "", item.where, "", fed=places))
-    known = {check.value for check in found if check.kind == "size"}
-    found += [
-        Check("size", 0, dim, "", where, f"a size of {dim_text(dim)}")
-        for dim, where in _differences(graph).items()
-        if dim not in known
-    ]
-    return tuple(found)
-
-
-def _places_of(dim: Dim, graph: Graph) -> Places:
-    """The axes of feeds that make a size, the first feed for each of its names."""
-    inputs = [node for node in graph.inputs if node.op == "input"]
-    first = {
-        symbol: (str(node["label"]), axis)
-        for node in reversed(inputs)
-        for axis, dim in enumerate(node.shape)
-        for symbol in symbols_of(dim)
-    }
-    found: dict[str, list[int]] = {}
-    for label, axis in sorted(first[symbol] for symbol in symbols_of(dim) if symbol in first):
-        found.setdefault(label, []).append(axis)
-    return tuple((label, tuple(axes)) for label, axes in found.items())
-
-
-def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> str:
-    """One of two sizes that must be equal, its value and where that comes from."""
-    fed = [
-        f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))} of feed {label} {arrays[label].shape}"
-        for label, axes in places
-        if label in arrays
-    ]
-    value = f"{dim_text(dim)} = {evaluate(dim, sizes)}" if isinstance(dim, Size) else dim_text(dim)
-    return f"{value} ({' and '.join(fed)})" if fed else value
-
-
-def _differences(graph: Graph) -> dict[Size, Where | None]:
-    """Sizes that could come out negative, and where they first occur."""
-    found: dict[Size, Where | None] = {}
-    for node in graph.walk():
-        items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
-        dims = [dim for item in items for dim in item.shape]
-        for dim in [*dims, node.get("length")]:
-            if isinstance(dim, Size) and any(factor < 0 for _, factor in dim.terms):
-                found.setdefault(dim, node.where)
-    return found
-
-
-def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
-    """The feed whose integers ``node`` gives as they are. outside: what the inputs of loops' bodies stand for."""
-    while True:
-        if node in outside:
-            node = outside[node]
-        elif node.op in ("reshape", "cast", "transpose", "slice", "ensure_shape"):
-            node = node.operands[0]
-        else:
-            return str(node["label"]) if node.op == "input" and node.tensor.dtype in INTEGERS else None
-
-
-def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
-    """The feed that ``node`` reads, and that of the lengths past which it is not read."""
-    while node.op in ("reshape", "cast", "ensure_shape"):
-        node = node.operands[0]
-    if node.op == "select" and node.operands[0].get("within") == "lengths":
-        return _fed(node.operands[1], outside), _fed(node.operands[0].operands[1], outside)
-    return _fed(node, outside), None
-
-
-def run_checks(
-    checks: Sequence[Check], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
-) -> None:
-    """Raises ``ShapeError`` where one does not hold of what is fed, or of the sizes that follow from it."""
-    for check in checks:
-        if check.kind == "equal":
-            if evaluate(check.low, sizes) != evaluate(check.value, sizes):
-                sides = zip((check.low, check.value), check.fed, strict=True)
-                have, want = (_side_text(dim, places, arrays, sizes) for dim, places in sides)
-                raise ShapeError(f"{have} meets {want}, declared at {check.where}; both must be equal", where)
-        elif check.kind == "size":
-            if evaluate(check.value, sizes) < 0:
-                shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
-                raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
-        elif check.label in arrays and arrays[check.label].size:
-            array, high = arrays[check.label], evaluate(check.low, sizes)
-            lengths = arrays.get(check.lengths or "")
-            if lengths is not None and lengths.shape == array.shape[:1] and array.ndim == 2:
-                array = array[np.arange(array.shape[-1]) < lengths[:, None]]
-            if array.size and (int(array.min()) < 0 or int(array.max()) > high):
-                wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
-                raise ShapeError(
-                    f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in 0..{high}",
-                    where,
-                )
 
 
 def reject_empty(

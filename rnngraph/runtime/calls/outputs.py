@@ -35,7 +35,7 @@ def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[s
 
 
 def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
-    """Results in one memory would overwrite each other."""
+    """Raises where two arrays share memory: results would overwrite each other."""
     places = sorted((*byte_bounds(array), name) for name, array in given.items())
     for position, (_, end, name) in enumerate(places):
         for start, _, other in places[position + 1 :]:
@@ -49,7 +49,7 @@ def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
 
 
 def check_fits(name: str, array: np.ndarray, shape: Sequence[int], dtype: Any, where: Where | None) -> None:
-    """An array of ``out=`` has just the shape and dtype of its result."""
+    """Raises where an array of ``out=`` has not the shape and dtype of its result."""
     if array.shape != tuple(shape) or array.dtype != dtype:
         raise ShapeError(
             f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; it must be {dtype}{list(shape)}",

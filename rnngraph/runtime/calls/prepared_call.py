@@ -1,7 +1,7 @@
-"""Calls with feeds of a kind that was met before: nothing is left to be found or made but the results.
+"""Calls with feeds of a signature that was met before: nothing is left to be found or made but the results.
 
-The kind of a call's feeds is their names, shapes and dtypes. Where one is anything but an array of NumPy's own type and
-of the declared dtype, or a number for a scalar, the call takes the general way.
+The signature of feeds is their names, shapes and dtypes. Where one is anything but an array of NumPy's own type and of
+the declared dtype, or a number for a scalar, the call takes the slow path.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ...ir.types import FLOATS, TensorType
 from ..native.aligned_memory import address, writable_address
 from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
 from ..native.entry import NativeEntry, Sized
-from ..native.worker_pool import Workers
+from ..native.preconditions import Precondition, check_preconditions
+from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
-from .feeds import Check, run_checks
-from .prepared_outputs import BoundOuts, Delivery
+from .prepared_outputs import OutSpec, ResultWriter
 from .results import Leaf
 
-MOST_KINDS = 64
+MOST_SIGNATURES = 64
 SMALL = 16 << 10
 """Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
 SEED = "seed"
@@ -34,32 +34,32 @@ PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 _WRITEABLE = 0x400
 
 
-class BoundCall:
-    """Calls of one entry with feeds of one kind. Safe to run from any thread."""
+class PreparedCall:
+    """Calls of one entry with feeds of one signature. Safe to run from any thread."""
 
     def __init__(
         self, parameters: Parameters, entry: NativeEntry, sized: Sized, arrays: Mapping[str, np.ndarray],
-        names: Mapping[Any, str], structure: Any, wanted: Sequence[str], ranges: Sequence[Check] = (),
+        names: Mapping[Any, str], structure: Any, wanted: Sequence[str], ranges: Sequence[Precondition] = (),
         shares: Sequence[Any] = (), draw: Callable[[], int] | None = None,
     ) -> None:  # fmt: skip
-        """arrays: all inputs of a call of this kind. names: of the inputs, by what a call feeds them by.
+        """arrays: all inputs of such a call. names: of the inputs, by what a call feeds them by.
         structure, wanted: what a call gives, and the outputs in the order of its leaves. ranges: checks of fed numbers.
         shares: keys of feeds that must be within (0, 1]. draw: gives a seed to a call that has none.
         """
         self._parameters, self.entry, self.sized = parameters, entry, sized
         self.names, self._shares, self._draw = names, shares, draw
         fed = {*names.values(), SEED} if draw else set(names.values())
-        self.kinds = {name: (array.shape, array.dtype) for name, array in arrays.items() if name in fed}
+        self.shapes = {name: (array.shape, array.dtype) for name, array in arrays.items() if name in fed}
         self.fixed = {name: array for name, array in arrays.items() if name not in fed}
         self.structure, self.wanted = structure, wanted
-        kinds = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
-        self.outs = BoundOuts(structure, [kinds[name] for name in wanted])
+        results = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
+        self.outs = OutSpec(structure, [results[name] for name in wanted])
         self._ranges = [check for check in ranges if check.label in fed]
         self._is_large = sized.result_bytes + sized.arena_bytes >= LARGE
-        self._idle: deque[_Place] = deque()
+        self._idle: deque[CallBuffers] = deque()
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None where a feed has a value, or lies in memory, as only the general way takes it, or
+        """What the call gives; None where a feed has a value, or lies in memory, as only the slow path takes it, or
         so does an array of ``out``.
         """
         for key in self._shares:
@@ -71,7 +71,7 @@ class BoundCall:
         try:
             mine = self._idle.pop()
         except IndexError:
-            mine = _Place(self)
+            mine = CallBuffers(self)
         block = mine.block
         for key, held in mine.copied:
             held[...] = given[key]
@@ -110,19 +110,19 @@ class BoundCall:
         self._idle.append(mine)
         return result
 
-    def _check(self, given: Mapping[Any, Any], mine: _Place) -> None:
+    def _check(self, given: Mapping[Any, Any], mine: CallBuffers) -> None:
         """Checks numbers; of the copies, which nobody else can change, where there are any."""
         copies = dict(mine.copied)
         fed = {name: copies.get(key, given[key]) for key, name in self.names.items()}
-        run_checks(self._ranges, fed, self.sized.sizes, None)
+        check_preconditions(self._ranges, fed, self.sized.sizes, None)
 
 
-class _Place:
+class CallBuffers:
     """What one call at a time has to itself: an argument block, memory for small arrays, and an arena in turn."""
 
-    def __init__(self, call: BoundCall) -> None:
+    def __init__(self, call: PreparedCall) -> None:
         entry = call.entry
-        fed = {name: np.empty(*kind) for name, kind in call.kinds.items()}
+        fed = {name: np.empty(*shape) for name, shape in call.shapes.items()}
         made = {
             item.name: np.empty(shape, item.dtype)
             for item, shape in zip(entry.outputs, call.sized.shapes, strict=True)
@@ -150,8 +150,8 @@ class _Place:
                 self.large.append((number, name, make, entry.output_slots[name]))
                 memory.append(None)
                 leaves.append(partial(self.fresh.pop, name))  # nobody else holds it then
-        delivery = Delivery(call.structure, memory, leaves)
-        self.give, self.give_into = delivery.give, delivery.give_into
+        writer = ResultWriter(call.structure, memory, leaves)
+        self.give, self.give_into = writer.give, writer.give_into
         self.arena: Callable[[], np.ndarray | None] = _gone
 
     def can_write(self, arrays: Sequence[np.ndarray | None], given: Mapping[Any, Any]) -> bool:
@@ -171,46 +171,49 @@ def _gone() -> None:
     """In place of a reference to an arena that is no more."""
 
 
-class Bound(Protocol):
-    """What runs calls with feeds of one kind."""
+class Prepared(Protocol):
+    """What runs calls with feeds of one signature."""
 
     def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None, and nothing done, where it takes the general way."""
+        """What the call gives; None, and nothing done, where it takes the slow path."""
 
 
-class BoundCalls:
-    """Bound calls of one graph, by the kinds of their feeds."""
+class CallCache:
+    """Prepared calls of one graph, by the signatures of their feeds."""
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
-        self._calls: dict[Any, tuple[int, Bound]] = {}  # with the parts into which kernels are cut
+    def __init__(self, threads: ThreadCount) -> None:
+        self._threads = threads
+        self._calls: dict[Any, tuple[int, Prepared]] = {}  # with the parts into which kernels are cut
 
     def run(self, feeds: Any, named: Mapping[str, Any], out: Any = None, seed: int | None = None) -> Any:
-        """What the call gives; None, and nothing done, where it takes the general way."""
+        """What the call gives; None, and nothing done, where it takes the slow path."""
         given = named if feeds is None else _given(feeds, named)
         if given is None:
             return None
         try:
-            known = self._calls.get(_kind(given))
+            known = self._calls.get(_signature(given))
         except TypeError:  # a name that has no hash
             return None
-        return known[1].run(given, seed, out) if known is not None and known[0] == self._workers.parts else None
+        return known[1].run(given, seed, out) if known is not None and known[0] == self._threads.parts else None
 
     def add(
-        self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], kinds: Mapping[str, TensorType],
-        make: Callable[[], Bound],
+        self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], types: Mapping[str, TensorType],
+        make: Callable[[], Prepared],
     ) -> None:  # fmt: skip
-        """Binds a call that went the general way, if it is of a kind. names, kinds: of what is fed."""
+        """Keeps what ``make`` prepares after a call on the slow path, if its feeds have a signature.
+
+        names, types: of what is fed.
+        """
         given = _given(feeds, named)
-        if given is None or not all(_is_plain(value, kinds.get(names[key])) for key, value in given.items()):
+        if given is None or not all(_is_plain(value, types.get(names[key])) for key, value in given.items()):
             return
-        kind, parts = _kind(given), self._workers.parts
-        known = self._calls.get(kind)
+        signature, parts = _signature(given), self._threads.parts
+        known = self._calls.get(signature)
         if known is not None and known[0] == parts:  # only this one call was unusual
             return
-        if len(self._calls) >= MOST_KINDS:
+        if len(self._calls) >= MOST_SIGNATURES:
             self._calls.clear()
-        self._calls[kind] = parts, make()
+        self._calls[signature] = parts, make()
 
 
 def _given(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
@@ -220,17 +223,17 @@ def _given(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
     return feeds if not named and type(feeds) is dict else None
 
 
-def _kind(given: Mapping[Any, Any]) -> tuple[Any, ...]:
+def _signature(given: Mapping[Any, Any]) -> tuple[Any, ...]:
     return tuple([
         (key, value.shape, value.dtype) if type(value) is np.ndarray else (key, type(value))
         for key, value in given.items()
     ])  # fmt: skip
 
 
-def _is_plain(value: Any, kind: TensorType | None) -> bool:
-    if kind is None:
+def _is_plain(value: Any, declared: TensorType | None) -> bool:
+    if declared is None:
         return False
-    wanted = np.dtype(kind.dtype)
+    wanted = np.dtype(declared.dtype)
     if type(value) is np.ndarray:
         return value.dtype == wanted
-    return not kind.shape and kind.dtype in FLOATS and type(value) in (float, np.float64, wanted.type)
+    return not declared.shape and declared.dtype in FLOATS and type(value) in (float, np.float64, wanted.type)

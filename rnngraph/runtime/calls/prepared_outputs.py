@@ -1,4 +1,4 @@
-"""``out=`` of bound calls: the caller's arrays for results, where all of them are plainly right."""
+"""``out=`` of prepared calls: the caller's arrays for results, where all of them are plainly right."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from ...declare.nest import fold, is_leaf
 from .results import Leaf, Result, giver
 
 _OWNS_DATA, _WRITEABLE = 0x4, 0x400  # NumPy's flags
-_Place = tuple[int, tuple[int, ...], np.dtype[Any]]
+_Leaf = tuple[int, tuple[int, ...], np.dtype[Any]]
 """Number of the leaf, shape and dtype of a result."""
 
 
 class _Nest(NamedTuple):
-    """A container of the structure: its type, and a place or a nest by key, or by number where it is no dict."""
+    """A container of the structure: its type, and a leaf or a nest by key, or by number where it is no dict."""
 
-    kind: Any
+    container: Any
     parts: Mapping[Any, Any]
 
 
-class BoundOuts:
+class OutSpec:
     """What ``out=`` may hold in calls whose results are of one structure and of fixed shapes."""
 
-    def __init__(self, structure: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> None:
-        """kinds: shape and dtype of each result, in the order of the structure's leaves."""
-        places: Iterator[_Place] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(kinds))
-        self._count, self._expected = len(kinds), _expected(structure, places)
+    def __init__(self, structure: Any, expected: Sequence[tuple[tuple[int, ...], Any]]) -> None:
+        """expected: shape and dtype of each result, in the order of the structure's leaves."""
+        leaves: Iterator[_Leaf] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(expected))
+        self._count, self._expected = len(expected), _expected(structure, leaves)
 
     def arrays(self, out: Any) -> list[ndarray | None] | None:
         """The array for each leaf, None where a leaf has none; None in place of all that is not plainly right.
 
-        Looked at anew each time: an array may have been resized, or made read-only, since the call before.
+        Looked at again each time: an array may have been resized, or made read-only, since the call before.
         """
         expected = self._expected
         if not isinstance(expected, _Nest):
@@ -55,35 +55,35 @@ class BoundOuts:
         return found if apart else None
 
 
-def _expected(nest: Any, places: Iterator[_Place]) -> _Nest | _Place:
+def _expected(nest: Any, leaves: Iterator[_Leaf]) -> _Nest | _Leaf:
     def whole(item: Any, parts: list[Any]) -> _Nest:
         keys = item if isinstance(item, dict) else range(len(parts))
         return _Nest(dict if isinstance(item, dict) else type(item), dict(zip(keys, parts, strict=True)))
 
-    expected: _Nest | _Place = fold(nest, lambda leaf: next(places), whole)
+    expected: _Nest | _Leaf = fold(nest, lambda _: next(leaves), whole)
     return expected
 
 
-def _fits(array: ndarray, place: _Place) -> bool:
-    """Whether an array may take the result of a place."""
-    _, shape, dtype = place
+def _fits(array: ndarray, leaf: _Leaf) -> bool:
+    """Whether an array may take the result of a leaf."""
+    _, shape, dtype = leaf
     if array.shape != shape or not array.flags.writeable:
         return False
     return array.dtype is dtype or array.dtype == dtype  # mostly the very object
 
 
 def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
-    """Puts arrays in their places. The flags that all have; 0 where anything is not as expected."""
+    """Fills ``found`` with the arrays by leaf. Gives the flags that all have; 0 where anything is not as expected."""
     together = _OWNS_DATA | _WRITEABLE
     pending: list[tuple[_Nest, Any]] = [(expected, value)]
     entries: Iterable[tuple[Any, Any]]
     while pending:
-        (kind, parts), nest = pending.pop()
-        if kind is dict:
+        (container, parts), nest = pending.pop()
+        if container is dict:
             if type(nest) is not dict and type(nest) is not Result:
                 return 0
             entries = nest.items()
-        elif type(nest) is kind and len(nest) == len(parts):
+        elif type(nest) is container and len(nest) == len(parts):
             entries = enumerate(nest)
         else:
             return 0
@@ -105,8 +105,8 @@ def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
     return together
 
 
-class Delivery:
-    """Gives results from memory that later calls write over. Serves one call at a time."""
+class ResultWriter:
+    """Writes results from memory that later calls write over. Serves one call at a time."""
 
     def __init__(self, structure: Any, memory: Sequence[ndarray | None], fresh: Sequence[Leaf]) -> None:
         """memory: of each leaf; None where what is in it is written to the caller's array by the native code.

@@ -1,4 +1,4 @@
-"""What a call gives."""
+"""What a call gives: results in the structure of the outputs."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def result_of(structure: Any, arrays: Sequence[np.ndarray]) -> Any:
 
 
 def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:
-    """What gives the same again and again, of what its leaves give: to look at a structure takes longer than a small
-    call.
+    """A function that makes a result of what ``leaves`` give, again and again: to walk a structure takes longer than a
+    small call.
     """
     remaining = iter(leaves)
     entries = children(structure)

@@ -20,10 +20,11 @@ def aligned_bytes(count: int, purpose: str = "memory of a call") -> np.ndarray:
 
 
 def address(array: np.ndarray) -> int:
+    """Where an array lies."""
     return int(array.__array_interface__["data"][0])
 
 
 def writable_address(array: np.ndarray) -> int:
-    """The same of a C-contiguous array that is not empty and may be written to, in half the time."""
+    """The address of a C-contiguous array that is not empty and may be written to, in half the time."""
     buffer: Any = array  # which NumPy's types say of later Pythons only
     return addressof(c_char.from_buffer(buffer))

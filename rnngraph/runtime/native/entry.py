@@ -16,11 +16,12 @@ from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
 from ...ir.types import evaluate
 from ..parameters import Parameters
+from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
-from .worker_pool import FEWEST_CYCLES, POOL, Faster, Pace
+from .worker_pool import FEWEST_CYCLES, POOL
 
 MOST_SIZES = 1024
-"""Run-time sizes of an entry of which it remembers what they make of it."""
+"""Run-time sizes for which an entry keeps shapes and bytes."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
 
 
@@ -36,8 +37,8 @@ class Weights:
 
 @dataclass(frozen=True)
 class Sized:
-    """An entry at given run-time sizes: what its results look like, how large its arena is, and what runs it: alone,
-    or with the pool's workers where that pays.
+    """An entry at given run-time sizes. shapes: of its results. run: runs it by the caller alone, or with the pool's
+    workers where that pays.
     """
 
     sizes: Mapping[str, int]
@@ -53,9 +54,9 @@ class NativeEntry:
     def __init__(self, code: ObjectCode, target: Target) -> None:
         self._code = Code(code.binary, target)
         interface = code.interface
-        self.alone = self._code.entry(interface.main)
+        self.single = self._code.entry(interface.main)
         self._address = self._code.address(interface.main)
-        self._parts, self._cycles, self._pace = interface.parts, interface.cycles, Pace()
+        self._parts, self._cycles, self._policy = interface.parts, interface.cycles, SharingPolicy()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
@@ -119,9 +120,9 @@ class NativeEntry:
 
     def _at(self, sizes: Mapping[str, int]) -> Sized:
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        run = self.alone
+        run = self.single
         if self._parts > 1 and (cycles := evaluate(self._cycles, sizes)) >= FEWEST_CYCLES:
-            run = Faster(self.alone, self._address, self._parts, self._pace, max(1, cycles))
+            run = AdaptiveEntry(self.single, self._address, self._parts, self._policy, max(1, cycles))
         results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
         return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), results, run)
 
@@ -189,7 +190,7 @@ class NativeEntry:
     def call_sized(
         self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
     ) -> dict[str, np.ndarray]:
-        """The same at sizes that were met before."""
+        """``call_fresh`` at sizes that were met before."""
         self.look(sized)
         results = self._results(sized)
         self.call(parameters, feeds, sized, results)
@@ -215,5 +216,5 @@ class NativeEntry:
         return arena if arena.size >= count else aligned_bytes(count, TEMPORARIES)
 
     def give_back(self, arena: np.ndarray) -> None:
-        """For other calls."""
+        """Gives an arena back, for other calls."""
         self._arenas.append(arena)

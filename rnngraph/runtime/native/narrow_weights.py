@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from ...arguments import one_of
 from ...codegen.machine.target import Target
 from ...errors import ArgumentError, DtypeError, shown
 from ...passes.lowering.lowered import Lowered
 from ...passes.quantization.quantize_weights import ReducedWeights
-from ..arguments import one_of
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("float32", "bfloat16")
 
 
-def reduction(weights: str, activations: str, target: Target, lowered: Lowered) -> ReducedWeights | None:
-    """The pass that the options ask for; None where weights stay float32.
-
-    Raises ``ArgumentError`` for what is not offered, ``DtypeError`` where a parameter is not float32.
-    """
+def check_weights(weights: str, activations: str, lowered: Lowered) -> None:
+    """Raises ``ArgumentError`` for what is not offered, ``DtypeError`` where a parameter is not float32."""
     one_of(weights, "weights", WEIGHTS)
     one_of(activations, "activations", ACTIVATIONS)
     if activations == "bfloat16" and weights != "bfloat16":
         raise ArgumentError(
             f'activations="bfloat16" goes with weights="bfloat16" only, not with {weights}; leave activations out'
         )
-    if weights == "float32":
-        return None
-    for slot, name in lowered.slots.items():
+    for slot, name in lowered.slots.items() if weights != "float32" else ():
         if slot.type.dtype == "float64":
             raise DtypeError(
                 f"weights={shown(weights)} needs float32 parameters, and {name} is float64; declare it as float32, or "
                 "compile without weights=",
                 slot.where,
             )
+
+
+def reduction(weights: str, activations: str, target: Target) -> ReducedWeights | None:
+    """The pass that the options ask for; None where weights stay float32."""
+    if weights == "float32":
+        return None
     if weights in target.dots:
         return ReducedWeights(weights, True, activations == "float32")
     # Without the instructions memory is what is gained, which small weights have a share of, too.

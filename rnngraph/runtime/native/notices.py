@@ -1,4 +1,4 @@
-"""Tells who watches that code is being compiled, which takes as long as thousands of steps."""
+"""Notices that code is being compiled, which takes as long as thousands of steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Listener = Callable[[bool], None]
 
 
 class Notices:
-    """What the graphs of one program say while they are compiled. A listener hears of its own thread only."""
+    """Tells listeners when the graphs of one program are compiled: each of its own thread only."""
 
     def __init__(self) -> None:
         self._listeners: list[tuple[int, Listener]] = []

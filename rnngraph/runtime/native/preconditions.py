@@ -1,148 +1,162 @@
-"""What the sizes of a call must be, so that native code computes in the memory that it has, and comes to an end.
-
-Sizes are known at run time only. Kernels are right for all of them, 0 among them, but for what is checked here: numbers
-of elements or steps that index arithmetic in 64 bits can't hold, and a row that is read of a table without rows.
-"""
+"""What a call must check before it runs: sizes that must not be negative or must be equal, and numbers within range."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...errors import ShapeError, Where
-from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
+from ...ir.equal_sizes import equalities_of
 from ...ir.graph import Graph, Node
-from ...ir.type_rules import parted
-from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
+from ...ir.types import INTEGERS, Dim, Size, TupleType, dim_text, evaluate, symbols_of
 
-MOST_OVER_STEPS = 1 << 48
-"""Elements of a value at all the steps that compute it, as if each step's were kept."""
+Places = tuple[tuple[str, tuple[int, ...]], ...]
+"""Feeds, and axes of each."""
 
 
 @dataclass(frozen=True)
-class Most:
-    """Of a product of sizes, how large it may be."""
+class Precondition:
+    """What must hold of run-time sizes or of fed integers, and where it was declared."""
 
-    dims: tuple[Dim, ...]
-    limit: int
-    what: str
+    kind: str  # size, range or equal
+    low: Dim
+    value: Dim
+    label: str
     where: Where | None
+    text: str
+    lengths: str | None = None  # the feed of each row's length, where only real steps are checked
+    fed: tuple[Places, ...] = ()  # what makes the two sizes that must be equal
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of which a row is read, or written, for each index."""
-
-    rows: Dim
-    indices: tuple[Dim, ...]
-    where: Where | None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """For each of ``results`` one of ``entries`` is chosen, so that there must be some."""
-
-    entries: tuple[Dim, ...]
-    results: tuple[Dim, ...]
-    where: Where | None
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The bounds of one graph. dims: all sizes that occur in them."""
-
-    dims: tuple[Size, ...]
-    most: tuple[Most, ...]
-    tables: tuple[Table, ...]
-    choices: tuple[Choice, ...]
-
-    def check(self, sizes: Mapping[str, int], where: Where | None) -> None:
-        """Raises ``ShapeError`` where ``sizes``, of all names, are out of bounds."""
-        values: dict[Dim, int] = {dim: evaluate(dim, sizes) for dim in self.dims}
-
-        def number(dims: tuple[Dim, ...]) -> int:
-            total = 1
-            for dim in dims:
-                total *= dim if isinstance(dim, int) else values[dim]
-            return total
-
-        for most in self.most:
-            if number(most.dims) > most.limit:
-                raise ShapeError(
-                    f"{most.what} (declared at {most.where}) would be {number(most.dims)}{_of(most.dims, sizes)}; "
-                    f"at most {most.limit} can be computed, so feed less at a time",
-                    where,
-                )
-        for table in self.tables:
-            if number((table.rows,)) == 0 and number(table.indices):
-                raise ShapeError(
-                    f"a table (declared at {table.where}) has no rows{_of((table.rows,), sizes)}, and "
-                    f"{number(table.indices)} of its rows are asked for; feed one with rows, or no indices",
-                    where,
-                )
-        for choice in self.choices:
-            if number(choice.entries) == 0 and number(choice.results):
-                raise ShapeError(
-                    f"a choice (declared at {choice.where}) is made among no entries{_of(choice.entries, sizes)}; feed "
-                    "so much that there is one",
-                    where,
-                )
-
-
-def bounds_of(graph: Graph) -> Bounds:
-    """What must hold of the sizes of a call of ``graph``."""
-    most = tuple({(item.dims, item.limit): item for item in _most(graph)}.values())
-    gathers = ((node, node.operands[1], node.operands[0].shape[0]) for node in graph.walk() if node.op == "gather")
-    adds = ((node, node.operands[0], node["rows"]) for node in graph.walk() if node.op == "scatter_add")
-    tables = tuple(
-        Table(rows, indices.shape, node.where)
-        for node, indices, rows in (*gathers, *adds)
-        if isinstance(rows, Size) or not rows
-    )
-    choices = tuple(
-        Choice(*parted(node.operands[0].shape, node["axes"]), node.where)
+def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
+    """What a call of ``graph`` must check: slices within sizes, sequence lengths and ids within range."""
+    found: list[Precondition] = []
+    outside = {
+        formal: actual
         for node in graph.walk()
-        if node.get("nonempty")
-    )
-    found = [dim for item in most for dim in item.dims]
-    found += [dim for table in tables for dim in (table.rows, *table.indices)]
-    found += [dim for choice in choices for dim in (*choice.entries, *choice.results)]
-    return Bounds(tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size))), most, tables, choices)
+        if node.op == "scan"
+        for formal, actual in zip(node["body"].inputs, node.operands, strict=True)
+    }
+    for node in graph.walk():
+        if node.op == "slice":
+            for start, stop, dim in zip(node["start"], node["stop"], node.operands[0].shape, strict=True):
+                for need in (start, stop - start, dim - stop):
+                    if isinstance(need, Size):
+                        text = f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}"
+                        found.append(Precondition("size", 0, need, "", node.where, text))
+        if node.op == "gather":
+            label = _fed(node.operands[1], outside)
+            if label:
+                found.append(
+                    Precondition("range", node.operands[0].shape[0] - 1, 0, label, node.where, "rows of a table")
+                )
+        if node.get("within"):
+            label, lengths = next(
+                filter(any, (_fed_within_lengths(item, outside) for item in node.operands)), (None, None)
+            )
+            high = node.shape[-1] - (node["within"] == "labels")
+            if label:
+                found.append(Precondition("range", high, 0, label, node.where, node["within"], lengths))
+    for node in graph.nodes:
+        if node.op == "scan":
+            for formal, actual in zip(node["body"].inputs, node.operands, strict=True):
+                label = _fed(actual, outside)
+                if formal["label"] == "length" and label:
+                    found.append(Precondition("range", node["length"], 0, label, node.where, "sequence_length"))
+    for item in equalities_of(graph):
+        places = _places_of(item.have, graph), _places_of(item.want, graph)
+        found.append(Precondition("equal", item.have, item.want, "", item.where, "", fed=places))
+    known = {check.value for check in found if check.kind == "size"}
+    found += [
+        Precondition("size", 0, dim, "", where, f"a size of {dim_text(dim)}")
+        for dim, where in _differences(graph).items()
+        if dim not in known
+    ]
+    return tuple(found)
 
 
-def _most(graph: Graph) -> Iterator[Most]:
-    """All that is not sure to be within bounds."""
-    pending: list[tuple[Graph, tuple[Dim, ...]]] = [(graph, ())]
-    while pending:
-        current, steps = pending.pop()
-        limit = MOST_OVER_STEPS if steps else MOST_ELEMENTS
-        for node in current.nodes:
-            found = [Most((*steps, *shape), limit, f"elements of {kind}", node.where) for kind, shape in _shapes(node)]
-            if node.op == "dimension":
-                found.append(Most((node["size"],), MOST_OVER_STEPS, "a number made of sizes", node.where))
-            if node.op == "scan":
-                inside = (*steps, node["length"])
-                found.append(Most(inside, MOST_STEPS, f"steps of {node.name or 'a loop'}", node.where))
-                pending.append((node["body"], inside))
-            yield from (item for item in found if not _is_sure(item))
+def _places_of(dim: Dim, graph: Graph) -> Places:
+    """The axes of feeds that make a size, the first feed for each of its names."""
+    inputs = [node for node in graph.inputs if node.op == "input"]
+    first = {
+        symbol: (str(node["label"]), axis)
+        for node in reversed(inputs)
+        for axis, dim in enumerate(node.shape)
+        for symbol in symbols_of(dim)
+    }
+    found: dict[str, list[int]] = {}
+    for label, axis in sorted(first[symbol] for symbol in symbols_of(dim) if symbol in first):
+        found.setdefault(label, []).append(axis)
+    return tuple((label, tuple(axes)) for label, axes in found.items())
 
 
-def _shapes(node: Node) -> Iterator[tuple[str, tuple[Dim, ...]]]:
-    for item in node.type.items if isinstance(node.type, TupleType) else (node.type,):
-        yield str(item), item.shape
+def _side_text(dim: Dim, places: Places, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> str:
+    """One of two sizes that must be equal, its value and where that comes from."""
+    fed = [
+        f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))} of feed {label} {arrays[label].shape}"
+        for label, axes in places
+        if label in arrays
+    ]
+    value = f"{dim_text(dim)} = {evaluate(dim, sizes)}" if isinstance(dim, Size) else dim_text(dim)
+    return f"{value} ({' and '.join(fed)})" if fed else value
 
 
-def _is_sure(item: Most) -> bool:
-    total = 1
-    for dim in item.dims:
-        if not isinstance(dim, int):
-            return False
-        total *= dim
-    return total <= item.limit
+def _differences(graph: Graph) -> dict[Size, Where | None]:
+    """Sizes that could come out negative, and where they first occur."""
+    found: dict[Size, Where | None] = {}
+    for node in graph.walk():
+        items = node.type.items if isinstance(node.type, TupleType) else (node.type,)
+        dims = [dim for item in items for dim in item.shape]
+        for dim in [*dims, node.get("length")]:
+            if isinstance(dim, Size) and any(factor < 0 for _, factor in dim.terms):
+                found.setdefault(dim, node.where)
+    return found
 
 
-def _of(dims: tuple[Dim, ...], sizes: Mapping[str, int]) -> str:
-    """The sizes that a product is of, in words."""
-    names = sorted({name for dim in dims for name in symbols_of(dim)})
-    text = " · ".join(dim_text(dim) for dim in dims)
-    return f" = {text} at {', '.join(f'{name} = {sizes[name]}' for name in names)}" if names else ""
+def _fed(node: Node, outside: Mapping[Node, Node]) -> str | None:
+    """The feed whose integers ``node`` gives as they are. outside: what the inputs of loops' bodies stand for."""
+    while True:
+        if node in outside:
+            node = outside[node]
+        elif node.op in ("reshape", "cast", "transpose", "slice", "ensure_shape"):
+            node = node.operands[0]
+        else:
+            return str(node["label"]) if node.op == "input" and node.tensor.dtype in INTEGERS else None
+
+
+def _fed_within_lengths(node: Node, outside: Mapping[Node, Node]) -> tuple[str | None, str | None]:
+    """The feed that ``node`` reads, and that of the lengths past which it is not read."""
+    while node.op in ("reshape", "cast", "ensure_shape"):
+        node = node.operands[0]
+    if node.op == "select" and node.operands[0].get("within") == "lengths":
+        return _fed(node.operands[1], outside), _fed(node.operands[0].operands[1], outside)
+    return _fed(node, outside), None
+
+
+def check_preconditions(
+    checks: Sequence[Precondition], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
+) -> None:
+    """Raises ``ShapeError`` where one does not hold of what is fed, or of the sizes that follow from it."""
+    for check in checks:
+        if check.kind == "equal":
+            if evaluate(check.low, sizes) != evaluate(check.value, sizes):
+                sides = zip((check.low, check.value), check.fed, strict=True)
+                have, want = (_side_text(dim, places, arrays, sizes) for dim, places in sides)
+                raise ShapeError(f"{have} meets {want}, declared at {check.where}; both must be equal", where)
+        elif check.kind == "size":
+            if evaluate(check.value, sizes) < 0:
+                shown = ", ".join(f"{name} = {sizes[name]}" for name in sorted(symbols_of(check.value)))
+                raise ShapeError(f"{check.text} (declared at {check.where}) does not fit {shown}", where)
+        elif check.label in arrays and arrays[check.label].size:
+            array, high = arrays[check.label], evaluate(check.low, sizes)
+            lengths = arrays.get(check.lengths or "")
+            if lengths is not None and lengths.shape == array.shape[:1] and array.ndim == 2:
+                array = array[np.arange(array.shape[-1]) < lengths[:, None]]
+            if array.size and (int(array.min()) < 0 or int(array.max()) > high):
+                wrong = int(array.min()) if int(array.min()) < 0 else int(array.max())
+                raise ShapeError(
+                    f"feed {check.label} holds {wrong}; {check.text} (declared at {check.where}) must be in 0..{high}",
+                    where,
+                )

@@ -1,4 +1,4 @@
-"""Steps and chunks of a stream with everything bound: feeds are copied into place, two argument blocks take turns."""
+"""Steps and chunks of a stream that are prepared: feeds are copied into place, two argument blocks take turns."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from numpy import ndarray
 
 from ...allocation import empty
-from ..calls.feeds import Check, run_checks
-from ..calls.prepared_outputs import BoundOuts, Delivery
+from ..calls.prepared_outputs import OutSpec, ResultWriter
 from ..native.aligned_memory import aligned_bytes
 from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
 from ..native.entry import TEMPORARIES, NativeEntry, Sized
-from ..native.worker_pool import Workers
+from ..native.preconditions import Precondition, check_preconditions
+from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
 
 
 @dataclass(frozen=True)
-class Layout:
+class StreamLayout:
     """What a stream knows of names: the states; the time axis of each feed, and that of each output, None where it has
     none; the axis of rows in each output, likewise; the outputs that are shown, in the order of their structure.
     """
@@ -34,7 +34,7 @@ class Layout:
 
 
 class States:
-    """A stream's states, twice: what the step of one turn writes as the new ones the next turn's reads."""
+    """A stream's states, double-buffered: what one step writes the next one reads."""
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
@@ -42,7 +42,7 @@ class States:
 
     @property
     def present(self) -> list[np.ndarray]:
-        """Not copied."""
+        """The present states, not copied."""
         return self.sides[self.turn]
 
     def set(self, arrays: Sequence[np.ndarray]) -> None:
@@ -50,21 +50,21 @@ class States:
             held[...] = array
 
 
-class BoundStep:
-    """Steps, or chunks of one length, over fixed memory, with feeds of one kind.
+class PreparedStep:
+    """Steps, or chunks of one length, over fixed memory, with feeds of one signature.
 
     What has a time axis is copied to memory of its own at each call. What has none is the stream's own copy, which
-    all of its bound calls read: fed again, it is written over.
+    all of its prepared calls read: fed again, it is written over.
     """
 
     def __init__(
-        self, parameters: Parameters, entry: NativeEntry, sized: Sized, layout: Layout, states: States,
-        feeds: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], ranges: Sequence[Check], workers: Workers,
-        one_step: bool,
+        self, parameters: Parameters, entry: NativeEntry, sized: Sized, layout: StreamLayout, states: States,
+        feeds: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], ranges: Sequence[Precondition],
+        threads: ThreadCount, one_step: bool,
     ) -> None:  # fmt: skip
         """feeds: all with a time axis. held: all without one that the stream has."""
         self._parameters, self._entry, self._states = parameters, entry, states
-        self._workers, self._parts = workers, workers.parts
+        self._threads, self._parts = threads, threads.parts
         self._changes = parameters.counter()
         self._inputs = {**held, **{name: np.array(array, order="C") for name, array in feeds.items()}}
         self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes, TEMPORARIES), sized.run, sized.sizes
@@ -94,23 +94,23 @@ class BoundStep:
             axis = layout.output_time[name]
             self._results.append(memory[name].squeeze(axis) if one_step and axis is not None else memory[name])
         self._before_rows = [_before_rows(layout, name, one_step) for name in layout.shown]
-        delivery = Delivery(layout.structure, self._results, [array.copy for array in self._results])
-        self._give, self._give_into = delivery.give, delivery.give_into
-        self._outs = BoundOuts(layout.structure, [(array.shape, array.dtype) for array in self._results])
+        writer = ResultWriter(layout.structure, self._results, [array.copy for array in self._results])
+        self._give, self._give_into = writer.give, writer.give_into
+        self._outs = OutSpec(layout.structure, [(array.shape, array.dtype) for array in self._results])
 
     def _renew(self) -> None:
-        """The present parameters from here on."""
+        """Takes the present parameters from here on."""
         self._weights = self._entry.weights(self._parameters)
         for block in self._blocks:
             block.set_weights(self._weights)
         self._version = self._weights.version
 
     def run(self, named: Mapping[str, Any] | None, kept: np.ndarray | None, out: Any) -> Any:
-        """The results; None, and nothing done, where feeds or ``out`` are not arrays of just the bound kind.
+        """The results; None, and nothing done, where feeds or ``out`` are not arrays of just this signature.
 
         kept: rows that take part.
         """
-        if named is None or self._parts != self._workers.parts:
+        if named is None or self._parts != self._threads.parts:
             return None
         arrays = None if out is None else self._outs.arrays(out)
         if arrays is None and out is not None:
@@ -126,7 +126,7 @@ class BoundStep:
             if not self._hold(named):
                 return None
         elif self._ranges:
-            run_checks(self._ranges, self._inputs, self._sizes, None)
+            check_preconditions(self._ranges, self._inputs, self._sizes, None)
         if self._version != self._changes.version:
             self._renew()
         states = self._states
@@ -143,7 +143,7 @@ class BoundStep:
         for name, value in named.items():
             held = self._held.get(name)
             if held is not None:
-                if not _is_kind(value, held):
+                if not _fits(value, held):
                     return False
                 given.append((name, held, value))
         if len(given) + self._count != len(named):  # one that is not known, or too few
@@ -151,7 +151,7 @@ class BoundStep:
         if self._all_ranges:  # of copies, which nobody else can change
             given = [(name, held, np.array(value, held.dtype)) for name, held, value in given]
             inputs = self._inputs | {name: value for name, _, value in given}
-            run_checks(self._all_ranges, inputs, self._sizes, None)
+            check_preconditions(self._all_ranges, inputs, self._sizes, None)
         elif len(given) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
             given = [
                 (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
@@ -162,7 +162,7 @@ class BoundStep:
         return True
 
     def _leave(self, others: np.ndarray) -> None:
-        """These rows keep their state, and have zeros for results."""
+        """Leaves the state of these rows as it was, and gives zeros for their results."""
         turn = self._states.turn
         for new, old in zip(self._states.sides[1 - turn], self._states.sides[turn], strict=True):
             np.copyto(new, old, where=others[:, None])
@@ -176,14 +176,14 @@ class BoundStep:
         return self._entry is entry and self._sizes == sized.sizes
 
 
-def _is_kind(value: Any, held: np.ndarray) -> bool:
-    """Whether a value is of the kind of what is held in its place; a float is, of a scalar."""
+def _fits(value: Any, held: np.ndarray) -> bool:
+    """Whether a value has the shape and dtype of what is held in its place; a float fits a scalar."""
     if type(value) is ndarray:
         return value.shape == held.shape and value.dtype == held.dtype
     return not held.shape and held.dtype.kind == "f" and type(value) in (float, np.float64, held.dtype.type)
 
 
-def _before_rows(layout: Layout, name: str, one_step: bool) -> list[slice] | None:
+def _before_rows(layout: StreamLayout, name: str, one_step: bool) -> list[slice] | None:
     """The index of all axes of a result that stand before that of rows; None where it has none."""
     rows, time = layout.output_rows[name], layout.output_time[name]
     if rows is None:

@@ -1,4 +1,4 @@
-"""Rows of a stream: which ones a call is for, and how the others are left as they were."""
+"""Rows of a stream: which ones a call is for, and how the others stay as they were."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def row_mask(rows: Any, batch: int, where: Where | None) -> np.ndarray:
 
 
 def _as_index(rows: Any) -> np.ndarray:
-    """A row, rows, or a mask; nothing at all for no row."""
+    """The index of a row, of rows, or a mask."""
     index = np.asarray(rows)
     if index.ndim > 1 or (not index.ndim and index.dtype == bool):
         raise IndexError("give a row, a list of rows or a mask of them")

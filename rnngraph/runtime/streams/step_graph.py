@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ...codegen.machine.target import Target
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
 from ...ir.axes import axis_of_names, time_sizes
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, TensorType, symbols_of
-from ...passes.quantization.quantize_weights import ReducedWeights
+from ..graph_source import GraphSource
+from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
 from .causality import check_states, check_streamable
 
-if TYPE_CHECKING:
-    from ...program.program import Program
-
 
 @dataclass(frozen=True)
-class Stepwise:
+class StepGraph:
     """What is known of a graph that runs step by step.
 
-    structures: for each driver the nest of its states, with their labels as leaves; named: the same with every state
-    under its name; labels: all of these in order.
-    kinds: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
+    batch: rows. structures: for each driver the nest of its states, with their labels as leaves; named: the same with
+    every state under its name; labels: all of these in order.
+    types: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
     time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
     time axis.
     """
 
+    batch: int
     compiled: CompiledGraph
     initial: CompiledGraph
     structures: tuple[Any, ...]
     named: tuple[Any, ...]
     labels: list[str]
     outputs: tuple[str, ...]
-    kinds: Mapping[str, TensorType]
-    state_kinds: Mapping[str, TensorType]
+    types: Mapping[str, TensorType]
+    state_types: Mapping[str, TensorType]
     lengths: frozenset[str]
     time_axis: Mapping[str, int | None]
     output_axis: Mapping[str, int | None]
@@ -48,59 +46,56 @@ class Stepwise:
     held: Mapping[str, np.ndarray]
 
 
-def stepwise(
-    program: Program[Any], batch: int, target: Target, reduced: ReducedWeights | None, where: Where | None
-) -> Stepwise:
+def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
     """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
-    lowered = program.stateful()
-    options = ("inference", target, None, program.declared_text)
-    more: dict[str, Any] = {"cache": program.cache, "reduced": reduced, "workers": program.workers}
-    compiled = CompiledGraph(lowered.graph, *options, **more)
+    lowered, options = source.stateful(), replace(options, unroll=None)
+    compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     graph = compiled.graph
     lengths = time_sizes(graph)
     check_streamable(graph, lowered.initial, lengths, where)
     check_states(graph, labels, where)
-    found = compiled.kinds()
-    kinds = {name: kind for name, kind in found.items() if name not in labels}
-    state_kinds = {name: found[name] for name in labels}
-    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in kinds.items()}
-    rows = [kind.shape[0] for kind in state_kinds.values()] or _rows_of_feeds(kinds, time_axis)
+    found = compiled.input_types()
+    types = {name: kind for name, kind in found.items() if name not in labels}
+    state_types = {name: found[name] for name in labels}
+    time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
+    rows = [kind.shape[0] for kind in state_types.values()] or _rows_of_feeds(types, time_axis)
     sizes = _fixed_sizes(rows, batch, where)
     for _, node in lowered.initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     known: dict[str, Dim] = dict(sizes)
-    initial = CompiledGraph(with_sizes(lowered.initial, known), *options, **more)
-    for name, kind in initial.kinds().items():
+    initial = CompiledGraph(with_sizes(lowered.initial, known), "inference", options, source.described)
+    for name, kind in initial.input_types().items():
         if name not in labels:
-            kinds.setdefault(name, kind)
+            types.setdefault(name, kind)
             time_axis.setdefault(name, None)
-    return Stepwise(
+    return StepGraph(
+        batch=batch,
         compiled=compiled,
         initial=initial,
         structures=lowered.states,
         named=lowered.named,
         labels=labels,
         outputs=tuple(name for name, _ in graph.outputs),
-        kinds=kinds,
-        state_kinds=state_kinds,
+        types=types,
+        state_types=state_types,
         lengths=frozenset(lengths),
         time_axis=time_axis,
         output_axis={name: axis_of_names(node.shape, lengths) for name, node in graph.outputs},
         sizes=sizes,
-        held={name: array for name, array in program.lowered.defaults.items() if time_axis.get(name, 0) is None},
+        held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
     )
 
 
-def _rows_of_feeds(kinds: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:
+def _rows_of_feeds(types: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:
     """Where there are no states, which have one row each: the other of the first two axes of every sequence that is
     fed. Without sequences the first axis of every feed, fixed ones only where none is open.
     """
     sequences = {name: axis for name, axis in time_axis.items() if axis is not None}
     if sequences:
-        return [kinds[name].shape[1 - axis] for name, axis in sequences.items() if axis < 2 <= kinds[name].rank]
-    first = [kind.shape[0] for kind in kinds.values() if kind.rank]
-    return [dim for dim in first if symbols_of(dim)] or [kind.shape[0] for kind in kinds.values() if kind.rank > 1]
+        return [types[name].shape[1 - axis] for name, axis in sequences.items() if axis < 2 <= types[name].rank]
+    first = [kind.shape[0] for kind in types.values() if kind.rank]
+    return [dim for dim in first if symbols_of(dim)] or [kind.shape[0] for kind in types.values() if kind.rank > 1]
 
 
 def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[str, int]:

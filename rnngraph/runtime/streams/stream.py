@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Never
+from typing import Any, Generic, Never
 
 import numpy as np
 
@@ -13,21 +13,19 @@ from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, W
 from ...ir.axes import output_row_axes
 from ...ir.types import Size
 from ...public import api, no_more
-from ..calls.feeds import bind, convert, reject_empty
+from ..calls.feed_names import FeedNames
+from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.outputs import check_fits, given_arrays
 from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, Sized
-from .prepared_step import BoundStep, Layout, States
+from ..parameters import Parameters
+from .prepared_step import PreparedStep, States, StreamLayout
 from .rows import clear_rows, row_mask
-from .step_graph import Stepwise
-
-if TYPE_CHECKING:
-    from ...program.program import Program
-
+from .step_graph import StepGraph
 
 STATE = "stream's state"
 MOST_BYTES = 256 << 10
-"""Of a chunk's feeds and results together: longer ones take so long that it does not pay to have memory for them."""
+"""Bytes of a chunk's feeds and results up to which it is prepared: longer ones gain nothing."""
 MOST_KEYS = 64
 
 
@@ -39,23 +37,24 @@ class Stream(Generic[Given]):
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, program: Program[Given], batch: int, about: Stepwise) -> None:
-        self._program, self._batch = program, batch
-        self._compiled, self._initial = about.compiled, about.initial
-        self._structures, self._labels, self._outputs = about.structures, about.labels, about.outputs
-        self._named = about.named
-        self._kinds, self._state_kinds = about.kinds, about.state_kinds
-        self._lengths, self._time_axis, self._output_axis = set(about.lengths), about.time_axis, about.output_axis
-        self._row_axis = output_row_axes(about.compiled.graph, about.sizes, batch)
-        self._sizes = dict(about.sizes)
-        self._held = {name: np.array(array, order="C") for name, array in about.held.items()}
+    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
+        """names: of feeds. structure: the nest of outputs."""
+        self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
+        self._compiled, self._initial = graph.compiled, graph.initial
+        self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
+        self._named_states = graph.named
+        self._types, self._state_types = graph.types, graph.state_types
+        self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
+        self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
+        self._sizes = dict(graph.sizes)
+        self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        shown = [path for path, _ in paths(program.structure)]
+        shown = [path for path, _ in paths(structure)]
         axes = self._time_axis, self._output_axis, self._row_axis
-        self._layout = Layout(self._labels, *axes, shown, program.structure)
-        self._names: dict[Any, str] = {name: name for name in self._kinds}  # by what mappings feed them by
-        self._bound_step: BoundStep | None = None
-        self._bound_chunk: BoundStep | None = None
+        self._layout = StreamLayout(self._labels, *axes, shown, structure)
+        self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
+        self._prepared_step: PreparedStep | None = None
+        self._prepared_chunk: PreparedStep | None = None
 
     # Calls ---------------------------------------------------------------------------------------
 
@@ -69,13 +68,13 @@ class Stream(Generic[Given]):
         """
         if excess:
             no_more("step", excess)
-        bound = self._bound_step
-        if bound is not None:
+        prepared = self._prepared_step
+        if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            result = prepared.run(named if feeds is None else self._by_name(feeds, named), kept, out)
             if result is not None:
                 return result
-        return self._general(feeds, named, out, one_step=True, rows=rows)
+        return self._slow_path(feeds, named, out, one_step=True, rows=rows)
 
     def process(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, rows: Any = None, out: Any = None, **named: Any
@@ -83,13 +82,13 @@ class Stream(Generic[Given]):
         """A chunk of steps: sequence placeholders with their time axis. rows: as for ``step``."""
         if excess:
             no_more("process", excess)
-        bound = self._bound_chunk
-        if bound is not None:
+        prepared = self._prepared_chunk
+        if prepared is not None:
             kept = None if rows is None else row_mask(rows, self._batch, None)
-            result = bound.run(named if feeds is None else self._by_name(feeds, named), kept, out)
+            result = prepared.run(named if feeds is None else self._by_name(feeds, named), kept, out)
             if result is not None:
                 return result
-        return self._general(feeds, named, out, one_step=False, rows=rows)
+        return self._slow_path(feeds, named, out, one_step=False, rows=rows)
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> dict[str, Any] | None:
         """The feeds of a mapping and of keywords by name; None where a key was not met before, or one is fed twice."""
@@ -104,17 +103,17 @@ class Stream(Generic[Given]):
             given.update(named)
         return given if len(given) == len(feeds) + len(named) else None
 
-    def _general(
+    def _slow_path(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
         held, where = self._held, user_line()
         kept = None if rows is None else row_mask(rows, self._batch, where)
-        given = self._program.feeds_by_name(feeds, named, where)
-        mine = given_arrays(self._program.structure, out, where)
+        given = self._feed_names.by_placeholder(feeds, named, where)
+        mine = given_arrays(self._structure, out, where)
         arrays = {}
         for name, value in given.items():
-            if name not in self._kinds:
-                hint = did_you_mean(name, self._kinds) or f"; it takes {', '.join(self._kinds)}"
+            if name not in self._types:
+                hint = did_you_mean(name, self._types) or f"; it takes {', '.join(self._types)}"
                 raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
             arrays[name] = self._converted(name, value, one_step, where)
         fresh = {name: np.array(array, order="C") for name, array in arrays.items() if self._time_axis[name] is None}
@@ -128,12 +127,12 @@ class Stream(Generic[Given]):
         self._set_state([found[name] for name in self._labels])
         self._hold(held, fresh)
         if one_step:
-            self._bound_step = self._bound(self._bound_step, entry, sized, moving, one_step)
+            self._prepared_step = self._prepared(self._prepared_step, entry, sized, moving, one_step)
             found = {name: self._squeezed(name, array) for name, array in found.items()}
         else:
-            self._bound_chunk = self._bound(self._bound_chunk, entry, sized, moving, one_step)
+            self._prepared_chunk = self._prepared(self._prepared_chunk, entry, sized, moving, one_step)
         if feeds is not None and len(self._names) < MOST_KEYS:
-            self._names.update({key: self._program.feed_name(key, where) for key in feeds})
+            self._names.update({key: self._feed_names.name_of(key, where) for key in feeds})
         return self._finish(found, mine)
 
     def _run(
@@ -142,7 +141,7 @@ class Stream(Generic[Given]):
     ) -> tuple[NativeEntry, Sized, dict[str, np.ndarray]]:  # fmt: skip
         """What was computed of feeds with a time axis, of what is held and of the state, which stay as they are."""
         arrays = {**moving, **self._held}
-        needed = [name for name in self._compiled.needed(self._outputs) if name in self._kinds]
+        needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
         if missing:
             raise NameLookupError(
@@ -151,9 +150,9 @@ class Stream(Generic[Given]):
             )
         used = {name: arrays[name] for name in arrays if name in needed}
         before = dict(zip(self._labels, self._current_state(where), strict=True))
-        sizes = bind({**used, **before}, {**self._kinds, **self._state_kinds}, where) | self._sizes
+        sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         lengths = self._lengths
-        reject_empty(used, self._kinds, lengths, where)
+        reject_empty(used, self._types, lengths, where)
         checked = dict.fromkeys(lengths, 1) | sizes if one_step else sizes
         self._compiled.check(self._outputs, used, checked, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
@@ -163,7 +162,7 @@ class Stream(Generic[Given]):
                 axis = self._output_axis[item.name] if one_step else None
                 shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
                 check_fits(item.name, mine[item.name], shown, item.dtype, where)
-        found = entry.call_sized(self._program.parameters, {**used, **before}, sized)
+        found = entry.call_sized(self._parameters, {**used, **before}, sized)
         if kept is not None:
             for label, old in before.items():
                 found[label][~kept] = old[~kept]
@@ -172,20 +171,25 @@ class Stream(Generic[Given]):
         return entry, sized, found
 
     def _hold(self, before: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray]) -> None:
-        """Feeds without a time axis stay until they are given again. What is bound reads them where they lie."""
+        """Feeds without a time axis stay until they are given again. Prepared calls read them where they lie."""
         held = dict(before)
         for name, array in fresh.items():
             if name in held and held[name].shape == array.shape:
                 held[name][...] = array
             else:
                 held[name] = array
-                self._bound_step = self._bound_chunk = None
+                self._prepared_step = self._prepared_chunk = None
         self._held = held
 
-    def _bound(
-        self, known: BoundStep | None, entry: NativeEntry, sized: Sized, feeds: Mapping[str, np.ndarray], one_step: bool
-    ) -> BoundStep | None:
-        """What others like a call that went the general way are run by; of chunks, of short ones only."""
+    def _prepared(
+        self,
+        known: PreparedStep | None,
+        entry: NativeEntry,
+        sized: Sized,
+        feeds: Mapping[str, np.ndarray],
+        one_step: bool,
+    ) -> PreparedStep | None:
+        """What runs the next calls like one on the slow path; of chunks, of short ones only."""
         if known is not None and known.fits(entry, sized):
             return known
         kinds = zip(entry.outputs, sized.shapes, strict=True)
@@ -193,13 +197,13 @@ class Stream(Generic[Given]):
         if not one_step and size + sum(array.nbytes for array in feeds.values()) > MOST_BYTES:
             return None
         assert self._states is not None
-        return BoundStep(
-            self._program.parameters, entry, sized, self._layout, self._states, feeds, self._held,
-            self._compiled.range_checks(self._outputs), self._program.workers, one_step,
+        return PreparedStep(
+            self._parameters, entry, sized, self._layout, self._states, feeds, self._held,
+            self._compiled.range_preconditions(self._outputs), self._compiled.options.threads, one_step,
         )  # fmt: skip
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
-        kind, axis = self._kinds[name], self._time_axis[name]
+        kind, axis = self._types[name], self._time_axis[name]
         if one_step and axis is not None:
             kind = kind.with_shape(kind.shape[:axis] + kind.shape[axis + 1 :])
         array = convert(name, value, kind, where)
@@ -214,17 +218,17 @@ class Stream(Generic[Given]):
 
     def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
         axis = self._output_axis[name]
-        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of bound steps are
+        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of prepared steps are
 
     def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
         for name, array in mine.items():
             array[...] = found[name]
-        return result_of(self._program.structure, [mine.get(name, found[name]) for name in self._layout.shown])
+        return result_of(self._structure, [mine.get(name, found[name]) for name in self._layout.shown])
 
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
-        """Not copied."""
+        """The present state, not copied."""
         return self._fresh_state(where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
@@ -242,14 +246,14 @@ class Stream(Generic[Given]):
         if missing:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
         arrays = {name: self._held[name] for name in needed}
-        sizes = bind(arrays, self._kinds, where) | self._sizes
+        sizes = solve_sizes(arrays, self._types, where) | self._sizes
         self._initial.check(names, arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
-        return list(entry.call_fresh(self._program.parameters, arrays, sizes).values())
+        return list(entry.call_fresh(self._parameters, arrays, sizes).values())
 
     def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         by_label = dict(zip(self._labels, arrays, strict=True))
-        return [map_leaves(lambda label: by_label[label], nest) for nest in self._structures]
+        return [map_leaves(lambda label: by_label[label], nest) for nest in self._state_nests]
 
     @property
     def state(self) -> Any:
@@ -261,10 +265,10 @@ class Stream(Generic[Given]):
     @state.setter
     def state(self, value: Any) -> None:
         where = user_line()
-        leaves = matched(self._named, value, "the stream's state", where)
+        leaves = matched(self._named_states, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
-            kind = self._state_kinds[label]
+            kind = self._state_types[label]
             array = np.array(convert(label, leaf, kind, where), order="C")
             width = kind.shape[-1]
             if array.shape != (self._batch, width):
@@ -311,7 +315,7 @@ class Stream(Generic[Given]):
         if text.get("batch") != self._batch:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_kinds.items()}
+        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_types.items()}
         if kinds != mine:
             raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
         self._set_state([np.array(arrays[label], order="C") for label in self._labels])

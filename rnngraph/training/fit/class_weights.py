@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import is_number
 from ...errors import ArgumentError, DtypeError, GraphError, Where, shown
 from ...ir.graph import Graph
 from ...passes.label_weights import labelled_losses
-from ...program.program import Program
-from ..schedules import is_number
 
 REMEDY = "give the loss weights=rg.gather(rg.constant([…]), labels) instead"
 
@@ -23,8 +22,8 @@ APART = (
 )
 
 
-def label_weights(program: Program, given: Any, where: Where | None) -> tuple[float, ...]:
-    """One weight for each class, 1 for those that are not given; empty where none are.
+def label_weights(graph: Graph, given: Any, where: Where | None) -> tuple[float, ...]:
+    """One weight for each class of the graph's loss, 1 for those that are not given; empty where none are.
 
     Raises ``GraphError`` where the loss has not just one part whose labels are classes.
     """
@@ -36,7 +35,7 @@ def label_weights(program: Program, given: Any, where: Where | None) -> tuple[fl
             f"{type(given).__name__}",
             where,
         )
-    classes = _classes(program, where)
+    classes = _classes(graph, where)
     last = classes - 1
     weights = [1.0] * classes
     for label, weight in given.items():
@@ -52,9 +51,8 @@ def label_weights(program: Program, given: Any, where: Where | None) -> tuple[fl
     return tuple(weights)
 
 
-def _classes(program: Program, where: Where | None) -> int:
+def _classes(graph: Graph, where: Where | None) -> int:
     """How many labels the loss knows."""
-    graph = program.lowered.graph
     loss = Graph.of(graph.name, [("loss", graph.output("loss"))], graph.inputs)
     found = labelled_losses(loss)
     if not found:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...batching.examples import as_array
-from ...batching.sources import Source
+from ...batching.sources import BatchSource
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, GraphError, NameLookupError, ShapeError, Where, shown
 from ...program.program import Program
@@ -32,9 +32,11 @@ def checked_metrics(metrics: Any, where: Where | None) -> Mapping[str, Metric]:
 class Evaluation:
     """The loss and metrics over all examples: each batch's value counts as often as the batch has rows."""
 
-    def __init__(self, program: Program, source: Source, metrics: Mapping[str, Metric], where: Where | None) -> None:
+    def __init__(
+        self, program: Program, source: BatchSource, metrics: Mapping[str, Metric], where: Where | None
+    ) -> None:
         self._program, self._source = program, source
-        self._takes = program.evaluation.takes()
+        self._inputs = program.evaluation.input_names()
         self._functions: dict[str, Any] = {}
         tensors: dict[str, Tensor] = {}
         for name, metric in metrics.items():
@@ -48,7 +50,7 @@ class Evaluation:
                 raise DtypeError(
                     f"metric {shown(name)} must be a Tensor or a function, not {type(metric).__name__}", where
                 )
-        self._measured = program.beside(tensors) if tensors else None
+        self._measured = program.with_outputs(tensors) if tensors else None
         self.names = ("loss", *tensors, *self._functions)
         if self._measured is not None:
             self._check_measured(self._measured, tensors, where)
@@ -61,8 +63,8 @@ class Evaluation:
                 f"a metric ({names}) reads {', '.join(new)}, which the program does not have, so nothing trains it",
                 where,
             )
-        takes = self._program.training.takes()
-        if unknown := [name for name in measured.inference.takes() if name not in takes]:
+        takes = self._program.training.input_names()
+        if unknown := [name for name in measured.inference.input_names() if name not in takes]:
             raise NameLookupError(
                 f"a metric ({names}) reads {', '.join(unknown)}, which the training graph does not take; it takes "
                 f"{', '.join(takes)}",
@@ -73,13 +75,13 @@ class Evaluation:
         """``loss`` and every metric."""
         sums: dict[str, float] = {}
         count = 0
-        for batch in self._source.anew().epoch(0):
+        for batch in self._source.restarted().epoch(0):
             feeds, rows = batch.feeds(), len(batch.rows)
             count += rows
-            result = self._program.evaluate({name: feeds[name] for name in self._takes if name in feeds})
+            result = self._program.evaluate({name: feeds[name] for name in self._inputs if name in feeds})
             found: dict[str, Any] = {"loss": result["loss"]}
             if self._measured is not None:
-                taken = self._measured.inference.takes()
+                taken = self._measured.inference.input_names()
                 found |= self._measured.inference({name: feeds[name] for name in taken if name in feeds})
             found |= {name: function(result, feeds) for name, function in self._functions.items()}
             for name, value in found.items():

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...arguments import one_of, whole_number
 from ...errors import ArgumentError, MissingExtraError, NameLookupError, did_you_mean, shown
 from ...public import api
-from ...runtime.arguments import one_of, whole_number
 from ...storage.atomic_file import as_path, replace_file
 
 if TYPE_CHECKING:

@@ -3,73 +3,37 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...batching.batches import Batch
-from ...batching.sources import Source
+from ...batching.sources import BatchSource
 from ...errors import ArgumentError, NonFiniteError, RnnGraphError, Where
 from ...runtime.calls.non_finite import NonFinite
-from ..schedules import Schedule, plateau_of
+from ..optimization.schedules import Schedule, plateau_of
+from ..steps.stepper import Stepper
 from .evaluation import Evaluation
 from .history import VALIDATION, History, default_monitor
+from .position import Position
 from .progress import FitProgress
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
 
 MOST_EXAMPLES_SHOWN = 8
 
-Callback = Callable[["Trainer", dict[str, float]], Any]
-
-
-@dataclass
-class Position:
-    """How far a fit has come: what a checkpoint holds of it.
-
-    first, epoch: epochs of the trainer, when the fit began and now. data: what must be the same for the rest.
-    batch, window: the next of this epoch; warmed: whether the batch's warm-up is done. loss, weight, seconds: of
-    this epoch so far. waited: epochs since the best. calling: which callback is to be called next for the epoch
-    before; None: all were. stopping: whether no epoch follows; done: whether the fit has come to its end.
-    """
-
-    first: int
-    epoch: int
-    data: dict[str, Any]
-    batch: int = 0
-    window: int = 0
-    warmed: bool = False
-    loss: float = 0.0
-    weight: float = 0.0
-    seconds: float = 0.0
-    waited: int = 0
-    best_value: float | None = None
-    calling: int | None = None
-    stopping: bool = False
-    done: bool = False
-    best: dict[str, np.ndarray] = field(default_factory=dict)
-    history: History = field(default_factory=History)
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was trained."""
-        return self.epoch > self.first or self.batch > 0 or self.window > 0 or self.warmed
-
-    def numbers(self) -> dict[str, Any]:
-        """All but arrays and history, as JSON takes it."""
-        return {name: value for name, value in vars(self).items() if name not in ("best", "history")}
+EpochHook = Callable[[dict[str, float]], Any]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a call of ``fit`` asks for."""
+    """What a call of ``fit`` asks for, checked.
 
-    source: Source
+    callbacks: called after each epoch with its row of the history. save: writes a checkpoint; None: there is no file.
+    """
+
+    source: BatchSource
     epochs: int
     evaluation: Evaluation | None
     validates: bool
@@ -77,8 +41,8 @@ class Plan:
     mode: str
     patience: int | None
     keep_best: bool
-    callbacks: Sequence[Callback]
-    checkpoint: str | os.PathLike[str] | None
+    callbacks: Sequence[EpochHook]
+    save: Callable[[], None] | None
     checkpoint_every: int | None
     warm_up: int
     label_weights: tuple[float, ...]
@@ -93,8 +57,8 @@ class Fit:
     so that another call goes on as if nothing had been.
     """
 
-    def __init__(self, trainer: Trainer, plan: Plan, position: Position) -> None:
-        self.trainer, self.plan, self.position = trainer, plan, position
+    def __init__(self, stepper: Stepper, plan: Plan, position: Position) -> None:
+        self.stepper, self.state, self.plan, self.position = stepper, stepper.state, plan, position
         self._began = time.perf_counter() - position.seconds
 
     def run(self) -> History:
@@ -105,14 +69,14 @@ class Fit:
             self.position.seconds = time.perf_counter() - self._began
             raise
         finally:
-            self.trainer.moment.release()
+            self.state.interrupt.release()
         return self.position.history
 
     def _run(self) -> None:
         plan, position = self.plan, self.position
         last = position.first + plan.epochs
-        self.trainer.moment.watch()
-        notices = self.trainer.program.notices
+        self.state.interrupt.watch()
+        notices = self.state.program.options.notices
         with FitProgress(last, plan.progress) as progress, notices.told_to(progress.compiling):
             self._call_back()  # those that an interruption left out
             while position.epoch < last and not position.stopping:
@@ -125,36 +89,36 @@ class Fit:
                     self._save()
         if not position.stopping:
             position.history.stopped = f"{plan.epochs} epochs are done"
-        with self.trainer.moment:
+        with self.state.interrupt:
             if plan.keep_best and position.best:
-                self.trainer.program.parameters.replace(position.best)
+                self.state.program.parameters.replace(position.best)
             position.done = True
         self._save()
 
     def _save(self) -> None:
-        if self.plan.checkpoint is not None:
+        if self.plan.save is not None:
             self.position.seconds = time.perf_counter() - self._began
-            self.trainer.save(self.plan.checkpoint)
+            self.plan.save()
 
     # Epochs --------------------------------------------------------------------------------------
 
     def _epoch(self, progress: FitProgress) -> None:
-        source, position, trainer = self.plan.source, self.position, self.trainer
-        trainer.moment.watch()  # in each epoch, as callbacks may handle a Ctrl-C themselves
+        source, position, state = self.plan.source, self.position, self.state
+        state.interrupt.watch()  # in each epoch, as callbacks may handle a Ctrl-C themselves
         self._began = time.perf_counter() - position.seconds
         steps, done = source.steps_of_epoch(position.epoch, position.batch, self.plan.warm_up)
         progress.begin_epoch(position.epoch, steps, done + position.window)
         for batch in source.epoch(position.epoch, position.batch):
             self._batch(batch, progress)
-            with trainer.moment:
+            with state.interrupt:
                 position.batch, position.window, position.warmed = position.batch + 1, 0, False
         if not position.weight:
             raise ArgumentError(f"warm_up={self.plan.warm_up} leaves no step to train on in any batch", self.plan.where)
-        trainer.flush()  # the average of gradients that were finite is finite
+        self.stepper.flush()  # the average of gradients that were finite is finite
 
     def _batch(self, batch: Batch, progress: FitProgress) -> None:
         """Steps over the windows of a batch that are left."""
-        plan, position, trainer = self.plan, self.position, self.trainer
+        plan, position, stepper = self.plan, self.position, self.stepper
         examples, rows = batch
         feeds = batch.feeds()
         cuts = examples.window is not None or plan.warm_up > 0
@@ -164,40 +128,40 @@ class Fit:
 
         if plan.warm_up and not position.warmed:
             examples.check_windows(plan.where)
-            trainer.warm(examples.cut(feeds, 0, plan.warm_up), plan.where, warmed)
+            stepper.warm_up(examples.cut(feeds, 0, plan.warm_up), plan.where, warmed)
         for number, cut in enumerate(examples.windows(feeds, plan.warm_up)):
             if number < position.window:
                 continue
-            updates = trainer.updates
+            updates = self.state.updates
             weight = len(rows) * examples.steps(cut) if cuts else len(rows)
             loss = self._step(cut, rows, weight, carry=number > 0 or plan.warm_up > 0)
             progress.step(loss, len(rows), weight)
             every = plan.checkpoint_every
-            if every is not None and trainer.updates != updates and trainer.updates % every == 0:
+            if every is not None and self.state.updates != updates and self.state.updates % every == 0:
                 self._save()
         if cuts:
-            trainer.reset()
+            stepper.reset()
 
     def _step(self, feeds: Mapping[str, np.ndarray], rows: np.ndarray, weight: int, carry: bool) -> float:
-        trainer, training, position = self.trainer, self.trainer.program.training, self.position
+        training, position = self.state.program.training, self.position
         arrays = training.gather(feeds, {}, self.plan.where)
         finite = True
 
-        def settled(loss: float, counts: bool) -> None:
+        def committed(loss: float, counts: bool) -> None:
             nonlocal finite
             finite = counts
             if counts:
                 position.loss, position.weight = position.loss + loss * weight, position.weight + weight
                 position.window += 1
 
-        loss = trainer.step_with(arrays, None, carry, self.plan.where, settled, self.plan.label_weights)
+        loss = self.stepper.step(arrays, None, carry, self.plan.where, committed, self.plan.label_weights)
         if not finite:
             raise self._not_finite(loss, arrays, rows)
         return loss
 
     def _not_finite(self, loss: float, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> NonFiniteError:
         """Says what was found; the check starts from the declared states, so of a carried step it may find nothing."""
-        training, position = self.trainer.program.training, self.position
+        training, position = self.state.program.training, self.position
         counters = ("seed", "first_row", "first_step")
         fed = {name: array for name, array in arrays.items() if name not in counters}
         seed = int(arrays["seed"]) if "seed" in arrays else 0
@@ -218,8 +182,8 @@ class Fit:
     # Ends of epochs ------------------------------------------------------------------------------
 
     def _row(self) -> dict[str, float]:
-        plan, position, trainer = self.plan, self.position, self.trainer
-        rate = trainer.learning_rate
+        plan, position = self.plan, self.position
+        rate = self.state.learning_rate
         row = {"epoch": float(position.epoch + 1), "loss": position.loss / position.weight}
         if plan.evaluation is not None:
             found = plan.evaluation.run()
@@ -231,35 +195,35 @@ class Fit:
 
     def _end_epoch(self, row: Mapping[str, float]) -> None:
         """The epoch counts, with all that is kept of it."""
-        position, trainer = self.position, self.trainer
-        with trainer.moment:
+        position, state = self.position, self.state
+        with state.interrupt:
             position.history.append(row)
             self._reduce(row)
             position.stopping = self._judge(row)
             position.epoch += 1
             position.batch, position.loss, position.weight, position.seconds = 0, 0.0, 0.0, 0.0
             position.calling = 0
-            trainer.epochs = position.epoch
+            state.epochs = position.epoch
         self._began = time.perf_counter()
 
     def _reduce(self, row: Mapping[str, float]) -> None:
         """A schedule that follows measurements takes note of the epoch."""
-        rate = self.trainer.optimizer.learning_rate
+        rate = self.state.optimizer.learning_rate
         plateau = plateau_of(rate)
         if plateau is not None and isinstance(rate, Schedule):
-            self.trainer.learning_rate = rate.measured(row[plateau.monitor or default_monitor(row)])
+            self.state.learning_rate = rate.measured(row[plateau.monitor or default_monitor(row)])
 
     def _call_back(self) -> None:
         """Calls back for the epoch that was counted last; a call that was cut off is made again by the next fit."""
-        position, moment = self.position, self.trainer.moment
+        position, interrupt = self.position, self.state.interrupt
         if position.calling is None:
             return
         row = position.history.row(-1)
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
                 position.calling = number + 1  # what it saves holds what it did
-                answer = bool(callback(self.trainer, row))
-                with moment:
+                answer = bool(callback(row))
+                with interrupt:
                     position.stopping |= answer
                     if answer:
                         position.history.stopped = f"a callback stopped it after epoch {position.epoch}"
@@ -276,9 +240,9 @@ class Fit:
         value, best = row[plan.monitor], position.best_value
         better = best is None or (value < best if plan.mode == "min" else value > best)
         if better and not math.isnan(value):
-            parameters = self.trainer.program.parameters
+            parameters = self.state.program.parameters
             position.best_value, position.waited = value, 0
-            position.best = {name: parameters[name] for name in self.trainer.trained} if plan.keep_best else {}
+            position.best = {name: parameters[name] for name in self.state.trained} if plan.keep_best else {}
             return False
         position.waited += 1
         if plan.patience is None or position.waited < plan.patience:

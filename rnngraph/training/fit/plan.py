@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from ...arguments import flag, is_number, one_of, whole_number
 from ...batching.batches import Batches, Layout
 from ...batching.examples import as_array
-from ...batching.input_axes import layout_of, lengths_placeholder, without_training
-from ...batching.sources import Iterated, Reader, Source, are_batches, are_examples, source_of
-from ...declare.arguments import flag
+from ...batching.input_axes import ProgramInputs, layout_of, lengths_placeholder, without_training
+from ...batching.sources import BatchSource, Iterated, Reader, are_batches, are_examples, source_of
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, FileError, NameLookupError, ShapeError, Where, shown
+from ...program.example_inputs import example_inputs
+from ...program.program import Program
 from ...public import taking
-from ...runtime.arguments import one_of, whole_number
 from ...storage.atomic_file import as_path
-from ..schedules import is_number, plateau_of
+from ..optimization.optimizers import optimizer_text
+from ..optimization.schedules import plateau_of
+from ..steps.stepper import Stepper
 from .class_weights import label_weights
 from .evaluation import Evaluation, checked_metrics
 from .history import MODES, VALIDATION, History, default_monitor
-from .loop import Fit, Plan, Position
-
-if TYPE_CHECKING:
-    from ..trainer import Trainer
+from .loop import EpochHook, Fit, Plan
+from .position import FitSession, Position
 
 
-def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
-    """``Trainer.fit``: checks all arguments before anything runs."""
-    program = trainer.program
-    source, measured = _sources(trainer, where, options)
+def fit(
+    stepper: Stepper, session: FitSession, save: Callable[[Any], None], hook: Callable[[Any], EpochHook],
+    where: Where | None, **options: Any,
+) -> History:  # fmt: skip
+    """``Trainer.fit``: checks all arguments before anything runs.
+
+    save: writes a checkpoint to a path. hook: makes of a user's callback what is called with the row of an epoch.
+    """
+    state, program = stepper.state, stepper.state.program
+    source, measured = _sources(program, state.seed, where, options)
     warm_up = whole_number(options["warm_up"], "warm_up", 0)
     if warm_up and isinstance(source, Batches):
         source.check_windows(where)
@@ -46,24 +54,26 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
     evaluation = Evaluation(program, measured, metrics, where) if validates or metrics else None
     names = ["loss", *_columns(evaluation, validates)]
     monitor = _monitored("monitor", options["monitor"], names, where)
-    plateau = plateau_of(trainer.optimizer.learning_rate)
+    plateau = plateau_of(state.optimizer.learning_rate)
     if plateau is not None:
         _monitored("monitor of the ReduceOnPlateau", plateau.monitor, names, where)
     patience, every = options["patience"], options["checkpoint_every"]
     if every is not None and options["checkpoint"] is None:
         raise ArgumentError("checkpoint_every needs a file to save to; give checkpoint=", where)
     if options["checkpoint"] is not None:
-        trainer.check_savable()
+        optimizer_text(state.optimizer)  # raises now what saving would raise later
         _check_path(options["checkpoint"], where)
     callbacks = options["callbacks"]
     if not isinstance(callbacks, Sequence) or isinstance(callbacks, str | bytes) or not all(map(callable, callbacks)):
         raise DtypeError(f"callbacks={shown(callbacks)} must be functions of (trainer, row), in a list", where)
-    keep_best, weights = options["keep_best"], label_weights(program, options["class_weights"], where)
+    keep_best = options["keep_best"]
+    weights = label_weights(program.parts.lowered.graph, options["class_weights"], where)
     plan = Plan(
         source, epochs, evaluation, validates, monitor, one_of(options["mode"], "mode", MODES),
         None if patience is None else whole_number(patience, "patience", 1),
         (validates or patience is not None) if keep_best is None else flag(keep_best, "keep_best"),
-        tuple(taking(item, "a callback", "trainer", "row", where=where) for item in callbacks), options["checkpoint"],
+        tuple(hook(taking(item, "a callback", "trainer", "row", where=where)) for item in callbacks),
+        None if options["checkpoint"] is None else partial(save, options["checkpoint"]),
         None if every is None else whole_number(every, "checkpoint_every", 1),
         warm_up, weights, flag(options["progress"], "progress"), where,
     )  # fmt: skip
@@ -72,33 +82,37 @@ def fit(trainer: Trainer, where: Where | None, **options: Any) -> History:
     data |= {"window": source.window, "warm_up": warm_up, "class_weights": list(weights) or None}
     if isinstance(source, Iterated):
         data |= {"examples": "batch by batch", "steps_per_epoch": source.steps_per_epoch}
-    trainer.position = _position(trainer, data, flag(options["resume"], "resume"), where)
+    position = session.position = _position(stepper, session.position, data, flag(options["resume"], "resume"), where)
     if isinstance(source, Iterated):
-        trainer.cursor = source.follow(trainer.position, trainer.cursor)
-    history = Fit(trainer, plan, trainer.position).run()
-    trainer.cursor = None
+        session.cursor = source.follow(position.first, position.begun, session.cursor)
+    history = Fit(stepper, plan, position).run()
+    session.cursor = None
     return history
 
 
-def evaluate(trainer: Trainer, where: Where | None, given: Any, metrics: Any, lengths: Any, batch_size: Any) -> Any:
+def _inputs(program: Program) -> ProgramInputs:
+    return example_inputs(program.inference, program.evaluation, program.training)
+
+
+def evaluate(program: Program, where: Where | None, given: Any, metrics: Any, lengths: Any, batch_size: Any) -> Any:
     """``Trainer.evaluate``: {name: value} of the loss and the metrics."""
-    program = trainer.program
-    layout = without_training(layout_of(program), program)
-    source = source_of(Reader(program, layout, lengths, where, {"shuffle": False}), given, batch_size)
+    inputs = _inputs(program)
+    layout = without_training(layout_of(inputs), inputs)
+    source = source_of(Reader(inputs, layout, lengths, where, {"shuffle": False}), given, batch_size)
     return Evaluation(program, source, checked_metrics(metrics, where), where).run()
 
 
-def _sources(trainer: Trainer, where: Where | None, options: Mapping[str, Any]) -> tuple[Source, Source]:
+def _sources(
+    program: Program, seed: int, where: Where | None, options: Mapping[str, Any]
+) -> tuple[BatchSource, BatchSource]:
     """The batches to train on, and those to measure: the same where there is no validation."""
-    program, given, validation = trainer.program, options["examples"], options["validation"]
+    inputs, given, validation = _inputs(program), options["examples"], options["validation"]
     batch_size, per_epoch = whole_number(options["batch_size"], "batch_size", 1), options["steps_per_epoch"]
-    layout = layout_of(program)
+    layout = layout_of(inputs)
     order = {"shuffle": flag(options["shuffle"], "shuffle"), "bucket": flag(options["bucket"], "bucket")}
-    reader = Reader(
-        program, layout, options["lengths"], where, {**order, "seed": trainer.seed, "window": options["window"]}
-    )
+    reader = Reader(inputs, layout, options["lengths"], where, {**order, "seed": seed, "window": options["window"]})
     apart = replace(
-        reader, layout=without_training(layout, program), lengths=_named_only(options["lengths"]),
+        reader, layout=without_training(layout, inputs), lengths=_named_only(options["lengths"]),
         options={"shuffle": False},
     )  # fmt: skip
     if are_batches(given):
@@ -118,9 +132,7 @@ def _sources(trainer: Trainer, where: Where | None, options: Mapping[str, Any]) 
             where,
         )
     examples = reader.named(given)
-    name = lengths_placeholder(
-        program, layout, options["lengths"], examples, where
-    )  # an array of them joins the examples
+    name = lengths_placeholder(inputs, layout, options["lengths"], examples, where)  # an array joins the examples
     reader = replace(reader, lengths=_named_only(options["lengths"]))
     if is_number(validation):
         examples, last = _parted(examples, layout.batch_axis, validation, where)
@@ -135,7 +147,7 @@ def _sources(trainer: Trainer, where: Where | None, options: Mapping[str, Any]) 
     return source, _apart(apart, validation, batch_size, where)
 
 
-def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> Source:
+def _apart(reader: Reader, validation: Any, batch_size: Any, where: Where | None) -> BatchSource:
     """The batches of a validation that is given as examples."""
     if not are_examples(validation):
         raise DtypeError(
@@ -161,7 +173,9 @@ def _named_only(lengths: Any) -> Any:
     return lengths if isinstance(lengths, str | Tensor) else None
 
 
-def _check_passages(source: Source, epochs: int, measured: Source, metrics: bool, where: Where | None) -> None:
+def _check_passages(
+    source: BatchSource, epochs: int, measured: BatchSource, metrics: bool, where: Where | None
+) -> None:
     """What can be gone through once only must not be needed again."""
     again = "give an iterable that can begin again, such as a list of batches or an object whose __iter__ makes one"
     if isinstance(source, Iterated) and not source.cursor.restarts:
@@ -188,12 +202,13 @@ def _monitored(what: str, column: Any, names: Sequence[str], where: Where | None
     return found
 
 
-def _position(trainer: Trainer, data: dict[str, Any], resume: bool, where: Where | None) -> Position:
+def _position(
+    stepper: Stepper, known: Position | None, data: dict[str, Any], resume: bool, where: Where | None
+) -> Position:
     """Where an interrupted fit was, or a new beginning."""
-    known = trainer.position
     if known is None or known.done or not known.begun or not resume:
-        trainer.reset()
-        return Position(trainer.epochs, trainer.epochs, data)
+        stepper.reset()
+        return Position(stepper.state.epochs, stepper.state.epochs, data)
     differs = [f"{name} {known.data.get(name)} then, {value} now" for name, value in data.items()
                if known.data.get(name) != value]  # fmt: skip
     if differs:

@@ -14,6 +14,7 @@ from rnngraph.codegen.loop_ir.nodes import Buffer, Call, For, Statement
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.types import evaluate, size
+from rnngraph.runtime.native.compile_options import CompileOptions
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
 LABELS = tuple(f"rnn/multi_rnn_cell/cell_{layer}/basic_rnn_cell/kernel" for layer in range(2))
@@ -103,7 +104,9 @@ def test_a_derivative_keeps_what_it_needs(layers: int, kept: int) -> None:
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(outputs)))
     target, values = target_of("x86-64-v3"), 8 * 16 * 4
     trained = program.training.compiled.optimized(tuple(name for name, _ in program.training.compiled.graph.outputs))
-    gradients = CompiledGraph(program.training.compiled.lowered, "training", target, None, str, LABELS[:layers])
+    gradients = CompiledGraph(
+        program.training.compiled.lowered, "training", CompileOptions(target), wrt=LABELS[:layers]
+    )
     names = tuple(name for name, _ in gradients.graph.outputs if name.startswith("gradient/"))
     plan = schedule(gradients.optimized(names), target, "training")
     assert plan.residual_bytes == kept * values * (size("T") + 1)

@@ -142,7 +142,7 @@ def test_workers_take_places_over_too(
     share(monkeypatch)
     program, feeds = trained(CELLS[name][0])
     graphs = program.training
-    compiled = graphs._described()
+    compiled = graphs.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     fed = declaration_checks.taken(compiled.graph, feeds)
     sizes = graphs.sizes(fed, names, None, compiled)

@@ -47,7 +47,7 @@ def differing(program: rg.Program, steps: int, parts: int, batch: int, monkeypat
     given = {"x": feed(steps, batch), **{key: np.asarray(number, np.int64) for key, number in COUNTERS.items()}}
     found = []
     for graphs in (program.inference, program.training):
-        compiled = graphs._described()
+        compiled = graphs.full_graph()
         names = tuple(name for name, _ in compiled.graph.outputs)
         sizes = {"B": batch, "T": steps}
         alone = compiled.entry(names, sizes).call_fresh(program.parameters, given, sizes)
@@ -59,7 +59,7 @@ def differing(program: rg.Program, steps: int, parts: int, batch: int, monkeypat
 
 
 def planned(program: rg.Program, sizes: dict[str, int], parts: int = 2, target: str = "x86-64-v3") -> Plan:
-    compiled = program.inference._described()
+    compiled = program.inference.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return schedule(compiled.sized(names, sizes), target_of(target), "entry", parts)
 

@@ -19,7 +19,7 @@ from rnngraph.codegen.loop_ir.workers import TEAM
 from rnngraph.codegen.machine.target import target_of
 from rnngraph.codegen.schedule.scheduler import schedule
 from rnngraph.ir.types import size
-from rnngraph.program.callable_graph import GraphProgram
+from rnngraph.program.callable_graph import CallableGraph
 from rnngraph.runtime.native.compiled_graph import CompiledGraph
 
 CELLS: dict[str, Any] = {
@@ -52,8 +52,8 @@ def feeds_of(batch: int, steps: int, dtype: str = "float32") -> dict[str, np.nda
     }
 
 
-def graph_of(graphs: GraphProgram) -> tuple[CompiledGraph, tuple[str, ...]]:
-    compiled = graphs._described()
+def graph_of(graphs: CallableGraph) -> tuple[CompiledGraph, tuple[str, ...]]:
+    compiled = graphs.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return compiled, names
 

@@ -13,10 +13,10 @@ import pytest
 from declaration_checks import flat, taken
 from declarations import declare
 from saved_behaviour import differences, read, recorded
-from saved_cases import CASES, OwnState, own_state_type, stack_with_dropout, unrolled
+from saved_cases import CASES, OwnState, files_of, own_state_type, stack_with_dropout, unrolled
 
 import rnngraph as rg
-from rnngraph.program.saved.save_load import Stored, files_of
+from rnngraph.program.saved.save_load import SavedSource
 from rnngraph.storage import versioned_directory as directory
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -61,8 +61,8 @@ def test_many_random_declarations(seed: int) -> None:
 def check_random(seed: int) -> None:
     declaration = declare(seed)
     program, arrays = declaration.compile(), declaration.arrays()
-    stored = Stored(files_of(program))  # which has compared every graph
-    again = rg.Program(stored, program.parameters, program.seed, None, 1, stored.unroll)
+    stored = SavedSource(files_of(program))  # which has compared every graph
+    again = rg.Program(stored, program.parameters, program.seed, None, 1, stored.settings.unroll)
     for graph in ("inference", "training"):
         ours, theirs = getattr(program, graph), getattr(again, graph)
         given = taken(ours.graph, arrays)

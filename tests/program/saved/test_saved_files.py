@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from saved_cases import files_of
 
 import rnngraph as rg
 from rnngraph.ir.text.complete import same_graph
-from rnngraph.program.saved.save_load import FORMS, Stored, files_of
+from rnngraph.program.saved.save_load import FORMS, SavedSource
 
 # Files ---------------------------------------------------------------------------------------------
 
@@ -310,10 +311,13 @@ def test_text_with_a_byte_changed_and_the_digest_too(small: rg.Program) -> None:
         position, bit = int(generator.integers(len(files["plain.txt"]))), int(generator.integers(7))
         changed = {**files, "plain.txt": _flipped(files["plain.txt"], position, bit)}
         try:
-            stored = Stored(changed)
+            stored = SavedSource(changed)
         except (ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
             continue
-        if not all(same_graph(a, b) for a, b in zip(_graphs(stored), _graphs(small.source), strict=True)) and ran < 8:
+        if (
+            not all(same_graph(a, b) for a, b in zip(_graphs(stored), _graphs(small.parts.source), strict=True))
+            and ran < 8
+        ):
             ran += 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -338,7 +342,7 @@ def test_a_size_that_comes_out_negative_is_refused_at_the_call(small: rg.Program
     document = json.loads(files["declaration.json"])
     document |= {"structure": {"dict": [["y", {"leaf": "y"}]]}, "loss": False, "states": {form: [] for form in FORMS}}
     files["declaration.json"] = json.dumps(document).encode()
-    program = rg.Program(Stored(files), small.parameters, 0, None, 1, None)
+    program = rg.Program(SavedSource(files), small.parameters, 0, None, 1, None)
     assert program.inference(x=np.zeros(7, np.float32))["y"].shape == (2, 2)
     with pytest.raises(rg.ShapeError, match=r"a size of T-5 .*does not fit T = 4"):
         program.inference(x=np.zeros(4, np.float32))

@@ -17,7 +17,7 @@ from training import compiled_once
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten
-from rnngraph.runtime.calls.prepared_call import MOST_KINDS
+from rnngraph.runtime.calls.prepared_call import MOST_SIGNATURES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -160,12 +160,12 @@ def test_other_shapes_take_their_own_way() -> None:
 def test_only_so_many_kinds_are_kept() -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
     program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), x)[0][:, -1])
-    whole = data(1, MOST_KINDS + 9, WIDTH)
+    whole = data(1, MOST_SIGNATURES + 9, WIDTH)
     for _ in range(2):
-        for steps in range(1, MOST_KINDS + 9):
+        for steps in range(1, MOST_SIGNATURES + 9):
             given = whole[:, :steps]
             assert_array_equal(program.inference(x=given), general(program.inference, {"x": given}))
-    assert len(program.inference._bound._calls) <= MOST_KINDS
+    assert len(program.inference._calls._calls) <= MOST_SIGNATURES
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -221,7 +221,7 @@ def test_threads_change_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
         program.threads = threads
         for _ in range(3):
             same(program.inference(**given), expected)
-    assert {parts for parts, _ in program.inference._bound._calls.values()} == {2}
+    assert {parts for parts, _ in program.inference._calls._calls.values()} == {2}
 
 
 def test_several_threads_call_at_once() -> None:
@@ -251,10 +251,10 @@ def test_seeds_are_drawn_in_one_order() -> None:
                 with pytest.raises(rg.ArgumentError):
                     program.training(**{**feeds, "keep": 1.5})
     generator = np.random.Generator(np.random.Philox(key=4))
-    assert [listener(seed=4).next_seed() for _ in range(2)] == [int(generator.integers(0, 2**63))] * 2
+    assert [listener(seed=4).parts.seeds.draw() for _ in range(2)] == [int(generator.integers(0, 2**63))] * 2
     program = listener(seed=4)
     generator = np.random.Generator(np.random.Philox(key=4))
-    assert [program.next_seed() for _ in range(50)] == [int(generator.integers(0, 2**63)) for _ in range(50)]
+    assert [program.parts.seeds.draw() for _ in range(50)] == [int(generator.integers(0, 2**63)) for _ in range(50)]
 
 
 @pytest.mark.parametrize("steps", [5, LONG])

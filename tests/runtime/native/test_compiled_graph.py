@@ -117,7 +117,7 @@ def test_who_runs_an_entry_that_is_given_up_goes_on(program: rg.Program, monkeyp
 def test_a_callable_keeps_its_code(program: rg.Program) -> None:
     program.inference(x=X[:1])
     (entry,) = entries(program).values()
-    native, code = entry.alone, ref(entry._code)
+    native, code = entry.single, ref(entry._code)
     entries(program).clear()
     del entry, program
     gc.collect()

@@ -212,7 +212,8 @@ def test_other_versions_and_processors_miss(
     other = replace(program.target, features=f"{program.target.features},+other")
     x = rg.placeholder("x", (None, 3))
     moved = rg.compile(rg.tanh(x * 2.0), cache=tmp_path)
-    moved.inference.compiled.target = other
+    compiled = moved.inference.compiled
+    compiled.options = replace(compiled.options, target=other)
     compilations.clear()
     moved.inference(x=feed)
     assert len(compilations) == 1

@@ -14,17 +14,17 @@ import teams
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.runtime.native import worker_pool as pool
-from rnngraph.runtime.native.worker_pool import POOL, Faster, Pace, Workers
+from rnngraph.runtime.native.worker_pool import POOL, ThreadCount
 
 SCRIPT = """
 import os, sys, threading, time
 import numpy as np
 import rnngraph as rg
-from rnngraph.runtime.native import entry as native, worker_pool as pool
+from rnngraph.runtime.native import adaptive_threads, entry
+from rnngraph.runtime.native import worker_pool as pool
 
 pool.cores = lambda: 3
-native.FEWEST_CYCLES = pool.TRIALS = 0
+entry.FEWEST_CYCLES = adaptive_threads.TRIALS = 0
 x = rg.placeholder("x", (None, None, 64))
 outputs, _ = rg.dynamic_rnn(rg.GRUCell(128), x)
 program = rg.compile(outputs, threads=3, cache=False)
@@ -103,83 +103,9 @@ def test_a_trainer_gives_the_same_parameters_with_threads(monkeypatch: pytest.Mo
 
 def test_parts_are_no_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnngraph.runtime.native.worker_pool.cores", lambda: 2)
-    workers = Workers()
+    workers = ThreadCount()
     workers.set(7)
     assert (workers.count, workers.parts) == (7, 2)
-
-
-class Pretended:
-    """A way of running an entry by which calls take what is asked for, and which notes how they were run."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, shared: float, alone: float, pace: Pace | None = None) -> None:
-        self.seconds, self.calls, self.now = {True: shared, False: alone}, [], 0
-        monkeypatch.setattr(pool, "perf_counter_ns", lambda: self.now)
-        monkeypatch.setattr(POOL, "run", lambda *arguments: self._timed(True))
-        self.pace = pace or Pace()
-        self.way = Faster(lambda *arguments: self._timed(False), 0, 2, self.pace, 1)  # type: ignore[arg-type]
-
-    def _timed(self, shares: bool) -> bool:
-        self.calls.append(shares)
-        self.now += round(self.seconds[shares] * 1e6)
-        return True
-
-    def run(self, count: int) -> str:
-        """How so many calls were run: ``s`` shared, ``a`` alone."""
-        self.calls.clear()
-        for _ in range(count):
-            self.way(0, 0, 1)
-        return "".join("s" if shares else "a" for shares in self.calls)
-
-
-def test_what_is_faster_alone_runs_alone_and_is_tried_more_and_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = Pretended(monkeypatch, shared=2.0, alone=1.0)
-    assert calls.run(4 + 8 + 2 + 16 + 2 + 32) == "ssaa" + "a" * 8 + "ss" + "a" * 16 + "ss" + "a" * 32
-    calls.run(2000)
-    assert calls.run(1000).count("s") <= 4
-
-
-def test_what_is_faster_shared_is_shared_with_a_look_at_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
-    assert calls.run(4 + 128 + 1 + 127 + 1) == "ssaa" + "s" * 128 + "a" + "s" * 127 + "a"
-
-
-def test_sharing_ends_as_soon_as_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cores that have moved apart, or workers that have to be woken at each call."""
-    calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
-    calls.run(50)
-    calls.seconds[True] = 4.0
-    assert calls.run(3 + 8 + 2 + 16) == "sss" + "a" * 8 + "ss" + "a" * 16
-    calls.seconds[True] = 1.0
-    assert calls.run(2 + 40) == "s" * 42
-
-
-def test_one_slow_call_is_no_reason_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
-    calls.run(20)
-    for _ in range(5):
-        calls.seconds[True] = 9.0
-        assert calls.run(1) == "s"
-        calls.seconds[True] = 1.0
-        assert calls.run(2) == "ss"
-
-
-def test_sharing_ends_where_most_calls_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = Pretended(monkeypatch, shared=1.0, alone=1.5)
-    calls.run(20)
-    for _ in range(4):
-        calls.seconds[True] = 2.0
-        calls.run(2)
-        calls.seconds[True] = 1.0
-        calls.run(1)
-    assert calls.run(1) == "a"
-
-
-def test_calls_of_all_lengths_make_one_experience(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = Pretended(monkeypatch, shared=2.0, alone=1.0)
-    assert calls.run(8) == "ssaaaaaa"
-    longer = Pretended(monkeypatch, shared=200.0, alone=100.0, pace=calls.pace)
-    longer.way._cycles = 100
-    assert longer.run(3) == "aaa"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

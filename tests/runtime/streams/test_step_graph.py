@@ -15,7 +15,7 @@ from exported import Instance, program_of
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
-from rnngraph.cli import random_feeds
+from rnngraph.runtime.calls.random_feeds import random_feeds
 
 BATCH, TIME, WIDTH = 2, 6, 3
 Feeds = Mapping[str, np.ndarray]
@@ -160,7 +160,7 @@ def test_rows_of_a_stream_in_which_nothing_recurs() -> None:
 
 def test_bench_counts_steps_where_nothing_recurs() -> None:
     program = program_of(rg.dense(sequence(), 2))
-    assert random_feeds(program.inference, 2, 50)["x"].shape == (2, 50, WIDTH)
+    assert random_feeds(program.inference.compiled, 2, 50)["x"].shape == (2, 50, WIDTH)
 
 
 def test_a_self_test_is_fed_what_differs_everywhere_and_expects_the_whole_sequence(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def test_losses_without_int_labels_or_with_several_say_what_to_do() -> None:
     for text, loss in losses.items():
         made = rg.Trainer(rg.compile({"logits": logits}, loss=loss), rg.SGD(0.1))
         given = {name: value for name, value in {"x": np.eye(4), "y": [0, 1, 2, 0]}.items()
-                 if name in made.program.training.takes()}  # fmt: skip
+                 if name in made.program.training.input_names()}  # fmt: skip
         with pytest.raises(rg.GraphError, match=rf"{text}.*give the loss weights=rg\.gather"):
             made.fit(given, class_weights={0: 2}, progress=False)
 

@@ -14,6 +14,7 @@ from training import compiled_once, copies, data, network, same
 import rnngraph as rg
 from rnngraph.batching.batches import Batches
 from rnngraph.batching.input_axes import layout_of
+from rnngraph.program.example_inputs import example_inputs
 from rnngraph.training.fit import loop as fitting
 from rnngraph.training.fit.progress import FitProgress
 
@@ -31,7 +32,13 @@ def quiet(trainer: rg.Trainer, examples: Any, **options: Any) -> rg.History:
 
 
 def batches_of(program: rg.Program, examples: Any, batch_size: int = 3, **options: Any) -> Batches:
-    return Batches(dict(examples), layout_of(program), batch_size=batch_size, seed=program.seed, **options)
+    return Batches(
+        dict(examples),
+        layout_of(example_inputs(program.inference, program.evaluation, program.training)),
+        batch_size=batch_size,
+        seed=program.seed,
+        **options,
+    )
 
 
 # Batches and losses -------------------------------------------------------------------------------
@@ -95,7 +102,7 @@ def test_windows_carry_states_within_a_batch_and_warm_up_trains_nothing() -> Non
         for rows in batches.order(epoch):
             feeds = batches.feeds(rows)
             before = trainer.updates
-            trainer.warm({name: array[:, :1] for name, array in feeds.items()}, None)
+            trainer._stepper.warm_up({name: array[:, :1] for name, array in feeds.items()}, None, lambda: None)
             assert trainer.updates == before
             for start, stop in ((1, 4), (4, 7)):
                 cut = {name: array[:, start:stop] for name, array in feeds.items()}

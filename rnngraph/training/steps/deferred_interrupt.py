@@ -1,4 +1,4 @@
-"""Ctrl-C, put off while something changes that must change as one."""
+"""A Ctrl-C is deferred while something changes that must change as one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from types import FrameType, TracebackType
 from typing import Any
 
 
-class Moment:
-    """What changes within ``with moment:`` changes as one: a Ctrl-C that is watched for comes before or after it.
+class DeferredInterrupt:
+    """What changes within ``with interrupt:`` changes as one: a Ctrl-C that is watched for comes before or after it.
 
-    Moments nest. Handlers of signals run in the main thread only, so in any other there is nothing to put off.
+    Blocks nest. Handlers of signals run in the main thread only, so in any other there is nothing to put off.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Moment:
         self._came: tuple[int, FrameType | None] | None = None
 
     def watch(self) -> None:
-        """Takes the place of Python's handler, once for many moments: that costs as much as a small step."""
+        """Takes the place of Python's handler, once for many blocks: that costs as much as a small step."""
         before = signal.getsignal(signal.SIGINT)
         if before == self._note or not callable(before):  # not callable: ignored, or no business of Python's
             return

@@ -1,31 +1,37 @@
-"""Memory of a trainer's native steps: argument blocks that are filled in once, as values take turns in few places."""
+"""Memory of native steps: argument blocks that are filled in once, as values take turns in few places."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import c_int64, c_void_p
+from ctypes import c_void_p
+from dataclasses import dataclass
 from operator import is_
-from typing import TYPE_CHECKING
 from weakref import ref
 
 import numpy as np
 
-from ..allocation import maker
-from ..passes.train_step import NEW, NORM, SLOT, SUM
-from ..runtime.native.aligned_memory import address, aligned_bytes, writable_address
-from ..runtime.native.entry import PACKED, TEMPORARIES, NativeEntry, Sized
-
-if TYPE_CHECKING:
-    from .prepared_train_step import BoundTrain
-    from .trainer import Trainer
+from ...allocation import maker
+from ...passes.train_step import NEW, NORM, SLOT, SUM
+from ...runtime.native.aligned_memory import address, aligned_bytes, writable_address
+from ...runtime.native.entry import PACKED, TEMPORARIES, NativeEntry, Sized
+from .train_state import TrainState
 
 NOT_RUN = -1.0
 """In the scalar results before a call: no norm is negative."""
 MOST_BLOCKS = 8
-WORKER, WORKERS = c_int64(0), c_int64(1)  # made once: ctypes converts ints at every call
 
 
-class Memory:
+@dataclass(frozen=True, eq=False)
+class FixedFeeds:
+    """Feeds of which most lie in the same memory in all steps of a prepared call.
+
+    moving: the names of what lies elsewhere in each step, with the slots of its addresses.
+    """
+
+    moving: Sequence[tuple[str, int]]
+
+
+class StepMemory:
     """What the calls of one entry share, of which there is never more than one at a time."""
 
     def __init__(self, entry: NativeEntry) -> None:
@@ -45,7 +51,7 @@ class Memory:
         self._makers: list[tuple[str, Callable[[], np.ndarray]]] = []
         self._made_for: Sized | None = None  # the sizes of what they make
         self._own: list[str] | None = None  # inputs that the trainer has itself
-        self._blocks: dict[tuple[int, ...], _Bound] = {}
+        self._blocks: dict[tuple[int, ...], StepBlock] = {}
 
     def fresh(self, sized: Sized) -> dict[str, np.ndarray]:
         """Memory for results that stay with who asked for them."""
@@ -59,32 +65,32 @@ class Memory:
             self._made_for = sized
         return {name: make() for name, make in self._makers}
 
-    def bound(self, trainer: Trainer, parameters: Mapping[str, np.ndarray]) -> _Bound:
-        """The argument block for these parameters, the trainer's own inputs, and what replaces them.
+    def block(self, state: TrainState, parameters: Mapping[str, np.ndarray]) -> StepBlock:
+        """The argument block for these parameters, the inputs of the trainer's own, and what replaces them.
 
         It holds none of them: who calls holds the parameters until the call ends, as others may replace them.
         """
         given = [parameters[name] for name in self.entry.parameter_slots]
-        own = trainer.inputs()
+        own = state.inputs()
         if self._own is None:
             self._own = [name for name in own if name in self.entry.input_slots]
-        targets = [trainer.target(name) for name in self.replacing]
+        targets = [state.target(name) for name in self.replacing]
         arrays = [*given, *[own[name] for name in self._own], *targets]
         key = tuple(map(id, arrays))
         known = self._blocks.get(key)
         if known is None or not known.holds(arrays):
             if len(self._blocks) >= MOST_BLOCKS:
                 self._blocks.clear()
-            known = self._blocks[key] = _Bound(self, given, {name: own[name] for name in self._own}, targets)
+            known = self._blocks[key] = StepBlock(self, given, {name: own[name] for name in self._own}, targets)
         return known
 
 
-class _Bound:
+class StepBlock:
     """An argument block with the addresses of these arrays, which are held by others."""
 
     def __init__(
         self,
-        memory: Memory,
+        memory: StepMemory,
         given: Sequence[np.ndarray],
         inputs: Mapping[str, np.ndarray],
         targets: Sequence[np.ndarray],
@@ -101,7 +107,7 @@ class _Bound:
             self.block[entry.output_slots[name]] = address(array)
         self._fed = [name for name in entry.input_slots if name not in inputs]
         self._sized: Sized | None = None
-        self._bound: Callable[[], BoundTrain | None] = _none
+        self._fixed: Callable[[], FixedFeeds | None] = _none
 
     def holds(self, arrays: Sequence[np.ndarray]) -> bool:
         """Whether these are the very arrays: one that is gone may have left its id to another."""
@@ -109,24 +115,24 @@ class _Bound:
 
     def set(
         self, feeds: Mapping[str, np.ndarray], results: Mapping[str, np.ndarray], sized: Sized,
-        bound: BoundTrain | None,
+        fixed: FixedFeeds | None,
     ) -> None:  # fmt: skip
-        """What differs from call to call. bound: whose feeds they are, if they are: most stay where they lie."""
+        """Sets what differs from call to call. fixed: of a prepared step, whose feeds these are."""
         if self._sized is not sized:
             self.entry.set_sizes(self.block, sized.sizes)
             self._sized = sized
-        if bound is not None and self._bound() is bound:
-            for name, slot in bound.moving:
-                self.block[slot] = _place(feeds[name])
+        if fixed is not None and self._fixed() is fixed:
+            for name, slot in fixed.moving:
+                self.block[slot] = _address(feeds[name])
         else:
             for name in self._fed:
                 self.entry.set_feed(self.block, name, feeds[name])
-            self._bound = _none if bound is None else ref(bound)
+            self._fixed = _none if fixed is None else ref(fixed)
         for name, array in results.items():
-            self.block[self.entry.output_slots[name]] = _place(array)
+            self.block[self.entry.output_slots[name]] = _address(array)
 
 
-def _place(array: np.ndarray) -> int:
+def _address(array: np.ndarray) -> int:
     """Where a C-contiguous array lies."""
     return writable_address(array) if array.size and array.flags.writeable else address(array)
 

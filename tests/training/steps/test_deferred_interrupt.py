@@ -17,7 +17,7 @@ import pytest
 from training import compiled_once, copies, data, network, same
 
 import rnngraph as rg
-from rnngraph.training.deferred_interrupt import Moment
+from rnngraph.training.steps.deferred_interrupt import DeferredInterrupt
 
 ROOMS = tuple(os.path.join(os.path.dirname(rg.__file__), room, "") for room in ("runtime", "program", "training"))
 
@@ -93,9 +93,15 @@ def fitted(trainer: rg.Trainer, fit: str, path: Path) -> rg.History:
 
 def everything(trainer: rg.Trainer, history: rg.History) -> dict[str, np.ndarray]:
     """All that must be the same after an interruption: also the next seed."""
-    counts = [trainer.updates, trainer.skipped, trainer.pending, trainer.epochs, trainer.program.next_seed()]
+    counts = [
+        trainer.updates,
+        trainer.skipped,
+        trainer.state.pending,
+        trainer.epochs,
+        trainer.program.parts.seeds.draw(),
+    ]
     columns = {f"history/{name}": history[name] for name in history if name != "seconds"}
-    arrays = {**trainer.program.parameters, **trainer.slots, **trainer.sums, **columns}
+    arrays = {**trainer.program.parameters, **trainer.state.slots, **trainer.state.sums, **columns}
     return copies(arrays) | {"counts": np.array(counts), "stopped": np.array(history.stopped)}
 
 
@@ -136,7 +142,7 @@ def check(kind: str, fit: str, path: Path, share: float, later: bool) -> None:
     if later:
         trainer.save(path)
         program = made()
-        program.next_seed()
+        program.parts.seeds.draw()
         trainer = rg.Trainer.load(path, program)
     history = fitted(trainer, fit, path)
     same(everything(trainer, history), wanted)
@@ -232,19 +238,19 @@ def test_callbacks_that_came_later_see_nothing_of_the_past() -> None:
 
 
 @pytest.fixture
-def moment() -> Iterator[Moment]:
-    made = Moment()
+def interrupt() -> Iterator[DeferredInterrupt]:
+    made = DeferredInterrupt()
     made.watch()
     yield made
     made.release()
 
 
-def test_a_moment_puts_ctrl_c_off(moment: Moment) -> None:
+def test_a_moment_puts_ctrl_c_off(interrupt: DeferredInterrupt) -> None:
     done = []
 
     def run() -> None:
-        with moment:
-            with moment:
+        with interrupt:
+            with interrupt:
                 signal.raise_signal(signal.SIGINT)
                 done.append("inner")
             done.append("outer")
@@ -263,21 +269,21 @@ def test_handlers_of_the_users_own_stay() -> None:
     before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     mine = signal.getsignal(signal.SIGINT)
     try:
-        moment = Moment()
+        interrupt = DeferredInterrupt()
         for _ in range(2):
             came.clear()
-            moment.watch()
-            with moment:
+            interrupt.watch()
+            with interrupt:
                 signal.raise_signal(signal.SIGINT)
                 assert came == []
             signal.raise_signal(signal.SIGINT)
             assert came == [signal.SIGINT] * 2
-            moment.release()
+            interrupt.release()
             assert signal.getsignal(signal.SIGINT) is mine
-        moment.watch()
+        interrupt.watch()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        moment.release()
-        moment.watch()
+        interrupt.release()
+        interrupt.watch()
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from training import compiled_once, copies, data, network, same
 
 import rnngraph as rg
-from rnngraph.training.schedules import schedule_from, schedule_text
+from rnngraph.training.optimization.schedules import schedule_from, schedule_text
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -113,7 +113,10 @@ def test_a_fit_goes_on_bit_for_bit(epoch: int, tmp_path: Path) -> None:
     found = again.fit(data(8), **options)
     for column in ("loss", "validation_loss", "learning_rate"):
         assert_array_equal(found[column], expected[column])
-    same(copies({**again.program.parameters, **again.slots}), copies({**whole.program.parameters, **whole.slots}))
+    same(
+        copies({**again.program.parameters, **again.state.slots}),
+        copies({**whole.program.parameters, **whole.state.slots}),
+    )
     assert again.optimizer == whole.optimizer
 
 
@@ -131,7 +134,7 @@ def test_a_fit_goes_on_bit_for_bit(epoch: int, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_arguments(arguments: tuple[Any, ...], kind: type[Exception], text: str) -> None:
-    with pytest.raises(kind, match=rf"test_plateau\.py:\d+: {text}"):
+    with pytest.raises(kind, match=rf"test_schedules\.py:\d+: {text}"):
         rg.ReduceOnPlateau(*arguments)
 
 

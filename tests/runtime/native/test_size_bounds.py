@@ -17,8 +17,10 @@ from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.unroll import Unroll
-from rnngraph.runtime.native.compiled_graph import CompiledGraph, open_sizes
-from rnngraph.runtime.native.preconditions import MOST_OVER_STEPS, bounds_of
+from rnngraph.runtime.native.compile_options import CompileOptions
+from rnngraph.runtime.native.compiled_graph import CompiledGraph
+from rnngraph.runtime.native.optimized_graph import open_sizes
+from rnngraph.runtime.native.size_bounds import MOST_OVER_STEPS, bounds_of
 
 
 def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndarray]]:
@@ -35,7 +37,7 @@ def table_of_steps(computed: bool = True) -> tuple[rg.Program, dict[str, np.ndar
 @pytest.mark.parametrize("computed", [True, False])
 def test_a_table_without_rows_has_none_to_give(computed: bool) -> None:
     program, feeds = table_of_steps(computed)
-    here = r"test_preconditions.py:\d+"
+    here = r"test_size_bounds.py:\d+"
     wanted = rf"{here}: a table \(declared at .*{here}\) has no rows = T at T = 0, and 4 of its"
     for call in (
         lambda: program.inference(feeds),
@@ -166,13 +168,13 @@ def test_a_size_that_would_be_negative() -> None:
 def _program(graph: Graph) -> CompiledGraph:
     from rnngraph.codegen.machine.target import target_of
 
-    return CompiledGraph(graph, "inference", target_of(None), None, str)
+    return CompiledGraph(graph, "inference", CompileOptions(target_of(None)))
 
 
 def _sizes(compiled: CompiledGraph, feeds: dict[str, np.ndarray]) -> dict[str, int]:
-    from rnngraph.runtime.calls.feeds import bind
+    from rnngraph.runtime.calls.feeds import solve_sizes
 
-    return bind(feeds, compiled.kinds(), Where("call.py", 1))
+    return solve_sizes(feeds, compiled.input_types(), Where("call.py", 1))
 
 
 def test_sizes_follow_from_products_whatever_comes_first() -> None:
@@ -243,7 +245,7 @@ def test_a_message_of_a_bound_is_short() -> None:
     program, feeds = table_of_steps()
     with pytest.raises(rg.ShapeError) as caught:
         program.inference(feeds)
-    assert len(re.findall(r"test_preconditions.py:\d+", str(caught.value))) == 2  # of the call, and of the declaration
+    assert len(re.findall(r"test_size_bounds.py:\d+", str(caught.value))) == 2  # of the call, and of the declaration
     assert len(str(caught.value)) < 300
 
 

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
-from rnngraph.training.optimizers import OPTIMIZERS, optimizer_from, optimizer_text
-from rnngraph.training.schedules import SCHEDULES, schedule_from, schedule_text
+from rnngraph.training.optimization.optimizers import OPTIMIZERS, optimizer_from, optimizer_text
+from rnngraph.training.optimization.schedules import SCHEDULES, schedule_from, schedule_text
 
 SHAPES = ((1,), (3,), (7,), (17,), (25,), (63,), (5, 9), ())
 STEPS = 10
-RECORDED = Path(__file__).parents[1] / "fixtures" / "tensorflow_optimizers.npz"
+RECORDED = Path(__file__).parents[2] / "fixtures" / "tensorflow_optimizers.npz"
 CLOSE = {"float32": 1e-6, "float64": 1e-12}
 Arrays = dict[str, np.ndarray]
 Kept = dict[str, np.ndarray]

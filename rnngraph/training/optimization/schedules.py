@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from ..declare.arguments import flag
-from ..errors import ArgumentError, DtypeError, Where, shown
-from ..public import api, taking
-from ..runtime.arguments import one_of, whole_number
+from ...arguments import check_not_negative, check_positive, flag, is_number, one_of, use_plain_numbers, whole_number
+from ...errors import ArgumentError, DtypeError, shown
+from ...public import api, taking
 
 
 @api
@@ -37,44 +35,6 @@ class Schedule:
     def measured(self, value: float) -> Schedule:
         """The schedule after an epoch in which what ``plateau`` monitors was ``value``."""
         return self
-
-
-_NUMBERS = (int, float, np.integer, np.floating)
-
-
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite real number, NumPy's among them."""
-    if type(value) is float:
-        return math.isfinite(value)
-    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
-        return False
-    return abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value)
-
-
-def use_plain_numbers(record: Any) -> None:
-    """NumPy's numbers become Python's in the fields of a dataclass, so that a file keeps them and their arithmetic."""
-    for item in fields(record):
-        value = getattr(record, item.name)
-        if isinstance(value, np.generic):
-            object.__setattr__(record, item.name, value.item())
-
-
-def check_positive(name: str, value: Any) -> None:
-    if not is_number(value) or not value > 0:
-        raise ArgumentError(f"{name}={shown(value)} must be a positive number")
-
-
-def positive_or_none(name: str, value: Any, where: Where | None) -> float | None:
-    if value is None:
-        return None
-    if not is_number(value) or not value > 0:
-        raise ArgumentError(f"{name}={shown(value)} must be a positive number, or None", where)
-    return float(value)
-
-
-def _not_negative(name: str, value: Any) -> None:
-    if not is_number(value) or value < 0:
-        raise ArgumentError(f"{name}={shown(value)} must be a number, 0 or more")
 
 
 @api
@@ -116,7 +76,7 @@ class PolynomialDecay(Schedule):
         super().__post_init__()
         check_positive("initial", self.initial)
         check_positive("decay_steps", self.decay_steps)
-        _not_negative("final", self.final)
+        check_not_negative("final", self.final)
         check_positive("power", self.power)
 
     def __call__(self, update: int) -> float:
@@ -141,7 +101,7 @@ class CosineDecay(Schedule):
         super().__post_init__()
         check_positive("initial", self.initial)
         check_positive("decay_steps", self.decay_steps)
-        _not_negative("final", self.final)
+        check_not_negative("final", self.final)
 
     def __call__(self, update: int) -> float:
         share = min(update, self.decay_steps) / self.decay_steps
@@ -167,7 +127,7 @@ class PiecewiseConstant(Schedule):
             plain = tuple(value.item() if isinstance(value, np.generic) else value for value in given)
             object.__setattr__(self, name, plain)
             for value in plain:
-                _not_negative(f"one of {name}", value)
+                check_not_negative(f"one of {name}", value)
         if len(self.values) != len(self.boundaries) + 1:
             raise ArgumentError(
                 f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, not {len(self.values)}"
@@ -243,12 +203,12 @@ class ReduceOnPlateau(Schedule):
         if self.monitor is not None and not isinstance(self.monitor, str):
             raise DtypeError(f"monitor={shown(self.monitor)} must be the name of a column of the history, or None")
         one_of(self.mode, "mode", ("min", "max"))
-        _not_negative("min_delta", self.min_delta)
-        _not_negative("final", self.final)
+        check_not_negative("min_delta", self.min_delta)
+        check_not_negative("final", self.final)
         for name in ("cooldown", "waited", "resting"):
             whole_number(getattr(self, name), name, 0)
         if self.rate is not None:
-            _not_negative("rate", self.rate)
+            check_not_negative("rate", self.rate)
 
     def __call__(self, update: int) -> float:
         return float(self.initial if self.rate is None else self.rate)

@@ -1,12 +1,16 @@
-"""Arguments that cells, wrappers and functions take alike. what: names one in an error."""
+"""Checks of arguments that many calls take alike. what, name: what an error calls the argument."""
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DtypeError, Where, shown
+from .errors import ArgumentError, DtypeError, Where, shown
 
 MOST_UNITS = 2**31 - 1
 MOST = 2**63 - 1
@@ -25,7 +29,7 @@ def units(value: Any, what: str) -> int:
 
 
 def whole_number(value: Any, what: str, least: int | None = None) -> int:
-    """An int of Python's or NumPy's; with ``least`` a count of things, from there on. what: names it in an error."""
+    """An int of Python's or NumPy's; with ``least`` a count of things, from there on."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise DtypeError(f"{what} must be an int, not {shown(value)}")
     if least is not None and value < least:
@@ -74,3 +78,65 @@ def flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise DtypeError(f"{what} must be True or False, not {shown(value)}")
     return bool(value)
+
+
+def one_of(value: Any, what: str, offered: Sequence[str]) -> str:
+    """A word among those that are offered."""
+    if not isinstance(value, str) or value not in offered:
+        raise ArgumentError(f"{what}={shown(value)} is not offered; use one of {', '.join(offered)}")
+    return value
+
+
+def seed_number(value: Any, what: str = "seed") -> int:
+    """A seed: an int of 64 bits, signed or not."""
+    seed = whole_number(value, what)
+    if not -(2**63) <= seed < 2**64:
+        raise ArgumentError(f"{what}={seed} does not fit 64 bits")
+    return seed
+
+
+# Numbers of optimizers, schedules and fits ---------------------------------------------------------
+
+
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite real number, NumPy's among them."""
+    if type(value) is float:
+        return math.isfinite(value)
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max if isinstance(value, int) else math.isfinite(value)
+
+
+def check_positive(name: str, value: Any) -> None:
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number")
+
+
+def positive_or_none(name: str, value: Any, where: Where | None) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or not value > 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a positive number, or None", where)
+    return float(value)
+
+
+def check_not_negative(name: str, value: Any) -> None:
+    if not is_number(value) or value < 0:
+        raise ArgumentError(f"{name}={shown(value)} must be a number, 0 or more")
+
+
+def check_within(name: str, value: float, low: float, high: float) -> None:
+    """Raises unless ``low <= value < high``."""
+    if not is_number(value) or not low <= value < high:
+        raise ArgumentError(f"{name}={shown(value)} must be a number, {low:g} or more and below {high:g}")
+
+
+def use_plain_numbers(record: Any) -> None:
+    """NumPy's numbers become Python's in the fields of a dataclass, so that a file keeps them and their arithmetic."""
+    for item in fields(record):
+        value = getattr(record, item.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(record, item.name, value.item())

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..declare.arguments import flag
-from ..declare.functions.basic import maximum, sqrt, square
-from ..declare.tensor import Tensor
-from ..errors import ArgumentError, Where, shown
-from ..public import api, taking
-from .schedules import Schedule, check_positive, is_number, rate_of, schedule_from, schedule_text, use_plain_numbers
+from ...arguments import check_positive, check_within, flag, use_plain_numbers
+from ...declare.functions.basic import maximum, sqrt, square
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, Where
+from ...public import api, taking
+from .schedules import Schedule, rate_of, schedule_from, schedule_text
 
 Slots = Mapping[str, Tensor]
 Rate = float | Schedule | Callable[[int], float]
@@ -56,12 +56,6 @@ def check_methods(optimizer: Optimizer, where: Where | None) -> None:
         taking(getattr(optimizer, name), f"{type(optimizer).__name__}.{name}", *given, where=where)
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    """Raises unless ``low <= value < high``."""
-    if not is_number(value) or not low <= value < high:
-        raise ArgumentError(f"{name}={shown(value)} must be a number, {low:g} or more and below {high:g}")
-
-
 def _decayed(gradient: Tensor, parameter: Tensor, weight_decay: float) -> Tensor:
     return gradient + parameter * weight_decay if weight_decay else gradient
 
@@ -81,8 +75,8 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within("momentum", self.momentum, 0, 1)
-        _within("weight_decay", self.weight_decay, 0, float("inf"))
+        check_within("momentum", self.momentum, 0, 1)
+        check_within("weight_decay", self.weight_decay, 0, float("inf"))
         if flag(self.nesterov, "nesterov") and not self.momentum:
             raise ArgumentError("nesterov=True needs a momentum above 0")
 
@@ -123,13 +117,13 @@ class RMSProp(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within("decay", self.decay, 0, 1)
-        _within("momentum", self.momentum, 0, 1)
+        check_within("decay", self.decay, 0, 1)
+        check_within("momentum", self.momentum, 0, 1)
         check_positive("epsilon", self.epsilon)
         for name in ("centered", "epsilon_in_root", "rate_in_momentum"):
             flag(getattr(self, name), name)
         for name in ("weight_decay", "initial_square"):
-            _within(name, getattr(self, name), 0, float("inf"))
+            check_within(name, getattr(self, name), 0, float("inf"))
 
     def slots(self) -> dict[str, float]:
         names = [*(["mean"] if self.centered else []), *(["momentum"] if self.momentum else [])]
@@ -171,7 +165,7 @@ class Adagrad(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("initial_accumulator", "epsilon", "rate_decay", "weight_decay"):
-            _within(name, getattr(self, name), 0, float("inf"))
+            check_within(name, getattr(self, name), 0, float("inf"))
         if not self.epsilon and not self.initial_accumulator:
             raise ArgumentError("epsilon=0 needs an initial_accumulator above 0; else a gradient of 0 is divided by 0")
 
@@ -203,10 +197,10 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within("beta1", self.beta1, 0, 1)
-        _within("beta2", self.beta2, 0, 1)
+        check_within("beta1", self.beta1, 0, 1)
+        check_within("beta2", self.beta2, 0, 1)
         check_positive("epsilon", self.epsilon)
-        _within("weight_decay", self.weight_decay, 0, float("inf"))
+        check_within("weight_decay", self.weight_decay, 0, float("inf"))
 
     def slots(self) -> dict[str, float]:
         return {"mean": 0.0, "square": 0.0}

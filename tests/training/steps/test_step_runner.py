@@ -33,7 +33,7 @@ def batch(value: float | None = None) -> np.ndarray:
 
 
 def values(made: rg.Trainer) -> Arrays:
-    found = {**dict(made.program.parameters), **made.slots}
+    found = {**dict(made.program.parameters), **made.state.slots}
     return {name: array.copy() for name, array in found.items()}
 
 
@@ -61,11 +61,11 @@ def test_sums_that_are_not_finite_change_nothing() -> None:
     for _ in range(4):
         made.step(x=batch())
     before = values(made)
-    made.sums = {name: np.full_like(array, np.nan) for name, array in made._present_sums().items()}
-    made.pending = 1
+    made.state.sums = {name: np.full_like(array, np.nan) for name, array in made.state.present_sums().items()}
+    made.state.pending = 1
     made.flush()
     same(values(made), before)
-    assert (made.updates, made.skipped, made.pending) == (2, 1, 0)
+    assert (made.updates, made.skipped, made.state.pending) == (2, 1, 0)
 
 
 def test_arrays_that_are_held_keep_their_values() -> None:
@@ -108,7 +108,7 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     for item in (made, other):
         for _ in range(3):
             step(item)
-    known = next(iter(made._ways.values()))._known._known
+    known = next(iter(made._stepper._variants.values()))._known._known
     ((shapes, (entry, known_sized, ranges)),) = known.items()
     sized = known_sized()
     assert sized is not None
@@ -120,7 +120,7 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
 
     instead = replace(sized, run=interrupted)
     monkeypatch.setitem(known, shapes, (entry, ref(instead), ranges))
-    for _, bound in made._bound[False, False]._calls.values():
+    for _, bound in made._stepper.prepared[False, False]._calls.values():
         monkeypatch.setattr(bound, "_sized", instead)
     with pytest.raises(KeyboardInterrupt):
         step(made)
@@ -129,7 +129,7 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
         for _ in range(4 if item is other and when == "after" else 3):
             step(item)
     same(values(made), values(other))
-    assert (made.updates, made.pending, made.skipped) == (other.updates, other.pending, 0)
+    assert (made.updates, made.state.pending, made.skipped) == (other.updates, other.state.pending, 0)
 
 
 def test_argument_blocks_are_bound_once() -> None:

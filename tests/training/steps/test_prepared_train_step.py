@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from training import compiled_once
 
 import rnngraph as rg
-from rnngraph.program.training_graph import Training
+from rnngraph.program.training_graph import TrainingGraph
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,13 +27,13 @@ def _once() -> Any:
 def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each step that took the general way."""
     found: list[int] = []
-    gather = Training.gather
+    gather = TrainingGraph.gather
 
-    def counted(self: Training, *arguments: Any) -> Any:
+    def counted(self: TrainingGraph[Any], *arguments: Any) -> Any:
         found.append(1)
         return gather(self, *arguments)
 
-    monkeypatch.setattr(Training, "gather", counted)
+    monkeypatch.setattr(TrainingGraph, "gather", counted)
     return found
 
 
@@ -42,16 +42,16 @@ def trainer(**options: Any) -> rg.Trainer:
 
 
 def same(ours: rg.Trainer, theirs: rg.Trainer) -> None:
-    for mine, other in ((ours.program.parameters, theirs.program.parameters), (ours.slots, theirs.slots)):
+    for mine, other in ((ours.program.parameters, theirs.program.parameters), (ours.state.slots, theirs.state.slots)):
         assert mine.keys() == other.keys()
         for name in mine:
             assert_array_equal(mine[name], other[name], name)
-    assert (ours.updates, ours.skipped, ours.pending) == (theirs.updates, theirs.skipped, theirs.pending)
+    assert (ours.updates, ours.skipped, ours.state.pending) == (theirs.updates, theirs.skipped, theirs.state.pending)
     assert_array_equal(ours.gradient_norm, theirs.gradient_norm)
-    assert (ours.carried is None) == (theirs.carried is None)
-    for name, array in (ours.carried or {}).items():
-        assert theirs.carried is not None
-        assert_array_equal(array, theirs.carried[name])
+    assert (ours.state.carried is None) == (theirs.state.carried is None)
+    for name, array in (ours.state.carried or {}).items():
+        assert theirs.state.carried is not None
+        assert_array_equal(array, theirs.state.carried[name])
 
 
 def general(made: rg.Trainer, feeds: dict[str, Any], **options: Any) -> float:
@@ -85,7 +85,7 @@ def test_later_steps_do_what_the_general_way_does(
     ours.flush()
     theirs.flush()
     same(ours, theirs)
-    assert ours.program.next_seed() == theirs.program.next_seed()
+    assert ours.program.parts.seeds.draw() == theirs.program.parts.seeds.draw()
 
 
 def test_other_kinds_take_turns() -> None:
@@ -161,7 +161,7 @@ def test_steps_notice_threads_and_held_parameters(monkeypatch: pytest.MonkeyPatc
         feeds = fed(8, 20, seed=number)
         ours.program.threads = 1 + number % 2
         assert ours.step(feeds) == general(theirs, feeds)
-        held.append(({**ours.program.parameters}, {name: array.copy() for name, array in ours.slots.items()}))
+        held.append(({**ours.program.parameters}, {name: array.copy() for name, array in ours.state.slots.items()}))
         if number % 3 == 0:
             name = next(iter(ours.program.parameters))
             for made in (ours, theirs):

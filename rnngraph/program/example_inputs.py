@@ -1,0 +1,19 @@
+"""What a program's graphs take, as ``batching`` needs it to read examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..batching.input_axes import GraphInputs, ProgramInputs
+from .callable_graph import CallableGraph
+
+
+def example_inputs(
+    inference: CallableGraph[Any], evaluation: CallableGraph[Any], training: CallableGraph[Any]
+) -> ProgramInputs:
+    """The inputs of the three graphs of one program."""
+    first, second, third = (
+        GraphInputs(graph.compiled, graph.input_types()) for graph in (inference, evaluation, training)
+    )
+    parts = training.parts
+    return ProgramInputs(parts.names, first, second, third, frozenset(parts.lowered.defaults))

@@ -1,0 +1,108 @@
+"""The graphs that give gradients: by trainable parameters, and by the placeholders and taps that a caller asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..allocation import zeros
+from ..declare.tensor import Tensor
+from ..errors import ArgumentError, DtypeError, GraphError, NameLookupError, Where, shown, warn
+from ..ir.graph import Graph
+from ..ir.types import FLOATS, TensorType, evaluate
+from ..passes.gradients.autodiff import unreached, with_parameters
+from ..passes.lowering.lowered import TAP
+from ..runtime.calls.feeds import solve_sizes
+from ..runtime.calls.nested_feeds import names_under
+from ..runtime.graph_source import TAPS_MOVED
+from ..runtime.native.compiled_graph import CompiledGraph
+from .parts import ProgramParts
+
+
+class GradientGraphs:
+    """Graphs by what they differentiate, and by what. Each is made when it is first needed.
+
+    types: of what the training graph is fed. trainable: names of the parameters that all of them give
+    gradients for.
+    """
+
+    def __init__(self, parts: ProgramParts, lowered: Graph, types: Mapping[str, TensorType]) -> None:
+        parameters = parts.parameters
+        self.trainable = tuple(name for name in parameters if parameters.slot(name).trainable)
+        self._parts, self._lowered, self._types = parts, lowered, types
+        self._graphs: dict[tuple[tuple[str, ...], tuple[str, ...]], CompiledGraph] = {}
+        self._moved: dict[str, TensorType] | None = None
+        self._warned = False
+
+    def asked(self, wrt: Sequence[str | Tensor], where: Where | None) -> tuple[list[str], tuple[str, ...]]:
+        """Names in ``wrt`` that stand for a state, and the names of all placeholders that are asked for."""
+        if isinstance(wrt, str | Tensor) or not isinstance(wrt, Sequence):
+            raise DtypeError(f"wrt= must be a list of placeholders or of their names, not {shown(wrt)}", where)
+        names = [self._parts.names.name_of(item, where) for item in wrt]
+        states = [name for name in names if name not in self._types and names_under(name, self._types)]
+        found: list[str] = []
+        for name in names:
+            found += names_under(name, self._types) if name in states else [name]
+        return states, tuple(dict.fromkeys(found))
+
+    def checked_graph(self, extra: tuple[str, ...], given: tuple[str, ...], where: Where | None) -> CompiledGraph:
+        """The graph that gives gradients for these placeholders too, of the loss or of ``given`` outputs.
+
+        Raises ``ArgumentError`` for what has no gradient, ``GraphError`` where there is nothing to differentiate by.
+        """
+        for name in extra:
+            kind = self.tap_types().get(name) if name.startswith(TAP) else self._types.get(name)
+            if kind is None or kind.dtype not in FLOATS:
+                taps = ", ".join(self.tap_types())
+                hint = f"; its float taps are {taps}" if name.startswith(TAP) and taps else ""
+                what = "tap" if name.startswith(TAP) else "placeholder"
+                raise ArgumentError(f"wrt={shown(name)} is no float {what} of the training graph{hint}", where)
+        if not (self.trainable or extra):
+            raise GraphError("there is nothing to differentiate by: no parameter is trainable; give wrt=", where)
+        compiled = self.graph(extra, given)
+        if not self._warned and not given:
+            self._warned = True
+            idle = [name for name in unreached(compiled.graph) if name in self.trainable]
+            if idle:
+                warn(f"the loss does not depend on {', '.join(idle)}; their gradients are zero", where)
+        return compiled
+
+    def graph(self, extra: tuple[str, ...] = (), given: tuple[str, ...] = ()) -> CompiledGraph:
+        """The graph that ``checked_graph`` gives, without its checks."""
+        key = (extra, given)
+        if key not in self._graphs:
+            parts, lowered = self._parts, self._lowered
+            if any(name.startswith(TAP) for name in extra):
+                moved = parts.source.tapped(TAPS_MOVED)
+                assert moved is not None, "its types were looked at"
+                lowered = moved.graph
+            types = {name: parts.parameters.slot(name).type for name in self.trainable}
+            self._graphs[key] = CompiledGraph(
+                with_parameters(lowered, types), "training", parts.options, parts.source.described,
+                (*self.trainable, *extra), given,
+            )  # fmt: skip
+        return self._graphs[key]
+
+    def zeros_for_taps(
+        self, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], where: Where | None
+    ) -> dict[str, np.ndarray]:
+        """Zeros for the inputs that are added to taps, whose gradients are those of the taps."""
+        types = compiled.input_types()
+        sizes = solve_sizes(arrays, self._types, where)
+        labels = [name for name in types if name.startswith(TAP)]
+        unknown = sorted({size for name in labels for size in types[name].symbols} - sizes.keys())
+        if unknown:
+            raise NameLookupError(f"the size {', '.join(unknown)} is not known from what is fed; feed all", where)
+        return {
+            name: zeros([evaluate(dim, sizes) for dim in types[name].shape], types[name].dtype, f"the zeros of {name}")
+            for name in labels
+        }
+
+    def tap_types(self) -> dict[str, TensorType]:
+        """The types of what is added to taps, by label."""
+        if self._moved is None:
+            moved = self._parts.source.tapped(TAPS_MOVED)
+            inputs = () if moved is None else moved.graph.inputs
+            self._moved = {str(node["label"]): node.tensor for node in inputs if str(node["label"]).startswith(TAP)}
+        return self._moved

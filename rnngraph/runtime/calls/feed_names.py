@@ -1,0 +1,60 @@
+"""How callers name what they feed: by placeholder, by its name, or by one name for a nest of placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from ...declare.placeholders import RESERVED
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, NameLookupError, StructureError, Where, shown
+from ...passes.lowering.lowered import Lowered
+from .nested_feeds import names_under, spread
+
+
+class FeedNames:
+    """The placeholders of a program, by all that stands for them in a call."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        self._lowered = lowered
+
+    def name_of(self, key: Any, where: Where | None) -> str:
+        """The name of what a mapping feeds: a placeholder, or its name."""
+        if not isinstance(key, Tensor):
+            return key if isinstance(key, str) else shown(key)
+        name = self._lowered.placeholders.get(key.node)
+        if name is None and (key.node.op != "input" or key.node.get("unnamed")):
+            raise NameLookupError(f"{shown(key)} is fed, but is no placeholder of this program", where)
+        return name or key.name
+
+    def given(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> list[tuple[str, Any]]:
+        """(name, value) of all that a call's mapping and keywords give, as they were given."""
+        if feeds is not None and not isinstance(feeds, Mapping):
+            raise StructureError(
+                f"feeds come by keyword, or as one mapping from placeholder to array, not as {type(feeds).__name__}",
+                where,
+            )
+        for name in named:
+            if name in RESERVED:
+                hint = "; draw k of training(samples=n, seed=s) has the seed s + k * 2**32" if name == "samples" else ""
+                raise ArgumentError(f"this call takes no {name}=, a name that others take for themselves{hint}", where)
+        return [(self.name_of(key, where), value) for key, value in (*(feeds or {}).items(), *named.items())]
+
+    def by_placeholder(self, feeds: Any, named: Mapping[str, Any], where: Where | None) -> dict[str, Any]:
+        """What each placeholder is fed, by its name: nests are spread over the placeholders that they stand for."""
+        found: dict[str, Any] = {}
+        for name, value in self.given(feeds, named, where):
+            parts = {name: value} if name not in self._nests else spread(name, value, self._nests[name], where)
+            for part, item in parts.items():
+                if part in found:
+                    raise ArgumentError(f"{part} is fed twice; give it once", where)
+                found[part] = item
+        return found
+
+    @cached_property
+    def _nests(self) -> dict[str, list[str]]:
+        """The names that stand for several placeholders together, with the placeholders' own."""
+        labels = [str(node["label"]) for node in self._lowered.graph.inputs if node.op == "input"]
+        tops = {label.partition(".")[0] for label in labels if "." in label}
+        return {top: names_under(top, labels) for top in tops.difference(labels)}

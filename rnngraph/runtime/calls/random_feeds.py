@@ -1,0 +1,39 @@
+"""Random arrays for all that a graph takes, to time its calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...allocation import bytes_of, reserve
+from ...ir.axes import time_sizes
+from ...ir.types import Dim, evaluate
+from ...passes.lowering.lowered import SEED_INPUTS
+from ..native.optimized_graph import OptimizedGraph
+
+
+def random_feeds(compiled: OptimizedGraph, batch: int, steps: int) -> Mapping[str, np.ndarray]:
+    """An array for every placeholder: floats are random, ids and labels 0, lengths full, scalars 0.5."""
+    graph = compiled.graph
+    lengths = time_sizes(graph)
+    outputs = tuple(name for name, _ in graph.outputs)
+    known = {name: steps if name in lengths else batch for name in graph.symbols}
+    sizes = compiled.likely(outputs, known)
+    checked = compiled.preconditions(outputs)
+    full: dict[str, Dim] = {item.label: item.low for item in checked if item.text == "sequence_length"}
+    generator = np.random.default_rng(0)
+    feeds: dict[str, np.ndarray] = {}
+    for node in graph.inputs:
+        if node.op != "input" or node["label"] in SEED_INPUTS:
+            continue
+        label, kind = str(node["label"]), node.tensor
+        shape = tuple(evaluate(dim, sizes) for dim in kind.shape)
+        reserve(2 * bytes_of(shape, np.float64), f"a feed {label} of shape {shape}")
+        if not kind.dtype.startswith("float"):
+            feeds[label] = np.full(shape, evaluate(full.get(label, 0), sizes), kind.dtype)
+        elif not shape:
+            feeds[label] = np.full(shape, 0.5, kind.dtype)
+        else:
+            feeds[label] = generator.standard_normal(shape).astype(kind.dtype)
+    return feeds

@@ -1,0 +1,35 @@
+"""What a program asks of the compiler: one record, which is handed to all that compiles in place of the program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...codegen.machine.target import Target
+from ...passes.quantization.quantize_weights import ReducedWeights
+from .narrow_weights import reduction
+from .notices import Notices
+from .object_cache import Cache
+from .worker_pool import ThreadCount
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """Options of ``compile`` and ``load``, checked.
+
+    unroll: steps per turn of a loop, or ``"full"``. weights, activations: the forms in which inference multiplies by
+    large weights. cache: of code that earlier processes compiled. threads: how many a call may use, which users change
+    at any time. notices: told where code is compiled.
+    """
+
+    target: Target
+    unroll: int | str | None = None
+    weights: str = "float32"
+    activations: str = "float32"
+    cache: Cache | None = None
+    threads: ThreadCount = field(default_factory=ThreadCount)
+    notices: Notices = field(default_factory=Notices)
+
+    @property
+    def reduced(self) -> ReducedWeights | None:
+        """The pass that makes weights narrow for inference; None where they stay as they are."""
+        return reduction(self.weights, self.activations, self.target)

@@ -1,0 +1,211 @@
+"""A lowered graph after its passes: what it computes, what it reads, and what a call of it must check.
+
+Graphs are in open sizes here, but for ``sized``, which gives the one that is compiled for the sizes of a call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+
+from ...errors import ShapeError, Where
+from ...ir.axes import lengths_of
+from ...ir.equal_sizes import Equality, equalities_of, likely_sizes, settled
+from ...ir.graph import Graph, with_sizes
+from ...ir.ops import OPS
+from ...ir.types import Dim, TensorType, evaluate, symbols_of
+from ...passes.pipeline import Pass, forbidden, meaning, optimization, run
+from ...passes.simplify import Simplify
+from ...passes.squeeze import Squeeze
+from ...passes.unroll import unroll_fully
+from .compile_options import CompileOptions
+from .preconditions import Precondition, check_preconditions, preconditions_of
+from .size_bounds import Bounds, bounds_of
+
+
+def tiled_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that are columns of a product somewhere: tiles are made for a number of them."""
+    products = [node for node in graph.walk() if node.op in ("matmul", "outer_sum")]
+    dims = [dim for node in products for dim in (node.shape if node.op == "outer_sum" else node.shape[-1:])]
+    return set().union(*map(symbols_of, dims))
+
+
+def open_sizes(graph: Graph) -> set[str]:
+    """Names of sizes that compiled code leaves open: lengths, where tiles don't count them."""
+    return lengths_of(graph) - tiled_sizes(graph)
+
+
+def ordered_sizes(graph: Graph) -> set[str]:
+    """Names of sizes on which the order of a sum depends: of last axes that are folded, which is done in vectors where
+    the size is known, and of the depths of products.
+    """
+    found: set[str] = set()
+    for node in graph.walk():
+        if (
+            OPS[node.op].kind == "reduction" and node.operands[0].tensor.rank - 1 in node["axes"]
+        ) or node.op == "matmul":
+            found |= symbols_of(node.operands[0].shape[-1])
+    return found
+
+
+class OptimizedGraph:
+    """A lowered graph, split and optimised when first needed.
+
+    kind: ``inference``, whose weights may be narrow, or ``training``. wrt: labels of what the graph also gives the
+    gradients of its loss for. differentiated: outputs whose gradients come from the caller, in place of a loss. then:
+    passes that follow and change what the graph gives, such as gradients into new parameters. first: passes before the
+    optimisation, which change what is computed and not what is fed.
+    """
+
+    def __init__(
+        self, lowered: Graph, kind: str, options: CompileOptions, wrt: tuple[str, ...] = (),
+        differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (), first: tuple[Pass, ...] = (),
+    ) -> None:  # fmt: skip
+        self.lowered, self.kind, self.options = lowered, kind, options
+        self.wrt, self.differentiated, self.first = wrt, differentiated, first
+        self.reduced = options.reduced if kind == "inference" else None
+        self._meaning = (*meaning(kind, wrt, differentiated), *then)
+        self._optimization = (*first, *optimization(options.unroll, self.reduced))
+        self._lock = threading.RLock()
+        self._split: Graph | None = None
+        self._pruned: dict[tuple[str, ...], Graph] = {}
+        self._optimized: dict[tuple[str, ...], Graph] = {}
+        self._equalities: dict[tuple[str, ...], tuple[tuple[Equality, ...], dict[str, Dim]]] = {}
+        self._preconditions: dict[tuple[str, ...], tuple[Precondition, ...]] = {}
+        self._bounds: dict[tuple[str, ...], Bounds] = {}
+        self._ranges: dict[tuple[str, ...], tuple[Precondition, ...]] = {}
+        self._inputs: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._fixed_names: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    @property
+    def pipeline(self) -> tuple[Pass, ...]:
+        """All passes, in order."""
+        return (*self._meaning, *self._optimization)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph after the split, with its gradients: what it means, before it is optimised."""
+        with self._lock:
+            if self._split is None:
+                with self.options.notices.compiling():
+                    self._split = run(self.lowered, self._meaning, forbidden(self.kind))
+            return self._split
+
+    def input_types(self) -> dict[str, TensorType]:
+        """The types of the graph's inputs, by label."""
+        return {str(node["label"]): node.tensor for node in self.graph.inputs if node.op == "input"}
+
+    def pruned(self, outputs: Iterable[str]) -> Graph:
+        """What these outputs need of ``graph``."""
+        wanted = tuple(outputs)
+        if wanted not in self._pruned:
+            self._pruned[wanted] = self._prune(wanted)
+        return self._pruned[wanted]
+
+    def _prune(self, wanted: tuple[str, ...]) -> Graph:
+        graph = self.graph
+        kept = [(name, node) for name, node in graph.outputs if name in wanted]
+        whole = graph
+        if len(kept) < len(graph.outputs):
+            whole = Graph.of(graph.name, kept, graph.inputs, graph.comments)
+        inputs = whole.read_inputs()
+        return whole if len(inputs) == len(whole.inputs) else Graph.of(graph.name, kept, inputs, graph.comments)
+
+    def optimized(self, outputs: tuple[str, ...]) -> Graph:
+        """The graph of these outputs after all passes, in open sizes."""
+        with self._lock:
+            if outputs not in self._optimized:
+                self._optimized[outputs] = run(self.pruned(outputs), self._optimization, forbidden(self.kind))
+                self._fixed_names.pop(outputs, None)  # a pass may have taken out a scan
+            return self._optimized[outputs]
+
+    def needed(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Labels of the inputs that these outputs read."""
+        if outputs not in self._inputs:
+            inputs = self.pruned(outputs).read_inputs()
+            self._inputs[outputs] = tuple(str(node["label"]) for node in inputs if node.op == "input")
+        return self._inputs[outputs]
+
+    def preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
+        """What a call that gives these outputs must check."""
+        if outputs not in self._preconditions:
+            self._preconditions[outputs] = preconditions_of(self.pruned(outputs))
+        return self._preconditions[outputs]
+
+    def check(
+        self, outputs: tuple[str, ...], arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None
+    ) -> None:
+        """Raises ``ShapeError`` where what is fed, or a size that follows from it, is not as these outputs need it."""
+        unknown = [name for name in self.pruned(outputs).symbols if name not in sizes]
+        if unknown:
+            raise ShapeError(
+                f"the size {', '.join(unknown)} is not known from what is fed; feed every placeholder that has it",
+                where,
+            )
+        if outputs not in self._bounds:
+            self._bounds[outputs] = bounds_of(self.pruned(outputs))
+        of_sizes = [item for item in self.preconditions(outputs) if item.kind != "range"]
+        check_preconditions(of_sizes, arrays, sizes, where)
+        self._bounds[outputs].check(sizes, where)
+        check_preconditions(self.range_preconditions(outputs), arrays, sizes, where)
+
+    def range_preconditions(self, outputs: tuple[str, ...]) -> tuple[Precondition, ...]:
+        """Those of fed numbers, which are checked at every call."""
+        if outputs not in self._ranges:
+            self._ranges[outputs] = tuple(item for item in self.preconditions(outputs) if item.kind == "range")
+        return self._ranges[outputs]
+
+    def sized(self, outputs: tuple[str, ...], sizes: Mapping[str, int], one_step: bool = False) -> Graph:
+        """The optimised graph with every size but lengths compiled in; ``one_step``: lengths of 1 too."""
+        graph = self.optimized(outputs)
+        known = self.settled_sizes(outputs, sizes, open_sizes(graph))
+        if one_step:
+            known |= dict.fromkeys(lengths_of(graph), 1)
+        graph = with_sizes(graph, known)
+        if self.equalities(outputs)[0]:
+            graph = Simplify()(graph)  # each of them holds by itself now
+        if one_step:
+            graph = Squeeze()(unroll_fully(graph, only_single_steps=True))
+        return graph
+
+    def lengths(self, outputs: tuple[str, ...]) -> set[str]:
+        """Names of the sizes that are left open in compiled code."""
+        return open_sizes(self._optimized.get(outputs) or self.pruned(outputs))
+
+    def fixed_names(self, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the sizes that are compiled in."""
+        names = self._fixed_names.get(outputs)
+        if names is None:
+            left_open = self.lengths(outputs)
+            names = tuple(name for name in self.pruned(outputs).symbols if name not in left_open)
+            self._fixed_names[outputs] = names
+        return names
+
+    def equalities(self, outputs: tuple[str, ...]) -> tuple[tuple[Equality, ...], dict[str, Dim]]:
+        """Sizes that a call must find equal, and what that makes likely of their names."""
+        if outputs not in self._equalities:
+            graph = self.pruned(outputs)
+            found = equalities_of(graph)
+            self._equalities[outputs] = found, likely_sizes(graph, found, lengths_of(graph))
+        return self._equalities[outputs]
+
+    def likely(self, outputs: tuple[str, ...], sizes: Mapping[str, int], given: Collection[str] = ()) -> dict[str, int]:
+        """``sizes`` that nobody fed, but for those ``given``, as they most likely are beside each other."""
+        _, likely = self.equalities(outputs)
+        for name, dim in likely.items():
+            if name not in given and symbols_of(dim) <= sizes.keys():
+                sizes = {**sizes, name: evaluate(dim, sizes)}
+        return dict(sizes)
+
+    def settled_sizes(
+        self, outputs: tuple[str, ...], sizes: Mapping[str, int], lengths: Collection[str]
+    ) -> dict[str, Dim]:
+        """What stands for names of sizes in code for ``sizes``."""
+        equalities, likely = self.equalities(outputs)
+        own = {name: sizes[name] for name in self.pruned(outputs).symbols if name in sizes}
+        try:
+            return settled(equalities, likely, own, lengths)
+        except ValueError as error:
+            raise ShapeError(f"{error}") from None

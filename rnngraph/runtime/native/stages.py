@@ -1,0 +1,66 @@
+"""A compiled graph as text, at each stage between the declaration and assembly."""
+
+from __future__ import annotations
+
+from ...errors import NameLookupError, shown
+from ...ir.graph import Graph
+from ...ir.types import dim_text
+from ...passes.pipeline import forbidden, run
+from .compiled_graph import CompiledGraph
+from .optimized_graph import open_sizes
+
+NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
+
+
+def stages_of(compiled: CompiledGraph) -> tuple[str, ...]:
+    """Names of the stages, in order."""
+    return ("declared", "graph", *(single.name for single in compiled.pipeline), *NATIVE_STAGES)
+
+
+def stage_text(compiled: CompiledGraph, stage: str) -> str:
+    """The text of one stage. Raises ``NameLookupError`` where there is no such stage."""
+    stages = stages_of(compiled)
+    if not isinstance(stage, str) or stage not in stages:
+        raise NameLookupError(f"no stage is named {shown(stage)}; there are {', '.join(stages)}")
+    if stage == "declared":
+        return compiled.declared().text() if compiled.declared is not None else ""
+    if stage == "graph":
+        return str(compiled.graph)
+    if stage in NATIVE_STAGES:
+        return _native_text(compiled, stage)
+    text = ""
+
+    def seen(name: str, graph: Graph) -> None:
+        nonlocal text
+        if name == stage:
+            text = f"# after {name}\n{graph}"
+
+    run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), seen)
+    return text
+
+
+def _native_text(compiled: CompiledGraph, stage: str) -> str:
+    """The plan, loops, LLVM or assembly, at the sizes of the last call."""
+    from ...codegen.compile import planned  # half the package's time to import; calls whose code is on disk need none
+    from ...codegen.llvm.module import module_text
+    from ...codegen.machine.engine import assembly
+    from ...codegen.schedule.plan_text import plan_text
+
+    target, kind = compiled.options.target, compiled.kind
+    outputs = tuple(name for name, _ in compiled.graph.outputs)
+    graph = compiled.optimized(outputs)
+    last = {name: compiled.last_sizes.get(name, 1) for name in graph.symbols}
+    sizes = compiled.likely(outputs, last, compiled.last_sizes)
+    plan = planned(compiled.sized(outputs, sizes), target, kind, compiled.options.threads.parts)
+    settled = compiled.settled_sizes(outputs, sizes, open_sizes(graph))
+    fixed = ", ".join(f"{name} = {dim_text(dim)}" for name, dim in settled.items())
+    head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
+    head += f", with {fixed}" if fixed else ""
+    if stage == "plan":
+        return f"# {head}\n{plan_text(plan)}"
+    if stage == "loops":
+        return f"# {head}\n{plan.loops()}"
+    text = module_text(plan.functions, [plan.main, plan.pack], target, kind)
+    if stage == "llvm":
+        return f"; {head}\n{text}"
+    return f"# {head}\n{assembly(text, target)}"

@@ -1,0 +1,73 @@
+"""The graphs that a trainer runs: one for each variant of a step, and the update of summed gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...declare.nest import flatten, matched
+from ...declare.tensor import Tensor
+from ...ir.graph import Graph, Node
+from ...ir.types import TensorType
+from ...passes.gradients.autodiff import with_parameters
+from ...passes.label_weights import LabelWeights
+from ...passes.lowering.lowered import Lowered
+from ...passes.pipeline import Pass
+from ...passes.train_step import AddGradients, TrainStep, update_graph
+from ...runtime.native.compiled_graph import CompiledGraph
+from .step_runner import NativeStep, StepVariant
+from .train_state import TrainState
+
+
+def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...]) -> StepVariant:
+    """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels."""
+    lowered = state.program.parts.source.with_states(states)
+    then = AddGradients() if state.accumulate > 1 else _train_step(state)
+    graph = _needed_to_train(lowered, _parameter_types(state))
+    graph = LabelWeights(label_weights)(graph) if label_weights else graph
+    compiled = _compiled(state, graph, state.trained, then)
+    return StepVariant(lowered, compiled, states, state.program.training.input_names())
+
+
+def update_of(state: TrainState) -> NativeStep:
+    """An update of the gradients that steps have summed up."""
+    compiled = _compiled(state, update_graph(_parameter_types(state)), (), _train_step(state))
+    return NativeStep(compiled, tuple(name for name, _ in compiled.graph.outputs))
+
+
+def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
+    parts = state.program.parts
+    return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=(then,))
+
+
+def _parameter_types(state: TrainState) -> dict[str, TensorType]:
+    return {name: state.program.parameters.slot(name).type for name in state.trained}
+
+
+def _needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> Graph:
+    """The loss and the states, without what the user wanted to see: its names may be those of new values.
+
+    parameters: by label, those to train; with states given the graph may not read all (a learned initial state).
+    """
+    states = sum(len(flatten(nest)) for nest in lowered.states)
+    graph = lowered.graph
+    outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
+    return with_parameters(Graph.of(graph.name, outputs, graph.inputs, graph.comments), parameters)
+
+
+def _train_step(state: TrainState) -> TrainStep:
+    """The pass that makes gradients new parameters, as the trainer's optimizer does."""
+    optimizer = state.optimizer
+
+    def update(
+        parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
+    ) -> tuple[Node, dict[str, Node]]:
+        after, kept = optimizer.update(
+            Tensor(parameter),
+            Tensor(gradient),
+            {name: Tensor(node) for name, node in slots.items()},
+            {name: Tensor(node) for name, node in numbers.items()},
+        )
+        values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
+        return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
+
+    return TrainStep(update, tuple(optimizer.slots()), tuple(optimizer.numbers(0)), state.clip_norm, state.clip_value)

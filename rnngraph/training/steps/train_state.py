@@ -1,0 +1,127 @@
+"""All that the next step of a trainer depends on, and where its updates are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...allocation import reserve, zeros
+from ...errors import Where
+from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM
+from ...program.program import Program
+from ..optimization.optimizers import Optimizer
+from .deferred_interrupt import DeferredInterrupt
+from .double_buffer import DoubleBuffer, copy_shared
+
+
+class TrainState:
+    """Options, counters and arrays of one trainer.
+
+    trained: names of the parameters that updates change. seed: of the order of examples. updates, skipped: updates
+    that were made, and that were left out; pending: steps whose gradients wait for an update; epochs: of all fits.
+    gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
+    carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
+    come about. interrupt: defers a Ctrl-C while something here changes.
+    """
+
+    def __init__(
+        self, program: Program, optimizer: Optimizer, trained: tuple[str, ...], clip_norm: float | None,
+        clip_value: float | None, accumulate: int, where: Where | None,
+    ) -> None:  # fmt: skip
+        self.program, self.optimizer, self.trained = program, optimizer, trained
+        self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
+        self.seed = program.seed
+        self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
+        self.gradient_norm = math.nan
+        kept = sum(program.parameters[name].nbytes for name in trained) * len(optimizer.slots())
+        reserve(kept, f"what {type(optimizer).__name__} keeps of each parameter", where)
+        self.slots = {
+            f"{SLOT}{slot}/{name}": np.full_like(program.parameters[name], value)
+            for name in trained
+            for slot, value in optimizer.slots().items()
+        }
+        self.sums: dict[str, np.ndarray] = {}
+        self.carried: dict[str, np.ndarray] | None = None
+        self.drawn: int | None = None
+        self.interrupt = DeferredInterrupt()
+        self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
+        self._number_arrays: dict[str, np.ndarray] = {}
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next update."""
+        return self.optimizer.numbers(self.updates)["rate"]
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        self.optimizer = replace(self.optimizer, learning_rate=rate)
+
+    def seed_of_step(self, seed: int | None) -> int:
+        """The seed of masks. One that was drawn for a step that did not come about is that of the next."""
+        if seed is not None:
+            return seed
+        with self.interrupt:
+            if self.drawn is None:
+                self.drawn = self.program.parts.seeds.draw()
+            return self.drawn
+
+    # What a step reads and writes ----------------------------------------------------------------
+
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What a step reads beside feeds and states."""
+        return self.present_sums() if self.accumulate > 1 else self.update_inputs()
+
+    def update_inputs(self) -> dict[str, np.ndarray]:
+        """What an update reads beside gradients: slots, which it writes over, and numbers."""
+        copy_shared(self.slots)
+        return {**self.slots, **self._numbers()}
+
+    def present_sums(self) -> dict[str, np.ndarray]:
+        """The sums of gradients, zeros where none wait."""
+        if not self.sums:
+            parameters = self.program.parameters
+            self.sums = {
+                SUM + name: zeros(parameters[name].shape, parameters[name].dtype, f"the sum of gradients of {name}")
+                for name in self.trained
+            }
+        return self.sums
+
+    def _numbers(self) -> dict[str, np.ndarray]:
+        arrays = self._number_arrays
+        for name, value in self.optimizer.numbers(self.updates).items():
+            label = NUMBER + name
+            if label not in arrays:
+                arrays[label] = np.zeros(())
+            arrays[label][...] = value
+        return arrays
+
+    def target(self, name: str) -> np.ndarray:
+        """Where new parameters and sums are written."""
+        if name.startswith(NEW):
+            label = name.removeprefix(NEW)
+            return self._new_parameters.target(label, self.program.parameters[label])
+        return self._new_sums.target(name, self.program.parameters[name.removeprefix(SUM)])
+
+    # What a step changes -------------------------------------------------------------------------
+
+    def count(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
+        """Counts a step. Whether what it computed may be taken over: the loss and all gradients are finite."""
+        self.gradient_norm = float(found[NORM])
+        finite = math.isfinite(loss) and math.isfinite(self.gradient_norm)
+        self.skipped += not finite
+        return finite
+
+    def take_parameters(self) -> None:
+        """The new parameters become the present ones; the slots were written over."""
+        parameters = self.program.parameters
+        parameters.replace(self._new_parameters.swap({name: parameters[name] for name in self.trained}))
+        self.updates += 1
+
+    def take_sums(self) -> None:
+        """The new sums of gradients become the present ones."""
+        self.sums = self._new_sums.swap(self.present_sums())
+        self.pending += 1

@@ -1,0 +1,69 @@
+"""How steps come into effect: new parameters, sums of gradients and carried states, all in one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ...passes.train_step import NUMBER
+from .step_runner import Commit, NativeStep, StepVariant
+from .step_variants import update_of
+from .train_state import TrainState
+
+OnCommit = Callable[[float, bool], None]
+"""Called with the loss of a step, and whether the step counts, in the very moment in which it comes into effect."""
+
+
+class Updates:
+    """Brings the steps of one trainer into effect. The caller has the trainer's lock."""
+
+    def __init__(self, state: TrainState) -> None:
+        self.state = state
+        self._update: NativeStep | None = None
+
+    def run(
+        self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None,
+        run: Callable[[Commit], Mapping[str, np.ndarray]],
+    ) -> float:  # fmt: skip
+        """The loss of a step. run: makes it, and gives its results to what commits them."""
+        state = self.state
+
+        def commit(found: Mapping[str, np.ndarray]) -> None:
+            skipped, loss = state.skipped, float(found["loss"])
+            self._commit(loss, found, variant)
+            if seed is None:
+                state.drawn = None
+            if on_commit is not None:
+                on_commit(loss, state.skipped == skipped)
+
+        return float(run(commit)["loss"])
+
+    def _commit(self, loss: float, found: Mapping[str, np.ndarray], variant: StepVariant) -> None:
+        state = self.state
+        if not state.count(loss, found):
+            return
+        state.carried = {label: found[label] for label in variant.states} if variant.states else None
+        if state.accumulate == 1:
+            state.take_parameters()
+            return
+        state.take_sums()
+        if state.pending >= state.accumulate:
+            self.flush()
+
+    def flush(self) -> None:
+        """Makes an update of the gradients that were accumulated so far, if there are any."""
+        state = self.state
+        if not state.pending:
+            return
+        if self._update is None:
+            self._update = update_of(state)
+        inputs = {**state.present_sums(), **state.update_inputs()}
+        inputs[f"{NUMBER}share"] = np.asarray(1 / state.pending)
+
+        def commit(found: Mapping[str, np.ndarray]) -> None:
+            state.sums, state.pending = {}, 0
+            if state.count(0.0, found):
+                state.take_parameters()
+
+        self._update.call(state, inputs, {}, commit)
