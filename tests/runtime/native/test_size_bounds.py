@@ -72,7 +72,7 @@ def test_a_choice_among_nothing(unroll: str | None) -> None:
     x, table = rg.placeholder("x", ("N", "T")), rg.parameter("table", (5, 1))
     picked = rg.gather(table, rg.argmax(rg.transpose(x[:, 3:], (1, 0)), axis=0))
     program = rg.compile({"picked": picked}, loss=rg.reduce_sum(picked), unroll=unroll)
-    wanted = r"conditions.py:\d+: a choice \(declared at .*conditions.py:\d+\) is made among no entries = T-3 at T"
+    wanted = r"bounds.py:\d+: a choice \(declared at .*bounds.py:\d+\) is made among no entries = T-3 at T"
     nothing = {"x": np.zeros((2, 3))}
     calls: list[Callable[[], object]] = [
         lambda: program.inference(nothing),
