@@ -26,7 +26,7 @@ QUICK = 10
 MANY = 1000
 
 
-@pytest.mark.parametrize("seed", range(QUICK))
+@pytest.mark.parametrize("seed", [*range(QUICK), 30])
 def test_random_declaration(seed: int) -> None:
     check_all(declare(seed))
 
