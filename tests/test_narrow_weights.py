@@ -21,7 +21,7 @@ import rnngraph as rg
 from rnngraph.codegen.machine.target import host
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.text.parser import parse
-from rnngraph.passes.quantization.quantize_weights import ReducedWeights
+from rnngraph.passes.quantization.reduced_weights import ReducedWeights
 from rnngraph.runtime.native import compile_options
 
 FORMS = {

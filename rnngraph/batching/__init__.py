@@ -1,4 +1,5 @@
-"""Users' examples as batches: ``sources`` are the forms in which they come, ``examples`` reads them, ``batches`` pads
-and cuts them; ``clocks`` and ``input_axes`` say where time and rows lie, ``padding`` and ``row_mixing`` what may be
-padded. Knows what graphs take, and neither programs nor trainers.
+"""Users' examples as batches. ``sources`` are the forms in which examples come; ``examples`` reads them and fills up
+with zeros; ``batches`` decides which go together and to which length. ``clocks`` and ``input_axes`` say where time
+and rows lie; ``padding_safety`` and ``row_mixing`` say whether padding, or other rows, would show in results. Knows
+what graphs take, and neither programs nor trainers.
 """

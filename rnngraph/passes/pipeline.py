@@ -13,7 +13,7 @@ from .fission import Fission
 from .fuse_multiply_add import FuseMultiplyAdd
 from .gradients.autodiff import Autodiff
 from .layout import Layout
-from .quantization.quantize_weights import ReducedWeights
+from .quantization.reduced_weights import ReducedWeights
 from .simplify import Simplify
 from .sink import Sink
 from .split import Split

@@ -17,7 +17,7 @@ from ..batching.batches import Batches
 from ..batching.clocks import clock_of
 from ..batching.examples import Layout
 from ..batching.input_axes import layout_of
-from ..batching.padding import shows_padding
+from ..batching.padding_safety import shows_padding
 from ..batching.row_mixing import mixes_rows
 from ..batching.sources import BatchSource, Reader, source_of
 from ..declare.nest import paths

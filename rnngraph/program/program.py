@@ -20,9 +20,9 @@ from ..runtime.calls.feed_names import FeedNames
 from ..runtime.calls.results import Given, Result
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import CompileOptions
-from ..runtime.native.narrow_weights import check_weights
 from ..runtime.native.notices import Notices
 from ..runtime.native.object_cache import Cache, cache_of
+from ..runtime.native.weight_options import check_weights
 from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
 from .inference_graph import InferenceGraph

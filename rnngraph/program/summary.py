@@ -11,7 +11,7 @@ from ..ir.graph import Graph, Node
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, NARROW, Dim, evaluate, product
 from ..passes.pipeline import reducing, run
-from ..passes.quantization.quantize_weights import ReducedWeights
+from ..passes.quantization.reduced_weights import ReducedWeights
 
 if TYPE_CHECKING:
     from ..runtime.parameters import Parameters

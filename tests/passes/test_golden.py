@@ -22,7 +22,7 @@ from rnngraph.passes.fission import Fission
 from rnngraph.passes.fuse_multiply_add import FuseMultiplyAdd
 from rnngraph.passes.layout import Layout
 from rnngraph.passes.pipeline import Pass
-from rnngraph.passes.quantization.quantize_weights import ReducedWeights
+from rnngraph.passes.quantization.reduced_weights import ReducedWeights
 from rnngraph.passes.samples import BETWEEN_SEEDS, Samples
 from rnngraph.passes.simplify import Simplify
 from rnngraph.passes.sink import Sink

@@ -1,4 +1,4 @@
-"""How a worker waits for others: it looks again and again, and now and then it gives up its core."""
+"""One look in vain of a worker that waits for others: now and then it gives up its core."""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""Products with weights of 16 or 8 bits: ``quantize_weights`` finds them, ``narrow_products`` writes them out."""
+"""Products with weights of 16 or 8 bits: ``reduced_weights`` chooses which products, ``narrow_products`` makes the
+bfloat16 and int8 numbers and writes the products out.
+"""

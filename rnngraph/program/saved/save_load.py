@@ -29,8 +29,8 @@ from ...ir.types import TensorType
 from ...ir.verifier import verify_stored
 from ...passes.lowering.lowered import GIVEN, SHOWN, Lowered
 from ...runtime.graph_source import TAPS, GraphSource, check_structure, shapes_of
-from ...runtime.native.narrow_weights import ACTIVATIONS
-from ...runtime.native.narrow_weights import WEIGHTS as WEIGHT_FORMS
+from ...runtime.native.weight_options import ACTIVATIONS
+from ...runtime.native.weight_options import WEIGHTS as WEIGHT_FORMS
 from ...runtime.parameters import Parameters
 from ...storage.atomic_file import as_path
 from ...storage.versioned_directory import read_directory, write_directory

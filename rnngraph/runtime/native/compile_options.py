@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ...codegen.machine.target import Target
-from ...passes.quantization.quantize_weights import ReducedWeights
-from .narrow_weights import reduction
+from ...passes.quantization.reduced_weights import ReducedWeights
 from .notices import Notices
 from .object_cache import Cache
+from .weight_options import reduction
 from .worker_pool import ThreadCount
 
 

@@ -52,7 +52,10 @@ _SOURCES = _sources()
 
 
 def key_of(*meaning: object) -> str:
-    """The key of code: what it means, and all else that decides its bytes. NumPy is what folds constants."""
+    """The key of code: what it means, and all else that decides its bytes. NumPy is what folds constants.
+
+    meaning: the graph, target, sizes and options, as ``CompiledGraph`` lists them.
+    """
     return hashlib.sha256(repr((_SOURCES, versions(), np.__version__, meaning)).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from rnngraph.ir.graph import Graph
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.narrow import rounded_to_bfloat16
 from rnngraph.ir.text.parser import parse
-from rnngraph.passes.quantization.quantize_weights import MOST_DEPTH, ReducedWeights
+from rnngraph.passes.quantization.reduced_weights import MOST_DEPTH, ReducedWeights
 
 DIRECTORY = Path(__file__).parents[1] / "golden"
 

@@ -6,7 +6,7 @@ from ...arguments import one_of
 from ...codegen.machine.target import Target
 from ...errors import ArgumentError, DtypeError, shown
 from ...passes.lowering.lowered import Lowered
-from ...passes.quantization.quantize_weights import ReducedWeights
+from ...passes.quantization.reduced_weights import ReducedWeights
 
 WEIGHTS = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("float32", "bfloat16")
