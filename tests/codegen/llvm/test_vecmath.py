@@ -33,6 +33,7 @@ SPECIAL_VALUES = {
     "log1p": (NAN, -INFINITY, -0.0, 0.0, INFINITY),
     "sin": (NAN, math.sin(-1), -0.0, 0.0, NAN),
     "cos": (NAN, math.cos(-1), 1.0, 1.0, NAN),
+    "atan": (-math.pi / 2, -math.pi / 4, -0.0, 0.0, math.pi / 2),
     "erf": (-1.0, math.erf(-1), -0.0, 0.0, 1.0),
 }
 
