@@ -376,6 +376,6 @@ ERROR_BOUNDS: dict[str, dict[str, float]] = {
     "log1p": {"float32": 1.8, "float64": 1.3},
     "sin": {"float32": 3.4, "float64": 2.6},
     "cos": {"float32": 3.5, "float64": 2.6},
-    "atan": {"float32": 2.0, "float64": 2.0},
+    "atan": {"float32": 1.8, "float64": 1.9},
     "erf": {"float32": 1.7, "float64": 1.7},
 }
