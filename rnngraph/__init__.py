@@ -41,6 +41,7 @@ from .declare.functions.activations import (
 from .declare.functions.basic import (
     abs,
     argmax,
+    atan,
     cast,
     clip,
     concat,
@@ -228,6 +229,7 @@ __all__ = [
     "absolute_difference",
     "accuracy",
     "argmax",
+    "atan",
     "bidirectional_dynamic_rnn",
     "by_graph",
     "cast",

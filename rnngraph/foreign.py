@@ -330,12 +330,13 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
+        "abs", "argmax", "atan", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
         "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
         "not_equal", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
         "transpose", "where",
     )},
-    "absolute": "abs", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min",
+    "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
+    "min": "reduce_min",
     "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather",
 }  # fmt: skip
 """NumPy's functions of arrays, and the function of Tensors that computes the same."""

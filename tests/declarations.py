@@ -37,6 +37,7 @@ ACTIVATIONS = [
 UNARY = (
     "rg.tanh({0})", "rg.sigmoid({0})", "rg.relu({0})", "rg.exp(rg.clip({0}, -3, 2))", "rg.abs({0})",
     "rg.square(rg.tanh({0}))", "rg.sin({0})", "rg.cos({0})", "rg.softplus({0})", "rg.erf({0})", "rg.gelu({0})",
+    "rg.atan({0} * 2)",
     "rg.sqrt(rg.abs({0}) + 0.25)", "rg.log(rg.abs({0}) + 0.5)", "rg.log1p(rg.abs({0}))",
     "rg.expm1(rg.clip({0}, -2, 2))", "rg.elu({0})", "rg.selu({0})", "rg.softsign({0})", "rg.hard_sigmoid({0})",
     "rg.leaky_relu({0}, 0.3)", "rg.relu6({0})", "rg.swish({0})", "-{0}", "1 - {0}", "{0} * 0.5 - 1",

@@ -19,7 +19,10 @@ from rnngraph.ir.types import FLOATS, INTEGERS, Dim, Shape, TensorType, evaluate
 
 NAMES = ("B", "T", "S")
 FIXED = (0, 1, 1, 2, 3, 5, 8, 17)
-UNARY = ("neg", "abs", "exp", "expm1", "tanh", "sigmoid", "sin", "cos", "erf", "sqrt", "log", "log1p", "stop_gradient")
+UNARY = (
+    "neg", "abs", "exp", "expm1", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "sqrt", "log", "log1p",
+    "stop_gradient",
+)  # fmt: skip
 BINARY = ("add", "sub", "mul", "maximum", "minimum", "div")
 COMPARISONS = ("less", "less_equal", "equal", "not_equal")
 LARGEST = 30_000

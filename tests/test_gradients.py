@@ -94,6 +94,7 @@ OPS: dict[str, Callable[[rg.Tensor, rg.Tensor], rg.Tensor]] = {
     "sqrt": lambda a, b: rg.sqrt(positive(a)) * b,
     "tanh": lambda a, b: rg.tanh(a) * rg.sigmoid(b),
     "sine": lambda a, b: rg.sin(a) * rg.cos(b),
+    "arc tangent": lambda a, b: rg.atan(a) * rg.atan(b * 3),
     "erf": lambda a, b: rg.erf(a) * rg.gelu(b),
     "extremes": lambda a, b: rg.maximum(a, b) * rg.minimum(a * 2, b),
     "clip": lambda a, b: rg.clip(a, -0.5, 0.7) * b,

@@ -435,6 +435,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]
         lambda a, b: tf.sqrt(tf.abs(a)) + tf.exp(tf.tanh(b)) + tf.log(tf.square(a)) + tf.sigmoid(b, name="s"),
         lambda a, b: np.sqrt(abs(a)) + np.exp(np.tanh(b)) + np.log(a * a) + 1 / (1 + np.exp(-b)),
     ),
+    "atan": (lambda a, b: tf.atan(a, name="angle"), lambda a, b: np.arctan(a)),
     "activations": (
         lambda a, b: tf.nn.relu(a, name="h") + tf.nn.leaky_relu(b) + tf.nn.relu6(features=a),
         lambda a, b: np.maximum(a, 0) + np.where(b > 0, b, 0.2 * b) + np.clip(a, 0, 6),

@@ -188,6 +188,7 @@ tanh = _unary(lambda g, x, y: _op("mul", g, _op("sub", number(1.0, y), _op("mul"
 sigmoid = _unary(lambda g, x, y: _op("mul", g, _op("mul", y, _op("sub", number(1.0, y), y))))
 sin = _unary(lambda g, x, y: _op("mul", g, _op("cos", x)))
 cos = _unary(lambda g, x, y: _op("neg", _op("mul", g, _op("sin", x))))
+atan = _unary(lambda g, x, y: _op("div", g, _op("add", _op("mul", x, x), number(1.0, x))))
 erf = _unary(
     lambda g, x, y: _op(
         "mul", g, _op("mul", _op("exp", _op("neg", _op("mul", x, x))), number(2.0 / math.sqrt(math.pi), x))

@@ -171,6 +171,7 @@ _elementwise("tanh", 1, _FLOATS, _plain(np.tanh), derivative.tanh, FUNCTION, Tru
 _elementwise("sigmoid", 1, _FLOATS, _plain(_sigmoid), derivative.sigmoid, FUNCTION, False)
 _elementwise("sin", 1, _FLOATS, _plain(np.sin), derivative.sin, FUNCTION, True)
 _elementwise("cos", 1, _FLOATS, _plain(np.cos), derivative.cos, FUNCTION, False)
+_elementwise("atan", 1, _FLOATS, _plain(np.arctan), derivative.atan, FUNCTION, True)
 _elementwise("erf", 1, _FLOATS, _plain(_erf), derivative.erf, FUNCTION, True)
 # The value itself; its derivative is nothing.
 _elementwise("stop_gradient", 1, _FLOATS, lambda arrays, a: arrays[0], derivative.nothing, INSTRUCTION, True)

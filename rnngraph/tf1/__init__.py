@@ -16,6 +16,7 @@ from ._functions import (
     abs,
     add,
     argmax,
+    atan,
     cast,
     clip_by_value,
     concat,

@@ -88,7 +88,8 @@ def _beside(value: Any, other: Any) -> Tensor:
 
 tanh, sigmoid, exp, log = (_unary(f) for f in (functions.tanh, functions.sigmoid, functions.exp, functions.log))
 log1p, expm1, square, sqrt = (_unary(f) for f in (functions.log1p, functions.expm1, functions.square, functions.sqrt))
-sin, cos, erf, sign = (_unary(f) for f in (functions.sin, functions.cos, functions.erf, functions.sign))
+sin, cos, atan = (_unary(f) for f in (functions.sin, functions.cos, functions.atan))
+erf, sign = _unary(functions.erf), _unary(functions.sign)
 abs, logical_not = _unary(functions.abs), _unary(functions.logical_not)
 
 add, subtract = (

@@ -75,6 +75,15 @@ def fits() -> tuple[Fit, ...]:
             {"float32": 5, "float64": 9},
             lambda r: r**2,
         ),
+        # atan(t) = t + t³ a(t²)
+        Fit(
+            "atan",
+            lambda t: (mpmath.atan(t) - t) / t**3,
+            lambda t: t**3 / mpmath.atan(t),
+            (mpf("1e-3"), one),
+            {"float32": 8, "float64": 20},
+            lambda t: t**2,
+        ),
         # erf(a) = a + a p(a²) for a < 1
         Fit(
             "erf_small",
@@ -186,6 +195,7 @@ def main() -> None:
     mpmath.mp.dps = 60
     print("ln2 float32", pieces(mpmath.log(2), (15, 24)), "float64", pieces(mpmath.log(2), (41, 53)))
     print("pi float32", pieces(mpmath.pi, (8, 8, 8, 8, 24)), "float64", pieces(mpmath.pi, (33, 33, 33, 53)))
+    print("pi/2 float32", pieces(mpmath.pi / 2, (24, 24)), "float64", pieces(mpmath.pi / 2, (53, 53)))
     for fit in fits():
         for dtype in fit.coefficients:
             coefficients, error = derive(fit, dtype)

@@ -19,7 +19,7 @@ from rnngraph.codegen.llvm.vecmath import (
 )
 
 NAMES = sorted(FUNCTIONS)
-ODD = ("tanh", "sin", "erf")
+ODD = ("tanh", "sin", "atan", "erf")
 # The bounds of sin and cos hold up to here.
 TRIGONOMETRIC_LIMIT = {"float32": 1e5, "float64": 1e6}
 NAN, INFINITY = math.nan, math.inf
@@ -33,6 +33,7 @@ SPECIAL_VALUES = {
     "log1p": (NAN, -INFINITY, -0.0, 0.0, INFINITY),
     "sin": (NAN, math.sin(-1), -0.0, 0.0, NAN),
     "cos": (NAN, math.cos(-1), 1.0, 1.0, NAN),
+    "atan": (-math.pi / 2, -math.pi / 4, -0.0, 0.0, math.pi / 2),
     "erf": (-1.0, math.erf(-1), -0.0, 0.0, 1.0),
 }
 
@@ -171,6 +172,7 @@ def float64_samples(name: str, count: int) -> Array:
         "expm1": (-40.0, 710.0),
         "log": (0.0, 3.0),
         "log1p": (-1.0, 3.0),
+        "atan": (-100.0, 100.0),
         "erf": (-6.0, 6.0),
     }.get(name, (-1e6, 1e6))
     parts: list[Array] = [generator.uniform(max(low, -a), min(high, a), count) for a in (0.6, 3, 1e6)]
@@ -258,5 +260,5 @@ def test_the_code_calls_nothing(name: str, dtype: str, target: str) -> None:
     """Neither libm nor libc, and no loops over lanes: one division at most."""
     function = compiled(name, dtype, target)
     assert "call" not in function.assembly
-    divides = name in ("tanh", "sigmoid") and (target != "estimated" or dtype == "float64")
+    divides = name in ("tanh", "sigmoid", "atan") and (target != "estimated" or dtype == "float64")
     assert function.text.count("fdiv") == divides
