@@ -6,9 +6,9 @@ import math
 import platform
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
 
 import llvmlite.binding as llvm
+import mpmath
 import numpy as np
 import pytest
 from vector_harness import Array, Compiled
@@ -187,7 +187,6 @@ def float64_samples(name: str, count: int) -> Array:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float64_samples(name: str) -> None:
-    mpmath: Any = pytest.importorskip("mpmath")
     x = float64_samples(name, 500)
     with mpmath.workprec(140):
         functions = {"sigmoid": lambda v: 1 / (1 + mpmath.exp(-v))}
