@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ...ir.graph import Node
 from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import is_view
 from ..buffers.memory import Memory
 from ..cost_model.register_tiles import lanes_for
 from ..cost_model.work_sharing import Partition
@@ -71,12 +70,14 @@ def _lanes(region: Region, kernel: Kernel) -> int:
 
 def _read(members: Sequence[Node], memory: Memory) -> list[Node]:
     """The values in memory that nodes are computed from, directly or through what is computed in place."""
-    inside, found = set(members), dict[Node, None]()
-    pending = [item for node in members for item in node.operands if item not in inside]
-    while pending:
-        node = pending.pop(0)
+    seen, found = set(members), dict[Node, None]()
+    pending = [item for node in members for item in node.operands]
+    for node in pending:  # which grows
+        if node in seen:
+            continue
+        seen.add(node)
         if node in memory.views:
             found[node] = None
-        elif is_view(node) or node.operands:
-            pending += [item for item in node.operands if item not in inside]
+        else:
+            pending += node.operands
     return list(found)

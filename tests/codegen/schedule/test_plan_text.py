@@ -32,7 +32,7 @@ def net(cell: rg.Cell, inputs: int = 7, lengths: bool = False, unroll: int | Non
 
 
 def planned(graphs: Any, parts: int, rows: int = 6) -> Plan:
-    compiled = graphs._described()
+    compiled = graphs.full_graph()
     names = tuple(name for name, _ in compiled.graph.outputs)
     return schedule(compiled.sized(names, {"B": rows}), target_of("x86-64-v3"), "entry", parts)
 

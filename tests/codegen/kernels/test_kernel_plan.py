@@ -1,0 +1,21 @@
+"""What a kernel's plan says that the kernel reads."""
+
+from __future__ import annotations
+
+from rnngraph.codegen.buffers.memory import Memory
+from rnngraph.codegen.buffers.views import View
+from rnngraph.codegen.kernels.kernel_plan import _read
+from rnngraph.codegen.loop_ir.nodes import Buffer
+from rnngraph.ir.graph import make
+from rnngraph.ir.types import TensorType
+
+
+def test_what_is_computed_in_place_is_looked_through_once() -> None:
+    """Each value of this chain is read twice by the next one: 2 ** 60 ways lead to the input."""
+    source = make("input", label="x", type=TensorType("float32", (3,)))
+    value = source
+    for _ in range(60):
+        value = make("add", value, value)
+    member = make("tanh", value)
+    views = {source: View(Buffer("x", "float32"), 0, (1,), (3,))}
+    assert _read([member], Memory(None, None, views)) == [source]  # type: ignore[arg-type]
