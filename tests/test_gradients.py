@@ -147,12 +147,12 @@ def test_every_derivative_of_an_elementwise_op_is_compared() -> None:
     a, b = (rg.placeholder(name, (3, 4, 5), "float64") for name in "ab")
     compared = {node.op for op in OPS.values() for node in rg.compile(op(a, b)).training.graph.walk()}
     derived = {name for name, row in ROWS.items() if row.kind == "elementwise" and row.derivative is not nothing}
-    assert derived - compared == {"cast", "fma"}
+    assert derived - compared - {"cast"} == {"fma"}
 
 
 def test_the_derivative_of_a_cast_is_a_cast() -> None:
     a, b = (rg.placeholder(name, (3, 5), "float64") for name in "ab")
-    program = rg.compile({}, loss=rg.reduce_sum(rg.cast(a, "float32") * rg.cast(b, "float32")))
+    program = rg.compile({"a": a}, loss=rg.reduce_sum(rg.cast(a, "float32") * rg.cast(b, "float32")))
     feeds = dict(zip("ab", np.random.default_rng(0).normal(size=(2, 3, 5)), strict=True))
     _, gradients = program.training.gradients(feeds, wrt=["a", "b"])
     for name, other in ("ab", "ba"):

@@ -340,7 +340,8 @@ def test_a_size_that_comes_out_negative_is_refused_at_the_call(small: rg.Program
     )
     files = {**files_of(small), **{f"{form}.txt": text.encode() for form in FORMS}}
     document = json.loads(files["declaration.json"])
-    document |= {"structure": {"dict": [["y", {"leaf": "y"}]]}, "loss": False, "states": {form: [] for form in FORMS}}
+    none = {form: [] for form in FORMS}
+    document |= {"structure": {"dict": [["y", {"leaf": "y"}]]}, "loss": False, "states": none, "named_states": none}
     files["declaration.json"] = json.dumps(document).encode()
     program = rg.Program(SavedSource(files), small.parameters, 0, None, 1, None)
     assert program.inference(x=np.zeros(7, np.float32))["y"].shape == (2, 2)
