@@ -19,13 +19,12 @@ MOST_CHARACTERS = 200
 
 def units(value: Any, what: str) -> int:
     """A width: an int of Python's or NumPy's, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise DtypeError(f"{what} must be an int, not {shown(value)}")
-    if value <= 0:
-        raise ArgumentError(f"{what} must be positive, not {value}")
-    if value > MOST_UNITS:
-        raise ArgumentError(f"{what} must be at most {MOST_UNITS}, not {value}")
-    return int(value)
+    width = whole_number(value, what)
+    if width <= 0:
+        raise ArgumentError(f"{what} must be positive, not {width}")
+    if width > MOST_UNITS:
+        raise ArgumentError(f"{what} must be at most {MOST_UNITS}, not {width}")
+    return width
 
 
 def whole_number(value: Any, what: str, least: int | None = None) -> int:

@@ -42,9 +42,8 @@ def _blocks(builder: FunctionBuilder, tile: Contract, starts: Sums, depth: Index
     """Sums over one block of k after the other, added up in order. LLVM keeps totals in memory while a block runs."""
     _hoist_addresses(builder, tile)
     zeros = [[builder.b.constant(0.0, item) for item in row] for row in starts]
-    nothing = [
-        [builder.b.constant(-0.0, item) for item in row] for row in starts
-    ]  # what adds nothing, not even to -0.0
+    # -0.0 adds nothing to any number, itself among them.
+    nothing = [[builder.b.constant(-0.0, item) for item in row] for row in starts]
 
     def block(first: Index, last: Index, totals: Sums, begin: Sums, rest: int = 0) -> Sums:
         part = _over(builder, tile, begin, first, last, rest)
