@@ -14,6 +14,7 @@ from ..allocation import reserve
 from ..arguments import checked_name
 from ..errors import DtypeError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
+from ..ir.type_rules import broadcast_shapes
 from ..ir.types import (
     DTYPES,
     INTEGERS,
@@ -131,10 +132,10 @@ class Tensor:
         return power(like(base, self), self)
 
     def __matmul__(self, other: Any) -> Tensor:
-        return binary("matmul", self, other)
+        return matrix_product(self, like(other, self))
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return binary("matmul", other, self)
+        return matrix_product(like(other, self), self)
 
     def __neg__(self) -> Tensor:
         return build("neg", self)
@@ -253,6 +254,35 @@ def binary(op: str, a: Any, b: Any) -> Tensor:
     return build(op, first, like(b, first))
 
 
+def matrix_product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product. Leading axes are aligned as ``numpy.matmul`` does: those of 1 are repeated, as are those that
+    one side lacks.
+    """
+    rows, columns = a.type.shape, b.type.shape
+    if len(columns) <= 2 or not rows:
+        return build("matmul", a, b)
+    if len(rows) >= len(columns) and all(dim == 1 for dim in columns[:-2]):
+        return build("matmul", a, build("reshape", b, shape=columns[-2:]))
+    try:
+        leading = broadcast_shapes([rows[:-2], columns[:-2]], meet_declared)
+    except ValueError as error:
+        kinds = f"{public_type(a.type)} and {public_type(b.type)}"
+        raise ShapeError(f"matmul of {kinds}: their leading axes must be equal or 1, and {error}") from None
+    if len(rows) == 1:
+        row = _repeated(build("reshape", a, shape=(1, *rows)), leading)
+        return build("reshape", build("matmul", row, b), shape=(*leading, columns[-1]))
+    return build("matmul", _repeated(a, leading), _repeated(b, leading))
+
+
+def _repeated(x: Tensor, leading: tuple[Dim, ...]) -> Tensor:
+    """Matrices, repeated along leading axes that are 1 or missing."""
+    shape = x.type.shape
+    have = shape[:-2]
+    if len(have) == len(leading) and all(dim != 1 or to == 1 for dim, to in zip(have, leading, strict=True)):
+        return x
+    return build("broadcast", x, shape=(*leading, *shape[-2:]))
+
+
 def power(x: Tensor, exponent: Any) -> Tensor:
     """``x ** exponent``. Integer and half exponents are exact products and roots; others exp(e*log(x))."""
     if isinstance(exponent, int | float | np.integer | np.floating):
@@ -279,7 +309,7 @@ UFUNCS: dict[str, Callable[..., Tensor]] = {
     "subtract": partial(binary, "sub"),
     "multiply": partial(binary, "mul"),
     "divide": partial(binary, "div"),
-    "matmul": partial(binary, "matmul"),
+    "matmul": lambda a, b: matrix_product(a if isinstance(a, Tensor) else like(a, b), like(b, a)),
     "less": partial(binary, "less"),
     "less_equal": partial(binary, "less_equal"),
     "greater": lambda a, b: binary("less", b, a),

@@ -89,12 +89,16 @@ def cast(node: Node, g: Node) -> OperandAdjoints:
 
 
 def _swapped(node: Node) -> Node:
-    return make("transpose", node, where=node.where, order=(1, 0))
+    """Matrices transposed."""
+    rank = node.tensor.rank
+    return make("transpose", node, where=node.where, order=(*range(rank - 2), rank - 1, rank - 2))
 
 
 def matmul(node: Node, g: Node) -> OperandAdjoints:
     left, right, *start = node.operands
-    if left.tensor.rank == 1:
+    if right.tensor.rank > 2:
+        to_right = _op("matmul", _swapped(left), g)
+    elif left.tensor.rank == 1:
         rows = (make("reshape", item, shape=(1, *item.shape)) for item in (left, g))
         to_right = _op("outer_sum", *rows)
     else:

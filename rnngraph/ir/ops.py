@@ -218,7 +218,8 @@ _elementwise(
     random=True,
 )  # fmt: skip
 
-# Of floats of one dtype; of bfloat16 in float32; of uint8 and int8, exactly, in int32.
+# Of floats of one dtype; of bfloat16 in float32; of uint8 and int8, exactly, in int32. The right operand is one matrix,
+# or one for each matrix of the left operand: then both are floats of one rank, and their leading axes are equal.
 _row("matmul", "contraction", (2, 3), rule.matmul, _eval_matmul, derivative.matmul)
 
 # The sum over all leading axes of outer products of rows: what a product's right operand receives.

@@ -89,24 +89,29 @@ _NARROW_PRODUCTS = {
 
 def matmul(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     left, right = types[0], types[1]
-    dtype = _NARROW_PRODUCTS.get((left.dtype, right.dtype))
+    dtype = _NARROW_PRODUCTS.get((left.dtype, right.dtype)) if right.rank == 2 else None
     if dtype is None:
         dtype = _one_dtype(types)
         _needs(types, FLOATS)
     elif any(item.dtype != dtype for item in types[2:]):
         raise TypeError(f"a product of {left.dtype} and {right.dtype} starts from {dtype}, not from {types[2].dtype}")
-    if left.rank < 1 or right.rank != 2:
+    if left.rank < 1 or right.rank < 2 or right.rank not in (2, left.rank):
         raise ValueError(
-            f"a product needs a left operand of rank 1 or more and a right operand of rank 2, not {left} and {right}"
+            "a product needs a left operand of rank 1 or more and a right operand of rank 2, or of the left one's "
+            f"rank, not {left} and {right}"
         )
     try:
-        meet(left.shape[-1], right.shape[0])
+        meet(left.shape[-1], right.shape[-2])
     except ValueError:
         raise ValueError(
             f"a product of {left} and {right}: the left has {dim_text(left.shape[-1])} columns, "
-            f"the right {dim_text(right.shape[0])} rows"
+            f"the right {dim_text(right.shape[-2])} rows"
         ) from None
-    shape = (*left.shape[:-1], right.shape[1])
+    try:
+        leading = tuple(meet(a, b) for a, b in zip(left.shape[:-2], right.shape[:-2], strict=False))
+    except ValueError as error:
+        raise ValueError(f"a product of {left} and {right}, matrix by matrix: {error}") from None
+    shape = (*leading, *left.shape[len(leading) : -1], right.shape[-1])
     if len(types) == 3 and not repeats_to([types[2].shape], shape, meet):
         raise ValueError(f"a product of shape {shape} can't start from {types[2]}")
     return TensorType(dtype, shape)

@@ -62,6 +62,11 @@ def _moved(node: Node) -> Order | None:
     return order if order and order[-1] == len(order) - 1 else None
 
 
+def _keeps_rows(order: Order) -> bool:
+    """Whether matrices stay matrices."""
+    return order[-2] == len(order) - 2
+
+
 def _inverse(order: Order) -> Order:
     return tuple(order.index(axis) for axis in range(len(order)))
 
@@ -89,7 +94,9 @@ def _inward(node: Node, source: Node) -> Node | None:
         parts = [moved(item) for item in source.operands]
     elif source.op == "matmul":
         left, kernel, *start = source.operands
-        parts = [moved(left), kernel, *map(moved, start)]
+        if kernel.tensor.rank > 2 and not _keeps_rows(order):
+            return None
+        parts = [moved(left), moved(kernel) if kernel.tensor.rank > 2 else kernel, *map(moved, start)]
     else:
         return None
     kept = [item for item in parts if item is not None]
@@ -154,6 +161,10 @@ def _pointwise(node: Node, operands: tuple[Node, ...], order: Order) -> Node | N
 def _product(node: Node, operands: tuple[Node, ...]) -> Node | None:
     left, kernel, *start = operands
     order = left["order"]
+    if kernel.tensor.rank > 2:
+        if not _keeps_rows(order):
+            return None
+        kernel = make("transpose", kernel, where=kernel.where, order=_inverse(order))
     moved = []
     for item in start:
         if item.tensor.rank == node.tensor.rank:

@@ -38,7 +38,7 @@ def _separate(graph: Graph) -> Graph:
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
         match node.op:
-            case "matmul" if operands[0].op == "concat" and operands[0]["axis"] == operands[0].tensor.rank - 1:
+            case "matmul" if operands[1].tensor.rank == 2 and _is_joined(operands[0]):
                 return _split_rows(node, operands)
             case "slice" if _slices_columns(node) and node.operands[0] in sliced:
                 return _slice_through(node, operands[0])

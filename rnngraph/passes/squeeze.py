@@ -43,9 +43,5 @@ def _rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
             return item
         return make("reshape", item, where=item.where, shape=item.shape[1:])
 
-    if source.op == "matmul":
-        left, kernel, *start = source.operands
-        parts = [dropped(left), kernel, *map(dropped, start)]
-    else:
-        parts = [dropped(item) for item in source.operands]
+    parts = [dropped(item) for item in source.operands]
     return make(source.op, *parts, where=source.where, name=source.name, **dict(source.attributes))

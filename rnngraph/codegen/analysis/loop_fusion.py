@@ -250,7 +250,7 @@ class LoopFusion:
         if node.op == "scan":
             initial, sequences, invariants = split_inputs(node, node.operands)
             return operand in sequences and operand not in initial and operand not in invariants
-        if node.op == "matmul" and operand is node.operands[1]:
+        if node.op == "matmul" and operand is node.operands[1] and operand.tensor.rank == 2:
             return False
         if node.op == "gather" and operand is node.operands[0]:
             return False
@@ -290,7 +290,7 @@ class LoopFusion:
                 if user.op == "scan":
                     at_once = node in split_inputs(user, user.operands)[2]
                 else:
-                    at_once = (user.op == "matmul" and node is user.operands[1]) or (
+                    at_once = (user.op == "matmul" and node is user.operands[1] and node.tensor.rank == 2) or (
                         user.op == "gather" and node is user.operands[0]
                     )
                 if at_once or (is_view(user) and user in found):

@@ -81,6 +81,11 @@ def kind_of(node: Node) -> str:
     return node.op  # concat, scan, copy
 
 
+def is_batched_product(node: Node) -> bool:
+    """Whether a product has a right operand for each matrix of its left one."""
+    return node.op == "matmul" and node.operands[1].tensor.rank > 2
+
+
 def contracted(operand: Node, user: Node) -> bool:
     """Whether ``user`` reads ``operand`` at many places for each of its own, so that it must be in memory."""
     if user.op == "matmul":

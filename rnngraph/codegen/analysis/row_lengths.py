@@ -227,6 +227,8 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
             return found[1] if found[1] == found[2] else None
         case "mul" | "matmul" | "fma":
             rest = found[2] if len(found) == 3 else ZERO
+            if node.op == "matmul" and node.operands[1].tensor.rank > 2:
+                return None  # a matrix of that row's own, which need not be finite there
             return rest if zeros[0] or (zeros[1] and node.op != "matmul") else None
         case "div":
             return ZERO if zeros[0] else None

@@ -44,8 +44,8 @@ class Panels:
         self.total = 0
 
     def packs(self, view: View) -> bool:
-        """Whether a right operand depends on parameters alone, and not on a step, so that it can be packed ahead."""
-        return view.buffer in self.parameters and isinstance(view.offset, int)
+        """Whether a right operand is one matrix of parameters alone, and not of a step, so that it is packed ahead."""
+        return view.buffer in self.parameters and isinstance(view.offset, int) and len(view.shape) == 2
 
     def prepared(self, name: str, dtype: str, elements: Dim) -> Buffer:
         """Memory for a value that is computed from parameters when they change."""
@@ -144,7 +144,8 @@ def _groups(
     if lanes > 1 and panel.dot_width == 1 and all(view.strides[0] == 1 for view in views):
         inner = block.nested()
         for item in slices:
-            transposing.turn(inner, item, panel, lanes, per_k)
+            source, target = (item.view.buffer, item.start), (panel.buffer, item.place)
+            transposing.turn(inner, source, target, item.view.strides[1], per_k, (lanes, item.valid, panel.depth))
         block.add(For(group_name, 0, whole, 1, tuple(inner.statements)))
         return
     # Row after row of the weights, which memory then delivers ahead of time.
@@ -208,13 +209,17 @@ class TransposingPackers:
     def __init__(self) -> None:
         self.functions: dict[tuple[str, int, int, int], Function] = {}
 
-    def turn(self, block: Block, item: _Slice, panel: Panel, lanes: int, per_k: int) -> None:
-        """Adds a call that transposes a slice."""
-        key = (panel.buffer.dtype, lanes, item.valid, panel.depth)
+    def turn(
+        self, block: Block, source: tuple[Buffer, Index], target: tuple[Buffer, Index], distance: Index, per_k: int,
+        extent: tuple[int, int, int],
+    ) -> None:  # fmt: skip
+        """Adds a call that transposes a slice. distance: between units of the source. per_k: between rows of the
+        target. extent: lanes, how many of them there are, and the depth.
+        """
+        key = (target[0].dtype, *extent)
         if key not in self.functions:
             self.functions[key] = _turning(f"turn{len(self.functions)}", *key)
-        places = ((item.view.buffer, item.start), (panel.buffer, item.place))
-        block.add(Call(self.functions[key].name, places, (item.view.strides[1], per_k)))
+        block.add(Call(self.functions[key].name, (source, target), (distance, per_k)))
 
 
 def _turning(name: str, dtype: str, lanes: int, valid: int, depth: int) -> Function:

@@ -14,6 +14,7 @@ from ...ir.node import DRAW
 from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import is_batched_product
 from ..analysis.row_independence import Rowwise
 from ..machine.target import Target
 from .chunk_length import TimeChunk
@@ -185,7 +186,7 @@ class WorkSharing:
         if products:
             gates, depths = _gates(products), [_depth(node) for node in products]
             inner = extents[-2] if len(extents) > 1 else 1
-            if inner == 1 and len(extents) > 2:
+            if inner == 1 and len(extents) > 2 and not any(map(is_batched_product, products)):
                 inner = rows
             _, cycles = cheapest(self.target, gates, blocks, max(1, inner), max(depths))
             total += cycles * sum(depths) / gates * (rows // max(1, inner))
@@ -215,6 +216,8 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
         return [*reversed(kept), *([last] if last not in axes else [])]
     if kernel.kind != "phase":
         return ()
+    if any(map(is_batched_product, kernel.members)):  # matrices come first: each part packs those that it reads
+        return range(last + 1)
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
     return [*(axis for axis in outer if axis), *(axis for axis in outer if not axis)]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from ...ir.graph import Node
 from ...ir.types import size
 from ..analysis.node_kinds import label_of
 from ..cost_model.register_tiles import balanced, sum_block
 from ..loop_ir.builder import Block
-from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Value, When
+from ..loop_ir.nodes import Buffer, Contract, Index, LetIndex, Literal, Operand, Store, Value, When
 from .active_rows import ActiveRows
 from .epilogue import Epilogue, TileRows
 from .kernel_plan import KernelPlan
@@ -47,6 +48,7 @@ class Tiles:
         others = [other for other in range(len(self.shape) - 1) if other != axis]
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
+            self._pack(nested, at[:-2], start, valid)
             if axis is None:
                 self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], start, valid)
                 return
@@ -74,6 +76,49 @@ class Tiles:
             self._row_loop(nested, at, axis, whole, end, 1, start, valid)
 
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
+
+    def _pack(self, block: Block, matrix: list[Coordinate], start: Index, valid: list[int | None]) -> None:
+        """Packs the columns of matrices as tiles read them, where the plan says so. matrix: its leading axes."""
+        for contraction in self.plan.contractions:
+            if not contraction.packed:
+                continue
+            panel, base = self._panels[contraction]
+            nodes, lanes = contraction.products[0], self.lanes
+            views = [self.memory.views[node.operands[1]] for node in nodes]
+            per_k = len(views) * len(valid) * lanes
+            slices = [
+                (view, place(view, (*aligned(view.shape[:-2], tuple(matrix)), 0, start + number * lanes))[0], limit)
+                for view in views
+                for number, limit in enumerate(valid)
+            ]
+            depth = int(str(views[0].shape[-2]))
+            if all(view.strides[-2] == 1 for view in views):
+                for number, (view, source, limit) in enumerate(slices):
+                    target = (panel, base + number * lanes)
+                    extent = (lanes, limit or lanes, depth)
+                    turn = self.memory.panels.transposing.turn
+                    turn(block, (view.buffer, source), target, view.strides[-1], per_k, extent)
+                continue
+
+            def row(inner: Block, k: Index) -> None:
+                for number, (view, source, limit) in enumerate(slices):
+                    value = inner.load("packed", view.buffer, source + k * view.strides[-2], lanes, limit, view.strides[-1])
+                    inner.add(Store(value, panel, base + k * per_k + number * lanes))
+
+            loop(block, "k", depth, row)
+
+    @cached_property
+    def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:
+        """Memory for columns that are packed, and where this part's lies."""
+        found: dict[Contraction, tuple[Buffer, Index]] = {}
+        for contraction in self.plan.contractions:
+            if contraction.packed:
+                node = contraction.products[0][0]
+                depth = int(str(node.operands[1].shape[-2]))
+                room = depth * len(contraction.products[0]) * self.tile.blocks * self.lanes
+                parts, part = (1, 0) if self.share is None else (self.share.parts, self.share.part)
+                found[contraction] = self.memory.scratch("panel", node.dtype, room * parts), part * room
+        return found
 
     def _active_rows(
         self, active: ActiveRows, block: Block, at: list[Coordinate], axis: int, start: Index, valid: list[int | None]
@@ -193,7 +238,7 @@ class Tiles:
                 results.append(tuple(row_results))
                 starts.append(tuple(row_starts))
         depth = first_left.shape[-1]
-        right, right_stride, lane_stride, limits = self._right(contraction, start, valid)
+        right, right_stride, lane_stride, limits = self._right(contraction, tuple(rows[0][:-1]), start, valid)
         every = [node for products in contraction.products for node in products]
         block.add(
             Contract(
@@ -205,9 +250,11 @@ class Tiles:
         )  # fmt: skip
 
     def _right(
-        self, contraction: Contraction, start: Index, valid: list[int | None]
+        self, contraction: Contraction, matrix: Coordinates, start: Index, valid: list[int | None]
     ) -> tuple[tuple[tuple[Buffer, Index], ...], Index, Index, tuple[int | None, ...]]:
-        """Where the right operands' columns lie: in a packed panel, or in rows as they are."""
+        """Where the right operands' columns lie: in a packed panel, or in rows as they are. matrix: its leading axes,
+        where there are several.
+        """
         panels, lanes, blocks = self.memory.panels, self.lanes, len(valid)
         views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
         if all(map(panels.packs, views)):
@@ -219,12 +266,17 @@ class Tiles:
                 for number in range(blocks)
             )
             return places, len(views) * blocks * lanes * panel.dot_width, 1, (None,) * len(places)
+        if contraction.packed:
+            packed, first = self._panels[contraction]
+            places = tuple((packed, first + number * lanes) for number in range(len(views) * blocks))
+            return places, len(places) * lanes, 1, (None,) * len(places)
         columns: list[tuple[Buffer, Index]] = []
         limits: list[int | None] = []
         for view in views:
             for number in range(blocks):
-                columns.append((view.buffer, view.offset + (start + number * lanes) * view.strides[1]))
+                at = (*aligned(view.shape[:-2], matrix), 0, start + number * lanes)
+                columns.append((view.buffer, place(view, at)[0]))
                 roomy = view.room is not None and view.room >= -(-self.width // lanes) * lanes
                 limits.append(None if roomy else valid[number])
-        right_stride, lane_stride = views[0].strides
+        right_stride, lane_stride = views[0].strides[-2:]
         return tuple(columns), right_stride, lane_stride, tuple(limits)

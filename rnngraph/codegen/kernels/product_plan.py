@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...ir.graph import Node, topological
-from ...ir.types import NARROW, Size
+from ...ir.types import ITEM_BYTES, NARROW, Dim, Size
 from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import is_batched_product
 from ..buffers.packing import DOT_WIDTH
 from ..cost_model.register_tiles import OPEN_DEPTH, TileShape, accumulators, tile_shape
 from ..cost_model.work_sharing import Partition
@@ -20,13 +21,15 @@ class Contraction:
     """Products that one loop over k computes: the right operands ``products`` of each of ``lefts``, all of one depth.
 
     Several left operands are the parts that narrow numbers make of one. dot_width: how many k a step takes.
-    accumulators: into how many sums each is split.
+    accumulators: into how many sums each is split. packed: whether the columns of matrices that the call has computed
+    are packed before tiles read them.
     """
 
     lefts: tuple[Node, ...]
     products: tuple[tuple[Node, ...], ...]
     dot_width: int
     accumulators: int
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class ProductPlan:
 def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partition) -> ProductPlan:
     """The tiles of a kernel with products, one of ``region.workers.parts`` parts at a time."""
     products = [node for node in kernel.members if node.op == "matmul"]
-    shape, axis = kernel.shape, _row_axis(region, kernel)
+    shape, axis = kernel.shape, _row_axis(region, kernel, products)
     contractions = _contractions(region, kernel, products)
     rows = region.extent(shape, axis) if axis is not None else 1
     blocks = -(-int(str(shape[-1])) // lanes)
@@ -69,7 +72,25 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
         region.target, _gates(contractions, products), blocks, rows, depth,
         max(len(item.lefts) for item in contractions), max(_accumulators(region.target, node) for node in products),
     )  # fmt: skip
-    return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes))
+    contractions = tuple(
+        replace(item, packed=_packs(region, item.products[0][0], lanes, rows, tile)) for item in contractions
+    )
+    return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes, contractions))
+
+
+def _packs(region: Region, product: Node, lanes: int, rows: Dim, tile: TileShape) -> bool:
+    """Whether the right operand's columns are packed, matrix by matrix: where lanes would lie apart, and where tiles of
+    rows would read them again and the first cache does not hold them as they lie.
+    """
+    right = region.memory.views[product.operands[1]]
+    if not is_batched_product(product) or lanes == 1 or not isinstance(right.shape[-2], int):
+        return False
+    distance, between_lanes = right.strides[-2:]
+    if between_lanes != 1:
+        return True
+    pitch = distance if isinstance(distance, int) else right.shape[-1]
+    extent = right.shape[-2] * int(str(pitch)) * ITEM_BYTES[product.dtype]
+    return (not isinstance(rows, int) or rows > 2 * tile.rows) and extent > region.target.first_cache // 2
 
 
 def dot_width_of(product: Node) -> int:
@@ -96,8 +117,13 @@ def _gates(contractions: Sequence[Contraction], products: Sequence[Node]) -> int
     return max(1, narrow, wide)
 
 
-def _row_axis(region: Region, kernel: Kernel) -> int | None:
-    """The axis that tiles run along: the last one with several rows, else the open one."""
+def _row_axis(region: Region, kernel: Kernel, products: Sequence[Node]) -> int | None:
+    """The axis that tiles run along: the last one with several rows, else the open one; that of the rows of matrices
+    where each has a right operand of its own.
+    """
+    if any(map(is_batched_product, products)):
+        last = len(kernel.shape) - 2
+        return None if kernel.shape[last] == 1 else last
     extents = [region.extent(kernel.shape, axis) for axis in range(len(kernel.shape) - 1)]
     several = [axis for axis, extent in enumerate(extents) if isinstance(extent, int) and extent > 1]
     open_axes = [axis for axis, extent in enumerate(extents) if isinstance(extent, Size)]
@@ -131,11 +157,13 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
     return tuple(found)
 
 
-def _masked(region: Region, kernel: Kernel, lanes: int) -> bool:
+def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:
     """Whether some memory that the kernel touches ends where the units end, without padding."""
     memory, width = region.memory, int(str(kernel.shape[-1]))
     if width % lanes == 0:
         return False
+    if any(item.packed for item in contractions):
+        return True
     padded = -(-width // lanes) * lanes
     touched = [view for node in kernel.members for view in memory.stores.get(node, ())]
     members = set(kernel.members)

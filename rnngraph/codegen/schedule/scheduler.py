@@ -20,7 +20,7 @@ from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
 from ..analysis.kernel_fusion import FusedKernels, Kernel, fuse
 from ..analysis.loop_fusion import PLAIN, PREPARED, FusionGroup, LoopFusion
-from ..analysis.node_kinds import adds_up, is_view, label_of, picks_step, stays_view
+from ..analysis.node_kinds import adds_up, is_batched_product, is_view, label_of, picks_step, stays_view
 from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
 from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
@@ -177,7 +177,7 @@ class _Scheduler:
         if node.op != "transpose":
             return False
         right = [user for user in self.users[node] if user.op == "matmul" and user.operands[1] is node]
-        return bool(right) or self._is_turned_for_steps(node)
+        return any(not is_batched_product(user) for user in right) or self._is_turned_for_steps(node)
 
     def _is_turned_for_steps(self, node: Node) -> bool:
         """Whether every step of a loop reads what is turned so that its units lie apart, as an attention's keys."""

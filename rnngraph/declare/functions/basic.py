@@ -12,7 +12,7 @@ from ...errors import DtypeError, ShapeError, shown
 from ...ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
 from ...ir.types import size as named_size
 from ...public import api
-from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like
+from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like, matrix_product
 
 Axis = int | Sequence[int] | None
 Function = TypeVar("Function", bound=Callable[..., Tensor])
@@ -396,5 +396,7 @@ def less(a: Any, b: Any) -> Tensor:
 
 @api
 def matmul(a: Any, b: Any) -> Tensor:
-    """Matrix product: [..., K] times [K, N]."""
-    return build("matmul", as_tensor(a), as_tensor(b))
+    """Matrix product: [..., K] times [K, N]; or matrix by matrix: [..., M, K] times [..., K, N], where leading axes are
+    equal, 1 or missing, as for ``numpy.matmul``.
+    """
+    return matrix_product(as_tensor(a), as_tensor(b))

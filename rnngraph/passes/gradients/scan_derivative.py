@@ -107,6 +107,8 @@ class ScanDerivative:
                 continue
             if operand not in constants:
                 work.add(operand, part)
+            elif node.op == "matmul" and position == 1 and operand.tensor.rank > 2:
+                self.deferred.append((operand, "matrices", node.operands[0], g))
             elif node.op == "matmul" and position == 1 and node.operands[0].tensor.rank == 2:
                 self.deferred.append((operand, "outer", node.operands[0], g))
             elif node.op == "gather":
@@ -242,6 +244,12 @@ class ScanDerivative:
             if kind == "outer":
                 assert second is not None
                 total = make("outer_sum", everywhere[first], everywhere[second], where=operand.where)
+            elif kind == "matrices":
+                assert second is not None
+                left, right = (_rows_of_all_steps(everywhere[item]) for item in (first, second))
+                order = (*range(left.tensor.rank - 2), left.tensor.rank - 1, left.tensor.rank - 2)
+                turned = make("transpose", left, where=operand.where, order=order)
+                total = make("matmul", turned, right, where=operand.where)
             elif kind == "scatter":
                 assert second is not None
                 ids, rows = everywhere[first], everywhere[second]
@@ -265,6 +273,15 @@ def _before_sum(part: Node, g: Node) -> Node:
     while part is not g and part.op in ("reshape", "reduce_sum"):
         part = part.operands[0]
     return part
+
+
+def _rows_of_all_steps(sequence: Node) -> Node:
+    """[time, ..., rows, units] as [..., time rows, units]."""
+    rank = sequence.tensor.rank
+    order = (*range(1, rank - 2), 0, rank - 2, rank - 1)
+    apart = make("transpose", sequence, where=sequence.where, order=order)
+    *leading, steps, rows, width = apart.shape
+    return make("reshape", apart, where=sequence.where, shape=(*leading, steps * rows, width))
 
 
 def _over_steps(sequence: Node, operand: Node) -> Node:

@@ -31,6 +31,10 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
         return same_op(*(aligned(item, has_time, rank) for item, has_time in operands))
     first, has_time = operands[0]
     match node.op:
+        case "matmul" if operands[1][0].tensor.rank - operands[1][1] > 2:
+            rank = node.tensor.rank
+            both = (over_time(item, flag, length) for item, flag in operands[:2])
+            return same_op(*both, *(aligned(item, flag, rank) for item, flag in operands[2:]))
         case "matmul":
             if not has_time or operands[1][1]:
                 return None

@@ -56,7 +56,7 @@ class ReducedWeights:
     def _is_reduced(self, node: Node, weights: set[Node]) -> bool:
         """Whether a product is one of activations and a weight that is large enough: a rule of types and shapes."""
         left, right = node.operands[:2]
-        if left.dtype != "float32" or left in weights or right not in weights:
+        if left.dtype != "float32" or right.tensor.rank != 2 or left in weights or right not in weights:
             return False
         depth, columns = right.shape[0], Weight.of(right).source.shape[1]
         if not isinstance(depth, int) or not isinstance(columns, int):
