@@ -1,0 +1,260 @@
+"""Products of a matrix by a matrix, over leading axes: against NumPy in float64, in every way of computing them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from test_gradients import check_differences
+
+import rnngraph as rg
+from rnngraph.ir.graph import Graph
+from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.text.parser import parse
+
+SIZES = (1, 2, 3, 7, 17, 25, 63, 100)
+CLOSE = {"float32": {"rtol": 2e-4, "atol": 2e-5}, "float64": {"rtol": 1e-10, "atol": 1e-11}}
+
+
+def swapped(x: Any) -> Any:
+    """x with its last two axes swapped."""
+    if isinstance(x, rg.Tensor):
+        return rg.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
+    return np.swapaxes(x, -1, -2)
+
+
+def normal(seed: int, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def declared(name: str, array: np.ndarray, leading: int = 0) -> rg.Tensor:
+    """A placeholder for an array, of which so many leading axes are open."""
+    shape = tuple(f"axis{i}" if i < leading else dim for i, dim in enumerate(array.shape))
+    return rg.placeholder(name, shape, str(array.dtype))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_values(seed: int) -> None:
+    """Operands as they are and transposed, fixed and open axes, with what is added before and done after."""
+    draw = random.Random(seed)
+    rows, depth, columns = (draw.choice(SIZES) for _ in range(3))
+    leading = draw.choice([(1,), (2,), (7,), (2, 3), (3, 1, 2)])
+    dtype = draw.choice(["float32", "float32", "float64"])
+    left, right = normal(seed, (*leading, rows, depth), dtype), normal(seed + 1, (*leading, depth, columns), dtype)
+    start = normal(seed + 2, draw.choice([(), (columns,), (*leading, rows, columns)]), dtype)
+    turned = [draw.random() < 0.5 for _ in range(2)]
+    arrays = [np.ascontiguousarray(swapped(x)) if turn else x for x, turn in zip((left, right), turned, strict=True)]
+    feeds = {"a": arrays[0], "b": arrays[1], "c": start}
+    many = draw.choice([0, len(leading)])
+    a, b = (swapped(x) if turn else x for x, turn in zip(
+        (declared(name, feeds[name], many) for name in "ab"), turned, strict=True
+    ))  # fmt: skip
+    c = declared("c", start, many if start.ndim > 1 else 0)
+    program = rg.compile({"y": rg.tanh(a @ b * depth**-0.5 + c), "plain": rg.matmul(a, b)}, threads=draw.choice([1, 2]))
+    found = program.inference(feeds)
+    expected = left.astype(float) @ right.astype(float)
+    np.testing.assert_allclose(found["plain"], expected, **CLOSE[dtype])
+    np.testing.assert_allclose(found["y"], np.tanh(expected * depth**-0.5 + start), **CLOSE[dtype])
+    meant = interpret(program.inference.graph, feeds)
+    np.testing.assert_allclose(meant["plain"], expected, **CLOSE[dtype])
+
+
+@pytest.mark.parametrize(("left", "right"), [
+    ((3, 1, 2, 5), (4, 5, 6)), ((2, 5), (4, 5, 6)), ((4, 2, 5), (1, 5, 6)), ((1, 2, 5), (4, 5, 6)), ((5,), (4, 5, 6)),
+    ((5,), (2, 3, 5, 1)), ((2, 5), (1, 1, 5, 6)), ((4, 3, 2, 5), (3, 5, 6)), ((3, 4, 5), (5, 6)), ((5,), (5, 6)),
+])  # fmt: skip
+def test_leading_axes_are_numpys(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    feeds = {"a": normal(0, left), "b": normal(1, right)}
+    a, b = (declared(name, array) for name, array in feeds.items())
+    expected = np.matmul(feeds["a"], feeds["b"])
+    assert (a @ b).shape == expected.shape
+    np.testing.assert_allclose(rg.compile(a @ b).inference(feeds), expected, **CLOSE["float32"])
+    assert (feeds["a"] @ b).shape == (a @ feeds["b"]).shape == np.matmul(feeds["a"], b).shape == expected.shape  # type: ignore[attr-defined]
+
+
+def test_axes_without_entries() -> None:
+    """What is fed has entries, and a slice of it may have none: no matrix, no row, no column, a sum of nothing."""
+    a, b = normal(0, (3, 4, 5)), normal(1, (3, 5, 6))
+    x, y = declared("a", a), declared("b", b)
+    outputs = {
+        "matrices": x[:0] @ y[:0], "rows": x[:, :0] @ y, "depth": x[:, :, :0] @ y[:, :0], "columns": x @ y[:, :, :0],
+    }  # fmt: skip
+    loss = rg.reduce_sum(rg.concat([rg.reshape(value, (-1,)) for value in outputs.values()], 0) + rg.reduce_sum(x * 2))
+    program = rg.compile(outputs, loss=loss)
+    found = program.inference(a=a, b=b)
+    shapes = {name: value.shape for name, value in found.items()}
+    assert shapes == {"matrices": (0, 4, 6), "rows": (3, 0, 6), "depth": (3, 4, 6), "columns": (3, 4, 0)}
+    assert not found["depth"].any()
+    _, gradients = program.training.gradients({"a": a, "b": b}, wrt=["a", "b"])
+    np.testing.assert_array_equal(gradients["a"], np.full(a.shape, 2 * 72))
+    assert not gradients["b"].any()
+
+
+def test_matrices_of_parameters_alone_are_computed_ahead() -> None:
+    u, v = rg.parameter("u", (3, 5, 7)), rg.parameter("v", (3, 17, 7))
+    x = rg.placeholder("x", (3, "rows", 5))
+    program = rg.compile({"y": x @ u @ swapped(v), "ahead": x @ (u @ swapped(v))})
+    fed = normal(0, (3, 25, 5))
+    for seed in range(2):
+        program.parameters["u"], program.parameters["v"] = normal(seed, (3, 5, 7)), normal(seed + 7, (3, 17, 7))
+        expected = fed @ program.parameters["u"] @ swapped(program.parameters["v"])
+        for value in program.inference(x=fed).values():
+            np.testing.assert_allclose(value, expected, **CLOSE["float32"])
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 64, 100), (5, 25, 63, 17), (3, 100, 200, 130)])
+def test_bits_are_those_of_a_matrix_alone(shape: tuple[int, int, int, int]) -> None:
+    """Whoever computes them, and whether the batch is known: a matrix alone, one of many, shared by threads. Those of
+    matrices that are transposed are the same too, as the order of a sum is one.
+    """
+    count, rows, depth, columns = shape
+    a, b = normal(0, (count, rows, depth)), normal(1, (count, depth, columns))
+    x, y = rg.placeholder("a", (None, rows, depth)), rg.placeholder("b", (None, depth, columns))
+    turned = rg.placeholder("b", (None, columns, depth))
+    program = rg.compile(rg.tanh(x @ y))
+    expected = program.inference(a=a, b=b)
+    shared = rg.compile(rg.tanh(x @ y), threads=2)
+    other = rg.compile(rg.tanh(x @ swapped(turned)))
+    plain = rg.compile(rg.tanh(declared("a", a[0]) @ declared("b", b[0])))
+    np.testing.assert_array_equal(shared.inference(a=a, b=b), expected)
+    np.testing.assert_array_equal(other.inference(a=a, b=np.ascontiguousarray(swapped(b))), expected)
+    for index in range(count):
+        np.testing.assert_array_equal(program.inference(a=a[index:], b=b[index:]), expected[index:])
+        np.testing.assert_array_equal(plain.inference(a=a[index], b=b[index]), expected[index])
+
+
+DERIVED = {
+    "both": lambda a, b: a @ b,
+    "transposed": lambda a, b: swapped(b) @ swapped(a),
+    "right transposed": lambda a, b: a @ rg.transpose(rg.reshape(b, (3, 7, 4)), (0, 2, 1)),
+    "itself": lambda a, b: a @ swapped(a) + rg.reduce_sum(b),
+    "repeated": lambda a, b: rg.matmul(a[:1], b) + a[0] @ b,
+    "a row": lambda a, b: rg.matmul(a[0, 0], b),
+    "one row": lambda a, b: a[:, :1] @ b,
+    "one column": lambda a, b: a @ b[:, :, :1],
+    "added": lambda a, b: rg.tanh(a @ b + a @ rg.parameter("w", (4, 7), dtype="float64") + b[:, :1]),
+    "weights": lambda a, b: a @ rg.parameter("w", (3, 4, 17), dtype="float64") + rg.reduce_sum(b),
+    "heads": lambda a, b: rg.transpose(
+        rg.transpose(rg.reshape(a, (3, 5, 2, 2)), (0, 2, 1, 3)) @ rg.reshape(b, (3, 2, 2, 7)), (0, 2, 1, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_derivatives(name: str) -> None:
+    feeds = {"a": normal(2, (3, 5, 4), "float64"), "b": normal(3, (3, 4, 7), "float64")}
+    value = DERIVED[name](declared("a", feeds["a"]), declared("b", feeds["b"]))
+    weights = normal(4, value.shape, "float64")
+    check_differences(rg.reduce_sum(rg.tanh(value) * weights), feeds, ["a", "b"])
+
+
+class Attends(rg.Cell):
+    """Reads a memory [batch, entries, width] by heads of queries at every step, and changes a matrix that it carries."""
+
+    def __init__(self, memory: rg.Tensor, heads: int, turned: bool) -> None:
+        self.memory, self.heads = memory, heads
+        self.keys = swapped(memory) if turned else None
+
+    def state(self) -> Any:
+        return self.heads * self.memory.width
+
+    def step(self, p: Any, x: rg.Tensor, h: rg.Tensor) -> Any:
+        width = self.memory.width
+        h = rg.reshape(h, (None, self.heads, width))
+        query = rg.reshape(x @ p.kernel("q", (x.width, self.heads * width)), (None, self.heads, width)) + h
+        score = query @ (swapped(self.memory) if self.keys is None else self.keys)
+        context = rg.softmax(score) @ self.memory
+        h = rg.tanh(context + 0.5 * h @ swapped(h) @ h / width)
+        return rg.reduce_sum(h, 1), rg.reshape(h, (None, self.heads * width))
+
+
+def attends(turned: bool, heads: int, dtype: str, lengths: bool) -> tuple[rg.Tensor, rg.Tensor]:
+    memory = rg.placeholder("memory", (None, 7, 3), dtype)
+    x = rg.placeholder("x", (None, "time", 5), dtype)
+    count = rg.placeholder("n", (None,), "int32") if lengths else None
+    outputs, state = rg.dynamic_rnn(Attends(memory, heads, turned), x, sequence_length=count)
+    return outputs, state
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_in_a_loop(turned: bool, heads: int, lengths: bool) -> None:
+    """Within a step, over what is carried and what is the same at all steps: derivatives, threads, and a stream."""
+    feeds = {"memory": normal(0, (3, 7, 3), "float64"), "x": normal(1, (3, 4, 5), "float64")}
+    if lengths:
+        feeds["n"] = np.asarray([4, 1, 3])
+    outputs, state = attends(turned, heads, "float64", lengths)
+    program = check_differences(rg.reduce_sum(outputs * outputs) + rg.reduce_sum(state), feeds, ["memory", "x"])
+    outputs, _ = attends(turned, heads, "float64", lengths)
+    alone, shared = (rg.compile(outputs, threads=threads) for threads in (1, 2))
+    for name, array in program.parameters.items():
+        alone.parameters[name] = shared.parameters[name] = array
+    expected = alone.inference(feeds)
+    np.testing.assert_array_equal(shared.inference(feeds), expected)
+    meant = interpret(alone.inference.graph, {**feeds, **program.parameters})
+    np.testing.assert_allclose(expected, next(iter(meant.values())), **CLOSE["float64"])
+    for row in range(3):
+        single = alone.inference({name: array[row : row + 1] for name, array in feeds.items()})
+        np.testing.assert_array_equal(single, expected[row : row + 1])
+    if not lengths:
+        stream = alone.inference.stream(batch=3)
+        steps = [stream.step(x=feeds["x"][:, t], memory=feeds["memory"]) for t in range(4)]
+        np.testing.assert_array_equal(np.stack(steps, 1), expected)
+
+
+def test_self_attention_over_a_recurrence() -> None:
+    """Queries, keys and values of all steps, whose number is the recurrence's; padded rows by their lengths."""
+    x = rg.placeholder("x", (None, "time", 5), "float64")
+    y, _ = rg.dynamic_rnn(rg.GRUCell(6), x)
+    heads = [rg.transpose(rg.reshape(rg.dense(y, 6, name=name), (-1, "time", 2, 3)), (0, 2, 1, 3)) for name in "qkv"]
+    query, key, value = heads
+    weights = rg.softmax(query @ swapped(key) * 3**-0.5)
+    attended = rg.reshape(rg.transpose(weights @ value, (0, 2, 1, 3)), (-1, "time", 6))
+    feeds = {"x": normal(0, (3, 9, 5), "float64")}
+    program = check_differences(rg.reduce_sum(rg.square(attended)), feeds, ["x"])
+    meant = interpret(rg.compile(attended).inference.graph, {**feeds, **program.parameters})
+    found = rg.compile(attended)
+    for name, array in program.parameters.items():
+        found.parameters[name] = array
+    np.testing.assert_allclose(found.inference(feeds), next(iter(meant.values())), **CLOSE["float64"])
+
+
+def test_text_is_read_back() -> None:
+    x = rg.placeholder("x", (None, 5, 4))
+    graph = rg.compile(rg.tanh(x @ swapped(x) + 1.0)).inference.graph
+    again = parse(str(graph))
+    assert isinstance(again, Graph)
+    assert str(parse(str(again))) == str(again)
+    fed = normal(0, (3, 5, 4))
+    expected = np.tanh(fed @ swapped(fed) + 1)
+    np.testing.assert_allclose(next(iter(interpret(again, {"x": fed}).values())), expected, **CLOSE["float32"])
+
+
+@pytest.mark.parametrize(("left", "right", "words"), [
+    ((3, 2, 5), (4, 5, 6), "leading axes must be equal or 1"), ((3, 2, 5), (3, 4, 6), "4 rows"),
+    ((2, 3, 2, 5), (4, 3, 5, 6), "leading axes must be equal or 1"), ((), (3, 4, 6), "rank"), ((3, 2, 5), (5,), "rank"),
+    (("n", 2, 5), (4, 7, 6), "7 rows"),
+])  # fmt: skip
+def test_errors_say_where(left: tuple[Any, ...], right: tuple[Any, ...], words: str) -> None:
+    a, b = rg.placeholder("a", left), rg.placeholder("b", right)
+    with pytest.raises(rg.ShapeError, match=words) as error:
+        a @ b
+    assert "test_batched_products.py" in str(error.value)
+
+
+def test_dtypes_must_be_equal_floats() -> None:
+    floats, integers = rg.placeholder("a", (3, 2, 5)), rg.placeholder("b", (3, 5, 6), "int32")
+    with pytest.raises(rg.DtypeError, match="dtypes"):
+        floats @ integers
+    with pytest.raises(rg.DtypeError, match="float"):
+        swapped(integers) @ integers
+
+
+def test_open_leading_axes_must_meet_at_a_call() -> None:
+    a, b = rg.placeholder("a", (None, 2, 5)), rg.placeholder("b", (None, 5, 6))
+    program = rg.compile(a @ b)
+    with pytest.raises(rg.ShapeError, match="3.*4|4.*3"):
+        program.inference(a=normal(0, (3, 2, 5)), b=normal(0, (4, 5, 6)))
