@@ -165,6 +165,7 @@ class Generator:
         self.apart = True  # whether all that it reads keeps rows apart
         self.more = random.Random(f"more of {seed}")  # decides on taps and decoders: what has neither stays as it is
         self.flattens = random.Random(f"flattened of {seed}")
+        self.products = random.Random(f"products of {seed}")
         self.taps, self.decodes = self.more.random() < 0.3, self.more.random() < 0.25
 
     # Pieces --------------------------------------------------------------------------------------
@@ -781,6 +782,26 @@ class Generator:
         ])  # fmt: skip
         self.add(text, (_product(x.axes[:2]), x.width), apart=False)
 
+    def matrices(self) -> None:
+        """Products matrix by matrix: of rows with rows, as scores of attention, and what follows from such."""
+        x = self.some(lambda v: v.kind == "float" and v.rank >= 3)
+        if x is None:
+            return
+        alike = self.some(lambda v: v.kind == "float" and v.axes[:-2] == x.axes[:-2] and v.axes[-1:] == x.axes[-1:]
+                          and v.rank == x.rank)  # fmt: skip
+        y = alike or x
+        order = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
+        apart = x.apart and y.apart and all(map(_rowless, (*x.axes[-2:], *y.axes[-2:])))
+        score = f"({x.name} @ rg.transpose({y.name}, {order})) * 0.2"
+        text, axes = self.products.choice([
+            (f"rg.tanh({score})", (*x.axes[:-1], y.axes[-2])),
+            (f"rg.softmax({score}) @ {y.name}", x.axes),
+            (f"rg.tanh((rg.transpose({x.name}, {order}) @ {x.name}) * 0.1)", (*x.axes[:-2], x.axes[-1], x.axes[-1])),
+            (f"rg.tanh((rg.tanh({x.name}[..., :1, :]) @ rg.transpose({y.name}, {order})) * 0.2)",
+             (*x.axes[:-2], 1, y.axes[-2])),
+        ])  # fmt: skip
+        self.add(text, axes, apart=apart)
+
     def integers(self) -> None:
         roll = self.draw.random()
         if roll < 0.4:
@@ -866,6 +887,9 @@ class Generator:
                 self.op()
         if self.flattens.random() < 0.25:
             self.flatten()
+        if self.products.random() < 0.25:
+            for _ in range(self.products.randint(1, 2)):
+                self.matrices()
         if self.decodes:
             self.decode()
             for _ in range(self.draw.randint(0, 2)):

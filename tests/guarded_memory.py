@@ -206,6 +206,18 @@ def edges(guard: Guard, size: int, dtype: str = "float32") -> None:
     run_all(guard, program, {"x": _normal((5, size), dtype), "ids": np.arange(size)}, False)
 
 
+def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Products matrix by matrix, of rows that end where an array does: as they are, and turned as tiles read them."""
+    a, b = rg.placeholder("a", (None, 5, size), dtype), rg.placeholder("b", (None, 9, size), dtype)
+    turned = rg.transpose(b, (0, 2, 1))
+    score = a @ turned
+    own = rg.tanh(rg.parameter("own", (3, size, 7), dtype=dtype))
+    outputs = {"score": score, "read": rg.tanh(score) @ b, "row": a[:, :1] @ turned, "own": b @ own}
+    loss = sum((rg.reduce_sum(value) for value in outputs.values()), rg.reduce_sum(rg.transpose(a, (0, 2, 1)) @ a))
+    program = guarded_program(guard, outputs, loss)
+    run_all(guard, program, {"a": _normal((3, 5, size), dtype), "b": _normal((3, 9, size), dtype)}, False)
+
+
 def feed_overrun(guard: Guard, size: int) -> None:
     """Native code that reads one step too many: must crash."""
     program, feeds = _simple(guard, size)
@@ -255,7 +267,7 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
-    for _function in (recurrent, two_directions, variants, memories, tables, flattened, edges):
+    for _function in (recurrent, two_directions, variants, memories, tables, flattened, edges, matrices):
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants, memories):

@@ -188,11 +188,14 @@ class Draw:
     def product(self) -> Node:
         left = self.pick(lambda node: node.dtype in FLOATS and node.tensor.rank >= 1)
         right = self.pick(
-            lambda node: node.dtype == left.dtype and node.tensor.rank == 2 and node.shape[0] == left.shape[-1]
+            lambda node: node.dtype == left.dtype
+            and node.tensor.rank >= 2
+            and node.shape[:-2] in ((), left.shape[:-2])
+            and node.shape[-2] == left.shape[-1]
         )
         start = []
         if self.chance(0.3):
-            shape = (*left.shape[:-1], right.shape[1])
+            shape = (*left.shape[:-1], right.shape[-1])
             start = [self.pick(lambda node: node.dtype == left.dtype and node.shape in (shape, shape[-1:], ()))]
         return self.node("matmul", left, right, *start, exact=self.all_exact(left, right, *start))
 

@@ -36,6 +36,7 @@ QUICK = {
         "flattened_7",
         "edges_7",
         "edges_17",
+        "matrices_17",
         "two_directions_3_float64",
         "recurrent_bfloat16",
         "recurrent_int8",
