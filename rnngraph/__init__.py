@@ -89,7 +89,7 @@ from .declare.functions.basic import (
     where,
 )
 from .declare.functions.ctc import ctc_loss
-from .declare.functions.layers import dense, embedding
+from .declare.functions.layers import batch_normalization, dense, embedding
 from .declare.functions.losses import (
     absolute_difference,
     accuracy,
@@ -101,7 +101,7 @@ from .declare.functions.losses import (
 )
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.sequences import conv1d, cumsum, reverse_sequence
-from .declare.parameters import parameter
+from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
 from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
 from .declare.seq2seq.decode import dynamic_decode
@@ -230,6 +230,7 @@ __all__ = [
     "accuracy",
     "argmax",
     "atan",
+    "batch_normalization",
     "bidirectional_dynamic_rnn",
     "by_graph",
     "cast",
@@ -315,6 +316,7 @@ __all__ = [
     "tile",
     "transpose",
     "where",
+    "with_update",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and that there is no other name

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..arguments import MOST_UNITS, checked_name, entries
-from ..errors import ShapeError, Where, shown, user_line
+from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown, user_line
 from ..ir.graph import Node, make
 from ..ir.types import TensorType
 from ..public import api
 from .initializers import Initializer, initializer_of
-from .tensor import Tensor, check_dtype, declared
+from .tensor import Tensor, build, check_dtype, declared, like
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,3 +75,23 @@ def parameter(
     kind = TensorType(check_dtype(dtype), check_shape(name, shape))
     spec = ParameterSpec(kind, initializer_of(initializer), trainable, user_line(), name)
     return Tensor(parameter_node(spec, name))
+
+
+@api
+def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
+    """x itself; a step of a ``Trainer`` that counts sets ``parameter`` to ``value``, as that step computes it.
+
+    parameter: an ``rg.parameter(…, trainable=False)``, which the step and all other graphs read as it was before. value:
+    of its shape and dtype; no gradient passes to what it is made of. The update belongs to where the loss of the
+    training graph reads x: neither calls of graphs nor ``gradients`` make it, nor a step whose loss or gradients are not
+    finite. With ``accumulate`` every step makes it. Not within a cell's ``step``.
+    """
+    where = user_line()
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"with_update passes on a Tensor, not {x!r}", where)
+    node = parameter.node if isinstance(parameter, Tensor) else None
+    if node is None or node.op != "parameter" or node["slot"].trainable:
+        raise ArgumentError(
+            f"with_update changes what rg.parameter(…, trainable=False) gives, not {parameter!r}", where
+        )
+    return build("with_update", x, parameter, like(value, parameter))

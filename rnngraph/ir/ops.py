@@ -278,6 +278,8 @@ _row("noise", "structured", 1, rule.noise, random=True, until="lower")
 _row("tap", "structured", 1, lambda types, attributes, meet: types[0], until="lower")
 # (training, inference): split takes the one that the graph is for.
 _row("by_graph", "structured", 2, rule.by_graph, until="split")
+# (value, parameter, its next value): the value itself; a training step that counts changes the parameter.
+_row("with_update", "structured", 3, rule.with_update, until="split")
 # A driver as declared: lower replaces it by a scan. Its type is settled when the cell is traced.
 _row("driver", "structured", (0, MANY), lambda types, attributes, meet: attributes["result"], until="lower")
 # A step runs where the body's input ``when`` holds, a carry or a step of a sequence; one that does not run leaves

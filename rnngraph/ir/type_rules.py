@@ -283,6 +283,13 @@ def by_graph(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: M
     return TensorType(dtype, tuple(meet(a, b) for a, b in zip(training.shape, inference.shape, strict=True)))
 
 
+def with_update(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    value, before, after = types
+    if before != after:
+        raise ValueError(f"a parameter of {before} can't become {after}")
+    return value
+
+
 def scan(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     body, length, carries = attributes["body"], attributes["length"], attributes["carries"]
     behind = carries + attributes["sequences"]

@@ -120,6 +120,8 @@ def _node(node: Node, forbid: tuple[str, ...], known: set[Node]) -> None:
     inferred = row.infer([operand.type for operand in node.operands], dict(node.attributes), meet_strict)
     if inferred != node.type:
         raise ValueError(f"{node!r} should have type {inferred}")
+    if node.op == "with_update" and node.operands[1].op != "parameter":
+        raise ValueError(f"{node!r} updates {node.operands[1]!r}, which is no parameter")
     if node.op == "scan":
         body: Graph = node["body"]
         if any(inner.op == "parameter" for inner in body.nodes):

@@ -45,11 +45,13 @@ def _identity(node: Node, operands: tuple[Node, ...]) -> Node | None:
         return value if value.type == node.type else make("broadcast", value, where=node.where, shape=node.shape)
     if node.op == "by_graph":
         return operands[1]
+    if node.op == "with_update":
+        return operands[0]
     return operands[0] if node.op == "dropout" else None
 
 
 def _mask_and_scale(node: Node, operands: tuple[Node, ...]) -> Node | None:
-    if node.op == "by_graph":
+    if node.op in ("by_graph", "with_update"):
         return operands[0]
     if node.op != "dropout":
         return None

@@ -8,6 +8,7 @@ from functools import reduce
 
 import numpy as np
 
+from ..errors import GraphError
 from ..ir.graph import Graph, Node, make
 from ..ir.types import TensorType
 from .gradients.autodiff import PREFIX
@@ -23,7 +24,8 @@ Update = Callable[[Node, Node, Mapping[str, Node], Mapping[str, Node]], tuple[No
 class TrainStep:
     """Law: outputs unchanged, but that ``gradient/<label>`` gives way to ``new/<label>``, the parameter after
     ``update``, and ``slot/<slot>/<label>``, what it keeps for the next one; ``gradient_norm`` is the norm of all
-    gradients together, clipped by value and not yet by norm.
+    gradients together, clipped by value and not yet by norm. A ``new/<label>`` that is there already is that of a
+    parameter without a gradient.
 
     slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
     ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are.
@@ -49,6 +51,7 @@ class TrainStep:
         norm = make("sqrt", squares)
         outputs.append((NORM, norm))
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
+        outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
         for label, g in gradients.items():
             parameter = parameters.get(label)
             if parameter is None:  # nothing else in an ``update_graph`` reads it
@@ -96,6 +99,29 @@ class AddGradients:
         return Graph.of(graph.name, outputs, [*graph.inputs, *sums.values()], graph.comments)
 
 
+def with_updates(graph: Graph, declared: Graph) -> Graph:
+    """``graph`` with ``new/<label>`` for the parameters that ``declared``, of the same nodes, updates in training."""
+    updates = [(NEW + label, node) for label, node in updates_of(declared).items()]
+    return Graph.of(graph.name, [*graph.outputs, *updates], graph.inputs, graph.comments) if updates else graph
+
+
+def updates_of(graph: Graph) -> dict[str, Node]:
+    """By label of a parameter what a training step makes it: where the training form of the loss is computed."""
+    found: dict[str, Node] = {}
+    pending, seen = [graph.output("loss")], set[Node]()
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.op == "with_update":
+            label = str(node.operands[1]["label"])
+            if found.setdefault(label, node.operands[2]) is not node.operands[2]:
+                raise GraphError(f"{label} is updated in two places; a step sets it to one value", node.where)
+        pending += node.operands[:1] if node.op == "by_graph" else node.operands
+    return dict(sorted(found.items()))
+
+
 def update_graph(kinds: Mapping[str, TensorType]) -> Graph:
     """A graph whose gradients are sums that were added up before, times ``number/share``. kinds: by label."""
     share = _input(NUMBER + "share", TensorType("float64", ()))
@@ -122,6 +148,13 @@ def _finite(numbers: Sequence[Node]) -> Node:
     limits = [make("constant", value=np.asarray(np.inf, node.dtype)) for node in numbers]
     tests = [make("less", make("abs", node), limit) for node, limit in zip(numbers, limits, strict=True)]
     return reduce(lambda a, b: make("and", a, b), tests)
+
+
+def _while(finite: Node, node: Node, name: str, parameters: Mapping[str, Node]) -> Node:
+    """The new value of a parameter without a gradient, which stays as it is where a step does not count."""
+    if not name.startswith(NEW):
+        return node
+    return make("select", finite, node, parameters[name.removeprefix(NEW)])
 
 
 def _as(number: Node, like: Node) -> Node:

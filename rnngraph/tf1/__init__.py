@@ -113,7 +113,7 @@ nn = _Namespace(
         "rnn_cell": _Namespace("nn.rnn_cell", _CELLS),
     },
 )  # fmt: skip
-layers = _Namespace("layers", _members(_layers, "conv1d", "dense", "flatten"))
+layers = _Namespace("layers", _members(_layers, "batch_normalization", "conv1d", "dense", "flatten"))
 losses = _Namespace("losses", _LOSSES)
 initializers = _Namespace(
     "initializers",

@@ -12,7 +12,7 @@ from ..declare.functions import layers, sequences
 from ..declare.initializers import Initializer, initializer_of
 from ..declare.parameters import ScopeName, parameter
 from ..declare.tensor import Tensor
-from ..errors import ShapeError, user_line
+from ..errors import ArgumentError, ShapeError, shown, user_line
 from ..public import api
 from ._functions import relu, reshape
 from ._names import dtype_name, refuse, refuse_reuse
@@ -97,6 +97,44 @@ def conv1d(
     return sequences.convolution(
         inputs, filters, size, str(padding).lower(), dilation, activation, use_bias, scope, starts
     )
+
+
+@api
+def batch_normalization(
+    inputs: Tensor, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
+    scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
+    moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones", beta_regularizer: Any = None,
+    gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
+    training: bool = False, trainable: bool = True, name: str | None = None, reuse: bool | None = None,
+    renorm: bool = False, renorm_clipping: Any = None, renorm_momentum: float = 0.99, fused: bool | None = None,
+    virtual_batch_size: int | None = None, adjustment: Any = None,
+) -> Tensor:  # fmt: skip
+    """``rg.batch_normalization`` with TensorFlow's arguments.
+
+    training: with True the training graph normalises by its batch, and a ``Trainer``'s steps update the moving averages
+    without ``tf.GraphKeys.UPDATE_OPS``; the inference graph takes these, as both do with False.
+    """
+    what = "tf.layers.batch_normalization"
+    if not isinstance(training, bool | np.bool_):
+        raise ArgumentError(
+            f"{what}: training={shown(training)} is not offered; with training=True the training graph normalises by its "
+            "batch and the inference graph by moving averages, and nothing has to be fed"
+        )
+    refuse(
+        what, _PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+        beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+    )  # fmt: skip
+    refuse(
+        what, "normalise by the whole batch", renorm=renorm or None, renorm_clipping=renorm_clipping,
+        virtual_batch_size=virtual_batch_size, adjustment=adjustment,
+    )  # fmt: skip
+    refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
+    refuse_reuse(what, reuse)
+    scope = ScopeName(name or "batch_normalization", name is not None, user_line())
+    starts = {"gamma": gamma_initializer} if scale else {}
+    starts |= {"beta": beta_initializer} if center else {}
+    starts |= {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
+    return layers.normalized(inputs, axis, momentum, epsilon, scope, starts, frozen=not training)
 
 
 def _single(value: Any) -> Any:

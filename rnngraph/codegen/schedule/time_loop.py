@@ -103,7 +103,7 @@ def add_pipeline(
     whole = [LetIndex(chunks.slot, "max", 0, 0), *chunks.head(chunks.longest), *joined(steps)]
     writer.block.add(When(WORKERS, 1, 2, (chunks.loop(whole),)))
     bodies = [joined(steps[first:last]) for first, last in plan.stages]
-    effects = CallEffects(writer.functions.values())
+    effects = CallEffects((*writer.functions.values(), *writer.panels.functions))
     needs = waited_for([effects.of(body) for body in bodies], *group.buffers(chunks.time))
     writer.block.add(When(WORKERS, 2, MOST_WORKERS + 1, _shared(plan, chunks, bodies, needs, memory)))
     writer.unsynchronized = "serial"  # who leaves the pipeline has seen that all is done

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...arguments import check_positive, flag, number
 from ...arguments import units as positive_units
-from ...errors import DtypeError, ShapeError, user_line
+from ...errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ...ir.graph import make
 from ...ir.types import FLOATS, INTEGERS, TensorType
 from ...public import api
 from ..initializers import Initializer, initializer_of
-from ..parameters import ParameterSpec, ScopeName
+from ..parameters import ParameterSpec, ScopeName, with_update
 from ..tensor import Tensor
 from .activations import activation_function
-from .basic import gather
+from .basic import gather, one_axis, reduce_mean, reshape, sqrt, square
+from .randomness import by_graph
 
 
-def owned(scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer) -> Tensor:
+def owned(
+    scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer,
+    trainable: bool = True,
+) -> Tensor:  # fmt: skip
     """A parameter of a layer, under the layer's scope."""
-    spec = ParameterSpec(TensorType(dtype, shape), initializer_of(initializer), True, scope.where, within=name)
+    spec = ParameterSpec(TensorType(dtype, shape), initializer_of(initializer), trainable, scope.where, within=name)
     return Tensor(make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope))
 
 
@@ -78,3 +83,84 @@ def embedding(ids: Tensor, vocabulary: int | Tensor, width: int | None = None, n
     scope = ScopeName(name or "embedding", name is not None, where)
     shape = (positive_units(vocabulary, "vocabulary"), positive_units(width, "width"))
     return gather(owned(scope, "table", shape, "float32", "glorot_uniform"), ids)
+
+
+@api
+def batch_normalization(
+    x: Tensor,
+    axis: int = -1,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    center: bool = True,
+    scale: bool = True,
+    name: str | None = None,
+) -> Tensor:
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta for each entry of ``axis`` (Ioffe and Szegedy 2015).
+
+    The training graph takes mean and variance of the batch, over all other axes, so that what it gives of a row depends
+    on the others; padding counts as steps do. The inference graph takes moving averages: a step of a ``Trainer`` that
+    counts makes them ``average momentum + (the batch's) (1 - momentum)``, and nothing else changes them. As in
+    TensorFlow and Keras the variance is the mean of squares, also in the moving average, where torch's is n / (n - 1)
+    times it.
+
+    Owns [x's size along ``axis``] each ``batch_normalization/gamma`` (with ``scale``) and ``beta`` (with ``center``),
+    and ``moving_mean`` and ``moving_variance``, which no gradient trains; then ``batch_normalization_1/…``; ``name``
+    replaces ``batch_normalization``.
+    """
+    scope = ScopeName(name or "batch_normalization", name is not None, user_line())
+    starts = {"gamma": "ones"} if flag(scale, "scale") else {}
+    starts |= {"beta": "zeros"} if flag(center, "center") else {}
+    return normalized(x, axis, momentum, epsilon, scope, {**starts, "moving_mean": "zeros", "moving_variance": "ones"})
+
+
+def normalized(
+    x: Tensor,
+    axis: int,
+    momentum: float,
+    epsilon: float,
+    scope: ScopeName,
+    initializers: Mapping[str, str | Initializer],
+    frozen: bool = False,
+) -> Tensor:
+    """What batch normalizations share. initializers: of the parameters that there are. frozen: both graphs take the
+    moving averages, and nothing changes them.
+    """
+    where = scope.where
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
+        raise DtypeError(f"batch_normalization needs a float Tensor, not {x!r}", where)
+    if x.rank < 2:
+        raise ShapeError(f"batch_normalization needs a Tensor [batch, …], not {x!r}", where)
+    place = one_axis(x.rank, axis)
+    size = x.type.shape[place]
+    if not isinstance(size, int):
+        raise ShapeError(f"batch_normalization needs a fixed size along axis {place}, not {x!r}", where)
+    if not 0 <= number(momentum, "momentum") <= 1:
+        raise ArgumentError(f"momentum={shown(momentum)} must be a number from 0 to 1", where)
+    check_positive("epsilon", epsilon)
+    own = {
+        key: owned(scope, key, (size,), x.dtype, start, trainable=not key.startswith("moving"))
+        for key, start in initializers.items()
+    }
+    others = tuple(other for other in range(x.rank) if other != place)
+
+    def spread(vector: Tensor) -> Tensor:
+        """A number for each entry of the axis, beside x."""
+        return vector if place == x.rank - 1 else reshape(vector, (size, *(1,) * (x.rank - 1 - place)))
+
+    def scaled(deviation: Tensor) -> Tensor:
+        return own["gamma"] / deviation if "gamma" in own else 1.0 / deviation
+
+    factor = scaled(sqrt(own["moving_variance"] + epsilon))
+    shift = -own["moving_mean"] * factor
+    inferred = x * spread(factor) + spread(shift + own["beta"] if "beta" in own else shift)
+    if frozen:
+        return inferred
+    mean = reduce_mean(x, others, keepdims=True)
+    centred = x - mean
+    average = {"moving_mean": reshape(mean, (size,))}
+    average["moving_variance"] = reduce_mean(square(centred), others)
+    trained = centred * spread(scaled(sqrt(average["moving_variance"] + epsilon)))
+    trained = trained + spread(own["beta"]) if "beta" in own else trained
+    for key, value in average.items():
+        trained = with_update(trained, own[key], own[key] * momentum + value * (1.0 - momentum))
+    return by_graph(training=trained, inference=inferred)

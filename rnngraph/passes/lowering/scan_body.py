@@ -9,7 +9,7 @@ import numpy as np
 
 from ...declare.drivers import Driver
 from ...declare.parameter_maps import RANDOM
-from ...errors import ShapeError, Where
+from ...errors import GraphError, ShapeError, Where
 from ...ir.graph import Node, topological
 from ...ir.scan import Binding, Carry, ScanParts
 from ...ir.text.source import assigned_names
@@ -169,6 +169,12 @@ class Body:
             raise ShapeError(f"{self.driver.cell!r}: {what} is {node.type}, but {error}", self.where) from None
 
     def _inner(self, node: Node, operands: Sequence[Node]) -> Node:
+        if node.op == "with_update":
+            raise GraphError(
+                "a cell's step runs many times, and a parameter is updated once (rg.with_update, "
+                "rg.batch_normalization): update it outside of the cell, or normalise with rg.layer_norm",
+                node.where,
+            )
         if node.op not in RANDOM:
             name = node.name or self.assigned.get(node, "")
             return self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))

@@ -29,6 +29,7 @@ def check_together(forms: Mapping[str, Lowered], outputs: Sequence[str], loss: T
         check([path for path, _ in form.initial.outputs] == labels, f"the graph {name} has other initial states")
         check(len({*labels}) == len(labels), f"two states of the graph {name} have one name")
         _check_inputs(form, kinds)
+        _check_updates(form)
         _check_states(form, labels, given=name in (STREAM, GIVEN))
     plain = next(iter(forms.values()))
     for name, array in plain.defaults.items():
@@ -50,6 +51,15 @@ def _check_inputs(form: Lowered, kinds: dict[str, TensorType]) -> None:
         known = kinds.setdefault(label, kind)
         check((known.dtype, known.rank) == (kind.dtype, kind.rank), f"input {label} is {known}, and {kind}")
         check(label not in SEED_INPUTS or (kind.dtype, kind.rank) == ("int64", 0), f"input {label} is {kind}")
+
+
+def _check_updates(form: Lowered) -> None:
+    """A parameter that a step updates is not one that gradients train, too."""
+    trained = {name for slot, name in form.slots.items() if slot.trainable}
+    for node in form.graph.nodes:
+        if node.op == "with_update":
+            label = node.operands[1]["label"]
+            check(label not in trained, f"the parameter {label} is updated and trained")
 
 
 def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:

@@ -242,7 +242,8 @@ class Fit:
         if better and not math.isnan(value):
             parameters = self.state.program.parameters
             position.best_value, position.waited = value, 0
-            position.best = {name: parameters[name] for name in self.state.trained} if plan.keep_best else {}
+            changed = self.state.trained + self.state.updated
+            position.best = {name: parameters[name] for name in changed} if plan.keep_best else {}
             return False
         position.waited += 1
         if plan.patience is None or position.waited < plan.patience:

@@ -12,7 +12,7 @@ from ...passes.gradients.autodiff import with_parameters
 from ...passes.label_weights import LabelWeights
 from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import Pass
-from ...passes.train_step import AddGradients, TrainStep, update_graph
+from ...passes.train_step import AddGradients, TrainStep, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
 from .step_runner import NativeStep, StepVariant
 from .train_state import TrainState
@@ -22,7 +22,7 @@ def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...])
     """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels."""
     lowered = state.program.parts.source.with_states(states)
     then = AddGradients() if state.accumulate > 1 else _train_step(state)
-    graph = _needed_to_train(lowered, _parameter_types(state))
+    graph = _needed_to_train(lowered, _parameter_types(state, state.trained + state.updated))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
     compiled = _compiled(state, graph, state.trained, then)
     return StepVariant(lowered, compiled, states, state.program.training.input_names())
@@ -30,7 +30,7 @@ def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...])
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
-    compiled = _compiled(state, update_graph(_parameter_types(state)), (), _train_step(state))
+    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), _train_step(state))
     return NativeStep(compiled, tuple(name for name, _ in compiled.graph.outputs))
 
 
@@ -39,19 +39,21 @@ def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: Pass)
     return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=(then,))
 
 
-def _parameter_types(state: TrainState) -> dict[str, TensorType]:
-    return {name: state.program.parameters.slot(name).type for name in state.trained}
+def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, TensorType]:
+    return {name: state.program.parameters.slot(name).type for name in names}
 
 
 def _needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> Graph:
-    """The loss and the states, without what the user wanted to see: its names may be those of new values.
+    """The loss and the states, without what the user wanted to see: its names may be those of new values; and the
+    values of parameters that the declaration updates.
 
-    parameters: by label, those to train; with states given the graph may not read all (a learned initial state).
+    parameters: by label, those that change; with states given the graph may not read all (a learned initial state).
     """
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph
     outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
-    return with_parameters(Graph.of(graph.name, outputs, graph.inputs, graph.comments), parameters)
+    needed = with_updates(Graph.of(graph.name, outputs, graph.inputs, graph.comments), graph)
+    return with_parameters(needed, parameters)
 
 
 def _train_step(state: TrainState) -> TrainStep:

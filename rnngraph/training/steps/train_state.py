@@ -11,7 +11,7 @@ import numpy as np
 
 from ...allocation import reserve, zeros
 from ...errors import Where
-from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM
+from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
 from ...program.program import Program
 from ..optimization.optimizers import Optimizer
 from .deferred_interrupt import DeferredInterrupt
@@ -21,7 +21,8 @@ from .double_buffer import DoubleBuffer, copy_shared
 class TrainState:
     """Options, counters and arrays of one trainer.
 
-    trained: names of the parameters that updates change. seed: of the order of examples. updates, skipped: updates
+    trained: names of the parameters that updates change; updated: of those that the declaration itself updates, in every
+    step. seed: of the order of examples. updates, skipped: updates
     that were made, and that were left out; pending: steps whose gradients wait for an update; epochs: of all fits.
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
@@ -33,6 +34,7 @@ class TrainState:
         clip_value: float | None, accumulate: int, where: Where | None,
     ) -> None:  # fmt: skip
         self.program, self.optimizer, self.trained = program, optimizer, trained
+        self.updated = tuple(updates_of(program.parts.lowered.graph))
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
         self.seed = program.seed
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
@@ -117,11 +119,15 @@ class TrainState:
 
     def take_parameters(self) -> None:
         """The new parameters become the present ones; the slots were written over."""
-        parameters = self.program.parameters
-        parameters.replace(self._new_parameters.swap({name: parameters[name] for name in self.trained}))
+        self._take(self.trained if self.accumulate > 1 else self.trained + self.updated)
         self.updates += 1
 
     def take_sums(self) -> None:
         """The new sums of gradients become the present ones."""
+        self._take(self.updated)
         self.sums = self._new_sums.swap(self.present_sums())
         self.pending += 1
+
+    def _take(self, names: tuple[str, ...]) -> None:
+        parameters = self.program.parameters
+        parameters.replace(self._new_parameters.swap({name: parameters[name] for name in names}))
