@@ -1,0 +1,361 @@
+"""Batch normalization and ``with_update``: both forms against NumPy in float64, and when a parameter is updated."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_gradients import check_differences
+from training import compiled_once
+
+import rnngraph as rg
+from rnngraph import tf1 as tf
+from rnngraph.training.steps.train_state import TrainState
+
+MEAN, VARIANCE = "batch_normalization/moving_mean", "batch_normalization/moving_variance"
+
+
+def normal(seed: int, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=shape) * 2 + 0.5).astype(dtype)
+
+
+def statistics(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and biased variance over all other axes, in float64."""
+    others = tuple(other for other in range(x.ndim) if other != axis % x.ndim)
+    wide = x.astype(np.float64)
+    return wide.mean(others), wide.var(others)
+
+
+def along(vector: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
+    return vector.reshape([-1 if place == axis % x.ndim else 1 for place in range(x.ndim)])
+
+
+def normalized(
+    x: np.ndarray, axis: int, mean: np.ndarray, variance: np.ndarray, epsilon: float, gamma: Any, beta: Any
+) -> np.ndarray:
+    """As Keras defines it."""
+    mean, variance, gamma, beta = (
+        along(np.broadcast_to(np.asarray(item, np.float64), mean.shape), x, axis)
+        for item in (mean, variance, gamma, beta)
+    )
+    return np.asarray(gamma * (x - mean) / np.sqrt(variance + epsilon) + beta)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [
+    ((7, 3), -1), ((17, 1), 1), ((3, 25, 7), -1), ((2, 7, 25), 1), ((1, 63, 17), 2), ((2, 3, 7, 2), -3), ((25, 3), 0),
+])  # fmt: skip
+@pytest.mark.parametrize("options", [{}, {"center": False, "epsilon": 0.1}, {"scale": False}])
+def test_both_forms(shape: tuple[int, ...], axis: int, options: dict[str, Any]) -> None:
+    dtype = "float64" if shape[0] == 7 else "float32"
+    declared = [size if place == axis % len(shape) else None for place, size in enumerate(shape)]
+    x, fed = rg.placeholder("x", declared, dtype), normal(0, shape, dtype)
+    program = rg.compile(rg.batch_normalization(x, axis, **options))
+    names = [name for name, kept in (("gamma", "scale"), ("beta", "center")) if options.get(kept, True)]
+    names += ["moving_mean", "moving_variance"]
+    assert list(program.parameters) == [f"batch_normalization/{name}" for name in names]
+    values: dict[str, Any] = {"gamma": 1.0, "beta": 0.0}
+    for seed, (name, array) in enumerate(program.parameters.items()):
+        assert (array == (1 if name.endswith(("gamma", "variance")) else 0)).all()
+        values[name.rpartition("/")[2]] = program.parameters[name] = np.abs(normal(seed, array.shape, dtype)) + 0.3
+    scale, epsilon = (values["gamma"], values["beta"]), options.get("epsilon", 1e-3)
+    close: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-11} if dtype == "float64" else {"rtol": 2e-5, "atol": 3e-5}
+    trained = normalized(fed, axis, *statistics(fed, axis), epsilon, *scale)
+    inferred = normalized(fed, axis, values["moving_mean"], values["moving_variance"], epsilon, *scale)
+    np.testing.assert_allclose(program.training(x=fed), trained, **close)
+    np.testing.assert_allclose(program.inference(x=fed), inferred, **close)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_derivatives_pass_through_the_statistics(axis: int) -> None:
+    x = rg.placeholder("x", (None, 4, 3), "float64")
+    value = rg.batch_normalization(x, axis)
+    weights = normal(1, (5, 4, 3), "float64")
+    feeds = {"x": normal(2, (5, 4, 3), "float64")}
+    check_differences(rg.reduce_sum(rg.tanh(value) * weights), feeds, ["x"])
+
+
+def regression(dtype: str = "float32", momentum: float = 0.9, **options: Any) -> rg.Program:
+    """[batch, time, 3] -> [batch, time, 2] through a normalization of five units before a recurrence."""
+    x, y = (rg.placeholder(name, (None, None, width), dtype) for name, width in (("x", 3), ("y", 2)))
+    shown = rg.dense(rg.dynamic_rnn(rg.BasicRNNCell(5), rg.batch_normalization(x, momentum=momentum))[0], 2)
+    return rg.compile({"output": shown}, loss=rg.mean_squared_error(y, shown), seed=3, **options)
+
+
+def batch(seed: int, rows: int = 4, steps: int = 6) -> dict[str, np.ndarray]:
+    return {"x": normal(seed, (rows, steps, 3)), "y": normal(seed + 50, (rows, steps, 2))}
+
+
+def averages(program: rg.Program) -> list[np.ndarray]:
+    return [np.array(program.parameters[name]) for name in (MEAN, VARIANCE)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Any:
+    with compiled_once():
+        yield
+
+
+@pytest.mark.parametrize(("momentum", "accumulate", "threads"), [(0.9, 1, 1), (0.9, 1, 2), (0.9, 3, 1), (0.0, 1, 1)])
+def test_steps_update_moving_averages(momentum: float, accumulate: int, threads: int) -> None:
+    """Every step does, also those that only add up gradients."""
+    program = regression(momentum=momentum, threads=threads)
+    trainer = rg.Trainer(program, rg.SGD(0.1), accumulate=accumulate)
+    assert not set(trainer.trained) & {MEAN, VARIANCE}
+    mean, variance = np.zeros(3), np.ones(3)
+    for seed in range(5):
+        fed = batch(seed)
+        trainer.step(fed)
+        for kept, new in zip((mean, variance), statistics(fed["x"], -1), strict=True):
+            kept[...] = kept * momentum + new * (1 - momentum)
+        for found, expected in zip(averages(program), (mean, variance), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    held = averages(program)
+    trainer.flush()  # an update of gradients is no step
+    assert trainer.updates == (5 if accumulate == 1 else 2)
+    np.testing.assert_array_equal(averages(program), held)
+
+
+def test_nothing_else_changes_them() -> None:
+    program = regression()
+    trainer = rg.Trainer(program, rg.SGD(0.1))
+    trainer.step(batch(0))
+    held, fed = averages(program), batch(1)
+    program.training(fed)
+    program.training.gradients(fed)
+    program.evaluate(fed)
+    program.inference(x=fed["x"])
+    trainer.evaluate(fed)
+    np.testing.assert_array_equal(averages(program), held)
+    fed["y"] = np.full_like(fed["y"], np.inf)
+    for kind in (1, 2):
+        trainer = rg.Trainer(program, rg.SGD(0.1), accumulate=kind)
+        assert not np.isfinite(trainer.step(fed))
+        assert trainer.skipped == 1
+        np.testing.assert_array_equal(averages(program), held)
+    with pytest.raises(rg.ShapeError):
+        trainer.step(x=fed["x"], y=fed["y"][:, :3])
+    np.testing.assert_array_equal(averages(program), held)
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ctrl-C before native code runs, or while its results are taken over: a step counts with its averages or not."""
+    program = regression()
+    trainer, fed = rg.Trainer(program, rg.SGD(0.1)), batch(0)
+    trainer.step(fed)
+    held, count = averages(program), TrainState.count
+
+    def interrupted(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return count(*arguments) if ran else None
+
+    monkeypatch.setattr(*((TrainState, "count") if ran else (TrainState, "seed_of_step")), interrupted)
+    trainer.state.interrupt.watch()  # as fit does
+    with pytest.raises(KeyboardInterrupt):
+        trainer.step(fed)
+    trainer.state.interrupt.release()
+    changed = [not np.array_equal(*pair) for pair in zip(averages(program), held, strict=True)]
+    assert changed == [ran, ran]
+    assert trainer.updates == 1 + ran
+
+
+def test_an_array_that_is_held_is_not_written_to() -> None:
+    program = regression()
+    trainer = rg.Trainer(program, rg.SGD(0.1))
+    seen = []
+    for seed in range(4):
+        seen.append((program.parameters[MEAN], np.array(program.parameters[MEAN])))
+        trainer.step(batch(seed))
+    for held, copy in seen:
+        np.testing.assert_array_equal(held, copy)
+    assert len({copy.tobytes() for _, copy in seen}) == 4
+
+
+def test_they_are_saved_and_go_on(tmp_path: Path) -> None:
+    """With a checkpoint, and with a program, whose trainer updates them too."""
+    program = regression()
+    trainer = rg.Trainer(program, rg.Adam(0.01))
+    for seed in range(3):
+        trainer.step(batch(seed))
+    trainer.save(tmp_path / "t")
+    program.save(tmp_path / "p")
+    held = averages(program)
+    trainer.step(batch(3))
+    expected = {name: np.array(array) for name, array in program.parameters.items()}
+    again = regression()
+    restored = rg.Trainer.load(tmp_path / "t", again)
+    np.testing.assert_array_equal(averages(again), held)
+    loaded = rg.load(tmp_path / "p")
+    np.testing.assert_array_equal(averages(loaded), held)
+    found = [made.inference(x=batch(9)["x"])["output"] for made in (loaded, again)]
+    np.testing.assert_array_equal(*found)
+    restored.step(batch(3))
+    for name, array in expected.items():
+        np.testing.assert_array_equal(again.parameters[name], array, name)
+    rg.Trainer(loaded, rg.SGD(0.1)).step(batch(3))
+    np.testing.assert_array_equal(averages(loaded), [expected[MEAN], expected[VARIANCE]])
+
+
+def test_the_best_epoch_keeps_its_averages() -> None:
+    """What is put back at the end is all of an epoch, so that its validation is measured again."""
+    program = regression(momentum=0.5)
+    examples = {"x": normal(0, (24, 6, 3)), "y": normal(1, (24, 6, 2))}
+    trainer = rg.Trainer(program, rg.SGD(rg.PiecewiseConstant([9], [0.05, 4.0])))
+    history = trainer.fit(examples, epochs=5, batch_size=8, validation=examples, keep_best=True, progress=False)
+    best = history.best()
+    assert best < 5
+    measured = trainer.evaluate(examples, batch_size=8)["loss"]
+    np.testing.assert_allclose(measured, history.row(best)["validation_loss"], rtol=1e-5)
+
+
+def test_predictions_keep_rows_apart() -> None:
+    """The inference graph takes averages: a row's bits are those that it has alone, however examples are batched."""
+    program = regression()
+    trainer = rg.Trainer(program, rg.SGD(0.1))
+    trainer.step(batch(0))
+    examples = [normal(seed, (1 + seed % 4, 3)) for seed in range(7)]
+    found = program.predict({"x": examples}, batch_size=3)["output"]
+    for row, example in zip(found, examples, strict=True):
+        np.testing.assert_array_equal(row, program.inference(x=example[None])["output"][0])
+
+
+def test_channels_are_scaled_where_they_are_computed() -> None:
+    """In the inference graph a normalization is a factor and a term for each channel, made when parameters change."""
+    x = rg.placeholder("x", (None, 25))
+    program = rg.compile(rg.relu(rg.batch_normalization(rg.dense(x, 33, use_bias=False))))
+    plan = program.inference.show("plan")
+    text = program.inference.show("loops")
+    assert text.count("tile ") >= 1
+    assert "sqrt" in text
+    fed = normal(0, (17, 25))
+    expected = np.maximum(fed.astype(float) @ program.parameters["dense/kernel"] / np.sqrt(1 + 1e-3), 0)
+    np.testing.assert_allclose(program.inference(x=fed), expected, rtol=1e-4, atol=1e-5)
+    assert plan.count("phase") <= 3
+
+
+# with_update -----------------------------------------------------------------------------------------
+
+
+def test_any_parameter_can_be_updated() -> None:
+    """A count of steps, and what only the inference graph has, which updates nothing."""
+    x = rg.placeholder("x", (None, 3))
+    count = rg.parameter("count", (1,), "zeros", trainable=False, dtype="float64")
+    never = rg.parameter("never", (3,), "zeros", trainable=False)
+    y = rg.by_graph(training=x, inference=rg.with_update(x, never, never + 1.0))
+    shown = rg.dense(rg.with_update(y, count, count + 1.0), 1)
+    program = rg.compile({"shown": shown, "count": count * 1.0}, loss=rg.reduce_sum(rg.square(shown)))
+    trainer = rg.Trainer(program, rg.SGD(1e-3))
+    for number in range(3):
+        assert program.inference(x=normal(0, (2, 3)))["count"] == program.parameters["count"] == number
+        trainer.step(x=normal(number, (2, 3)))
+    assert not program.parameters["never"].any()
+
+
+def test_an_update_needs_no_gradient_of_its_own() -> None:
+    """What it is made of receives nothing, also if that is trained."""
+    x = rg.placeholder("x", (4, 3))
+    w, kept = rg.parameter("w", (3,), "ones"), rg.parameter("kept", (3,), "zeros", trainable=False)
+    value = rg.reduce_sum(x * w, 0)
+    program = rg.compile(value, loss=rg.reduce_sum(rg.with_update(value, kept, rg.square(value))))
+    fed = normal(0, (4, 3))
+    _, gradients = program.training.gradients({"x": fed}, wrt=["x"])
+    np.testing.assert_allclose(gradients["w"], fed.sum(0), rtol=1e-5)
+    rg.Trainer(program, rg.SGD(0.1)).step(x=fed)
+    np.testing.assert_allclose(program.parameters["kept"], fed.sum(0) ** 2, rtol=1e-4)
+
+
+class Normalizes(rg.Cell):
+    def state(self) -> Any:
+        return 3
+
+    def step(self, p: Any, x: Any, h: Any) -> Any:
+        h = rg.batch_normalization(x + h)
+        return h, h
+
+
+def placed(*shape: Any, dtype: str = "float32") -> rg.Tensor:
+    return rg.placeholder("x", shape, dtype)
+
+
+MISTAKES = {
+    "ints": (lambda: rg.batch_normalization(placed(None, 3, dtype="int32")), rg.DtypeError, "float"),
+    "an array": (lambda: rg.batch_normalization(np.zeros((2, 3))), rg.DtypeError, "float Tensor"),
+    "no batch": (lambda: rg.batch_normalization(placed(3)), rg.ShapeError, "batch"),
+    "an open axis": (lambda: rg.batch_normalization(placed(None, None, 3), 1), rg.ShapeError, "fixed size along axis 1"),
+    "no such axis": (lambda: rg.batch_normalization(placed(None, 3), 2), rg.ShapeError, "axis 2"),
+    "several axes": (lambda: rg.batch_normalization(placed(None, 3), [1]), rg.ShapeError, "axis"),
+    "momentum": (lambda: rg.batch_normalization(placed(None, 3), momentum=1.5), rg.ArgumentError, "momentum=1.5"),
+    "no number": (lambda: rg.batch_normalization(placed(None, 3), momentum="a"), rg.DtypeError, "momentum"),
+    "epsilon": (lambda: rg.batch_normalization(placed(None, 3), epsilon=0), rg.ArgumentError, "epsilon=0"),
+    "center": (lambda: rg.batch_normalization(placed(None, 3), center=2), rg.DtypeError, "center"),
+    "a cell": (lambda: rg.compile(rg.dynamic_rnn(Normalizes(), placed(None, None, 3))[0]), rg.GraphError, "layer_norm"),
+    "a trained one": (
+        lambda: rg.with_update(placed(2, 3), rg.parameter("w", (3,)), 0.0), rg.ArgumentError, "trainable=False"
+    ),
+    "no parameter": (lambda: rg.with_update(placed(2, 3), placed(3), 0.0), rg.ArgumentError, "rg.parameter"),
+    "another shape": (
+        lambda: rg.with_update(placed(2, 3), rg.parameter("w", (3,), trainable=False), placed(2)),
+        rg.ShapeError, "can't become",
+    ),
+    "no tensor": (
+        lambda: rg.with_update(1.0, rg.parameter("w", (3,), trainable=False), 0.0), rg.DtypeError, "passes on a Tensor"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name: str) -> None:
+    declare, kind, words = MISTAKES[name]
+    with pytest.raises(kind, match=words) as error:
+        declare()
+    assert "test_batch_normalization.py" in str(error.value)
+
+
+def test_one_parameter_is_updated_in_one_place() -> None:
+    x, kept = placed(2, 3), rg.parameter("kept", (2, 3), "zeros", trainable=False)
+    twice = rg.dense(rg.with_update(rg.with_update(x, kept, kept + 1.0), kept, kept + 2.0), 1)
+    program = rg.compile(twice, loss=rg.reduce_sum(twice))
+    with pytest.raises(rg.GraphError, match="kept is updated in two places"):
+        rg.Trainer(program)
+
+
+def test_a_file_can_not_update_what_is_trained(tmp_path: Path) -> None:
+    x, w = placed(2, 3), rg.parameter("w", (2, 3), trainable=False)
+    y = rg.with_update(x * w, w, w + 1.0)
+    spec = w.node["slot"]
+    object.__setattr__(spec, "trainable", True)
+    with pytest.raises(rg.FileError, match="updated and trained"):  # what is written is read back first
+        rg.compile(y, loss=rg.reduce_sum(y)).save(tmp_path / "p")
+
+
+# TensorFlow 1.x --------------------------------------------------------------------------------------
+
+
+def test_tensorflows_arguments() -> None:
+    """With training=True it is that of rnngraph; with False both graphs take the averages, which stay."""
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    y = tf.layers.batch_normalization(x, momentum=0.5, gamma_initializer=tf.constant_initializer(2.0), training=True)
+    z = tf.layers.batch_normalization(x, name="frozen", moving_mean_initializer=tf.ones_initializer())
+    fed = normal(0, (8, 3))
+    program = rg.compile({"y": y, "z": z}, loss=tf.reduce_mean(tf.square(y)) + tf.reduce_mean(tf.square(z)))
+    found = program.training(x=fed)
+    np.testing.assert_allclose(found["y"], normalized(fed, -1, *statistics(fed, -1), 1e-3, 2.0, 0.0), atol=1e-5)
+    np.testing.assert_allclose(found["z"], (fed - 1) / np.sqrt(1.001), atol=1e-5)
+    rg.Trainer(program, rg.SGD(0.1)).step(x=fed)
+    np.testing.assert_allclose(program.parameters[MEAN], fed.mean(0) / 2, atol=1e-5)
+    np.testing.assert_array_equal(program.parameters["frozen/moving_mean"], np.ones(3))
+    assert not np.array_equal(program.parameters["frozen/beta"], np.zeros(3))
+
+
+@pytest.mark.parametrize("options", [
+    {"training": "x"}, {"renorm": True}, {"virtual_batch_size": 2}, {"trainable": False}, {"reuse": True},
+    {"gamma_regularizer": 1},
+])  # fmt: skip
+def test_tensorflows_arguments_that_are_not_offered(options: dict[str, Any]) -> None:
+    x = tf.placeholder(tf.float32, [None, 3], name="x")
+    options = {key: tf.placeholder(tf.bool, [], name="t") if value == "x" else value for key, value in options.items()}
+    with pytest.raises(rg.ArgumentError, match=next(iter(options))):
+        tf.layers.batch_normalization(x, **options)
