@@ -17,6 +17,7 @@ _DROPOUT = "rg.dropout(x, keep_prob), with the probability to keep, which is 1 -
 _LENGTHS = "rg.dynamic_rnn(cell, x, sequence_length=lengths)"
 _SPARSE = "rg.sparse_softmax_cross_entropy(labels, logits)"
 _ATTENTION = "rg.AttentionWrapper(cell, rg.LuongAttention(units, memory))"
+_BATCH_NORM = "rg.batch_normalization(x)"
 _OWN = "a subclass of rg.Cell with state() and step(p, x, state)"
 _MODEL = "functions of Tensors, and program = rg.compile(outputs, loss=loss)"
 _FIT = "rg.Trainer(program, rg.Adam(1e-3)).fit({x: inputs, y: labels})"
@@ -53,9 +54,9 @@ NAMES: dict[str, str] = {
     "GaussianNoise": "x + rg.by_graph(training=rg.random_normal(x, stddev=0.1), inference=0.0)",
     "LayerNormalization": "rg.layer_norm(x, gamma, beta)", "LayerNorm": "rg.layer_norm(x, gamma, beta)",
     "LayerNormLSTMCell": "rg.LayerNormBasicLSTMCell(units)",
-    "BatchNormalization": "rg.layer_norm(x, gamma, beta), which mixes no rows",
-    "BatchNorm1d": "rg.layer_norm(x, gamma, beta), which mixes no rows",
-    "BatchNorm": "rg.layer_norm(x, gamma, beta), which mixes no rows",
+    "BatchNormalization": _BATCH_NORM, "BatchNorm1d": f"{_BATCH_NORM}, whose momentum is 1 - torch's",
+    "BatchNorm": _BATCH_NORM, "batch_norm": _BATCH_NORM, "moving_averages": "rg.with_update(x, average, value)",
+    "assign": "rg.with_update(x, parameter, value)", "register_buffer": "rg.parameter(name, shape, trainable=False)",
     "Conv1D": "rg.conv1d(x, filters, kernel_size)", "Conv": "rg.conv1d(x, filters, kernel_size)",
     "MaxPooling1D": _WINDOWS, "MaxPool1d": _WINDOWS, "AveragePooling1D": _WINDOWS, "AvgPool1d": _WINDOWS,
     "GlobalAveragePooling1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPooling1D": "rg.reduce_max(x, axis=1)",
@@ -67,8 +68,9 @@ NAMES: dict[str, str] = {
     "concatenate": "rg.concat([a, b], axis=-1)", "cat": "rg.concat([a, b], axis=-1)",
     "Input": 'rg.placeholder("x", shape=(None, None, width))', "InputLayer": 'rg.placeholder("x", shape=(None, width))',
     # Functions
-    "einsum": "rg.matmul, rg.transpose, rg.reshape, and rg.reduce_sum of products", "dot": "rg.matmul(a, b)",
-    "bmm": "rg.reduce_sum(rg.expand_dims(a, -1) * rg.expand_dims(b, 1), axis=2)", "mm": "rg.matmul(a, b)",
+    "einsum": "rg.matmul, also of tensors with leading axes, rg.transpose, and rg.reduce_sum of products",
+    "dot": "rg.matmul(a, b)", "bmm": "rg.matmul(a, b)", "batch_dot": "rg.matmul(a, b)",
+    "batch_matmul": "rg.matmul(a, b)", "mm": "rg.matmul(a, b)",
     "tensordot": "rg.reshape and rg.matmul", "sum": "rg.reduce_sum(x, axis)", "mean": "rg.reduce_mean(x, axis)",
     "max": "rg.reduce_max(x, axis), or rg.maximum(a, b)", "min": "rg.reduce_min(x, axis), or rg.minimum(a, b)",
     "amax": "rg.reduce_max(x, axis)", "amin": "rg.reduce_min(x, axis)",
@@ -137,6 +139,7 @@ _LAYERS = f"stack cells: {_STACK}"
 _INPUT_SIZE = "leave it out; the width of the input is found"
 _BIAS = f"the cell has its biases; for one without write {_OWN}"
 _NOT_HERE = "leave it out"
+_SET = "set program.parameters[name] after compile"
 _PLACES = "leave it out; outputs of all steps and the last state both come of rg.dynamic_rnn"
 
 _COMMON = {
@@ -309,6 +312,16 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "elementwise_affine": "leave gamma and beta out", "beta_initializer": "write beta, an rg.parameter",
         "gamma_initializer": "write gamma, an rg.parameter", "beta_regularizer": f"write {_PENALTY}",
         "gamma_regularizer": f"write {_PENALTY}", "beta_constraint": _CLIP, "gamma_constraint": _CLIP,
+    },
+    "batch_normalization": {
+        "eps": "write epsilon", "num_features": "leave it out; it is x's size along axis",
+        "affine": "write center and scale", "bias": "write center", "track_running_stats": _NOT_HERE, "synchronized": _NOT_HERE,
+        "training": "leave it out; the training graph normalises by its batch, the inference graph by moving averages",
+        "beta_initializer": _SET, "gamma_initializer": _SET, "moving_mean_initializer": _SET,
+        "moving_variance_initializer": _SET, "beta_regularizer": f"write {_PENALTY}",
+        "gamma_regularizer": f"write {_PENALTY}", "beta_constraint": _CLIP, "gamma_constraint": _CLIP,
+        "fused": _NOT_HERE, "renorm": _NOT_HERE, "renorm_clipping": _NOT_HERE, "renorm_momentum": _NOT_HERE,
+        "virtual_batch_size": _NOT_HERE,
     },
     "placeholder": {
         "batch_size": "write it as the first entry of shape", "batch_shape": "write shape", "size": "write shape",

@@ -22,7 +22,8 @@ OURS: dict[str, Any] = {
     "SimpleRNN": rg.BasicRNNCell, "SimpleRNNCell": rg.BasicRNNCell, "LSTM": rg.LSTMCell, "LSTMCell": rg.LSTMCell,
     "GRU": rg.GRUCell, "GRUCell": rg.GRUCell, "RNNCell": rg.BasicRNNCell, "StackedRNNCells": rg.MultiRNNCell,
     "Dense": rg.dense, "Linear": rg.dense, "Embedding": rg.embedding, "Dropout": rg.dropout,
-    "LayerNormalization": rg.layer_norm, "LayerNorm": rg.layer_norm, "Conv1D": rg.conv1d, "Conv1d": rg.conv1d,
+    "LayerNormalization": rg.layer_norm, "LayerNorm": rg.layer_norm,
+    "BatchNormalization": rg.batch_normalization, "BatchNorm1d": rg.batch_normalization, "Conv1D": rg.conv1d, "Conv1d": rg.conv1d,
     "Input": rg.placeholder, "SGD": rg.SGD, "RMSprop": rg.RMSProp, "Adam": rg.Adam, "AdamW": rg.AdamW,
     "Adagrad": rg.Adagrad, "MeanSquaredError": rg.mean_squared_error, "MSELoss": rg.mean_squared_error,
     "MeanAbsoluteError": rg.absolute_difference, "L1Loss": rg.absolute_difference, "Huber": rg.huber_loss,
@@ -47,6 +48,7 @@ GROUPS = {
     "fit": rg.Trainer.fit, "predict": rg.Program.predict, "evaluate": rg.Trainer.evaluate, "compile": rg.compile,
     "dense": rg.dense, "embedding": rg.embedding, "dropout": rg.dropout,
     "wrapper": rg.DropoutWrapper, "conv1d": rg.conv1d, "layer_norm": rg.layer_norm, "placeholder": rg.placeholder,
+    "batch_normalization": rg.batch_normalization,
 }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 
 
 def mixes_rows(graph: Graph, batch: Set[str]) -> bool:
-    """Whether anything is reduced over rows, but for a loop's end when all of them have stopped.
+    """Whether anything is reduced over rows, as a product of rows is too, but for a loop's end when all of them have
+    stopped. A batch normalization does so in the training graph alone.
 
     batch: names of the sizes that count rows.
     """
@@ -25,6 +26,8 @@ def _mixes(graph: Graph, batch: Set[str], left_out: Set[Node]) -> bool:
             shape = node.operands[0].shape
             if any(counts(shape[axis], batch) for axis in node["axes"]):
                 return True
+        if node.op == "matmul" and any(counts(item.shape[-1], batch) for item in node.operands[:2]):
+            return True
         if node.op == "scan" and _mixes(node["body"], batch, _ends(node)):
             return True
     return False

@@ -33,6 +33,7 @@ _SHAPE = (
 )
 _DTYPE = "use tf.float32, tf.float64, tf.int32, tf.int64 or tf.bool"
 _PENALTY = "add the penalty to the loss, from tf.reduce_sum(tf.square(w))"
+_BATCH_NORM = "use tf.layers.batch_normalization(x, training=True)"
 _RANDOM = "feed random numbers as a tf.placeholder"
 _INITIALIZER = "use tf.glorot_uniform_initializer(), or any function of (shape, generator)"
 
@@ -46,14 +47,17 @@ INSTEAD: dict[str, str] = {
     "TensorShape": "give a shape as a list, None for an open size",
     "Variable": _PARAMETER,
     "add_to_collection": _NO_GRAPH,
+    "GraphKeys": "a step of rg.Trainer updates moving averages by itself; leave it out",
     "all_variables": "use program.parameters",
     "app": _PYTHON,
+    "assign": "use rg.with_update(x, parameter, value), by which a step of rg.Trainer sets a parameter",
     "assert_equal": "sizes that meet are checked at each call; leave it out",
     "clip_by_average_norm": _CLIP,
     "clip_by_global_norm": _CLIP,
     "clip_by_norm": _CLIP,
     "cond": "use tf.where",
     "contrib.cudnn_rnn": "use tf.nn.rnn_cell.LSTMCell, or rg.GRUCell(units, reset_after=True) for cuDNN's GRU",
+    "contrib.layers.batch_norm": _BATCH_NORM,
     "contrib.layers.dropout": _DROPOUT,
     "contrib.layers.embed_sequence": "use rg.embedding(ids, vocabulary, width)",
     "contrib.layers.l1_regularizer": _PENALTY,
@@ -98,12 +102,15 @@ INSTEAD: dict[str, str] = {
     "int8": _DTYPE,
     "int16": _DTYPE,
     "keras": "use the cells of tf.nn.rnn_cell and tf.layers.dense",
+    "layers.BatchNormalization": _BATCH_NORM,
     "layers.dropout": _DROPOUT,
     "layers.Dense": "use tf.layers.dense",
     "local_variables_initializer": _VARIABLES,
     "logging": _PYTHON,
     "losses": "write it with tf.reduce_mean and the functions of tf",
     "map_fn": _LOOP,
+    "nn.batch_normalization": _BATCH_NORM,
+    "nn.fused_batch_norm": _BATCH_NORM,
     "nn.conv1d": "use tf.layers.conv1d, which owns its kernel",
     "nn.ctc_beam_search_decoder": _DECODER,
     "nn.ctc_greedy_decoder": _DECODER,
