@@ -315,7 +315,8 @@ KEYWORDS: dict[str, dict[str, str]] = {
     },
     "batch_normalization": {
         "eps": "write epsilon", "num_features": "leave it out; it is x's size along axis",
-        "affine": "write center and scale", "bias": "write center", "track_running_stats": _NOT_HERE, "synchronized": _NOT_HERE,
+        "affine": "write center and scale", "bias": "write center", "track_running_stats": _NOT_HERE,
+        "synchronized": _NOT_HERE,
         "training": "leave it out; the training graph normalises by its batch, the inference graph by moving averages",
         "beta_initializer": _SET, "gamma_initializer": _SET, "moving_mean_initializer": _SET,
         "moving_variance_initializer": _SET, "beta_regularizer": f"write {_PENALTY}",

@@ -188,10 +188,12 @@ class Draw:
     def product(self) -> Node:
         left = self.pick(lambda node: node.dtype in FLOATS and node.tensor.rank >= 1)
         right = self.pick(
-            lambda node: node.dtype == left.dtype
-            and node.tensor.rank >= 2
-            and node.shape[:-2] in ((), left.shape[:-2])
-            and node.shape[-2] == left.shape[-1]
+            lambda node: (
+                node.dtype == left.dtype
+                and node.tensor.rank >= 2
+                and node.shape[:-2] in ((), left.shape[:-2])
+                and node.shape[-2] == left.shape[-1]
+            )
         )
         start = []
         if self.chance(0.3):

@@ -151,7 +151,7 @@ def test_derivatives(name: str) -> None:
 
 
 class Attends(rg.Cell):
-    """Reads a memory [batch, entries, width] by heads of queries at every step, and changes a matrix that it carries."""
+    """Reads a memory [batch, entries, width] by heads of queries at every step, and carries a matrix."""
 
     def __init__(self, memory: rg.Tensor, heads: int, turned: bool) -> None:
         self.memory, self.heads = memory, heads
@@ -222,6 +222,41 @@ def test_self_attention_over_a_recurrence() -> None:
     np.testing.assert_allclose(found.inference(feeds), next(iter(meant.values())), **CLOSE["float64"])
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("seed", range(40))
+def test_torchs_products(seed: int) -> None:
+    """``bmm``, and ``einsum`` of attention by heads, with their derivatives."""
+    torch, draw = pytest.importorskip("torch"), random.Random(seed)
+    count, rows, depth, columns = draw.choice((1, 2, 3, 7)), *(draw.choice(SIZES) for _ in range(3))
+    heads = draw.random() < 0.5
+    shapes = [(count, rows, 3, depth), (count, columns, 3, depth)] if heads else [
+        (count, rows, depth), (count, depth, columns)
+    ]  # fmt: skip
+    feeds = {name: normal(seed + i, shape) for i, (name, shape) in enumerate(zip("ab", shapes, strict=True))}
+    theirs = [torch.tensor(array, requires_grad=True) for array in feeds.values()]
+    value = torch.einsum("bqhd,bkhd->bhqk", *theirs) if heads else torch.bmm(*theirs)
+    torch.tanh(value / depth**0.5).sum().backward()
+    a, b = (declared(name, array) for name, array in feeds.items())
+    ours = rg.transpose(a, (0, 2, 1, 3)) @ rg.transpose(b, (0, 2, 3, 1)) if heads else a @ b
+    program = rg.compile(ours, loss=rg.reduce_sum(rg.tanh(ours / depth**0.5)))
+    np.testing.assert_allclose(program.inference(feeds), value.detach().numpy(), **CLOSE["float32"])
+    _, gradients = program.training.gradients(feeds, wrt=["a", "b"])
+    for name, tensor in zip("ab", theirs, strict=True):
+        np.testing.assert_allclose(gradients[name], tensor.grad.numpy(), rtol=2e-3, atol=2e-4)
+
+
+def test_in_a_pipeline() -> None:
+    """Workers share a loop over chunks of time by stages, one of which packs matrices: the same bits as one's."""
+    x = rg.placeholder("x", ("time", 3, 8))
+    outputs, _ = rg.dynamic_rnn(rg.MultiRNNCell([rg.GRUCell(8), rg.GRUCell(8)]), x, time_major=True)
+    mixed = rg.tanh(outputs @ rg.transpose(outputs, (0, 2, 1)))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), mixed, time_major=True)
+    fed = normal(0, (300, 3, 8))
+    alone, shared = (rg.compile(outputs, threads=threads, seed=0) for threads in (1, 2))
+    assert "pipeline" in shared.inference.show("loops")
+    np.testing.assert_array_equal(shared.inference(x=fed), alone.inference(x=fed))
+
+
 def test_text_is_read_back() -> None:
     x = rg.placeholder("x", (None, 5, 4))
     graph = rg.compile(rg.tanh(x @ swapped(x) + 1.0)).inference.graph
@@ -256,5 +291,5 @@ def test_dtypes_must_be_equal_floats() -> None:
 def test_open_leading_axes_must_meet_at_a_call() -> None:
     a, b = rg.placeholder("a", (None, 2, 5)), rg.placeholder("b", (None, 5, 6))
     program = rg.compile(a @ b)
-    with pytest.raises(rg.ShapeError, match="3.*4|4.*3"):
+    with pytest.raises(rg.ShapeError, match=r"3.*4|4.*3"):
         program.inference(a=normal(0, (3, 2, 5)), b=normal(0, (4, 5, 6)))

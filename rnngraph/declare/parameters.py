@@ -81,10 +81,10 @@ def parameter(
 def with_update(x: Tensor, parameter: Tensor, value: Any) -> Tensor:
     """x itself; a step of a ``Trainer`` that counts sets ``parameter`` to ``value``, as that step computes it.
 
-    parameter: an ``rg.parameter(…, trainable=False)``, which the step and all other graphs read as it was before. value:
-    of its shape and dtype; no gradient passes to what it is made of. The update belongs to where the loss of the
-    training graph reads x: neither calls of graphs nor ``gradients`` make it, nor a step whose loss or gradients are not
-    finite. With ``accumulate`` every step makes it. Not within a cell's ``step``.
+    parameter: an ``rg.parameter(…, trainable=False)``, which the step reads as it was before. value: of its shape and
+    dtype; no gradient passes to what it is made of. The loss of the training graph must read x. Neither calls of graphs
+    nor ``gradients`` make the update, nor a step whose loss or gradients are not finite; with ``accumulate`` every step
+    does. Not within a cell's ``step``.
     """
     where = user_line()
     if not isinstance(x, Tensor):

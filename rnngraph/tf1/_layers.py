@@ -117,8 +117,8 @@ def batch_normalization(
     what = "tf.layers.batch_normalization"
     if not isinstance(training, bool | np.bool_):
         raise ArgumentError(
-            f"{what}: training={shown(training)} is not offered; with training=True the training graph normalises by its "
-            "batch and the inference graph by moving averages, and nothing has to be fed"
+            f"{what}: training={shown(training)} is not offered; with training=True the training graph normalises by "
+            "its batch and the inference graph by moving averages, and nothing has to be fed"
         )
     refuse(
         what, _PENALTY, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,

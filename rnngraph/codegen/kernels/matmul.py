@@ -48,7 +48,9 @@ class Tiles:
         others = [other for other in range(len(self.shape) - 1) if other != axis]
 
         def tiles(nested: Block, at: list[Coordinate]) -> None:
-            self._pack(nested, at[:-2], start, valid)
+            for contraction in self.plan.contractions:
+                if contraction.packed:
+                    self._pack(nested, contraction, at[:-2], start, valid)
             if axis is None:
                 self._tile(nested, TileRows(1, lambda _, number: at[:-1]), at[:-1], start, valid)
                 return
@@ -77,35 +79,32 @@ class Tiles:
 
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
 
-    def _pack(self, block: Block, matrix: list[Coordinate], start: Index, valid: list[int | None]) -> None:
-        """Packs the columns of matrices as tiles read them, where the plan says so. matrix: its leading axes."""
-        for contraction in self.plan.contractions:
-            if not contraction.packed:
-                continue
-            panel, base = self._panels[contraction]
-            nodes, lanes = contraction.products[0], self.lanes
-            views = [self.memory.views[node.operands[1]] for node in nodes]
-            per_k = len(views) * len(valid) * lanes
-            slices = [
-                (view, place(view, (*aligned(view.shape[:-2], tuple(matrix)), 0, start + number * lanes))[0], limit)
-                for view in views
-                for number, limit in enumerate(valid)
-            ]
-            depth = int(str(views[0].shape[-2]))
-            if all(view.strides[-2] == 1 for view in views):
-                for number, (view, source, limit) in enumerate(slices):
-                    target = (panel, base + number * lanes)
-                    extent = (lanes, limit or lanes, depth)
-                    turn = self.memory.panels.transposing.turn
-                    turn(block, (view.buffer, source), target, view.strides[-1], per_k, extent)
-                continue
+    def _pack(
+        self, block: Block, contraction: Contraction, matrix: list[Coordinate], start: Index, valid: list[int | None]
+    ) -> None:
+        """Packs columns of one matrix as tiles read them. matrix: its leading axes."""
+        panel, base = self._panels[contraction]
+        views, lanes = [self.memory.views[node.operands[1]] for node in contraction.products[0]], self.lanes
+        depth, per_k = int(str(views[0].shape[-2])), len(views) * len(valid) * lanes
+        slices = [
+            (view, place(view, (*aligned(view.shape[:-2], tuple(matrix)), 0, start + number * lanes))[0], limit)
+            for view in views
+            for number, limit in enumerate(valid)
+        ]
+        if all(view.strides[-2] == 1 for view in views):
+            for number, (view, source, limit) in enumerate(slices):
+                target, extent = (panel, base + number * lanes), (lanes, limit or lanes, depth)
+                turn = self.memory.panels.transposing.turn
+                turn(block, (view.buffer, source), target, view.strides[-1], per_k, extent)
+            return
 
-            def row(inner: Block, k: Index) -> None:
-                for number, (view, source, limit) in enumerate(slices):
-                    value = inner.load("packed", view.buffer, source + k * view.strides[-2], lanes, limit, view.strides[-1])
-                    inner.add(Store(value, panel, base + k * per_k + number * lanes))
+        def row(inner: Block, k: Index) -> None:
+            for number, (view, source, limit) in enumerate(slices):
+                first, distance = source + k * view.strides[-2], view.strides[-1]
+                value = inner.load("packed", view.buffer, first, lanes, limit, distance)
+                inner.add(Store(value, panel, base + k * per_k + number * lanes))
 
-            loop(block, "k", depth, row)
+        loop(block, "k", depth, row)
 
     @cached_property
     def _panels(self) -> dict[Contraction, tuple[Buffer, Index]]:

@@ -21,9 +21,9 @@ from .double_buffer import DoubleBuffer, copy_shared
 class TrainState:
     """Options, counters and arrays of one trainer.
 
-    trained: names of the parameters that updates change; updated: of those that the declaration itself updates, in every
-    step. seed: of the order of examples. updates, skipped: updates
-    that were made, and that were left out; pending: steps whose gradients wait for an update; epochs: of all fits.
+    trained: names of the parameters that updates change; updated: of those that every step changes, as the declaration
+    says. seed: of the order of examples. updates, skipped: updates that were made, and that were left out; pending:
+    steps whose gradients wait for an update; epochs: of all fits.
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
     come about. interrupt: defers a Ctrl-C while something here changes.
