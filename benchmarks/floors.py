@@ -41,6 +41,13 @@ def training_seconds(row: Row) -> dict[str, float]:
     return {name: whole + row.layers * sum(map(floor.steps, tails)) for name, tails in floor.tails.items()}
 
 
+def matrices_seconds(count: int, rows: int, depth: int, columns: int) -> dict[str, float]:
+    """Of products matrix by matrix: their multiply-adds, or what they read and write if that takes longer."""
+    work = 2.0 * count * rows * depth * _padded(columns) / multiply_rate()
+    moved = _stream_seconds(count * (rows * depth + depth * columns + rows * columns))
+    return {FLOOR: max(work, moved), PRODUCTS: work}
+
+
 class _Floor:
     """Seconds of one layer's parts, all directions, at the rates of this moment.
 

@@ -17,6 +17,7 @@ import ours
 import peers
 import weights
 import workloads
+from groups import products
 from workloads import Row
 
 KINDS = ("inference", "training", "one_step")
@@ -68,6 +69,24 @@ def test_peers_compute_what_we_do(installed: dict[str, Any], name: str, kind: st
     own, *_ = getattr(ours, kind)(row)
     found = agreement.agreeing(row, kind, own, {name: ways}, {"rnngraph": ours, **installed})
     assert len(found[name]) == len(ways)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_are_the_same(turned: bool) -> None:
+    row = products.Matrices(3, 7, 5, 17, turned)
+    expected = products.numpys(row)()
+    for call in products.ours(row):
+        np.testing.assert_allclose(call(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_of_torch_are_the_same(installed: dict[str, Any], turned: bool) -> None:
+    if "torch" not in installed:
+        pytest.skip("torch is not installed")
+    row = products.Matrices(3, 7, 5, 17, turned)
+    found = installed["torch"].matrices(*row.operands(), turned)().numpy()
+    np.testing.assert_allclose(found, products.numpys(row)(), rtol=1e-4, atol=1e-5)
 
 
 class Other:

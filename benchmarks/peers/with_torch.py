@@ -46,6 +46,13 @@ def one_step(row: Row) -> list[Call]:
     return ways
 
 
+def matrices(left: np.ndarray, right: np.ndarray, turned: bool) -> Call:
+    """Products matrix by matrix, of a right operand that may be transposed."""
+    a, b = torch.from_numpy(left), torch.from_numpy(right)
+    out = torch.empty((*left.shape[:2], right.shape[1 if turned else 2]))
+    return lambda: torch.bmm(a, b.transpose(1, 2) if turned else b, out=out)
+
+
 def outputs(row: Row, result: Any) -> np.ndarray:
     made = result[0].detach().numpy()
     return made[None] if made.ndim == 2 else made

@@ -1,0 +1,71 @@
+"""Products matrix by matrix, beside NumPy's and torch's: as they lie, and of a right operand that is transposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from floors import matrices_seconds
+from timing import fastest, measure
+from workloads import Call
+
+import rnngraph as rg
+
+from .basis import OWN, Options, Record
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """[count, rows, depth] by [count, depth, columns], whose operand lies as [count, columns, depth] where turned."""
+
+    count: int
+    rows: int
+    depth: int
+    columns: int
+    turned: bool = False
+
+    @property
+    def name(self) -> str:
+        last = (self.columns, self.depth) if self.turned else (self.depth, self.columns)
+        return f"[{self.count},{self.rows},{self.depth}] [{self.count},{last[0]},{last[1]}]{' turned' * self.turned}"
+
+    def operands(self) -> tuple[np.ndarray, np.ndarray]:
+        generator = np.random.default_rng(0)
+        last = (self.columns, self.depth) if self.turned else (self.depth, self.columns)
+        shapes = (self.count, self.rows, self.depth), (self.count, *last)
+        left, right = (generator.normal(size=shape).astype(np.float32) for shape in shapes)
+        return left, right
+
+    def seconds(self) -> dict[str, float]:
+        """The floor."""
+        return matrices_seconds(self.count, self.rows, self.depth, self.columns)
+
+
+SIZES = ((32, 25, 64, 25), (128, 1, 64, 100), (32, 100, 64, 100), (8, 128, 256, 512), (32, 7, 17, 25))
+ROWS = tuple(Matrices(*size, turned=turned) for size in SIZES for turned in (False, True))
+
+
+def products(options: Options) -> Iterator[Record]:
+    for row in ROWS:
+        if options.wants(row.name):
+            found = {OWN: fastest(*ours(row)), "numpy": numpys(row)}
+            if "torch" in options.peers:
+                left, right = row.operands()
+                found["torch"] = options.peers["torch"].matrices(left, right, row.turned)
+            yield {"row": row.name, "times": measure(found, row.seconds, options.rounds)}
+
+
+def ours(row: Matrices) -> list[Call]:
+    """A call, results fresh or into the caller's array."""
+    left, right = row.operands()
+    a, b = rg.placeholder("a", left.shape), rg.placeholder("b", right.shape)
+    inference = rg.compile(a @ (rg.transpose(b, (0, 2, 1)) if row.turned else b)).inference
+    out = inference(a=left, b=right)
+    return [lambda: inference(a=left, b=right), lambda: inference(a=left, b=right, out=out)]
+
+
+def numpys(row: Matrices) -> Call:
+    left, right = row.operands()
+    out = np.empty((row.count, row.rows, row.columns), np.float32)
+    return lambda: np.matmul(left, right.swapaxes(1, 2) if row.turned else right, out=out)
