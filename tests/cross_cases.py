@@ -61,6 +61,16 @@ def _whole(dtype: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _matrices(dtype: str) -> dict[str, Any]:
+    """Products matrix by matrix, in a loop and outside of it, and a normalization by averages."""
+    x = rg.placeholder("x", (None, None, 7), dtype)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(9), rg.batch_normalization(x), time_major=True)
+    own = rg.parameter("own", (3, 7, 5), dtype=dtype)
+    parts = rg.transpose(rg.reshape(rg.dense(outputs, 21), (None, None, 3, 7)), (1, 2, 0, 3))
+    score = rg.softmax(parts @ rg.transpose(parts, (0, 1, 3, 2)))
+    return {"read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own)}
+
+
 CASES: dict[str, Case] = {
     "rnn": _cell(lambda: rg.BasicRNNCell(7), 3),
     "rnn_1": _cell(lambda: rg.BasicRNNCell(1, activation="relu"), 1),
@@ -72,6 +82,7 @@ CASES: dict[str, Case] = {
     "own": _cell(lambda: GatedCell(7), 3),
     "stack": _stack,
     "heads": _heads,
+    "matrices": _matrices,
     "whole": _whole,
 }
 

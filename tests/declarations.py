@@ -166,6 +166,7 @@ class Generator:
         self.more = random.Random(f"more of {seed}")  # decides on taps and decoders: what has neither stays as it is
         self.flattens = random.Random(f"flattened of {seed}")
         self.products = random.Random(f"products of {seed}")
+        self.norms = random.Random(f"normalizations of {seed}")
         self.taps, self.decodes = self.more.random() < 0.3, self.more.random() < 0.25
 
     # Pieces --------------------------------------------------------------------------------------
@@ -782,6 +783,14 @@ class Generator:
         ])  # fmt: skip
         self.add(text, (_product(x.axes[:2]), x.width), apart=False)
 
+    def batch_norm(self) -> None:
+        """By the batch in training, which mixes its rows, and by averages in inference."""
+        x = self.some(lambda v: v.kind == "float" and v.rank >= 2 and isinstance(v.width, int))
+        if x is None:
+            return
+        options = self.norms.choice(["", "", ", center=False", ", scale=False", ", momentum=0.5"])
+        self.add(f"rg.batch_normalization({x.name}, epsilon=0.1{options})", x.axes, apart=x.apart)
+
     def matrices(self) -> None:
         """Products matrix by matrix: of rows with rows, as scores of attention, and what follows from such."""
         x = self.some(lambda v: v.kind == "float" and v.rank >= 3)
@@ -890,6 +899,8 @@ class Generator:
         if self.products.random() < 0.25:
             for _ in range(self.products.randint(1, 2)):
                 self.matrices()
+        if self.norms.random() < 0.15:
+            self.batch_norm()
         if self.decodes:
             self.decode()
             for _ in range(self.draw.randint(0, 2)):
