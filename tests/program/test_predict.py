@@ -274,6 +274,25 @@ def test_examples_of_a_graph_that_mixes_rows_are_run_one_by_one() -> None:
     np.testing.assert_array_equal(together[:2], program.inference(x=given[:2])["y"])
 
 
+def test_rows_that_meet_in_a_product_are_run_one_by_one_and_matrices_of_rows_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = rg.placeholder("x", (None, 4, 3))
+    row = x[:, 0]
+    program = rg.compile({
+        "met": row @ rg.transpose(row, (1, 0)) @ row, "apart": x @ rg.transpose(x, (0, 2, 1)) @ x,
+    })  # fmt: skip
+    given = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)
+    found = program.predict(given, batch_size=2)
+    for name in ("met", "apart"):
+        same(found[name], [program.inference(x=item[None])[name] for item in given])
+    alone, sizes = rg.compile({"apart": x @ rg.transpose(x, (0, 2, 1)) @ x}), set()
+    run = alone.inference.values
+    monkeypatch.setattr(alone.inference, "values", lambda feeds, *rest: sizes.add(len(feeds["x"])) or run(feeds, *rest))
+    alone.predict(given, batch_size=2)
+    assert 2 in sizes
+
+
 def test_a_decoder_that_stops_when_all_rows_have_keeps_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     thought = rg.placeholder("thought", (None, 4))
     outputs, _, lengths = rg.dynamic_decode(

@@ -33,3 +33,9 @@ single = rg.compile(rg.relu(rg.placeholder("z", (None, 3)) - 1.0))
 array = single.inference(z=np.ones((2, 3)))
 rows: int = array.shape[0]
 print(rows, array.dtype, array + 1)
+
+heads = rg.placeholder("heads", (None, 5, 3))
+assert_type(rg.batch_normalization(heads), rg.Tensor)
+assert_type(heads @ rg.transpose(heads, (0, 2, 1)), rg.Tensor)
+count = rg.parameter("count", (1,), "zeros", trainable=False)
+assert_type(rg.with_update(rg.matmul(heads, np.ones((3, 2), np.float32)), count, count + 1.0), rg.Tensor)
