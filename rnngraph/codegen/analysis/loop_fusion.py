@@ -16,6 +16,7 @@ from ...ir.types import Dim
 from .node_kinds import (
     adds_up,
     contracted,
+    is_batched_product,
     is_lazy_concat,
     is_leaf,
     is_view,
@@ -250,7 +251,7 @@ class LoopFusion:
         if node.op == "scan":
             initial, sequences, invariants = split_inputs(node, node.operands)
             return operand in sequences and operand not in initial and operand not in invariants
-        if node.op == "matmul" and operand is node.operands[1] and operand.tensor.rank == 2:
+        if node.op == "matmul" and operand is node.operands[1] and not is_batched_product(node):
             return False
         if node.op == "gather" and operand is node.operands[0]:
             return False
@@ -290,9 +291,8 @@ class LoopFusion:
                 if user.op == "scan":
                     at_once = node in split_inputs(user, user.operands)[2]
                 else:
-                    at_once = (user.op == "matmul" and node is user.operands[1] and node.tensor.rank == 2) or (
-                        user.op == "gather" and node is user.operands[0]
-                    )
+                    right = user.op == "matmul" and node is user.operands[1] and not is_batched_product(user)
+                    at_once = right or (user.op == "gather" and node is user.operands[0])
                 if at_once or (is_view(user) and user in found):
                     found.add(node)
         return found

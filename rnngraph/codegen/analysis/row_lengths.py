@@ -16,6 +16,7 @@ from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, split_inputs, step_condition
 from ...ir.types import Dim
+from .node_kinds import is_batched_product
 
 ZERO = "zero"
 Symbol = Node | str | None
@@ -225,10 +226,10 @@ def symbol(node: Node, values: Mapping[Node, Symbol], masks: Callable[[Node], bo
             return found[2]
         case "select":
             return found[1] if found[1] == found[2] else None
+        case "matmul" if is_batched_product(node):
+            return None  # the right operand is the row's own, which need not be finite there
         case "mul" | "matmul" | "fma":
             rest = found[2] if len(found) == 3 else ZERO
-            if node.op == "matmul" and node.operands[1].tensor.rank > 2:
-                return None  # a matrix of that row's own, which need not be finite there
             return rest if zeros[0] or (zeros[1] and node.op != "matmul") else None
         case "div":
             return ZERO if zeros[0] else None
