@@ -47,7 +47,7 @@ def normalized(
 @pytest.mark.parametrize(("shape", "axis"), [
     ((7, 3), -1), ((17, 1), 1), ((3, 25, 7), -1), ((2, 7, 25), 1), ((1, 63, 17), 2), ((2, 3, 7, 2), -3), ((25, 3), 0),
 ])  # fmt: skip
-@pytest.mark.parametrize("options", [{}, {"center": False, "epsilon": 0.1}, {"scale": False}])
+@pytest.mark.parametrize("options", [{}, {"center": False, "scale": False, "epsilon": 0.1}])
 def test_both_forms(shape: tuple[int, ...], axis: int, options: dict[str, Any]) -> None:
     dtype = "float64" if shape[0] == 7 else "float32"
     declared = [size if place == axis % len(shape) else None for place, size in enumerate(shape)]
@@ -77,9 +77,9 @@ def test_derivatives_pass_through_the_statistics(axis: int) -> None:
     check_differences(rg.reduce_sum(rg.tanh(value) * weights), feeds, ["x"])
 
 
-def regression(dtype: str = "float32", momentum: float = 0.9, **options: Any) -> rg.Program:
+def regression(momentum: float = 0.9, **options: Any) -> rg.Program:
     """[batch, time, 3] -> [batch, time, 2] through a normalization of five units before a recurrence."""
-    x, y = (rg.placeholder(name, (None, None, width), dtype) for name, width in (("x", 3), ("y", 2)))
+    x, y = (rg.placeholder(name, (None, None, width)) for name, width in (("x", 3), ("y", 2)))
     shown = rg.dense(rg.dynamic_rnn(rg.BasicRNNCell(5), rg.batch_normalization(x, momentum=momentum))[0], 2)
     return rg.compile({"output": shown}, loss=rg.mean_squared_error(y, shown), seed=3, **options)
 
@@ -130,11 +130,9 @@ def test_nothing_else_changes_them() -> None:
     trainer.evaluate(fed)
     np.testing.assert_array_equal(averages(program), held)
     fed["y"] = np.full_like(fed["y"], np.inf)
-    for kind in (1, 2):
-        trainer = rg.Trainer(program, rg.SGD(0.1), accumulate=kind)
-        assert not np.isfinite(trainer.step(fed))
-        assert trainer.skipped == 1
-        np.testing.assert_array_equal(averages(program), held)
+    assert not np.isfinite(trainer.step(fed))
+    assert trainer.skipped == 1
+    np.testing.assert_array_equal(averages(program), held)
     with pytest.raises(rg.ShapeError):
         trainer.step(x=fed["x"], y=fed["y"][:, :3])
     np.testing.assert_array_equal(averages(program), held)
@@ -177,7 +175,7 @@ def test_an_array_that_is_held_is_not_written_to() -> None:
 def test_they_are_saved_and_go_on(tmp_path: Path) -> None:
     """With a checkpoint, and with a program, whose trainer updates them too."""
     program = regression()
-    trainer = rg.Trainer(program, rg.Adam(0.01))
+    trainer = rg.Trainer(program, rg.SGD(0.1))
     for seed in range(3):
         trainer.step(batch(seed))
     trainer.save(tmp_path / "t")
@@ -202,12 +200,12 @@ def test_they_are_saved_and_go_on(tmp_path: Path) -> None:
 def test_the_best_epoch_keeps_its_averages() -> None:
     """What is put back at the end is all of an epoch, so that its validation is measured again."""
     program = regression(momentum=0.5)
-    examples = {"x": normal(0, (24, 6, 3)), "y": normal(1, (24, 6, 2))}
+    examples = {"x": normal(0, (12, 6, 3)), "y": normal(1, (12, 6, 2))}
     trainer = rg.Trainer(program, rg.SGD(rg.PiecewiseConstant([9], [0.05, 4.0])))
-    history = trainer.fit(examples, epochs=5, batch_size=8, validation=examples, keep_best=True, progress=False)
+    history = trainer.fit(examples, epochs=5, batch_size=4, validation=examples, keep_best=True, progress=False)
     best = history.best()
     assert best < 5
-    measured = trainer.evaluate(examples, batch_size=8)["loss"]
+    measured = trainer.evaluate(examples, batch_size=4)["loss"]
     np.testing.assert_allclose(measured, history.row(best)["validation_loss"], rtol=1e-5)
 
 
@@ -216,7 +214,7 @@ def test_predictions_keep_rows_apart() -> None:
     program = regression()
     trainer = rg.Trainer(program, rg.SGD(0.1))
     trainer.step(batch(0))
-    examples = [normal(seed, (1 + seed % 4, 3)) for seed in range(7)]
+    examples = [normal(seed, (1 + 2 * (seed % 2), 3)) for seed in range(6)]
     found = program.predict({"x": examples}, batch_size=3)["output"]
     for row, example in zip(found, examples, strict=True):
         np.testing.assert_array_equal(row, program.inference(x=example[None])["output"][0])
