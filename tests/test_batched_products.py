@@ -265,6 +265,24 @@ def test_in_a_pipeline() -> None:
     np.testing.assert_array_equal(shared.inference(x=fed), alone.inference(x=fed))
 
 
+@pytest.mark.parametrize("form", ["int8", "bfloat16"])
+def test_matrices_of_parameters_stay_floats(form: str) -> None:
+    """Narrow weights are one matrix each; the product after them is one, and is made narrow."""
+    x, own = rg.placeholder("x", (3, None, 128)), rg.parameter("own", (3, 128, 64))
+    exact, narrow = (rg.compile(rg.tanh(x @ own), weights=weights, seed=1) for weights in ("float32", form))
+    fed = normal(0, (3, 5, 128))
+    np.testing.assert_array_equal(narrow.inference(x=fed), exact.inference(x=fed))
+    program = rg.compile(rg.dense(rg.tanh(x @ own), 128), weights=form, seed=1)
+    assert f"'{form}'" in program.inference.show("fission")
+
+
+def test_workers_share_matrices() -> None:
+    """Leading axes come first, so that each worker packs what it reads."""
+    q, k = rg.placeholder("q", (32, 25, 64)), rg.placeholder("k", (32, 100, 64))
+    plan = rg.compile(q @ swapped(k), threads=2).inference.show("plan")
+    assert "axis 0" in plan
+
+
 def test_text_is_read_back() -> None:
     x = rg.placeholder("x", (None, 5, 4))
     graph = rg.compile(rg.tanh(x @ swapped(x) + 1.0)).inference.graph
