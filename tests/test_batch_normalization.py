@@ -243,7 +243,7 @@ def test_torchs_form(shape: tuple[int, ...]) -> None:
     x = rg.placeholder("x", (None,) * axis + (width,))
     value = rg.batch_normalization(x, momentum=0.7, epsilon=1e-5)
     weights = normal(1, shape)
-    program = rg.compile(value, loss=rg.reduce_sum(rg.tanh(value) * weights))
+    program = rg.compile({"y": value}, loss=rg.reduce_sum(rg.tanh(value) * weights))
     theirs = torch.nn.BatchNorm1d(width, eps=1e-5, momentum=0.3)
     for name, tensor in zip(("gamma", "beta"), (theirs.weight, theirs.bias), strict=True):
         array = normal(2, (width,))
@@ -257,7 +257,7 @@ def test_torchs_form(shape: tuple[int, ...]) -> None:
         given = torch.tensor(fed, requires_grad=True)
         expected = theirs(given.reshape(-1, width)).reshape(given.shape)
         (torch.tanh(expected) * torch.tensor(weights)).sum().backward()
-        np.testing.assert_allclose(program.training(x=fed), expected.detach().numpy(), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(program.training(x=fed)["y"], expected.detach().numpy(), rtol=1e-4, atol=1e-4)
         _, gradients = program.training.gradients({"x": fed}, wrt=["x"])
         np.testing.assert_allclose(gradients["x"], given.grad.numpy(), rtol=2e-3, atol=2e-4)
         trainer.step(x=fed)
@@ -276,17 +276,17 @@ def test_kerass_layer(shape: tuple[int, ...], axis: int, monkeypatch: pytest.Mon
     declared = [size if place == axis % len(shape) else None for place, size in enumerate(shape)]
     x = rg.placeholder("x", declared)
     value = rg.batch_normalization(x, axis, momentum=0.6)
-    program = rg.compile(value, loss=rg.reduce_sum(value))
+    program = rg.compile({"y": value}, loss=rg.reduce_sum(value))
     trainer = rg.Trainer(program, rg.SGD(0.0))
     layer = keras.layers.BatchNormalization(axis=axis, momentum=0.6)
     close: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
     for seed in range(4):
         fed = normal(seed, shape)
         expected = keras.ops.convert_to_numpy(layer(fed, training=True))
-        np.testing.assert_allclose(program.training(x=fed), expected, **close)
+        np.testing.assert_allclose(program.training(x=fed)["y"], expected, **close)
         trainer.step(x=fed)
         expected = keras.ops.convert_to_numpy(layer(fed, training=False))
-        np.testing.assert_allclose(program.inference(x=fed), expected, **close)
+        np.testing.assert_allclose(program.inference(x=fed)["y"], expected, **close)
     for found, variable in zip(averages(program), (layer.moving_mean, layer.moving_variance), strict=True):
         np.testing.assert_allclose(found, keras.ops.convert_to_numpy(variable), **close)
 

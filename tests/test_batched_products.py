@@ -246,8 +246,8 @@ def test_torchs_products(seed: int) -> None:
     torch.tanh(value / depth**0.5).sum().backward()
     a, b = (declared(name, array) for name, array in feeds.items())
     ours = rg.transpose(a, (0, 2, 1, 3)) @ rg.transpose(b, (0, 2, 3, 1)) if heads else a @ b
-    program = rg.compile(ours, loss=rg.reduce_sum(rg.tanh(ours / depth**0.5)))
-    np.testing.assert_allclose(program.inference(feeds), value.detach().numpy(), **CLOSE["float32"])
+    program = rg.compile({"y": ours}, loss=rg.reduce_sum(rg.tanh(ours / depth**0.5)))
+    np.testing.assert_allclose(program.inference(feeds)["y"], value.detach().numpy(), **CLOSE["float32"])
     _, gradients = program.training.gradients(feeds, wrt=["a", "b"])
     for name, tensor in zip("ab", theirs, strict=True):
         np.testing.assert_allclose(gradients[name], tensor.grad.numpy(), rtol=2e-3, atol=2e-4)
