@@ -19,7 +19,7 @@ LONGEST, MOST_FILES = 450, 18
 
 ROOMS = (
     "version", "foreign", "errors", "arguments", "allocation", "public",
-    "ir", "ir.text",
+    "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.loops", "passes.gradients", "passes.quantization", "passes",
     "codegen.machine", "codegen.loop_ir", "codegen.analysis", "codegen.threads", "codegen.cost_model",

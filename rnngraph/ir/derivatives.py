@@ -15,7 +15,7 @@ from typing import Any
 from .build import broadcast_to, number, unbroadcast, zeros
 from .graph import make, topological
 from .node import OPS, Derivative, Node, OperandAdjoints
-from .types import FLOATS, Dim
+from .types import FLOATS, Dim, product
 
 
 def adjoints(node: Node, g: Node) -> OperandAdjoints:
@@ -129,9 +129,10 @@ def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
 def slice(node: Node, g: Node) -> OperandAdjoints:
     """Zeros around, and between where the slice has a step."""
     source = node.operands[0]
-    for axis, (start, step, dim) in enumerate(zip(node["start"], node["step"], source.shape, strict=True)):
+    bounds = zip(node["start"], node["stop"], node["step"], source.shape, strict=True)
+    for axis, (start, stop, step, dim) in enumerate(bounds):
         if step != 1:
-            g = _spread(g, axis, step)
+            g = _spread(g, axis, step, stop - start)
         behind = dim - start - g.shape[axis]
         parts = [zeros(tuple(start if a == axis else d for a, d in enumerate(g.shape)), g)] if start != 0 else []
         parts.append(g)
@@ -141,17 +142,39 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
     return (g,)
 
 
-def _spread(g: Node, axis: int, step: int) -> Node:
-    """``step - 1`` zeros between every two entries of an axis."""
-    if g.shape[axis] in (0, 1):
-        return g
+def _spread(g: Node, axis: int, step: int, size: Dim) -> Node:
+    """``step - 1`` zeros behind every entry of an axis, which ends after ``size``."""
     head, tail = g.shape[: axis + 1], g.shape[axis + 1 :]
     apart = make("reshape", g, shape=(*head, 1, *tail))
     gaps = zeros((*head, step - 1, *tail), g)
     joined = make("concat", apart, gaps, axis=axis + 1)
     whole = make("reshape", joined, shape=(*head[:-1], head[-1] * step, *tail))
-    stop = (*head[:-1], (head[-1] - 1) * step + 1, *tail)  # past the last one there may be nothing
+    stop = (*head[:-1], size, *tail)
     return make("slice", whole, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
+
+
+def windows(node: Node, g: Node) -> OperandAdjoints:
+    """Every entry receives the sum of what the windows that it stands in receive."""
+    source, axis = node.operands[0], node["axis"]
+    ahead, dim = source.shape[:axis], source.shape[axis]
+    count, size = node.shape[axis], node["size"]
+    within = _op("mul", _count(size), number(node["apart"], _count(1)))
+    place = _op("add", _column(_op("mul", _count(count), number(node["step"], _count(1)))), within)
+    for position in reversed(range(axis)):  # rows of all axes ahead, one after the other
+        apart = make("dimension", size=product((*ahead[position + 1 :], dim)))
+        shape = (ahead[position], *(1,) * place.tensor.rank)
+        row = make("reshape", _op("mul", _count(ahead[position]), apart), shape=shape)
+        place = _op("add", row, place)
+    rows = make("scatter_add", place, g, where=node.where, rows=product((*ahead, dim)))
+    return (make("reshape", rows, shape=source.shape),)
+
+
+def _count(size: Dim) -> Node:
+    return make("iota", size=size)
+
+
+def _column(node: Node) -> Node:
+    return make("reshape", node, shape=(*node.shape, 1))
 
 
 def concat(node: Node, g: Node) -> OperandAdjoints:

@@ -102,6 +102,12 @@ def _eval_slice(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> 
     return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
 
 
+def _eval_windows(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    axis, size, apart = attributes["axis"], attributes["size"], attributes["apart"]
+    starts = np.arange(0, arrays[0].shape[axis] - apart * (size - 1), attributes["step"])
+    return np.take(arrays[0], starts[:, None] + apart * np.arange(size), axis)
+
+
 def _eval_random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     seed, step, row = arrays
     return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
@@ -244,6 +250,11 @@ _row(
 _row(
     "slice", "movement", 1, rule.slice, _eval_slice, derivative.slice,
     start=may.starts, stop=may.stops, step=may.steps,
+)  # fmt: skip
+# Every ``step``-th window of ``size`` entries of an axis that lie ``apart`` of each other, on an axis behind it.
+_row(
+    "windows", "movement", 1, rule.windows, _eval_windows, derivative.windows,
+    axis=may.axis, size=may.positive, step=may.divisor, apart=may.positive,
 )  # fmt: skip
 _row(
     "reverse", "movement", 1, lambda types, a, meet: types[0], lambda arrays, a: np.flip(arrays[0], a["axis"]),

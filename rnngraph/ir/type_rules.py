@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .sizes.polynomial import ceil_divide
 from .types import (
     FLOATS,
     INTEGERS,
     Dim,
     Meet,
     Shape,
-    Size,
     TensorType,
     TupleType,
     Type,
@@ -148,14 +148,19 @@ def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet
     dims: list[Dim] = []
     for start, stop, step in zip(attributes["start"], attributes["stop"], attributes["step"], strict=True):
         length = stop - start
-        if step != 1:
-            if isinstance(length, Size):
-                raise ValueError(f"a slice with step {step} of an open size; declare the size as an int")
-            length = -(-length // step)
         if isinstance(length, int) and length < 0:
             raise ValueError(f"a slice from {start} to {stop} is empty")
-        dims.append(length)
+        dims.append(ceil_divide(length, step))
     return types[0].with_shape(tuple(dims))
+
+
+def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    shape, axis, size = types[0].shape, attributes["axis"], attributes["size"]
+    starts = shape[axis] - attributes["apart"] * (size - 1)
+    if isinstance(starts, int) and starts < 0:
+        raise ValueError(f"windows that span {shape[axis] - starts + 1} entries of an axis of {shape[axis]}")
+    count = ceil_divide(starts, attributes["step"])
+    return types[0].with_shape((*shape[:axis], count, size, *shape[axis + 1 :]))
 
 
 def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
