@@ -156,10 +156,9 @@ def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet
 
 def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
     shape, axis, size = types[0].shape, attributes["axis"], attributes["size"]
-    starts = shape[axis] - attributes["apart"] * (size - 1)
-    if isinstance(starts, int) and starts < 0:
-        raise ValueError(f"windows that span {shape[axis] - starts + 1} entries of an axis of {shape[axis]}")
-    count = ceil_divide(starts, attributes["step"])
+    count = ceil_divide(shape[axis] - attributes["apart"] * (size - 1), attributes["step"])
+    if isinstance(count, int) and count < 0:
+        raise ValueError(f"windows that span {attributes['apart'] * (size - 1) + 1} of an axis of {shape[axis]}")
     return types[0].with_shape((*shape[:axis], count, size, *shape[axis + 1 :]))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..declare import initializers
 from ..declare.cells.basic import Activation
-from ..declare.functions import layers, sequences
+from ..declare.functions import convolutions, layers
 from ..declare.initializers import Initializer, initializer_of
 from ..declare.parameters import ScopeName, parameter
 from ..declare.tensor import Tensor
@@ -81,8 +81,6 @@ def conv1d(
     """``rg.conv1d`` with TensorFlow's arguments; owns ``conv1d/kernel`` and ``conv1d/bias``."""
     what = "tf.layers.conv1d"
     size, stride, dilation = (_single(value) for value in (kernel_size, strides, dilation_rate))
-    refuse(what, "every step has an output; keep every n-th of a fixed length with [:, ::n]",
-           strides=None if stride == 1 else strides)  # fmt: skip
     refuse(what, "transpose the inputs to [batch, time, width]",
            data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
     refuse(
@@ -94,9 +92,9 @@ def conv1d(
     refuse_reuse(what, reuse)
     scope = ScopeName(name or "conv1d", name is not None, user_line())
     starts = _starts(kernel_initializer, bias_initializer)
-    return sequences.convolution(
-        inputs, filters, size, str(padding).lower(), dilation, activation, use_bias, scope, starts
-    )
+    padding = padding.lower() if isinstance(padding, str) else padding
+    windows = convolutions.Windows.checked("kernel_size", size, stride, dilation, padding, scope.where)
+    return convolutions.convolution(inputs, filters, windows, 1, activation, use_bias, scope, starts)
 
 
 def _single(value: Any) -> Any:

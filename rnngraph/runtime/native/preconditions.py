@@ -47,11 +47,10 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                         text = f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}"
                         found.append(Precondition("size", 0, need, "", node.where, text))
         if node.op == "windows":
-            starts = node.operands[0].shape[node["axis"]] - node["apart"] * (node["size"] - 1)
-            if isinstance(starts, Size):
-                text = f"windows that span {node['apart'] * (node['size'] - 1) + 1} of an axis of "
-                dim = node.operands[0].shape[node["axis"]]
-                found.append(Precondition("size", 0, starts, "", node.where, text + dim_text(dim)))
+            dim, behind = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
+            if isinstance(dim, Size):  # some steps fewer are no window, and no mistake
+                text = f"windows that span {behind + 1} of an axis of {dim_text(dim)}"
+                found.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
         if node.op == "gather":
             label = _fed(node.operands[1], outside)
             if label:
