@@ -100,8 +100,8 @@ from .declare.functions.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
-from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.padding import pad
+from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.sequences import cumsum, reverse_sequence
 from .declare.parameters import parameter
 from .declare.placeholders import placeholder, state_placeholder

@@ -15,7 +15,7 @@ from typing import Any
 from .build import broadcast_to, number, unbroadcast, zeros
 from .graph import make, topological
 from .node import OPS, Derivative, Node, OperandAdjoints
-from .types import FLOATS, Dim, product
+from .types import FLOATS, Dim
 
 
 def adjoints(node: Node, g: Node) -> OperandAdjoints:
@@ -154,27 +154,13 @@ def _spread(g: Node, axis: int, step: int, size: Dim) -> Node:
 
 
 def windows(node: Node, g: Node) -> OperandAdjoints:
-    """Every entry receives the sum of what the windows that it stands in receive."""
-    source, axis = node.operands[0], node["axis"]
-    ahead, dim = source.shape[:axis], source.shape[axis]
-    count, size = node.shape[axis], node["size"]
-    within = _op("mul", _count(size), number(node["apart"], _count(1)))
-    place = _op("add", _column(_op("mul", _count(count), number(node["step"], _count(1)))), within)
-    for position in reversed(range(axis)):  # rows of all axes ahead, one after the other
-        apart = make("dimension", size=product((*ahead[position + 1 :], dim)))
-        shape = (ahead[position], *(1,) * place.tensor.rank)
-        row = make("reshape", _op("mul", _count(ahead[position]), apart), shape=shape)
-        place = _op("add", row, place)
-    rows = make("scatter_add", place, g, where=node.where, rows=product((*ahead, dim)))
-    return (make("reshape", rows, shape=source.shape),)
+    changes = {"size": node.operands[0].shape[node["axis"]]}
+    return (_op("overlap_add", g, **{**dict(node.attributes), **changes}),)
 
 
-def _count(size: Dim) -> Node:
-    return make("iota", size=size)
-
-
-def _column(node: Node) -> Node:
-    return make("reshape", node, shape=(*node.shape, 1))
+def overlap_add(node: Node, g: Node) -> OperandAdjoints:
+    changes = {"size": node.operands[0].shape[node["axis"] + 1]}
+    return (_op("windows", g, **{**dict(node.attributes), **changes}),)
 
 
 def concat(node: Node, g: Node) -> OperandAdjoints:

@@ -108,6 +108,17 @@ def _eval_windows(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -
     return np.take(arrays[0], starts[:, None] + apart * np.arange(size), axis)
 
 
+def _eval_overlap_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    axis = attributes["axis"]
+    parts = np.moveaxis(arrays[0], (axis, axis + 1), (0, 1))
+    value = np.zeros((attributes["size"], *parts.shape[2:]), parts.dtype)
+    with np.errstate(all="ignore"):
+        for window, part in enumerate(parts):
+            for entry, item in enumerate(part):
+                value[window * attributes["step"] + entry * attributes["apart"]] += item
+    return np.moveaxis(value, 0, axis)
+
+
 def _eval_random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     seed, step, row = arrays
     return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
@@ -232,6 +243,12 @@ _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum, derivative.
 
 # Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
 _row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, derivative.scatter_add, rows=may.dim)
+
+# Windows added up where they overlap: what they are taken from receives it. ``size``: of the axis they are taken of.
+_row(
+    "overlap_add", "contraction", 1, rule.overlap_add, _eval_overlap_add, derivative.overlap_add,
+    axis=may.axis, size=may.dim, step=may.divisor, apart=may.positive,
+)  # fmt: skip
 
 _row(
     "reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), derivative.reduce_sum,

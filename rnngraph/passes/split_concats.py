@@ -17,7 +17,6 @@ from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
 from .simplify import Simplify
 
-
 MOST_STEPS, FEWEST_UNITS = 64, 16
 """Of windows that a product reads where they lie: each step of them is code of its own."""
 

@@ -29,6 +29,11 @@ def adds_up(node: Node) -> bool:
     return over_first or node.op in ("outer_sum", "scatter_add")
 
 
+def reads_once(node: Node) -> bool:
+    """Whether a node that folds its operand reads each element of it once, so that it can be computed there."""
+    return node.op.startswith("reduce_") or node.op == "overlap_add"
+
+
 def is_view(node: Node) -> bool:
     return node.op in VIEW_OPS
 

@@ -14,6 +14,7 @@ from ...ir.node import DRAW
 from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ..analysis.kernel_fusion import Kernel
+from ..analysis.node_kinds import reads_once
 from ..analysis.row_independence import Rowwise
 from ..machine.target import Target
 from .chunk_length import TimeChunk
@@ -201,7 +202,7 @@ def per_chunk_overhead(kernel: Kernel) -> float:
 
 
 def _shape(kernel: Kernel) -> Shape:
-    return kernel.first.operands[0].shape if kernel.kind == "reduce" else kernel.shape or kernel.first.shape
+    return kernel.first.operands[0].shape if reads_once(kernel.first) else kernel.shape or kernel.first.shape
 
 
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
@@ -213,6 +214,8 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
         axes = kernel.first["axes"]
         kept = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept), *([last] if last not in axes else [])]
+    if kernel.kind == "overlap_add":  # what lies ahead of the axis of windows
+        return range(kernel.first["axis"])[::-1]
     if kernel.kind != "phase":
         return ()
     outer = [*range(last - 1, -1, -1), last] if last > 0 else [*range(last, -1, -1)]
