@@ -116,7 +116,7 @@ class Windows:
             found = self._last_steps(x, scope)
             shape = (*found.type.shape[:2], self.size, x.width)
             return build("reshape", found, shape=shape, where=scope.where)
-        return windows_over_time(x, self.size, self.stride, self.apart, self.padding, scope.where, fill)
+        return windows_over_time(scope.base, x, self.size, self.stride, self.apart, self.padding, fill, scope.where)
 
     def side_by_side(self, x: Tensor, scope: ScopeName) -> Tensor:
         """The same as [batch, windows, size * width]."""

@@ -114,11 +114,13 @@ def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
 
 
 def windows_over_time(
-    x: Tensor, size: int, stride: int, apart: int, padding: str | tuple[int, int], where: Where | None, fill: float = 0
-) -> Tensor:
+    what: str, x: Tensor, size: int, stride: int, apart: int, padding: str | tuple[int, int], fill: float,
+    where: Where | None,
+) -> Tensor:  # fmt: skip
     """x [batch, time, width] as [batch, windows, size, width]: every ``stride``-th window of ``size`` steps ``apart``.
 
-    padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after). fill: what stands around x.
+    padding: ``valid``, ``same``, ``reflect``, ``causal`` or (before, after). fill: what stands around x. what: takes
+    the windows.
     """
     steps, span = x.type.shape[1], apart * (size - 1)
     mode, room = "reflect" if padding == "reflect" else "constant", 0
@@ -132,8 +134,8 @@ def windows_over_time(
     else:
         before, after = span if padding == "causal" else 0, 0
     whole = before + steps + after
-    if isinstance(whole, int) and whole - span <= -stride:
-        raise ShapeError(f"a window of {span + 1} steps needs as many, not {whole}; pad them, as with same", where)
+    if isinstance(whole, int) and whole <= span and steps != 0:
+        raise ShapeError(f"{what} needs at least {span + 1} steps for a window, not {whole}; pad, as same does", where)
     x = padded(x, 1, before, after, mode, fill, where)
     if room:  # so much is in front that the number of windows is one formula
         count = ceil_divide(steps, stride)
