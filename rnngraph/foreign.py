@@ -308,7 +308,9 @@ KEYWORDS: dict[str, dict[str, str]] = {
     },
     "max_pool1d": {
         "kernel_size": "write pool_size", "window_shape": "write pool_size", "stride": "write strides",
-        "data_format": "leave it out; x is [batch, time, width]", "ceil_mode": 'write padding="same"',
+        "data_format": "leave it out; x is [batch, time, width]",
+        "ceil_mode": 'write padding="same"', "dilation": "leave it out; the steps of a window stand side by side",
+        "return_indices": "leave it out; rg.argmax tells which of several steps is largest",
     },
     "average_pool1d": {
         "kernel_size": "write pool_size", "window_shape": "write pool_size", "stride": "write strides",

@@ -130,7 +130,7 @@ OPS: dict[str, Callable[[rg.Tensor, rg.Tensor], rg.Tensor]] = {
     "depthwise": lambda a, b: rg.conv1d(a, 5, 3, groups=5) * rg.conv1d(b, 5, 3, (2, 0), groups=5, activation="tanh"),
     "pools": lambda a, b: rg.max_pool1d(a, 2) * rg.average_pool1d(b, 3, 2, "same") + rg.max_pool1d(b, 3, 2, "same"),
     "pads": lambda a, b: rg.pad(a, (1, 2), "reflect") * rg.pad(b, (1, 2), "edge") + rg.pad(b, (2, 1), value=0.5),
-    "steps back": lambda a, b: a[:, ::-2] * b[:, 2::-2] * a[:, :, 4:1:-2][:, :, :1],
+    "steps back": lambda a, b: a[:, ::-2] * b[:, 2::-2] * a[:, 1:3, 4:1:-2][:, :, :1],
     "rows turned": lambda a, b: rg.reverse_sequence(a, rg.constant([2, 4, 0])) * b,
     "dropout": lambda a, b: rg.dropout(a, 0.6) * rg.by_graph(training=b + rg.random_normal(b), inference=b),
     "highway": lambda a, b: rg.dynamic_rnn(rg.HighwayWrapper(rg.GRUCell(5), False), a)[0] * b,

@@ -163,7 +163,8 @@ def test_a_room_says_what_it_is_for(room: Path) -> None:
 
 def test_types_and_errors_stand_below_all() -> None:
     assert [*imports("errors")] == []
-    assert {*imports("ir.types")} <= {"errors", "allocation"}
+    assert {*imports("ir.types")} <= {"errors", "allocation", "ir.sizes.polynomial"}
+    assert [*imports("ir.sizes.polynomial")] == []
 
 
 def test_llvm_is_spoken_in_few_modules() -> None:
