@@ -61,6 +61,16 @@ def _whole(dtype: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _front(dtype: str) -> dict[str, Any]:
+    """Windows, of which as many are as a quotient of sizes, before a driver."""
+    x = rg.placeholder("x", (None, None, 5), dtype)
+    hidden = rg.conv1d(x, 20, 3, "same", strides=2, activation="tanh")
+    hidden = rg.conv1d(hidden, 18, 2, (1, 0), strides=3) + rg.conv1d(hidden, 18, 3, "same", groups=2, strides=3)
+    hidden = hidden * rg.conv1d(hidden, 18, 3, groups=18)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(7), hidden)
+    return {"outputs": outputs, "largest": rg.max_pool1d(x, 2, 3, "same"), "back": x[:, ::-3]}
+
+
 CASES: dict[str, Case] = {
     "rnn": _cell(lambda: rg.BasicRNNCell(7), 3),
     "rnn_1": _cell(lambda: rg.BasicRNNCell(1, activation="relu"), 1),
@@ -73,6 +83,7 @@ CASES: dict[str, Case] = {
     "stack": _stack,
     "heads": _heads,
     "whole": _whole,
+    "front": _front,
 }
 
 

@@ -74,6 +74,13 @@ def _steps_of_windows(node: Node) -> Node | None:
     """Windows, the steps of each side by side, as a join of slices of what they are taken from, of which each is read
     where it lies. Narrow ones, and those of very many steps, are rather copied.
     """
+    last = node.tensor.rank - 1
+    if node.op == "transpose" and node["order"][-1] == last:
+        steps = _steps_of_windows(node.operands[0])
+        if steps is None:
+            return None
+        turned = [make("transpose", piece, where=node.where, order=node["order"]) for piece in steps.operands]
+        return make("concat", *turned, where=node.where, name=node.name, axis=last)
     windows = node.operands[0] if node.op == "reshape" else node
     if windows.op != "windows" or windows["axis"] != windows.tensor.rank - 3 or windows["size"] > MOST_STEPS:
         return None
@@ -88,7 +95,7 @@ def _steps_of_windows(node: Node) -> Node | None:
         bounds = [*around[:axis], (first, first + reach, windows["step"]), *around[axis + 1 :]]
         start, stop, step = zip(*bounds, strict=True)
         pieces.append(make("slice", source, where=node.where, name=node.name, start=start, stop=stop, step=step))
-    return make("concat", *pieces, where=node.where, name=node.name, axis=len(ahead))
+    return make("concat", *pieces, where=node.where, name=node.name, axis=last)
 
 
 def _split_rows(node: Node, operands: Sequence[Node]) -> Node:
