@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from .node import Node
-from .sizes.polynomial import Floor
+from .sizes.polynomial import Floor, floors_of
 from .types import DTYPES, FLOATS, Dim, Size, TensorType, TupleType
 
 MOST_ELEMENTS = 1 << 40
@@ -87,15 +87,11 @@ def axes(value: Any, node: Node) -> bool:
 def dim(value: Any, node: Node) -> bool:
     """A size that can be one: no number in it is negative alone, or absurd."""
     if isinstance(value, Size):
-        return all(abs(factor) <= MOST_ELEMENTS and all(map(_floor, names)) for names, factor in value.terms)
+        parts = [value, *(floor.dim for floor in floors_of(value))]
+        numbers = (factor for part in parts for _, factor in part.terms)
+        fits = all(floor.by <= MOST_DIVISOR for floor in floors_of(value))
+        return fits and all(abs(number) <= MOST_ELEMENTS for number in numbers)
     return is_int(value) and 0 <= value <= MOST_ELEMENTS
-
-
-def _floor(name: str) -> bool:
-    """Whether a factor of a size is a name, or a floor that 64 bits can hold all parts of."""
-    if not isinstance(name, Floor):
-        return True
-    return name.by <= MOST_DIVISOR and all(_floor(inner) for names, _ in name.dim.terms for inner in names)
 
 
 def shape(value: Any, node: Node) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -152,6 +152,15 @@ def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
         missing = ", ".join(sorted(name for name in result.symbols if name not in values))
         raise KeyError(f"size {missing} has no value")
     return result
+
+
+def floors_of(dim: Dim) -> Iterator[Floor]:
+    """All floors in a size, those within others behind these."""
+    for names, _ in terms_of(dim):
+        for name in names:
+            if isinstance(name, Floor):
+                yield name
+                yield from floors_of(name.dim)
 
 
 def product(dims: Iterable[Dim]) -> Dim:
