@@ -29,8 +29,8 @@ def adds_up(node: Node) -> bool:
     return over_first or node.op in ("outer_sum", "scatter_add")
 
 
-def reads_once(node: Node) -> bool:
-    """Whether a node that folds its operand reads each element of it once, so that it can be computed there."""
+def folds_operand(node: Node) -> bool:
+    """Whether a node adds up its operand, each element of it once, so that it can be computed where it is added."""
     return node.op.startswith("reduce_") or node.op == "overlap_add"
 
 

@@ -14,7 +14,6 @@ from ...ir.node import DRAW
 from ...ir.ops import OPS
 from ...ir.types import ITEM_BYTES, Dim, Shape, evaluate, product, symbols_of
 from ..analysis.kernel_fusion import Kernel
-from ..analysis.node_kinds import reads_once
 from ..analysis.row_independence import Rowwise
 from ..machine.target import Target
 from .chunk_length import TimeChunk
@@ -202,7 +201,11 @@ def per_chunk_overhead(kernel: Kernel) -> float:
 
 
 def _shape(kernel: Kernel) -> Shape:
-    return kernel.first.operands[0].shape if reads_once(kernel.first) else kernel.shape or kernel.first.shape
+    return (
+        kernel.first.operands[0].shape
+        if kernel.kind in ("reduce", "overlap_add")
+        else kernel.shape or kernel.first.shape
+    )
 
 
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:

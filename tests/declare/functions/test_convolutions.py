@@ -125,6 +125,34 @@ def test_largest_steps_that_are_equal_share_the_gradient() -> None:
     np.testing.assert_allclose(gradients["x"][0, :, 0], [1 / 3] * 6 + [0])
 
 
+class Frequencies(rg.Cell):
+    """Windows of a step's units, which are no time."""
+
+    def __init__(self) -> None:
+        self.output_size = 5
+
+    def state(self) -> Any:
+        return {"h": 5}
+
+    def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        bands = rg.squeeze(rg.max_pool1d(rg.tanh(rg.expand_dims(x, 2)), 3, 2, "same"), 2)[:, ::-1]
+        seen = rg.concat([bands, x[:, :1:-3], state["h"]])
+        h = rg.tanh(seen @ p.kernel("kernel", (10, 5)))
+        return h, {"h": h}
+
+
+def test_windows_of_units_within_a_step() -> None:
+    outputs, _ = rg.dynamic_rnn(Frequencies(), sequence("float32"))
+    program = rg.compile({"y": outputs})
+    x = data(BATCH, 7, WIDTH).astype("f")
+    whole = program.inference(x=x)["y"]
+    np.testing.assert_allclose(
+        interpret(program.inference.graph, {**program.parameters, "x": x})["y"], whole, atol=1e-6
+    )
+    stream = program.inference.stream(batch=BATCH)
+    np.testing.assert_array_equal(np.stack([stream.step(x=x[:, t])["y"] for t in range(7)], 1), whole)
+
+
 def test_saved_and_loaded(tmp_path: Any) -> None:
     x = rg.placeholder("x", (None, "T", WIDTH))
     y = rg.placeholder("y", (None, None, 4))
