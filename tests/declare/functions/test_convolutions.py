@@ -128,8 +128,7 @@ def test_largest_steps_that_are_equal_share_the_gradient() -> None:
 class Frequencies(rg.Cell):
     """Windows of a step's units, which are no time."""
 
-    def __init__(self) -> None:
-        self.output_size = 5
+    output_size = 5
 
     def state(self) -> Any:
         return {"h": 5}
