@@ -102,6 +102,8 @@ def same_padding(steps: Dim, span: int, stride: int) -> tuple[Dim, Dim]:
     """How much stands before and after, so that ceil(steps / stride) windows have room: as even as can be, the odd one
     after, as in TensorFlow and Keras. span: entries of a window behind its first.
     """
+    if not span:
+        return 0, 0
     missing = (ceil_divide(steps, stride) - 1) * stride + span + 1 - steps  # above -stride, at most span
     if isinstance(missing, int):
         total: Dim = max(missing, 0)
@@ -130,7 +132,7 @@ def windows_over_time(
         before, after = padding
     elif padding in ("same", "reflect"):
         before, after = same_padding(steps, span, stride)
-        room = 0 if isinstance(steps, int) or span + 1 >= stride else stride - 1
+        room = 0 if not span or isinstance(steps, int) or span + 1 >= stride else stride - 1
     else:
         before, after = span if padding == "causal" else 0, 0
     whole = before + steps + after
@@ -140,4 +142,9 @@ def windows_over_time(
     if room:  # so much is in front that the number of windows is one formula
         count = ceil_divide(steps, stride)
         x = part(padded(x, 1, 0, room, "constant", fill, where), 1, 0, count * stride, where)
+    if size == 1:  # steps as they are, which a stream takes one by one
+        shape = x.type.shape
+        if stride > 1:
+            x = build("slice", x, start=(0, 0, 0), stop=shape, step=(1, stride, 1), where=where)
+        return build("reshape", x, shape=(*x.type.shape[:2], 1, shape[2]), where=where)
     return build("windows", x, axis=1, size=size, step=stride, apart=apart, where=where)

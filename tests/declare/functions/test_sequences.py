@@ -52,11 +52,12 @@ def test_sums_of_ints_and_of_infinities() -> None:
 def test_layers_of_convolutions_and_sums_stream() -> None:
     x, s = sequence("float32"), rg.placeholder("s", (None, None))
     hidden = rg.conv1d(x, 6, 3, activation="relu")
+    hidden = rg.conv1d(hidden, 6, 1, activation="tanh", name="mixer") * rg.conv1d(hidden, 6, 3, groups=6, name="deep")
     hidden = rg.conv1d(hidden, 5, 2, dilation=4, use_bias=False, name="wide")
     outputs, _ = rg.dynamic_rnn(rg.GRUCell(5), hidden)
     results = {"y": outputs + rg.cumsum(hidden, 1), "sum": rg.cumsum(s, 1, exclusive=True), "units": rg.cumsum(x, -1)}
     program = rg.compile(results)
-    assert list(program.parameters)[:3] == ["conv1d/kernel", "conv1d/bias", "wide/kernel"]
+    assert list(program.parameters)[:3] == ["conv1d/kernel", "conv1d/bias", "mixer/kernel"]
     feeds = {"x": data(BATCH, TIME, WIDTH).astype("f"), "s": data(BATCH, TIME).astype("f")}
     whole = program.inference(feeds)
     stream = program.inference.stream(batch=BATCH)
