@@ -43,7 +43,7 @@ def training_seconds(row: Row) -> dict[str, float]:
 
 def matrices_seconds(count: int, rows: int, depth: int, columns: int) -> dict[str, float]:
     """Of products matrix by matrix: their multiply-adds, or what they read and write if that takes longer."""
-    work = 2.0 * count * rows * depth * _padded(columns) / multiply_rate()
+    work = 2.0 * count * rows * depth * padded(columns) / multiply_rate()
     moved = _stream_seconds(count * (rows * depth + depth * columns + rows * columns))
     return {FLOOR: max(work, moved), PRODUCTS: work}
 
@@ -61,9 +61,9 @@ class _Floor:
         lengths = np.full(row.batch, row.time) if lengths is None else lengths
         self.running = (np.arange(row.time)[:, None] < lengths).sum(1)
         """Rows by step."""
-        self.state_weights = row.products.state * _padded(row.units) * row.hidden
+        self.state_weights = row.products.state * padded(row.units) * row.hidden
         if row.projection:  # of the output, once a step
-            self.state_weights += _padded(row.projection) * row.units
+            self.state_weights += padded(row.projection) * row.units
         self.stream = _stream_seconds(self.state_weights)
         forward = both = 0.0
         if row.cell in KINDS:
@@ -75,7 +75,7 @@ class _Floor:
         """Products that wait for no state, all steps; at few steps reading their weights once takes longer."""
         row = self.row
         columns = row.products.inputs * width + row.products.between * row.units
-        weights = _padded(row.units) * columns
+        weights = padded(row.units) * columns
         products = 2.0 * float(self.running.sum()) * weights / self.flops
         return row.directions * max(products, _stream_seconds(weights) if row.time < FEW else 0.0)
 
@@ -85,7 +85,7 @@ class _Floor:
 
     def steps(self, tail: float) -> float:
         """Each step's products and elementwise work, or the stream of its weights if that takes longer."""
-        work = self.running * (2.0 * self.state_weights / self.flops + _padded(self.row.units) * tail)
+        work = self.running * (2.0 * self.state_weights / self.flops + padded(self.row.units) * tail)
         return self.row.directions * float(np.maximum(work, self.stream).sum())
 
 
@@ -94,7 +94,7 @@ def _stream_seconds(weights: int) -> float:
     return 4 * weights / read_rate(4 * weights) if weights else 0.0
 
 
-def _padded(columns: int) -> int:
+def padded(columns: int) -> int:
     """Columns of a kernel up to whole vectors."""
     lanes = target_of(None).lanes(4)
     return -(-columns // lanes) * lanes

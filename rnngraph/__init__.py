@@ -88,6 +88,7 @@ from .declare.functions.basic import (
     transpose,
     where,
 )
+from .declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from .declare.functions.ctc import ctc_loss
 from .declare.functions.layers import batch_normalization, dense, embedding
 from .declare.functions.losses import (
@@ -99,8 +100,9 @@ from .declare.functions.losses import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
+from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.functions.sequences import conv1d, cumsum, reverse_sequence
+from .declare.functions.sequences import cumsum, reverse_sequence
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
 from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
@@ -230,6 +232,7 @@ __all__ = [
     "accuracy",
     "argmax",
     "atan",
+    "average_pool1d",
     "batch_normalization",
     "bidirectional_dynamic_rnn",
     "by_graph",
@@ -272,12 +275,14 @@ __all__ = [
     "logical_not",
     "logical_or",
     "matmul",
+    "max_pool1d",
     "maximum",
     "mean_squared_error",
     "memory",
     "minimum",
     "not_equal",
     "one_hot",
+    "pad",
     "parameter",
     "placeholder",
     "random_normal",

@@ -26,7 +26,9 @@ _PENALTY = "rg.reduce_sum(rg.square(weights)) added to the loss, or weight_decay
 _ADAMS = "rg.Adam(1e-3), rg.AdamW(1e-3), rg.RMSProp(1e-3), rg.Adagrad(1e-2) or rg.SGD(0.1)"
 _CLIP = "rg.Trainer(program, optimizer, clip_norm=1.0)"
 _CLIP_VALUE = "rg.Trainer(program, optimizer, clip_value=0.5)"
-_WINDOWS = "rg.Tensor slices such as x[:, ::2], with rg.maximum or rg.reduce_max over them"
+_MAX_POOL = "rg.max_pool1d(x, pool_size, strides, padding) of x [batch, time, width]"
+_MEAN_POOL = "rg.average_pool1d(x, pool_size, strides, padding) of x [batch, time, width]"
+_PAD = "rg.pad(x, paddings, mode), with (before, after) of every axis"
 _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dtype'
 _CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
 _SEED = "seed= of rg.compile, and seed= of program.training"
@@ -58,7 +60,10 @@ NAMES: dict[str, str] = {
     "BatchNorm": _BATCH_NORM, "batch_norm": _BATCH_NORM, "moving_averages": "rg.with_update(x, average, value)",
     "assign": "rg.with_update(x, parameter, value)", "register_buffer": "rg.parameter(name, shape, trainable=False)",
     "Conv1D": "rg.conv1d(x, filters, kernel_size)", "Conv": "rg.conv1d(x, filters, kernel_size)",
-    "MaxPooling1D": _WINDOWS, "MaxPool1d": _WINDOWS, "AveragePooling1D": _WINDOWS, "AvgPool1d": _WINDOWS,
+    "MaxPooling1D": _MAX_POOL, "MaxPool1d": _MAX_POOL, "max_pooling1d": _MAX_POOL, "max_pool": _MAX_POOL,
+    "AveragePooling1D": _MEAN_POOL, "AvgPool1d": _MEAN_POOL, "average_pooling1d": _MEAN_POOL, "avg_pool1d": _MEAN_POOL,
+    "DepthwiseConv1D": "rg.conv1d(x, width, kernel_size, groups=width)",
+    "ZeroPadding1D": _PAD, "ConstantPad1d": _PAD, "ReflectionPad1d": _PAD, "ReplicationPad1d": _PAD,
     "GlobalAveragePooling1D": "rg.reduce_mean(x, axis=1)", "GlobalMaxPooling1D": "rg.reduce_max(x, axis=1)",
     "Attention": _ATTENTION, "AdditiveAttention": "rg.AttentionWrapper(cell, rg.BahdanauAttention(units, memory))",
     "MultiHeadAttention": _ATTENTION, "MultiheadAttention": _ATTENTION, "MultiHeadDotProductAttention": _ATTENTION,
@@ -300,10 +305,24 @@ KEYWORDS: dict[str, dict[str, str]] = {
     "conv1d": {
         "out_channels": "write filters", "features": "write filters", "in_channels": _INPUT_SIZE,
         "bias": "write use_bias",
-        "dilation_rate": "write dilation", "strides": "slice the result: y[:, ::2]",
-        "stride": "slice the result: y[:, ::2]",
-        "groups": "use one rg.conv1d for each group", "data_format": "leave it out; x is [batch, time, width]",
-        "padding_mode": "leave it out; zeros stand beyond both ends",
+        "dilation_rate": "write dilation", "stride": "write strides", "feature_group_count": "write groups",
+        "data_format": "leave it out; x is [batch, time, width]",
+        "padding_mode": 'leave it out; write padding="reflect", or rg.pad(x, paddings, mode) before it',
+    },
+    "max_pool1d": {
+        "kernel_size": "write pool_size", "window_shape": "write pool_size", "stride": "write strides",
+        "data_format": "leave it out; x is [batch, time, width]",
+        "ceil_mode": 'write padding="same"', "dilation": "leave it out; the steps of a window stand side by side",
+        "return_indices": "leave it out; rg.argmax tells which of several steps is largest",
+    },
+    "average_pool1d": {
+        "kernel_size": "write pool_size", "window_shape": "write pool_size", "stride": "write strides",
+        "data_format": "leave it out; x is [batch, time, width]", "ceil_mode": 'write padding="same"',
+        "count_include_pad": "leave it out; steps of padding never count",
+    },
+    "pad": {
+        "pad_width": "write paddings", "pad": "write paddings, (before, after) of every axis in order",
+        "constant_values": "write value", "tensor": "write x", "input": "write x", "array": "write x",
     },
     "layer_norm": {
         "eps": "write epsilon", "weight": "write gamma", "bias": "write beta",
@@ -346,7 +365,7 @@ NUMPY = {
     **{name: name for name in (
         "abs", "argmax", "atan", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
         "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
-        "not_equal", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
+        "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
         "transpose", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",

@@ -71,6 +71,16 @@ def _matrices(dtype: str) -> dict[str, Any]:
     return {"read": score @ parts, "own": rg.tanh(parts @ own), "last": parts[:, :, -1:] @ rg.tanh(own)}
 
 
+def _front(dtype: str) -> dict[str, Any]:
+    """Windows, of which as many are as a quotient of sizes, before a driver."""
+    x = rg.placeholder("x", (None, None, 5), dtype)
+    hidden = rg.conv1d(x, 20, 3, "same", strides=2, activation="tanh")
+    hidden = rg.conv1d(hidden, 18, 2, (1, 0), strides=3) + rg.conv1d(hidden, 18, 3, "same", groups=2, strides=3)
+    hidden = hidden * rg.conv1d(hidden, 18, 3, groups=18)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(7), hidden)
+    return {"outputs": outputs, "largest": rg.max_pool1d(x, 2, 3, "same"), "back": x[:, ::-3]}
+
+
 CASES: dict[str, Case] = {
     "rnn": _cell(lambda: rg.BasicRNNCell(7), 3),
     "rnn_1": _cell(lambda: rg.BasicRNNCell(1, activation="relu"), 1),
@@ -84,6 +94,7 @@ CASES: dict[str, Case] = {
     "heads": _heads,
     "matrices": _matrices,
     "whole": _whole,
+    "front": _front,
 }
 
 

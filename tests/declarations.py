@@ -615,13 +615,31 @@ class Generator:
         if self.chance(0.2):
             lengths = self.placeholder(("B",), "int", "T")
             self.add(f"rg.reverse_sequence({x.name}, {lengths.name})", x.axes, apart=x.apart)
+        elif self.chance(0.3):
+            self.pool(x)
         elif isinstance(x.width, int):
-            n, size, apart = self.draw.choice(SIZES), self.draw.randint(1, 3), self.draw.randint(1, 3)
-            padding = self.draw.choice(["causal", "causal", "same"])
-            options = f', "{padding}"' + (f", dilation={apart}" if apart > 1 else "")
-            options += f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.3) else ""
-            options += ", use_bias=False" if self.chance(0.2) else ""
-            self.add(f"rg.conv1d({x.name}, {n}, {size}{options})", (*x.axes[:2], n), apart=x.apart)
+            self.convolution(x, x.width)
+
+    def convolution(self, x: Value, width: int) -> None:
+        n, size, apart = self.draw.choice(SIZES), self.draw.randint(1, 3), self.draw.randint(1, 3)
+        before = self.draw.randint(0, apart * (size - 1))
+        both = f"({before}, {apart * (size - 1) - before})"  # so many in all that as many steps come out
+        padding = self.draw.choice(['"causal"', '"causal"', '"same"', both])
+        stride = self.draw.choice([1, 1, 1, 2, 3])
+        options = f", {padding}" + (f", dilation={apart}" if apart > 1 else "")
+        options += f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.3) else ""
+        options += ", use_bias=False" if self.chance(0.2) else ""
+        options += f", strides={stride}" if stride > 1 else ""
+        if self.chance(0.25):
+            n, options = width * self.draw.randint(1, 2), f"{options}, groups={width}"
+        steps = x.axes[1] if stride == 1 else f"-(-({x.axes[1]})//{stride})"
+        self.add(f"rg.conv1d({x.name}, {n}, {size}{options})", (x.axes[0], steps, n), apart=x.apart)
+
+    def pool(self, x: Value) -> None:
+        kind, size, stride = self.draw.choice(["max", "average"]), self.draw.randint(1, 3), self.draw.randint(1, 3)
+        steps = x.axes[1] if stride == 1 else f"-(-({x.axes[1]})//{stride})"
+        text = f'rg.{kind}_pool1d({x.name}, {size}, {stride}, "same")'
+        self.add(text, (x.axes[0], steps, x.axes[2]), apart=x.apart)
 
     def random(self) -> None:
         """What is drawn, in the training graph only."""
@@ -721,6 +739,15 @@ class Generator:
             bounds = self.draw.choice(["1:", ":-1"])
             new = dim - 1 if isinstance(dim, int) else f"({dim}-1)"
             self.add(f"{x.name}[{head}{bounds}]", (*before, new, *after), apart=apart)
+        elif isinstance(dim, str) and roll < 0.8:
+            step = self.draw.choice([2, 3, -2])
+            self.add(f"{x.name}[{head}::{step}]", (*before, f"-(-({dim})//{abs(step)})", *after), apart=apart)
+        elif isinstance(dim, str):
+            mode, most = self.draw.choice([("constant", 2), ("edge", 2), ("reflect", have - 1)])
+            counts = [self.draw.randint(0, max(0, min(most, 2))) for _ in range(2)]
+            new = f"({dim}+{sum(counts)})"
+            text = f'rg.pad({x.name}, {{{axis}: ({counts[0]}, {counts[1]})}}, "{mode}")'
+            self.add(text, (*before, new, *after), apart=apart)
         elif isinstance(dim, int) and dim > 1 and roll < 0.75:
             start = self.draw.randrange(dim)
             stop = self.draw.randint(start + 1, dim)

@@ -218,6 +218,19 @@ def matrices(guard: Guard, size: int, dtype: str = "float32") -> None:
     run_all(guard, program, {"a": _normal((3, 5, size), dtype), "b": _normal((3, 9, size), dtype)}, False)
 
 
+def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Windows over the edges of what is fed, with steps and without, and what is pooled of them."""
+    x = rg.placeholder("x", (None, None, size), dtype)
+    front = rg.conv1d(x, size, 3, "same", strides=2) + rg.conv1d(x, size, 2, dilation=2, groups=size, strides=2)
+    outputs = {
+        "front": front, "last": rg.conv1d(x[:, ::-2], 5, 2, "valid"), "largest": rg.max_pool1d(x, 3, 2, "same"),
+        "means": rg.average_pool1d(front, 2, padding="same"), "edges": rg.pad(x, ((0, 0), (1, 2), (1, 0)), "edge"),
+    }  # fmt: skip
+    program = guarded_program(guard, outputs, rg.reduce_sum(rg.square(outputs["means"])) + rg.reduce_sum(front))
+    for batch, time in ((2, 3), (1, 8), (3, 5)):
+        run_all(guard, program, {"x": _normal((batch, time, size), dtype)}, False)
+
+
 def feed_overrun(guard: Guard, size: int) -> None:
     """Native code that reads one step too many: must crash."""
     program, feeds = _simple(guard, size)
@@ -267,7 +280,9 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
-    for _function in (recurrent, two_directions, variants, memories, tables, flattened, edges, matrices):
+    for _function in (
+        recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved,
+    ):  # fmt: skip
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):
     for _function in (recurrent, two_directions, variants, memories):

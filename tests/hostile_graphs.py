@@ -15,6 +15,7 @@ import numpy as np
 
 from rnngraph.errors import Where
 from rnngraph.ir.graph import Graph, Node, make
+from rnngraph.ir.sizes.polynomial import ceil_divide
 from rnngraph.ir.types import FLOATS, INTEGERS, Dim, Shape, TensorType, evaluate, size
 
 NAMES = ("B", "T", "S")
@@ -56,8 +57,10 @@ class Draw:
             return size(self.one(NAMES))
         if kind < 0.85:
             return int(self.one(FIXED))
-        if kind < 0.95:
+        if kind < 0.92:
             return size(self.one(NAMES)) + int(self.rng.integers(-2, 3))
+        if kind < 0.96:
+            return ceil_divide(size(self.one(NAMES)), int(self.rng.integers(2, 5)))
         return size(self.one(NAMES)) * (size(self.one(NAMES)) if self.chance(0.5) else 2)
 
     def fed_dim(self) -> Dim:
@@ -123,8 +126,8 @@ class Draw:
         plain = [
             self.unary, self.binary, self.binary, self.compared, self.selected, self.fused, self.cast, self.leaf,
             self.product, self.product, self.outer, self.scatter, self.gather, self.gather, self.reduced, self.reduced,
-            self.sliced, self.sliced, self.moved, self.reshaped, self.ensured, self.spread, self.joined, self.joined,
-            self.logic, self.by_graph, self.dropped, self.random,
+            self.sliced, self.sliced, self.windowed, self.overlapped, self.moved, self.reshaped, self.ensured,
+            self.spread, self.joined, self.joined, self.logic, self.by_graph, self.dropped, self.random,
         ]  # fmt: skip
         return plain + ([self.scan] * 4 if self.depth < 2 else [])
 
@@ -247,6 +250,25 @@ class Draw:
             if not 0 <= a <= b <= c and self.chance(0.9):
                 raise ValueError("past the end, which a call refuses")
         return made
+
+    def windowed(self) -> Node:
+        """Windows of an axis, which may be shorter than one of them."""
+        item = self.pick(lambda node: node.tensor.rank >= 1)
+        axis = int(self.rng.integers(item.tensor.rank))
+        size, step, apart = (int(self.one(numbers)) for numbers in ((1, 2, 3, 7), (1, 1, 2, 3, 5), (1, 1, 2)))
+        reach = evaluate(item.shape[axis], self.sizes) - apart * (size - 1)
+        if reach <= -step and self.chance(0.9):
+            raise ValueError("past the end, which a call refuses")
+        return self.node("windows", item, axis=axis, size=size, step=step, apart=apart, exact=item in self.exact)
+
+    def overlapped(self) -> Node:
+        """Of what has the shape of windows, and often is some, the sums where they overlap."""
+        windows = self.pick(lambda node: node.op == "windows")
+        axis, source = windows["axis"], windows.operands[0]
+        item = self.pick(lambda node: node.dtype in FLOATS and node.shape == windows.shape)
+        size = source.shape[axis] if self.chance(0.9) else self.dim()
+        step, apart = windows["step"], windows["apart"]
+        return self.node("overlap_add", item, axis=axis, size=size, step=step, apart=apart, exact=item in self.exact)
 
     def moved(self) -> Node:
         item = self.pick(lambda node: True)

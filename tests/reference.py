@@ -582,16 +582,46 @@ def cumsum(x: Array, axis: int = 0, exclusive: bool = False, reverse: bool = Fal
 
 
 def conv1d(
-    parameters: Arrays, scope: str, x: Array, padding: str = "valid", dilation: int = 1, use_bias: bool = True
-) -> Array:
-    """One product for each tap of the kernel."""
+    parameters: Arrays, scope: str, x: Array, padding: str | tuple[int, int] = "valid", dilation: int = 1,
+    use_bias: bool = True, strides: int = 1, groups: int = 1,
+) -> Array:  # fmt: skip
+    """One window after the other, one tap of the kernel after the other, one group after the other."""
     x, kernel = (np.asarray(array, dtype=np.float64) for array in (x, parameters[f"{scope}/kernel"]))
-    past = dilation * (len(kernel) - 1)
-    before, after = {"valid": (0, 0), "same": (past // 2, past - past // 2), "causal": (past, 0)}[padding.lower()]
-    x = np.pad(x, ((0, 0), (before, after), (0, 0)))
-    steps = x.shape[1] - past
-    result = sum(x[:, tap * dilation : tap * dilation + steps] @ kernel[tap] for tap in range(len(kernel)))
+    x = padded_for_windows(x, len(kernel), dilation, strides, padding, 0.0)
+    wide, high = kernel.shape[1], kernel.shape[2] // groups
+    result = np.zeros((len(x), len(starts_of_windows(x, len(kernel), dilation, strides)), kernel.shape[2]))
+    for step, start in enumerate(starts_of_windows(x, len(kernel), dilation, strides)):
+        for tap, weights in enumerate(kernel):
+            for group in range(groups):
+                read = x[:, start + tap * dilation, group * wide : (group + 1) * wide]
+                columns = slice(group * high, (group + 1) * high)
+                result[:, step, columns] += read @ weights[:, columns]
     return result + np.asarray(parameters[f"{scope}/bias"], dtype=np.float64) if use_bias else result
+
+
+def padded_for_windows(
+    x: Array, size: int, dilation: int, strides: int, padding: str | tuple[int, int], fill: float
+) -> Array:  # fmt: skip
+    """Time with what stands around it; "same" and "reflect" as TensorFlow has the former."""
+    steps, reach = x.shape[1], dilation * (size - 1) + 1
+    missing = max((-(-steps // strides) - 1) * strides + reach - steps, 0)
+    even = (missing // 2, missing - missing // 2)
+    known = {"valid": (0, 0), "causal": (reach - 1, 0), "same": even, "reflect": even}
+    around = known[padding.lower()] if isinstance(padding, str) else padding
+    options: dict[str, Any] = {"mode": "reflect"} if padding == "reflect" else {"constant_values": fill}
+    return np.pad(x, ((0, 0), around, (0, 0)), **options)
+
+
+def starts_of_windows(x: Array, size: int, dilation: int, strides: int) -> range:
+    return range(0, max(0, x.shape[1] - dilation * (size - 1)), strides)
+
+
+def pool1d(x: Array, size: int, strides: int, padding: str, kind: str) -> Array:
+    """kind: max or mean, of the steps that there are."""
+    x = padded_for_windows(np.asarray(x, dtype=np.float64), size, 1, strides, padding, np.nan)
+    function = {"max": np.nanmax, "mean": np.nanmean}[kind]
+    found = [function(x[:, start : start + size], 1) for start in starts_of_windows(x, size, 1, strides)]
+    return np.stack(found, 1) if found else np.zeros((len(x), 0, x.shape[2]))
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:

@@ -25,6 +25,8 @@ OURS: dict[str, Any] = {
     "LayerNormalization": rg.layer_norm, "LayerNorm": rg.layer_norm,
     "BatchNormalization": rg.batch_normalization, "BatchNorm1d": rg.batch_normalization,
     "Conv1D": rg.conv1d, "Conv1d": rg.conv1d,
+    "MaxPooling1D": rg.max_pool1d, "MaxPool1d": rg.max_pool1d, "AveragePooling1D": rg.average_pool1d,
+    "AvgPool1d": rg.average_pool1d,
     "Input": rg.placeholder, "SGD": rg.SGD, "RMSprop": rg.RMSProp, "Adam": rg.Adam, "AdamW": rg.AdamW,
     "Adagrad": rg.Adagrad, "MeanSquaredError": rg.mean_squared_error, "MSELoss": rg.mean_squared_error,
     "MeanAbsoluteError": rg.absolute_difference, "L1Loss": rg.absolute_difference, "Huber": rg.huber_loss,
@@ -48,7 +50,8 @@ GROUPS = {
     "cell": rg.GRUCell, "optimizer": rg.Adam, "driver": rg.dynamic_rnn, "Trainer": rg.Trainer,
     "fit": rg.Trainer.fit, "predict": rg.Program.predict, "evaluate": rg.Trainer.evaluate, "compile": rg.compile,
     "dense": rg.dense, "embedding": rg.embedding, "dropout": rg.dropout,
-    "wrapper": rg.DropoutWrapper, "conv1d": rg.conv1d, "layer_norm": rg.layer_norm, "placeholder": rg.placeholder,
+    "wrapper": rg.DropoutWrapper, "conv1d": rg.conv1d, "max_pool1d": rg.max_pool1d,
+    "average_pool1d": rg.average_pool1d, "pad": rg.pad, "layer_norm": rg.layer_norm, "placeholder": rg.placeholder,
     "batch_normalization": rg.batch_normalization,
 }  # fmt: skip
 

@@ -123,6 +123,14 @@ OPS: dict[str, Callable[[rg.Tensor, rg.Tensor], rg.Tensor]] = {
     "sums": lambda a, b: rg.cumsum(a, 1) * rg.cumsum(b, 2, exclusive=True) + rg.cumsum(b, 1, reverse=True),
     "convolution": lambda a, b: rg.conv1d(a, 5, 3, dilation=2, activation="tanh") * rg.conv1d(b, 5, 2, "same"),
     "short convolution": lambda a, b: rg.conv1d(a, 4, 2, "valid") * rg.conv1d(b, 4, 2, "valid", use_bias=False),
+    "strided": lambda a, b: rg.conv1d(a, 6, 3, "same", strides=2) * rg.conv1d(b, 6, 2, "valid", strides=2),
+    "groups": lambda a, b: (
+        rg.conv1d(a, 10, 2, groups=5, strides=3) * rg.conv1d(b, 10, 2, "reflect", 2, groups=5)[:, :2]
+    ),
+    "depthwise": lambda a, b: rg.conv1d(a, 5, 3, groups=5) * rg.conv1d(b, 5, 3, (2, 0), groups=5, activation="tanh"),
+    "pools": lambda a, b: rg.max_pool1d(a, 2) * rg.average_pool1d(b, 3, 2, "same") + rg.max_pool1d(b, 3, 2, "same"),
+    "pads": lambda a, b: rg.pad(a, (1, 2), "reflect") * rg.pad(b, (1, 2), "edge") + rg.pad(b, (2, 1), value=0.5),
+    "steps back": lambda a, b: a[:, ::-2] * b[:, 2::-2] * a[:, 1:3, 4:1:-2][:, :, :1],
     "rows turned": lambda a, b: rg.reverse_sequence(a, rg.constant([2, 4, 0])) * b,
     "dropout": lambda a, b: rg.dropout(a, 0.6) * rg.by_graph(training=b + rg.random_normal(b), inference=b),
     "highway": lambda a, b: rg.dynamic_rnn(rg.HighwayWrapper(rg.GRUCell(5), False), a)[0] * b,

@@ -217,6 +217,7 @@ class Namespace:
         inputs: np.ndarray,
         filters: int,
         kernel_size: Any,
+        strides: int = 1,
         padding: str = "valid",
         dilation_rate: int = 1,
         activation: str = "identity",
@@ -227,7 +228,7 @@ class Namespace:
         if name is None:
             self.scopes["conv1d"] = count + 1
         scope = name or (f"conv1d_{count}" if count else "conv1d")
-        result = reference.conv1d(self.parameters, scope, inputs, padding, dilation_rate, use_bias)
+        result = reference.conv1d(self.parameters, scope, inputs, padding, dilation_rate, use_bias, strides)
         return reference.ACTIVATIONS[activation](result)
 
 

@@ -134,7 +134,7 @@ def objects_of(made: rg.Program, training: bool = False) -> ObjectCode:
     return compile_graph(graph.sized(outputs, {"B": 3, "T": 6}), made.target, "entry")
 
 
-@pytest.mark.parametrize("case", ["layer_norm", "stack", "heads", "whole"])
+@pytest.mark.parametrize("case", ["layer_norm", "stack", "heads", "whole", "front"])
 @pytest.mark.parametrize("target", NAMES)
 def test_an_object_is_all_that_is_needed(target: str, case: str) -> None:
     """As the linker sees it: every symbol is defined in it."""
@@ -241,7 +241,7 @@ def test_what_is_absent_is_done_otherwise() -> None:
             np.testing.assert_array_equal(found["whole"][~inside], limit[~inside])
 
 
-@pytest.mark.parametrize("case", ["stack", "whole", "gru"])
+@pytest.mark.parametrize("case", ["stack", "whole", "gru", "front"])
 def test_narrow_index_arithmetic_has_the_same_bits(case: str) -> None:
     """That of processors with 32-bit addresses, where it reaches as far as these arrays do."""
     made = cross_cases.program(case)

@@ -615,6 +615,10 @@ def test_functions_that_came_later_are_rnngraphs() -> None:
         "turned": tf.reverse_sequence(x, lengths, 1, 0),
         "turned_time_major": tf.reverse_sequence(tf.transpose(x, [1, 0, 2]), lengths, seq_dim=0, batch_dim=1),
         "convolved": tf.layers.conv1d(x, 5, [3], 1, "valid", dilation_rate=2, name="c", reuse=None),
+        "strided": tf.layers.conv1d(x, 5, 3, [2], "SAME", name="s"),
+        "largest": tf.layers.max_pooling1d(x, 3, 2, "same"),
+        "means": tf.layers.average_pooling1d(x, [4], [3]),
+        "padded": tf.pad(x, [[0, 0], [1, 2], [0, 0]], "REFLECT"),
     }
     steps, _ = tf.contrib.rnn.static_rnn(tf.contrib.rnn.GRUCell(3), tf.unstack(x, axis=1), dtype=tf.float32)
     wrapped = tf.contrib.rnn.HighwayWrapper(tf.contrib.rnn.GRUCell(4), True, -2.0)
@@ -632,6 +636,11 @@ def test_functions_that_came_later_are_rnngraphs() -> None:
     assert np.array_equal(result["turned"][2], array[2][[1, 0, 2, 3, 4, 5]])
     assert np.array_equal(result["turned_time_major"].swapaxes(0, 1), result["turned"])
     assert result["convolved"].shape == (3, 2, 5)
+    strided = reference.conv1d(program.parameters, "s", array, "same", strides=2)
+    np.testing.assert_allclose(result["strided"], strided, atol=1e-5)
+    np.testing.assert_array_equal(result["largest"], reference.pool1d(array, 3, 2, "same", "max"))
+    np.testing.assert_allclose(result["means"], reference.pool1d(array, 4, 3, "valid", "mean"), atol=1e-6)
+    np.testing.assert_array_equal(result["padded"], np.pad(array, [[0, 0], [1, 2], [0, 0]], mode="reflect"))
     assert len(result["steps"]) == 6
     assert result["stacked"].shape == (3, 6, 5)
     assert np.all(program.parameters["highway/carry_b"] == -2)
@@ -716,7 +725,8 @@ def test_python_itself_may_ask() -> None:
         (lambda x, c: tf.nn.dropout(x, 0.5, noise_shape=[1]), "variational_recurrent"),
         (lambda x, c: tf.nn.dropout(x), "needs keep_prob"),
         (lambda x, c: tf.reverse_sequence(x, x, 2), "use the first two axes"),
-        (lambda x, c: tf.layers.conv1d(x, 3, 2, strides=2), "strides=2 is not offered"),
+        (lambda x, c: tf.layers.conv1d(x, 3, 2, strides=0), "strides must be positive"),
+        (lambda x, c: tf.layers.conv1d(x, 3, 2, padding="full"), "use one of"),
     ],
 )
 def test_mistakes_name_the_line_and_the_remedy(declare: Callable[[Any, Any], Any], message: str) -> None:

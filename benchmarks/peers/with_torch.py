@@ -53,6 +53,28 @@ def matrices(left: np.ndarray, right: np.ndarray, turned: bool) -> Call:
     return lambda: torch.bmm(a, b.transpose(1, 2) if turned else b, out=out)
 
 
+def convolution(row: Any, x: np.ndarray, kernel: np.ndarray) -> Call:
+    """A row of the group of convolutions, [batch, inputs, time] as torch has it; what it gives, as ours lies."""
+    steps = -(-row.time // row.strides)
+    missing = max((steps - 1) * row.strides + row.size - row.time, 0)
+    given = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 1)))
+    weights_of = torch.from_numpy(np.ascontiguousarray(kernel.transpose(2, 1, 0))).requires_grad_(row.training)
+
+    def run() -> Tensor:
+        padded = torch.nn.functional.pad(given, (missing // 2, missing - missing // 2))
+        return torch.nn.functional.conv1d(padded, weights_of, stride=row.strides, groups=row.groups)
+
+    def forward() -> object:
+        with torch.inference_mode():
+            return run().numpy().transpose(0, 2, 1)
+
+    def with_gradients() -> object:
+        (gradient,) = torch.autograd.grad(run().square().sum(), [weights_of])
+        return gradient.numpy().transpose(2, 1, 0)
+
+    return with_gradients if row.training else forward
+
+
 def outputs(row: Row, result: Any) -> np.ndarray:
     made = result[0].detach().numpy()
     return made[None] if made.ndim == 2 else made

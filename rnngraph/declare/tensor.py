@@ -13,6 +13,7 @@ import numpy as np
 from ..allocation import reserve
 from ..arguments import checked_name
 from ..errors import DtypeError, RnnGraphError, ShapeError, Where, shown, user_line
+from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
 from ..ir.types import (
@@ -387,23 +388,22 @@ def _position(index: int, dim: Dim, where: Where | None) -> Dim:
 
 
 def _bounds(item: slice, dim: Dim, where: Where | None) -> tuple[Dim, Dim, int]:
+    """Where a slice begins and ends, and its step. Where that is negative, in the axis turned round."""
     for part in (item.start, item.stop, item.step):
         if part is not None and not isinstance(part, int | np.integer):
             raise DtypeError(f"a slice needs ints, not {shown(part)}", where)
     step = 1 if item.step is None else int(item.step)
     if step == 0:
         raise ShapeError("a slice's step can't be 0", where)
+    if abs(step) > MOST_DIVISOR:
+        raise ShapeError(f"a slice with step {step}; the step must lie within -{MOST_DIVISOR}..{MOST_DIVISOR}", where)
     if isinstance(dim, int):
         start, stop, step = item.indices(dim)
         if step > 0:
             return start, max(start, stop), step
-        if step != -1:
-            raise ShapeError("a negative step other than -1 is not offered; reverse first, then slice", where)
-        return dim - 1 - start, dim - 1 - min(stop, start), -1
-    if step == -1 and item.start is None and item.stop is None:
-        return 0, dim, -1
-    if step < 0:
-        raise ShapeError("of an open size only the whole axis can be reversed; slice after [::-1]", where)
-    first = _position(int(item.start), dim, where) if item.start is not None else 0
-    last = _position(int(item.stop), dim, where) if item.stop is not None else dim
-    return first, last, step
+        return dim - 1 - start, dim - 1 - min(stop, start), step
+    first = _position(int(item.start), dim, where) if item.start is not None else None
+    last = _position(int(item.stop), dim, where) if item.stop is not None else None
+    if step < 0:  # positions from the end
+        first, last = (None if position is None else dim - 1 - position for position in (first, last))
+    return 0 if first is None else first, dim if last is None else last, step

@@ -5,16 +5,21 @@ Each function here is a rule of one kind of values.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from .node import Node
-from .types import DTYPES, FLOATS, Size, TensorType, TupleType
+from .sizes.polynomial import Floor, floors_of
+from .types import DTYPES, FLOATS, Dim, Size, TensorType, TupleType
 
 MOST_ELEMENTS = 1 << 40
 """Elements of a tensor, in a file with open sizes of 1, at a call with its own; and the largest number in a size."""
 
 MOST_AXES = 32
 """Axes of an array in every NumPy."""
+
+MOST_DIVISOR = 1 << 20
+"""What an open size can be divided by: index arithmetic in 64 bits holds all that it may be multiplied by before."""
 
 MOST_STEPS = (1 << 31) - 1
 """Steps of all the loops of a call that lie within each other, together."""
@@ -42,6 +47,10 @@ def flag(value: Any, node: Node) -> bool:
 
 def positive(value: Any, node: Node) -> bool:
     return is_int(value) and value > 0
+
+
+def divisor(value: Any, node: Node) -> bool:
+    return positive(value, node) and value <= MOST_DIVISOR
 
 
 def length(value: Any, node: Node) -> bool:
@@ -78,7 +87,10 @@ def axes(value: Any, node: Node) -> bool:
 def dim(value: Any, node: Node) -> bool:
     """A size that can be one: no number in it is negative alone, or absurd."""
     if isinstance(value, Size):
-        return all(abs(factor) <= MOST_ELEMENTS for _, factor in value.terms)
+        parts = [value, *(floor.dim for floor in floors_of(value))]
+        numbers = (factor for part in parts for _, factor in part.terms)
+        fits = all(floor.by <= MOST_DIVISOR for floor in floors_of(value))
+        return fits and all(abs(number) <= MOST_ELEMENTS for number in numbers)
     return is_int(value) and 0 <= value <= MOST_ELEMENTS
 
 
@@ -92,8 +104,19 @@ def kind(value: Any, node: Node) -> bool:
         return False
     elements = 1
     for item in value.shape:  # where one is 0, the others still are strides
-        elements *= max(1, sum(abs(factor) for _, factor in item.terms) if isinstance(item, Size) else item)
+        elements *= max(1, _at_one(item))
     return elements <= MOST_ELEMENTS and len(value.shape) <= MOST_AXES
+
+
+def _at_one(dim: Dim) -> int:
+    """A bound of a size whose names are 1."""
+    if not isinstance(dim, Size):
+        return dim
+    total = 0
+    for names, factor in dim.terms:
+        floors = (_at_one(name.dim) // name.by for name in names if isinstance(name, Floor))
+        total += abs(factor) * prod(floors)
+    return total
 
 
 def starts(value: Any, node: Node) -> bool:
@@ -109,7 +132,7 @@ def stops(value: Any, node: Node) -> bool:
 
 
 def steps(value: Any, node: Node) -> bool:
-    return isinstance(value, tuple) and all(positive(item, node) for item in value)
+    return isinstance(value, tuple) and all(divisor(item, node) for item in value)
 
 
 def item(value: Any, node: Node) -> bool:

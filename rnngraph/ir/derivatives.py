@@ -133,9 +133,10 @@ def reduce_extreme(node: Node, g: Node) -> OperandAdjoints:
 def slice(node: Node, g: Node) -> OperandAdjoints:
     """Zeros around, and between where the slice has a step."""
     source = node.operands[0]
-    for axis, (start, step, dim) in enumerate(zip(node["start"], node["step"], source.shape, strict=True)):
+    bounds = zip(node["start"], node["stop"], node["step"], source.shape, strict=True)
+    for axis, (start, stop, step, dim) in enumerate(bounds):
         if step != 1:
-            g = _spread(g, axis, step)
+            g = _spread(g, axis, step, stop - start)
         behind = dim - start - g.shape[axis]
         parts = [zeros(tuple(start if a == axis else d for a, d in enumerate(g.shape)), g)] if start != 0 else []
         parts.append(g)
@@ -145,17 +146,25 @@ def slice(node: Node, g: Node) -> OperandAdjoints:
     return (g,)
 
 
-def _spread(g: Node, axis: int, step: int) -> Node:
-    """``step - 1`` zeros between every two entries of an axis."""
-    if g.shape[axis] in (0, 1):
-        return g
+def _spread(g: Node, axis: int, step: int, size: Dim) -> Node:
+    """``step - 1`` zeros behind every entry of an axis, which ends after ``size``."""
     head, tail = g.shape[: axis + 1], g.shape[axis + 1 :]
     apart = make("reshape", g, shape=(*head, 1, *tail))
     gaps = zeros((*head, step - 1, *tail), g)
     joined = make("concat", apart, gaps, axis=axis + 1)
     whole = make("reshape", joined, shape=(*head[:-1], head[-1] * step, *tail))
-    stop = (*head[:-1], (head[-1] - 1) * step + 1, *tail)  # past the last one there may be nothing
+    stop = (*head[:-1], size, *tail)
     return make("slice", whole, start=(0,) * g.tensor.rank, stop=stop, step=(1,) * g.tensor.rank)
+
+
+def windows(node: Node, g: Node) -> OperandAdjoints:
+    changes = {"size": node.operands[0].shape[node["axis"]]}
+    return (_op("overlap_add", g, **{**dict(node.attributes), **changes}),)
+
+
+def overlap_add(node: Node, g: Node) -> OperandAdjoints:
+    changes = {"size": node.operands[0].shape[node["axis"] + 1]}
+    return (_op("windows", g, **{**dict(node.attributes), **changes}),)
 
 
 def concat(node: Node, g: Node) -> OperandAdjoints:

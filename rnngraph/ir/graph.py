@@ -101,12 +101,12 @@ class Graph:
     def _read_inputs(self) -> tuple[Node, ...]:
         users, outputs = self.users(), {node for _, node in self.outputs}
         read = {node for node in self.inputs if users[node] or node in outputs}
-        known = {name for node in read for name in node.type.symbols}
+        known = {name for node in read for name in node.tensor.plain_symbols}
         computed = self._computed_symbols
         for node in self.inputs:
-            if node not in read and (node.type.symbols - known) & computed:
+            if node not in read and (node.tensor.plain_symbols - known) & computed:
                 read.add(node)
-                known |= node.type.symbols
+                known |= node.tensor.plain_symbols
         return tuple(node for node in self.inputs if node in read)
 
     @property

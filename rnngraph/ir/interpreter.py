@@ -11,7 +11,8 @@ from . import narrow
 from .graph import Graph, Node, substitute_attribute
 from .ops import OPS
 from .scan import split_inputs
-from .types import Dim, SizeTable, TensorType, evaluate
+from .sizes.table import SizeTable
+from .types import Dim, TensorType, evaluate
 
 Arrays = Mapping[str, np.ndarray]
 Seen = Callable[[Node, Sequence[np.ndarray], np.ndarray, int | None], None]

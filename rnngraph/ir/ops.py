@@ -102,6 +102,23 @@ def _eval_slice(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> 
     return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
 
 
+def _eval_windows(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    axis, size, apart = attributes["axis"], attributes["size"], attributes["apart"]
+    starts = np.arange(0, arrays[0].shape[axis] - apart * (size - 1), attributes["step"])
+    return np.take(arrays[0], starts[:, None] + apart * np.arange(size), axis)
+
+
+def _eval_overlap_add(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
+    axis = attributes["axis"]
+    parts = np.moveaxis(arrays[0], (axis, axis + 1), (0, 1))
+    value = np.zeros((attributes["size"], *parts.shape[2:]), parts.dtype)
+    with np.errstate(all="ignore"):
+        for window, part in enumerate(parts):
+            for entry, item in enumerate(part):
+                value[window * attributes["step"] + entry * attributes["apart"]] += item
+    return np.moveaxis(value, 0, axis)
+
+
 def _eval_random_key(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
     seed, step, row = arrays
     return random.random_key(seed, step, row, attributes["site"], attributes["salt"])
@@ -228,6 +245,12 @@ _row("outer_sum", "contraction", 2, rule.outer_sum, _eval_outer_sum, derivative.
 # Rows, each added to the row of a table of zeros that its index names: what a gather's table receives.
 _row("scatter_add", "contraction", 2, rule.scatter_add, _eval_scatter_add, derivative.scatter_add, rows=may.dim)
 
+# Windows added up where they overlap: what they are taken from receives it. ``size``: of the axis they are taken of.
+_row(
+    "overlap_add", "contraction", 1, rule.overlap_add, _eval_overlap_add, derivative.overlap_add,
+    axis=may.axis, size=may.dim, step=may.divisor, apart=may.positive,
+)  # fmt: skip
+
 _row(
     "reduce_sum", "reduction", 1, rule.reduce, _eval_reduce(np.sum), derivative.reduce_sum,
     axes=may.axes, keepdims=may.flag,
@@ -245,6 +268,11 @@ _row(
 _row(
     "slice", "movement", 1, rule.slice, _eval_slice, derivative.slice,
     start=may.starts, stop=may.stops, step=may.steps,
+)  # fmt: skip
+# Every ``step``-th window of ``size`` entries of an axis that lie ``apart`` of each other, on an axis behind it.
+_row(
+    "windows", "movement", 1, rule.windows, _eval_windows, derivative.windows,
+    axis=may.axis, size=may.positive, step=may.divisor, apart=may.positive,
 )  # fmt: skip
 _row(
     "reverse", "movement", 1, lambda types, a, meet: types[0], lambda arrays, a: np.flip(arrays[0], a["axis"]),

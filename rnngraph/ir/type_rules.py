@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from .sizes.polynomial import ceil_divide
 from .types import (
     FLOATS,
     INTEGERS,
     Dim,
     Meet,
     Shape,
-    Size,
     TensorType,
     TupleType,
     Type,
@@ -153,14 +153,30 @@ def slice(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet
     dims: list[Dim] = []
     for start, stop, step in zip(attributes["start"], attributes["stop"], attributes["step"], strict=True):
         length = stop - start
-        if step != 1:
-            if isinstance(length, Size):
-                raise ValueError(f"a slice with step {step} of an open size; declare the size as an int")
-            length = -(-length // step)
         if isinstance(length, int) and length < 0:
             raise ValueError(f"a slice from {start} to {stop} is empty")
-        dims.append(length)
+        dims.append(ceil_divide(length, step))
     return types[0].with_shape(tuple(dims))
+
+
+def windows(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> TensorType:
+    shape, axis, size = types[0].shape, attributes["axis"], attributes["size"]
+    count = ceil_divide(shape[axis] - attributes["apart"] * (size - 1), attributes["step"])
+    if isinstance(count, int) and count < 0:
+        raise ValueError(f"windows that span {attributes['apart'] * (size - 1) + 1} of an axis of {shape[axis]}")
+    return types[0].with_shape((*shape[:axis], count, size, *shape[axis + 1 :]))
+
+
+def overlap_add(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:
+    """Of what has the shape of windows the shape of what they are taken from, whose axis has ``size`` entries."""
+    _needs(types, FLOATS)
+    shape, axis = types[0].shape, attributes["axis"]
+    if axis + 1 >= len(shape) or not isinstance(shape[axis + 1], int):
+        raise ValueError(f"{types[0]} has no windows of a known size along axis {axis}")
+    whole = types[0].with_shape((*shape[:axis], attributes["size"], *shape[axis + 2 :]))
+    taken = windows([whole], {**attributes, "size": shape[axis + 1]}, meet)
+    meet(taken.shape[axis], shape[axis])
+    return whole
 
 
 def concat(types: Sequence[TensorType], attributes: Mapping[str, Any], meet: Meet) -> Type:

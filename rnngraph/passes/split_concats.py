@@ -1,7 +1,7 @@
 """columns: joins along the last axis come apart, so that every gate is a value of its own.
 
 ``[x; h] K`` becomes ``x K[:I] + h K[I:]``; a gate sliced out of a product becomes a product with a slice of
-the kernel; a state that is several joined side by side becomes several states.
+the kernel; a state that is several joined side by side becomes several states. Windows of steps are such a join, too.
 Law: values unchanged, up to the rounding of one added sum for each joined left operand.
 """
 
@@ -16,6 +16,9 @@ from ..ir.ops import OPS
 from ..ir.scan import Carry, ScanParts
 from ..ir.types import Dim
 from .simplify import Simplify
+
+MOST_STEPS, FEWEST_UNITS = 64, 16
+"""Of windows that a product reads where they lie: each step of them is code of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ def _separate(graph: Graph) -> Graph:
     sliced -= {node for _, node in graph.outputs}
 
     def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+        if node.op == "matmul" and (steps := _steps_of_windows(operands[0])) is not None:
+            operands = (steps, *operands[1:])
         match node.op:
             case "matmul" if operands[1].tensor.rank == 2 and _is_joined(operands[0]):
                 return _split_rows(node, operands)
@@ -63,6 +68,34 @@ def _slices_columns(node: Node) -> bool:
         for start, stop, dim in zip(node["start"][:-1], node["stop"][:-1], shape[:-1], strict=True)
     )
     return whole and all(step == 1 for step in node["step"])
+
+
+def _steps_of_windows(node: Node) -> Node | None:
+    """Windows, the steps of each side by side, as a join of slices of what they are taken from, of which each is read
+    where it lies. Narrow ones, and those of very many steps, are rather copied.
+    """
+    last = node.tensor.rank - 1
+    if node.op == "transpose" and node["order"][-1] == last:
+        steps = _steps_of_windows(node.operands[0])
+        if steps is None:
+            return None
+        turned = [make("transpose", piece, where=node.where, order=node["order"]) for piece in steps.operands]
+        return make("concat", *turned, where=node.where, name=node.name, axis=last)
+    windows = node.operands[0] if node.op == "reshape" else node
+    if windows.op != "windows" or windows["axis"] != windows.tensor.rank - 3 or windows["size"] > MOST_STEPS:
+        return None
+    *ahead, size, width = windows.shape
+    if node.shape != (*ahead, size * width) or not isinstance(width, int) or width < FEWEST_UNITS:
+        return None
+    source, axis, apart = windows.operands[0], windows["axis"], windows["apart"]
+    around = [(0, dim, 1) for dim in source.shape]
+    reach = source.shape[axis] - apart * (windows["size"] - 1)
+    pieces = []
+    for first in range(0, apart * windows["size"], apart):
+        bounds = [*around[:axis], (first, first + reach, windows["step"]), *around[axis + 1 :]]
+        start, stop, step = zip(*bounds, strict=True)
+        pieces.append(make("slice", source, where=node.where, name=node.name, start=start, stop=stop, step=step))
+    return make("concat", *pieces, where=node.where, name=node.name, axis=last)
 
 
 def _split_rows(node: Node, operands: Sequence[Node]) -> Node:

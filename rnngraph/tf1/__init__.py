@@ -48,6 +48,7 @@ from ._functions import (
     one_hot,
     ones,
     ones_like,
+    pad,
     pow,
     reduce_max,
     reduce_mean,
@@ -113,7 +114,10 @@ nn = _Namespace(
         "rnn_cell": _Namespace("nn.rnn_cell", _CELLS),
     },
 )  # fmt: skip
-layers = _Namespace("layers", _members(_layers, "batch_normalization", "conv1d", "dense", "flatten"))
+layers = _Namespace(
+    "layers",
+    _members(_layers, "average_pooling1d", "batch_normalization", "conv1d", "dense", "flatten", "max_pooling1d"),
+)
 losses = _Namespace("losses", _LOSSES)
 initializers = _Namespace(
     "initializers",

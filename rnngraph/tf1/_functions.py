@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.functions import activations, randomness, sequences
+from ..declare.functions import activations, padding, randomness, sequences
 from ..declare.functions import basic as functions
 from ..declare.functions.basic import Axis
 from ..declare.functions.randomness import KeepProb
@@ -346,6 +346,14 @@ def dropout(
     if (keep_prob is None) == (rate is None):
         raise ArgumentError("tf.nn.dropout needs keep_prob, the probability to keep a unit, or rate, that to drop it")
     return randomness.dropout(x, 1.0 - rate if keep_prob is None else keep_prob, seed)  # type: ignore[operator]
+
+
+@api
+def pad(
+    tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
+) -> Tensor:  # fmt: skip
+    """``rg.pad`` with TensorFlow's arguments."""
+    return padding.pad(tensor, paddings, mode.lower() if isinstance(mode, str) else mode, constant_values)
 
 
 @api

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..declare import initializers
 from ..declare.cells.basic import Activation
-from ..declare.functions import layers, sequences
+from ..declare.functions import convolutions, layers
 from ..declare.initializers import Initializer, initializer_of
 from ..declare.parameters import ScopeName, parameter
 from ..declare.tensor import Tensor
@@ -81,8 +82,6 @@ def conv1d(
     """``rg.conv1d`` with TensorFlow's arguments; owns ``conv1d/kernel`` and ``conv1d/bias``."""
     what = "tf.layers.conv1d"
     size, stride, dilation = (_single(value) for value in (kernel_size, strides, dilation_rate))
-    refuse(what, "every step has an output; keep every n-th of a fixed length with [:, ::n]",
-           strides=None if stride == 1 else strides)  # fmt: skip
     refuse(what, "transpose the inputs to [batch, time, width]",
            data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
     refuse(
@@ -94,9 +93,39 @@ def conv1d(
     refuse_reuse(what, reuse)
     scope = ScopeName(name or "conv1d", name is not None, user_line())
     starts = _starts(kernel_initializer, bias_initializer)
-    return sequences.convolution(
-        inputs, filters, size, str(padding).lower(), dilation, activation, use_bias, scope, starts
-    )
+    windows = convolutions.Windows.checked("kernel_size", size, stride, dilation, _lower(padding), scope.where)
+    return convolutions.convolution(inputs, filters, windows, 1, activation, use_bias, scope, starts)
+
+
+@api
+def max_pooling1d(
+    inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """``rg.max_pool1d`` with TensorFlow's arguments."""
+    return _pooled(convolutions.max_pool1d, inputs, pool_size, strides, padding, data_format)
+
+
+@api
+def average_pooling1d(
+    inputs: Tensor, pool_size: Any, strides: Any, padding: str = "valid", data_format: str = "channels_last",
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """``rg.average_pool1d`` with TensorFlow's arguments."""
+    return _pooled(convolutions.average_pool1d, inputs, pool_size, strides, padding, data_format)
+
+
+def _pooled(
+    pool: Callable[..., Tensor], inputs: Tensor, pool_size: Any, strides: Any, padding: Any, data_format: str
+) -> Tensor:  # fmt: skip
+    refuse("tf.layers", "transpose the inputs to [batch, time, width]",
+           data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
+    return pool(inputs, _single(pool_size), _single(strides), _lower(padding))
+
+
+def _lower(padding: Any) -> Any:
+    """TensorFlow takes its words in either case."""
+    return padding.lower() if isinstance(padding, str) else padding
 
 
 @api

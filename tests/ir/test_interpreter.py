@@ -39,6 +39,8 @@ OPERANDS: dict[str, list[np.ndarray]] = {
     "concat": [FLOATS, POSITIVE],
     "gather": [FLOATS, np.array([[1, 0], [5, -3]])],
     "scatter_add": [np.array([1, 1]), FLOATS],
+    "windows": [FLOATS],
+    "overlap_add": [np.arange(12.0).reshape(2, 3, 2)],
 }
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     **{op: {"axes": (1,), "keepdims": False} for op in ("reduce_sum", "reduce_max", "reduce_min")},
@@ -52,6 +54,8 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
     "ensure_shape": {"shape": (2, 3)},
     "concat": {"axis": 0},
     "scatter_add": {"rows": 3},
+    "windows": {"axis": 1, "size": 2, "step": 2, "apart": 1},
+    "overlap_add": {"axis": 1, "size": 6, "step": 2, "apart": 1},
 }
 
 

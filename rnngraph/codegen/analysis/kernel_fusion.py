@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ...ir.graph import Graph, Node
 from ...ir.ops import OPS
 from ...ir.types import Shape
-from .node_kinds import contracted, cuts_axes, is_view, kind_of, parts_units, stays_view
+from .node_kinds import contracted, cuts_axes, folds_operand, is_view, kind_of, parts_units, stays_view
 
 MOST_TOGETHER = 128
 """Ops of a phase, if they can be told apart: the time to compile a function grows faster than its length, and equal
@@ -24,7 +24,7 @@ parts, such as the updates of layers that are alike, are one function.
 @dataclass(frozen=True)
 class Kernel:
     """Ops that one loop nest computes: a ``phase`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
-    ``scatter_add``, ``copy`` or ``scan``, whose shape is ().
+    ``scatter_add``, ``overlap_add``, ``copy`` or ``scan``, whose shape is ().
     """
 
     kind: str
@@ -188,7 +188,7 @@ class _Fuser:
         then be in memory.
         """
         for node in self.nodes:
-            if not node.op.startswith("reduce_") or node.operands[0] not in self.members:
+            if not folds_operand(node) or node.operands[0] not in self.members:
                 continue
             inside, pending = set[Node](), [node.operands[0]]
             while pending:

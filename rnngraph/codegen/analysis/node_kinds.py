@@ -10,7 +10,7 @@ from ...ir.printer import identifier
 from ...ir.types import Dim
 from ..machine.alignment import padded_row
 
-VIEW_OPS = ("slice", "reverse", "transpose", "reshape", "broadcast")
+VIEW_OPS = ("slice", "windows", "reverse", "transpose", "reshape", "broadcast")
 POINTWISE = ("matmul", "gather")
 
 
@@ -29,6 +29,11 @@ def adds_up(node: Node) -> bool:
     return over_first or node.op in ("outer_sum", "scatter_add")
 
 
+def folds_operand(node: Node) -> bool:
+    """Whether a node adds up its operand, each element of it once, so that it can be computed where it is added."""
+    return node.op.startswith("reduce_") or node.op == "overlap_add"
+
+
 def is_view(node: Node) -> bool:
     return node.op in VIEW_OPS
 
@@ -45,8 +50,8 @@ def parts_units(node: Node) -> bool:
     and not be computed.
     """
     last = node.tensor.rank - 1 if is_view(node) else -1
-    if node.op == "reverse":
-        return node["axis"] == last
+    if node.op in ("reverse", "windows"):
+        return node["axis"] == last - (node.op == "windows")
     return node.op == "slice" and last >= 0 and node["step"][last] != 1
 
 

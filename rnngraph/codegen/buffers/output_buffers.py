@@ -11,7 +11,7 @@ from ..analysis.loop_fusion import PLAIN, PREPARED, LoopFusion
 from ..analysis.node_kinds import is_view, kind_of
 from .views import View
 
-MADE_APART = ("outer_sum", "scatter_add", "reduce")
+MADE_APART = ("outer_sum", "scatter_add", "overlap_add", "reduce")
 """Kinds of steps that compute one value, which always lies in memory."""
 
 MANY_READERS, MOST_SHARED = 64, 16

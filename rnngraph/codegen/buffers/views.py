@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ...ir.graph import Node
+from ...ir.sizes.polynomial import ceil_divide
 from ...ir.types import Dim, Shape, product, quotient
 from ..loop_ir.nodes import Buffer, Index
 
@@ -44,12 +45,19 @@ class View:
         for axis, (first, last, jump) in enumerate(zip(start, stop, step, strict=True)):
             offset = offset + first * self.strides[axis]
             strides.append(self.strides[axis] * jump)
-            length = last - first
-            shape.append(length if jump == 1 else -(-int(str(length)) // jump))
+            shape.append(ceil_divide(last - first, jump))
         if room is not None:
             first = start[-1] if start else 0
             room = room - first if isinstance(first, int) and step[-1] == 1 else None
         return replace(self, offset=offset, strides=tuple(strides), shape=tuple(shape), room=room)
+
+    def windows(self, axis: int, size: int, step: int, apart: int) -> View:
+        """Windows of an axis, which overlap in memory."""
+        stride, room = self.strides[axis], self.room if axis < len(self.shape) - 1 else None
+        strides = (*self.strides[:axis], stride * step, stride * apart, *self.strides[axis + 1 :])
+        count = ceil_divide(self.shape[axis] - apart * (size - 1), step)
+        shape = (*self.shape[:axis], count, size, *self.shape[axis + 1 :])
+        return replace(self, strides=strides, shape=shape, room=room)
 
     def reverse(self, axis: int) -> View:
         strides = list(self.strides)
@@ -143,6 +151,8 @@ def view_through(node: Node, source: View) -> View | None:
     match node.op:
         case "slice":
             return source.slice(node["start"], node["stop"], node["step"])
+        case "windows":
+            return source.windows(node["axis"], node["size"], node["step"], node["apart"])
         case "reverse":
             return source.reverse(node["axis"])
         case "transpose":

@@ -213,7 +213,11 @@ def per_chunk_overhead(kernel: Kernel) -> float:
 
 
 def _shape(kernel: Kernel) -> Shape:
-    return kernel.first.operands[0].shape if kernel.kind == "reduce" else kernel.shape or kernel.first.shape
+    return (
+        kernel.first.operands[0].shape
+        if kernel.kind in ("reduce", "overlap_add")
+        else kernel.shape or kernel.first.shape
+    )
 
 
 def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
@@ -225,6 +229,8 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
         axes = kernel.first["axes"]
         kept = [axis for axis in range(last) if axis not in axes]
         return [*reversed(kept), *([last] if last not in axes else [])]
+    if kernel.kind == "overlap_add":  # what lies ahead of the axis of windows
+        return range(kernel.first["axis"])[::-1]
     if kernel.kind != "phase":
         return ()
     if any(map(is_batched_product, kernel.members)):  # matrices come first: each part packs those that it reads

@@ -12,6 +12,7 @@ from .kernel_plan import KernelPlan
 from .loop_nests import WorkerSlice, each_slice, single
 from .matmul import Tiles
 from .outer_products import outer_sum
+from .overlap_add import overlap_add
 from .pointwise import concat, copy, elementwise, write
 from .reductions import reduce
 from .region import Region
@@ -41,6 +42,8 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
             outer_sum(region, block, plan)
         case "scatter_add":
             scatter_add(region, block, kernel.first)
+        case "overlap_add":
+            overlap_add(region, block, kernel.first, share)
         case "concat":
             concat(region, block, kernel.first, share)
         case "copy":

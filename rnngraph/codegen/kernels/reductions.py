@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ...ir.graph import Node
+from ...ir.ops import OPS
 from ...ir.types import FLOATS, Dim
 from ..analysis.node_kinds import pieces_of
 from ..buffers.views import View
 from ..cost_model.register_tiles import lanes_for
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Index, Literal, Operand
-from .loop_nests import WorkerSlice, fold, folds, strip_groups
+from .loop_nests import WorkerSlice, fold, folds, loop, strip_groups
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, absolute
 
@@ -64,18 +65,30 @@ def _reduce(
 
     everywhere = ValueEmitter(block, region.memory.views)
     lanes = lanes_for(region.target, [node, source], shape[last]) if last in axes else 1
+    units_kept = last >= 0 and last not in axes
+    lanes_of_units = lanes_for(region.target, [node], shape[last]) if units_kept else 1
     units = _Units(node, source, op, neutral, lanes, read)
 
+    side_by_side = _side_by_side(region, source, kept[-1], lanes_of_units) if kept and units_kept else 1
+
+    def placed(at: Sequence[Coordinate], row: Coordinate | None, unit: Coordinate) -> list[Coordinate]:
+        """Where units are. row: on the last axis that is kept, if several of it are folded side by side."""
+        place = [*at[:-1], unit]
+        if row is not None:
+            place[kept[-1]] = row
+        return place
+
     def folded(
-        inner: Block, at: list[Coordinate], here: Sequence[Coordinate], remaining: list[int], begins: Sequence[Operand]
-    ) -> list[Operand]:
-        """``begins`` combined with everything under ``remaining`` axes, in order. here: the units of each."""
+        inner: Block, at: list[Coordinate], here: Sequence[tuple[Coordinate | None, Coordinate]], remaining: list[int],
+        begins: Sequence[Operand],
+    ) -> list[Operand]:  # fmt: skip
+        """``begins`` combined with everything under ``remaining`` axes, in order. here: the row and units of each."""
         if last in axes and 0 not in remaining:  # each index of the first axis apart: it may be time, cut in chunks
             found = units.all(everywhere.within(inner), at, remaining)
             return [inner.let(op, [begins[0], found], node.dtype, 1)]
         if not remaining:
             emitter = everywhere.within(inner)
-            places = [(*at[:-1], unit) if last >= 0 else () for unit in here]
+            places = [tuple(placed(at, *item)) if last >= 0 else () for item in here]
             values = [read(emitter, place, begin.lanes) for place, begin in zip(places, begins, strict=True)]
             pairs = zip(begins, values, strict=True)
             return [inner.let(op, [begin, value], node.dtype, begin.lanes) for begin, value in pairs]
@@ -97,21 +110,63 @@ def _reduce(
         emitter = ValueEmitter(inner, {node: stores[0]})
         return emitter.spread(emitter.value(node, at), lanes)
 
-    def at_kept(inner: Block, at: list[Coordinate]) -> None:
-        if last in axes or last < 0:
-            (value,) = folded(inner, at, at[-1:] or [0], reduced, [begin_at(inner, result_at(at), 1)])
+    def at_kept(inner: Block, at: list[Coordinate], rows: Sequence[Coordinate | None] = (None,)) -> None:
+        if not units_kept:
+            (value,) = folded(inner, at, [(None, at[-1] if at else 0)], reduced, [begin_at(inner, result_at(at), 1)])
             _store_all(region, inner, stores, value, result_at(at))
             return
-        lanes = lanes_for(region.target, [node], shape[last])
         mine = share if share and share.axis == last else None
-        for nested, units_here in strip_groups(inner, shape[last], lanes, FOLDED_AT_ONCE, mine):
-            results = [result_at([*at[:-1], strip]) for strip in units_here]
-            begins = [begin_at(nested, item, strip.lanes) for item, strip in zip(results, units_here, strict=True)]
-            found = folded(nested, at, units_here, reduced, begins)
+        for nested, strips in strip_groups(inner, shape[last], lanes_of_units, FOLDED_AT_ONCE, mine):
+            here = [(row, strip) for row in rows for strip in strips]
+            results = [result_at(placed(at, row, strip)) for row, strip in here]
+            begins = [begin_at(nested, item, strip.lanes) for item, (_, strip) in zip(results, here, strict=True)]
+            found = folded(nested, at, here, reduced, begins)
             for value, item in zip(found, results, strict=True):
                 _store_all(region, nested, stores, value, item)
 
-    over_axes(region, block, shape, kept, [0] * (last + 1), at_kept, share)
+    def at_rows(inner: Block, at: list[Coordinate]) -> None:
+        """Rows of the last axis that is kept, several of them at a time, then the rest one by one."""
+        extent = region.extent(shape, kept[-1])
+        begin, end = share.range(inner, extent) if share and share.axis == kept[-1] else (0, extent)
+        count = end - begin
+        if isinstance(count, int):
+            whole = begin + count // side_by_side * side_by_side
+        else:
+            whole = begin + inner.let_index("whole", "floor", count, side_by_side)
+
+        def some(nested: Block, row: Index, count: int) -> None:
+            at_kept(nested, at, [row + number for number in range(count)])
+
+        loop(inner, "b", whole, lambda nested, row: some(nested, row, side_by_side), begin, side_by_side)
+        loop(inner, "b", end, lambda nested, row: some(nested, row, 1), whole)
+
+    if side_by_side > 1:
+        over_axes(region, block, shape, kept[:-1], [0] * (last + 1), at_rows, share)
+    else:
+        over_axes(region, block, shape, kept, [0] * (last + 1), at_kept, share)
+
+
+def _side_by_side(region: Region, source: Node, axis: int, lanes: int) -> int:
+    """How many rows of an axis are folded side by side: several where what is folded is computed of a value that is the
+    same at all of them, such as a depthwise kernel at all steps, which is then loaded once.
+    """
+    views, width = region.memory.views, source.shape[-1]
+    if source in views or OPS[source.op].kind != "elementwise" or not isinstance(width, int):
+        return 1
+    if region.time is not None or region.active is not None:
+        return 1
+    if not any(_repeats(item, source, axis, views.get(item)) for item in source.operands):
+        return 1
+    most = FOLDED_AT_ONCE * (2 if region.target.registers > 16 else 1)
+    return min(4, max(1, most // -(-width // lanes)))
+
+
+def _repeats(node: Node, user: Node, axis: int, view: View | None) -> bool:
+    """Whether units of an operand are the same all along an axis of what reads it."""
+    position = axis - (user.tensor.rank - node.tensor.rank)
+    if not node.tensor.rank or node.shape[-1] != user.shape[-1]:
+        return False
+    return position < 0 or node.shape[position] == 1 or (view is not None and view.strides[position] == 0)
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,10 @@ def through(node: Node, at: Coordinates) -> Coordinates:
         case "reverse":
             axis = node["axis"]
             return tuple(source[a] - 1 - absolute(c) if a == axis else c for a, c in enumerate(at))
+        case "windows":
+            axis = node["axis"]
+            inside = absolute(at[axis]) * node["step"] + absolute(at[axis + 1]) * node["apart"]
+            return (*at[:axis], inside, *at[axis + 2 :])
         case "slice":
             return tuple(
                 shifted(coordinate, first, jump)

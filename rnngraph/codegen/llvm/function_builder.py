@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import ArgumentError
-from ...ir.types import Size
+from ...ir.sizes.polynomial import Floor, Size
 from ..loop_ir.nodes import Buffer, Index, LetIndex, Operand, Value
 from ..machine.target import Target
 from .instructions import LLVM_TYPES, Handle, Instructions, element_of, memory_element
@@ -60,13 +60,18 @@ class FunctionBuilder:
         for names, factor in dim.terms:
             term = ""
             for name in names:
-                term = self.combine("mul", term, self.sizes[name]) if term else self.sizes[name]
+                factor_text = self._floor(name) if isinstance(name, Floor) else self.sizes[name]
+                term = self.combine("mul", term, factor_text) if term else factor_text
             if factor != 1 or not term:
                 number = self._number(factor)
                 term = self.combine("mul", term, number) if term else number
             total = self.combine("add", total, term) if total else term
         self.known[-1][key] = total
         return total
+
+    def _floor(self, floor: Floor) -> str:
+        """A quotient by a number, which needs neither an instruction for it nor a library. Nothing in it is below 0."""
+        return self.combine("udiv", self.index(floor.dim), self._number(floor.by))
 
     def _number(self, number: int) -> str:
         """A literal. LLVM would cut one that is too long in silence."""

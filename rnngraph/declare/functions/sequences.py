@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ...arguments import flag
-from ...arguments import units as positive
-from ...errors import ArgumentError, DtypeError, ShapeError, user_line
+from ...errors import DtypeError, ShapeError, user_line
 from ...ir.types import FLOATS, INTEGERS, Dim, product
 from ...public import api
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName
 from ..tensor import Tensor, as_tensor, build, constant
-from .activations import activation_function
-from .basic import cast, concat, dimension, filled_like, gather, one_axis, reshape, transpose, where
-from .layers import owned
+from .basic import cast, concat, dimension, filled_like, gather, one_axis, transpose, where
 
 
 @api
@@ -110,93 +106,3 @@ def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     rows = build("reshape", build("iota", size=batch), shape=(batch, 1))
     table = build("reshape", x, shape=(product((batch, time)), *rest))
     return gather(table, rows * dimension(time, "int64") + source)
-
-
-# Convolutions ---------------------------------------------------------------------------------------
-
-
-@api
-def conv1d(
-    x: Tensor,
-    filters: int,
-    kernel_size: int,
-    padding: str = "causal",
-    dilation: int = 1,
-    activation: str | Callable[[Any], Tensor] | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-) -> Tensor:
-    """activation(convolution of x over time + bias): x [batch, time, width] gives [batch, time, filters].
-
-    padding: ``causal``: an output reads its own step and ``dilation * (kernel_size - 1)`` before it, zeros before
-    the first, and streams step by step. ``same``: as many steps before as after, zeros beyond both ends, the odd
-    one after. ``valid``: only where all steps are there, so that ``dilation * (kernel_size - 1)`` fewer come out.
-    Owns ``conv1d/kernel`` [kernel_size, width, filters] and ``conv1d/bias`` [filters]; ``name`` replaces ``conv1d``.
-    """
-    scope = ScopeName(name or "conv1d", name is not None, user_line())
-    return convolution(x, filters, kernel_size, padding, dilation, activation, use_bias, scope)
-
-
-def convolution(
-    x: Tensor, filters: int, kernel_size: int, padding: str, dilation: int,
-    activation: str | Callable[[Any], Tensor] | None, use_bias: bool, scope: ScopeName,
-    initializers: tuple[Any, Any] = ("glorot_uniform", "zeros"),
-) -> Tensor:  # fmt: skip
-    """What convolutions share. initializers: of the kernel and of the bias."""
-    line = scope.where
-    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
-        raise DtypeError(f"conv1d needs a float Tensor, not {x!r}", line)
-    if x.rank != 3 or not isinstance(x.type.shape[2], int):
-        raise ShapeError(f"conv1d needs a Tensor [batch, time, width] of fixed width, not {x!r}", line)
-    if padding not in ("causal", "same", "valid"):
-        raise ArgumentError(f"padding={padding!r} is not offered; use causal, same or valid", line)
-    count, taps, apart = (
-        positive(filters, "filters"),
-        positive(kernel_size, "kernel_size"),
-        positive(dilation, "dilation"),
-    )
-    kernel = owned(scope, "kernel", (taps, x.width, count), x.dtype, initializers[0])
-    matrix = reshape(kernel, (taps * x.width, count))
-    past = apart * (taps - 1)
-    time = x.type.shape[1]
-    if padding == "valid" and isinstance(time, int) and time <= past:
-        raise ShapeError(f"a valid conv1d needs at least {past + 1} steps, not {time}; use causal or same", line)
-    if padding == "causal" and past:
-        turned = build("transpose", x, order=(1, 0, 2), where=line)
-        windows, _ = run_steps(Window(x.width, taps, apart), turned, scope, False, line)
-        windows = build("transpose", windows, order=(1, 0, 2), where=line)
-    else:
-        windows = _windows(x, taps, apart, past // 2 if padding == "same" else 0, past if padding == "same" else 0)
-    result = windows @ matrix
-    if use_bias:
-        result = result + owned(scope, "bias", (count,), x.dtype, initializers[1])
-    return activation_function(activation)(result)
-
-
-class Window(Cell):
-    """Input at this step and before, side by side, oldest first: every ``apart``-th of ``taps``."""
-
-    def __init__(self, width: int, taps: int, apart: int) -> None:
-        self.width, self.taps, self.apart = width, taps, apart
-
-    def state(self) -> Any:
-        return {"past": self.width * self.apart * (self.taps - 1)}
-
-    @property
-    def output_size(self) -> int:
-        return self.width * self.taps
-
-    def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        seen = concat([state["past"], x])
-        starts = [tap * self.apart * self.width for tap in range(self.taps)]
-        window = seen if self.apart == 1 else concat([seen[:, start : start + self.width] for start in starts])
-        return window, {"past": seen[:, self.width :]}
-
-
-def _windows(x: Tensor, taps: int, apart: int, before: int, zeros: int) -> Tensor:
-    """Steps ``apart`` from each other side by side. zeros: steps of 0 around x, ``before`` of them in front."""
-    if zeros:
-        parts = [_zeros(x, 1, before)] if before else []
-        x = concat([*parts, x, _zeros(x, 1, zeros - before)], axis=1)
-    ends = [apart * (taps - 1 - tap) for tap in range(taps)]
-    return concat([x[:, apart * tap : -end if end else None] for tap, end in enumerate(ends)])

@@ -18,7 +18,8 @@ from ...errors import Where
 from ..graph import Graph, Node, make
 from ..ops import OPS
 from ..printer import SCAN_WORDS
-from ..types import LONG_NAMES, Dim, TensorType, dim_of_syntax, parse_dim, product, syntax_of
+from ..sizes.text import dim_of_syntax, parse_dim, syntax_of
+from ..types import LONG_NAMES, Dim, TensorType, product
 
 _LINE = re.compile(r"(\w+) = (\w+) ?(.*) : ([^:]+)$")
 _TENSOR = re.compile(r"(\w+)\[(.*)\]$")

@@ -44,7 +44,7 @@ def lift(node: Node, operands: list[Lifted], length: Dim) -> Node | None:
             return same_op(first, axes=tuple(axis + 1 for axis in node["axes"]))
         case "slice":
             return same_op(first, start=(0, *node["start"]), stop=(length, *node["stop"]), step=(1, *node["step"]))
-        case "reverse":
+        case "reverse" | "windows":
             return same_op(first, axis=node["axis"] + 1)
         case "transpose":
             return same_op(first, order=(0, *(axis + 1 for axis in node["order"])))

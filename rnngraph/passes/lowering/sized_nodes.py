@@ -8,7 +8,8 @@ from typing import Any
 from ...errors import ShapeError, Where
 from ...ir.graph import Node, make
 from ...ir.node import Namer
-from ...ir.types import Dim, SizeTable, dim_text, size, substitute, symbols_of
+from ...ir.sizes.table import SizeTable
+from ...ir.types import Dim, dim_text, size, substitute, symbols_of
 
 
 class SizedNodes:

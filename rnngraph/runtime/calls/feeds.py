@@ -9,7 +9,8 @@ import numpy as np
 
 from ...allocation import LARGE, bytes_of, reserve
 from ...errors import DtypeError, ShapeError, StructureError, Where, shown
-from ...ir.types import Size, SizeTable, TensorType, dim_text, symbols_of
+from ...ir.sizes.table import SizeTable
+from ...ir.types import Size, TensorType, dim_text, symbols_of
 
 Sizes = dict[str, int]
 

@@ -216,6 +216,10 @@ def _at_play(
             found = np.zeros(shape, bool)
             np.logical_or.at(found, np.clip(operands[0], 0, shape[0] - 1), flags[1])
             return found
+        case "overlap_add":
+            evaluate = OPS[node.op].evaluate
+            assert evaluate is not None
+            return evaluate([flags[0].astype(np.float64)], {**dict(node.attributes), "size": shape[node["axis"]]}) > 0
         case "select":
             return np.where(operands[0], flags[1], flags[2])
     if OPS[node.op].kind == "reduction":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.interface import Interface, ObjectCode, Output
+from ...ir.sizes.text import parse_dim
 from ...ir.types import Dim, Size
 
 MAGIC = b"rnngraph object code\n"
@@ -72,4 +73,15 @@ def _from_dim(dim: Dim) -> Any:
 
 
 def _to_dim(value: Any) -> Dim:
-    return value if isinstance(value, int) else Size(tuple((tuple(names), factor) for names, factor in value))
+    if isinstance(value, int):
+        return value
+    return Size(tuple((tuple(map(_to_factor, names)), factor) for names, factor in value))
+
+
+def _to_factor(text: str) -> str:
+    """A name, or the floor whose text this is."""
+    if "//" not in text:
+        return text
+    dim = parse_dim(text)
+    assert isinstance(dim, Size)
+    return dim.terms[0][0][0]

@@ -46,6 +46,11 @@ def preconditions_of(graph: Graph) -> tuple[Precondition, ...]:
                     if isinstance(need, Size):
                         text = f"a slice {dim_text(start)}:{dim_text(stop)} of an axis of {dim_text(dim)}"
                         found.append(Precondition("size", 0, need, "", node.where, text))
+        if node.op == "windows":
+            dim, behind = node.operands[0].shape[node["axis"]], node["apart"] * (node["size"] - 1)
+            if isinstance(dim, Size):  # some steps fewer are no window, and no mistake
+                text = f"windows that span {behind + 1} of an axis of {dim_text(dim)}"
+                found.append(Precondition("size", 0, dim - behind + (node["step"] - 1), "", node.where, text))
         if node.op == "gather":
             label = _fed(node.operands[1], outside)
             if label:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ...errors import ShapeError, Where
 from ...ir.attributes import MOST_ELEMENTS, MOST_STEPS
 from ...ir.graph import Graph, Node
+from ...ir.sizes.polynomial import floors_of
 from ...ir.type_rules import parted
 from ...ir.types import Dim, Size, TupleType, dim_text, evaluate, symbols_of
 
 MOST_OVER_STEPS = 1 << 48
 """Elements of a value at all the steps that compute it, as if each step's were kept."""
+
+MOST_DIVIDED = 1 << 60
+"""A size before it is divided: all its terms, of which none is negative, fit 64 bits together."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,8 @@ def _most(graph: Graph) -> Iterator[Most]:
         limit = MOST_OVER_STEPS if steps else MOST_ELEMENTS
         for node in current.nodes:
             found = [Most((*steps, *shape), limit, f"elements of {kind}", node.where) for kind, shape in _shapes(node)]
+            floors = (floor for dim in _dims(node) for floor in floors_of(dim))
+            found += [Most((floor.dim,), MOST_DIVIDED, "a size that is divided", node.where) for floor in floors]
             if node.op == "dimension":
                 found.append(Most((node["size"],), MOST_OVER_STEPS, "a number made of sizes", node.where))
             if node.op == "scan":
@@ -125,6 +132,16 @@ def _most(graph: Graph) -> Iterator[Most]:
                 found.append(Most(inside, MOST_STEPS, f"steps of {node.name or 'a loop'}", node.where))
                 pending.append((node["body"], inside))
             yield from (item for item in found if not _is_sure(item))
+
+
+def _dims(node: Node) -> Iterator[Dim]:
+    """The sizes in a node's type and attributes."""
+    pending: list[Any] = [shape for _, shape in _shapes(node)] + [value for _, value in node.attributes]
+    for value in pending:  # which grows
+        if isinstance(value, Size):
+            yield value
+        elif isinstance(value, tuple):
+            pending += value
 
 
 def _shapes(node: Node) -> Iterator[tuple[str, tuple[Dim, ...]]]:

@@ -106,6 +106,8 @@ def _why_not_over_time(node: Node, shape: Sequence[Dim], lengths: set[str]) -> s
     over = [axis for axis, dim in enumerate(shape) if counts(dim, lengths)]
     if node.op.startswith("reduce") and any(axis in over for axis in node["axes"]):
         return f"{node.op} runs over time"
+    if node.op == "windows" and node["axis"] in over:
+        return f"windows of {node['size']} steps run over time"
     if node.op in ("concat", "reverse") and counts(node.shape[node["axis"]], lengths):
         return f"{node.op} runs over time"
     if node.op == "matmul" and (over[-1:] == [len(shape) - 1]):

@@ -45,6 +45,27 @@ def test_every_width(width: int, dtype: str) -> None:
         assert_allclose(found, expected[name], rtol=1e-5 if dtype == "float32" else 1e-13, err_msg=name)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("width", [3, 7, 16, 17, 40, 64, 100])
+def test_rows_side_by_side_are_each_summed_in_order(width: int, threads: int) -> None:
+    """Those of a depthwise convolution, which read one kernel, and of what its kernel receives, which read one row."""
+    x, scale = rg.placeholder("x", (None, None, width)), rg.placeholder("scale", (None, None, width))
+    y = rg.conv1d(x, width, 5, "valid", groups=width, use_bias=False)
+    program = rg.compile({"y": y}, loss=rg.reduce_sum(y * scale), threads=threads)
+    kernel = np.array(program.parameters["conv1d/kernel"]).reshape(5, width)
+    for rows, steps in ((1, 5), (2, 6), (3, 7), (4, 12), (5, 29), (6, 40)):  # the last ones by code for any size
+        feed = np.random.default_rng(steps).normal(size=(rows, steps, width)).astype(np.float32)
+        weights = np.random.default_rng(width).normal(size=(rows, steps - 4, width)).astype(np.float32)
+        expected, gradient = np.zeros((rows, steps - 4, width), np.float32), np.zeros((5, width), np.float32)
+        for tap in range(5):
+            expected += feed[:, tap : tap + steps - 4] * kernel[tap]
+            for row, step in np.ndindex(rows, steps - 4):
+                gradient[tap] += weights[row, step] * feed[row, step + tap]
+        assert_array_equal(program.inference(x=feed)["y"], expected)
+        _, found = program.training.gradients(x=feed, scale=weights)
+        assert_array_equal(found["conv1d/kernel"].reshape(5, width), gradient)
+
+
 @pytest.mark.parametrize("width", [7, 33, 128, 129, 263])
 def test_units_side_by_side_are_each_summed_in_order(width: int) -> None:
     x = given("float32", 25, width)

@@ -171,6 +171,16 @@ def test_rows_of_a_table_that_overflow_together() -> None:
     assert_at(program.training.check(ids=[0, 3, 3], scale=infinite), "scale", phase="feed")
 
 
+def test_windows_that_overflow_where_they_overlap() -> None:
+    x, scale = rg.placeholder("x", (None, None, 1)), rg.parameter("scale", (1,), initializer="ones")
+    y = rg.conv1d(x * scale, 1, 2, "valid", use_bias=False)  # here: windows
+    program = rg.compile(y, loss=rg.reduce_sum(y * np.float32(2e38)))
+    program.parameters["conv1d/kernel"] = np.ones((2, 1, 1))
+    assert program.training.check(x=np.full((2, 2, 1), 0.01)) is None
+    found = program.training.check(x=np.full((2, 5, 1), 0.01))
+    assert_at(found, "windows", op="overlap_add", value="inf", phase="backward", index=(0, 1, 0))
+
+
 def test_the_backward_loop_counts_steps_as_the_user_does() -> None:
     outputs, _ = rg.dynamic_rnn(Rooted(), rg.placeholder("x", (None, None, 4)))
     program = rg.compile(outputs, loss=rg.reduce_mean(outputs))

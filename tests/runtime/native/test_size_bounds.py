@@ -11,9 +11,11 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import Where
+from rnngraph.ir.attributes import dim as dim_rule
 from rnngraph.ir.axes import lengths_of
 from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
+from rnngraph.ir.sizes.polynomial import Dim, floor_divide
 from rnngraph.ir.text.parser import parse
 from rnngraph.ir.types import TensorType, size
 from rnngraph.passes.unroll import Unroll
@@ -256,3 +258,25 @@ def test_steps_that_are_written_out_are_bounded() -> None:
     ):
         Unroll("full")(graph)
     assert not any(node.op == "scan" for node in Unroll("full")(parse(LOOPS.replace("length=T", "length=9"))).nodes)
+
+
+def test_a_size_that_is_divided_fits_whole() -> None:
+    """What is divided may be larger than anything that is computed with it."""
+    shape, number = (0, floor_divide(5 * size("T") * size("B") + 1, 7)), make("constant", value=np.zeros(()))
+    node = make("broadcast", number, where=Where("script.py", 3), shape=shape)
+    bounds = bounds_of(Graph.of("divided", [("y", node)]))
+    bounds.check({"B": 1 << 10, "T": 1 << 20}, None)
+    with pytest.raises(rg.ShapeError, match=r"a size that is divided \(declared at script\.py:3\) would be"):
+        bounds.check({"B": 1 << 30, "T": 1 << 31}, None)
+
+
+@pytest.mark.parametrize(
+    ("dim", "fits"),
+    [
+        (floor_divide(size("T"), 1 << 20), True), (floor_divide(size("T"), (1 << 20) + 1), False),
+        (floor_divide(floor_divide(size("T"), 3) + size("B"), 1 << 21), False),
+        (floor_divide(size("T"), 3) * (1 << 41), False),
+    ],
+)  # fmt: skip
+def test_numbers_in_a_size_of_a_file(dim: Dim, fits: bool) -> None:
+    assert dim_rule(dim, make("iota", size=3)) is fits

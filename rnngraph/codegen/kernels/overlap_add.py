@@ -1,0 +1,55 @@
+"""Windows added up where they overlap: what a sequence receives of the windows that were taken of it.
+
+An element is the sum of what stands in the windows that it lies in, one window after the other, whoever computes it.
+"""
+
+from __future__ import annotations
+
+from ...ir.graph import Node
+from ..cost_model.register_tiles import lanes_for
+from ..loop_ir.builder import Block
+from ..loop_ir.nodes import Index, Literal
+from .loop_nests import WorkerSlice, loop, strips
+from .region import Region, over_axes
+from .values import Coordinate, Coordinates, ValueEmitter, absolute
+
+
+def overlap_add(region: Region, block: Block, node: Node, share: WorkerSlice | None) -> None:
+    """``node`` = zeros, to which every window of the operand is added. share: of an axis ahead of the windows'."""
+    windows, axis = node.operands[0], node["axis"]
+    last = windows.tensor.rank - 1
+    lanes = lanes_for(region.target, [node, windows], node.shape[-1])
+
+    def clear(inner: Block, at: list[Coordinate]) -> None:
+        for nested, strip in strips(inner, node.shape[-1], lanes):
+            for view in region.memory.stores[node]:
+                zeros = Literal(0.0, node.dtype, strip.lanes)
+                ValueEmitter(nested, region.memory.views).store(zeros, view, (*at[:-1], strip))
+
+    def add(inner: Block, at: list[Coordinate]) -> None:
+        if axis + 1 == last:
+            _add_window(region, inner, node, (*at[:last],), ())
+            return
+        for nested, strip in strips(inner, windows.shape[last], lanes):
+            _add_window(region, nested, node, (*at[: axis + 1],), (*at[axis + 2 : last], strip))
+
+    over_axes(region, block, node.shape, range(node.tensor.rank - 1), [0] * node.tensor.rank, clear, share)
+    outer = [*range(axis + 1), *range(axis + 2, last)]
+    over_axes(region, block, windows.shape, outer, [0] * windows.tensor.rank, add, share)
+
+
+def _add_window(region: Region, block: Block, node: Node, ahead: Coordinates, behind: Coordinates) -> None:
+    """All entries of one window. ahead: coordinates up to the window; behind: those after its entries."""
+    windows, axis, stores = node.operands[0], node["axis"], region.memory.stores[node]
+    by_window = ValueEmitter(block, region.memory.views).within(block, (*ahead, *behind))
+
+    def add(inner: Block, k: Index) -> None:
+        emitter = by_window.within(inner)
+        place = (*ahead[:-1], absolute(ahead[-1]) * node["step"] + k * node["apart"], *behind)
+        before = ValueEmitter(inner, {node: stores[0]}).value(node, place)
+        part = emitter.spread(emitter.value(windows, (*ahead, k, *behind)), before.lanes)
+        after = inner.let("add", [before, part], node.dtype, before.lanes)
+        for view in stores:
+            emitter.store(after, view, place)
+
+    loop(block, "k", windows.shape[axis + 1], add)

@@ -1,0 +1,232 @@
+"""Sizes as polynomials with integer coefficients over named sizes and over floors of such polynomials by numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+Monomial = tuple[str, ...]
+"""Names, and floors among them, sorted."""
+
+
+class Floor(str):
+    """``dim // by`` as a factor of a monomial: among names it stands for its text, by which floors are equal.
+
+    ``floor_divide`` makes one of what is left when whole multiples are taken out, so that no term of ``dim`` is
+    negative, and each is smaller than ``by``: for sizes the division of a machine, which cuts off, is the floor.
+    """
+
+    __slots__ = ("by", "dim")
+    dim: Size
+    by: int
+
+    def __new__(cls, dim: Size, by: int) -> Floor:
+        text = dim_text(dim)
+        found = super().__new__(cls, f"{text if dim.symbol else f'({text})'}//{by}")
+        found.dim, found.by = dim, by
+        return found
+
+    def __getnewargs__(self) -> tuple[Size, int]:  # type: ignore[override]
+        return self.dim, self.by
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A polynomial over names. ``terms`` maps monomials to coefficients, sorted, none zero."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __hash__(self) -> int:
+        return hash(self.terms)
+
+    def __add__(self, other: Dim) -> Dim:
+        if isinstance(other, int):  # mostly; the constant is the first of all terms
+            if not other:
+                return self
+            names, factor = self.terms[0]
+            if names:
+                return Size((((), other), *self.terms))
+            return Size((((), factor + other), *self.terms[1:]) if factor + other else self.terms[1:])
+        return _collect(self.terms + other.terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + (other * -1)
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return (self * -1) + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        return _multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        return dim_text(self)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        found: set[str] = set()
+        for names, _ in self.terms:
+            for name in names:
+                if isinstance(name, Floor):
+                    found |= name.dim.symbols
+                else:
+                    found.add(name)
+        return frozenset(found)
+
+    @property
+    def plain_symbols(self) -> frozenset[str]:
+        """The names outside of floors, which alone can be solved for."""
+        return frozenset(name for names, _ in self.terms for name in names if not isinstance(name, Floor))
+
+    @property
+    def symbol(self) -> str | None:
+        """The name, if this is one name and nothing else."""
+        if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
+            name = self.terms[0][0][0]
+            return None if isinstance(name, Floor) else name
+        return None
+
+
+Dim = int | Size
+Shape = tuple[Dim, ...]
+
+
+def size(name: str) -> Size:
+    return Size((((name,), 1),))
+
+
+def terms_of(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(dim, Size):
+        return dim.terms
+    return (((), dim),) if dim else ()
+
+
+def _collect(terms: Iterable[tuple[Monomial, int]]) -> Dim:
+    totals: dict[Monomial, int] = {}
+    for names, factor in terms:
+        totals[names] = totals.get(names, 0) + factor
+    kept = tuple(sorted((names, factor) for names, factor in totals.items() if factor))
+    if not kept:
+        return 0
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][1]
+    return Size(kept)
+
+
+@lru_cache(maxsize=65536)
+def _multiply(a: Dim, b: Dim) -> Dim:
+    return _collect((tuple(sorted(left + right)), p * q) for left, p in terms_of(a) for right, q in terms_of(b))
+
+
+def symbols_of(dim: Dim) -> frozenset[str]:
+    return dim.symbols if isinstance(dim, Size) else frozenset()
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """``dim`` with names replaced by sizes."""
+    if not isinstance(dim, Size) or not any(name in values for name in dim.symbols):
+        return dim
+    total: Dim = 0
+    for names, factor in dim.terms:
+        product: Dim = factor
+        for name in names:
+            if isinstance(name, Floor):
+                product = product * floor_divide(substitute(name.dim, values), name.by)
+            else:
+                product = product * values.get(name, size(name))
+        total = total + product
+    return total
+
+
+def evaluate(dim: Dim, values: Mapping[str, int]) -> int:
+    result = substitute(dim, values)
+    if isinstance(result, Size):
+        missing = ", ".join(sorted(name for name in result.symbols if name not in values))
+        raise KeyError(f"size {missing} has no value")
+    return result
+
+
+def floors_of(dim: Dim) -> Iterator[Floor]:
+    """All floors in a size, those within others behind these."""
+    for names, _ in terms_of(dim):
+        for name in names:
+            if isinstance(name, Floor):
+                yield name
+                yield from floors_of(name.dim)
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def quotient(dim: Dim, divisor: Dim) -> Dim | None:
+    """``dim / divisor`` where the divisor is a single term that divides every term, else None."""
+    if len(terms_of(divisor)) != 1:
+        return None
+    (by, by_factor) = terms_of(divisor)[0]
+    terms: list[tuple[Monomial, int]] = []
+    for names, factor in terms_of(dim):
+        rest = list(names)
+        for name in by:
+            if name not in rest:
+                return None
+            rest.remove(name)
+        if factor % by_factor:
+            return None
+        terms.append((tuple(rest), factor // by_factor))
+    return _collect(terms)
+
+
+def floor_divide(dim: Dim, by: int) -> Dim:
+    """The largest whole number that is not above ``dim / by``; ``by`` is positive.
+
+    Equal quotients are one form, as far as multiples of ``by``, common divisors and floors of floors tell.
+    """
+    if not isinstance(dim, Size):
+        return dim // by
+    if by == 1:
+        return dim
+    whole = _collect((names, factor // by) for names, factor in dim.terms)
+    rest = _collect((names, factor % by) for names, factor in dim.terms)
+    if not isinstance(rest, Size):
+        return whole
+    common = math.gcd(by, *(factor for names, factor in rest.terms if names))
+    if common > 1:
+        rest, by = _collect((names, factor // common) for names, factor in rest.terms), by // common
+        assert isinstance(rest, Size)
+    (names, factor), constant = rest.terms[-1], rest.terms[0][1] if not rest.terms[0][0] else 0
+    if len(rest.terms) == 1 + bool(constant) and factor == 1 and len(names) == 1 and isinstance(names[0], Floor):
+        return whole + floor_divide(names[0].dim + constant * names[0].by, names[0].by * by)
+    return whole + Size((((Floor(rest, by),), 1),))
+
+
+def ceil_divide(dim: Dim, by: int) -> Dim:
+    """The smallest whole number that is not below ``dim / by``; ``by`` is positive."""
+    return floor_divide(dim + (by - 1), by)
+
+
+def dim_text(dim: Dim) -> str:
+    if not isinstance(dim, Size):
+        return str(dim)
+    text = ""
+    # Names come first, the constant last: T-1, not -1+T.
+    for names, factor in sorted(dim.terms, key=lambda term: (not term[0], term[1] < 0, term[0])):
+        sign = "-" if factor < 0 else "+"
+        if len(names) == 1 and (factor == 1 or (factor == -1 and text)):  # else a floor would divide the whole product
+            body: str = names[0]
+        else:
+            factors = [f"({name})" if isinstance(name, Floor) else name for name in names]
+            body = "*".join(([str(abs(factor))] if abs(factor) != 1 or not names else []) + factors)
+        text += body if not text and factor > 0 else sign + body
+    return text

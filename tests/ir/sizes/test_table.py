@@ -1,0 +1,114 @@
+"""Sizes that must be equal: what they settle, and what can't be."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from drawn_sizes import B, T, dims, not_zero
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnngraph.ir.sizes.polynomial import Dim, ceil_divide, evaluate, floor_divide, size
+from rnngraph.ir.sizes.table import SizeTable
+
+
+@given(dims, dims)
+def test_sizes_that_met_are_one(a: Dim, b: Dim) -> None:
+    """What can be solved for a name is; after that both are the same, and stay so as others meet."""
+    table = SizeTable()
+    try:
+        met = table.meet(a, b)
+    except ValueError:
+        assert a != b
+        return
+    assert table.resolve(a) == table.resolve(b) == met
+    assert table.meet(b, a) == met
+
+
+@given(st.lists(st.tuples(dims, dims), max_size=4), not_zero)
+def test_solutions_hold_where_the_equations_do(pairs: list[tuple[Dim, Dim]], at: dict[str, int]) -> None:
+    """Whatever values but 0 make all equations true, they agree with what the table knows of its names."""
+    table = SizeTable()
+    for a, b in pairs:
+        difference = evaluate(a, at) - evaluate(b, at)  # makes the equation true at these values
+        try:
+            table.meet(a - difference, b)
+        except ValueError:
+            continue
+    for name in table.known:
+        assert evaluate(table.resolve(size(name)), at) == at[name]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "text"),
+    [
+        (2, 3, "size 2 meets size 3"),
+        (B, B + 1, r"size B meets size B\+1"),
+        (2 * B, 5, r"size 2\*B meets size 5"),
+        (B * T, 6, r"size B\*T meets size 6"),
+    ],
+)
+def test_sizes_that_never_meet(a: Dim, b: Dim, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        SizeTable().meet(a, b)
+
+
+def test_meeting_solves_for_a_name() -> None:
+    table = SizeTable()
+    assert table.meet(T - 1, 7) == 7
+    assert table.resolve(T) == 8
+    assert table.meet(2 * B + T, 2 * B + 8) == 2 * B + 8
+    assert table.meet(size("L"), B + T) == B + 8
+    assert table.resolve(size("L") * 2) == 2 * B + 16
+
+
+def test_what_all_terms_share_is_divided_out() -> None:
+    table = SizeTable()
+    assert table.meet(20 * size("a"), 20 * size("b")) == 20 * size("a")
+    assert table.resolve(size("b")) == size("a")
+    assert table.meet(B * T, 5 * B) == 5 * B
+    assert table.resolve(T) == 5
+    with pytest.raises(ValueError, match=r"size 3\*L meets size 3"):  # rather a mistake than L = 1
+        table.meet(3 * size("L"), 3)
+    assert table.meet(3 * size("L"), 3, measured=True) == 3  # of an array it is no mistake
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "may"),
+    [
+        (B * T, size("L") * size("M"), True), (B * T, 12, True), (2 * B * T, 3 * size("L") * size("M"), True),
+        (B * T, B, False), (20 * B, 20, False), (2 * B * T, 13, False), (B * T + 1, 0, False), (B, B + 1, False),
+        (ceil_divide(T, 2), T, False), (ceil_divide(T, 2), B, True), (ceil_divide(T, 2), T - 7, True),
+        (floor_divide(T, 3) + 5, 4, False), (B * floor_divide(T, 2), B, False), (2 * ceil_divide(T, 2), T, True),
+        (floor_divide(floor_divide(T, 2) + B, 3), T + B, False),
+    ],
+)  # fmt: skip
+def test_what_can_be_equal_for_sizes_above_one(a: Dim, b: Dim, may: bool) -> None:
+    assert SizeTable().may_meet(a, b) is SizeTable().may_meet(b, a) is may
+
+
+def test_sizes_are_measured_in_any_order() -> None:
+    """A product is known once its factors are, whichever array comes first."""
+    pairs: list[tuple[Dim, Dim]] = [(B * T, 12), (T - 1, 3), (B, 3), (2 * T, 8)]
+    for order in permutations(pairs):
+        table = SizeTable()
+        assert table.meet_all(order, measured=True) is None
+        assert (table.resolve(B), table.resolve(T)) == (3, 4)
+    assert SizeTable().meet_all([(B, 3), (B * T, 13)], measured=True) == 1
+    assert SizeTable().meet_all([(B * T, 12)], measured=True) == 0
+
+
+def test_a_floor_is_compared_and_never_solved() -> None:
+    half = ceil_divide(T, 2)
+    table = SizeTable()
+    assert table.meet(half, size("L")) == half
+    assert table.meet_all([(half, 4), (T, 7)], measured=True) is None
+    assert (table.resolve(T), table.resolve(size("L"))) == (7, 4)
+    for measured in (7, 8):
+        table = SizeTable()
+        assert table.meet_all([(T, measured), (half, 4)], measured=True) is None
+    assert SizeTable().meet_all([(T, 9), (half, 4)], measured=True) == 1
+    assert SizeTable().meet_all([(half, 4)], measured=True) == 0
+    with pytest.raises(ValueError, match=r"size T meets size \(T\+1\)//2"):
+        SizeTable().meet(T, half)
