@@ -49,6 +49,8 @@ from ._functions import (
     ones,
     ones_like,
     pow,
+    reduce_all,
+    reduce_any,
     reduce_max,
     reduce_mean,
     reduce_min,

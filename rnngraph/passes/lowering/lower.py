@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...declare.drivers import Driver
+from ...declare.driver import Driver
 from ...declare.nest import flatten, pack, paths
 from ...declare.parameters import ParameterSpec
 from ...declare.placeholders import RESERVED, placeholder_names
@@ -170,6 +170,7 @@ class Lowering:
         operands = [self.new[operand] for operand in node.operands]
         sequences, rest = operands[: len(driver.sequences)], operands[len(driver.sequences) :]
         lengths = rest.pop(0) if driver.lengths else None
+        mask = rest.pop(0) if driver.mask else None
         initial, captured = rest[: len(driver.states)], rest[len(driver.states) :]
         time, batch = driver.length, sequences[0].shape[1] if sequences else initial[0].shape[0]
         for dim, role in ((time, "T"), (batch, "B")):
@@ -177,12 +178,12 @@ class Lowering:
                 if not self.nodes.roles.get(symbol, "").isupper():
                     self.nodes.roles[symbol] = role
         labels: list[str] = []
-        structure = public(driver.cell)
+        structure = driver.kept(public(driver.cell))
         own = len(flatten(structure))
         if self.show != INNER and not any(item.op == "scan" for item in topological(initial[:own])):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
-            self.named.append(pack(named(driver.cell), labels))
+            self.named.append(pack(driver.kept(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == GIVEN:
             given = [
@@ -197,7 +198,7 @@ class Lowering:
             self.placeholders += given
             initial = [*given, *initial[own:]]
         body = Body(self.context, driver, time, batch, where=node.where)
-        scan = body.scan(sequences, lengths, initial, captured, node.name)
+        scan = body.scan(sequences, lengths, mask, initial, captured, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ...declare.drivers import Driver
+from ...declare.driver import Driver
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...errors import ArgumentError
 from ...ir.graph import Node

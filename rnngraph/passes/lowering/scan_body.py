@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.drivers import Driver
+from ...declare.driver import Driver
 from ...declare.parameter_maps import RANDOM
 from ...errors import ShapeError, Where
 from ...ir.graph import Node, topological
@@ -53,6 +53,7 @@ class Body:
         self,
         sequences: Sequence[Node],
         lengths: Node | None,
+        mask: Node | None,
         initial: Sequence[Node],
         captured: Sequence[Node],
         name: str,
@@ -74,9 +75,10 @@ class Body:
             label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
             label = "given_length" if label == "length" else label  # that one is the rows' own length
             new[node] = actual if is_number else self.given(label, actual)
-        live = self._live(lengths) if lengths is not None else None
+        within = None if lengths is None else self._live(lengths)
+        live = within if mask is None else self._unmasked(mask, within)
         self.live = live if driver.live is None else new[driver.live]
-        if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
+        if live is not None:  # what stands past a row's end, or is masked, is read by nothing, and by no derivative
             for formal in driver.sequences:
                 x = new[formal]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
@@ -91,7 +93,10 @@ class Body:
         states = [self._full(item) for item in states]
         if live is not None:
             zero = self.make("constant", value=np.zeros((), output.dtype))
-            output = self.make("select", live, output, zero, where=self.where)
+            last = None if driver.last is None else new[driver.last]
+            output = self.make("select", live, output, zero if last is None else last, where=self.where)
+            if last is not None and within is not None:
+                output = self.make("select", within, output, zero, where=self.where)
             states = [
                 self.make("select", live, after, before, where=self.where)
                 for after, before in zip(states, carries, strict=True)
@@ -151,6 +156,12 @@ class Body:
         step = self.over("t", self.make("iota", where=self.where, size=self.time))
         limit = self.make("reshape", lengths, shape=(self.batch, 1))
         return self.make("less", step, self.given("length", limit), where=self.where, name="live")
+
+    def _unmasked(self, mask: Node, within: Node | None) -> Node:
+        """Whether a row runs a step, [batch, 1]. within: whether it has not ended."""
+        mask = self._fitting(mask, 0, self.time, "its mask")
+        runs = self.over("mask", self._fitting(mask, 1, self.batch, "its mask"))
+        return runs if within is None else self.make("and", within, runs, where=self.where, name="runs")
 
     def _full(self, node: Node) -> Node:
         """An output or state that does not depend on the batch still has a row for each."""
