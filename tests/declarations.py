@@ -504,7 +504,11 @@ class Generator:
         self.last_states(f"s{number}", cell, rows, apart)
 
     def tapped(self, cell: str) -> str:
-        """The cell, now and then with taps inside."""
+        """The cell, now and then with taps inside, or several of its steps in one."""
+        if self.gates.random() < 0.08:
+            name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True", "3"])
+            self.lines.append(f"{name} = own.Pondering({cell}, {more})")
+            cell = name
         if not self.taps or self.more.random() < 0.5:
             return cell
         name = f"cell{len(self.lines)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,12 +18,29 @@ from .state import Columns, named, public, specification_of
 from .tensor import Tensor, build, check_dtype, constant, declared
 from .trace import Trace, tracing
 
+MOST_INNER_STEPS = 1000
+"""Steps of drivers within one step; each is code of its own."""
+
 
 class MaskedState(NamedTuple):
     """What a stream keeps of a driver with a mask, where the cell's output is none of its states."""
 
     state: Any
     output: Any
+
+
+class DriverOperands(NamedTuple):
+    """The operands of a driver's node."""
+
+    sequences: Sequence[Node]
+    lengths: Node | None
+    mask: Node | None
+    initial: Sequence[Node]
+    captured: Sequence[Node]
+
+    @property
+    def batch(self) -> Dim:
+        return self.sequences[0].shape[1] if self.sequences else self.initial[0].shape[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +52,7 @@ class Driver:
     where the mask does not hold, one of the cell's or one beside them; None: 0 is.
     when: the state that says whether a step runs; None where all do. live: the state that says it of each row.
     time_major: how taps lie. sites: names of the random sites of its cells. scopes: of those that the step's own
-    functions draw at.
+    functions draw at. inner: drivers that its step runs. inner_steps: how many steps of theirs one step has.
     """
 
     cell: Cell
@@ -56,8 +73,26 @@ class Driver:
     parameters: tuple[tuple[ParameterSpec, str], ...]
     sites: tuple[str, ...]
     scopes: tuple[ScopeName, ...]
+    inner: tuple[Driver, ...]
+    inner_steps: int
     where: Where | None
     serial: int = field(default_factory=lambda: next(declared))
+
+    def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
+        """This driver and all within its steps, each with the one whose step runs it, which comes first."""
+        pending: list[tuple[Driver, Driver | None]] = [(self, None)]
+        while pending:
+            driver, outer = pending.pop()
+            yield driver, outer
+            pending += [(item, driver) for item in reversed(driver.inner)]
+
+    def given(self, operands: Sequence[Node]) -> DriverOperands:
+        """What the driver's node takes, by what it is for."""
+        rest = list(operands)
+        sequences = [rest.pop(0) for _ in self.sequences]
+        lengths = rest.pop(0) if self.lengths else None
+        mask = rest.pop(0) if self.mask else None
+        return DriverOperands(sequences, lengths, mask, rest[: len(self.states)], rest[len(self.states) :])
 
     def kept(self, states: Any) -> Any:
         """The nest of what a stream keeps between calls. states: the cell's, with ``Columns`` as leaves."""
@@ -147,17 +182,30 @@ def drive(
     steps = tuple(formal for formal, _ in sequences)
     captured = _captured(roots, (*steps, *states), scope)
     inside = topological(roots, known=captured)
-    if nested := next((node for node in inside if node.op == "driver"), None):
+    nested: list[Driver] = [node["driver"] for node in inside if node.op == "driver"]
+    inner_steps = 0
+    for item in nested:
+        if isinstance(item.length, int):
+            inner_steps += item.length * (1 + item.inner_steps)
+        else:
+            raise GraphError(
+                f"{item.scope.base} runs over an axis of open size inside of a cell's step; declare that size as an "
+                "int, and say with sequence_length= or mask= how many of its steps count, or run it before or after "
+                "the driver, over the whole sequence",
+                item.where,
+            )
+    if inner_steps > MOST_INNER_STEPS:
         raise GraphError(
-            f"{nested['driver'].scope.base} runs over time, and can't do so inside of a cell's step; run it before or "
-            "after the driver, over the whole sequence, or run one step of a cell with p.cell(name, cell)(x, state)",
-            nested.where,
+            f"{inner_steps} steps of drivers stand inside of one step, each of them as code of its own, and there may "
+            f"be {MOST_INNER_STEPS}; run fewer, or run the driver before or after the other one",
+            nested[0].where,
         )
     scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
     driver = Driver(
         cell, scope, reverse, length, steps, states, output, roots[1:], captured,
         lengths is not None, mask is not None, None if last is None else last.formal, when, live, time_major,
-        tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes), where,
+        tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes),
+        tuple(nested), inner_steps, where,
     )  # fmt: skip
     # In a scan's order: final states, then what is emitted.
     result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))

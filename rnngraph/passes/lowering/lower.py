@@ -64,7 +64,8 @@ def lower(
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
     """Dropout sites in the order of declaration."""
-    drivers = [node["driver"] for node in order if node.op == "driver"]
+    outermost: list[Driver] = [node["driver"] for node in order if node.op == "driver"]
+    drivers = [driver for item in outermost for driver, _ in item.with_inner()]
     sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.sites]
     scopes = [scope for driver in drivers for scope in driver.scopes]
     scopes += [node["scope"] for node in order if node.op == "dropout"]
@@ -167,12 +168,8 @@ class Lowering:
 
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
-        operands = [self.new[operand] for operand in node.operands]
-        sequences, rest = operands[: len(driver.sequences)], operands[len(driver.sequences) :]
-        lengths = rest.pop(0) if driver.lengths else None
-        mask = rest.pop(0) if driver.mask else None
-        initial, captured = rest[: len(driver.states)], rest[len(driver.states) :]
-        time, batch = driver.length, sequences[0].shape[1] if sequences else initial[0].shape[0]
+        given = driver.given([self.new[operand] for operand in node.operands])
+        time, batch, initial = driver.length, given.batch, given.initial
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.nodes.resolve(dim)):
                 if not self.nodes.roles.get(symbol, "").isupper():
@@ -186,7 +183,7 @@ class Lowering:
             self.named.append(pack(driver.kept(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == GIVEN:
-            given = [
+            shown = [
                 self.make(
                     "input",
                     where=node.where,
@@ -195,10 +192,10 @@ class Lowering:
                 )
                 for label, item in zip(labels, initial[:own], strict=True)
             ]
-            self.placeholders += given
-            initial = [*given, *initial[own:]]
+            self.placeholders += shown
+            given = given._replace(initial=[*shown, *initial[own:]])
         body = Body(self.context, driver, time, batch, where=node.where)
-        scan = body.scan(sequences, lengths, mask, initial, captured, node.name)
+        scan = body.scan(given, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 
