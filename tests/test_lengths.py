@@ -200,13 +200,12 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("zero", [False, True])
-def test_rows_that_have_ended_are_left_out_beside_a_mask(zero: bool) -> None:
+def test_rows_that_have_ended_are_left_out_beside_a_mask() -> None:
     """Every loop of both graphs: with states held at some steps, too, and with outputs that are no state."""
     x = rg.placeholder("x", (None, None, WIDTH))
     m, n = rg.placeholder("m", (None, None), "bool"), rg.placeholder("n", (None,), "int64")
     cell = rg.OutputProjectionWrapper(rg.MultiRNNCell([rg.LSTMCell(UNITS), rg.GRUCell(UNITS)]), 5)
-    outputs, _ = rg.dynamic_rnn(cell, x, n, mask=m, zero_output_for_mask=zero)
+    outputs, _ = rg.dynamic_rnn(cell, x, n, mask=m)
     program = rg.compile({"outputs": outputs}, loss=rg.reduce_sum(rg.square(outputs)))
     for graphs in (program.inference, program.training):
         limits, graph = limits_of(graphs)
