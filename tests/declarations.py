@@ -505,8 +505,8 @@ class Generator:
 
     def tapped(self, cell: str) -> str:
         """The cell, now and then with taps inside, or several of its steps in one."""
-        if self.gates.random() < 0.08:
-            name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True", "3"])
+        if self.gates.random() < 0.05:
+            name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True"])
             self.lines.append(f"{name} = own.Pondering({cell}, {more})")
             cell = name
         if not self.taps or self.more.random() < 0.5:
