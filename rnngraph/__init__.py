@@ -30,6 +30,7 @@ from .declare.functions.activations import (
     elu,
     gelu,
     hard_sigmoid,
+    hard_sigmoid_keras3,
     leaky_relu,
     relu,
     relu6,
@@ -103,11 +104,13 @@ from .declare.functions.losses import (
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
 from .declare.functions.sequences import cumsum, reverse_sequence
+from .declare.functions.truths import reduce_all, reduce_any
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
 from .declare.seq2seq.attention import AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention
 from .declare.seq2seq.decode import dynamic_decode
 from .declare.state import joined, memory
+from .declare.structures import map_structure
 from .declare.taps import tap
 from .declare.tensor import Tensor, constant
 from .errors import (
@@ -261,6 +264,7 @@ __all__ = [
     "gelu",
     "greater",
     "hard_sigmoid",
+    "hard_sigmoid_keras3",
     "huber_loss",
     "identity",
     "joined",
@@ -274,6 +278,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "map_structure",
     "matmul",
     "max_pool1d",
     "maximum",
@@ -287,6 +292,8 @@ __all__ = [
     "placeholder",
     "random_normal",
     "random_uniform",
+    "reduce_all",
+    "reduce_any",
     "reduce_max",
     "reduce_mean",
     "reduce_min",

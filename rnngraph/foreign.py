@@ -15,6 +15,8 @@ _DROP = "rg.DropoutWrapper(cell, input_keep_prob=0.8), with the probability to k
 _DROP_STATE = "rg.DropoutWrapper(cell, state_keep_prob=0.8, variational_recurrent=True), with the probability to keep"
 _DROPOUT = "rg.dropout(x, keep_prob), with the probability to keep, which is 1 - rate"
 _LENGTHS = "rg.dynamic_rnn(cell, x, sequence_length=lengths)"
+_MASK = "rg.dynamic_rnn(cell, x, mask=rg.reduce_any(rg.not_equal(x, 0), axis=2))"
+_BACKWARDS = "reverse=True of rg.dynamic_rnn, whose outputs stay beside their inputs; Keras' are outputs[:, ::-1]"
 _SPARSE = "rg.sparse_softmax_cross_entropy(labels, logits)"
 _ATTENTION = "rg.AttentionWrapper(cell, rg.LuongAttention(units, memory))"
 _BATCH_NORM = "rg.batch_normalization(x)"
@@ -48,7 +50,7 @@ NAMES: dict[str, str] = {
     "Linear": _DENSE, "Dense": _DENSE, "fully_connected": _DENSE, "LazyLinear": _DENSE,
     "Embedding": "rg.embedding(ids, vocabulary, width)", "Embed": "rg.embedding(ids, vocabulary, width)",
     "embedding_lookup": "rg.gather(table, ids)",
-    "Masking": _LENGTHS, "pack_padded_sequence": _LENGTHS, "pad_packed_sequence": _LENGTHS,
+    "Masking": f"{_MASK}, or {_LENGTHS}", "pack_padded_sequence": _LENGTHS, "pad_packed_sequence": _LENGTHS,
     "pack_sequence": _LENGTHS, "PackedSequence": _LENGTHS, "sequence_mask": "lengths= of a loss or sequence_length=",
     "pad_sequence": f"{_FIT}, which pads lists of sequences", "pad_sequences": f"{_FIT}, which pads lists of sequences",
     "Dropout": _DROPOUT, "SpatialDropout1D": _DROPOUT, "AlphaDropout": _DROPOUT, "GaussianDropout": _DROPOUT,
@@ -84,6 +86,9 @@ NAMES: dict[str, str] = {
     "logsumexp": "m + rg.log(rg.reduce_sum(rg.exp(x - m))), with m = rg.reduce_max(x)",
     "reduce_logsumexp": "m + rg.log(rg.reduce_sum(rg.exp(x - m))), with m = rg.reduce_max(x)",
     "argmin": "rg.argmax(-x, axis)", "top_k": "rg.argmax(x), one at a time", "topk": "rg.argmax(x), one at a time",
+    "any": "rg.reduce_any(x, axis)", "all": "rg.reduce_all(x, axis)",
+    "tree_map": "rg.map_structure(function, nest)", "nest": "rg.map_structure(function, nest)",
+    "Hardsigmoid": "rg.hard_sigmoid_keras3(x), that is clip(x / 6 + 0.5, 0, 1)",
     "add": "a + b", "subtract": "a - b", "multiply": "a * b", "mul": "a * b", "divide": "a / b", "pow": "a ** b",
     "negative": "-x", "greater_equal": "a >= b", "less_equal": "a <= b", "eq": "rg.equal(a, b)",
     "clip_by_value": "rg.clip(x, low, high)", "clamp": "rg.clip(x, low, high)", "silu": "rg.swish(x)",
@@ -166,16 +171,16 @@ _CELL = {
     "num_layers": _LAYERS, "cells": _LAYERS, "dropout": _DROP_CELL, "dropout_rate": _DROP_CELL, "keep_prob": _DROP_CELL,
     "recurrent_dropout": f"wrap the cell: {_DROP_STATE}", "bidirectional": f"write {_BOTH_WAYS}",
     "batch_first": "leave it out; rg.dynamic_rnn takes [batch, time, width] unless time_major=True",
-    "return_sequences": _PLACES, "return_state": _PLACES, "go_backwards": "reverse the input: x[:, ::-1]",
+    "return_sequences": _PLACES, "return_state": _PLACES, "go_backwards": f"write {_BACKWARDS}",
     "stateful": "use program.inference.stream(), or carry=True of a Trainer's step",
     "unroll": "write unroll= of rg.compile",
     "time_major": "write time_major= of rg.dynamic_rnn", "use_bias": _BIAS, "bias": _BIAS,
-    "recurrent_activation": f"gates are sigmoids; for others write {_OWN}", "nonlinearity": "write activation",
+    "nonlinearity": "write activation",
     "unit_forget_bias": "write forget_bias=1.0, which is added at each step",
     "reset_after": "write rg.GRUCell(units, reset_after=True)",
     "implementation": _NOT_HERE, "use_cudnn": _NOT_HERE, "proj_size": "write num_proj= of rg.LSTMCell",
-    "zero_output_for_mask": "leave it out; past sequence_length outputs are 0", "cell": _STACK,
-    "mask": f"write {_LENGTHS}", "reuse": "write rg.shared(cell)",
+    "zero_output_for_mask": "write it to rg.dynamic_rnn, with mask=", "cell": _STACK,
+    "mask": f"write {_MASK}", "reuse": "write rg.shared(cell)",
 }  # fmt: skip
 _OPTIMIZER = {
     "lr": "write learning_rate", "beta_1": "write beta1", "beta_2": "write beta2", "betas": "write beta1 and beta2",
@@ -247,13 +252,12 @@ _COMPILING = {
     "num_threads": "write threads", "device": f"leave it out; {_CPU}", "dtype": f"leave it out; write {_DTYPE}",
 }  # fmt: skip
 _DRIVER = {
-    "lengths": "write sequence_length", "seq_lengths": "write sequence_length", "mask": "write sequence_length",
+    "lengths": "write sequence_length", "seq_lengths": "write sequence_length",
     "input": "write inputs",
     "hx": "write initial_state", "h0": "write initial_state", "initial_carry": "write initial_state",
     "x": "write inputs",
     "batch_first": "leave it out, or write time_major=True", "return_sequences": _PLACES, "return_state": _PLACES,
-    "parallel_iterations": _NOT_HERE, "swap_memory": _NOT_HERE, "go_backwards": "reverse the input: x[:, ::-1]",
-    "reverse": "reverse the input: x[:, ::-1]",
+    "parallel_iterations": _NOT_HERE, "swap_memory": _NOT_HERE, "go_backwards": f"write {_BACKWARDS}",
     "unroll": "write unroll= of rg.compile", "merge_mode": "write rg.concat of both outputs, or their sum",
     "layer": "write cell_fw and cell_bw", "backward_layer": "write cell_bw",
     "enforce_sorted": "leave it out; rows may have any order",
@@ -369,7 +373,7 @@ NUMPY = {
         "transpose", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
-    "min": "reduce_min",
+    "min": "reduce_min", "any": "reduce_any", "all": "reduce_all",
     "amax": "reduce_max", "amin": "reduce_min", "concatenate": "concat", "vstack": "concat", "take": "gather",
 }  # fmt: skip
 """NumPy's functions of arrays, and the function of Tensors that computes the same."""

@@ -55,11 +55,18 @@ class Chain(Generator):
         text = self.draw.choice(LENGTHS).format(n=fed, x=value.name, dtype=dtype)
         return f", sequence_length={text}"
 
+    def some_steps(self) -> str:
+        """A mask now and then, of what was fed."""
+        if self.masks.random() < 0.7:
+            return ""
+        first, zero = str(self.steps).count("-"), self.masks.choice(["", ", zero_output_for_mask=True"])
+        return f", mask=v0[:, {first}:, 0] > {self.masks.choice([-0.5, 0.5])}{zero}"
+
     def one(self, value: Value) -> Value:
         """A driver, in one direction or in both."""
         assert isinstance(value.width, int)
         self.rows, self.apart = "B", True
-        options, number = self.length(value), len(self.lines)
+        options, number = self.length(value) + self.some_steps(), len(self.lines)
         if self.draw.random() < 0.5:
             forward, n = self.cell(value.width, 2)
             backward, m = self.cell(value.width, 2)
@@ -70,6 +77,7 @@ class Chain(Generator):
             return self.add(f"rg.concat([f{number}, b{number}], -1)", (*value.axes[:2], n + m))
         cell, n = self.cell(value.width, 2)
         number = len(self.lines)
+        options += ", reverse=True" if self.masks.random() < 0.15 else ""
         self.lines.append(f"o{number}, s{number} = rg.dynamic_rnn({cell}, {value.name}{options})")
         self.last_states(f"s{number}", cell, "B", True)
         found = Value(f"o{number}", (*value.axes[:2], n))

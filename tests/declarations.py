@@ -167,6 +167,8 @@ class Generator:
         self.flattens = random.Random(f"flattened of {seed}")
         self.products = random.Random(f"products of {seed}")
         self.norms = random.Random(f"normalizations of {seed}")
+        self.masks = random.Random(f"masks of {seed}")
+        self.gates = random.Random(f"gates of {seed}")
         self.taps, self.decodes = self.more.random() < 0.3, self.more.random() < 0.25
 
     # Pieces --------------------------------------------------------------------------------------
@@ -211,17 +213,18 @@ class Generator:
         """A variable that holds a new cell for inputs of ``width``, and its output's width."""
         roll, n = self.draw.random(), self.draw.choice(SIZES)
         activation = f', activation="{self.draw.choice(ACTIVATIONS)}"' if self.chance(0.4) else ""
+        gates = self.gate()
         if self.chance(0.22):
-            text, out = self.variant(n, activation)
+            text, out = self.variant(n, activation, gates)
         elif roll < 0.14:
             text, out = f"rg.BasicRNNCell({n}{activation})", n
         elif roll < 0.26:
             bias = self.draw.choice(["", ", forget_bias=0.0", ", forget_bias=2.5", ", state_is_tuple=False"])
-            text, out = f"rg.BasicLSTMCell({n}{bias}{activation})", n
+            text, out = f"rg.BasicLSTMCell({n}{bias}{activation}{gates})", n
         elif roll < 0.42:
-            text, out = self.full_lstm(n, activation)
+            text, out = self.full_lstm(n, activation + gates)
         elif roll < 0.56:
-            text, out = f"rg.GRUCell({n}{activation}, reset_after={self.chance(0.5)})", n
+            text, out = f"rg.GRUCell({n}{activation}{gates}, reset_after={self.chance(0.5)})", n
         elif roll < 0.72:
             own = self.draw.choice(own_cells.OWN_CELLS).__name__
             text, out = f"own.{own}({n})", 2 * n if own == "SwapCell" else n
@@ -270,6 +273,11 @@ class Generator:
         self.lines.append(f"{name} = {text}")
         return name, out
 
+    def gate(self) -> str:
+        """What the gates' activation is, now and then."""
+        names = ["hard_sigmoid", "hard_sigmoid_keras3", "softsign", "sigmoid"]
+        return f', recurrent_activation="{self.gates.choice(names)}"' if self.gates.random() < 0.2 else ""
+
     def full_lstm(self, n: int, activation: str) -> tuple[str, int]:
         options, out = "", n
         if self.chance(0.5):
@@ -298,13 +306,14 @@ class Generator:
             score = f"rg.BahdanauAttention({self.draw.choice(SIZES)}, {memory.name}, {lengths}{extra})"
         return f"rg.AttentionWrapper({inner}, {score}{options})", size
 
-    def variant(self, n: int, activation: str) -> tuple[str, int]:
+    def variant(self, n: int, activation: str, gates: str) -> tuple[str, int]:
         """A cell of ``tf.contrib.rnn``."""
         name = self.draw.choice([
             "LayerNormBasicLSTM", "CoupledInputForgetGateLSTM", "NAS", "UGRNN", "IntersectionRNN", "IndRNN", "SRU",
             "MinimalRNN", "CFN",
         ])  # fmt: skip
         options, out = "" if name in ("NAS", "IntersectionRNN") else activation, n
+        options += "" if name in ("NAS", "IndRNN") else gates
         if name == "IntersectionRNN":
             options = f", num_in_proj={n}"
         if name == "LayerNormBasicLSTM" and self.chance(0.5):
@@ -378,6 +387,8 @@ class Generator:
             lengths = self.some(lambda v: v.fed and v.kind == "int" and v.axes == (rows,) and self.is_lengths(v, steps))
             lengths = lengths or self.placeholder((rows,), "int", steps)
             options += f", sequence_length={lengths.name}"
+        if self.masks.random() < 0.25 and rows in ("B", "T") and steps in ("B", "T"):
+            options += self.mask(rows, steps, time_major)
         if self.chance(0.2):
             self.bidirectional(sequence, width, rows, steps, options, time_major)
             return
@@ -391,6 +402,9 @@ class Generator:
         cell = self.tapped(cell)
         number = len(self.lines)
         axes: tuple[Axis, ...] = (steps, rows, out) if time_major else (rows, steps, out)
+        if self.masks.random() < 0.1:
+            options += ", reverse=True"
+            self.streams = False
         options += self.initial_state(cell, rows)
         apart = self.apart
         if self.chance(0.1):
@@ -398,6 +412,20 @@ class Generator:
         self.lines.append(f"o{number}, s{number} = rg.dynamic_rnn({cell}, {sequence.name}{options})")
         self.values.append(Value(f"o{number}", axes, apart=apart))
         self.last_states(f"s{number}", cell, rows, apart)
+
+    def mask(self, rows: Axis, steps: Axis, time_major: bool) -> str:
+        """Steps at which rows hold their states: fed, or where something is fed that is not 0."""
+        axes = (steps, rows) if time_major else (rows, steps)
+        fed = [v for v in self.values if v.fed and v.kind == "int" and v.axes == axes]
+        if fed and self.masks.random() < 0.5:
+            text = f"rg.not_equal({self.masks.choice(fed).name}, 0)"
+        else:
+            name = f"feed{len(self.feeds)}"
+            self.feeds[name] = Feed(axes, "bool")
+            sizes = {"B": self.batch_text, "T": self.time_text}
+            shape = ", ".join(sizes[str(axis)] for axis in axes)
+            text = self.add(f'rg.placeholder("{name}", ({shape}), "bool")', axes, "bool", fed=True).name
+        return f", mask={text}" + (", zero_output_for_mask=True" if self.masks.random() < 0.4 else "")
 
     def is_lengths(self, value: Value, steps: Axis) -> bool:
         return any(
@@ -478,7 +506,11 @@ class Generator:
         self.last_states(f"s{number}", cell, rows, apart)
 
     def tapped(self, cell: str) -> str:
-        """The cell, now and then with taps inside."""
+        """The cell, now and then with taps inside, or several of its steps in one."""
+        if self.gates.random() < 0.05:
+            name, more = f"cell{len(self.lines)}", self.gates.choice(["1", "2", "2, reverse=True"])
+            self.lines.append(f"{name} = own.Pondering({cell}, {more})")
+            cell = name
         if not self.taps or self.more.random() < 0.5:
             return cell
         name = f"cell{len(self.lines)}"

@@ -309,6 +309,19 @@ class Tapped(rg.Wrapper):
         return rg.tap("given", output), state
 
 
+class Pondering(rg.Wrapper):
+    """Runs a cell several times at each step, each time on less of the input, and goes on from its last state."""
+
+    def __init__(self, cell: rg.Cell, steps: int, reverse: bool = False) -> None:
+        super().__init__(cell)
+        self.steps, self.reverse = steps, reverse
+
+    def step(self, p: Any, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+        parts = rg.stack([x * 0.5**number for number in range(self.steps)], 1)
+        outputs, after = rg.dynamic_rnn(self.cell, parts, initial_state=state, reverse=self.reverse)
+        return outputs[:, 0 if self.reverse else -1], after
+
+
 class BesideCell(rg.Cell):
     """Reads a tensor from outside of the step, a row for each of its own."""
 

@@ -501,22 +501,32 @@ def dynamic_rnn(
     scope: str = "rnn",
     masks: Arrays | None = None,
     time_major: bool = False,
+    runs: Array | None = None,
+    zero_output_for_mask: bool = False,
+    backwards: bool = False,
 ) -> tuple[Array, State]:
-    """The outputs of all steps and the final state. Past a row's length outputs are 0 and the state is
-    held."""
+    """The outputs of all steps and the final state. Past a row's length outputs are 0 and the state is held.
+
+    `runs` is Keras' mask, [batch, steps]: where it is false the state is held, and the output is the last one's, 0
+    before there is one, or 0 with `zero_output_for_mask`. `backwards` takes the steps from the last to the first;
+    outputs stand where their inputs do."""
     parameters = {name: np.asarray(array, dtype=np.float64) for name, array in parameters.items()}
     x = np.asarray(x, dtype=np.float64)
     x = x.swapaxes(0, 1) if time_major else x
     batch, steps, _ = x.shape
     lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)
+    runs = np.ones((batch, steps), bool) if runs is None else runs.swapaxes(0, 1) if time_major else runs
     state = zero_state(spec, batch) if initial_state is None else initial_state
     state = map_state(lambda array: np.asarray(array, dtype=np.float64), state)
 
     outputs = np.zeros((batch, steps, output_width(spec)))
-    for step in range(steps):
+    last = outputs[:, 0]
+    for step in range(steps)[:: -1 if backwards else 1]:
         output, new_state = run_cell(spec, parameters, scope, x[:, step], state, masks_of_step(masks, step))
-        running = (step < lengths)[:, np.newaxis]
-        outputs[:, step] = np.where(running, output, 0.0)
+        inside = (step < lengths)[:, np.newaxis]
+        running = inside & runs[:, step, np.newaxis]
+        last = np.where(running, output, last)
+        outputs[:, step] = np.where(running | (inside & (not zero_output_for_mask)), last, 0.0)
         state = map_state(lambda new, old, running=running: np.where(running, new, old), new_state, state)
     return (outputs.swapaxes(0, 1) if time_major else outputs), state
 

@@ -77,12 +77,19 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "dtype": (lambda: rg.placeholder("x", (3,), dtype=float), TypeError, "write float32"),
     "driver in a step": (
         lambda: rg.dynamic_rnn(
-            Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.expand_dims(x, 1))[0][:, 0]), sequence()
+            Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.expand_dims(x, 0))[0][0]), sequence()
         ),
-        ValueError, "can't do so inside of a cell's step",
+        ValueError, "over an axis of open size inside of a cell's step; declare that size",
+    ),
+    "long driver in a step": (
+        lambda: rg.dynamic_rnn(
+            Nested(lambda x: rg.dynamic_rnn(rg.GRUCell(3), rg.tile(rg.expand_dims(x, 1), (1, 1001, 1)))[0][:, 0]),
+            sequence(),
+        ),
+        ValueError, "1001 steps of drivers stand inside of one step",
     ),
     "cumsum in a step": (
-        lambda: rg.dynamic_rnn(Nested(lambda x: rg.cumsum(x, axis=0)), sequence()), ValueError, "cumsum runs over time",
+        lambda: rg.dynamic_rnn(Nested(lambda x: rg.cumsum(x, axis=0)), sequence()), ValueError, "cumsum runs over",
     ),
     "name of a placeholder": (lambda: rg.placeholder(LONG, (3,)), ValueError, "at most 200 characters"),
     "name of a parameter": (lambda: rg.parameter(LONG, (3,)), ValueError, "at most 200 characters"),

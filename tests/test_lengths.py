@@ -200,6 +200,22 @@ OTHERS = {
 }
 
 
+def test_rows_that_have_ended_are_left_out_beside_a_mask() -> None:
+    """Every loop of both graphs: with states held at some steps, too, and with outputs that are no state."""
+    x = rg.placeholder("x", (None, None, WIDTH))
+    m, n = rg.placeholder("m", (None, None), "bool"), rg.placeholder("n", (None,), "int64")
+    cell = rg.OutputProjectionWrapper(rg.MultiRNNCell([rg.LSTMCell(UNITS), rg.GRUCell(UNITS)]), 5)
+    outputs, _ = rg.dynamic_rnn(cell, x, n, mask=m)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_sum(rg.square(outputs)))
+    for graphs in (program.inference, program.training):
+        limits, graph = limits_of(graphs)
+        scans = {node for node in graph.nodes if node.op == "scan"}
+        assert scans
+        assert scans == set(limits.scans)
+        products = [node for node in graph.nodes if node.op == "matmul" and node not in limits.unread]
+        assert {node.shape[-1] for node in products} <= {5}
+
+
 def test_a_mask_is_recognised_by_what_is_done_with_it() -> None:
     graph = parse(WRITTEN)
     limits = RowLengths(graph)

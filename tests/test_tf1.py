@@ -403,6 +403,12 @@ FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]
     "reduce_sum": (lambda a, b: tf.reduce_sum(a, reduction_indices=[0], keep_dims=True), lambda a, b: a.sum(0)[None]),
     "reduce_max": (lambda a, b: tf.reduce_max(a), lambda a, b: a.max()),
     "reduce_min": (lambda a, b: tf.reduce_min(input_tensor=a, axis=-1), lambda a, b: a.min(-1)),
+    "reduce_any": (lambda a, b: tf.reduce_any(a > b, axis=1), lambda a, b: (a > b).any(1)),
+    "reduce_all": (lambda a, b: tf.reduce_all(a > b, [0], keepdims=True), lambda a, b: (a > b).all(0)[None]),
+    "map_structure": (
+        lambda a, b: tf.nest.map_structure(tf.subtract, [a, (b,)], [b, (a,)])[1][0],
+        lambda a, b: b - a,
+    ),
     "matmul": (lambda a, b: tf.matmul(a, b, transpose_b=True), lambda a, b: a @ b.T),
     "matmul_a": (lambda a, b: tf.matmul(a, b, True), lambda a, b: a.T @ b),
     "matmul of matrices": (

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, implied
 from ..ir.ops import OPS
 from ..ir.scan import ScanParts, split_inputs
 from ..ir.types import Dim, product, symbols_of
@@ -156,6 +156,10 @@ class _Walk:
         step, counted = self._source(node.operands[0]), self._counted(node.operands[1])
         return counted is not None and step.op == "iota" and step["size"] == counted
 
+    def _ends(self, node: Node) -> bool:
+        """Whether a condition is false past a row's end."""
+        return any(map(self._is_live, implied(node, self._source)))
+
     # Ops -----------------------------------------------------------------------------------------
 
     def _of_input(self, node: Node, operands: Sequence[Known]) -> Value:
@@ -282,14 +286,14 @@ class _Walk:
 
     def _holds(self, end: Node, carry: Node) -> bool:
         """Whether a carry stays as it is past a row's end."""
-        return end.op == "select" and end.operands[2] is carry and self._is_live(end.operands[0])
+        return end.op == "select" and end.operands[2] is carry and self._ends(end.operands[0])
 
     def _emitted(self, item: Node, value: Value, own: bool) -> Value:
         if value is None or (own and value.axis is not None):
             return None
         if not own:
             return RIGHT if value.axis is None else Known(value.axis + 1, value.past)
-        masked = item.op == "select" and self._is_live(item.operands[0])
+        masked = item.op == "select" and self._ends(item.operands[0])
         zero = masked and self._is_zero(item.operands[2])
         return Known(0, ZERO if zero else "")
 

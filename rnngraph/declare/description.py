@@ -11,7 +11,7 @@ from ..ir.node import Namer, Node, topological
 from ..ir.printer import is_literal, operand_text
 from ..ir.text.source import assigned_names
 from .cell import Cell, Wrapper
-from .drivers import Driver
+from .driver import Driver
 from .placeholders import placeholder_names
 from .tensor import public_type
 

@@ -8,7 +8,7 @@ from ..arguments import checked_name
 from ..errors import DtypeError, user_line
 from ..ir.node import Namer, Node
 from ..public import api
-from .drivers import Driver
+from .driver import Driver
 from .tensor import Tensor, build, declared
 
 TRAINING, INFERENCE = "training", "inference"

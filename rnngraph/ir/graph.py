@@ -32,6 +32,19 @@ def make(
     return Node(op, operands, inferred, ordered, where, name)
 
 
+def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node) -> Iterator[Node]:
+    """Conditions that hold wherever ``condition`` does, as that one itself. source: what a value is a view of."""
+    pending, seen = [condition], set[Node]()
+    while pending:
+        node = source(pending.pop())
+        if node in seen:
+            continue
+        seen.add(node)
+        yield node
+        if node.op == "and":
+            pending += reversed(node.operands)
+
+
 def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
     """``node`` over other operands; the same object where they are the same."""
     if tuple(operands) == node.operands:  # nodes are equal only if they are the same

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..declare.structures import map_structure as _map_structure
 from . import _functions, _inputs, _layers, _losses
 from ._cells import CELLS as _CELLS
 from ._contrib_cells import CONTRIB as _CONTRIB
@@ -50,6 +51,8 @@ from ._functions import (
     ones_like,
     pad,
     pow,
+    reduce_all,
+    reduce_any,
     reduce_max,
     reduce_mean,
     reduce_min,
@@ -133,6 +136,7 @@ initializers = _Namespace(
     },
 )
 train = _Namespace("train", {})
+nest = _Namespace("nest", {"map_structure": _map_structure})
 contrib = _Namespace(
     "contrib",
     {
@@ -141,6 +145,7 @@ contrib = _Namespace(
             "contrib.rnn",
             {**_CELLS, **_CONTRIB, **_members(_inputs, "static_rnn", "stack_bidirectional_dynamic_rnn")},
         ),
+        "framework": _Namespace("contrib.framework", {"nest": nest}),
         "layers": _Namespace("contrib.layers", _members(_layers, "fully_connected", "flatten", "xavier_initializer")),
     },
 )

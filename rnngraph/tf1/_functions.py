@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.functions import activations, padding, randomness, sequences
+from ..declare.functions import activations, padding, randomness, sequences, truths
 from ..declare.functions import basic as functions
 from ..declare.functions.basic import Axis
 from ..declare.functions.randomness import KeepProb
@@ -118,6 +118,7 @@ softmax, log_softmax = _along(functions.softmax), _along(functions.log_softmax)
 
 reduce_sum, reduce_mean = _reduction(functions.reduce_sum), _reduction(functions.reduce_mean)
 reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.reduce_min)
+reduce_all, reduce_any = _reduction(truths.reduce_all), _reduction(truths.reduce_any)
 
 
 @api

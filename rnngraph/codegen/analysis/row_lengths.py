@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ...ir.graph import Graph, Node
+from ...ir.graph import Graph, Node, implied
 from ...ir.ops import OPS
 from ...ir.scan import ScanParts, split_inputs, step_condition
 from ...ir.types import Dim
@@ -34,7 +34,12 @@ class LengthMask:
 
 
 def length_mask(node: Node, length: Dim) -> LengthMask | None:
-    """The mask that a sequence is, if it is one."""
+    """The mask that a sequence is, or that it is together with other conditions, if it is one."""
+    masks = (_length_mask(item, length) for item in implied(node))
+    return next((mask for mask in masks if mask is not None), None)
+
+
+def _length_mask(node: Node, length: Dim) -> LengthMask | None:
     if node.op != "less" or node.tensor.rank != 3 or node.shape[0] != length or node.shape[2] != 1:
         return None
     step, lengths = node.operands
@@ -68,25 +73,25 @@ class RowLengths:
         self.scans: dict[Node, LengthMask] = {}
         self.sums: dict[Node, LengthMask] = {}
         self.unread: dict[Node, LengthMask] = {}
-        found: dict[LengthMask, dict[Node, Node]] = {}  # by mask: the scans that take it, and by which name
+        found: dict[LengthMask, dict[Node, set[Node]]] = {}  # by mask: the scans that take it, and by which names
         for node in graph.nodes:
             if node.op == "scan" and step_condition(node) is None:
                 for formal, actual in ScanParts.of(node).sequences:
                     mask = length_mask(actual, node["length"])
                     if mask is not None and node not in self.scans:
-                        found.setdefault(mask, {}).setdefault(node, formal)
+                        found.setdefault(mask, {}).setdefault(node, set()).add(formal)
         for mask, scans in found.items():
-            self._settle(mask, {scan: name for scan, name in scans.items() if scan not in self.scans})
+            self._settle(mask, {scan: names for scan, names in scans.items() if scan not in self.scans})
 
     def follows_another(self, node: Node) -> bool:
         """Whether a mask that was settled before says where a node is computed, or where it reads."""
         return node in self.scans or node in self.sums or node in self.unread
 
-    def _settle(self, mask: LengthMask, scans: dict[Node, Node]) -> None:
+    def _settle(self, mask: LengthMask, scans: dict[Node, set[Node]]) -> None:
         """Takes out scans that can't leave steps out, until the others can with these as they are."""
         while scans:
             single = _SingleMask(self, mask, scans)
-            kept = {scan: name for scan, name in scans.items() if single.holds(scan)}
+            kept = {scan: names for scan, names in scans.items() if single.holds(scan)}
             if len(kept) == len(scans):
                 self.scans |= dict.fromkeys(scans, mask)
                 self.sums |= dict.fromkeys(single.sums, mask)
@@ -98,7 +103,7 @@ class RowLengths:
 class _SingleMask:
     """One mask, and the scans that are thought to leave out what it says."""
 
-    def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, Node]) -> None:
+    def __init__(self, lengths: RowLengths, mask: LengthMask, scans: Mapping[Node, set[Node]]) -> None:
         self.lengths, self.mask, self.scans = lengths, mask, scans
         self.bodies: dict[Node, dict[Node, Symbol]] = {}
         self.values: dict[Node, Symbol] = {}
@@ -144,20 +149,22 @@ class _SingleMask:
         return any(self._fits(item) and not in_front(item, node) for item in node.operands)
 
     def _masks(self, node: Node) -> bool:
+        """Whether a condition never holds where the mask does not."""
+        return self.mask.condition in implied(node, self._viewed)
+
+    def _viewed(self, node: Node) -> Node:
         while node.op in ("reshape", "broadcast") and self._fits(node.operands[0]) and in_front(node.operands[0], node):
             node = node.operands[0]
-        return node is self.mask.condition
+        return node
 
     def _body(self, scan: Node) -> dict[Node, Symbol]:
-        body, parts, mask = scan["body"], ScanParts.of(scan), self.scans[scan]
+        body, parts, names = scan["body"], ScanParts.of(scan), self.scans[scan]
         values: dict[Node, Symbol] = {carry.inside: carry.inside for carry in parts.carries}
         for formal, actual in parts.sequences:
             values[formal] = self.values.get(actual) if self._fits(actual) else None
 
         def masks(node: Node) -> bool:
-            while node.op in ("reshape", "broadcast"):
-                node = node.operands[0]
-            return node is mask
+            return any(item in names for item in implied(node, viewed))
 
         for node in body.nodes:
             if node not in values:
@@ -204,6 +211,13 @@ class _SingleMask:
             case "reduce_sum" | "reduce_max" | "reduce_min":
                 return user["axes"] == (last,)
         return OPS[user.op].kind == "elementwise" or user.op in ("reshape", "broadcast")
+
+
+def viewed(node: Node) -> Node:
+    """What a value in a body is another shape of."""
+    while node.op in ("reshape", "broadcast"):
+        node = node.operands[0]
+    return node
 
 
 def in_front(node: Node, user: Node) -> bool:

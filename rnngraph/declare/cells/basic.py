@@ -10,7 +10,7 @@ from ...errors import ArgumentError
 from ...public import api
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
-from ..functions.basic import clip, concat, sigmoid, split
+from ..functions.basic import clip, concat, split
 from ..state import joined, memory
 from ..tensor import Tensor
 
@@ -76,7 +76,8 @@ class LSTMLike(Cell):
 
 
 class BasicLSTMCell(LSTMLike):
-    """The LSTM of Zaremba et al. 2014: c' = c s(f + forget_bias) + s(i) a(j); h' = a(c') s(o).
+    """The LSTM of Zaremba et al. 2014: c' = c s(f + forget_bias) + s(i) a(j); h' = a(c') s(o), where s is
+    recurrent_activation.
 
     Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o, and bias [4 units]. State:
     LSTMStateTuple(c, h), or [batch, 2 units] (c first) with ``state_is_tuple=False``.
@@ -88,19 +89,21 @@ class BasicLSTMCell(LSTMLike):
         forget_bias: float = 1.0,
         state_is_tuple: bool = True,
         activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
         self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        n = self.num_units
+        n, gate = self.num_units, self.recurrent_activation
         c, h = self.unpacked(state)
         kernel, bias = p.kernel("kernel", (x.width + n, 4 * n)), p.bias("bias", (4 * n,))
         i, j, f, o = split(concat([x, h]) @ kernel + bias, 4)
-        c = c * sigmoid(f + self.forget_bias) + sigmoid(i) * self.activation(j)
-        h = self.activation(c) * sigmoid(o)
+        c = c * gate(f + self.forget_bias) + gate(i) * self.activation(j)
+        h = self.activation(c) * gate(o)
         return h, self.packed(c, h)
 
 
@@ -110,7 +113,8 @@ class LSTMCell(LSTMLike):
     use_peepholes: i and f see the old c, o the new (``w_i_diag``, ``w_f_diag``, ``w_o_diag`` [units]).
     cell_clip: c' is limited to +-cell_clip before the output gate sees it, and carried so.
     num_proj: h' is projected to this width by ``projection/kernel`` [units, num_proj], without a bias, then
-    limited to +-proj_clip. State: LSTMStateTuple(c [units], h [num_proj or units]).
+    limited to +-proj_clip. recurrent_activation: of the gates. State: LSTMStateTuple(c [units],
+    h [num_proj or units]).
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class LSTMCell(LSTMLike):
         forget_bias: float = 1.0,
         state_is_tuple: bool = True,
         activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.use_peepholes = flag(use_peepholes, "use_peepholes")
@@ -132,9 +137,10 @@ class LSTMCell(LSTMLike):
         self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        n = self.num_units
+        n, gate = self.num_units, self.recurrent_activation
         c, h = self.unpacked(state)
         kernel, bias = p.kernel("kernel", (x.width + self.hidden, 4 * n)), p.bias("bias", (4 * n,))
         i, j, f, o = split(concat([x, h]) @ kernel + bias, 4)
@@ -142,12 +148,12 @@ class LSTMCell(LSTMLike):
         if self.use_peepholes:
             f = f + p.kernel("w_f_diag", (n,)) * c
             i = i + p.kernel("w_i_diag", (n,)) * c
-        c = sigmoid(f) * c + sigmoid(i) * self.activation(j)
+        c = gate(f) * c + gate(i) * self.activation(j)
         if self.cell_clip is not None:
             c = clip(c, -self.cell_clip, self.cell_clip)
         if self.use_peepholes:
             o = o + p.kernel("w_o_diag", (n,)) * c
-        h = sigmoid(o) * self.activation(c)
+        h = gate(o) * self.activation(c)
         if self.num_proj is not None:
             h = h @ p.kernel("projection/kernel", (n, self.num_proj))
             if self.proj_clip is not None:
@@ -164,7 +170,8 @@ def limit(value: float | None, what: str) -> float | None:
 
 
 class GRUCell(Cell):
-    """The gated recurrent unit of Cho et al. 2014: r, u = s(...); h' = u h + (1 - u) c.
+    """The gated recurrent unit of Cho et al. 2014: r, u = s(...); h' = u h + (1 - u) c, where s is
+    recurrent_activation.
 
     reset_after=False: c = a([x; r h] K + b), with ``gates/kernel`` [inputs + units, 2 units] (columns
     r, u), ``gates/bias`` (initially 1), ``candidate/kernel``, ``candidate/bias``.
@@ -172,9 +179,16 @@ class GRUCell(Cell):
     ``candidate/input_projection/*`` and ``candidate/hidden_projection/*``.
     """
 
-    def __init__(self, num_units: int, activation: Activation = "tanh", reset_after: bool = False) -> None:
+    def __init__(
+        self,
+        num_units: int,
+        activation: Activation = "tanh",
+        reset_after: bool = False,
+        recurrent_activation: Activation = "sigmoid",
+    ) -> None:
         self.num_units = units(num_units, "num_units")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
         self.reset_after = flag(reset_after, "reset_after")
 
     def state(self) -> Any:
@@ -183,7 +197,7 @@ class GRUCell(Cell):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         n, h = self.num_units, state["h"]
         gates = concat([x, h]) @ p.kernel("gates/kernel", (x.width + n, 2 * n))
-        r, u = split(sigmoid(gates + p.bias("gates/bias", (2 * n,), "ones")), 2)
+        r, u = split(self.recurrent_activation(gates + p.bias("gates/bias", (2 * n,), "ones")), 2)
         if self.reset_after:
             from_input = x @ p.kernel("candidate/input_projection/kernel", (x.width, n))
             from_input = from_input + p.bias("candidate/input_projection/bias", (n,))

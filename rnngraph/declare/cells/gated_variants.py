@@ -8,7 +8,7 @@ from ...arguments import number, units
 from ...errors import ArgumentError, ShapeError
 from ..cell import Cell, Scope
 from ..functions.activations import activation_function
-from ..functions.basic import concat, sigmoid, split, tanh
+from ..functions.basic import concat, split, tanh
 from ..initializers import Uniform, initializer_of
 from ..tensor import Tensor
 from .basic import Activation
@@ -19,16 +19,22 @@ class UGRNNCell(Cell):
     """The update gate cell (Collins et al. 2017): g = s(g + forget_bias); s' = g s + (1 - g) a(c), the output too.
 
     Parameters: kernel [inputs + units, 2 units] with columns g, c, and bias [2 units]. State: [batch, units].
-    initializer: of the kernel.
+    initializer: of the kernel. recurrent_activation: of the gate, s.
     """
 
     def __init__(
-        self, num_units: int, initializer: Any = None, forget_bias: float = 1.0, activation: Activation = "tanh"
+        self,
+        num_units: int,
+        initializer: Any = None,
+        forget_bias: float = 1.0,
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.initializer = kernel_initializer(initializer)
         self.forget_bias = number(forget_bias, "forget_bias")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
 
     def state(self) -> Any:
         return {"s": self.num_units}
@@ -37,7 +43,7 @@ class UGRNNCell(Cell):
         n, s = self.num_units, state["s"]
         kernel = p.kernel("kernel", (x.width + n, 2 * n), self.initializer)
         g, c = split(concat([x, s]) @ kernel + p.bias("bias", (2 * n,)), 2)
-        g = sigmoid(g + self.forget_bias)
+        g = self.recurrent_activation(g + self.forget_bias)
         s = g * s + (1 - g) * self.activation(c)
         return s, {"s": s}
 
@@ -50,7 +56,7 @@ class IntersectionRNNCell(Cell):
     with gh and gy = s(. + forget_bias). Parameters: kernel [2 units, 4 units] with columns gh, h, gy, y, and bias
     [4 units]. Inputs are as wide as num_units, or num_in_proj=num_units projects them by ``in_projection/kernel``
     [inputs, units] and ``in_projection/bias``; as in TensorFlow, inputs of that width are not projected. State:
-    [batch, units]. initializer: of the kernels.
+    [batch, units]. initializer: of the kernels. recurrent_activation: of the gates, s.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class IntersectionRNNCell(Cell):
         initializer: Any = None,
         forget_bias: float = 1.0,
         y_activation: Activation = "relu",
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.num_in_proj = None if num_in_proj is None else units(num_in_proj, "num_in_proj")
@@ -71,6 +78,7 @@ class IntersectionRNNCell(Cell):
         self.initializer = kernel_initializer(initializer)
         self.forget_bias = number(forget_bias, "forget_bias")
         self.y_activation = activation_function(y_activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
 
     def state(self) -> Any:
         return {"s": self.num_units}
@@ -81,7 +89,7 @@ class IntersectionRNNCell(Cell):
             x = self._projected(p, x)
         kernel = p.kernel("kernel", (2 * n, 4 * n), self.initializer)
         gh, h, gy, y = split(concat([x, s]) @ kernel + p.bias("bias", (4 * n,)), 4)
-        gh, gy = sigmoid(gh + self.forget_bias), sigmoid(gy + self.forget_bias)
+        gh, gy = (self.recurrent_activation(gate + self.forget_bias) for gate in (gh, gy))
         s = gh * s + (1 - gh) * tanh(h)
         return gy * x + (1 - gy) * self.y_activation(y), {"s": s}
 
@@ -122,12 +130,16 @@ class SRUCell(Cell):
         f, r = s([f; r] + bias);  c' = f c + (1 - f) x~;  output = r a(c') + (1 - r) x_t
 
     Parameters: kernel [inputs, 4 units] with columns x~, f, r, x_t, and bias [2 units]. As in TensorFlow the highway
-    carries x_t, the input projected, so that any width goes. State: c [batch, units].
+    carries x_t, the input projected, so that any width goes. recurrent_activation: of the gates, s. State: c
+    [batch, units].
     """
 
-    def __init__(self, num_units: int, activation: Activation = "tanh") -> None:
+    def __init__(
+        self, num_units: int, activation: Activation = "tanh", recurrent_activation: Activation = "sigmoid"
+    ) -> None:
         self.num_units = units(num_units, "num_units")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
 
     def state(self) -> Any:
         return {"c": self.num_units}
@@ -136,7 +148,7 @@ class SRUCell(Cell):
         n = self.num_units
         x_bar, f, r, x_through = split(x @ p.kernel("kernel", (x.width, 4 * n)), 4)
         f_bias, r_bias = split(p.bias("bias", (2 * n,)), 2)
-        f, r = sigmoid(f + f_bias), sigmoid(r + r_bias)
+        f, r = self.recurrent_activation(f + f_bias), self.recurrent_activation(r + r_bias)
         c = f * state["c"] + (1 - f) * x_bar
         return r * self.activation(c) + (1 - r) * x_through, {"c": c}
 
@@ -150,9 +162,11 @@ class _InputGated(Cell):
         activation: Activation = "tanh",
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "ones",
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.units = _units(units)
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
         self.kernel_initializer = initializer_of(kernel_initializer)
         self.bias_initializer = initializer_of(bias_initializer)
 
@@ -169,14 +183,16 @@ class MinimalRNNCell(_InputGated):
 
         z = a(x W);  u = s([z; h] G + b);  h' = u h + (1 - u) z, which is also the output
 
-    Parameters: kernel [inputs + 2 units, units], W above G, and bias [units], initially 1. State: [batch, units].
+    Parameters: kernel [inputs + 2 units, units], W above G, and bias [units], initially 1.
+    recurrent_activation: of the gate, s. State: [batch, units].
     """
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         n, h = self.units, state["h"]
         kernel = p.kernel("kernel", (x.width + 2 * n, n), self.kernel_initializer)
         z = self.activation(x @ kernel[: x.width])
-        u = sigmoid(concat([z, h]) @ kernel[x.width :] + p.bias("bias", (n,), self.bias_initializer))
+        u = concat([z, h]) @ kernel[x.width :] + p.bias("bias", (n,), self.bias_initializer)
+        u = self.recurrent_activation(u)
         h = u * h + (1 - u) * z
         return h, {"h": h}
 
@@ -188,7 +204,7 @@ class CFNCell(_InputGated):
 
     1 - eta is the paper's input gate, as in TensorFlow, so that it starts small. Parameters: kernel
     [inputs, 3 units] with columns theta, eta, W; ``recurrent_kernel`` [units, 2 units]; bias [2 units], initially 1.
-    State: [batch, units].
+    recurrent_activation: of the gates, s. State: [batch, units].
     """
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -196,6 +212,7 @@ class CFNCell(_InputGated):
         kernel = p.kernel("kernel", (x.width, 3 * n), self.kernel_initializer)
         recurrent_kernel = p.kernel("recurrent_kernel", (n, 2 * n), self.kernel_initializer)
         bias = p.bias("bias", (2 * n,), self.bias_initializer)
-        theta, eta = split(sigmoid(h @ recurrent_kernel + x @ kernel[:, : 2 * n] + bias), 2)
+        gates = h @ recurrent_kernel + x @ kernel[:, : 2 * n] + bias
+        theta, eta = split(self.recurrent_activation(gates), 2)
         h = theta * self.activation(h) + (1 - eta) * self.activation(x @ kernel[:, 2 * n :])
         return h, {"h": h}

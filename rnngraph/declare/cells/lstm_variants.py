@@ -34,8 +34,9 @@ class LayerNormBasicLSTMCell(LSTMLike):
     The normed c' is carried. Parameters: kernel [inputs + units, 4 units] with columns i, j, f, o; ``gamma``
     (norm_gain) and ``beta`` (norm_shift) [units] under ``input``, ``transform``, ``forget``, ``output`` and
     ``state``. With ``layer_norm=False`` there is a bias [4 units] in their place, Glorot-uniform as in TensorFlow.
-    State: LSTMStateTuple(c, h). dropout_keep_prob: as in ``rg.DropoutWrapper``, in the training graph only, drawn
-    anew at every step; dropout_prob_seed: an int that changes the masks.
+    recurrent_activation: of the gates, s. State: LSTMStateTuple(c, h). dropout_keep_prob: as in
+    ``rg.DropoutWrapper``, in the training graph only, drawn anew at every step; dropout_prob_seed: an int that changes
+    the masks.
     """
 
     def __init__(
@@ -48,27 +49,29 @@ class LayerNormBasicLSTMCell(LSTMLike):
         norm_shift: float = 0.0,
         dropout_keep_prob: KeepProb = 1.0,
         dropout_prob_seed: int | None = None,
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = self.hidden = units(num_units, "num_units")
         self.state_is_tuple = True
         self.forget_bias = number(forget_bias, "forget_bias")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
         self.layer_norm = flag(layer_norm, "layer_norm")
         self.norm_gain, self.norm_shift = number(norm_gain, "norm_gain"), number(norm_shift, "norm_shift")
         check_keep_prob(dropout_keep_prob, "dropout_keep_prob")
         self.dropout_keep_prob, self.dropout_prob_seed = dropout_keep_prob, salt_of(dropout_prob_seed)
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        n = self.num_units
+        n, gate = self.num_units, self.recurrent_activation
         c, h = self.unpacked(state)
         gates = concat([x, h]) @ p.kernel("kernel", (x.width + n, 4 * n))
         if not self.layer_norm:
             gates = gates + p.bias("bias", (4 * n,), "glorot_uniform")
         names = ("input", "transform", "forget", "output")
-        i, j, f, o = (self._norm(p, name, gate) for name, gate in zip(names, split(gates, 4), strict=True))
+        i, j, f, o = (self._norm(p, name, part) for name, part in zip(names, split(gates, 4), strict=True))
         candidate = dropout(self.activation(j), self.dropout_keep_prob, self.dropout_prob_seed)
-        c = self._norm(p, "state", c * sigmoid(f + self.forget_bias) + sigmoid(i) * candidate)
-        h = self.activation(c) * sigmoid(o)
+        c = self._norm(p, "state", c * gate(f + self.forget_bias) + gate(i) * candidate)
+        h = self.activation(c) * gate(o)
         return h, self.packed(c, h)
 
     def _norm(self, p: Scope, name: str, x: Tensor) -> Tensor:
@@ -83,8 +86,8 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
     Parameters: ``W_0`` [inputs + hidden, 3 units] with columns j, f, o, and ``B`` [3 units]; with peepholes
     ``W_F_diag`` and ``W_O_diag`` [units]; with num_proj ``W_P_0`` [units, num_proj]. layer_norm: j, f, o and c' are
     normed as in LayerNormBasicLSTMCell, under ``transform``, ``forget``, ``output`` and ``state``, and ``B`` is there
-    but not added, as in TensorFlow. initializer: of the matrices and peepholes. State: LSTMStateTuple(c [units],
-    h [num_proj or units]), or one tensor (c first) with ``state_is_tuple=False``.
+    but not added, as in TensorFlow. initializer: of the matrices and peepholes. recurrent_activation: of the gates, s.
+    State: LSTMStateTuple(c [units], h [num_proj or units]), or one tensor (c first) with ``state_is_tuple=False``.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         layer_norm: bool = False,
         norm_gain: float = 1.0,
         norm_shift: float = 0.0,
+        recurrent_activation: Activation = "sigmoid",
     ) -> None:
         self.num_units = units(num_units, "num_units")
         self.use_peepholes = flag(use_peepholes, "use_peepholes")
@@ -110,24 +114,25 @@ class CoupledInputForgetGateLSTMCell(LSTMLike):
         self.forget_bias = number(forget_bias, "forget_bias")
         self.state_is_tuple = flag(state_is_tuple, "state_is_tuple")
         self.activation = activation_function(activation)
+        self.recurrent_activation = activation_function(recurrent_activation)
         self.layer_norm = flag(layer_norm, "layer_norm")
         self.norm_gain, self.norm_shift = number(norm_gain, "norm_gain"), number(norm_shift, "norm_shift")
 
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        n = self.num_units
+        n, gate = self.num_units, self.recurrent_activation
         c, h = self.unpacked(state)
         gates = concat([x, h]) @ p.kernel("W_0", (x.width + self.hidden, 3 * n), self.initializer)
         bias = p.bias("B", (3 * n,))
         j, f, o = split(gates if self.layer_norm else gates + bias, 3)
-        j, f, o = (self._norm(p, name, gate) for name, gate in (("transform", j), ("forget", f), ("output", o)))
+        j, f, o = (self._norm(p, name, part) for name, part in (("transform", j), ("forget", f), ("output", o)))
         f = f + self.forget_bias
         if self.use_peepholes:
             f = f + p.kernel("W_F_diag", (n,), self.initializer) * c
-        f = sigmoid(f)
+        f = gate(f)
         c = self._norm(p, "state", f * c + (1 - f) * self.activation(j))
         if self.use_peepholes:
             o = o + p.kernel("W_O_diag", (n,), self.initializer) * c
-        h = sigmoid(o) * self.activation(c)
+        h = gate(o) * self.activation(c)
         if self.num_proj is not None:
             h = h @ p.kernel("W_P_0", (n, self.num_proj), self.initializer)
             if self.proj_clip is not None:

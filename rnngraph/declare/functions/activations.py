@@ -33,8 +33,14 @@ def leaky_relu(x: Any, alpha: float = 0.2) -> Tensor:
 
 @api
 def hard_sigmoid(x: Any) -> Tensor:
-    """clip(0.2 x + 0.5, 0, 1), as in Keras 2 and ONNX (Keras 3 uses x / 6)."""
+    """clip(0.2 x + 0.5, 0, 1), as in Keras 2, Theano and ONNX; Keras 3 has ``hard_sigmoid_keras3``."""
     return clip(as_tensor(x) * 0.2 + 0.5, 0, 1)
+
+
+@api
+def hard_sigmoid_keras3(x: Any) -> Tensor:
+    """clip(x / 6 + 0.5, 0, 1), which Keras 3, JAX and torch (``Hardsigmoid``) call hard sigmoid."""
+    return clip(as_tensor(x) * (1 / 6) + 0.5, 0, 1)
 
 
 @api
@@ -91,6 +97,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
     "identity": identity,
     "linear": identity,
     "hard_sigmoid": hard_sigmoid,
+    "hard_sigmoid_keras3": hard_sigmoid_keras3,
     "softsign": softsign,
     "softplus": softplus,
     "elu": elu,

@@ -12,7 +12,7 @@ from ...ir.graph import Node, make
 from ...ir.types import FLOATS, Dim, TensorType, meet_declared
 from ...public import api, taking
 from ..cell import Cell, InnerCell, check_cell
-from ..drivers import Carry, check_step, drive, initial_leaves, state_names
+from ..driver import Carry, check_step, drive, initial_leaves, state_names
 from ..functions.basic import cast, known_by, logical_and, logical_not, reduce_max
 from ..functions.basic import where as choose
 from ..functions.randomness import by_graph, random_uniform

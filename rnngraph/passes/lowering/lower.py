@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...declare.drivers import Driver
+from ...declare.driver import Driver
 from ...declare.nest import flatten, pack, paths
 from ...declare.parameters import ParameterSpec
 from ...declare.placeholders import RESERVED, placeholder_names
@@ -64,7 +64,8 @@ def lower(
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
     """Dropout sites in the order of declaration."""
-    drivers = [node["driver"] for node in order if node.op == "driver"]
+    outermost: list[Driver] = [node["driver"] for node in order if node.op == "driver"]
+    drivers = [driver for item in outermost for driver, _ in item.with_inner()]
     sites = [(d.serial, f"{names.scopes[d.scope]}/{site}") for d in drivers for site in d.sites]
     scopes = [scope for driver in drivers for scope in driver.scopes]
     scopes += [node["scope"] for node in order if node.op == "dropout"]
@@ -167,25 +168,22 @@ class Lowering:
 
     def _driver(self, node: Node) -> Node:
         driver: Driver = node["driver"]
-        operands = [self.new[operand] for operand in node.operands]
-        sequences, rest = operands[: len(driver.sequences)], operands[len(driver.sequences) :]
-        lengths = rest.pop(0) if driver.lengths else None
-        initial, captured = rest[: len(driver.states)], rest[len(driver.states) :]
-        time, batch = driver.length, sequences[0].shape[1] if sequences else initial[0].shape[0]
+        given = driver.given([self.new[operand] for operand in node.operands])
+        time, batch, initial = driver.length, given.batch, given.initial
         for dim, role in ((time, "T"), (batch, "B")):
             for symbol in symbols_of(self.nodes.resolve(dim)):
                 if not self.nodes.roles.get(symbol, "").isupper():
                     self.nodes.roles[symbol] = role
         labels: list[str] = []
-        structure = public(driver.cell)
+        structure = driver.kept(public(driver.cell))
         own = len(flatten(structure))
         if self.show != INNER and not any(item.op == "scan" for item in topological(initial[:own])):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
-            self.named.append(pack(named(driver.cell), labels))
+            self.named.append(pack(driver.kept(named(driver.cell)), labels))
             self.initials += zip(labels, initial[:own], strict=True)
         if labels and self.show == GIVEN:
-            given = [
+            shown = [
                 self.make(
                     "input",
                     where=node.where,
@@ -194,10 +192,10 @@ class Lowering:
                 )
                 for label, item in zip(labels, initial[:own], strict=True)
             ]
-            self.placeholders += given
-            initial = [*given, *initial[own:]]
+            self.placeholders += shown
+            given = given._replace(initial=[*shown, *initial[own:]])
         body = Body(self.context, driver, time, batch, where=node.where)
-        scan = body.scan(sequences, lengths, initial, captured, node.name)
+        scan = body.scan(given, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
 

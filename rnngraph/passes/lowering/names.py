@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ...declare.drivers import Driver
+from ...declare.driver import Driver
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...errors import ArgumentError
 from ...ir.graph import Node
@@ -22,11 +22,15 @@ class Names:
 def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
     """Names for all that is declared in ``order``. Parameters in ``known`` keep theirs, which no new scope takes."""
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]] = []
+    above: dict[ScopeName, ScopeName] = {}  # of a driver within a step, the scope of the driver that runs the step
     for node in order:
         if node.op == "driver":
             driver: Driver = node["driver"]
-            owners.append((driver.serial, driver.scope, list(driver.parameters)))
-            owners += [(scope.serial, scope, []) for scope in driver.scopes]
+            for item, outer in driver.with_inner():
+                owners.append((driver.serial, item.scope, list(item.parameters)))
+                owners += [(scope.serial, scope, []) for scope in item.scopes]
+                if outer is not None:
+                    above[item.scope] = outer.scope
         elif node.get("scope") is not None:
             specs = [(node["slot"], str(node["label"]))] if node.op == "parameter" else []
             owners.append((node["scope"].serial, node["scope"], specs))
@@ -35,7 +39,7 @@ def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
     owners.sort(key=lambda owner: owner[0])
 
     names = Names()
-    _scopes(names, dict.fromkeys(scope for _, scope, _ in owners if scope is not None), owners, known)
+    _scopes(names, dict.fromkeys(scope for _, scope, _ in owners if scope is not None), above, owners, known)
     taken = {known[spec]: spec for _, _, specs in owners for spec, _ in specs if spec in known}
     for _, scope, specs in owners:
         for spec, path in specs:
@@ -54,6 +58,7 @@ def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
 def _scopes(
     names: Names,
     scopes: Iterable[ScopeName],
+    above: Mapping[ScopeName, ScopeName],
     owners: list[tuple[int, ScopeName | None, list[tuple[ParameterSpec, str]]]],
     known: Mapping[ParameterSpec, str],
 ) -> None:
@@ -65,7 +70,7 @@ def _scopes(
                 names.scopes.setdefault(scope, known[spec][: -len(path) - 1])
                 taken[names.scopes[scope]] = scope
     for scope in scopes:
-        if scope.explicit and scope not in names.scopes:
+        if scope.explicit and scope not in names.scopes and scope not in above:
             if taken.setdefault(scope.base, scope) is not scope:
                 raise ArgumentError(
                     f"scope {scope.base!r} is used twice; choose another, or share a cell with rg.shared",
@@ -75,9 +80,10 @@ def _scopes(
     earlier = {name[:end] for name in known.values() for end, letter in enumerate(name) if letter == "/"}
     for scope in scopes:
         if scope not in names.scopes:
-            count, name = 0, scope.base
+            base = f"{names.scopes[above[scope]]}/{scope.base}" if scope in above else scope.base
+            count, name = 0, base
             while name in taken or name in earlier:
                 count += 1
-                name = f"{scope.base}_{count}"
+                name = f"{base}_{count}"
             taken[name] = scope
             names.scopes[scope] = name

@@ -1,13 +1,12 @@
-"""The body of a driver's scan in the making: a part of lowering."""
+"""What a driver's step becomes: the body of a scan, or steps that are written out in the body of another one's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ...declare.drivers import Driver
+from ...declare.driver import Driver, DriverOperands
 from ...declare.parameter_maps import RANDOM
 from ...errors import GraphError, ShapeError, Where
 from ...ir.graph import Node, topological
@@ -18,139 +17,87 @@ from .context import Context
 from .random_nodes import units_of
 
 
-class Body:
-    """One driver's scan in the making."""
+class Steps:
+    """The nodes of a driver's step. ``extent``: how many steps each of the loops around them has, its own last."""
+
+    extent: tuple[Dim, ...]
 
     def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
         self.context, self.driver, self.time, self.batch, self.where = context, driver, time, batch, where
         self.nodes, self.random, self.make = context.nodes, context.random, context.nodes.make
-        self.sequences: list[Binding] = []
-        self.constants: list[Binding] = []
-        self.shared: dict[str, Node] = {}
         self.assigned: Mapping[Node, str] = {}
         self.live: Node | None = None  # whether a row still runs, where that is known
-        self.tapped: list[tuple[Node, Node]] = []
 
-    def formal(self, label: str, kind: TensorType) -> Node:
-        return self.make("input", where=self.where, name=label, label=label, type=kind)
+    # What steps differ in ------------------------------------------------------------------------
 
-    def over(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
-        self.sequences.append(Binding(node, actual))
-        return node
+    def seed(self) -> Node:
+        raise NotImplementedError
 
-    def given(self, label: str, actual: Node) -> Node:
-        node = self.formal(label, actual.tensor)
-        self.constants.append(Binding(node, actual))
-        return node
+    def number(self) -> Node:
+        """The step's number, among those of all loops around it."""
+        raise NotImplementedError
 
-    def once(self, key: str, build: Any) -> Node:
-        if key not in self.shared:
-            self.shared[key] = build()
-        return self.shared[key]
+    def rows(self) -> Node:
+        """Numbers of the rows."""
+        raise NotImplementedError
 
-    def scan(
-        self,
-        sequences: Sequence[Node],
-        lengths: Node | None,
-        initial: Sequence[Node],
-        captured: Sequence[Node],
-        name: str,
-    ) -> Node:
-        driver = self.driver
-        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in sequences]
-        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
-        initial = [self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in initial]
-        new: dict[Node, Node] = {
-            formal: self.over(str(formal["label"]), actual)
-            for formal, actual in zip(driver.sequences, sequences, strict=True)
-        }
-        carries = [
-            self.formal(str(node["label"]), kind.tensor) for node, kind in zip(driver.states, initial, strict=True)
-        ]
-        new.update(zip(driver.states, carries, strict=True))
-        for node, actual in zip(driver.captured, captured, strict=True):
-            is_number = actual.op == "constant" and actual.tensor.rank == 0
-            label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
-            label = "given_length" if label == "length" else label  # that one is the rows' own length
-            new[node] = actual if is_number else self.given(label, actual)
-        live = self._live(lengths) if lengths is not None else None
+    def whole(self, node: Node) -> Node:
+        """What stands outside of all loops for a value that no step changes."""
+        raise NotImplementedError
+
+    def show(self, node: Node, value: Node, rows: int | None) -> None:
+        """Takes what a tap is at this step. rows: the axis of rows; None: it has none."""
+        raise NotImplementedError
+
+    def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
+        """This step's part of the input that is added to a tap of this type."""
+        raise NotImplementedError
+
+    # One step ------------------------------------------------------------------------------------
+
+    def step(
+        self, new: dict[Node, Node], before: Sequence[Node], within: Node | None, unmasked: Node | None
+    ) -> tuple[Node, list[Node]]:
+        """(output, states after it). new: what the step is given, and then all its values. before: the states.
+
+        within, unmasked: whether rows have not ended, and are not masked, each [batch, 1]; None where all are so.
+        """
+        driver, live = self.driver, within if unmasked is None else unmasked
+        if within is not None and unmasked is not None:
+            live = self.make("and", within, unmasked, where=self.where, name="runs")
         self.live = live if driver.live is None else new[driver.live]
-        if live is not None:  # what stands past a row's end is read by nothing, and neither by a derivative
+        if live is not None:  # what stands past a row's end, or is masked, is read by nothing, and by no derivative
             for formal in driver.sequences:
                 x = new[formal]
                 zero = self.make("constant", value=np.zeros((), x.dtype))
                 new[formal] = self.make("select", live, x, zero, where=self.where, name="real", guards=True)
         inner = topological((driver.output, *driver.next_states), known=new)
         self.assigned = assigned_names(inner, beside=driver.where)
+        written: dict[Node, Sequence[Node]] = {}  # what drivers within the step give
         for node in inner:
+            if node.op == "get" and node.operands[0] in written:
+                new[node] = written[node.operands[0]][node["index"]]
+                continue
             operands = [new[operand] for operand in node.operands]
-            new[node] = self._tap(node, operands[0]) if node.op == "tap" else self._inner(node, operands)
-        output, states = new[driver.output], [new[node] for node in driver.next_states]
-        output = self._full(output)
-        states = [self._full(item) for item in states]
-        if live is not None:
-            zero = self.make("constant", value=np.zeros((), output.dtype))
-            output = self.make("select", live, output, zero, where=self.where)
-            states = [
-                self.make("select", live, after, before, where=self.where)
-                for after, before in zip(states, carries, strict=True)
-            ]
-        labels = (str(node["label"]) for node in driver.states)
-        seen = [(self.context.taps[node], self._while_live(value)) for node, value in self.tapped]
-        scan = ScanParts(
-            carries=[*map(Carry, carries, initial, labels, states)],
-            sequences=self.sequences,
-            invariants=self.constants,
-            emits=[("output", output), *seen],
-            length=self.time,
-            reverse=driver.reverse,
-            when=None if driver.when is None else new[driver.when],
-        ).made(self.where, name, self.make)
-        for number, (node, value) in enumerate(self.tapped, len(carries) + 1):
-            steps = self.make("get", scan, where=node.where, index=number)
-            self.context.tapped[self.context.taps[node]] = self._turned(steps, value)
-        return scan
-
-    # Taps ----------------------------------------------------------------------------------------
-
-    def _tap(self, node: Node, value: Node) -> Node:
-        """A value of the step that can be looked at: it is emitted, or an input over all steps is added to it."""
-        if node not in self.context.taps:
-            return value
-        if not self.context.moved:
-            self.tapped.append((node, value))
-            return value
-        shape = [self.time, *value.shape]
-        turn = self._has_rows(value) and not self.driver.time_major
-        if turn:
-            shape[:2] = shape[1], shape[0]
-        given = self.context.moved_by(node, value.tensor.with_shape(tuple(shape)))
-        return self.make("add", value, self.over("tap", self._turned(given, value)), where=node.where)
-
-    def _turned(self, steps: Node, value: Node) -> Node:
-        """What lies in time, laid out as the driver's inputs are, and back again."""
-        if not self._has_rows(value) or self.driver.time_major:
-            return steps
-        return self.make("transpose", steps, where=steps.where, order=(1, 0, *range(2, steps.tensor.rank)))
-
-    def _while_live(self, value: Node) -> Node:
-        """A value of rows that still run, and 0 for others."""
-        rank = value.tensor.rank
-        if self.live is None or not self._has_rows(value):
-            return value
-        live = self.make("reshape", self.live, shape=(self.batch, *(1,) * (rank - 1)))
-        zero = self.make("constant", value=np.zeros((), value.dtype))
-        return self.make("select", live, value, zero, where=value.where)
-
-    def _has_rows(self, value: Node) -> bool:
-        return value.tensor.rank > 0 and self._is_batch(value.shape[0])
-
-    def _live(self, lengths: Node) -> Node:
-        """Whether a row still runs, [batch, 1]."""
-        step = self.over("t", self.make("iota", where=self.where, size=self.time))
-        limit = self.make("reshape", lengths, shape=(self.batch, 1))
-        return self.make("less", step, self.given("length", limit), where=self.where, name="live")
+            match node.op:
+                case "tap":
+                    new[node] = self._tap(node, operands[0])
+                case "driver":
+                    written[node] = WrittenOut(self, node, operands).results()
+                    new[node] = operands[0]  # of which only what it gives is read
+                case _:
+                    new[node] = self._inner(node, operands)
+        output = self._full(new[driver.output])
+        states = [self._full(new[node]) for node in driver.next_states]
+        if live is None:
+            return output, states
+        zero = self.make("constant", value=np.zeros((), output.dtype))
+        last = None if driver.last is None else new[driver.last]
+        output = self.make("select", live, output, zero if last is None else last, where=self.where)
+        if last is not None and within is not None:
+            output = self.make("select", within, output, zero, where=self.where)
+        pairs = zip(states, before, strict=True)
+        return output, [self.make("select", live, after, first, where=self.where) for after, first in pairs]
 
     def _full(self, node: Node) -> Node:
         """An output or state that does not depend on the batch still has a row for each."""
@@ -181,19 +128,35 @@ class Body:
         x, scope = operands[0], node.get("scope")
         site = self.context.scopes[scope] if scope else f"{self.context.scopes[self.driver.scope]}/{node['site']}"
         variational = node.get("variational", False)
-        seed = self.once("seed", lambda: self.given("seed", self.random.seed))
-        if variational:
-            step = self.random.constant(-1)
-        else:
-            step = self.once("step", lambda: self.over("step", self.random.steps(self.time)))
+        seed = self.seed()
+        step = self.random.constant(-1) if variational else self.number()
         shape = (x.shape[0], units_of(x, 1)) if x.tensor.rank > 1 else (1, *x.shape)
         if self._is_batch(shape[0]):
-            row = self.once("row", lambda: self.given("row", self.random.rows(self.batch)))
+            row = self.rows()
         else:  # such as a kernel's
             row = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         if node.op == "dropout":
             self._mask(site, node["salt"], operands[1], variational, shape)
         return self.random.draw(node, operands, shape, site, seed, step, row)
+
+    def _tap(self, node: Node, value: Node) -> Node:
+        """A value of the step that can be looked at: it is shown, or an input over all steps is added to it."""
+        if node not in self.context.taps:
+            return value
+        rows = 0 if value.tensor.rank and self._is_batch(value.shape[0]) else None
+        if self.context.moved:
+            return self.make("add", value, self.moved(node, value.tensor, rows), where=node.where)
+        self.show(node, value, rows)
+        return value
+
+    def _while_live(self, value: Node, rows: int | None) -> Node:
+        """A value of rows that still run, and 0 for others."""
+        if self.live is None or rows is None:
+            return value
+        shape = tuple(self.batch if axis == rows else 1 for axis in range(value.tensor.rank))
+        live = self.make("reshape", self.live, shape=shape)
+        zero = self.make("constant", value=np.zeros((), value.dtype))
+        return self.make("select", live, value, zero, where=value.where)
 
     def _is_batch(self, rows: Dim) -> bool:
         return self.nodes.resolve(rows) == self.nodes.resolve(self.batch)
@@ -202,10 +165,226 @@ class Body:
         """Records what ``dropout_masks`` gives for a site: batch-major, as the sequence that it drops."""
         rows = self.make("reshape", self.make("iota", size=shape[0]), shape=(shape[0], 1))
         rows = self.random.rows(self.batch) if self._is_batch(shape[0]) else rows
-        outside = keep if keep.op == "constant" else next(actual for formal, actual in self.constants if formal is keep)
+        outside = keep if keep.op == "constant" else self.whole(keep)
         if variational:
             self.random.masks[site] = self.random.kept(site, salt, outside, self.random.constant(-1), rows, shape)
             return
-        steps = self.make("reshape", self.random.steps(self.time), shape=(self.time, 1, 1))
-        drawn = self.random.kept(site, salt, outside, steps, rows, (self.time, *shape))
-        self.random.masks[site] = self.make("transpose", drawn, order=(1, 0, 2))
+        loops, numbers = len(self.extent), self.random.steps(self.extent[0])
+        for size in self.extent[1:]:
+            one = self.make("reshape", numbers, shape=(*numbers.shape, 1))
+            numbers = self.make("add", self._scaled(one, size), self.make("iota", size=size))
+        steps = self.make("reshape", numbers, shape=(*self.extent, 1, 1))
+        drawn = self.random.kept(site, salt, outside, steps, rows, (*self.extent, *shape))
+        self.random.masks[site] = self.make("transpose", drawn, order=(loops, *range(loops), loops + 1))
+
+    def _scaled(self, number: Node, steps: Dim) -> Node:
+        """The number of the first of so many steps within each step of this number."""
+        return self.make("mul", number, self.make("dimension", size=steps))
+
+
+class Body(Steps):
+    """One driver's scan in the making."""
+
+    def __init__(self, context: Context, driver: Driver, time: Dim, batch: Dim, where: Where | None) -> None:
+        super().__init__(context, driver, time, batch, where)
+        self.extent = (time,)
+        self.sequences: list[Binding] = []
+        self.constants: list[Binding] = []
+        self.shared: dict[str, Node] = {}
+        self.tapped: list[tuple[Node, Node, int | None]] = []
+
+    def formal(self, label: str, kind: TensorType) -> Node:
+        return self.make("input", where=self.where, name=label, label=label, type=kind)
+
+    def over(self, label: str, actual: Node) -> Node:
+        node = self.formal(label, actual.tensor.with_shape(actual.shape[1:]))
+        self.sequences.append(Binding(node, actual))
+        return node
+
+    def given(self, label: str, actual: Node) -> Node:
+        node = self.formal(label, actual.tensor)
+        self.constants.append(Binding(node, actual))
+        return node
+
+    def once(self, key: str, build: Callable[[], Node]) -> Node:
+        if key not in self.shared:
+            self.shared[key] = build()
+        return self.shared[key]
+
+    def seed(self) -> Node:
+        return self.once("seed", lambda: self.given("seed", self.random.seed))
+
+    def number(self) -> Node:
+        return self.once("step", lambda: self.over("step", self.random.steps(self.time)))
+
+    def rows(self) -> Node:
+        return self.once("row", lambda: self.given("row", self.random.rows(self.batch)))
+
+    def whole(self, node: Node) -> Node:
+        return next(actual for formal, actual in self.constants if formal is node)
+
+    def scan(self, operands: DriverOperands, name: str) -> Node:
+        driver = self.driver
+        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in operands.sequences]
+        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
+        initial = [
+            self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in operands.initial
+        ]
+        new: dict[Node, Node] = {
+            formal: self.over(str(formal["label"]), actual)
+            for formal, actual in zip(driver.sequences, sequences, strict=True)
+        }
+        carries = [
+            self.formal(str(node["label"]), kind.tensor) for node, kind in zip(driver.states, initial, strict=True)
+        ]
+        new.update(zip(driver.states, carries, strict=True))
+        for node, actual in zip(driver.captured, operands.captured, strict=True):
+            is_number = actual.op == "constant" and actual.tensor.rank == 0
+            label = str(actual.get("label", actual.name or actual.op)).rpartition("/")[2]
+            label = "given_length" if label == "length" else label  # that one is the rows' own length
+            new[node] = actual if is_number else self.given(label, actual)
+        within = None if operands.lengths is None else self._live(operands.lengths)
+        unmasked = None if operands.mask is None else self._unmasked(operands.mask)
+        output, states = self.step(new, carries, within, unmasked)
+        labels = (str(node["label"]) for node in driver.states)
+        seen = [(self.context.taps[node], value) for node, value, _ in self.tapped]
+        scan = ScanParts(
+            carries=[*map(Carry, carries, initial, labels, states)],
+            sequences=self.sequences,
+            invariants=self.constants,
+            emits=[("output", output), *seen],
+            length=self.time,
+            reverse=driver.reverse,
+            when=None if driver.when is None else new[driver.when],
+        ).made(self.where, name, self.make)
+        for number, (node, _, rows) in enumerate(self.tapped, len(carries) + 1):
+            steps = self.make("get", scan, where=node.where, index=number)
+            self.context.tapped[self.context.taps[node]] = self._by_row(steps, rows)
+        return scan
+
+    def _live(self, lengths: Node) -> Node:
+        """Whether a row still runs, [batch, 1]."""
+        step = self.over("t", self.make("iota", where=self.where, size=self.time))
+        limit = self.make("reshape", lengths, shape=(self.batch, 1))
+        return self.make("less", step, self.given("length", limit), where=self.where, name="live")
+
+    def _unmasked(self, mask: Node) -> Node:
+        mask = self._fitting(mask, 0, self.time, "its mask")
+        return self.over("mask", self._fitting(mask, 1, self.batch, "its mask"))
+
+    # Taps ----------------------------------------------------------------------------------------
+
+    def show(self, node: Node, value: Node, rows: int | None) -> None:
+        self.tapped.append((node, self._while_live(value, rows), rows))
+
+    def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
+        shape = (self.time, *kind.shape)
+        if rows is None or self.driver.time_major:
+            return self.over("tap", self.context.moved_by(node, kind.with_shape(shape)))
+        at = rows + 1
+        given = self.context.moved_by(node, kind.with_shape((shape[at], *shape[:at], *shape[at + 1 :])))
+        order = (*range(1, at + 1), 0, *range(at + 1, len(shape)))
+        return self.over("tap", self.make("transpose", given, where=given.where, order=order))
+
+    def _by_row(self, steps: Node, rows: int | None) -> Node:
+        """What lies in time, laid out as the driver's inputs are."""
+        if rows is None or self.driver.time_major:
+            return steps
+        at = rows + 1
+        order = (at, *range(at), *range(at + 1, steps.tensor.rank))
+        return self.make("transpose", steps, where=steps.where, order=order)
+
+
+class WrittenOut(Steps):
+    """A driver within a step: its own steps, one behind the other, in the body that the outer step is in."""
+
+    def __init__(self, outer: Steps, node: Node, operands: Sequence[Node]) -> None:
+        driver: Driver = node["driver"]
+        assert isinstance(driver.length, int)
+        self.operands = driver.given(operands)
+        super().__init__(outer.context, driver, driver.length, self.operands.batch, node.where)
+        self.outer, self.steps, self.extent = outer, driver.length, (*outer.extent, driver.length)
+        self.now = 0
+        self.tapped: dict[Node, tuple[int | None, dict[int, Node]]] = {}  # axis of rows, and the value of each step
+        self.given: dict[Node, Node] = {}  # what is added to taps at all steps
+
+    def results(self) -> list[Node]:
+        """What the driver gives: final values of all that it carries, then outputs [length, batch, width]."""
+        driver, given = self.driver, self.operands
+        sequences = [self._fitting(item, 0, self.time, "what it reads") for item in given.sequences]
+        sequences = [self._fitting(item, 1, self.batch, "what it reads") for item in sequences]
+        states = [
+            self._fitting(item, 0, self.batch, "its initial_state") if item.shape else item for item in given.initial
+        ]
+        mask = None if given.mask is None else self._fitting(given.mask, 0, self.time, "its mask")
+        mask = None if mask is None else self._fitting(mask, 1, self.batch, "its mask")
+        outputs: dict[int, Node] = {}  # by step
+        for now in range(self.steps)[:: -1 if driver.reverse else 1]:
+            self.now = now
+            new = dict(zip(driver.captured, given.captured, strict=True))
+            new.update(zip(driver.sequences, map(self._at, sequences), strict=True))
+            new.update(zip(driver.states, states, strict=True))
+            within = None if given.lengths is None else self._live(given.lengths)
+            output, states = self.step(new, states, within, None if mask is None else self._at(mask))
+            outputs[now] = output
+        for tap, (rows, values) in self.tapped.items():
+            self.outer.show(tap, self._joined(values), self._outer_rows(rows))
+        return [*states, self._joined(outputs) if outputs else self._nothing()]
+
+    def _at(self, sequence: Node) -> Node:
+        """A sequence's element at this step."""
+        rest = sequence.shape[1:]
+        start, stop = (self.now, *(0 for _ in rest)), (self.now + 1, *rest)
+        one = self.make("slice", sequence, where=self.where, start=start, stop=stop, step=(1,) * len(stop))
+        return self.make("reshape", one, where=self.where, shape=rest)
+
+    def _joined(self, values: Mapping[int, Node]) -> Node:
+        """Values of all steps along a new first axis."""
+        every = [values[step] for step in range(self.steps)]
+        parts = [self.make("reshape", value, where=value.where, shape=(1, *value.shape)) for value in every]
+        return parts[0] if len(parts) == 1 else self.make("concat", *parts, where=self.where, axis=0)
+
+    def _nothing(self) -> Node:
+        """Outputs of no steps."""
+        zero = self.make("constant", value=np.zeros((), self.driver.output.dtype))
+        return self.make("broadcast", zero, where=self.where, shape=(0, self.batch, *self.driver.output.shape[1:]))
+
+    def _live(self, lengths: Node) -> Node:
+        limit = self.make("reshape", lengths, shape=(self.batch, 1))
+        return self.make("less", self.random.constant(self.now), limit, where=self.where, name="live")
+
+    def seed(self) -> Node:
+        return self.outer.seed()
+
+    def number(self) -> Node:
+        return self.make("add", self._scaled(self.outer.number(), self.steps), self.random.constant(self.now))
+
+    def rows(self) -> Node:
+        if not self._has_outer_rows:
+            raise GraphError(
+                f"{self.driver.cell!r} draws random numbers in a driver within a step, for other rows than the step's; "
+                "draw them outside of it",
+                self.where,
+            )
+        return self.outer.rows()
+
+    @property
+    def _has_outer_rows(self) -> bool:
+        return self.nodes.resolve(self.batch) == self.nodes.resolve(self.outer.batch)
+
+    def whole(self, node: Node) -> Node:
+        return self.outer.whole(node)
+
+    # Taps ----------------------------------------------------------------------------------------
+
+    def show(self, node: Node, value: Node, rows: int | None) -> None:
+        self.tapped.setdefault(node, (rows, {}))[1][self.now] = self._while_live(value, rows)
+
+    def moved(self, node: Node, kind: TensorType, rows: int | None) -> Node:
+        if node not in self.given:
+            self.given[node] = self.outer.moved(node, kind.with_shape((self.time, *kind.shape)), self._outer_rows(rows))
+        return self._at(self.given[node])
+
+    def _outer_rows(self, rows: int | None) -> int | None:
+        """The axis of the outer step's rows, in what all inner steps have together."""
+        return rows + 1 if rows is not None and self._has_outer_rows else None

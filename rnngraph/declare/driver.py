@@ -1,0 +1,366 @@
+"""What all drivers share: one traces a step of its whole cell, however nested, and becomes one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..arguments import flag
+from ..errors import DtypeError, GraphError, ShapeError, Where, shown
+from ..ir.graph import Node, make, topological
+from ..ir.types import FLOATS, INTEGERS, Dim, TensorType, TupleType, meet_declared
+from .cell import Cell, InnerCell, check_cell, snake_case
+from .nest import flatten, matched, pack, paths
+from .parameter_maps import RANDOM
+from .parameters import ParameterSpec, ScopeName
+from .state import Columns, named, public, specification_of
+from .tensor import Tensor, build, check_dtype, constant, declared
+from .trace import Trace, tracing
+
+MOST_INNER_STEPS = 1000
+"""Steps of drivers within one step; each is code of its own."""
+
+
+class MaskedState(NamedTuple):
+    """What a stream keeps of a driver with a mask, where the cell's output is none of its states."""
+
+    state: Any
+    output: Any
+
+
+class DriverOperands(NamedTuple):
+    """The operands of a driver's node."""
+
+    sequences: Sequence[Node]
+    lengths: Node | None
+    mask: Node | None
+    initial: Sequence[Node]
+    captured: Sequence[Node]
+
+    @property
+    def batch(self) -> Dim:
+        return self.sequences[0].shape[1] if self.sequences else self.initial[0].shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Driver:
+    """A traced driver. Inputs of the body: a step of each of ``sequences``, ``states``, then what is captured from
+    outside. The first states are the cell's; others are carried for the driver's own use.
+
+    lengths, mask: whether rows have ends, and steps at which they hold what they are. last: the state that is given
+    where the mask does not hold, one of the cell's or one beside them; None: 0 is.
+    when: the state that says whether a step runs; None where all do. live: the state that says it of each row.
+    time_major: how taps lie. sites: names of the random sites of its cells. scopes: of those that the step's own
+    functions draw at. inner: drivers that its step runs. inner_steps: how many steps of theirs one step has.
+    """
+
+    cell: Cell
+    scope: ScopeName
+    reverse: bool
+    length: Dim
+    sequences: tuple[Node, ...]
+    states: tuple[Node, ...]
+    output: Node
+    next_states: tuple[Node, ...]
+    captured: tuple[Node, ...]
+    lengths: bool
+    mask: bool
+    last: Node | None
+    when: Node | None
+    live: Node | None
+    time_major: bool
+    parameters: tuple[tuple[ParameterSpec, str], ...]
+    sites: tuple[str, ...]
+    scopes: tuple[ScopeName, ...]
+    inner: tuple[Driver, ...]
+    inner_steps: int
+    where: Where | None
+    serial: int = field(default_factory=lambda: next(declared))
+
+    def with_inner(self) -> Iterator[tuple[Driver, Driver | None]]:
+        """This driver and all within its steps, each with the one whose step runs it, which comes first."""
+        pending: list[tuple[Driver, Driver | None]] = [(self, None)]
+        while pending:
+            driver, outer = pending.pop()
+            yield driver, outer
+            pending += [(item, driver) for item in reversed(driver.inner)]
+
+    def given(self, operands: Sequence[Node]) -> DriverOperands:
+        """What the driver's node takes, by what it is for."""
+        rest = list(operands)
+        sequences = [rest.pop(0) for _ in self.sequences]
+        lengths = rest.pop(0) if self.lengths else None
+        mask = rest.pop(0) if self.mask else None
+        return DriverOperands(sequences, lengths, mask, rest[: len(self.states)], rest[len(self.states) :])
+
+    def kept(self, states: Any) -> Any:
+        """The nest of what a stream keeps between calls. states: the cell's, with ``Columns`` as leaves."""
+        if self.last not in self.states[len(flatten(states)) :]:
+            return states
+        return MaskedState(states, Columns(((Tensor(self.output).width, True),)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a user asks of a driver for each of its cells alike."""
+
+    inputs: Tensor
+    sequence_length: Any
+    mask: Any
+    zero_output_for_mask: bool
+    dtype: Any
+    time_major: bool
+    scope: ScopeName
+    where: Where | None
+
+    def over(self, cell: Cell, initial_state: Any, position: str = "", reverse: bool = False) -> tuple[Tensor, Any]:
+        """(outputs, final state) of a cell. position: where it stands under the scope."""
+        where, inputs = self.where, self.inputs
+        check_cell(cell, "a driver")
+        _check_inputs(cell, inputs, self.dtype, where)
+        sequence = inputs if self.time_major else build("transpose", inputs, order=(1, 0, 2), where=where)
+        time, batch, width = sequence.type.shape
+        lengths = _lengths(self.sequence_length, batch, where)
+        mask = _mask(self.mask, time, batch, self.time_major, where)
+        gives_zeros = flag(self.zero_output_for_mask, "zero_output_for_mask")
+
+        trace = Trace(inputs.dtype, where)
+        inner = InnerCell(trace, position, cell, {}, "")
+        with tracing(cell):
+            structure = public(cell)
+        kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in flatten(structure)]
+        x = _formal("x", TensorType(inputs.dtype, (batch, width)), where)
+        states = [_formal(name, kind, where) for kind, name in zip(kinds, state_names(cell), strict=True)]
+        with tracing(cell):
+            output, new = inner(Tensor(x), pack(structure, [Tensor(node) for node in states]))
+        next_states = [item.node for item in flatten(new)]
+        check_step(cell, output, [Tensor(node) for node in next_states], kinds, where)
+
+        initial = initial_leaves(cell, inner, initial_state, kinds, where)
+        carried = [Carry(*item) for item in zip(states, next_states, initial, strict=True)]
+        last = None
+        if mask is not None and not gives_zeros:
+            last = next((item for item in carried if item.following is output.node and _is_zero(item.initial)), None)
+            if last is None:
+                kind = TensorType(output.dtype, (batch, output.width))
+                zeros = build("broadcast", constant(0.0, output.dtype), shape=kind.shape, where=where)
+                last = Carry(_formal("output", kind, where), output.node, zeros)
+                carried.append(last)
+        items = drive(
+            cell, trace, self.scope, flag(reverse, "reverse"), (time, batch), [(x, sequence)], lengths, carried,
+            output.node, mask=mask, last=last, time_major=self.time_major,
+        )  # fmt: skip
+        outputs = items[-1] if self.time_major else build("transpose", items[-1], order=(1, 0, 2), where=where)
+        return outputs, pack(structure, items[: len(states)])
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What a driver carries: its name in the body, the node of its next value there, and its initial value."""
+
+    formal: Node
+    following: Node
+    initial: Tensor
+
+
+def drive(
+    cell: Cell, trace: Trace, scope: ScopeName, reverse: bool, extent: tuple[Dim, Dim],
+    sequences: Sequence[tuple[Node, Tensor]], lengths: Tensor | None, carried: Sequence[Carry], output: Node,
+    when: Node | None = None, live: Node | None = None, mask: Tensor | None = None, last: Carry | None = None,
+    time_major: bool = False,
+) -> list[Tensor]:  # fmt: skip
+    """The node of a traced driver, and what it gives: final values of all that is carried, then the outputs.
+
+    extent: (length, batch). sequences: the name of a step in the body, and the sequence [length, batch, …].
+    carried: the cell's states first. output: of a step, [batch, width]. mask: [length, batch, 1]. last: of what is
+    carried that which is the output where the mask does not hold.
+    """
+    where, (length, batch) = trace.where, extent
+    states = tuple(item.formal for item in carried)
+    roots = (output, *(item.following for item in carried))
+    steps = tuple(formal for formal, _ in sequences)
+    captured = _captured(roots, (*steps, *states), scope)
+    inside = topological(roots, known=captured)
+    nested: list[Driver] = [node["driver"] for node in inside if node.op == "driver"]
+    inner_steps = 0
+    for item in nested:
+        if isinstance(item.length, int):
+            inner_steps += item.length * (1 + item.inner_steps)
+        else:
+            raise GraphError(
+                f"{item.scope.base} runs over an axis of open size inside of a cell's step; declare that size as an "
+                "int, and say with sequence_length= or mask= how many of its steps count, or run it before or after "
+                "the driver, over the whole sequence",
+                item.where,
+            )
+    if inner_steps > MOST_INNER_STEPS:
+        raise GraphError(
+            f"{inner_steps} steps of drivers stand inside of one step, each of them as code of its own, and there may "
+            f"be {MOST_INNER_STEPS}; run fewer, or run the driver before or after the other one",
+            nested[0].where,
+        )
+    scopes = dict.fromkeys(node["scope"] for node in inside if node.op in RANDOM and node.get("scope"))
+    driver = Driver(
+        cell, scope, reverse, length, steps, states, output, roots[1:], captured,
+        lengths is not None, mask is not None, None if last is None else last.formal, when, live, time_major,
+        tuple(trace.parameters.items()), tuple(trace.sites), tuple(scopes),
+        tuple(nested), inner_steps, where,
+    )  # fmt: skip
+    # In a scan's order: final states, then what is emitted.
+    result = TupleType((*(item.tensor for item in states), output.tensor.with_shape((length, batch, output.shape[-1]))))
+    operands = [
+        *(sequence.node for _, sequence in sequences),
+        *(item.node for item in (lengths, mask) if item is not None),
+        *(item.initial.node for item in carried),
+        *captured,
+    ]
+    node = make(
+        "driver", *operands, where=where, name=snake_case(type(cell).__name__), meet=meet_declared,
+        driver=driver, result=result,
+    )  # fmt: skip
+    names = [*(str(item["label"]) for item in states), "outputs"]
+    return [build("get", Tensor(node), index=index, name=name, where=where) for index, name in enumerate(names)]
+
+
+def _check_inputs(cell: Cell, inputs: Any, dtype: Any, where: Where | None) -> None:
+    if not isinstance(inputs, Tensor):
+        raise DtypeError(f"a driver's inputs must be a Tensor, not {type(inputs).__name__}", where)
+    if inputs.rank != 3:
+        raise ShapeError(
+            f"{cell!r} needs inputs [batch, time, features], not {inputs!r} of rank {inputs.rank}; "
+            "reshape, or add an axis with rg.expand_dims",
+            where,
+        )
+    if inputs.dtype not in FLOATS:
+        raise DtypeError(f"{cell!r} needs float inputs, not {inputs.dtype}; convert with rg.cast", where)
+    if not isinstance(inputs.type.shape[2], int):
+        raise ShapeError(
+            f"{cell!r} needs inputs of a fixed width; declare the last size of {inputs.name} as an int", where
+        )
+    if dtype is not None and check_dtype(dtype) != inputs.dtype:
+        raise DtypeError(f"dtype={dtype} but the inputs are {inputs.dtype}; convert them with rg.cast", where)
+
+
+def _lengths(value: Any, batch: Dim, where: Where | None) -> Tensor | None:
+    if value is None:
+        return None
+    lengths = value if isinstance(value, Tensor) else constant(value)
+    if lengths.dtype not in INTEGERS or lengths.rank != 1:
+        raise DtypeError(f"sequence_length must be ints of shape [batch], not {lengths!r}", where)
+    try:
+        meet_declared(lengths.type.shape[0], batch)
+    except ValueError:
+        raise ShapeError(f"sequence_length {lengths!r} does not fit a batch of {batch}", where) from None
+    return lengths if lengths.dtype == "int64" else build("cast", lengths, dtype="int64", where=where)
+
+
+def _mask(value: Any, time: Dim, batch: Dim, time_major: bool, where: Where | None) -> Tensor | None:
+    """The mask as [time, batch, 1]."""
+    if value is None:
+        return None
+    axes = "[time, batch]" if time_major else "[batch, time]"
+    if isinstance(value, bool):
+        raise DtypeError(
+            f"mask must be a bool Tensor {axes}, not {value}; == and != compare Tensors as objects, so write "
+            "rg.reduce_any(rg.not_equal(x, 0), axis=2)",
+            where,
+        )
+    mask = value if isinstance(value, Tensor) else constant(value)
+    if mask.dtype != "bool" or mask.rank != 2:
+        raise DtypeError(
+            f"mask must be a bool Tensor {axes}, not {shown(mask)}; compare as in rg.not_equal(ids, 0)", where
+        )
+    try:
+        for have, want in zip(mask.type.shape, (time, batch) if time_major else (batch, time), strict=True):
+            meet_declared(have, want)
+    except ValueError:
+        raise ShapeError(
+            f"mask {mask!r} does not fit a batch of {batch} with {time} steps; it must be {axes}", where
+        ) from None
+    turned = mask if time_major else build("transpose", mask, order=(1, 0), where=where)
+    return build("reshape", turned, shape=(*turned.type.shape, 1), where=where)
+
+
+def _formal(label: str, kind: TensorType, where: Where | None) -> Node:
+    return make("input", where=where, type=kind, label=label, body=True)
+
+
+def _is_zero(initial: Tensor) -> bool:
+    """Whether a state is declared to start from zeros."""
+    node = initial.node
+    while node.op == "broadcast":
+        node = node.operands[0]
+    return node.op == "constant" and not node["value"].any()
+
+
+def state_names(cell: Cell) -> list[str]:
+    found, specification = list(paths(public(cell))), specification_of(cell)
+    if len(found) == 1 and not found[0][0]:
+        return list(specification) if isinstance(specification, dict) else ["h"]
+    return [path.rpartition("/")[2] if not path[-1:].isdigit() else f"state_{path.replace('/', '_')}"
+            for path, _ in found]  # fmt: skip
+
+
+def check_step(
+    cell: Cell, output: Tensor, new: Sequence[Tensor], kinds: Sequence[TensorType], where: Where | None
+) -> None:
+    if output.rank != 2 or not isinstance(output.type.shape[-1], int):
+        raise ShapeError(f"{cell!r}.step gives an output {output!r}; it must be [batch, width]", where)
+    for item, kind in zip(new, kinds, strict=True):
+        if item.rank != kind.rank or item.dtype != kind.dtype:
+            raise ShapeError(f"{cell!r}.step turns a state {kind} into {item!r}", where)
+
+
+def initial_leaves(
+    cell: Cell, inner: InnerCell, given: Any, kinds: Sequence[TensorType], where: Where | None
+) -> list[Tensor]:
+    leaves: list[Any]
+    if given is None:
+        with tracing(cell):
+            leaves = inner.initial_state()
+    else:
+        leaves = matched(named(cell), given, f"{cell!r}: initial_state", where)
+    return [_initial(cell, leaf, kind, where) for leaf, kind in zip(leaves, kinds, strict=True)]
+
+
+def _initial(cell: Cell, leaf: Any, kind: TensorType, where: Where | None) -> Tensor:
+    batch, width = kind.shape
+    if leaf is None:
+        return build("broadcast", constant(0.0, kind.dtype), shape=kind.shape, where=where)
+    if not isinstance(leaf, Tensor):
+        leaf = constant(leaf)
+    if leaf.dtype != kind.dtype:
+        raise DtypeError(f"{cell!r} computes in {kind.dtype}, but its initial_state is {leaf.dtype}", where)
+    if leaf.rank not in (1, 2) or leaf.type.shape[-1] != width:
+        have = leaf.type.shape[-1] if leaf.rank else "no axis"
+        raise ShapeError(
+            f"{cell!r} carries a state of width {width}, but its initial_state has width {have}; "
+            f"give initial_state a width of {width}",
+            where,
+        )
+    if leaf.rank == 1 or leaf.type.shape[0] == 1:
+        return build("broadcast", leaf, shape=kind.shape, where=where)
+    try:
+        meet_declared(leaf.type.shape[0], batch)
+    except ValueError:
+        raise ShapeError(
+            f"{cell!r} runs on a batch of {batch}, but its initial_state has {leaf.type.shape[0]} rows", where
+        ) from None
+    return leaf
+
+
+def _captured(roots: Sequence[Node], inner: Sequence[Node], scope: ScopeName) -> tuple[Node, ...]:
+    """Nodes outside the step that the step uses: they are the same at every step."""
+    inside = set(inner)
+    captured: dict[Node, None] = {}
+    for node in topological(roots):
+        # What the step draws is drawn anew at every step, also where it is drawn for what is the same at all.
+        # But for what is drawn once for a call (in p.map).
+        named = node.get("scope")
+        draws = node.op in RANDOM and (named is None or (named.serial > scope.serial and not node.get("variational")))
+        if draws or any(operand in inside for operand in node.operands):
+            inside.add(node)
+            captured.update((operand, None) for operand in node.operands if operand not in inside)
+    captured.update((root, None) for root in roots if root not in inside)
+    return tuple(captured)
