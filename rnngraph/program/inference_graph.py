@@ -81,8 +81,9 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def export(
-        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int = 1,
+        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int | None = None,
         target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
+        form: str = "stream",
     ) -> Export:  # fmt: skip
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
@@ -98,11 +99,11 @@ class InferenceGraph(CallableGraph[Given]):
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
         ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
         """
-        from ..export.step_code import ExportSource  # few ask for it
+        from ..export.native_code import ExportSource  # few ask for it
         from ..export.write_net import export
 
         parts = self.parts
         return export(
             ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
-            dispatch, link, user_line(),
+            dispatch, link, form, user_line(),
         )  # fmt: skip
