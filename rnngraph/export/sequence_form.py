@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,11 @@ from .native_code import Arrays, ExportSource, entry_of, whole_sequence
 
 BATCH, STEPS = "batch", "steps"
 _TAKEN = ("net", BATCH, "scratch")
+_OTHER_WORDS = (
+    *keyword.kwlist,
+    *"arguments await debugger delete eval export finally function in instanceof let null super var void with".split(),
+)
+"""Names that sizes can't have in the modules of Python and JavaScript."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +78,10 @@ def sequence_form(
     about = OptimizedGraph(given.source.lowered.graph, "inference", replace(given.options, target=target))
     outputs = tuple(name for name, node in about.graph.outputs if name != "loss" or given.source.loss is None)
     graph = about.pruned(outputs)
-    rows, steps = rows_and_steps(graph)
+    likely = _likely(about, outputs)
+    rows, steps = (dim if dim is None else substitute(dim, likely) for dim in rows_and_steps(graph))
     if batch is not None and isinstance(rows, int) and rows != batch:
         raise ShapeError(f"the graph is declared for a batch of {rows}, not {batch}", where)
-    likely = _likely(about, outputs)
     fixed = {rows.symbol: batch} if batch is not None and isinstance(rows, Size) and rows.symbol else {}
     names = _names([name for name in graph.symbols if name not in likely], rows, steps)
     plan_graph = with_sizes(about.optimized(outputs), {**likely, **fixed})
@@ -128,7 +134,7 @@ def _names(open_sizes: list[str], rows: Dim | None, steps: Dim | None) -> dict[s
             found.setdefault(dim.symbol, symbol)
     others = [name for name in open_sizes if name not in found]
     plain = [name.lower() if name.isupper() else name for name in others]
-    symbols = symbols_of_names([BATCH, STEPS, *plain], ("net", "scratch"))[2:]
+    symbols = symbols_of_names([BATCH, STEPS, *plain], ("net", "scratch", *_OTHER_WORDS))[2:]
     return found | dict(zip(others, symbols, strict=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from ...ir.types import Dim, Size, product
+from ...ir.types import Dim, Shape, Size
 from ...version import __version__
 from ..c_interface.llvm_text import STEPS, elements
 from ..c_interface.object_code import ABI_VERSION
@@ -161,7 +161,7 @@ def _sequence_macros(net: Description) -> list[str]:
     ports = [("input", port) for port in sequence.inputs] + [("output", port) for port in sequence.outputs]
     lines = [
         *_weights_macros(net),
-        *(f"#define {net.macro_of(port)}({sizes}) ({size_in_c(product(port.shape))})" for _, port in ports),
+        *(f"#define {net.macro_of(port)}({sizes}) ({elements_in_c(port.shape)})" for _, port in ports),
         "",
         "/* Sizes and arrays, in the order of arguments:",
     ]
@@ -171,8 +171,12 @@ def _sequence_macros(net: Description) -> list[str]:
     return [*lines, " */", ""]
 
 
-def size_in_c(dim: Dim) -> str:
-    """A size as an expression of C in ``size_t``."""
+def elements_in_c(shape: Shape) -> str:
+    """Elements of an array as an expression of C in ``size_t``, whose sizes are macros' arguments."""
+    return " * ".join(map(_size_in_c, shape)) or "(size_t)1"
+
+
+def _size_in_c(dim: Dim) -> str:
     if not isinstance(dim, Size):
         return f"(size_t){dim}"
     text = ""
@@ -182,7 +186,7 @@ def size_in_c(dim: Dim) -> str:
             *(f"(size_t)({n})" for n in names),
         ]
         text += f"{' - ' if factor < 0 else ' + ' if text else ''}{' * '.join(parts)}"
-    return text
+    return text if len(dim.terms) == 1 else f"({text})"
 
 
 def _sequence_functions(net: Description) -> list[str]:
