@@ -146,7 +146,11 @@ export class Net {{
   /** A size by the elements of a feed that has it as an axis, which are so many at 1; 1 where none has. */
   counted(name, feeds, sizes) {{
     const port = description.inputs.find((port) => port.shape.includes(name) && feeds[port.name]?.length !== undefined);
-    return port === undefined ? 1 : feeds[port.name].length / count(port, sizes);
+    const found = port === undefined ? 1 : feeds[port.name].length / count(port, sizes);
+    if (!Number.isInteger(found)) {{
+      throw new Error(port.name + " has " + feeds[port.name].length + " elements, which makes " + name + " " + found);
+    }}
+    return found;
   }}
 """
 
