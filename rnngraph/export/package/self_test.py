@@ -88,7 +88,7 @@ def compare(found: str, expected: str) -> list[str]:
 
 def array_text(name: str, port: Port, array: np.ndarray) -> str:
     """Numbers of an array as a constant of C."""
-    numbers = [_number(item) for item in np.ravel(array).tolist()]
+    numbers = [_number(item) for item in np.ravel(array).tolist()] or ["0"]  # C has no empty arrays
     rows = [", ".join(numbers[first : first + 8]) for first in range(0, len(numbers), 8)]
     body = ",\n    ".join(rows)
     return f"static const {C_TYPES[port.dtype]} {name}[] = {{\n    {body}\n}};"

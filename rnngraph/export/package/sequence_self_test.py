@@ -44,7 +44,7 @@ def _arrays(net: Description, example: Example, number: int) -> list[str]:
     for port in net.sequence.outputs:
         result = example.results[port.name]
         found.append(array_text(f"expected{number}_{port.symbol}", port, result))
-        found.append(f"static {C_TYPES[port.dtype]} found{number}_{port.symbol}[{result.size}];")
+        found.append(f"static {C_TYPES[port.dtype]} found{number}_{port.symbol}[{max(1, result.size)}];")
     return found
 
 
