@@ -47,7 +47,7 @@ def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) 
 
 
 def _sizes(found: SequenceForm, rows: int, others: int) -> dict[str, int]:
-    """Sizes that the graph can take, if possible such that no array is empty. Raises ``ShapeError`` where none are found."""
+    """Sizes that the graph can take, where it can be of no empty array. Raises ``ShapeError`` where none are found."""
     ports = (*found.exported.inputs, *found.exported.outputs)
     possible: list[dict[str, int]] = []
     for steps in LENGTHS:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..codegen.buffers.packing import PanelLayout
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
+from ..codegen.schedule.plan import Plan
 from ..errors import ShapeError, Where
-from ..ir.types import Dim, TensorType, evaluate
+from ..ir.types import Dim, TensorType, evaluate, product
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
 from .c_interface.nets import ExportedStream
@@ -55,12 +58,7 @@ def stream_form(
     outputs = tuple(_port(name, next(symbols), kinds[name], about.output_axis[name], about, where) for name in shown)
     states = tuple(_port(name, next(symbols), about.state_types[name], None, about, where) for name in about.labels)
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
-    step = _exported_entry(about, values, target, embedded, one_step=True)
-    assert isinstance(step.plan.arena_bytes, int), f"a step's memory has no fixed size: {step.plan.arena_bytes}"
-    block = None
-    if target.lanes(4) > 1 and about.lengths and about.lengths <= about.compiled.lengths(about.outputs):
-        found = _exported_entry(about, values, target, embedded, one_step=False)
-        block = found if isinstance(found.plan.arena_bytes, int) else None
+    step, block = _entries(about, values, target, embedded)
     initial = _initial(about, values, target, embedded)
     exported = ExportedStream(
         target=target,
@@ -111,11 +109,43 @@ def _fixed(name: str, dim: Dim, about: StepGraph, where: Where | None) -> int:
         ) from None
 
 
-def _exported_entry(about: StepGraph, values: Arrays, target: Target, embedded: bool, one_step: bool) -> ExportedEntry:
-    """An entry of the exported code with its packed weights: a step, or a block of steps."""
-    name, sizes = ("step", dict.fromkeys(about.lengths, 1)) if one_step else ("block", {})
-    plan = planned(about.compiled.sized(about.outputs, {**about.sizes, **sizes}, one_step), target, name, 1)
-    return entry_of(plan, target, values, embedded)
+def _entries(
+    about: StepGraph, values: Arrays, target: Target, embedded: bool
+) -> tuple[ExportedEntry, ExportedEntry | None]:  # fmt: skip
+    """The entries of a step and, if its memory doesn't grow with its length, of a block of steps.
+
+    Both read the same large panels, where tiles can be found for it that take about as long.
+    """
+    one_step = about.compiled.sized(about.outputs, {**about.sizes, **dict.fromkeys(about.lengths, 1)}, one_step=True)
+
+    def step_plan(alike: tuple[PanelLayout, ...] = ()) -> Plan:
+        return planned(one_step, target, "step", 1, alike)
+
+    if target.lanes(4) == 1 or not about.lengths or not about.lengths <= about.compiled.lengths(about.outputs):
+        return entry_of(step_plan(), target, values, embedded), None
+    several = about.compiled.sized(about.outputs, about.sizes)
+    block = planned(several, target, "block", 1)
+    if not isinstance(block.arena_bytes, int):
+        return entry_of(step_plan(), target, values, embedded), None
+    alike = tuple(layout for layout in block.layouts.values() if _bytes_of(layout, values) > target.first_cache)
+    step = step_plan(alike)
+    common = tuple(_common_layout(layout, step) for layout in alike)
+    if common != alike:
+        block, step = planned(several, target, "block", 1, common), step_plan(common)
+    return entry_of(step, target, values, embedded), entry_of(block, target, values, embedded)
+
+
+def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
+    """How large a panel is. Weights that don't stay in the first cache come from further away in any order, and twice
+    they would be most of the object; smaller ones are packed as each entry reads them fastest.
+    """
+    return sum(int(str(product(view.shape))) * values[view.parameter].itemsize for view in layout.views)
+
+
+def _common_layout(layout: PanelLayout, other: Plan) -> PanelLayout:
+    """A layout in groups as another plan's tiles can read them, too."""
+    widths = [found.blocks for found in other.layouts.values() if {*found.views} & {*layout.views}]
+    return replace(layout, blocks=math.gcd(layout.blocks, *widths))
 
 
 def _initial(

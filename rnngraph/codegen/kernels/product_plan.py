@@ -68,6 +68,7 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     tile = tile_shape(
         region.target, _gates(contractions, products), blocks, rows, depth,
         max(len(item.lefts) for item in contractions), max(_accumulators(region.target, node) for node in products),
+        region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
     )  # fmt: skip
     return ProductPlan(contractions, tile, axis, _masked(region, kernel, lanes))
 

@@ -59,20 +59,35 @@ class ExportedNet:
         """Where parameters that are read as they are lie in the memory of packed weights."""
         return self._raw[0]
 
-    def panels_place(self, entry: ExportedEntry) -> int:
-        """Where an entry's packed weights begin there."""
-        place = self._raw[1]
-        for other in self.entries:
-            if other is entry:
-                return place
-            place += padded(other.plan.panel_bytes)
-        return place
+    @property
+    def panels_place(self) -> int:
+        """Where packed weights begin there."""
+        return self._raw[1]
+
+    @cached_property
+    def _panels(self) -> tuple[dict[str, dict[str, int]], int]:
+        places: dict[object, int] = {}
+        found: dict[str, dict[str, int]] = {}
+        total = 0
+        for entry in self.entries:
+            mine = found.setdefault(entry.plan.main.name, {})
+            for name, (_, count) in entry.panel_places.items():
+                key = entry.plan.layouts.get(name, (entry.plan.main.name, name))
+                if key not in places:
+                    places[key] = total
+                    total += count
+                mine[name] = places[key]
+        return found, total
+
+    @property
+    def panel_offsets(self) -> dict[str, dict[str, int]]:
+        """By name of an entry and of a buffer, where in packed weights it lies: what is packed alike lies once."""
+        return self._panels[0]
 
     @property
     def weights_bytes(self) -> int:
         """Bytes of packed weights, with what is lost to alignment."""
-        last = self.entries[-1]
-        return self.panels_place(last) + padded(last.plan.panel_bytes) + ALIGNMENT
+        return self.panels_place + self._panels[1] + ALIGNMENT
 
 
 @dataclass(frozen=True)

@@ -122,15 +122,11 @@ def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str
 
 
 def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
-    """Where the packed weights of every entry lie in one image, in which what is alike lies once; and the image.
-
-    Without embedded weights each entry's lie where packing puts them.
+    """Where the packed weights of every entry lie in one image, in which what is alike lies once; and the image, empty
+    where weights are not embedded.
     """
     if not exported.embedded:
-        return {
-            entry.plan.main.name: {name: place for name, (place, _) in entry.panel_places.items()}
-            for entry in exported.entries
-        }, b""
+        return exported.panel_offsets, b""
     places: dict[bytes, int] = {}
     parts: list[bytes] = []
     total = 0
@@ -155,10 +151,10 @@ def _entries_text(
     named: bool,
 ) -> str:  # fmt: skip
     """The module of one entry, with its entries under names of their own."""
-    entries = [replace(entry.placed(offsets[entry.plan.main.name]), name=main)]
-    functions = entry.plan.functions
+    mine, functions = offsets[entry.plan.main.name], entry.plan.functions
+    entries = [replace(entry.placed(entry.plan.main, mine), name=main)]
     if not exported.embedded:
-        entries.append(replace(entry.plan.pack, name=pack))
+        entries.append(replace(entry.placed(entry.plan.pack, mine), name=pack))
     text = module_text(functions, entries, exported.target, main)
     return _for_processor(text, exported.target) if named else text
 

@@ -63,14 +63,13 @@ class ExportedEntry:
         ends = [*sorted({*found.values(), self.plan.panel_bytes})]
         return {name: (start, ends[ends.index(start) + 1] - start) for name, start in found.items()}
 
-    def placed(self, offsets: Mapping[str, int]) -> Entry:
-        """The main entry with its packed weights at other offsets, by name of buffer."""
-        main = self.plan.main
+    def placed(self, entry: Entry, offsets: Mapping[str, int]) -> Entry:
+        """One of the plan's entries with packed weights at other offsets, by name of buffer."""
         places = {
             buffer: (slot, offsets[buffer.name] if slot == "panels" else offset)
-            for buffer, (slot, offset) in main.places.items()
+            for buffer, (slot, offset) in entry.places.items()
         }
-        return replace(main, places=places)
+        return replace(entry, places=places)
 
     @property
     def arguments(self) -> list[Argument]:

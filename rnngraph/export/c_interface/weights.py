@@ -65,7 +65,7 @@ def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
     for name, place in exported.raw_places.items():
         f.copy(pointers[name], f.moved(base, place), exported.parameters[name].nbytes)
     for entry in exported.entries:
-        _pack(wrapper, f, entry, pointers, f.moved(base, exported.panels_place(entry)))
+        _pack(wrapper, f, entry, pointers, f.moved(base, exported.panels_place))
     head = f"define {'internal ' if wrapper.suffix else ''}i32 @{wrapper.name('set_weights')}"
     given = signature(weights_parameters(wrapper))
     return "\n".join([f"{head}({given}) #0 {{", "entry:", *f.first, *f.lines, "  ret i32 0", "}", ""])

@@ -98,7 +98,7 @@ class CWrapper(Generic[Net]):
         """
         plan, exported = entry.plan, self.exported
         values: dict[str, Number] = {"arena": arena}
-        values["panels"] = self.panels or f.moved(weights, exported.panels_place(entry))
+        values["panels"] = self.panels or f.moved(weights, exported.panels_place)
         for item in entry.arguments:
             slot = item.buffer.name
             if item.kind == "constant":
