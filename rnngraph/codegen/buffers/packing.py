@@ -128,6 +128,11 @@ class Panels:
             self.made[key] = Panel(buffer, depth, len(views), size_bytes, dot_width, total, blocks)
         return self.made[key]
 
+    def has_alike(self, views: Sequence[View]) -> bool:
+        """Whether one of the layouts that are taken over has all these right operands."""
+        packed = {item for view in views for item in self._packed([view]) or ()}
+        return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.alike)
+
     def groups(self, views: Sequence[View]) -> tuple[int, ...]:
         """Of the layouts that have these right operands, how many vectors are a group."""
         packed = {item for view in views for item in self._packed([view]) or ()}
