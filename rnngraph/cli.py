@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("script", type=Path, help=_SCRIPT)
     export.add_argument("--directory", type=Path, help="where to (default: NAME-export, here)")
     export.add_argument("--name", help="of the files and in C (default: the script's)")
-    export.add_argument("--batch", type=_positive, default=1, help="rows of an instance (default 1)")
+    export.add_argument("--form", choices=("stream", "sequence"), default="stream", help="steps, or whole sequences")
+    export.add_argument("--batch", type=_positive, help="rows (default: 1 of a stream, any number of sequences)")
     export.add_argument("--target", help="host, x86-64-v3, aarch64-linux, … (default: the program's)")
     export.add_argument("--weights", choices=("embedded", "external"), default="embedded")
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
@@ -179,11 +180,13 @@ def _export(options: argparse.Namespace) -> None:
     program = _program(options.script)
     name = options.name or re.sub(r"\W", "_", options.script.resolve().stem, flags=re.ASCII)
     written = program.inference.export(
-        options.directory, name, options.batch, options.target, options.weights, options.dispatch, not options.no_link
-    )
+        options.directory, name, options.batch, options.target, options.weights, options.dispatch,
+        not options.no_link, options.form,
+    )  # fmt: skip
     for path in written.files.values():
         print(path)
-    print(f"{written.object_size} bytes of code and data, {written.state_size} bytes of memory an instance")
+    memory = f", {written.state_size} bytes of memory an instance" if options.form == "stream" else ""
+    print(f"{written.object_size} bytes of code and data{memory}")
     print(f"needs {written.needs}")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Sequence_
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import rnngraph as rg
 from rnngraph.codegen.machine.engine import Code
 from rnngraph.codegen.machine.target import Target
 from rnngraph.declare.nest import paths
+from rnngraph.ir.types import evaluate, parse_dim
 
 
 def aligned(count: int) -> np.ndarray:
@@ -49,13 +53,7 @@ class Instance:
 
     def function(self, what: str, result: Any = None) -> Any:
         """Pointers are all that C functions here take, but for sizes, which ctypes.c_size_t marks."""
-        address = self.code.address(f"{self.name}_{what}")
-
-        def call(*arguments: Any) -> Any:
-            kinds = [type(item) if isinstance(item, ctypes.c_size_t) else ctypes.c_void_p for item in arguments]
-            return ctypes.CFUNCTYPE(result, *kinds)(address)(*arguments)
-
-        return call
+        return partial(called, self.code, f"{self.name}_{what}", result)
 
     def number(self, what: str) -> int:
         return int(self.function(what, ctypes.c_size_t)())
@@ -109,6 +107,78 @@ class Instance:
         return {
             port["name"]: np.full(shape_of(port, steps), 77).astype(port["dtype"]) for port in self.about["outputs"]
         }
+
+
+class Sequence:
+    """A net for whole sequences that ``export`` wrote to a directory, as C would use it.
+
+    room: gives the caller's memory; odd: bytes past a cache line where scratch and packed weights begin.
+    """
+
+    def __init__(
+        self, directory: Path, name: str, target: Target, weights: bytes | None = None, odd: int = 0,
+        room: Callable[[int], np.ndarray] = aligned,
+    ) -> None:  # fmt: skip
+        self.about = json.loads((directory / f"{name}.json").read_text())
+        self.name, self.odd, self.room = name, odd, room
+        self.code = Code((directory / f"{name}.o").read_bytes(), target)
+        self.names = [size["name"] for size in self.about["sizes"]]
+        self.net = None
+        if weights is not None:
+            self.packed = room(self.number("weights_size") + odd)
+            self.net = self.packed.ctypes.data + odd
+            image = aligned(len(weights))
+            image[:] = np.frombuffer(weights, np.uint8)
+            size = ctypes.c_size_t(len(weights))
+            assert called(self.code, f"{name}_set_weights", ctypes.c_int, self.net, image.ctypes.data, size) == 0
+
+    def number(self, what: str, *sizes: int) -> int:
+        return int(called(self.code, f"{self.name}_{what}", ctypes.c_size_t, *map(ctypes.c_size_t, sizes)))
+
+    def shape(self, port: Mapping[str, Any], sizes: Mapping[str, int]) -> tuple[int, ...]:
+        return tuple(dim if isinstance(dim, int) else evaluate(parse_dim(dim), sizes) for dim in port["shape"])
+
+    def sizes_of(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Sizes by the axes of what is fed; 1 where no feed has one."""
+        found = {size["name"]: size.get("fixed", 1) for size in self.about["sizes"]}
+        for port in self.about["inputs"]:
+            if port["name"] in feeds:
+                axes = zip(port["shape"], feeds[port["name"]].shape, strict=True)
+                found |= {dim: actual for dim, actual in axes if dim in self.names}
+        return found
+
+    def run(self, feeds: Mapping[str, np.ndarray], **given: int) -> dict[str, np.ndarray]:
+        sizes = self.sizes_of(feeds) | given
+        counts = [sizes[name] for name in self.names]
+        scratch = self.room(self.number("scratch_size", *counts) + self.odd)
+        scratch[:] = 0xA5
+        inputs: list[int | None] = []
+        for port in self.about["inputs"]:
+            array = feeds.get(port["name"])
+            assert array is not None or "default" in port, port["name"]
+            assert array is None or (array.flags.c_contiguous and array.dtype == port["dtype"])
+            assert array is None or array.shape == self.shape(port, sizes), port["name"]
+            inputs.append(pointer(array))
+        results = {port["name"]: self.result(port, sizes) for port in self.about["outputs"]}
+        pointers = [*inputs, *map(pointer, results.values()), scratch.ctypes.data + self.odd]
+        assert self.call(counts, pointers) == 0
+        return results
+
+    def result(self, port: Mapping[str, Any], sizes: Mapping[str, int]) -> np.ndarray:
+        shape, kind = self.shape(port, sizes), np.dtype(port["dtype"])
+        room = self.room(math.prod(shape) * kind.itemsize)
+        return room[: math.prod(shape) * kind.itemsize].view(kind).reshape(shape)
+
+    def call(self, counts: Sequence_[int], pointers: Sequence_[int | None]) -> int:
+        """What ``run`` returns."""
+        sizes = map(ctypes.c_size_t, counts)
+        return int(called(self.code, f"{self.name}_run", ctypes.c_int, self.net, *sizes, *pointers))
+
+
+def called(code: Code, name: str, result: Any, *arguments: Any) -> Any:
+    """Calls a C function, of which pointers are all that it takes but for sizes."""
+    kinds = [type(item) if isinstance(item, ctypes.c_size_t) else ctypes.c_void_p for item in arguments]
+    return ctypes.CFUNCTYPE(result, *kinds)(code.address(name))(*arguments)
 
 
 def shape_of(port: Mapping[str, Any], steps: int | None) -> tuple[int, ...]:

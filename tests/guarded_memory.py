@@ -10,10 +10,13 @@ import ctypes
 import mmap
 import resource
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from exported import Sequence
 from own_cells import DeltaCell, NormCell, RotateCell
 
 import rnngraph as rg
@@ -63,6 +66,12 @@ class Guard:
     def lines(self, count: int, purpose: str = "") -> np.ndarray:
         """Scratch memory and packed weights, which begin at a cache line."""
         memory = view(self.address(count, LINE), (count,), np.dtype(np.uint8))
+        memory[...] = 0xFF
+        return memory
+
+    def bytes(self, count: int) -> np.ndarray:
+        """The caller's memory of an exported net, which may begin anywhere."""
+        memory = view(self.address(count, 8), (count,), np.dtype(np.uint8))
         memory[...] = 0xFF
         return memory
 
@@ -231,6 +240,34 @@ def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
         run_all(guard, program, {"x": _normal((batch, time, size), dtype)}, False)
 
 
+def sequences(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """A net exported for whole sequences, which checks no number that it is fed: lengths and ids may be any."""
+    x, ids = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("ids", (None, None), "int64")
+    n, z = rg.placeholder("n", (None,), "int32"), rg.placeholder("z", (None, "more", size), dtype)
+    joined = rg.concat([x, rg.gather(rg.parameter("table", (size, 3), dtype=dtype), ids)], 2)
+    both, states = rg.bidirectional_dynamic_rnn(rg.LSTMCell(size), rg.GRUCell(size), joined, sequence_length=n)
+    memory = rg.conv1d(rg.concat(both, 2), size, 3, padding="same")
+    attention = rg.BahdanauAttention(size, memory, memory_sequence_length=n)
+    outputs, _ = rg.dynamic_rnn(rg.AttentionWrapper(rg.GRUCell(size), attention), z)
+    program = rg.compile({"y": outputs, "states": states, "last": rg.gather_last(memory, n)}, cache=False)
+    hostile = [0, 1, 7, -1, -(2**31), 2**31 - 1, 5]
+    for weights in ("embedded", "external"):
+        with tempfile.TemporaryDirectory() as folder:
+            program.inference.export(folder, "net", form="sequence", weights=weights, link=False)
+            image = (Path(folder) / "net.safetensors").read_bytes() if weights == "external" else None
+            net = Sequence(Path(folder), "net", program.target, image, room=guard.bytes)
+        for batch, time, more in ((1, 1, 2), (3, 7, 1), (7, 5, 3), (2, 0, 2), (0, 3, 1)):
+            feeds = {"x": _normal((batch, time, size), dtype), "z": _normal((batch, more, size), dtype)}
+            feeds["ids"] = np.resize(np.array([*hostile, 2**62, -(2**62)]), (batch, time))
+            feeds["n"] = np.resize(np.array(hostile, np.int32), batch)
+            found = net.run({name: guard.copy(array) for name, array in feeds.items()})
+            feeds["ids"], feeds["n"] = np.clip(feeds["ids"], 0, size - 1), np.clip(feeds["n"], 0, time)
+            if batch:
+                for name, array in paths(dict(program.inference(feeds))):
+                    if name != "last":  # of a length that there is not, nothing is the last one
+                        np.testing.assert_array_equal(found[name], array, name)
+
+
 def feed_overrun(guard: Guard, size: int) -> None:
     """Native code that reads one step too many: must crash."""
     program, feeds = _simple(guard, size)
@@ -281,7 +318,7 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
     for _function in (
-        recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved,
+        recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved, sequences,
     ):  # fmt: skip
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -146,12 +147,25 @@ def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: P
     assert cross.self_test(tools, tmp_path, tmp_path / "net", "net") == "ok, largest difference 0\n"
 
 
+@pytest.mark.parametrize("case", ["whole", "heads", "basic_lstm"])
+@pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
+def test_nets_for_sequences_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
+    """Two directions, lengths, tables and sums over time, at two sizes, and sizes that no memory holds."""
+    tools, target = cross.MACHINES[machine], machine.partition(" on ")[0]
+    if tools.missing:
+        pytest.skip(f"needs {', '.join(tools.missing)}")
+    made = cross_cases.program(case)
+    made.inference.export(tmp_path / "net", "net", target=target, link=False, form="sequence")
+    assert cross.self_test(tools, tmp_path, tmp_path / "net", "net") == "ok, largest difference 0\n"
+
+
+@pytest.mark.parametrize("form", ["stream", "sequence"])
 @pytest.mark.parametrize("machine", ["aarch64-linux", "armv7-linux", "riscv64"])
-def test_exported_nets_take_weights_from_a_file(machine: str, tmp_path: Path) -> None:
+def test_exported_nets_take_weights_from_a_file(machine: str, form: str, tmp_path: Path) -> None:
     if cross.MACHINES[machine].missing:
         pytest.skip(f"needs {', '.join(cross.MACHINES[machine].missing)}")
     made = cross_cases.program("basic_lstm")
-    made.inference.export(tmp_path / "net", "net", target=machine, weights="external", link=False)
+    made.inference.export(tmp_path / "net", "net", target=machine, weights="external", link=False, form=form)
     given = (str(tmp_path / "net" / "net.safetensors"),)
     told = cross.self_test(cross.MACHINES[machine], tmp_path, tmp_path / "net", "net", given)
     assert told == "ok, largest difference 0\n"
@@ -173,3 +187,49 @@ def test_exported_modules(target: str, tmp_path: Path) -> None:
     code = compile_graph(graph.sized(("outputs",), sizes), twin(target_of(target)), "entry")
     expected = NativeEntry(code, twin(target_of(target))).call_fresh(made.parameters, {"x": x}, sizes)["outputs"]
     np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))
+
+
+_MODULE = """\
+import fs from "fs";
+import { Net } from "./net.mjs";
+
+const net = new Net(new WebAssembly.Module(fs.readFileSync("net.wasm")));
+const { shape, x, n } = JSON.parse(fs.readFileSync("feeds.json"));
+const found = net.run({ x: new Float32Array(x), n }, { batch: shape[0] });
+fs.writeFileSync("y.bin", Buffer.from(found.y.slice().buffer));
+const alone = net.run({ x: new Float32Array(x.slice(0, x.length / shape[0])), n: n.slice(0, 1) });
+const said = [];
+for (const sizes of [{ batch: 2 ** 30, steps: 1 }, { batch: 3 }, {}]) {
+  const feeds = { x: sizes.batch ? [1, 2, 3] : [1, 2], n: [1] };
+  try { net.run(feeds, sizes); said.push("fine"); } catch (error) { said.push(error.message); }
+}
+console.log(JSON.stringify({ same: alone.y.every((value, at) => value === found.y[at]), said }));
+"""
+
+
+@pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
+def test_modules_for_sequences(target: str, tmp_path: Path) -> None:
+    """A WebAssembly module through its JavaScript one: the bits of this machine's twin, and of a row alone."""
+    if cross.MACHINES[target].missing:
+        pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
+    x, n = rg.placeholder("x", (None, None, 3)), rg.placeholder("n", (None,), "int32")
+    outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(17), rg.GRUCell(7), x, sequence_length=n)
+    made = rg.compile({"y": rg.concat(outputs, 2)}, cache=False)
+    made.inference.export(tmp_path, "net", target=target, form="sequence")
+    given = {
+        "x": np.random.default_rng(1).normal(size=(3, 6, 3)).astype(np.float32),
+        "n": np.array([6, 0, 4], np.int32),
+    }
+    feeds = {"shape": [3, 6, 3], "x": given["x"].ravel().tolist(), "n": given["n"].tolist()}
+    (tmp_path / "feeds.json").write_text(json.dumps(feeds))
+    (tmp_path / "run.mjs").write_text(_MODULE)
+    told = json.loads(cross.run(("node", "run.mjs"), tmp_path))
+    assert told["same"]
+    assert told["said"][0].startswith("net can't take the sizes")
+    assert told["said"][1].startswith("x has 3 elements, which makes steps 0.33")
+    assert told["said"][2].startswith("x has 2 elements, which makes steps 0.66")
+    graph, sizes = made.inference.compiled, {"B": 3, "T": 6}
+    code = compile_graph(graph.sized(("y",), sizes), twin(target_of(target)), "entry")
+    expected = NativeEntry(code, twin(target_of(target))).call_fresh(made.parameters, given, sizes)["y"]
+    found = np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32)
+    np.testing.assert_array_equal(bits(found), bits(expected.ravel()))

@@ -446,3 +446,46 @@ def test_a_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(rg.RnnGraphError, match="can't write"):
         program_of(one(rg.BasicRNNCell(3))).inference.export(tmp_path / "file", "net")
+
+
+# Each weight once ----------------------------------------------------------------------------------
+
+LARGE: dict[str, Callable[[], Any]] = {
+    "reset after": lambda: one(rg.GRUCell(130, reset_after=True), 70),
+    "reset before": lambda: one(rg.GRUCell(135), 70),
+    "lstm": lambda: one(rg.LSTMCell(100, use_peepholes=True, num_proj=90), 110),
+    "rnn": lambda: one(rg.BasicRNNCell(200), 130),
+    "two layers": lambda: one(rg.MultiRNNCell([rg.BasicLSTMCell(96), rg.GRUCell(128)]), 64),
+}
+PADDED = 1.12
+"""Weights as they are packed, of columns that divide nothing."""
+
+
+def exhaustive(*values: Any) -> Any:
+    return pytest.param(*values, marks=pytest.mark.exhaustive)
+
+
+@pytest.mark.parametrize(
+    ("case", "target", "weights"),
+    [
+        ("reset after", "host", "embedded"),
+        *(exhaustive(case, level, "embedded") for case in LARGE for level in ["host", *LEVELS]),
+        *(exhaustive(case, "host", "external") for case in LARGE),
+    ],
+)
+def test_a_step_and_a_block_read_the_same_weights(case: str, target: str, weights: str, tmp_path: Path) -> None:
+    program = program_of(LARGE[case](), target=target)
+    made = program.inference.export(tmp_path, "net", weights=weights, link=False)
+    size = sum(array.nbytes for array in program.parameters.values())
+    image = {"weights": (tmp_path / "net.safetensors").read_bytes()} if weights == "external" else {}
+    packed = json.loads((tmp_path / "net.json").read_text()).get("weights_size", made.object_size - 50_000)
+    assert size / 2 < packed < PADDED * size
+    (shape,) = (node.shape for node in program.inference.graph.inputs if node.get("label") == "x")
+    check_same(program, tmp_path, 1, int(shape[-1]), **image)
+
+
+@pytest.mark.parametrize("target", ["aarch64-linux", "wasm32-simd128", "armv7-linux", "x86-64-v2"])
+def test_weights_are_there_once_on_other_processors(target: str, tmp_path: Path) -> None:
+    program = program_of(one(rg.GRUCell(100, reset_after=True), 100))
+    made = program.inference.export(tmp_path, "net", target=target, link=False)
+    assert made.object_size < sum(array.nbytes for array in program.parameters.values()) * PADDED + 50_000

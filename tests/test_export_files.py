@@ -302,7 +302,7 @@ console.log(JSON.stringify(said));
 def test_the_javascript_module_takes_what_the_net_takes_and_nothing_else(tmp_path: Path) -> None:
     made = small().inference.export(tmp_path, "net", link=False)
     described = json.loads(made.files["net.json"].read_text())
-    (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net"), described))  # type: ignore[arg-type]
+    (tmp_path / "net.mjs").write_text(javascript_module(SimpleNamespace(name="net", is_stream=True), described))  # type: ignore[arg-type]
     (tmp_path / "calls.mjs").write_text(NODE)
     said = json.loads(run("node", "calls.mjs", folder=tmp_path))
     assert said == ["fine", "net has no input X; it takes x", "net needs x", "net has no input x; it takes nothing"]

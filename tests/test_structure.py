@@ -53,7 +53,7 @@ LATE = {
     ("runtime.streams.stream", "storage.checkpoint_file"): "safetensors: few keep the state of a stream",
     ("program.callable_graph", "program.memory_report"): "the compiler's plans: few ask for them",
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
-    ("program.inference_graph", "export.step_code"): "the compiler: few export",
+    ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.program", "program.predict"): "batches, which calls do without",
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import ArgumentError, GraphError
 from ..ir.graph import Graph
 from ..ir.types import TensorType
+from .buffers.packing import PanelLayout
 from .llvm.module import module_text
 from .loop_ir.workers import TEAM
 from .machine.engine import object_code
@@ -23,8 +26,10 @@ def compile_graph(graph: Graph, target: Target, name: str, parts: int = 1) -> Ob
     return ObjectCode(interface_of(plan), object_code(text, target))
 
 
-def planned(graph: Graph, target: Target, name: str, parts: int) -> Plan:
-    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one.
+def planned(
+    graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout] = ()
+) -> Plan:  # fmt: skip
+    """The plan of a graph, for as many workers as ``parts`` where that pays, else for one. alike: as for ``schedule``.
 
     Raises ``ArgumentError`` where the graph has a dtype that the target can't compute with, ``GraphError`` where a
     step of a scan runs another scan.
@@ -34,8 +39,8 @@ def planned(graph: Graph, target: Target, name: str, parts: int) -> Plan:
     if target.pointer_bits < 64:  # how workers wait for each other is written in 64-bit words
         parts = 1
     _no_loops_within(graph)
-    plan = schedule(graph, target, name, parts)
-    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name)
+    plan = schedule(graph, target, name, parts, alike)
+    return plan if parts == 1 or plan.work.pays() else schedule(graph, target, name, alike=alike)
 
 
 def _no_loops_within(graph: Graph) -> None:

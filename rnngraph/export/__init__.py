@@ -1,4 +1,5 @@
-"""An inference graph as files without Python: ``step_code`` makes its code, ``c_interface`` the C functions around it,
-``package`` what stands beside the object file; ``write_net`` puts all together, and ``net_folder`` in place. Knows
-where a graph comes from and how it is compiled, and no programs.
+"""An inference graph as files without Python: ``stream_form`` plans a net that runs step by step, ``sequence_form`` one
+that takes whole sequences, both with ``native_code``; ``c_interface`` makes the C functions around it, ``package`` what
+stands beside the object file; ``example`` feeds the self-test, ``write_net`` puts all together, and ``net_folder`` in
+place. Knows where a graph comes from and how it is compiled, and no programs.
 """

@@ -6,27 +6,23 @@ import contextlib
 import hashlib
 import json
 import keyword
-import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
 
-from ..allocation import reserve
 from ..arguments import flag, one_of, whole_number
 from ..codegen.machine.target import Target, host, target_of
 from ..errors import ArgumentError, FileError, Where, shown
-from ..ir.types import evaluate
-from ..runtime.graph_source import GraphSource
 from ..storage.atomic_file import as_path
-from .c_interface.llvm_text import STEPS
 from .c_interface.object_code import exported_code
-from .c_interface.ports import Port
+from .example import sequence_examples, stream_example
+from .native_code import Arrays, ExportSource
 from .net_folder import MANIFEST, move_into
 from .package.build_files import CMAKE_LISTS, cmake, pkg_config
 from .package.description import Description
@@ -34,8 +30,10 @@ from .package.header import header
 from .package.javascript_module import javascript_module
 from .package.linking import shared_library, static_library
 from .package.python_module import python_module
-from .package.self_test import STEPS_TESTED, Example, self_test
-from .step_code import Exportable, ExportSource, exportable
+from .package.sequence_self_test import sequence_self_test
+from .package.stream_self_test import stream_self_test
+from .sequence_form import sequence_form
+from .stream_form import stream_form
 
 _TAKEN = (
     "all assert c clean complex ctype ctypes depend dl edit_cache errno fenv float help install inttypes iso646 json "
@@ -47,12 +45,13 @@ _TAKEN = (
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 WEIGHTS = ("embedded", "external")
+FORMS = ("stream", "sequence")
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written. files: paths, by their names. state_size: bytes of an instance's memory. needs: which processor
-    runs the code.
+    """What was written. files: paths, by their names. state_size: bytes of an instance's memory, 0 of a net for whole
+    sequences. needs: which processor runs the code.
     """
 
     directory: Path
@@ -62,13 +61,9 @@ class Export:
     needs: str
 
 
-TEXT_BYTES = 64
-"""Bytes that a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
-
-
 def export(
-    given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int, target: str | None,
-    weights: str, dispatch: bool, link: bool, where: Where | None,
+    given: ExportSource, directory: str | os.PathLike[str] | None, name: str, batch: int | None, target: str | None,
+    weights: str, dispatch: bool, link: bool, form: str, where: Where | None,
 ) -> Export:  # fmt: skip
     """Writes the files of a net. Nothing of it is there before all of it is made."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
@@ -78,18 +73,19 @@ def export(
     if name in _TAKEN.split() or keyword.iskeyword(name):
         raise ArgumentError(f"files named {name} would hide those of C, Python or CMake; give another name", where)
     folder = Path(f"{name}-export") if directory is None else as_path(directory)
-    batch = whole_number(batch, "the batch of an exported net", 1)
+    one_of(form, "form", FORMS)
+    if batch is not None or form == "stream":
+        batch = whole_number(1 if batch is None else batch, "the batch of an exported net", 1)
     one_of(weights, "weights", WEIGHTS)
     dispatch, link = flag(dispatch, "dispatch"), flag(link, "link")
     targets = _targets(given.options.target.name if target is None else target, dispatch, where)
     _, values = given.parameters.snapshot()
-    found = [exportable(given, values, batch, single, weights == "embedded", where) for single in targets]
-    net = Description(name, batch, tuple(item.exported for item in found))
+    net, test = _made(given, values, form, name, batch, targets, weights == "embedded", where)
     code = exported_code(net.variants, name)
     suffix = "obj" if "windows" in targets[0].triple else "o"
     contents: dict[str, bytes] = {f"{name}.{suffix}": code}
     contents[f"{name}.h"] = header(net).encode()
-    contents[f"{name}_test.c"] = self_test(net, example_of(found[-1], given.source, values)).encode()
+    contents[f"{name}_test.c"] = test.encode()
     contents[f"{name}_net.cmake"] = cmake(net, f"{name}.{suffix}").encode()
     contents["CMakeLists.txt"] = CMAKE_LISTS.encode()
     if weights == "external":
@@ -103,6 +99,21 @@ def export(
         raise FileError(
             f"can't write {folder}: {error.strerror or error}; give a directory that can be written"
         ) from None
+
+
+def _made(
+    given: ExportSource, values: Arrays, form: str, name: str, batch: int | None, targets: Sequence[Target],
+    embedded: bool, where: Where | None,
+) -> tuple[Description, str]:  # fmt: skip
+    """A net for all targets, and its self-test, which expects what the last one gives."""
+    if form == "sequence":
+        sequences = [sequence_form(given, values, batch, target, embedded, where) for target in targets]
+        net = Description(name, batch, tuple(item.exported for item in sequences))
+        return net, sequence_self_test(net, sequence_examples(sequences[-1], given, values))
+    assert batch is not None
+    streams = [stream_form(given, values, batch, target, embedded, where) for target in targets]
+    net = Description(name, batch, tuple(item.exported for item in streams))
+    return net, stream_self_test(net, stream_example(streams[-1], given, values))
 
 
 def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
@@ -158,34 +169,3 @@ def _folder(folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):  # others wrote to it
                 folder.rmdir()
         raise
-
-
-# What the self-test compares with -----------------------------------------------------------------
-
-
-def example_of(found: Exportable, source: GraphSource, values: Mapping[str, np.ndarray]) -> Example:
-    """Feeds of a few steps whose rows, steps and features all differ, and what the whole sequences give."""
-    about, exported = found.about, found.exported
-    generator = np.random.default_rng(0)
-    highest = {
-        check.label: evaluate(check.low, about.sizes)
-        for check in about.compiled.preconditions(about.outputs)
-        if check.kind == "range"
-    }
-    ports = (*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states)
-    numbers = sum(math.prod(STEPS_TESTED if dim == STEPS else dim for dim in port.shape) for port in ports)
-    reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
-    feeds = {
-        port.name: _different(generator, port, highest.get(port.name))
-        for port in (*exported.inputs, *exported.initial_inputs)
-    }
-    return Example(feeds, found.whole_sequence(source.lowered.graph, values, feeds))
-
-
-def _different(generator: np.random.Generator, port: Port, highest: int | None) -> np.ndarray:
-    """What a port is fed, with its axis of steps: numbers that differ as far as dtype and limit let them."""
-    shape = tuple(STEPS_TESTED if dim == STEPS else dim for dim in port.shape)
-    if port.dtype.startswith("float"):
-        return generator.standard_normal(shape).astype(port.dtype)
-    count = 2 if port.dtype == "bool" else math.prod(shape) if highest is None else highest + 1
-    return (generator.permutation(math.prod(shape)) % max(1, count)).reshape(shape).astype(port.dtype)

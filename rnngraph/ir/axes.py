@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from .graph import Graph, Node
 from .scan import ScanParts
-from .types import Dim, Shape, Size, symbols_of
+from .types import Dim, Shape, Size, size, symbols_of
 
 # Sizes ----------------------------------------------------------------------------------------------
 
@@ -39,6 +39,35 @@ def declared_lengths(graph: Graph) -> set[Dim]:
 def state_rows(graph: Graph) -> set[Dim]:
     """Numbers of rows of states: of the first that each scan carries."""
     return {scan.carries[0].inside.shape[0] for scan in map(ScanParts.of, _scans(graph)) if scan.carries}
+
+
+def rows_of_feeds(shapes: Sequence[Shape], times: Set[str]) -> list[Dim]:
+    """Sizes that count rows where nothing recurs: the other of the first two axes of every sequence that is fed.
+    Without sequences the first axis of every feed, fixed ones only where none is open.
+    """
+    axes = [(shape, axis_of_names(shape, times)) for shape in shapes]
+    sequences = [(shape, axis) for shape, axis in axes if axis is not None]
+    if sequences:
+        return [shape[1 - axis] for shape, axis in sequences if axis < 2 <= len(shape)]
+    first = [shape[0] for shape in shapes if shape]
+    return [dim for dim in first if symbols_of(dim)] or [shape[0] for shape in shapes if len(shape) > 1]
+
+
+def rows_and_steps(graph: Graph) -> tuple[Dim | None, Dim | None]:
+    """The sizes that count the rows and the steps of a whole graph: those of the first scan whose rows are one size, or
+    of what is fed. A number of steps is one that a feed has. None: the graph has none.
+    """
+    fed = [node.shape for node in graph.inputs if node.op == "input"]
+    scans = [ScanParts.of(node) for node in graph.nodes if node.op == "scan"]
+    carried = [(scan.carries[0].inside.shape[:1], scan.length) for scan in scans if scan.carries]
+    counted = [(dim, length) for shape, length in carried for dim in shape if isinstance(dim, int) or dim.symbol]
+    rows = next(iter([dim for dim, _ in counted] or rows_of_feeds(fed, time_sizes(graph))), None)
+    lengths = [length for dim, length in counted if dim == rows]
+    found: list[Dim] = [size(name) for length in lengths for name in sorted(symbols_of(length))]
+    beside = [dim for shape in fed for dim in shape[:2] if dim != rows]
+    found += [dim for dim in beside if isinstance(dim, Size) and dim.symbol]
+    found += [dim for dim in beside if dim in lengths]
+    return rows, next(iter(found), None)
 
 
 def _scans(graph: Graph) -> list[Node]:

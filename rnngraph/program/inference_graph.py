@@ -81,8 +81,9 @@ class InferenceGraph(CallableGraph[Given]):
 
     @api
     def export(
-        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int = 1,
+        self, directory: str | os.PathLike[str] | None = None, name: str = "net", batch: int | None = None,
         target: str | None = None, weights: str = "embedded", dispatch: bool = False, link: bool = True,
+        form: str = "stream",
     ) -> Export:  # fmt: skip
         """Writes the graph as an object file with a C interface, and what belongs to it, to a directory.
 
@@ -90,19 +91,20 @@ class InferenceGraph(CallableGraph[Given]):
         then nothing is written. name: begins all names in C, and those of the files: ``NAME.o``, ``NAME.h``,
         ``NAME_test.c``, ``NAME.json``, ``CMakeLists.txt``, ``NAME_net.cmake``, ``rnngraph-export.json``; and where the
         tools for the target are found a static and a shared library, with a Python module that loads it (for
-        WebAssembly ``NAME.wasm``). batch: rows of an instance.
+        WebAssembly ``NAME.wasm``). batch: rows of a stream's instance, None for one; of sequences, None for any number.
         target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
         weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
-        x86-64-v2, v3 and v4 in one object, chosen when an instance is made. link: whether libraries are made.
+        x86-64-v2, v3 and v4 in one object, chosen at run time. link: whether libraries are made. form: ``stream``, which
+        runs step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
 
-        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for arrays of open sizes,
-        ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
+        Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
+        known, ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
         """
-        from ..export.step_code import ExportSource  # few ask for it
+        from ..export.native_code import ExportSource  # few ask for it
         from ..export.write_net import export
 
         parts = self.parts
         return export(
             ExportSource(parts.source, parts.parameters, parts.options), directory, name, batch, target, weights,
-            dispatch, link, user_line(),
+            dispatch, link, form, user_line(),
         )  # fmt: skip

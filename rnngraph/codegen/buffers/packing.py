@@ -7,10 +7,10 @@ change, never while a graph runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...ir.types import ITEM_BYTES, Dim, size
+from ...ir.types import ITEM_BYTES, Dim, Shape, size
 from ..loop_ir.builder import Block
 from ..loop_ir.nodes import Buffer, Call, For, Function, Index, LetIndex, Literal, Load, Operand, Store, Value
 from ..machine.alignment import padded
@@ -21,21 +21,68 @@ DOT_WIDTH = {"int8": 4, "bfloat16": 2}
 
 
 @dataclass(frozen=True)
+class PackedView:
+    """A right operand that is packed: where it lies in the parameter of this name."""
+
+    parameter: str
+    offset: int
+    strides: Shape
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class PanelLayout:
+    """What lies in a panel, and in which order: groups of ``blocks`` vectors of ``lanes`` columns."""
+
+    views: tuple[PackedView, ...]
+    lanes: int
+    blocks: int
+    dot_width: int
+
+    def gates(self, views: tuple[PackedView, ...], lanes: int, blocks: int, dot_width: int) -> tuple[int, ...] | None:
+        """Which of the panel's are these views, if tiles of ``blocks`` can read them there: whole groups, or a last one
+        that has fewer blocks.
+        """
+        if (lanes, dot_width) != (self.lanes, self.dot_width) or blocks % self.blocks or not {*views} <= {*self.views}:
+            return None
+        behind = -(-int(str(views[0].shape[1])) // lanes) % blocks
+        if behind > self.blocks and behind % self.blocks:
+            return None
+        return tuple(map(self.views.index, views))
+
+
+@dataclass(frozen=True)
 class Panel:
-    """A packed panel and its depth, the number of k, filled up with zeros to a multiple of those in a lane."""
+    """A packed panel and its depth, the number of k, filled up with zeros to a multiple of those in a lane. total:
+    vectors of units; blocks: how many of them are a group.
+    """
 
     buffer: Buffer
     depth: int
     gates: int
     bytes: int
     dot_width: int
+    total: int
+    blocks: int
+
+    def group_blocks(self, first: Index, lanes: int) -> int:
+        """Vectors of the groups that a tile reads: the last one may have fewer. first: the first unit, by a loop's
+        variable where all groups are whole.
+        """
+        behind = isinstance(first, int) and first // lanes // self.blocks == self.total // self.blocks
+        return self.total % self.blocks if behind else self.blocks
 
 
 class Panels:
-    """The panels that a program's kernels ask for, each made once."""
+    """The panels that a program's kernels ask for, each made once.
 
-    def __init__(self, parameters: Sequence[Buffer]) -> None:
-        self.parameters = set(parameters)
+    parameters: their names. alike: layouts of another program's panels, which are taken over where tiles can read them.
+    """
+
+    def __init__(self, parameters: Mapping[Buffer, str], alike: Sequence[PanelLayout] = ()) -> None:
+        self.parameters, self.names = set(parameters), dict(parameters)
+        self.buffers = {name: buffer for buffer, name in parameters.items()}
+        self.alike = alike
         self.made: dict[tuple[tuple[View, ...], int, int, int, int], Panel] = {}
         self.offsets: dict[Buffer, int] = {}
         self.filled: set[Buffer] = set()
@@ -60,15 +107,57 @@ class Panels:
         self.total += padded(size_bytes)
         return size_bytes
 
-    def panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int) -> Panel:
+    def panel(
+        self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int
+    ) -> tuple[Panel, tuple[int, ...]]:
+        """A panel for tiles of ``blocks``, and which of its gates the views are."""
+        packed = self._packed(views)
+        for layout in self.alike:
+            gates = layout.gates(packed, lanes, blocks, dot_width) if packed is not None else None
+            if gates is not None and all(view.parameter in self.buffers for view in layout.views):
+                return self._panel(tuple(map(self._view, layout.views)), width, lanes, layout.blocks, dot_width), gates
+        return self._panel(views, width, lanes, blocks, dot_width), tuple(range(len(views)))
+
+    def _panel(self, views: tuple[View, ...], width: int, lanes: int, blocks: int, dot_width: int) -> Panel:
         key = (views, width, lanes, blocks, dot_width)
         if key not in self.made:
-            dtype = views[0].buffer.dtype
+            dtype, total = views[0].buffer.dtype, -(-width // lanes)
             depth = -(-int(str(views[0].shape[0])) // dot_width) * dot_width
-            count = -(-width // lanes) * lanes * depth * len(views)
             buffer = Buffer(f"panel{len(self.made)}", dtype)
-            self.made[key] = Panel(buffer, depth, len(views), self._place(buffer, count), dot_width)
+            size_bytes = self._place(buffer, total * lanes * depth * len(views))
+            self.made[key] = Panel(buffer, depth, len(views), size_bytes, dot_width, total, blocks)
         return self.made[key]
+
+    def has_alike(self, views: Sequence[View]) -> bool:
+        """Whether one of the layouts that are taken over has all these right operands."""
+        packed = {item for view in views for item in self._packed([view]) or ()}
+        return len(packed) == len(views) and any(packed <= {*layout.views} for layout in self.alike)
+
+    def groups(self, views: Sequence[View]) -> tuple[int, ...]:
+        """Of the layouts that have these right operands, how many vectors are a group."""
+        packed = {item for view in views for item in self._packed([view]) or ()}
+        return tuple(sorted({layout.blocks for layout in self.alike if packed & {*layout.views}}))
+
+    def _packed(self, views: Sequence[View]) -> tuple[PackedView, ...] | None:
+        """Views by names of parameters; None where one is of a value that is computed from them."""
+        found = []
+        for view in views:
+            if view.buffer not in self.names or not isinstance(view.offset, int):
+                return None
+            found.append(PackedView(self.names[view.buffer], view.offset, view.strides, view.shape))
+        return tuple(found)
+
+    def _view(self, packed: PackedView) -> View:
+        return View(self.buffers[packed.parameter], packed.offset, packed.strides, packed.shape)
+
+    def layouts(self) -> dict[str, PanelLayout]:
+        """By name of buffer what lies in a panel, of those that are packed from parameters as they are."""
+        found = {}
+        for (views, _, lanes, blocks, dot_width), panel in self.made.items():
+            packed = self._packed(views)
+            if packed is not None:
+                found[panel.buffer.name] = PanelLayout(packed, lanes, blocks, dot_width)
+        return found
 
     def pack_function(self, name: str, block: Block) -> Function:
         """The function that fills every panel from the parameters, after what ``block`` prepares."""

@@ -84,18 +84,21 @@ def step_cycles(target: Target, rows: int, columns: int, reread: int, accumulato
 
 
 def tile_shape(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1,
+    groups: tuple[int, ...] = (),
 ) -> TileShape:  # fmt: skip
     """The cheapest tile for ``blocks`` blocks of units of ``gates`` gates over ``rows`` rows, k up to ``depth``.
 
-    parts: sums for each row, unit and gate, with a left operand each.
+    parts: sums for each row, unit and gate, with a left operand each. groups: a lone row's tile is rather a multiple of
+    these, by which weights are packed already.
     """
-    return cheapest(target, gates, blocks, rows, depth, parts, accumulators)[0]
+    return cheapest(target, gates, blocks, rows, depth, parts, accumulators, groups)[0]
 
 
 @lru_cache(maxsize=4096)
 def cheapest(
-    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1
+    target: Target, gates: int, blocks: int, rows: Dim, depth: int, parts: int = 1, accumulators: int = 1,
+    groups: tuple[int, ...] = (),
 ) -> tuple[TileShape, float]:  # fmt: skip
     """The cheapest tile, and what a step of k over all rows and blocks takes with it, in cycles."""
     count = rows if isinstance(rows, int) else OPEN_ROWS
@@ -107,7 +110,7 @@ def cheapest(
             total = _cycles(target, count, height, blocks, width, gates, depth, parts, accumulators)
             if total < cost * 0.999:
                 best, cost = TileShape(height, width, unroll(height * parts * width * gates, accumulators)), total
-    return _evened(target, count, best, blocks, gates, depth, parts, accumulators), cost
+    return _evened(target, count, best, blocks, gates, depth, parts, accumulators, groups), cost
 
 
 def unroll(sums: int, accumulators: int = 1) -> int:
@@ -116,7 +119,8 @@ def unroll(sums: int, accumulators: int = 1) -> int:
 
 
 def _evened(
-    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int
+    target: Target, rows: int, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int,
+    groups: tuple[int, ...],
 ) -> TileShape:  # fmt: skip
     """The tile, or a smaller one that costs next to nothing more and is less code.
 
@@ -124,7 +128,7 @@ def _evened(
     often weights pass that stay in the first cache is left out of account.
     """
     if rows == 1:
-        return _narrowed(target, tile, blocks, gates, depth, parts, accumulators)
+        return _narrowed(target, tile, blocks, gates, depth, parts, accumulators, groups)
     if depth * tile.blocks * gates * target.vector_bits // 8 > target.first_cache:
         return tile
     height = next((height for height in range(tile.rows, 1, -1) if rows % height == 0), tile.rows)
@@ -138,17 +142,19 @@ def _evened(
 
 
 def _narrowed(
-    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int
+    target: Target, tile: TileShape, blocks: int, gates: int, depth: int, parts: int, accumulators: int,
+    groups: tuple[int, ...],
 ) -> TileShape:  # fmt: skip
-    """A lone row's tile: of the widths that take about as long, the one with the fewest blocks, those of a rest among
-    them.
+    """A lone row's tile: of the widths that take about as long, and of which all ``groups`` are divisors if there are
+    such, the one with the fewest blocks, those of a rest among them.
     """
 
     def cycles(width: int) -> float:
         return _cycles(target, 1, 1, blocks, width, gates, depth, parts, accumulators)
 
     close = [width for width in range(1, tile.blocks + 1) if cycles(width) <= EVEN * cycles(tile.blocks)]
-    width = min(close, key=lambda width: (width + blocks % width, -width))
+    shared = [width for width in close if not any(width % group for group in groups)]
+    width = min(shared or close, key=lambda width: (width + blocks % width, -width))
     return TileShape(1, width, unroll(parts * width * gates, accumulators))
 
 

@@ -257,14 +257,20 @@ class Tiles:
         panels, lanes, blocks = self.memory.panels, self.lanes, len(valid)
         views = [self.memory.views[node.operands[1]] for node in contraction.products[0]]
         if all(map(panels.packs, views)):
-            panel = panels.panel(tuple(views), self.width, lanes, self.tile.blocks, contraction.dot_width)
-            base = start * (panel.depth * len(views))  # each unit takes depth x gates elements
+            panel, gates = panels.panel(tuple(views), self.width, lanes, self.tile.blocks, contraction.dot_width)
+            in_group = panel.group_blocks(start, lanes)
+            of_unit, of_vector = panel.depth * panel.gates, lanes * panel.dot_width
             places = tuple(
-                (panel.buffer, base + (gate * blocks + number) * lanes * panel.dot_width)
-                for gate in range(len(views))
+                (
+                    panel.buffer,
+                    start * of_unit
+                    + number // in_group * in_group * lanes * of_unit
+                    + (gate * in_group + number % in_group) * of_vector,
+                )
+                for gate in gates
                 for number in range(blocks)
             )
-            return places, len(views) * blocks * lanes * panel.dot_width, 1, (None,) * len(places)
+            return places, panel.gates * in_group * of_vector, 1, (None,) * len(places)
         if contraction.packed:
             packed, first = self._panels[contraction]
             places = tuple((packed, first + number * lanes) for number in range(len(views) * blocks))

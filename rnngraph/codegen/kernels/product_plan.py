@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from ...ir.graph import Node, topological
@@ -71,6 +71,7 @@ def plan_products(region: Region, kernel: Kernel, lanes: int, partition: Partiti
     tile = tile_shape(
         region.target, _gates(contractions, products), blocks, rows, depth,
         max(len(item.lefts) for item in contractions), max(_accumulators(region.target, node) for node in products),
+        region.memory.panels.groups([region.memory.views[node.operands[1]] for node in products]),
     )  # fmt: skip
     contractions = tuple(
         replace(item, packed=_packs(region, item.products[0][0], lanes, rows, tile)) for item in contractions
@@ -144,6 +145,7 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
         form = None if region.memory.panels.packs(right) else right.strides
         key = (after[node], left, node.operands[0].shape[-1], node.operands[1].dtype, form)
         groups.setdefault(key, []).append(node)
+    _join_alike(region, kernel, groups)
     merged: dict[object, list[list[Node]]] = {}
     for (turn, *rest), nodes in groups.items():
         rights = tuple(views[node.operands[1]] for node in nodes)
@@ -155,6 +157,34 @@ def _contractions(region: Region, kernel: Kernel, products: Sequence[Node]) -> t
         split = _accumulators(region.target, first)
         found.append(Contraction(lefts, tuple(map(tuple, items)), dot_width_of(first), split))
     return tuple(found)
+
+
+def _join_alike(region: Region, kernel: Kernel, groups: dict[tuple[object, ...], list[Node]]) -> None:
+    """Lets products wait for later ones of the same rows, if no sum starts from them, where one panel is given that has
+    the weights of both: its memory is read once, front to back.
+    """
+    views, panels, members = region.memory.views, region.memory.panels, set(kernel.members)
+    started = {start for nodes in groups.values() for node in nodes for start in _members(node.operands[2:], members)}
+    for key, nodes in [*groups.items()]:
+        for other in [*groups]:
+            later = other[0] != key[0] and [*groups].index(other) > [*groups].index(key) and other[1:] == key[1:]
+            if later and not started & {*nodes}:
+                rights = [views[node.operands[1]] for node in (*groups[other], *nodes)]
+                if panels.has_alike(rights):
+                    groups[other] += groups.pop(key)
+                    break
+
+
+def _members(nodes: Sequence[Node], members: Set[Node]) -> set[Node]:
+    """Those of a kernel's members that ``nodes`` are computed from, themselves among them."""
+    found: set[Node] = set()
+    pending = [node for node in nodes if node in members]
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending += [item for item in node.operands if item in members]
+    return found
 
 
 def _masked(region: Region, kernel: Kernel, lanes: int, contractions: Sequence[Contraction]) -> bool:

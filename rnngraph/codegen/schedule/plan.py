@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ...ir.types import Dim
 from ..buffers.arena import Arena
+from ..buffers.packing import PanelLayout
 from ..cost_model.work_sharing import Work
 from ..loop_ir.nodes import Entry, Function
 from ..loop_ir.printer import function_text
@@ -20,7 +22,8 @@ class Plan:
     arena: where temporaries lie. residual_bytes: the part of it that holds values of all steps, made by one group and
     read by a later one, which is what a derivative keeps. strides: names of slots that hold a feed's
     strides, by argument name, in elements; the last axis of a feed is contiguous. parts: into how many kernels are cut.
-    groups: what was decided of every fusion group, in the order in which they run.
+    groups: what was decided of every fusion group, in the order in which they run. layouts: by name of buffer, how
+    parameters are packed.
     """
 
     functions: tuple[Function, ...]
@@ -35,6 +38,7 @@ class Plan:
     parts: int
     work: Work
     groups: tuple[GroupPlan, ...] = ()
+    layouts: Mapping[str, PanelLayout] = field(default_factory=dict)
 
     @property
     def arena_bytes(self) -> Dim:

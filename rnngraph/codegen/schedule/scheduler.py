@@ -25,7 +25,7 @@ from ..analysis.row_independence import FEWEST_ROWS, Rowwise, rows_of
 from ..analysis.row_lengths import RowLengths
 from ..buffers.allocation import Allocation, GroupMemory
 from ..buffers.arena import extents
-from ..buffers.packing import Panels
+from ..buffers.packing import PanelLayout, Panels
 from ..buffers.views import View
 from ..cost_model.chunk_length import chunk_length
 from ..cost_model.pipelining import BUFFER_DEPTH, StageCost, plan_pipeline
@@ -49,11 +49,13 @@ from .scan import Scan, before_loops
 from .time_loop import Chunks, add_pipeline
 
 
-def schedule(graph: Graph, target: Target, name: str, parts: int = 1) -> Plan:
+def schedule(
+    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = ()
+) -> Plan:  # fmt: skip
     """The plan for a graph whose sizes, but for lengths of scans, are known. parts: into how many kernels are cut, for
-    as many workers at most.
+    as many workers at most. alike: how another plan packs parameters, which this one then does too if it can.
     """
-    return _Scheduler(graph, target, name, parts).plan()
+    return _Scheduler(graph, target, name, parts, alike).plan()
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,14 @@ class _Scheduler:
     synchronized: values that are there for all workers, as a barrier stands behind what computes them.
     """
 
-    def __init__(self, graph: Graph, target: Target, name: str, parts: int) -> None:
+    def __init__(self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout]) -> None:
         self.graph, self.target, self.name = graph, target, name
         self.users = graph.users()
         self.fusion = LoopFusion(graph)
         self.arguments = Arguments(graph)
         views = self.arguments.leaves(self.fusion.free)
-        panels = Panels([item.buffer for item in self.arguments.items if item.kind == "parameter"])
+        parameters = {item.buffer: item.name for item in self.arguments.items if item.kind == "parameter"}
+        panels = Panels(parameters, alike)
         self.allocation = Allocation(graph, self.users, panels, views)
         self.writer = EntryWriter(panels, parts)
         rows = rows_of(graph) if parts > 1 else 0
@@ -327,5 +330,5 @@ class _Scheduler:
         return Plan(
             functions, entry(main), entry(replace(pack, buffers=packed)), tuple(arguments.items), tuple(sizes),
             arguments.strides, arena, self.allocation.residuals, panels.total, writer.parts, self.work,
-            tuple(self.groups),
+            tuple(self.groups), panels.layouts(),
         )  # fmt: skip

@@ -1,14 +1,18 @@
-"""Several variants of one net in one object: which of them runs is decided once, by what the processor can do.
+"""Several variants of one net in one object: which of them runs is decided by what the processor can do.
 
-Of x86-64 levels only. An instance's header says which variant it is; every function looks there.
+Of x86-64 levels only. An instance's header says which variant it is, and its functions look there. Functions without an
+instance ask the processor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .functions import VARIANT, CWrapper
 from .llvm_text import FunctionText, signature
+from .nets import ExportedNet
+from .stream_functions import VARIANT
+from .weights import weights_parameters
+from .wrapper import CWrapper
 
 
 def _bits(*places: int) -> int:
@@ -23,33 +27,32 @@ keeps.
 """
 
 
-def dispatchers(wrappers: Sequence[CWrapper], prefix: str) -> list[str]:
+def dispatchers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
     """The functions that callers see, and the one that chooses. wrappers: from the least demanding variant on."""
     first = wrappers[0]
-    names = ["reset", "step", "process", "get_state", "set_state"]
-    texts = [_choose(wrappers), *(_by_header(wrappers, prefix, what) for what in names)]
-    texts.append(_by_choice(wrappers, prefix, "init", first.parameters("init")))
+    texts = [_choose(wrappers), *(_by_header(wrappers, prefix, what) for what in first.by_header)]
+    texts += [_by_choice(wrappers, prefix, what, first.parameters(what)) for what in first.by_choice]
     if not first.exported.embedded:
-        size = f"i{first.exported.target.pointer_bits}"
-        texts.append(_by_choice(wrappers, prefix, "set_weights", {"weights": "ptr", "image": "ptr", "bytes": size}))
+        texts.append(_by_choice(wrappers, prefix, "set_weights", weights_parameters(first)))
     return texts
 
 
-def _by_header(wrappers: Sequence[CWrapper], prefix: str, what: str) -> str:
+def _by_header(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
     f = FunctionText()
     variant = f.load("i64", f.aligned("%memory"), VARIANT)
-    return _switch(f, wrappers, prefix, what, wrappers[0].parameters(what), variant, "void")
+    return _switch(f, wrappers, prefix, what, wrappers[0].parameters(what), variant)
 
 
-def _by_choice(wrappers: Sequence[CWrapper], prefix: str, what: str, parameters: dict[str, str]) -> str:
+def _by_choice(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str]) -> str:
     f = FunctionText()
-    return _switch(f, wrappers, prefix, what, parameters, f.emit("call i64 @choose()", "variant"), "i32")
+    return _switch(f, wrappers, prefix, what, parameters, f.emit("call i64 @choose()", "variant"))
 
 
 def _switch(
-    f: FunctionText, wrappers: Sequence[CWrapper], prefix: str, what: str, parameters: dict[str, str], variant: str,
-    result: str,
+    f: FunctionText, wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str],
+    variant: str,
 ) -> str:  # fmt: skip
+    result = wrappers[0].result(what)
     labels = [f.label("variant") for _ in wrappers]
     cases = " ".join(f"i64 {number}, label %{label}" for number, label in enumerate(labels))
     f.do(f"switch i64 {variant}, label %{labels[0]} [ {cases} ]")
@@ -63,7 +66,7 @@ def _switch(
     return "\n".join([f"{head} #0 {{", "entry:", *f.lines, "}", ""])
 
 
-def _choose(wrappers: Sequence[CWrapper]) -> str:
+def _choose(wrappers: Sequence[CWrapper[ExportedNet]]) -> str:
     f = FunctionText()
     most, ecx1 = _cpuid(f, 0, 0)[0], _cpuid(f, 1, 0)[2]
     long = f.emit(f"icmp uge i32 {most}, 7", "long")

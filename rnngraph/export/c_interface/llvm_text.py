@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...ir.types import product
+from ...ir.types import Dim, product, size
 
-STEPS = -1
+STEPS = size("steps")
 """In a port's shape, the axis of time."""
 
 _TABLE = [chr(byte) if 32 <= byte < 127 and byte not in (34, 92) else f"\\{byte:02X}" for byte in range(256)]
@@ -82,6 +82,13 @@ class FunctionText:
             return factor if number == 1 else number
         return self.emit(f"mul i64 {number}, {factor}", "times")
 
+    def plus(self, number: int | str, other: int | str) -> int | str:
+        if isinstance(number, int) and isinstance(other, int):
+            return number + other
+        if 0 in (number, other):
+            return other if number == 0 else number
+        return self.emit(f"add i64 {number}, {other}", "plus")
+
     def load(self, kind: str, pointer: str, offset: int = 0) -> str:
         return self.emit(f"load {kind}, ptr {self.moved(pointer, offset)}, align 8", "word")
 
@@ -151,18 +158,8 @@ class FunctionText:
             self.do(f"store i64 0, ptr {here}, align 8")
 
 
-def strides_of(f: FunctionText, shape: Sequence[int], steps: int | str) -> list[int | str]:
-    """Elements from one index of an axis to the next, in a C-contiguous array of a port's shape."""
-    strides: list[int | str] = []
-    total: int | str = 1
-    for dim in reversed(shape):
-        strides.insert(0, total)
-        total = f.times(total, steps if dim == STEPS else dim)
-    return strides
-
-
-def elements(shape: Sequence[int]) -> int:
-    """The shape of one step."""
+def elements(shape: Sequence[Dim]) -> int:
+    """How many an array has in one step."""
     return int(str(product([dim for dim in shape if dim != STEPS])))
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ...codegen.llvm.module import module_text
 from ...codegen.machine.engine import linked_code
 from ...codegen.machine.target import Target
 from .dispatch import dispatchers
-from .functions import CWrapper
 from .llvm_text import Data, attributes_text
-from .ports import ExportedEntry, ExportedNet
+from .nets import ExportedNet, ExportedSequence, ExportedStream
+from .ports import ExportedEntry
+from .sequence_functions import SequenceWrapper
+from .sizes import PRODUCT
+from .stream_functions import StreamWrapper
 from .weights import FINDERS, set_weights, use_weights
+from .wrapper import CWrapper
 
 ABI_VERSION = 1
 
@@ -30,7 +35,7 @@ def exported_text(variants: Sequence[ExportedNet], prefix: str) -> tuple[list[st
     """LLVM modules of the entries, the module of the functions around them, and the names that others see."""
     data = Data()
     modules: list[str] = []
-    wrappers: list[CWrapper] = []
+    wrappers: list[CWrapper[ExportedNet]] = []
     several = len(variants) > 1
     for number, exported in enumerate(variants):
         suffix = f".{number}" if several else ""
@@ -41,9 +46,9 @@ def exported_text(variants: Sequence[ExportedNet], prefix: str) -> tuple[list[st
             entries |= {entry.plan.main.name: main, entry.plan.pack.name: pack}
             modules.append(_entries_text(entry, offsets, exported, main, pack, several))
         panels = data.name(image) if exported.embedded else None
-        wrappers.append(CWrapper(exported, data, panels, entries, prefix, suffix, number))
+        wrappers.append(_wrapper(exported, data, panels, entries, prefix, suffix, number))
     target = variants[0].target
-    names = [f"{prefix}_{name}" for name in _public(variants[0])]
+    names = [f"{prefix}_{name}" for name in _public(wrappers[0])]
     functions = "\n".join(_functions(wrappers, prefix))
     if target.triple.startswith("wasm"):
         functions = _shown(functions, names)
@@ -55,16 +60,26 @@ def exported_text(variants: Sequence[ExportedNet], prefix: str) -> tuple[list[st
     return modules, "\n".join(parts), names
 
 
-def _functions(wrappers: Sequence[CWrapper], prefix: str) -> list[str]:
+def _wrapper(exported: ExportedNet, *about: Any) -> CWrapper[ExportedNet]:
+    if isinstance(exported, ExportedSequence):
+        return SequenceWrapper(exported, *about)
+    assert isinstance(exported, ExportedStream)
+    return StreamWrapper(exported, *about)
+
+
+def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
     """All functions around the entries."""
-    variants = [wrapper.exported for wrapper in wrappers]
+    first = wrappers[0]
     texts = [text for wrapper in wrappers for text in wrapper.functions()]
-    if not variants[0].embedded:
-        texts += [set_weights(wrapper) for wrapper in wrappers]
-        texts += [use_weights(replace(wrappers[0], suffix="")), FINDERS]
+    if isinstance(first, SequenceWrapper):
+        texts.append(PRODUCT)
+    if not first.exported.embedded:
+        texts += [*map(set_weights, wrappers), FINDERS]
+    if "use_weights" in _public(first):
+        texts.append(use_weights(prefix))
     if len(wrappers) > 1:
         texts += dispatchers(wrappers, prefix)
-    return texts + _numbers(variants, prefix)
+    return texts + _numbers(wrappers, prefix)
 
 
 def _shown(text: str, names: Sequence[str]) -> str:
@@ -74,7 +89,7 @@ def _shown(text: str, names: Sequence[str]) -> str:
     return text
 
 
-def _used(wrapper: CWrapper) -> list[str]:
+def _used(wrapper: CWrapper[ExportedNet]) -> list[str]:
     """Entries that the functions call: packing runs here where weights come later."""
     mains = [wrapper.entries[entry.plan.main.name] for entry in wrapper.exported.entries]
     packs = (
@@ -85,33 +100,33 @@ def _used(wrapper: CWrapper) -> list[str]:
     return mains + packs
 
 
-def _public(exported: ExportedNet) -> tuple[str, ...]:
-    names = ("abi_version", "state_size", "init", "reset", "step", "process", "get_state", "set_state")
-    return names if exported.embedded else (*names, "weights_size", "set_weights", "use_weights")
+def _public(wrapper: CWrapper[ExportedNet]) -> tuple[str, ...]:
+    """What callers see, without the prefix."""
+    names = ("abi_version", *wrapper.numbers([wrapper.exported]), *wrapper.by_choice, *wrapper.by_header)
+    if wrapper.exported.embedded:
+        return names
+    names = (*names, "weights_size", "set_weights")
+    return (*names, "use_weights") if isinstance(wrapper, StreamWrapper) else names
 
 
-def _numbers(variants: Sequence[ExportedNet], prefix: str) -> list[str]:
-    """Functions that give a number each; memory is enough for every variant."""
-    size = f"i{variants[0].target.pointer_bits}"
-    numbers = {"abi_version": ("i32", ABI_VERSION)}
-    numbers["state_size"] = (size, max(exported.memory_bytes for exported in variants))
+def _numbers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[str]:
+    """Functions that give a number each."""
+    variants = [wrapper.exported for wrapper in wrappers]
+    sizes = wrappers[0].numbers(variants)
     if not variants[0].embedded:
-        numbers["weights_size"] = (size, max(exported.weights_bytes for exported in variants))
+        sizes["weights_size"] = max(exported.weights_bytes for exported in variants)
+    numbers = {"abi_version": ("i32", ABI_VERSION)} | {name: (wrappers[0].size, size) for name, size in sizes.items()}
     return [
         f"define {kind} @{prefix}_{name}() #0 {{\n  ret {kind} {value}\n}}\n" for name, (kind, value) in numbers.items()
     ]
 
 
 def _image(exported: ExportedNet) -> tuple[dict[str, dict[str, int]], bytes]:
-    """Where the packed weights of every entry lie in one image, in which what is alike lies once; and the image.
-
-    Without embedded weights each entry's lie where packing puts them.
+    """Where the packed weights of every entry lie in one image, in which what is alike lies once; and the image, empty
+    where weights are not embedded.
     """
     if not exported.embedded:
-        return {
-            entry.plan.main.name: {name: place for name, (place, _) in entry.panel_places.items()}
-            for entry in exported.entries
-        }, b""
+        return exported.panel_offsets, b""
     places: dict[bytes, int] = {}
     parts: list[bytes] = []
     total = 0
@@ -136,10 +151,10 @@ def _entries_text(
     named: bool,
 ) -> str:  # fmt: skip
     """The module of one entry, with its entries under names of their own."""
-    entries = [replace(entry.placed(offsets[entry.plan.main.name]), name=main)]
-    functions = entry.plan.functions
+    mine, functions = offsets[entry.plan.main.name], entry.plan.functions
+    entries = [replace(entry.placed(entry.plan.main, mine), name=main)]
     if not exported.embedded:
-        entries.append(replace(entry.plan.pack, name=pack))
+        entries.append(replace(entry.placed(entry.plan.pack, mine), name=pack))
     text = module_text(functions, entries, exported.target, main)
     return _for_processor(text, exported.target) if named else text
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 
-from .functions import WEIGHTS, CWrapper
-from .llvm_text import FunctionText
+from .llvm_text import FunctionText, signature
+from .nets import ExportedNet
 from .ports import ExportedEntry
+from .stream_functions import WEIGHTS
+from .wrapper import CWrapper
 
 MISALIGNED, UNKNOWN = 1, 2
 """What ``set_weights`` returns where it packs nothing."""
@@ -17,12 +19,16 @@ MISALIGNED, UNKNOWN = 1, 2
 SAFETENSORS_NAMES = {"float32": "F32", "float64": "F64", "int32": "I32", "int64": "I64", "bool": "BOOL"}
 
 
-def set_weights(wrapper: CWrapper) -> str:
+def weights_parameters(wrapper: CWrapper[ExportedNet]) -> dict[str, str]:
+    """Names and LLVM types of what ``set_weights`` takes."""
+    return {"weights": "ptr", "image": "ptr", "bytes": wrapper.size}
+
+
+def set_weights(wrapper: CWrapper[ExportedNet]) -> str:
     """The function that packs parameters into memory of the caller's, from which any number of instances read."""
     exported = wrapper.exported
-    size = f"i{exported.target.pointer_bits}"
     f = FunctionText()
-    count = "%bytes" if size == "i64" else f.emit("zext i32 %bytes to i64", "bytes")
+    count = wrapper.wide(f, "%bytes")
     number = f.emit("ptrtoint ptr %image to i64", "address")
     odd = f.emit(f"icmp ne i64 {f.emit(f'and i64 {number}, 7')}, 0", "odd")
     aligned, packs = f.label("aligned"), f.label("packs")
@@ -59,13 +65,15 @@ def set_weights(wrapper: CWrapper) -> str:
     for name, place in exported.raw_places.items():
         f.copy(pointers[name], f.moved(base, place), exported.parameters[name].nbytes)
     for entry in exported.entries:
-        _pack(wrapper, f, entry, pointers, f.moved(base, exported.panels_place(entry)))
+        _pack(wrapper, f, entry, pointers, f.moved(base, exported.panels_place))
     head = f"define {'internal ' if wrapper.suffix else ''}i32 @{wrapper.name('set_weights')}"
-    given = f"ptr %weights, ptr %image, {size} %bytes"
+    given = signature(weights_parameters(wrapper))
     return "\n".join([f"{head}({given}) #0 {{", "entry:", *f.first, *f.lines, "  ret i32 0", "}", ""])
 
 
-def _pack(wrapper: CWrapper, f: FunctionText, entry: ExportedEntry, pointers: dict[str, str], panels: str) -> None:
+def _pack(
+    wrapper: CWrapper[ExportedNet], f: FunctionText, entry: ExportedEntry, pointers: dict[str, str], panels: str
+) -> None:
     plan = entry.plan
     values = {item.buffer.name: pointers[item.name] for item in plan.arguments if item.kind == "parameter"}
     for item in plan.arguments:
@@ -76,11 +84,11 @@ def _pack(wrapper: CWrapper, f: FunctionText, entry: ExportedEntry, pointers: di
     f.call_entry(wrapper.entries[plan.pack.name], plan.pack.slots, values)
 
 
-def use_weights(wrapper: CWrapper) -> str:
+def use_weights(prefix: str) -> str:
     """The function that gives an instance other weights: one word is written."""
     f = FunctionText()
     f.store("ptr", f.aligned("%weights"), f.aligned("%memory"), WEIGHTS)
-    head = f"define {'internal ' if wrapper.suffix else ''}void @{wrapper.name('use_weights')}"
+    head = f"define void @{prefix}_use_weights"
     return "\n".join([f"{head}(ptr %memory, ptr %weights) #0 {{", "entry:", *f.lines, "  ret void", "}", ""])
 
 

@@ -9,25 +9,44 @@ from typing import Any
 import numpy as np
 
 from ...codegen.machine.target import needed_processor
+from ...ir.types import Shape, dim_text
 from ...version import __version__
-from ..c_interface.llvm_text import STEPS
+from ..c_interface.nets import ExportedNet, ExportedSequence, ExportedStream
 from ..c_interface.object_code import ABI_VERSION
-from ..c_interface.ports import ExportedNet, Port
+from ..c_interface.ports import Port
 
 C_TYPES = {"float32": "float", "float64": "double", "int32": "int32_t", "int64": "int64_t", "bool": "unsigned char"}
 
 
 @dataclass(frozen=True)
 class Description:
-    """name: prefix of all names. variants: of the code, for one target or several levels of one processor."""
+    """name: prefix of all names. batch: rows that are compiled in, None where callers say how many there are. variants:
+    of the code, for one target or several levels of one processor.
+    """
 
     name: str
-    batch: int
+    batch: int | None
     variants: tuple[ExportedNet, ...]
 
     @property
     def first(self) -> ExportedNet:
         return self.variants[0]
+
+    @property
+    def stream(self) -> ExportedStream:
+        """The first variant of a net that runs step by step."""
+        assert isinstance(self.first, ExportedStream)
+        return self.first
+
+    @property
+    def sequence(self) -> ExportedSequence:
+        """The first variant of a net that takes whole sequences."""
+        assert isinstance(self.first, ExportedSequence)
+        return self.first
+
+    @property
+    def is_stream(self) -> bool:
+        return isinstance(self.first, ExportedStream)
 
     @property
     def macro(self) -> str:
@@ -45,8 +64,8 @@ class Description:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the caller's memory for one instance."""
-        return max(exported.memory_bytes for exported in self.variants)
+        """Bytes of the caller's memory for one instance; 0 of nets without any."""
+        return max(exported.memory_bytes if isinstance(exported, ExportedStream) else 0 for exported in self.variants)
 
     @property
     def weights_bytes(self) -> int:
@@ -54,13 +73,14 @@ class Description:
         return 0 if self.first.embedded else max(exported.weights_bytes for exported in self.variants)
 
     def macro_of(self, port: Port) -> str:
-        return f"{self.macro}_{port.symbol.upper()}_STEP"
+        return f"{self.macro}_{port.symbol.upper()}_{'STEP' if self.is_stream else 'ELEMENTS'}"
 
     def as_json(self, code_hash: str, files: Sequence[str]) -> dict[str, Any]:
         first = self.first
         found: dict[str, Any] = {
             "name": self.name,
             "format": 1,
+            "form": "stream" if self.is_stream else "sequence",
             "abi_version": ABI_VERSION,
             "rnngraph": __version__,
             "batch": self.batch,
@@ -73,12 +93,10 @@ class Description:
                 }
                 for exported in self.variants
             ],
-            "state_size": self.state_bytes,
             "weights": "embedded" if first.embedded else "external",
             "inputs": [_port(port) for port in first.inputs],
             "outputs": [_port(port) for port in first.outputs],
-            "states": [_port(port) for port in first.states],
-            "initial_inputs": [_port(port) for port in first.initial_inputs],
+            **(self._of_stream() if self.is_stream else self._of_sequence()),
             "object_sha256": code_hash,
             "files": list(files),
         }
@@ -91,9 +109,24 @@ class Description:
             found["parameters_bytes"] = first.canonical_bytes
         return found
 
+    def _of_stream(self) -> dict[str, Any]:
+        return {
+            "state_size": self.state_bytes,
+            "states": [_port(port) for port in self.stream.states],
+            "initial_inputs": [_port(port) for port in self.stream.initial_inputs],
+        }
+
+    def _of_sequence(self) -> dict[str, Any]:
+        sizes = [
+            {"name": size.name} if size.fixed is None else {"name": size.name, "fixed": size.fixed}
+            for size in self.sequence.sizes
+        ]
+        variants = [exported for exported in self.variants if isinstance(exported, ExportedSequence)]
+        return {"sizes": sizes, "scratch_size": [dim_text(exported.scratch_bytes) for exported in variants]}
+
 
 def _port(port: Port) -> dict[str, Any]:
-    shape = ["steps" if dim == STEPS else dim for dim in port.shape]
+    shape = [dim if isinstance(dim, int) else dim_text(dim) for dim in port.shape]
     found: dict[str, Any] = {"name": port.shown, "symbol": port.symbol, "dtype": port.dtype, "shape": shape}
     if port.default is not None:
         found["default"] = np.asarray(port.default).tolist()
@@ -106,5 +139,5 @@ def in_comment(name: str) -> str:
     return plain.replace("*/", "* /").replace("/*", "/ *")
 
 
-def shape_text(shape: Sequence[int]) -> str:
-    return "".join(f"[{'steps' if dim == STEPS else dim}]" for dim in shape) or " (one number)"
+def shape_text(shape: Shape) -> str:
+    return "".join(f"[{dim_text(dim)}]" for dim in shape) or " (one number)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from ...ir.types import Dim, Shape, Size
 from ...version import __version__
 from ..c_interface.llvm_text import STEPS, elements
 from ..c_interface.object_code import ABI_VERSION
@@ -14,17 +15,15 @@ from .description import C_TYPES, Description, in_comment, shape_text
 
 def header(net: Description) -> str:
     """``NAME.h``, for C99 and C++."""
-    first, macro = net.first, net.macro
-    ports = [("input", port) for port in first.inputs] + [("output", port) for port in first.outputs]
+    macro = net.macro
+    about = _STREAM if net.is_stream else _SEQUENCE
+    of_form = [*_stream_macros(net), "", *_stream_ports(net), ""] if net.is_stream else _sequence_macros(net)
+    functions = _stream_functions(net) if net.is_stream else _sequence_functions(net)
+    rows = "Any number of rows" if net.batch is None else f"{net.batch} row{'s' if net.batch > 1 else ''}"
     lines = [
         f"/* {net.name}: a recurrent net as native code, made by rnngraph {__version__} for {net.targets}.",
         " *",
-        f" * {net.batch} row{'s' if net.batch > 1 else ''} at a time. Arrays are C-contiguous. No function allocates,",
-        " * locks, calls the system or keeps anything of its own: all that changes lies in the memory of an instance.",
-        " * So different instances can run in different threads at the same time, and one instance in one thread at a",
-        " * time. Outputs must not overlap inputs or each other. Integers that name rows of a table are taken as the",
-        " * nearest row that there is. Denormal numbers are handled as the caller's floating-point mode says; a thread",
-        " * that works on sound should set it to flush them.",
+        *(f" * {line}" for line in textwrap.wrap(f"{rows} at a time. {about}", 110)),
         " *",
         *(f" * {line}" for line in textwrap.wrap(f"It needs {net.needs}.", 110)),
         " */",
@@ -39,39 +38,38 @@ def header(net: Description) -> str:
         "#endif",
         "",
         f"#define {macro}_ABI_VERSION {ABI_VERSION}",
-        f"#define {macro}_BATCH {net.batch}",
-        f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory */",
-        f"#define {macro}_STATE_VALUES {first.packed_bytes} /* bytes of what get_state writes */",
+        *([] if net.batch is None else [f"#define {macro}_BATCH {net.batch}"]),
+        *of_form,
+        "/* The version of this interface: equal to the macro, where header and code belong together. */",
+        f"int {net.name}_abi_version(void);",
+        "",
+        *functions,
+        "",
+        "#ifdef __cplusplus",
+        "}",
+        "#endif",
+        "",
+        f"#endif /* {macro}_H */",
+        "",
     ]
-    if not first.embedded:
-        lines += [
-            f"#define {macro}_WEIGHTS_SIZE {net.weights_bytes} /* bytes of packed weights */",
-            f"#define {macro}_PARAMETERS {first.canonical_bytes} /* bytes of all parameters in canonical order */",
-        ]
-    lines += [
-        f"#define {net.macro_of(port)} {elements(port.shape)} /* elements of {in_comment(port.shown)} in a step */"
-        for _, port in ports
-    ]
-    lines += ["", *_ports(net, ports), ""]
-    lines += _functions(net)
-    lines += ["", "#ifdef __cplusplus", "}", "#endif", "", f"#endif /* {macro}_H */", ""]
     return "\n".join(lines)
 
 
-def _ports(net: Description, ports: Sequence[tuple[str, Port]]) -> list[str]:
-    """What each array is, as a comment."""
-    lines = ["/* Arrays, in the order of arguments (a step takes no axis of steps):"]
-    for role, port in ports:
-        held = "" if STEPS in port.shape else ", the same at all steps" if role == "input" else ", after the last step"
-        default = ", a null pointer stands for its default" if port.default is not None else ""
-        lines.append(f" *   {role:6} {_array(port)}{held}{default}")
-    for port in net.first.initial_inputs:
-        lines.append(f" *   start  {_array(port)}, what the state begins with")
-    place = 0
-    for port in net.first.states:
-        lines.append(f" *   state  {_array(port)}, at byte {place} of a saved state")
-        place += port.step_bytes
-    return [*lines, " */"]
+_COMMON = (
+    "Outputs must not overlap inputs or each other. Integers that name rows of a table are taken as the nearest row "
+    "that there is{lengths}. Denormal numbers are handled as the caller's floating-point mode says; a thread that "
+    "works on sound should set it to flush them."
+)
+_STREAM = (
+    "Arrays are C-contiguous. No function allocates, locks, calls the system or keeps anything of its own: all that "
+    "changes lies in the memory of an instance. So different instances can run in different threads at the same time, "
+    f"and one instance in one thread at a time. {_COMMON.format(lengths='')}"
+)
+_SEQUENCE = (
+    "Arrays are C-contiguous. No function allocates, locks, calls the system or keeps anything: a call writes its "
+    "results and its scratch, which is the caller's. So calls can run in different threads at the same time, each with "
+    f"a scratch of its own. {_COMMON.format(lengths=', and no length leads outside of arrays')}"
+)
 
 
 def _array(port: Port) -> str:
@@ -82,22 +80,59 @@ def arguments(ports: Sequence[Port], constant: bool) -> list[str]:
     return [f"{'const ' if constant else ''}{C_TYPES[port.dtype]} *{port.symbol}" for port in ports]
 
 
-def _functions(net: Description) -> list[str]:
-    first, name = net.first, net.name
-    start = arguments(first.initial_inputs, True)
-    arrays = [*arguments(first.inputs, True), *arguments(first.outputs, False)]
-    init = ["void *memory", *([] if first.embedded else ["const void *weights"]), *start]
+def _default(port: Port) -> str:
+    return ", a null pointer stands for its default" if port.default is not None else ""
+
+
+# Nets that run step by step -----------------------------------------------------------------------
+
+
+def _stream_macros(net: Description) -> list[str]:
+    stream, macro = net.stream, net.macro
     lines = [
-        "/* The version of this interface: equal to the macro, where header and code belong together. */",
-        f"int {name}_abi_version(void);",
-        "",
+        f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory */",
+        f"#define {macro}_STATE_VALUES {stream.packed_bytes} /* bytes of what get_state writes */",
+        *_weights_macros(net),
+    ]
+    return lines + [
+        f"#define {net.macro_of(port)} {elements(port.shape)} /* elements of {in_comment(port.shown)} in a step */"
+        for port in (*stream.inputs, *stream.outputs)
+    ]
+
+
+def _stream_ports(net: Description) -> list[str]:
+    """What each array is, as a comment."""
+    stream = net.stream
+    lines = ["/* Arrays, in the order of arguments (a step takes no axis of steps):"]
+    for role, ports, held in (
+        ("input", stream.inputs, ", the same at all steps"), ("output", stream.outputs, ", after the last step"),
+    ):  # fmt: skip
+        for port in ports:
+            lines.append(f" *   {role:6} {_array(port)}{'' if STEPS in port.shape else held}{_default(port)}")
+    for port in stream.initial_inputs:
+        lines.append(f" *   start  {_array(port)}, what the state begins with")
+    place = 0
+    for port in stream.states:
+        lines.append(f" *   state  {_array(port)}, at byte {place} of a saved state")
+        place += port.step_bytes
+    return [*lines, " */"]
+
+
+def _stream_functions(net: Description) -> list[str]:
+    stream, name = net.stream, net.name
+    start = arguments(stream.initial_inputs, True)
+    arrays = [*arguments(stream.inputs, True), *arguments(stream.outputs, False)]
+    init = ["void *memory", *([] if stream.embedded else ["const void *weights"]), *start]
+    return [
         "/* Bytes of an instance's memory, which is the caller's, may begin anywhere and must not be moved. */",
         f"size_t {name}_state_size(void);",
         "",
-    ]
-    if not first.embedded:
-        lines += _weights_functions(net)
-    lines += [
+        *_weights_functions(net, "init and use_weights"),
+        *([] if stream.embedded else [
+            "/* Gives an instance other packed weights from its next step on: one word is written, the state stays. */",
+            f"void {name}_use_weights(void *memory, const void *weights);",
+            "",
+        ]),
         "/* Makes memory an instance, in its initial state. Returns 0. */",
         f"int {name}_init({', '.join(init)});",
         "",
@@ -113,11 +148,78 @@ def _functions(net: Description) -> list[str]:
         f"/* Copies all states from and to {net.macro}_STATE_VALUES bytes of the caller's. */",
         f"void {name}_get_state(const void *memory, void *state);",
         f"void {name}_set_state(void *memory, const void *state);",
+    ]  # fmt: skip
+
+
+# Nets that take whole sequences -------------------------------------------------------------------
+
+
+def _sequence_macros(net: Description) -> list[str]:
+    """Elements of each array as macros of the sizes, and what the arrays are, as a comment."""
+    sequence = net.sequence
+    sizes = ", ".join(size.name for size in sequence.sizes)
+    ports = [("input", port) for port in sequence.inputs] + [("output", port) for port in sequence.outputs]
+    lines = [
+        *_weights_macros(net),
+        *(f"#define {net.macro_of(port)}({sizes}) ({elements_in_c(port.shape)})" for _, port in ports),
+        "",
+        "/* Sizes and arrays, in the order of arguments:",
     ]
-    return lines
+    for size in sequence.sizes:
+        lines.append(f" *   size   {size.name}{'' if size.fixed is None else f', which must be {size.fixed}'}")
+    lines += [f" *   {role:6} {_array(port)}{_default(port)}" for role, port in ports]
+    return [*lines, " */", ""]
 
 
-def _weights_functions(net: Description) -> list[str]:
+def elements_in_c(shape: Shape) -> str:
+    """Elements of an array as an expression of C in ``size_t``, whose sizes are macros' arguments."""
+    return " * ".join(map(_size_in_c, shape)) or "(size_t)1"
+
+
+def _size_in_c(dim: Dim) -> str:
+    if not isinstance(dim, Size):
+        return f"(size_t){dim}"
+    text = ""
+    for names, factor in sorted(dim.terms, key=lambda term: term[1] < 0):  # what is added first: no number is negative
+        parts = [
+            *([f"(size_t){abs(factor)}"] if abs(factor) != 1 or not names else []),
+            *(f"(size_t)({n})" for n in names),
+        ]
+        text += f"{' - ' if factor < 0 else ' + ' if text else ''}{' * '.join(parts)}"
+    return text if len(dim.terms) == 1 else f"({text})"
+
+
+def _sequence_functions(net: Description) -> list[str]:
+    sequence, name = net.sequence, net.name
+    sizes = [f"size_t {size.name}" for size in sequence.sizes]
+    arrays = [*arguments(sequence.inputs, True), *arguments(sequence.outputs, False)]
+    weights = "not looked at, and may be null" if sequence.embedded else "packed weights"
+    return [
+        *_weights_functions(net, "run"),
+        "/* Bytes of the scratch that a call of these sizes needs; SIZE_MAX where the net can't take them. */",
+        f"size_t {name}_scratch_size({', '.join(sizes)});",
+        "",
+        f"/* The results for whole sequences. net: {weights}. scratch: memory that may begin anywhere, and",
+        " * hold anything. Returns 0; 1 where the net can't take these sizes, with nothing written. */",
+        f"int {name}_run({', '.join(['const void *net', *sizes, *arrays, 'void *scratch'])});",
+    ]
+
+
+# Weights that are given at run time ---------------------------------------------------------------
+
+
+def _weights_macros(net: Description) -> list[str]:
+    if net.first.embedded:
+        return []
+    return [
+        f"#define {net.macro}_WEIGHTS_SIZE {net.weights_bytes} /* bytes of packed weights */",
+        f"#define {net.macro}_PARAMETERS {net.first.canonical_bytes} /* bytes of all parameters in canonical order */",
+    ]
+
+
+def _weights_functions(net: Description, takers: str) -> list[str]:
+    if net.first.embedded:
+        return []
     name = net.name
     lines = ["/* Parameters in canonical order, each at a byte of its own:"]
     for (parameter, array), offset in zip(
@@ -128,16 +230,13 @@ def _weights_functions(net: Description) -> list[str]:
         *lines,
         " */",
         "",
-        "/* Bytes of packed weights, which any number of instances may read. */",
+        "/* Bytes of packed weights, which any number of threads may read. */",
         f"size_t {name}_weights_size(void);",
         "",
-        "/* Packs parameters into memory of the caller's, for init and use_weights. image: all in canonical order, or",
+        f"/* Packs parameters into memory of the caller's, for {takers}. image: all in canonical order, or",
         " * the bytes of a safetensors file; it must be aligned to 8 bytes and is not needed afterwards. Returns 0; 1",
         " * where the image is not aligned; 2 where it is neither of both, or lacks a parameter of this name, type and",
         " * size. */",
         f"int {name}_set_weights(void *weights, const void *image, size_t bytes);",
-        "",
-        "/* Gives an instance other packed weights from its next step on: one word is written, the state stays. */",
-        f"void {name}_use_weights(void *memory, const void *weights);",
         "",
     ]

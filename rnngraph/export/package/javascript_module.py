@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...ir.types import dim_text
 from ...version import __version__
 from .description import Description
 
-_TEXT = """\
+_HEAD = """\
 // {name}: a recurrent net as WebAssembly, exported by rnngraph {version}.
 //
 //     const module = await WebAssembly.compile(bytesOf("{name}.wasm"));
 //     const net = new Net(module);
-//     net.step({{x: [0.5]}});             // {{output: Float32Array}}, a view that the next call writes over
-//     net.process({{x: samples}});        // a block of steps, the same bits
+{usage}
 //
-// Nothing here waits, and memory does not grow after the first block of a size: it can run in an AudioWorklet.
+// Nothing here waits, and memory does not grow after the first {unit} of a size: it can run in an AudioWorklet.
 
 export const description = {description};
 
@@ -24,7 +24,17 @@ const ARRAYS = {{
   float32: Float32Array, float64: Float64Array, int32: Int32Array, int64: BigInt64Array, bool: Uint8Array,
 }};
 const PAGE = 65536;
+"""
 
+_STREAM_USAGE = """\
+//     net.step({x: [0.5]});             // {output: Float32Array}, a view that the next call writes over
+//     net.process({x: samples});        // a block of steps, the same bits"""
+
+_SEQUENCE_USAGE = """\
+//     net.run({x: samples});            // {output: Float32Array}, a view that the next call writes over
+//     net.run({x: samples}, {batch: 2});"""
+
+_STREAM = """
 /** One instance. Its state goes on from call to call. */
 export class Net {{
   /**
@@ -32,12 +42,7 @@ export class Net {{
    * weights: bytes of a safetensors file, where the net has none of its own.
    */
   constructor(module, {{ start = {{}}, weights = null }} = {{}}) {{
-    this.code = new WebAssembly.Instance(module, {{}}).exports;
-    if (this.code.{name}_abi_version() !== description.abi_version) {{
-      throw new Error("{name}.wasm is of another version of the interface than {name}.mjs");
-    }}
-    this.top = this.code.__heap_base.value;
-    this.places = new Map();
+    this.load(module);
     this.memory = this.place(this.code.{name}_state_size());
     const given = [this.memory];
     if (description.weights === "external") {{
@@ -45,6 +50,118 @@ export class Net {{
     }}
     this.start = this.given(description.initial_inputs, start, 1);
     this.code.{name}_init(...given, ...this.start);
+  }}
+
+  /** Other packed weights from the next step on; the state stays. */
+  use(packed) {{
+    this.code.{name}_use_weights(this.memory, packed);
+  }}
+
+  /** Back to the initial state. */
+  reset() {{
+    this.code.{name}_reset(this.memory, ...this.start);
+  }}
+
+  /** One time step: feeds and results without their axis of steps. */
+  step(feeds) {{
+    const inputs = this.given(description.inputs, feeds, 1);
+    const outputs = this.outputs(1);
+    this.code.{name}_step(this.memory, ...inputs, ...outputs);
+    return this.results(1);
+  }}
+
+  /** A block of steps: feeds and results with their axis of steps. */
+  process(feeds) {{
+    const steps = this.steps(feeds);
+    const inputs = this.given(description.inputs, feeds, steps);
+    const outputs = this.outputs(steps);
+    this.code.{name}_process(this.memory, steps, ...inputs, ...outputs);
+    return this.results(steps);
+  }}
+
+  steps(feeds) {{
+    for (const port of description.inputs) {{
+      if (port.shape.includes("steps") && port.name in feeds) {{
+        return feeds[port.name].length / count(port, 1);
+      }}
+    }}
+    return 1;
+  }}
+"""
+
+_SEQUENCE = """
+/** By symbol of an array its shape at sizes. */
+const SHAPES = {{
+{shapes}
+}};
+
+/** The net. It keeps nothing between calls but its memory. */
+export class Net {{
+  /** module: the compiled WebAssembly. weights: bytes of a safetensors file, where the net has none of its own. */
+  constructor(module, {{ weights = null }} = {{}}) {{
+    this.load(module);
+    this.weights = description.weights === "external" ? this.pack(weights) : 0;
+    this.scratch = {{ place: 0, bytes: 0 }};
+  }}
+
+  /** Other packed weights from the next call on. */
+  use(packed) {{
+    this.weights = packed;
+  }}
+
+  /**
+   * Results for whole sequences. sizes: by name, those of `description.sizes` that don't follow from how many elements
+   * feeds have; without others a batch is one row.
+   */
+  run(feeds, sizes = {{}}) {{
+    const known = this.sizes(feeds, sizes), counts = description.sizes.map((size) => known[size.name]);
+    const bytes = this.code.{name}_scratch_size(...counts) >>> 0;
+    if (bytes === 0xffffffff) {{
+      throw new Error("{name} can't take the sizes " + JSON.stringify(known));
+    }}
+    const inputs = this.given(description.inputs, feeds, known), outputs = this.outputs(known);
+    if (bytes > this.scratch.bytes) {{
+      this.scratch = {{ place: this.place(bytes), bytes }};
+    }}
+    this.code.{name}_run(this.weights, ...counts, ...inputs, ...outputs, this.scratch.place);
+    return this.results(known);
+  }}
+
+  /** All sizes: fixed ones, those given, and those that follow. */
+  sizes(feeds, given) {{
+    const known = {{}}, open = [];
+    for (const {{ name, fixed }} of description.sizes) {{
+      known[name] = given[name] ?? fixed;
+      if (known[name] === undefined) {{
+        open.push(name);
+        known[name] = 1;
+      }}
+    }}
+    for (const name of open.reverse()) {{
+      known[name] = this.counted(name, feeds, {{ ...known, [name]: 1 }});
+    }}
+    return known;
+  }}
+
+  /** A size by the elements of a feed that has it as an axis, which are so many at 1; 1 where none has. */
+  counted(name, feeds, sizes) {{
+    const port = description.inputs.find((port) => port.shape.includes(name) && feeds[port.name]?.length !== undefined);
+    const found = port === undefined ? 1 : feeds[port.name].length / count(port, sizes);
+    if (!Number.isInteger(found)) {{
+      throw new Error(port.name + " has " + feeds[port.name].length + " elements, which makes " + name + " " + found);
+    }}
+    return found;
+  }}
+"""
+
+_TAIL = """
+  load(module) {{
+    this.code = new WebAssembly.Instance(module, {{}}).exports;
+    if (this.code.{name}_abi_version() !== description.abi_version) {{
+      throw new Error("{name}.wasm is of another version of the interface than {name}.mjs");
+    }}
+    this.top = this.code.__heap_base.value;
+    this.places = new Map();
   }}
 
   /** Room for so many bytes, at a cache line. */
@@ -73,70 +190,34 @@ export class Net {{
     return packed;
   }}
 
-  /** Other packed weights from the next step on; the state stays. */
-  use(packed) {{
-    this.code.{name}_use_weights(this.memory, packed);
-  }}
-
-  /** Back to the initial state. */
-  reset() {{
-    this.code.{name}_reset(this.memory, ...this.start);
-  }}
-
-  /** One time step: feeds and results without their axis of steps. */
-  step(feeds) {{
-    const inputs = this.given(description.inputs, feeds, 1);
-    const outputs = description.outputs.map((port) => this.room(port, 1));
-    this.code.{name}_step(this.memory, ...inputs, ...outputs);
-    return this.results(1);
-  }}
-
-  /** A block of steps: feeds and results with their axis of steps. */
-  process(feeds) {{
-    const steps = this.steps(feeds);
-    const inputs = this.given(description.inputs, feeds, steps);
-    const outputs = description.outputs.map((port) => this.room(port, steps));
-    this.code.{name}_process(this.memory, steps, ...inputs, ...outputs);
-    return this.results(steps);
-  }}
-
-  steps(feeds) {{
-    for (const port of description.inputs) {{
-      if (port.shape.includes("steps") && port.name in feeds) {{
-        return feeds[port.name].length / count(port, 1);
-      }}
-    }}
-    return 1;
-  }}
-
   /** Copies feeds to where the net reads them: by name, and no others. */
-  given(ports, feeds, steps) {{
+  given(ports, feeds, sizes) {{
     for (const name in feeds) {{
       if (!ports.some((port) => port.name === name)) {{
         const taken = ports.map((port) => port.name).join(", ") || "nothing";
         throw new Error("{name} has no input " + name + "; it takes " + taken);
       }}
     }}
-    return ports.map((port) => this.fill(port, feeds, steps));
+    return ports.map((port) => this.fill(port, feeds, sizes));
   }}
 
   /** Copies a feed to where the net reads it. */
-  fill(port, feeds, steps) {{
-    const place = this.room(port, steps), array = feeds[port.name] ?? port.default;
+  fill(port, feeds, sizes) {{
+    const place = this.room(port, sizes), array = feeds[port.name] ?? port.default;
     if (array === undefined) {{
       throw new Error("{name} needs " + port.name);
     }}
     const flat = typeof array === "number" ? [array] : array;
-    if (flat.length !== count(port, steps)) {{
-      throw new Error(port.name + " has " + flat.length + " elements, not " + count(port, steps));
+    if (flat.length !== count(port, sizes)) {{
+      throw new Error(port.name + " has " + flat.length + " elements, not " + count(port, sizes));
     }}
-    this.view(port, steps).set(flat);
+    this.view(port, sizes).set(flat);
     return place;
   }}
 
-  /** Where an array of so many steps lies. */
-  room(port, steps) {{
-    const bytes = count(port, steps) * ARRAYS[port.dtype].BYTES_PER_ELEMENT, known = this.places.get(port.symbol);
+  /** Where an array of such sizes lies. */
+  room(port, sizes) {{
+    const bytes = count(port, sizes) * ARRAYS[port.dtype].BYTES_PER_ELEMENT, known = this.places.get(port.symbol);
     if (known !== undefined && known.bytes >= bytes) {{
       return known.place;
     }}
@@ -146,26 +227,56 @@ export class Net {{
   }}
 
   /** The array there, made again only where its length or the memory is another one. */
-  view(port, steps) {{
-    const place = this.room(port, steps), length = count(port, steps), known = this.places.get(port.symbol);
+  view(port, sizes) {{
+    const place = this.room(port, sizes), length = count(port, sizes), known = this.places.get(port.symbol);
     if (known.view === null || known.view.length !== length || known.view.buffer !== this.code.memory.buffer) {{
       known.view = new ARRAYS[port.dtype](this.code.memory.buffer, place, length);
     }}
     return known.view;
   }}
 
-  results(steps) {{
-    return Object.fromEntries(description.outputs.map((port) => [port.name, this.view(port, steps)]));
+  outputs(sizes) {{
+    return description.outputs.map((port) => this.room(port, sizes));
+  }}
+
+  results(sizes) {{
+    return Object.fromEntries(description.outputs.map((port) => [port.name, this.view(port, sizes)]));
   }}
 }}
 
+"""
+
+_STREAM_COUNT = """\
 /** Elements of an array of so many steps. */
 function count(port, steps) {{
   return port.shape.reduce((product, dim) => product * (dim === "steps" ? steps : dim), 1);
 }}
 """
 
+_SEQUENCE_COUNT = """\
+/** Elements of an array at such sizes. */
+function count(port, sizes) {{
+  return SHAPES[port.symbol](sizes).reduce((product, dim) => product * dim, 1);
+}}
+"""
+
 
 def javascript_module(net: Description, described: dict[str, Any]) -> str:
     """``NAME.mjs``."""
-    return _TEXT.format(name=net.name, version=__version__, description=json.dumps(described, indent=1))
+    parts = (_HEAD, _STREAM, _TAIL, _STREAM_COUNT) if net.is_stream else (_HEAD, _SEQUENCE, _TAIL, _SEQUENCE_COUNT)
+    return "".join(parts).format(
+        name=net.name,
+        version=__version__,
+        usage=_STREAM_USAGE if net.is_stream else _SEQUENCE_USAGE,
+        unit="block" if net.is_stream else "call",
+        description=json.dumps(described, indent=1),
+        shapes="" if net.is_stream else _shapes(net),
+    )
+
+
+def _shapes(net: Description) -> str:
+    """Shapes of all arrays as functions of sizes."""
+    sizes = ", ".join(size.name for size in net.sequence.sizes)
+    ports = (*net.sequence.inputs, *net.sequence.outputs)
+    dims = {port.symbol: ", ".join(map(dim_text, port.shape)) for port in ports}
+    return "\n".join(f"  {symbol}: ({{ {sizes} }}) => [{inside}]," for symbol, inside in dims.items())

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ...ir.types import dim_text
 from ...version import __version__
 from .description import Description
 
-_TEXT = '''\
+_HEAD = '''\
 """{name}: a recurrent net as native code, exported by rnngraph {version}.
 
 Needs NumPy, and lib{name}.so beside this file.
 
-    net = Model()
-    result = net.step(x=x_t)         # one time step: {{output: array}}
-    result = net.process(x=chunk)    # a block of steps, with their axis
+{usage}
 """
 
 import ctypes
@@ -28,7 +27,18 @@ DESCRIPTION = json.loads(r"""
 {description}
 """)
 
+'''
 
+_STREAM_USAGE = """\
+    net = Model()
+    result = net.step(x=x_t)         # one time step: {output: array}
+    result = net.process(x=chunk)    # a block of steps, with their axis"""
+
+_SEQUENCE_USAGE = """\
+    net = Model()
+    result = net(x=x)                # whole sequences: {output: array}"""
+
+_STREAM = '''
 class Model:
     """One instance: its state goes on from call to call. Use it from one thread at a time.
 
@@ -37,10 +47,7 @@ class Model:
     """
 
     def __init__(self, weights=None, library=None, **start):
-        folder = os.path.dirname(os.path.abspath(__file__))
-        self._code = ctypes.CDLL(library or os.path.join(folder, "lib{name}.so"))
-        if self._code.{name}_abi_version() != DESCRIPTION["abi_version"]:
-            raise RuntimeError("lib{name}.so is of another version of the interface than {name}.py")
+        self._code = _loaded(library)
         self._memory = _aligned(DESCRIPTION["state_size"])
         self._start = self._given("initial_inputs", start, None)
         given = [_address(self._memory)]
@@ -53,18 +60,7 @@ class Model:
 
     def packed(self, weights):
         """Weights as ``use`` takes them: packed in memory that any number of instances may share."""
-        if weights is None:
-            raise ValueError("{name} needs weights: the path of a safetensors file, or its bytes")
-        if isinstance(weights, (str, os.PathLike)):
-            with open(weights, "rb") as file:
-                weights = file.read()
-        image = _aligned(len(weights))
-        image[:] = np.frombuffer(weights, np.uint8)
-        room = _aligned(DESCRIPTION["weights_size"])
-        code = self._code.{name}_set_weights(_address(room), _address(image), ctypes.c_size_t(len(weights)))
-        if code:
-            raise ValueError("these are not {name}'s weights: names, types and shapes must be those in DESCRIPTION")
-        return room
+        return _packed(self._code, weights)
 
     def use(self, packed):
         """Other weights from the next step on; the state stays."""
@@ -121,19 +117,8 @@ class Model:
         return 1
 
     def _given(self, role, feeds, steps):
-        ports = DESCRIPTION[role]
-        unknown = set(feeds) - {{port["name"] for port in ports}}
-        if unknown:
-            raise TypeError("{name} has no input named " + ", ".join(sorted(unknown)))
-        arrays = []
-        for port in ports:
-            if port["name"] not in feeds and "default" not in port:
-                raise TypeError("{name} needs " + port["name"])
-            value = feeds.get(port["name"], port.get("default"))
-            array = np.asarray(value, port["dtype"], order="C")  # of one number, too
-            if array.shape != _shape(port, steps):
-                raise ValueError(f"{{port['name']}} has shape {{array.shape}}, not {{_shape(port, steps)}}")
-            arrays.append(array)
+        arrays = _arrays(DESCRIPTION[role], feeds)
+        _check(DESCRIPTION[role], arrays, lambda port: _shape(port, steps))
         return arrays
 
     def _results(self, steps):
@@ -148,6 +133,124 @@ def _shape(port, steps):
 
 def _bytes(port):
     return int(np.prod(_shape(port, 1), dtype=int)) * np.dtype(port["dtype"]).itemsize
+'''
+
+_SEQUENCE = '''
+SHAPES = {{
+{shapes}
+}}
+"""By symbol of an array its shape at sizes."""
+
+
+class Model:
+    """The net. It keeps nothing between calls, and may be called from several threads at the same time.
+
+    weights: of a net without weights of its own, the path of a safetensors file, or the bytes of one or of all
+    parameters in canonical order.
+    """
+
+    def __init__(self, weights=None, library=None):
+        self._code = _loaded(library)
+        self._code.{name}_scratch_size.restype = ctypes.c_size_t
+        self._weights = None
+        if DESCRIPTION["weights"] == "external":
+            self._weights = self.packed(weights)
+        elif weights is not None:
+            raise ValueError("{name} has weights of its own")
+
+    def packed(self, weights):
+        """Weights as ``use`` takes them: packed in memory that any number of models may share."""
+        return _packed(self._code, weights)
+
+    def use(self, packed):
+        """Other weights from the next call on."""
+        self._weights = packed
+
+    def __call__(self, sizes=None, /, **feeds):
+        """The results for whole sequences, by name.
+
+        sizes: by name, those of DESCRIPTION["sizes"] that no feed has as an axis.
+        """
+        arrays = _arrays(DESCRIPTION["inputs"], feeds)
+        sizes = _sizes(arrays, dict(sizes or {{}}))
+        _check(DESCRIPTION["inputs"], arrays, lambda port: SHAPES[port["symbol"]](**sizes))
+        counts = [ctypes.c_size_t(sizes[size["name"]]) for size in DESCRIPTION["sizes"]]
+        needed = self._code.{name}_scratch_size(*counts)
+        if needed == ctypes.c_size_t(-1).value:
+            told = ", ".join(f"{{name}} = {{count}}" for name, count in sizes.items())
+            raise ValueError(f"{name} can't take {{told}}; DESCRIPTION says which sizes are fixed")
+        scratch, weights = np.empty(needed, np.uint8), self._weights
+        outputs = DESCRIPTION["outputs"]
+        results = {{port["name"]: np.empty(SHAPES[port["symbol"]](**sizes), port["dtype"]) for port in outputs}}
+        net = None if weights is None else _address(weights)
+        self._code.{name}_run(net, *counts, *map(_address, [*arrays, *results.values(), scratch]))
+        return results
+
+
+def _sizes(arrays, sizes):
+    """All sizes of a call: those of axes, and what was given besides."""
+    shapes = [port["shape"] for port in DESCRIPTION["inputs"]]
+    for size in DESCRIPTION["sizes"]:
+        name = size["name"]
+        axes = [
+            array.shape[axis]
+            for array, shape in zip(arrays, shapes)
+            for axis, dim in enumerate(shape)
+            if dim == name and axis < array.ndim
+        ]
+        if axes or "fixed" in size:
+            sizes.setdefault(name, axes[0] if axes else size["fixed"])
+        elif name not in sizes and any(name in str(dim) for port in _ports() for dim in port["shape"]):
+            raise TypeError("{name} can't tell the size " + name + " from what is fed; give it, by its name")
+    return {{size["name"]: int(sizes.get(size["name"], 1)) for size in DESCRIPTION["sizes"]}}
+
+
+def _ports():
+    return [*DESCRIPTION["inputs"], *DESCRIPTION["outputs"]]
+'''
+
+_TAIL = '''
+
+def _loaded(library):
+    """The code, of this version of the interface."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    code = ctypes.CDLL(library or os.path.join(folder, "lib{name}.so"))
+    if code.{name}_abi_version() != DESCRIPTION["abi_version"]:
+        raise RuntimeError("lib{name}.so is of another version of the interface than {name}.py")
+    return code
+
+
+def _packed(code, weights):
+    """Weights, packed into fresh memory."""
+    if weights is None:
+        raise ValueError("{name} needs weights: the path of a safetensors file, or its bytes")
+    if isinstance(weights, (str, os.PathLike)):
+        with open(weights, "rb") as file:
+            weights = file.read()
+    image = _aligned(len(weights))
+    image[:] = np.frombuffer(weights, np.uint8)
+    room = _aligned(DESCRIPTION["weights_size"])
+    if code.{name}_set_weights(_address(room), _address(image), ctypes.c_size_t(len(weights))):
+        raise ValueError("these are not {name}'s weights: names, types and shapes must be those in DESCRIPTION")
+    return room
+
+
+def _arrays(ports, feeds):
+    """What is fed, in the order of the ports, as the code reads it."""
+    unknown = set(feeds) - {{port["name"] for port in ports}}
+    if unknown:
+        raise TypeError("{name} has no input named " + ", ".join(sorted(unknown)))
+    for port in ports:
+        if port["name"] not in feeds and "default" not in port:
+            raise TypeError("{name} needs " + port["name"])
+    given = [feeds.get(port["name"], port.get("default")) for port in ports]
+    return [np.asarray(value, port["dtype"], order="C") for value, port in zip(given, ports)]  # of one number, too
+
+
+def _check(ports, arrays, shape_of):
+    for port, array in zip(ports, arrays):
+        if array.shape != shape_of(port):
+            raise ValueError(f"{{port['name']}} has shape {{array.shape}}, not {{shape_of(port)}}")
 
 
 def _aligned(count):
@@ -163,4 +266,20 @@ def _address(array):
 
 def python_module(net: Description, described: dict[str, Any]) -> str:
     """``NAME.py``."""
-    return _TEXT.format(name=net.name, version=__version__, description=json.dumps(described, indent=1))
+    usage = _STREAM_USAGE if net.is_stream else _SEQUENCE_USAGE
+    form = _STREAM if net.is_stream else _SEQUENCE
+    return (_HEAD + form + _TAIL).format(
+        name=net.name,
+        version=__version__,
+        usage=usage,
+        description=json.dumps(described, indent=1),
+        shapes="" if net.is_stream else _shapes(net),
+    )
+
+
+def _shapes(net: Description) -> str:
+    """Shapes of all arrays as functions of sizes."""
+    sizes = ", ".join(size.name for size in net.sequence.sizes)
+    ports = (*net.sequence.inputs, *net.sequence.outputs)
+    dims = {port.symbol: "".join(f"{dim_text(dim)}, " for dim in port.shape).rstrip() for port in ports}
+    return "\n".join(f'    "{symbol}": lambda {sizes}: ({inside}),' for symbol, inside in dims.items())

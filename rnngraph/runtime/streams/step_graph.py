@@ -10,7 +10,7 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
-from ...ir.axes import axis_of_names, time_sizes
+from ...ir.axes import axis_of_names, rows_of_feeds, time_sizes
 from ...ir.graph import with_sizes
 from ...ir.types import Dim, TensorType, symbols_of
 from ..graph_source import GraphSource
@@ -59,7 +59,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     types = {name: kind for name, kind in found.items() if name not in labels}
     state_types = {name: found[name] for name in labels}
     time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
-    rows = [kind.shape[0] for kind in state_types.values()] or _rows_of_feeds(types, time_axis)
+    fed = [kind.shape for kind in types.values()]
+    rows = [kind.shape[0] for kind in state_types.values()] or rows_of_feeds(fed, lengths)
     sizes = _fixed_sizes(rows, batch, where)
     for _, node in lowered.initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
@@ -85,17 +86,6 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         sizes=sizes,
         held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
     )
-
-
-def _rows_of_feeds(types: Mapping[str, TensorType], time_axis: Mapping[str, int | None]) -> list[Dim]:
-    """Where there are no states, which have one row each: the other of the first two axes of every sequence that is
-    fed. Without sequences the first axis of every feed, fixed ones only where none is open.
-    """
-    sequences = {name: axis for name, axis in time_axis.items() if axis is not None}
-    if sequences:
-        return [types[name].shape[1 - axis] for name, axis in sequences.items() if axis < 2 <= types[name].rank]
-    first = [kind.shape[0] for kind in types.values() if kind.rank]
-    return [dim for dim in first if symbols_of(dim)] or [kind.shape[0] for kind in types.values() if kind.rank > 1]
 
 
 def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[str, int]:

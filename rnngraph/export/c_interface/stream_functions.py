@@ -1,4 +1,4 @@
-"""The C functions around an exported net, as LLVM text: they fill an argument block and call an entry.
+"""The C functions of a net that runs step by step, as LLVM text.
 
 An instance is memory of the caller's: a header, two copies of all states, of which a step reads one and writes the
 other, room for results that have to be moved, and the arena. Nothing else is written, so that any number of instances
@@ -8,68 +8,45 @@ run side by side.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ...ir.types import ITEM_BYTES
-from .llvm_text import STEPS, Data, FunctionText, signature, strides_of
-from .ports import HEADER, ExportedEntry, ExportedNet, Port
+from .llvm_text import STEPS, FunctionText, signature
+from .nets import HEADER, ExportedStream
+from .ports import ExportedEntry, Port
+from .sizes import Number
+from .wrapper import CWrapper
 
 TURN, VARIANT, WEIGHTS = 0, 8, 16
 """Offsets in the header."""
 
-Pointers = Mapping[tuple[str, str], str]
-"""What an argument of a plan points to, by kind and name."""
 
+class StreamWrapper(CWrapper[ExportedStream]):
+    """Writes the functions of one variant of a stream."""
 
-@dataclass
-class CWrapper:
-    """Writes the functions of one variant.
-
-    panels: what embedded packed weights are called; None where weights are given at run time. entries: what a plan's
-    entries are called here. suffix: behind the functions' names, where there are several variants. variant: its number.
-    """
-
-    exported: ExportedNet
-    data: Data
-    panels: str | None
-    entries: Mapping[str, str]
-    prefix: str
-    suffix: str
-    variant: int
+    by_header = ("reset", "step", "process", "get_state", "set_state")
+    by_choice = ("init",)
 
     def functions(self) -> list[str]:
         states = self._state("get_state"), self._state("set_state")
         return [self._init(), self._reset(), self._step(), self._process(), *states]
 
-    # Signatures ----------------------------------------------------------------------------------
+    @staticmethod
+    def numbers(variants: Sequence[ExportedStream]) -> dict[str, int]:
+        """Memory is enough for every variant."""
+        return {"state_size": max(exported.memory_bytes for exported in variants)}
 
     def parameters(self, what: str) -> dict[str, str]:
-        """Names and LLVM types of what a function takes."""
         exported = self.exported
-        size = f"i{exported.target.pointer_bits}"
         ports = {"step": (*exported.inputs, *exported.outputs), "process": (*exported.inputs, *exported.outputs)}
         ports |= {"init": exported.initial_inputs, "reset": exported.initial_inputs}
         given = {"memory": "ptr"}
         if what == "process":
-            given["steps"] = size
+            given["steps"] = self.size
         if what == "init" and not exported.embedded:
             given["weights"] = "ptr"
         if what in ("get_state", "set_state"):
             given["state"] = "ptr"
         return given | {f"p_{port.symbol}": "ptr" for port in ports.get(what, ())}
-
-    @property
-    def group(self) -> int:
-        """The number of the functions' attributes: entries are inlined into functions for the same processor only."""
-        return self.variant + 1 if self.suffix else 0
-
-    def name(self, what: str) -> str:
-        return f"{self.prefix}_{what}{self.suffix}"
-
-    def _function(self, what: str, f: FunctionText, result: str = "void", value: str = "") -> str:
-        linkage, given = "internal " if self.suffix else "", signature(self.parameters(what))
-        head = f"define {linkage}{result} @{self.name(what)}({given}) #{self.group} {{"
-        return "\n".join([head, "entry:", *f.first, *f.lines, f"  ret {result} {value}".rstrip(), "}", ""])
 
     # Memory --------------------------------------------------------------------------------------
 
@@ -86,46 +63,14 @@ class CWrapper:
         return tuple({name: f.moved(copy, place) for name, place in places} for copy in (before, after))  # type: ignore[return-value]
 
     def _call(
-        self, f: FunctionText, entry: ExportedEntry, base: str, pointers: Pointers, ports: Sequence[Port],
-        steps: int | str, whole: int | str,
+        self, f: FunctionText, entry: ExportedEntry, base: str, pointers: Mapping[tuple[str, str], str],
+        ports: Sequence[Port], steps: Number, whole: Number,
     ) -> None:  # fmt: skip
         """Calls an entry. steps: of this call; whole: of the arrays that callers gave."""
-        plan = entry.plan
-        values: dict[str, int | str] = {"arena": f.moved(base, self.exported.arena_place)}
+        arena = f.moved(base, self.exported.arena_place)
         weights = "" if self.exported.embedded else f.load("ptr", base, WEIGHTS)
-        values["panels"] = self.panels or f.moved(weights, self.exported.panels_place(entry))
-        raw = entry.raw_parameters
-        for item in plan.arguments:
-            slot = item.buffer.name
-            if item.kind == "constant":
-                assert item.value is not None
-                values[slot] = self.data.array(item.value)
-            elif item.kind != "parameter":
-                values[slot] = pointers[item.kind, item.name]
-            elif item.name not in raw:
-                values[slot] = "null"
-            elif weights:
-                values[slot] = f.moved(weights, self.exported.raw_places[item.name])
-            else:
-                values[slot] = self.data.array(self.exported.parameters[item.name])
-        by_name = {port.name: port for port in ports}
-        for name, slots in plan.strides.items():
-            for slot, stride in zip(slots, strides_of(f, by_name[name].shape, whole), strict=False):
-                values[slot] = stride
-        values |= dict.fromkeys(plan.sizes, steps)
-        numbers = {*plan.sizes, *(slot for slots in plan.strides.values() for slot in slots)}
-        f.call_entry(self.entries[plan.main.name], plan.main.slots, values, numbers)
-
-    def _given(self, f: FunctionText, ports: Sequence[Port]) -> dict[str, str]:
-        """Pointers to what the caller feeds, defaults in place of null."""
-        found = {}
-        for port in ports:
-            found[port.name] = f"%p_{port.symbol}"
-            if port.default is not None:
-                missing = f.emit(f"icmp eq ptr %p_{port.symbol}, null", "missing")
-                default = self.data.array(port.default)
-                found[port.name] = f.emit(f"select i1 {missing}, ptr {default}, ptr %p_{port.symbol}", "fed")
-        return found
+        sizes = dict.fromkeys(entry.plan.sizes, steps)
+        self.call(f, entry, arena, weights, pointers, ports, sizes, {str(STEPS): whole})
 
     # Functions -----------------------------------------------------------------------------------
 
@@ -137,7 +82,7 @@ class CWrapper:
             f.store("ptr", f.aligned("%weights"), base, WEIGHTS)
         given = signature({name: kind for name, kind in self.parameters("reset").items() if name != "memory"})
         f.do(f"call void @{self.name('reset')}({', '.join(filter(None, ['ptr %memory', given]))})")
-        return self._function("init", f, "i32", "0")
+        return self.function("init", f, "0")
 
     def _reset(self) -> str:
         f, base = self._begin()
@@ -146,27 +91,27 @@ class CWrapper:
         present, _ = self._copies(f, base, "0")
         if isinstance(exported.initial, ExportedEntry):
             pointers = {("output", name): pointer for name, pointer in present.items()}
-            feeds = self._given(f, exported.initial_inputs)
+            feeds = self.given(f, exported.initial_inputs)
             pointers |= {("input", name): pointer for name, pointer in feeds.items()}
             self._call(f, exported.initial, base, pointers, exported.initial_inputs, 1, 1)
-            return self._function("reset", f)
+            return self.function("reset", f)
         if exported.states:
             f.clear(f.moved(base, HEADER), exported.copy_bytes)
         for port in exported.states:
             array = exported.initial[port.name]
             if array.tobytes().strip(b"\0"):
                 f.copy(self.data.array(array), present[port.name], array.nbytes)
-        return self._function("reset", f)
+        return self.function("reset", f)
 
     def _step(self) -> str:
         f, base = self._begin()
-        inputs, outputs = self._given(f, self.exported.inputs), self._given(f, self.exported.outputs)
+        inputs, outputs = self.given(f, self.exported.inputs), self.given(f, self.exported.outputs)
         self._run(f, self.exported.step, base, inputs, outputs, 1, 1)
-        return self._function("step", f)
+        return self.function("step", f)
 
     def _run(
         self, f: FunctionText, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
-        steps: int | str, whole: int | str,
+        steps: Number, whole: Number,
     ) -> None:  # fmt: skip
         """Runs an entry, after which the other copy of the states is the present one."""
         turn = f.load("i64", base, TURN)
@@ -178,14 +123,14 @@ class CWrapper:
 
     def _process(self) -> str:
         f, base = self._begin()
-        steps = "%steps" if self.exported.target.pointer_bits == 64 else f.emit("zext i32 %steps to i64", "steps")
-        inputs, outputs = self._given(f, self.exported.inputs), self._given(f, self.exported.outputs)
+        steps = self.wide(f, "%steps")
+        inputs, outputs = self.given(f, self.exported.inputs), self.given(f, self.exported.outputs)
         if self.exported.block is None:
             self._steps(f, base, steps, inputs, outputs)
-            return self._function("process", f)
+            return self.function("process", f)
         with f.when(f.emit(f"icmp ne i64 {steps}, 0", "any")):
             self._run(f, self.exported.block, base, inputs, outputs, steps, steps)
-        return self._function("process", f)
+        return self.function("process", f)
 
     def _steps(
         self, f: FunctionText, base: str, steps: str, inputs: Mapping[str, str], outputs: Mapping[str, str]
@@ -219,7 +164,7 @@ class CWrapper:
             source, to = (own, given) if what == "get_state" else (given, own)
             f.copy(source, to, port.step_bytes)
             place += port.step_bytes
-        return self._function(what, f)
+        return self.function(what, f)
 
 
 def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:

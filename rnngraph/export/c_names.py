@@ -1,0 +1,37 @@
+"""Names of C for arrays and sizes of an exported net."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_C_WORDS = (
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class "
+    "co_await co_return co_yield compl complex concept const const_cast consteval constexpr constinit continue "
+    "decltype default delete do double dynamic_cast else enum errno explicit export extern false float for friend "
+    "goto if imaginary inline int int32_t int64_t linux long memory mutable namespace new noexcept not not_eq nullptr "
+    "operator or or_eq private protected public register reinterpret_cast requires restrict return short signed "
+    "size_t sizeof state static static_assert static_cast stderr stdin stdout steps struct switch template this "
+    "thread_local throw true try typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void "
+    "volatile wchar_t weights while xor xor_eq"
+)
+"""Names that C, C++, their headers or the functions of an exported net use themselves."""
+
+
+def symbols_of_names(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """A C name for each. No two are alike, nor are their macros, which are in upper case. taken: further names of the
+    net's functions.
+    """
+    found: list[str] = []
+    macros: set[str] = set()
+    words = {*_C_WORDS.split(), *taken}
+    for name in names:
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_") or "output"
+        plain = f"_{plain}" if plain[0].isdigit() else plain
+        is_taken = plain in words or plain.isupper()  # in upper case are macros, the net's own among them
+        symbol, count = f"{plain}_" if is_taken else plain, 1
+        while symbol.upper() in macros:
+            symbol, count = f"{plain}_{count}", count + 1
+        macros.add(symbol.upper())
+        found.append(symbol)
+    return found

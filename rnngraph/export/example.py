@@ -1,0 +1,92 @@
+"""What the self-test of an exported net is fed, and what it expects: at sizes and with numbers that tell all apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..allocation import reserve
+from ..errors import ShapeError
+from ..ir.types import evaluate
+from .c_interface.ports import Port
+from .native_code import Arrays, ExportSource
+from .package.self_test import Example
+from .package.stream_self_test import STEPS_TESTED
+from .sequence_form import BATCH, STEPS, SequenceForm
+from .stream_form import StreamForm
+
+TEXT_BYTES = 64
+"""Bytes that a number of the self-test takes while it is written: as an array and as text, in pieces and whole."""
+ROWS, OTHERS = 3, 5
+LENGTHS = (STEPS_TESTED, 17, 40, 100, 400, 1600)
+"""Steps that are tried, as a graph may need some: a window without padding does."""
+
+
+def stream_example(found: StreamForm, given: ExportSource, values: Arrays) -> Example:
+    """Feeds of a few steps, and what the whole sequences give."""
+    exported, sizes = found.exported, {STEPS: STEPS_TESTED}
+    _look((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
+    feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, found.limits())
+    return Example(sizes, feeds, found.expected(given, values, feeds))
+
+
+def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) -> list[Example]:
+    """Calls of several rows and of one."""
+    exported = found.exported
+    examples: list[Example] = []
+    for rows, others in ((ROWS, OTHERS), (1, 2)):
+        sizes = _sizes(found, rows, others)
+        if any(sizes == example.sizes for example in examples):
+            continue
+        _look((*exported.inputs, *exported.outputs), sizes)
+        feeds = _feeds(exported.inputs, sizes, found.limits(sizes))
+        examples.append(Example(sizes, feeds, found.expected(given, values, feeds)))
+    return examples
+
+
+def _sizes(found: SequenceForm, rows: int, others: int) -> dict[str, int]:
+    """Sizes that the graph can take, where it can be of no empty array. Raises ``ShapeError`` where none are found."""
+    ports = (*found.exported.inputs, *found.exported.outputs)
+    possible: list[dict[str, int]] = []
+    for steps in LENGTHS:
+        usual = {BATCH: rows, STEPS: steps}
+        sizes = {
+            size.name: usual.get(size.name, others if steps == STEPS_TESTED else steps) if size.fixed is None
+            else size.fixed
+            for size in found.exported.sizes
+        }  # fmt: skip
+        try:
+            found.check(sizes)
+        except ShapeError:
+            if steps == LENGTHS[-1] and not possible:
+                raise
+            continue
+        if all(math.prod(_shape(port, sizes)) for port in ports):
+            return sizes
+        possible.append(sizes)
+    return possible[0]
+
+
+def _look(ports: Sequence[Port], sizes: Mapping[str, int]) -> None:
+    """Raises ``OutOfMemoryError`` where there is no memory for the numbers as text."""
+    numbers = sum(math.prod(_shape(port, sizes)) for port in ports)
+    reserve(numbers * TEXT_BYTES, "the example in the self-test of an exported net")
+
+
+def _feeds(ports: Sequence[Port], sizes: Mapping[str, int], limits: Mapping[str, int]) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return {port.name: _different(generator, port, _shape(port, sizes), limits.get(port.name)) for port in ports}
+
+
+def _shape(port: Port, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(evaluate(dim, sizes) for dim in port.shape)
+
+
+def _different(generator: np.random.Generator, port: Port, shape: tuple[int, ...], highest: int | None) -> np.ndarray:
+    """What a port is fed: numbers that differ as far as dtype and limit let them."""
+    if port.dtype.startswith("float"):
+        return generator.standard_normal(shape).astype(port.dtype)
+    count = 2 if port.dtype == "bool" else math.prod(shape) if highest is None else highest + 1
+    return (generator.permutation(math.prod(shape)) % max(1, count)).reshape(shape).astype(port.dtype)

@@ -1,0 +1,74 @@
+"""Plans for a target as native code of this machine: by it weights are packed, and expected results computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..codegen.compile import interface_of, planned
+from ..codegen.llvm.module import module_text
+from ..codegen.machine.engine import object_code
+from ..codegen.machine.interface import ObjectCode
+from ..codegen.machine.target import Target, twin
+from ..codegen.schedule.plan import Plan
+from ..ir.graph import Graph
+from ..runtime.calls.feeds import solve_sizes
+from ..runtime.graph_source import GraphSource
+from ..runtime.native.aligned_memory import address, aligned_bytes
+from ..runtime.native.compile_options import CompileOptions
+from ..runtime.native.entry import PACKED, NativeEntry
+from ..runtime.native.optimized_graph import OptimizedGraph
+from ..runtime.parameters import Parameters
+from .c_interface.ports import ExportedEntry
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """What is exported: the declaration that the graph is of, its parameters, and how it is compiled."""
+
+    source: GraphSource
+    parameters: Parameters
+    options: CompileOptions
+
+
+def entry_of(plan: Plan, target: Target, values: Arrays, embedded: bool) -> ExportedEntry:
+    """A plan, with its packed weights where they are embedded. Equal weights are equal bytes: zeros stand where nothing
+    is packed.
+    """
+    if not embedded:
+        return ExportedEntry(plan)
+    entry = _native(plan, target)
+    room = aligned_bytes(max(1, entry.panel_bytes), PACKED)
+    room[:] = 0
+    weights = entry.unpacked(0, values, room)
+    entry.pack(address(weights.block))
+    return ExportedEntry(plan, room[: entry.panel_bytes].tobytes())
+
+
+def results_of(plan: Plan, target: Target, values: Arrays, feeds: Arrays, sizes: Mapping[str, int]) -> Arrays:
+    """What a call of a plan for a target gives, bit by bit, computed on this machine."""
+    entry = _native(plan, target)
+    return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
+
+
+def whole_sequence(
+    graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, feeds: Arrays
+) -> Arrays:
+    """Outputs of an inference graph as declared, for whole sequences of known sizes, with the target's bits.
+
+    What exported code computes is held to this, so nothing here knows of steps, which axis is time, or open sizes.
+    """
+    whole = OptimizedGraph(graph, "inference", options)
+    sizes = solve_sizes(feeds, whole.input_types(), None)
+    plan = planned(whole.sized(outputs, sizes), target, "whole", 1)
+    return results_of(plan, target, values, {name: feeds[name] for name in whole.needed(outputs)}, sizes)
+
+
+def _native(plan: Plan, target: Target) -> NativeEntry:
+    name = plan.main.name
+    text = module_text(plan.functions, [plan.main, plan.pack], twin(target), name)
+    return NativeEntry(ObjectCode(interface_of(plan), object_code(text, twin(target))), twin(target))

@@ -1,0 +1,201 @@
+"""A program's inference graph as a net that takes whole sequences: a plan for a target in open sizes, and ports."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..codegen.compile import planned
+from ..codegen.machine.target import Target
+from ..errors import ShapeError, Where
+from ..ir.axes import rows_and_steps
+from ..ir.graph import Graph, with_sizes
+from ..ir.types import Dim, Size, TensorType, dim_text, evaluate, product, size, substitute
+from ..passes.simplify import Simplify
+from ..runtime.native.optimized_graph import OptimizedGraph, tiled_sizes
+from ..runtime.native.size_bounds import Bounds, Most, bounds_of
+from .c_interface.nets import ExportedSequence, SizeArgument
+from .c_interface.ports import Port
+from .c_names import symbols_of_names
+from .native_code import Arrays, ExportSource, entry_of, whole_sequence
+
+BATCH, STEPS = "batch", "steps"
+_TAKEN = ("net", BATCH, "scratch")
+_JAVASCRIPT_WORDS = (
+    "arguments await debugger delete eval export finally function in instanceof let null super var void with yield"
+)
+_OTHER_WORDS = (*keyword.kwlist, *_JAVASCRIPT_WORDS.split())
+"""Names that sizes can't have in the modules of Python and JavaScript."""
+
+
+@dataclass(frozen=True)
+class SequenceForm:
+    """An exported net, and the graph that it was made of.
+
+    names: C's name of each open size, by the graph's. likely: what a call takes sizes to be that only it can tell.
+    """
+
+    exported: ExportedSequence
+    about: OptimizedGraph
+    names: Mapping[str, str]
+    likely: Mapping[str, Dim]
+
+    @property
+    def _outputs(self) -> tuple[str, ...]:
+        return tuple(port.name for port in self.exported.outputs)
+
+    def graph_sizes(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """Sizes by the graph's names. sizes: by C's."""
+        found = {name: sizes[symbol] for name, symbol in self.names.items()}
+        return found | {name: evaluate(dim, found) for name, dim in self.likely.items()}
+
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Raises ``ShapeError`` where the graph can't take these sizes."""
+        self.about.check(self._outputs, {}, self.graph_sizes(sizes), None)
+
+    def limits(self, sizes: Mapping[str, int]) -> dict[str, int]:
+        """By name, the highest number that fed integers may have."""
+        ranges = self.about.range_preconditions(self._outputs)
+        return {check.label: evaluate(check.low, self.graph_sizes(sizes)) for check in ranges}
+
+    def expected(self, given: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
+        """What the inference graph gives for feeds, by code for their sizes alone."""
+        graph, options = given.source.lowered.graph, self.about.options
+        return whole_sequence(graph, self._outputs, options, self.exported.target, values, feeds)
+
+
+def sequence_form(
+    given: ExportSource, values: Arrays, batch: int | None, target: Target, embedded: bool, where: Where | None
+) -> SequenceForm:
+    """A net for a target that takes whole sequences, of ``batch`` rows or, for None, of any number.
+
+    values: all parameters as they are at one moment, as another thread may be training them. Raises ``ShapeError``
+    with the line of a size that has to be known.
+    """
+    about = OptimizedGraph(given.source.lowered.graph, "inference", replace(given.options, target=target))
+    outputs = tuple(name for name, node in about.graph.outputs if name != "loss" or given.source.loss is None)
+    graph = about.pruned(outputs)
+    likely = _likely(about, outputs)
+    rows, steps = (dim if dim is None else substitute(dim, likely) for dim in rows_and_steps(graph))
+    if batch is not None and isinstance(rows, int) and rows != batch:
+        raise ShapeError(f"the graph is declared for a batch of {rows}, not {batch}", where)
+    fixed = {rows.symbol: batch} if batch is not None and isinstance(rows, Size) and rows.symbol else {}
+    names = _names([name for name in graph.symbols if name not in likely], rows, steps)
+    plan_graph = with_sizes(about.optimized(outputs), {**likely, **fixed})
+    _refuse_columns(plan_graph)
+    plan = planned(Simplify()(plan_graph) if likely else plan_graph, target, "sequence", 1)
+    in_c: dict[str, Dim] = {name: size(symbol) for name, symbol in names.items()}
+    in_c |= {name: substitute(dim, in_c) for name, dim in likely.items()}
+    fed = about.needed(outputs)
+    types = about.input_types()
+    results = {name: node.tensor for name, node in graph.outputs}
+    symbols = iter(symbols_of_names([*names.values(), *fed, *outputs], _TAKEN)[len(names) :])
+    entry = entry_of(plan, target, values, embedded)
+    used = {item.name for item in plan.arguments_of("parameter")}
+    exported = ExportedSequence(
+        target=target,
+        inputs=tuple(
+            _port(name, next(symbols), types[name], in_c, given.source.lowered.defaults.get(name)) for name in fed
+        ),
+        outputs=tuple(_port(name, next(symbols), results[name], in_c) for name in outputs),
+        parameters={name: values[name] for name in values if name in used},
+        embedded=embedded,
+        sizes=_arguments(names, rows, steps, batch),
+        entry=entry,
+        slots={name: names[name] for name in plan.sizes},
+        arena_bytes=substitute(plan.arena_bytes, in_c),
+        differences=_differences(about, outputs, in_c),
+        bounds=_bounds(graph, in_c),
+    )
+    return SequenceForm(exported, about, names, likely)
+
+
+def _likely(about: OptimizedGraph, outputs: tuple[str, ...]) -> Mapping[str, Dim]:
+    """What stands for names of sizes so that those which only a call can tell are one formula."""
+    equalities, likely = about.equalities(outputs)
+    for item in equalities:
+        if not item.holds(likely):
+            raise ShapeError(
+                f"{dim_text(item.have)} must be equal to {dim_text(item.want)} (declared at {item.where}), which an "
+                "exported net can't look at; give equal sizes one name, as in shape=('batch', 'steps', 3)",
+                item.where,
+            )
+    return likely if equalities else {}
+
+
+def _names(open_sizes: list[str], rows: Dim | None, steps: Dim | None) -> dict[str, str]:
+    """C's name of each open size: ``batch`` and ``steps``, and of further ones their own."""
+    found: dict[str, str] = {}
+    for dim, symbol in ((rows, BATCH), (steps, STEPS)):
+        if isinstance(dim, Size) and dim.symbol is not None and dim.symbol in open_sizes:
+            found.setdefault(dim.symbol, symbol)
+    others = [name for name in open_sizes if name not in found]
+    plain = [name.lower() if name.isupper() else name for name in others]
+    symbols = symbols_of_names([BATCH, STEPS, *plain], ("net", "scratch", *_OTHER_WORDS))[2:]
+    return found | dict(zip(others, symbols, strict=True))
+
+
+def _arguments(
+    names: Mapping[str, str], rows: Dim | None, steps: Dim | None, batch: int | None
+) -> tuple[SizeArgument, ...]:
+    known = batch if batch is not None else rows if isinstance(rows, int) else None
+    first = SizeArgument(BATCH, known), SizeArgument(STEPS, steps if isinstance(steps, int) else None)
+    others = [SizeArgument(symbol) for symbol in names.values() if symbol not in (BATCH, STEPS)]
+    return (*first, *others)
+
+
+def _refuse_columns(graph: Graph) -> None:
+    """Raises ``ShapeError`` where an open size counts columns of a product, for which tiles are made."""
+    open_columns = tiled_sizes(graph)
+    for node in graph.walk():
+        dims = node.type.symbols if isinstance(node.type, TensorType) and node.op in ("matmul", "outer_sum") else set()
+        if found := sorted(dims & open_columns):
+            raise ShapeError(
+                f"the size {', '.join(found)} counts columns of a product, for which code is made; an exported net "
+                "needs it as a number: declare the placeholder with an int in its place",
+                node.where,
+            )
+
+
+def _port(
+    name: str, symbol: str, kind: TensorType, in_c: Mapping[str, Dim], default: np.ndarray | None = None
+) -> Port:  # fmt: skip
+    shape = tuple(substitute(dim, in_c) for dim in kind.shape)
+    return Port(name, symbol, kind.dtype, shape, default if default is not None and default.shape == shape else None)
+
+
+def _differences(about: OptimizedGraph, outputs: tuple[str, ...], in_c: Mapping[str, Dim]) -> tuple[Dim, ...]:
+    """What must not be negative, and could be."""
+    found = (substitute(item.value, in_c) for item in about.preconditions(outputs) if item.kind == "size")
+    return tuple(dict.fromkeys(dim for dim in found if isinstance(dim, Size) and any(n < 0 for _, n in dim.terms)))
+
+
+def _bounds(graph: Graph, in_c: Mapping[str, Dim]) -> Bounds:
+    """What must hold of a call's sizes, by C's names. Of numbers of elements that differ by a factor the larger one is
+    enough.
+    """
+    found = bounds_of(graph)
+
+    def named(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
+        return tuple(substitute(dim, in_c) for dim in dims)
+
+    largest: dict[object, tuple[int, Most]] = {}
+    for most in found.most:
+        total = product(dims := named(most.dims))
+        terms = total.terms if isinstance(total, Size) else (((), total),)
+        single = len(terms) == 1
+        key = (terms[0][0] if single else dims, most.limit)
+        factor = terms[0][1] if single else 0
+        if key not in largest or factor > largest[key][0]:
+            largest[key] = factor, replace(most, dims=(total,) if single else dims)
+    return Bounds(
+        dims=(),
+        most=tuple(most for _, most in largest.values()),
+        tables=tuple(replace(item, rows=named((item.rows,))[0], indices=named(item.indices)) for item in found.tables),
+        choices=tuple(
+            replace(item, entries=named(item.entries), results=named(item.results)) for item in found.choices
+        ),
+    )
