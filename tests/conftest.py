@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from golden_files import Golden, without_commentary
 from saved_cases import small_program
 
 import rnngraph as rg
-from rnngraph.runtime.native.entry import NativeEntry
+from rnngraph.runtime.calls.call_cache import CallCache
+from rnngraph.runtime.streams.stream import Stream
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,13 +77,16 @@ def saved(small: rg.Program, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each call that took the general way."""
+    """One entry for each call that took the slow path."""
     found: list[int] = []
-    call = NativeEntry.call_with
-
-    def counted(self: NativeEntry, *arguments: Any) -> None:
-        found.append(1)
-        call(self, *arguments)
-
-    monkeypatch.setattr(NativeEntry, "call_with", counted)
+    for owner, name in ((CallCache, "prepared"), (Stream, "_slow_path")):
+        monkeypatch.setattr(owner, name, counting(getattr(owner, name), found))
     return found
+
+
+def counting(function: Callable[..., Any], found: list[int]) -> Callable[..., Any]:
+    def counted(*arguments: Any, **options: Any) -> Any:
+        found.append(1)
+        return function(*arguments, **options)
+
+    return counted

@@ -21,7 +21,7 @@ from rnngraph.ir.text.parser import parse
 from rnngraph.passes.lowering.lowered import TAP
 from rnngraph.passes.pipeline import forbidden, pipeline, run
 from rnngraph.runtime.native import entry as native
-from rnngraph.runtime.streams import prepared_step as bound_step
+from rnngraph.runtime.streams import prepared_step
 
 Arrays = dict[str, np.ndarray]
 BASE = {"float32": 2e-5, "float64": 1e-12}
@@ -107,7 +107,7 @@ def poisoned() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native.NativeEntry, "take", taken)
-        for module in (native, bound_step):
+        for module in (native, prepared_step):
             patch.setattr(module, "aligned_bytes", full)
         yield
 

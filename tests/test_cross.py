@@ -10,6 +10,7 @@ import cross_cases
 import numpy as np
 import pytest
 from declaration_checks import feeds_of
+from native_calls import call_native
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
@@ -41,7 +42,7 @@ class Net:
         return cross.call(self.machine, self.folder, self.code, self.made.parameters, feeds, self.sizes)
 
     def here(self, feeds: Arrays) -> Arrays:
-        return self.twin.call_fresh(self.made.parameters, feeds, self.sizes)
+        return call_native(self.twin, self.made.parameters, feeds, self.sizes)
 
 
 @pytest.mark.parametrize("case", cross_cases.CASES)
@@ -171,5 +172,5 @@ def test_exported_modules(target: str, tmp_path: Path) -> None:
     graph = made.inference.compiled
     sizes = {"B": 1, "T": 6}
     code = compile_graph(graph.sized(("outputs",), sizes), twin(target_of(target)), "entry")
-    expected = NativeEntry(code, twin(target_of(target))).call_fresh(made.parameters, {"x": x}, sizes)["outputs"]
+    expected = call_native(NativeEntry(code, twin(target_of(target))), made.parameters, {"x": x}, sizes)["outputs"]
     np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))

@@ -17,11 +17,11 @@ from ..codegen.schedule.plan import Plan
 from ..errors import ShapeError, Where
 from ..ir.graph import Graph
 from ..ir.types import Dim, TensorType, evaluate
+from ..runtime.calls.call_cache import run_once
 from ..runtime.calls.feeds import solve_sizes
 from ..runtime.graph_source import GraphSource
-from ..runtime.native.aligned_memory import address, aligned_bytes
 from ..runtime.native.compile_options import CompileOptions
-from ..runtime.native.entry import PACKED, NativeEntry
+from ..runtime.native.entry import NativeEntry
 from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.parameters import Parameters
 from ..runtime.streams.step_graph import StepGraph, step_graph
@@ -69,7 +69,7 @@ class Exportable:
         outputs = tuple(port.name for port in self.exported.outputs)
         sizes = solve_sizes(feeds, whole.input_types(), None)
         entry = _native(planned(whole.sized(outputs, sizes), target, "whole", 1), twin(target), "whole")
-        return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
+        return _outputs(entry, values, feeds, sizes)
 
 
 def exportable(
@@ -179,11 +179,17 @@ def _exported_entry(
 
 def _packed(entry: NativeEntry, values: Mapping[str, np.ndarray]) -> bytes:
     """Packed weights, with zeros where nothing is packed: equal nets have equal bytes."""
-    room = aligned_bytes(max(1, entry.panel_bytes), PACKED)
-    room[:] = 0
-    weights = entry.unpacked(0, values, room)
-    entry.pack(address(weights.block))
-    return room[: entry.panel_bytes].tobytes()
+    panels = entry.panels()
+    panels[:] = 0
+    entry.packed(0, values, panels)
+    return panels[: entry.panel_bytes].tobytes()
+
+
+def _outputs(
+    entry: NativeEntry, values: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+) -> Mapping[str, np.ndarray]:
+    """What an entry computes here. values: of parameters."""
+    return run_once(entry, entry.packed(0, values, entry.panels()), feeds, sizes)
 
 
 def _native(plan: Plan, target: Target, name: str) -> NativeEntry:
@@ -201,6 +207,6 @@ def _initial(
     plan = planned(about.initial.sized(names, about.sizes), target, "initial", 1)
     entry = _native(plan, twin(target), "initial")
     if not _initial_inputs(about) and (embedded or not plan.arguments_of("parameter")):
-        return entry.call_fresh_with(entry.packed(0, values), {}, entry.sized(about.sizes))
+        return _outputs(entry, values, {}, about.sizes)
     panels = _packed(entry, values) if embedded else b""
     return ExportedEntry(plan, int(str(plan.arena_bytes)), panels)

@@ -87,9 +87,13 @@ class Trainer:
         stepper = self._stepper
         with stepper.lock:
             calls = stepper.prepared[carry, carry and self.state.carried is not None] if plain else None
-            if calls is not None and (loss := calls.run(feeds, named, None, seed)) is not None:
+            if calls is not None and (loss := calls.run(feeds, named, seed)) is not None:
                 return float(loss)
-            return stepper.step_and_prepare(feeds, named, seed, flag(carry, "carry"), calls, user_line())
+            where = user_line()
+            arrays = self.program.training.gather(feeds, named, where)
+            if calls is None:
+                return stepper.step(arrays, seed, flag(carry, "carry"), where)
+            return stepper.step(arrays, seed, carry, where, calls=calls, feeds=feeds, named=named)
 
     @api
     def flush(self) -> None:

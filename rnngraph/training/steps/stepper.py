@@ -10,8 +10,9 @@ import numpy as np
 
 from ...errors import Where
 from ...passes.lowering.lowered import GIVEN, SHOWN
-from ...runtime.calls.prepared_call import CallCache
-from .prepared_train_step import prepare
+from ...runtime.calls.call_cache import CallCache
+from ...runtime.calls.prepared_call import SEED
+from .prepared_train_step import PreparedTrainStep
 from .step_runner import NativeStep, StepVariant
 from .step_variants import variant_of
 from .train_state import TrainState
@@ -26,42 +27,52 @@ class Stepper:
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, threading.RLock()
-        threads = state.program.options.threads
-        self.prepared = {key: CallCache(threads) for key in ((False, False), (True, False), (True, True))}
+        self.prepared = {key: self._cache() for key in ((False, False), (True, False), (True, True))}
+        self._converted: dict[StepVariant, CallCache[PreparedTrainStep]] = {}  # steps with feeds of other forms
         self._updates = Updates(state)
         self._variants: dict[tuple[str, tuple[float, ...]], StepVariant] = {}
         self._forward: NativeStep | None = None
 
-    def step_and_prepare(
-        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], seed: int | None, carry: bool,
-        calls: CallCache | None, where: Where | None,
-    ) -> float:  # fmt: skip
-        """A step, after which ``calls`` run others like it."""
-        arrays = self.state.program.training.gather(feeds, named, where)
-        states = GIVEN if calls is self.prepared[True, True] else SHOWN
-        loss = self.step(arrays, seed, carry, where)
-        if calls is not None:
-            prepare(calls, self._updates, self._variants[states, ()], feeds, named, arrays)
-        return loss
+    def _cache(self) -> CallCache[PreparedTrainStep]:
+        return CallCache(self.state.program.options.threads)
 
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
         on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
+        calls: CallCache[PreparedTrainStep] | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
     ) -> float:  # fmt: skip
-        """A step with feeds that are converted already, to which the counters of masks are added.
+        """A step on the slow path: finds or makes what runs the steps like it, and runs that.
 
-        label_weights: one for each class, by which the loss counts its labels.
+        arrays: feeds that are converted already, to which the counters of masks are added. label_weights: one for each
+        class, by which the loss counts its labels. calls: those that may look for the signature of ``feeds`` and
+        ``named``, which ``arrays`` were made of.
         """
-        state = self.state
+        state, program = self.state, self.state.program
         with self.lock:
-            arrays.update(state.program.training.counters(state.seed_of_step(seed)))
+            arrays.update(program.training.counters(state.seed_of_step(seed)))
             states = state.carried if carry else None
             variant = self.variant(SHOWN if states is None else GIVEN, label_weights)
             if carry:
                 variant.check_carries(where)
-            return self._updates.run(
-                variant, seed, on_commit, lambda commit: variant.run(state, arrays, states or {}, where, commit)
-            )
+            entry, sized = variant.entry(state, arrays, where)
+            variant.check_states(states or {}, sized.sizes, where)
+            if calls is None:
+                calls = self._converted.setdefault(variant, self._cache())
+
+            def made(names: Mapping[Any, str]) -> PreparedTrainStep:
+                shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
+                read = {**names, **{name: name for name in variant.given}}
+                call = variant.native.prepared(entry, sized, read, {**(states or {}), **arrays}, shares)
+                return PreparedTrainStep(self._updates, variant, call)
+
+            step, given = calls.prepared(
+                feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
+                program.training.input_types(), made,
+            )  # fmt: skip
+            wrapped = None if seed is None else int(arrays.get(SEED, 0))
+            loss = step.run(given, wrapped, None, on_commit)
+            assert loss is not None, "what was converted has the signature that was looked for"
+            return loss
 
     def warm_up(self, feeds: Mapping[str, Any], where: Where | None, committed: Callable[[], None]) -> None:
         """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
@@ -72,9 +83,9 @@ class Stepper:
             variant = self.variant(SHOWN)
             variant.check_carries(where)
             if self._forward is None:
-                self._forward = NativeStep(variant.native.compiled, variant.states)
+                self._forward = NativeStep(state, variant.native.compiled, variant.states)
             sizes = training.sizes(arrays, variant.states, where, variant.native.compiled)
-            found = self._forward.call(state, arrays, sizes)
+            found = self._forward.once(arrays, sizes)
             with state.interrupt:
                 state.carried, state.drawn = found, None
                 committed()

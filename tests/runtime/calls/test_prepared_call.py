@@ -17,7 +17,7 @@ from training import compiled_once
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten
-from rnngraph.runtime.calls.prepared_call import MOST_SIGNATURES
+from rnngraph.runtime.calls.call_cache import MOST_SIGNATURES
 
 
 @pytest.fixture(scope="module", autouse=True)

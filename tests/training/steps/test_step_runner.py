@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
-from weakref import ref
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.runtime.native.argument_block import ArgumentBlock
 from rnngraph.runtime.native.entry import NativeEntry
 
 Arrays = dict[str, np.ndarray]
@@ -108,20 +108,16 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     for item in (made, other):
         for _ in range(3):
             step(item)
-    known = next(iter(made._stepper._variants.values()))._known._known
-    ((shapes, (entry, known_sized, ranges)),) = known.items()
-    sized = known_sized()
-    assert sized is not None
+    (variant,) = made._stepper._variants.values()
+    (memory,) = variant.native._memory.values()
+    for block, _ in memory._blocks.values():
 
-    def interrupted(*arguments: Any) -> None:
-        if when == "after":
-            sized.run(*arguments)
-        raise KeyboardInterrupt
+        def interrupted(run: Callable[[], None] = block.run) -> None:
+            if when == "after":
+                run()
+            raise KeyboardInterrupt
 
-    instead = replace(sized, run=interrupted)
-    monkeypatch.setitem(known, shapes, (entry, ref(instead), ranges))
-    for _, bound in made._stepper.prepared[False, False]._calls.values():
-        monkeypatch.setattr(bound, "_sized", instead)
+        monkeypatch.setattr(block, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         step(made)
     monkeypatch.undo()
@@ -132,20 +128,17 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     assert (made.updates, made.state.pending, made.skipped) == (other.updates, other.state.pending, 0)
 
 
-def test_argument_blocks_are_bound_once() -> None:
+def test_argument_blocks_are_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer()
     made.step(x=batch())
     bound: list[int] = []
-    unpacked = NativeEntry.unpacked
+    made_block = NativeEntry.block
 
-    def counted(*arguments: Any) -> Any:
+    def counted(entry: NativeEntry) -> ArgumentBlock:
         bound.append(1)
-        return unpacked(*arguments)
+        return made_block(entry)
 
-    NativeEntry.unpacked = counted  # type: ignore[method-assign]
-    try:
-        for _ in range(10):
-            made.step(x=batch())
-    finally:
-        NativeEntry.unpacked = unpacked  # type: ignore[method-assign]
+    monkeypatch.setattr(NativeEntry, "block", counted)
+    for _ in range(10):
+        made.step(x=batch())
     assert len(bound) <= 2 or sys.implementation.name != "cpython"
