@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from golden_files import Golden, without_commentary
 from saved_cases import small_program
 
 import rnngraph as rg
-from rnngraph.runtime.calls.call_cache import CallCache
-from rnngraph.runtime.streams.stream import Stream
+from rnngraph.runtime.calls.feed_names import FeedNames
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,14 +78,11 @@ def saved(small: rg.Program, tmp_path: Path) -> Path:
 def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """One entry for each call that took the slow path."""
     found: list[int] = []
-    for owner, name in ((CallCache, "prepared"), (Stream, "_slow_path")):
-        monkeypatch.setattr(owner, name, counting(getattr(owner, name), found))
-    return found
+    by_placeholder = FeedNames.by_placeholder
 
-
-def counting(function: Callable[..., Any], found: list[int]) -> Callable[..., Any]:
-    def counted(*arguments: Any, **options: Any) -> Any:
+    def counted(self: FeedNames, *arguments: Any) -> Any:
         found.append(1)
-        return function(*arguments, **options)
+        return by_placeholder(self, *arguments)
 
-    return counted
+    monkeypatch.setattr(FeedNames, "by_placeholder", counted)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
 import numpy as np
@@ -238,7 +237,7 @@ class CallableGraph(Generic[Given]):
             compiled.range_preconditions(outputs), also=("loss",),
             shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
         )  # fmt: skip
-        return CallPool(spec, partial(entry.weights, self.parts.parameters), self._draw)
+        return CallPool(spec, entry.weights_of(self.parts.parameters), self._draw)
 
     def _cache(self, key: Any) -> CallCache[CallPool]:
         """Calls that give one thing, which ``key`` tells from others."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Never, cast
 
 import numpy as np
@@ -120,12 +119,9 @@ class TrainingGraph(CallableGraph[Given]):
         seeds = arrays[SEED] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
         each = [self._run(by_name(*form[:2]), {**arrays, SEED: seed}, where) for seed in map(np.asarray, seeds)]
         stacked = [np.stack([one[name] for one in each]) for name in form.leaves]
-        given = OutSpec(form.structure, [(array.shape, array.dtype) for array in stacked], ("loss",)).checked(
-            out, where
-        )
-        writer = ResultWriter(
-            form.structure, stacked, [partial(stacked.__getitem__, leaf) for leaf in range(len(stacked))]
-        )
+        kinds, takes = [(array.shape, array.dtype) for array in stacked], [array.copy for array in stacked]
+        given = OutSpec(form.structure, kinds, ("loss",)).checked(out, where)
+        writer = ResultWriter(form.structure, stacked, takes)
         return writer.give() if given is None else writer.give_into(given)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class CallPool:
             call = PreparedCall(self.spec)
             mine = call, call.block()
         call, block = mine
-        if not call.fill(given, block.numbers) or (call.has_checks and not call.check(given)):
+        if not call.fill(given) or (call.has_checks and not call.check(given)):
             self._idle.append(mine)
             return None
         if self._draw is not None:
@@ -59,8 +59,8 @@ class CallPool:
         entry, sized = self.spec.entry, self.spec.sized
         if self._is_large:
             entry.look(sized, sum(array.nbytes for array in arrays or () if array is not None))
-        if call.large:
-            call.place(block.numbers, arrays, given)
+        if call.has_large:
+            call.place(block.numbers, given, arrays)
         arena = entry.take(sized.arena_bytes)
         if block.arena() is not arena:
             block.set_arena(arena)
@@ -103,25 +103,28 @@ class CallCache(Generic[Kept]):
     def __init__(self, threads: ThreadCount) -> None:
         self._threads = threads
         self._calls: dict[Any, tuple[int, Kept]] = {}  # with the parts into which kernels are cut
+        # A call is mostly like the one before, which takes less time to try than to look for its signature.
         self._recent: tuple[int, Kept] | None = None
+        self._repeats = True
 
     def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
         """What the call gives; None, and nothing done, where it takes the slow path."""
         given = named if feeds is None else one_mapping(feeds, named)
         if given is None:
             return None
-        recent = self._recent
-        if recent is not None and recent[0] == self._threads.parts:  # most calls are like the one before
+        tried, recent = None, self._recent
+        if self._repeats and recent is not None and recent[0] == self._threads.parts:
             result = recent[1].run(given, seed, out)
             if result is not None:
                 return result
+            tried = recent
         try:
             known = self._calls.get(signature_of(given))
         except TypeError:  # a name that has no hash
             return None
-        if known is None or known is recent or known[0] != self._threads.parts:
+        if known is None or known is tried or known[0] != self._threads.parts:
             return None
-        self._recent = known
+        self._repeats, self._recent = known is recent, known
         return known[1].run(given, seed, out)
 
     def prepared(

@@ -1,8 +1,7 @@
 """A prepared call: data that says where feeds and results of one signature go, and the few steps that run it.
 
-Whatever calls native code does it by one of these: ``fill`` takes the feeds, ``place`` makes room for large results, the
-``run`` of an argument block computes, ``give`` hands out the results. Small arrays are copied, large ones are read and
-written where they lie.
+Whatever calls native code does it by one of these: ``fill`` checks the signature and copies small feeds, ``place`` says
+where large arrays lie, the ``run`` of an argument block computes, and ``give`` hands out the results.
 """
 
 from __future__ import annotations
@@ -22,11 +21,10 @@ from ..native.entry import NativeEntry, Sized
 from ..native.preconditions import Precondition, check_preconditions
 from .outputs import OutSpec
 from .results import ResultWriter
-from .signatures import PLAIN, SMALL, Feed, feed_of, number_types
+from .signatures import NUMBERS, PLAIN, SMALL, Feed, feed_of
 
 SEED = "seed"
-_ALIGNED = 0x100
-_WRITABLE = PLAIN | 0x400  # NumPy's flags: aligned; plain and writable
+_ALIGNED, _WRITEABLE = 0x100, 0x400  # NumPy's flags
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,9 @@ class CallSpec:
     """What calls with feeds of one signature have in common.
 
     names: of inputs, by what a call feeds them by. feeds: how these look, by name. fixed: inputs that all calls read,
-    where they lie. seeded: whether who runs a call sets a seed. structure, leaves: what a call gives, and
-    the outputs in its order; an argument block says where other outputs go. ranges: checks of fed numbers. shares: names
-    of feeds that must be within (0, 1]. also: as for ``OutSpec``. copied: bytes up to which feeds are copied. feed_axes,
+    where they lie. structure, leaves: what a call gives, and the outputs in its order; an argument block says where
+    other outputs go. seeded: whether who runs a call sets a seed. ranges: checks of fed numbers. shares: names of feeds
+    that must be within (0, 1]. also: as for ``OutSpec``. copied: bytes up to which feeds are copied. feed_axes,
     result_axes: an axis of length 1 that callers leave out, by name.
     """
 
@@ -57,27 +55,17 @@ class CallSpec:
 
     @cached_property
     def results(self) -> dict[str, tuple[tuple[int, ...], Any]]:
-        """Shape and dtype of every output."""
-        entry, shapes = self.entry, self.sized.shapes
-        return {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, shapes, strict=True)}
+        """Shape, as callers see it, and dtype of every output."""
+        axes, shapes = self.result_axes, self.sized.shapes
+        return {
+            item.name: (without(shape, axes.get(item.name)), item.dtype)
+            for item, shape in zip(self.entry.outputs, shapes, strict=True)
+        }
 
     @cached_property
     def outs(self) -> OutSpec:
         """What ``out=`` may hold."""
-        kinds = [
-            (without(self.results[name][0], self.result_axes.get(name)), self.results[name][1]) for name in self.leaves
-        ]
-        return OutSpec(self.structure, kinds, self.also)
-
-
-def without(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:
-    """A shape without an axis, if there is one to leave out."""
-    return tuple(shape) if axis is None else (*shape[:axis], *shape[axis + 1 :])
-
-
-def whole(array: ndarray, axis: int | None) -> ndarray:
-    """An array with the axis of length 1 that its caller left out, if there is one."""
-    return array if axis is None else np.expand_dims(array, axis)
+        return OutSpec(self.structure, [self.results[name] for name in self.leaves], self.also)
 
 
 def spec_of(
@@ -93,49 +81,58 @@ def spec_of(
     return CallSpec(entry, sized, names, feeds, fixed, structure, leaves, seeded, checks, copied=copied, **options)
 
 
+def without(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:
+    """A shape without an axis, if there is one to leave out."""
+    return tuple(shape) if axis is None else (*shape[:axis], *shape[axis + 1 :])
+
+
+def whole(array: ndarray, axis: int | None) -> ndarray:
+    """An array with the axis of length 1 that its caller left out, if there is one."""
+    return array if axis is None else np.expand_dims(array, axis)
+
+
 class PreparedCall:
-    """Calls of one signature over fixed memory, one at a time. count: feeds of a call. inputs: by name the memory of
-    what is copied, as native code sees it; results: likewise of outputs. large: outputs with memory of their own in each
-    call.
+    """Calls of one signature over fixed memory, one at a time.
+
+    count: feeds of a call. inputs, results: by name the memory of what is copied, as native code sees it. has_checks:
+    whether numbers of feeds are checked; has_large: whether anything is read or written where it lies.
     """
 
     def __init__(self, spec: CallSpec) -> None:
         self.spec, self.count = spec, len(spec.names)
-        entry, slots = spec.entry, spec.entry.input_slots
+        slots = spec.entry.input_slots
         self.inputs: dict[str, ndarray] = {SEED: np.zeros((), np.int64)} if spec.seeded else {}
-        self._copied: list[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray]] = []
-        self._pointed: list[tuple[Any, tuple[int, ...], Any, tuple[int, ...] | None, int]] = []
+        feeds: list[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]] = []
+        self._pointed: list[tuple[Any, str, int]] = []
         for key, name in spec.names.items():
-            shape, dtype, strides = spec.feeds[name]
+            (shape, dtype, _), held = spec.feeds[name], None
             if bytes_of(shape, dtype) <= spec.copied:
                 held = empty(shape, dtype, f"a copy of feed {name}")
                 self.inputs[name] = whole(held, spec.feed_axes.get(name))
-                self._copied.append((key, shape, dtype, () if shape else number_types(dtype), held))
             else:
-                slot = slots[name][0] if name in slots else UNREAD
-                self._pointed.append((key, shape, dtype, strides, slot))
+                self._pointed.append((key, name, slots[name][0] if name in slots else UNREAD))
+            feeds.append((key, shape, dtype, () if shape else NUMBERS.get(dtype, ()), held))
         self.results: dict[str, ndarray] = {}
-        self.large: list[tuple[int, Callable[[], ndarray], int]] = []
-        self._fresh: dict[int, ndarray] = {}
-        memory: list[ndarray | None] = []
+        self._large: list[tuple[int, Callable[[], ndarray], int]] = []
+        self._fresh: dict[int, ndarray] = {}  # large results of a call that is running, by leaf
+        self._memory: list[ndarray | None] = []
         takes: list[Callable[[], Any]] = []
         for leaf, name in enumerate(spec.leaves):
             shape, dtype = spec.results[name]
-            axis, purpose = spec.result_axes.get(name), f"the result {name}"
-            seen = without(shape, axis)
             if bytes_of(shape, dtype) <= SMALL:
-                array = empty(seen, dtype, purpose)
-                self.results[name] = whole(array, axis)
-                memory.append(array)
+                array = empty(shape, dtype, f"the result {name}")
+                self.results[name] = whole(array, spec.result_axes.get(name))
+                self._memory.append(array)
                 takes.append(array.copy)
             else:
-                self.large.append((leaf, maker(seen, dtype, purpose), entry.output_slots[name]))
-                memory.append(None)
+                self._large.append((leaf, maker(shape, dtype, f"the result {name}"), spec.entry.output_slots[name]))
+                self._memory.append(None)
                 takes.append(partial(self._fresh.pop, leaf, None))  # nobody else holds it then
-        self._memory = memory
-        writer = ResultWriter(spec.structure, memory, takes)
+        writer = ResultWriter(spec.structure, self._memory, takes)
         self.give, self.give_into = writer.give, writer.give_into
+        self.fill = _filler(feeds, {key: spec.feeds[name].strides for key, name, _ in self._pointed})
         self.has_checks = bool(spec.ranges or spec.shares)
+        self.has_large = bool(self._pointed or self._large)
 
     def block(self) -> ArgumentBlock:
         """An argument block for this call, without weights, arena, and what its spec leaves to others."""
@@ -145,46 +142,22 @@ class PreparedCall:
 
     def write(self, block: ArgumentBlock) -> None:
         """Makes an argument block one of this call: all that is the same in each."""
-        spec, slots = self.spec, self.spec.entry.input_slots
+        spec, entry = self.spec, self.spec.entry
         block.set_sizes(spec.sized.sizes, spec.sized.run)
         for name, array in (*spec.fixed.items(), *self.inputs.items()):
-            if name in slots:
+            if name in entry.input_slots:
                 block.set_input(name, array)
-        for key, _, dtype, _, slot in self._pointed:
+        for _, name, slot in self._pointed:
             if slot != UNREAD:
-                name = spec.names[key]
-                block.set_strides(name, spec.feeds[name].steps(spec.feed_axes.get(name)), dtype.itemsize)
+                feed = spec.feeds[name]
+                block.set_strides(name, feed.steps(spec.feed_axes.get(name)), feed.dtype.itemsize)
         for name, array in self.results.items():
-            block.set_output(spec.entry.output_slots[name], array)
+            block.set_output(entry.output_slots[name], array)
         block.owner = self
 
-    def fill(self, given: Mapping[Any, Any], numbers: ndarray) -> bool:
-        """Copies small feeds, and writes into a block where large ones lie. False where one is missing or is not of this
-        signature. What else is given is not looked at.
-        """
-        for key, shape, dtype, kinds, held in self._copied:
-            value = given.get(key)
-            if type(value) is ndarray:
-                if value.shape != shape or (
-                    value.dtype is not dtype and value.dtype != dtype
-                ):  # mostly the very object
-                    return False
-            elif type(value) not in kinds:
-                return False
-            held[...] = value
-        for key, shape, dtype, strides, slot in self._pointed:
-            value = given.get(key)
-            if type(value) is not ndarray or value.shape != shape or value.dtype != dtype:
-                return False
-            flags = value.flags.num
-            if flags & PLAIN != PLAIN and (strides is None or value.strides != strides or not flags & _ALIGNED):
-                return False
-            numbers[slot] = writable_address(value) if flags & _WRITABLE == _WRITABLE else address(value)
-        return True
-
     def check(self, given: Mapping[Any, Any]) -> bool:
-        """Checks numbers of feeds; of the copies, which nobody else can change, where there are any. False where the slow
-        path has more to say. Raises ``ShapeError``.
+        """Checks numbers of feeds after ``fill``; of the copies, which nobody else can change, where there are any.
+        False where the slow path has more to say. Raises ``ShapeError``.
         """
         spec = self.spec
         if not all(0 < np.float32(self.inputs[name]) <= 1 for name in spec.shares):
@@ -196,16 +169,19 @@ class PreparedCall:
     def read(self, given: Mapping[Any, Any]) -> dict[str, ndarray]:
         """What native code reads in a call, by name."""
         spec = self.spec
-        large = {spec.names[key]: given[key] for key, *_ in self._pointed}
-        large = {name: whole(array, spec.feed_axes.get(name)) for name, array in large.items()}
+        large = {name: whole(given[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
         return {**spec.fixed, **self.inputs, **large}
 
-    def place(self, numbers: ndarray, arrays: Sequence[Any] | None, given: Mapping[Any, Any]) -> None:
-        """Writes into a block where large results go: to the caller's arrays by leaf, or to fresh ones where there are
-        none, or none to which native code can write.
+    def place(self, numbers: ndarray, given: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
+        """Writes into a block where large feeds lie, and where large results go: to the caller's ``arrays`` by leaf, or
+        to fresh ones where there are none, or none to which native code can write.
         """
+        for key, _, slot in self._pointed:
+            array = given[key]
+            is_writable = array.flags.num & (PLAIN | _WRITEABLE) == PLAIN | _WRITEABLE
+            numbers[slot] = writable_address(array) if is_writable else address(array)
         self._fresh.clear()  # of what a call that was interrupted left
-        for leaf, make, slot in self.large:
+        for leaf, make, slot in self._large:
             array = None if arrays is None else arrays[leaf]
             if array is None or not self._may_write(array, given):
                 array = self._fresh[leaf] = make()
@@ -217,8 +193,41 @@ class PreparedCall:
 
     def present(self, arrays: Sequence[Any] | None) -> list[ndarray]:
         """The results by leaf after a call, where they lie, before they are given."""
-        found = enumerate(self._memory)
-        return [
-            memory if memory is not None else self._fresh[leaf] if leaf in self._fresh else arrays[leaf]  # type: ignore[index]
-            for leaf, memory in found
-        ]
+        found = []
+        for leaf, memory in enumerate(self._memory):
+            if memory is None:
+                memory = self._fresh[leaf] if arrays is None or leaf in self._fresh else arrays[leaf]
+            found.append(memory)
+        return found
+
+
+def _filler(
+    feeds: Sequence[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]],
+    strides: Mapping[Any, tuple[int, ...] | None],
+) -> Callable[[Mapping[Any, Any]], bool]:  # fmt: skip
+    """What copies small feeds. It gives False where a feed is missing or is not of this signature, and does not look at
+    what else is given.
+
+    feeds: key, shape, dtype, other types, and the memory of those that are copied. strides: of those that are not.
+    """
+
+    def fill(given: Mapping[Any, Any]) -> bool:
+        try:
+            for key, shape, dtype, numbers, held in feeds:
+                value = given[key]
+                if type(value) is ndarray:
+                    if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
+                        return False  # a dtype is mostly the very object
+                elif type(value) not in numbers:
+                    return False
+                if held is not None:
+                    held[...] = value
+                elif value.flags.num & PLAIN != PLAIN and (
+                    value.strides != strides[key] or not value.flags.num & _ALIGNED
+                ):
+                    return False
+        except KeyError:
+            return False
+        return True
+
+    return fill

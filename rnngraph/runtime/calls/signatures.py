@@ -13,6 +13,8 @@ from ...ir.types import FLOATS, TensorType
 
 SMALL = 16 << 10
 """Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
+NUMBERS = {np.dtype(name): (float, np.float64, np.dtype(name).type) for name in FLOATS}
+"""The types of the numbers that are fed to a scalar of a dtype without conversion."""
 PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
 
 
@@ -57,15 +59,15 @@ def layout_of(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
 
 
 def is_plain(value: Any, declared: TensorType | None) -> bool:
-    """Whether a feed needs no conversion: an array of NumPy's own type and of the declared dtype, whose numbers lie side
-    by side if it is large, or a number for a scalar.
+    """Whether a feed needs no conversion: an array of NumPy's own type and of the declared dtype, whose numbers lie
+    side by side if it is large, or a number for a scalar.
     """
     if declared is None:
         return False
     wanted = np.dtype(declared.dtype)
     if type(value) is np.ndarray:
         return value.dtype == wanted and feed_of(value).strides is None
-    return not declared.shape and type(value) in number_types(wanted)
+    return not declared.shape and type(value) in NUMBERS.get(wanted, ())
 
 
 def plain_names(
@@ -76,8 +78,3 @@ def plain_names(
         return None
     names = {key: name_of(key) for key in given}
     return names if all(is_plain(value, types.get(names[key])) for key, value in given.items()) else None
-
-
-def number_types(dtype: np.dtype[Any]) -> tuple[type, ...]:
-    """The types of the numbers that are fed to a scalar without conversion."""
-    return (float, np.float64, dtype.type) if dtype.name in FLOATS else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,16 @@ class NativeEntry:
                 return known
             self._weights = self.packed(version, arrays, self.panels())
             return self._weights
+
+    def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
+        """What gives ``weights`` of these parameters, in half the time."""
+        changes = parameters.counter()
+
+        def present() -> Weights:
+            known = self._weights
+            return known if known is not None and known.version == changes.version else self.weights(parameters)
+
+        return present
 
     def panels(self) -> np.ndarray:
         """Memory for packed weights."""

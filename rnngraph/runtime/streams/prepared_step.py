@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..calls.prepared_call import CallSpec, PreparedCall, whole
-from ..calls.signatures import number_types
+from ..calls.signatures import NUMBERS
 from ..native.aligned_memory import aligned_bytes
 from ..native.entry import TEMPORARIES
 from ..native.preconditions import Precondition, check_preconditions
@@ -64,16 +64,20 @@ class PreparedStep:
         self._parameters, self._changes = parameters, parameters.counter()
         self._threads, self._parts = threads, threads.parts
         self._held, self._ranges = held, ranges
-        self._call, entry = PreparedCall(spec), spec.entry
-        self._count, self._has_checks = self._call.count, self._call.has_checks
+        self._call = call = PreparedCall(spec)
+        self._count, entry = call.count, spec.entry
         self._arena = aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
-        self._blocks = self._call.block(), self._call.block()
+        self._blocks = call.block(), call.block()
         for side, block in enumerate(self._blocks):
             block.set_arena(self._arena)
             for name, before, after in zip(layout.states, states.sides[side], states.sides[1 - side], strict=True):
                 if name in entry.input_slots:
                     block.set_input(name, before)
                 block.set_output(entry.output_slots[name], after)
+        # Each where a step finds it at once.
+        self._fill, self._give, self._give_into = call.fill, call.give, call.give_into
+        self._has_checks, self._has_large = call.has_checks, call.has_large
+        self._runs = [block.run for block in self._blocks]
         self._renew()
 
     def _renew(self) -> None:
@@ -96,25 +100,23 @@ class PreparedStep:
             arrays = self.outs.arrays(out)
             if arrays is None:
                 return None
-        call, states = self._call, self._states
-        turn = states.turn
-        block = self._blocks[turn]
-        if not call.fill(given, block.numbers):
+        if not self._fill(given):
             return None
         if len(given) != self._count:
             if not self._hold(given):
                 return None
         elif self._has_checks:
-            call.check(given)
+            self._call.check(given)
         if self._version != self._changes.version:
             self._renew()
-        if call.large:
-            call.place(block.numbers, arrays, given)
-        block.run()
+        turn = self._states.turn
+        if self._has_large:
+            self._call.place(self._blocks[turn].numbers, given, arrays)
+        self._runs[turn]()
         if kept is not None:
-            self._leave(~kept, call.present(arrays))
-        states.turn = 1 - turn
-        return call.give() if arrays is None else call.give_into(arrays)
+            self._leave(~kept, self._call.present(arrays))
+        self._states.turn = 1 - turn
+        return self._give() if arrays is None else self._give_into(arrays)
 
     def _hold(self, given: Mapping[str, Any]) -> bool:
         """Takes over feeds without a time axis: all of them, or none and False, or none and an error."""
@@ -160,4 +162,4 @@ def _fits(value: Any, held: np.ndarray) -> bool:
     """Whether a value has the shape and dtype of what is held in its place; a float fits a scalar."""
     if type(value) is ndarray:
         return value.shape == held.shape and value.dtype == held.dtype
-    return not held.shape and type(value) in number_types(held.dtype)
+    return not held.shape and type(value) in NUMBERS.get(held.dtype, ())

@@ -73,6 +73,8 @@ class NativeStep:
         seed: of masks; None draws the next. commit: brings results into effect in the same moment, as slots were
         written over.
         """
+        if len(given) != call.count or not call.fill(given) or (call.has_checks and not call.check(given)):
+            return None
         state, entry = self._state, call.spec.entry
         memory = self._memory.get(entry)
         if memory is None:
@@ -81,14 +83,10 @@ class NativeStep:
             memory = self._memory[entry] = StepMemory(entry)
         _, parameters = state.program.parameters.snapshot()  # of one moment, and alive until the call ends
         block = memory.block(call, state, parameters, self._own())
-        if len(given) != call.count or not call.fill(given, block.numbers):
-            return None
-        if call.has_checks and not call.check(given):
-            return None
         if call.spec.seeded:
             call.inputs[SEED][...] = state.seed_of_step(seed)
-        if call.large:
-            call.place(block.numbers, None, given)
+        if call.has_large:
+            call.place(block.numbers, given, None)
         norm = call.results.get(NORM)
         if norm is not None:
             norm[...] = NOT_RUN
