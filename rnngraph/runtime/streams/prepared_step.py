@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,6 @@ from ..native.entry import TEMPORARIES
 from ..native.preconditions import Precondition, check_preconditions
 from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
-
-
-@dataclass(frozen=True)
-class StreamLayout:
-    """What a stream knows of names: the states; the time axis of each feed, and that of each output, None where it has
-    none; the axis of rows in each output, likewise; the outputs that are shown, in the order of their structure.
-    """
-
-    states: Sequence[str]
-    feed_time: Mapping[str, int | None]
-    output_time: Mapping[str, int | None]
-    output_rows: Mapping[str, int | None]
-    shown: Sequence[str]
-    structure: Any
 
 
 class States:
@@ -56,11 +41,14 @@ class PreparedStep:
     """
 
     def __init__(
-        self, parameters: Parameters, spec: CallSpec, layout: StreamLayout, states: States,
-        held: Mapping[str, np.ndarray], ranges: Sequence[Precondition], threads: ThreadCount,
+        self, parameters: Parameters, spec: CallSpec, labels: Sequence[str], states: States,
+        held: Mapping[str, np.ndarray], ranges: Sequence[Precondition], row_axis: Mapping[str, int | None],
+        threads: ThreadCount,
     ) -> None:  # fmt: skip
-        """spec: of what has a time axis. held: all without one that the stream has. ranges: checks of both."""
-        self.spec, self.outs, self._layout, self._states = spec, spec.outs, layout, states
+        """spec: of what has a time axis. labels: of the states. held: all without a time axis that the stream has.
+        ranges: checks of all feeds. row_axis: of outputs, None: has none.
+        """
+        self.spec, self.outs, self._states, self._row_axis = spec, spec.outs, states, row_axis
         self._parameters, self._changes = parameters, parameters.counter()
         self._threads, self._parts = threads, threads.parts
         self._held, self._ranges = held, ranges
@@ -70,7 +58,7 @@ class PreparedStep:
         self._blocks = call.block(), call.block()
         for side, block in enumerate(self._blocks):
             block.set_arena(self._arena)
-            for name, before, after in zip(layout.states, states.sides[side], states.sides[1 - side], strict=True):
+            for name, before, after in zip(labels, states.sides[side], states.sides[1 - side], strict=True):
                 if name in entry.input_slots:
                     block.set_input(name, before)
                 block.set_output(entry.output_slots[name], after)
@@ -147,8 +135,8 @@ class PreparedStep:
         turn = self._states.turn
         for new, old in zip(self._states.sides[1 - turn], self._states.sides[turn], strict=True):
             np.copyto(new, old, where=others[:, None])
-        for name, array in zip(self._layout.shown, results, strict=True):
-            axis = self._layout.output_rows[name]
+        for name, array in zip(self.spec.leaves, results, strict=True):
+            axis = self._row_axis[name]
             if axis is not None:
                 np.moveaxis(whole(array, self.spec.result_axes.get(name)), axis, 0)[others] = 0
 

@@ -19,7 +19,7 @@ from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
-from .prepared_step import PreparedStep, States, StreamLayout
+from .prepared_step import PreparedStep, States
 from .rows import row_mask
 from .step_graph import StepGraph
 
@@ -49,9 +49,7 @@ class Stream(Generic[Given]):
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        shown = [path for path, _ in paths(structure)]
-        axes = self._time_axis, self._output_axis, self._row_axis
-        self._layout = StreamLayout(self._labels, *axes, shown, structure)
+        self._shown = [path for path, _ in paths(structure)]
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
@@ -122,13 +120,13 @@ class Stream(Generic[Given]):
         moving = {name: array for name, array in arrays.items() if self._time_axis[name] is not None}
         ranges, threads = self._compiled.range_preconditions(self._outputs), self._compiled.options.threads
         spec = spec_of(
-            entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._layout.shown,
+            entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
             ranges=ranges, copied=COPIED, feed_axes=self._time_axis if one_step else {},
             result_axes=self._output_axis if one_step else {},
         )  # fmt: skip
         prepared = self._prepared_step if one_step else self._prepared_chunk
         if prepared is None or anew or not prepared.is_for(spec):
-            prepared = PreparedStep(self._parameters, spec, self._layout, states, held, ranges, threads)
+            prepared = PreparedStep(self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads)
         result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
         assert result is not None, "what was converted is what it was prepared for"
         self._held, self._states = held, states  # only now: a call that fails leaves everything as it was

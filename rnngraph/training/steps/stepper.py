@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,30 +24,28 @@ from .updates import OnCommit, Updates
 class Stepper:
     """The steps of one trainer, one at a time.
 
-    prepared: calls that ran before, by whether states are carried, and whether there are such.
+    prepared: steps that ran before, by whether states are carried on, whether there are such, and labels' weights.
     """
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, threading.RLock()
-        self.prepared = {key: self._cache() for key in ((False, False), (True, False), (True, True))}
-        self._converted: dict[StepVariant, CallCache[PreparedTrainStep]] = {}  # steps with feeds of other forms
+        self.prepared: defaultdict[tuple[bool, bool, tuple[float, ...]], CallCache[PreparedTrainStep]] = defaultdict(
+            partial(CallCache, state.program.options.threads)
+        )
         self._updates = Updates(state)
         self._variants: dict[tuple[str, tuple[float, ...]], StepVariant] = {}
         self._forward: NativeStep | None = None
 
-    def _cache(self) -> CallCache[PreparedTrainStep]:
-        return CallCache(self.state.program.options.threads)
-
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
         on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
-        calls: CallCache[PreparedTrainStep] | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
+        feeds: Any = (), named: Mapping[str, Any] | None = None,
     ) -> float:  # fmt: skip
         """A step on the slow path: finds or makes what runs the steps like it, and runs that.
 
         arrays: feeds that are converted already, to which the counters of masks are added. label_weights: one for each
-        class, by which the loss counts its labels. calls: those that may look for the signature of ``feeds`` and
-        ``named``, which ``arrays`` were made of.
+        class, by which the loss counts its labels. feeds, named: what ``arrays`` were made of, where steps may look for
+        its signature.
         """
         state, program = self.state, self.state.program
         with self.lock:
@@ -56,8 +56,6 @@ class Stepper:
                 variant.check_carries(where)
             entry, sized = variant.entry(state, arrays, where)
             variant.check_states(states or {}, sized.sizes, where)
-            if calls is None:
-                calls = self._converted.setdefault(variant, self._cache())
 
             def made(names: Mapping[Any, str]) -> PreparedTrainStep:
                 shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
@@ -65,7 +63,7 @@ class Stepper:
                 call = variant.native.prepared(entry, sized, read, {**(states or {}), **arrays}, shares)
                 return PreparedTrainStep(self._updates, variant, call)
 
-            step, given = calls.prepared(
+            step, given = self.prepared[carry, states is not None, label_weights].prepared(
                 feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
                 program.training.input_types(), made,
             )  # fmt: skip

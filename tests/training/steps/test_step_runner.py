@@ -109,18 +109,22 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
         for _ in range(3):
             step(item)
     (variant,) = made._stepper._variants.values()
-    (memory,) = variant.native._memory.values()
-    for block, _ in memory._blocks.values():
+    set_sizes = ArgumentBlock.set_sizes
 
-        def interrupted(run: Callable[[], None] = block.run) -> None:
+    def with_interrupt(block: ArgumentBlock, sizes: Any, native: Callable[..., None]) -> None:
+        def interrupted(*arguments: Any) -> None:
             if when == "after":
-                run()
+                native(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(block, "run", interrupted)
+        set_sizes(block, sizes, interrupted)
+
+    variant.native._memory.clear()
+    monkeypatch.setattr(ArgumentBlock, "set_sizes", with_interrupt)
     with pytest.raises(KeyboardInterrupt):
         step(made)
     monkeypatch.undo()
+    variant.native._memory.clear()
     for item in (made, other):
         for _ in range(4 if item is other and when == "after" else 3):
             step(item)
