@@ -137,9 +137,8 @@ class CallableGraph(Generic[Given]):
         return self._tapped or None
 
     def _tap_values(
-        self, arrays: Mapping[str, np.ndarray],
-        run: Callable[[CallForm], dict[str, np.ndarray]],
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+        self, arrays: Mapping[str, np.ndarray], run: Callable[[CallForm], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
         compiled = self._with_taps()
         if compiled is None:
             return {}

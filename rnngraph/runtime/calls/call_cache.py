@@ -72,18 +72,12 @@ class CallPool:
 
 
 def run_once(
-    entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int],
-    out: Mapping[str, np.ndarray] | None = None,
+    entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """The outputs by name of one call with arrays that were checked, for what is not called again and again.
-
-    out: arrays for some of them.
-    """
+    """The outputs by name of a call that is not prepared for others. arrays: inputs, which were checked."""
     outputs = [*entry.output_slots]
     spec = spec_of(entry, entry.sized(sizes), {name: name for name in arrays}, arrays, dict.fromkeys(outputs), outputs)
-    found: dict[str, np.ndarray] = CallPool(spec, lambda: weights).run(
-        arrays, None, None, None if out is None else [out.get(name) for name in outputs]
-    )
+    found: dict[str, np.ndarray] = CallPool(spec, lambda: weights).run(arrays, None, None)
     return found
 
 

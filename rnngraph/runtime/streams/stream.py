@@ -113,8 +113,7 @@ class Stream(Generic[Given]):
                 hint = did_you_mean(name, self._types) or f"; it takes {', '.join(self._types)}"
                 raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
             arrays[name] = self._converted(name, value, one_step, where)
-        states = self._states or States(self._fresh_state({**self._held, **arrays}, where))
-        entry, sized = self._checked_entry(arrays, states, one_step, where)
+        states, entry, sized = self._checked(arrays, one_step, where)
         anew = {name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)}
         held = {**self._held, **anew}
         moving = {name: array for name, array in arrays.items() if self._time_axis[name] is not None}
@@ -144,10 +143,10 @@ class Stream(Generic[Given]):
         """Whether a feed stays until it is given again, and there is no array for it yet."""
         return self._time_axis[name] is None and (name not in self._held or self._held[name].shape != array.shape)
 
-    def _checked_entry(
-        self, given: Mapping[str, np.ndarray], states: States, one_step: bool, where: Where | None
-    ) -> tuple[NativeEntry, Sized]:
-        """The entry for these feeds, what is held and these states, after all checks."""
+    def _checked(
+        self, given: Mapping[str, np.ndarray], one_step: bool, where: Where | None
+    ) -> tuple[States, NativeEntry, Sized]:
+        """The states, and the entry for them, for these feeds and for what is held, after all checks."""
         axes = self._time_axis if one_step else {}
         arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in given.items()}}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
@@ -158,6 +157,7 @@ class Stream(Generic[Given]):
                 where,
             )
         used = {name: arrays[name] for name in arrays if name in needed}
+        states = self._states or States(self._fresh_state(arrays, where))
         before = dict(zip(self._labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         reject_empty(used, self._types, self._lengths, where)
@@ -166,7 +166,7 @@ class Stream(Generic[Given]):
         entry = self._compiled.entry(self._outputs, sizes, one_step)
         sized = entry.sized(sizes | one)
         entry.look(sized)
-        return entry, sized
+        return states, entry, sized
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
         kind = self._types[name]
