@@ -14,7 +14,7 @@ from ..native.argument_block import ArgumentBlock, Weights
 from ..native.entry import NativeEntry
 from ..native.worker_pool import ThreadCount
 from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
-from .signatures import layout_of, one_mapping, plain_names, signature_of
+from .signatures import converted_key, given_key, one_mapping, plain_names
 
 MOST_SIGNATURES = 64
 
@@ -113,7 +113,7 @@ class CallCache(Generic[Kept]):
                 return result
             tried = recent
         try:
-            known = self._calls.get(signature_of(given))
+            known = self._calls.get(given_key(given))
         except TypeError:  # a name that has no hash
             return None
         if known is None or known is tried or known[0] != self._threads.parts:
@@ -134,9 +134,9 @@ class CallCache(Generic[Kept]):
         names = plain_names(given, name_of, types)
         if given is None or names is None:
             given = {name: array for name, array in arrays.items() if name != SEED}
-            names, key = {name: name for name in given}, layout_of(given)
+            names, key = {name: name for name in given}, converted_key(given)
         else:
-            key = signature_of(given)
+            key = given_key(given)
         known = self._calls.get(key)
         if known is None or known[0] != parts:
             made = make(names)

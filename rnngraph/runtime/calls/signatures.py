@@ -1,4 +1,7 @@
-"""Signatures of feeds: their names, shapes and dtypes. Calls with feeds of one signature are alike but for numbers."""
+"""Signatures of feeds: their names, shapes and dtypes. Calls with feeds of one signature are alike but for numbers.
+
+Keys hold no dtypes: what is prepared takes the declared ones, and looks for itself whether feeds have them.
+"""
 
 from __future__ import annotations
 
@@ -45,17 +48,14 @@ def one_mapping(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | Non
     return feeds if not named and type(feeds) is dict else None
 
 
-def signature_of(given: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """Of feeds as they are given, by what they are fed by."""
-    return tuple([
-        (key, value.shape, value.dtype) if type(value) is np.ndarray else (key, type(value))
-        for key, value in given.items()
-    ])  # fmt: skip
+def given_key(given: Mapping[Any, Any]) -> tuple[Any, ...]:
+    """The key of feeds as they are given, by what they are fed by."""
+    return tuple([(key, value.shape if type(value) is np.ndarray else ()) for key, value in given.items()])
 
 
-def layout_of(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-    """The signature of converted feeds, which says how large ones lie in memory, too."""
-    return tuple([(name, *feed_of(array)) for name, array in arrays.items()])
+def converted_key(arrays: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
+    """The key of converted feeds, which says how large ones lie in memory, too."""
+    return tuple([(name, array.shape, feed_of(array).strides) for name, array in arrays.items()])
 
 
 def is_plain(value: Any, declared: TensorType | None) -> bool:
