@@ -26,5 +26,6 @@ class PreparedTrainStep:
         if variant.given:
             carried = updates.state.carried or {}
             given = {**given, **{name: carried[name] for name in variant.given if name in carried}}
-        found = variant.native.run(self._call, given, seed, partial(updates.commit, variant, seed, on_commit))
+        draw, commit = partial(updates.state.seed_of_step, seed), partial(updates.commit, variant, seed, on_commit)
+        found = variant.native.run(self._call, given, draw, commit)
         return None if found is None else float(found["loss"])

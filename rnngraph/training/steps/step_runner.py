@@ -43,15 +43,15 @@ class NativeStep:
 
     def prepared(
         self, entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray],
-        shares: Sequence[str] = (),
+        seeded: bool = False, shares: Sequence[str] = (),
     ) -> PreparedCall:  # fmt: skip
         """Calls with inputs like these, which give all results but for those that replace something. names: of what is
-        fed, by what it is fed by. shares: as for ``CallSpec``.
+        fed, by what it is fed by. seeded, shares: as for ``CallSpec``.
         """
         leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
         ranges = self.compiled.range_preconditions(self.outputs)
         return PreparedCall(
-            spec_of(entry, sized, names, arrays, dict.fromkeys(leaves), leaves, SEED in arrays, ranges, shares=shares)
+            spec_of(entry, sized, names, arrays, dict.fromkeys(leaves), leaves, seeded, ranges, shares=shares)
         )
 
     def once(
@@ -59,19 +59,18 @@ class NativeStep:
     ) -> dict[str, np.ndarray]:
         """``run`` with inputs that were checked, of a call that is not prepared for others."""
         entry = self.compiled.entry(self.outputs, sizes)
-        given = {name: array for name, array in arrays.items() if name != SEED}
-        call = self.prepared(entry, entry.sized(sizes), {name: name for name in given}, arrays)
-        found = self.run(call, given, None, commit)
+        call = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
+        found = self.run(call, arrays, None, commit)
         assert found is not None, "it was prepared for these inputs"
         return found
 
     def run(
-        self, call: PreparedCall, given: Mapping[Any, Any], seed: int | None = None, commit: Commit | None = None
+        self, call: PreparedCall, given: Mapping[Any, Any], draw: Callable[[], int] | None, commit: Commit | None
     ) -> dict[str, np.ndarray] | None:
         """What a call gives; None, and nothing done, where it takes the slow path.
 
-        seed: of masks; None draws the next. commit: brings results into effect in the same moment, as slots were
-        written over.
+        draw: gives the seed of masks, and draws it whether there are masks or not. commit: brings results into effect
+        in the same moment, as slots were written over.
         """
         if len(given) != call.count or not call.fill(given) or (call.has_checks and not call.check(given)):
             return None
@@ -83,8 +82,9 @@ class NativeStep:
             memory = self._memory[entry] = StepMemory(entry)
         _, parameters = state.program.parameters.snapshot()  # of one moment, and alive until the call ends
         block = memory.block(call, state, parameters, self._own())
+        seed = 0 if draw is None else draw()
         if call.spec.seeded:
-            call.inputs[SEED][...] = state.seed_of_step(seed)
+            call.inputs[SEED][...] = seed
         if call.has_large:
             call.place(block.numbers, given, None)
         norm = call.results.get(NORM)

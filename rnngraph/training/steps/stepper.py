@@ -60,7 +60,8 @@ class Stepper:
             def made(names: Mapping[Any, str]) -> PreparedTrainStep:
                 shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
                 read = {**names, **{name: name for name in variant.given}}
-                call = variant.native.prepared(entry, sized, read, {**(states or {}), **arrays}, shares)
+                fed = {**(states or {}), **arrays}
+                call = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares)
                 return PreparedTrainStep(self._updates, variant, call)
 
             step, given = self.prepared[carry, states is not None, label_weights].prepared(
