@@ -210,11 +210,11 @@ class CallableGraph(Generic[Given]):
     ) -> Any:  # fmt: skip
         """A call on the slow path: finds or makes what runs the calls like it, and runs that.
 
-        arrays: all inputs. calls: those that give the same; None: those of the form. feeds, named: as they were given,
-        where ``calls`` may look for their signature.
+        arrays: all inputs. calls: those that give the same; None: those of the form, to which all inputs are fed.
+        feeds, named: as they were given, where later ``calls`` may have their signature and all else is as in this one.
         """
         if calls is None:
-            calls = self._cache(form[:2])
+            calls, feeds = self._cache(form[:2]), ()
         pool, given = calls.prepared(
             feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
             self._types | form.compiled.input_types(), lambda names: self._pool(form, names, arrays, where),

@@ -333,6 +333,20 @@ def message(program: rg.Program, feeds: dict[str, Any]) -> str:
     return str(raised.value).split(": ", 1)[1]
 
 
+def test_masks_of_other_rows_and_steps_are_their_own() -> None:
+    """Calls that differ in where their rows and steps begin, or in a large seed, have feeds of one signature."""
+    program, feeds = listener(), fed()
+    begins = [{"first_row": 3}, {"first_row": 5}, {}, {"first_step": 2}, {"seed": 2**63 + 1}, {"seed": 2**63 + 2}]
+    for call in (program.training, program.training.gradients):
+        for options in (*begins, *begins):
+            given = {"seed": 7, **options}
+            same(call(**feeds, **given), general(call, feeds, **given))
+    masks = [program.training.dropout_masks(feeds, **{"seed": 7, **options}) for options in begins]
+    (name,) = masks[0]
+    results = [program.training(**feeds, **{"seed": 7, **options})["logits"] for options in begins]
+    assert len({mask[name].tobytes() for mask in masks}) == len({array.tobytes() for array in results}) == len(begins)
+
+
 def test_numbers_for_scalars() -> None:
     program, feeds = listener(), fed()
     expected = {keep: general(program.training, {**feeds, "keep": keep}, seed=3) for keep in (0.3, 0.9)}
