@@ -94,8 +94,9 @@ Kept = TypeVar("Kept", bound=Prepared)
 class CallCache(Generic[Kept]):
     """What runs the calls of one graph, by the signatures of their feeds."""
 
-    def __init__(self, threads: ThreadCount) -> None:
-        self._threads = threads
+    def __init__(self, threads: ThreadCount, most: int = MOST_SIGNATURES) -> None:
+        """most: signatures that are kept."""
+        self._threads, self._most = threads, most
         self._calls: dict[Any, tuple[int, Kept]] = {}  # with the parts into which kernels are cut
         # A call is mostly like the one before, which takes less time to try than to look for its signature.
         self._recent: tuple[int, Kept] | None = None
@@ -140,7 +141,7 @@ class CallCache(Generic[Kept]):
         known = self._calls.get(key)
         if known is None or known[0] != parts:
             made = make(names)
-            if len(self._calls) >= MOST_SIGNATURES:
+            if len(self._calls) >= self._most:
                 self._calls.clear()
             known = self._calls[key] = parts, made
         return known[1], given

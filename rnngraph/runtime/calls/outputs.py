@@ -37,12 +37,13 @@ class OutSpec:
         """kinds: shape and dtype of each result, in the order of the structure's leaves. also: names of outputs that a
         call may leave out, and their arrays as they are.
         """
-        leaves: Iterator[_Leaf] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(kinds))
-        self._structure, self._kinds, self._also = structure, kinds, also
-        self._count, self._expected = len(kinds), _expected(structure, leaves)
+        self._structure, self._kinds, self._also, self._count = structure, kinds, also, len(kinds)
+        self._expected: _Nest | _Leaf | None = None  # until arrays are looked at
 
     def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
-        """The array for each leaf, None where a leaf has none, of any ``out``. Raises with what is wrong of it."""
+        """The array for each leaf, None where a leaf has none, of any ``out``; None where there is no ``out``. Raises
+        with what is wrong of it.
+        """
         if out is None:
             return None
         given = _given_arrays(self._structure, out, where, self._also)
@@ -64,6 +65,8 @@ class OutSpec:
         Looked at again each time: an array may have been resized, or made read-only, since the call before.
         """
         expected = self._expected
+        if expected is None:
+            expected = self._expected = _expected(self._structure, self._kinds)
         if not isinstance(expected, _Nest):
             return [out] if type(out) is ndarray and _fits(out, expected) else None
         found: list[ndarray | None] = [None] * self._count
@@ -112,7 +115,9 @@ def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
                 )
 
 
-def _expected(nest: Any, leaves: Iterator[_Leaf]) -> _Nest | _Leaf:
+def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest | _Leaf:
+    leaves: Iterator[_Leaf] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(kinds))
+
     def whole(item: Any, parts: list[Any]) -> _Nest:
         keys = item if isinstance(item, dict) else range(len(parts))
         return _Nest(dict if isinstance(item, dict) else type(item), dict(zip(keys, parts, strict=True)))

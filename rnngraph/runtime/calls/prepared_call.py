@@ -62,7 +62,7 @@ class CallSpec:
             for item, shape in zip(self.entry.outputs, shapes, strict=True)
         }
 
-    @cached_property
+    @property
     def outs(self) -> OutSpec:
         """What ``out=`` may hold."""
         return OutSpec(self.structure, [self.results[name] for name in self.leaves], self.also)

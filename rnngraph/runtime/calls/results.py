@@ -56,9 +56,9 @@ class ResultWriter:
         """
         self._leaves = [*zip(memory, takes, strict=True)]
         self.give = giver(structure, takes)
-        self._bare = is_leaf(structure)
+        self._bare, self._structure = is_leaf(structure), structure
         self._filled: deque[np.ndarray] = deque()
-        self._give_filled = giver(structure, [self._filled.popleft] * len(takes))
+        self._give_filled: Callable[[], Any] | None = None  # few calls take arrays of the caller's
 
     def give_into(self, arrays: list[Any]) -> Any:
         """The same as ``give`` with these arrays, filled, but for None in place of one that is to be fresh."""
@@ -75,6 +75,8 @@ class ResultWriter:
         filled = self._filled
         filled.clear()  # of what a call that was interrupted left
         filled.extend(arrays)
+        if self._give_filled is None:
+            self._give_filled = giver(self._structure, [filled.popleft] * len(arrays))
         return self._give_filled()
 
 
