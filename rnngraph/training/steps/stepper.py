@@ -20,7 +20,7 @@ from .step_variants import variant_of
 from .train_state import TrainState
 from .updates import OnCommit, Updates
 
-MOST_SIGNATURES = 512
+MOST_PREPARED = 512
 """Signatures for which a trainer keeps prepared steps: a fit over sequences meets many, and of each step only small
 feeds and states are copied.
 """
@@ -35,7 +35,7 @@ class Stepper:
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, threading.RLock()
         self.prepared: defaultdict[tuple[bool, bool, tuple[float, ...]], CallCache[PreparedTrainStep]] = defaultdict(
-            partial(CallCache, state.program.options.threads, MOST_SIGNATURES)
+            partial(CallCache, state.program.options.threads, MOST_PREPARED)
         )
         self._updates = Updates(state)
         self._variants: dict[tuple[str, tuple[float, ...]], StepVariant] = {}

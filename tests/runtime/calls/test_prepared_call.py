@@ -183,6 +183,23 @@ def test_what_has_to_be_converted_is_prepared_too(form: str, monkeypatch: pytest
     assert len(made) == 2
 
 
+@pytest.mark.parametrize("steps", [5, LONG])
+def test_feeds_that_nothing_reads(steps: int, general_calls: list[int]) -> None:
+    """What only a loss reads that is not computed, as not all of its placeholders are fed."""
+    x, y, z = (rg.placeholder(name, (None, None, WIDTH)) for name in "xyz")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(x - y) * z))
+    given, unread = data(2, steps, WIDTH), data(2, steps, 2 * WIDTH, seed=1)
+    expected = program.training(x=given)
+    for other in (unread[..., :WIDTH].copy(), unread[..., ::2], unread[..., :WIDTH].tolist()):
+        program.training(x=given, y=other)
+        general_calls.clear()
+        same(program.training(x=given, y=other), expected)
+        assert bool(general_calls) == (type(other) is list or (steps == LONG and not other.flags.c_contiguous))
+        with pytest.raises(rg.ShapeError, match="feed y"):
+            program.training(x=given, y=np.zeros((2, steps + 1, WIDTH), np.float32))
+
+
 def test_calls_whose_shapes_change_are_prepared(general_calls: list[int]) -> None:
     """Whether they repeat, alternate or come in no order."""
     program, generator = listener(), np.random.default_rng(0)
