@@ -94,8 +94,10 @@ def whole(array: ndarray, axis: int | None) -> ndarray:
 class PreparedCall:
     """Calls of one signature over fixed memory, one at a time.
 
-    count: feeds of a call. inputs, results: by name the memory of what is copied, as native code sees it. has_checks:
-    whether numbers of feeds are checked; has_large: whether anything is read or written where it lies.
+    count: feeds of a call. fill: copies small ones; False where feeds are not of this signature. give, give_into: hand
+    out the results, as fresh arrays or in the caller's by leaf. inputs, results: by name the memory of what is copied,
+    as native code sees it. has_checks: whether numbers of feeds are checked; has_large: whether anything is read or
+    written where it lies.
     """
 
     def __init__(self, spec: CallSpec) -> None:
@@ -205,10 +207,10 @@ def _filler(
     feeds: Sequence[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]],
     strides: Mapping[Any, tuple[int, ...] | None],
 ) -> Callable[[Mapping[Any, Any]], bool]:  # fmt: skip
-    """What copies small feeds. It gives False where a feed is missing or is not of this signature, and does not look at
-    what else is given.
+    """What ``PreparedCall`` fills itself with: a function of plain data, in whose place machine code could stand.
 
-    feeds: key, shape, dtype, other types, and the memory of those that are copied. strides: of those that are not.
+    It gives False where a feed is missing or is not of this signature, and does not look at what else is given. feeds:
+    key, shape, dtype, other types, and the memory of those that are copied. strides: of those that are not.
     """
 
     def fill(given: Mapping[Any, Any]) -> bool:
