@@ -11,7 +11,6 @@ from workloads import Call, Row
 
 import rnngraph as rg
 from rnngraph.runtime.native.aligned_memory import aligned_bytes
-from rnngraph.runtime.native.argument_block import WORKER, WORKERS, ArgumentBlock
 
 UNITS = 8
 
@@ -73,13 +72,13 @@ def _trainer_steps(trainer: rg.Trainer, fed: np.ndarray) -> Iterator[tuple[str, 
         trainer.step(x=fed)
     (variant,) = trainer._stepper._variants.values()
     (memory,) = variant.native._memory.values()
-    block = [*memory._blocks.values()][-1]
-    ((*references, _),) = variant._known._known.values()
-    entry, sized = (reference() for reference in references)
+    ((entry, _),) = variant._known._known.values()
+    block, _ = [*memory._blocks.values()][-1]
+    pack = entry().pack
 
     def native() -> None:
-        entry.pack(block.address)
-        sized.run(block.address, WORKER, WORKERS)
+        pack(block)
+        block.run()
 
     yield "Trainer.step", lambda: trainer.step(x=fed), native
 
@@ -103,16 +102,17 @@ def _native(compiled: Any, program: rg.Program, fed: np.ndarray, one_step: bool 
         for name in entry.input_slots
     }
     made = {item.name: np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
-    block, arena, weights = (
-        ArgumentBlock(entry, sized, inputs, made),
-        aligned_bytes(sized.arena_bytes),
-        entry.weights(program.parameters),
-    )
+    block, arena, weights = entry.block(), aligned_bytes(sized.arena_bytes), entry.weights(program.parameters)
+    block.set_sizes(sized.sizes, sized.run)
     block.set_weights(weights)
-    entry.set_arena(block.numbers, arena)
+    block.set_arena(arena)
+    for name, array in inputs.items():
+        block.set_input(name, array)
+    for name, array in made.items():
+        block.set_output(entry.output_slots[name], array)
     held = inputs, made, arena, weights, entry, compiled, program
 
     def call(held: object = held) -> None:  # it holds what the block names, and the code
-        sized.run(block.address, WORKER, WORKERS)
+        block.run()
 
     return call

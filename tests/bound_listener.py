@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten
-from rnngraph.runtime.calls.prepared_call import SMALL
+from rnngraph.runtime.calls.signatures import SMALL
 
 WIDTH, UNITS = 3, 7
 LONG = SMALL // (WIDTH * 4) + 1

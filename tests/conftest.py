@@ -15,7 +15,7 @@ from golden_files import Golden, without_commentary
 from saved_cases import small_program
 
 import rnngraph as rg
-from rnngraph.runtime.native.entry import NativeEntry
+from rnngraph.runtime.calls.feed_names import FeedNames
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,13 +76,13 @@ def saved(small: rg.Program, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def general_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each call that took the general way."""
+    """One entry for each call that took the slow path."""
     found: list[int] = []
-    call = NativeEntry.call_with
+    by_placeholder = FeedNames.by_placeholder
 
-    def counted(self: NativeEntry, *arguments: Any) -> None:
+    def counted(self: FeedNames, *arguments: Any) -> Any:
         found.append(1)
-        call(self, *arguments)
+        return by_placeholder(self, *arguments)
 
-    monkeypatch.setattr(NativeEntry, "call_with", counted)
+    monkeypatch.setattr(FeedNames, "by_placeholder", counted)
     return found

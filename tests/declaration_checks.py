@@ -23,7 +23,7 @@ from rnngraph.passes.pipeline import forbidden, pipeline, run
 from rnngraph.passes.split import Split
 from rnngraph.passes.train_step import updates_of
 from rnngraph.runtime.native import entry as native
-from rnngraph.runtime.streams import prepared_step as bound_step
+from rnngraph.runtime.streams import prepared_step
 
 Arrays = dict[str, np.ndarray]
 BASE = {"float32": 2e-5, "float64": 1e-12}
@@ -109,7 +109,7 @@ def poisoned() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native.NativeEntry, "take", taken)
-        for module in (native, bound_step):
+        for module in (native, prepared_step):
             patch.setattr(module, "aligned_bytes", full)
         yield
 

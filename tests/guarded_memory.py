@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 from exported import Sequence
+from native_calls import call_native
 from own_cells import DeltaCell, NormCell, RotateCell
 
 import rnngraph as rg
 from rnngraph.declare.nest import pack, paths
+from rnngraph.runtime.calls import prepared_call
 from rnngraph.runtime.native import entry as native
-from rnngraph.runtime.streams import prepared_step as bound_step
+from rnngraph.runtime.streams import prepared_step
 
 LINE = 64
 SIZES = (1, 3, 7, 17, 25, 63, 100)
@@ -77,11 +79,10 @@ class Guard:
 
     def take_over(self) -> None:
         """Lets the runtime work in guarded memory only: every call gets its own scratch and its own results."""
-        native.aligned_bytes = bound_step.aligned_bytes = self.lines  # type: ignore[assignment]
+        native.aligned_bytes = prepared_step.aligned_bytes = self.lines  # type: ignore[assignment]
         native.NativeEntry.take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
-        native.NativeEntry._results = lambda entry, sized: [  # type: ignore[method-assign]
-            self.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)
-        ]
+        prepared_call.empty = lambda shape, dtype, purpose: self.empty(shape, dtype)  # type: ignore[assignment]
+        prepared_call.maker = lambda shape, dtype, purpose: lambda: self.empty(shape, dtype)  # type: ignore[assignment]
 
 
 def view(address: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
@@ -274,7 +275,7 @@ def feed_overrun(guard: Guard, size: int) -> None:
     graph = program.inference.compiled
     entry = graph.entry(("",), {"B": 2, "T": 3})
     results = [guard.empty((2, 4, size), np.float32)]
-    entry.call(program.parameters, feeds, entry.sized({"B": 2, "T": 4}), results)
+    call_native(entry, program.parameters, feeds, {"B": 2, "T": 4}, results)
 
 
 def result_overrun(guard: Guard, size: int) -> None:
@@ -283,7 +284,7 @@ def result_overrun(guard: Guard, size: int) -> None:
     entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
     feeds = {"x": _normal((2, 4, size), "float32")}
     results = [guard.empty((2, 3, size), np.float32)]
-    entry.call(program.parameters, feeds, entry.sized({"B": 2, "T": 4}), results)
+    call_native(entry, program.parameters, feeds, {"B": 2, "T": 4}, results)
 
 
 def feed_underrun(guard: Guard, size: int) -> None:
@@ -292,7 +293,8 @@ def feed_underrun(guard: Guard, size: int) -> None:
     entry = program.inference.compiled.entry(("",), {"B": 2, "T": 3})
     x = feeds["x"]
     moved = view(native.address(x) - 4, x.shape, x.dtype)
-    entry.call(program.parameters, {"x": moved}, entry.sized({"B": 2, "T": 3}), [guard.empty((2, 3, size), np.float32)])
+    results = [guard.empty((2, 3, size), np.float32)]
+    call_native(entry, program.parameters, {"x": moved}, {"B": 2, "T": 3}, results)
 
 
 def scratch_overrun(guard: Guard, size: int) -> None:

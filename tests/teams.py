@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from declaration_checks import CheckError, taken
 from declarations import Declaration
+from native_calls import call_native
 
 from rnngraph.codegen.analysis import row_independence as rowwise
 from rnngraph.codegen.compile import interface_of
@@ -120,20 +121,22 @@ def in_turns(
     entry = NativeEntry(ObjectCode(interface_of(plan), object_code(text, target)), target)
     sized = entry.sized(sizes)
     results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
-    block = entry.block(entry.weights(parameters), sized.sizes)
+    block = entry.block()
+    block.set_weights(entry.weights(parameters))
+    block.set_sizes(sized.sizes, entry.single)
     team = aligned_bytes(64 * (parts + 1)).view(np.int64)
     team[:] = 0
-    block[interface_of(plan).team] = address(team)
+    block.numbers[interface_of(plan).team] = address(team)
     for name in entry.input_slots:
-        entry.set_feed(block, name, feeds[name])
+        block.set_input(name, feeds[name])
     for slot, array in zip(entry.output_slots.values(), results, strict=True):
-        block[slot] = address(array)
+        block.set_output(slot, array)
     arena = aligned_bytes(sized.arena_bytes)
     arena[:] = 255  # what is read before it is written is not a number
-    entry.set_arena(block, arena)
+    block.set_arena(arena)
 
     def work(worker: int) -> None:
-        entry.single(address(block), worker, parts)
+        entry.single(block.address, worker, parts)
         team[1] += 1
 
     order: Sequence[int] = range(parts - 1, -1, -1) if reverse else range(parts)
@@ -158,7 +161,7 @@ def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.Monkey
         names = tuple(name for name, _ in compiled.graph.outputs)
         feeds = taken(compiled.graph, {**counters, **declaration.arrays()})
         sizes = graphs.sizes(feeds, names, None, compiled)
-        alone = compiled.entry(names, sizes).call_fresh(program.parameters, feeds, sizes)
+        alone = call_native(compiled.entry(names, sizes), program.parameters, feeds, sizes)
         for reverse in (False, True):
             graph = compiled.sized(names, sizes)
             found = in_turns(monkeypatch, graph, program.parameters, feeds, sizes, parts, reverse)

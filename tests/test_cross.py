@@ -11,6 +11,7 @@ import cross_cases
 import numpy as np
 import pytest
 from declaration_checks import feeds_of
+from native_calls import call_native
 
 import rnngraph as rg
 from rnngraph.codegen.compile import compile_graph
@@ -42,7 +43,7 @@ class Net:
         return cross.call(self.machine, self.folder, self.code, self.made.parameters, feeds, self.sizes)
 
     def here(self, feeds: Arrays) -> Arrays:
-        return self.twin.call_fresh(self.made.parameters, feeds, self.sizes)
+        return call_native(self.twin, self.made.parameters, feeds, self.sizes)
 
 
 @pytest.mark.parametrize("case", cross_cases.CASES)
@@ -185,7 +186,7 @@ def test_exported_modules(target: str, tmp_path: Path) -> None:
     graph = made.inference.compiled
     sizes = {"B": 1, "T": 6}
     code = compile_graph(graph.sized(("outputs",), sizes), twin(target_of(target)), "entry")
-    expected = NativeEntry(code, twin(target_of(target))).call_fresh(made.parameters, {"x": x}, sizes)["outputs"]
+    expected = call_native(NativeEntry(code, twin(target_of(target))), made.parameters, {"x": x}, sizes)["outputs"]
     np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))
 
 
@@ -230,6 +231,6 @@ def test_modules_for_sequences(target: str, tmp_path: Path) -> None:
     assert told["said"][2].startswith("x has 2 elements, which makes steps 0.66")
     graph, sizes = made.inference.compiled, {"B": 3, "T": 6}
     code = compile_graph(graph.sized(("y",), sizes), twin(target_of(target)), "entry")
-    expected = NativeEntry(code, twin(target_of(target))).call_fresh(made.parameters, given, sizes)["y"]
+    expected = call_native(NativeEntry(code, twin(target_of(target))), made.parameters, given, sizes)["y"]
     found = np.frombuffer((tmp_path / "y.bin").read_bytes(), np.float32)
     np.testing.assert_array_equal(bits(found), bits(expected.ravel()))

@@ -13,6 +13,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from declaration_checks import flat
+from native_calls import call_native
 from objects import processor, undefined_symbols
 
 import rnngraph as rg
@@ -212,7 +213,7 @@ def run_by(target: Target, made: rg.Program, given: dict[str, np.ndarray]) -> di
     graph = made.inference.compiled
     sizes = {name: 6 if name == "T" else len(given[min(given)]) for name in graph.graph.symbols}
     code = compile_graph(graph.sized(tuple(name for name, _ in graph.graph.outputs), sizes), target, "entry")
-    return NativeEntry(code, host()).call_fresh(made.parameters, given, sizes)
+    return call_native(NativeEntry(code, host()), made.parameters, given, sizes)
 
 
 def test_what_is_absent_is_done_otherwise() -> None:

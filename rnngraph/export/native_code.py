@@ -14,11 +14,11 @@ from ..codegen.machine.interface import ObjectCode
 from ..codegen.machine.target import Target, twin
 from ..codegen.schedule.plan import Plan
 from ..ir.graph import Graph
+from ..runtime.calls.call_cache import run_once
 from ..runtime.calls.feeds import solve_sizes
 from ..runtime.graph_source import GraphSource
-from ..runtime.native.aligned_memory import address, aligned_bytes
 from ..runtime.native.compile_options import CompileOptions
-from ..runtime.native.entry import PACKED, NativeEntry
+from ..runtime.native.entry import NativeEntry
 from ..runtime.native.optimized_graph import OptimizedGraph
 from ..runtime.parameters import Parameters
 from .c_interface.ports import ExportedEntry
@@ -42,17 +42,16 @@ def entry_of(plan: Plan, target: Target, values: Arrays, embedded: bool) -> Expo
     if not embedded:
         return ExportedEntry(plan)
     entry = _native(plan, target)
-    room = aligned_bytes(max(1, entry.panel_bytes), PACKED)
-    room[:] = 0
-    weights = entry.unpacked(0, values, room)
-    entry.pack(address(weights.block))
-    return ExportedEntry(plan, room[: entry.panel_bytes].tobytes())
+    panels = entry.panels()
+    panels[:] = 0
+    entry.packed(0, values, panels)
+    return ExportedEntry(plan, panels[: entry.panel_bytes].tobytes())
 
 
 def results_of(plan: Plan, target: Target, values: Arrays, feeds: Arrays, sizes: Mapping[str, int]) -> Arrays:
     """What a call of a plan for a target gives, bit by bit, computed on this machine."""
     entry = _native(plan, target)
-    return entry.call_fresh_with(entry.packed(0, values), feeds, entry.sized(sizes))
+    return run_once(entry, entry.packed(0, values, entry.panels()), feeds, sizes)
 
 
 def whole_sequence(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple
 
 import numpy as np
 
-from ..allocation import bytes_of, empty, reserve
+from ..allocation import bytes_of, reserve
 from ..arguments import whole_number
 from ..declare.nest import paths
 from ..errors import NameLookupError, Where, did_you_mean, shown
@@ -17,20 +17,33 @@ from ..ir.types import TensorType, evaluate
 from ..passes.gradients.autodiff import PREFIX
 from ..passes.lowering.lowered import SEED_INPUTS, TAP
 from ..public import api
+from ..runtime.calls.call_cache import MOST_SIGNATURES, CallCache, CallPool
 from ..runtime.calls.entry_cache import EntryCache
 from ..runtime.calls.feeds import convert, reject_empty, solve_sizes
-from ..runtime.calls.outputs import check_fits, given_arrays
-from ..runtime.calls.prepared_call import CallCache, PreparedCall
-from ..runtime.calls.results import Given, result_of
+from ..runtime.calls.prepared_call import SEED, spec_of
+from ..runtime.calls.results import Given
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
-from ..runtime.native.entry import NativeEntry, Sized
 from ..runtime.native.stages import stage_text, stages_of
 from .parts import ProgramParts
 
 if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
     from .memory_report import MemoryUsage
+
+
+class CallForm(NamedTuple):
+    """What a call computes and gives. leaves: of its ``outputs``, in the order of the structure."""
+
+    compiled: CompiledGraph
+    outputs: tuple[str, ...]
+    structure: Any
+    leaves: Sequence[str]
+
+
+def by_name(compiled: CompiledGraph, outputs: tuple[str, ...]) -> CallForm:
+    """The form of a call that gives these outputs by their names."""
+    return CallForm(compiled, outputs, dict.fromkeys(outputs), outputs)
 
 
 class CallableGraph(Generic[Given]):
@@ -44,7 +57,9 @@ class CallableGraph(Generic[Given]):
         self._types = {str(node["label"]): node.tensor for node in lowered.inputs if node.op == "input"}
         self._output_names: tuple[str, ...] | None = None
         self._known = EntryCache()
-        self._calls = CallCache(parts.options.threads)
+        self._calls: CallCache[CallPool] = CallCache(parts.options.threads)
+        self._caches: dict[Any, CallCache[CallPool]] = {}  # of calls that give something else, by what that is
+        self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
 
     @property
@@ -122,9 +137,8 @@ class CallableGraph(Generic[Given]):
         return self._tapped or None
 
     def _tap_values(
-        self, arrays: Mapping[str, np.ndarray],
-        execute: Callable[[CompiledGraph, tuple[str, ...]], dict[str, np.ndarray]],
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+        self, arrays: Mapping[str, np.ndarray], run: Callable[[CallForm], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
         compiled = self._with_taps()
         if compiled is None:
             return {}
@@ -132,7 +146,7 @@ class CallableGraph(Generic[Given]):
         outputs = tuple(name for name in names if not self._only_of_the_loss(compiled, name, arrays))
         if not outputs:
             return {}
-        found = execute(compiled, outputs)
+        found = run(by_name(compiled, outputs))
         return {name.removeprefix(TAP): found[name] for name in outputs}
 
     def _only_of_the_loss(self, compiled: CompiledGraph, name: str, arrays: Mapping[str, np.ndarray]) -> bool:
@@ -184,36 +198,53 @@ class CallableGraph(Generic[Given]):
         compiled.check(outputs, arrays, sizes, where)  # before anything is compiled
         return sizes
 
-    def _entry(
-        self, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...], compiled: CompiledGraph, where: Where | None
-    ) -> tuple[NativeEntry, Sized]:
-        return self._known.entry(
-            (compiled, outputs), arrays, compiled, outputs,
-            lambda: self.sizes(arrays, outputs, where, compiled), where,
-        )  # fmt: skip
-
     def values(self, feeds: Mapping[str, Any], outputs: tuple[str, ...], where: Where | None) -> dict[str, np.ndarray]:
         """These outputs by their paths, of a call with these feeds."""
-        return self._execute(self.gather(feeds, {}, where), outputs, {}, where)
+        arrays = self.gather(feeds, {}, where)
+        found: dict[str, np.ndarray] = self._run(by_name(self.compiled, outputs), arrays, where)
+        return found
 
-    def _execute(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        outputs: tuple[str, ...],
-        out: Mapping[str, np.ndarray],
-        where: Where | None,
-        compiled: CompiledGraph | None = None,
-    ) -> dict[str, np.ndarray]:
-        entry, sized = self._entry(arrays, outputs, compiled or self.compiled, where)
-        if not out:
-            return entry.call_sized(self.parts.parameters, arrays, sized)
-        entry.look(sized, sum(array.nbytes for array in out.values()))
-        results, copies = _result_arrays(entry, sized, arrays, out, where)
-        entry.call(self.parts.parameters, arrays, sized, results)
-        found = dict(zip(entry.output_slots, results, strict=True))
-        for name, target in copies.items():
-            target[...] = found[name]
-            found[name] = target
+    def _run(
+        self, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any = None,
+        calls: CallCache[CallPool] | None = None, feeds: Any = (), named: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        """A call on the slow path: finds or makes what runs the calls like it, and runs that.
+
+        arrays: all inputs. calls: those that give the same; None: those of the form, to which all inputs are fed.
+        feeds, named: as they were given, where later ``calls`` may have their signature and all else is as in this one.
+        """
+        if calls is None:
+            calls, feeds = self._cache(form[:2]), ()
+        pool, given = calls.prepared(
+            feeds, named or {}, arrays, lambda key: self.parts.names.name_of(key, None),
+            self._types | form.compiled.input_types(), lambda names: self._pool(form, names, arrays, where),
+        )  # fmt: skip
+        result = pool.run(given, int(arrays.get(SEED, 0)), None, pool.outs.checked(out, where))
+        assert result is not None, "what was converted has the signature that was looked for"
+        return result
+
+    def _pool(
+        self, form: CallForm, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray], where: Where | None
+    ) -> CallPool:
+        """Prepared calls of inputs like these. names: by what they are fed by."""
+        compiled, outputs = form.compiled, form.outputs
+        entry, sized = self._known.entry(
+            (compiled, outputs), arrays, compiled, outputs, lambda: self.sizes(arrays, outputs, where, compiled)
+        )
+        spec = spec_of(
+            entry, sized, names, arrays, form.structure, form.leaves, self._draw is not None,
+            compiled.range_preconditions(outputs), also=("loss",),
+            shares=[name for name in names.values() if name in self.parts.lowered.keep_probs],
+        )  # fmt: skip
+        return CallPool(spec, entry.weights_of(self.parts.parameters), self._draw)
+
+    def _cache(self, key: Any) -> CallCache[CallPool]:
+        """Calls that give one thing, which ``key`` tells from others."""
+        found = self._caches.get(key)
+        if found is None:
+            if len(self._caches) >= MOST_SIGNATURES:
+                self._caches.clear()
+            found = self._caches[key] = CallCache(self.parts.options.threads)
         return found
 
     def _checked(
@@ -229,61 +260,9 @@ class CallableGraph(Generic[Given]):
         _, parameters = self.parts.parameters.snapshot()
         return first_non_finite(graph, {**arrays, **parameters}, sizes)
 
-    def _shown(self, with_loss: bool) -> tuple[Any, list[str]]:
-        """What a call gives, and the outputs that are in it, in order."""
+    def _form(self, outputs: tuple[str, ...]) -> CallForm:
+        """The form of a call that gives these outputs in the declared structure, the loss beside it if it is one."""
         structure = self.structure
-        if with_loss:
+        if self.loss is not None and "loss" in outputs:
             structure = {**structure, "loss": None}
-        return structure, [path for path, _ in paths(structure)]
-
-    def _structured(self, found: Mapping[str, np.ndarray], with_loss: bool) -> Any:
-        structure, names = self._shown(with_loss)
-        return result_of(structure, [found[name] for name in names])
-
-    def _prepare(
-        self, calls: CallCache, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray],
-        outputs: tuple[str, ...], compiled: CompiledGraph, structure: Any, wanted: Sequence[str],
-        draw: Callable[[], int] | None = None,
-    ) -> None:  # fmt: skip
-        """After a call on the slow path: prepares the next ones like it. structure: what it gives. wanted: of its
-        ``outputs``, in the order of the structure. draw: where there is a seed, what gives one.
-        """
-        names = {key: self.parts.names.name_of(key, None) for key in (*(feeds or ()), *named)}
-
-        def prepared() -> PreparedCall:
-            entry, sized = self._entry(arrays, outputs, compiled, None)
-            shares = [key for key, name in names.items() if name in self.parts.lowered.keep_probs]
-            return PreparedCall(
-                self.parts.parameters, entry, sized, arrays, names, structure, wanted,
-                compiled.range_preconditions(outputs), shares, draw,
-            )  # fmt: skip
-
-        calls.add(feeds, named, names, self._types | compiled.input_types(), prepared)
-
-    def _wanted_out(self, out: Any, where: Where | None) -> dict[str, np.ndarray]:
-        given = given_arrays(self.structure, out, where, also=("loss",))
-        return {self.compiled.graph.outputs[0][0] if name == "" else name: array for name, array in given.items()}
-
-
-def _result_arrays(
-    entry: NativeEntry,
-    sized: Sized,
-    feeds: Mapping[str, np.ndarray],
-    out: Mapping[str, np.ndarray],
-    where: Where | None,
-) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    """Where results go: the caller's arrays where they fit as they are, else fresh ones that are copied."""
-    results, copies = [], {}
-    for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-        mine = out.get(item.name)
-        if mine is not None:
-            check_fits(item.name, mine, shape, item.dtype, where)
-        fits = mine is not None and mine.flags.c_contiguous and mine.flags.aligned
-        if fits and not any(np.may_share_memory(mine, feed) for feed in feeds.values()):
-            assert mine is not None
-            results.append(mine)
-            continue
-        if mine is not None:
-            copies[item.name] = mine
-        results.append(empty(shape, item.dtype, f"the result {item.name}"))
-    return results, copies
+        return CallForm(self.compiled, outputs, structure, [path for path, _ in paths(structure)])

@@ -42,15 +42,11 @@ class InferenceGraph(CallableGraph[Given]):
         """Runs the graph. feeds: placeholders by keyword, or one mapping. out: arrays for the results."""
         if excess:
             no_more("inference", excess)
-        if (result := self._calls.run(feeds, named, out)) is not None:
-            return result
-        where = user_line()
-        arrays = self.gather(feeds, named, where)
-        outputs = self._names()
-        found = self._execute(arrays, outputs, self._wanted_out(out, where), where)
-        with_loss = "loss" in found and self.loss is not None
-        self._prepare(self._calls, feeds, named, arrays, outputs, self.compiled, *self._shown(with_loss))
-        return self._structured(found, with_loss)
+        if (result := self._calls.run(feeds, named, None, out)) is None:
+            where = user_line()
+            arrays = self.gather(feeds, named, where)
+            result = self._run(self._form(self._names()), arrays, where, out, self._calls, feeds, named)
+        return result
 
     @api
     def check(self, feeds: Mapping[Any, Any] | None = None, /, **named: Any) -> NonFinite | None:
@@ -63,7 +59,7 @@ class InferenceGraph(CallableGraph[Given]):
         """{name: array} of all that ``rg.tap`` names and the outputs read, in the order of declaration."""
         where = user_line()
         arrays = self.gather(feeds, named, where)
-        return self._tap_values(arrays, lambda compiled, outputs: self._execute(arrays, outputs, {}, where, compiled))
+        return self._tap_values(arrays, lambda form: self._run(form, arrays, where))
 
     @api
     def stream(self, batch: int = 1) -> Stream[Given]:
@@ -94,11 +90,12 @@ class InferenceGraph(CallableGraph[Given]):
         WebAssembly ``NAME.wasm``). batch: rows of a stream's instance, None for one; of sequences, None for any number.
         target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
         weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
-        x86-64-v2, v3 and v4 in one object, chosen at run time. link: whether libraries are made. form: ``stream``, which
-        runs step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
+        x86-64-v2, v3 and v4 in one object, chosen at run time. link: whether libraries are made. form: ``stream``,
+        which runs step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
-        known, ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the way.
+        known, ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the
+        way.
         """
         from ..export.native_code import ExportSource  # few ask for it
         from ..export.write_net import export

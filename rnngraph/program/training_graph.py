@@ -17,14 +17,15 @@ from ..passes.gradients.autodiff import OUTPUT_GRADIENT, PREFIX
 from ..passes.lowering.lowered import TAP
 from ..passes.samples import BETWEEN_SEEDS
 from ..public import api, no_more
+from ..runtime.calls.call_cache import CallCache, CallPool, run_once
 from ..runtime.calls.feeds import convert, solve_sizes
 from ..runtime.calls.nested_feeds import gathered, names_under
-from ..runtime.calls.outputs import check_fits, given_gradients
-from ..runtime.calls.prepared_call import MOST_SIGNATURES, CallCache
-from ..runtime.calls.results import Given, Result
+from ..runtime.calls.outputs import OutSpec, given_gradients
+from ..runtime.calls.prepared_call import SEED
+from ..runtime.calls.results import Given, Result, ResultWriter
 from ..runtime.graph_source import TAPS_TRAINING
 from ..runtime.native.compiled_graph import CompiledGraph
-from .callable_graph import CallableGraph
+from .callable_graph import CallableGraph, CallForm, by_name
 from .gradients import GradientGraphs
 from .parts import ProgramParts
 from .sampled_graphs import SampledGraphs
@@ -41,10 +42,10 @@ class TrainingGraph(CallableGraph[Given]):
 
     def __init__(self, parts: ProgramParts, lowered: Graph, masks: Graph) -> None:
         super().__init__(parts, lowered)
+        self._draw = parts.seeds.draw
         self._gradients = GradientGraphs(parts, lowered, self._types)
         self._sampled = SampledGraphs()
         self._masks = CompiledGraph(masks, "training", replace(parts.options, unroll=None), parts.source.described)
-        self._gradient_caches: dict[Any, CallCache] = {}  # by what they are with respect to, and of
 
     def gather(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], where: Where | None
@@ -74,18 +75,15 @@ class TrainingGraph(CallableGraph[Given]):
         if excess:
             no_more("training", excess)
         plain = samples is None and _are_plain(seed, first_row, first_step)
-        if plain and (result := self._calls.run(feeds, named, out, seed)) is not None:
-            return result
+        if plain and (result := self._calls.run(feeds, named, seed, out)) is not None:
+            return cast("Given", result)
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        outputs = self._fed_outputs(arrays)
-        found = self._drawn(samples, self.compiled, arrays, outputs, self._wanted_out(out, where), where)
-        with_loss = "loss" in found and self.loss is not None
-        if plain:
-            shown = self._shown(with_loss)
-            self._prepare(self._calls, feeds, named, arrays, outputs, self.compiled, *shown, self.parts.seeds.draw)
-        return self._structured(found, with_loss)
+        form = self._form(self._fed_outputs(arrays))
+        if samples is not None:
+            return cast("Given", self._drawn(samples, form, arrays, where, out))
+        return cast("Given", self._run(form, arrays, where, out, self._calls, feeds if plain else (), named))
 
     @api
     def taps(
@@ -100,36 +98,31 @@ class TrainingGraph(CallableGraph[Given]):
         where = user_line()
         arrays = self.gather(feeds, named, where)
         arrays.update(self.counters(seed, first_row, first_step))
-        return self._tap_values(
-            arrays, lambda compiled, outputs: self._drawn(samples, compiled, arrays, outputs, {}, where)
-        )
+        return self._tap_values(arrays, lambda form: self._drawn(samples, form, arrays, where))
 
     def _drawn(
-        self, samples: int | None, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
-        out: Mapping[str, np.ndarray], where: Where | None,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """Outputs of one draw, or of several together."""
+        self, samples: int | None, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None,
+        out: Any = None,
+    ) -> Any:  # fmt: skip
+        """What one draw gives, or several together."""
         if samples is None:
-            return self._execute(arrays, outputs, out, where, compiled)
-        together = self._sampled.graph(samples, compiled, outputs, where)
+            return self._run(form, arrays, where, out)
+        together = self._sampled.graph(samples, form.compiled, form.outputs, where)
         if together is not None:
-            return self._execute(arrays, outputs, out, where, together)
-        return self._one_by_one(samples, compiled, arrays, outputs, out, where)
+            return self._run(form._replace(compiled=together), arrays, where, out)
+        return self._one_by_one(samples, form, arrays, where, out)
 
     def _one_by_one(
-        self, samples: int, compiled: CompiledGraph, arrays: Mapping[str, np.ndarray], outputs: tuple[str, ...],
-        out: Mapping[str, np.ndarray], where: Where | None,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
+        self, samples: int, form: CallForm, arrays: Mapping[str, np.ndarray], where: Where | None, out: Any
+    ) -> Any:
         """Several draws of a graph that makes one at a time."""
-        seeds = arrays["seed"] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
-        each = [
-            self._execute({**arrays, "seed": seed}, outputs, {}, where, compiled) for seed in map(np.asarray, seeds)
-        ]
-        found = {name: np.stack([one[name] for one in each]) for name in each[0]}
-        for name, array in out.items():
-            check_fits(name, array, found[name].shape, str(found[name].dtype), where)
-            array[...] = found[name]
-        return found | dict(out)
+        seeds = arrays[SEED] + np.arange(samples, dtype=np.int64) * BETWEEN_SEEDS
+        each = [self._run(by_name(*form[:2]), {**arrays, SEED: seed}, where) for seed in map(np.asarray, seeds)]
+        stacked = [np.stack([one[name] for one in each]) for name in form.leaves]
+        kinds, takes = [(array.shape, array.dtype) for array in stacked], [array.copy for array in stacked]
+        given = OutSpec(form.structure, kinds, ("loss",)).checked(out, where)
+        writer = ResultWriter(form.structure, stacked, takes)
+        return writer.give() if given is None else writer.give_into(given)
 
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """The outputs; the loss among them only where its placeholders are fed."""
@@ -181,7 +174,7 @@ class TrainingGraph(CallableGraph[Given]):
         together: tuple[Any, Mapping[str, Any]] = feeds, named
         if calls is not None and output_gradients is not None:
             together = self._with_given(output_gradients, feeds, named)
-        if calls is not None and (result := calls.run(*together, None, seed)) is not None:
+        if calls is not None and (result := calls.run(*together, seed)) is not None:
             return cast("tuple[Any, dict[str, np.ndarray]]", result)
         where = user_line()
         if output_gradients is None and self.loss is None:
@@ -199,31 +192,24 @@ class TrainingGraph(CallableGraph[Given]):
             arrays[label] = convert(f"output_gradients[{name!r}]", gradient, types[label], where)
         values = self._fed_outputs(arrays) if given else ("loss",)
         outputs = *values, *(f"{PREFIX}{name}" for name in compiled.wrt)
-        found = self._execute(arrays, outputs, {}, where, compiled)
-        if calls is not None and not states:
-            shown, names = self._shown("loss" in values) if given else (None, ["loss"])
-            structure = Result(shown) if isinstance(shown, dict) else shown, dict.fromkeys(compiled.wrt)
-            wanted = [*names, *outputs[len(values) :]]
-            self._prepare(calls, *together, arrays, outputs, compiled, structure, wanted, self.parts.seeds.draw)
-        gradients: dict[str, Any] = {name: found[f"{PREFIX}{name}"] for name in compiled.wrt}
+        shown = self._form(values) if given else CallForm(compiled, values, None, values)
+        structure = Result(shown.structure) if isinstance(shown.structure, dict) else shown.structure
+        leaves = [*shown.leaves, *outputs[len(values) :]]
+        form = CallForm(compiled, outputs, (structure, dict.fromkeys(compiled.wrt)), leaves)
+        first, gradients = self._run(form, arrays, where, None, None if states else calls, *together)
         for name in states:  # in the structure in which the state was fed
             fed = dict(self.parts.names.given(feeds, named, where))
             parts = {part: gradients.pop(part) for part in names_under(name, compiled.wrt)}
             gradients[name] = gathered(name, fed[name], parts) if name in fed else [*parts.values()]
-        return (self._structured(found, "loss" in values) if given else found["loss"]), gradients
+        return first, gradients
 
-    def _gradient_calls(self, wrt: Any, output_gradients: Any) -> CallCache | None:
+    def _gradient_calls(self, wrt: Any, output_gradients: Any) -> CallCache[CallPool] | None:
         """Prepared calls that give these gradients; None where ``wrt`` is no list of what can be looked up."""
+        key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None
         try:
-            key = (tuple(wrt) if type(wrt) is list else wrt), output_gradients is None
-            found = self._gradient_caches.get(key)
+            return self._cache(key) if type(key[0]) is tuple else None
         except TypeError:  # what has no hash is no placeholder
             return None
-        if found is None and type(key[0]) is tuple:
-            if len(self._gradient_caches) >= MOST_SIGNATURES:
-                self._gradient_caches.clear()
-            found = self._gradient_caches[key] = CallCache(self.parts.options.threads)
-        return found
 
     def _with_given(self, gradients: Any, feeds: Any, named: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
         """A call's mapping and keywords, joined with the gradients of outputs; where they can't be, an empty tuple, for
@@ -288,7 +274,8 @@ class TrainingGraph(CallableGraph[Given]):
                 where,
             )
         masks.check(outputs, arrays, sizes, where)
-        return masks.entry(outputs, sizes).call_fresh(self.parts.parameters, arrays, sizes)
+        entry = masks.entry(outputs, sizes)
+        return run_once(entry, entry.weights(self.parts.parameters), arrays, sizes)
 
 
 def _are_plain(seed: Any, first_row: Any, first_step: Any) -> bool:

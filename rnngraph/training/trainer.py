@@ -86,10 +86,14 @@ class Trainer:
         plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
         with stepper.lock:
-            calls = stepper.prepared[carry, carry and self.state.carried is not None] if plain else None
-            if calls is not None and (loss := calls.run(feeds, named, None, seed)) is not None:
-                return float(loss)
-            return stepper.step_and_prepare(feeds, named, seed, flag(carry, "carry"), calls, user_line())
+            if plain:
+                calls = stepper.prepared[carry, carry and self.state.carried is not None, ()]
+                if (loss := calls.run(feeds, named, seed)) is not None:
+                    return float(loss)
+            where = user_line()
+            arrays = self.program.training.gather(feeds, named, where)
+            fed = feeds if plain else ()
+            return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named)
 
     @api
     def flush(self) -> None:

@@ -8,10 +8,8 @@ from weakref import ref
 
 import numpy as np
 
-from ...errors import Where
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry, Sized
-from ..native.preconditions import Precondition, check_preconditions
 
 MOST_SHAPES = 1024
 
@@ -23,26 +21,23 @@ class EntryCache:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[ref[NativeEntry], ref[Sized], tuple[Precondition, ...]]] = {}
+        self._known: dict[Any, tuple[ref[NativeEntry], ref[Sized]]] = {}
 
     def entry(
         self, key: Any, arrays: Mapping[str, np.ndarray], compiled: CompiledGraph, outputs: tuple[str, ...],
-        sizes: Callable[[], Mapping[str, int]], where: Where | None,
+        sizes: Callable[[], Mapping[str, int]],
     ) -> tuple[NativeEntry, Sized]:  # fmt: skip
-        """The entry for these feeds, whose numbers are checked at every call. key: with their shapes, what else
-        tells entries apart. sizes: gives the sizes after all checks of shapes.
+        """The entry for these feeds, whose numbers calls check. key: with their shapes, what else tells entries apart.
+        sizes: gives the sizes after all checks.
         """
         shapes = (key, compiled.options.threads.parts, tuple((name, array.shape) for name, array in arrays.items()))
         known = self._known.get(shapes)
         entry, sized = (known[0](), known[1]()) if known is not None else (None, None)
-        if known is None or entry is None or sized is None:
+        if entry is None or sized is None:
             found = sizes()
             entry = compiled.entry(outputs, found)
             sized = entry.sized(found)
             if len(self._known) >= MOST_SHAPES:
                 self._known.clear()
-            known = self._known[shapes] = (ref(entry), ref(sized), compiled.range_preconditions(outputs))
-        ranges = known[2]
-        if ranges:
-            check_preconditions(ranges, arrays, sized.sizes, where)
+            self._known[shapes] = ref(entry), ref(sized)
         return entry, sized

@@ -2,22 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 from numpy.lib.array_utils import byte_bounds
 
-from ...declare.nest import is_leaf, paths
+from ...declare.nest import fold, is_leaf, paths
 from ...errors import ArgumentError, DtypeError, NameLookupError, ShapeError, StructureError, Where, shown
 from ...ir.graph import Node
 from ...ir.types import FLOATS
+from .results import Result
+
+_OWNS_DATA, _WRITEABLE = 0x4, 0x400  # NumPy's flags
+_Leaf = tuple[int, tuple[int, ...], np.dtype[Any]]
+"""Number of the leaf, shape and dtype of a result."""
 
 
-def given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
-    """The arrays in ``out`` by output; the path of a bare Tensor is ``""``. ``also``: names beside the outputs'."""
-    if out is None:
-        return {}
+class _Nest(NamedTuple):
+    """A container of the structure: its type, and a leaf or a nest by key, or by number where it is no dict."""
+
+    container: Any
+    parts: Mapping[Any, Any]
+
+
+class OutSpec:
+    """What ``out=`` may hold in calls whose results are of one structure and of fixed shapes."""
+
+    def __init__(
+        self, structure: Any, kinds: Sequence[tuple[tuple[int, ...], Any]], also: Sequence[str] = ()
+    ) -> None:  # fmt: skip
+        """kinds: shape and dtype of each result, in the order of the structure's leaves. also: names of outputs that a
+        call may leave out, and their arrays as they are.
+        """
+        self._structure, self._kinds, self._also, self._count = structure, kinds, also, len(kinds)
+        self._expected: _Nest | _Leaf | None = None  # until arrays are looked at
+
+    def checked(self, out: Any, where: Where | None) -> list[ndarray | None] | None:
+        """The array for each leaf, None where a leaf has none, of any ``out``; None where there is no ``out``. Raises
+        with what is wrong of it.
+        """
+        if out is None:
+            return None
+        given = _given_arrays(self._structure, out, where, self._also)
+        found: list[ndarray | None] = []
+        for (name, _), (shape, dtype) in zip(paths(self._structure), self._kinds, strict=True):
+            array = given.get(name)
+            if array is not None and (array.shape != tuple(shape) or array.dtype != dtype):
+                raise ShapeError(
+                    f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; "
+                    f"it must be {dtype}{list(shape)}",
+                    where,
+                )
+            found.append(array)
+        return found
+
+    def arrays(self, out: Any) -> list[ndarray | None] | None:
+        """The same; None in place of all that is not plainly right, which ``checked`` takes or explains.
+
+        Looked at again each time: an array may have been resized, or made read-only, since the call before.
+        """
+        expected = self._expected
+        if expected is None:
+            expected = self._expected = _expected(self._structure, self._kinds)
+        if not isinstance(expected, _Nest):
+            return [out] if type(out) is ndarray and _fits(out, expected) else None
+        found: list[ndarray | None] = [None] * self._count
+        together = _read(expected, out, found)
+        if not together:
+            return None
+        given = [array for array in found if array is not None]
+        if len(given) < 2:
+            return found if given else None
+        if together & _OWNS_DATA:
+            apart = len(set(map(id, given))) == len(given)
+        else:
+            apart = not any(np.may_share_memory(one, other) for one, other in combinations(given, 2))
+        return found if apart else None
+
+
+def _given_arrays(structure: Any, out: Any, where: Where | None, also: Sequence[str]) -> dict[str, ndarray]:
+    """The arrays in ``out`` by output; the path of a bare Tensor is ``""``. also: names beside the outputs'."""
     bare = is_leaf(structure)
     if not bare and not isinstance(out, Mapping):
         raise StructureError("out= must have the structure of the outputs", where)
@@ -48,13 +115,56 @@ def _check_apart(given: Mapping[str, np.ndarray], where: Where | None) -> None:
                 )
 
 
-def check_fits(name: str, array: np.ndarray, shape: Sequence[int], dtype: Any, where: Where | None) -> None:
-    """Raises where an array of ``out=`` has not the shape and dtype of its result."""
-    if array.shape != tuple(shape) or array.dtype != dtype:
-        raise ShapeError(
-            f"out= for {name or 'the output'} is {array.dtype}{list(array.shape)}; it must be {dtype}{list(shape)}",
-            where,
-        )
+def _expected(nest: Any, kinds: Sequence[tuple[tuple[int, ...], Any]]) -> _Nest | _Leaf:
+    leaves: Iterator[_Leaf] = ((number, shape, np.dtype(dtype)) for number, (shape, dtype) in enumerate(kinds))
+
+    def whole(item: Any, parts: list[Any]) -> _Nest:
+        keys = item if isinstance(item, dict) else range(len(parts))
+        return _Nest(dict if isinstance(item, dict) else type(item), dict(zip(keys, parts, strict=True)))
+
+    expected: _Nest | _Leaf = fold(nest, lambda _: next(leaves), whole)
+    return expected
+
+
+def _fits(array: ndarray, leaf: _Leaf) -> bool:
+    """Whether an array may take the result of a leaf."""
+    _, shape, dtype = leaf
+    if array.shape != shape or not array.flags.writeable:
+        return False
+    return array.dtype is dtype or array.dtype == dtype  # mostly the very object
+
+
+def _read(expected: _Nest, value: Any, found: list[ndarray | None]) -> int:
+    """Fills ``found`` with the arrays by leaf. Gives the flags that all have; 0 where anything is not as expected."""
+    together = _OWNS_DATA | _WRITEABLE
+    pending: list[tuple[_Nest, Any]] = [(expected, value)]
+    entries: Iterable[tuple[Any, Any]]
+    while pending:
+        (container, parts), nest = pending.pop()
+        if container is dict:
+            if type(nest) is not dict and type(nest) is not Result:
+                return 0
+            entries = nest.items()
+        elif type(nest) is container and len(nest) == len(parts):
+            entries = enumerate(nest)
+        else:
+            return 0
+        for key, item in entries:
+            part = parts.get(key)
+            if type(part) is tuple:
+                if type(item) is not ndarray:
+                    return 0
+                number, shape, dtype = part
+                flags = item.flags.num
+                if item.shape != shape or not flags & _WRITEABLE or (item.dtype is not dtype and item.dtype != dtype):
+                    return 0
+                together &= flags
+                found[number] = item
+            elif part is None:
+                return 0
+            else:
+                pending.append((part, item))
+    return together
 
 
 def given_gradients(

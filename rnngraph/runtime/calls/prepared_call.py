@@ -1,239 +1,235 @@
-"""Calls with feeds of a signature that was met before: nothing is left to be found or made but the results.
+"""A prepared call: data that says where feeds and results of one signature go, and the few steps that run it.
 
-The signature of feeds is their names, shapes and dtypes. Where one is anything but an array of NumPy's own type and of
-the declared dtype, or a number for a scalar, the call takes the slow path.
+Whatever calls native code does it by one of these: ``fill`` checks the signature and copies small feeds, ``place`` says
+where large arrays lie, the ``run`` of an argument block computes, and ``give`` hands out the results.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Protocol
-from weakref import ref
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from ...allocation import LARGE, maker
-from ...ir.types import FLOATS, TensorType
+from ...allocation import bytes_of, empty, maker
 from ..native.aligned_memory import address, writable_address
-from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
+from ..native.argument_block import UNREAD, ArgumentBlock
 from ..native.entry import NativeEntry, Sized
 from ..native.preconditions import Precondition, check_preconditions
-from ..native.worker_pool import ThreadCount
-from ..parameters import Parameters
-from .prepared_outputs import OutSpec, ResultWriter
-from .results import Leaf
+from .outputs import OutSpec
+from .results import ResultWriter
+from .signatures import NUMBERS, PLAIN, SMALL, Feed, feed_of
 
-MOST_SIGNATURES = 64
-SMALL = 16 << 10
-"""Bytes up to which an array is copied: that takes no longer than to find out where one lies."""
 SEED = "seed"
+_ALIGNED, _WRITEABLE = 0x100, 0x400  # NumPy's flags
 
-PLAIN = 0x101  # NumPy's flags of arrays that are C-contiguous and aligned
-_WRITEABLE = 0x400
+
+@dataclass(frozen=True)
+class CallSpec:
+    """What calls with feeds of one signature have in common.
+
+    names: of inputs, by what a call feeds them by. feeds: how these look, by name. fixed: inputs that all calls read,
+    where they lie. structure, leaves: what a call gives, and the outputs in its order; an argument block says where
+    other outputs go. seeded: whether who runs a call sets a seed. ranges: checks of fed numbers. shares: names of feeds
+    that must be within (0, 1]. also: as for ``OutSpec``. copied: bytes up to which feeds are copied. feed_axes,
+    result_axes: an axis of length 1 that callers leave out, by name.
+    """
+
+    entry: NativeEntry
+    sized: Sized
+    names: Mapping[Any, str]
+    feeds: Mapping[str, Feed]
+    fixed: Mapping[str, ndarray]
+    structure: Any
+    leaves: Sequence[str]
+    seeded: bool = False
+    ranges: Sequence[Precondition] = ()
+    shares: Sequence[str] = ()
+    also: Sequence[str] = ()
+    copied: int = SMALL
+    feed_axes: Mapping[str, int | None] = field(default_factory=dict)
+    result_axes: Mapping[str, int | None] = field(default_factory=dict)
+
+    @cached_property
+    def results(self) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """Shape, as callers see it, and dtype of every output."""
+        axes, shapes = self.result_axes, self.sized.shapes
+        return {
+            item.name: (without(shape, axes.get(item.name)), item.dtype)
+            for item, shape in zip(self.entry.outputs, shapes, strict=True)
+        }
+
+    @property
+    def outs(self) -> OutSpec:
+        """What ``out=`` may hold."""
+        return OutSpec(self.structure, [self.results[name] for name in self.leaves], self.also)
+
+
+def spec_of(
+    entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, ndarray], structure: Any,
+    leaves: Sequence[str], seeded: bool = False, ranges: Sequence[Precondition] = (), copied: int = SMALL,
+    **options: Any,
+) -> CallSpec:  # fmt: skip
+    """The spec of calls whose inputs look like ``arrays``: all that the entry reads."""
+    feeds = {name: feed_of(arrays[name], copied) for name in names.values()}
+    apart = {*feeds, SEED} if seeded else {*feeds}
+    fixed = {name: arrays[name] for name in arrays if name in entry.input_slots and name not in apart}
+    checks = [check for check in ranges if check.label in feeds]
+    return CallSpec(entry, sized, names, feeds, fixed, structure, leaves, seeded, checks, copied=copied, **options)
+
+
+def without(shape: Sequence[Any], axis: int | None) -> tuple[Any, ...]:
+    """A shape without an axis, if there is one to leave out."""
+    return tuple(shape) if axis is None else (*shape[:axis], *shape[axis + 1 :])
+
+
+def whole(array: ndarray, axis: int | None) -> ndarray:
+    """An array with the axis of length 1 that its caller left out, if there is one."""
+    return array if axis is None else np.expand_dims(array, axis)
 
 
 class PreparedCall:
-    """Calls of one entry with feeds of one signature. Safe to run from any thread."""
+    """Calls of one signature over fixed memory, one at a time.
 
-    def __init__(
-        self, parameters: Parameters, entry: NativeEntry, sized: Sized, arrays: Mapping[str, np.ndarray],
-        names: Mapping[Any, str], structure: Any, wanted: Sequence[str], ranges: Sequence[Precondition] = (),
-        shares: Sequence[Any] = (), draw: Callable[[], int] | None = None,
-    ) -> None:  # fmt: skip
-        """arrays: all inputs of such a call. names: of the inputs, by what a call feeds them by.
-        structure, wanted: what a call gives, and the outputs in the order of its leaves. ranges: checks of fed numbers.
-        shares: keys of feeds that must be within (0, 1]. draw: gives a seed to a call that has none.
-        """
-        self._parameters, self.entry, self.sized = parameters, entry, sized
-        self.names, self._shares, self._draw = names, shares, draw
-        fed = {*names.values(), SEED} if draw else set(names.values())
-        self.shapes = {name: (array.shape, array.dtype) for name, array in arrays.items() if name in fed}
-        self.fixed = {name: array for name, array in arrays.items() if name not in fed}
-        self.structure, self.wanted = structure, wanted
-        results = {item.name: (shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)}
-        self.outs = OutSpec(structure, [results[name] for name in wanted])
-        self._ranges = [check for check in ranges if check.label in fed]
-        self._is_large = sized.result_bytes + sized.arena_bytes >= LARGE
-        self._idle: deque[CallBuffers] = deque()
+    count: feeds of a call. fill: copies small ones; False where feeds are not of this signature. give, give_into: hand
+    out the results, as fresh arrays or in the caller's by leaf. inputs, results: by name the memory of what is copied,
+    as native code sees it. has_checks: whether numbers of feeds are checked; has_large: whether anything is read or
+    written where it lies.
+    """
 
-    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None where a feed has a value, or lies in memory, as only the slow path takes it, or
-        so does an array of ``out``.
-        """
-        for key in self._shares:
-            if not 0 < np.float32(given[key]) <= 1:
-                return None
-        arrays = None if out is None else self.outs.arrays(out)
-        if arrays is None and out is not None:
-            return None
-        try:
-            mine = self._idle.pop()
-        except IndexError:
-            mine = CallBuffers(self)
-        block = mine.block
-        for key, held in mine.copied:
-            held[...] = given[key]
-        for key, slot in mine.pointed:
-            array = given[key]
-            flags = array.flags.num
-            if flags & PLAIN != PLAIN:
-                self._idle.append(mine)
-                return None
-            block.numbers[slot] = writable_address(array) if flags & _WRITEABLE else address(array)
-        if arrays is not None and mine.large and not mine.can_write(arrays, given):
-            self._idle.append(mine)
-            return None
-        if self._ranges:
-            self._check(given, mine)
-        if self._draw is not None:
-            mine.seed[...] = self._draw() if seed is None else seed
-        entry = self.entry
-        weights = entry.weights(self._parameters)  # held until the call ends: a change makes new ones
-        if block.version != weights.version:
-            block.set_weights(weights)
-        if self._is_large:
-            entry.look(self.sized, 0 if arrays is None else self.sized.result_bytes)
-        arena = entry.take(self.sized.arena_bytes)
-        if mine.arena() is not arena:
-            entry.set_arena(block.numbers, arena)
-            mine.arena = ref(arena)
-        for leaf, name, make, slot in mine.large:
-            array = None if arrays is None else arrays[leaf]
-            if array is None:
-                mine.fresh[name] = array = make()
-            block.numbers[slot] = writable_address(array)
-        self.sized.run(block.address, WORKER, WORKERS)
-        result = mine.give() if arrays is None else mine.give_into(arrays)
-        entry.give_back(arena)
-        self._idle.append(mine)
-        return result
-
-    def _check(self, given: Mapping[Any, Any], mine: CallBuffers) -> None:
-        """Checks numbers; of the copies, which nobody else can change, where there are any."""
-        copies = dict(mine.copied)
-        fed = {name: copies.get(key, given[key]) for key, name in self.names.items()}
-        check_preconditions(self._ranges, fed, self.sized.sizes, None)
-
-
-class CallBuffers:
-    """What one call at a time has to itself: an argument block, memory for small arrays, and an arena in turn."""
-
-    def __init__(self, call: PreparedCall) -> None:
-        entry = call.entry
-        fed = {name: np.empty(*shape) for name, shape in call.shapes.items()}
-        made = {
-            item.name: np.empty(shape, item.dtype)
-            for item, shape in zip(entry.outputs, call.sized.shapes, strict=True)
-        }  # fmt: skip
-        self.block = ArgumentBlock(entry, call.sized, call.fixed | fed, made)
-        self.seed = fed.get(SEED, np.empty((), np.int64))
-        self.copied, self.pointed = [], []
-        for key, name in call.names.items():
-            if name in entry.input_slots:
-                if fed[name].nbytes <= SMALL:
-                    self.copied.append((key, fed[name]))
-                else:
-                    self.pointed.append((key, entry.input_slots[name][0]))
-        self.large: list[tuple[int, str, Callable[[], np.ndarray], int]] = []
-        self.fresh: dict[str, np.ndarray] = {}
-        memory: list[np.ndarray | None] = []
-        leaves: list[Leaf] = []
-        for number, name in enumerate(call.wanted):
-            array = made[name]
-            if array.nbytes <= SMALL:
-                memory.append(array)
-                leaves.append(array.copy)
+    def __init__(self, spec: CallSpec) -> None:
+        self.spec, self.count = spec, len(spec.names)
+        slots = spec.entry.input_slots
+        self.inputs: dict[str, ndarray] = {SEED: np.zeros((), np.int64)} if spec.seeded else {}
+        feeds: list[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]] = []
+        self._pointed: list[tuple[Any, str, int]] = []
+        for key, name in spec.names.items():
+            (shape, dtype, _), held = spec.feeds[name], None
+            if bytes_of(shape, dtype) <= spec.copied:
+                held = empty(shape, dtype, f"a copy of feed {name}")
+                self.inputs[name] = whole(held, spec.feed_axes.get(name))
             else:
-                make = maker(array.shape, array.dtype, f"the result {name}")
-                self.large.append((number, name, make, entry.output_slots[name]))
-                memory.append(None)
-                leaves.append(partial(self.fresh.pop, name))  # nobody else holds it then
-        writer = ResultWriter(call.structure, memory, leaves)
+                self._pointed.append((key, name, slots[name][0] if name in slots else UNREAD))
+            feeds.append((key, shape, dtype, () if shape else NUMBERS.get(dtype, ()), held))
+        self.results: dict[str, ndarray] = {}
+        self._large: list[tuple[int, Callable[[], ndarray], int]] = []
+        self._fresh: dict[int, ndarray] = {}  # large results of a call that is running, by leaf
+        self._memory: list[ndarray | None] = []
+        takes: list[Callable[[], Any]] = []
+        for leaf, name in enumerate(spec.leaves):
+            shape, dtype = spec.results[name]
+            if bytes_of(shape, dtype) <= SMALL:
+                array = empty(shape, dtype, f"the result {name}")
+                self.results[name] = whole(array, spec.result_axes.get(name))
+                self._memory.append(array)
+                takes.append(array.copy)
+            else:
+                self._large.append((leaf, maker(shape, dtype, f"the result {name}"), spec.entry.output_slots[name]))
+                self._memory.append(None)
+                takes.append(partial(self._fresh.pop, leaf, None))  # nobody else holds it then
+        writer = ResultWriter(spec.structure, self._memory, takes)
         self.give, self.give_into = writer.give, writer.give_into
-        self.arena: Callable[[], np.ndarray | None] = _gone
+        self.fill = _filler(feeds, {key: spec.feeds[name].strides for key, name, _ in self._pointed})
+        self.has_checks = bool(spec.ranges or spec.shares)
+        self.has_large = bool(self._pointed or self._large)
 
-    def can_write(self, arrays: Sequence[np.ndarray | None], given: Mapping[Any, Any]) -> bool:
-        """Whether native code may write large results straight to these arrays."""
-        for number, *_ in self.large:
-            array = arrays[number]
-            if array is None:
-                continue
-            if array.flags.num & PLAIN != PLAIN:
-                return False
-            if any(np.may_share_memory(array, given[key]) for key, _ in self.pointed):
-                return False
+    def block(self) -> ArgumentBlock:
+        """An argument block for this call, without weights, arena, and what its spec leaves to others."""
+        block = self.spec.entry.block()
+        self.write(block)
+        return block
+
+    def write(self, block: ArgumentBlock) -> None:
+        """Makes an argument block one of this call: all that is the same in each."""
+        spec, entry = self.spec, self.spec.entry
+        block.set_sizes(spec.sized.sizes, spec.sized.run)
+        for name, array in (*spec.fixed.items(), *self.inputs.items()):
+            if name in entry.input_slots:
+                block.set_input(name, array)
+        for _, name, slot in self._pointed:
+            if slot != UNREAD:
+                feed = spec.feeds[name]
+                block.set_strides(name, feed.steps(spec.feed_axes.get(name)), feed.dtype.itemsize)
+        for name, array in self.results.items():
+            block.set_output(entry.output_slots[name], array)
+        block.owner = self
+
+    def check(self, given: Mapping[Any, Any]) -> bool:
+        """Checks numbers of feeds after ``fill``; of the copies, which nobody else can change, where there are any.
+        False where the slow path has more to say. Raises ``ShapeError``.
+        """
+        spec = self.spec
+        if not all(0 < np.float32(self.inputs[name]) <= 1 for name in spec.shares):
+            return False
+        if spec.ranges:
+            check_preconditions(spec.ranges, self.read(given), spec.sized.sizes, None)
         return True
 
+    def read(self, given: Mapping[Any, Any]) -> dict[str, ndarray]:
+        """What native code reads in a call, by name."""
+        spec = self.spec
+        large = {name: whole(given[key], spec.feed_axes.get(name)) for key, name, _ in self._pointed}
+        return {**spec.fixed, **self.inputs, **large}
 
-def _gone() -> None:
-    """In place of a reference to an arena that is no more."""
-
-
-class Prepared(Protocol):
-    """What runs calls with feeds of one signature."""
-
-    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
-        """What the call gives; None, and nothing done, where it takes the slow path."""
-
-
-class CallCache:
-    """Prepared calls of one graph, by the signatures of their feeds."""
-
-    def __init__(self, threads: ThreadCount) -> None:
-        self._threads = threads
-        self._calls: dict[Any, tuple[int, Prepared]] = {}  # with the parts into which kernels are cut
-
-    def run(self, feeds: Any, named: Mapping[str, Any], out: Any = None, seed: int | None = None) -> Any:
-        """What the call gives; None, and nothing done, where it takes the slow path."""
-        given = named if feeds is None else _given(feeds, named)
-        if given is None:
-            return None
-        try:
-            known = self._calls.get(_signature(given))
-        except TypeError:  # a name that has no hash
-            return None
-        return known[1].run(given, seed, out) if known is not None and known[0] == self._threads.parts else None
-
-    def add(
-        self, feeds: Any, named: Mapping[str, Any], names: Mapping[Any, str], types: Mapping[str, TensorType],
-        make: Callable[[], Prepared],
-    ) -> None:  # fmt: skip
-        """Keeps what ``make`` prepares after a call on the slow path, if its feeds have a signature.
-
-        names, types: of what is fed.
+    def place(self, numbers: ndarray, given: Mapping[Any, Any], arrays: Sequence[Any] | None) -> None:
+        """Writes into a block where large feeds lie, and where large results go: to the caller's ``arrays`` by leaf, or
+        to fresh ones where there are none, or none to which native code can write.
         """
-        given = _given(feeds, named)
-        if given is None or not all(_is_plain(value, types.get(names[key])) for key, value in given.items()):
-            return
-        signature, parts = _signature(given), self._threads.parts
-        known = self._calls.get(signature)
-        if known is not None and known[0] == parts:  # only this one call was unusual
-            return
-        if len(self._calls) >= MOST_SIGNATURES:
-            self._calls.clear()
-        self._calls[signature] = parts, make()
+        for key, _, slot in self._pointed:
+            array = given[key]
+            is_writable = array.flags.num & (PLAIN | _WRITEABLE) == PLAIN | _WRITEABLE
+            numbers[slot] = writable_address(array) if is_writable else address(array)
+        self._fresh.clear()  # of what a call that was interrupted left
+        for leaf, make, slot in self._large:
+            array = None if arrays is None else arrays[leaf]
+            if array is None or not self._may_write(array, given):
+                array = self._fresh[leaf] = make()
+            numbers[slot] = writable_address(array)
+
+    def _may_write(self, array: ndarray, given: Mapping[Any, Any]) -> bool:
+        read = self.read(given).values()
+        return array.flags.num & PLAIN == PLAIN and not any(np.may_share_memory(array, other) for other in read)
+
+    def present(self, arrays: Sequence[Any] | None) -> list[ndarray]:
+        """The results by leaf after a call, where they lie, before they are given."""
+        found = []
+        for leaf, memory in enumerate(self._memory):
+            if memory is None:
+                memory = self._fresh[leaf] if arrays is None or leaf in self._fresh else arrays[leaf]
+            found.append(memory)
+        return found
 
 
-def _given(feeds: Any, named: Mapping[str, Any]) -> Mapping[Any, Any] | None:
-    """The one mapping that holds all feeds, if there is one."""
-    if feeds is None:
-        return named
-    return feeds if not named and type(feeds) is dict else None
+def _filler(
+    feeds: Sequence[tuple[Any, tuple[int, ...], Any, tuple[type, ...], ndarray | None]],
+    strides: Mapping[Any, tuple[int, ...] | None],
+) -> Callable[[Mapping[Any, Any]], bool]:  # fmt: skip
+    """What ``PreparedCall`` fills itself with: a function of plain data, in whose place machine code could stand.
 
+    It gives False where a feed is missing or is not of this signature, and does not look at what else is given. feeds:
+    key, shape, dtype, other types, and the memory of those that are copied. strides: of those that are not.
+    """
 
-def _signature(given: Mapping[Any, Any]) -> tuple[Any, ...]:
-    return tuple([
-        (key, value.shape, value.dtype) if type(value) is np.ndarray else (key, type(value))
-        for key, value in given.items()
-    ])  # fmt: skip
+    def fill(given: Mapping[Any, Any]) -> bool:
+        try:
+            for key, shape, dtype, numbers, held in feeds:
+                value = given[key]
+                if type(value) is ndarray:
+                    if value.shape != shape or (value.dtype is not dtype and value.dtype != dtype):
+                        return False  # a dtype is mostly the very object
+                elif type(value) not in numbers:
+                    return False
+                if held is not None:
+                    held[...] = value
+                elif value.flags.num & PLAIN != PLAIN and (
+                    value.strides != strides[key] or not value.flags.num & _ALIGNED
+                ):
+                    return False
+        except KeyError:
+            return False
+        return True
 
-
-def _is_plain(value: Any, declared: TensorType | None) -> bool:
-    if declared is None:
-        return False
-    wanted = np.dtype(declared.dtype)
-    if type(value) is np.ndarray:
-        return value.dtype == wanted
-    return not declared.shape and declared.dtype in FLOATS and type(value) in (float, np.float64, wanted.type)
+    return fill

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,39 @@ def result_of(structure: Any, arrays: Sequence[np.ndarray]) -> Any:
     """Arrays, in the order of the leaves, as what a call gives."""
     whole = pack(structure, arrays)
     return Result(whole) if isinstance(structure, dict) else whole
+
+
+class ResultWriter:
+    """Writes results from memory that later calls write over. Serves one call at a time."""
+
+    def __init__(self, structure: Any, memory: Sequence[np.ndarray | None], takes: Sequence[Callable[[], Any]]) -> None:
+        """memory: of each leaf; None: of its own in each call. takes: gives each an array for the caller; None where
+        native code wrote to the caller's own.
+        """
+        self._leaves = [*zip(memory, takes, strict=True)]
+        self.give = giver(structure, takes)
+        self._bare, self._structure = is_leaf(structure), structure
+        self._filled: deque[np.ndarray] = deque()
+        self._give_filled: Callable[[], Any] | None = None  # few calls take arrays of the caller's
+
+    def give_into(self, arrays: list[Any]) -> Any:
+        """The same as ``give`` with these arrays, filled, but for None in place of one that is to be fresh."""
+        for number, (memory, take) in enumerate(self._leaves):
+            array = arrays[number]
+            if array is None:
+                arrays[number] = take()
+            elif memory is not None:
+                array[...] = memory
+            elif (apart := take()) is not None:
+                array[...] = apart
+        if self._bare:
+            return arrays[0]
+        filled = self._filled
+        filled.clear()  # of what a call that was interrupted left
+        filled.extend(arrays)
+        if self._give_filled is None:
+            self._give_filled = giver(self._structure, [filled.popleft] * len(arrays))
+        return self._give_filled()
 
 
 def giver(structure: Any, leaves: Sequence[Leaf]) -> Callable[[], Any]:

@@ -1,36 +1,83 @@
-"""Argument blocks that are filled in once and used for many calls."""
+"""Argument blocks: what native code is given, filled in once and used for many calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ctypes import c_int64, c_void_p
+from dataclasses import dataclass
+from functools import partial
+from weakref import ref
 
 import numpy as np
 
+from ...codegen.machine.engine import Native
+from ...codegen.machine.interface import Interface
 from .aligned_memory import address
-from .entry import NativeEntry, Sized, Weights
 
 WORKER, WORKERS = c_int64(0), c_int64(1)  # made once: ctypes converts ints at every call
+UNREAD = -1
+"""The slot for feeds that native code does not read."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The parameters' values that calls work with, packed for the tiles. slots, numbers: where they lie."""
+
+    version: int
+    arrays: tuple[np.ndarray, ...]
+    panels: np.ndarray
+    slots: np.ndarray
+    numbers: np.ndarray
 
 
 class ArgumentBlock:
-    """What one call at a time passes to native code. numbers: the block, which may be written to."""
+    """Numbers, and the addresses of arrays, which others hold. One call at a time uses it.
 
-    def __init__(
-        self, entry: NativeEntry, sized: Sized, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
-    ) -> None:
-        """inputs, outputs: arrays for all of the entry's, which the caller holds as long as they are used."""
-        self._weight_slots = entry.weight_slots
-        self.numbers = entry.unweighted(sized.sizes)
-        for name in entry.input_slots:
-            entry.set_feed(self.numbers, name, inputs[name])
-        for name, slot in entry.output_slots.items():
-            self.numbers[slot] = address(outputs[name])
+    numbers: the block, which may be written to, and after it the slot ``UNREAD``. run: runs native code on it.
+    version: of the weights. arena: a weak reference. owner: who wrote it last, where several take turns.
+    """
+
+    def __init__(self, interface: Interface, template: np.ndarray) -> None:
+        self._interface, self.numbers = interface, template.copy()
         self.address = c_void_p(address(self.numbers))
-        self.version: int | None = None  # of the weights
+        self.run: Callable[[], None] = _nothing
+        self.version: int | None = None
+        self.arena: Callable[[], np.ndarray | None] = _nothing
+        self.owner: object = None
+
+    def set_sizes(self, sizes: Mapping[str, int], native: Native) -> None:
+        """native: what runs the code at these sizes."""
+        for name, slot in self._interface.sizes.items():
+            self.numbers[slot] = sizes[name]
+        self.run = partial(native, self.address, WORKER, WORKERS)
+
+    def set_input(self, name: str, array: np.ndarray) -> None:
+        slot, _ = self._interface.inputs[name]
+        self.numbers[slot] = address(array)
+        self.set_strides(name, array.strides, array.itemsize)
+
+    def set_strides(self, name: str, strides: tuple[int, ...], itemsize: int) -> None:
+        for slot, stride in zip(self._interface.inputs[name][1], strides, strict=False):
+            self.numbers[slot] = stride // itemsize
+
+    def set_output(self, slot: int, array: np.ndarray) -> None:
+        self.numbers[slot] = address(array)
+
+    def set_arena(self, arena: np.ndarray) -> None:
+        """It is held by others, too."""
+        self.numbers[self._interface.arena] = address(arena)
+        self.arena = ref(arena)
+
+    def set_parameters(self, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> None:
+        """panels: memory for the parameters as they are packed."""
+        for name, slot in self._interface.parameters.items():
+            self.numbers[slot] = address(arrays[name])
+        self.numbers[self._interface.panels] = address(panels)
 
     def set_weights(self, weights: Weights) -> None:
-        """The caller holds the weights, too."""
-        slots = self._weight_slots
-        self.numbers[slots] = weights.block[slots]
+        self.numbers[weights.slots] = weights.numbers
         self.version = weights.version
+
+
+def _nothing() -> None:
+    """In place of what is not set."""

@@ -1,16 +1,15 @@
-"""A compiled entry and how it is called: argument block, arena, packed weights."""
+"""A compiled entry and what its calls need: argument blocks, arenas, packed weights."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from ctypes import c_void_p
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...allocation import LARGE, bytes_of, empty, reserve
+from ...allocation import LARGE, bytes_of, reserve
 from ...codegen.machine.engine import Code, Native
 from ...codegen.machine.interface import ObjectCode
 from ...codegen.machine.target import Target
@@ -18,21 +17,12 @@ from ...ir.types import evaluate
 from ..parameters import Parameters
 from .adaptive_threads import AdaptiveEntry, SharingPolicy
 from .aligned_memory import address, aligned_bytes
+from .argument_block import WORKER, WORKERS, ArgumentBlock, Weights
 from .worker_pool import FEWEST_CYCLES, POOL
 
 MOST_SIZES = 1024
 """Run-time sizes for which an entry keeps shapes and bytes."""
 PACKED, TEMPORARIES = "the memory for packed weights", "the memory for a call's temporaries"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The parameters' values that a call works with, packed for the tiles, and the argument block with them."""
-
-    version: int
-    arrays: tuple[np.ndarray, ...]
-    panels: np.ndarray
-    block: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -53,30 +43,31 @@ class NativeEntry:
 
     def __init__(self, code: ObjectCode, target: Target) -> None:
         self._code = Code(code.binary, target)
-        interface = code.interface
+        self._interface = interface = code.interface
         self.single = self._code.entry(interface.main)
         self._address = self._code.address(interface.main)
-        self._parts, self._cycles, self._policy = interface.parts, interface.cycles, SharingPolicy()
+        self._policy = SharingPolicy()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
         self.input_slots, self.parameter_slots = interface.inputs, interface.parameters
-        self._size_slots = [(slot, name) for name, slot in interface.sizes.items()]
-        self._arena_slot, self._panels_slot = interface.arena, interface.panels
-        self._arena_bytes, self._constants = interface.arena_bytes, interface.constants
-        self._template = np.zeros(interface.slots, np.int64)
-        for slot, value in self._constants:
+        self._template = np.zeros(interface.slots + 1, np.int64)  # the last is UNREAD
+        for slot, value in interface.constants:
             self._template[slot] = address(value)
-        self._template[interface.team] = POOL.address if self._parts > 1 else 0
-        self.weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
+        self._template[interface.team] = POOL.address if interface.parts > 1 else 0
+        self._weight_slots = np.array([*interface.parameters.values(), interface.panels], np.intp)
         self._sized: dict[tuple[tuple[str, int], ...], Sized] = {}
         self.used = 0  # when it was last asked for, as its graph counts
         self._weights: Weights | None = None
         self._lock = threading.Lock()
         self._arenas: deque[np.ndarray] = deque()
 
+    def block(self) -> ArgumentBlock:
+        """An argument block in which nothing is set but constants."""
+        return ArgumentBlock(self._interface, self._template)
+
     def weights(self, parameters: Parameters) -> Weights:
-        """The present values, packed; packed again only after a change."""
+        """The present values, packed; packed again only after a change. Who runs a call holds them until it ends."""
         known = self._weights
         if known is not None and known.version == parameters.version:
             return known
@@ -85,28 +76,35 @@ class NativeEntry:
             known = self._weights
             if known is not None and known.version == version:
                 return known
-            self._weights = self.packed(version, arrays)
+            self._weights = self.packed(version, arrays, self.panels())
             return self._weights
 
-    def packed(self, version: int, arrays: Mapping[str, np.ndarray]) -> Weights:
-        """``arrays``, packed into fresh memory."""
-        weights = self.unpacked(version, arrays, aligned_bytes(max(1, self.panel_bytes), PACKED))
-        self.pack(address(weights.block))
-        return weights
+    def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
+        """What gives ``weights`` of these parameters, in half the time."""
+        changes = parameters.counter()
 
-    def unpacked(self, version: int, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> Weights:
-        """An argument block with the addresses of ``arrays`` and of ``panels``, which ``pack`` fills."""
-        block = self._template.copy()
+        def present() -> Weights:
+            known = self._weights
+            return known if known is not None and known.version == changes.version else self.weights(parameters)
+
+        return present
+
+    def panels(self) -> np.ndarray:
+        """Memory for packed weights."""
+        return aligned_bytes(max(1, self.panel_bytes), PACKED)
+
+    def packed(self, version: int, arrays: Mapping[str, np.ndarray], panels: np.ndarray) -> Weights:
+        """``arrays``, packed into ``panels``."""
+        block = self.block()
+        block.set_parameters(arrays, panels)
+        self.pack(block)
         used = tuple(arrays[name] for name in self.parameter_slots)
-        for slot, array in zip(self.parameter_slots.values(), used, strict=True):
-            block[slot] = address(array)
-        block[self._panels_slot] = address(panels)
-        return Weights(version, used, panels, block)
+        return Weights(version, used, panels, self._weight_slots, block.numbers[self._weight_slots])
 
-    def pack(self, block: int | c_void_p) -> None:
-        """Packs the parameters that the argument block at this address names."""
+    def pack(self, block: ArgumentBlock) -> None:
+        """Packs the parameters that an argument block names."""
         if self.panel_bytes:
-            self._pack(block, 0, 1)
+            self._pack(block.address, WORKER, WORKERS)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
         """The entry at these sizes, which it keeps."""
@@ -119,12 +117,12 @@ class NativeEntry:
         return found
 
     def _at(self, sizes: Mapping[str, int]) -> Sized:
+        interface, run = self._interface, self.single
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        run = self.single
-        if self._parts > 1 and (cycles := evaluate(self._cycles, sizes)) >= FEWEST_CYCLES:
-            run = AdaptiveEntry(self.single, self._address, self._parts, self._policy, max(1, cycles))
+        if interface.parts > 1 and (cycles := evaluate(interface.cycles, sizes)) >= FEWEST_CYCLES:
+            run = AdaptiveEntry(self.single, self._address, interface.parts, self._policy, max(1, cycles))
         results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
-        return Sized(dict(sizes), shapes, max(1, evaluate(self._arena_bytes, sizes)), results, run)
+        return Sized(dict(sizes), shapes, max(1, evaluate(interface.arena_bytes, sizes)), results, run)
 
     def look(self, sized: Sized, given: int = 0) -> None:
         """Raises ``OutOfMemoryError`` where there is no memory for results of these sizes and for temporaries. given:
@@ -135,77 +133,6 @@ class NativeEntry:
         is_there = any(arena.size >= sized.arena_bytes for arena in list(self._arenas))
         temporaries = 0 if is_there else sized.arena_bytes
         reserve(sized.result_bytes - given + temporaries, "the memory for a call's results and temporaries")
-
-    def block(self, weights: Weights, sizes: Mapping[str, int]) -> np.ndarray:
-        """An argument block with weights and sizes filled in."""
-        block = weights.block.copy()
-        self.set_sizes(block, sizes)
-        return block
-
-    def unweighted(self, sizes: Mapping[str, int]) -> np.ndarray:
-        """An argument block with sizes filled in, and no weights."""
-        block = self._template.copy()
-        self.set_sizes(block, sizes)
-        return block
-
-    def set_sizes(self, block: np.ndarray, sizes: Mapping[str, int]) -> None:
-        for slot, name in self._size_slots:
-            block[slot] = sizes[name]
-
-    def set_feed(self, block: np.ndarray, name: str, array: np.ndarray) -> None:
-        slot, stride_slots = self.input_slots[name]
-        block[slot] = address(array)
-        for slot, stride in zip(stride_slots, array.strides, strict=False):
-            block[slot] = stride // array.itemsize
-
-    def set_arena(self, block: np.ndarray, arena: np.ndarray) -> None:
-        block[self._arena_slot] = address(arena)
-
-    def call(
-        self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized, results: Sequence[np.ndarray]
-    ) -> None:
-        """Runs once; ``results`` are written in the order of ``outputs``."""
-        self.call_with(self.weights(parameters), feeds, sized, results)
-
-    def call_with(
-        self, weights: Weights, feeds: Mapping[str, np.ndarray], sized: Sized, results: Sequence[np.ndarray]
-    ) -> None:
-        """Runs once with these weights, which are held until the call ends: a change makes new ones."""
-        block = self.block(weights, sized.sizes)
-        for name in self.input_slots:
-            self.set_feed(block, name, feeds[name])
-        for slot, array in zip(self.output_slots.values(), results, strict=True):
-            block[slot] = address(array)
-        arena = self.take(sized.arena_bytes)
-        self.set_arena(block, arena)
-        sized.run(address(block), 0, 1)
-        self.give_back(arena)
-
-    def call_fresh(
-        self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]
-    ) -> dict[str, np.ndarray]:
-        """Runs once into fresh arrays, by output name."""
-        return self.call_sized(parameters, feeds, self.sized(sizes))
-
-    def call_sized(
-        self, parameters: Parameters, feeds: Mapping[str, np.ndarray], sized: Sized
-    ) -> dict[str, np.ndarray]:
-        """``call_fresh`` at sizes that were met before."""
-        self.look(sized)
-        results = self._results(sized)
-        self.call(parameters, feeds, sized, results)
-        return dict(zip(self.output_slots, results, strict=True))
-
-    def call_fresh_with(self, weights: Weights, feeds: Mapping[str, np.ndarray], sized: Sized) -> dict[str, np.ndarray]:
-        """Runs once with these weights into fresh arrays, by output name."""
-        self.look(sized)
-        results = self._results(sized)
-        self.call_with(weights, feeds, sized, results)
-        return dict(zip(self.output_slots, results, strict=True))
-
-    def _results(self, sized: Sized) -> list[np.ndarray]:
-        pairs = zip(self.outputs, sized.shapes, strict=True)
-        return [empty(shape, item.dtype, f"the result {item.name}") for item, shape in pairs]
 
     def take(self, count: int) -> np.ndarray:
         """An arena of this call's own, from the free list if one is large enough."""

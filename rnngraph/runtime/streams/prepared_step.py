@@ -1,36 +1,20 @@
-"""Steps and chunks of a stream that are prepared: feeds are copied into place, two argument blocks take turns."""
+"""Steps and chunks of a stream that are prepared: a call whose two argument blocks take turns at the states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from ...allocation import empty
-from ..calls.prepared_outputs import OutSpec, ResultWriter
+from ..calls.prepared_call import CallSpec, PreparedCall, whole
+from ..calls.signatures import NUMBERS
 from ..native.aligned_memory import aligned_bytes
-from ..native.argument_block import WORKER, WORKERS, ArgumentBlock
-from ..native.entry import TEMPORARIES, NativeEntry, Sized
+from ..native.entry import TEMPORARIES
 from ..native.preconditions import Precondition, check_preconditions
 from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
-
-
-@dataclass(frozen=True)
-class StreamLayout:
-    """What a stream knows of names: the states; the time axis of each feed, and that of each output, None where it has
-    none; the axis of rows in each output, likewise; the outputs that are shown, in the order of their structure.
-    """
-
-    states: Sequence[str]
-    feed_time: Mapping[str, int | None]
-    output_time: Mapping[str, int | None]
-    output_rows: Mapping[str, int | None]
-    shown: Sequence[str]
-    structure: Any
 
 
 class States:
@@ -51,141 +35,119 @@ class States:
 
 
 class PreparedStep:
-    """Steps, or chunks of one length, over fixed memory, with feeds of one signature.
+    """Steps, or chunks of one length, with feeds of one signature.
 
-    What has a time axis is copied to memory of its own at each call. What has none is the stream's own copy, which
-    all of its prepared calls read: fed again, it is written over.
+    What has no time axis is the stream's own copy, which all of its prepared calls read: fed again, it is written over.
     """
 
     def __init__(
-        self, parameters: Parameters, entry: NativeEntry, sized: Sized, layout: StreamLayout, states: States,
-        feeds: Mapping[str, np.ndarray], held: Mapping[str, np.ndarray], ranges: Sequence[Precondition],
-        threads: ThreadCount, one_step: bool,
+        self, parameters: Parameters, spec: CallSpec, labels: Sequence[str], states: States,
+        held: Mapping[str, np.ndarray], ranges: Sequence[Precondition], row_axis: Mapping[str, int | None],
+        threads: ThreadCount,
     ) -> None:  # fmt: skip
-        """feeds: all with a time axis. held: all without one that the stream has."""
-        self._parameters, self._entry, self._states = parameters, entry, states
+        """spec: of what has a time axis. labels: of the states. held: all without a time axis that the stream has.
+        ranges: checks of all feeds. row_axis: of outputs, None: has none.
+        """
+        self.spec, self.outs, self._states, self._row_axis = spec, spec.outs, states, row_axis
+        self._parameters, self._changes = parameters, parameters.counter()
         self._threads, self._parts = threads, threads.parts
-        self._changes = parameters.counter()
-        self._inputs = {**held, **{name: np.array(array, order="C") for name, array in feeds.items()}}
-        self._arena, self._native, self._sizes = aligned_bytes(sized.arena_bytes, TEMPORARIES), sized.run, sized.sizes
-        memory = {
-            item.name: empty(shape, item.dtype, f"the result {item.name}")
-            for item, shape in zip(entry.outputs, sized.shapes, strict=True)
-        }
-        self._blocks = []
-        for side in (0, 1):
-            before, after = (dict(zip(layout.states, states.sides[turn], strict=True)) for turn in (side, 1 - side))
-            block = ArgumentBlock(entry, sized, self._inputs | before, memory | after)
-            entry.set_arena(block.numbers, self._arena)
-            self._blocks.append(block)
-        self._addresses = [block.address for block in self._blocks]
+        self._held, self._ranges = held, ranges
+        self._call = call = PreparedCall(spec)
+        self._count, entry = call.count, spec.entry
+        self._arena = aligned_bytes(spec.sized.arena_bytes, TEMPORARIES)
+        self._blocks = call.block(), call.block()
+        for side, block in enumerate(self._blocks):
+            block.set_arena(self._arena)
+            for name, before, after in zip(labels, states.sides[side], states.sides[1 - side], strict=True):
+                if name in entry.input_slots:
+                    block.set_input(name, before)
+                block.set_output(entry.output_slots[name], after)
+        # Each where a step finds it at once.
+        self._fill, self._give, self._give_into = call.fill, call.give, call.give_into
+        self._has_checks, self._has_large = call.has_checks, call.has_large
+        self._runs = [block.run for block in self._blocks]
         self._renew()
-        self._feeds = []
-        for name in feeds:
-            array, axis = self._inputs[name], layout.feed_time[name]
-            view = array.squeeze(axis) if one_step and axis is not None else array
-            self._feeds.append((name, view.shape, view.dtype, view))
-        self._count = len(self._feeds)
-        self._held = held
-        self._all_ranges = ranges
-        self._ranges = [check for check in ranges if check.label in feeds]
-        self._results = []
-        for name in layout.shown:
-            axis = layout.output_time[name]
-            self._results.append(memory[name].squeeze(axis) if one_step and axis is not None else memory[name])
-        self._before_rows = [_before_rows(layout, name, one_step) for name in layout.shown]
-        writer = ResultWriter(layout.structure, self._results, [array.copy for array in self._results])
-        self._give, self._give_into = writer.give, writer.give_into
-        self._outs = OutSpec(layout.structure, [(array.shape, array.dtype) for array in self._results])
 
     def _renew(self) -> None:
         """Takes the present parameters from here on."""
-        self._weights = self._entry.weights(self._parameters)
+        self._weights = self.spec.entry.weights(self._parameters)
         for block in self._blocks:
             block.set_weights(self._weights)
         self._version = self._weights.version
 
-    def run(self, named: Mapping[str, Any] | None, kept: np.ndarray | None, out: Any) -> Any:
-        """The results; None, and nothing done, where feeds or ``out`` are not arrays of just this signature.
+    def run(
+        self, given: Mapping[str, Any] | None, kept: np.ndarray | None, out: Any, arrays: list[Any] | None = None
+    ) -> Any:
+        """The results; None, and nothing done, where feeds or ``out`` are as only the slow path takes them.
 
-        kept: rows that take part.
+        kept: rows that take part. arrays: in place of ``out``, by leaf, as its ``checked`` gives them.
         """
-        if named is None or self._parts != self._threads.parts:
+        if given is None or self._parts != self._threads.parts:
             return None
-        arrays = None if out is None else self._outs.arrays(out)
-        if arrays is None and out is not None:
+        if out is not None:
+            arrays = self.outs.arrays(out)
+            if arrays is None:
+                return None
+        if not self._fill(given):
             return None
-        for name, shape, dtype, held in self._feeds:
-            value = named.get(name)
-            if type(value) is not ndarray or value.shape != shape:
+        if len(given) != self._count:
+            if not self._hold(given):
                 return None
-            if value.dtype is not dtype and value.dtype != dtype:  # mostly the very object
-                return None
-            held[...] = value
-        if len(named) != self._count:
-            if not self._hold(named):
-                return None
-        elif self._ranges:
-            check_preconditions(self._ranges, self._inputs, self._sizes, None)
+        elif self._has_checks:
+            self._call.check(given)
         if self._version != self._changes.version:
             self._renew()
-        states = self._states
-        turn = states.turn
-        self._native(self._addresses[turn], WORKER, WORKERS)
+        turn = self._states.turn
+        if self._has_large:
+            self._call.place(self._blocks[turn].numbers, given, arrays)
+        self._runs[turn]()
         if kept is not None:
-            self._leave(~kept)
-        states.turn = 1 - turn
+            self._leave(~kept, self._call.present(arrays))
+        self._states.turn = 1 - turn
         return self._give() if arrays is None else self._give_into(arrays)
 
-    def _hold(self, named: Mapping[str, Any]) -> bool:
+    def _hold(self, given: Mapping[str, Any]) -> bool:
         """Takes over feeds without a time axis: all of them, or none and False, or none and an error."""
-        given = []
-        for name, value in named.items():
+        taken = []
+        for name, value in given.items():
             held = self._held.get(name)
             if held is not None:
                 if not _fits(value, held):
                     return False
-                given.append((name, held, value))
-        if len(given) + self._count != len(named):  # one that is not known, or too few
+                taken.append((name, held, value))
+        if len(taken) + self._count != len(given):  # one that is not known
             return False
-        if self._all_ranges:  # of copies, which nobody else can change
-            given = [(name, held, np.array(value, held.dtype)) for name, held, value in given]
-            inputs = self._inputs | {name: value for name, _, value in given}
-            check_preconditions(self._all_ranges, inputs, self._sizes, None)
-        elif len(given) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
-            given = [
+        if self._ranges:  # of copies, which nobody else can change
+            taken = [(name, held, np.array(value, held.dtype)) for name, held, value in taken]
+            inputs = {**self._held, **self._call.read(given), **{name: value for name, _, value in taken}}
+            check_preconditions(self._ranges, inputs, self.spec.sized.sizes, None)
+        elif len(taken) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
+            taken = [
                 (name, held, value if type(value) is ndarray else np.array(value, held.dtype))
-                for name, held, value in given
+                for name, held, value in taken
             ]
-        for _, held, value in given:
+        for _, held, value in taken:
             held[...] = value
         return True
 
-    def _leave(self, others: np.ndarray) -> None:
+    def _leave(self, others: np.ndarray, results: Sequence[np.ndarray]) -> None:
         """Leaves the state of these rows as it was, and gives zeros for their results."""
         turn = self._states.turn
         for new, old in zip(self._states.sides[1 - turn], self._states.sides[turn], strict=True):
             np.copyto(new, old, where=others[:, None])
-        for array, before in zip(self._results, self._before_rows, strict=True):
-            if before is not None:
-                index: tuple[Any, ...] = (*before, others)
-                array[index] = 0
+        for name, array in zip(self.spec.leaves, results, strict=True):
+            axis = self._row_axis[name]
+            if axis is not None:
+                np.moveaxis(whole(array, self.spec.result_axes.get(name)), axis, 0)[others] = 0
 
-    def fits(self, entry: NativeEntry, sized: Sized) -> bool:
-        """Whether it is for this entry at these sizes."""
-        return self._entry is entry and self._sizes == sized.sizes
+    def is_for(self, spec: CallSpec) -> bool:
+        """Whether it runs calls of this spec."""
+        mine = self.spec
+        return mine.entry is spec.entry and mine.sized.sizes == spec.sized.sizes and mine.feeds == spec.feeds
 
 
 def _fits(value: Any, held: np.ndarray) -> bool:
     """Whether a value has the shape and dtype of what is held in its place; a float fits a scalar."""
     if type(value) is ndarray:
         return value.shape == held.shape and value.dtype == held.dtype
-    return not held.shape and held.dtype.kind == "f" and type(value) in (float, np.float64, held.dtype.type)
-
-
-def _before_rows(layout: StreamLayout, name: str, one_step: bool) -> list[slice] | None:
-    """The index of all axes of a result that stand before that of rows; None where it has none."""
-    rows, time = layout.output_rows[name], layout.output_time[name]
-    if rows is None:
-        return None
-    return [slice(None)] * (rows - (one_step and time is not None and time < rows))
+    return not held.shape and type(value) in NUMBERS.get(held.dtype, ())

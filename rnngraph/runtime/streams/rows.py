@@ -25,9 +25,3 @@ def _as_index(rows: Any) -> np.ndarray:
     if index.ndim > 1 or (not index.ndim and index.dtype == bool):
         raise IndexError("give a row, a list of rows or a mask of them")
     return index if index.size else index.astype(np.intp)
-
-
-def clear_rows(array: np.ndarray, axis: int | None, kept: np.ndarray) -> None:
-    """Zeros in place of the rows that are not kept."""
-    if axis is not None:
-        np.moveaxis(array, axis, 0)[~kept] = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Never
 
@@ -13,19 +12,20 @@ from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, W
 from ...ir.axes import output_row_axes
 from ...ir.types import Size
 from ...public import api, no_more
+from ..calls.call_cache import run_once
 from ..calls.feed_names import FeedNames
 from ..calls.feeds import convert, reject_empty, solve_sizes
-from ..calls.outputs import check_fits, given_arrays
-from ..calls.results import Given, result_of
+from ..calls.prepared_call import spec_of, whole, without
+from ..calls.results import Given
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
-from .prepared_step import PreparedStep, States, StreamLayout
-from .rows import clear_rows, row_mask
+from .prepared_step import PreparedStep, States
+from .rows import row_mask
 from .step_graph import StepGraph
 
 STATE = "stream's state"
-MOST_BYTES = 256 << 10
-"""Bytes of a chunk's feeds and results up to which it is prepared: longer ones gain nothing."""
+COPIED = 256 << 10
+"""Bytes up to which feeds are copied, as steps of a sequence lie apart in memory."""
 MOST_KEYS = 64
 
 
@@ -49,9 +49,7 @@ class Stream(Generic[Given]):
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        shown = [path for path, _ in paths(structure)]
-        axes = self._time_axis, self._output_axis, self._row_axis
-        self._layout = StreamLayout(self._labels, *axes, shown, structure)
+        self._shown = [path for path, _ in paths(structure)]
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
@@ -106,41 +104,51 @@ class Stream(Generic[Given]):
     def _slow_path(
         self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], out: Any, one_step: bool, rows: Any
     ) -> Any:
-        held, where = self._held, user_line()
+        """Converts and checks feeds, finds or makes what runs the next calls like this one, and runs that."""
+        where = user_line()
         kept = None if rows is None else row_mask(rows, self._batch, where)
-        given = self._feed_names.by_placeholder(feeds, named, where)
-        mine = given_arrays(self._structure, out, where)
         arrays = {}
-        for name, value in given.items():
+        for name, value in self._feed_names.by_placeholder(feeds, named, where).items():
             if name not in self._types:
                 hint = did_you_mean(name, self._types) or f"; it takes {', '.join(self._types)}"
                 raise NameLookupError(f"the stream has no input {shown(name)}{hint}", where)
             arrays[name] = self._converted(name, value, one_step, where)
-        fresh = {name: np.array(array, order="C") for name, array in arrays.items() if self._time_axis[name] is None}
-        moving = {name: array for name, array in arrays.items() if name not in fresh}
-        self._held = {**held, **fresh}
-        try:
-            entry, sized, found = self._run(moving, mine, one_step, kept, where)
-        except BaseException:  # a call that fails leaves everything as it was
-            self._held = held
-            raise
-        self._set_state([found[name] for name in self._labels])
-        self._hold(held, fresh)
+        states, entry, sized = self._checked(arrays, one_step, where)
+        anew = {name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)}
+        held = {**self._held, **anew}
+        moving = {name: array for name, array in arrays.items() if self._time_axis[name] is not None}
+        ranges, threads = self._compiled.range_preconditions(self._outputs), self._compiled.options.threads
+        spec = spec_of(
+            entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
+            ranges=ranges, copied=COPIED, feed_axes=self._time_axis if one_step else {},
+            result_axes=self._output_axis if one_step else {},
+        )  # fmt: skip
+        prepared = self._prepared_step if one_step else self._prepared_chunk
+        if prepared is None or anew or not prepared.is_for(spec):
+            prepared = PreparedStep(self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads)
+        result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
+        assert result is not None, "what was converted is what it was prepared for"
+        self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
+        if anew:  # the others read what was held before
+            self._prepared_step = self._prepared_chunk = None
         if one_step:
-            self._prepared_step = self._prepared(self._prepared_step, entry, sized, moving, one_step)
-            found = {name: self._squeezed(name, array) for name, array in found.items()}
+            self._prepared_step = prepared
         else:
-            self._prepared_chunk = self._prepared(self._prepared_chunk, entry, sized, moving, one_step)
+            self._prepared_chunk = prepared
         if feeds is not None and len(self._names) < MOST_KEYS:
             self._names.update({key: self._feed_names.name_of(key, where) for key in feeds})
-        return self._finish(found, mine)
+        return result
 
-    def _run(
-        self, moving: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray], one_step: bool,
-        kept: np.ndarray | None, where: Where | None,
-    ) -> tuple[NativeEntry, Sized, dict[str, np.ndarray]]:  # fmt: skip
-        """What was computed of feeds with a time axis, of what is held and of the state, which stay as they are."""
-        arrays = {**moving, **self._held}
+    def _needs_memory(self, name: str, array: np.ndarray) -> bool:
+        """Whether a feed stays until it is given again, and there is no array for it yet."""
+        return self._time_axis[name] is None and (name not in self._held or self._held[name].shape != array.shape)
+
+    def _checked(
+        self, given: Mapping[str, np.ndarray], one_step: bool, where: Where | None
+    ) -> tuple[States, NativeEntry, Sized]:
+        """The states, and the entry for them, for these feeds and for what is held, after all checks."""
+        axes = self._time_axis if one_step else {}
+        arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in given.items()}}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
         if missing:
@@ -149,63 +157,21 @@ class Stream(Generic[Given]):
                 where,
             )
         used = {name: arrays[name] for name in arrays if name in needed}
-        before = dict(zip(self._labels, self._current_state(where), strict=True))
+        states = self._states or States(self._fresh_state(arrays, where))
+        before = dict(zip(self._labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
-        lengths = self._lengths
-        reject_empty(used, self._types, lengths, where)
-        checked = dict.fromkeys(lengths, 1) | sizes if one_step else sizes
-        self._compiled.check(self._outputs, used, checked, where)
+        reject_empty(used, self._types, self._lengths, where)
+        one = dict.fromkeys(self._lengths, 1) if one_step else {}
+        self._compiled.check(self._outputs, used, one | sizes, where)
         entry = self._compiled.entry(self._outputs, sizes, one_step)
-        sized = entry.sized(sizes | dict.fromkeys(lengths, 1) if one_step else sizes)
-        for item, shape in zip(entry.outputs, sized.shapes, strict=True):
-            if item.name in mine:
-                axis = self._output_axis[item.name] if one_step else None
-                shown = shape if axis is None else shape[:axis] + shape[axis + 1 :]
-                check_fits(item.name, mine[item.name], shown, item.dtype, where)
-        found = entry.call_sized(self._parameters, {**used, **before}, sized)
-        if kept is not None:
-            for label, old in before.items():
-                found[label][~kept] = old[~kept]
-            for name, axis in self._row_axis.items():
-                clear_rows(found[name], None if name in before else axis, kept)
-        return entry, sized, found
-
-    def _hold(self, before: Mapping[str, np.ndarray], fresh: Mapping[str, np.ndarray]) -> None:
-        """Feeds without a time axis stay until they are given again. Prepared calls read them where they lie."""
-        held = dict(before)
-        for name, array in fresh.items():
-            if name in held and held[name].shape == array.shape:
-                held[name][...] = array
-            else:
-                held[name] = array
-                self._prepared_step = self._prepared_chunk = None
-        self._held = held
-
-    def _prepared(
-        self,
-        known: PreparedStep | None,
-        entry: NativeEntry,
-        sized: Sized,
-        feeds: Mapping[str, np.ndarray],
-        one_step: bool,
-    ) -> PreparedStep | None:
-        """What runs the next calls like one on the slow path; of chunks, of short ones only."""
-        if known is not None and known.fits(entry, sized):
-            return known
-        kinds = zip(entry.outputs, sized.shapes, strict=True)
-        size = sum(math.prod(shape) * np.dtype(item.dtype).itemsize for item, shape in kinds)
-        if not one_step and size + sum(array.nbytes for array in feeds.values()) > MOST_BYTES:
-            return None
-        assert self._states is not None
-        return PreparedStep(
-            self._parameters, entry, sized, self._layout, self._states, feeds, self._held,
-            self._compiled.range_preconditions(self._outputs), self._compiled.options.threads, one_step,
-        )  # fmt: skip
+        sized = entry.sized(sizes | one)
+        entry.look(sized)
+        return states, entry, sized
 
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
-        kind, axis = self._types[name], self._time_axis[name]
-        if one_step and axis is not None:
-            kind = kind.with_shape(kind.shape[:axis] + kind.shape[axis + 1 :])
+        kind = self._types[name]
+        if one_step:
+            kind = kind.with_shape(without(kind.shape, self._time_axis[name]))
         array = convert(name, value, kind, where)
         for dim, actual in zip(kind.shape, array.shape, strict=True):
             if isinstance(dim, Size) and self._sizes.get(str(dim), actual) != actual:
@@ -214,22 +180,13 @@ class Stream(Generic[Given]):
                     f"make a stream(batch={actual})",
                     where,
                 )
-        return np.expand_dims(array, axis) if one_step and axis is not None else array
-
-    def _squeezed(self, name: str, array: np.ndarray) -> np.ndarray:
-        axis = self._output_axis[name]
-        return array if axis is None else np.squeeze(array, axis).copy()  # its own, as those of prepared steps are
-
-    def _finish(self, found: Mapping[str, np.ndarray], mine: Mapping[str, np.ndarray]) -> Any:
-        for name, array in mine.items():
-            array[...] = found[name]
-        return result_of(self._structure, [mine.get(name, found[name]) for name in self._layout.shown])
+        return array
 
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
         """The present state, not copied."""
-        return self._fresh_state(where) if self._states is None else self._states.present
+        return self._fresh_state(self._held, where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
         if self._states is None:
@@ -237,19 +194,20 @@ class Stream(Generic[Given]):
         else:
             self._states.set(arrays)
 
-    def _fresh_state(self, where: Where | None) -> list[np.ndarray]:
+    def _fresh_state(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
+        """What the states begin with, which may read feeds without a time axis."""
         names = tuple(name for name, _ in self._initial.graph.outputs)
         if not names:
             return []
         needed = self._initial.needed(names)
-        missing = [name for name in needed if name not in self._held]
+        missing = [name for name in needed if name not in held]
         if missing:
             raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
-        arrays = {name: self._held[name] for name in needed}
+        arrays = {name: held[name] for name in needed}
         sizes = solve_sizes(arrays, self._types, where) | self._sizes
         self._initial.check(names, arrays, sizes, where)
         entry = self._initial.entry(names, sizes)
-        return list(entry.call_fresh(self._parameters, arrays, sizes).values())
+        return list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
 
     def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         by_label = dict(zip(self._labels, arrays, strict=True))
@@ -284,7 +242,7 @@ class Stream(Generic[Given]):
         if self._states is None:
             return  # nothing ran yet; what the initial state reads may not be fed yet either
         present = [array.copy() for array in self._current_state(where)]
-        for array, fresh in zip(present, self._fresh_state(where), strict=True):
+        for array, fresh in zip(present, self._fresh_state(self._held, where), strict=True):
             array[chosen] = fresh[chosen]
         self._set_state(present)
 

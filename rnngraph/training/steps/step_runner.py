@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,66 +14,101 @@ from ...ir.types import evaluate
 from ...passes.lowering.lowered import GIVEN, Lowered
 from ...passes.train_step import NEW, NORM, SLOT, SUM
 from ...runtime.calls.entry_cache import EntryCache
-from ...runtime.native.argument_block import WORKER, WORKERS
+from ...runtime.calls.prepared_call import SEED, PreparedCall, spec_of
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
-from .step_buffers import NOT_RUN, FixedFeeds, StepMemory
+from .step_buffers import StepMemory
 from .train_state import TrainState
 
 Commit = Callable[[Mapping[str, np.ndarray]], None]
 """Brings the results of a step into effect."""
+NOT_RUN = -1.0
+"""In place of a norm before a call: none is negative."""
 MOST_MEMORIES = 8
 """Entries for which a trainer keeps memory: packed weights and temporaries of each."""
 
 
 class NativeStep:
-    """Native entries of one graph by the sizes that they meet. Each call packs the weights again."""
+    """Runs calls of one graph in memory of the trainer's own. Each packs the weights again.
 
-    def __init__(self, compiled: CompiledGraph, outputs: tuple[str, ...]) -> None:
-        self.compiled, self.outputs = compiled, outputs
+    own: gives what a call reads beside parameters and what it is fed.
+    """
+
+    def __init__(
+        self, state: TrainState, compiled: CompiledGraph, outputs: tuple[str, ...],
+        own: Callable[[], Mapping[str, np.ndarray]] = dict,
+    ) -> None:  # fmt: skip
+        self.compiled, self.outputs, self._state, self._own = compiled, outputs, state, own
         self._memory: dict[NativeEntry, StepMemory] = {}
 
-    def call(
-        self, state: TrainState, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int],
-        commit: Commit | None = None,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """``run`` at these sizes."""
+    def prepared(
+        self, entry: NativeEntry, sized: Sized, names: Mapping[Any, str], arrays: Mapping[str, np.ndarray],
+        seeded: bool = False, shares: Sequence[str] = (),
+    ) -> PreparedCall:  # fmt: skip
+        """Calls with inputs like these, which give all results but for those that replace something. names: of what is
+        fed, by what it is fed by. seeded, shares: as for ``CallSpec``.
+        """
+        leaves = [name for name in entry.output_slots if not name.startswith((NEW, SUM, SLOT))]
+        ranges = self.compiled.range_preconditions(self.outputs)
+        return PreparedCall(
+            spec_of(entry, sized, names, arrays, dict.fromkeys(leaves), leaves, seeded, ranges, shares=shares)
+        )
+
+    def once(
+        self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int], commit: Commit | None = None
+    ) -> dict[str, np.ndarray]:
+        """``run`` with inputs that were checked, of a call that is not prepared for others."""
         entry = self.compiled.entry(self.outputs, sizes)
-        return self.run(state, arrays, entry, entry.sized(sizes), commit)
+        call = self.prepared(entry, entry.sized(sizes), {name: name for name in arrays}, arrays)
+        found = self.run(call, arrays, None, commit)
+        assert found is not None, "it was prepared for these inputs"
+        return found
 
     def run(
-        self, state: TrainState, arrays: Mapping[str, np.ndarray], entry: NativeEntry, sized: Sized,
-        commit: Commit | None = None, fixed: FixedFeeds | None = None,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """Results but for those that replace something. commit: brings them into effect in the same moment, as slots
-        were written over. fixed: of a prepared step, most of whose ``arrays`` lie where they lay before.
+        self, call: PreparedCall, given: Mapping[Any, Any], draw: Callable[[], int] | None, commit: Commit | None
+    ) -> dict[str, np.ndarray] | None:
+        """What a call gives; None, and nothing done, where it takes the slow path.
+
+        draw: gives the seed of masks, and draws it whether there are masks or not. commit: brings results into effect
+        in the same moment, as slots were written over.
         """
+        if len(given) != call.count or not call.fill(given) or (call.has_checks and not call.check(given)):
+            return None
+        state, entry = self._state, call.spec.entry
         memory = self._memory.get(entry)
         if memory is None:
             if len(self._memory) >= MOST_MEMORIES:
                 del self._memory[next(iter(self._memory))]
             memory = self._memory[entry] = StepMemory(entry)
-        found = memory.fresh(sized)
         _, parameters = state.program.parameters.snapshot()  # of one moment, and alive until the call ends
-        block = memory.block(state, parameters)
-        block.set(arrays, found, sized, fixed)
-        found.update(memory.scalars)
-        for array in memory.scalars.values():
-            array[...] = NOT_RUN
+        block = memory.block(call, state, parameters, self._own())
+        seed = 0 if draw is None else draw()
+        if call.spec.seeded:
+            call.inputs[SEED][...] = seed
+        if call.has_large:
+            call.place(block.numbers, given, None)
+        norm = call.results.get(NORM)
+        if norm is not None:
+            norm[...] = NOT_RUN
+        found: dict[str, np.ndarray] = {}
         with state.interrupt:
             try:
-                entry.pack(block.address)
-                sized.run(block.address, WORKER, WORKERS)
+                entry.pack(block)
+                block.run()
             finally:
-                if commit is not None and float(found[NORM]) != NOT_RUN:
-                    commit(found)
+                if norm is None or float(norm) != NOT_RUN:
+                    found = call.give()
+                    if commit is not None:
+                        commit(found)
         return found
 
 
 class StepVariant:
     """One variant of a step: with states as declared, or carried on from the step before."""
 
-    def __init__(self, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str]) -> None:
+    def __init__(
+        self, state: TrainState, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str]
+    ) -> None:
         """states: shown or given. fed: names of what callers feed."""
         graph = compiled.graph
         declared = compiled.lowered
@@ -85,7 +121,7 @@ class StepVariant:
         self.states = tuple(scans) if not self.backward else ()
         ours = (NEW, SLOT, SUM)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
-        self.native = NativeStep(compiled, tuple(outputs))
+        self.native = NativeStep(state, compiled, tuple(outputs), state.inputs)
         types = compiled.input_types()
         given = self.states if states == GIVEN else ()
         self.given = {name: types[name] for name in given if name in types}
@@ -102,14 +138,6 @@ class StepVariant:
         if not self.states:
             raise GraphError("carry=True has no state to carry: the loss depends on no recurrence", where)
 
-    def run(
-        self, state: TrainState, arrays: dict[str, np.ndarray], states: Mapping[str, np.ndarray],
-        where: Where | None, commit: Commit,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        entry, sized = self.entry(state, arrays, where)
-        self.check_states(states, sized.sizes, where)
-        return self.native.run(state, {**arrays, **states} if states else arrays, entry, sized, commit)
-
     def entry(
         self, state: TrainState, arrays: Mapping[str, np.ndarray], where: Where | None
     ) -> tuple[NativeEntry, Sized]:
@@ -117,7 +145,7 @@ class StepVariant:
         compiled, outputs = self.native.compiled, self.native.outputs
         return self._known.entry(
             None, arrays, compiled, outputs,
-            lambda: state.program.training.sizes(arrays, outputs, where, compiled, self.own), where,
+            lambda: state.program.training.sizes(arrays, outputs, where, compiled, self.own),
         )  # fmt: skip
 
     def check_states(self, states: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: Where | None) -> None:

@@ -25,13 +25,13 @@ def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...])
     graph = _needed_to_train(lowered, _parameter_types(state, state.trained + state.updated))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
     compiled = _compiled(state, graph, state.trained, then)
-    return StepVariant(lowered, compiled, states, state.program.training.input_names())
+    return StepVariant(state, lowered, compiled, states, state.program.training.input_names())
 
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
     compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), _train_step(state))
-    return NativeStep(compiled, tuple(name for name, _ in compiled.graph.outputs))
+    return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
 def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:

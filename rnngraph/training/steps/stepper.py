@@ -3,65 +3,80 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...errors import Where
 from ...passes.lowering.lowered import GIVEN, SHOWN
-from ...runtime.calls.prepared_call import CallCache
-from .prepared_train_step import prepare
+from ...runtime.calls.call_cache import CallCache
+from ...runtime.calls.prepared_call import SEED
+from .prepared_train_step import PreparedTrainStep
 from .step_runner import NativeStep, StepVariant
 from .step_variants import variant_of
 from .train_state import TrainState
 from .updates import OnCommit, Updates
 
+MOST_PREPARED = 512
+"""Signatures for which a trainer keeps prepared steps: a fit over sequences meets many, and of each step only small
+feeds and states are copied.
+"""
+
 
 class Stepper:
     """The steps of one trainer, one at a time.
 
-    prepared: calls that ran before, by whether states are carried, and whether there are such.
+    prepared: steps that ran before, by whether states are carried on, whether there are such, and labels' weights.
     """
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, threading.RLock()
-        threads = state.program.options.threads
-        self.prepared = {key: CallCache(threads) for key in ((False, False), (True, False), (True, True))}
+        self.prepared: defaultdict[tuple[bool, bool, tuple[float, ...]], CallCache[PreparedTrainStep]] = defaultdict(
+            partial(CallCache, state.program.options.threads, MOST_PREPARED)
+        )
         self._updates = Updates(state)
         self._variants: dict[tuple[str, tuple[float, ...]], StepVariant] = {}
         self._forward: NativeStep | None = None
 
-    def step_and_prepare(
-        self, feeds: Mapping[Any, Any] | None, named: Mapping[str, Any], seed: int | None, carry: bool,
-        calls: CallCache | None, where: Where | None,
-    ) -> float:  # fmt: skip
-        """A step, after which ``calls`` run others like it."""
-        arrays = self.state.program.training.gather(feeds, named, where)
-        states = GIVEN if calls is self.prepared[True, True] else SHOWN
-        loss = self.step(arrays, seed, carry, where)
-        if calls is not None:
-            prepare(calls, self._updates, self._variants[states, ()], feeds, named, arrays)
-        return loss
-
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
         on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
+        feeds: Any = (), named: Mapping[str, Any] | None = None,
     ) -> float:  # fmt: skip
-        """A step with feeds that are converted already, to which the counters of masks are added.
+        """A step on the slow path: finds or makes what runs the steps like it, and runs that.
 
-        label_weights: one for each class, by which the loss counts its labels.
+        arrays: feeds that are converted already, to which the counters of masks are added. label_weights: one for each
+        class, by which the loss counts its labels. feeds, named: what ``arrays`` were made of, where steps may look for
+        its signature.
         """
-        state = self.state
+        state, program = self.state, self.state.program
         with self.lock:
-            arrays.update(state.program.training.counters(state.seed_of_step(seed)))
+            arrays.update(program.training.counters(state.seed_of_step(seed)))
             states = state.carried if carry else None
             variant = self.variant(SHOWN if states is None else GIVEN, label_weights)
             if carry:
                 variant.check_carries(where)
-            return self._updates.run(
-                variant, seed, on_commit, lambda commit: variant.run(state, arrays, states or {}, where, commit)
-            )
+            entry, sized = variant.entry(state, arrays, where)
+            variant.check_states(states or {}, sized.sizes, where)
+
+            def made(names: Mapping[Any, str]) -> PreparedTrainStep:
+                shares = [name for name in names.values() if name in program.parts.lowered.keep_probs]
+                read = {**names, **{name: name for name in variant.given}}
+                fed = {**(states or {}), **arrays}
+                call = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares)
+                return PreparedTrainStep(self._updates, variant, call)
+
+            step, given = self.prepared[carry, states is not None, label_weights].prepared(
+                feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
+                program.training.input_types(), made,
+            )  # fmt: skip
+            wrapped = None if seed is None else int(arrays.get(SEED, 0))
+            loss = step.run(given, wrapped, None, on_commit)
+            assert loss is not None, "what was converted has the signature that was looked for"
+            return loss
 
     def warm_up(self, feeds: Mapping[str, Any], where: Where | None, committed: Callable[[], None]) -> None:
         """Steps forward only, from the declared states: those it ends in are what ``carry=True`` starts from."""
@@ -72,9 +87,9 @@ class Stepper:
             variant = self.variant(SHOWN)
             variant.check_carries(where)
             if self._forward is None:
-                self._forward = NativeStep(variant.native.compiled, variant.states)
+                self._forward = NativeStep(state, variant.native.compiled, variant.states)
             sizes = training.sizes(arrays, variant.states, where, variant.native.compiled)
-            found = self._forward.call(state, arrays, sizes)
+            found = self._forward.once(arrays, sizes)
             with state.interrupt:
                 state.carried, state.drawn = found, None
                 committed()

@@ -82,6 +82,12 @@ class TrainState:
         copy_shared(self.slots)
         return {**self.slots, **self._numbers()}
 
+    def flush_inputs(self) -> dict[str, np.ndarray]:
+        """What an update of summed gradients reads."""
+        share = self._number_arrays.setdefault(f"{NUMBER}share", np.zeros(()))
+        share[...] = 1 / self.pending
+        return {**self.present_sums(), **self.update_inputs()}
+
     def present_sums(self) -> dict[str, np.ndarray]:
         """The sums of gradients, zeros where none wait."""
         if not self.sums:

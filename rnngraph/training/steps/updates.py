@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ...passes.train_step import NUMBER
-from .step_runner import Commit, NativeStep, StepVariant
+from .step_runner import NativeStep, StepVariant
 from .step_variants import update_of
 from .train_state import TrainState
 
@@ -22,24 +21,19 @@ class Updates:
         self.state = state
         self._update: NativeStep | None = None
 
-    def run(
-        self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None,
-        run: Callable[[Commit], Mapping[str, np.ndarray]],
-    ) -> float:  # fmt: skip
-        """The loss of a step. run: makes it, and gives its results to what commits them."""
+    def commit(
+        self, variant: StepVariant, seed: int | None, on_commit: OnCommit | None, found: Mapping[str, np.ndarray]
+    ) -> None:
+        """Brings what a step gave into effect. seed: that of its masks; None: the one that was drawn for it."""
         state = self.state
+        skipped, loss = state.skipped, float(found["loss"])
+        self._take(loss, found, variant)
+        if seed is None:
+            state.drawn = None
+        if on_commit is not None:
+            on_commit(loss, state.skipped == skipped)
 
-        def commit(found: Mapping[str, np.ndarray]) -> None:
-            skipped, loss = state.skipped, float(found["loss"])
-            self._commit(loss, found, variant)
-            if seed is None:
-                state.drawn = None
-            if on_commit is not None:
-                on_commit(loss, state.skipped == skipped)
-
-        return float(run(commit)["loss"])
-
-    def _commit(self, loss: float, found: Mapping[str, np.ndarray], variant: StepVariant) -> None:
+    def _take(self, loss: float, found: Mapping[str, np.ndarray], variant: StepVariant) -> None:
         state = self.state
         if not state.count(loss, found):
             return
@@ -58,12 +52,10 @@ class Updates:
             return
         if self._update is None:
             self._update = update_of(state)
-        inputs = {**state.present_sums(), **state.update_inputs()}
-        inputs[f"{NUMBER}share"] = np.asarray(1 / state.pending)
 
         def commit(found: Mapping[str, np.ndarray]) -> None:
             state.sums, state.pending = {}, 0
             if state.count(0.0, found):
                 state.take_parameters()
 
-        self._update.call(state, inputs, {}, commit)
+        self._update.once({}, {}, commit)

@@ -10,6 +10,7 @@ import numpy as np
 import own_cells
 import pytest
 import teams
+from native_calls import call_native
 
 import rnngraph as rg
 from rnngraph.codegen.buffers.buffer_reuse import BufferReuse
@@ -149,7 +150,7 @@ def test_workers_take_places_over_too(
     graph = compiled.sized(names, sizes)
     with monkeypatch.context() as patch:
         patch.setattr(BufferReuse, "places", none_taken)
-        alone = compiled.entry(names, sizes).call_fresh(program.parameters, fed, sizes)
+        alone = call_native(compiled.entry(names, sizes), program.parameters, fed, sizes)
     for reverse in (False, True):
         taken.clear()
         found = teams.in_turns(monkeypatch, graph, program.parameters, fed, sizes, 3, reverse)

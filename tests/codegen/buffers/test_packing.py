@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from native_calls import call_native
 
 import rnngraph as rg
 from rnngraph.codegen.buffers.packing import PackedView, PanelLayout
@@ -31,7 +32,7 @@ def graph_of(cell: rg.Cell, width: int, rows: int) -> tuple[rg.Program, Graph]:
 def results(plan: Plan, target: Target, program: rg.Program, x: np.ndarray) -> np.ndarray:
     text = module_text(plan.functions, [plan.main, plan.pack], target, plan.main.name)
     entry = NativeEntry(ObjectCode(interface_of(plan), object_code(text, target)), target)
-    return entry.call_fresh(program.parameters, {"x": x}, {"B": x.shape[0], "T": x.shape[1]})["y"]
+    return call_native(entry, program.parameters, {"x": x}, {"B": x.shape[0], "T": x.shape[1]})["y"]
 
 
 @pytest.mark.parametrize("rows", [1, 3])

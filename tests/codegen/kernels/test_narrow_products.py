@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from native_calls import call_native
 
 from rnngraph.codegen.compile import compile_graph
 from rnngraph.codegen.llvm.module import module_text
@@ -34,12 +35,8 @@ def run(
     """The graph's only output, by native code."""
     target = target or host()
     entry = NativeEntry(compile_graph(graph, target, "product"), target)
-    packed = entry.unpacked(0, weights, aligned_bytes(max(1, entry.panel_bytes)))
-    entry.pack(packed.block.ctypes.data)
-    sized = entry.sized({})
-    results = [np.empty(shape, item.dtype) for item, shape in zip(entry.outputs, sized.shapes, strict=True)]
-    entry.call_with(packed, feeds, sized, results)
-    return results[0]
+    (found,) = call_native(entry, weights, feeds, {}).values()
+    return found
 
 
 def given(op: str, label: str, shape: Sequence[int]) -> Node:
@@ -138,15 +135,11 @@ def test_what_lies_behind_a_row_is_not_added(width: int) -> None:
     graph = bfloat16_product(3, 33, width, split=True)
     x = np.zeros((3, 33), np.float32)
     entry = NativeEntry(compile_graph(graph, host(), "product"), host())
-    packed = entry.unpacked(0, {"w": np.ones((33, width), np.float32)}, aligned_bytes(entry.panel_bytes))
-    entry.pack(packed.block.ctypes.data)
-    sized = entry.sized({})
-    arena = aligned_bytes(sized.arena_bytes)
+    arena = aligned_bytes(entry.sized({}).arena_bytes)
     arena[...] = 0xFF  # NaN, as bfloat16 and as float32
     entry._arenas.append(arena)
-    results = [np.empty((3, width), np.float32)]
-    entry.call_with(packed, {"x": x}, sized, results)
-    np.testing.assert_array_equal(results[0], 0)
+    (found,) = call_native(entry, {"w": np.ones((33, width), np.float32)}, {"x": x}, {}).values()
+    np.testing.assert_array_equal(found, 0)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "uint8"])

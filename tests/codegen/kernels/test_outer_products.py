@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_calls import call_native
 
 from rnngraph.codegen.compile import compile_graph
 from rnngraph.codegen.kernels.outer_sum_plan import FEWEST_PACKED, MOST_PACKED, rows_of_a_block
@@ -15,7 +16,6 @@ from rnngraph.codegen.machine.target import host, target_of
 from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry
-from rnngraph.runtime.parameters import Parameters
 
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 
@@ -43,7 +43,7 @@ def summed(
         if moved:
             array = np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 0, -2)), -2, 0)
         feeds[str(node["label"])] = array
-    found = NativeEntry(compile_graph(graph, host(), "sum"), host()).call_fresh(Parameters({}, 0), feeds, {})["sum"]
+    found = call_native(NativeEntry(compile_graph(graph, host(), "sum"), host()), {}, feeds, {})["sum"]
     whole = [np.concatenate([feeds[str(node["label"])] for node in part], -1) for part in (lefts, rights)]
     flat = [part.reshape(-1, part.shape[-1]).astype(np.float64) for part in whole]
     return found, flat[0].T @ flat[1]
@@ -82,9 +82,9 @@ def test_terms_are_added_in_order() -> None:
     ones, values = np.ones((rows, 1), np.float32), np.full((rows, 1), small)
     entry = NativeEntry(compile_graph(graph, host(), "sum"), host())
     values[0] = big
-    assert entry.call_fresh(Parameters({}, 0), {"a": ones, "b": values}, {})["sum"].item() == big
+    assert call_native(entry, {}, {"a": ones, "b": values}, {})["sum"].item() == big
     values[0], values[-1] = small, big
-    assert entry.call_fresh(Parameters({}, 0), {"a": ones, "b": values}, {})["sum"].item() == big + (rows - 1)
+    assert call_native(entry, {}, {"a": ones, "b": values}, {})["sum"].item() == big + (rows - 1)
 
 
 @pytest.mark.parametrize("level", LEVELS)

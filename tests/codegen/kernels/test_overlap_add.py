@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from native_calls import call_native
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -16,7 +17,6 @@ from rnngraph.ir.graph import Graph, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry
-from rnngraph.runtime.parameters import Parameters
 
 
 @pytest.mark.parametrize("width", [1, 7, 16, 17, 40])
@@ -35,7 +35,7 @@ def test_windows_of_every_axis(axis: int, width: int) -> None:
     graph = Graph.of("overlapping", outputs)
     feed = np.random.default_rng(width).normal(size=shape).astype(np.float32)
     entry = NativeEntry(compile_graph(graph, host(), "overlapping"), host())
-    found = entry.call_fresh(Parameters({}, 0), {"x": feed}, {})
+    found = call_native(entry, {}, {"x": feed}, {})
     for name, expected in interpret(graph, {"x": feed}).items():
         assert_array_equal(found[name], expected, name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from native_calls import call_native
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnngraph as rg
@@ -14,7 +15,6 @@ from rnngraph.ir.graph import Graph, Node, make
 from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.types import TensorType
 from rnngraph.runtime.native.entry import NativeEntry
-from rnngraph.runtime.parameters import Parameters
 
 
 def given(dtype: str, *shape: int) -> Node:
@@ -37,11 +37,8 @@ def test_every_width(width: int, dtype: str) -> None:
     graph = Graph.of("reductions", outputs)
     feed = np.random.default_rng(width).normal(size=(3, 4, width)).astype(dtype)
     entry = NativeEntry(compile_graph(graph, host(), "reductions"), host())
-    sized = entry.sized({})
-    results = [np.empty(shape, dtype) for shape in sized.shapes]
-    entry.call_with(entry.packed(0, {}), {"x": feed}, sized, results)
     expected = interpret(graph, {"x": feed})
-    for name, found in zip(entry.output_slots, results, strict=True):
+    for name, found in call_native(entry, {}, {"x": feed}, {}).items():
         assert_allclose(found, expected[name], rtol=1e-5 if dtype == "float32" else 1e-13, err_msg=name)
 
 
@@ -72,7 +69,7 @@ def test_units_side_by_side_are_each_summed_in_order(width: int) -> None:
     graph = Graph.of("sums", [("total", make("reduce_sum", x, axes=(0,), keepdims=False))])
     feed = np.random.default_rng(width).normal(size=(25, width)).astype(np.float32)
     entry = NativeEntry(compile_graph(graph, host(), "sums"), host())
-    (found,) = entry.call_fresh(Parameters({}, 0), {"x": feed}, {}).values()
+    (found,) = call_native(entry, {}, {"x": feed}, {}).values()
     expected = np.zeros(width, np.float32)
     for row in feed:
         expected += row

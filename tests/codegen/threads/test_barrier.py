@@ -8,6 +8,7 @@ import numpy as np
 import own_cells
 import pytest
 import teams
+from native_calls import call_native
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
@@ -69,7 +70,7 @@ def check_turns(name: str, batch: int, parts: int, rows: int, monkeypatch: pytes
         compiled, names = graph_of(graphs)
         sizes = {"B": batch, "T": 5}
         graph = compiled.sized(names, sizes)
-        alone = compiled.entry(names, sizes).call_fresh(program.parameters, given, sizes)
+        alone = call_native(compiled.entry(names, sizes), program.parameters, given, sizes)
         for reverse in (False, True):
             found = teams.in_turns(monkeypatch, graph, program.parameters, given, sizes, parts, reverse)
             assert alone.keys() == found.keys()
@@ -104,7 +105,7 @@ def test_narrow_weights_are_shared_too(batch: int, weights: str, monkeypatch: py
     compiled, names = graph_of(program.inference)
     feeds = {"x": np.random.default_rng(1).normal(size=(batch, 5, 63)).astype(np.float32)}
     sizes = {"B": batch, "T": 5}
-    alone = compiled.entry(names, sizes).call_fresh(program.parameters, feeds, sizes)
+    alone = call_native(compiled.entry(names, sizes), program.parameters, feeds, sizes)
     for reverse in (False, True):
         graph = compiled.sized(names, sizes)
         found = teams.in_turns(monkeypatch, graph, program.parameters, feeds, sizes, 2, reverse)
@@ -117,7 +118,7 @@ def test_a_missing_barrier_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     program, feeds = declared("gru", 63), feeds_of(1, 5)
     compiled, names = graph_of(program.inference)
     sizes = {"B": 1, "T": 5}
-    alone = compiled.entry(names, sizes).call_fresh(program.parameters, feeds, sizes)
+    alone = call_native(compiled.entry(names, sizes), program.parameters, feeds, sizes)
     nothing = "define internal void @barrier(ptr %team, i64 %worker, i64 %workers, i64 %awaited) {{\n  ret void\n}}\n"
     monkeypatch.setattr(teams, "IN_TURNS", nothing)
     same = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ from training import compiled_once
 
 import rnngraph as rg
 from rnngraph.declare.nest import flatten
-from rnngraph.runtime.calls.prepared_call import MOST_SIGNATURES
+from rnngraph.runtime.calls import call_cache
+from rnngraph.runtime.calls.call_cache import MOST_SIGNATURES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,6 +149,66 @@ def test_steps_and_chunks_of_every_form(form: str) -> None:
     first = stream.process(x=FORMS[form](whole[:, :2]))["outputs"]
     stream.state = state
     assert_array_equal(stream.process(x=whole[:, :2])["outputs"], first)
+
+
+@pytest.mark.parametrize("way", ["every other step", "other rows"])
+def test_large_feeds_in_strides_are_not_copied(way: str) -> None:
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0][:, -1])
+    whole = data(4, 60_000, WIDTH)
+    given = whole[:, ::2] if way == "every other step" else whole[::2]
+    expected = program.inference(x=given.copy())
+    for form in (lambda: {"x": given}, lambda: MappingProxyType({"x": given})):
+        for _ in range(2):
+            tracemalloc.start()
+            found = program.inference(form())
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert_array_equal(found, expected)
+            assert most < given.nbytes / 2
+
+
+@pytest.mark.parametrize("form", ["float64", "a list", "every other step"])
+def test_what_has_to_be_converted_is_prepared_too(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, whole, made = listener(), data(2, LONG, WIDTH), []
+    original = call_cache.PreparedCall
+
+    def counted(spec: Any) -> Any:
+        made.append(spec)
+        return original(spec)
+
+    monkeypatch.setattr(call_cache, "PreparedCall", counted)
+    for _ in range(3):
+        program.inference(x=FORMS[form](whole), who=[1, 2])
+        program.training(x=FORMS[form](whole), who=[1, 2], keep=1, first_row=3)
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("steps", [5, LONG])
+def test_feeds_that_nothing_reads(steps: int, general_calls: list[int]) -> None:
+    """What only a loss reads that is not computed, as not all of its placeholders are fed."""
+    x, y, z = (rg.placeholder(name, (None, None, WIDTH)) for name in "xyz")
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(UNITS), x)
+    program = rg.compile({"outputs": outputs}, loss=rg.reduce_mean(rg.square(x - y) * z))
+    given, unread = data(2, steps, WIDTH), data(2, steps, 2 * WIDTH, seed=1)
+    expected = program.training(x=given)
+    for other in (unread[..., :WIDTH].copy(), unread[..., ::2], unread[..., :WIDTH].tolist()):
+        program.training(x=given, y=other)
+        general_calls.clear()
+        same(program.training(x=given, y=other), expected)
+        assert bool(general_calls) == (type(other) is list or (steps == LONG and not other.flags.c_contiguous))
+        with pytest.raises(rg.ShapeError, match="feed y"):
+            program.training(x=given, y=np.zeros((2, steps + 1, WIDTH), np.float32))
+
+
+def test_calls_whose_shapes_change_are_prepared(general_calls: list[int]) -> None:
+    """Whether they repeat, alternate or come in no order."""
+    program, generator = listener(), np.random.default_rng(0)
+    given = [{key: fed(2, steps)[key] for key in ("x", "who")} for steps in (1, 5, LONG)]
+    expected = [program.inference(**feeds) for feeds in given]
+    general_calls.clear()
+    for number in [0, 0, 1, 0, 1, 0, 0, 2, 2, 1, 1, *generator.integers(0, 3, 40)]:
+        same(program.inference(**given[number]), expected[number])
+    assert not general_calls
 
 
 def test_other_shapes_take_their_own_way() -> None:
@@ -286,6 +348,20 @@ def message(program: rg.Program, feeds: dict[str, Any]) -> str:
     with pytest.raises(rg.RnnGraphError) as raised:
         general(program.training, feeds, seed=1)
     return str(raised.value).split(": ", 1)[1]
+
+
+def test_masks_of_other_rows_and_steps_are_their_own() -> None:
+    """Calls that differ in where their rows and steps begin, or in a large seed, have feeds of one signature."""
+    program, feeds = listener(), fed()
+    begins = [{"first_row": 3}, {"first_row": 5}, {}, {"first_step": 2}, {"seed": 2**63 + 1}, {"seed": 2**63 + 2}]
+    for call in (program.training, program.training.gradients):
+        for options in (*begins, *begins):
+            given = {"seed": 7, **options}
+            same(call(**feeds, **given), general(call, feeds, **given))
+    masks = [program.training.dropout_masks(feeds, **{"seed": 7, **options}) for options in begins]
+    (name,) = masks[0]
+    results = [program.training(**feeds, **{"seed": 7, **options})["logits"] for options in begins]
+    assert len({mask[name].tobytes() for mask in masks}) == len({array.tobytes() for array in results}) == len(begins)
 
 
 def test_numbers_for_scalars() -> None:

@@ -15,6 +15,7 @@ from training import compiled_once
 import rnngraph as rg
 from rnngraph import tf1
 from rnngraph.declare.nest import flatten, map_leaves
+from rnngraph.runtime.streams.stream import COPIED
 
 ROWS = 2
 
@@ -203,3 +204,37 @@ def test_rows_and_out_and_held_feeds_together() -> None:
         same(result, expected)
         if out is not None:
             assert all(a is b for a, b in zip(flatten(result), flatten(out), strict=True))
+
+
+@pytest.mark.parametrize("order", ["steps apart", "one after the other"])
+def test_large_steps_are_read_and_written_where_they_lie(order: str, general_calls: list[int]) -> None:
+    """Feeds and results of more bytes than are copied, also where some rows stay as they were."""
+    rows, steps = COPIED // (WIDTH * 4) + 3, 6
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), rg.placeholder("x", (None, None, WIDTH)))[0])
+    whole = data(rows, steps, WIDTH)
+    fed = whole if order == "steps apart" else np.ascontiguousarray(whole.swapaxes(0, 1)).swapaxes(0, 1)
+    expected = program.inference(x=whole)
+    stream, mine = program.inference.stream(rows), np.full((rows, UNITS), 77, np.float32)
+    assert_array_equal(stream.step(x=fed[:, 0]), expected[:, 0])
+    general_calls.clear()
+    assert_array_equal(stream.step(x=fed[:, 1]), expected[:, 1])
+    assert stream.step(x=fed[:, 2], out=mine) is mine
+    assert_array_equal(mine, expected[:, 2])
+    before = stream.state
+    kept = np.arange(rows) % 3 == 0
+    for out in (None, mine):
+        stream.state = before
+        found = stream.step(x=fed[:, 3], rows=kept, out=out)
+        assert_array_equal(found[kept], expected[kept, 3])
+        assert not found[~kept].any()
+        assert_array_equal(stream.state[~kept], before[~kept])
+    stream.state = before
+    apart = np.zeros((rows, 2 * UNITS), np.float32)[:, ::2]  # native code can't write to it
+    assert_array_equal(stream.step(x=fed[:, 3], rows=kept, out=apart), found)
+    assert not general_calls
+    stream.state = before
+    assert_array_equal(stream.process(x=fed[:, 3:]), expected[:, 3:])
+    general_calls.clear()
+    stream.state = before
+    assert_array_equal(stream.process(x=fed[:, 3:]), expected[:, 3:])
+    assert not general_calls

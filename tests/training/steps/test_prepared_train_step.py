@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bound_listener import LONG, data, fed, listener
+from bound_listener import LONG, WIDTH, data, fed, listener
 from numpy.testing import assert_array_equal
 from training import compiled_once
 
@@ -86,6 +86,17 @@ def test_later_steps_do_what_the_general_way_does(
     theirs.flush()
     same(ours, theirs)
     assert ours.program.parts.seeds.draw() == theirs.program.parts.seeds.draw()
+
+
+def test_steps_without_masks_draw_their_seeds_too() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(4), x)
+    made = [rg.Trainer(rg.compile(outputs, loss=rg.reduce_mean(outputs), seed=4)) for _ in range(2)]
+    for _ in range(4):
+        assert made[0].step(x=data(2, 3, WIDTH)) == general(made[1], {"x": data(2, 3, WIDTH)})
+    drawn = [trainer.program.parts.seeds.draw() for trainer in made]
+    fresh = rg.compile(outputs, seed=4).parts.seeds
+    assert drawn == [[fresh.draw() for _ in range(5)][-1]] * 2
 
 
 def test_other_kinds_take_turns() -> None:

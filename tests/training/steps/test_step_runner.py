@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
-from weakref import ref
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import rnngraph as rg
+from rnngraph.runtime.native.argument_block import ArgumentBlock
 from rnngraph.runtime.native.entry import NativeEntry
 
 Arrays = dict[str, np.ndarray]
@@ -108,23 +108,23 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     for item in (made, other):
         for _ in range(3):
             step(item)
-    known = next(iter(made._stepper._variants.values()))._known._known
-    ((shapes, (entry, known_sized, ranges)),) = known.items()
-    sized = known_sized()
-    assert sized is not None
+    (variant,) = made._stepper._variants.values()
+    set_sizes = ArgumentBlock.set_sizes
 
-    def interrupted(*arguments: Any) -> None:
-        if when == "after":
-            sized.run(*arguments)
-        raise KeyboardInterrupt
+    def with_interrupt(block: ArgumentBlock, sizes: Any, native: Callable[..., None]) -> None:
+        def interrupted(*arguments: Any) -> None:
+            if when == "after":
+                native(*arguments)
+            raise KeyboardInterrupt
 
-    instead = replace(sized, run=interrupted)
-    monkeypatch.setitem(known, shapes, (entry, ref(instead), ranges))
-    for _, bound in made._stepper.prepared[False, False]._calls.values():
-        monkeypatch.setattr(bound, "_sized", instead)
+        set_sizes(block, sizes, interrupted)
+
+    variant.native._memory.clear()
+    monkeypatch.setattr(ArgumentBlock, "set_sizes", with_interrupt)
     with pytest.raises(KeyboardInterrupt):
         step(made)
     monkeypatch.undo()
+    variant.native._memory.clear()
     for item in (made, other):
         for _ in range(4 if item is other and when == "after" else 3):
             step(item)
@@ -132,20 +132,17 @@ def test_a_step_that_is_interrupted_counts_or_does_not(
     assert (made.updates, made.state.pending, made.skipped) == (other.updates, other.state.pending, 0)
 
 
-def test_argument_blocks_are_bound_once() -> None:
+def test_argument_blocks_are_bound_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer()
     made.step(x=batch())
     bound: list[int] = []
-    unpacked = NativeEntry.unpacked
+    made_block = NativeEntry.block
 
-    def counted(*arguments: Any) -> Any:
+    def counted(entry: NativeEntry) -> ArgumentBlock:
         bound.append(1)
-        return unpacked(*arguments)
+        return made_block(entry)
 
-    NativeEntry.unpacked = counted  # type: ignore[method-assign]
-    try:
-        for _ in range(10):
-            made.step(x=batch())
-    finally:
-        NativeEntry.unpacked = unpacked  # type: ignore[method-assign]
+    monkeypatch.setattr(NativeEntry, "block", counted)
+    for _ in range(10):
+        made.step(x=batch())
     assert len(bound) <= 2 or sys.implementation.name != "cpython"

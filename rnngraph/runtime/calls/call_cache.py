@@ -1,0 +1,147 @@
+"""Prepared calls by the signatures of their feeds, for callers in any thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from ...allocation import LARGE
+from ...ir.types import TensorType
+from ..native.argument_block import ArgumentBlock, Weights
+from ..native.entry import NativeEntry
+from ..native.worker_pool import ThreadCount
+from .prepared_call import SEED, CallSpec, PreparedCall, spec_of
+from .signatures import converted_key, given_key, one_mapping, plain_names
+
+MOST_SIGNATURES = 64
+
+
+class CallPool:
+    """Prepared calls of one signature, as many as ran at once. Safe to run from any thread."""
+
+    def __init__(
+        self, spec: CallSpec, weights: Callable[[], Weights], draw: Callable[[], int] | None = None
+    ) -> None:  # fmt: skip
+        """weights: gives the present ones of the spec's entry. draw: gives a seed to a call that has none."""
+        self.spec, self.outs, self._weights, self._draw = spec, spec.outs, weights, draw
+        self._count = len(spec.names)
+        self._is_large = spec.sized.result_bytes + spec.sized.arena_bytes >= LARGE
+        self._idle: deque[tuple[PreparedCall, ArgumentBlock]] = deque()
+
+    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any, arrays: list[Any] | None = None) -> Any:
+        """What the call gives; None, and nothing done, where feeds or ``out`` are as only the slow path takes them.
+
+        arrays: in place of ``out``, by leaf, as its ``checked`` gives them.
+        """
+        if len(given) != self._count:
+            return None
+        if out is not None:
+            arrays = self.outs.arrays(out)
+            if arrays is None:
+                return None
+        try:
+            mine = self._idle.pop()
+        except IndexError:
+            call = PreparedCall(self.spec)
+            mine = call, call.block()
+        call, block = mine
+        if not call.fill(given) or (call.has_checks and not call.check(given)):
+            self._idle.append(mine)
+            return None
+        if self._draw is not None:
+            call.inputs[SEED][...] = self._draw() if seed is None else seed
+        weights = self._weights()  # held until the call ends: a change makes new ones
+        if block.version != weights.version:
+            block.set_weights(weights)
+        entry, sized = self.spec.entry, self.spec.sized
+        if self._is_large:
+            entry.look(sized, sum(array.nbytes for array in arrays or () if array is not None))
+        if call.has_large:
+            call.place(block.numbers, given, arrays)
+        arena = entry.take(sized.arena_bytes)
+        if block.arena() is not arena:
+            block.set_arena(arena)
+        block.run()
+        result = call.give() if arrays is None else call.give_into(arrays)
+        entry.give_back(arena)
+        self._idle.append(mine)
+        return result
+
+
+def run_once(
+    entry: NativeEntry, weights: Weights, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """The outputs by name of a call that is not prepared for others. arrays: inputs, which were checked."""
+    outputs = [*entry.output_slots]
+    spec = spec_of(entry, entry.sized(sizes), {name: name for name in arrays}, arrays, dict.fromkeys(outputs), outputs)
+    found: dict[str, np.ndarray] = CallPool(spec, lambda: weights).run(arrays, None, None)
+    return found
+
+
+class Prepared(Protocol):
+    """What runs calls with feeds of one signature."""
+
+    def run(self, given: Mapping[Any, Any], seed: int | None, out: Any) -> Any:
+        """What the call gives; None, and nothing done, where it takes the slow path."""
+
+
+Kept = TypeVar("Kept", bound=Prepared)
+
+
+class CallCache(Generic[Kept]):
+    """What runs the calls of one graph, by the signatures of their feeds."""
+
+    def __init__(self, threads: ThreadCount, most: int = MOST_SIGNATURES) -> None:
+        """most: signatures that are kept."""
+        self._threads, self._most = threads, most
+        self._calls: dict[Any, tuple[int, Kept]] = {}  # with the parts into which kernels are cut
+        # A call is mostly like the one before, which takes less time to try than to look for its signature.
+        self._recent: tuple[int, Kept] | None = None
+        self._repeats = True
+
+    def run(self, feeds: Any, named: Mapping[str, Any], seed: int | None = None, out: Any = None) -> Any:
+        """What the call gives; None, and nothing done, where it takes the slow path."""
+        given = named if feeds is None else one_mapping(feeds, named)
+        if given is None:
+            return None
+        tried, recent = None, self._recent
+        if self._repeats and recent is not None and recent[0] == self._threads.parts:
+            result = recent[1].run(given, seed, out)
+            if result is not None:
+                return result
+            tried = recent
+        try:
+            known = self._calls.get(given_key(given))
+        except TypeError:  # a name that has no hash
+            return None
+        if known is None or known is tried or known[0] != self._threads.parts:
+            return None
+        self._repeats, self._recent = known is recent, known
+        return known[1].run(given, seed, out)
+
+    def prepared(
+        self, feeds: Any, named: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name_of: Callable[[Any], str],
+        types: Mapping[str, TensorType], make: Callable[[Mapping[Any, str]], Kept],
+    ) -> tuple[Kept, Mapping[Any, Any]]:  # fmt: skip
+        """What runs calls with these feeds, and the feeds as it takes them: as they were given, or as ``arrays`` where
+        some had to be converted.
+
+        arrays: all inputs. name_of, types: of feeds. make: makes it where there is none, of the names of what it takes.
+        """
+        given, key, parts = one_mapping(feeds, named), None, self._threads.parts
+        names = plain_names(given, name_of, types)
+        if given is None or names is None:
+            given = {name: array for name, array in arrays.items() if name != SEED}
+            names, key = {name: name for name in given}, converted_key(given)
+        else:
+            key = given_key(given)
+        known = self._calls.get(key)
+        if known is None or known[0] != parts:
+            made = make(names)
+            if len(self._calls) >= self._most:
+                self._calls.clear()
+            known = self._calls[key] = parts, made
+        return known[1], given
