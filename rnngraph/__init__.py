@@ -118,6 +118,7 @@ from .errors import (
     NameLookupError,
     NonFiniteError,
     NotOfferedError,
+    NotReadableError,
     OutOfMemoryError,
     RnnGraphError,
     ShapeError,
@@ -130,6 +131,10 @@ from .runtime.streams.stream import Stream
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .formats import weights
+    from .formats.nam import read_nam
+    from .formats.net import Net
+    from .formats.rtneural import read_rtneural
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .training.fit.history import History
@@ -146,6 +151,9 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer
 
 _LATER = {
+    "formats.nam": ("read_nam",),
+    "formats.net": ("Net",),
+    "formats.rtneural": ("read_rtneural",),
     "runtime.calls.non_finite": ("NonFinite",),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
@@ -160,6 +168,8 @@ _LATER = {
 to import, and who runs a net needs none of them.
 """
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
+_ROOMS = {"weights": "formats.weights"}
+"""Modules that are names themselves."""
 
 __all__ = [
     "SGD",
@@ -199,9 +209,11 @@ __all__ = [
     "MultiRNNCell",
     "NASCell",
     "NameLookupError",
+    "Net",
     "NonFinite",
     "NonFiniteError",
     "NotOfferedError",
+    "NotReadableError",
     "Optimizer",
     "OutOfMemoryError",
     "OutputProjectionWrapper",
@@ -281,6 +293,8 @@ __all__ = [
     "placeholder",
     "random_normal",
     "random_uniform",
+    "read_nam",
+    "read_rtneural",
     "reduce_max",
     "reduce_mean",
     "reduce_min",
@@ -314,6 +328,7 @@ __all__ = [
     "tap",
     "tile",
     "transpose",
+    "weights",
     "where",
 ]
 
@@ -324,6 +339,8 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that there i
             module = import_module(f"{__name__}.{_MODULES[name]}")
             globals().update({other: getattr(module, other) for other in _LATER[_MODULES[name]]})
             return globals()[name]
+        if name in _ROOMS:
+            return import_module(f"{__name__}.{_ROOMS[name]}")
         if name.startswith("_"):  # Python itself asks for these
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .foreign import name_instead  # for an error only
