@@ -135,6 +135,7 @@ if TYPE_CHECKING:
     from .formats.nam import read_nam
     from .formats.net import Net
     from .formats.rtneural import read_rtneural
+    from .formats.tensorflow.variables import read_tf1_variables
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .training.fit.history import History
@@ -154,6 +155,7 @@ _LATER = {
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
     "formats.rtneural": ("read_rtneural",),
+    "formats.tensorflow.variables": ("read_tf1_variables",),
     "runtime.calls.non_finite": ("NonFinite",),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
@@ -295,6 +297,7 @@ __all__ = [
     "random_uniform",
     "read_nam",
     "read_rtneural",
+    "read_tf1_variables",
     "reduce_max",
     "reduce_mean",
     "reduce_min",
