@@ -123,6 +123,7 @@ from .errors import (
     NameLookupError,
     NonFiniteError,
     NotOfferedError,
+    NotReadableError,
     OutOfMemoryError,
     RnnGraphError,
     ShapeError,
@@ -135,6 +136,11 @@ from .runtime.streams.stream import Stream
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .formats import weights
+    from .formats.nam import read_nam
+    from .formats.net import Net
+    from .formats.rtneural import read_rtneural
+    from .formats.tensorflow.variables import read_tf1_variables
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .training.fit.history import History
@@ -151,6 +157,10 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer
 
 _LATER = {
+    "formats.nam": ("read_nam",),
+    "formats.net": ("Net",),
+    "formats.rtneural": ("read_rtneural",),
+    "formats.tensorflow.variables": ("read_tf1_variables",),
     "runtime.calls.non_finite": ("NonFinite",),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
@@ -165,6 +175,8 @@ _LATER = {
 to import, and who runs a net needs none of them.
 """
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
+_ROOMS = {"weights": "formats.weights"}
+"""Modules that are names themselves."""
 
 __all__ = [
     "SGD",
@@ -204,9 +216,11 @@ __all__ = [
     "MultiRNNCell",
     "NASCell",
     "NameLookupError",
+    "Net",
     "NonFinite",
     "NonFiniteError",
     "NotOfferedError",
+    "NotReadableError",
     "Optimizer",
     "OutOfMemoryError",
     "OutputProjectionWrapper",
@@ -292,6 +306,9 @@ __all__ = [
     "placeholder",
     "random_normal",
     "random_uniform",
+    "read_nam",
+    "read_rtneural",
+    "read_tf1_variables",
     "reduce_all",
     "reduce_any",
     "reduce_max",
@@ -327,6 +344,7 @@ __all__ = [
     "tap",
     "tile",
     "transpose",
+    "weights",
     "where",
     "with_update",
 ]
@@ -338,6 +356,8 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and that there i
             module = import_module(f"{__name__}.{_MODULES[name]}")
             globals().update({other: getattr(module, other) for other in _LATER[_MODULES[name]]})
             return globals()[name]
+        if name in _ROOMS:
+            return import_module(f"{__name__}.{_ROOMS[name]}")
         if name.startswith("_"):  # Python itself asks for these
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .foreign import name_instead  # for an error only

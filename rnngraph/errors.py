@@ -81,8 +81,10 @@ def warn(text: str, where: Where | None) -> None:
 class RnnGraphError(Exception):
     """Base of every error that a user's mistake raises: where, what, and the remedy."""
 
+    most_characters = MOST_CHARACTERS
+
     def __init__(self, what: str, where: Where | None = None) -> None:
-        self.what = shortened(what)
+        self.what = shortened(what, self.most_characters)
         self.where = where if where is not None else user_line()
         super().__init__(f"{self.where}: {self.what}" if self.where else self.what)
 
@@ -104,11 +106,11 @@ def _restored(kind: type[RnnGraphError], arguments: tuple[Any, ...], state: dict
 # Texts -----------------------------------------------------------------------------------------------
 
 
-def shortened(text: str) -> str:
-    """Text without its middle where it is longer than ``MOST_CHARACTERS``."""
-    if len(text) <= MOST_CHARACTERS:
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Text without its middle where it is longer than ``most`` characters."""
+    if len(text) <= most:
         return text
-    head, tail = MOST_CHARACTERS * 3 // 5, MOST_CHARACTERS * 2 // 5
+    head, tail = most * 3 // 5, most * 2 // 5
     return f"{text[:head]} … ({len(text) - head - tail} characters left out) … {text[-tail:]}"
 
 
@@ -165,6 +167,16 @@ class CallError(RnnGraphError, TypeError):
 
 class FileError(ArgumentError, OSError):
     """A file is missing, damaged or of another kind, or can't be written."""
+
+
+class NotReadableError(RnnGraphError, ValueError):
+    """A file of another format holds what has no counterpart here. ``problems`` lists all of it, a text each."""
+
+    most_characters = 20_000
+
+    def __init__(self, what: str, where: Where | None = None, problems: Iterable[str] = ()) -> None:
+        super().__init__(what, where)
+        self.problems = tuple(problems)
 
 
 class StructureError(RnnGraphError, ValueError):

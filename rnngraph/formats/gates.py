@@ -1,0 +1,205 @@
+"""A recurrent layer gate by gate: what every format's arrays are taken apart into, and put together from.
+
+Gates have the letters of TensorFlow's papers: i, j (the candidate), f and o of an LSTM; r, u (the update) and c (the
+candidate) of a GRU; h of a plain RNN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..declare.cell import Cell
+from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
+from ..errors import DtypeError, NameLookupError, ShapeError, shown
+
+Arrays = dict[str, np.ndarray]
+
+ORDERS: Mapping[str, Mapping[str, str]] = {
+    "torch": {"rnn": "h", "lstm": "ifjo", "gru": "ruc"},
+    "keras": {"rnn": "h", "lstm": "ifjo", "gru": "urc"},
+    "onnx": {"rnn": "h", "lstm": "iofj", "gru": "urc"},
+}
+"""In which order each format has the gates of a cell."""
+
+PEEPHOLES = {"i": "w_i_diag", "f": "w_f_diag", "o": "w_o_diag"}
+
+
+@dataclass
+class Layer:
+    """One layer.
+
+    inputs, recurrent: kernels [inputs, units] and [hidden, units], by gate.
+    input_bias, recurrent_bias: [units] by gate; where a cell has one bias, it is their sum.
+    peepholes: [units] by gate.
+    projection: [units, hidden].
+    """
+
+    inputs: Arrays
+    recurrent: Arrays
+    input_bias: Arrays
+    recurrent_bias: Arrays
+    peepholes: Arrays = field(default_factory=dict)
+    projection: np.ndarray | None = None
+
+    def bias(self, gate: str) -> np.ndarray:
+        """Both biases of a gate together."""
+        return self.input_bias[gate] + self.recurrent_bias[gate]
+
+
+def kind_of(cell: Any) -> str:
+    """``"rnn"``, ``"lstm"`` or ``"gru"``. Raises ``DtypeError`` for other cells."""
+    kinds = {BasicRNNCell: "rnn", BasicLSTMCell: "lstm", LSTMCell: "lstm", GRUCell: "gru"}
+    found = kinds.get(type(cell))
+    if found is None:
+        raise DtypeError(
+            f"weights are converted for BasicRNNCell, BasicLSTMCell, LSTMCell and GRUCell, not for {shown(cell)}; give "
+            "the cell itself, and those of a stack one by one"
+        )
+    return found
+
+
+# Kernels side by side ---------------------------------------------------------------------------------
+
+
+def gates_of(array: np.ndarray, order: str, axis: int) -> Arrays:
+    """Parts of equal size along ``axis``, by gate."""
+    return dict(zip(order, np.split(array, len(order), axis), strict=True))
+
+
+def joined(parts: Arrays, order: str, axis: int) -> np.ndarray:
+    """The parts side by side in this order."""
+    return np.concatenate([parts[gate] for gate in order], axis)
+
+
+def zeros_like(parts: Arrays) -> Arrays:
+    return {gate: np.zeros_like(part) for gate, part in parts.items()}
+
+
+# Cells here ------------------------------------------------------------------------------------------
+
+
+def parameters_of(cell: Cell, layer: Layer) -> Arrays:
+    """The cell's parameters, by their names under it."""
+    return {name: np.ascontiguousarray(array) for name, array in _parameters(cell, layer).items()}
+
+
+def _parameters(cell: Cell, layer: Layer) -> Arrays:
+    kind = kind_of(cell)
+    if isinstance(cell, GRUCell):
+        return _gru(cell, layer)
+    order = {"rnn": "h", "lstm": "ijfo"}[kind]
+    both = {gate: np.concatenate([layer.inputs[gate], layer.recurrent[gate]]) for gate in order}
+    biases = {gate: layer.bias(gate) for gate in order}
+    if isinstance(cell, BasicLSTMCell | LSTMCell):
+        biases["f"] = biases["f"] - np.asarray(cell.forget_bias, biases["f"].dtype)  # which every step adds
+    found = {"kernel": joined(both, order, 1), "bias": joined(biases, order, 0)}
+    found |= {PEEPHOLES[gate]: array for gate, array in layer.peepholes.items()}
+    return found if layer.projection is None else found | {"projection/kernel": layer.projection}
+
+
+def _gru(cell: GRUCell, layer: Layer) -> Arrays:
+    gates = {gate: np.concatenate([layer.inputs[gate], layer.recurrent[gate]]) for gate in "ru"}
+    found = {
+        "gates/kernel": joined(gates, "ru", 1),
+        "gates/bias": joined({gate: layer.bias(gate) for gate in "ru"}, "ru", 0),
+    }
+    if cell.reset_after:
+        return found | {
+            "candidate/input_projection/kernel": layer.inputs["c"],
+            "candidate/input_projection/bias": layer.input_bias["c"],
+            "candidate/hidden_projection/kernel": layer.recurrent["c"],
+            "candidate/hidden_projection/bias": layer.recurrent_bias["c"],
+        }
+    kernel = np.concatenate([layer.inputs["c"], layer.recurrent["c"]])
+    return found | {"candidate/kernel": kernel, "candidate/bias": layer.bias("c")}
+
+
+def layer_of(cell: Cell, parameters: Mapping[str, Any]) -> Layer:
+    """The layer that a cell's parameters, by their names under it, make."""
+    kind = kind_of(cell)
+    take = Taker(parameters, f"the parameters of {cell!r}")
+    if isinstance(cell, GRUCell):
+        return _gru_layer(cell, take)
+    order = {"rnn": "h", "lstm": "ijfo"}[kind]
+    hidden = getattr(cell, "hidden", None) or cell.output_size
+    kernel, bias = take("kernel", (None, None)), take("bias", (None,))
+    both, biases = gates_of(kernel, order, 1), gates_of(bias, order, 0)
+    if isinstance(cell, BasicLSTMCell | LSTMCell):
+        biases["f"] = biases["f"] + np.asarray(cell.forget_bias, bias.dtype)
+    layer = Layer(
+        {gate: part[:-hidden] for gate, part in both.items()},
+        {gate: part[-hidden:] for gate, part in both.items()},
+        biases,
+        zeros_like(biases),
+    )
+    if isinstance(cell, LSTMCell) and cell.use_peepholes:
+        layer.peepholes = {gate: take(name, (None,)) for gate, name in PEEPHOLES.items()}
+    if isinstance(cell, LSTMCell) and cell.num_proj is not None:
+        layer.projection = take("projection/kernel", (None, None))
+    return layer
+
+
+def _gru_layer(cell: GRUCell, take: Taker) -> Layer:
+    units = cell.num_units
+    both = gates_of(take("gates/kernel", (None, 2 * units)), "ru", 1)
+    biases = gates_of(take("gates/bias", (2 * units,)), "ru", 0)
+    if cell.reset_after:
+        inputs = take("candidate/input_projection/kernel", (None, units))
+        recurrent = take("candidate/hidden_projection/kernel", (units, units))
+        input_bias = take("candidate/input_projection/bias", (units,))
+        recurrent_bias = take("candidate/hidden_projection/bias", (units,))
+    else:
+        kernel, input_bias = take("candidate/kernel", (None, units)), take("candidate/bias", (units,))
+        inputs, recurrent, recurrent_bias = kernel[:-units], kernel[-units:], np.zeros_like(input_bias)
+    return Layer(
+        {gate: part[:-units] for gate, part in both.items()} | {"c": inputs},
+        {gate: part[-units:] for gate, part in both.items()} | {"c": recurrent},
+        biases | {"c": input_bias},
+        zeros_like(biases) | {"c": recurrent_bias},
+    )
+
+
+# Arrays of a caller's --------------------------------------------------------------------------------
+
+
+class Taker:
+    """Arrays that a caller gave by name, of which each is asked for with its shape."""
+
+    def __init__(self, arrays: Any, what: str) -> None:
+        """what: the arrays in an error."""
+        if not isinstance(arrays, Mapping):
+            raise DtypeError(f"{what} must be a mapping from name to array, not {shown(arrays)}")
+        self._arrays, self._what = arrays, what
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def __call__(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
+        """The array of this name, of float32 or float64. shape: None where any size will do."""
+        if name not in self._arrays:
+            there = ", ".join(map(str, self._arrays)) or "none"
+            raise NameLookupError(f"{self._what} lack {name}; there are {there}")
+        array = as_floats(f"{name} of {self._what}", self._arrays[name])
+        fits = array.ndim == len(shape) and all(
+            want in (None, have) for want, have in zip(shape, array.shape, strict=False)
+        )
+        if not fits:
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ShapeError(f"{name} of {self._what} has shape {list(array.shape)}; it must be [{wanted}]")
+        return array
+
+
+def as_floats(what: str, value: Any) -> np.ndarray:
+    """An array of NumPy's, torch's or of lists as float32, or float64 if it is that."""
+    detach = getattr(value, "detach", None)  # of a torch tensor, which may take part in gradients
+    try:
+        array = np.asarray(value if detach is None else detach().cpu())
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ShapeError(f"{what} is no array: {error}") from None
+    if array.dtype.kind not in "fiu":
+        raise DtypeError(f"{what} is of {array.dtype}; give floats")
+    return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)

@@ -1,0 +1,85 @@
+"""What a reader gives: a net as Tensors with its weights, which can be compiled, written as a script, and saved."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from ..declare.tensor import Tensor
+from ..errors import FileError
+from ..export.net_folder import move_into
+from ..program.program import Program, compile
+from ..public import api
+from ..storage.atomic_file import as_path
+from .script import WEIGHTS, Script
+
+SCRIPT = "net.py"
+
+
+@api
+class Net:
+    """A net that was read from a file, declared with the public API.
+
+    inputs, outputs: {name: Tensor}, in the file's order and by its names. parameters: {name: array}, read-only, by the
+    names that they have in ``program().parameters``.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.inputs: Mapping[str, Tensor] = _frozen({name: value.tensor for name, value in script.inputs.items()})
+        self.outputs: Mapping[str, Tensor] = _frozen({name: value.tensor for name, value in script.outputs.items()})
+        arrays = {name: np.asarray(array) for name, array in script.parameters.items()}
+        for array in arrays.values():
+            array.flags.writeable = False
+        self.parameters: Mapping[str, np.ndarray] = _frozen(arrays)
+
+    def __repr__(self) -> str:
+        inputs, outputs = (
+            ", ".join(f"{name} {tensor.type}" for name, tensor in tensors.items())
+            for tensors in (self.inputs, self.outputs)
+        )
+        return f"Net({inputs} -> {outputs})"
+
+    @api
+    def program(self, **options: Any) -> Program[Any]:
+        """``rg.compile(dict(net.outputs), **options)`` with the file's weights."""
+        program: Program[Any] = compile(dict(self.outputs), **options)
+        program.parameters.load(self.parameters, strict=False)  # a loss may have parameters of its own
+        return program
+
+    @api
+    def script(self) -> str:
+        """The net as a script: Python text that declares it, and loads the weights that ``save`` puts beside it."""
+        return self._script.text()
+
+    @api
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes ``net.py``, which is the script, and ``weights.safetensors``. ``net.program`` is the Program.
+
+        What an earlier call wrote is replaced. Raises ``FileError``, with nothing written, where ``folder`` holds
+        files of these names that no call wrote, or that were changed since.
+        """
+        target = as_path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".net.", dir=target) as made:
+                (Path(made) / SCRIPT).write_text(self.script(), encoding="utf-8")
+                (Path(made) / WEIGHTS).write_bytes(save(dict(self.parameters)))
+                move_into(target, Path(made), "net")
+        except OSError as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(
+                f"can't write {target}: {error.strerror or error}; give a directory that can be written"
+            ) from None
+
+
+def _frozen(items: dict[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(items)

@@ -1,0 +1,219 @@
+"""RTNeural's JSON, as AIDA-X has it too, and GuitarML's.
+
+RTNeural's files list layers with arrays in Keras' layouts; convolutions are causal. AIDA-X adds gains in dB, and
+``in_skip``, which adds the input to the output. GuitarML's files hold torch's arrays of one recurrent layer and a dense
+one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
+from ..declare.functions.sequences import conv1d
+from ..public import api
+from .gates import ORDERS, Layer, gates_of
+from .layers import ACTIVATIONS, declare_dense, declare_parameter, declare_stack
+from .net import Net
+from .reading import Record, bytes_of_file, json_of, not_readable, numbers
+from .script import Script, Value
+from .weights import torch_layer
+
+WHAT = "a file of RTNeural's or GuitarML's"
+
+
+@api
+def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
+    """The net of a JSON file of RTNeural's, AIDA-X's or GuitarML's: input ``x`` [batch, time, inputs], output ``y``
+    [batch, time, outputs].
+
+    source: a path, or what the file holds.
+    Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged.
+    """
+    name, data = bytes_of_file(source, WHAT)
+    record = Record(name, json_of(name, data, WHAT))
+    return _guitarml(record) if "model_data" in record else _rtneural(record)
+
+
+# RTNeural --------------------------------------------------------------------------------------------
+
+
+def _rtneural(record: Record) -> Net:
+    shape, layers = record.get("in_shape"), record.records("layers")
+    if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
+        raise record.error("in_shape must end with the number of inputs")
+    problems = [
+        f"layer {number} of type {layer.text('type')!r}"
+        for number, layer in enumerate(layers)
+        if layer.text("type") not in _LAYERS
+    ]
+    activations = [(number, layer.text("activation", "")) for number, layer in enumerate(layers)]
+    problems += [f"layer {number} with activation {name!r}" for number, name in activations if name not in _KNOWN]
+    if problems:
+        raise not_readable(record.name, problems)
+    script = Script("A net that rnngraph read from a file of RTNeural.")
+    x = script.input("x", (None, None, shape[-1]))
+    y = given = _gained(script, x, record, "in_gain")
+    for layer in layers:
+        y = _LAYERS[layer.text("type")](script, y, layer)
+    if record.get("in_skip", 0):
+        first = given if shape[-1] == 1 else script.item(given, ..., slice(None, 1))
+        y = script.operation("+", y, first)
+    script.outputs["y"] = _gained(script, y, record, "out_gain")
+    return Net(script)
+
+
+def _gained(script: Script, x: Value, record: Record, key: str) -> Value:
+    """x times a gain in dB, if the file has one."""
+    gain = numbers(record, key, record.get(key, 0.0), ())
+    return script.operation("*", x, float(10 ** (float(gain) / 20))) if gain else x
+
+
+def _arrays(layer: Record, *shapes: tuple[int, ...], least: int | None = None) -> list[np.ndarray]:
+    """The layer's arrays, of these shapes; the last ones may lack where ``least`` are enough."""
+    given = layer.get("weights")
+    if not isinstance(given, list) or not (len(shapes) if least is None else least) <= len(given) <= len(shapes):
+        raise layer.error(f"{layer.at}.weights must be a list of {len(shapes)} arrays")
+    return [numbers(layer, f"{layer.at}.weights[{n}]", item, shapes[n]) for n, item in enumerate(given)]
+
+
+def _units(layer: Record) -> int:
+    shape = layer.get("shape")
+    if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
+        raise layer.error(f"{layer.at}.shape must end with the number of outputs")
+    return shape[-1]
+
+
+def _activation(layer: Record) -> str | None:
+    return layer.text("activation", "") or None
+
+
+def _dense(script: Script, x: Value, layer: Record) -> Value:
+    units, width = _units(layer), x.tensor.width
+    kernel, *bias = _arrays(layer, (width, units), (units,), least=1)
+    return declare_dense(script, x, kernel, bias[0] if bias else None, _activation(layer))
+
+
+def _conv1d(script: Script, x: Value, layer: Record) -> Value:
+    units, width = _units(layer), x.tensor.width
+    size, dilation = _last_of(layer, "kernel_size"), _last_of(layer, "dilation")
+    groups = layer.count("groups", 1)
+    if width % groups or units % groups:
+        raise layer.error(f"{layer.at}: {width} inputs and {units} outputs are no {groups} groups")
+    kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), least=1)
+    scope = script.scope("conv1d")
+    script.own(scope, {"kernel": kernel} | ({"bias": bias[0]} if bias else {}))
+    options: dict[str, Any] = {"dilation": dilation} if dilation > 1 else {}
+    options |= {"groups": groups} if groups > 1 else {}
+    options |= {"activation": _activation(layer)} if _activation(layer) else {}
+    options |= {} if bias else {"use_bias": False}
+    return script.call(conv1d, x, units, size, **options, name=scope)
+
+
+def _last_of(layer: Record, key: str) -> int:
+    """A number that may stand in a list."""
+    found = layer.get(key)
+    return Record(layer.name, {key: found[-1] if isinstance(found, list) and found else found}, layer.at).count(key)
+
+
+def _gru(script: Script, x: Value, layer: Record) -> Value:
+    units, width = _units(layer), x.tensor.width
+    kernel, recurrent, bias = _arrays(layer, (width, 3 * units), (units, 3 * units), (2, 3 * units))
+    cell = script.call(GRUCell, units, reset_after=True, hint="cell")
+    return _recurrent(script, x, cell, ORDERS["keras"]["gru"], kernel, recurrent, bias)
+
+
+def _lstm(script: Script, x: Value, layer: Record) -> Value:
+    units, width = _units(layer), x.tensor.width
+    kernel, recurrent, bias = _arrays(layer, (width, 4 * units), (units, 4 * units), (4 * units,))
+    cell = script.call(BasicLSTMCell, units, forget_bias=0.0, hint="cell")
+    rows = np.stack([bias, np.zeros_like(bias)])
+    return _recurrent(script, x, cell, ORDERS["keras"]["lstm"], kernel, recurrent, rows)
+
+
+def _recurrent(
+    script: Script, x: Value, cell: Value, order: str, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray
+) -> Value:
+    kernels, biases = (gates_of(kernel, order, 1), gates_of(recurrent, order, 1)), [gates_of(b, order, 0) for b in bias]
+    outputs, _ = declare_stack(script, x, [cell], [Layer(*kernels, biases[0], biases[1])])
+    return outputs
+
+
+def _prelu(script: Script, x: Value, layer: Record) -> Value:
+    given = layer.get("weights")
+    array = numbers(layer, f"{layer.at}.weights", given).reshape(-1)
+    if array.size not in (1, x.tensor.width):
+        raise layer.error(f"{layer.at}.weights has {array.size} numbers for {x.tensor.width} channels")
+    alpha = declare_parameter(script, "prelu", array, "alpha")
+    positive = script.call(ACTIVATIONS["relu"], x)
+    return script.operation("+", positive, script.operation("*", alpha, script.operation("-", x, positive)))
+
+
+def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
+    """As one multiplication and one addition for each channel: the file is of a net that is trained."""
+    width = x.tensor.width
+    arrays = layer.get("weights")
+    count = len(arrays) if isinstance(arrays, list) else 0
+    found = _arrays(layer, *((width,),) * (2 if count == 2 else 4))
+    gamma, beta = found[:2] if count == 4 else (np.ones(width, np.float32), np.zeros(width, np.float32))
+    mean, variance = found[-2:]
+    epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
+    scale = gamma / np.sqrt(variance + np.float32(epsilon))
+    scope = script.scope("batch_norm")
+    factor = declare_parameter(script, f"{scope}/scale", scale, "scale")
+    offset = declare_parameter(script, f"{scope}/offset", beta - mean * scale, "offset")
+    return script.operation("+", script.operation("*", x, factor), offset)
+
+
+def _only_activation(script: Script, x: Value, layer: Record) -> Value:
+    name = _activation(layer)
+    return x if name is None else script.call(ACTIVATIONS[name], x)
+
+
+_KNOWN = {"", *ACTIVATIONS}
+_LAYERS: Mapping[str, Callable[[Script, Value, Record], Value]] = {
+    "dense": _dense,
+    "time-distributed-dense": _dense,
+    "conv1d": _conv1d,
+    "gru": _gru,
+    "lstm": _lstm,
+    "prelu": _prelu,
+    "batchnorm": _batch_normalization,
+    "activation": _only_activation,
+}
+
+
+# GuitarML --------------------------------------------------------------------------------------------
+
+
+def _guitarml(record: Record) -> Net:
+    data, arrays = record.record("model_data"), record.record("state_dict")
+    kind = data.text("unit_type", "LSTM")
+    makers: Mapping[str, Callable[[int], Value]] = {
+        "LSTM": lambda units: script.call(BasicLSTMCell, units, forget_bias=0.0, hint="cell"),
+        "GRU": lambda units: script.call(GRUCell, units, reset_after=True, hint="cell"),
+        "RNN": lambda units: script.call(BasicRNNCell, units, hint="cell"),
+    }
+    if kind not in makers:
+        raise not_readable(record.name, [f"unit_type {kind!r}; LSTM, GRU and RNN are read"])
+    inputs, outputs = data.count("input_size", 1), data.count("output_size", 1)
+    hidden, count = data.count("hidden_size"), data.count("num_layers", 1, most=1000)
+    script = Script("A net that rnngraph read from a file of GuitarML.")
+    x = script.input("x", (None, None, inputs))
+    cells, layers = [], []
+    for number in range(count):
+        cells.append(makers[kind](hidden))
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        given = {name: arrays.array(f"rec.{name}_l{number}") for name in names if f"rec.{name}_l{number}" in arrays}
+        layers.append(torch_layer(cells[-1].thing, given))
+    sequence, _ = declare_stack(script, x, cells, layers)
+    kernel = arrays.array("lin.weight", (outputs, hidden)).T
+    y = declare_dense(script, sequence, kernel, arrays.array("lin.bias", (outputs,)) if "lin.bias" in arrays else None)
+    if data.get("skip", 0):
+        y = script.operation("+", y, x if inputs == outputs else script.item(x, ..., slice(None, outputs)))
+    script.outputs["y"] = y
+    return Net(script)

@@ -1,0 +1,339 @@
+"""Declarations that are made and written down at once: what a reader declares, and the script that says the same.
+
+A reader calls public functions through ``Script.call``. Each call is made, so that the net exists, and kept as an
+expression, so that ``text`` can write the script. Nothing of a file enters the script but as a literal of Python.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..declare.cell import Cell
+from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
+from ..declare.placeholders import placeholder
+from ..declare.tensor import Tensor
+
+WEIGHTS = "weights.safetensors"
+"""The file beside a script that holds its parameters."""
+WIDEST = 100
+"""Characters of a line, from which on a call has one argument a line."""
+LONGEST_INLINE = 60
+"""Characters of an expression that may stand within another one."""
+
+_UNPACKED: Mapping[Callable[..., Any], Any] = {
+    dynamic_rnn: ("outputs", "state"),
+    static_rnn: ("outputs", "state"),
+    bidirectional_dynamic_rnn: (("outputs_fw", "outputs_bw"), ("state_fw", "state_bw")),
+    stack_bidirectional_dynamic_rnn: ("outputs", "states_fw", "states_bw"),
+}
+"""Names for what a call gives together."""
+
+_OPERATORS: Mapping[str, ast.operator] = {
+    "+": ast.Add(), "-": ast.Sub(), "*": ast.Mult(), "/": ast.Div(), "**": ast.Pow(), "@": ast.MatMult(),
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Step:
+    """One expression: what it is made of, and the object that it gave."""
+
+    thing: Any
+    operands: Sequence[Any]
+    keywords: Mapping[str, Any]
+    written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
+    hint: Any = "x"
+    is_call: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """What a step gave, or a part of it. path: the indices or fields that lead from the whole to the part."""
+
+    thing: Any
+    step: Step
+    path: tuple[int | str, ...] = ()
+
+    @property
+    def tensor(self) -> Tensor:
+        """The Tensor. Only for values that are one."""
+        assert isinstance(self.thing, Tensor), self.thing
+        return self.thing
+
+    def __iter__(self) -> Iterator[Value]:
+        """The parts of a tuple or list; namedtuples give their fields."""
+        names = getattr(self.thing, "_fields", range(len(self.thing)))
+        for name, thing in zip(names, self.thing, strict=True):
+            yield Value(thing, self.step, (*self.path, name))
+
+
+class Script:
+    """A declaration in the making.
+
+    inputs, outputs: by the names that the file has for them. parameters: arrays of the file by the names of the
+    program's parameters.
+    """
+
+    def __init__(self, title: str) -> None:
+        """title: the script's docstring."""
+        self.title = title
+        self.inputs: dict[str, Value] = {}
+        self.outputs: dict[str, Value] = {}
+        self.parameters: dict[str, np.ndarray] = {}
+        self._steps: list[Step] = []
+        self._scopes: Counter[str] = Counter()
+
+    # Declaring -----------------------------------------------------------------------------------
+
+    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
+        """A placeholder."""
+        value = self.call(placeholder, name, tuple(shape), **({} if dtype == "float32" else {"dtype": dtype}))
+        value.step.hint = hint
+        self.inputs[name] = value
+        return value
+
+    def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
+        """``function(*operands, **keywords)``, a public name of ``rg``. hint: names for what it gives."""
+        name = _name(function)
+
+        def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
+            return ast.Call(_attribute(name), arguments, named)
+
+        thing = function(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
+        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), True))
+
+    def operation(self, operator: str, left: Any, right: Any) -> Value:
+        """``left operator right``, of ``+ - * / ** @``."""
+        a, b = _bare(left), _bare(right)
+        functions: Mapping[str, Callable[[], Any]] = {
+            "+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b, "**": lambda: a**b,
+            "@": lambda: a @ b,
+        }  # fmt: skip
+        sign = _OPERATORS[operator]
+        return self._kept(Step(functions[operator](), (left, right), {}, lambda of, _: ast.BinOp(of[0], sign, of[1])))
+
+    def negative(self, x: Value) -> Value:
+        return self._kept(Step(-x.thing, (x,), {}, lambda of, _: ast.UnaryOp(ast.USub(), of[0])))
+
+    def item(self, x: Value, *index: Any) -> Value:
+        """``x[index]``."""
+        entries = ast.Tuple([_literal(entry) for entry in index], ast.Load()) if len(index) > 1 else _literal(index[0])
+        thing = x.thing[index if len(index) > 1 else index[0]]
+        return self._kept(Step(thing, (x,), {}, lambda of, _: ast.Subscript(of[0], entries, ast.Load())))
+
+    def scope(self, base: str) -> str:
+        """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
+        count = self._scopes[base]
+        self._scopes[base] += 1
+        return f"{base}_{count}" if count else base
+
+    def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """The file's arrays for parameters under ``scope``."""
+        self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    def _kept(self, step: Step) -> Value:
+        self._steps.append(step)
+        return Value(step.thing, step)
+
+    # Writing -------------------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """The script."""
+        return _Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+
+
+def _bare(operand: Any) -> Any:
+    """An operand as the function takes it."""
+    if isinstance(operand, Value):
+        return operand.thing
+    if isinstance(operand, dict):
+        return {key: _bare(item) for key, item in operand.items()}
+    if type(operand) in (list, tuple):
+        return type(operand)(map(_bare, operand))
+    return operand
+
+
+def _values(operand: Any) -> Iterator[Value]:
+    """The values in an operand, however deep in lists."""
+    if isinstance(operand, Value):
+        yield operand
+    elif isinstance(operand, dict):
+        for item in operand.values():
+            yield from _values(item)
+    elif type(operand) in (list, tuple):
+        for item in operand:
+            yield from _values(item)
+
+
+def _name(function: Any) -> str:
+    """What scripts call a public function or class."""
+    return f"rg.{function.__name__}"
+
+
+def _attribute(name: str) -> ast.expr:
+    first, *others = name.split(".")
+    found: ast.expr = ast.Name(first, ast.Load())
+    for other in others:
+        found = ast.Attribute(found, other, ast.Load())
+    return found
+
+
+def _literal(value: Any) -> ast.expr:
+    """A number, text, slice, function of ``rg`` or list of such, as an expression."""
+    if isinstance(value, slice):
+        return ast.Slice(*(None if part is None else _literal(part) for part in (value.start, value.stop, value.step)))
+    if type(value) in (list, tuple):
+        kind = ast.List if isinstance(value, list) else ast.Tuple
+        return kind([_literal(item) for item in value], ast.Load())
+    if isinstance(value, np.ndarray):
+        return _literal(value.tolist() if value.dtype != np.float32 else _shortest(value).tolist())
+    if isinstance(value, np.generic):
+        value = float(str(value)) if value.dtype == np.float32 else value.item()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value)
+    if value is None or value is ... or isinstance(value, bool | str):
+        return ast.Constant(value)
+    return _attribute(_name(value))
+
+
+def _shortest(array: np.ndarray) -> np.ndarray:
+    """float32 numbers as the shortest float64 ones that round to them."""
+    return np.array([float(str(item)) for item in array.reshape(-1)]).reshape(array.shape)
+
+
+def _number(value: float) -> ast.expr:
+    if value != value or value in (float("inf"), float("-inf")):
+        return ast.Call(ast.Name("float", ast.Load()), [ast.Constant(str(value))], [])
+    return ast.UnaryOp(ast.USub(), ast.Constant(-value)) if value < 0 else ast.Constant(value)
+
+
+Place = tuple[Step, tuple[int | str, ...]]
+"""A step, and the path to a part of what it gave."""
+
+
+class _Writer:
+    """Steps as statements. What is used once and short stands where it is used; all else gets a variable, whose name
+    is free again behind its last use.
+    """
+
+    def __init__(self, steps: Sequence[Step], outputs: Mapping[str, Value]) -> None:
+        self._outputs = outputs
+        wanted = {value.step for value in outputs.values()}
+        for step in reversed(steps):  # what reads a step stands behind it
+            if step in wanted:
+                wanted |= {value.step for value in _read_by(step)}
+        self._steps = [step for step in steps if step in wanted]
+        self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
+        self._last: dict[Step, int] = {}
+        """Number of the last step that reads a step."""
+        for number, step in enumerate(self._steps):
+            for value in _read_by(step):
+                self._reads[value.step].append(value.path)
+                self._last[value.step] = number
+        for value in outputs.values():
+            self._reads[value.step].append(value.path)
+            self._last[value.step] = len(self._steps)
+        self._inline: dict[Step, ast.expr] = {}
+        self._variables: dict[Place, str] = {}
+        self._taken: dict[str, Step] = {}
+
+    def text(self, title: str, has_parameters: bool) -> str:
+        lines = []
+        for number, step in enumerate(self._steps):
+            expression = step.written(
+                [self._expression(item) for item in step.operands],
+                [ast.keyword(name, self._expression(item)) for name, item in step.keywords.items()],
+            )
+            if self._stands_inline(step, expression):
+                self._inline[step] = expression
+                self._extend(step, self._last[step])
+                continue
+            self._taken = {name: holder for name, holder in self._taken.items() if self._last[holder] > number}
+            lines.append(_statement(self._target(step, (), step.hint), expression))
+        compiled = ast.Call(_attribute("rg.compile"), [self._expression(dict(self._outputs))], [])
+        lines += ["", _statement("program", compiled)]
+        imports = ["import rnngraph as rg", ""]
+        if has_parameters:
+            imports = ["from pathlib import Path", "", *imports]
+            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
+        return "\n".join([f'"""{title}"""', "", *imports, *lines, ""])
+
+    def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
+        if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
+            return False
+        return not step.is_call or isinstance(step.thing, Cell)
+
+    def _extend(self, step: Step, last: int) -> None:
+        """What an expression reads is needed until the expression itself is written."""
+        for value in _read_by(step):
+            self._last[value.step] = max(self._last[value.step], last)
+            if value.step in self._inline:
+                self._extend(value.step, last)
+
+    def _expression(self, operand: Any) -> ast.expr:
+        if isinstance(operand, Value):
+            return self._reference(operand)
+        if isinstance(operand, dict):
+            return ast.Dict([_literal(key) for key in operand], [self._expression(item) for item in operand.values()])
+        if type(operand) is tuple:
+            return ast.Tuple([self._expression(item) for item in operand], ast.Load())
+        if type(operand) is list:
+            items = [self._expression(item) for item in operand]
+            alike = len(items) > 1 and len({ast.unparse(item) for item in items}) == 1
+            if alike and isinstance(items[0], ast.Call) and all(isinstance(_bare(item), Cell) for item in operand):
+                count = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(len(items))], [])
+                return ast.ListComp(items[0], [ast.comprehension(ast.Name("_", ast.Store()), count, [], 0)])
+            return ast.List(items, ast.Load())
+        return _literal(operand)
+
+    def _reference(self, value: Value) -> ast.expr:
+        """The variable of the part, or of the nearest whole that has one and what leads from there to the part."""
+        for cut in range(len(value.path), -1, -1):
+            name = self._variables.get((value.step, value.path[:cut]))
+            if name is not None:
+                return _part(ast.Name(name, ast.Load()), value.path[cut:])
+        return _part(self._inline[value.step], value.path)
+
+    def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
+        """The left side of an assignment: a name, or names in the structure of what is given."""
+        if not isinstance(hint, str):
+            text = ", ".join(self._target(step, (*path, place), item) for place, item in enumerate(hint))
+            return f"({text})" if path else text
+        if not any(read[: len(path)] == path[: len(read)] for read in self._reads[step]):
+            return "_"
+        name, count = hint, 0
+        while name in self._taken:
+            count += 1
+            name = f"{hint}_{count}"
+        self._taken[name] = step
+        self._variables[step, path] = name
+        return name
+
+
+def _read_by(step: Step) -> Iterator[Value]:
+    for operand in (*step.operands, *step.keywords.values()):
+        yield from _values(operand)
+
+
+def _part(whole: ast.expr, path: Sequence[int | str]) -> ast.expr:
+    for key in path:
+        if isinstance(key, str):
+            whole = ast.Attribute(whole, key, ast.Load())
+        else:
+            whole = ast.Subscript(whole, ast.Constant(key), ast.Load())
+    return whole
+
+
+def _statement(target: str, expression: ast.expr) -> str:
+    """``target = expression``; where that is too long for a line, with an argument a line."""
+    line = f"{target} = {ast.unparse(expression)}"
+    if len(line) <= WIDEST or not isinstance(expression, ast.Call):
+        return line
+    parts = [*expression.args, *expression.keywords]
+    inner = "".join(f"    {ast.unparse(part)},\n" for part in parts)
+    return f"{target} = {ast.unparse(expression.func)}(\n{inner})"

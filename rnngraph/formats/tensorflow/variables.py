@@ -1,0 +1,331 @@
+"""The variables of a TensorFlow checkpoint by name: version 2, an index and data files, or version 1, one table.
+
+(tensorflow/core/util/tensor_bundle, tensorflow/core/util/saved_tensor_slice.proto)
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...allocation import reserve
+from ...errors import FileError, RnnGraphError
+from ...public import api
+from ...storage.atomic_file import as_path
+from ..reading import bytes_of_file, not_readable
+from . import sorted_table
+from .messages import Entry, entry_of, full_names, grouped, number_of, parts_of, shape_of
+
+WHAT = "a TensorFlow checkpoint"
+OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
+STRING, BFLOAT16 = 7, 14
+DTYPES: Mapping[int, str] = {
+    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 8: "<c8", 9: "<i8", 10: "?", BFLOAT16: "<u2",
+    17: "<u2", 18: "<c16", 19: "<f2", 22: "<u4", 23: "<u8",
+}  # fmt: skip
+"""NumPy's types by the numbers of TensorFlow's ``DataType``."""
+LEAST_OF_SHARDS = 1 << 16
+
+
+@api
+def read_tf1_variables(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """{name: array} of a checkpoint that TensorFlow 1 or 2 wrote, without TensorFlow.
+
+    path: what was given to the saver (``model.ckpt``), its index file, or the file of a version 1 checkpoint. Variables
+    of a TensorFlow 2 checkpoint have their own names where it holds these, else the keys under which they are stored.
+    bfloat16 becomes float32. Our parameters have TensorFlow's names, so ``program.parameters.load`` takes them.
+
+    Raises ``FileError`` where a file is missing or damaged.
+    """
+    text = str(as_path(path)).removesuffix(".index")
+    prefix = Path(text)
+    index = Path(f"{text}.index")
+    first = prefix if prefix.is_file() and not index.is_file() else index
+    name, data = bytes_of_file(first, WHAT)
+    try:
+        found = dict(sorted_table.entries(data))
+        return _version_1(name, found) if first == prefix else _version_2(prefix, name, found)
+    except RnnGraphError:
+        raise
+    except (ValueError, OverflowError, IndexError) as error:
+        raise FileError(f"{name} is damaged or no checkpoint: {error}; take the files as they were written") from None
+
+
+# Version 2 -------------------------------------------------------------------------------------------
+
+
+def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
+    header = grouped(table.get(b"", b""))
+    shards = number_of(header, 1, 1)
+    if number_of(header, 2) != 0:
+        raise not_readable(name, ["a checkpoint of a machine whose numbers begin with the highest byte"])
+    if not 0 < shards <= LEAST_OF_SHARDS:
+        raise ValueError(f"it says that there are {shards} data files")
+    files = _Shards(prefix, shards)
+    entries = {key: entry_of(value) for key, value in table.items() if key and key[0]}
+    pieces = {key: entry_of(value) for key, value in table.items() if key and not key[0]}
+    names: dict[str, str] = {}
+    if OBJECT_GRAPH in entries:
+        names = full_names(_only_string(files.bytes(entries[OBJECT_GRAPH], "the object graph")))
+    found: dict[str, np.ndarray] = {}
+    for key, entry in entries.items():
+        if entry.dtype == STRING:
+            continue
+        label = key.decode()
+        array = _joined(label, entry, pieces, files) if entry.slices else files.array(entry, label)
+        own = names.get(label, label)
+        found[label if own in found else own] = array
+    return found
+
+
+class _Shards:
+    """The data files of a checkpoint."""
+
+    def __init__(self, prefix: Path, count: int) -> None:
+        self._prefix, self._count = prefix, count
+        self._mapped: dict[int, np.ndarray] = {}
+
+    def bytes(self, entry: Entry, label: str) -> bytes:
+        if not 0 <= entry.shard < self._count:
+            raise ValueError(f"{label} lies in data file {entry.shard} of {self._count}")
+        if entry.shard not in self._mapped:
+            self._mapped[entry.shard] = self._opened(entry.shard)
+        data = self._mapped[entry.shard]
+        if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > data.size:
+            raise ValueError(f"{label} reaches beyond the end of its data file")
+        return data[entry.offset : entry.offset + entry.size].tobytes()
+
+    def array(self, entry: Entry, label: str) -> np.ndarray:
+        """Raises ``ValueError`` where the bytes are none of the shape, or not those that were written."""
+        reserve(2 * entry.size, f"the variable {label}")
+        data = self.bytes(entry, label)
+        _check(data, entry.crc, label)
+        return _array(data, entry.dtype, entry.shape, label)
+
+    def _opened(self, shard: int) -> np.ndarray:
+        path = f"{self._prefix}.data-{shard:05d}-of-{self._count:05d}"
+        try:
+            if not os.path.getsize(path):
+                return np.empty(0, np.uint8)
+            return np.memmap(path, np.uint8, "r")
+        except FileNotFoundError:
+            there = ", ".join(sorted(map(os.path.basename, glob.glob(f"{glob.escape(str(self._prefix))}.data-*"))))
+            raise FileError(f"no file {path}; there are {there or 'no data files'}; copy all files of it") from None
+        except OSError as error:
+            raise FileError(f"can't read {path}: {error.strerror or error}; give a file that can be read") from None
+
+
+def _only_string(data: bytes) -> bytes:
+    """The one text of a tensor of strings: its length, a checksum of the lengths, and the text."""
+    size, position = sorted_table.varint(data, 0)
+    return data[position + 4 : position + 4 + size]
+
+
+def _joined(label: str, whole: Entry, pieces: Mapping[bytes, Entry], files: _Shards) -> np.ndarray:
+    """A variable that is written in slices."""
+    if any(size < 0 for size in whole.shape):
+        raise ValueError(f"{label} has shape {whole.shape}")
+    item = np.dtype(DTYPES.get(whole.dtype, "u1")).itemsize
+    reserve(math.prod(whole.shape) * item, f"the variable {label}")
+    result: np.ndarray | None = None
+    filled = 0
+    for key, entry in pieces.items():
+        owner, extents = slice_key(key)
+        if owner != label:
+            continue
+        shape, place = slice_of(extents, whole.shape)
+        part = files.array(replace(entry, shape=shape), label)
+        if result is None:
+            result = np.zeros(whole.shape, part.dtype)
+        result[place] = part
+        filled += part.size
+    if result is None or filled != math.prod(whole.shape):
+        raise ValueError(f"slices of {label} are missing")
+    return result
+
+
+def slice_key(key: bytes) -> tuple[str, list[tuple[int, int]]]:
+    """The variable that a key's slice is of, and (start, count) of each axis; a count of -1 is the whole axis.
+
+    (tensorflow/core/lib/strings/ordered_code)
+    """
+    reader = _Ordered(key)
+    if reader.count() != 0:
+        raise ValueError("a key is none of a slice")
+    name, rank = reader.text(), reader.count()
+    return name, [(reader.signed(), reader.signed()) for _ in range(rank)]
+
+
+def slice_of(extents: Sequence[tuple[int, int]], shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    """The shape of a slice of an array, and its place in it."""
+    if len(extents) != len(shape):
+        raise ValueError(f"a slice has {len(extents)} axes and its variable {len(shape)}")
+    bounds = [(0, size) if count < 0 else (start, count) for (start, count), size in zip(extents, shape, strict=True)]
+    if any(start < 0 or start + count > size for (start, count), size in zip(bounds, shape, strict=True)):
+        raise ValueError(f"a slice reaches beyond shape {list(shape)}")
+    return tuple(count for _, count in bounds), tuple(slice(start, start + count) for start, count in bounds)
+
+
+class _Ordered:
+    """Numbers and texts in a form whose bytes are ordered as they are."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def _next(self, count: int = 1) -> bytes:
+        if self._at + count > len(self._data):
+            raise ValueError("a key is cut off")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def count(self) -> int:
+        return int.from_bytes(self._next(self._next()[0]), "big")
+
+    def text(self) -> str:
+        found = bytearray()
+        while True:
+            byte = self._next()
+            if byte not in (b"\x00", b"\xff"):
+                found += byte
+                continue
+            other = self._next()
+            if byte == b"\x00" and other == b"\x01":
+                return found.decode()
+            found += byte
+
+    def signed(self) -> int:
+        """As many leading ones as bytes follow; of a negative number all bits are turned."""
+        first = self._next()[0]
+        mask = 0 if first & 0x80 else 0xFF
+        bits = first ^ mask
+        if bits != 0xFF:
+            length = 8 - (bits ^ 0xFF).bit_length()
+            value = bits & ((1 << (7 - length)) - 1) if length < 7 else 0
+            follow = length - 1
+        else:
+            second = self._next()[0] ^ mask
+            length = 8 if second < 0x80 else 9 if second < 0xC0 else 10
+            value, follow = second & (0x7F, 0x3F, 0x1F)[length - 8], length - 2
+        for byte in self._next(follow):
+            value = value << 8 | (byte ^ mask)
+        return ~value if mask else value
+
+
+# Version 1 -------------------------------------------------------------------------------------------
+
+
+def _version_1(name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]:
+    """One table that holds the arrays themselves, slice by slice."""
+    shapes: dict[str, tuple[int, tuple[int, ...]]] = {}
+    for meta in parts_of(grouped(table.get(b"", b"")), 1):
+        for listed in parts_of(grouped(meta), 1):
+            parts = grouped(listed)
+            label = parts_of(parts, 1)[-1].decode()
+            shapes[label] = number_of(parts, 3), shape_of(parts_of(parts, 2)[-1]) if 2 in parts else ()
+    found: dict[str, np.ndarray] = {}
+    filled: dict[str, int] = {}
+    for label, extents, tensor in _saved_slices(table):
+        if label not in shapes:
+            raise ValueError(f"it holds {label}, which it does not list")
+        dtype, shape = shapes[label]
+        if dtype == STRING:
+            continue
+        counts, place = slice_of(extents, shape)
+        part = _of_tensor(tensor, dtype, counts, label)
+        if label not in found:
+            reserve(math.prod(shape) * part.itemsize, f"the variable {label}")
+            found[label], filled[label] = np.zeros(shape, part.dtype), 0
+        found[label][place] = part
+        filled[label] += part.size
+    lacking = [
+        label for label, (dtype, shape) in shapes.items() if dtype != STRING and filled.get(label) != math.prod(shape)
+    ]
+    if lacking:
+        raise ValueError(f"slices of {', '.join(lacking)} are missing")
+    return {label: found[label] for label in shapes if label in found}
+
+
+def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, list[tuple[int, int]], dict[int, list[Any]]]]:
+    for key, value in table.items():
+        if not key:
+            continue
+        for saved in parts_of(grouped(value), 2):
+            parts = grouped(saved)
+            label, extents = slice_key(key)
+            yield label, extents, grouped(parts_of(parts, 3)[-1])
+
+
+_VALUES = {1: 5, 2: 6, 3: 7, 4: 7, 5: 7, 6: 7, 9: 10, 10: 11, 17: 7, 19: 13, BFLOAT16: 13}
+"""The field of a ``TensorProto`` in which numbers of a type stand."""
+
+
+def _of_tensor(tensor: dict[int, list[Any]], dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
+    """A ``TensorProto``: its bytes, or packed numbers of which the last one stands for all that follow."""
+    content = parts_of(tensor, 4)
+    if content and content[-1]:
+        return _array(content[-1], dtype, shape, label)
+    if dtype not in _VALUES:
+        raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
+    field_number = _VALUES[dtype]
+    numbers = np.concatenate([_packed(value, field_number) for value in tensor.get(field_number, [])] or [np.zeros(0)])
+    count = math.prod(shape)
+    if numbers.size > count or (count and not numbers.size):
+        raise ValueError(f"{label} has {numbers.size} numbers for shape {shape}")
+    reserve(8 * count, f"the variable {label}")
+    whole = np.concatenate([numbers, np.repeat(numbers[-1:], count - numbers.size)])
+    if field_number == 13:  # 16 bits of a float each
+        return _array(whole.astype("<u2").tobytes(), dtype, shape, label)
+    return whole.astype(DTYPES[dtype]).reshape(shape)
+
+
+def _packed(value: int | bytes, field_number: int) -> np.ndarray:
+    if field_number in (5, 6):
+        data = value if isinstance(value, bytes) else value.to_bytes(4 if field_number == 5 else 8, "little")
+        with np.errstate(invalid="ignore"):
+            return np.frombuffer(data, "<f4" if field_number == 5 else "<f8").astype(np.float64)
+    if isinstance(value, int):
+        return np.array([_signed(value)])
+    numbers, position = [], 0
+    while position < len(value):
+        number, position = sorted_table.varint(value, position)
+        numbers.append(_signed(number))
+    return np.array(numbers, np.int64)
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
+
+
+# Arrays ----------------------------------------------------------------------------------------------
+
+
+def _array(data: bytes, dtype: int, shape: tuple[int, ...], label: str) -> np.ndarray:
+    if dtype not in DTYPES:
+        raise ValueError(f"{label} is of TensorFlow's type {dtype}, which is not read")
+    if any(size < 0 for size in shape) or math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != len(data):
+        raise ValueError(f"{label} has {len(data)} bytes, which are none of shape {list(shape)}")
+    array = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    if dtype == BFLOAT16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _check(data: bytes, crc: int | None, label: str) -> None:
+    """Where a package that computes CRC-32C is installed, compares it with the one that was written."""
+    if crc is None:
+        return
+    try:
+        from google_crc32c import value as crc32c
+    except ImportError:
+        return
+    plain = crc32c(data)
+    masked = ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    if masked != crc:
+        raise ValueError(f"the bytes of {label} are not those that were written")
