@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
-from ..declare.functions.sequences import conv1d
+from ..declare.functions.convolutions import conv1d
+from ..declare.functions.layers import batch_normalization
 from ..public import api
 from .gates import ORDERS, Layer, gates_of
 from .layers import ACTIVATIONS, declare_dense, declare_parameter, declare_stack
@@ -103,7 +104,7 @@ def _conv1d(script: Script, x: Value, layer: Record) -> Value:
     size, dilation = _last_of(layer, "kernel_size"), _last_of(layer, "dilation")
     groups = layer.count("groups", 1)
     if width % groups or units % groups:
-        raise layer.error(f"{layer.at}: {width} inputs and {units} outputs are no {groups} groups")
+        raise layer.error(f"{layer.at}: {width} inputs and {units} outputs don't make {groups} groups")
     kernel, *bias = _arrays(layer, (size, width // groups, units), (units,), least=1)
     scope = script.scope("conv1d")
     script.own(scope, {"kernel": kernel} | ({"bias": bias[0]} if bias else {}))
@@ -154,19 +155,17 @@ def _prelu(script: Script, x: Value, layer: Record) -> Value:
 
 
 def _batch_normalization(script: Script, x: Value, layer: Record) -> Value:
-    """As one multiplication and one addition for each channel: the file is of a net that is trained."""
-    width = x.tensor.width
-    arrays = layer.get("weights")
-    count = len(arrays) if isinstance(arrays, list) else 0
-    found = _arrays(layer, *((width,),) * (2 if count == 2 else 4))
-    gamma, beta = found[:2] if count == 4 else (np.ones(width, np.float32), np.zeros(width, np.float32))
-    mean, variance = found[-2:]
+    width, given = x.tensor.width, layer.get("weights")
+    plain = isinstance(given, list) and len(given) == 2  # neither gamma nor beta
+    names = ("moving_mean", "moving_variance") if plain else ("gamma", "beta", "moving_mean", "moving_variance")
+    arrays = _arrays(layer, *((width,),) * len(names))
     epsilon = float(numbers(layer, f"{layer.at}.epsilon", layer.get("epsilon"), ()))
-    scale = gamma / np.sqrt(variance + np.float32(epsilon))
-    scope = script.scope("batch_norm")
-    factor = declare_parameter(script, f"{scope}/scale", scale, "scale")
-    offset = declare_parameter(script, f"{scope}/offset", beta - mean * scale, "offset")
-    return script.operation("+", script.operation("*", x, factor), offset)
+    if epsilon < 0:
+        raise layer.error(f"{layer.at}.epsilon is {epsilon}")
+    scope = script.scope("batch_normalization")
+    script.own(scope, dict(zip(names, arrays, strict=True)))
+    options: dict[str, Any] = {"center": False, "scale": False} if plain else {}
+    return script.call(batch_normalization, x, epsilon=epsilon, **options, name=scope)
 
 
 def _only_activation(script: Script, x: Value, layer: Record) -> Value:

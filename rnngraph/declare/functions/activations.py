@@ -9,7 +9,24 @@ from typing import Any
 from ...errors import ArgumentError, DtypeError
 from ...public import api, taking
 from ..tensor import Tensor, as_tensor
-from .basic import abs, clip, cos, erf, exp, expm1, identity, log1p, maximum, minimum, sigmoid, sin, tanh, where
+from .basic import (
+    abs,
+    clip,
+    cos,
+    erf,
+    exp,
+    expm1,
+    identity,
+    log1p,
+    log_softmax,
+    maximum,
+    minimum,
+    sigmoid,
+    sin,
+    softmax,
+    tanh,
+    where,
+)
 
 
 @api
@@ -108,6 +125,8 @@ ACTIVATIONS: dict[str, Callable[[Any], Tensor]] = {
     "exp": exp,
     "sin": sin,
     "cos": cos,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
 }
 
 
