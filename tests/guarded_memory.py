@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from exported import Sequence
 from native_calls import call_native
-from own_cells import DeltaCell, NormCell, RotateCell
+from own_cells import DeltaCell, NormCell, Pondering, RotateCell
 
 import rnngraph as rg
 from rnngraph.declare.nest import pack, paths
@@ -134,11 +134,11 @@ def recurrent(guard: Guard, size: int, dtype: str = "float32", **options: Any) -
 
 
 def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
-    """Lengths, backward time, joins, slices and reductions of one odd size."""
+    """Lengths, a mask, backward time, steps within a step, joins, slices and reductions of one odd size."""
     x = rg.placeholder("x", (None, None, size), dtype)
-    n = rg.placeholder("n", (None,), "int32")
-    cells = NormCell(size), RotateCell(size)
-    (fw, bw), states = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=n)
+    n, m = rg.placeholder("n", (None,), "int32"), rg.placeholder("m", (None, None), "bool")
+    cells = NormCell(size), Pondering(RotateCell(size), 2)
+    (fw, bw), states = rg.bidirectional_dynamic_rnn(*cells, x, sequence_length=n, mask=m)
     both = rg.concat([fw, bw], -1)
     outputs = {
         "both": both, "states": states, "turned": rg.transpose(both, (2, 0, 1)), "late": both[:, 1:, size // 2 :],
@@ -147,7 +147,8 @@ def two_directions(guard: Guard, size: int, dtype: str = "float32") -> None:
     }  # fmt: skip
     program = guarded_program(guard, outputs)
     for batch, time in ((2, 1), (3, 4)):
-        run_all(guard, program, {"x": _normal((batch, time, size), dtype), "n": np.arange(batch) % (time + 1)}, False)
+        feeds = {"x": _normal((batch, time, size), dtype), "n": np.arange(batch) % (time + 1)}
+        run_all(guard, program, feeds | {"m": feeds["x"][:, :, 0] > 0}, False)
 
 
 def variants(guard: Guard, size: int, dtype: str = "float32") -> None:
