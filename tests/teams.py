@@ -72,10 +72,15 @@ def in_turns_text(reverse: bool) -> str:
     return IN_TURNS.format(reverse=str(reverse).lower(), forward=str(not reverse).lower())
 
 
-def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1) -> None:
-    """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores."""
+def share_everything(
+    monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_rows: int = 1, barrier_cycles: float = 0.0
+) -> None:
+    """Calls are cut into ``parts`` however small they are, on machines of whatever number of cores.
+
+    barrier_cycles: what waiting is taken to cost. Of 0 every kernel is cut; of more, small ones stay one worker's.
+    """
     for module in (sharing, scan_plan):
-        monkeypatch.setattr(module, "BARRIER_CYCLES", 0.0)
+        monkeypatch.setattr(module, "BARRIER_CYCLES", barrier_cycles)
     monkeypatch.setattr(pipeline, "FAR_CYCLES", 0.0)
     monkeypatch.setattr(sharing.Work, "pays", lambda work: True)
     monkeypatch.setattr(rowwise, "FEWEST_ROWS", fewest_rows)
@@ -84,9 +89,11 @@ def share_everything(monkeypatch: pytest.MonkeyPatch, parts: int = 3, fewest_row
     monkeypatch.setattr(adaptive_threads, "TRIALS", 0)  # always shared
 
 
-def share_in_pipelines(monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: int = 2) -> None:
+def share_in_pipelines(
+    monkeypatch: pytest.MonkeyPatch, parts: int = 3, steps: int = 2, barrier_cycles: float = 0.0
+) -> None:
     """The same, and every loop over time is a pipeline with chunks of ``steps`` steps at least, however short it is."""
-    share_everything(monkeypatch, parts)
+    share_everything(monkeypatch, parts, barrier_cycles=barrier_cycles)
     for name, value in {"FAR_CYCLES": 1e12, "PAYS": 1e12, "CLAIM_CYCLES": 0.0, "FEWEST": steps, "MOST": steps}.items():
         monkeypatch.setattr(pipeline, name, value)
 
@@ -144,8 +151,10 @@ def check_turns(declaration: Declaration, parts: int, monkeypatch: pytest.Monkey
     """Whatever a declaration gives, gradients too, workers give with the bits of one, in both orders."""
     program = declaration.compile()
     counters = {name: np.asarray(7 * (name == "seed"), np.int64) for name in ("seed", "first_row", "first_step")}
-    for graphs in (program.inference, program.training):
-        compiled = graphs.full_graph()
+    looked_at = [(graphs, graphs.full_graph()) for graphs in (program.inference, program.training)]
+    if program.loss is not None:  # without derivatives, of which values are kept in other places
+        looked_at += [(graphs, graphs.compiled) for graphs in (program.evaluation, program.training)]
+    for graphs, compiled in looked_at:
         names = tuple(name for name, _ in compiled.graph.outputs)
         feeds = taken(compiled.graph, {**counters, **declaration.arrays()})
         sizes = graphs.sizes(feeds, names, None, compiled)

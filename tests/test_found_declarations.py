@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from declaration_checks import check_all
 from declarations import Axis, Declaration, Feed, Value
+from teams import check_turns, share_everything
 
 import rnngraph as rg
 
@@ -294,6 +295,22 @@ def test_other_axes_as_long_as_rows(axes: tuple[Axis, ...], lines: tuple[str, ..
     feeds = {"n": Feed(("B",), "int64", "T"), "x": Feed(axes, "float32")}
     outputs = {"r": Value("r", ("B", "T", 2), apart=False)}
     check_all(Declaration(5, lines, feeds, outputs, 3, 3, "float32", streams=False))
+
+
+def test_a_state_that_a_step_hands_on_is_copied_by_who_computes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a step begins with was copied by one worker for all, where no worker waits for another."""
+    lines = (
+        'x = rg.placeholder("x", ("batch", "time", 7))',
+        "o, _ = rg.dynamic_rnn(rg.GRUCell(7), x)",
+        'w = rg.reshape(rg.dense(rg.reshape(o, (-1, 7)), 17), ("batch", "time", 17))',
+        "(f, b), _ = rg.bidirectional_dynamic_rnn(rg.IntersectionRNNCell(25, num_in_proj=25), rg.GRUCell(33), w)",
+        "r = rg.concat([f, b], -1)",
+        'outputs["r"] = r',
+    )
+    outputs = {"r": Value("r", ("B", "T", 58), apart=False)}
+    declaration = Declaration(5, lines, SEQUENCE, outputs, 9, 3, "float32", streams=False)
+    share_everything(monkeypatch, 2, barrier_cycles=500.0)
+    check_turns(declaration, 2, monkeypatch)
 
 
 def test_a_stream_can_be_reset_before_it_is_fed() -> None:

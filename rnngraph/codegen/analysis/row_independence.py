@@ -43,6 +43,10 @@ class Rowwise:
             return False
         return all(self._computes(node) and node not in self.apart for node in kernel.members)
 
+    def copies(self, node: Node, is_in_memory: bool) -> bool:
+        """Whether a value is copied row by row: from where it lies by rows, or as it is computed."""
+        return self._has_rows(node) and (self._reads(node) if is_in_memory else self._computes(node))
+
     def inside(self, node: Node, kernels: Sequence[Kernel]) -> Rowwise | None:
         """The same for the body of a scan, if its kernels are row by row and what it is given lies by rows, too."""
         scan, body = ScanParts.of(node), node["body"]
@@ -54,7 +58,7 @@ class Rowwise:
             return None
         inside = Rowwise(self.rows, lambda item: item in whole or item.op in ("constant", "parameter"))
         outputs = [value for _, value in body.outputs]
-        every = all(map(inside.kernel, kernels)) and all(inside._has_rows(value) for value in outputs)
+        every = all(map(inside.kernel, kernels)) and all(inside.copies(value, True) for value in outputs)
         return inside if every else None
 
     def _has_rows(self, node: Node) -> bool:

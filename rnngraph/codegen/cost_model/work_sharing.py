@@ -109,11 +109,22 @@ class WorkSharing:
     time: TimeChunk | None = None
     in_scan: bool = False
 
+    def copy(self, node: Node, is_in_memory: bool) -> Partition:
+        """How a copy of a value is cut, which lies in memory or is computed as it is written."""
+        rowwise = self.workers.rowwise
+        return self._partition(
+            Kernel("phase", node.shape, (node,)), rowwise is not None and rowwise.copies(node, is_in_memory)
+        )
+
     def partition(self, kernel: Kernel) -> Partition:
         """The best way to cut a kernel, if there is one. What is computed row by row is cut by rows wherever the region
         is, as no worker then waits for another.
         """
-        parts, rowwise = self.workers.parts, self.workers.rowwise
+        rowwise = self.workers.rowwise
+        return self._partition(kernel, rowwise is not None and rowwise.kernel(kernel))
+
+    def _partition(self, kernel: Kernel, by_rows: bool) -> Partition:
+        parts = self.workers.parts
         if parts == 1:
             return SERIAL
         if kernel.kind == "outer_sum":
@@ -121,7 +132,7 @@ class WorkSharing:
         shape = _shape(kernel)
         extents = [self._extent(shape, axis) for axis in range(len(shape))]
         serial = self._cycles(kernel, shape, extents)
-        if rowwise is not None and rowwise.kernel(kernel):
+        if by_rows:
             part = [*extents]
             part[-2] = -(-extents[-2] // parts)
             return Partition(len(shape) - 2, self._cycles(kernel, shape, part), serial, True)

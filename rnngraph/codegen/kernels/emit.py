@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ir.graph import Node
-from ..analysis.kernel_fusion import Kernel
 from ..buffers.views import View
 from ..cost_model.work_sharing import Partition
 from ..loop_ir.builder import Block
@@ -52,7 +51,7 @@ def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | N
 
 def copy_partition(region: Region, node: Node) -> Partition:
     """How a copy of a value is cut between workers."""
-    return region.sharing.partition(Kernel("phase", node.shape, (node,)))
+    return region.sharing.copy(node, node in region.memory.views)
 
 
 def copy_to(region: Region, block: Block, node: Node, views: Sequence[View], partition: Partition) -> None:

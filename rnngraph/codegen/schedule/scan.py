@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...errors import VerifyError
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import ScanParts
 from ...ir.types import size
@@ -222,9 +223,11 @@ class Scan:
         if any(isinstance(item, For) and item.body for item in inner.statements):
             block.statements.extend(inner.statements)
 
-    @staticmethod
-    def _copy(region: Region, block: Block, node: Node, places: Sequence[View]) -> None:
-        copy_to(region, block, node, places, copy_partition(region, node))
+    def _copy(self, region: Region, block: Block, node: Node, places: Sequence[View]) -> None:
+        partition = copy_partition(region, node)
+        if self.sharing.estimate.by_rows and not partition.by_rows:
+            raise VerifyError(f"{label_of(node)} is copied by one worker in a scan whose workers don't wait")
+        copy_to(region, block, node, places, partition)
 
     # One step ------------------------------------------------------------------------------------
 

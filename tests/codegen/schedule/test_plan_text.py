@@ -88,7 +88,8 @@ def test_each_kernel_is_decided_once(parts: int, unroll: int, monkeypatch: pytes
     for module in (product_plan, outer_sum_plan):
         monkeypatch.setattr(module, "tile_shape", counted("tile_shape", module.tile_shape))
     sharing = work_sharing.WorkSharing
-    monkeypatch.setattr(sharing, "partition", counted("partition", sharing.partition))
+    for method in ("partition", "copy"):
+        monkeypatch.setattr(sharing, method, counted("partition", getattr(sharing, method)))
     plan = planned(net(rg.BasicLSTMCell(20), unroll=unroll).training, parts)
     every = list(kernels(plan))
     assert calls["tile_shape"] == sum(item.products is not None or item.outer_sum is not None for item in every)
