@@ -49,18 +49,17 @@ void free(void *old) { trap("free"); __libc_free(old); }
 int pthread_mutex_lock(pthread_mutex_t *lock) { (void)lock; trap("lock"); return 0; }
 int pthread_mutex_unlock(pthread_mutex_t *lock) { (void)lock; trap("unlock"); return 0; }
 
-static uint64_t memory[NET_STATE_SIZE / 8 + 1];
-static float x[64 * NET_X_STEP], y[64 * NET_Y_STEP];
+DECLARATIONS
 
 int main(int count, char **given)
 {
     long step, calls = atol(given[1]), block = atol(given[2]);
     unsigned seed = 1;
-    for (step = 0; step < 64 * NET_X_STEP; step++) {
+    for (step = 0; step < (long)(sizeof x / sizeof *x); step++) {
         seed = seed * 1664525u + 1013904223u;
         x[step] = (float)(seed >> 8) / 8388608.0f - 1.0f;
     }
-    if (net_init(memory) != 0)
+    if (BEGIN)
         return 1;
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
         return 4;
@@ -68,10 +67,7 @@ int main(int count, char **given)
     if (count > 3)
         TROUBLE;
     for (step = 0; step < calls; step++) {
-        if (block)
-            net_process(memory, (size_t)block, x, y);
-        else
-            net_step(memory, x + step % 64 * NET_X_STEP, y);
+        CALL
         if (y[0] != y[0])
             break;
     }
@@ -80,6 +76,34 @@ int main(int count, char **given)
     return 0;
 }
 """
+
+STREAM = {
+    "DECLARATIONS": """\
+static uint64_t memory[NET_STATE_SIZE / 8 + 1];
+static float x[64 * NET_X_STEP], y[64 * NET_Y_STEP];
+""",
+    "BEGIN": "net_init(memory) != 0",
+    "CALL": """\
+if (block)
+            net_process(memory, (size_t)block, x, y);
+        else
+            net_step(memory, x + step % 64 * NET_X_STEP, y);
+""",
+}
+SEQUENCE = {
+    "DECLARATIONS": """\
+static unsigned char scratch[1 << 16];
+static float x[NET_X_ELEMENTS(2, 64)], y[NET_Y_ELEMENTS(2, 64)];
+static const int32_t n[2] = { 5, -1 };
+""",
+    "BEGIN": "net_scratch_size(2, 64) > sizeof scratch",
+    "CALL": """\
+if (net_run(NULL, 2, (size_t)(block + step % 8), x, n, y, scratch) != 0)
+            break;
+        if (net_run(NULL, SIZE_MAX, (size_t)block, x, n, y, scratch) != 1)
+            break;
+""",
+}
 
 needs_linux = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
@@ -92,8 +116,11 @@ def small() -> rg.Program:
     return program_of({"y": rg.dense(outputs, 2)})
 
 
-def build(folder: Path, trouble: str) -> None:
-    (folder / "harness.c").write_text(HARNESS.replace("TROUBLE", trouble))
+def build(folder: Path, trouble: str, form: dict[str, str] = STREAM) -> None:
+    text = HARNESS.replace("TROUBLE", trouble)
+    for mark, part in form.items():
+        text = text.replace(mark, part)
+    (folder / "harness.c").write_text(text)
     command = ["cc", "-O1", "-fno-builtin", "harness.c", "net.o", "-o", "harness", "-lpthread"]
     subprocess.run(command, cwd=folder, check=True)
 
@@ -110,6 +137,17 @@ def test_a_million_calls_without_a_system_call_or_an_allocation(tmp_path: Path) 
     assert run(tmp_path, 1_000_000, 0) == (0, "ok")
     assert run(tmp_path, 1_000_000, 1) == (0, "ok")
     assert run(tmp_path, 5_000, 64) == (0, "ok")
+
+
+@needs_linux
+def test_sequences_without_a_system_call_or_an_allocation(tmp_path: Path) -> None:
+    x, n = rg.placeholder("x", shape=(None, None, 3)), rg.placeholder("n", shape=(None,), dtype="int32")
+    outputs, _ = rg.bidirectional_dynamic_rnn(rg.BasicLSTMCell(8), rg.GRUCell(7), x, sequence_length=n)
+    program = program_of({"y": rg.dense(rg.reduce_max(rg.concat(outputs, 2), 1), 2)})
+    program.inference.export(tmp_path, "net", form="sequence", link=False)
+    build(tmp_path, ";", SEQUENCE)
+    assert run(tmp_path, 20_000, 1) == (0, "ok")
+    assert run(tmp_path, 1_000, 56) == (0, "ok")
 
 
 @needs_linux

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -143,9 +142,14 @@ def _bytes_of(layout: PanelLayout, values: Arrays) -> int:
 
 
 def _common_layout(layout: PanelLayout, other: Plan) -> PanelLayout:
-    """A layout in groups as another plan's tiles can read them, too."""
-    widths = [found.blocks for found in other.layouts.values() if {*found.views} & {*layout.views}]
-    return replace(layout, blocks=math.gcd(layout.blocks, *widths))
+    """A layout in the largest groups that both its own plan's tiles and another plan's can read."""
+    own = (*other.layouts.values(), layout)
+    readers = [(found.views, found.blocks) for found in own if {*found.views} <= {*layout.views}]
+    for blocks in range(layout.blocks, 1, -1):
+        found = replace(layout, blocks=blocks)
+        if all(found.gates(views, layout.lanes, width, layout.dot_width) is not None for views, width in readers):
+            return found
+    return replace(layout, blocks=1)
 
 
 def _initial(

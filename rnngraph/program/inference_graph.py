@@ -90,12 +90,11 @@ class InferenceGraph(CallableGraph[Given]):
         WebAssembly ``NAME.wasm``). batch: rows of a stream's instance, None for one; of sequences, None for any number.
         target: ``host``, a level such as ``x86-64-v3``, another processor's name, or None for the program's own.
         weights: ``embedded`` in the object as they are now, or ``external``, given at run time. dispatch: code for
-        x86-64-v2, v3 and v4 in one object, chosen at run time. link: whether libraries are made. form: ``stream``,
-        which runs step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
+        x86-64-v2, v3 and v4 in one object, chosen at run time. link: whether libraries are made. form: ``stream``, run
+        step by step, or ``sequence``, which takes whole sequences and can be made of any graph.
 
         Raises ``GraphError`` with the line of what can't run step by step, ``ShapeError`` for sizes that have to be
-        known, ``ArgumentError`` for what is not offered, and ``FileError`` where files can't be written or are in the
-        way.
+        known, ``ArgumentError`` for what is not offered, ``FileError`` where files can't be written or are in the way.
         """
         from ..export.native_code import ExportSource  # few ask for it
         from ..export.write_net import export
