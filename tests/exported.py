@@ -17,7 +17,8 @@ import rnngraph as rg
 from rnngraph.codegen.machine.engine import Code
 from rnngraph.codegen.machine.target import Target
 from rnngraph.declare.nest import paths
-from rnngraph.ir.types import evaluate, parse_dim
+from rnngraph.ir.sizes.text import parse_dim
+from rnngraph.ir.types import evaluate
 
 
 def aligned(count: int) -> np.ndarray:

@@ -19,7 +19,8 @@ from numpy.testing import assert_array_equal
 import rnngraph as rg
 from rnngraph import tf1 as tf
 from rnngraph.codegen.machine.target import host, lacks, target_of
-from rnngraph.ir.types import evaluate, parse_dim
+from rnngraph.ir.sizes.text import parse_dim
+from rnngraph.ir.types import evaluate
 
 GENERATOR = np.random.default_rng(5)
 LEVELS = [name for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4") if not lacks(target_of(name))]
@@ -53,6 +54,14 @@ def front_end(units: int = 7, width: int = 5) -> dict[str, Any]:
     return {"y": rg.dense(rg.concat(outputs, 2), 3)}
 
 
+def strided(units: int = 7, width: int = 5) -> dict[str, Any]:
+    """A front end of which every sixth step comes out, around a net in two directions."""
+    x = rg.placeholder("x", shape=(None, None, width))
+    features = rg.conv1d(rg.conv1d(x, 6, 5, padding="same", strides=3), 4, 3, strides=2, activation="tanh")
+    outputs, _ = rg.bidirectional_dynamic_rnn(rg.LSTMCell(units), rg.GRUCell(units), features)
+    return {"y": rg.dense(rg.concat(outputs, 2), 3), "largest": rg.reduce_max(rg.max_pool1d(x, 3, padding="same"), 1)}
+
+
 def translation(units: int = 7, width: int = 5) -> dict[str, Any]:
     """An encoder, and a decoder that attends to it, of another length."""
     x = rg.placeholder("x", shape=(None, None, width))
@@ -78,6 +87,7 @@ CASES: dict[str, Callable[..., dict[str, Any]]] = {
     "two directions": two_directions,
     "pooled": pooled,
     "front end": front_end,
+    "strided": strided,
     "translation": translation,
     "words": words,
 }

@@ -15,7 +15,7 @@ from .llvm_text import Data, attributes_text
 from .nets import ExportedNet, ExportedSequence, ExportedStream
 from .ports import ExportedEntry
 from .sequence_functions import SequenceWrapper
-from .sizes import PRODUCT
+from .sizes import PRODUCT, QUOTIENT
 from .stream_functions import StreamWrapper
 from .weights import FINDERS, set_weights, use_weights
 from .wrapper import CWrapper
@@ -72,7 +72,7 @@ def _functions(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[s
     first = wrappers[0]
     texts = [text for wrapper in wrappers for text in wrapper.functions()]
     if isinstance(first, SequenceWrapper):
-        texts.append(PRODUCT)
+        texts += [PRODUCT, QUOTIENT]
     if not first.exported.embedded:
         texts += [*map(set_weights, wrappers), FINDERS]
     if "use_weights" in _public(first):

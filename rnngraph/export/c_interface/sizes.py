@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ...ir.types import Dim, Size
+from ...ir.sizes.polynomial import Dim, Floor, Monomial, Size
 from .llvm_text import FunctionText
 
 Number = int | str
@@ -38,6 +38,43 @@ define internal i64 @product(i64 %a, i64 %b) #0 {{
 """
 """A multiplication that needs no more than 64 bits: some processors would call a library for the upper half."""
 
+QUOTIENT = """\
+; a / b, bit by bit; both are positive, and b is less than 2**62
+define internal i64 @quotient(i64 %a, i64 %b) #0 {
+entry:
+  br label %bit
+bit:
+  %at = phi i64 [ 63, %entry ], [ %following, %bit ]
+  %rest = phi i64 [ 0, %entry ], [ %left, %bit ]
+  %sum = phi i64 [ 0, %entry ], [ %found, %bit ]
+  %shifted = lshr i64 %a, %at
+  %digit = and i64 %shifted, 1
+  %doubled = shl i64 %rest, 1
+  %taken = or i64 %doubled, %digit
+  %fits = icmp uge i64 %taken, %b
+  %less = sub i64 %taken, %b
+  %left = select i1 %fits, i64 %less, i64 %taken
+  %one = zext i1 %fits to i64
+  %twice = shl i64 %sum, 1
+  %found = or i64 %twice, %one
+  %following = sub i64 %at, 1
+  %more = icmp ne i64 %at, 0
+  br i1 %more, label %bit, label %done
+done:
+  ret i64 %found
+}
+"""
+"""A division for processors that would call a library for one of 64 bits. It is done once or twice a call."""
+
+
+def quotient_text(f: FunctionText, number: Number, by: int) -> Number:
+    """The floor of a number that is not negative, divided by ``by``."""
+    if isinstance(number, int):
+        return number // by
+    if by & (by - 1) == 0:
+        return f.emit(f"lshr i64 {number}, {by.bit_length() - 1}", "quotient")
+    return f.emit(f"call i64 @quotient(i64 {number}, i64 {by})", "quotient")
+
 
 def size_text(f: FunctionText, dim: Dim, values: Mapping[str, Number]) -> Number:
     """A size of a call that is known to be within bounds."""
@@ -47,7 +84,11 @@ def size_text(f: FunctionText, dim: Dim, values: Mapping[str, Number]) -> Number
     for names, factor in dim.terms:
         term: Number = factor
         for name in names:
-            term = f.times(values[name], term)
+            if isinstance(name, Floor):
+                known = quotient_text(f, size_text(f, name.dim, values), name.by)
+            else:
+                known = values[name]
+            term = f.times(known, term)
         total = f.plus(total, term)
     return total
 
@@ -92,10 +133,21 @@ class Bounded:
                 total = self.f.emit(f"call i64 @product(i64 {total}, i64 {number})", "product")
         return total
 
-    def _sum(self, terms: Iterable[tuple[tuple[str, ...], int]]) -> Number:
+    def _factor(self, name: str) -> Number:
+        """A name, or a floor, which is ``MOST`` where what is divided is."""
+        if not isinstance(name, Floor):
+            return self.values[name]
+        whole = self.number(name.dim)
+        part = quotient_text(self.f, whole, name.by)
+        if isinstance(whole, int):
+            return part
+        wide = self.f.emit(f"icmp uge i64 {whole}, {MOST}", "wide")
+        return self.f.emit(f"select i1 {wide}, i64 {MOST}, i64 {part}", "floor")
+
+    def _sum(self, terms: Iterable[tuple[Monomial, int]]) -> Number:
         total: Number = 0
         for names, factor in terms:
-            number = self.product([min(factor, MOST), *(self.values[name] for name in names)])
+            number = self.product([min(factor, MOST), *map(self._factor, names)])
             if total == 0:
                 total = number
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from ...ir.types import Dim, Shape, Size
+from ...ir.sizes.polynomial import Dim, Floor, Shape, Size
 from ...version import __version__
 from ..c_interface.llvm_text import STEPS, elements
 from ..c_interface.object_code import ABI_VERSION
@@ -183,7 +183,7 @@ def _size_in_c(dim: Dim) -> str:
     for names, factor in sorted(dim.terms, key=lambda term: term[1] < 0):  # what is added first: no number is negative
         parts = [
             *([f"(size_t){abs(factor)}"] if abs(factor) != 1 or not names else []),
-            *(f"(size_t)({n})" for n in names),
+            *(f"({_size_in_c(n.dim)} / {n.by})" if isinstance(n, Floor) else f"(size_t)({n})" for n in names),
         ]
         text += f"{' - ' if factor < 0 else ' + ' if text else ''}{' * '.join(parts)}"
     return text if len(dim.terms) == 1 else f"({text})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ...ir.types import dim_text
+from ...ir.sizes.polynomial import Dim, Floor, terms_of
 from ...version import __version__
 from .description import Description
 
@@ -278,5 +278,14 @@ def _shapes(net: Description) -> str:
     """Shapes of all arrays as functions of sizes."""
     sizes = ", ".join(size.name for size in net.sequence.sizes)
     ports = (*net.sequence.inputs, *net.sequence.outputs)
-    dims = {port.symbol: ", ".join(map(dim_text, port.shape)) for port in ports}
+    dims = {port.symbol: ", ".join(map(_size_in_javascript, port.shape)) for port in ports}
     return "\n".join(f"  {symbol}: ({{ {sizes} }}) => [{inside}]," for symbol, inside in dims.items())
+
+
+def _size_in_javascript(dim: Dim) -> str:
+    """A size as an expression, in which divisions have no floor of their own."""
+    terms = []
+    for names, factor in terms_of(dim):
+        floors = [f"Math.floor(({_size_in_javascript(n.dim)}) / {n.by})" if isinstance(n, Floor) else n for n in names]
+        terms.append(" * ".join([str(factor), *floors] if factor != 1 or not names else floors))
+    return " + ".join(terms) or "0"
