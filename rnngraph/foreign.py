@@ -351,6 +351,12 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "batch_size": "write it as the first entry of shape", "batch_shape": "write shape", "size": "write shape",
         "sparse": _NOT_HERE, "ragged": f"write {_LENGTHS}", "tensor": _NOT_HERE, "optional": _NOT_HERE,
     },
+    "export": {
+        "batch_size": "write batch", "mode": "write form", "path": "write directory", "filepath": "write directory",
+        "steps": 'leave it out; with form="sequence" each call says how many',
+        "dynamic_axes": 'leave it out; with form="sequence" open sizes are arguments',
+        "dynamic_shapes": 'leave it out; with form="sequence" open sizes are arguments',
+    },
 }  # fmt: skip
 """What is written for a keyword, by what takes it; of what all take, in ``_COMMON``."""
 

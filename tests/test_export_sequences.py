@@ -342,7 +342,12 @@ def test_levels_in_one_object(weights: str, tmp_path: Path) -> None:
     same = program_of(pooled(), target=LEVELS[-1])
     same.parameters.load(dict(program.parameters))
     image = (tmp_path / "net.safetensors").read_bytes() if weights == "external" else None
-    check_same(Sequence(tmp_path, "net", host(), weights=image), same)
+    net = Sequence(tmp_path, "net", host(), weights=image)
+    check_same(net, same)
+    formulas = net.about["scratch_size"]
+    assert len(formulas) == 3
+    most = max(evaluate(parse_dim(formula), {"batch": 3, "steps": 7}) for formula in formulas)
+    assert net.number("scratch_size", 3, 7) == most
 
 
 @needs_compiler

@@ -1,5 +1,7 @@
 """A stream: step by step and in chunks, with its state kept; errors are caught by their kind."""
 
+import tempfile
+
 import numpy as np
 
 import rnngraph as rg
@@ -14,6 +16,9 @@ kept = stream.state
 stream.reset(rows=[1])
 stream.state = kept
 stream.load_state_bytes(stream.state_bytes())
+with tempfile.TemporaryDirectory() as folder:
+    written = program.inference.export(folder, form="sequence", batch=None, link=False)
+    print(written.object_size, sorted(written.files))
 print(first["y"].shape, rest["y"].shape, kept.c.shape)
 try:
     stream.step(x=np.zeros((3, 3)))

@@ -32,6 +32,7 @@ def dispatchers(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str) -> list[
     first = wrappers[0]
     texts = [_choose(wrappers), *(_by_header(wrappers, prefix, what) for what in first.by_header)]
     texts += [_by_choice(wrappers, prefix, what, first.parameters(what)) for what in first.by_choice]
+    texts += [_by_maximum(wrappers, prefix, what) for what in first.by_maximum]
     if not first.exported.embedded:
         texts.append(_by_choice(wrappers, prefix, "set_weights", weights_parameters(first)))
     return texts
@@ -46,6 +47,19 @@ def _by_header(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str
 def _by_choice(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str, parameters: dict[str, str]) -> str:
     f = FunctionText()
     return _switch(f, wrappers, prefix, what, parameters, f.emit("call i64 @choose()", "variant"))
+
+
+def _by_maximum(wrappers: Sequence[CWrapper[ExportedNet]], prefix: str, what: str) -> str:
+    """Sizes that are enough for every variant: asking the processor takes longer than all of them."""
+    f, first = FunctionText(), wrappers[0]
+    kind, given = first.result(what), signature(first.parameters(what))
+    largest = ""
+    for wrapper in wrappers:
+        size = f.emit(f"call {kind} @{wrapper.name(what)}({given})", "size")
+        more = f.emit(f"icmp ugt {kind} {size}, {largest}", "more") if largest else ""
+        largest = f.emit(f"select i1 {more}, {kind} {size}, {kind} {largest}", "largest") if largest else size
+    head = f"define {kind} @{prefix}_{what}({given}) #0 {{"
+    return "\n".join([head, "entry:", *f.lines, f"  ret {kind} {largest}", "}", ""])
 
 
 def _switch(

@@ -25,7 +25,8 @@ class SequenceWrapper(CWrapper[ExportedSequence]):
     """Writes the functions of one variant of a net for sequences."""
 
     by_header = ()
-    by_choice = ("scratch_size", "run")
+    by_choice = ("run",)
+    by_maximum = ("scratch_size",)
 
     def functions(self) -> list[str]:
         return [self._need(), self._scratch_size(), self._run()]

@@ -37,6 +37,8 @@ class CWrapper(Generic[Net]):
     """Functions, of those that depend on the variant, to which an instance says which it is."""
     by_choice: ClassVar[tuple[str, ...]]
     """Those that ask the processor."""
+    by_maximum: ClassVar[tuple[str, ...]] = ()
+    """Those that give the largest size of all variants."""
 
     @abstractmethod
     def functions(self) -> list[str]:
