@@ -215,6 +215,14 @@ class _Walk:
             return None
         return Known(value.axis, value.past if not end else "")
 
+    def _of_windows(self, node: Node, operands: Sequence[Known]) -> Value:
+        (value,), axis = operands, node["axis"]
+        if value.axis is None or value.axis < axis:
+            return value
+        if value.axis > axis:
+            return Known(value.axis + 1, value.past)
+        return Known(axis) if node["step"] == 1 else None  # those of a row's own steps come first
+
     def _of_reverse(self, node: Node, operands: Sequence[Known]) -> Value:
         (value,) = operands
         return None if value.axis == node["axis"] else value
