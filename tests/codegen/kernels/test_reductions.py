@@ -43,7 +43,7 @@ def test_every_width(width: int, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("width", [3, 7, 16, 17, 40, 64, 100])
+@pytest.mark.parametrize("width", [7, 40, 64])
 def test_rows_side_by_side_are_each_summed_in_order(width: int, threads: int) -> None:
     """Those of a depthwise convolution, which read one kernel, and of what its kernel receives, which read one row."""
     x, scale = rg.placeholder("x", (None, None, width)), rg.placeholder("scale", (None, None, width))

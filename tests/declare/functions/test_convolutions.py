@@ -53,7 +53,7 @@ def check_convolution(size: int, padding: Padding, strides: int, dilation: int, 
         np.testing.assert_allclose(interpret(program.inference.graph, fed)["y"], expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", EVERY[::61], ids=str)
+@pytest.mark.parametrize("case", EVERY[::97], ids=str)
 def test_convolutions(case: Any) -> None:
     check_convolution(*case)
 
@@ -102,15 +102,14 @@ def test_pools(kind: str, padding: str, size: int, strides: int | None) -> None:
 def test_a_row_alone_and_among_others_and_threads(padding: str) -> None:
     """A convolution's bits depend on its own row only, however many workers there are."""
     x = rg.placeholder("x", (None, None, 40))
-    hidden = rg.conv1d(x, 48, 5, padding, strides=2, activation="relu")
-    hidden = rg.conv1d(hidden, 48, 7, "same", groups=48, name="depthwise")
-    hidden = rg.max_pool1d(rg.conv1d(hidden, 20, 3, "valid", groups=4, name="groups"), 3, 2)
-    outputs, _ = rg.dynamic_rnn(rg.GRUCell(9), hidden)
+    hidden = rg.conv1d(x, 24, 3, padding, strides=2, activation="relu")
+    hidden = rg.max_pool1d(rg.conv1d(hidden, 24, 5, "same", groups=24, name="depthwise"), 3, 2)
+    outputs, _ = rg.dynamic_rnn(rg.BasicRNNCell(9), hidden)
     loss = rg.reduce_sum(rg.square(outputs))
     program, shared = (rg.compile({"outputs": outputs}, loss=loss, seed=0, threads=count) for count in (1, 2))
     array = data(7, 63, 40).astype("f")
     whole = program.inference(x=array)["outputs"]
-    for rows in ([3], [0, 2, 4, 5, 6]):
+    for rows in ([3], [0, 4, 5]):
         np.testing.assert_array_equal(program.inference(x=array[rows])["outputs"], whole[rows])
     np.testing.assert_array_equal(shared.inference(x=array)["outputs"], whole)
     mine, theirs = (each.training.gradients(x=array)[1] for each in (program, shared))
