@@ -104,7 +104,7 @@ def claim_in_order(target: Target, reverse: bool) -> str:
     due = "%due = sub i64 %due.all, %earlier"
     text = claim_text(target)
     assert due in text
-    return text.replace(due, f"%due = {'sub' if reverse else 'add'} i64 0, %station")
+    return text.replace(due, f"%due = {'sub' if reverse else 'add'} i64 0, %stage")
 
 
 def in_turns(

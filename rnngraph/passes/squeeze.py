@@ -1,6 +1,6 @@
 """squeeze: an axis of one, as a single step leaves it in front, disappears from what computes on it.
 
-Then a step's input product and its recurrent product run over the same rows, and become one phase.
+Then a step's input product and its recurrent product run over the same rows, and become one kernel.
 Law: values unchanged, bit for bit.
 """
 

@@ -1,8 +1,8 @@
 """Kernel fusion: puts the ops of a group together to kernels, each of which one loop nest computes.
 
-Most kernels are phases, maximal runs of ops over one shape. An op must wait for a value from another kernel where that
-value is contracted, reduced, joined, or read at other places than the op's own; everything else is computed in
-registers, in the phase that needs it.
+Most kernels are fused ones, maximal runs of ops over one shape. An op must wait for a value from another kernel where
+that value is contracted, reduced, joined, or read at other places than the op's own; everything else is computed in
+registers, in the kernel that needs it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ...ir.types import Shape
 from .node_kinds import contracted, cuts_axes, folds_operand, is_view, kind_of, parts_units, stays_view
 
 MOST_TOGETHER = 128
-"""Ops of a phase, if they can be told apart: the time to compile a function grows faster than its length, and equal
-parts, such as the updates of layers that are alike, are one function.
+"""Ops of a fused kernel, if they can be told apart: the time to compile a function grows faster than its length, and
+equal parts, such as the updates of layers that are alike, are one function.
 """
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Ops that one loop nest computes: a ``phase`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
+    """Ops that one loop nest computes: ``fused`` over ``shape``, or a single ``reduce``, ``concat``, ``outer_sum``,
     ``scatter_add``, ``overlap_add``, ``copy`` or ``scan``, whose shape is ().
     """
 
@@ -33,7 +33,7 @@ class Kernel:
 
     @property
     def first(self) -> Node:
-        """The only member of all kinds but a phase."""
+        """The only member of all kinds but ``fused``."""
         return self.members[0]
 
 
@@ -79,8 +79,8 @@ def _goes_on(kernel: Kernel) -> bool:
 
 
 def _split(kernel: Kernel) -> list[Kernel]:
-    """A phase of very many ops as several of at most ``MOST_TOGETHER``, as far as the ops need not each other."""
-    if kernel.kind != "phase" or len(kernel.members) <= MOST_TOGETHER:
+    """A fused kernel of very many ops as several of at most ``MOST_TOGETHER``, as far as no op needs another."""
+    if kernel.kind != "fused" or len(kernel.members) <= MOST_TOGETHER:
         return [kernel]
     groups: dict[Node, list[Node]] = {}
     for node in kernel.members:
@@ -177,7 +177,7 @@ class _Fuser:
             return operand not in self.folded
         if self._is_view(node) or node in self.inline:
             return True
-        if kind_of(node) != "phase" or kind_of(operand) != "phase" or node in self.copies:
+        if kind_of(node) != "fused" or kind_of(operand) != "fused" or node in self.copies:
             return True
         if node.op == "gather" or operand.shape != node.shape:
             return True
@@ -247,8 +247,8 @@ class _Fuser:
             unnamed = node in self.inline or node in self.lazy_concats or node in self.folded or self._is_view(node)
             if node.op == "get" or (node not in stored and unnamed):
                 continue
-            kind = "phase" if node in self.inline else "copy" if node in self.copies else kind_of(node)
-            shared = kind == "phase"
+            kind = "fused" if node in self.inline else "copy" if node in self.copies else kind_of(node)
+            shared = kind == "fused"
             key = (self.level[node], kind, node.shape if shared else (), None if shared else node)
             members.setdefault(key, []).append(node)
         positions = {node: number for number, node in enumerate(self.nodes)}
@@ -266,4 +266,4 @@ class _Fuser:
             return node in self.live_out or node in self.materialized
         if self._is_view(node) or node in self.lazy_concats or node in self.folded:
             return False
-        return node in self.copies or kind_of(node) != "phase" or self._in_memory(node)
+        return node in self.copies or kind_of(node) != "fused" or self._in_memory(node)

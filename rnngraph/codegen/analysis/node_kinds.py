@@ -80,7 +80,7 @@ def picks_step(node: Node, length: Dim | None) -> bool:
 
 def kind_of(node: Node) -> str:
     if OPS[node.op].kind == "elementwise" or node.op in POINTWISE:
-        return "phase"
+        return "fused"
     if OPS[node.op].kind == "reduction":
         return "reduce"
     return node.op  # concat, scan, copy

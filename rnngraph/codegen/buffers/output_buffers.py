@@ -130,4 +130,4 @@ def _writes(node: Node) -> bool:
 def _reads_apart(user: Node, old: Node) -> bool:
     if OPS[user.op].kind == "elementwise":
         return user.shape == old.shape
-    return not is_view(user) and kind_of(user) not in ("phase", "concat")
+    return not is_view(user) and kind_of(user) not in ("fused", "concat")

@@ -114,7 +114,7 @@ class WorkSharing:
         """How a copy of a value is cut, which lies in memory or is computed as it is written."""
         rowwise = self.workers.rowwise
         return self._partition(
-            Kernel("phase", node.shape, (node,)), rowwise is not None and rowwise.copies(node, is_in_memory)
+            Kernel("fused", node.shape, (node,)), rowwise is not None and rowwise.copies(node, is_in_memory)
         )
 
     def partition(self, kernel: Kernel) -> Partition:
@@ -231,7 +231,7 @@ def _axes(kernel: Kernel, shape: Shape) -> Sequence[int]:
         return [*reversed(kept), *([last] if last not in axes else [])]
     if kernel.kind == "overlap_add":  # what lies ahead of the axis of windows
         return range(kernel.first["axis"])[::-1]
-    if kernel.kind != "phase":
+    if kernel.kind != "fused":
         return ()
     if any(map(is_batched_product, kernel.members)):  # matrices come first: each part packs those that it reads
         return range(last + 1)

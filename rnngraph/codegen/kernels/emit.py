@@ -31,9 +31,9 @@ def emit_kernel(region: Region, block: Block, plan: KernelPlan) -> None:
 def _emit(region: Region, block: Block, plan: KernelPlan, share: WorkerSlice | None) -> None:
     kernel = plan.kernel
     match kernel.kind:
-        case "phase" if plan.products is not None:
+        case "fused" if plan.products is not None:
             Tiles(region, block, plan, share).emit()
-        case "phase":
+        case "fused":
             members = set(kernel.members)
             elementwise(region, block, kernel.shape, plan.lanes, kernel.members, members.__contains__, share)
         case "reduce":

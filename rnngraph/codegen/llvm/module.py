@@ -249,12 +249,12 @@ class _FunctionWriter(FunctionBuilder):
 
     def _pipeline(self, pipeline: Pipeline) -> None:
         """Workers claim one stage after another for its next chunk, until none has chunks left."""
-        number = sum(name.startswith("stations") for name in self.b.helpers)
-        self.b.helpers[f"stations{number}"] = stages_text(number, pipeline.stages)
+        number = sum(name.startswith("stages") for name in self.b.helpers)
+        self.b.helpers[f"stages{number}"] = stages_text(number, pipeline.stages)
         self.b.helpers["claim"] = claim_text(self.target)
         self.b.intrinsics["pause"] = pause(self.target)[1]
         head, work, done, end = self.labels("claim", "work", "done", "end")
-        labels = [self.labels("station")[0] for _ in pipeline.stages]
+        labels = [self.labels("stage")[0] for _ in pipeline.stages]
         states, team = self.pointers[pipeline.states], self.pointers[pipeline.team]
         stop, step = self.wide_index(pipeline.stop).text, self.wide_index(pipeline.step).text
         stage, state = f"%task.{self.b.count}", f"%state.{self.b.count}"
@@ -265,7 +265,7 @@ class _FunctionWriter(FunctionBuilder):
         self.start(head)
         self.lines.append(f"  {stage}.last = phi i64 [ -1, %{before} ], [ {stage}, %{done} ]")
         counts = f"i64 {len(labels)}, i64 {stop}, i64 {step}, i64 {pipeline.turn}, i64 {stage}.last"
-        given = f"ptr {states}, ptr @stations{number}, {counts}, ptr {team}"
+        given = f"ptr {states}, ptr @stages{number}, {counts}, ptr {team}"
         self.lines.append(f"  {stage} = call i64 @claim({given})")
         self.lines.append(f"  {stage}.none = icmp slt i64 {stage}, 0")
         self.lines.append(f"  br i1 {stage}.none, label %{end}, label %{work}")

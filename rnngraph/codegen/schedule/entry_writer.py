@@ -62,7 +62,7 @@ class EntryWriter:
         emit(block)
         if self.is_preparing:  # a panel that the kernel reads must be filled before it runs
             self.panels.pack(self.block)
-        self._call(block, comment, "phase")
+        self._call(block, comment, "fused")
 
     def function(
         self, block: Block, comment: str, kind: str, by_rows: bool = False, serial: bool = False

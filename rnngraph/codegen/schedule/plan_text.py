@@ -73,7 +73,7 @@ def _kernel(plan: KernelPlan, parts: int, indent: str) -> Iterator[str]:
     kernel = plan.kernel
     first = kernel.first
     written = next((node for node in reversed(kernel.members) if node.name), first)
-    kind = "kernel" if kernel.kind == "phase" else kernel.kind
+    kind = "kernel" if kernel.kind == "fused" else kernel.kind
     yield f"{indent}{kind} {label_of(written)} : {written.type}{_place(*kernel.members)}"
     yield from _wrapped("computes " + ", ".join(_counted(kernel.members)), indent + "  ")
     yield from _tile(plan, indent + "  ")
@@ -96,7 +96,7 @@ def _tile(plan: KernelPlan, indent: str) -> Iterator[str]:
         tile = plan.outer_sum.tile
         size = f"{_several(tile.rows, 'row')} x {_several(tile.blocks, 'vector')} of {plan.outer_sum.lanes}"
         yield f"{indent}tile: {size}, up to {plan.outer_sum.most} k at a time, unrolled by {tile.unroll}"
-    elif plan.kernel.kind == "phase" and plan.lanes > 1:
+    elif plan.kernel.kind == "fused" and plan.lanes > 1:
         yield f"{indent}vectors of {plan.lanes}"
 
 

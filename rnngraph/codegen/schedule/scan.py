@@ -151,7 +151,7 @@ class Scan:
             each_slice(parts, block, 0, lambda inner, share: between(inner, *share.range(inner, rows)))
         else:
             single(parts, block, lambda inner: between(inner, 0, rows))
-        self.writer.function(block, comment, "phase", self.sharing.estimate.by_rows)
+        self.writer.function(block, comment, "fused", self.sharing.estimate.by_rows)
         return CopyPlan(comment, Partition(0, 0.0, 0.0, True) if self.sharing.estimate.by_rows else SERIAL)
 
     def end(self) -> None:

@@ -56,7 +56,7 @@ class Chunks:
     @property
     def slot(self) -> str:
         """Where a pipeline's stages put what they hand on."""
-        return f"ring{self.number}"
+        return f"buffer{self.number}"
 
     def head(self, longest: Index) -> list[Statement]:
         """The sizes of the present chunk."""

@@ -23,7 +23,7 @@ def stages_text(number: int, stages: Sequence[PipelineStage]) -> str:
         needs = dict(stage.needs)
         numbers += [stage.due, *(needs.get(other, NOTHING) for other in range(len(stages)))]
     items = ", ".join(f"i64 {item}" for item in numbers)
-    return f"@stations{number} = internal constant [{len(numbers)} x i64] [{items}]\n"
+    return f"@stages{number} = internal constant [{len(numbers)} x i64] [{items}]\n"
 
 
 def claim_text(target: Target) -> str:
@@ -32,9 +32,9 @@ def claim_text(target: Target) -> str:
 
 
 _CLAIM = """\
-; of the stations that nobody is at and that can do their next chunk, the one that is due first; a quarter of a turn
+; of the stages that nobody is at and that can do their next chunk, the one that is due first; a quarter of a turn
 ; earlier counts the one where the worker was before, as its weights are near
-define internal i64 @claim(ptr %states, ptr %stations, i64 %count, i64 %stop, i64 %step, i64 %turn, i64 %last,
+define internal i64 @claim(ptr %states, ptr %stages, i64 %count, i64 %stop, i64 %step, i64 %turn, i64 %last,
     ptr %team) noinline #0 {{
 entry:
   %row = add i64 %count, 1
@@ -44,12 +44,12 @@ look:
   %spun = phi i64 [ 0, %entry ], [ 0, %take ], [ %following, %spin ]
   br label %each
 each:
-  %station = phi i64 [ 0, %look ], [ %station.next, %next ]
+  %stage = phi i64 [ 0, %look ], [ %stage.next, %next ]
   %best = phi i64 [ -1, %look ], [ %best.next, %next ]
   %best.state = phi i64 [ 0, %look ], [ %best.state.next, %next ]
   %best.due = phi i64 [ {none}, %look ], [ %best.due.next, %next ]
   %open = phi i1 [ false, %look ], [ %open.next, %next ]
-  %place = getelementptr i64, ptr %states, i64 %station
+  %place = getelementptr i64, ptr %states, i64 %stage
   %state = load atomic i64, ptr %place acquire, align 8
   %chunk = lshr i64 %state, 1
   %busy = trunc i64 %state to i1
@@ -58,9 +58,9 @@ each:
   %open.more = or i1 %open, %more
   %idle = xor i1 %busy, true
   %may = and i1 %more, %idle
-  %offset = mul i64 %station, %row
-  %table = getelementptr i64, ptr %stations, i64 %offset
-  %station.next = add i64 %station, 1
+  %offset = mul i64 %stage, %row
+  %table = getelementptr i64, ptr %stages, i64 %offset
+  %stage.next = add i64 %stage, 1
   br i1 %may, label %needs, label %next
 needs:
   %other = phi i64 [ 0, %each ], [ %other.next, %there ]
@@ -81,11 +81,11 @@ ready:
   %due.first = load i64, ptr %table
   %due.later = mul i64 %chunk, %turn
   %due.all = add i64 %due.first, %due.later
-  %known = icmp eq i64 %station, %last
+  %known = icmp eq i64 %stage, %last
   %earlier = select i1 %known, i64 %habit, i64 0
   %due = sub i64 %due.all, %earlier
   %better = icmp slt i64 %due, %best.due
-  %best.now = select i1 %better, i64 %station, i64 %best
+  %best.now = select i1 %better, i64 %stage, i64 %best
   %state.now = select i1 %better, i64 %state, i64 %best.state
   %due.now = select i1 %better, i64 %due, i64 %best.due
   br label %next
@@ -94,7 +94,7 @@ next:
   %best.state.next = phi i64 [ %best.state, %each ], [ %best.state, %needs ], [ %state.now, %ready ]
   %best.due.next = phi i64 [ %best.due, %each ], [ %best.due, %needs ], [ %due.now, %ready ]
   %open.next = phi i1 [ %open.more, %each ], [ %open.more, %needs ], [ %open.more, %ready ]
-  %rest = icmp slt i64 %station.next, %count
+  %rest = icmp slt i64 %stage.next, %count
   br i1 %rest, label %each, label %choose
 choose:
   %found = icmp sge i64 %best.next, 0

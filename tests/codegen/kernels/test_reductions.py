@@ -99,7 +99,7 @@ def test_what_only_a_sum_reads_is_not_stored() -> None:
     assert len(shown.functions) == 2
 
 
-def test_a_sum_of_two_products_keeps_their_phase() -> None:
+def test_a_sum_of_two_products_keeps_their_kernel() -> None:
     """Computed where it is summed up, the difference would need both products in memory."""
     x = given("float32", 6, 40)
     w, u = (make("input", label=name, name=name, type=TensorType("float32", (40, 24))) for name in "wu")
