@@ -392,7 +392,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Hostile:
-    """A graph and what it is fed. trainable: labels of its parameters."""
+    """A graph and what it is fed."""
 
     seed: int
     graph: Graph
