@@ -35,8 +35,11 @@ def files_for(hostile: Hostile, template: Mapping[str, bytes]) -> dict[str, byte
     document = json.loads(template["declaration.json"])
     outputs = [name for name, _ in hostile.graph.outputs]
     document["structure"] = {"dict": [[name, {"leaf": name}] for name in outputs if name != "loss"]}
+    updated = {node.operands[1]["label"] for node in hostile.graph.nodes if node.op == "with_update"}
+    trained = hostile.parameters.keys() - (updated if hostile.seed % 10 else set())  # else it is refused
     document["parameters"] = [
-        {**document["parameters"][0], "name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
+        {**document["parameters"][0], "name": name, "dtype": str(array.dtype), "shape": list(array.shape),
+         "trainable": name in trained}
         for name, array in hostile.parameters.items()
     ]  # fmt: skip
     files = dict(template)

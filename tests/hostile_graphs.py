@@ -127,7 +127,7 @@ class Draw:
             self.unary, self.binary, self.binary, self.compared, self.selected, self.fused, self.cast, self.leaf,
             self.product, self.product, self.outer, self.scatter, self.gather, self.gather, self.reduced, self.reduced,
             self.sliced, self.sliced, self.windowed, self.overlapped, self.moved, self.reshaped, self.ensured,
-            self.spread, self.joined, self.joined, self.logic, self.by_graph, self.dropped, self.random,
+            self.spread, self.joined, self.joined, self.logic, self.by_graph, self.updated, self.dropped, self.random,
         ]  # fmt: skip
         return plain + ([self.scan] * 4 if self.depth < 2 else [])
 
@@ -328,6 +328,13 @@ class Draw:
         b = self.pick(lambda node: node.type == a.type)
         return self.node("by_graph", a, b, exact=self.all_exact(a, b))
 
+    def updated(self) -> Node:
+        """What a step of a trainer makes of a parameter, beside any value."""
+        parameter = self.pick(lambda node: node.op == "parameter")
+        after = self.pick(lambda node: node.type == parameter.type)
+        value = self.pick(lambda node: True)
+        return self.node("with_update", value, parameter, after, exact=value in self.exact)
+
     def dropped(self) -> Node:
         item = self.any_float()
         keep = self.node("constant", value=np.asarray(self.one((0.5, 1.0, 0.0)), self.one(("float32", item.dtype))))
@@ -407,7 +414,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Hostile:
-    """A graph and what it is fed. trainable: labels of its parameters."""
+    """A graph and what it is fed."""
 
     seed: int
     graph: Graph
