@@ -11,7 +11,7 @@ from ..codegen.buffers.packing import PanelLayout
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
-from ..errors import ShapeError, Where
+from ..errors import GraphError, ShapeError, Where
 from ..ir.types import Dim, TensorType, evaluate, product
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
@@ -48,6 +48,12 @@ def stream_form(
     values: all parameters as they are at one moment, as another thread may be training them.
     """
     about = step_graph(given.source, replace(given.options, target=target), batch, where)
+    if about.tail is not None:
+        raise GraphError(
+            f"this net takes {about.rate} entries for a step and gives results {about.delay} steps later, and an "
+            'exported net takes one and gives its results at once; export whole sequences (form="sequence")',
+            where,
+        )
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
     shown = [name for name in about.outputs if name not in about.labels]

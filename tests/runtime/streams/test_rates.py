@@ -1,0 +1,190 @@
+"""Streams that take several entries for a step, and streams that are late: steps, chunks, rows, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import rnngraph as rg
+from rnngraph.declare.nest import paths
+
+BATCH, WIDTH = 3, 4
+
+
+def same(x: rg.Tensor, filters: int = 4, size: int = 3, **options: Any) -> rg.Tensor:
+    return rg.conv1d(x, filters, size, padding="same", **options)
+
+
+def front_end(x: rg.Tensor) -> rg.Tensor:
+    """Strided convolutions, a recurrence, and a number for each step."""
+    x = rg.relu(same(x, 6, 5, strides=2))
+    x = rg.relu(same(x, 5, 3, strides=2))
+    x, _ = rg.dynamic_rnn(rg.LSTMCell(5), x)
+    return rg.sigmoid(rg.dense(x, 1))
+
+
+NETS: dict[str, Callable[[rg.Tensor], Any]] = {
+    "strided": lambda x: rg.conv1d(x, 4, 3, strides=2),
+    "late": same,
+    "late and strided": front_end,
+    "a residual": lambda x: same(rg.tanh(same(x)), size=5, dilation=2) + x,
+    "pools": lambda x: rg.average_pool1d(rg.max_pool1d(x, 3, 1, padding="same"), 2),
+    "depthwise": lambda x: rg.dense(same(x, 8, 7, groups=4), 3),
+    "valid": lambda x: rg.conv1d(x, 4, 5, padding="valid", strides=3),
+    "two rates": lambda x: {"fast": same(x), "slow": (rg.conv1d(x, 2, 2, strides=2), rg.dense(x, 2)[:, -1])},
+}
+
+
+def compiled(name: str) -> Any:
+    return rg.compile(NETS[name](rg.placeholder("x", (None, None, WIDTH))))
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
+
+
+def leaves(nest: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for _, leaf in paths(nest)]
+
+
+def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
+    """What chunks of so many steps give, and what is owed at the end."""
+    rate, found, now = stream.rate, [], 0
+    for cut in cuts:
+        found.append(stream.process(x=x[:, now * rate : (now + cut) * rate]))
+        now += cut
+    return found, stream.flush(x=x[:, now * rate :])
+
+
+def check(stream: Any, x: np.ndarray, cuts: list[int], whole: Any) -> None:
+    """The bits of the whole call, behind zeros."""
+    chunks, end = ran(stream, x, cuts)
+    for parts, last, expected in zip(zip(*map(leaves, chunks), strict=True), leaves(end), leaves(whole), strict=True):
+        if expected.ndim == 2:
+            assert_array_equal(last, expected)
+            continue
+        late = stream.delay * sum(part.shape[1] for part in parts) // sum(cuts)
+        given = np.concatenate([*parts, last], 1)
+        assert not given[:, :late].any()
+        assert given[:, late:].tobytes() == expected.tobytes()
+
+
+def check_same_state(stream: Any, other: Any) -> None:
+    for left, right in zip(leaves(stream.state), leaves(other.state), strict=True):
+        assert_array_equal(left, right)
+
+
+def each_cut(steps: int) -> Iterator[list[int]]:
+    yield [1] * steps
+    yield [steps]
+    yield [0, steps - steps // 3, 0, steps // 3]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_steps_chunks_and_the_end_have_the_bits_of_the_whole(name: str) -> None:
+    program = compiled(name)
+    stream = program.inference.stream(batch=BATCH)
+    done = 0
+    for length in (*range(stream.rate, 2 * stream.rate + 2), 7 * stream.rate, 63):
+        x = normal(BATCH, length, WIDTH)
+        try:
+            whole = program.inference(x=x)
+        except rg.ShapeError:  # too short for it
+            continue
+        for cuts in each_cut(length // stream.rate):
+            try:
+                check(stream, x, cuts, whole)
+                done += 1
+            except rg.GraphError as error:
+                assert "begins otherwise" in str(error)  # noqa: PT017
+                stream.reset()
+    assert done > 3
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_step_is_a_chunk_of_one(name: str) -> None:
+    inference = compiled(name).inference
+    stepped, chunked = inference.stream(batch=BATCH), inference.stream(batch=BATCH)
+    rate = stepped.rate
+    x = normal(BATCH, 6 * rate, WIDTH)
+    for step in range(6):
+        part = x[:, step * rate : (step + 1) * rate]
+        one, chunk = stepped.step(x=part[:, 0] if rate == 1 else part), chunked.process(x=part)
+        for left, right in zip(leaves(one), leaves(chunk), strict=True):
+            assert_array_equal(left, right if left.ndim == right.ndim else right[:, 0])
+    check_same_state(stepped, chunked)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_rows_begin_and_end_alone(name: str) -> None:
+    """Row 1 begins two steps after the others, and ends before them."""
+    program = compiled(name)
+    stream, alone = program.inference.stream(batch=BATCH), program.inference.stream()
+    rate, others, one = stream.rate, [0, 2], [1]
+    x, late = normal(BATCH, 7 * rate, WIDTH), normal(1, 3 * rate, WIDTH)
+
+    def given(step: int) -> np.ndarray:
+        part = x[:, step * rate : (step + 1) * rate].copy()
+        if 2 <= step < 5:
+            part[1] = late[0, (step - 2) * rate : (step - 1) * rate]
+        return part
+
+    found: list[list[Any]] = [[] for _ in range(BATCH)]
+    for step in range(7):
+        rows = [0, 1, 2] if 2 <= step < 5 else others
+        results = leaves(stream.process(x=given(step), rows=rows))
+        for row in rows:
+            found[row].append([result[row] for result in results])
+        if step == 4:
+            end = leaves(stream.flush(rows=one))
+            assert not any(result[others].any() for result in end)
+            found[1].append([result[1] for result in end])
+    end = leaves(stream.flush())
+    for row in others:
+        found[row].append([result[row] for result in end])
+    for row, sequence in enumerate((x[:1], late, x[2:])):
+        steps = sequence.shape[1] // rate
+        chunks = [alone.process(x=sequence[:, step * rate : (step + 1) * rate]) for step in range(steps)]
+        for results, expected in zip(found[row], [*chunks, alone.flush()], strict=True):
+            for left, right in zip(results, leaves(expected), strict=True):
+                assert_array_equal(left, right[0])
+
+
+def test_state_goes_on_elsewhere() -> None:
+    inference = compiled("late and strided").inference
+    stream, other = inference.stream(batch=BATCH), inference.stream(batch=BATCH)
+    x = normal(BATCH, 24, WIDTH)
+    stream.process(x=x[:, :12])
+    other.load_state_bytes(stream.state_bytes())
+    assert_array_equal(other.process(x=x[:, 12:]), stream.process(x=x[:, 12:]))
+    other.state = stream.state
+    assert_array_equal(other.flush(), stream.flush())
+    check_same_state(other, stream)
+    check_same_state(other, inference.stream(batch=BATCH))
+
+
+def test_a_causal_stream_owes_nothing() -> None:
+    stream = rg.compile(rg.conv1d(rg.placeholder("x", (None, None, WIDTH)), 2, 3)).inference.stream()
+    assert (stream.rate, stream.delay) == (1, 0)
+    stream.step(x=normal(1, WIDTH))
+    assert stream.flush().shape == (1, 0, 2)
+    last = rg.compile(rg.placeholder("x", (None, None, WIDTH))[:, -1] * 2.0).inference.stream()
+    with pytest.raises(rg.GraphError, match="take what the last step gave"):
+        last.flush()
+
+
+def test_parts_of_steps_are_refused() -> None:
+    program = compiled("late and strided")
+    stream = program.inference.stream(batch=BATCH)
+    with pytest.raises(rg.ShapeError, match=r"test_rates.*x has 6 entries over time, and a step .* takes 4; feed a m"):
+        stream.process(x=normal(BATCH, 6, WIDTH))
+    with pytest.raises(rg.ShapeError, match="shape"):
+        stream.step(x=normal(BATCH, 3, WIDTH))
+    with pytest.raises(rg.ShapeError, match=r"x has 4 entries over time, and at most 3 are left for no whole step"):
+        stream.flush(x=normal(BATCH, 4, WIDTH))
+    with pytest.raises(rg.GraphError, match=r"test_rates.*begins otherwise than the stream did.*test_rates"):
+        stream.flush(x=normal(BATCH, 1, WIDTH))
