@@ -78,7 +78,8 @@ class Timeline:
             why = found._place(node)
             if why:
                 found.refused[node] = why
-                found.delays[node] = 0
+            if node not in found.views and (node.op == "scan" or found.has_time(node)):
+                found.delays.setdefault(node, 0)
         found._align_outputs()
         found._join_pasts()
         return found
@@ -118,7 +119,7 @@ class Timeline:
         if node.op == "scan":
             return self._scan(node)
         if node.op == "get":
-            if not is_final(node) and node.operands[0] in self.delays:
+            if not is_final(node):
                 self.delays[node] = self.delays[node.operands[0]]
             return ""
         axis, timed = self.axis(node), [item for item in node.operands if self.has_time(item)]
