@@ -83,7 +83,7 @@ class _ChunkGraph:
         return self._pace_of(node.shape[axis])
 
     def _pace_of(self, dim: Dim) -> Pace:
-        found = self.timeline.clock.pace(dim, self.rests)
+        found = self.timeline.tempo.pace(dim, self.rests)
         assert found is not None
         return found
 
@@ -95,7 +95,7 @@ class _ChunkGraph:
         """An attribute, with entries of a chunk in place of those of the whole."""
         if isinstance(value, tuple):
             return tuple(self._sized(item, delay) for item in value)
-        pace = self.timeline.clock.pace(value, self.rests) if not isinstance(value, str | float) else None
+        pace = self.timeline.tempo.pace(value, self.rests) if not isinstance(value, str | float) else None
         if pace is None:
             return value
         return self._count(pace, delay) if pace.many else pace.over
@@ -359,7 +359,7 @@ class _ChunkGraph:
 
     def _settled(self, node: Node, dim: Dim) -> int:
         """A number of entries that may not depend on how long a sequence is."""
-        pace, usual = self.timeline.clock.pace(dim, self.rests), self.timeline.clock.pace(dim)
+        pace, usual = self.timeline.tempo.pace(dim, self.rests), self.timeline.tempo.pace(dim)
         if pace is None or usual is None:
             assert isinstance(dim, int)
             return dim
@@ -367,7 +367,7 @@ class _ChunkGraph:
             raise GraphError(
                 f"a sequence of this length begins otherwise than the stream did: {node.op} has {pace.over} entries "
                 f"before its first step, and {usual.over} where the length is a multiple of "
-                f"{self.timeline.clock.rate}, declared at {node.where}; feed multiples of it, or pad in numbers",
+                f"{self.timeline.tempo.rate}, declared at {node.where}; feed multiples of it, or pad in numbers",
                 self.where,
             )
         return pace.over

@@ -20,17 +20,17 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Clock:
+class Tempo:
     """A step of a stream is ``rate`` entries of what is fed. lengths: names of sizes that count those."""
 
     lengths: frozenset[str]
     rate: int
 
     @staticmethod
-    def of(lengths: Collection[str], dims: Iterable[Dim]) -> Clock:
+    def of(lengths: Collection[str], dims: Iterable[Dim]) -> Tempo:
         """The shortest step in which each of ``dims`` gets a whole number of entries."""
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
-        return Clock(frozenset(lengths), math.lcm(*(slope.denominator for slope in slopes)))
+        return Tempo(frozenset(lengths), math.lcm(*(slope.denominator for slope in slopes)))
 
     def pace(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Pace | None:
         """How a size grows; None where that is not one rate. rests: entries behind the last step, by length."""

@@ -12,7 +12,7 @@ from ...ir.axes import counts
 from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim, TensorType
-from .pace import Clock, Pace
+from .pace import Pace, Tempo
 
 NO_FILL = b""
 """Where nothing is read of what stands before the first entry."""
@@ -58,7 +58,7 @@ class Timeline:
     """
 
     graph: Graph
-    clock: Clock
+    tempo: Tempo
     delays: dict[Node, int | None] = field(default_factory=dict)
     views: dict[Node, View] = field(default_factory=dict)
     windows: dict[Node, Taken] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Timeline:
     def of(graph: Graph, lengths: Collection[str]) -> Timeline:
         """lengths: names of sizes that count steps."""
         dims = [node.shape[axis] for node in graph.nodes if (axis := time_axis(node, lengths)) is not None]
-        found = Timeline(graph, Clock.of(lengths, dims))
+        found = Timeline(graph, Tempo.of(lengths, dims))
         for node in graph.nodes:
             why = found._place(node)
             if why:
@@ -87,15 +87,15 @@ class Timeline:
     @property
     def is_causal(self) -> bool:
         """Whether a chunk runs the graph as it is."""
-        return not self.kept and not self.refused and self.clock.rate == 1
+        return not self.kept and not self.refused and self.tempo.rate == 1
 
     def axis(self, node: Node) -> int | None:
-        return time_axis(node, self.clock.lengths)
+        return time_axis(node, self.tempo.lengths)
 
     def pace(self, node: Node) -> Pace | None:
         """How a value's time axis grows; None where it has none, or no single rate."""
         axis = self.axis(node)
-        return None if axis is None else self.clock.pace(node.shape[axis])
+        return None if axis is None else self.tempo.pace(node.shape[axis])
 
     def past(self, view: View) -> Past:
         """What is kept for those who read a view."""
@@ -127,7 +127,7 @@ class Timeline:
             return self._slice(node)
         if axis is None:
             return ""
-        pace = self.clock.pace(node.shape[axis])
+        pace = self.tempo.pace(node.shape[axis])
         if pace is None:
             return "its steps are no fixed number for each step of a stream"
         if not pace.many:
@@ -174,9 +174,9 @@ class Timeline:
 
     def _scan(self, node: Node) -> str:
         scan = ScanParts.of(node)
-        if not counts(scan.length, self.clock.lengths) or node["reverse"]:
+        if not counts(scan.length, self.tempo.lengths) or node["reverse"]:
             return ""  # what that means is said elsewhere
-        if self.clock.pace(scan.length) is None:
+        if self.tempo.pace(scan.length) is None:
             return "its steps are no fixed number for each step of a stream"
         self.delays[node] = self._together([item.outside for item in scan.sequences]) or 0
         return ""
@@ -212,7 +212,7 @@ class Timeline:
         axis = self.axis(source)
         assert axis is not None
         start, stop, step = node["start"][axis], node["stop"][axis], node["step"][axis]
-        if counts(start, self.clock.lengths):
+        if counts(start, self.tempo.lengths):
             return self._end(node, axis)
         if not self.has_time(node):
             return f"a slice {start}:{stop} over time"
@@ -230,7 +230,7 @@ class Timeline:
         """A slice of the last entries."""
         source, start = node.operands[0], node["start"][axis]
         self._whole(source)
-        first, whole = self.clock.pace(start), self.pace(source)
+        first, whole = self.tempo.pace(start), self.pace(source)
         if first is None or whole is None or first.many != whole.many:
             return "a slice over time that begins at neither end"
         self.ends.add(node)
@@ -241,7 +241,7 @@ class Timeline:
 
     def _fixed(self, dim: Dim) -> int:
         """A number of entries that does not grow."""
-        pace = self.clock.pace(dim)
+        pace = self.tempo.pace(dim)
         return pace.over if pace is not None else int(str(dim))
 
     def _take(self, node: Node, taken: Taken) -> None:
@@ -287,7 +287,7 @@ class Timeline:
 
     def lines(self) -> Iterator[str]:
         """For those who look at it: a line for each value that has time."""
-        yield f"{self.clock.rate} entries for each step, outputs {self.delay} steps late"
+        yield f"{self.tempo.rate} entries for each step, outputs {self.delay} steps late"
         for node in self.graph.nodes:
             pace = None if node.op == "scan" else self.pace(node)
             if pace is None or not pace.many:

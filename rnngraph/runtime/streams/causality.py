@@ -27,7 +27,7 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
     graph: of the outputs alone, its states given; what a loss makes of their sizes does not matter. initial: of the
     states that it starts from. timeline: of the graph.
     """
-    lengths = set(timeline.clock.lengths)
+    lengths = set(timeline.tempo.lengths)
     roles: dict[Node, str] = {}
     advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
     for node in graph.nodes:
@@ -70,10 +70,10 @@ def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
 
 
 def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
-    lengths = set(timeline.clock.lengths)
+    lengths = set(timeline.tempo.lengths)
     if isinstance(node.type, TensorType):
         joined = [dim for dim in node.shape if counts(dim, lengths)]
-        strange = [dim for dim in joined if timeline.clock.pace(dim) is None]
+        strange = [dim for dim in joined if timeline.tempo.pace(dim) is None]
         for dim in strange:
             if isinstance(dim, Size) and dim.symbols <= lengths:
                 return f"{node.op} gives {dim_text(dim)} steps, which is no fixed number for each that a stream takes"

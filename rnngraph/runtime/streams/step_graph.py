@@ -36,22 +36,22 @@ class Tail:
         self, types: Mapping[str, TensorType], left: Mapping[str, np.ndarray], where: Where | None
     ) -> dict[str, int]:
         """How many entries are left for no whole step, by length. types, left: of feeds, by name."""
-        clock = self.timeline.clock
-        found = dict.fromkeys(clock.lengths, 0)
+        tempo = self.timeline.tempo
+        found = dict.fromkeys(tempo.lengths, 0)
         declared = {str(node["label"]): node for node in self.timeline.graph.inputs if node.op == "input"}
         for name, array in left.items():
-            axis = axis_of_names(declared[name].shape, clock.lengths)
+            axis = axis_of_names(declared[name].shape, tempo.lengths)
             assert axis is not None
             count, fits = array.shape[axis], dict[int, tuple[str, int]]()
-            for rest in range(clock.rate):
-                pace = clock.pace(declared[name].shape[axis], dict.fromkeys(clock.lengths, rest))
+            for rest in range(tempo.rate):
+                pace = tempo.pace(declared[name].shape[axis], dict.fromkeys(tempo.lengths, rest))
                 assert pace is not None
                 fits.setdefault(pace.over, (pace.symbol, rest))
             if count not in fits:
                 most = max(fits)
                 raise ShapeError(
                     f"feed {name} has {count} entries over time, and at most {most} are left for no whole step of "
-                    f"{clock.rate}; feed whole steps to process",
+                    f"{tempo.rate}; feed whole steps to process",
                     where,
                 )
             symbol, rest = fits[count]
@@ -107,7 +107,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     timeline = Timeline.of(compiled.graph, time_sizes(compiled.graph))
-    lengths = timeline.clock.lengths
+    lengths = timeline.tempo.lengths
     check_streamable(compiled.graph, lowered.initial, timeline, where)
     check_states(compiled.graph, labels, where)
     found = compiled.input_types()
@@ -159,7 +159,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         },
         sizes=sizes,
         held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
-        rate=timeline.clock.rate,
+        rate=timeline.tempo.rate,
         delay=timeline.delay,
         tail=tail,
     )

@@ -99,7 +99,7 @@ class Net:
         lowered = DeclaredSource(declare(rg.placeholder("x", (None, None, WIDTH))), None, {}).stateful()
         self.graph = run(lowered.graph, meaning("inference"), forbidden("inference"))
         self.timeline = Timeline.of(self.graph, time_sizes(self.graph))
-        (self.length,) = self.timeline.clock.lengths
+        (self.length,) = self.timeline.tempo.lengths
         self.rows: Dim = self.graph.inputs[0].shape[0]
         self.random = np.random.default_rng(3)
         self.parameters = {
@@ -121,7 +121,7 @@ class Net:
 
     def chunks(self, x: np.ndarray, cuts: Sequence[int]) -> tuple[list[Arrays], Arrays]:
         """Results of chunks, and those of the end."""
-        rate, made = self.timeline.clock.rate, chunk_graph(self.timeline, self.rows)
+        rate, made = self.timeline.tempo.rate, chunk_graph(self.timeline, self.rows)
         kinds = {node["label"]: node.tensor for node in verify(made.graph).inputs}
         states = dict(self.begin)
         for label, first in made.initial:
@@ -141,7 +141,7 @@ def test_chunks_and_the_end_are_the_whole(name: str) -> None:
     rate, delay, declare = NETS[name]
     net = Net(declare)
     assert not net.timeline.refused
-    assert (net.timeline.clock.rate, net.timeline.delay) == (rate, delay)
+    assert (net.timeline.tempo.rate, net.timeline.delay) == (rate, delay)
     compared = 0
     for length in (*range(2 * rate + delay * rate + 3), 25):
         x = net.random.standard_normal((BATCH, length, WIDTH)).astype(np.float32)
