@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from streamed import WIDTH, check_drawn, check_lengths, check_same_state, leaves, normal
 
 import rnngraph as rg
-from rnngraph.declare.nest import paths
 
-BATCH, WIDTH = 3, 4
+BATCH = 3
 
 
 def same(x: rg.Tensor, filters: int = 4, size: int = 3, **options: Any) -> rg.Tensor:
@@ -43,66 +43,22 @@ def compiled(name: str) -> Any:
     return rg.compile(NETS[name](rg.placeholder("x", (None, None, WIDTH))))
 
 
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(shape).standard_normal(shape).astype(np.float32)
-
-
-def leaves(nest: Any) -> list[np.ndarray]:
-    return [np.asarray(leaf) for _, leaf in paths(nest)]
-
-
-def ran(stream: Any, x: np.ndarray, cuts: list[int]) -> tuple[list[Any], Any]:
-    """What chunks of so many steps give, and what is owed at the end."""
-    rate, found, now = stream.rate, [], 0
-    for cut in cuts:
-        found.append(stream.process(x=x[:, now * rate : (now + cut) * rate]))
-        now += cut
-    return found, stream.flush(x=x[:, now * rate :])
-
-
-def check(stream: Any, x: np.ndarray, cuts: list[int], whole: Any) -> None:
-    """The bits of the whole call, behind zeros."""
-    chunks, end = ran(stream, x, cuts)
-    for parts, last, expected in zip(zip(*map(leaves, chunks), strict=True), leaves(end), leaves(whole), strict=True):
-        if expected.ndim == 2:
-            assert_array_equal(last, expected)
-            continue
-        late = stream.delay * sum(part.shape[1] for part in parts) // sum(cuts)
-        given = np.concatenate([*parts, last], 1)
-        assert not given[:, :late].any()
-        assert given[:, late:].tobytes() == expected.tobytes()
-
-
-def check_same_state(stream: Any, other: Any) -> None:
-    for left, right in zip(leaves(stream.state), leaves(other.state), strict=True):
-        assert_array_equal(left, right)
-
-
-def each_cut(steps: int) -> Iterator[list[int]]:
-    yield [1] * steps
-    yield [steps]
-    yield [0, steps - steps // 3, 0, steps // 3]
-
-
 @pytest.mark.parametrize("name", NETS)
 def test_steps_chunks_and_the_end_have_the_bits_of_the_whole(name: str) -> None:
     program = compiled(name)
-    stream = program.inference.stream(batch=BATCH)
-    done = 0
-    for length in (*range(stream.rate, 2 * stream.rate + 2), 7 * stream.rate, 63):
-        x = normal(BATCH, length, WIDTH)
-        try:
-            whole = program.inference(x=x)
-        except rg.ShapeError:  # too short for it
-            continue
-        for cuts in each_cut(length // stream.rate):
-            try:
-                check(stream, x, cuts, whole)
-                done += 1
-            except rg.GraphError as error:
-                assert "begins otherwise" in str(error)  # noqa: PT017
-                stream.reset()
-    assert done > 3
+    rate = program.inference.stream().rate
+    assert check_lengths(program, BATCH, (*range(rate, 2 * rate + 2), 7 * rate, 63)) > 3
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_nets(seed: int) -> None:
+    check_drawn(seed)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("hundred", range(1, 4))
+def test_more_random_nets(hundred: int) -> None:
+    assert sum(map(check_drawn, range(100 * hundred, 100 * hundred + 100))) > 400
 
 
 @pytest.mark.parametrize("name", NETS)
