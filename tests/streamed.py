@@ -131,7 +131,14 @@ class Drawn:
 
     def join(self, x: rg.Tensor) -> rg.Tensor:
         same = rg.conv1d(x, x.width, self.draw.randint(1, 5), "same", self.draw.randint(1, 2))
-        return self.draw.choice([lambda: rg.tanh(same) + x, lambda: rg.concat([x, same[:, :, :2]])])()
+        joins = [
+            lambda: rg.tanh(same) + x,
+            lambda: rg.concat([x, same[:, :, :2]]),
+            lambda: same + rg.dense(x, x.width),  # one chain of products
+            lambda: x * 0.5 - same * x,
+            lambda: rg.dense(rg.concat([same, x]), 4),
+        ]
+        return self.draw.choice(joins)()
 
     def entries(self, x: rg.Tensor) -> rg.Tensor:
         """Each entry by itself, in time-major order or not."""

@@ -18,6 +18,7 @@ from ...ir.axes import axis_of_names, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, TensorType, substitute, symbols_of
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
+from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
@@ -106,7 +107,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     lowered, options = source.stateful(), replace(options, unroll=None)
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
-    timeline = Timeline.of(compiled.graph, time_sizes(compiled.graph))
+    timeline = timeline_of(compiled.graph, time_sizes(compiled.graph))
     lengths = timeline.tempo.lengths
     check_streamable(compiled.graph, lowered.initial, timeline, where)
     check_states(compiled.graph, labels, where)
@@ -116,7 +117,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     sizes = _fixed_sizes(rows, batch, where)
     initial, structures, named, tail = lowered.initial, lowered.states, lowered.named, None
     if not timeline.is_causal:
-        timeline = Timeline.of(with_sizes(compiled.graph, dict.fromkeys(sizes, rows[0])), lengths)
+        timeline = timeline_of(with_sizes(compiled.graph, dict.fromkeys(sizes, rows[0])), lengths)
         chunked, tail = chunk_graph(timeline, rows[0], where), Tail(timeline, rows[0], options, source)
         compiled = CompiledGraph(chunked.graph, "inference", options, source.described)
         found = compiled.input_types()

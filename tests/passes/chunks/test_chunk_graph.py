@@ -16,7 +16,7 @@ from rnngraph.ir.interpreter import interpret
 from rnngraph.ir.types import Dim
 from rnngraph.ir.verifier import verify
 from rnngraph.passes.chunks.chunk_graph import chunk_graph, tail_graph
-from rnngraph.passes.chunks.timeline import Timeline
+from rnngraph.passes.chunks.delays import timeline_of
 from rnngraph.passes.pipeline import forbidden, meaning, run
 from rnngraph.runtime.graph_source import DeclaredSource
 
@@ -98,7 +98,7 @@ class Net:
     def __init__(self, declare: Callable[[rg.Tensor], Any]) -> None:
         lowered = DeclaredSource(declare(rg.placeholder("x", (None, None, WIDTH))), None, {}).stateful()
         self.graph = run(lowered.graph, meaning("inference"), forbidden("inference"))
-        self.timeline = Timeline.of(self.graph, time_sizes(self.graph))
+        self.timeline = timeline_of(self.graph, time_sizes(self.graph))
         (self.length,) = self.timeline.tempo.lengths
         self.rows: Dim = self.graph.inputs[0].shape[0]
         self.random = np.random.default_rng(3)

@@ -110,6 +110,29 @@ def test_rows_begin_and_end_alone(name: str) -> None:
                 assert_array_equal(left, right[0])
 
 
+def test_sequences_of_several_rates_are_one_chain_of_products() -> None:
+    """What is added up at once in a whole call is so in a stream, though one part comes early."""
+    x, z = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("z", (None, None, 3))
+    start = rg.placeholder("start", (None, 5))
+    joined = rg.tanh(same(x, 6, strides=2) + rg.dense(z, 6))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), joined, initial_state=start)[0])
+    feeds = {"x": normal(BATCH, 40, WIDTH), "z": normal(BATCH, 20, 3), "start": normal(BATCH, 5)}
+    stream = program.inference.stream(batch=BATCH)
+    assert (stream.rate, stream.delay) == (2, 1)
+    first = stream.process({**feeds, "x": feeds["x"][:, :14], "z": feeds["z"][:, :7]})
+    single = stream.step(x=feeds["x"][:, 14:16], z=feeds["z"][:, 7])
+    rest = stream.process(x=feeds["x"][:, 16:], z=feeds["z"][:, 8:])
+    given = np.concatenate([first, single[:, None], rest, stream.flush()], 1)
+    assert_array_equal(given[:, 1:], program.inference(feeds))
+
+
+@pytest.mark.parametrize("options", [{"threads": 2}, {"weights": "int8"}])
+def test_workers_and_narrow_weights(options: Any) -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.LSTMCell(64), same(x, 64, 5, strides=2))[0], **options)
+    assert check_lengths(program, 8, (24,)) == 3
+
+
 def test_state_goes_on_elsewhere() -> None:
     inference = compiled("late and strided").inference
     stream, other = inference.stream(batch=BATCH), inference.stream(batch=BATCH)
