@@ -12,7 +12,7 @@ from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
 from ..errors import GraphError, ShapeError, Where
-from ..ir.types import Dim, TensorType, evaluate, product
+from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
 from .c_interface.nets import ExportedStream
@@ -48,10 +48,11 @@ def stream_form(
     values: all parameters as they are at one moment, as another thread may be training them.
     """
     about = step_graph(given.source, replace(given.options, target=target), batch, where)
-    if about.tail is not None:
+    if about.tail is not None and about.tail.timeline.owes:
         raise GraphError(
-            f"this net takes {about.rate} entries for a step and gives results {about.delay} steps later, and an "
-            'exported net takes one and gives its results at once; export whole sequences (form="sequence")',
+            f"this net looks ahead: some results come only {about.delay} steps later or at the end of a sequence, and "
+            "an exported net gives all of a step's results at once; pad as causal does, or export whole sequences "
+            '(form="sequence")',
             where,
         )
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
@@ -69,6 +70,7 @@ def stream_form(
         target=target,
         inputs=inputs,
         outputs=outputs,
+        rate=about.rate,
         states=states,
         initial_inputs=starts,
         step=step,
@@ -98,8 +100,10 @@ def _used(*entries: ExportedEntry | Mapping[str, np.ndarray] | None) -> set[str]
 def _port(
     name: str, symbol: str, kind: TensorType, time_axis: int | None, about: StepGraph, where: Where | None
 ) -> Port:  # fmt: skip
-    dims = enumerate(kind.shape)
-    shape = tuple(STEPS if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims)
+    dims, steps = enumerate(kind.shape), dict.fromkeys(about.lengths, STEPS)
+    shape = tuple(
+        substitute(dim, steps) if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims
+    )
     return Port(name, symbol, kind.dtype, shape, about.held.get(name))
 
 

@@ -94,10 +94,12 @@ class ExportedNet:
 class ExportedStream(ExportedNet):
     """A net that runs step by step.
 
-    block: None where a block of steps is a loop of single ones. initial: the entry that gives the initial state, or
-    the state itself, by name, where it depends on no feed and weights are embedded.
+    rate: entries of sequences in a step. block: None where a block of steps is a loop of single ones. initial: the
+    entry that gives the initial state, or the state itself, by name, where it depends on no feed and weights are
+    embedded.
     """
 
+    rate: int
     states: tuple[Port, ...]
     initial_inputs: tuple[Port, ...]
     step: ExportedEntry

@@ -169,6 +169,6 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
 def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:
     """Where a step's part of a block begins."""
-    if STEPS not in port.shape:
+    if port.time_axis is None:
         return pointer
     return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

@@ -111,6 +111,7 @@ class Description:
 
     def _of_stream(self) -> dict[str, Any]:
         return {
+            "rate": self.stream.rate,
             "state_size": self.state_bytes,
             "states": [_port(port) for port in self.stream.states],
             "initial_inputs": [_port(port) for port in self.stream.initial_inputs],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...ir.sizes.polynomial import Dim, Floor, Shape, Size
 from ...version import __version__
-from ..c_interface.llvm_text import STEPS, elements
+from ..c_interface.llvm_text import elements
 from ..c_interface.object_code import ABI_VERSION
 from ..c_interface.ports import Port
 from .description import C_TYPES, Description, in_comment, shape_text
@@ -92,6 +92,7 @@ def _stream_macros(net: Description) -> list[str]:
     lines = [
         f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory */",
         f"#define {macro}_STATE_VALUES {stream.packed_bytes} /* bytes of what get_state writes */",
+        *([] if stream.rate == 1 else [f"#define {macro}_RATE {stream.rate} /* entries of sequences in a step */"]),
         *_weights_macros(net),
     ]
     return lines + [
@@ -103,12 +104,12 @@ def _stream_macros(net: Description) -> list[str]:
 def _stream_ports(net: Description) -> list[str]:
     """What each array is, as a comment."""
     stream = net.stream
-    lines = ["/* Arrays, in the order of arguments (a step takes no axis of steps):"]
+    lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
     for role, ports, held in (
         ("input", stream.inputs, ", the same at all steps"), ("output", stream.outputs, ", after the last step"),
     ):  # fmt: skip
         for port in ports:
-            lines.append(f" *   {role:6} {_array(port)}{'' if STEPS in port.shape else held}{_default(port)}")
+            lines.append(f" *   {role:6} {_array(port)}{held if port.time_axis is None else ''}{_default(port)}")
     for port in stream.initial_inputs:
         lines.append(f" *   start  {_array(port)}, what the state begins with")
     place = 0

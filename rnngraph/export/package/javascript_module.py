@@ -81,8 +81,12 @@ export class Net {{
 
   steps(feeds) {{
     for (const port of description.inputs) {{
-      if (port.shape.includes("steps") && port.name in feeds) {{
-        return feeds[port.name].length / count(port, 1);
+      if (port.shape.some((dim) => typeof dim === "string") && port.name in feeds) {{
+        const steps = feeds[port.name].length / count(port, 1);
+        if (!Number.isInteger(steps)) {{
+          throw new Error(port.name + " has " + feeds[port.name].length + " elements, and a step " + count(port, 1));
+        }}
+        return steps;
       }}
     }}
     return 1;
@@ -247,9 +251,10 @@ _TAIL = """
 """
 
 _STREAM_COUNT = """\
-/** Elements of an array of so many steps. */
+/** Elements of an array of so many steps; "2*steps" is an axis that has two entries for each. */
 function count(port, steps) {{
-  return port.shape.reduce((product, dim) => product * (dim === "steps" ? steps : dim), 1);
+  const sizes = port.shape.map((dim) => (typeof dim === "number" ? dim : steps * (parseInt(dim) || 1)));
+  return sizes.reduce((product, size) => product * size, 1);
 }}
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..c_interface.llvm_text import STEPS
 from ..c_interface.ports import Port
 from .description import C_TYPES, Description
 from .self_test import CHECK, END_MAIN, Example, array_text, begin_main, compare, includes
@@ -23,7 +22,7 @@ def stream_self_test(net: Description, example: Example) -> str:
     start = [f"start_{port.symbol}" for port in stream.initial_inputs]
     init = ", ".join(["memory", *([] if stream.embedded else ["weights"]), *start])
     begin = f"{name}_reset({', '.join(['memory', *start])});"
-    timed = [port for port in stream.inputs if STEPS in port.shape]
+    timed = [port for port in stream.inputs if port.time_axis is not None]
     arrays += [f"static {C_TYPES[port.dtype]} one_{port.symbol}[{net.macro_of(port)}];" for port in timed]
     fed = [f"one_{port.symbol}" if port in timed else f"in_{port.symbol}" for port in stream.inputs]
     step = ", ".join([*fed, *(f"one_{port.symbol}" for port in stream.outputs)])
@@ -46,7 +45,7 @@ def stream_self_test(net: Description, example: Example) -> str:
         *CHECK,
         "static void step(int t)",
         "{",
-        *([] if any(STEPS in port.shape for port in (*stream.inputs, *stream.outputs)) else ["    (void)t;"]),
+        *([] if any(port.time_axis is not None for port in (*stream.inputs, *stream.outputs)) else ["    (void)t;"]),
         *take,
         f"    {name}_step(memory, {step});",
         *keep,
@@ -96,7 +95,7 @@ def _take(port: Port) -> list[str]:
 
 def _keep(port: Port) -> list[str]:
     """Moves a step's results to where a block would have them."""
-    if STEPS not in port.shape:
+    if port.time_axis is None:
         return [f"    memcpy(stepped_{port.symbol}, one_{port.symbol}, sizeof stepped_{port.symbol});"]
     before, after = port.around
     return [

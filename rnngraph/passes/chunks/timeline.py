@@ -71,6 +71,17 @@ class Timeline:
         """Whether a chunk runs the graph as it is."""
         return not self.kept and not self.refused and self.tempo.rate == 1
 
+    @property
+    def owes(self) -> bool:
+        """Whether something is given at the end of sequences only, though these are whole steps."""
+        read = [node.operands[0] for node in self.ends] + [
+            node for _, node in self.graph.outputs if self.has_time(node)
+        ]
+        loops = [node for node in self.delays if node.op == "scan"]
+        paces = [*map(self.pace, read), *(self.tempo.pace(node["length"]) for node in loops)]
+        more = any(pace is not None and pace.over > 0 for pace in paces)
+        return more or self.delay > 0 or any(map(self.late, (*read, *loops)))
+
     def axis(self, node: Node) -> int | None:
         return time_axis(node, self.tempo.lengths)
 
