@@ -11,7 +11,7 @@ from ..codegen.buffers.packing import PanelLayout
 from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
-from ..errors import GraphError, ShapeError, Where
+from ..errors import ShapeError, Where
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
@@ -48,13 +48,6 @@ def stream_form(
     values: all parameters as they are at one moment, as another thread may be training them.
     """
     about = step_graph(given.source, replace(given.options, target=target), batch, where)
-    if about.tail is not None and about.tail.timeline.owes:
-        raise GraphError(
-            f"this net looks ahead: some results come only {about.delay} steps later or at the end of a sequence, and "
-            "an exported net gives all of a step's results at once; pad as causal does, or export whole sequences "
-            '(form="sequence")',
-            where,
-        )
     fed = [name for name in about.compiled.needed(about.outputs) if name in about.types]
     first = _initial_inputs(about)
     shown = [name for name in about.outputs if name not in about.labels]
@@ -66,17 +59,21 @@ def stream_form(
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
     step, block = _entries(about, values, target, embedded)
     initial = _initial(about, values, target, embedded)
+    tail, owed = _tail(about, values, target, embedded, outputs, where)
     exported = ExportedStream(
         target=target,
         inputs=inputs,
         outputs=outputs,
         rate=about.rate,
+        delay=about.delay,
+        owed=owed,
         states=states,
         initial_inputs=starts,
         step=step,
         block=block,
+        tail=tail,
         initial=initial,
-        parameters={name: values[name] for name in values if name in _used(step, block, initial)},
+        parameters={name: values[name] for name in values if name in _used(step, block, tail, initial)},
         embedded=embedded,
     )
     return StreamForm(exported, about)
@@ -142,6 +139,22 @@ def _entries(
     if common != alike:
         block, step = planned(several, target, "block", 1, common), step_plan(common)
     return entry_of(step, target, values, embedded), entry_of(block, target, values, embedded)
+
+
+def _tail(
+    about: StepGraph, values: Arrays, target: Target, embedded: bool, outputs: tuple[Port, ...], where: Where | None
+) -> tuple[ExportedEntry | None, tuple[Port, ...]]:
+    """The entry of what is owed at the end, and the outputs in its shapes; none where nothing is."""
+    if about.tail is None or not about.tail.timeline.owes:
+        return None, ()
+    graph = about.tail.graph(dict.fromkeys(about.lengths, 0), where)
+    names = tuple(port.name for port in outputs)
+    kinds = {name: node.tensor for name, node in graph.graph.outputs}
+    owed = tuple(
+        replace(port, shape=tuple(_fixed(port.name, dim, about, where) for dim in kinds[port.name].shape))
+        for port in outputs
+    )
+    return entry_of(planned(graph.sized(names, about.sizes), target, "tail", 1), target, values, embedded), owed
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:

@@ -79,7 +79,7 @@ export class Net {{
     return this.results(steps);
   }}
 
-  steps(feeds) {{
+{flush}  steps(feeds) {{
     for (const port of description.inputs) {{
       if (port.shape.some((dim) => typeof dim === "string") && port.name in feeds) {{
         const steps = feeds[port.name].length / count(port, 1);
@@ -91,6 +91,19 @@ export class Net {{
     }}
     return 1;
   }}
+"""
+
+_FLUSH = """\
+  /** What is still owed when the sequences end, and back to the initial state. feeds: those without steps. */
+  flush(feeds = {{}}) {{
+    const ports = description.inputs.filter((port) => port.shape.every((dim) => typeof dim === "number"));
+    const inputs = this.given(ports, feeds, 1);
+    const owed = description.owed.map((port) => ({{ ...port, symbol: "owed " + port.symbol }}));
+    this.code.{name}_flush(this.memory, ...inputs, ...owed.map((port) => this.room(port, 1)));
+    this.reset();
+    return Object.fromEntries(owed.map((port) => [port.name, this.view(port, 1)]));
+  }}
+
 """
 
 _SEQUENCE = """
@@ -276,6 +289,7 @@ def javascript_module(net: Description, described: dict[str, Any]) -> str:
         unit="block" if net.is_stream else "call",
         description=json.dumps(described, indent=1),
         shapes="" if net.is_stream else _shapes(net),
+        flush=_FLUSH.format(name=net.name) if net.is_stream and net.stream.tail is not None else "",
     )
 
 

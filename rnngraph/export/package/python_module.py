@@ -89,7 +89,7 @@ class Model:
         self._code.{name}_process(_address(self._memory), ctypes.c_size_t(steps), *arrays)
         return results
 
-    @property
+{flush}    @property
     def state(self):
         """All states, by name: copies. Setting takes the same."""
         saved = _aligned(max(1, sum(map(_bytes, DESCRIPTION["states"]))))
@@ -137,6 +137,19 @@ def _entries(dim):
 
 def _bytes(port):
     return int(np.prod(_shape(port, 1), dtype=int)) * np.dtype(port["dtype"]).itemsize
+'''
+
+_FLUSH = '''\
+    def flush(self, **feeds):
+        """What is still owed when the sequences end, and back to the initial state. feeds: those without steps."""
+        ports = [port for port in DESCRIPTION["inputs"] if all(isinstance(dim, int) for dim in port["shape"])]
+        inputs = _arrays(ports, feeds)
+        _check(ports, inputs, lambda port: tuple(port["shape"]))
+        results = {{port["name"]: np.empty(port["shape"], port["dtype"]) for port in DESCRIPTION["owed"]}}
+        self._code.{name}_flush(_address(self._memory), *map(_address, [*inputs, *results.values()]))
+        self.reset()
+        return results
+
 '''
 
 _SEQUENCE = '''
@@ -278,6 +291,7 @@ def python_module(net: Description, described: dict[str, Any]) -> str:
         usage=usage,
         description=json.dumps(described, indent=1),
         shapes="" if net.is_stream else _shapes(net),
+        flush=_FLUSH.format(name=net.name) if net.is_stream and net.stream.tail is not None else "",
     )
 
 
