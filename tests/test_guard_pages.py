@@ -39,12 +39,13 @@ QUICK = {
         "matrices_17",
         "convolved_7",
         "convolved_17",
+        "late_7",
         "two_directions_3_float64",
         "recurrent_bfloat16",
         "recurrent_int8",
         "sequences_3",
     ],
-    "start": ["recurrent_3", "variants_17", "memories_3", "tables_17", "convolved_3"],
+    "start": ["recurrent_3", "variants_17", "memories_3", "tables_17", "convolved_3", "late_3"],
 }
 
 

@@ -146,7 +146,7 @@ class _Walk:
         if counts(start, self.tempo.lengths):
             return self._end(node, axis)
         if not line.has_time(node):
-            return f"a slice {start}:{stop} over time"
+            return f"a slice {start}:{stop} over time, such as padding has that mirrors or repeats the first steps"
         line.kept.add(node)
         view, first = self._view(source), self._fixed(start)
         late = max(view.late + first, first - self._fixed(stop))  # what is cut off at the end is not there to be read
