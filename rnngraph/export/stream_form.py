@@ -59,7 +59,7 @@ def stream_form(
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
     step, block = _entries(about, values, target, embedded)
     initial = _initial(about, values, target, embedded)
-    tail, owed = _tail(about, values, target, embedded, outputs, where)
+    tail, owed = _tail(about, values, target, embedded, step, outputs, where)
     exported = ExportedStream(
         target=target,
         inputs=inputs,
@@ -142,9 +142,12 @@ def _entries(
 
 
 def _tail(
-    about: StepGraph, values: Arrays, target: Target, embedded: bool, outputs: tuple[Port, ...], where: Where | None
-) -> tuple[ExportedEntry | None, tuple[Port, ...]]:
-    """The entry of what is owed at the end, and the outputs in its shapes; none where nothing is."""
+    about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, outputs: tuple[Port, ...],
+    where: Where | None,
+) -> tuple[ExportedEntry | None, tuple[Port, ...]]:  # fmt: skip
+    """The entry of what is owed at the end, and the outputs in its shapes; none where nothing is. It reads the large
+    panels of a step where it can.
+    """
     if about.tail is None or not about.tail.timeline.owes:
         return None, ()
     graph = about.tail.graph(dict.fromkeys(about.lengths, 0), where)
@@ -154,7 +157,9 @@ def _tail(
         replace(port, shape=tuple(_fixed(port.name, dim, about, where) for dim in kinds[port.name].shape))
         for port in outputs
     )
-    return entry_of(planned(graph.sized(names, about.sizes), target, "tail", 1), target, values, embedded), owed
+    alike = tuple(layout for layout in step.plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
+    plan = planned(graph.sized(names, about.sizes), target, "tail", 1, alike)
+    return entry_of(plan, target, values, embedded), owed
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:

@@ -92,10 +92,10 @@ class _ChunkGraph:
         return pace.many * size(pace.symbol) if self.rests is None else pace.over + delay
 
     def _sized(self, value: Any, delay: int) -> Any:
-        """An attribute, with entries of a chunk in place of those of the whole."""
+        """A size, or a tuple of them, with entries of a chunk in place of those of the whole."""
         if isinstance(value, tuple):
             return tuple(self._sized(item, delay) for item in value)
-        pace = self.timeline.tempo.pace(value, self.rests) if not isinstance(value, str | float) else None
+        pace = self.timeline.tempo.pace(value, self.rests)
         if pace is None:
             return value
         return self._count(pace, delay) if pace.many else pace.over
@@ -172,12 +172,8 @@ class _ChunkGraph:
             return self.same[node, delay]
         if own == delay:
             return self.new[node]
-        return self._from(self.timeline.plain(node), own - delay, self._count(self._pace(node), delay))
-
-    def _from(self, view: View, first: int, count: Dim) -> Node:
-        """``count`` entries of a view's base and of its past. first: counted from the chunk's first one."""
-        joined, kept = self._joined(view)
-        return self._cut(joined, view.base, kept + first, count)
+        joined, kept = self._joined(line.plain(node))
+        return self._cut(joined, node, kept + own - delay, self._count(self._pace(node), delay))
 
     def _cut(self, node: Node, like: Node, start: Dim, count: Dim, step: int = 1) -> Node:
         """Every ``step``-th of ``count`` entries along time, from ``start`` on. like: what has its time there."""
@@ -212,26 +208,21 @@ class _ChunkGraph:
                     f"declared at {base.where}",
                     self.where,
                 )
-            shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(chunk.shape))
-            chunk = make("broadcast", chunk, where=base.where, shape=shape)
+            chunk = _with_size(chunk, rows, self.rows)
         fill = self._fill(past.fill, base)
         others = [place for place in range(chunk.tensor.rank) if place not in (rows, axis)]
         wide = tuple(chunk.shape[place] for place in others)
         flat = (self.rows, kept * product(wide))
-        present = self._state(f"{PAST}/{[*self.timeline.pasts].index(past)}", flat, fill, base)
-        order = [
-            0 if place == rows else 1 if place == axis else 2 + others.index(place) for place in range(len(wide) + 2)
-        ]
-        turned = make("reshape", present, where=base.where, shape=(self.rows, kept, *wide))
-        before = make("transpose", turned, where=base.where, order=tuple(order)) if order != sorted(order) else turned
+        number_of_past = [other for other, count in self.timeline.pasts.items() if count].index(past)
+        present = self._state(f"{PAST}/{number_of_past}", flat, fill, base)
+        order = (rows, axis, *others)
+        before = make("reshape", present, where=base.where, shape=(self.rows, kept, *wide))
+        before = _transposed(before, tuple(order.index(place) for place in range(len(order))))
         joined = make("concat", before, chunk, where=base.where, axis=axis)
+        after = present
         if self.rests is None:
-            after = self._cut(joined, base, self._count(self._pace(base), 0), kept)
-            back = (rows, axis, *others)
-            after = make("transpose", after, order=back) if back != tuple(sorted(back)) else after
+            after = _transposed(self._cut(joined, base, self._count(self._pace(base), 0), kept), order)
             after = make("reshape", after, where=base.where, shape=flat)
-        else:
-            after = present
         self.states[str(present["label"])] = fill, present, after
         return joined
 
@@ -344,18 +335,12 @@ class _ChunkGraph:
         front = sum(self._settled(node, item.shape[axis]) for item in node.operands[:place])
         inner, behind = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
         passed = max(0, first - front - self._pace(inner).over)  # of what stands behind
-        parts = [self._ending(inner, first - front - passed, view), *behind]
-        parts = [self._with_rows(part, view.base) for part in parts if part.shape[axis] != 0]
+        rows = self._row_axis(view.base)
+        parts = [part for part in (self._ending(inner, first - front - passed, view), *behind) if part.shape[axis] != 0]
+        wide = next((part.shape[rows] for part in parts if part.shape[rows] != 1), 1)
+        parts = [_with_size(part, rows, wide) for part in parts]
         joined = make("concat", *parts, where=node.where, axis=axis)
         return self._cut(joined, view.base, passed, joined.shape[axis] - passed)
-
-    def _with_rows(self, node: Node, base: Node) -> Node:
-        """A value with all rows, as a past has them."""
-        rows = self._row_axis(base)
-        if node.shape[rows] == self.rows or not self.timeline.pasts.get(Past(base, NO_FILL), 1):
-            return node
-        shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(node.shape))
-        return make("broadcast", node, where=node.where, shape=shape)
 
     def _settled(self, node: Node, dim: Dim) -> int:
         """A number of entries that may not depend on how long a sequence is."""
@@ -392,3 +377,15 @@ class _ChunkGraph:
         delay = line.delay * pace.many
         value = self._at(node, delay)
         return self._masked(value, node, NO_FILL, delay) if delay else value
+
+
+def _transposed(node: Node, order: tuple[int, ...]) -> Node:
+    return node if order == tuple(range(len(order))) else make("transpose", node, where=node.where, order=order)
+
+
+def _with_size(node: Node, axis: int, wanted: Dim) -> Node:
+    """A value whose axis of 1 is repeated."""
+    if node.shape[axis] == wanted:
+        return node
+    shape = tuple(wanted if place == axis else dim for place, dim in enumerate(node.shape))
+    return make("broadcast", node, where=node.where, shape=shape)

@@ -33,10 +33,8 @@ class Tail:
         self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
         self._graphs: dict[tuple[tuple[str, int], ...], CompiledGraph] = {}
 
-    def rests(
-        self, types: Mapping[str, TensorType], left: Mapping[str, np.ndarray], where: Where | None
-    ) -> dict[str, int]:
-        """How many entries are left for no whole step, by length. types, left: of feeds, by name."""
+    def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
+        """How many entries are left for no whole step, by length. left: what is fed, by name."""
         tempo = self.timeline.tempo
         found = dict.fromkeys(tempo.lengths, 0)
         declared = {str(node["label"]): node for node in self.timeline.graph.inputs if node.op == "input"}

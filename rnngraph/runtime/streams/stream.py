@@ -246,16 +246,16 @@ class Stream(Generic[Given]):
         """By name, outputs that no step gave. left: entries of sequences."""
         if self._tail is None:
             return self._nothing(where)
-        graph = self._tail.graph(self._tail.rests(self._types, left, where), where)
+        graph = self._tail.graph(self._tail.rests(left, where), where)
         kinds = graph.input_types()
         needed = [name for name in graph.needed(self._results) if name in self._types]
         arrays = {**self._held, **left}
         for name in needed:
-            if name not in arrays and self._time_axis[name] is not None:  # nothing is left of it
+            if name not in arrays and (axis := self._time_axis[name]) is not None and kinds[name].shape[axis] == 0:
                 arrays[name] = np.empty([evaluate(dim, self._sizes) for dim in kinds[name].shape], kinds[name].dtype)
         missing = [name for name in needed if name not in arrays]
         if missing:
-            raise NameLookupError(f"the stream needs {', '.join(missing)}; feed it with a step first", where)
+            raise NameLookupError(f"flush needs {', '.join(missing)}: what is left of it, or a step that fed it", where)
         states = dict(zip(self._labels, self._current_state(where), strict=True))
         used = {name: arrays[name] for name in needed}
         used |= {name: array for name, array in states.items() if name in kinds}

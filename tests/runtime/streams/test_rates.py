@@ -126,6 +126,20 @@ def test_sequences_of_several_rates_are_one_chain_of_products() -> None:
     assert_array_equal(given[:, 1:], program.inference(feeds))
 
 
+def test_what_is_left_of_every_sequence_is_needed() -> None:
+    x, z = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("z", (None, None, 3))
+    program = rg.compile(rg.conv1d(x, 6, 3, strides=2) + rg.dense(z, 6))
+    feeds = {"x": normal(BATCH, 5, WIDTH), "z": normal(BATCH, 3, 3)}
+    stream = program.inference.stream(batch=BATCH)
+    first = stream.process(x=feeds["x"][:, :4], z=feeds["z"][:, :2])
+    left = {"x": feeds["x"][:, 4:], "z": feeds["z"][:, 2:]}
+    with pytest.raises(rg.NameLookupError, match="flush needs z: what is left of it"):
+        stream.flush(x=left["x"])
+    with pytest.raises(rg.NameLookupError, match="no .*knob|knob"):
+        stream.flush(knob=1.0)
+    assert_array_equal(np.concatenate([first, stream.flush(left)], 1), program.inference(feeds))
+
+
 @pytest.mark.parametrize("options", [{"threads": 2}, {"weights": "int8"}])
 def test_workers_and_narrow_weights(options: Any) -> None:
     x = rg.placeholder("x", (None, None, WIDTH))
