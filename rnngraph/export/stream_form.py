@@ -158,7 +158,7 @@ def _tail(
         for port in outputs
     )
     alike = tuple(layout for layout in step.plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
-    plan = planned(graph.sized(names, about.sizes), target, "tail", 1, alike)
+    plan = planned(graph.sized(names, about.sizes, one_step=True), target, "tail", 1, alike)
     return entry_of(plan, target, values, embedded), owed
 
 
