@@ -135,7 +135,7 @@ def test_what_is_left_of_every_sequence_is_needed() -> None:
     left = {"x": feeds["x"][:, 4:], "z": feeds["z"][:, 2:]}
     with pytest.raises(rg.NameLookupError, match="flush needs z: what is left of it"):
         stream.flush(x=left["x"])
-    with pytest.raises(rg.NameLookupError, match="no .*knob|knob"):
+    with pytest.raises(rg.NameLookupError, match="knob"):
         stream.flush(knob=1.0)
     assert_array_equal(np.concatenate([first, stream.flush(left)], 1), program.inference(feeds))
 
