@@ -16,7 +16,7 @@ from ...declare.nest import flatten
 from ...errors import ShapeError, Where
 from ...ir.axes import axis_of_names, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
-from ...ir.types import Dim, TensorType, substitute, symbols_of
+from ...ir.types import Dim, Size, TensorType, substitute, symbols_of
 from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
@@ -115,18 +115,19 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     sizes = _fixed_sizes(rows, batch, where)
     initial, structures, named, tail = lowered.initial, lowered.states, lowered.named, None
     if not timeline.is_causal:
-        timeline = timeline_of(with_sizes(compiled.graph, dict.fromkeys(sizes, rows[0])), lengths)
-        chunked, tail = chunk_graph(timeline, rows[0], where), Tail(timeline, rows[0], options, source)
+        row = rows[0] if rows else 1
+        alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}  # all of them count rows
+        timeline = timeline_of(with_sizes(compiled.graph, alike), lengths)
+        chunked, tail = chunk_graph(timeline, row, where), Tail(timeline, row, options, source)
         compiled = CompiledGraph(chunked.graph, "inference", options, source.described)
         found = compiled.input_types()
         kept = [label for label, _ in chunked.initial]
         starts = [
-            (label, make("broadcast", first, shape=(rows[0], found[label].shape[1])))
-            for label, first in chunked.initial
+            (label, make("broadcast", first, shape=(row, found[label].shape[1]))) for label, first in chunked.initial
         ]
         initial = Graph.of(initial.name, (*initial.outputs, *starts), initial.inputs, initial.comments)
-        nest = {label.removeprefix("state/"): label for label in kept}
-        labels, structures, named = [*labels, *kept], (*structures, nest), (*named, nest)
+        nests = ({label.removeprefix("state/"): label for label in kept},) if kept else ()
+        labels, structures, named = [*labels, *kept], (*structures, *nests), (*named, *nests)
     types = {name: kind for name, kind in found.items() if name not in labels}
     state_types = {name: found[name] for name in labels}
     time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
