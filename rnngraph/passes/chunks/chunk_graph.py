@@ -61,6 +61,14 @@ class _ChunkGraph:
         self.states: dict[str, tuple[Node, Node, Node]] = {}  # by label: what it begins with, as it is, and the next
 
     def made(self) -> Chunked:
+        try:
+            return self._made()
+        except GraphError:
+            raise
+        except (ValueError, TypeError) as error:  # of sizes that fit in the whole graph alone
+            raise GraphError(f"this graph can't be streamed: {error}", self.where) from None
+
+    def _made(self) -> Chunked:
         graph, line = self.timeline.graph, self.timeline
         for node in graph.nodes:
             if node in line.views and node not in line.delays:

@@ -124,8 +124,11 @@ class _Walk:
         fills = {fill for fill in found if fill is not None}
         if None in found or len(fills) > 1:
             return "what stands before the first step is no single number"
+        counts_before = [self._fixed(item.shape[node["axis"]]) for item in front]
+        if None in counts_before:
+            return "what stands before the first step has a size of its own"
         line.kept.add(node)
-        count = sum(self._fixed(item.shape[node["axis"]]) for item in front)
+        count = sum(item for item in counts_before if item is not None)
         view = self._view(inner)
         if front and (view.front < 0 or view.fill not in (NO_FILL, *fills)):
             self._whole(inner)
@@ -145,11 +148,12 @@ class _Walk:
         start, stop, step = node["start"][axis], node["stop"][axis], node["step"][axis]
         if counts(start, self.tempo.lengths):
             return self._end(node, axis)
-        if not line.has_time(node):
+        first, last = self._fixed(start), self.tempo.pace(stop)
+        if first is None or last is None or last.many != self._pace(source).many:
             return f"a slice {start}:{stop} over time, such as padding has that mirrors or repeats the first steps"
         line.kept.add(node)
-        view, first = self._view(source), self._fixed(start)
-        late = max(view.late + first, first - self._fixed(stop))  # what is cut off at the end is not there to be read
+        view = self._view(source)
+        late = max(view.late + first, first - last.over)  # what is cut off at the end is not there to be read
         view = view._replace(front=view.front - first, late=late)
         if step == 1:
             line.views[node] = view
@@ -169,13 +173,12 @@ class _Walk:
             self.line.kept.add(node)
         return ""
 
-    def _fixed(self, dim: Dim) -> int:
-        """A number of entries that does not grow."""
+    def _fixed(self, dim: Dim) -> int | None:
+        """A number of entries, the same for all whole steps; None where it is none."""
         pace = self.tempo.pace(dim)
-        if pace is not None:
-            return pace.over
-        assert isinstance(dim, int)
-        return dim
+        if pace is None:
+            return dim if isinstance(dim, int) else None
+        return None if pace.many else pace.over
 
     def _take(self, node: Node, taken: Taken) -> None:
         """Windows can be given with the step in which their last entry comes."""

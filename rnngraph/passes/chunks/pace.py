@@ -9,6 +9,9 @@ from fractions import Fraction
 
 from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, symbols_of, terms_of
 
+MOST_ENTRIES = 1 << 16
+"""Entries of a step. In a step of one entry the others have no pace."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -28,9 +31,10 @@ class Tempo:
 
     @staticmethod
     def of(lengths: Collection[str], dims: Iterable[Dim]) -> Tempo:
-        """The shortest step in which each of ``dims`` gets a whole number of entries."""
+        """The shortest step in which each of ``dims`` gets a whole number of entries, if it is of ``MOST_ENTRIES``."""
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
-        return Tempo(frozenset(lengths), math.lcm(*(slope.denominator for slope in slopes)))
+        rate = math.lcm(*(slope.denominator for slope in slopes))
+        return Tempo(frozenset(lengths), rate if rate <= MOST_ENTRIES else 1)
 
     def pace(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Pace | None:
         """How a size grows; None where that is not one rate. rests: entries behind the last step, by length."""

@@ -20,7 +20,7 @@ from ...errors import (
     user_line,
 )
 from ...ir.axes import output_row_axes
-from ...ir.types import Dim, Size, evaluate, substitute
+from ...ir.types import Size, evaluate, substitute
 from ...public import api, no_more
 from ..calls.call_cache import run_once
 from ..calls.feed_names import FeedNames
@@ -187,8 +187,9 @@ class Stream(Generic[Given]):
             shape = tuple(substitute(dim, dict.fromkeys(self._lengths, 1)) for dim in kind.shape)
             kind = kind.with_shape(without(shape, self._left_out[name]))
         array = convert(name, value, kind, where)
-        if not one_step and (axis := self._time_axis[name]) is not None:
-            self._check_whole_steps(name, kind.shape[axis], array.shape[axis], where)
+        axis = self._time_axis[name]
+        if axis is not None and not (one_step and self._left_out[name] is not None):
+            self._check_whole_steps(name, axis, array.shape[axis], one_step, where)
         for dim, actual in zip(kind.shape, array.shape, strict=True):
             if isinstance(dim, Size) and self._sizes.get(str(dim), actual) != actual:
                 raise ShapeError(
@@ -198,12 +199,12 @@ class Stream(Generic[Given]):
                 )
         return array
 
-    def _check_whole_steps(self, name: str, dim: Dim, count: int, where: Where | None) -> None:
-        entries = evaluate(dim, dict.fromkeys(self._lengths, 1))
-        if count % entries:
+    def _check_whole_steps(self, name: str, axis: int, count: int, one_step: bool, where: Where | None) -> None:
+        entries = evaluate(self._types[name].shape[axis], dict.fromkeys(self._lengths, 1))
+        if count % entries or (one_step and count != entries):
+            what = "that many" if one_step else "a multiple of that, and what is left at the end to flush"
             raise ShapeError(
-                f"feed {name} has {count} entries over time, and a step of this stream takes {entries}; feed a "
-                "multiple of that, and what is left at the end to flush",
+                f"feed {name} has {count} entries over time, and a step of this stream takes {entries}; feed {what}",
                 where,
             )
 
@@ -229,7 +230,7 @@ class Stream(Generic[Given]):
         where = user_line()
         chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
         arrays = {}
-        for name, value in self._feed_names.by_placeholder(feeds or {}, named, where).items():
+        for name, value in self._feed_names.by_placeholder(feeds, named, where).items():
             if self._time_axis.get(name) is None:
                 raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
             arrays[name] = convert(name, value, self._types[name], where)
