@@ -289,7 +289,7 @@ def javascript_module(net: Description, described: dict[str, Any]) -> str:
         unit="block" if net.is_stream else "call",
         description=json.dumps(described, indent=1),
         shapes="" if net.is_stream else _shapes(net),
-        flush=_FLUSH.format(name=net.name) if net.is_stream and net.stream.tail is not None else "",
+        flush=_FLUSH.format(name=net.name) if described.get("owed") else "",
     )
 
 

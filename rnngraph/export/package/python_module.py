@@ -291,7 +291,7 @@ def python_module(net: Description, described: dict[str, Any]) -> str:
         usage=usage,
         description=json.dumps(described, indent=1),
         shapes="" if net.is_stream else _shapes(net),
-        flush=_FLUSH.format(name=net.name) if net.is_stream and net.stream.tail is not None else "",
+        flush=_FLUSH.format(name=net.name) if described.get("owed") else "",
     )
 
 
