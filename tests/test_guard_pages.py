@@ -42,7 +42,7 @@ QUICK = {
         "recurrent_int8",
         "sequences_3",
     ],
-    "start": ["recurrent_3", "variants_17", "memories_3", "tables_17", "convolved_3"],
+    "start": ["recurrent_3", "memories_3", "tables_17", "convolved_3"],
 }
 
 
