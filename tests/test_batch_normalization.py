@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,15 @@ def test_nothing_else_changes_them() -> None:
     np.testing.assert_array_equal(averages(program), held)
 
 
+@pytest.fixture
+def raised_interrupts() -> Iterator[None]:
+    """A Ctrl-C raises ``KeyboardInterrupt``: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("raised_interrupts")
 @pytest.mark.parametrize("ran", [False, True])
 def test_an_interrupt_finds_steps_whole(ran: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Ctrl-C before native code runs, or while its results are taken over: a step counts with its averages or not."""

@@ -35,13 +35,13 @@ def declared(name: str, array: np.ndarray, leading: int = 0) -> rg.Tensor:
     return rg.placeholder(name, shape, str(array.dtype))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 def test_values(seed: int) -> None:
     check_values(seed)
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(12, 400))
+@pytest.mark.parametrize("seed", range(5, 400))
 def test_many_values(seed: int) -> None:
     check_values(seed)
 

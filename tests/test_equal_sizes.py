@@ -116,7 +116,7 @@ def declaration(name: str) -> Declaration:
     return Declaration(1, (*places, *lines), feeds, {}, B, T, "float64", streams=False)
 
 
-QUICK = ("labels and weights", "labels of one axis", "a number", "beside a step")
+QUICK = ("labels and weights", "beside a step")
 
 
 @pytest.mark.parametrize(

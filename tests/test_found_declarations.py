@@ -216,7 +216,7 @@ FOUND: dict[str, tuple[tuple[str, ...], dict[str, tuple[Axis, ...]], dict[str, F
 
 
 @pytest.mark.parametrize("name", FOUND)
-@pytest.mark.parametrize(("batch", "time"), [(3, 4), (1, 1)])
+@pytest.mark.parametrize(("batch", "time"), [(3, 4), pytest.param(1, 1, marks=pytest.mark.exhaustive)])
 def test_found(name: str, batch: int, time: int) -> None:
     lines, axes, feeds = FOUND[name]
     outputs = {key: Value(key, shape, apart=False) for key, shape in axes.items()}

@@ -71,7 +71,9 @@ def results(program: rg.Program, given: Mapping[str, Any]) -> dict[str, np.ndarr
 
 
 @pytest.mark.parametrize(
-    ("kind", "both"), [("rnn", False), ("lstm", True), ("stack", False), ("dropout", False), ("norm", True)]
+    ("kind", "both"),
+    [("rnn", False), ("lstm", True), ("dropout", False)]
+    + [pytest.param(*case, marks=pytest.mark.exhaustive) for case in (("stack", False), ("norm", True))],
 )
 def test_the_bits_are_those_of_computing_all_rows(kind: str, both: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     program = network(kind, both)
@@ -117,7 +119,7 @@ def test_nothing_past_the_end_is_read(both: bool) -> None:
     ("kind", "both", "parts", "fewest"),
     [
         ("stack", False, 3, 1),
-        ("rnn", True, 3, 1),
+        pytest.param("rnn", True, 3, 1, marks=pytest.mark.exhaustive),
         pytest.param("stack", True, 2, 100, marks=pytest.mark.exhaustive),
         pytest.param("norm", False, 2, 1, marks=pytest.mark.exhaustive),
     ],

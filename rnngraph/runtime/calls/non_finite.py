@@ -207,7 +207,8 @@ def _at_play(
     """Whether any element that an element of the result, of ``shape``, is made of has its flag set."""
     match node.op:
         case "matmul":
-            found = np.asarray(flags[0].any(-1))[..., None] | flags[1].any(-2, keepdims=flags[1].ndim > 2)
+            columns = np.asarray(flags[1].any(-2))
+            found = np.asarray(flags[0].any(-1))[..., None] | (columns if columns.ndim == 1 else columns[..., None, :])
             return found | flags[2] if len(flags) == 3 else found
         case "outer_sum":
             left, right = (np.asarray(item.reshape(-1, item.shape[-1]).any(0)) for item in flags)

@@ -26,7 +26,7 @@ TESTS = Path(__file__).resolve().parents[2]
 
 
 # A process for each takes its time: some of every run, all where time is no matter.
-OFTEN = list(CASES)[::4]
+OFTEN = list(CASES)[::8]
 SELDOM = [pytest.param(name, marks=pytest.mark.exhaustive) for name in CASES if name not in OFTEN]
 
 
@@ -46,7 +46,9 @@ def test_a_process_without_the_declaration_does_the_same(name: str, tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in range(4, 12))]
+)
 def test_random_declarations(seed: int) -> None:
     check_random(seed)
 

@@ -85,7 +85,7 @@ def test_a_reader_beside_a_writer_sees_whole_programs(small: rg.Program, saved: 
     done = threading.Event()
 
     def write() -> None:
-        for number in range(30):
+        for number in range(12):
             (small, other)[number % 2].save(saved)
         done.set()
 
