@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, DtypeError, Where, shown
+from .errors import ArgumentError, DtypeError, ShapeError, Where, shown
 
 MOST_UNITS = 2**31 - 1
 MOST = 2**63 - 1
@@ -61,6 +61,18 @@ def entries(value: Any, what: str) -> list[Any]:
         return list(value)
     except TypeError:
         raise DtypeError(f"{what} must be a sequence, not {shown(value)}") from None
+
+
+def array_of(value: Any, otherwise: str) -> np.ndarray:
+    """What NumPy reads, or a torch tensor, which may take part in gradients, as an array.
+
+    otherwise: what the ``ShapeError`` says where it is none.
+    """
+    detach = getattr(value, "detach", None)
+    try:
+        return np.asarray(value if detach is None else detach().cpu())
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ShapeError(f"{otherwise}: {error}") from None
 
 
 def number(value: Any, what: str) -> float:

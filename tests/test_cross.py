@@ -140,24 +140,23 @@ def test_narrow_weights(machine: str, weights: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
     """``step``, ``process``, saved states: compared with what this machine's twin computes."""
-    tools, target = cross.MACHINES[machine], machine.partition(" on ")[0]
-    if tools.missing:
-        pytest.skip(f"needs {', '.join(tools.missing)}")
-    made = cross_cases.program(case)
-    made.inference.export(tmp_path / "net", "net", target=target, link=False)
-    assert cross.self_test(tools, tmp_path, tmp_path / "net", "net") == "ok, largest difference 0\n"
+    check_self_test(machine, case, "stream", tmp_path)
 
 
 @pytest.mark.parametrize("case", ["whole", "heads", "basic_lstm", "front"])
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_nets_for_sequences_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
     """Two directions, lengths, tables and sums over time, at two sizes, and sizes that no memory holds."""
+    check_self_test(machine, case, "sequence", tmp_path)
+
+
+def check_self_test(machine: str, case: str, form: str, folder: Path) -> None:
     tools, target = cross.MACHINES[machine], machine.partition(" on ")[0]
     if tools.missing:
         pytest.skip(f"needs {', '.join(tools.missing)}")
     made = cross_cases.program(case)
-    made.inference.export(tmp_path / "net", "net", target=target, link=False, form="sequence")
-    assert cross.self_test(tools, tmp_path, tmp_path / "net", "net") == "ok, largest difference 0\n"
+    made.inference.export(folder / "net", "net", target=target, link=False, form=form)
+    assert cross.self_test(tools, folder, folder / "net", "net") == "ok, largest difference 0\n"
 
 
 @pytest.mark.parametrize("form", ["stream", "sequence"])

@@ -30,7 +30,6 @@ QUICK = {
     "end": [
         "recurrent_7",
         "two_directions_25",
-        "variants_7",
         "tables_63",
         "tables_1",
         "flattened_7",

@@ -33,7 +33,7 @@ def declare_any(seed: int) -> Declaration:
     return (declare, declare_chain, declare_cell)[seed % 3](seed)
 
 
-@pytest.mark.parametrize("seed", [*range(4), 30])
+@pytest.mark.parametrize("seed", range(4))
 def test_random_declaration(seed: int) -> None:
     check_all(declare(seed))
 
@@ -44,13 +44,13 @@ def test_many_random_declarations(seed: int) -> None:
     check_all(declare(seed))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_drivers_behind_one_another(seed: int) -> None:
     check_all(declare_chain(seed))
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(3, MANY // 2))
+@pytest.mark.parametrize("seed", range(2, MANY // 2))
 def test_many_random_drivers_behind_one_another(seed: int) -> None:
     check_all(declare_chain(seed))
 
@@ -93,7 +93,7 @@ def test_many_random_declarations_in_short_chunks(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("short_chunks")
-@pytest.mark.parametrize("seed", range(502, 505))
+@pytest.mark.parametrize("seed", range(503, 505))
 def test_random_declaration_of_a_team(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     teams.share_everything(monkeypatch, barrier_cycles=WAITS[seed % 2])
     teams.check_turns(declare_any(seed), 2 + seed // 2 % 2, monkeypatch)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import array_of
 from ..declare.cell import Cell
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
 from ..errors import DtypeError, NameLookupError, ShapeError, shown
@@ -195,11 +196,7 @@ class Taker:
 
 def as_floats(what: str, value: Any) -> np.ndarray:
     """An array of NumPy's, torch's or of lists as float32, or float64 if it is that."""
-    detach = getattr(value, "detach", None)  # of a torch tensor, which may take part in gradients
-    try:
-        array = np.asarray(value if detach is None else detach().cpu())
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ShapeError(f"{what} is no array: {error}") from None
+    array = array_of(value, f"{what} is no array")
     if array.dtype.kind not in "fiu":
         raise DtypeError(f"{what} is of {array.dtype}; give floats")
     return array if array.dtype == np.float64 else array.astype(np.float32, copy=False)

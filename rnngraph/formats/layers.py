@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,10 @@ import numpy as np
 from ..declare.cell import Cell, snake_case
 from ..declare.cells.wrappers import MultiRNNCell
 from ..declare.drivers import dynamic_rnn
-from ..declare.functions.activations import elu, relu
-from ..declare.functions.basic import sigmoid, softmax, tanh
 from ..declare.functions.layers import dense
 from ..declare.parameters import parameter
 from .gates import Layer, parameters_of
 from .script import Script, Value
-
-ACTIVATIONS: Mapping[str, Callable[[Any], Any]] = {
-    "tanh": tanh, "relu": relu, "sigmoid": sigmoid, "softmax": softmax, "elu": elu,
-}  # fmt: skip
-"""Functions by the names that formats have for them."""
 
 
 def declare_stack(

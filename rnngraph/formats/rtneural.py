@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
+from ..declare.functions.activations import ACTIVATIONS, relu
 from ..declare.functions.convolutions import conv1d
 from ..declare.functions.layers import batch_normalization
 from ..public import api
 from .gates import ORDERS, Layer, gates_of
-from .layers import ACTIVATIONS, declare_dense, declare_parameter, declare_stack
+from .layers import declare_dense, declare_parameter, declare_stack
 from .net import Net
 from .reading import Record, bytes_of_file, json_of, not_readable, numbers
 from .script import Script, Value
@@ -44,9 +45,8 @@ def read_rtneural(source: str | os.PathLike[str] | bytes) -> Net:
 
 
 def _rtneural(record: Record) -> Net:
-    shape, layers = record.get("in_shape"), record.records("layers")
-    if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
-        raise record.error("in_shape must end with the number of inputs")
+    inputs = _end_of(record, "in_shape", "in_shape must end with the number of inputs")
+    layers = record.records("layers")
     problems = [
         f"layer {number} of type {layer.text('type')!r}"
         for number, layer in enumerate(layers)
@@ -57,12 +57,12 @@ def _rtneural(record: Record) -> Net:
     if problems:
         raise not_readable(record.name, problems)
     script = Script("A net that rnngraph read from a file of RTNeural.")
-    x = script.input("x", (None, None, shape[-1]))
+    x = script.input("x", (None, None, inputs))
     y = given = _gained(script, x, record, "in_gain")
     for layer in layers:
         y = _LAYERS[layer.text("type")](script, y, layer)
     if record.get("in_skip", 0):
-        first = given if shape[-1] == 1 else script.item(given, ..., slice(None, 1))
+        first = given if inputs == 1 else script.item(given, ..., slice(None, 1))
         y = script.operation("+", y, first)
     script.outputs["y"] = _gained(script, y, record, "out_gain")
     return Net(script)
@@ -83,9 +83,14 @@ def _arrays(layer: Record, *shapes: tuple[int, ...], least: int | None = None) -
 
 
 def _units(layer: Record) -> int:
-    shape = layer.get("shape")
+    return _end_of(layer, "shape", f"{layer.at}.shape must end with the number of outputs")
+
+
+def _end_of(record: Record, key: str, otherwise: str) -> int:
+    """The last size of a shape. otherwise: what is wrong where it is none."""
+    shape = record.get(key)
     if not isinstance(shape, list) or not shape or not isinstance(shape[-1], int) or not 0 < shape[-1] <= 1 << 20:
-        raise layer.error(f"{layer.at}.shape must end with the number of outputs")
+        raise record.error(otherwise)
     return shape[-1]
 
 
@@ -150,7 +155,7 @@ def _prelu(script: Script, x: Value, layer: Record) -> Value:
     if array.size not in (1, x.tensor.width):
         raise layer.error(f"{layer.at}.weights has {array.size} numbers for {x.tensor.width} channels")
     alpha = declare_parameter(script, "prelu", array, "alpha")
-    positive = script.call(ACTIVATIONS["relu"], x)
+    positive = script.call(relu, x)
     return script.operation("+", positive, script.operation("*", alpha, script.operation("-", x, positive)))
 
 
@@ -173,7 +178,8 @@ def _only_activation(script: Script, x: Value, layer: Record) -> Value:
     return x if name is None else script.call(ACTIVATIONS[name], x)
 
 
-_KNOWN = {"", *ACTIVATIONS}
+_KNOWN = ("", "tanh", "relu", "sigmoid", "softmax", "elu")
+"""Activations; here they have the same names."""
 _LAYERS: Mapping[str, Callable[[Script, Value, Record], Value]] = {
     "dense": _dense,
     "time-distributed-dense": _dense,

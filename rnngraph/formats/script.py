@@ -7,6 +7,7 @@ expression, so that ``text`` can write the script. Nothing of a file enters the 
 from __future__ import annotations
 
 import ast
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ _UNPACKED: Mapping[Callable[..., Any], Any] = {
 }
 """Names for what a call gives together."""
 
-_OPERATORS: Mapping[str, ast.operator] = {
-    "+": ast.Add(), "-": ast.Sub(), "*": ast.Mult(), "/": ast.Div(), "**": ast.Pow(), "@": ast.MatMult(),
+_OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
+    "+": (operator.add, ast.Add()), "-": (operator.sub, ast.Sub()), "*": (operator.mul, ast.Mult()),
+    "/": (operator.truediv, ast.Div()), "**": (operator.pow, ast.Pow()), "@": (operator.matmul, ast.MatMult()),
 }  # fmt: skip
 
 
@@ -90,12 +92,10 @@ class Script:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x") -> Value:
-        """A placeholder."""
-        value = self.call(placeholder, name, tuple(shape), **({} if dtype == "float32" else {"dtype": dtype}))
-        value.step.hint = hint
-        self.inputs[name] = value
-        return value
+    def input(self, name: str, shape: Sequence[int | str | None]) -> Value:
+        """A placeholder of floats."""
+        self.inputs[name] = self.call(placeholder, name, tuple(shape))
+        return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
         """``function(*operands, **keywords)``, a public name of ``rg``. hint: names for what it gives."""
@@ -107,24 +107,17 @@ class Script:
         thing = function(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
         return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), True))
 
-    def operation(self, operator: str, left: Any, right: Any) -> Value:
-        """``left operator right``, of ``+ - * / ** @``."""
-        a, b = _bare(left), _bare(right)
-        functions: Mapping[str, Callable[[], Any]] = {
-            "+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b, "**": lambda: a**b,
-            "@": lambda: a @ b,
-        }  # fmt: skip
-        sign = _OPERATORS[operator]
-        return self._kept(Step(functions[operator](), (left, right), {}, lambda of, _: ast.BinOp(of[0], sign, of[1])))
-
-    def negative(self, x: Value) -> Value:
-        return self._kept(Step(-x.thing, (x,), {}, lambda of, _: ast.UnaryOp(ast.USub(), of[0])))
+    def operation(self, sign: str, left: Any, right: Any) -> Value:
+        """``left sign right``, of ``+ - * / ** @``."""
+        function, written = _OPERATORS[sign]
+        thing = function(_bare(left), _bare(right))
+        return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.BinOp(of[0], written, of[1])))
 
     def item(self, x: Value, *index: Any) -> Value:
         """``x[index]``."""
-        entries = ast.Tuple([_literal(entry) for entry in index], ast.Load()) if len(index) > 1 else _literal(index[0])
-        thing = x.thing[index if len(index) > 1 else index[0]]
-        return self._kept(Step(thing, (x,), {}, lambda of, _: ast.Subscript(of[0], entries, ast.Load())))
+        one_or_all = index if len(index) > 1 else index[0]
+        written = _literal(one_or_all)
+        return self._kept(Step(x.thing[one_or_all], (x,), {}, lambda of, _: ast.Subscript(of[0], written, ast.Load())))
 
     def scope(self, base: str) -> str:
         """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
@@ -190,20 +183,11 @@ def _literal(value: Any) -> ast.expr:
     if type(value) in (list, tuple):
         kind = ast.List if isinstance(value, list) else ast.Tuple
         return kind([_literal(item) for item in value], ast.Load())
-    if isinstance(value, np.ndarray):
-        return _literal(value.tolist() if value.dtype != np.float32 else _shortest(value).tolist())
-    if isinstance(value, np.generic):
-        value = float(str(value)) if value.dtype == np.float32 else value.item()
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value)
     if value is None or value is ... or isinstance(value, bool | str):
         return ast.Constant(value)
     return _attribute(_name(value))
-
-
-def _shortest(array: np.ndarray) -> np.ndarray:
-    """float32 numbers as the shortest float64 ones that round to them."""
-    return np.array([float(str(item)) for item in array.reshape(-1)]).reshape(array.shape)
 
 
 def _number(value: float) -> ast.expr:

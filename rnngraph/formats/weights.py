@@ -54,7 +54,7 @@ def from_torch(cell: Cell, arrays: Mapping[str, Any]) -> Arrays:
 
 def torch_layer(cell: Cell, arrays: Mapping[str, Any]) -> Layer:
     """A layer of torch's, as ``from_torch`` takes its arrays, checked against the cell."""
-    order = ORDERS["torch"][_reset(cell, after=True)]
+    order = ORDERS["torch"][_kind_that_resets_after(cell)]
     named = {_OF_LAYER.sub("", str(name)): value for name, value in _mapping(arrays, "torch").items()}
     if len(named) < len(arrays):
         raise StructureError(f"these are arrays of several layers: {', '.join(map(str, arrays))}; give those of one")
@@ -78,7 +78,7 @@ def to_torch(cell: Cell, parameters: Mapping[str, Any]) -> Arrays:
 
     parameters: {name under the cell: array}. Where the cell has one bias for two, ``bias_hh`` is 0.
     """
-    order, layer = ORDERS["torch"][_reset(cell, after=True)], layer_of(cell, parameters)
+    order, layer = ORDERS["torch"][_kind_that_resets_after(cell)], layer_of(cell, parameters)
     _no_peepholes(layer, "torch")
     found = {
         "weight_ih": joined(layer.inputs, order, 1).T, "weight_hh": joined(layer.recurrent, order, 1).T,
@@ -180,7 +180,7 @@ def from_cudnn(cell: Cell, arrays: Sequence[Any] | Mapping[str, Any]) -> Arrays:
     arrays: what ``get_weights()`` gives, or the same by name: ``kernel`` [inputs, gates * units], ``recurrent_kernel``
     [units, gates * units], ``bias`` [2 * gates * units].
     """
-    order = ORDERS["keras"][_reset(cell, after=True)]
+    order = ORDERS["keras"][_kind_that_resets_after(cell)]
     take = Taker(_by_name(arrays, "cuDNN"), "cuDNN's arrays")
     kernel = take("kernel", (None, None))
     size = kernel.shape[1]
@@ -211,9 +211,9 @@ def _by_name(arrays: Any, whose: str) -> Mapping[str, Any]:
     return dict(zip(("kernel", "recurrent_kernel", "bias"), arrays, strict=False))
 
 
-def _reset(cell: Any, after: bool) -> str:
+def _kind_that_resets_after(cell: Any) -> str:
     """The kind of a cell that, if it is a GRU, resets after the product."""
-    if isinstance(cell, GRUCell) and cell.reset_after is not after:
+    if isinstance(cell, GRUCell) and not cell.reset_after:
         raise ArgumentError(
             f"{cell!r} resets before the product, and this format's GRU after it; give reset_after=True"
         )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..allocation import bytes_of, reserve
-from ..arguments import flag, seed_number
+from ..arguments import array_of, flag, seed_number
 from ..declare.initializers import draw
 from ..declare.parameters import ParameterSpec
 from ..errors import (
@@ -123,11 +123,7 @@ class Parameters(Mapping[str, np.ndarray]):
 
     def _checked(self, name: str, value: Any) -> np.ndarray:
         current = self[name]
-        detach = getattr(value, "detach", None)  # of a torch tensor, which may take part in gradients
-        try:
-            array = np.asarray(value if detach is None else detach().cpu())
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise ShapeError(f"parameter {name}: no array: {error}") from None
+        array = array_of(value, f"parameter {name}: no array")
         if array.dtype.kind not in "fiub":
             raise DtypeError(f"parameter {name} is {current.dtype}, and {array.dtype} does not convert")
         if array.shape != current.shape:

@@ -8,8 +8,6 @@ from typing import Any
 
 from .sorted_table import varint
 
-DEEPEST = 64
-
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(number, value) of every field: of numbers an int as it is written, of all else bytes. Raises ``ValueError``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ DTYPES: Mapping[int, str] = {
     17: "<u2", 18: "<c16", 19: "<f2", 22: "<u4", 23: "<u8",
 }  # fmt: skip
 """NumPy's types by the numbers of TensorFlow's ``DataType``."""
-LEAST_OF_SHARDS = 1 << 16
+MOST_SHARDS = 1 << 16
+Extents = list[tuple[int, int]]
+"""(start, count) of a slice along each axis; a count of -1 is the whole axis."""
 
 
 @api
@@ -66,11 +68,16 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
     shards = number_of(header, 1, 1)
     if number_of(header, 2) != 0:
         raise not_readable(name, ["a checkpoint of a machine whose numbers begin with the highest byte"])
-    if not 0 < shards <= LEAST_OF_SHARDS:
+    if not 0 < shards <= MOST_SHARDS:
         raise ValueError(f"it says that there are {shards} data files")
     files = _Shards(prefix, shards)
     entries = {key: entry_of(value) for key, value in table.items() if key and key[0]}
-    pieces = {key: entry_of(value) for key, value in table.items() if key and not key[0]}
+    pieces: dict[str, list[tuple[Extents, Entry]]] = {}
+    if any(entry.slices for entry in entries.values()):
+        for key, value in table.items():
+            if key and not key[0]:
+                label, extents = slice_key(key)
+                pieces.setdefault(label, []).append((extents, entry_of(value)))
     names: dict[str, str] = {}
     if OBJECT_GRAPH in entries:
         names = full_names(_only_string(files.bytes(entries[OBJECT_GRAPH], "the object graph")))
@@ -79,7 +86,7 @@ def _version_2(prefix: Path, name: str, table: Mapping[bytes, bytes]) -> dict[st
         if entry.dtype == STRING:
             continue
         label = key.decode()
-        array = _joined(label, entry, pieces, files) if entry.slices else files.array(entry, label)
+        array = _joined(label, entry, pieces.get(label, ()), files) if entry.slices else files.array(entry, label)
         own = names.get(label, label)
         found[label if own in found else own] = array
     return found
@@ -128,31 +135,41 @@ def _only_string(data: bytes) -> bytes:
     return data[position + 4 : position + 4 + size]
 
 
-def _joined(label: str, whole: Entry, pieces: Mapping[bytes, Entry], files: _Shards) -> np.ndarray:
+def _joined(label: str, whole: Entry, pieces: Iterable[tuple[Extents, Entry]], files: _Shards) -> np.ndarray:
     """A variable that is written in slices."""
-    if any(size < 0 for size in whole.shape):
-        raise ValueError(f"{label} has shape {whole.shape}")
-    item = np.dtype(DTYPES.get(whole.dtype, "u1")).itemsize
-    reserve(math.prod(whole.shape) * item, f"the variable {label}")
-    result: np.ndarray | None = None
-    filled = 0
-    for key, entry in pieces.items():
-        owner, extents = slice_key(key)
-        if owner != label:
-            continue
+    slices = _Slices(label, whole.shape)
+    for extents, entry in pieces:
         shape, place = slice_of(extents, whole.shape)
-        part = files.array(replace(entry, shape=shape), label)
-        if result is None:
-            result = np.zeros(whole.shape, part.dtype)
-        result[place] = part
-        filled += part.size
-    if result is None or filled != math.prod(whole.shape):
+        slices.add(place, files.array(replace(entry, shape=shape), label))
+    if slices.array is None or not slices.is_whole:
         raise ValueError(f"slices of {label} are missing")
-    return result
+    return slices.array
 
 
-def slice_key(key: bytes) -> tuple[str, list[tuple[int, int]]]:
-    """The variable that a key's slice is of, and (start, count) of each axis; a count of -1 is the whole axis.
+class _Slices:
+    """A variable that is put together of slices. array: None until there is one."""
+
+    def __init__(self, label: str, shape: tuple[int, ...]) -> None:
+        if any(size < 0 for size in shape):
+            raise ValueError(f"{label} has shape {shape}")
+        self.label, self.shape = label, shape
+        self.array: np.ndarray | None = None
+        self._filled = 0
+
+    @property
+    def is_whole(self) -> bool:
+        return self.array is not None and self._filled == math.prod(self.shape)
+
+    def add(self, place: tuple[slice, ...], part: np.ndarray) -> None:
+        if self.array is None:
+            reserve(math.prod(self.shape) * part.itemsize, f"the variable {self.label}")
+            self.array = np.zeros(self.shape, part.dtype)
+        self.array[place] = part
+        self._filled += part.size
+
+
+def slice_key(key: bytes) -> tuple[str, Extents]:
+    """The variable that a key's slice is of, and where it lies.
 
     (tensorflow/core/lib/strings/ordered_code)
     """
@@ -163,7 +180,7 @@ def slice_key(key: bytes) -> tuple[str, list[tuple[int, int]]]:
     return name, [(reader.signed(), reader.signed()) for _ in range(rank)]
 
 
-def slice_of(extents: Sequence[tuple[int, int]], shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+def slice_of(extents: Extents, shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[slice, ...]]:
     """The shape of a slice of an array, and its place in it."""
     if len(extents) != len(shape):
         raise ValueError(f"a slice has {len(extents)} axes and its variable {len(shape)}")
@@ -229,8 +246,7 @@ def _version_1(name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]
             parts = grouped(listed)
             label = parts_of(parts, 1)[-1].decode()
             shapes[label] = number_of(parts, 3), shape_of(parts_of(parts, 2)[-1]) if 2 in parts else ()
-    found: dict[str, np.ndarray] = {}
-    filled: dict[str, int] = {}
+    found: dict[str, _Slices] = {}
     for label, extents, tensor in _saved_slices(table):
         if label not in shapes:
             raise ValueError(f"it holds {label}, which it does not list")
@@ -239,20 +255,23 @@ def _version_1(name: str, table: Mapping[bytes, bytes]) -> dict[str, np.ndarray]
             continue
         counts, place = slice_of(extents, shape)
         part = _of_tensor(tensor, dtype, counts, label)
-        if label not in found:
-            reserve(math.prod(shape) * part.itemsize, f"the variable {label}")
-            found[label], filled[label] = np.zeros(shape, part.dtype), 0
-        found[label][place] = part
-        filled[label] += part.size
-    lacking = [
-        label for label, (dtype, shape) in shapes.items() if dtype != STRING and filled.get(label) != math.prod(shape)
-    ]
+        found.setdefault(label, _Slices(label, shape)).add(place, part)
+    arrays: dict[str, np.ndarray] = {}
+    lacking = []
+    for label, (dtype, _) in shapes.items():
+        if dtype == STRING:
+            continue
+        slices = found.get(label)
+        if slices is None or slices.array is None or not slices.is_whole:
+            lacking.append(label)
+        else:
+            arrays[label] = slices.array
     if lacking:
         raise ValueError(f"slices of {', '.join(lacking)} are missing")
-    return {label: found[label] for label in shapes if label in found}
+    return arrays
 
 
-def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, list[tuple[int, int]], dict[int, list[Any]]]]:
+def _saved_slices(table: Mapping[bytes, bytes]) -> Iterator[tuple[str, Extents, dict[int, list[Any]]]]:
     for key, value in table.items():
         if not key:
             continue
