@@ -106,7 +106,7 @@ class Drawn:
     def windows(self, x: rg.Tensor) -> rg.Tensor:
         size, apart = self.draw.randint(1, 4), self.draw.randint(1, 3)
         span = apart * (size - 1)
-        padding = self.draw.choice(["causal", "same", "same", "valid", (self.draw.randint(0, span), span)])
+        padding = self.draw.choice(["causal", "same", "same", "valid", "reflect", (self.draw.randint(0, span), span)])
         groups = self.draw.choice([1, x.width])
         filters = x.width * self.draw.randint(1, 2)
         activation = self.draw.choice([None, "tanh"])
@@ -118,7 +118,9 @@ class Drawn:
         return function(x, self.draw.randint(1, 4), self.stride(), self.draw.choice(["valid", "same"]))
 
     def pad(self, x: rg.Tensor) -> rg.Tensor:
-        return rg.pad(x, {1: (self.draw.randint(0, 3), self.draw.randint(0, 3))}, value=self.draw.choice([0.0, -1.5]))
+        paddings = {1: (self.draw.randint(0, 3), self.draw.randint(0, 3))}
+        mode = self.draw.choice(["constant", "constant", "reflect", "edge"])
+        return rg.pad(x, paddings, mode, self.draw.choice([0.0, -1.5]) if mode == "constant" else 0)
 
     def cut(self, x: rg.Tensor) -> rg.Tensor:
         first, last, step = self.draw.randint(0, 2), self.draw.randint(0, 2), self.stride()

@@ -234,7 +234,7 @@ class Stream(Generic[Given]):
             if self._time_axis.get(name) is None:
                 raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
             arrays[name] = convert(name, value, self._types[name], where)
-        results = self._owed(arrays, where)
+        results = self._owed(arrays, chosen, where)
         for name, array in results.items():
             axis = self._row_axis[name]
             if axis is not None:
@@ -243,11 +243,16 @@ class Stream(Generic[Given]):
         values = iter([results[name] for name in self._shown])
         return map_leaves(lambda _: next(values), self._structure)
 
-    def _owed(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
-        """By name, outputs that no step gave. left: entries of sequences."""
+    def _owed(
+        self, left: Mapping[str, np.ndarray], chosen: np.ndarray, where: Where | None
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """By name, outputs that no step gave. left: entries of sequences. chosen: rows that end."""
         if self._tail is None:
             return self._nothing(where)
-        graph = self._tail.graph(self._tail.rests(left, where), where)
+        rests = self._tail.rests(left, where)
+        states = dict(zip(self._labels, self._current_state(where), strict=True))
+        self._tail.check_lengths(states, chosen, rests, where)
+        graph = self._tail.graph(rests, where)
         kinds = graph.input_types()
         needed = [name for name in graph.needed(self._results) if name in self._types]
         arrays = {**self._held, **left}
@@ -257,7 +262,6 @@ class Stream(Generic[Given]):
         missing = [name for name in needed if name not in arrays]
         if missing:
             raise NameLookupError(f"flush needs {', '.join(missing)}: what is left of it, or a step that fed it", where)
-        states = dict(zip(self._labels, self._current_state(where), strict=True))
         used = {name: arrays[name] for name in needed}
         used |= {name: array for name, array in states.items() if name in kinds}
         sizes = solve_sizes(used, kinds, where) | self._sizes
