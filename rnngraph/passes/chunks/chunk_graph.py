@@ -319,6 +319,9 @@ class _ChunkGraph:
         count, dropped = self._count(self._pace(node), delay), 0
         if count == 0:
             return self._none(node)
+        if line.is_timeless(taken):
+            base = self._at(view.base, delay * step)
+            return self._cut(base, view.base, 0, base.shape[axis or 0], step)
         if self.rests is None:
             joined, kept = self._joined(view)
             ahead = delay * step + view.front - line.late(view.base)

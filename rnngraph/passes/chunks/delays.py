@@ -286,6 +286,8 @@ class _Walk:
 
     def _keep_for_windows(self, node: Node, taken: Taken) -> None:
         view, step = taken.view, taken.step
+        if self.line.is_timeless(taken):
+            return
         ahead = self.line.late(node) * step + view.front - self.line.late(view.base)
         self._keep(view, ahead if ahead >= 0 else ahead + step)  # else the first window begins within the chunk
 

@@ -118,6 +118,11 @@ class Timeline:
         """A value as it is."""
         return View(node, 0, NO_FILL, self.late(node))
 
+    def is_timeless(self, taken: Taken) -> bool:
+        """Whether entries are taken of what is the same at all times."""
+        base = taken.view.base
+        return taken.size == 1 and taken.view == self.plain(base) and self.delays.get(base, 0) is None
+
     def late(self, node: Node) -> int:
         """The delay of a value, in its own entries."""
         return self.delays.get(node) or 0
