@@ -139,6 +139,7 @@ if TYPE_CHECKING:
     from .formats import weights
     from .formats.nam import read_nam
     from .formats.net import Net
+    from .formats.onnx.writing.model import write_onnx
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
     from .program.memory_report import Memory, MemoryUsage
@@ -159,6 +160,7 @@ if TYPE_CHECKING:
 _LATER = {
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
+    "formats.onnx.writing.model": ("write_onnx",),
     "formats.rtneural": ("read_rtneural",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
     "runtime.calls.non_finite": ("NonFinite",),
@@ -347,6 +349,7 @@ __all__ = [
     "weights",
     "where",
     "with_update",
+    "write_onnx",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and that there is no other name

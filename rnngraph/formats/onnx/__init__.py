@@ -1,0 +1,1 @@
+"""ONNX files. ``writing`` makes them of programs: ``write_onnx`` is its door."""
