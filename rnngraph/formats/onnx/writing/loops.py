@@ -35,7 +35,7 @@ def write_scan(writer: Writer, node: Node) -> list[str]:
         inner = Writer(writer.scope, writer.sizes, writer.loop)
         inner.write(Graph.of("steps", [("steps", steps)]))
     outer, scope = writer.scope, writer.scope.body()
-    inputs = [item.inside for item in (*scan.carries, *scan.sequences)]
+    inputs = [*(carry.inside for carry in scan.carries), *(binding.inside for binding in scan.sequences)]
     for formal in inputs:
         scope.values[formal] = outer.model.names(str(formal["label"]))
     for formal, actual in scan.invariants:

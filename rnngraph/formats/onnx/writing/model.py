@@ -71,9 +71,7 @@ def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
     reserve(2 * size, "the bytes of an ONNX file", where)
     options = chosen.parts.options
     note = (
-        ""
-        if options.weights == "float32"
-        else f"The program multiplies by {options.weights}; weights here are float32."
+        "" if options.weights == "float32" else f"The program multiplies by {options.weights} weights; these are whole."
     )
     data = serialized(model, operators, inputs, outputs, note)
     assert HEAD in data[: 2 * len(HEAD)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -81,4 +81,5 @@ def _kept(writer: Writer, lengths: str, last: str, initial: Initial) -> str:
 
 def _common(parameters: Sequence[str]) -> str:
     """What names of parameters begin with, up to the last slash."""
-    return os.path.commonprefix(list(parameters)).rpartition("/")[0] + "/" if parameters else ""
+    scopes = zip(*(name.split("/")[:-1] for name in parameters), strict=False)
+    return "".join(f"{parts[0]}/" for parts in takewhile(lambda parts: len(set(parts)) == 1, scopes))

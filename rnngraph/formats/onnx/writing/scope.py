@@ -39,7 +39,8 @@ class Body:
 class Model:
     """What a graph and its bodies share.
 
-    opset: the version of ONNX's operators. initializers: constant tensors, by name. problems: what can't be written, with its line.
+    opset: the version of ONNX's operators. initializers: constant tensors, by name.
+    problems: what can't be written, with its line.
     """
 
     opset: int

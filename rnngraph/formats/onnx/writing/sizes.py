@@ -1,4 +1,4 @@
-"""Run-time sizes: the value of every named size is read off an input's shape, and computed with where a node needs it."""
+"""Run-time sizes: the value of every named size is read off an input's shape, and computed with where one is needed."""
 
 from __future__ import annotations
 
@@ -112,6 +112,6 @@ class Sizes:
 def size_problem(names: Sequence[str], dim: Dim) -> str:
     """What can't be written where the values of sizes are not known."""
     return (
-        f"the size {dim_text(dim)} needs {', '.join(names)}, which no axis of an input has alone; declare a placeholder "
-        "with that axis"
+        f"the size {dim_text(dim)} needs {', '.join(names)}, which no axis of an input has alone; declare a "
+        "placeholder with that axis"
     )
