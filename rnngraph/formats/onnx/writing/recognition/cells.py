@@ -95,9 +95,11 @@ def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
 
 
 def _source(node: Node, outside: dict[Node, Node]) -> Node:
-    """What a value is but for its shape, outside of the loop."""
-    while node in outside or node.op in ("reshape", "broadcast"):
+    """What a value is but for its shape and width in bits, outside of the loop."""
+    while node in outside or node.op in ("reshape", "broadcast", "cast"):
         if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
+            return node
+        if node.op == "cast" and (node.operands[0].dtype, node.dtype) != ("int32", "int64"):
             return node
         node = outside[node] if node in outside else node.operands[0]
     return node
