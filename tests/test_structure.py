@@ -30,7 +30,7 @@ ROOMS = (
     "batching",
     "program.saved", "program",
     "training.optimization", "training.steps", "training.fit", "training",
-    "formats", "formats.tensorflow", "formats.onnx",
+    "formats", "formats.tensorflow", "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx",
     "tf1",
     "",
     "cli", "__main__",

@@ -14,16 +14,16 @@ from typing import Any
 from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
 from ..script import Value
-from .control import taken
-from .drivers import stack_of
-from .known import Operand, known, shape_of
-from .model import DEEPEST, Graph, Model, Node, subgraphs
-from .sizes import Undecided, Unreadable, checked
-from .table import Call, reader_of
-from .tensors import Tensors
+from .core.known import Operand, known, shape_of
+from .core.model import DEEPEST, Graph, Model, Node, subgraphs
+from .core.sizes import Undecided, UnreadableError, checked
+from .core.table import Call, reader_of
+from .core.tensors import Tensors
+from .ops.control import taken
+from .recurrent.drivers import stack_of
 
 MOST_RANK = 16
-_TROUBLE = (RnnGraphError, Unreadable, ArithmeticError, LookupError, TypeError, ValueError)
+_TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, LookupError, TypeError, ValueError)
 """What readers of ops raise of damaged nodes: arguments and arrays that don't fit."""
 
 
@@ -117,7 +117,7 @@ class GraphReader:
             reader._read([name])
         found = reader._values[name]
         if isinstance(found, Lacking):
-            self._reading.failed(found.node, Unreadable(f"its output {shown(found.name)} is asked for"))
+            self._reading.failed(found.node, UnreadableError(f"its output {shown(found.name)} is asked for"))
             found = reader._values[name] = FAILED
         return found
 
@@ -157,7 +157,7 @@ class GraphReader:
         if node.op == "If" and node.inputs:
             try:
                 graphs = [taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._reading.tensors)]
-            except Unreadable:  # which the reader of the op says again
+            except UnreadableError:  # which the reader of the op says again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]
 
@@ -184,7 +184,7 @@ class GraphReader:
         calls = []
         for number, node in enumerate(nodes):
             if reader_of(node) is None:
-                raise Unreadable("the op has no counterpart here")
+                raise UnreadableError("the op has no counterpart here")
             inputs = [
                 self._value(name) if name and (number == 0 or place) else None for place, name in enumerate(node.inputs)
             ]
@@ -209,7 +209,7 @@ def _check(value: Operand | None) -> None:
         return
     shape = shape_of(value)
     if len(shape) > MOST_RANK:
-        raise Unreadable(f"it gives an array of rank {len(shape)}")
+        raise UnreadableError(f"it gives an array of rank {len(shape)}")
     for dim in shape if isinstance(value, Value) else ():
         if isinstance(dim, Size):
             checked(dim)

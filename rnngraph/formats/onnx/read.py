@@ -14,13 +14,13 @@ from ...public import api
 from ..net import Net
 from ..reading import not_readable
 from ..script import Script, Value
-from . import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
+from .core.known import Expanded, Known, known
+from .core.model import Kind, Model, Node, model_of
+from .core.sizes import UnreadableError
+from .core.tensors import HELD, Tensors
 from .graph_reader import FAILED, GraphReader, Reading
-from .known import Expanded, Known, known
-from .model import Kind, Model, Node, model_of
-from .sizes import Unreadable
-from .stacks import stacks_in
-from .tensors import HELD, Tensors
+from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
+from .recurrent.stacks import stacks_in
 
 if TYPE_CHECKING:
     import onnx
@@ -117,7 +117,7 @@ def _read(
     for name, kind in model.graph.inputs.items():
         try:
             given[name] = settled[name] if isinstance(settled.get(name), Known) else _input(tensors, name, kind, sizes)
-        except (Unreadable, ValueError, TypeError) as error:
+        except (UnreadableError, ValueError, TypeError) as error:
             reading.problems.append(f"input {shown(name)}: {error}")
             given[name] = FAILED
     found = GraphReader(reading, model.graph, given).outputs()
@@ -150,9 +150,9 @@ class _SizeNames:
 
 def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
     if kind.dtype is None:
-        raise Unreadable("it is no array of numbers")
+        raise UnreadableError("it is no array of numbers")
     if kind.shape is None:
-        raise Unreadable("the file does not say how many axes it has")
+        raise UnreadableError("the file does not say how many axes it has")
     return tensors.script.input(name, [sizes(size) for size in kind.shape], HELD.get(kind.dtype, kind.dtype))
 
 

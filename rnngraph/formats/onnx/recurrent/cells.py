@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...declare.cell import Cell, NestedStep, Scope, Wrapper
-from ...declare.cells.basic import LSTMStateTuple
-from ...declare.functions.basic import clip, concat, sigmoid, split, tanh
-from ...declare.tensor import Tensor
+from ....declare.cell import Cell, NestedStep, Scope, Wrapper
+from ....declare.cells.basic import LSTMStateTuple
+from ....declare.functions.basic import clip, concat, sigmoid, split, tanh
+from ....declare.tensor import Tensor
 
 
 class FreeLSTMCell(Cell):

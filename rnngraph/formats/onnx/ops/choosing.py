@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...declare.functions.layers import embedding
-from ...ir.types import FLOATS, product
-from ..script import Value
-from .functions import argmin
-from .known import Expanded, Known, Operand, check_count, dtype_of, known, shape_of
-from .sizes import Unreadable
-from .table import Call, Outputs, reads
-from .tensors import HELD, axis_of
+from ....declare.functions import basic
+from ....declare.functions.layers import embedding
+from ....ir.types import FLOATS, product
+from ...script import Value
+from ..core.functions import argmin
+from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, shape_of
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import HELD, axis_of
 
 MOST_TAKEN = 64
 """Entries that are taken one by one."""
@@ -27,10 +27,10 @@ def _gather(call: Call) -> Outputs:
     if isinstance(index, Known) and not index.is_symbolic:
         return _taken_along(call, x, index.array, axis)
     if isinstance(x, Known) and x.is_symbolic:
-        raise Unreadable("sizes that are open are chosen from at run time")
+        raise UnreadableError("sizes that are open are chosen from at run time")
     ids = call.value(1)
     if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
-        raise Unreadable(f"indices are of {dtype_of(index)}")
+        raise UnreadableError(f"indices are of {dtype_of(index)}")
     source = call.tensors.transpose(x, (axis, *(other for other in range(rank) if other != axis)))
     table = call.tensors.value(source, "embedding")
     size = shape_of(table)[0]
@@ -48,7 +48,7 @@ def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operan
     shape = shape_of(x)
     size = shape[axis]
     if isinstance(size, int) and index.size and not (index.min() >= -size and index.max() < size):
-        raise Unreadable(f"an index is outside of an axis of {size}")
+        raise UnreadableError(f"an index is outside of an axis of {size}")
     if isinstance(x, Known):
         check_count(int(index.size) * max(1, x.array.size // max(1, x.array.shape[axis])))
         return Known(np.take(x.array, index, axis), x.dtype)
@@ -63,7 +63,7 @@ def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operan
         stop = None if flat[-1] == -1 else flat[-1] + 1
         return call.tensors.taken(x, [*before, slice(flat[0], stop, None if step == 1 else step), *after])
     if not isinstance(size, int) and min(flat, default=0) < 0:
-        raise Unreadable("entries of an axis of open size are chosen from its end, in an order of their own")
+        raise UnreadableError("entries of an axis of open size are chosen from its end, in an order of their own")
     ids = call.tensors.value(
         known(np.where(index < 0, index + (size if isinstance(size, int) else 0), index).astype(np.int64))
     )
@@ -82,13 +82,13 @@ def _gather_elements(call: Call) -> Outputs:
         return Known(np.take_along_axis(x.numbers("an array"), index.numbers("indices"), axis), x.dtype)
     size = call.shape()[axis]
     if not isinstance(size, int):
-        raise Unreadable("it chooses along an axis of open size")
+        raise UnreadableError("it chooses along an axis of open size")
     if any(a != b for place, (a, b) in enumerate(zip(call.shape(), call.shape(1), strict=True)) if place != axis):
-        raise Unreadable("its indices are of another shape than what they choose from")
+        raise UnreadableError("its indices are of another shape than what they choose from")
     # of every index a row of zeros and a one, by which entries are added up
     value, ids = call.value(0), call.value(1)
     if value.tensor.dtype not in FLOATS:
-        raise Unreadable(f"entries of {value.tensor.dtype} are chosen one by one")
+        raise UnreadableError(f"entries of {value.tensor.dtype} are chosen one by one")
     ids = call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
     hits = call.script.call(basic.one_hot, ids, size, "bool")
     rank = call.rank()
@@ -104,11 +104,11 @@ def _gather_elements(call: Call) -> Outputs:
 @reads("GatherND")
 def _gather_nd(call: Call) -> Outputs:
     if call.int("batch_dims", 0):
-        raise Unreadable("it chooses within each row")
+        raise UnreadableError("it chooses within each row")
     shape, index = call.shape(), call.shape(1)
     depth = index[-1] if index else 0
     if not isinstance(depth, int) or depth > len(shape) or not all(isinstance(dim, int) for dim in shape[1:depth]):
-        raise Unreadable("it chooses along axes of open size")
+        raise UnreadableError("it chooses along axes of open size")
     ids = call.value(1)
     flat: Any = None
     for place in range(depth):
@@ -124,7 +124,7 @@ def _gather_nd(call: Call) -> Outputs:
 def _argmax(call: Call) -> Outputs:
     axis = call.axis(0, call.rank())
     if call.int("select_last_index", 0):
-        raise Unreadable("of equal entries it takes the last one")
+        raise UnreadableError("of equal entries it takes the last one")
     options = {"keepdims": True} if call.int("keepdims", 1) else {}
     return call.script.call(basic.argmax if call.op == "ArgMax" else argmin, call.value(0), axis, **options)
 
@@ -136,7 +136,7 @@ def _one_hot(call: Call) -> Outputs:
     axis = call.int("axis", -1)
     axis = axis_of(axis, call.rank() + 1)
     if not 0 < depth <= 1 << 24:
-        raise Unreadable(f"a depth of {depth}")
+        raise UnreadableError(f"a depth of {depth}")
     ids = call.value(0)
     if ids.tensor.dtype in FLOATS:
         ids = call.tensors.cast(ids, "int64")
@@ -159,10 +159,10 @@ def _top_k(call: Call) -> Outputs:
     axis = call.axis(-1, call.rank())
     size = call.shape()[axis]
     if not 1 <= count <= 16 or (isinstance(size, int) and count > size):
-        raise Unreadable(f"it takes {count} of an axis of {size}; up to 16 are read")
+        raise UnreadableError(f"it takes {count} of an axis of {size}; up to 16 are read")
     is_largest, script, tensors = bool(call.int("largest", 1)), call.script, call.tensors
     if call.value(0).tensor.dtype not in FLOATS or not isinstance(size, int):
-        raise Unreadable("it sorts whole numbers, or an axis of open size")
+        raise UnreadableError("it sorts whole numbers, or an axis of open size")
     order = [*(other for other in range(call.rank()) if other != axis), axis]
     rest = tensors.value(tensors.transpose(call.input(0), order))
     numbers, places = [], []
@@ -186,7 +186,7 @@ def _by_values(call: Call) -> Outputs:
         return known(np.stack(np.nonzero(items[0].numbers("an array"))).astype(np.int64))
     if call.op == "ScatterND" and all(isinstance(item, Known) for item in items):
         return _scattered(*(item for item in items if isinstance(item, Known)))
-    raise Unreadable("the size of what it gives, or where it writes, depends on numbers at run time")
+    raise UnreadableError("the size of what it gives, or where it writes, depends on numbers at run time")
 
 
 def _scattered(x: Known, index: Known, updates: Known) -> Known:

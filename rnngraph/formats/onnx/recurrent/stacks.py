@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..script import Step, Value, values_read
+from ...script import Step, Value, values_read
+from ..core.known import Expanded, Known
+from ..core.model import Node
+from ..core.tensors import Tensors
 from .drivers import Recurrence
-from .known import Expanded, Known
-from .model import Node
-from .tensors import Tensors
 
 Place = tuple[Step, tuple[int | str, ...]]
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
-from ...ir.types import Dim
-from ..gates import ORDERS
+from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
+from ....ir.types import Dim
+from ...gates import ORDERS
+from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
+from ..core.sizes import UnreadableError, equal
+from ..core.table import Call
+from ..core.tensors import shortest
 from .activations import Activation, activations_of
 from .cells import FreeLSTMCell
-from .known import Expanded, Known, Operand, dtype_of, shape_of
-from .sizes import Unreadable, equal
-from .table import Call
-from .tensors import shortest
 
 _ACTIVATIONS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -74,21 +74,21 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     """The same with weights that were made of the node's inputs."""
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
-        raise Unreadable(f"direction {call.text('direction', '')!r} is not known")
+        raise UnreadableError(f"direction {call.text('direction', '')!r} is not known")
     count, is_batch_major = len(reversals), call.int("layout", 0) == 1
     order = ORDERS["onnx"][op.lower()]
     units = (*shape_of(weights["R"]), None)[2]
     if not isinstance(units, int) or not units or call.int("hidden_size", units) != units:
-        raise Unreadable(f"R {_sizes(weights['R'])} does not fit hidden_size {call.int('hidden_size', 0)}")
+        raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.int('hidden_size', 0)}")
     wanted = {"W": (count, len(order) * units, None), "R": (count, len(order) * units, units)}
     wanted |= {"B": (count, 2 * len(order) * units), "P": (count, 3 * units)}
     for name, array in weights.items():
         _check_sizes(name, shape_of(array), wanted[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
-        raise Unreadable(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
+        raise UnreadableError(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
     names = call.list("activations") or [*_ACTIVATIONS[op]] * count
     if len(names) != count * len(_ACTIVATIONS[op]):
-        raise Unreadable(f"{len(names)} activations are given for {count} directions")
+        raise UnreadableError(f"{len(names)} activations are given for {count} directions")
     activations = activations_of(names, call.list("activation_alpha", []) or [], call.list("activation_beta", []) or [])
     share = len(activations) // count
     directions = []
@@ -111,7 +111,7 @@ def _check_sizes(name: str, shape: tuple[Dim, ...], wanted: Sequence[int | None]
         isinstance(have, int) and have and want in (None, have) for have, want in zip(shape, wanted, strict=True)
     )
     if not fits:
-        raise Unreadable(f"{name} has shape {[str(dim) for dim in shape]} and not {list(wanted)}")
+        raise UnreadableError(f"{name} has shape {[str(dim) for dim in shape]} and not {list(wanted)}")
 
 
 def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
@@ -127,7 +127,9 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
         return None
     shape, axis = shape_of(given), 1 if call.int("layout", 0) == 1 else 0
     if len(shape) != 3 or shape[axis] != count or shape[2] != units:
-        raise Unreadable(f"an initial state has shape {_sizes(given)}, which is not of {count} directions of {units}")
+        raise UnreadableError(
+            f"an initial state has shape {_sizes(given)}, which is not of {count} directions of {units}"
+        )
     if isinstance(given, Expanded):
         source = given.source
         own = (*(1,) * (3 - len(shape_of(source))), *shape_of(source))
@@ -152,7 +154,7 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
         if all(equal(entry, time) is True for entry in source.array.reshape(-1).tolist()):
             return None
     if dtype_of(given) not in ("int32", "int64"):
-        raise Unreadable(f"sequence_lens are of {dtype_of(given)}")
+        raise UnreadableError(f"sequence_lens are of {dtype_of(given)}")
     return given
 
 
@@ -160,7 +162,7 @@ def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepho
     """The cell of a direction."""
     limit = shortest(call.float("clip", 0.0)) or None
     if limit is not None and not limit > 0:
-        raise Unreadable(f"clip is {limit}")
+        raise UnreadableError(f"clip is {limit}")
     if op == "RNN":
         return CellKind(BasicRNNCell, units, _other_than({"activation": "tanh"}, own, limit))
     usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}

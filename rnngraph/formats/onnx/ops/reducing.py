@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...ir.types import INTEGERS, product
+from ....declare.functions import basic
+from ....ir.types import INTEGERS, product
+from ..core.functions import log_sum_exp
+from ..core.known import Expanded, Known, Operand, known
+from ..core.sizes import UnreadableError, checked
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import axis_of
 from .elementwise import mapped
-from .functions import log_sum_exp
-from .known import Expanded, Known, Operand, known
-from .sizes import Unreadable, checked
-from .table import Call, Outputs, reads
-from .tensors import axis_of
 
 _REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": basic.reduce_sum, "ReduceMean": basic.reduce_mean, "ReduceMax": basic.reduce_max,
@@ -40,7 +40,7 @@ def _reduction(call: Call) -> Outputs:
     if isinstance(x, Known) and call.op in _NUMPY:
         return _of_known(call, x, places, keeps)
     if call.op == "ReduceProd":
-        raise Unreadable("entries are multiplied along an axis at run time")
+        raise UnreadableError("entries are multiplied along an axis at run time")
     tensors = call.tensors
     value = tensors.value(x)
     turned = tensors.turned_from(value)
@@ -59,9 +59,9 @@ def _reduction(call: Call) -> Outputs:
 def _folded(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
     script = call.script
     if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
-        raise Unreadable(f"it folds numbers of {x.tensor.dtype}")
+        raise UnreadableError(f"it folds numbers of {x.tensor.dtype}")
     if x.tensor.dtype == "bool":
-        raise Unreadable("it folds truth values")
+        raise UnreadableError("it folds truth values")
     if call.op in _BEFORE:
         x = script.call(_BEFORE[call.op], x)
     axis: Any = axes[0] if len(axes) == 1 else axes
@@ -76,7 +76,7 @@ def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Opera
         with np.errstate(all="ignore"):
             return known(np.asarray(_NUMPY[call.op](x.array, axis=axes, keepdims=keeps)), x.dtype)
     if call.op not in ("ReduceProd", "ReduceSum") or x.array.ndim != 1:
-        raise Unreadable("sizes that are open are folded")
+        raise UnreadableError("sizes that are open are folded")
     entries = list(x.array)
     total = checked(product(entries) if call.op == "ReduceProd" else sum(entries[1:], entries[0]))
     array = np.empty(1 if keeps else (), object)
@@ -110,7 +110,7 @@ def _hardmax(call: Call) -> Outputs:
     axis, rank = call.axis(-1 if call.opset >= 13 else 1, call.rank()), call.rank()
     size = call.shape()[axis]
     if not isinstance(size, int) or (call.opset < 13 and axis != rank - 1):
-        raise Unreadable("it looks for the largest along an axis of open size")
+        raise UnreadableError("it looks for the largest along an axis of open size")
     place = call.script.call(basic.argmax, call.value(0), axis)
     hits = call.script.call(basic.one_hot, place, size)
     return call.tensors.transpose(hits, [*range(axis), rank - 1, *range(axis, rank - 1)])

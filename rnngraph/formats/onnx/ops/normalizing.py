@@ -6,27 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...declare.functions.layers import batch_normalization
-from ...ir.types import product
-from ..script import Value
+from ....declare.functions import basic
+from ....declare.functions.layers import batch_normalization
+from ....ir.types import product
+from ...script import Value
+from ..core.known import Known, Operand, dtype_of, shape_of
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import axis_of, shortest
 from .elementwise import combined
-from .known import Known, Operand, dtype_of, shape_of
-from .sizes import Unreadable
-from .table import Call, Outputs, reads
-from .tensors import axis_of, shortest
 
 
 @reads("BatchNormalization")
 def _batch_normalization(call: Call) -> Outputs:
     epsilon, tensors = shortest(call.float("epsilon", 1e-5)), call.tensors
     if call.int("training_mode", 0) or not call.int("spatial", 1):
-        raise Unreadable("it normalizes by the batch, or each step by itself")
+        raise UnreadableError("it normalizes by the batch, or each step by itself")
     x, weights = call.value(0), [call.input(number) for number in range(1, 5)]
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     rank = call.rank()
     if rank < 2:
-        raise Unreadable(f"it normalizes an array of rank {rank}")
+        raise UnreadableError(f"it normalizes an array of rank {rank}")
     if any(not isinstance(array, Known) or array.is_symbolic or array.array.ndim != 1 for array in weights):
         return [_by_arithmetic(call, x, weights, epsilon)]
     turned = tensors.turned_from(x)
@@ -35,7 +35,7 @@ def _batch_normalization(call: Call) -> Outputs:
     size = source.tensor.type.shape[order[1]]
     arrays = {name: array.array for name, array in zip(names, weights, strict=True) if isinstance(array, Known)}
     if any(array.shape != (size,) for array in arrays.values()):
-        raise Unreadable(f"its arrays are not of the {size} channels")
+        raise UnreadableError(f"its arrays are not of the {size} channels")
     call.script.own(scope, arrays)
     axis = {} if order[1] == rank - 1 else {"axis": order[1]}
     made = call.script.call(batch_normalization, source, **axis, epsilon=epsilon, name=scope)
@@ -93,7 +93,7 @@ def _normalized(
 def _instance_normalization(call: Call) -> Outputs:
     rank, tensors = call.rank(), call.tensors
     if rank < 3:
-        raise Unreadable(f"it normalizes an array of rank {rank}")
+        raise UnreadableError(f"it normalizes an array of rank {rank}")
     scale, shift = (tensors.reshape(call.input(number), [*call.shape(number), *(1,) * (rank - 2)]) for number in (1, 2))
     return _normalized(call, call.value(0), list(range(2, rank)), shortest(call.float("epsilon", 1e-5)), scale, shift)
 
@@ -103,7 +103,7 @@ def _group_normalization(call: Call) -> Outputs:
     own, count, tensors, rank = call.shape(), call.int("num_groups", 1), call.tensors, call.rank()
     channels = own[1] if rank > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
-        raise Unreadable(f"{count} groups of {channels} channels")
+        raise UnreadableError(f"{count} groups of {channels} channels")
     grouped = tensors.value(tensors.reshape(call.input(0), [own[0], count, channels // count, *own[2:]]))
     found = _normalized(call, grouped, list(range(2, rank + 1)), shortest(call.float("epsilon", 1e-5)), None, None)
     weights = [call.input(number) for number in (1, 2)]

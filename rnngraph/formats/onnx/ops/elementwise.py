@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import activations, basic
-from ...ir.types import FLOATS, INTEGERS
-from ..script import Value
-from .functions import (
+from ....declare.functions import activations, basic
+from ....ir.types import FLOATS, INTEGERS
+from ...script import Value
+from ..core.functions import (
     affine,
     ceil_of,
     celu,
@@ -31,12 +31,12 @@ from .functions import (
     tanh_gelu,
     thresholded_relu,
 )
-from .known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, shape_of
-from .known import cast as cast_known
-from .model import dtype_name
-from .sizes import Unreadable
-from .table import Call, Outputs, reads
-from .tensors import HELD, shortest
+from ..core.known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, shape_of
+from ..core.known import cast as cast_known
+from ..core.model import dtype_name
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import HELD, shortest
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
     "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
@@ -77,7 +77,7 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
 @reads("Identity", "Dropout", "StopGradient", "SequenceIdentity")
 def _identity(call: Call) -> Outputs:
     if call.op == "Dropout" and isinstance(flag := call.maybe(2), Known) and np.any(flag.array):
-        raise Unreadable("it drops while training, and nets are read as they predict")
+        raise UnreadableError("it drops while training, and nets are read as they predict")
     return call.input(0)
 
 
@@ -96,7 +96,7 @@ def _binary(call: Call) -> Outputs:
     op = {"Sum": "Add", "Mean": "Add"}.get(call.op, call.op)
     items = [call.input(number) for number in range(len(call.inputs))]
     if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
-        raise Unreadable(f"it has {len(items)} inputs")
+        raise UnreadableError(f"it has {len(items)} inputs")
     total = items[0]
     for item in items[1:]:
         total = combined(call, op, total, item)
@@ -142,7 +142,7 @@ def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, O
 def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
     tensors, dtype = call.tensors, HELD.get(dtype_of(left), dtype_of(left))
     if HELD.get(dtype_of(right), dtype_of(right)) != dtype:
-        raise Unreadable(f"it takes {dtype_of(left)} and {dtype_of(right)}")
+        raise UnreadableError(f"it takes {dtype_of(left)} and {dtype_of(right)}")
     if isinstance(left, Known) and isinstance(right, Known):
         left = tensors.value(left)
     ranks = len(shape_of(left)), len(shape_of(right))
@@ -154,7 +154,7 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         a = tensors.value(left)
     if op in _SIGNS:
         if op == "Div" and dtype not in FLOATS:
-            raise Unreadable("whole numbers are divided at run time")
+            raise UnreadableError("whole numbers are divided at run time")
         return call.script.operation(_SIGNS[op], a, b)
     if op == "LessOrEqual":
         return call.script.operation("<=", a, b)
@@ -164,7 +164,7 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
         if dtype == "bool" and op == "Equal":
             return call.script.call(basic.logical_not, call.script.call(logical_xor, a, b))
         return call.script.call(_BINARY[op], a, b)
-    raise Unreadable("the remainder of a division is computed at run time")
+    raise UnreadableError("the remainder of a division is computed at run time")
 
 
 @reads("Pow")
@@ -177,7 +177,7 @@ def _power(call: Call) -> Outputs:
         turned = call.tensors.turned_from(x)
         base = turned[0] if turned is not None else call.tensors.value(x)
         if base.tensor.dtype in INTEGERS:
-            raise Unreadable("whole numbers are raised to a power")
+            raise UnreadableError("whole numbers are raised to a power")
         made = call.script.operation(
             "**", base, int(number) if number.is_integer() and abs(number) < 64 else shortest(number)
         )
@@ -212,7 +212,7 @@ def _cast(call: Call) -> Outputs:
     x = call.input(0)
     dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.int("to", 0))
     if dtype is None:
-        raise Unreadable("it casts to texts or to numbers of 8 bits or less")
+        raise UnreadableError("it casts to texts or to numbers of 8 bits or less")
     if isinstance(x, Known):
         return cast_known(x, HELD[dtype] if dtype in ("float16", "bfloat16") else dtype)
     if isinstance(x, Expanded):
@@ -220,7 +220,7 @@ def _cast(call: Call) -> Outputs:
         return Expanded(source, x.shape)
     wanted = HELD.get(dtype, dtype)
     if dtype in HELD and wanted in INTEGERS and x.tensor.dtype != "bool":
-        raise Unreadable(f"numbers become {dtype} at run time, which would wrap")
+        raise UnreadableError(f"numbers become {dtype} at run time, which would wrap")
     turned = call.tensors.turned_from(x)
     if turned is not None:
         return call.tensors.turned(call.tensors.cast(turned[0], wanted), turned[1])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...declare.functions.activations import hard_sigmoid_keras3, sigmoid, softplus
-from ...declare.functions.basic import (
+from ....declare.functions.activations import hard_sigmoid_keras3, sigmoid, softplus
+from ....declare.functions.basic import (
     abs,
     argmax,
     cast,
@@ -25,7 +25,7 @@ from ...declare.functions.basic import (
     tanh,
     where,
 )
-from ...declare.tensor import Tensor
+from ....declare.tensor import Tensor
 
 
 def affine(x: Any, alpha: float, beta: float) -> Tensor:

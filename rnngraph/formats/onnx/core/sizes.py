@@ -1,7 +1,7 @@
 """Arithmetic of sizes, as exporters write it down: shapes taken apart, computed with, and put together again.
 
 A size that is open is a formula of names, each of which stands for 1 or more. What can't be told of all sizes is
-``Unreadable``, but for the question whether two sizes are equal, which may wait as ``Undecided``.
+``UnreadableError``, but for the question whether two sizes are equal, which may wait as ``Undecided``.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...ir.sizes.polynomial import Floor, ceil_divide, floor_divide, terms_of
-from ...ir.types import Dim, Size, dim_text, product, quotient, size, substitute
+from ....ir.sizes.polynomial import Floor, ceil_divide, floor_divide, terms_of
+from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute
 
 MOST_TERMS = 12
 """Terms of a formula. Real nets have three; products of long ones would not end."""
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """Why a node can't be read."""
 
 
@@ -39,7 +39,7 @@ Entry = int | bool | Size | Undecided
 def checked(dim: Dim) -> Dim:
     """The size, where its formula is of a length that real nets have."""
     if len(terms_of(dim)) > MOST_TERMS or any(len(names) > MOST_TERMS for names, _ in terms_of(dim)):
-        raise Unreadable("sizes are made of sizes by long formulas")
+        raise UnreadableError("sizes are made of sizes by long formulas")
     return dim
 
 
@@ -60,7 +60,7 @@ def sign_of(dim: Dim) -> int | None:
 def equal(left: Entry, right: Entry) -> bool | Undecided:
     """Whether two entries are equal."""
     if isinstance(left, Undecided) or isinstance(right, Undecided):
-        raise Unreadable("whether sizes are equal is compared again")
+        raise UnreadableError("whether sizes are equal is compared again")
     difference = left - right
     if isinstance(difference, int):
         return difference == 0
@@ -82,10 +82,10 @@ def less(left: Entry, right: Entry) -> bool:
 
 def _sign(left: Entry, right: Entry) -> int:
     if isinstance(left, Undecided) or isinstance(right, Undecided):
-        raise Unreadable("whether sizes are equal is computed with")
+        raise UnreadableError("whether sizes are equal is computed with")
     found = sign_of(left - right)
     if found is None:
-        raise Unreadable(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
+        raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
     return found
 
 
@@ -96,7 +96,7 @@ def _no_less(left: Dim, right: Dim) -> bool:
         return difference >= 0
     found = sign_of(difference + 1)  # whole numbers
     if found is None:
-        raise Unreadable(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
+        raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
     return found > 0
 
 
@@ -104,21 +104,21 @@ def divided(left: Dim, right: Dim) -> Dim:
     """left / right, cut off."""
     if isinstance(left, int) and isinstance(right, int):
         if right == 0:
-            raise Unreadable("a size is divided by 0")
+            raise UnreadableError("a size is divided by 0")
         return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
     exact = quotient(left, right) if terms_of(right) else None
     if exact is not None:
         return exact
     if isinstance(right, int) and right > 0:
         return floor_divide(left, right)
-    raise Unreadable(f"{dim_text(left)} is divided by {dim_text(right)}")
+    raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
 
 
 def remainder(left: Dim, right: Dim) -> Dim:
     """left modulo right."""
     if isinstance(left, int) and isinstance(right, int):
         if right == 0:
-            raise Unreadable("a size is divided by 0")
+            raise UnreadableError("a size is divided by 0")
         return left % right
     return left - divided(left, right) * right
 
@@ -128,7 +128,7 @@ def _both(left: Entry, right: Entry) -> Entry:
     for entry, other in ((left, right), (right, left)):
         if isinstance(entry, bool):
             return other if entry else False
-    raise Unreadable("whether sizes are equal is computed with")
+    raise UnreadableError("whether sizes are equal is computed with")
 
 
 def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -136,7 +136,7 @@ def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
     def of_sizes(left: Any, right: Any) -> Any:
         if isinstance(left, Undecided) or isinstance(right, Undecided):
-            raise Unreadable("whether sizes are equal is computed with")
+            raise UnreadableError("whether sizes are equal is computed with")
         found = function(left, right)
         return found if isinstance(found, bool) else checked(found)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ...allocation import reserve
-from ...errors import FileError, MissingExtraError, shown
-from ..reading import MOST_BYTES, bytes_of_file
+from ....allocation import reserve
+from ....errors import FileError, MissingExtraError, shown
+from ...reading import MOST_BYTES, bytes_of_file
 
 WHAT = "an ONNX file"
 MOST_NODES = 1_000_000

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
-from ...ir.types import Dim
-from ..script import Value
-from .known import Known, Operand, shape_of
+from ....declare.functions import basic
+from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+from ....ir.types import Dim
+from ...script import Value
+from ..core.known import Known, Operand, shape_of
+from ..core.sizes import UnreadableError, length_of
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import texts
 from .moving import padded
-from .sizes import Unreadable, length_of
-from .table import Call, Outputs, reads
-from .tensors import texts
 
 
 @reads("Conv")
@@ -25,7 +25,9 @@ def _conv(call: Call) -> Outputs:
     if call.rank() == 4 and kernel.ndim == 4:
         return _flat(call, kernel, bias)
     if call.rank() != 3 or kernel.ndim != 3:
-        raise Unreadable(f"it runs along {call.rank() - 2} axes; one is read, and two of which one has kernels of 1")
+        raise UnreadableError(
+            f"it runs along {call.rank() - 2} axes; one is read, and two of which one has kernels of 1"
+        )
     window = _Window(call, 0, 1, kernel.shape[2], call.shape()[2])
     return call.tensors.transpose(_run(call, _time_last(call, call.input(0)), kernel, bias, window), (0, 2, 1))
 
@@ -35,7 +37,7 @@ def _flat(call: Call, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
     windows = [_Window(call, place, 2, kernel.shape[2 + place], call.shape()[2 + place]) for place in (0, 1)]
     idle = next((place for place in (0, 1) if windows[place].is_idle), None)
     if idle is None:
-        raise Unreadable("it runs along two axes; one is read, and two of which one has kernels of 1")
+        raise UnreadableError("it runs along two axes; one is read, and two of which one has kernels of 1")
     along, tensors = 1 - idle, call.tensors
     batch, width = call.shape()[0], call.shape()[2 + idle]
     moved = tensors.transpose(call.input(0), (0, 2 + idle, 2 + along, 1))
@@ -58,15 +60,15 @@ class _Window:
         def of(name: str, default: int) -> int:
             given = call.list(name)
             if given is not None and len(given) != count:
-                raise Unreadable(f"{name} has {len(given)} entries for {count} axes")
+                raise UnreadableError(f"{name} has {len(given)} entries for {count} axes")
             return int(given[place]) if given else default
 
         self.kernel, self.stride, self.dilation = of("kernel_shape", kernel), of("strides", 1), of("dilations", 1)
         if self.kernel != kernel or min(self.kernel, self.stride, self.dilation) < 1:
-            raise Unreadable(f"kernel_shape is {self.kernel} for kernels of {kernel}")
+            raise UnreadableError(f"kernel_shape is {self.kernel} for kernels of {kernel}")
         pads = call.list("pads") or [0, 0] * count
         if len(pads) != 2 * count or min(pads) < 0:
-            raise Unreadable(f"pads are {pads}")
+            raise UnreadableError(f"pads are {pads}")
         self.before, self.after = int(pads[place]), int(pads[place + count])
         self.is_same = False
         auto = call.text("auto_pad", "NOTSET")
@@ -90,7 +92,7 @@ class _Window:
             if not isinstance(size, int):
                 self.is_same = True
                 if is_lower:
-                    raise Unreadable("how much SAME_LOWER pads an axis of open size depends on the call")
+                    raise UnreadableError("how much SAME_LOWER pads an axis of open size depends on the call")
                 return
             total = max(0, (math.ceil(size / self.stride) - 1) * self.stride + self.span + 1 - size)
         self.before, self.after = total // 2, total - total // 2
@@ -103,10 +105,10 @@ def _run(call: Call, x: Value, kernel: np.ndarray, bias: np.ndarray | None, wind
     filters, part, size = kernel.shape
     groups, width = call.int("group", 1), shape_of(x)[2]
     if not isinstance(width, int) or groups < 1 or part * groups != width or filters % groups:
-        raise Unreadable(f"its kernel {list(kernel.shape)} does not fit {width} channels in {groups} groups")
+        raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {width} channels in {groups} groups")
     scope = call.script.scope("conv1d")
     if bias is not None and bias.shape != (filters,):
-        raise Unreadable(f"its bias {list(bias.shape)} does not fit {filters} filters")
+        raise UnreadableError(f"its bias {list(bias.shape)} does not fit {filters} filters")
     call.script.own(scope, {"kernel": kernel.transpose(2, 1, 0)} | ({} if bias is None else {"bias": bias}))
     padding: Any = (window.before, window.after)
     if window.is_same or (window.stride == 1 and padding == (window.span // 2, window.span - window.span // 2)):
@@ -126,11 +128,11 @@ def _run(call: Call, x: Value, kernel: np.ndarray, bias: np.ndarray | None, wind
 @reads("MaxPool", "AveragePool", "LpPool")
 def _pool(call: Call) -> Outputs:
     if call.rank() != 3 or call.op == "LpPool":
-        raise Unreadable(f"it pools along {call.rank() - 2} axes; one is read")
+        raise UnreadableError(f"it pools along {call.rank() - 2} axes; one is read")
     kernels = call.list("kernel_shape") or [0]
     window = _Window(call, 0, 1, int(kernels[0]), call.shape()[2])
     if window.dilation > 1 or call.int("storage_order", 0):
-        raise Unreadable("its windows leave steps out")
+        raise UnreadableError("its windows leave steps out")
     is_max, size = call.op == "MaxPool", call.shape()[2]
     before, after = window.before, window.after
     if call.int("ceil_mode", 0):
@@ -157,7 +159,7 @@ def _pool(call: Call) -> Outputs:
 def _more(window: _Window, size: Dim) -> int:
     """How much stands behind so that the last window, which is not whole, counts."""
     if not isinstance(size, int):
-        raise Unreadable("whether a last window counts depends on the call")
+        raise UnreadableError("whether a last window counts depends on the call")
     whole = size + window.before + window.after - window.span - 1
     last = -(-whole // window.stride)
     if last * window.stride >= size + window.before:  # it would begin in the padding
@@ -169,7 +171,7 @@ def _counted(call: Call, window: _Window, before: int, after: int) -> Operand:
     """Means of the entries that there are: sums by how many they are of."""
     size = call.shape()[2]
     if not isinstance(size, int):
-        raise Unreadable("of how many steps a mean is depends on the call")
+        raise UnreadableError("of how many steps a mean is depends on the call")
     is_counted = np.zeros(before + size + after, np.float32)
     first, last = (0, before + size + window.after) if call.int("count_include_pad", 0) else (before, before + size)
     is_counted[first:last] = 1
@@ -187,7 +189,7 @@ def _counted(call: Call, window: _Window, before: int, after: int) -> Operand:
 @reads("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(call: Call) -> Outputs:
     if call.rank() < 3:
-        raise Unreadable(f"it pools an array of shape {texts(call.shape())}")
+        raise UnreadableError(f"it pools an array of shape {texts(call.shape())}")
     function = basic.reduce_mean if call.op == "GlobalAveragePool" else basic.reduce_max
     turned = call.tensors.turned_from(call.input(0))
     if turned is not None and turned[1] == (0, 2, 1):

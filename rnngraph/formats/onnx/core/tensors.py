@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...declare.functions.basic import broadcast_to
-from ...declare.tensor import constant
-from ...ir.types import INTEGERS, Dim, Size, dim_text, product, quotient
-from ..layers import declare_parameter
-from ..script import Script, Step, Value, values_read
+from ....declare.functions import basic
+from ....declare.functions.basic import broadcast_to
+from ....declare.tensor import constant
+from ....ir.types import INTEGERS, Dim, Size, dim_text, product, quotient
+from ...layers import declare_parameter
+from ...script import Script, Step, Value, values_read
 from .known import MOST_FOLDED, Expanded, Known, Operand, check_count, dtype_of, known, shape_of
-from .sizes import Unreadable, checked, total
+from .sizes import UnreadableError, checked, total
 
 MOST_WRITTEN = 16
 """Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
@@ -65,15 +65,15 @@ class Tensors:
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
-            raise Unreadable("sizes that are open are computed with as numbers")
+            raise UnreadableError("sizes that are open are computed with as numbers")
         array = x.array.astype(HELD.get(x.dtype, x.dtype))
         if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, trainable=array.dtype.kind == "f")
         if array.size > MOST_WRITTEN or (array.dtype.kind == "f" and array.ndim):
-            raise Unreadable("it takes an array without entries")
+            raise UnreadableError("it takes an array without entries")
         dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
         if not array.size:
-            raise Unreadable("it takes an array without entries")
+            raise UnreadableError("it takes an array without entries")
         return self.script.call(constant, written(array), **dtype)
 
     def _repeated(self, x: Expanded) -> Value:
@@ -102,7 +102,7 @@ class Tensors:
         if isinstance(dim, int):
             return dim
         if dim.symbol is None or dim.symbol.startswith("_"):
-            raise Unreadable(f"a size that is computed, {dim_text(dim)}, is asked for by itself")
+            raise UnreadableError(f"a size that is computed, {dim_text(dim)}, is asked for by itself")
         return dim.symbol
 
     # Moving ------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ class Tensors:
         """x with its axes in this order."""
         order = tuple(axis % len(shape_of(x)) for axis in order)
         if sorted(order) != list(range(len(shape_of(x)))):
-            raise Unreadable(f"an order of axes {list(order)} for shape {texts(shape_of(x))}")
+            raise UnreadableError(f"an order of axes {list(order)} for shape {texts(shape_of(x))}")
         if isinstance(x, Known):
             return Known(np.transpose(x.array, order), x.dtype)
         if isinstance(x, Expanded):
@@ -177,17 +177,17 @@ class Tensors:
         """x in another shape; -1 stands for what is left."""
         own, wanted = shape_of(x), list(shape)
         if wanted.count(-1) > 1:
-            raise Unreadable("a shape holds -1 more than once")
+            raise UnreadableError("a shape holds -1 more than once")
         if -1 in wanted:
             wanted[wanted.index(-1)] = _remaining(own, [dim for dim in wanted if dim != -1])
         target = tuple(checked(dim) for dim in wanted)
         if any(isinstance(dim, int) and dim < 0 for dim in target):
-            raise Unreadable(f"a shape with a negative size, {texts(target)}")
+            raise UnreadableError(f"a shape with a negative size, {texts(target)}")
         if target == own:
             return x
         if isinstance(x, Known):
             if not all(isinstance(dim, int) for dim in target):
-                raise Unreadable(f"an array is reshaped to sizes that are open, {texts(target)}")
+                raise UnreadableError(f"an array is reshaped to sizes that are open, {texts(target)}")
             return Known(x.array.reshape(target), x.dtype)  # type: ignore[arg-type]
         if isinstance(x, Expanded):
             if isinstance(x.source, Known) and x.source.array.size == 1:
@@ -227,7 +227,7 @@ class Tensors:
             else:
                 entries.append(self._entry(dim))
         if entries.count(-1) > 1:
-            raise Unreadable(f"a reshape of {texts(own)} to {texts(shape)} has several sizes that are computed")
+            raise UnreadableError(f"a reshape of {texts(own)} to {texts(shape)} has several sizes that are computed")
         return self.script.call(basic.reshape, x, tuple(entries))
 
     def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
@@ -238,7 +238,7 @@ class Tensors:
         for place in places:
             own.insert(place, 1)
         if len(set(places)) < len(places):
-            raise Unreadable(f"axes {list(axes)} are inserted, one of them twice")
+            raise UnreadableError(f"axes {list(axes)} are inserted, one of them twice")
         return self.reshape(x, own)
 
     def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
@@ -249,7 +249,7 @@ class Tensors:
             places = [axis_of(axis, len(own)) for axis in axes]
         wrong = [axis for axis in places if isinstance(own[axis], int) and own[axis] != 1]
         if wrong:
-            raise Unreadable(f"axis {wrong[0]} of shape {texts(own)} is not 1")
+            raise UnreadableError(f"axis {wrong[0]} of shape {texts(own)} is not 1")
         open_ones = [axis for axis in places if own[axis] != 1]
         if open_ones:  # a call checks that it is 1
             return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)
@@ -264,7 +264,7 @@ class Tensors:
         if all(isinstance(item, Known) for item in items):
             return self._joined_known([item for item in items if isinstance(item, Known)], axis)
         if len({len(shape_of(item)) for item in items}) > 1:
-            raise Unreadable(
+            raise UnreadableError(
                 f"arrays of several ranks are joined: {', '.join(texts(shape_of(item)) for item in items)}"
             )
         items = [item for item in items if shape_of(item)[axis] != 0] or items[:1]
@@ -400,7 +400,7 @@ def shortest(number: float) -> float:
 def axis_of(axis: int, rank: int) -> int:
     """A position from the front."""
     if not -rank <= axis < rank:
-        raise Unreadable(f"axis {axis} of an array of rank {rank}")
+        raise UnreadableError(f"axis {axis} of an array of rank {rank}")
     return axis % rank
 
 
@@ -421,7 +421,7 @@ def _remaining(own: Sequence[Dim], others: Sequence[Dim]) -> Dim:
         return 0
     found = quotient(total(tuple(left)), divisor)
     if found is None:
-        raise Unreadable(f"the size for -1 in a reshape of {texts(own)} depends on the call")
+        raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call")
     return found
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...declare.functions.activations import ACTIVATIONS, elu, leaky_relu
-from ...declare.functions.basic import clip
-from ..script import Applied
-from .functions import affine, hard_sigmoid_of, scaled_tanh, thresholded_relu
-from .sizes import Unreadable
-from .tensors import shortest
+from ....declare.functions.activations import ACTIVATIONS, elu, leaky_relu
+from ....declare.functions.basic import clip
+from ...script import Applied
+from ..core.functions import affine, hard_sigmoid_of, scaled_tanh, thresholded_relu
+from ..core.sizes import UnreadableError
+from ..core.tensors import shortest
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
     "affine": (1.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (1.0,), "tanh": (),
@@ -59,6 +59,6 @@ def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> A
     small = name.lower()
     defaults = _DEFAULTS.get(small)
     if defaults is None:
-        raise Unreadable(f"activation {name!r} is not known")
+        raise UnreadableError(f"activation {name!r} is not known")
     numbers = [shortest(next(source, default)) for source, default in zip((alphas, betas), defaults, strict=False)]
     return Activation(small, tuple(numbers))

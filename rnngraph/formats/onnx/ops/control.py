@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...ir.types import Size
-from ..script import Value
-from .known import Known, Operand, shape_of
-from .model import Graph, Node
-from .sizes import Undecided, Unreadable, sign_of
-from .table import Call, Outputs, reads
-from .tensors import Tensors
+from ....ir.types import Size
+from ...script import Value
+from ..core.known import Known, Operand, shape_of
+from ..core.model import Graph, Node
+from ..core.sizes import Undecided, UnreadableError, sign_of
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
 
 
 @reads("If")
@@ -23,9 +23,9 @@ def taken(node: Node, condition: Operand, decide: Callable[[Undecided], bool], t
     if isinstance(condition, Value):
         fed = [name for name in tensors.inputs_behind(condition) if not shape_of(tensors.script.inputs[name])]
         remedy = f"fixed={{{fed[0]!r}: …}} settles it" if fed else "it hangs on more than a number"
-        raise Unreadable(f"which graph it takes is computed at run time; {remedy}")
+        raise UnreadableError(f"which graph it takes is computed at run time; {remedy}")
     if not isinstance(condition, Known) or condition.array.size != 1:
-        raise Unreadable("its condition is not one truth value")
+        raise UnreadableError("its condition is not one truth value")
     entry = condition.array.reshape(-1)[0]
     if isinstance(entry, Undecided):
         holds = decide(entry)
@@ -35,5 +35,5 @@ def taken(node: Node, condition: Operand, decide: Callable[[Undecided], bool], t
         holds = bool(entry)
     found = node.attributes.get("then_branch" if holds else "else_branch")
     if not isinstance(found, Graph):
-        raise Unreadable("it lacks a graph")
+        raise UnreadableError("it lacks a graph")
     return found

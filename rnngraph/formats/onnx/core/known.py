@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.types import Dim
-from ..script import Value
-from .sizes import BINARY, Undecided, Unreadable, checked, inverted
+from ....ir.types import Dim
+from ...script import Value
+from .sizes import BINARY, Undecided, UnreadableError, checked, inverted
 
 MOST_FOLDED = 1 << 26
 """Entries of an array that is computed while a file is read."""
@@ -37,7 +37,7 @@ class Known:
     def numbers(self, what: str) -> np.ndarray:
         """The array, where all of it is numbers."""
         if self.is_symbolic:
-            raise Unreadable(f"{what} depends on sizes that are open")
+            raise UnreadableError(f"{what} depends on sizes that are open")
         return self.array
 
 
@@ -85,7 +85,7 @@ def dtype_of(x: Operand) -> str:
 def check_count(count: int) -> int:
     """Refuses arrays that no net has."""
     if count > MOST_FOLDED:
-        raise Unreadable(f"an array of {count:,} entries would be made while the file is read")
+        raise UnreadableError(f"an array of {count:,} entries would be made while the file is read")
     return count
 
 
@@ -126,7 +126,7 @@ def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     if left.dtype.kind == "f":
         return np.asarray(left / right)
     if not np.all(right):
-        raise Unreadable("whole numbers are divided by 0")
+        raise UnreadableError("whole numbers are divided by 0")
     whole = np.abs(left) // np.abs(right)
     return np.where((left < 0) == (right < 0), whole, -whole).astype(left.dtype)
 
@@ -138,14 +138,14 @@ def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
     if op == "Neg":
         return np.asarray(np.frompyfunc(lambda entry: checked(entry * -1), 1, 1)(arrays[0]), object)
     if op not in BINARY:
-        raise Unreadable("it is computed of sizes that are open")
+        raise UnreadableError("it is computed of sizes that are open")
     return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
 
 
 def chosen(condition: Known, a: Known, b: Known) -> Known:
     """Entries of a or b."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
-        raise Unreadable("it depends on which sizes are equal")
+        raise UnreadableError("it depends on which sizes are equal")
     check_count(
         int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
     )
@@ -167,5 +167,5 @@ def cast(x: Known, dtype: str) -> Known:
         array[:] = entries
         return known(array.reshape(x.array.shape), dtype)
     if np.dtype(dtype).kind not in "iu":
-        raise Unreadable("a size that is open becomes a float")
+        raise UnreadableError("a size that is open becomes a float")
     return Known(x.array, dtype)

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...declare.functions.layers import dense
-from ...ir.types import FLOATS
-from ..layers import declare_dense
-from ..script import Value
+from ....declare.functions import basic
+from ....declare.functions.layers import dense
+from ....ir.types import FLOATS
+from ...layers import declare_dense
+from ...script import Value
+from ..core.known import Known, Operand, dtype_of, shape_of
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
 from .elementwise import combined
-from .known import Known, Operand, dtype_of, shape_of
-from .sizes import Unreadable
-from .table import Call, Outputs, reads
-from .tensors import Tensors
 
 
 @reads("MatMul")
@@ -34,7 +34,7 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
         ):
             return Known(np.asarray(first @ second), left.dtype)
     if dtype_of(left) != dtype_of(right) or dtype_of(left) not in FLOATS:
-        raise Unreadable(f"a product of {dtype_of(left)} and {dtype_of(right)}")
+        raise UnreadableError(f"a product of {dtype_of(left)} and {dtype_of(right)}")
     if len(shape_of(right)) == 1:
         column = tensors.expand_dims(right, [1])
         found = product_of(tensors, left, column, bias)
@@ -51,7 +51,7 @@ def _gemm(call: Call) -> Outputs:
     tensors, left, right = call.tensors, call.input(0), call.input(1)
     alpha, beta = call.float("alpha", 1.0), call.float("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
-        raise Unreadable("it multiplies what is no matrix")
+        raise UnreadableError("it multiplies what is no matrix")
     left = tensors.transpose(left, (1, 0)) if call.int("transA", 0) else left
     right = tensors.transpose(right, (1, 0)) if call.int("transB", 0) else right
     bias, added = call.maybe(2), None
@@ -78,11 +78,11 @@ def _einsum(call: Call) -> Outputs:
     terms, _, result = text.partition("->")
     inputs = terms.split(",")
     if len(inputs) != len(call.inputs) or "->" not in text or "." in text or len(inputs) > 2:
-        raise Unreadable(f"equation {text!r}")
+        raise UnreadableError(f"equation {text!r}")
     if any(len(set(term)) < len(term) or len(term) != call.rank(n) for n, term in enumerate(inputs)):
-        raise Unreadable(f"equation {text!r}")
+        raise UnreadableError(f"equation {text!r}")
     if not set(result) <= set("".join(inputs)) or len(set(result)) < len(result):
-        raise Unreadable(f"equation {text!r}")
+        raise UnreadableError(f"equation {text!r}")
     if len(inputs) == 1:
         return _summed(call, call.input(0), inputs[0], result)
     return _contracted(call, inputs[0], inputs[1], result)
@@ -112,7 +112,7 @@ def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
     rows = [letter for letter in first if letter not in second]
     columns = [letter for letter in second if letter not in first]
     if len(inner) != 1 or len(columns) > 1:
-        raise Unreadable(f"equation {call.text('equation', '')!r}")
+        raise UnreadableError(f"equation {call.text('equation', '')!r}")
     a = tensors.transpose(left, [first.index(letter) for letter in (*batch, *rows, *inner)])
     b = tensors.transpose(right, [second.index(letter) for letter in (*batch, *inner, *columns)])
     if not columns:
@@ -120,7 +120,7 @@ def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
     if batch and len(rows) != 1:
         a = tensors.expand_dims(a, [len(batch)]) if not rows else a
         if len(rows) > 1:
-            raise Unreadable(f"equation {call.text('equation', '')!r}")
+            raise UnreadableError(f"equation {call.text('equation', '')!r}")
     found = product_of(tensors, a, b)
     if batch and not rows:
         found = tensors.squeeze(found, [len(batch)])

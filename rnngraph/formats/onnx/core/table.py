@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ...ir.types import Dim
-from ..script import Script, Value
+from ....ir.types import Dim
+from ...script import Script, Value
 from .known import Known, Operand, known, shape_of
 from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
-from .sizes import Undecided, Unreadable
+from .sizes import Undecided, UnreadableError
 from .tensors import Tensors, axis_of
 
 Outputs = Operand | Sequence[Operand | None]
@@ -75,7 +75,7 @@ class Call:
         """An input that must be there."""
         found = self.maybe(number)
         if found is None:
-            raise Unreadable(f"it lacks input {number}")
+            raise UnreadableError(f"it lacks input {number}")
         return found
 
     def maybe(self, number: int) -> Operand | None:
@@ -90,14 +90,14 @@ class Call:
         """An input that the file must have. what: it, in an error."""
         found = self.input(number)
         if not isinstance(found, Known):
-            raise Unreadable(f"{what} is computed at run time; it must be in the file")
+            raise UnreadableError(f"{what} is computed at run time; it must be in the file")
         return found.numbers(what)
 
     def sizes(self, number: int, what: str) -> list[Any]:
         """An input of whole numbers, formulas of sizes among them, as a flat list."""
         found = self.input(number)
         if not isinstance(found, Known):
-            raise Unreadable(f"{what} are computed at run time; they must follow from the file and from sizes")
+            raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
         return [entry if found.is_symbolic else entry.item() for entry in found.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:
@@ -110,7 +110,7 @@ class Call:
         found = self.node.attributes.get(name)
         if found is None:
             if default is MISSING:
-                raise Unreadable(f"it lacks attribute {name}")
+                raise UnreadableError(f"it lacks attribute {name}")
             return default
         wanted = type(default)
         if (
@@ -120,7 +120,7 @@ class Call:
             or (wanted is float and type(found) is int)
         ):
             return found
-        raise Unreadable(f"attribute {name} is of the wrong kind")
+        raise UnreadableError(f"attribute {name} is of the wrong kind")
 
     def int(self, name: str, default: int) -> int:
         found: int = self.attribute(name, default)
@@ -138,7 +138,7 @@ class Call:
         """A list of numbers or texts, or None."""
         found = self.node.attributes.get(name)
         if found is not None and not isinstance(found, list):
-            raise Unreadable(f"attribute {name} is no list")
+            raise UnreadableError(f"attribute {name} is no list")
         return list(default) if found is None and default is not None else found
 
     def known_attribute(self, name: str) -> Known | None:
@@ -147,7 +147,7 @@ class Call:
         if found is None:
             return None
         if not hasattr(found, "data_type") and not hasattr(found, "dims"):
-            raise Unreadable(f"attribute {name} is no array")
+            raise UnreadableError(f"attribute {name} is no array")
         return known(self._arrays.array(found))
 
     def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
@@ -170,7 +170,7 @@ class Call:
     def graph(self, name: str) -> Graph:
         found = self.attribute(name)
         if not isinstance(found, Graph):
-            raise Unreadable(f"attribute {name} is no graph")
+            raise UnreadableError(f"attribute {name} is no graph")
         return found
 
     def branch(self, graph: Graph, given: Mapping[str, Operand] | None = None) -> list[Operand]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...declare.cell import Cell
-from ...declare.cells.basic import BasicRNNCell, GRUCell
-from ...declare.functions.basic import broadcast_to
-from ..gates import PEEPHOLES
-from ..script import Value
-from .known import shape_of
-from .recurrent import Direction
-from .tensors import Tensors
+from ....declare.cell import Cell
+from ....declare.cells.basic import BasicRNNCell, GRUCell
+from ....declare.functions.basic import broadcast_to
+from ...gates import PEEPHOLES
+from ...script import Value
+from ..core.known import shape_of
+from ..core.tensors import Tensors
+from .layer import Direction
 
 
 def given_weights(tensors: Tensors, cell: Cell, direction: Direction) -> dict[str, Value]:

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.cells.wrappers import MultiRNNCell
-from ...declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
-from ...declare.functions.basic import broadcast_to
-from ..gates import PEEPHOLES, gates_of, joined, parameters_of
-from ..gates import Layer as Gates
-from ..layers import scope_of
-from ..script import Value
+from ....declare.cells.wrappers import MultiRNNCell
+from ....declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
+from ....declare.functions.basic import broadcast_to
+from ...gates import PEEPHOLES, gates_of, joined, parameters_of
+from ...gates import Layer as Gates
+from ...layers import scope_of
+from ...script import Value
+from ..core.known import Known, Operand, shape_of
+from ..core.model import Node
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
 from .cells import FreeLSTMCell, GivenWeights
 from .given_weights import given_weights
-from .known import Known, Operand, shape_of
-from .model import Node
-from .recurrent import Direction, Layer, layer_of
-from .table import Call, Outputs, reads
-from .tensors import Tensors
+from .layer import Direction, Layer, layer_of
 
 
 @dataclass

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.types import FLOATS
-from .drivers import declared
+from ....ir.types import FLOATS
+from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import axis_of
+from ..recurrent.drivers import declared
+from ..recurrent.layer import layer_with
 from .elementwise import combined
-from .known import Expanded, Known, Operand, dtype_of, known, shape_of
 from .products import product_of
-from .recurrent import layer_with
-from .sizes import Unreadable
-from .table import Call, Outputs, reads
-from .tensors import axis_of
 
 E = "com.microsoft"
 
@@ -26,9 +26,9 @@ def _dequantize(call: Call) -> Outputs:
     if not isinstance(x, Known):
         if dtype_of(x) in FLOATS:  # what was never rounded
             return x
-        raise Unreadable("whole numbers of an input are dequantized")
+        raise UnreadableError("whole numbers of an input are dequantized")
     if call.int("block_size", 0):
-        raise Unreadable("its scales are of blocks")
+        raise UnreadableError("its scales are of blocks")
     scale = call.array(1, "its scale")
     zero = call.array(2, "its zero point") if call.maybe(2) is not None else None
     return known(dequantized(x.numbers("an array"), scale, zero, call.int("axis", 1)))
@@ -42,7 +42,7 @@ def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, a
             return numbers.reshape(())
         place = axis_of(axis, array.ndim)
         if numbers.shape != (array.shape[place],):
-            raise Unreadable(f"scales of shape {list(numbers.shape)} along axis {axis} of {list(array.shape)}")
+            raise UnreadableError(f"scales of shape {list(numbers.shape)} along axis {axis} of {list(array.shape)}")
         return numbers.reshape([-1 if other == place else 1 for other in range(array.ndim)])
 
     centred = array.astype(np.float64) - (0 if zero is None else spread(zero.astype(np.float64)))
@@ -55,7 +55,7 @@ def _quantize(call: Call) -> Outputs:
     """x itself: the DequantizeLinear behind it has the same scale."""
     x = call.input(0)
     if isinstance(x, Known):
-        raise Unreadable("an array of the file is quantized")
+        raise UnreadableError("an array of the file is quantized")
     return x
 
 
@@ -70,7 +70,7 @@ def _matmul_integer(call: Call) -> Outputs:
     """A product of floats; scales are multiplied behind it."""
     left, right = call.input(0), call.input(1)
     if dtype_of(left) not in FLOATS or not isinstance(right, Known):
-        raise Unreadable("whole numbers are multiplied that no DynamicQuantizeLinear made")
+        raise UnreadableError("whole numbers are multiplied that no DynamicQuantizeLinear made")
     array = right.numbers("a matrix").astype(np.float32)
     if call.maybe(3) is not None:
         array = array - call.array(3, "its zero point").astype(np.float32)
@@ -94,7 +94,7 @@ def _dynamic_lstm(call: Call) -> Outputs:
         array, scale = call.array(number, name), call.array(place, f"the scale of {name}")
         zero = call.array(place + 1, "its zero point") if call.maybe(place + 1) is not None else np.zeros_like(scale)
         if array.ndim != 3 or scale.shape[:1] != array.shape[:1] or zero.shape != scale.shape:
-            raise Unreadable(f"{name} has shape {list(array.shape)} and scales {list(scale.shape)}")
+            raise UnreadableError(f"{name} has shape {list(array.shape)} and scales {list(scale.shape)}")
         one = (scale.shape[0], 1, -1)
         floats = (array.astype(np.float64) - zero.reshape(one)) * scale.astype(np.float64).reshape(one)
         weights[name] = known(np.ascontiguousarray(floats.astype(np.float32).transpose(0, 2, 1)))

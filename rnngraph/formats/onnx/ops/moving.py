@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions import basic
-from ...declare.functions.padding import pad
-from ...declare.functions.sequences import cumsum, reverse_sequence
-from ...ir.types import Dim, Size
-from ..script import Value
-from .known import Expanded, Known, Operand, check_count, known, shape_of
-from .sizes import Unreadable, sign_of, total
-from .table import Call, Outputs, reads
-from .tensors import axis_of, texts, written
+from ....declare.functions import basic
+from ....declare.functions.padding import pad
+from ....declare.functions.sequences import cumsum, reverse_sequence
+from ....ir.types import Dim, Size
+from ...script import Value
+from ..core.known import Expanded, Known, Operand, check_count, known, shape_of
+from ..core.sizes import UnreadableError, sign_of, total
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import axis_of, texts, written
 
 FAR = 1 << 31
 """From here on a bound of a slice means the end."""
@@ -31,7 +31,7 @@ def _reshape(call: Call) -> Outputs:
     own, wanted = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.list("shape") or []
     keeps = not call.int("allowzero", 0)
     if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(wanted)):
-        raise Unreadable(f"a shape keeps an axis that {texts(own)} lacks")
+        raise UnreadableError(f"a shape keeps an axis that {texts(own)} lacks")
     shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(wanted)]
     return call.tensors.reshape(call.input(0), shape)
 
@@ -40,7 +40,7 @@ def _reshape(call: Call) -> Outputs:
 def _flatten(call: Call) -> Outputs:
     own, axis = call.shape(), call.int("axis", 1)
     if not -len(own) <= axis <= len(own):
-        raise Unreadable(f"axis {axis} of an array of rank {len(own)}")
+        raise UnreadableError(f"axis {axis} of an array of rank {len(own)}")
     axis = axis + len(own) if axis < 0 else axis
     return call.tensors.reshape(call.input(0), [total(own[:axis]), total(own[axis:])])
 
@@ -49,7 +49,7 @@ def _flatten(call: Call) -> Outputs:
 def _squeeze(call: Call) -> Outputs:
     axes = call.axes(1)
     if axes is None and any(not isinstance(dim, int) for dim in call.shape()):
-        raise Unreadable("it takes away all axes of 1, and some are open")
+        raise UnreadableError("it takes away all axes of 1, and some are open")
     return call.tensors.squeeze(call.input(0), axes)
 
 
@@ -75,7 +75,7 @@ def _slice(call: Call) -> Outputs:
         starts, stops = call.list("starts") or [], call.list("ends") or []
         axes, steps = call.list("axes") or list(range(len(starts))), [1] * len(starts)
     if not len(starts) == len(stops) == len(axes) == len(steps):
-        raise Unreadable("its bounds are of several lengths")
+        raise UnreadableError("its bounds are of several lengths")
     index: list[slice] = [slice(None)] * rank
     for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
         place = axis_of(axis, rank)
@@ -86,7 +86,7 @@ def _slice(call: Call) -> Outputs:
 def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
     """Bounds as Python has them; those past the ends mean these."""
     if step == 0:
-        raise Unreadable("its step is 0")
+        raise UnreadableError("its step is 0")
     first, last = _place(size, start, step, True), _place(size, stop, step, False)
     return slice(first, last, None if step == 1 else step)
 
@@ -104,7 +104,7 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
         if bound >= FAR or bound < -FAR:
             is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
             if is_near != is_start:
-                raise Unreadable("it takes nothing of an axis of open size")
+                raise UnreadableError("it takes nothing of an axis of open size")
             return None
         return None if is_start and step > 0 and bound == 0 else bound
     behind = bound - size
@@ -112,7 +112,7 @@ def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
         if behind >= 0:
             return None
         return behind
-    raise Unreadable(f"a bound {bound} of an axis of {size}")
+    raise UnreadableError(f"a bound {bound} of an axis of {size}")
 
 
 @reads("Split")
@@ -122,12 +122,12 @@ def _split(call: Call) -> Outputs:
     size = call.shape()[axis]
     parts = call.ints(1, "the parts") if call.maybe(1) is not None else call.list("split")
     if not isinstance(size, int):
-        raise Unreadable("an axis of open size is split")
+        raise UnreadableError("an axis of open size is split")
     if parts is None:
         each = -(-size // call.int("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
-        raise Unreadable(f"an axis of {size} is split into {parts}")
+        raise UnreadableError(f"an axis of {size} is split into {parts}")
     found, start = [], 0
     for width in parts:
         index = [slice(None)] * rank
@@ -141,17 +141,17 @@ def _split(call: Call) -> Outputs:
 def _tile(call: Call) -> Outputs:
     x, counts, own = call.input(0), call.sizes(1, "the multiples"), call.shape()
     if len(counts) != len(own):
-        raise Unreadable(f"{len(counts)} multiples for an array of rank {len(own)}")
+        raise UnreadableError(f"{len(counts)} multiples for an array of rank {len(own)}")
     shape = [dim * count for dim, count in zip(own, counts, strict=True)]
     if all(dim == 1 or count == 1 for dim, count in zip(own, counts, strict=True)):
         return Expanded(x.source, tuple(shape)) if isinstance(x, Expanded) else Expanded(x, tuple(shape))
     if not all(isinstance(count, int) and count >= 1 for count in counts):
-        raise Unreadable("it repeats an array an open number of times")
+        raise UnreadableError("it repeats an array an open number of times")
     if isinstance(x, Known):
         check_count(x.array.size * int(np.prod(counts, dtype=np.float64)))
         return Known(np.tile(x.array, counts), x.dtype)
     if sum(counts) > 10_000:
-        raise Unreadable(f"it repeats an array {counts} times")
+        raise UnreadableError(f"it repeats an array {counts} times")
     return call.script.call(basic.tile, call.value(0), counts)
 
 
@@ -164,7 +164,7 @@ def _pad(call: Call) -> Outputs:
         number = call.array(2, "the value").reshape(-1)[0].item()
     axes = [axis_of(axis, rank) for axis in call.ints(3, "axes")] if call.maybe(3) is not None else list(range(rank))
     if len(pads) != 2 * len(axes) or mode not in ("constant", "reflect", "edge"):
-        raise Unreadable(f"mode {mode!r} with {len(pads)} paddings for {len(axes)} axes")
+        raise UnreadableError(f"mode {mode!r} with {len(pads)} paddings for {len(axes)} axes")
     pairs = dict.fromkeys(range(rank), (0, 0))
     pairs |= {axis: (pads[place], pads[place + len(axes)]) for place, axis in enumerate(axes)}
     return padded(call, call.input(0), list(pairs.values()), mode, number)
@@ -206,7 +206,7 @@ def _cumsum(call: Call) -> Outputs:
 def _reverse_sequence(call: Call) -> Outputs:
     batch, time = call.int("batch_axis", 1), call.int("time_axis", 0)
     if {batch, time} != {0, 1}:
-        raise Unreadable(f"it turns axis {time} round by axis {batch}")
+        raise UnreadableError(f"it turns axis {time} round by axis {batch}")
     order = (batch, time, *range(2, call.rank()))
     turned = call.tensors.value(call.tensors.transpose(call.input(0), order))
     return call.tensors.transpose(call.script.call(reverse_sequence, turned, call.value(1)), order)
@@ -218,7 +218,7 @@ def _trilu(call: Call) -> Outputs:
     x, is_upper = call.input(0), bool(call.int("upper", 1))
     rows, columns = (*(1, 1), *call.shape())[-2:]
     if call.rank() < 2 or not isinstance(rows, int) or not isinstance(columns, int):
-        raise Unreadable("it takes half of a matrix of open size")
+        raise UnreadableError("it takes half of a matrix of open size")
     check_count(rows * columns)
     whole = np.ones((rows, columns), bool)
     kept = np.triu(whole, offset) if is_upper else np.tril(whole, offset)
