@@ -1,10 +1,10 @@
-"""Functions that ONNX names and rnngraph doesn't. A script that calls one holds its text, so they use public names only."""
+"""Functions that ONNX names and rnngraph doesn't. A script holds the text of those that it calls: public names only."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ....declare.functions.activations import hard_sigmoid_keras3, sigmoid, softplus
+from ....declare.functions.activations import hard_sigmoid_keras3, softplus
 from ....declare.functions.basic import (
     abs,
     argmax,
@@ -20,6 +20,7 @@ from ....declare.functions.basic import (
     minimum,
     reduce_max,
     reduce_sum,
+    sigmoid,
     sin,
     stop_gradient,
     tanh,

@@ -72,6 +72,11 @@ def of_sizes(shape: Sequence[Dim]) -> Known:
     return known(array, "int64")
 
 
+def number_like(number: float, x: Operand) -> Known:
+    """A number of x's dtype."""
+    return Known(np.array(number, dtype_of(x)), dtype_of(x))
+
+
 def shape_of(x: Operand) -> tuple[Dim, ...]:
     return x.tensor.type.shape if isinstance(x, Value) else x.shape
 

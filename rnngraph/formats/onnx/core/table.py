@@ -122,11 +122,11 @@ class Call:
             return found
         raise UnreadableError(f"attribute {name} is of the wrong kind")
 
-    def int(self, name: str, default: int) -> int:
+    def whole(self, name: str, default: int) -> int:
         found: int = self.attribute(name, default)
         return found
 
-    def float(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float) -> float:
         found: float = self.attribute(name, default)
         return found
 
@@ -134,7 +134,7 @@ class Call:
         found: str = self.attribute(name, default)
         return found
 
-    def list(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
+    def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
         """A list of numbers or texts, or None."""
         found = self.node.attributes.get(name)
         if found is not None and not isinstance(found, list):
@@ -154,10 +154,10 @@ class Call:
         """``axes``, an attribute in old opsets and an input, by ``number``, in new ones."""
         if self.maybe(number) is not None:
             return self.ints(number, "axes")
-        return self.list("axes", default)
+        return self.entries("axes", default)
 
     def axis(self, default: int, rank: int) -> int:
-        return axis_of(self.int("axis", default), rank)
+        return axis_of(self.whole("axis", default), rank)
 
     def shape(self, number: int = 0) -> tuple[Dim, ...]:
         return shape_of(self.input(number))

@@ -103,7 +103,7 @@ def _gather_elements(call: Call) -> Outputs:
 
 @reads("GatherND")
 def _gather_nd(call: Call) -> Outputs:
-    if call.int("batch_dims", 0):
+    if call.whole("batch_dims", 0):
         raise UnreadableError("it chooses within each row")
     shape, index = call.shape(), call.shape(1)
     depth = index[-1] if index else 0
@@ -123,9 +123,9 @@ def _gather_nd(call: Call) -> Outputs:
 @reads("ArgMax", "ArgMin")
 def _argmax(call: Call) -> Outputs:
     axis = call.axis(0, call.rank())
-    if call.int("select_last_index", 0):
+    if call.whole("select_last_index", 0):
         raise UnreadableError("of equal entries it takes the last one")
-    options = {"keepdims": True} if call.int("keepdims", 1) else {}
+    options = {"keepdims": True} if call.whole("keepdims", 1) else {}
     return call.script.call(basic.argmax if call.op == "ArgMax" else argmin, call.value(0), axis, **options)
 
 
@@ -133,7 +133,7 @@ def _argmax(call: Call) -> Outputs:
 def _one_hot(call: Call) -> Outputs:
     depth = call.ints(1, "the depth")[0]
     values = call.input(2)
-    axis = call.int("axis", -1)
+    axis = call.whole("axis", -1)
     axis = axis_of(axis, call.rank() + 1)
     if not 0 < depth <= 1 << 24:
         raise UnreadableError(f"a depth of {depth}")
@@ -155,12 +155,12 @@ def _one_hot(call: Call) -> Outputs:
 
 @reads("TopK")
 def _top_k(call: Call) -> Outputs:
-    count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.int("k", 1)
+    count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.whole("k", 1)
     axis = call.axis(-1, call.rank())
     size = call.shape()[axis]
     if not 1 <= count <= 16 or (isinstance(size, int) and count > size):
         raise UnreadableError(f"it takes {count} of an axis of {size}; up to 16 are read")
-    is_largest, script, tensors = bool(call.int("largest", 1)), call.script, call.tensors
+    is_largest, script, tensors = bool(call.whole("largest", 1)), call.script, call.tensors
     if call.value(0).tensor.dtype not in FLOATS or not isinstance(size, int):
         raise UnreadableError("it sorts whole numbers, or an axis of open size")
     order = [*(other for other in range(call.rank()) if other != axis), axis]

@@ -58,7 +58,7 @@ class _Window:
 
     def __init__(self, call: Call, place: int, count: int, kernel: int, size: Dim) -> None:
         def of(name: str, default: int) -> int:
-            given = call.list(name)
+            given = call.entries(name)
             if given is not None and len(given) != count:
                 raise UnreadableError(f"{name} has {len(given)} entries for {count} axes")
             return int(given[place]) if given else default
@@ -66,7 +66,7 @@ class _Window:
         self.kernel, self.stride, self.dilation = of("kernel_shape", kernel), of("strides", 1), of("dilations", 1)
         if self.kernel != kernel or min(self.kernel, self.stride, self.dilation) < 1:
             raise UnreadableError(f"kernel_shape is {self.kernel} for kernels of {kernel}")
-        pads = call.list("pads") or [0, 0] * count
+        pads = call.entries("pads") or [0, 0] * count
         if len(pads) != 2 * count or min(pads) < 0:
             raise UnreadableError(f"pads are {pads}")
         self.before, self.after = int(pads[place]), int(pads[place + count])
@@ -103,7 +103,7 @@ class _Window:
 def _run(call: Call, x: Value, kernel: np.ndarray, bias: np.ndarray | None, window: _Window) -> Value:
     """x [batch, time, width] with a kernel [filters, width / groups, size], as ``conv1d`` has it."""
     filters, part, size = kernel.shape
-    groups, width = call.int("group", 1), shape_of(x)[2]
+    groups, width = call.whole("group", 1), shape_of(x)[2]
     if not isinstance(width, int) or groups < 1 or part * groups != width or filters % groups:
         raise UnreadableError(f"its kernel {list(kernel.shape)} does not fit {width} channels in {groups} groups")
     scope = call.script.scope("conv1d")
@@ -129,13 +129,13 @@ def _run(call: Call, x: Value, kernel: np.ndarray, bias: np.ndarray | None, wind
 def _pool(call: Call) -> Outputs:
     if call.rank() != 3 or call.op == "LpPool":
         raise UnreadableError(f"it pools along {call.rank() - 2} axes; one is read")
-    kernels = call.list("kernel_shape") or [0]
+    kernels = call.entries("kernel_shape") or [0]
     window = _Window(call, 0, 1, int(kernels[0]), call.shape()[2])
-    if window.dilation > 1 or call.int("storage_order", 0):
+    if window.dilation > 1 or call.whole("storage_order", 0):
         raise UnreadableError("its windows leave steps out")
     is_max, size = call.op == "MaxPool", call.shape()[2]
     before, after = window.before, window.after
-    if call.int("ceil_mode", 0):
+    if call.whole("ceil_mode", 0):
         after += _more(window, size)
     padding = "same" if window.is_same else "valid"
     tensors, options = call.tensors, {} if window.stride == window.kernel else {"strides": window.stride}
@@ -143,11 +143,11 @@ def _pool(call: Call) -> Outputs:
         options["padding"] = padding
     if window.stride == 1 and (before, after) == (window.span // 2, window.span - window.span // 2) and window.span:
         before, after, options["padding"] = 0, 0, "same"  # of what there is
-        if not is_max and call.int("count_include_pad", 0):
+        if not is_max and call.whole("count_include_pad", 0):
             before, after = window.before, window.after
             del options["padding"]
-    counts_all = is_max or not (before or after) or bool(call.int("count_include_pad", 0))
-    if not counts_all or (not is_max and after != window.after and call.int("ceil_mode", 0)):
+    counts_all = is_max or not (before or after) or bool(call.whole("count_include_pad", 0))
+    if not counts_all or (not is_max and after != window.after and call.whole("ceil_mode", 0)):
         return _counted(call, window, before, after)
     fill = float("-inf") if is_max else 0.0
     x = padded(call, call.input(0), [(0, 0), (0, 0), (before, after)], "constant", fill)
@@ -173,7 +173,7 @@ def _counted(call: Call, window: _Window, before: int, after: int) -> Operand:
     if not isinstance(size, int):
         raise UnreadableError("of how many steps a mean is depends on the call")
     is_counted = np.zeros(before + size + after, np.float32)
-    first, last = (0, before + size + window.after) if call.int("count_include_pad", 0) else (before, before + size)
+    first, last = (0, before + size + window.after) if call.whole("count_include_pad", 0) else (before, before + size)
     is_counted[first:last] = 1
     steps = length_of(0, before + size + after - window.span, window.stride)
     assert isinstance(steps, int)

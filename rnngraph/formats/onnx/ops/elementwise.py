@@ -31,7 +31,7 @@ from ..core.functions import (
     tanh_gelu,
     thresholded_relu,
 )
-from ..core.known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, shape_of
+from ..core.known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, number_like, shape_of
 from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
@@ -84,11 +84,7 @@ def _identity(call: Call) -> Outputs:
 @reads("Neg")
 def _negative(call: Call) -> Outputs:
     x = call.input(0)
-    return (
-        folded("Neg", [x])
-        if isinstance(x, Known)
-        else combined(call, "Mul", x, Known(np.array(-1, dtype_of(x)), dtype_of(x)))
-    )
+    return folded("Neg", [x]) if isinstance(x, Known) else combined(call, "Mul", x, number_like(-1, x))
 
 
 @reads(*_SIGNS, "Mod", *_BINARY, "LessOrEqual", "GreaterOrEqual", "Sum", "Mean")
@@ -100,11 +96,9 @@ def _binary(call: Call) -> Outputs:
     total = items[0]
     for item in items[1:]:
         total = combined(call, op, total, item)
-    return (
-        combined(call, "Mul", total, Known(np.float32(1 / len(items)).reshape(()), dtype_of(total)))
-        if (call.op == "Mean" and len(items) > 1)
-        else total
-    )
+    if call.op != "Mean" or len(items) == 1:
+        return total
+    return combined(call, "Div", total, number_like(len(items), total))
 
 
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
@@ -210,7 +204,7 @@ def _where(call: Call) -> Outputs:
 @reads("Cast", "CastLike")
 def _cast(call: Call) -> Outputs:
     x = call.input(0)
-    dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.int("to", 0))
+    dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
     if dtype is None:
         raise UnreadableError("it casts to texts or to numbers of 8 bits or less")
     if isinstance(x, Known):
@@ -256,7 +250,7 @@ def _clip(call: Call) -> Outputs:
 
 
 def _numbers(call: Call, defaults: Mapping[str, float]) -> list[float]:
-    return [shortest(call.float(name, default)) for name, default in defaults.items()]
+    return [shortest(call.number(name, default)) for name, default in defaults.items()]
 
 
 _WITH_NUMBERS: Mapping[str, tuple[Callable[..., Any], Mapping[str, float]]] = {

@@ -23,13 +23,13 @@ FAR = 1 << 31
 
 @reads("Transpose")
 def _transpose(call: Call) -> Outputs:
-    return call.tensors.transpose(call.input(0), call.list("perm") or list(range(call.rank()))[::-1])
+    return call.tensors.transpose(call.input(0), call.entries("perm") or list(range(call.rank()))[::-1])
 
 
 @reads("Reshape")
 def _reshape(call: Call) -> Outputs:
-    own, wanted = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.list("shape") or []
-    keeps = not call.int("allowzero", 0)
+    own, wanted = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.entries("shape") or []
+    keeps = not call.whole("allowzero", 0)
     if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(wanted)):
         raise UnreadableError(f"a shape keeps an axis that {texts(own)} lacks")
     shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(wanted)]
@@ -38,7 +38,7 @@ def _reshape(call: Call) -> Outputs:
 
 @reads("Flatten")
 def _flatten(call: Call) -> Outputs:
-    own, axis = call.shape(), call.int("axis", 1)
+    own, axis = call.shape(), call.whole("axis", 1)
     if not -len(own) <= axis <= len(own):
         raise UnreadableError(f"axis {axis} of an array of rank {len(own)}")
     axis = axis + len(own) if axis < 0 else axis
@@ -61,7 +61,7 @@ def _unsqueeze(call: Call) -> Outputs:
 @reads("Concat")
 def _concat(call: Call) -> Outputs:
     items = [call.input(number) for number in range(len(call.inputs))]
-    return call.tensors.concat(items, call.int("axis", 1))
+    return call.tensors.concat(items, call.whole("axis", 1))
 
 
 @reads("Slice")
@@ -72,8 +72,8 @@ def _slice(call: Call) -> Outputs:
         axes = call.ints(3, "axes") if call.maybe(3) is not None else list(range(len(starts)))
         steps = call.ints(4, "steps") if call.maybe(4) is not None else [1] * len(starts)
     else:
-        starts, stops = call.list("starts") or [], call.list("ends") or []
-        axes, steps = call.list("axes") or list(range(len(starts))), [1] * len(starts)
+        starts, stops = call.entries("starts") or [], call.entries("ends") or []
+        axes, steps = call.entries("axes") or list(range(len(starts))), [1] * len(starts)
     if not len(starts) == len(stops) == len(axes) == len(steps):
         raise UnreadableError("its bounds are of several lengths")
     index: list[slice] = [slice(None)] * rank
@@ -120,11 +120,11 @@ def _split(call: Call) -> Outputs:
     rank, count = call.rank(), len(call.node.outputs)
     axis = call.axis(0, rank)
     size = call.shape()[axis]
-    parts = call.ints(1, "the parts") if call.maybe(1) is not None else call.list("split")
+    parts = call.ints(1, "the parts") if call.maybe(1) is not None else call.entries("split")
     if not isinstance(size, int):
         raise UnreadableError("an axis of open size is split")
     if parts is None:
-        each = -(-size // call.int("num_outputs", count))
+        each = -(-size // call.whole("num_outputs", count))
         parts = [min(each, max(0, size - each * number)) for number in range(count)]
     if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
         raise UnreadableError(f"an axis of {size} is split into {parts}")
@@ -158,8 +158,8 @@ def _tile(call: Call) -> Outputs:
 @reads("Pad")
 def _pad(call: Call) -> Outputs:
     rank, mode = call.rank(), call.text("mode", "constant")
-    pads = call.ints(1, "the paddings") if call.maybe(1) is not None else call.list("pads") or []
-    number: float = call.float("value", 0.0)
+    pads = call.ints(1, "the paddings") if call.maybe(1) is not None else call.entries("pads") or []
+    number: float = call.number("value", 0.0)
     if call.maybe(2) is not None:
         number = call.array(2, "the value").reshape(-1)[0].item()
     axes = [axis_of(axis, rank) for axis in call.ints(3, "axes")] if call.maybe(3) is not None else list(range(rank))
@@ -198,13 +198,13 @@ def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, 
 @reads("CumSum")
 def _cumsum(call: Call) -> Outputs:
     axis = axis_of(call.ints(1, "the axis")[0], call.rank())
-    options = {name: True for name in ("exclusive", "reverse") if call.int(name, 0)}
+    options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
     return call.script.call(cumsum, call.value(0), axis=axis, **options)
 
 
 @reads("ReverseSequence")
 def _reverse_sequence(call: Call) -> Outputs:
-    batch, time = call.int("batch_axis", 1), call.int("time_axis", 0)
+    batch, time = call.whole("batch_axis", 1), call.whole("time_axis", 0)
     if {batch, time} != {0, 1}:
         raise UnreadableError(f"it turns axis {time} round by axis {batch}")
     order = (batch, time, *range(2, call.rank()))
@@ -215,7 +215,7 @@ def _reverse_sequence(call: Call) -> Outputs:
 @reads("Trilu")
 def _trilu(call: Call) -> Outputs:
     offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
-    x, is_upper = call.input(0), bool(call.int("upper", 1))
+    x, is_upper = call.input(0), bool(call.whole("upper", 1))
     rows, columns = (*(1, 1), *call.shape())[-2:]
     if call.rank() < 2 or not isinstance(rows, int) or not isinstance(columns, int):
         raise UnreadableError("it takes half of a matrix of open size")

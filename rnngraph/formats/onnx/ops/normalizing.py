@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ....declare.functions import basic
 from ....declare.functions.layers import batch_normalization
 from ....ir.types import product
 from ...script import Value
-from ..core.known import Known, Operand, dtype_of, shape_of
+from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import axis_of, shortest
@@ -19,8 +17,8 @@ from .elementwise import combined
 
 @reads("BatchNormalization")
 def _batch_normalization(call: Call) -> Outputs:
-    epsilon, tensors = shortest(call.float("epsilon", 1e-5)), call.tensors
-    if call.int("training_mode", 0) or not call.int("spatial", 1):
+    epsilon, tensors = shortest(call.number("epsilon", 1e-5)), call.tensors
+    if call.whole("training_mode", 0) or not call.whole("spatial", 1):
         raise UnreadableError("it normalizes by the batch, or each step by itself")
     x, weights = call.value(0), [call.input(number) for number in range(1, 5)]
     names = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -46,7 +44,7 @@ def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: 
     """The same where its arrays are computed at run time."""
     rank, tensors = call.rank(), call.tensors
     gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
-    small = Known(np.array(epsilon, dtype_of(variance)), dtype_of(variance))
+    small = number_like(epsilon, variance)
     deviation = call.script.call(basic.sqrt, tensors.value(combined(call, "Add", variance, small)))
     scaled = combined(call, "Div", combined(call, "Sub", x, mean), deviation)
     return combined(call, "Add", combined(call, "Mul", scaled, gamma), beta)
@@ -54,7 +52,7 @@ def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: 
 
 @reads("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
 def _layer_normalization(call: Call) -> Outputs:
-    epsilon, rank = shortest(call.float("epsilon", 1e-5)), call.rank()
+    epsilon, rank = shortest(call.number("epsilon", 1e-5)), call.rank()
     axis = call.axis(-1, rank)
     scale, shift = call.input(1), call.maybe(2)
     if axis == rank - 1 and call.op == "LayerNormalization":
@@ -95,17 +93,17 @@ def _instance_normalization(call: Call) -> Outputs:
     if rank < 3:
         raise UnreadableError(f"it normalizes an array of rank {rank}")
     scale, shift = (tensors.reshape(call.input(number), [*call.shape(number), *(1,) * (rank - 2)]) for number in (1, 2))
-    return _normalized(call, call.value(0), list(range(2, rank)), shortest(call.float("epsilon", 1e-5)), scale, shift)
+    return _normalized(call, call.value(0), list(range(2, rank)), shortest(call.number("epsilon", 1e-5)), scale, shift)
 
 
 @reads("GroupNormalization")
 def _group_normalization(call: Call) -> Outputs:
-    own, count, tensors, rank = call.shape(), call.int("num_groups", 1), call.tensors, call.rank()
+    own, count, tensors, rank = call.shape(), call.whole("num_groups", 1), call.tensors, call.rank()
     channels = own[1] if rank > 2 else None
     if not isinstance(channels, int) or count < 1 or channels % count:
         raise UnreadableError(f"{count} groups of {channels} channels")
     grouped = tensors.value(tensors.reshape(call.input(0), [own[0], count, channels // count, *own[2:]]))
-    found = _normalized(call, grouped, list(range(2, rank + 1)), shortest(call.float("epsilon", 1e-5)), None, None)
+    found = _normalized(call, grouped, list(range(2, rank + 1)), shortest(call.number("epsilon", 1e-5)), None, None)
     weights = [call.input(number) for number in (1, 2)]
     if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
         weights = [tensors.reshape(item, [count, *(1,) * (rank - 1)]) for item in weights]
@@ -118,14 +116,14 @@ def _group_normalization(call: Call) -> Outputs:
 
 @reads("MeanVarianceNormalization")
 def _mean_variance(call: Call) -> Outputs:
-    axes = [axis_of(axis, call.rank()) for axis in call.list("axes", [0, 2, 3]) or []]
+    axes = [axis_of(axis, call.rank()) for axis in call.entries("axes", [0, 2, 3]) or []]
     return _normalized(call, call.value(0), sorted(axes), 1e-9, None, None)
 
 
 @reads("LpNormalization")
 def _lp_normalization(call: Call) -> Outputs:
     axis, script, x = call.axis(-1, call.rank()), call.script, call.value(0)
-    if call.int("p", 2) == 1:
+    if call.whole("p", 2) == 1:
         total = script.call(basic.reduce_sum, script.call(basic.abs, x), axis=axis, keepdims=True)
     else:
         squares = script.call(basic.reduce_sum, script.call(basic.square, x), axis=axis, keepdims=True)

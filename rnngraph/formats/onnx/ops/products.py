@@ -11,7 +11,7 @@ from ....declare.functions.layers import dense
 from ....ir.types import FLOATS
 from ...layers import declare_dense
 from ...script import Value
-from ..core.known import Known, Operand, dtype_of, shape_of
+from ..core.known import Known, Operand, dtype_of, number_like, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors
@@ -49,26 +49,25 @@ def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray
 @reads("Gemm", "FusedMatMulBias")
 def _gemm(call: Call) -> Outputs:
     tensors, left, right = call.tensors, call.input(0), call.input(1)
-    alpha, beta = call.float("alpha", 1.0), call.float("beta", 1.0)
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
         raise UnreadableError("it multiplies what is no matrix")
-    left = tensors.transpose(left, (1, 0)) if call.int("transA", 0) else left
-    right = tensors.transpose(right, (1, 0)) if call.int("transB", 0) else right
+    left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
+    right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right
     bias, added = call.maybe(2), None
     if isinstance(right, Known):
         right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)
-        if isinstance(bias, Known) and isinstance(left, Value) and bias.array.size in (1, right.array.shape[1]):
-            if bias.array.ndim < 2 or bias.array.shape[0] == 1:
-                added = np.broadcast_to(
-                    bias.array.reshape(-1) * np.asarray(beta, bias.array.dtype), right.array.shape[1:]
-                )
+        is_row = isinstance(bias, Known) and bias.shape in ((), (1,), (1, 1), right.shape[1:], (1, *right.shape[1:]))
+        if isinstance(bias, Known) and is_row and isinstance(left, Value):
+            row = bias.numbers("a bias").reshape(-1) * np.asarray(beta, bias.array.dtype)
+            added = np.broadcast_to(row, right.array.shape[1:])
     found = product_of(tensors, left, right, added)
     if not isinstance(right, Known) and alpha != 1:
-        found = combined(call, "Mul", found, Known(np.array(alpha, dtype_of(found)), dtype_of(found)))
+        found = combined(call, "Mul", found, number_like(alpha, found))
     if bias is None or added is not None:
         return found
     if beta != 1:
-        bias = combined(call, "Mul", bias, Known(np.array(beta, dtype_of(bias)), dtype_of(bias)))
+        bias = combined(call, "Mul", bias, number_like(beta, bias))
     return combined(call, "Add", found, bias)
 
 

@@ -27,11 +27,11 @@ def _dequantize(call: Call) -> Outputs:
         if dtype_of(x) in FLOATS:  # what was never rounded
             return x
         raise UnreadableError("whole numbers of an input are dequantized")
-    if call.int("block_size", 0):
+    if call.whole("block_size", 0):
         raise UnreadableError("its scales are of blocks")
     scale = call.array(1, "its scale")
     zero = call.array(2, "its zero point") if call.maybe(2) is not None else None
-    return known(dequantized(x.numbers("an array"), scale, zero, call.int("axis", 1)))
+    return known(dequantized(x.numbers("an array"), scale, zero, call.whole("axis", 1)))
 
 
 def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, axis: int) -> np.ndarray:

@@ -30,10 +30,10 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
 
 @reads(*_REDUCTIONS, "ReduceProd")
 def _reduction(call: Call) -> Outputs:
-    x, rank, keeps = call.input(0), call.rank(), bool(call.int("keepdims", 1))
+    x, rank, keeps = call.input(0), call.rank(), bool(call.whole("keepdims", 1))
     axes = call.axes(1)
     if not axes:
-        if call.int("noop_with_empty_axes", 0):
+        if call.whole("noop_with_empty_axes", 0):
             return mapped(call, _BEFORE[call.op]) if call.op in _BEFORE else x
         axes = list(range(rank))
     places = tuple(sorted({axis_of(axis, rank) for axis in axes}))

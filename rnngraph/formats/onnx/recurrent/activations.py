@@ -14,10 +14,12 @@ from ..core.sizes import UnreadableError
 from ..core.tensors import shortest
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
-    "affine": (1.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (1.0,), "tanh": (),
-    "scaledtanh": (1.0, 1.0), "sigmoid": (), "hardsigmoid": (0.2, 0.5), "elu": (1.0,), "softsign": (), "softplus": (),
+    "affine": (0.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (0.0,), "tanh": (),
+    "scaledtanh": (0.0, 0.0), "sigmoid": (), "hardsigmoid": (0.2, 0.5), "elu": (1.0,), "softsign": (), "softplus": (),
 }  # fmt: skip
-"""Activations by their names in small letters, with alpha, and beta, if they have such."""
+"""Activations by their names in small letters, with alpha, and beta, if they have such: what onnxruntime takes by default,
+also of ops that are no longer ONNX's.
+"""
 _FUNCTIONS = {
     "affine": affine, "leakyrelu": leaky_relu, "thresholdedrelu": thresholded_relu, "scaledtanh": scaled_tanh,
     "hardsigmoid": hard_sigmoid_of, "elu": elu,

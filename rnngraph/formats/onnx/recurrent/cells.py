@@ -14,7 +14,7 @@ from ....declare.tensor import Tensor
 class FreeLSTMCell(Cell):
     """An LSTM whose gates, candidate and output have activations of their own.
 
-    limit: what is activated is clipped to +-limit. coupled: the forget gate is 1 minus the input gate.
+    limit: what gates and candidate take is clipped to +-limit. coupled: the forget gate is 1 minus the input gate.
     """
 
     state_type = LSTMStateTuple
@@ -41,7 +41,7 @@ class FreeLSTMCell(Cell):
         c = (1 - i if self.coupled else f) * c + i * j
         if self.use_peepholes:
             o = o + p.kernel("w_o_diag", (n,)) * c
-        h = self.gate(self.clipped(o)) * self.output(self.clipped(c))
+        h = self.gate(self.clipped(o)) * self.output(c)
         return h, {"c": c, "h": h}
 
     def clipped(self, x: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
     time_major = not first.is_batch_major
     if time_major and turned is not None and turned[1] == (1, 0, 2):
         x, time_major = turned[0], False
-    given = {"time_major": True} if time_major else {}
+    given: dict[str, Any] = {"time_major": True} if time_major else {}
     if first.lengths is not None:
         given["sequence_length"] = tensors.value(first.lengths)
     outputs, states = _driven(tensors, layers, x, given)

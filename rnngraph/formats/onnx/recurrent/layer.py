@@ -75,21 +75,25 @@ def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim
     reversals = _DIRECTIONS.get(call.text("direction", "forward"))
     if reversals is None:
         raise UnreadableError(f"direction {call.text('direction', '')!r} is not known")
-    count, is_batch_major = len(reversals), call.int("layout", 0) == 1
+    count, is_batch_major = len(reversals), call.whole("layout", 0) == 1
     order = ORDERS["onnx"][op.lower()]
     units = (*shape_of(weights["R"]), None)[2]
-    if not isinstance(units, int) or not units or call.int("hidden_size", units) != units:
-        raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.int('hidden_size', 0)}")
-    wanted = {"W": (count, len(order) * units, None), "R": (count, len(order) * units, units)}
-    wanted |= {"B": (count, 2 * len(order) * units), "P": (count, 3 * units)}
+    if not isinstance(units, int) or not units or call.whole("hidden_size", units) != units:
+        raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.whole('hidden_size', 0)}")
+    gates = len(order) * units
+    wanted: dict[str, tuple[int | None, ...]] = {
+        "W": (count, gates, None), "R": (count, gates, units), "B": (count, 2 * gates), "P": (count, 3 * units),
+    }  # fmt: skip
     for name, array in weights.items():
         _check_sizes(name, shape_of(array), wanted[name])
     if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
         raise UnreadableError(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
-    names = call.list("activations") or [*_ACTIVATIONS[op]] * count
+    names = call.entries("activations") or [*_ACTIVATIONS[op]] * count
     if len(names) != count * len(_ACTIVATIONS[op]):
         raise UnreadableError(f"{len(names)} activations are given for {count} directions")
-    activations = activations_of(names, call.list("activation_alpha", []) or [], call.list("activation_beta", []) or [])
+    activations = activations_of(
+        names, call.entries("activation_alpha", []) or [], call.entries("activation_beta", []) or []
+    )
     share = len(activations) // count
     directions = []
     for number in range(count):
@@ -125,7 +129,7 @@ def _initial(call: Call, place: int, number: int, count: int, units: int) -> Ope
     given = call.maybe(place)
     if given is None or _is_zero(given):
         return None
-    shape, axis = shape_of(given), 1 if call.int("layout", 0) == 1 else 0
+    shape, axis = shape_of(given), 1 if call.whole("layout", 0) == 1 else 0
     if len(shape) != 3 or shape[axis] != count or shape[2] != units:
         raise UnreadableError(
             f"an initial state has shape {_sizes(given)}, which is not of {count} directions of {units}"
@@ -150,9 +154,9 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
     if given is None:
         return None
     source = given.source if isinstance(given, Expanded) else given
-    if time is not None and isinstance(source, Known):
-        if all(equal(entry, time) is True for entry in source.array.reshape(-1).tolist()):
-            return None
+    entries = source.array.reshape(-1).tolist() if isinstance(source, Known) else [None]
+    if time is not None and all(entry is not None and equal(entry, time) is True for entry in entries):
+        return None
     if dtype_of(given) not in ("int32", "int64"):
         raise UnreadableError(f"sequence_lens are of {dtype_of(given)}")
     return given
@@ -160,17 +164,17 @@ def _lengths(call: Call, time: Dim | None) -> Operand | None:
 
 def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
     """The cell of a direction."""
-    limit = shortest(call.float("clip", 0.0)) or None
+    limit = shortest(call.number("clip", 0.0)) or None
     if limit is not None and not limit > 0:
         raise UnreadableError(f"clip is {limit}")
     if op == "RNN":
         return CellKind(BasicRNNCell, units, _other_than({"activation": "tanh"}, own, limit))
     usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
     if op == "GRU":
-        after = (("reset_after", True),) if call.int("linear_before_reset", 0) else ()
+        after = (("reset_after", True),) if call.whole("linear_before_reset", 0) else ()
         return CellKind(GRUCell, units, (*after, *_other_than(usual, own, limit)))
-    coupled = bool(call.int("input_forget", 0))
-    if coupled or own[1] != own[2]:
+    coupled = bool(call.whole("input_forget", 0))
+    if coupled or limit is not None or own[1] != own[2]:
         usual = {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}
         names = zip(usual, own, strict=True)
         options: dict[str, Any] = {name: one.function() for name, one in names if one.plain != usual[name]}
