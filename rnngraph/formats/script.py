@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,10 @@ class Step:
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
     hint: Any = "x"
     function: Any = None
+    defines: str = ""
+    """The text of a class that the script must hold."""
+    inner: Sequence[Step] = ()
+    """The steps that stand in that text."""
 
     @property
     def is_call(self) -> bool:
@@ -165,7 +169,7 @@ class Script:
 
     def drop_unused(self) -> None:
         """Forgets inputs and parameters that no output needs."""
-        wanted = _wanted(self._steps, self.outputs)
+        wanted = list(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
         names = {step.operands[0] for step in wanted if step.function is parameter}
         scopes = {text for step in wanted for key in ("scope", "name") if (text := step.keywords.get(key))}
@@ -175,6 +179,10 @@ class Script:
             if name in names or any(name.startswith(f"{scope}/") for scope in scopes)
         }
 
+    def put_before_last(self, step: Step) -> None:
+        """Adds a step that the last one reads."""
+        self._steps.insert(len(self._steps) - 1, step)
+
     def _kept(self, step: Step) -> Value:
         self._steps.append(step)
         return Value(step.thing, step)
@@ -183,7 +191,7 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        return _Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
 
 
 def _bare(operand: Any) -> Any:
@@ -249,7 +257,7 @@ Place = tuple[Step, tuple[int | str, ...]]
 """A step, and the path to a part of what it gave."""
 
 
-def _wanted(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
+def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
     """The steps that outputs need."""
     wanted = {value.step for value in outputs.values()}
     for step in reversed(steps):  # what reads a step stands behind it
@@ -258,35 +266,65 @@ def _wanted(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
     return wanted
 
 
-class _Writer:
+def with_inner(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps, and those that stand in the texts of classes."""
+    for step in steps:
+        yield step
+        yield from with_inner(step.inner)
+
+
+class Writer:
     """Steps as statements. What is used once and short stands where it is used; all else gets a variable, whose name
     is free again behind its last use.
     """
 
-    def __init__(self, steps: Sequence[Step], outputs: Mapping[str, Value]) -> None:
+    def __init__(
+        self, steps: Sequence[Step], outputs: Mapping[str, Value], given: Mapping[Place, ast.expr] | None = None
+    ) -> None:
+        """given: expressions for values that no step of these makes."""
         self._outputs = outputs
-        wanted = _wanted(steps, outputs)
+        self._given = given or {}
+        wanted = wanted_steps(steps, outputs)
         self._steps = [step for step in steps if step in wanted]
         self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
         self._last: dict[Step, int] = {}
         """Number of the last step that reads a step."""
         for number, step in enumerate(self._steps):
             for value in values_read(step):
-                self._reads[value.step].append(value.path)
+                self._reads.setdefault(value.step, []).append(value.path)
                 self._last[value.step] = number
         for value in outputs.values():
-            self._reads[value.step].append(value.path)
+            self._reads.setdefault(value.step, []).append(value.path)
             self._last[value.step] = len(self._steps)
         self._inline: dict[Step, ast.expr] = {}
         self._variables: dict[Place, str] = {}
         self._taken: dict[str, Step] = {}
 
+    def keep_names(self, names: Iterable[str]) -> None:
+        """No variable gets one of these names."""
+        for name in names:
+            self._taken[name] = step = Step(None, (), {}, _nothing_written)
+            self._last[step] = len(self._steps)
+
     def text(self, title: str, has_parameters: bool) -> str:
+        lines = self.statements()
+        compiled = ast.Call(_attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
+        lines += ["", _statement("program", compiled)]
+        imports = ["import rnngraph as rg", ""]
+        own = Own(item for step in with_inner(self._steps) for item in (step.function, *_functions(step)))
+        classes = [line for step in self._steps if step.defines for line in ("", step.defines, "")]
+        if has_parameters:
+            imports = ["from pathlib import Path", "", *imports]
+            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
+        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *classes, *lines, ""])
+
+    def statements(self) -> list[str]:
+        """A line, or several, for each step that has a variable."""
         lines = []
         for number, step in enumerate(self._steps):
             expression = step.written(
-                [self._expression(item) for item in step.operands],
-                [ast.keyword(name, self._expression(item)) for name, item in step.keywords.items()],
+                [self.expression(item) for item in step.operands],
+                [ast.keyword(name, self.expression(item)) for name, item in step.keywords.items()],
             )
             if self._stands_inline(step, expression):
                 self._inline[step] = expression
@@ -294,14 +332,7 @@ class _Writer:
                 continue
             self._taken = {name: holder for name, holder in self._taken.items() if self._last[holder] > number}
             lines.append(_statement(self._target(step, (), step.hint), expression))
-        compiled = ast.Call(_attribute("rg.compile"), [self._expression(dict(self._outputs))], [])
-        lines += ["", _statement("program", compiled)]
-        imports = ["import rnngraph as rg", ""]
-        own = Own(item for step in self._steps for item in (step.function, *_functions(step)))
-        if has_parameters:
-            imports = ["from pathlib import Path", "", *imports]
-            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
-        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *lines, ""])
+        return lines
 
     def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
         if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
@@ -315,15 +346,15 @@ class _Writer:
             if value.step in self._inline:
                 self._extend(value.step, last)
 
-    def _expression(self, operand: Any) -> ast.expr:
+    def expression(self, operand: Any) -> ast.expr:
         if isinstance(operand, Value):
             return self._reference(operand)
         if isinstance(operand, dict):
-            return ast.Dict([_literal(key) for key in operand], [self._expression(item) for item in operand.values()])
+            return ast.Dict([_literal(key) for key in operand], [self.expression(item) for item in operand.values()])
         if type(operand) is tuple:
-            return ast.Tuple([self._expression(item) for item in operand], ast.Load())
+            return ast.Tuple([self.expression(item) for item in operand], ast.Load())
         if type(operand) is list:
-            items = [self._expression(item) for item in operand]
+            items = [self.expression(item) for item in operand]
             alike = len(items) > 1 and len({ast.unparse(item) for item in items}) == 1
             if alike and isinstance(items[0], ast.Call) and all(isinstance(_bare(item), Cell) for item in operand):
                 count = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(len(items))], [])
@@ -334,9 +365,10 @@ class _Writer:
     def _reference(self, value: Value) -> ast.expr:
         """The variable of the part, or of the nearest whole that has one and what leads from there to the part."""
         for cut in range(len(value.path), -1, -1):
-            name = self._variables.get((value.step, value.path[:cut]))
-            if name is not None:
-                return _part(ast.Name(name, ast.Load()), value.path[cut:])
+            place = value.step, value.path[:cut]
+            name = self._variables.get(place)
+            if name is not None or place in self._given:
+                return _part(self._given[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
         return _part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
@@ -353,6 +385,10 @@ class _Writer:
         self._taken[name] = step
         self._variables[step, path] = name
         return name
+
+
+def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+    raise AssertionError("a step that only holds a name")
 
 
 def _functions(step: Step) -> Iterator[Any]:

@@ -79,9 +79,12 @@ class GraphReader:
     """Reads one graph. given: values of its inputs. outer: the reader of the graph around it."""
 
     def __init__(
-        self, reading: Reading, graph: Graph, given: Mapping[str, Operand], outer: GraphReader | None = None
-    ) -> None:
+        self, reading: Reading, graph: Graph, given: Mapping[str, Operand], outer: GraphReader | None = None,
+        tensors: Tensors | None = None,
+    ) -> None:  # fmt: skip
+        """tensors: what declares values, if not what does for the graph around it."""
         self._reading, self._graph, self._outer = reading, graph, outer
+        self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
         self._values: dict[str, Any] = dict(given)
 
     def outputs(self) -> list[Any]:
@@ -93,9 +96,9 @@ class GraphReader:
         self._reading.depth -= 1
         return [self._value(name) for name in self._graph.outputs]
 
-    def branch(self, graph: Graph, given: Mapping[str, Operand]) -> list[Operand]:
+    def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
         """The outputs of a graph within a node of this one. What can't be read within has been noted."""
-        found = GraphReader(self._reading, graph, given, self).outputs()
+        found = GraphReader(self._reading, graph, given, self, tensors).outputs()
         if FAILED in found:
             raise InnerError
         return found
@@ -156,7 +159,7 @@ class GraphReader:
         graphs = list(subgraphs(node))
         if node.op == "If" and node.inputs:
             try:
-                graphs = [taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._reading.tensors)]
+                graphs = [taken(node, self._value(node.inputs[0]), partial(self.decide, node), self._tensors)]
             except UnreadableError:  # which the reader of the op says again
                 return []
         return [name for graph in graphs for name in _read_by(graph) if self._is_own(name)]
@@ -191,7 +194,7 @@ class GraphReader:
             if FAILED in inputs:
                 return [[FAILED] * len(part.outputs) for part in nodes]
             reading = self._reading
-            calls.append(Call(node, inputs, reading.opset(node), reading.tensors, reading.model.arrays, self))
+            calls.append(Call(node, inputs, reading.opset(node), self._tensors, reading.model.arrays, self))
         if len(calls) > 1:
             return stack_of(calls)
         reader = reader_of(nodes[0])

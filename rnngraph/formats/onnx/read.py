@@ -20,12 +20,13 @@ from .core.sizes import UnreadableError
 from .core.tensors import HELD, Tensors
 from .graph_reader import FAILED, GraphReader, Reading
 from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
+from .recurrent import loop, scan
 from .recurrent.stacks import stacks_in
 
 if TYPE_CHECKING:
     import onnx
 
-FILES = (choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes)
+FILES = (choosing, convolutions, elementwise, loop, moving, normalizing, products, quantized, reducing, scan, shapes)
 """Files whose functions read ops, beside those that the reader of graphs imports itself."""
 MOST_CHOICES = 5
 """Conditions on sizes of which all combinations are tried."""

@@ -149,3 +149,9 @@ def log_sum_exp(x: Any, axis: Any, keepdims: bool) -> Tensor:
     largest = stop_gradient(reduce_max(x, axis, True))
     sums = log(reduce_sum(exp(x - largest), axis, True)) + largest
     return sums if keepdims else reduce_sum(sums, axis)
+
+
+def ones_like(x: Any) -> Tensor:
+    """1 in the shape of x, whatever x is."""
+    is_negative = x < 0
+    return cast(logical_or(is_negative, logical_not(is_negative)), "float32")

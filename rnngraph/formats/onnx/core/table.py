@@ -22,6 +22,7 @@ OPS: dict[tuple[str, str], OpReader] = {}
 """The reader of an op, by its domain and name."""
 
 MISSING: Any = object()
+_CONSTANTS = {"value_float": "float32", "value_floats": "float32", "value_int": "int64", "value_ints": "int64"}
 
 
 def reads(*ops: str, domain: str = "") -> Callable[[Function], Function]:
@@ -43,8 +44,8 @@ def reader_of(node: Node) -> OpReader | None:
 class Branches(Protocol):
     """What reads graphs within nodes."""
 
-    def branch(self, graph: Graph, given: Mapping[str, Operand]) -> list[Operand]:
-        """The outputs of a graph whose inputs are ``given``."""
+    def branch(self, graph: Graph, given: Mapping[str, Operand], tensors: Tensors | None = None) -> list[Operand]:
+        """The outputs of a graph whose inputs are ``given``. tensors: what declares within, if another does."""
 
     def decide(self, node: Node, entry: Undecided) -> bool:
         """What is taken of a condition that only a call can tell."""
@@ -165,6 +166,16 @@ class Call:
     def rank(self, number: int = 0) -> int:
         return len(self.shape(number))
 
+    def constant(self, node: Node) -> np.ndarray:
+        """The array of a Constant node of a graph within."""
+        for name, dtype in _CONSTANTS.items():
+            if name in node.attributes:
+                return np.asarray(node.attributes[name], dtype)
+        found = node.attributes.get("value")
+        if found is None or not (hasattr(found, "data_type") or hasattr(found, "dims")):
+            raise UnreadableError("a constant within has no array")
+        return self._arrays.array(found)
+
     # Graphs within -----------------------------------------------------------------------------------
 
     def graph(self, name: str) -> Graph:
@@ -173,9 +184,11 @@ class Call:
             raise UnreadableError(f"attribute {name} is no graph")
         return found
 
-    def branch(self, graph: Graph, given: Mapping[str, Operand] | None = None) -> list[Operand]:
-        """The outputs of a graph within, whose inputs are ``given``."""
-        return self._branches.branch(graph, given or {})
+    def branch(
+        self, graph: Graph, given: Mapping[str, Operand] | None = None, tensors: Tensors | None = None
+    ) -> list[Operand]:
+        """The outputs of a graph within, whose inputs are ``given``. tensors: what declares within, if another does."""
+        return self._branches.branch(graph, given or {}, tensors)
 
     def decide(self, entry: Undecided) -> bool:
         """What is taken of a condition that only a call can tell."""

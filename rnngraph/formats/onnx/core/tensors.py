@@ -19,6 +19,7 @@ from ....ir.types import INTEGERS, Dim, Size, dim_text, product, quotient
 from ...layers import declare_parameter
 from ...script import Script, Step, Value, values_read
 from .known import MOST_FOLDED, Expanded, Known, Operand, check_count, dtype_of, known, shape_of
+from .measured import measured
 from .sizes import UnreadableError, checked, total
 
 MOST_WRITTEN = 16
@@ -65,7 +66,7 @@ class Tensors:
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
-            raise UnreadableError("sizes that are open are computed with as numbers")
+            return self._sizes(x)
         array = x.array.astype(HELD.get(x.dtype, x.dtype))
         if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, trainable=array.dtype.kind == "f")
@@ -75,6 +76,13 @@ class Tensors:
         if not array.size:
             raise UnreadableError("it takes an array without entries")
         return self.script.call(constant, written(array), **dtype)
+
+    def _sizes(self, x: Known) -> Value:
+        """Sizes as numbers."""
+        entries = x.array.reshape(-1)
+        if len(entries) > 1 or not isinstance(entries[0], Size):
+            raise UnreadableError("sizes that are open are computed with as numbers")
+        return self._reshaped(self.cast(measured(self.script, entries[0]), x.dtype), x.shape)
 
     def _repeated(self, x: Expanded) -> Value:
         source = x.source

@@ -8,9 +8,10 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....declare.functions.sequences import cumsum
-from ....ir.types import Dim
+from ....ir.types import Dim, Size, size
 from ...script import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
+from ..core.measured import along
 from ..core.sizes import UnreadableError, sign_of, total
 from ..core.table import Call, Outputs, reads
 from ..core.tensors import Tensors, texts
@@ -82,7 +83,8 @@ def _range(call: Call) -> Outputs:
     items = [call.input(number) for number in range(3)]
     if not all(isinstance(item, Known) for item in items):
         raise UnreadableError("its limits are computed at run time")
-    start, stop, step = (item.array.reshape(-1)[0] for item in items if isinstance(item, Known))
+    entries = [item.array.reshape(-1)[0] for item in items if isinstance(item, Known)]
+    start, stop, step = (entry.item() if isinstance(entry, np.generic) else entry for entry in entries)
     dtype = dtype_of(items[0])
     if not any(isinstance(item, Known) and item.is_symbolic for item in items):
         if step == 0:
@@ -94,11 +96,22 @@ def _range(call: Call) -> Outputs:
     return counted(call.tensors, start, stop - start)
 
 
+def _counted_within(tensors: Tensors, start: int, count: Size) -> Value:
+    """The same of a size that is some steps less than one with a name."""
+    names = [name for name in count.plain_symbols if isinstance(left := size(name) - count, int) and left >= 0]
+    if not names:
+        raise UnreadableError(f"it counts to the size {count}")
+    whole = counted(tensors, start, size(names[0]))
+    return tensors.script.item(whole, slice(None, count - size(names[0])))
+
+
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
     """start, start + 1 and on, so many of them: a running sum of ones."""
     if not isinstance(start, int):
         raise UnreadableError("it counts from a size that is open")
-    ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
+    if isinstance(count, Size) and count.symbol is None:
+        return _counted_within(tensors, start, count)
+    ones = along(tensors.script, count)
     sums = tensors.script.call(cumsum, ones, exclusive=True)
     found = tensors.script.call(basic.cast, sums, "int64")
     return tensors.script.operation("+", found, start) if start else found
