@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
 from ..script import Value
-from .core.known import Operand, known, shape_of
+from .core.known import Operand, Unrounded, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs
 from .core.sizes import Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
@@ -197,15 +197,15 @@ class GraphReader:
         reader = reader_of(nodes[0])
         assert reader is not None
         made = reader(calls[0])
-        found = list(made) if isinstance(made, list | tuple) else [made]
+        found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
         for value in found:
             _check(value)
         return [found]
 
 
-def _check(value: Operand | None) -> None:
+def _check(value: Operand | Unrounded | None) -> None:
     """Refuses shapes that no net has, and that sizes computed with would make longer and longer."""
-    if value is None:
+    if value is None or isinstance(value, Unrounded):
         return
     shape = shape_of(value)
     if len(shape) > MOST_RANK:

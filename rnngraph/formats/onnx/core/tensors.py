@@ -15,7 +15,8 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.basic import broadcast_to
 from ....declare.tensor import constant
-from ....ir.types import INTEGERS, Dim, Size, dim_text, product, quotient
+from ....ir.sizes.polynomial import Floor, terms_of
+from ....ir.types import INTEGERS, Dim, Size, dim_text, product, quotient, size
 from ...layers import declare_parameter
 from ...script import Script, Step, Value, values_read
 from .known import MOST_FOLDED, Expanded, Known, Operand, check_count, dtype_of, known, shape_of
@@ -65,7 +66,7 @@ class Tensors:
 
     def _constant(self, x: Known, base: str) -> Value:
         if x.is_symbolic:
-            raise UnreadableError("sizes that are open are computed with as numbers")
+            return self._sizes(x)
         array = x.array.astype(HELD.get(x.dtype, x.dtype))
         if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
             return declare_parameter(self.script, base, array, trainable=array.dtype.kind == "f")
@@ -76,10 +77,34 @@ class Tensors:
             raise UnreadableError("it takes an array without entries")
         return self.script.call(constant, written(array), **dtype)
 
+    def _sizes(self, x: Known) -> Value:
+        """Sizes as numbers: of an open one as many ones as there are, added up."""
+        dtype = HELD.get(x.dtype, x.dtype)
+        flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
+        whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
+        return whole if x.array.ndim < 2 else self._reshaped(whole, x.array.shape)
+
+    def _size_as_number(self, entry: Any) -> Value:
+        if not isinstance(entry, int | Size) or isinstance(entry, bool):
+            raise UnreadableError("whether sizes are equal is computed with as a number")
+        total: Any = None
+        for names, factor in terms_of(entry):
+            term: Any = float(factor)
+            for name in names:
+                ones = self.broadcast(self._one(), (size(name) if not isinstance(name, Floor) else -1,))
+                count = self.script.call(basic.reduce_sum, ones)
+                term = count if term == 1 else self.script.operation("*", count, term)
+            total = term if total is None else self.script.operation("+", total, term)
+        return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
+
+    def _one(self) -> Value:
+        return self.script.call(constant, 1.0)
+
     def _repeated(self, x: Expanded) -> Value:
         source = x.source
         if isinstance(source, Known) and source.array.size == 1:
-            return self.broadcast(self.script.call(constant, *self._scalar(source)), x.shape)
+            number, *dtype = self._scalar(source)
+            return self.broadcast(self.script.call(constant, number, *dtype), x.shape)
         return self.broadcast(self.value(source), x.shape)
 
     def _scalar(self, x: Known) -> tuple[Any, ...]:

@@ -51,7 +51,7 @@ def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operan
         raise UnreadableError(f"an index is outside of an axis of {size}")
     if isinstance(x, Known):
         check_count(int(index.size) * max(1, x.array.size // max(1, x.array.shape[axis])))
-        return Known(np.take(x.array, index, axis), x.dtype)
+        return Known(np.asarray(np.take(x.array, index, axis)), x.dtype)
     before: list[Any] = [slice(None)] * axis
     after: list[Any] = [slice(None)] * (len(shape) - axis - 1)
     if index.ndim == 0:

@@ -82,7 +82,7 @@ def _range(call: Call) -> Outputs:
     items = [call.input(number) for number in range(3)]
     if not all(isinstance(item, Known) for item in items):
         raise UnreadableError("its limits are computed at run time")
-    start, stop, step = (item.array.reshape(-1)[0] for item in items if isinstance(item, Known))
+    start, stop, step = (item.array.reshape(-1).tolist()[0] for item in items if isinstance(item, Known))
     dtype = dtype_of(items[0])
     if not any(isinstance(item, Known) and item.is_symbolic for item in items):
         if step == 0:
