@@ -19,6 +19,7 @@ from .core.model import DEEPEST, Graph, Model, Node, subgraphs
 from .core.sizes import Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
 from .core.tensors import Tensors
+from .fusing import with_sums
 from .ops.control import taken
 from .recurrent.drivers import stack_of
 
@@ -82,6 +83,7 @@ class GraphReader:
         self, reading: Reading, graph: Graph, given: Mapping[str, Operand], outer: GraphReader | None = None
     ) -> None:
         self._reading, self._graph, self._outer = reading, graph, outer
+        self._makers = with_sums(graph)
         self._values: dict[str, Any] = dict(given)
 
     def outputs(self) -> list[Any]:
@@ -134,7 +136,7 @@ class GraphReader:
             if name in self._graph.arrays:
                 self._values[name] = known(self._reading.model.arrays.array(self._graph.arrays[name]))
                 continue
-            node = self._graph.makers[name]
+            node = self._makers[name]
             if stage == 2:
                 open_ones.discard(node)
                 self._read_node(node)

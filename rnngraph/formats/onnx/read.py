@@ -17,7 +17,8 @@ from ..script import Script, Value
 from .core.known import Known, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
-from .core.tensors import HELD, Tensors
+from .core.tensors import Tensors
+from .core.values import HELD
 from .graph_reader import FAILED, GraphReader, Reading
 from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
 from .recurrent.stacks import stacks_in

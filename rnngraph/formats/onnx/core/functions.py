@@ -11,6 +11,7 @@ from ....declare.functions.basic import (
     cast,
     clip,
     cos,
+    equal,
     exp,
     log,
     logical_and,
@@ -26,6 +27,7 @@ from ....declare.functions.basic import (
     tanh,
     where,
 )
+from ....declare.functions.sequences import cumsum
 from ....declare.tensor import Tensor
 
 
@@ -137,6 +139,21 @@ def round_half_even(x: Any) -> Tensor:
     up = where(x - low > 0.5, low + 1, low)
     is_odd = low * 0.5 - floor_of(low * 0.5) > 0
     return where(logical_or(x - low < 0.5, x - low > 0.5), up, where(is_odd, low + 1, low))
+
+
+def descending_order(x: Any) -> Tensor:
+    """Indices [n] of numbers [n], the largest first, of equal ones the first first."""
+    place = cumsum(where(x > x, 0.0, 1.0), exclusive=True)
+    is_equal_before = logical_and(equal(x[None, :], x[:, None]), place[None, :] < place[:, None])
+    is_before = logical_or(x[None, :] > x[:, None], is_equal_before)
+    return inverse_order(reduce_sum(where(is_before, 1.0, 0.0), 1))
+
+
+def inverse_order(order: Any) -> Tensor:
+    """Where each index [n] stands in an order [n]."""
+    place = cumsum(where(order > order, 0.0, 1.0), exclusive=True)
+    is_here = equal(cast(order, "float32")[None, :], place[:, None])
+    return cast(reduce_sum(where(is_here, place[None, :], 0.0), 1), "int64")
 
 
 def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:

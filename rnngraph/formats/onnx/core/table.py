@@ -11,8 +11,8 @@ from ....ir.types import Dim
 from ...script import Script, Value
 from .known import Known, Operand, Unrounded, known, shape_of
 from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
-from .sizes import Undecided, UnreadableError
-from .tensors import Tensors, axis_of
+from .sizes import Undecided, UnreadableError, axis_of
+from .tensors import Tensors
 
 Outputs = Operand | Unrounded | Sequence[Operand | Unrounded | None]
 OpReader = Callable[["Call"], Outputs]

@@ -36,7 +36,7 @@ from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import HELD, shortest
+from ..core.values import HELD, shortest
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
     "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,

@@ -8,9 +8,8 @@ import numpy as np
 
 from ....ir.types import FLOATS
 from ..core.known import Known, Operand, Unrounded, dtype_of, known, shape_of
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import axis_of
 from ..recurrent.drivers import declared
 from ..recurrent.layer import layer_with
 from .elementwise import combined

@@ -11,9 +11,9 @@ from ....declare.functions.sequences import cumsum
 from ....ir.types import Dim
 from ...script import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.sizes import UnreadableError, sign_of, total
+from ..core.sizes import UnreadableError, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import Tensors, texts
+from ..core.tensors import Tensors
 
 
 @reads("Constant")
@@ -101,4 +101,4 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
     ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
     sums = tensors.script.call(cumsum, ones, exclusive=True)
     found = tensors.script.call(basic.cast, sums, "int64")
-    return tensors.script.operation("+", found, start) if start else found
+    return tensors.script.operation("+", found, start) if start else tensors.say(found, "count")
