@@ -17,9 +17,10 @@ import numpy as np
 
 from ..declare.cell import Cell
 from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
-from ..declare.parameters import parameter
 from ..declare.placeholders import placeholder
 from ..declare.tensor import Tensor
+from ..ir.graph import topological
+from ..passes.lowering.names import settle
 from .own_source import Own, is_own
 
 WEIGHTS = "weights.safetensors"
@@ -171,13 +172,8 @@ class Script:
         """Forgets inputs and parameters that no output needs."""
         wanted = list(with_inner(wanted_steps(self._steps, self.outputs)))
         self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
-        names = {step.operands[0] for step in wanted if step.function is parameter}
-        scopes = {text for step in wanted for key in ("scope", "name") if (text := step.keywords.get(key))}
-        self.parameters = {
-            name: array
-            for name, array in self.parameters.items()
-            if name in names or any(name.startswith(f"{scope}/") for scope in scopes)
-        }
+        names = set(settle(topological(value.tensor.node for value in self.outputs.values()), {}).specs.values())
+        self.parameters = {name: array for name, array in self.parameters.items() if name in names}
 
     def put_before_last(self, step: Step) -> None:
         """Adds a step that the last one reads."""

@@ -14,11 +14,12 @@ from typing import Any
 from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
 from ..script import Value
-from .core.known import Operand, known, shape_of
+from .core.known import Operand, Unrounded, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs
 from .core.sizes import Undecided, UnreadableError, checked
 from .core.table import Call, reader_of
 from .core.tensors import Tensors
+from .fusing import with_sums
 from .ops.control import taken
 from .recurrent.drivers import stack_of
 
@@ -85,6 +86,7 @@ class GraphReader:
         """tensors: what declares values, if not what does for the graph around it."""
         self._reading, self._graph, self._outer = reading, graph, outer
         self._tensors: Tensors = tensors or (reading.tensors if outer is None else outer._tensors)
+        self._makers = with_sums(graph)
         self._values: dict[str, Any] = dict(given)
 
     def outputs(self) -> list[Any]:
@@ -137,7 +139,7 @@ class GraphReader:
             if name in self._graph.arrays:
                 self._values[name] = known(self._reading.model.arrays.array(self._graph.arrays[name]))
                 continue
-            node = self._graph.makers[name]
+            node = self._makers[name]
             if stage == 2:
                 open_ones.discard(node)
                 self._read_node(node)
@@ -200,15 +202,15 @@ class GraphReader:
         reader = reader_of(nodes[0])
         assert reader is not None
         made = reader(calls[0])
-        found = list(made) if isinstance(made, list | tuple) else [made]
+        found: list[Any] = list(made) if isinstance(made, list | tuple) else [made]
         for value in found:
             _check(value)
         return [found]
 
 
-def _check(value: Operand | None) -> None:
+def _check(value: Operand | Unrounded | None) -> None:
     """Refuses shapes that no net has, and that sizes computed with would make longer and longer."""
-    if value is None:
+    if value is None or isinstance(value, Unrounded):
         return
     shape = shape_of(value)
     if len(shape) > MOST_RANK:

@@ -14,10 +14,11 @@ from ...public import api
 from ..net import Net
 from ..reading import not_readable
 from ..script import Script, Value
-from .core.known import Expanded, Known, known
+from .core.known import Known, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError
-from .core.tensors import HELD, Tensors
+from .core.tensors import Tensors
+from .core.values import HELD
 from .graph_reader import FAILED, GraphReader, Reading
 from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
 from .recurrent import loop, scan
@@ -160,7 +161,15 @@ def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
 def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
     """The script with its outputs, and with what they need alone."""
     script = tensors.script
+    problems = []
     for name, value in values.items():
-        script.outputs[name] = tensors.value(value) if isinstance(value, Known | Expanded) else value
+        try:
+            if isinstance(value, Unrounded):
+                raise UnreadableError("it is quantized at run time")
+            script.outputs[name] = tensors.value(value)
+        except UnreadableError as error:
+            problems.append(f"output {shown(name)}: {error}")
+    if problems:
+        raise not_readable(model.name, problems)
     script.drop_unused()
     return script

@@ -11,6 +11,7 @@ from ....declare.functions.basic import (
     cast,
     clip,
     cos,
+    equal,
     exp,
     log,
     logical_and,
@@ -26,6 +27,7 @@ from ....declare.functions.basic import (
     tanh,
     where,
 )
+from ....declare.functions.sequences import cumsum
 from ....declare.tensor import Tensor
 
 
@@ -139,6 +141,21 @@ def round_half_even(x: Any) -> Tensor:
     return where(logical_or(x - low < 0.5, x - low > 0.5), up, where(is_odd, low + 1, low))
 
 
+def descending_order(x: Any) -> Tensor:
+    """Indices [n] of numbers [n], the largest first, of equal ones the first first."""
+    place = cumsum(where(x > x, 0.0, 1.0), exclusive=True)
+    is_equal_before = logical_and(equal(x[None, :], x[:, None]), place[None, :] < place[:, None])
+    is_before = logical_or(x[None, :] > x[:, None], is_equal_before)
+    return inverse_order(reduce_sum(where(is_before, 1.0, 0.0), 1))
+
+
+def inverse_order(order: Any) -> Tensor:
+    """Where each index [n] stands in an order [n]."""
+    place = cumsum(where(order > order, 0.0, 1.0), exclusive=True)
+    is_here = equal(cast(order, "float32")[None, :], place[:, None])
+    return cast(reduce_sum(where(is_here, place[None, :], 0.0), 1), "int64")
+
+
 def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
     """The index of the first smallest entry along an axis."""
     return argmax(-x, axis, keepdims)
@@ -153,5 +170,5 @@ def log_sum_exp(x: Any, axis: Any, keepdims: bool) -> Tensor:
 
 def ones_like(x: Any) -> Tensor:
     """1 in the shape of x, whatever x is."""
-    is_negative = x < 0
+    is_negative = cast(x, "float32") < 0
     return cast(logical_or(is_negative, logical_not(is_negative)), "float32")

@@ -49,6 +49,13 @@ class Expanded:
     shape: tuple[Dim, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Unrounded:
+    """What a file quantizes, as it was before: only what takes such numbers back to floats may read it."""
+
+    source: Value
+
+
 Operand = Known | Expanded | Value
 """What a value of a file is."""
 
@@ -171,6 +178,4 @@ def cast(x: Known, dtype: str) -> Known:
         array = np.empty(len(entries), object)
         array[:] = entries
         return known(array.reshape(x.array.shape), dtype)
-    if np.dtype(dtype).kind not in "iu":
-        raise UnreadableError("a size that is open becomes a float")
     return Known(x.array, dtype)

@@ -6,7 +6,7 @@ A size that is open is a formula of names, each of which stands for 1 or more. W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,3 +171,14 @@ def length_of(start: Dim, stop: Dim, step: int) -> Dim:
 
 def total(shape: tuple[Dim, ...]) -> Dim:
     return checked(product(shape))
+
+
+def axis_of(axis: int, rank: int) -> int:
+    """A position from the front."""
+    if not -rank <= axis < rank:
+        raise UnreadableError(f"axis {axis} of an array of rank {rank}")
+    return axis % rank
+
+
+def texts(shape: Sequence[Dim]) -> str:
+    return f"[{','.join(map(dim_text, shape))}]"

@@ -9,12 +9,12 @@ import numpy as np
 
 from ....ir.types import Dim
 from ...script import Script, Value
-from .known import Known, Operand, known, shape_of
+from .known import Known, Operand, Unrounded, known, shape_of
 from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
-from .sizes import Undecided, UnreadableError
-from .tensors import Tensors, axis_of
+from .sizes import Undecided, UnreadableError, axis_of
+from .tensors import Tensors
 
-Outputs = Operand | Sequence[Operand | None]
+Outputs = Operand | Unrounded | Sequence[Operand | Unrounded | None]
 OpReader = Callable[["Call"], Outputs]
 Function = TypeVar("Function", bound=OpReader)
 
@@ -58,7 +58,7 @@ class Call:
     """
 
     def __init__(
-        self, node: Node, inputs: Sequence[Operand | None], opset: int, tensors: Tensors, arrays: ArrayReader,
+        self, node: Node, inputs: Sequence[Operand | Unrounded | None], opset: int, tensors: Tensors, arrays: ArrayReader,
         branches: Branches,
     ) -> None:  # fmt: skip
         self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
@@ -81,7 +81,15 @@ class Call:
 
     def maybe(self, number: int) -> Operand | None:
         """An input that may lack."""
-        return self.inputs[number] if number < len(self.inputs) else None
+        found = self.inputs[number] if number < len(self.inputs) else None
+        if isinstance(found, Unrounded):
+            raise UnreadableError("it computes with numbers that were quantized at run time")
+        return found
+
+    def unrounded(self, number: int) -> Operand:
+        """An input that may have been quantized, as it was before."""
+        found = self.inputs[number] if number < len(self.inputs) else None
+        return found.source if isinstance(found, Unrounded) else self.input(number)
 
     def value(self, number: int, base: str = "weight") -> Value:
         """An input as a value of the script."""

@@ -13,105 +13,35 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.basic import broadcast_to
-from ....declare.tensor import constant
-from ....ir.types import INTEGERS, Dim, Size, dim_text, product, quotient
-from ...layers import declare_parameter
-from ...script import Script, Step, Value, values_read
-from .known import MOST_FOLDED, Expanded, Known, Operand, check_count, dtype_of, known, shape_of
-from .measured import measured
-from .sizes import UnreadableError, checked, total
-
-MOST_WRITTEN = 16
-"""Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
-HELD = {
-    "float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32",
-    "uint16": "int32", "uint32": "int64", "uint64": "int64",
-}  # fmt: skip
-"""The dtype that values have here, of those that there are not."""
+from ....ir.types import Dim, Size, quotient
+from ...script import Script, Step, Value
+from .known import Expanded, Known, Operand, check_count, known, shape_of
+from .sizes import UnreadableError, axis_of, checked, texts, total
+from .values import Values
 
 
 @dataclass(frozen=True)
 class Note:
-    """How a step was made. kind: ``transpose`` (by: the order), ``reshape``, ``stack`` and ``concat`` (by: the axis)."""
+    """How a value was made of others.
+
+    kind: ``transpose`` (by: the order), ``reshape``, ``stack`` and ``concat`` (by: the axis), ``slice`` (by: the axis and
+    where it begins), ``sorted`` (by: the axis along which entries were put in the order of the second part); and what ``say`` was told.
+    """
 
     kind: str
     parts: tuple[Value, ...]
     by: Any = None
 
 
-class Tensors:
+class Tensors(Values):
     """Declares in a script."""
 
     def __init__(self, script: Script) -> None:
-        self.script = script
+        super().__init__(script)
         self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
-        self._declared: dict[tuple[int, str], tuple[Known, Value]] = {}
         self._wholes: dict[Any, Value] = {}
         self.recurrences: list[Any] = []
         """Drivers that were declared, in their order."""
-
-    # What a value is ---------------------------------------------------------------------------------
-
-    def value(self, x: Operand, base: str = "weight") -> Value:
-        """A value of the script. base: what a parameter is called that x becomes."""
-        if isinstance(x, Value):
-            return x
-        if isinstance(x, Expanded):
-            return self._repeated(x)
-        found = self._declared.get((id(x), x.dtype))
-        if found is None:
-            found = self._declared[id(x), x.dtype] = (x, self._constant(x, base))
-        return found[1]
-
-    def _constant(self, x: Known, base: str) -> Value:
-        if x.is_symbolic:
-            return self._sizes(x)
-        array = x.array.astype(HELD.get(x.dtype, x.dtype))
-        if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
-            return declare_parameter(self.script, base, array, trainable=array.dtype.kind == "f")
-        if array.size > MOST_WRITTEN or (array.dtype.kind == "f" and array.ndim):
-            raise UnreadableError("it takes an array without entries")
-        dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
-        if not array.size:
-            raise UnreadableError("it takes an array without entries")
-        return self.script.call(constant, written(array), **dtype)
-
-    def _sizes(self, x: Known) -> Value:
-        """Sizes as numbers."""
-        entries = x.array.reshape(-1)
-        if len(entries) > 1 or not isinstance(entries[0], Size):
-            raise UnreadableError("sizes that are open are computed with as numbers")
-        return self._reshaped(self.cast(measured(self.script, entries[0]), x.dtype), x.shape)
-
-    def _repeated(self, x: Expanded) -> Value:
-        source = x.source
-        if isinstance(source, Known) and source.array.size == 1:
-            return self.broadcast(self.script.call(constant, *self._scalar(source)), x.shape)
-        return self.broadcast(self.value(source), x.shape)
-
-    def _scalar(self, x: Known) -> tuple[Any, ...]:
-        number, dtype = written(x.numbers("a number").reshape(())), HELD.get(x.dtype, x.dtype)
-        return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
-
-    def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
-        """x, repeated to a shape."""
-        if shape_of(x) == tuple(shape):
-            return x
-        own = shape_of(x)
-        offset = len(shape) - len(own)
-        entries = [
-            None if axis >= offset and own[axis - offset] == dim else self._entry(dim) for axis, dim in enumerate(shape)
-        ]
-        return self.script.call(broadcast_to, x, tuple(entries))
-
-    def _entry(self, dim: Dim) -> int | str:
-        """A size, as it can be written."""
-        if isinstance(dim, int):
-            return dim
-        if dim.symbol is None or dim.symbol.startswith("_"):
-            raise UnreadableError(f"a size that is computed, {dim_text(dim)}, is asked for by itself")
-        return dim.symbol
 
     # Moving ------------------------------------------------------------------------------------------
 
@@ -139,8 +69,8 @@ class Tensors:
             within = [axis for axis in order if axis != note.by]
             each = tuple(axis - (axis > note.by) for axis in within)
             return self.stack([self.turned(part, each) for part in note.parts], order.index(note.by))
-        if note is not None and note.kind == "concat" and all(self._is_transposed(part) for part in note.parts):
-            return self._joined([self.turned(part, order) for part in note.parts], order.index(note.by))
+        if note is not None and note.kind == "sorted":
+            return self.sorted(self.turned(note.parts[0], order), note.parts[1], order.index(note.by))
         shape = shape_of(x)
         long = [axis for axis in order if shape[axis] != 1]
         if long == sorted(long):  # what moves are axes of 1
@@ -148,25 +78,6 @@ class Tensors:
         made = self.script.call(basic.transpose, x, order)
         self._notes[made.step, made.path] = Note("transpose", (x,), order)
         return made
-
-    def _is_transposed(self, x: Value) -> bool:
-        note = self.note(x)
-        return note is not None and note.kind == "transpose"
-
-    def inputs_behind(self, x: Value) -> list[str]:
-        """Names of the inputs that x is computed from."""
-        steps = self.steps_behind(x)
-        return [name for name, value in self.script.inputs.items() if value.step in steps]
-
-    def steps_behind(self, x: Value) -> set[Step]:
-        """The step that made x, and all that it needs."""
-        seen, pending = {x.step}, [x.step]
-        while pending:
-            for value in values_read(pending.pop()):
-                if value.step not in seen:
-                    seen.add(value.step)
-                    pending.append(value.step)
-        return seen
 
     def joint(self, parts: Sequence[Value]) -> Value | None:
         """What joins these parts on the last axis, if something does."""
@@ -210,6 +121,9 @@ class Tensors:
         own = shape_of(x)
         if own == shape:
             return x
+        place = _moved_axis(own, shape, note.by) if note is not None and note.kind == "sorted" else None
+        if note is not None and place is not None:
+            return self.sorted(self._reshaped(note.parts[0], shape), note.parts[1], place)
         if note is not None and note.kind == "stack" and note.by == len(own) - 2 and shape[:-1] == own[:-2]:
             return self._joined(list(note.parts), len(shape) - 1)
         made = self._as_written(x, own, shape)
@@ -325,9 +239,25 @@ class Tensors:
         whole = self._wholes.get((axis, *((item.step, item.path) for item in items)))
         if whole is not None:
             return whole
+        notes = self._alike(items)
+        if notes is not None and notes[0].kind == "transpose":  # joined as they were before they were turned
+            order = notes[0].by
+            return self.turned(self._joined([note.parts[0] for note in notes], order[axis]), order)
+        if notes is not None and notes[0].kind == "sorted" and notes[0].by != axis:
+            joined = self._joined([note.parts[0] for note in notes], axis)
+            return self.sorted(joined, notes[0].parts[1], notes[0].by)
         made = self.script.call(basic.concat, items, axis=axis)
         self.note_concat(made, items, axis)
         return made
+
+    def _alike(self, items: Sequence[Value]) -> list[Note] | None:
+        """How all of these were made, if all were turned, or sorted, in one way."""
+        notes = [note for item in items if (note := self.note(item)) is not None]
+        first = notes[0] if len(notes) == len(items) else None
+        if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
+            return None
+        is_one_order = all(note.parts[-1] is first.parts[-1] for note in notes)
+        return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
 
     def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
         """Says that x is these parts side by side."""
@@ -338,6 +268,10 @@ class Tensors:
         """Joined along a new axis."""
         if len(items) == 1:
             return self._reshaped(items[0], (*shape_of(items[0])[:axis], 1, *shape_of(items[0])[axis:]))
+        notes = self._alike(items)
+        if notes is not None and notes[0].kind == "sorted":
+            stacked = self.stack([note.parts[0] for note in notes], axis)
+            return self.sorted(stacked, notes[0].parts[1], notes[0].by + (notes[0].by >= axis))
         made = self.script.call(basic.stack, items, axis=axis)
         self._notes[made.step, made.path] = Note("stack", tuple(items), axis)
         return made
@@ -363,57 +297,71 @@ class Tensors:
             axis, shape = cut[0], shape_of(value)
             if shape[axis] == 1:
                 return self._reshaped(value, (*shape[:axis], *shape[axis + 1 :]))
+        if note is not None and note.kind == "transpose" and all(isinstance(entry, slice) for entry in index):
+            before = [index[note.by.index(axis)] for axis in range(len(note.by))]
+            return self.turned(self._cut(note.parts[0], before), note.by)
+        if note is not None and note.kind == "slice" and cut == [note.by[0]] and isinstance(index[cut[0]], int):
+            inner = list(index)
+            inner[cut[0]] = range(shape_of(value)[cut[0]])[index[cut[0]]] + note.by[1]  # type: ignore[arg-type]
+            return self._cut(note.parts[0], inner)
         return self._cut(value, index)
 
     def _cut(self, x: Value, index: Sequence[Any]) -> Value:
         entries = list(index)
         while entries and entries[-1] == slice(None):
             entries.pop()
-        return self.script.item(x, *entries)
+        made = self.script.item(x, *entries)
+        cut = [axis for axis, entry in enumerate(entries) if entry != slice(None)]
+        entry = entries[cut[0]]
+        if len(cut) == 1 and isinstance(entry, slice) and entry.step is None and isinstance(shape_of(x)[cut[0]], int):
+            begin = entry.indices(shape_of(x)[cut[0]])[0]  # type: ignore[arg-type]
+            self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], begin))
+        return made
+
+    # Rows in another order -------------------------------------------------------------------------------
+
+    def sorted(self, x: Value, order: Value, axis: int) -> Value:
+        """Entries along an axis in the order that indices give."""
+        rank = len(shape_of(x))
+        front = (axis, *(other for other in range(rank) if other != axis))
+        taken = self.script.call(basic.gather, self.turned(x, front), order)
+        made = self.turned(taken, tuple(front.index(place) for place in range(rank)))
+        self._notes[made.step, made.path] = Note("sorted", (x, order), axis)
+        return made
 
     def cast(self, x: Value, dtype: str) -> Value:
-        dtype = HELD.get(dtype, dtype)
-        return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
+        """x in another dtype."""
+        note = self.note(x)
+        if note is not None and note.kind == "sorted" and x.tensor.dtype != dtype:
+            return self.sorted(super().cast(note.parts[0], dtype), note.parts[1], note.by)
+        return super().cast(x, dtype)
 
-    # Operands of elementwise functions -----------------------------------------------------------------
+    def say(self, x: Value, kind: str, *parts: Value) -> Value:
+        """x, of which is noted what it is: an ``order`` of indices, the ``inverse`` of one, or a ``count`` from 0 on."""
+        self._notes[x.step, x.path] = Note(kind, parts)
+        return x
 
-    def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
-        """An operand that stands beside a value of ``rank``: one number is written as that."""
-        if isinstance(x, Expanded):
-            return self._repeated(x)
-        if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
-            number = written(x.array.reshape(()))
-            if HELD.get(x.dtype, x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
-                return number
-        return self.value(x, base)
+    def is_a(self, x: Any, kind: str) -> bool:
+        note = self.note(x) if isinstance(x, Value) else None
+        return note is not None and note.kind == kind
+
+    def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
+        """What x was before its entries were put in order, the order, and the axis."""
+        note = self.note(x) if isinstance(x, Value) else None
+        return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None  # type: ignore[return-value]
+
+
+def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
+    """Where an axis is in a shape that differs by axes of 1 alone."""
+    if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
+        return None
+    number = sum(dim != 1 for dim in own[:axis])
+    return [place for place, dim in enumerate(shape) if dim != 1][number]
 
 
 def _source(x: Operand) -> Known | Value:
     assert not isinstance(x, Expanded)
     return x
-
-
-def written(array: np.ndarray) -> Any:
-    """Numbers as Python has them: of a float32 the shortest that is the same float32."""
-    if array.dtype == np.float32:
-        return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist() if array.size else []
-    return array.tolist()
-
-
-def shortest(number: float) -> float:
-    """The number with the fewest digits that is the same float32."""
-    return float(str(np.float32(number)))
-
-
-def axis_of(axis: int, rank: int) -> int:
-    """A position from the front."""
-    if not -rank <= axis < rank:
-        raise UnreadableError(f"axis {axis} of an array of rank {rank}")
-    return axis % rank
-
-
-def texts(shape: Sequence[Dim]) -> str:
-    return f"[{','.join(map(dim_text, shape))}]"
 
 
 def _remaining(own: Sequence[Dim], others: Sequence[Dim]) -> Dim:
@@ -431,6 +379,3 @@ def _remaining(own: Sequence[Dim], others: Sequence[Dim]) -> Dim:
     if found is None:
         raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call")
     return found
-
-
-__all__ = ["MOST_FOLDED", "Tensors", "axis_of", "dtype_of", "product", "texts", "written"]

@@ -10,11 +10,11 @@ from ....declare.functions import basic
 from ....declare.functions.layers import embedding
 from ....ir.types import FLOATS, product
 from ...script import Value
-from ..core.functions import argmin
+from ..core.functions import argmin, descending_order, inverse_order
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, shape_of
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import HELD, axis_of
+from ..core.values import HELD
 
 MOST_TAKEN = 64
 """Entries that are taken one by one."""
@@ -29,6 +29,12 @@ def _gather(call: Call) -> Outputs:
     if isinstance(x, Known) and x.is_symbolic:
         raise UnreadableError("sizes that are open are chosen from at run time")
     ids = call.value(1)
+    back = call.tensors.sorted_from(x)
+    if back is not None and call.tensors.is_a(ids, "inverse") and call.tensors.note(ids).parts[0] is back[1]:
+        if back[2] == axis:
+            return back[0]
+    if call.tensors.is_a(ids, "order"):
+        return call.tensors.sorted(call.tensors.value(x), ids, axis)
     if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
         raise UnreadableError(f"indices are of {dtype_of(index)}")
     source = call.tensors.transpose(x, (axis, *(other for other in range(rank) if other != axis)))
@@ -153,8 +159,36 @@ def _one_hot(call: Call) -> Outputs:
     return call.tensors.transpose(found, order)
 
 
+def _sorted(call: Call) -> Outputs | None:
+    """All numbers of a vector, the largest first, as exporters of packed sequences sort lengths."""
+    given, shape = call.maybe(1), call.shape()
+    if not isinstance(given, Known) or len(shape) != 1 or given.array.reshape(-1).tolist() != list(shape):
+        return None
+    if not call.whole("largest", 1) or isinstance(shape[0], int):
+        return None
+    x, tensors = call.value(0), call.tensors
+    order = tensors.say(call.script.call(descending_order, x), "order")
+    return [tensors.sorted(x, order, 0), order]
+
+
+@reads("ScatterElements")
+def _scatter_elements(call: Call) -> Outputs:
+    order, tensors = call.input(1), call.tensors
+    if (
+        tensors.is_a(order, "order")
+        and tensors.is_a(call.input(2), "count")
+        and call.text("reduction", "none") == "none"
+    ):
+        assert isinstance(order, Value)
+        return tensors.say(call.script.call(inverse_order, order), "inverse", order)
+    return _by_values(call)
+
+
 @reads("TopK")
 def _top_k(call: Call) -> Outputs:
+    whole = _sorted(call)
+    if whole is not None:
+        return whole
     count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.whole("k", 1)
     axis = call.axis(-1, call.rank())
     size = call.shape()[axis]
@@ -179,7 +213,7 @@ def _top_k(call: Call) -> Outputs:
     return [tensors.transpose(tensors.stack(items, rank - 1), back) for items in (numbers, places)]
 
 
-@reads("Compress", "NonZero", "ScatterElements", "ScatterND", "Unique")
+@reads("Compress", "NonZero", "ScatterND", "Unique")
 def _by_values(call: Call) -> Outputs:
     items = [item for item in call.inputs if item is not None]
     if call.op == "NonZero" and isinstance(items[0], Known):

@@ -12,9 +12,8 @@ from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1
 from ....ir.types import Dim
 from ...script import Value
 from ..core.known import Known, Operand, shape_of
-from ..core.sizes import UnreadableError, length_of
+from ..core.sizes import UnreadableError, length_of, texts
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import texts
 from .moving import padded
 
 

@@ -36,7 +36,7 @@ from ..core.known import cast as cast_known
 from ..core.model import dtype_name
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import HELD, shortest
+from ..core.values import HELD, shortest
 
 _UNARY: Mapping[str, Callable[..., Any]] = {
     "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
@@ -61,7 +61,7 @@ def _unary(call: Call) -> Outputs:
 def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
     """A function of one value. What was only turned before is turned behind it, where it may cancel out."""
     x, tensors = call.input(0), call.tensors
-    if isinstance(x, Known) and folds(call.op) and not options and not arguments:
+    if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
         return folded(call.op, [x])
     if isinstance(x, Expanded):
         inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
@@ -104,13 +104,18 @@ def _binary(call: Call) -> Outputs:
 def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
     """An op of two values."""
     left, right = _plain(left, right), _plain(right, left)
-    if isinstance(left, Known) and isinstance(right, Known) and folds(op):
+    if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
         return folded(op, [left, right])
     turned = _turned_alike(call, left, right)
     if turned is not None:
         left, right, order = turned
         return call.tensors.turned(_combined(call, op, left, right), order)
     return _combined(call, op, left, right)
+
+
+def _is_number(*items: Known) -> bool:
+    """Whether open sizes are computed with as floats."""
+    return any(item.is_symbolic and item.dtype in FLOATS for item in items)
 
 
 def _plain(x: Operand, other: Operand) -> Operand:

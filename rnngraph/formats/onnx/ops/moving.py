@@ -13,9 +13,9 @@ from ....declare.functions.sequences import cumsum, reverse_sequence
 from ....ir.types import Dim, Size
 from ...script import Value
 from ..core.known import Expanded, Known, Operand, check_count, known, shape_of
-from ..core.sizes import UnreadableError, sign_of, total
+from ..core.sizes import UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import axis_of, texts, written
+from ..core.values import written
 
 FAR = 1 << 31
 """From here on a bound of a slice means the end."""

@@ -9,9 +9,9 @@ from ....declare.functions.layers import batch_normalization
 from ....ir.types import product
 from ...script import Value
 from ..core.known import Known, Operand, number_like, shape_of
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import axis_of, shortest
+from ..core.values import shortest
 from .elementwise import combined
 
 

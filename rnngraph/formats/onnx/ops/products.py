@@ -20,7 +20,18 @@ from .elementwise import combined
 
 @reads("MatMul")
 def _matmul(call: Call) -> Outputs:
-    return product_of(call.tensors, call.input(0), call.input(1))
+    """A product, and with a third input what an ``Add`` behind it adds."""
+    left, right, added = call.input(0), call.input(1), call.maybe(2)
+    if (
+        isinstance(added, Known)
+        and isinstance(right, Known)
+        and added.shape == right.shape[1:]
+        and right.array.ndim == 2
+    ):
+        if isinstance(left, Value) and not added.is_symbolic:
+            return product_of(call.tensors, left, right, added.array)
+    found = product_of(call.tensors, left, right)
+    return found if added is None else combined(call, "Add", found, added)
 
 
 def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray | None = None) -> Operand:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from ....ir.types import FLOATS
-from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
-from ..core.sizes import UnreadableError
+from ..core.known import Known, Operand, Unrounded, dtype_of, known, shape_of
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import axis_of
 from ..recurrent.drivers import declared
 from ..recurrent.layer import layer_with
 from .elementwise import combined
@@ -22,9 +21,9 @@ E = "com.microsoft"
 @reads("DequantizeLinear")
 @reads("DequantizeLinear", domain=E)
 def _dequantize(call: Call) -> Outputs:
-    x = call.input(0)
+    x = call.unrounded(0)
     if not isinstance(x, Known):
-        if dtype_of(x) in FLOATS:  # what was never rounded
+        if dtype_of(x) in FLOATS:
             return x
         raise UnreadableError("whole numbers of an input are dequantized")
     if call.whole("block_size", 0):
@@ -52,23 +51,19 @@ def dequantized(array: np.ndarray, scale: np.ndarray, zero: np.ndarray | None, a
 @reads("QuantizeLinear", "FakeQuantizeLinear")
 @reads("QuantizeLinear", domain=E)
 def _quantize(call: Call) -> Outputs:
-    """x itself: the DequantizeLinear behind it has the same scale."""
-    x = call.input(0)
-    if isinstance(x, Known):
-        raise UnreadableError("an array of the file is quantized")
-    return x
+    return Unrounded(call.value(0))
 
 
 @reads("DynamicQuantizeLinear")
 def _dynamic(call: Call) -> Outputs:
     """x, with scale 1 and zero point 0."""
-    return [call.input(0), known(np.float32(1)), known(np.zeros((), np.uint8))]
+    return [Unrounded(call.value(0)), known(np.float32(1)), known(np.zeros((), np.uint8))]
 
 
 @reads("MatMulInteger")
 def _matmul_integer(call: Call) -> Outputs:
     """A product of floats; scales are multiplied behind it."""
-    left, right = call.input(0), call.input(1)
+    left, right = call.unrounded(0), call.input(1)
     if dtype_of(left) not in FLOATS or not isinstance(right, Known):
         raise UnreadableError("whole numbers are multiplied that no DynamicQuantizeLinear made")
     array = right.numbers("a matrix").astype(np.float32)
@@ -101,6 +96,3 @@ def _dynamic_lstm(call: Call) -> Outputs:
     weights |= {name: given for name, number in (("B", 3), ("P", 7)) if (given := call.maybe(number)) is not None}
     x: Any = call.value(0)
     return declared([call], [layer_with(call, "LSTM", weights, shape_of(x))], x)[0]
-
-
-__all__ = ["Expanded"]

@@ -11,9 +11,8 @@ from ....declare.functions import basic
 from ....ir.types import INTEGERS, product
 from ..core.functions import log_sum_exp
 from ..core.known import Expanded, Known, Operand, known
-from ..core.sizes import UnreadableError, checked
+from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import axis_of
 from .elementwise import mapped
 
 _REDUCTIONS: Mapping[str, Callable[..., Any]] = {

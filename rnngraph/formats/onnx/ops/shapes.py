@@ -11,10 +11,9 @@ from ....declare.functions.sequences import cumsum
 from ....ir.types import Dim, Size, size
 from ...script import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
-from ..core.measured import along
-from ..core.sizes import UnreadableError, sign_of, total
+from ..core.sizes import UnreadableError, sign_of, texts, total
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import Tensors, texts
+from ..core.tensors import Tensors
 
 
 @reads("Constant")
@@ -83,8 +82,7 @@ def _range(call: Call) -> Outputs:
     items = [call.input(number) for number in range(3)]
     if not all(isinstance(item, Known) for item in items):
         raise UnreadableError("its limits are computed at run time")
-    entries = [item.array.reshape(-1)[0] for item in items if isinstance(item, Known)]
-    start, stop, step = (entry.item() if isinstance(entry, np.generic) else entry for entry in entries)
+    start, stop, step = (item.array.reshape(-1).tolist()[0] for item in items if isinstance(item, Known))
     dtype = dtype_of(items[0])
     if not any(isinstance(item, Known) and item.is_symbolic for item in items):
         if step == 0:
@@ -98,11 +96,13 @@ def _range(call: Call) -> Outputs:
 
 def _counted_within(tensors: Tensors, start: int, count: Size) -> Value:
     """The same of a size that is some steps less than one with a name."""
-    names = [name for name in count.plain_symbols if isinstance(left := size(name) - count, int) and left >= 0]
-    if not names:
+    lacking = {name: size(name) - count for name in count.plain_symbols}
+    name = next((name for name, less in lacking.items() if isinstance(less, int) and less > 0), None)
+    if name is None:
         raise UnreadableError(f"it counts to the size {count}")
-    whole = counted(tensors, start, size(names[0]))
-    return tensors.script.item(whole, slice(None, count - size(names[0])))
+    less = lacking[name]
+    assert isinstance(less, int)
+    return tensors.script.item(counted(tensors, start, size(name)), slice(None, -less))
 
 
 def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
@@ -111,7 +111,7 @@ def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
         raise UnreadableError("it counts from a size that is open")
     if isinstance(count, Size) and count.symbol is None:
         return _counted_within(tensors, start, count)
-    ones = along(tensors.script, count)
+    ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
     sums = tensors.script.call(cumsum, ones, exclusive=True)
     found = tensors.script.call(basic.cast, sums, "int64")
-    return tensors.script.operation("+", found, start) if start else found
+    return tensors.script.operation("+", found, start) if start else tensors.say(found, "count")

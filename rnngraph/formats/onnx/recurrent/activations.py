@@ -11,7 +11,7 @@ from ....declare.functions.basic import clip
 from ...script import Applied
 from ..core.functions import affine, hard_sigmoid_of, scaled_tanh, thresholded_relu
 from ..core.sizes import UnreadableError
-from ..core.tensors import shortest
+from ..core.values import shortest
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
     "affine": (0.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (0.0,), "tanh": (),

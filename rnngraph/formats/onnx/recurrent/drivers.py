@@ -52,23 +52,48 @@ def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
 def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
     """Y, Y_h and Y_c of each node. Of all but the last Y is None: the layer above reads it within the driver."""
     tensors, first = calls[0].tensors, layers[0]
+    batch, given_lengths = 0 if first.is_batch_major else 1, first.lengths
+    order = _order(tensors, layers, x, batch)
+    if order is not None:
+        x, given_lengths = _unsorted(tensors, x), _unsorted(tensors, first.lengths)
     turned = tensors.turned_from(x)
     time_major = not first.is_batch_major
     if time_major and turned is not None and turned[1] == (1, 0, 2):
         x, time_major = turned[0], False
     given: dict[str, Any] = {"time_major": True} if time_major else {}
-    if first.lengths is not None:
-        given["sequence_length"] = tensors.value(first.lengths)
+    if given_lengths is not None:
+        given["sequence_length"] = tensors.value(given_lengths)
     outputs, states = _driven(tensors, layers, x, given)
     tensors.recurrences.append(Recurrence(calls[0].node, first, x, time_major, outputs))
     if time_major is first.is_batch_major:
         outputs = [tensors.turned(item, (1, 0, 2)) for item in outputs]
+    if order is not None:
+        outputs = [tensors.sorted(item, order, batch) for item in outputs]
+        states = [[[tensors.sorted(leaf, order, 0) for leaf in leaves] for leaves in item] for item in states]
     whole = tensors.stack(outputs, 2 if first.is_batch_major else 1)
     found: list[list[Operand | None]] = []
     for number, (layer, of_layer) in enumerate(zip(layers, states, strict=True)):
         leaves = [tensors.stack(list(items), 1 if layer.is_batch_major else 0) for items in zip(*of_layer, strict=True)]
         found.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # c, h become h, c
     return found
+
+
+def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
+    """The order that rows were put in, if those of the sequences and of their lengths were, and start from zeros: each row
+    gives the same in any order.
+    """
+    rows, lengths = tensors.sorted_from(x), layers[0].lengths
+    sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
+    states = [state for layer in layers for direction in layer.directions for state in direction.initial]
+    if rows is None or sorted_lengths is None or any(state is not None for state in states):
+        return None
+    return rows[1] if rows[1] is sorted_lengths[1] and rows[2] == axis else None
+
+
+def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
+    found = None if x is None else tensors.sorted_from(x)
+    assert found is not None
+    return found[0]
 
 
 def _driven(

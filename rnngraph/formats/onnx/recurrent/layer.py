@@ -14,7 +14,7 @@ from ...gates import ORDERS
 from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
 from ..core.sizes import UnreadableError, equal
 from ..core.table import Call
-from ..core.tensors import shortest
+from ..core.values import shortest
 from .activations import Activation, activations_of
 from .cells import FreeLSTMCell
 

@@ -14,9 +14,9 @@ import numpy as np
 from ....ir.types import Dim, Size
 from ..core.known import Known, Operand, known, of_sizes, shape_of
 from ..core.model import Graph, Node, subgraphs
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import Tensors, axis_of
+from ..core.tensors import Tensors
 from ..ops.shapes import counted
 from .steps import Loop, Steps
 

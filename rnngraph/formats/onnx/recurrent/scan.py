@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..core.known import Operand, shape_of
-from ..core.sizes import UnreadableError
+from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
-from ..core.tensors import Tensors, axis_of
+from ..core.tensors import Tensors
 from .steps import Loop, Steps
 
 

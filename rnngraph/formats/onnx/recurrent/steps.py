@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 from ....declare.drivers import dynamic_rnn
 from ....declare.functions import basic
+from ....declare.tensor import constant
 from ....ir.types import FLOATS, Dim, Size, product
 from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
 from ...script import Script, Value
+from ..core.functions import ones_like
 from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
-from ..core.measured import along
-from ..core.sizes import UnreadableError
-from ..core.tensors import HELD, Tensors, texts
+from ..core.sizes import UnreadableError, texts
+from ..core.tensors import Tensors
+from ..core.values import HELD
 
 Shape = tuple[Dim, ...]
 
@@ -135,7 +137,7 @@ class Steps:
             return x
         for axis, dim in enumerate((self.loop.length, self.rows)):
             if isinstance(dim, Size):
-                zeros = script.operation("-", along(script, dim), 1.0)
+                zeros = script.operation("-", _ones_along(script, dim), 1.0)
                 shape = (None, 1, 1) if axis == 0 else (1, None, 1)
                 line = self.tensors.value(
                     self.tensors.reshape(zeros, tuple(dim if entry is None else entry for entry in shape))
@@ -174,7 +176,8 @@ class Steps:
         leaves: list[Value] = []
         for item, part in zip(items, self.states.values(), strict=True):
             if _is_zero(item):
-                leaves.append(self.tensors.script.call(basic.broadcast_to, 0.0, (part.width,)))
+                zero = 0.0 if self.dtype == "float32" else self.tensors.script.call(constant, 0.0, dtype=self.dtype)
+                leaves.append(self.tensors.script.call(basic.broadcast_to, zero, (part.width,)))
             else:
                 leaves.append(self.tensors.value(self._columns(item, part, False), "initial_state"))
         return tuple(leaves) if len(leaves) > 1 else leaves[0]
@@ -244,6 +247,17 @@ class Steps:
         if self.rows is None or part.has_rows:
             return laid
         return tensors.broadcast(laid, (self.rows, part.width))
+
+
+def _ones_along(script: Script, size: Size) -> Value:
+    """Ones [size] that hang on an input which has an axis of this size."""
+    for value in script.inputs.values():
+        shape = value.tensor.type.shape
+        if size in shape:
+            index = [slice(None) if axis == shape.index(size) else 0 for axis in range(len(shape))]
+            line = value if len(shape) == 1 else script.item(value, *index)
+            return script.call(ones_like, line)
+    raise UnreadableError(f"no input has an axis of the size {size} that a loop runs over")
 
 
 def _rows(shapes: Sequence[Shape]) -> Dim | None:
