@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import rnngraph as rg
-from rnngraph.declare.nest import paths
+from rnngraph.ir.interpreter import interpret
 
 Arrays = dict[str, np.ndarray]
 
@@ -69,10 +69,12 @@ def by_onnxruntime(model: Any, feeds: Mapping[str, Any]) -> Arrays:
 
 
 def ours(program: rg.Program, feeds: Mapping[str, Any]) -> Arrays:
-    """What the inference graph gives, by the names that a file has for it."""
-    known = program.inference.input_names()
-    result: Any = program.inference({name: array for name, array in feeds.items() if name in known})
-    return {name or "output": np.asarray(array) for name, array in paths(result)}
+    """What the inference graph gives by the interpreter, by the names that a file has for it."""
+    graph = program.inference.graph
+    types = {str(node["label"]): node.dtype for node in graph.inputs}
+    known = {**feeds, **program.parameters}
+    arrays = {name: np.asarray(known[name], dtype) for name, dtype in types.items()}
+    return {name or "output": array for name, array in interpret(graph, arrays).items()}
 
 
 def assert_same(found: Arrays, expected: Arrays, tolerance: float = 2e-5) -> None:

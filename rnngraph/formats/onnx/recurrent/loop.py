@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ....ir.types import Dim, Size
-from ..core.known import Known, Operand, known, of_sizes, shape_of
+from ..core.known import Known, Operand, check_count, known, of_sizes, shape_of
 from ..core.model import Graph, Node, subgraphs
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
@@ -22,6 +22,8 @@ from .steps import Loop, Steps
 
 ENDLESS = (1 << 31) - 1
 """A number of steps that stands for no bound."""
+LONGEST, DEEPEST = 1000, 16
+"""Nodes, and conditions or sums within each other, through which a number of steps is followed."""
 _SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
 """Ops whose value is their first input's, as a number."""
 
@@ -106,8 +108,10 @@ class _Reading:
             raise UnreadableError("how many steps it runs is computed at run time")
         return None if isinstance(found, int) and found >= ENDLESS else found
 
-    def _bounds(self, name: str) -> Iterator[Dim]:
+    def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
         """Numbers of steps after which a condition of the body, if it is one of these, ends the loop."""
+        if depth > DEEPEST:
+            raise UnreadableError("its condition is made of too many conditions")
         source = self._source(name, ("Identity", "Cast"))
         node = self.body.makers.get(source)
         if node is None:
@@ -116,8 +120,8 @@ class _Reading:
             return
         match node.op:
             case "And":
-                yield from self._bounds(node.inputs[0])
-                yield from self._bounds(node.inputs[1])
+                for item in node.inputs:
+                    yield from self._bounds(item, depth + 1)
             case "Constant":
                 if not np.all(self.call.constant(node)):
                     raise UnreadableError("it ends after one step")
@@ -145,7 +149,7 @@ class _Reading:
         """States that are 1 more after each step."""
         for name in self.states:
             node = self.body.makers.get(self._source(self.following[name]))
-            if node is None or node.op != "Add":
+            if node is None or node.op != "Add" or len(node.inputs) != 2:
                 continue
             for one, other in (node.inputs, node.inputs[::-1]):
                 first = _number(self.initial[name])
@@ -160,15 +164,15 @@ class _Reading:
             return _number(known(self.call.constant(node))) if node.op == "Constant" else None
         return None if source in self.body.inputs else _number(self._outside(source))
 
-    def _count(self, name: str) -> _Count | None:
+    def _count(self, name: str, depth: int = 0) -> _Count | None:
         """What counts steps under a name, some numbers added."""
         source = self._source(name)
         if source in self.counts:
             return self.counts[source]
         node = self.body.makers.get(source)
-        if node is not None and node.op == "Add":
+        if node is not None and node.op == "Add" and len(node.inputs) == 2 and depth < DEEPEST:
             for one, other in (node.inputs, node.inputs[::-1]):
-                inner, added = self._count(one), self._added(other)
+                inner, added = self._count(one, depth + 1), self._added(other)
                 if inner is not None and added is not None:
                     return _Count(inner.first + added)
         return None
@@ -205,6 +209,7 @@ class _Reading:
         if not isinstance(count.first, int):
             raise UnreadableError("it counts from a size that is open")
         if isinstance(self.length, int):
+            check_count(self.length)
             line: Operand = known(np.arange(count.first, count.first + self.length))
         else:
             line = counted(self.tensors, count.first, self.length)
@@ -239,8 +244,10 @@ class _Reading:
         index = [slice(None)] * axis + [slice(count.first or None, -left if left else None)]
         return self.tensors.taken(array, index)
 
-    def _index_rank(self, name: str) -> int:
+    def _index_rank(self, name: str, depth: int = 0) -> int:
         """Axes of 1 that an index by the step's number has."""
+        if depth > DEEPEST:
+            raise UnreadableError("an index goes through too many nodes")
         node = self.body.makers.get(name)
         if name in self.counts:
             return 0 if name == self.number else len(self._shape(name))
@@ -251,9 +258,9 @@ class _Reading:
             return 0 if shape is None else len(shape)
         if node.op == "Add":
             counting = next(item for item in node.inputs if self._count(item) is not None)
-            return self._index_rank(counting)
+            return self._index_rank(counting, depth + 1)
         change = {"Unsqueeze": 1, "Squeeze": -1}.get(node.op, 0)
-        return max(0, self._index_rank(node.inputs[0]) + change)
+        return max(0, self._index_rank(node.inputs[0], depth + 1) + change)
 
     def _constant_of(self, name: str) -> np.ndarray | None:
         node = self.body.makers.get(name)
@@ -266,11 +273,12 @@ class _Reading:
 
     def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
         """The name of the value that ``name`` is but for shape and dtype."""
-        node = self.body.makers.get(name)
-        while node is not None and node.op in ops and node.inputs:
-            name = node.inputs[0]
+        for _ in range(LONGEST):
             node = self.body.makers.get(name)
-        return name
+            if node is None or node.op not in ops or not node.inputs:
+                return name
+            name = node.inputs[0]
+        raise UnreadableError("a number in it goes through too many nodes")
 
     def _passes(self, name: str) -> str:
         """The name of the value that ``name`` is, unchanged."""

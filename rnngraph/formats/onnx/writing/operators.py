@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ....ir.graph import Graph, Node
-from ....ir.types import FLOATS, INTEGERS, Dim, Size
+from ....ir.types import FLOATS, INTEGERS, Dim, Size, product
 from .scope import Scope
 from .sizes import Sizes, size_problem
 
@@ -181,6 +181,16 @@ def _reduce(op: str, axes_since: int) -> Expression:
     return write
 
 
+def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
+    """Of one number that is repeated along all axes that are added up, the number times how many there are."""
+    source = node.operands[0]
+    if source.op != "broadcast" or source.operands[0].tensor.rank or node.tensor.rank:
+        return _reduce("ReduceSum", 13)(writer, node, operands)
+    count = writer.scalar(product(source.shape), node)
+    times = writer.add("Cast", count, to=ELEMENT_TYPES[node.dtype])
+    return writer.add("Mul", times, writer.scope.values[source.operands[0]], hint=hint_of(node))
+
+
 # Movement -------------------------------------------------------------------------------------------
 
 
@@ -331,7 +341,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "or": _same("Or"),
     "select": _select,
     "matmul": _matmul,
-    "reduce_sum": _reduce("ReduceSum", 13),
+    "reduce_sum": _reduce_sum,
     "reduce_max": _reduce("ReduceMax", 18),
     "reduce_min": _reduce("ReduceMin", 18),
     "slice": _slice,
