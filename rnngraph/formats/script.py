@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from ..declare.cell import Cell
 from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
 from ..declare.placeholders import placeholder
 from ..declare.tensor import Tensor
+from ..ir.graph import topological
+from ..passes.lowering.names import settle
+from .own_source import Own, is_own
 
 WEIGHTS = "weights.safetensors"
 """The file beside a script that holds its parameters."""
@@ -39,6 +42,10 @@ _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
     "+": (operator.add, ast.Add()), "-": (operator.sub, ast.Sub()), "*": (operator.mul, ast.Mult()),
     "/": (operator.truediv, ast.Div()), "**": (operator.pow, ast.Pow()), "@": (operator.matmul, ast.MatMult()),
 }  # fmt: skip
+_COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
+    "<": (operator.lt, ast.Lt()), "<=": (operator.le, ast.LtE()),
+    ">": (operator.gt, ast.Gt()), ">=": (operator.ge, ast.GtE()),
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -50,7 +57,15 @@ class Step:
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
     hint: Any = "x"
-    is_call: bool = False
+    function: Any = None
+    defines: str = ""
+    """The text of a class that the script must hold."""
+    inner: Sequence[Step] = ()
+    """The steps that stand in that text."""
+
+    @property
+    def is_call(self) -> bool:
+        return self.function is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +89,23 @@ class Value:
             yield Value(thing, self.step, (*self.path, name))
 
 
+@dataclass(frozen=True)
+class Applied:
+    """A function of one Tensor, ``lambda x: function(inner(x), *arguments)``, as an argument of a call."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    inner: Applied | None = None
+
+    def __call__(self, x: Any) -> Any:
+        return self.function(x if self.inner is None else self.inner(x), *self.arguments)
+
+    def of(self, x: ast.expr) -> ast.expr:
+        """Its body as an expression."""
+        inside = x if self.inner is None else self.inner.of(x)
+        return ast.Call(_attribute(_name(self.function)), [inside, *map(_literal, self.arguments)], [])
+
+
 class Script:
     """A declaration in the making.
 
@@ -92,23 +124,30 @@ class Script:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(self, name: str, shape: Sequence[int | str | None]) -> Value:
-        """A placeholder of floats."""
-        self.inputs[name] = self.call(placeholder, name, tuple(shape))
+    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32") -> Value:
+        """A placeholder."""
+        kind = {} if dtype == "float32" else {"dtype": dtype}
+        self.inputs[name] = self.call(placeholder, name, tuple(shape), **kind)
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
-        """``function(*operands, **keywords)``, a public name of ``rg``. hint: names for what it gives."""
+        """``function(*operands, **keywords)``, a public name of ``rg``, or a function or class of a reader, of which the
+        script holds the text. hint: names for what it gives.
+        """
         name = _name(function)
 
         def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
             return ast.Call(_attribute(name), arguments, named)
 
         thing = function(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
-        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), True))
+        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), function))
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
-        """``left sign right``, of ``+ - * / ** @``."""
+        """``left sign right``, of ``+ - * / ** @ < <= > >=``."""
+        if sign in _COMPARISONS:
+            compares, comparison = _COMPARISONS[sign]
+            thing = compares(_bare(left), _bare(right))
+            return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.Compare(of[0], [comparison], [of[1]])))
         function, written = _OPERATORS[sign]
         thing = function(_bare(left), _bare(right))
         return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.BinOp(of[0], written, of[1])))
@@ -129,6 +168,17 @@ class Script:
         """The file's arrays for parameters under ``scope``."""
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
 
+    def drop_unused(self) -> None:
+        """Forgets inputs and parameters that no output needs."""
+        wanted = list(with_inner(wanted_steps(self._steps, self.outputs)))
+        self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
+        names = set(settle(topological(value.tensor.node for value in self.outputs.values()), {}).specs.values())
+        self.parameters = {name: array for name, array in self.parameters.items() if name in names}
+
+    def put_before_last(self, step: Step) -> None:
+        """Adds a step that the last one reads."""
+        self._steps.insert(len(self._steps) - 1, step)
+
     def _kept(self, step: Step) -> Value:
         self._steps.append(step)
         return Value(step.thing, step)
@@ -137,7 +187,7 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        return _Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
 
 
 def _bare(operand: Any) -> Any:
@@ -164,8 +214,8 @@ def _values(operand: Any) -> Iterator[Value]:
 
 
 def _name(function: Any) -> str:
-    """What scripts call a public function or class."""
-    return f"rg.{function.__name__}"
+    """What scripts call a function or class."""
+    return function.__name__ if is_own(function) else f"rg.{function.__name__}"
 
 
 def _attribute(name: str) -> ast.expr:
@@ -185,6 +235,9 @@ def _literal(value: Any) -> ast.expr:
         return kind([_literal(item) for item in value], ast.Load())
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value)
+    if isinstance(value, Applied):
+        x = ast.arg("x")
+        return ast.Lambda(ast.arguments([], [x], None, [], [], None, []), value.of(ast.Name("x", ast.Load())))
     if value is None or value is ... or isinstance(value, bool | str):
         return ast.Constant(value)
     return _attribute(_name(value))
@@ -200,38 +253,74 @@ Place = tuple[Step, tuple[int | str, ...]]
 """A step, and the path to a part of what it gave."""
 
 
-class _Writer:
+def wanted_steps(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
+    """The steps that outputs need."""
+    wanted = {value.step for value in outputs.values()}
+    for step in reversed(steps):  # what reads a step stands behind it
+        if step in wanted:
+            wanted |= {value.step for value in values_read(step)}
+    return wanted
+
+
+def with_inner(steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps, and those that stand in the texts of classes."""
+    for step in steps:
+        yield step
+        yield from with_inner(step.inner)
+
+
+class Writer:
     """Steps as statements. What is used once and short stands where it is used; all else gets a variable, whose name
     is free again behind its last use.
     """
 
-    def __init__(self, steps: Sequence[Step], outputs: Mapping[str, Value]) -> None:
+    def __init__(
+        self, steps: Sequence[Step], outputs: Mapping[str, Value], given: Mapping[Place, ast.expr] | None = None
+    ) -> None:
+        """given: expressions for values that no step of these makes."""
         self._outputs = outputs
-        wanted = {value.step for value in outputs.values()}
-        for step in reversed(steps):  # what reads a step stands behind it
-            if step in wanted:
-                wanted |= {value.step for value in _read_by(step)}
+        self._given = given or {}
+        wanted = wanted_steps(steps, outputs)
         self._steps = [step for step in steps if step in wanted]
         self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
         self._last: dict[Step, int] = {}
         """Number of the last step that reads a step."""
         for number, step in enumerate(self._steps):
-            for value in _read_by(step):
-                self._reads[value.step].append(value.path)
+            for value in values_read(step):
+                self._reads.setdefault(value.step, []).append(value.path)
                 self._last[value.step] = number
         for value in outputs.values():
-            self._reads[value.step].append(value.path)
+            self._reads.setdefault(value.step, []).append(value.path)
             self._last[value.step] = len(self._steps)
         self._inline: dict[Step, ast.expr] = {}
         self._variables: dict[Place, str] = {}
         self._taken: dict[str, Step] = {}
 
+    def keep_names(self, names: Iterable[str]) -> None:
+        """No variable gets one of these names."""
+        for name in names:
+            self._taken[name] = step = Step(None, (), {}, _nothing_written)
+            self._last[step] = len(self._steps)
+
     def text(self, title: str, has_parameters: bool) -> str:
+        lines = self.statements()
+        compiled = ast.Call(_attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
+        lines += ["", _statement("program", compiled)]
+        imports = ["import rnngraph as rg", ""]
+        own = Own(item for step in with_inner(self._steps) for item in (step.function, *_functions(step)))
+        classes = [line for step in self._steps if step.defines for line in ("", step.defines, "")]
+        if has_parameters:
+            imports = ["from pathlib import Path", "", *imports]
+            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
+        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *classes, *lines, ""])
+
+    def statements(self) -> list[str]:
+        """A line, or several, for each step that has a variable."""
         lines = []
         for number, step in enumerate(self._steps):
             expression = step.written(
-                [self._expression(item) for item in step.operands],
-                [ast.keyword(name, self._expression(item)) for name, item in step.keywords.items()],
+                [self.expression(item) for item in step.operands],
+                [ast.keyword(name, self.expression(item)) for name, item in step.keywords.items()],
             )
             if self._stands_inline(step, expression):
                 self._inline[step] = expression
@@ -239,13 +328,7 @@ class _Writer:
                 continue
             self._taken = {name: holder for name, holder in self._taken.items() if self._last[holder] > number}
             lines.append(_statement(self._target(step, (), step.hint), expression))
-        compiled = ast.Call(_attribute("rg.compile"), [self._expression(dict(self._outputs))], [])
-        lines += ["", _statement("program", compiled)]
-        imports = ["import rnngraph as rg", ""]
-        if has_parameters:
-            imports = ["from pathlib import Path", "", *imports]
-            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
-        return "\n".join([f'"""{title}"""', "", *imports, *lines, ""])
+        return lines
 
     def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
         if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
@@ -254,20 +337,20 @@ class _Writer:
 
     def _extend(self, step: Step, last: int) -> None:
         """What an expression reads is needed until the expression itself is written."""
-        for value in _read_by(step):
+        for value in values_read(step):
             self._last[value.step] = max(self._last[value.step], last)
             if value.step in self._inline:
                 self._extend(value.step, last)
 
-    def _expression(self, operand: Any) -> ast.expr:
+    def expression(self, operand: Any) -> ast.expr:
         if isinstance(operand, Value):
             return self._reference(operand)
         if isinstance(operand, dict):
-            return ast.Dict([_literal(key) for key in operand], [self._expression(item) for item in operand.values()])
+            return ast.Dict([_literal(key) for key in operand], [self.expression(item) for item in operand.values()])
         if type(operand) is tuple:
-            return ast.Tuple([self._expression(item) for item in operand], ast.Load())
+            return ast.Tuple([self.expression(item) for item in operand], ast.Load())
         if type(operand) is list:
-            items = [self._expression(item) for item in operand]
+            items = [self.expression(item) for item in operand]
             alike = len(items) > 1 and len({ast.unparse(item) for item in items}) == 1
             if alike and isinstance(items[0], ast.Call) and all(isinstance(_bare(item), Cell) for item in operand):
                 count = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(len(items))], [])
@@ -278,9 +361,10 @@ class _Writer:
     def _reference(self, value: Value) -> ast.expr:
         """The variable of the part, or of the nearest whole that has one and what leads from there to the part."""
         for cut in range(len(value.path), -1, -1):
-            name = self._variables.get((value.step, value.path[:cut]))
-            if name is not None:
-                return _part(ast.Name(name, ast.Load()), value.path[cut:])
+            place = value.step, value.path[:cut]
+            name = self._variables.get(place)
+            if name is not None or place in self._given:
+                return _part(self._given[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
         return _part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
@@ -299,7 +383,22 @@ class _Writer:
         return name
 
 
-def _read_by(step: Step) -> Iterator[Value]:
+def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+    raise AssertionError("a step that only holds a name")
+
+
+def _functions(step: Step) -> Iterator[Any]:
+    """The functions among a step's arguments."""
+    for operand in (*step.operands, *step.keywords.values()):
+        while isinstance(operand, Applied):
+            yield operand.function
+            operand = operand.inner
+        if callable(operand):
+            yield operand
+
+
+def values_read(step: Step) -> Iterator[Value]:
+    """The values that a step reads."""
     for operand in (*step.operands, *step.keywords.values()):
         yield from _values(operand)
 

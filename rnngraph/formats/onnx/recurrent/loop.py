@@ -1,0 +1,311 @@
+"""Loop nodes that run a number of steps which follows from the file and from sizes, such as over the steps of an input.
+
+What is chosen of an array by the number of the step is a sequence; what only counts steps, or never changes, is no
+state. That a condition lets the loop run to its end is read off the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ....ir.types import Dim, Size
+from ..core.known import Known, Operand, check_count, known, of_sizes, shape_of
+from ..core.model import Graph, Node, subgraphs
+from ..core.sizes import UnreadableError, axis_of
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
+from ..ops.shapes import counted
+from .steps import Loop, Steps
+
+ENDLESS = (1 << 31) - 1
+"""A number of steps that stands for no bound."""
+LONGEST, DEEPEST = 1000, 16
+"""Nodes, and conditions or sums within each other, through which a number of steps is followed."""
+_SAME = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape")
+"""Ops whose value is their first input's, as a number."""
+
+
+@dataclass(frozen=True)
+class _Count:
+    """A number that is ``first`` at the first step and 1 more at each later one."""
+
+    first: Dim
+
+
+@reads("Loop")
+def _loop(call: Call) -> Outputs:
+    return _Reading(call).outputs()
+
+
+class _Reading:
+    """One Loop node."""
+
+    def __init__(self, call: Call) -> None:
+        self.call, self.tensors, self.body = call, call.tensors, call.graph("body")
+        names = list(self.body.inputs)
+        carried = len(call.inputs) - 2
+        if len(names) != carried + 2 or len(self.body.outputs) < carried + 1:
+            raise UnreadableError("its body takes another number of values than the node has")
+        self.number, self.condition, *self.states = names
+        self.following = dict(zip(self.states, self.body.outputs[1:], strict=False))
+        self.emitted = self.body.outputs[1 + carried :]
+        self.initial = {name: call.input(2 + place) for place, name in enumerate(self.states)}
+        self.fixed = {name: self.initial[name] for name in self.states if self._passes(self.following[name]) == name}
+        self.counts = {self.number: _Count(0), **dict(self._counters())}
+        self.length = self._length()
+        self.units: dict[str, list[int]] = {}
+        """Axes of 1 that the index gives what is chosen by the step's number."""
+
+    def outputs(self) -> list[Operand]:
+        """The states after the last step, then what the steps gave."""
+        carried = [name for name in self.states if name not in self.fixed and name not in self.counts]
+        wanted = [*(self.following[name] for name in carried), *self.emitted]
+        sequences = self._sequences(wanted)
+        graph = replace(self.body, outputs=wanted)
+
+        def step(tensors: Tensors, given: Mapping[str, Operand]) -> tuple[list[Operand], list[Operand]]:
+            shaped = {name: tensors.expand_dims(given[name], axes) for name, axes in self.units.items() if axes}
+            found = self.call.branch(graph, {**self.fixed, **given, **shaped}, tensors)
+            return found[: len(carried)], found[len(carried) :]
+
+        initial = {name: self.initial[name] for name in carried}
+        finals, emits = Steps(self.tensors, Loop(initial, sequences, self.length, False, step)).declared()
+        known_finals = {**self.fixed, **dict(zip(carried, finals, strict=True))}
+        for name, count in self.counts.items():
+            if name in self.initial:
+                last = self.tensors.reshape(of_sizes([count.first + self.length]), shape_of(self.initial[name]))
+                known_finals[name] = last
+        return [*(known_finals[name] for name in self.states), *emits]
+
+    # How many steps ------------------------------------------------------------------------------------
+
+    def _length(self) -> Dim:
+        bounds = [bound for bound in (self._given_length(), *self._bounds(self.body.outputs[0])) if bound is not None]
+        if not bounds:
+            raise UnreadableError("nothing says how many steps it runs")
+        first = bounds[0]
+        for bound in bounds[1:]:
+            if bound != first:
+                if not isinstance(bound, int) or not isinstance(first, int):
+                    raise UnreadableError(f"it runs {first} or {bound} steps, whichever are fewer")
+                first = min(first, bound)
+        if isinstance(first, int) and first < 1:
+            raise UnreadableError("it runs no step")
+        return first
+
+    def _given_length(self) -> Dim | None:
+        begins = self.call.maybe(1)
+        if begins is not None and not _is_true(begins):
+            raise UnreadableError("whether it runs at all is computed at run time")
+        count = self.call.maybe(0)
+        if count is None:
+            return None
+        found = _number(count)
+        if found is None:
+            raise UnreadableError("how many steps it runs is computed at run time")
+        return None if isinstance(found, int) and found >= ENDLESS else found
+
+    def _bounds(self, name: str, depth: int = 0) -> Iterator[Dim]:
+        """Numbers of steps after which a condition of the body, if it is one of these, ends the loop."""
+        if depth > DEEPEST:
+            raise UnreadableError("its condition is made of too many conditions")
+        source = self._source(name, ("Identity", "Cast"))
+        node = self.body.makers.get(source)
+        if node is None:
+            if source != self.condition and not _is_true(self._outside(source)):
+                raise UnreadableError("it may end early")
+            return
+        match node.op:
+            case "And":
+                for item in node.inputs:
+                    yield from self._bounds(item, depth + 1)
+            case "Constant":
+                if not np.all(self.call.constant(node)):
+                    raise UnreadableError("it ends after one step")
+            case "Less" | "Greater":
+                left, right = node.inputs if node.op == "Less" else node.inputs[::-1]
+                count, limit = self._count(left), self._limit(right)
+                if count is None or limit is None:
+                    raise UnreadableError("it may end early")
+                yield limit - count.first + 1
+            case _:
+                raise UnreadableError("it may end early")
+
+    def _limit(self, name: str) -> Dim | None:
+        source = self._source(name)
+        if source in self.body.makers:
+            node = self.body.makers[source]
+            return _number(known(self.call.constant(node))) if node.op == "Constant" else None
+        if source in self.fixed:
+            return _number(self.fixed[source])
+        return None if source in self.body.inputs else _number(self._outside(source))
+
+    # What counts steps -----------------------------------------------------------------------------------
+
+    def _counters(self) -> Iterator[tuple[str, _Count]]:
+        """States that are 1 more after each step."""
+        for name in self.states:
+            node = self.body.makers.get(self._source(self.following[name]))
+            if node is None or node.op != "Add" or len(node.inputs) != 2:
+                continue
+            for one, other in (node.inputs, node.inputs[::-1]):
+                first = _number(self.initial[name])
+                if self._source(one) == name and self._added(other) == 1 and first is not None:
+                    yield name, _Count(first)
+                    break
+
+    def _added(self, name: str) -> Dim | None:
+        source = self._source(name)
+        node = self.body.makers.get(source)
+        if node is not None:
+            return _number(known(self.call.constant(node))) if node.op == "Constant" else None
+        return None if source in self.body.inputs else _number(self._outside(source))
+
+    def _count(self, name: str, depth: int = 0) -> _Count | None:
+        """What counts steps under a name, some numbers added."""
+        source = self._source(name)
+        if source in self.counts:
+            return self.counts[source]
+        node = self.body.makers.get(source)
+        if node is not None and node.op == "Add" and len(node.inputs) == 2 and depth < DEEPEST:
+            for one, other in (node.inputs, node.inputs[::-1]):
+                inner, added = self._count(one, depth + 1), self._added(other)
+                if inner is not None and added is not None:
+                    return _Count(inner.first + added)
+        return None
+
+    # What steps read -------------------------------------------------------------------------------------
+
+    def _sequences(self, wanted: Sequence[str]) -> dict[str, Operand]:
+        """What the steps read, by names of the body."""
+        sequences: dict[str, Operand] = {}
+        pending, seen = list(wanted), set[str]()
+        while pending:
+            name = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name in self.counts:
+                sequences[name] = self._numbers(self.counts[name], () if name == self.number else self._shape(name))
+                continue
+            node = self.body.makers.get(name)
+            if node is None:
+                continue
+            chosen = self._chosen(node)
+            if chosen is not None:
+                sequences[name], self.units[name] = chosen
+                continue
+            pending += [item for item in node.inputs if item]
+            pending += [item for graph in subgraphs(node) for item in _read_within(graph)]
+        return sequences
+
+    def _shape(self, name: str) -> tuple[Dim, ...]:
+        return shape_of(self.initial[name])
+
+    def _numbers(self, count: _Count, shape: tuple[Dim, ...]) -> Operand:
+        if not isinstance(count.first, int):
+            raise UnreadableError("it counts from a size that is open")
+        if isinstance(self.length, int):
+            check_count(self.length)
+            line: Operand = known(np.arange(count.first, count.first + self.length))
+        else:
+            line = counted(self.tensors, count.first, self.length)
+        return self.tensors.reshape(line, (self.length, *shape))
+
+    def _chosen(self, node: Node) -> tuple[Operand, list[int]] | None:
+        """What a Gather takes of an array outside by the number of the step, along a first axis of steps, and where it
+        puts axes of 1.
+        """
+        if node.op != "Gather" or len(node.inputs) != 2:
+            return None
+        count, data = self._count(node.inputs[1]), self._passes(node.inputs[0])
+        if count is None or data in self.body.makers or (data in self.body.inputs and data not in self.fixed):
+            return None
+        array = self.fixed[data] if data in self.fixed else self._outside(data)
+        rank = len(shape_of(array))
+        axis = node.attributes.get("axis", 0)
+        if not isinstance(axis, int) or not rank:
+            return None
+        axis = axis_of(axis, rank)
+        steps = self._steps_of(array, axis, count)
+        moved = self.tensors.transpose(steps, (axis, *(place for place in range(rank) if place != axis)))
+        return moved, list(range(axis, axis + self._index_rank(node.inputs[1])))
+
+    def _steps_of(self, array: Operand, axis: int, count: _Count) -> Operand:
+        size = shape_of(array)[axis]
+        if count.first == 0 and size == self.length:
+            return array
+        left = size - self.length - count.first
+        if not isinstance(count.first, int) or not isinstance(left, int) or count.first < 0 or left < 0:
+            raise UnreadableError(f"it reads {self.length} steps of an axis of {size}")
+        index = [slice(None)] * axis + [slice(count.first or None, -left if left else None)]
+        return self.tensors.taken(array, index)
+
+    def _index_rank(self, name: str, depth: int = 0) -> int:
+        """Axes of 1 that an index by the step's number has."""
+        if depth > DEEPEST:
+            raise UnreadableError("an index goes through too many nodes")
+        node = self.body.makers.get(name)
+        if name in self.counts:
+            return 0 if name == self.number else len(self._shape(name))
+        if node is None or node.op not in (*_SAME, "Add"):
+            raise UnreadableError("an index is made in a way that can't be followed")
+        if node.op == "Reshape":
+            shape = self._constant_of(node.inputs[1])
+            return 0 if shape is None else len(shape)
+        if node.op == "Add":
+            counting = next(item for item in node.inputs if self._count(item) is not None)
+            return self._index_rank(counting, depth + 1)
+        change = {"Unsqueeze": 1, "Squeeze": -1}.get(node.op, 0)
+        return max(0, self._index_rank(node.inputs[0], depth + 1) + change)
+
+    def _constant_of(self, name: str) -> np.ndarray | None:
+        node = self.body.makers.get(name)
+        if node is not None:
+            return np.asarray(self.call.constant(node)) if node.op == "Constant" else None
+        found = self._outside(name)
+        return found.array if isinstance(found, Known) else None
+
+    # Names -----------------------------------------------------------------------------------------------
+
+    def _source(self, name: str, ops: Sequence[str] = _SAME) -> str:
+        """The name of the value that ``name`` is but for shape and dtype."""
+        for _ in range(LONGEST):
+            node = self.body.makers.get(name)
+            if node is None or node.op not in ops or not node.inputs:
+                return name
+            name = node.inputs[0]
+        raise UnreadableError("a number in it goes through too many nodes")
+
+    def _passes(self, name: str) -> str:
+        """The name of the value that ``name`` is, unchanged."""
+        return self._source(name, ("Identity",))
+
+    def _outside(self, name: str) -> Operand:
+        """A value of the graphs around the body, or an array of the body's."""
+        return self.call.branch(Graph(arrays=self.body.arrays, outputs=[name]))[0]
+
+
+def _read_within(graph: Graph) -> list[str]:
+    return [name for node in graph.nodes for name in node.inputs if name] + list(graph.outputs)
+
+
+def _is_true(item: Operand) -> bool:
+    if not isinstance(item, Known) or item.array.size != 1:
+        return False
+    entry = item.array.reshape(-1)[0]
+    return isinstance(entry, bool | np.bool_) and bool(entry)
+
+
+def _number(item: Operand) -> Dim | None:
+    """A whole number, or a size, that is known."""
+    if not isinstance(item, Known) or item.array.size != 1:
+        return None
+    entry = item.array.reshape(-1)[0]
+    if isinstance(entry, Size):
+        return entry
+    whole = np.asarray(entry)
+    return int(whole) if whole.dtype.kind in "iu" else None

@@ -1,0 +1,298 @@
+"""Loops of a file as drivers of cells: what goes from step to step is laid out as rows, and so is all else.
+
+A driver's cell reads one input [rows, width], carries states [rows, width] and gives one output, all of them floats. So
+what a loop reads at a step stands side by side in one sequence, truth values and whole numbers as floats, and the
+step takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have; a loop without one runs as one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ....declare.drivers import dynamic_rnn
+from ....declare.functions import basic
+from ....declare.tensor import constant
+from ....ir.types import FLOATS, Dim, Size, product
+from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
+from ...script import Script, Value
+from ..core.functions import ones_like
+from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
+from ..core.sizes import UnreadableError, texts
+from ..core.tensors import Tensors
+from ..core.values import HELD
+
+Shape = tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A value of a step as columns of rows. shape: of the value. dtype: as it is held here. has_rows: whether its first
+    axis counts rows.
+    """
+
+    shape: Shape
+    dtype: str
+    has_rows: bool
+
+    @property
+    def width(self) -> int:
+        size = product(self.shape[1:] if self.has_rows else self.shape)
+        if not isinstance(size, int):
+            raise UnreadableError(f"a value of shape {texts(self.shape)} in a loop has an open size that no row counts")
+        return size
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of a file. initial: states by the names of the body. sequences: what a step reads, along a first axis of
+    steps. length: how many steps there are. about: the node, for the script's class. body: of what a step is given, the
+    next states and what the step gives.
+    """
+
+    initial: Mapping[str, Operand]
+    sequences: Mapping[str, Operand]
+    length: Dim
+    reverse: bool
+    body: Callable[[Tensors, Mapping[str, Operand]], tuple[list[Operand], list[Operand]]]
+
+
+class StepTensors(Tensors):
+    """Declares in a step. Arrays of the file are declared outside of it."""
+
+    def __init__(self, script: Script, outer: Tensors) -> None:
+        super().__init__(script)
+        self._outer = outer
+
+    def value(self, x: Operand, base: str = "weight") -> Value:
+        if isinstance(x, Known) and x.array.ndim and not x.is_symbolic:
+            return self._outer.value(x, base)
+        return super().value(x, base)
+
+
+class Steps:
+    """One loop as a driver in the making."""
+
+    def __init__(self, tensors: Tensors, loop: Loop) -> None:
+        self.tensors, self.loop = tensors, loop
+        items = [(shape_of(item), item) for item in loop.initial.values()]
+        items += [(shape_of(item)[1:], item) for item in loop.sequences.values()]
+        self.rows = _rows([shape for shape, _ in items])
+        floats = [dtype for _, item in items if (dtype := _held(item)) in FLOATS]
+        if len(set(floats)) > 1:
+            raise UnreadableError("a loop computes in float32 and in float64")
+        self.dtype = floats[0] if floats else "float32"
+        self.states = {name: self._part(shape_of(item), item) for name, item in loop.initial.items()}
+        self.steps = {name: self._part(shape_of(item)[1:], item) for name, item in loop.sequences.items()}
+        self.keys = {name: "state" if not number else f"state_{number}" for number, name in enumerate(self.states)}
+        self.given: list[Part] = []
+        """What a step gives, once it has been declared."""
+
+    def _part(self, shape: Shape, item: Operand) -> Part:
+        return Part(shape, _held(item), self._has_rows(shape))
+
+    def _has_rows(self, shape: Shape) -> bool:
+        return self.rows is not None and bool(shape) and shape[0] == self.rows
+
+    def declared(self) -> tuple[list[Operand], list[Operand]]:
+        """The states after the last step, and what all steps gave, each with a first axis of steps."""
+        tensors, script = self.tensors, self.tensors.script
+        x, time_major = self._sequence(), True
+        turned = tensors.turned_from(x)
+        if turned is not None and turned[1] == (1, 0, 2):
+            x, time_major = turned[0], False
+        options: dict[str, object] = {"time_major": True} if time_major else {}
+        if self.loop.reverse:
+            options["reverse"] = True
+        initial = self._initial()
+        if initial is not None:
+            options["initial_state"] = initial
+        widths = {self.keys[name]: part.width for name, part in self.states.items()} or {"none": 1}
+        cell = ReadCell(script, widths, lambda: sum(part.width for part in self.given) or 1, self._step)
+        scope = script.scope("rnn")
+        about = "The steps of a loop of the file."
+        found = declare_cell(
+            script, cell, "Steps", about, lambda made: script.call(dynamic_rnn, made, x, **options, scope=scope)
+        )
+        outputs, state = found
+        if not time_major:
+            outputs = tensors.turned(outputs, (1, 0, 2))
+        leaves = list(state) if isinstance(state.thing, tuple) else [state]
+        finals = [self._as_file(leaf, part) for leaf, part in zip(leaves, self.states.values(), strict=False)]
+        return finals, self._outputs(outputs)
+
+    # Outside of the steps ------------------------------------------------------------------------------
+
+    def _sequence(self) -> Value:
+        """What steps read, as [steps, rows, width]."""
+        parts = [self._columns(item, part, True) for item, part in self._sequences()]
+        if not parts:
+            parts = [Expanded(known(0.0, self.dtype), (self.loop.length, self.rows or 1, 1))]
+        return self._anchored(self.tensors.value(self.tensors.concat(parts, 2)))
+
+    def _anchored(self, x: Value) -> Value:
+        """x, of which inputs settle the sizes, also where steps read nothing that is fed."""
+        script = self.tensors.script
+        if self.tensors.inputs_behind(x):
+            return x
+        for axis, dim in enumerate((self.loop.length, self.rows)):
+            if isinstance(dim, Size):
+                zeros = script.operation("-", _ones_along(script, dim), 1.0)
+                shape = (None, 1, 1) if axis == 0 else (1, None, 1)
+                line = self.tensors.value(
+                    self.tensors.reshape(zeros, tuple(dim if entry is None else entry for entry in shape))
+                )
+                x = script.operation("+", x, self._as_float(self.tensors, line))
+        return x
+
+    def _sequences(self) -> list[tuple[Operand, Part]]:
+        return [(item, self.steps[name]) for name, item in self.loop.sequences.items()]
+
+    def _columns(self, item: Operand, part: Part, has_steps: bool) -> Operand:
+        """A value of the file as [rows, width], behind an axis of steps if it has one."""
+        ahead = shape_of(item)[:1] if has_steps else ()
+        floats = self._as_float(self.tensors, item)
+        rows = self.rows if part.has_rows and self.rows is not None else 1
+        laid = self.tensors.reshape(floats, (*ahead, rows, part.width))
+        if self.rows is None or part.has_rows:
+            return laid
+        return self.tensors.value(Expanded(self._source(laid), (*ahead, self.rows, part.width)))
+
+    def _source(self, item: Operand) -> Known | Value:
+        return self.tensors.value(item) if isinstance(item, Expanded) else item
+
+    def _as_float(self, tensors: Tensors, item: Operand) -> Operand:
+        if _held(item) == self.dtype:
+            return item
+        if isinstance(item, Known):
+            return known(item.numbers("what a loop reads").astype(self.dtype), self.dtype)
+        return tensors.cast(tensors.value(item), self.dtype)
+
+    def _initial(self) -> object | None:
+        """The states before the first step, or None where all are zeros."""
+        items = list(self.loop.initial.values())
+        if all(map(_is_zero, items)):
+            return None
+        leaves: list[Value] = []
+        for item, part in zip(items, self.states.values(), strict=True):
+            if _is_zero(item):
+                zero = 0.0 if self.dtype == "float32" else self.tensors.script.call(constant, 0.0, dtype=self.dtype)
+                leaves.append(self.tensors.script.call(basic.broadcast_to, zero, (part.width,)))
+            else:
+                leaves.append(self.tensors.value(self._columns(item, part, False), "initial_state"))
+        return tuple(leaves) if len(leaves) > 1 else leaves[0]
+
+    def _as_file(self, item: Operand, part: Part) -> Operand:
+        """A value [rows, width] as the file has it."""
+        tensors = self.tensors
+        if self.rows is not None and not part.has_rows:
+            item = tensors.taken(item, [slice(0, 1)])
+        return _typed(tensors, tensors.reshape(item, part.shape), part)
+
+    def _outputs(self, outputs: Value) -> list[Operand]:
+        """What steps gave, apart again."""
+        found: list[Operand] = []
+        tensors, first = self.tensors, 0
+        for part in self.given:
+            columns: Operand = outputs
+            if len(self.given) > 1:
+                columns = tensors.taken(outputs, [slice(None), slice(None), slice(first, first + part.width)])
+            if self.rows is not None and not part.has_rows:
+                columns = tensors.taken(columns, [slice(None), slice(0, 1)])
+            laid = tensors.reshape(columns, (shape_of(columns)[0], *part.shape))
+            found.append(_typed(tensors, laid, part))
+            first += part.width
+        return found
+
+    # Within a step ---------------------------------------------------------------------------------------
+
+    def _step(self, script: StepScript) -> StepValues:
+        tensors, given = StepTensors(script, self.tensors), dict[str, Operand]()
+        first = 0
+        for name, part in self.steps.items():
+            columns: Operand = script.x
+            if len(self.steps) > 1:
+                columns = tensors.taken(script.x, [slice(None), slice(first, first + part.width)])
+            given[name] = self._value(tensors, columns, part)
+            first += part.width
+        for name, part in self.states.items():
+            given[name] = self._value(tensors, script.state[self.keys[name]], part)
+        following, outputs = self.loop.body(tensors, given)
+        after = {}
+        for (name, part), item in zip(self.states.items(), following, strict=True):
+            if shape_of(item) != part.shape and not _same_but_names(shape_of(item), part.shape):
+                raise UnreadableError(
+                    f"a loop carries {texts(part.shape)}, and its step makes {texts(shape_of(item))} of it"
+                )
+            after[self.keys[name]] = self._laid(tensors, item, part)
+        self.given = [Part(shape_of(item), _held(item), self._has_rows(shape_of(item))) for item in outputs]
+        columns_of = [self._laid(tensors, item, part) for item, part in zip(outputs, self.given, strict=True)]
+        if not self.states:
+            after["none"] = script.state["none"]
+        if not columns_of:
+            return next(iter(after.values())), after
+        return tensors.value(tensors.concat(columns_of, 1)), after
+
+    def _value(self, tensors: Tensors, columns: Operand, part: Part) -> Operand:
+        """What the step is given of rows, as the body takes it."""
+        if self.rows is not None and not part.has_rows:
+            columns = tensors.taken(columns, [slice(0, 1)])
+        return _typed(tensors, tensors.reshape(columns, part.shape), part)
+
+    def _laid(self, tensors: Tensors, item: Operand, part: Part) -> Value:
+        """What the step makes, as [rows, width]."""
+        floats = tensors.value(self._as_float(tensors, item))
+        rows: Dim = self.rows if self.rows is not None and part.has_rows else 1
+        laid = tensors.value(tensors.reshape(floats, (rows, part.width)))
+        if self.rows is None or part.has_rows:
+            return laid
+        return tensors.broadcast(laid, (self.rows, part.width))
+
+
+def _ones_along(script: Script, size: Size) -> Value:
+    """Ones [size] that hang on an input which has an axis of this size."""
+    for value in script.inputs.values():
+        shape = value.tensor.type.shape
+        if size in shape:
+            index = [slice(None) if axis == shape.index(size) else 0 for axis in range(len(shape))]
+            line = value if len(shape) == 1 else script.item(value, *index)
+            return script.call(ones_like, line)
+    raise UnreadableError(f"no input has an axis of the size {size} that a loop runs over")
+
+
+def _rows(shapes: Sequence[Shape]) -> Dim | None:
+    """The size that counts rows: the first of all values that have two axes, or an open one. None: there is none."""
+    found = {shape[0] for shape in shapes if len(shape) > 1 or (shape and isinstance(shape[0], Size))}
+    vectors = {shape[0] for shape in shapes if len(shape) == 1}
+    if len(found) == 1 and vectors <= found:
+        return found.pop()
+    if any(isinstance(dim, Size) for shape in shapes for dim in shape):
+        raise UnreadableError("the values of a loop have no first axis in common that counts rows")
+    return None
+
+
+def _held(item: Operand) -> str:
+    dtype = dtype_of(item)
+    return HELD.get(dtype, dtype)
+
+
+def _is_zero(item: Operand) -> bool:
+    source = item.source if isinstance(item, Expanded) else item
+    return isinstance(source, Known) and not source.is_symbolic and not source.array.any()
+
+
+def _typed(tensors: Tensors, item: Operand, part: Part) -> Operand:
+    """A float as the dtype that it stands for."""
+    if part.dtype in FLOATS:
+        return item
+    value = tensors.value(item)
+    if part.dtype == "bool":
+        return tensors.script.operation(">", value, 0.5)
+    return tensors.cast(value, part.dtype)
+
+
+def _same_but_names(one: Shape, other: Shape) -> bool:
+    """Whether shapes can be one: sizes of other names meet when the driver is declared."""
+    return len(one) == len(other) and all(
+        a == b or isinstance(a, Size) or isinstance(b, Size) for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,85 @@
+"""Loops: a scan as one of ONNX's recurrent layers where it is one, else as its Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from ....ir.graph import Graph, Node, make
+from ....ir.scan import Binding, ScanParts
+from .operators import Writer, hint_of
+from .recognition.layer import RecurrentLayer
+from .recurrent import write_layer
+from .scope import Body
+
+Loop = Callable[[Writer, Node], list[str]]
+
+
+def loop_writer(layers: Mapping[Node, RecurrentLayer]) -> Loop:
+    """What writes the scans of a graph. layers: those that are recurrent layers."""
+
+    def write(writer: Writer, node: Node) -> list[str]:
+        layer = layers.get(node)
+        return write_scan(writer, node) if layer is None else write_layer(writer, layer)
+
+    return write
+
+
+def write_scan(writer: Writer, node: Node) -> list[str]:
+    """The names of what a scan gives: final states, then what its steps give."""
+    scan = ScanParts.of(node)
+    if not scan.sequences:  # of which a Scan has one at least
+        steps = make("iota", size=scan.length)
+        counted = make("input", label="step", name="step", type=steps.tensor.with_shape(()))
+        scan = replace(scan, sequences=[Binding(counted, steps)])
+        inner = Writer(writer.scope, writer.sizes, writer.loop)
+        inner.write(Graph.of("steps", [("steps", steps)]))
+    outer, scope = writer.scope, writer.scope.body()
+    inputs = [*(carry.inside for carry in scan.carries), *(binding.inside for binding in scan.sequences)]
+    for formal in inputs:
+        scope.values[formal] = outer.model.names(str(formal["label"]))
+    for formal, actual in scan.invariants:
+        scope.values[formal] = outer.values[actual]
+    body = Writer(scope, writer.sizes, writer.loop)
+    body.write(node["body"])
+    results = [scope.values[value] for _, value in scan.outputs]
+    if scan.when is not None:
+        results = _while(body, scan, results)
+    names = _given(body, results, [name for name, _ in scan.outputs])
+    types = [(scope.values[formal], formal.tensor) for formal in inputs]
+    given = [(name, value.tensor) for name, (_, value) in zip(names, scan.outputs, strict=True)]
+    directions = {"scan_input_directions": [1] * len(scan.sequences), "scan_output_directions": [1] * len(scan.emits)}
+    directions = {key: value for key, value in directions.items() if scan.reverse and value}
+    initial = [outer.values[carry.initial] for carry in scan.carries]
+    sequences = [outer.values[binding.outside] for binding in scan.sequences]
+    return outer.add_many(
+        "Scan",
+        [*initial, *sequences],
+        [f"{hint_of(node)}/{name}" for name, _ in scan.outputs],
+        body=Body(outer.model.names(f"{hint_of(node)}/body"), types, given, scope.operators),
+        num_scan_inputs=len(scan.sequences),
+        **directions,
+    )
+
+
+def _given(body: Writer, results: Sequence[str], hints: Sequence[str]) -> list[str]:
+    """Names that a body gives: each of a node of its own, which no other output has."""
+    made = {name for operator in body.scope.operators for name in operator.outputs}
+    names: list[str] = []
+    for result, hint in zip(results, hints, strict=True):
+        is_own = result in made and result not in names
+        names.append(result if is_own else body.add("Identity", result, hint=hint))
+    return names
+
+
+def _while(body: Writer, scan: ScanParts, results: list[str]) -> list[str]:
+    """What a step gives where it runs; else what is carried, and zeros."""
+    assert scan.when is not None
+    values, runs = body.scope.values, body.scope.values[scan.when]
+    kept = [values[carry.inside] for carry in scan.carries]
+    kept += [body.constant(0, value.dtype, "zero") for _, value in scan.emits]
+    nodes = [value for _, value in scan.outputs]
+    return [
+        body.scope.select(runs, result, other, node.dtype)
+        for result, other, node in zip(results, kept, nodes, strict=True)
+    ]

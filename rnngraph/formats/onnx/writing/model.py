@@ -1,0 +1,147 @@
+"""``write_onnx``: a program's inference graph as an ONNX file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ....allocation import reserve
+from ....arguments import whole_number
+from ....errors import ArgumentError, DtypeError, FileError, GraphError, Where, shown, user_line
+from ....ir.graph import Graph, Node
+from ....program.callable_graph import CallableGraph
+from ....program.program import Program
+from ....public import api
+from ....storage.atomic_file import as_path, replace_file
+from .loops import loop_writer
+from .operators import Writer
+from .protobuf import HEAD, serialized
+from .recognition.separate import separated
+from .scope import Model, Operator, Scope
+from .sizes import Sizes
+from .tidy import keep_needed, named
+
+FIRST_OPSET, LAST_OPSET = 13, 22
+MOST_BYTES = (1 << 31) - (1 << 20)
+"""Of a file: what protobuf can hold, without what stands beside the arrays."""
+MOST_NAMED = 40
+"""Problems that an error lists; it counts the others."""
+
+
+@api
+def write_onnx(program: Program[Any] | CallableGraph[Any], path: str | os.PathLike[str], opset: int = 17) -> None:
+    """Writes the inference graph as an ONNX file, which other runtimes load.
+
+    program: a Program, or one of its graphs without dropout, such as ``program.evaluation``. path: of the file. An
+    earlier file of this function's is replaced, once the new one is whole. opset: the version of ONNX's operators, 13
+    to 22.
+
+    Inputs and outputs have the names of placeholders and outputs, open sizes stay open. Layers that are ONNX's LSTM,
+    GRU or RNN become such nodes, with their weights in ONNX's order; other loops become Scan nodes. Weights are
+    float32, also where the program multiplies by narrower ones.
+
+    Raises ``GraphError`` with all that can't be written and its lines, ``FileError`` where the file can't be written or
+    another one is in the way, ``MissingExtraError`` without onnx.
+    """
+    where = user_line()
+    target = as_path(path)
+    opset = whole_number(opset, "opset", FIRST_OPSET)
+    if opset > LAST_OPSET:
+        raise ArgumentError(f"opset={opset} must be {FIRST_OPSET} to {LAST_OPSET}; leave it out for 17", where)
+    _refuse_others(target, where)
+    data = onnx_bytes(program, opset, where)
+    with replace_file(target) as file:
+        file.write(data)
+
+
+def onnx_bytes(program: Any, opset: int, where: Where | None) -> bytes:
+    """The file's bytes."""
+    chosen = _graph_of(program, where)
+    _, parameters = chosen.parts.parameters.snapshot()
+    model, operators, inputs, outputs = written(chosen.graph, parameters, chosen.parts.lowered.defaults, opset, where)
+    size = sum(array.nbytes for array in model.initializers.values())
+    if size > MOST_BYTES:
+        raise FileError(
+            f"the net's weights are {size / 1e9:,.3g} GB, and an ONNX file holds 2.1 GB; write a smaller net", where
+        )
+    reserve(2 * size, "the bytes of an ONNX file", where)
+    options = chosen.parts.options
+    note = (
+        "" if options.weights == "float32" else f"The program multiplies by {options.weights} weights; these are whole."
+    )
+    data = serialized(model, operators, inputs, outputs, note)
+    assert HEAD in data[: 2 * len(HEAD)]
+    return data
+
+
+def _graph_of(program: Any, where: Where | None) -> CallableGraph[Any]:
+    if isinstance(program, Program):
+        return program.inference
+    if not isinstance(program, CallableGraph):
+        raise DtypeError(f"write_onnx takes a Program, not {shown(program)}", where)
+    if program.kind == "training":
+        raise GraphError("the training graph has dropout and gradients; give the program, or its inference", where)
+    return program
+
+
+def _refuse_others(target: Path, where: Where | None) -> None:
+    """Raises ``FileError`` where a file lies at ``target`` that this function did not write."""
+    try:
+        with open(target, "rb") as file:
+            head = file.read(2 * len(HEAD))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FileError(
+            f"can't write {target}: {error.strerror or error}; give a path that can be written", where
+        ) from None
+    if HEAD not in head:
+        raise FileError(
+            f"{target} is in the way: write_onnx did not write it; move it away, or give another path", where
+        )
+
+
+Named = list[tuple[str, Node]]
+
+
+def written(
+    graph: Graph, parameters: Mapping[str, np.ndarray], defaults: Mapping[str, np.ndarray], opset: int,
+    where: Where | None,
+) -> tuple[Model, list[Operator], Named, Named]:  # fmt: skip
+    """The graph in ONNX's operators, its inputs and its outputs. Raises ``GraphError`` with all problems at once."""
+    model = Model(opset)
+    scope = Scope(model)
+    inputs = [(str(node["label"]), node) for node in graph.inputs if node.op == "input"]
+    names = [name or "output" for name, _ in graph.outputs]
+    for name, _ in inputs:
+        scope.model.names(name)
+    for name, (_, node) in zip(names, graph.outputs, strict=True):
+        if (name, node) not in inputs and model.names(name) != name:
+            model.problems.append((node.where, f"output {name} has the name of an input, and is another; rename one"))
+    graph, layers = separated(graph, parameters)
+    for node in graph.inputs:
+        label = str(node["label"])
+        if node.op == "input":
+            scope.values[node] = label
+            if label in defaults:
+                model.initializers[label] = np.asarray(defaults[label])
+        else:
+            scope.values[node] = model.initializer(parameters[label], label)
+    sizes = Sizes(scope, [node for _, node in inputs])
+    Writer(scope, sizes, loop_writer(layers)).write(graph)
+    outputs = list(zip(names, (node for _, node in graph.outputs), strict=True))
+    operators = named(scope, outputs)
+    if model.problems:
+        raise _not_writable(model.problems, where)
+    keep_needed(model, operators, [name for name, _ in inputs], names)
+    return model, operators, inputs, outputs
+
+
+def _not_writable(problems: Sequence[tuple[Where | None, str]], where: Where | None) -> GraphError:
+    lines = list(dict.fromkeys(f"{text} (declared at {line})" if line else text for line, text in problems))
+    more = f"; and {len(lines) - MOST_NAMED} more" if len(lines) > MOST_NAMED else ""
+    return GraphError(f"the graph can't be written as ONNX: {'; '.join(lines[:MOST_NAMED])}{more}", where)

@@ -1,0 +1,355 @@
+"""Every op of the graph IR but loops, as an expression of ONNX's operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ....ir.graph import Graph, Node
+from ....ir.types import FLOATS, INTEGERS, Dim, Size, product
+from .scope import Scope
+from .sizes import Sizes, size_problem
+
+Operands = Sequence[str]
+Expression = Callable[["Writer", Node, Operands], str]
+
+MOST_SLICES = 64
+"""Entries of a window up to which windows are slices side by side; longer ones are gathered by a table of numbers."""
+END = np.iinfo(np.int64).max
+ELEMENT_TYPES = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float64": 11}
+"""ONNX's numbers of dtypes."""
+
+
+class Writer:
+    """Writes nodes into a scope. ``loop`` writes a scan, and is given by the file on loops."""
+
+    def __init__(self, scope: Scope, sizes: Sizes, loop: Callable[[Writer, Node], list[str]]) -> None:
+        self.scope, self.sizes, self.loop = scope, sizes, loop
+        self.add, self.constant, self.integers = scope.add, scope.constant, scope.integers
+
+    def write(self, graph: Graph) -> None:
+        """All nodes of a graph whose inputs' values have names."""
+        values = self.scope.values
+        for node in graph.nodes:
+            if node in values:
+                continue
+            if node.op == "scan":
+                self.scope.scans[node] = self.loop(self, node)
+            elif node.op == "get":
+                values[node] = self.scope.scans[node.operands[0]][node["index"]]
+            else:
+                values[node] = self._written(node, [values[operand] for operand in node.operands])
+
+    def _written(self, node: Node, operands: Operands) -> str:
+        expression = EXPRESSIONS.get(node.op)
+        if expression is None or node.dtype not in ELEMENT_TYPES:
+            self.scope.model.problems.append((node.where, f"{node.op} of {node.type} has no counterpart in ONNX"))
+            return self.constant(0, "int64")
+        return expression(self, node, operands)
+
+    def vector(self, dims: Sequence[Dim], node: Node) -> str:
+        """Sizes as an int64 vector. What is not known of them is a problem of the file."""
+        for dim in dims:
+            if missing := self.sizes.missing(dim):
+                self.scope.model.problems.append((node.where, size_problem(missing, dim)))
+                return self.integers([1] * len(dims), "shape")
+        return self.sizes.shape(self.scope, dims)
+
+    def scalar(self, dim: Dim, node: Node) -> str:
+        """A size as an int64 number."""
+        if missing := self.sizes.missing(dim):
+            self.scope.model.problems.append((node.where, size_problem(missing, dim)))
+            return self.constant(1, "int64")
+        return self.sizes.scalar(dim)
+
+
+def hint_of(node: Node) -> str:
+    return node.name or node.op
+
+
+# Leaves ----------------------------------------------------------------------------------------------
+
+
+def _constant(writer: Writer, node: Node, operands: Operands) -> str:
+    return writer.scope.model.constant(np.asarray(node["value"]), "constant")
+
+
+def _iota(writer: Writer, node: Node, operands: Operands) -> str:
+    if not isinstance(node["size"], Size):
+        return writer.integers(range(node["size"]), "iota")
+    zero, one = writer.constant(0, "int64", "zero"), writer.constant(1, "int64", "one")
+    return writer.add("Range", zero, writer.scalar(node["size"], node), one, hint=hint_of(node))
+
+
+def _dimension(writer: Writer, node: Node, operands: Operands) -> str:
+    return writer.scalar(node["size"], node)
+
+
+# Elementwise ----------------------------------------------------------------------------------------
+
+
+def _same(op: str) -> Expression:
+    """One operator that means the same."""
+
+    def write(writer: Writer, node: Node, operands: Operands) -> str:
+        return writer.add(op, *operands, hint=hint_of(node))
+
+    return write
+
+
+def _in_float32(op: str) -> Expression:
+    """One operator that onnxruntime has of float32 only; of float64 it is computed so."""
+
+    def write(writer: Writer, node: Node, operands: Operands) -> str:
+        if node.dtype == "float32":
+            return writer.add(op, *operands, hint=hint_of(node))
+        narrow = writer.add("Cast", *operands, to=ELEMENT_TYPES["float32"])
+        return writer.add("Cast", writer.add(op, narrow), hint=hint_of(node), to=ELEMENT_TYPES[node.dtype])
+
+    return write
+
+
+def _passed(writer: Writer, node: Node, operands: Operands) -> str:
+    return operands[0]
+
+
+def _expm1(writer: Writer, node: Node, operands: Operands) -> str:
+    """exp(x) - 1; near 0, where that is mostly rounding, 2 t / (1 - t) with t = tanh(x / 2)."""
+    add, x = writer.add, operands[0]
+    one, half, two = (writer.constant(value, node.dtype) for value in (1, 0.5, 2))
+    t = add("Tanh", add("Mul", x, half))
+    near = add("Div", add("Mul", two, t), add("Sub", one, t))
+    is_near = add("Less", add("Abs", x), half)
+    return add("Where", is_near, near, add("Sub", add("Exp", x), one), hint=hint_of(node))
+
+
+def _log1p(writer: Writer, node: Node, operands: Operands) -> str:
+    """log(1 + x); near 0 times what 1 + x was rounded by (Kahan): x / ((1 + x) - 1)."""
+    add, x = writer.add, operands[0]
+    one, half = writer.constant(1, node.dtype), writer.constant(0.5, node.dtype)
+    whole = add("Add", x, one)
+    log, kept = add("Log", whole), add("Sub", whole, one)
+    is_tiny = add("Equal", kept, writer.constant(0, node.dtype, "zero"))
+    near = add("Where", is_tiny, x, add("Mul", log, add("Div", x, kept)))
+    return add("Where", add("Less", add("Abs", x), half), near, log, hint=hint_of(node))
+
+
+def _not_equal(writer: Writer, node: Node, operands: Operands) -> str:
+    return writer.add("Not", writer.add("Equal", *operands), hint=hint_of(node))
+
+
+def _select(writer: Writer, node: Node, operands: Operands) -> str:
+    condition, yes, no = operands
+    return writer.scope.select(condition, yes, no, node.dtype, hint_of(node))
+
+
+def _cast(writer: Writer, node: Node, operands: Operands) -> str:
+    """Of a float an integer: the nearest that there is, and 0 for NaN, of which ONNX says nothing."""
+    x, kind = operands[0], node.operands[0].dtype
+    cast = writer.add("Cast", x, hint=hint_of(node), to=ELEMENT_TYPES[node.dtype])
+    if kind not in FLOATS or node.dtype not in INTEGERS:
+        return cast
+    limits = np.iinfo(node.dtype)
+    for low, high, value in ((-float(limits.min), None, limits.max), (None, float(limits.min), limits.min)):
+        beyond = (writer.constant(low, kind), x) if low is not None else (x, writer.constant(high, kind))
+        cast = writer.add("Where", writer.add("LessOrEqual", *beyond), writer.constant(value, node.dtype), cast)
+    zero = writer.constant(0, node.dtype, "zero")
+    return writer.add("Where", writer.add("Equal", x, x), cast, zero, hint=hint_of(node))
+
+
+# Products and sums ----------------------------------------------------------------------------------
+
+
+def _matmul(writer: Writer, node: Node, operands: Operands) -> str:
+    value = writer.add("MatMul", *operands[:2], hint=hint_of(node))
+    return value if len(operands) == 2 else writer.add("Add", value, operands[2], hint=hint_of(node))
+
+
+def _reduce(op: str, axes_since: int) -> Expression:
+    """axes_since: the version of operators from which on axes are an input."""
+
+    def write(writer: Writer, node: Node, operands: Operands) -> str:
+        axes, keep = list(node["axes"]), int(node["keepdims"])
+        if not axes:
+            return operands[0]
+        if writer.scope.model.opset < axes_since:
+            return writer.add(op, operands[0], hint=hint_of(node), axes=axes, keepdims=keep)
+        return writer.add(op, operands[0], writer.integers(axes, "axes"), hint=hint_of(node), keepdims=keep)
+
+    return write
+
+
+def _reduce_sum(writer: Writer, node: Node, operands: Operands) -> str:
+    """Of one number that is repeated along all axes that are added up, the number times how many there are."""
+    source = node.operands[0]
+    if source.op != "broadcast" or source.operands[0].tensor.rank or node.tensor.rank:
+        return _reduce("ReduceSum", 13)(writer, node, operands)
+    count = writer.scalar(product(source.shape), node)
+    times = writer.add("Cast", count, to=ELEMENT_TYPES[node.dtype])
+    return writer.add("Mul", times, writer.scope.values[source.operands[0]], hint=hint_of(node))
+
+
+# Movement -------------------------------------------------------------------------------------------
+
+
+def _slice(writer: Writer, node: Node, operands: Operands) -> str:
+    dims = node.operands[0].shape
+    bounds = zip(node["start"], node["stop"], node["step"], dims, strict=True)
+    cut = [
+        (axis, start, _from_end(stop, dim), step)
+        for axis, (start, stop, step, dim) in enumerate(bounds)
+        if (start, stop, step) != (0, dim, 1)
+    ]
+    if not cut:
+        return operands[0]
+    axes, starts, stops, steps = zip(*cut, strict=True)
+    vectors = [writer.vector(starts, node), writer.vector(stops, node), writer.integers(axes, "axes")]
+    if any(step != 1 for step in steps):
+        vectors.append(writer.integers(steps, "steps"))
+    return writer.add("Slice", operands[0], *vectors, hint=hint_of(node))
+
+
+def _from_end(stop: Dim, dim: Dim) -> Dim:
+    """Where a slice ends, counted from the end of an open axis where that is a number."""
+    if isinstance(stop, int):
+        return stop
+    rest = stop - dim
+    if rest == 0:
+        return END
+    return rest if isinstance(rest, int) and rest < 0 else stop
+
+
+def _windows(writer: Writer, node: Node, operands: Operands) -> str:
+    axis, size, apart, step = node["axis"], node["size"], node["apart"], node["step"]
+    if size > MOST_SLICES:
+        return _gathered_windows(writer, node, operands[0])
+    parts = []
+    for entry in range(size):
+        left = apart * (size - 1 - entry)  # that follow behind the last window's entry
+        bounds = [[apart * entry], [-left if left else END], [axis], *([[step]] if step != 1 else [])]
+        vectors = [writer.integers(numbers, "bounds") for numbers in bounds]
+        parts.append(writer.scope.unsqueeze(writer.add("Slice", operands[0], *vectors), axis + 1))
+    return parts[0] if size == 1 else writer.add("Concat", *parts, hint=hint_of(node), axis=axis + 1)
+
+
+def _gathered_windows(writer: Writer, node: Node, x: str) -> str:
+    axis, size, apart, step = node["axis"], node["size"], node["apart"], node["step"]
+    zero, one = writer.constant(0, "int64", "zero"), writer.constant(1, "int64", "one")
+    numbers = writer.add("Range", zero, writer.scalar(node.shape[axis], node), one, hint="window")
+    first = writer.add("Mul", writer.scope.unsqueeze(numbers, 1), writer.integers([step], "step"))
+    entries = writer.add("Add", first, writer.integers(range(0, apart * size, apart), "entries"))
+    return writer.add("Gather", x, entries, hint=hint_of(node), axis=axis)
+
+
+def _reverse(writer: Writer, node: Node, operands: Operands) -> str:
+    vectors = (writer.integers([value], "bounds") for value in (-1, -END, node["axis"], -1))
+    return writer.add("Slice", operands[0], *vectors, hint=hint_of(node))
+
+
+def _transpose(writer: Writer, node: Node, operands: Operands) -> str:
+    return writer.add("Transpose", operands[0], hint=hint_of(node), perm=list(node["order"]))
+
+
+def _reshape(writer: Writer, node: Node, operands: Operands) -> str:
+    have, want = node.operands[0].shape, node.shape
+    numbers = [_copied(axis, dim, have) for axis, dim in enumerate(want)]
+    unknown = [axis for axis, number in enumerate(numbers) if number is None]
+    others = math.prod(number for number in numbers if number is not None and number != 0)
+    is_empty = 0 in have or 0 in want
+    if len(unknown) <= 1 and not is_empty and others:
+        return writer.scope.reshape(operands[0], [-1 if item is None else item for item in numbers], hint_of(node))
+    shape = writer.vector(want, node)
+    zeros = {"allowzero": 1} if writer.scope.model.opset >= 14 else {}
+    return writer.add("Reshape", operands[0], shape, hint=hint_of(node), **zeros)
+
+
+def _copied(axis: int, dim: Dim, have: Sequence[Dim]) -> int | None:
+    """A size as Reshape takes it: a number, or 0 for that of the axis at the same place; None for neither."""
+    if isinstance(dim, int):
+        return dim
+    return 0 if axis < len(have) and have[axis] == dim else None
+
+
+def _broadcast(writer: Writer, node: Node, operands: Operands) -> str:
+    have, want = node.operands[0].shape, node.shape
+    ahead = len(want) - len(have)
+    dims = [1 if axis >= ahead and have[axis - ahead] == dim else dim for axis, dim in enumerate(want)]
+    if all(dim == 1 for dim in dims) and ahead == 0:
+        return operands[0]
+    return writer.add("Expand", operands[0], writer.vector(dims, node), hint=hint_of(node))
+
+
+def _concat(writer: Writer, node: Node, operands: Operands) -> str:
+    return writer.add("Concat", *operands, hint=hint_of(node), axis=node["axis"])
+
+
+def _gather(writer: Writer, node: Node, operands: Operands) -> str:
+    """Rows of a table. Numbers of rows that are fed lie within it; computed ones are moved there."""
+    indices = operands[1]
+    if not is_fed(node.operands[1]):
+        kind = node.operands[1].dtype
+        last = writer.scalar(node.operands[0].shape[0] - 1, node)
+        last = last if kind == "int64" else writer.add("Cast", last, to=ELEMENT_TYPES[kind])
+        at_least = writer.add("Max", indices, writer.constant(0, kind, "zero"))
+        indices = writer.add("Min", at_least, last)
+    return writer.add("Gather", operands[0], indices, hint=hint_of(node), axis=0)
+
+
+def is_fed(node: Node) -> bool:
+    """Whether integers are a feed's own, which a call checks."""
+    while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
+        node = node.operands[0]
+    return node.op == "input"
+
+
+EXPRESSIONS: dict[str, Expression] = {
+    "constant": _constant,
+    "iota": _iota,
+    "dimension": _dimension,
+    "neg": _same("Neg"),
+    "abs": _same("Abs"),
+    "sign": _same("Sign"),
+    "round": _same("Round"),
+    "exp": _same("Exp"),
+    "expm1": _expm1,
+    "log": _same("Log"),
+    "log1p": _log1p,
+    "sqrt": _same("Sqrt"),
+    "tanh": _same("Tanh"),
+    "sigmoid": _same("Sigmoid"),
+    "sin": _same("Sin"),
+    "cos": _same("Cos"),
+    "atan": _in_float32("Atan"),
+    "erf": _in_float32("Erf"),
+    "stop_gradient": _passed,
+    "ensure_shape": _passed,
+    "not": _same("Not"),
+    "cast": _cast,
+    "add": _same("Add"),
+    "sub": _same("Sub"),
+    "mul": _same("Mul"),
+    "div": _same("Div"),
+    "maximum": _same("Max"),
+    "minimum": _same("Min"),
+    "less": _same("Less"),
+    "less_equal": _same("LessOrEqual"),
+    "equal": _same("Equal"),
+    "not_equal": _not_equal,
+    "and": _same("And"),
+    "or": _same("Or"),
+    "select": _select,
+    "matmul": _matmul,
+    "reduce_sum": _reduce_sum,
+    "reduce_max": _reduce("ReduceMax", 18),
+    "reduce_min": _reduce("ReduceMin", 18),
+    "slice": _slice,
+    "windows": _windows,
+    "reverse": _reverse,
+    "transpose": _transpose,
+    "reshape": _reshape,
+    "broadcast": _broadcast,
+    "concat": _concat,
+    "gather": _gather,
+}

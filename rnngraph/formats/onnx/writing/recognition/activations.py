@@ -1,0 +1,54 @@
+"""ONNX's activations of recurrent nodes, and which of them a value went through.
+
+The pattern of each is what the language makes of the same function, so that a cell's own expression of it counts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from .....declare.functions import activations as functions
+from .....declare.functions.basic import clip, sigmoid, tanh, where
+from .....ir.graph import Node
+from .layer import Activation
+from .patterns import Pattern, matches, numbers, pattern_of
+
+IDENTITY = Activation("Affine", 1.0, 0.0)
+
+
+@cache
+def _patterns() -> tuple[tuple[str, Pattern], ...]:
+    """More special ones come first."""
+    made = (
+        ("Tanh", lambda x, alpha, beta: tanh(x)),
+        ("Sigmoid", lambda x, alpha, beta: sigmoid(x)),
+        ("Relu", lambda x, alpha, beta: functions.relu(x)),
+        ("HardSigmoid", lambda x, alpha, beta: clip(x * alpha + beta, 0, 1)),
+        ("LeakyRelu", lambda x, alpha, beta: functions.leaky_relu(x, alpha)),
+        ("Softsign", lambda x, alpha, beta: functions.softsign(x)),
+        ("Softplus", lambda x, alpha, beta: functions.softplus(x)),
+        ("Elu", lambda x, alpha, beta: functions.elu(x)),
+        ("Elu", lambda x, alpha, beta: functions.elu(x, alpha)),
+        ("ThresholdedRelu", lambda x, alpha, beta: where(x > alpha, x, 0)),
+        ("ScaledTanh", lambda x, alpha, beta: tanh(x * beta) * alpha),
+        ("ScaledTanh", lambda x, alpha, beta: tanh(x) * alpha),
+        ("Affine", lambda x, alpha, beta: x * alpha + beta),
+    )
+    return tuple((name, pattern_of(function)) for name, function in made)
+
+
+_TAKES = {
+    "HardSigmoid": ("alpha", "beta"), "ScaledTanh": ("alpha", "beta"), "Affine": ("alpha", "beta"),
+    "LeakyRelu": ("alpha",), "Elu": ("alpha",), "ThresholdedRelu": ("alpha",),
+}  # fmt: skip
+
+
+def unwrapped(node: Node) -> Iterator[tuple[Activation, Node]]:
+    """Each activation that gives ``node``, and of what; the value itself last."""
+    for name, pattern in _patterns():
+        for found in matches(pattern, node, {}):
+            given = numbers(found)
+            values = {key: given.get(key, 1.0) for key in _TAKES.get(name, ())}
+            yield Activation(name, values.get("alpha"), values.get("beta")), found["x"]
+    yield IDENTITY, node

@@ -1,0 +1,285 @@
+"""Whether a step is that of an LSTM, a GRU or a plain RNN, and the layer that its scan then is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .....ir.graph import Node
+from .....ir.scan import Carry, ScanParts
+from .....ir.types import product
+from .activations import unwrapped
+from .constants import Constants
+from .layer import Activation, Initial, RecurrentLayer
+from .patterns import Op, Pattern, Variable, add, matches, mul, one_less
+from .terms import NoSumError, Step, Sum
+
+Gate = tuple[Activation, Sum]
+
+_C, _H = Variable("c"), Variable("h")
+_F, _I, _J, _O, _A, _U, _N = (Variable(name) for name in "fijoaun")
+
+NEXT_C = add(mul(_F, _C), mul(_I, _J))
+NEXT_H = mul(_O, _A)
+KEPT: tuple[Pattern, ...] = (  # u h + (1 - u) n
+    add(mul(_U, _H), mul(one_less(_U), _N)),
+    add(_N, mul(_U, Op("sub", (_H, _N)))),
+)
+REPLACED: tuple[Pattern, ...] = (  # (1 - u) h + u n
+    add(mul(one_less(_U), _H), mul(_U, _N)),
+    add(_H, mul(_U, Op("sub", (_N, _H)))),
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A scan's next values without what holds the rows that have ended. lengths: of those; None where none ends.
+    running: what says which rows run, over all steps.
+    """
+
+    following: Sequence[Node]
+    lengths: Node | None = None
+    running: Node | None = None
+
+
+def layer_of(scan: Node, constants: Constants, quiet: Node | None) -> RecurrentLayer | None:
+    """The layer that a scan is, or None. quiet: lengths past which nothing reads what the scan's steps give."""
+    parts = ScanParts.of(scan)
+    if parts.when is not None or not 1 <= len(parts.carries) <= 2 or not all(map(_is_state, parts.carries)):
+        return None
+    held = without_holding(parts)
+    if held is None or (parts.emits and held.lengths is not None and held.lengths is not quiet):
+        return None
+    found = _LSTM(parts, held, constants) if len(parts.carries) == 2 else _OneState(parts, held, constants)
+    return found.layer(scan)
+
+
+def _is_state(carry: Carry) -> bool:
+    kind = carry.inside.tensor
+    return kind.dtype == "float32" and kind.rank == 2 and isinstance(kind.shape[1], int) and kind.shape[1] > 0
+
+
+# Lengths ---------------------------------------------------------------------------------------------
+
+
+def without_holding(parts: ScanParts) -> Held | None:
+    """None where states are held in a way that ONNX's nodes don't have."""
+    following = [carry.next for carry in parts.carries]
+    if not all(item.op == "select" for item in following):
+        return Held(following)
+    conditions = {item.operands[0] for item in following}
+    holds = all(
+        item.operands[2] is carry.inside for item, carry in zip(following, parts.carries, strict=True)
+    )  # fmt: skip
+    if len(conditions) > 1 or not holds:
+        return Held(following)
+    (condition,) = conditions
+    lengths = lengths_of(condition, parts)
+    running = dict(parts.sequences).get(condition)
+    return None if lengths is None else Held([item.operands[1] for item in following], lengths, running)
+
+
+def lengths_of(condition: Node, parts: ScanParts) -> Node | None:
+    """The rows' lengths, where a condition says that a step comes before a row's end."""
+    outside = dict((*parts.sequences, *parts.invariants))
+    less = _source(condition, outside)
+    if less.op != "less":
+        return None
+    step, lengths = (_source(item, outside) for item in less.operands)
+    if step.op != "iota" or step["size"] != parts.length:
+        return None
+    batch = parts.carries[0].inside.shape[0]
+    return lengths if product(lengths.shape) == batch and lengths.op != "constant" else None
+
+
+def _source(node: Node, outside: dict[Node, Node]) -> Node:
+    """What a value is but for its shape and width in bits, outside of the loop."""
+    while node in outside or node.op in ("reshape", "broadcast", "cast"):
+        if node.op == "broadcast" and product(node.shape) != product(node.operands[0].shape):
+            return node
+        if node.op == "cast" and (node.operands[0].dtype, node.dtype) != ("int32", "int64"):
+            return node
+        node = outside[node] if node in outside else node.operands[0]
+    return node
+
+
+def quiet_lengths(scan: Node) -> Node | None:
+    """Lengths of rows past whose ends a scan gives zeros and holds all that it carries, whatever its steps compute."""
+    parts = ScanParts.of(scan)
+    if not parts.carries:
+        return None
+    held = without_holding(parts)
+    if held is None or held.lengths is None:
+        return None
+    condition = parts.carries[0].next.operands[0]
+    zeroed = all(
+        value.op == "select" and value.operands[0] is condition and is_zero(value.operands[2])
+        for _, value in parts.emits
+    )
+    return held.lengths if zeroed else None
+
+
+def is_zero(node: Node) -> bool:
+    """Whether all of a value is 0."""
+    while node.op in ("broadcast", "reshape", "slice", "transpose"):
+        node = node.operands[0]
+    return node.op == "constant" and not node["value"].any()
+
+
+# Cells -----------------------------------------------------------------------------------------------
+
+
+class _Cell:
+    """A scan as a layer of one kind."""
+
+    def __init__(self, parts: ScanParts, held: Held, constants: Constants) -> None:
+        self.parts, self.held, self.constants = parts, held, constants
+        self.sequences, self.invariants = dict(parts.sequences), dict(parts.invariants)
+
+    def step(self, h: Carry, c: Carry | None = None) -> Step:
+        return Step(h.inside, None if c is None else c.inside, self.sequences, self.invariants, self.constants)
+
+    def gates(self, step: Step, node: Node) -> Iterator[Gate]:
+        """Every way in which a value is an activation of a sum."""
+        for activation, inner in unwrapped(node):
+            try:
+                yield activation, step.sum_of(inner)
+            except NoSumError:
+                continue
+
+    def gate(self, step: Step, node: Node) -> Gate | None:
+        """The first such way without a reset."""
+        return next((item for item in self.gates(step, node) if item[1].reset is None), None)
+
+    def made(
+        self, scan: Node, op: str, sums: Sequence[Sum], activations: Sequence[Activation], states: Sequence[Carry],
+        output: Node, reset_after: bool = False,
+    ) -> RecurrentLayer | None:  # fmt: skip
+        """The layer of these gates, in ONNX's order. states: h, then c. output: h after the step."""
+        names = {id(carry): name for carry, name in zip(states, ("Y_h", "Y_c"), strict=False)}
+        results = [names[id(carry)] for carry in self.parts.carries]
+        if any(value is not output for _, value in self.parts.emits):
+            return None
+        sources = list(dict.fromkeys(node for item in sums for node, _ in item.inputs))
+        units = sums[0].units
+        if not self._fit(sources):
+            return None
+        initial = [Initial(carry.initial, is_zero(carry.initial)) for carry in states]
+        kernel = np.concatenate([_kernel(item, sources) for item in sums])
+        recurrent = np.concatenate([_matrix(item) for item in sums])
+        bias = np.concatenate([_vector(item.bias, units) for item in sums])
+        recurrent_bias = np.concatenate([_vector(item.recurrent_bias, units) for item in sums])
+        return RecurrentLayer(
+            op=op, inputs=sources, kernel=kernel, recurrent=recurrent,
+            bias=np.concatenate([bias, recurrent_bias]), activations=activations, initial=initial,
+            reverse=self.parts.reverse, lengths=self.held.lengths, running=self.held.running,
+            results=[*results, *("Y" for _ in self.parts.emits)],
+            parameters=list(dict.fromkeys(label for item in sums for label in item.labels)),
+            peepholes=_peepholes(sums) if op == "LSTM" else None, reset_after=reset_after,
+        )  # fmt: skip
+
+    def _fit(self, sources: Sequence[Node]) -> bool:
+        """Whether sequences are [time, batch, width] and can be joined."""
+        batch = self.parts.carries[0].inside.shape[0]
+        return bool(sources) and all(
+            node.dtype == "float32" and node.shape[:2] == (self.parts.length, batch) and isinstance(node.shape[2], int)
+            for node in sources
+        )
+
+
+class _LSTM(_Cell):
+    def layer(self, scan: Node) -> RecurrentLayer | None:
+        first, second = self.parts.carries
+        following = dict(zip(self.parts.carries, self.held.following, strict=True))
+        for h, c in ((first, second), (second, first)):
+            for found in matches(NEXT_C, following[c], {"c": c.inside}):
+                for output in matches(NEXT_H, following[h], found):
+                    layer = self._layer(scan, h, c, following, output)
+                    if layer is not None:
+                        return layer
+        return None
+
+    def _layer(
+        self, scan: Node, h: Carry, c: Carry, following: dict[Carry, Node], found: dict[str, Node]
+    ) -> RecurrentLayer | None:
+        last = next((activation for activation, inner in unwrapped(found["a"]) if inner is following[c]), None)
+        if last is None:
+            return None
+        before = self.step(h, c)
+        after = Step(h.inside, following[c], self.sequences, self.invariants, self.constants)
+        gates = [
+            self.gate(after if name == "o" else before, found[name])
+            for name in "iofj"
+        ]  # fmt: skip
+        if any(gate is None for gate in gates):
+            return None
+        kinds, sums = zip(*(gate for gate in gates if gate is not None), strict=True)
+        if len(set(kinds[:3])) > 1 or sums[3].peephole is not None:
+            return None
+        return self.made(scan, "LSTM", sums, [kinds[0], kinds[3], last], [h, c], following[h])
+
+
+class _OneState(_Cell):
+    def layer(self, scan: Node) -> RecurrentLayer | None:
+        (h,), (following,) = self.parts.carries, self.held.following
+        step = self.step(h)
+        for patterns, is_kept in ((KEPT, True), (REPLACED, False)):
+            for pattern in patterns:
+                for found in matches(pattern, following, {"h": h.inside}):
+                    layer = self._gated(scan, h, following, found, is_kept)
+                    if layer is not None:
+                        return layer
+        gate = self.gate(step, following)
+        if gate is None or gate[1].recurrent is None:
+            return None
+        return self.made(scan, "RNN", [gate[1]], [gate[0]], [h], following)
+
+    def _gated(
+        self, scan: Node, h: Carry, following: Node, found: dict[str, Node], is_kept: bool
+    ) -> RecurrentLayer | None:
+        step = self.step(h)
+        update = self.gate(step, found["u"])
+        candidate = next((item for item in self.gates(step, found["n"]) if item[1].reset is not None), None)
+        if update is None or candidate is None or candidate[1].reset is None:
+            return None
+        reset = self.gate(step, candidate[1].reset)
+        if reset is None or reset[0] != update[0]:
+            return None
+        if not is_kept and update[0].name != "Sigmoid":  # of which 1 - s(x) is s(-x)
+            return None
+        sums = [update[1] if is_kept else update[1].negated(), reset[1], candidate[1]]
+        kinds = [update[0], candidate[0]]
+        return self.made(scan, "GRU", sums, kinds, [h], following, candidate[1].reset_after)
+
+
+# Arrays ----------------------------------------------------------------------------------------------
+
+
+def _kernel(found: Sum, sources: Sequence[Node]) -> np.ndarray:
+    """[units, width of all sources]."""
+    parts = []
+    for source in sources:
+        width = source.shape[-1]
+        assert isinstance(width, int)
+        part = np.zeros((found.units, width), np.float32)
+        for node, matrix in found.inputs:
+            part = part + matrix.T if node is source else part
+        parts.append(part)
+    return np.concatenate(parts, axis=1)
+
+
+def _matrix(found: Sum) -> np.ndarray:
+    return np.zeros((found.units, found.units), np.float32) if found.recurrent is None else found.recurrent.T
+
+
+def _vector(value: np.ndarray | None, units: int) -> np.ndarray:
+    return np.zeros(units, np.float32) if value is None else np.asarray(value, np.float32)
+
+
+def _peepholes(sums: Sequence[Sum]) -> np.ndarray | None:
+    """Of i, o and f."""
+    if all(item.peephole is None for item in sums):
+        return None
+    return np.concatenate([_vector(item.peephole, item.units) for item in sums[:3]])

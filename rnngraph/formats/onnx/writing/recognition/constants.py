@@ -1,0 +1,53 @@
+"""Values of nodes that depend on parameters and numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .....ir.graph import Graph, Node, symbols_of_node
+from .....ir.interpreter import interpret
+from .....ir.types import product
+
+MOST_ELEMENTS = 1 << 28
+"""Of an array that is computed while a file is written."""
+
+
+class Constants:
+    """parameters: the program's arrays, by name."""
+
+    def __init__(self, parameters: Mapping[str, np.ndarray]) -> None:
+        self._parameters = parameters
+        self._known: dict[Node, bool] = {}
+
+    def has(self, node: Node) -> bool:
+        """Whether a node is one, for any sizes."""
+        pending = [node]
+        while pending:
+            current = pending[-1]
+            if current in self._known:
+                pending.pop()
+                continue
+            missing = [item for item in current.operands if item not in self._known]
+            if missing:
+                pending += missing
+                continue
+            self._known[current] = self._is_one(current)
+            pending.pop()
+        return self._known[node]
+
+    def _is_one(self, node: Node) -> bool:
+        if node.op in ("input", "scan", "get") or any(symbols_of_node(node)):
+            return False
+        elements = product(node.shape)
+        is_small = node.op == "parameter" or (isinstance(elements, int) and elements <= MOST_ELEMENTS)
+        return is_small and all(self._known[item] for item in node.operands)
+
+    def value(self, node: Node) -> np.ndarray:
+        """The array of a node that is one."""
+        return interpret(Graph.of("constant", [("value", node)]), self._parameters)["value"]
+
+    def labels(self, node: Node) -> list[str]:
+        """Names of the parameters that a node reads."""
+        return [str(item["label"]) for item in Graph.of("constant", [("value", node)]).inputs]

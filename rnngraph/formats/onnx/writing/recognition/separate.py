@@ -1,0 +1,120 @@
+"""Scans taken apart into layers, of which some are recurrent layers that ONNX has a node for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from .....ir.graph import Graph, Node, make, remake, rewrite
+from .....ir.types import TupleType
+from .....passes.fission import Fission
+from .....passes.split_concats import Columns
+from .cells import is_zero, layer_of, quiet_lengths
+from .constants import Constants
+from .layer import RecurrentLayer
+
+Change = Callable[[Graph], Graph]
+
+
+def separated(graph: Graph, parameters: Mapping[str, np.ndarray]) -> tuple[Graph, dict[Node, RecurrentLayer]]:
+    """The graph with its recurrent layers as scans of their own, and what each of these is.
+
+    Other scans stay as they are declared, if no layer in them is one.
+    """
+    found = _Separation(Constants(parameters))
+    return rewrite(graph, found.rule), found.layers
+
+
+class _Separation:
+    def __init__(self, constants: Constants) -> None:
+        self.constants = constants
+        self.layers: dict[Node, RecurrentLayer] = {}
+        self._results: dict[Node, Sequence[Node]] = {}  # of scans that came apart
+
+    def rule(self, node: Node, operands: tuple[Node, ...]) -> Node | None:
+        """Replaces scans that come apart, and what reads their results."""
+        if node.op == "scan":
+            scan = remake(node, operands)
+            results = self._layer_by_layer(scan)
+            if results is not None:
+                self._results[scan] = results
+            return scan
+        if node.op == "get" and operands[0] in self._results:
+            return self._results[operands[0]][node["index"]]
+        return self._known_zeros(node, operands)
+
+    def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
+        """What a scan gives, where it has layers that ONNX knows or steps that need no loop."""
+        if scan.get("when") is not None:
+            return None
+        quiet, pieces = quiet_lengths(scan), list[bool]()
+
+        def piece(inner: Node) -> Sequence[Node] | None:
+            results = self._gate_by_gate(inner, quiet)
+            pieces.append(results is not None)
+            return results
+
+        results = self._taken_apart(scan, Fission(), piece)
+        return results if any(pieces) or not pieces else None
+
+    def _gate_by_gate(self, scan: Node, quiet: Node | None) -> Sequence[Node] | None:
+        """What a scan gives, where all that it consists of are layers that ONNX knows."""
+        known = list[bool]()
+
+        def piece(inner: Node) -> Sequence[Node] | None:
+            layer = layer_of(inner, self.constants, quiet)
+            known.append(layer is not None)
+            if layer is not None:
+                self.layers[inner] = layer
+            return None
+
+        results = self._taken_apart(scan, lambda graph: Fission()(Columns()(graph)), piece)
+        return results if known and all(known) else None
+
+    def _taken_apart(
+        self, scan: Node, change: Change, piece: Callable[[Node], Sequence[Node] | None]
+    ) -> Sequence[Node]:
+        """What a scan gives after ``change``. piece: is told every scan of it, and gives what stands for its results,
+        if something else does.
+        """
+        formals = {
+            operand: make("input", where=operand.where, name=operand.name, label=f"{place}", type=operand.type)
+            for place, operand in enumerate(scan.operands)
+            if not self.constants.has(operand)
+        }
+        inner = remake(scan, [formals.get(operand, operand) for operand in scan.operands])
+        assert isinstance(scan.type, TupleType)
+        gets = [(f"{index}", make("get", inner, index=index)) for index in range(len(scan.type.items))]
+        local = change(Graph.of("loop", gets, formals.values()))
+        actual = {formal: operand for operand, formal in formals.items()}
+        replaced: dict[Node, Sequence[Node]] = {}
+
+        def rule(node: Node, operands: tuple[Node, ...]) -> Node | None:
+            if node in actual:
+                return actual[node]
+            if node.op == "scan":
+                whole = remake(node, operands)
+                results = piece(whole)
+                if results is not None:
+                    replaced[whole] = results
+                return whole
+            if node.op == "get" and operands[0] in replaced:
+                return replaced[operands[0]][node["index"]]
+            return self._known_zeros(node, operands)
+
+        new: dict[Node, Node] = {}
+        for node in local.nodes:
+            operands = tuple(new[item] for item in node.operands)
+            replacement = rule(node, operands)
+            new[node] = replacement if replacement is not None else remake(node, operands)
+        return [new[node] for _, node in local.outputs]
+
+    def _known_zeros(self, node: Node, operands: Sequence[Node]) -> Node | None:
+        """What a layer's steps give past the rows' ends is 0 already."""
+        if node.op != "select" or operands[1].op != "get" or not is_zero(operands[2]):
+            return None
+        layer = self.layers.get(operands[1].operands[0])
+        if layer is None or layer.lengths is None or operands[1]["index"] < len(layer.initial):
+            return None
+        return operands[1] if operands[0] is layer.running else None

@@ -1,0 +1,187 @@
+"""What a gate's activation receives, as a sum: products with the step's input and with the state, and biases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .....ir.graph import Node
+from .....ir.types import Dim
+from .constants import Constants
+
+
+class NoSumError(ValueError):
+    """A value is no sum that a gate of ONNX can have."""
+
+
+@dataclass
+class Sum:
+    """A gate's sum. inputs: [width, units] for each sequence. recurrent: [units, units], of the state h or of r * h.
+
+    within_reset: of a GRU's candidate, h's matrix and bias that r multiplies after the product.
+    reset: r, where there is one. labels: of parameters.
+    """
+
+    units: int
+    inputs: list[tuple[Node, np.ndarray]] = field(default_factory=list)
+    recurrent: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    recurrent_bias: np.ndarray | None = None
+    peephole: np.ndarray | None = None
+    reset: Node | None = None
+    reset_after: bool = False
+    labels: list[str] = field(default_factory=list)
+
+    def negated(self) -> Sum:
+        """The sum with another sign, of a gate without resets and peepholes."""
+        turned = Sum(self.units, [(node, -matrix) for node, matrix in self.inputs], labels=self.labels)
+        turned.recurrent = None if self.recurrent is None else -self.recurrent
+        turned.bias = None if self.bias is None else -self.bias
+        return turned
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step reads. h, c: what it carries. outside: what its other inputs stand for: sequences and invariants."""
+
+    h: Node
+    c: Node | None
+    sequences: Mapping[Node, Node]
+    invariants: Mapping[Node, Node]
+    constants: Constants
+
+    @property
+    def units(self) -> int:
+        units = self.h.shape[-1]
+        assert isinstance(units, int)
+        return units
+
+    def sum_of(self, node: Node) -> Sum:
+        """Raises ``NoSumError``."""
+        total = Sum(self.units)
+        for term, sign in _signed(node):
+            self._add(total, term, sign)
+        return total
+
+    def _add(self, total: Sum, term: Node, sign: int) -> None:
+        outside = self.sequences.get(term)
+        if outside is not None:
+            for piece, inner in _signed(outside):
+                self._add_outside(total, piece, sign * inner)
+            return
+        bias = self._constant(term)
+        if bias is not None:
+            total.bias = self._vector(total, bias, sign, total.bias)
+            return
+        match term.op:
+            case "matmul":
+                self._add_product(total, term, sign)
+            case "mul":
+                self._add_scaled(total, term, sign)
+            case _:
+                raise NoSumError(term.op)
+
+    def _add_product(self, total: Sum, term: Node, sign: int) -> None:
+        left, kernel, *start = term.operands
+        for item in start:
+            for piece, inner in _signed(item):
+                self._add(total, piece, sign * inner)
+        matrix = self._constant(kernel)
+        if matrix is None or kernel.shape != (self.units, self.units):
+            raise NoSumError("a product with what varies")
+        if left is not self.h:
+            total.reset = self._reset_of(total, left)
+        elif total.reset is not None:
+            raise NoSumError("h beside r * h")
+        if total.reset_after:
+            raise NoSumError("r before and after")
+        total.labels += self.constants.labels(matrix)
+        value = sign * self.constants.value(matrix)
+        total.recurrent = value if total.recurrent is None else total.recurrent + value
+
+    def _reset_of(self, total: Sum, left: Node) -> Node:
+        """r, where a product's left side is r * h."""
+        if left.op != "mul" or self.h not in left.operands or total.reset is not None or total.recurrent is not None:
+            raise NoSumError("a product of what is no state")
+        one, other = left.operands
+        return other if one is self.h else one
+
+    def _add_scaled(self, total: Sum, term: Node, sign: int) -> None:
+        """A peephole, or r times a product of h."""
+        for one, other in (term.operands, term.operands[::-1]):
+            vector = self._constant(one)
+            if self.c is not None and other is self.c and vector is not None:
+                total.peephole = self._vector(total, vector, sign, total.peephole)
+                return
+        for gate, product in (term.operands, term.operands[::-1]):
+            inner = self._hidden_sum(product)
+            if inner is not None and total.recurrent is None and total.reset is None:
+                total.reset, total.reset_after = gate, True
+                total.recurrent, total.labels = inner.recurrent, total.labels + inner.labels
+                total.recurrent_bias = inner.bias
+                if sign < 0:
+                    break
+                return
+        raise NoSumError("a product of values")
+
+    def _hidden_sum(self, node: Node) -> Sum | None:
+        """A sum of nothing but a product with h and biases."""
+        try:
+            found = self.sum_of(node)
+        except NoSumError:
+            return None
+        is_plain = not found.inputs and found.recurrent is not None and found.reset is None and found.peephole is None
+        return found if is_plain else None
+
+    def _add_outside(self, total: Sum, term: Node, sign: int) -> None:
+        """A term over all steps."""
+        if self.constants.has(term):
+            total.bias = self._vector(total, term, sign, total.bias)
+            return
+        if term.op == "broadcast" and self.constants.has(term.operands[0]):
+            total.bias = self._vector(total, term.operands[0], sign, total.bias)
+            return
+        if term.op == "matmul" and term.tensor.rank == 3 and self.constants.has(term.operands[1]):
+            x, kernel, *start = term.operands
+            total.labels += self.constants.labels(kernel)
+            total.inputs.append((x, sign * self.constants.value(kernel)))
+            for item in start:
+                for piece, inner in _signed(item):
+                    self._add_outside(total, piece, sign * inner)
+            return
+        if term.tensor.rank != 3 or term.shape[-1] != self.units:
+            raise NoSumError("a sequence of another width")
+        total.inputs.append((term, sign * np.eye(self.units, dtype=term.dtype)))
+
+    def _constant(self, node: Node) -> Node | None:
+        """What stands for a constant outside of the loop."""
+        outside = self.invariants.get(node, node)
+        is_formal = outside is node and node.op == "input"
+        return outside if not is_formal and self.constants.has(outside) else None
+
+    def _vector(self, total: Sum, node: Node, sign: int, before: np.ndarray | None) -> np.ndarray:
+        """A constant [units], added to one before."""
+        size: Dim = node.shape[-1] if node.tensor.rank else 1
+        if size not in (1, self.units) or any(dim != 1 for dim in node.shape[:-1]):
+            raise NoSumError("a bias of other sizes")
+        total.labels += self.constants.labels(node)
+        value = sign * np.broadcast_to(self.constants.value(node).reshape(-1), (self.units,))
+        return value if before is None else before + value
+
+
+def _signed(node: Node) -> Iterator[tuple[Node, int]]:
+    """Terms of a sum, each with its sign."""
+    pending = [(node, 1)]
+    while pending:
+        term, sign = pending.pop()
+        match term.op:
+            case "add":
+                pending += [(item, sign) for item in reversed(term.operands)]
+            case "sub":
+                pending += [(term.operands[1], -sign), (term.operands[0], sign)]
+            case "neg":
+                pending.append((term.operands[0], -sign))
+            case _:
+                yield term, sign

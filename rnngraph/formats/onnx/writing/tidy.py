@@ -1,0 +1,57 @@
+"""What is done to nodes once all are there: outputs get their names, and what nothing needs goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ....ir.graph import Node
+from .scope import Body, Model, Operator, Scope
+
+
+def named(scope: Scope, outputs: Sequence[tuple[str, Node]]) -> list[Operator]:
+    """The nodes of a graph, in which every output has its name."""
+    made = {name for operator in scope.operators for name in operator.outputs}
+    new: dict[str, str] = {}
+    for name, node in outputs:
+        value = scope.values[node]
+        if value == name:
+            continue
+        if value in made and value not in new:
+            new[value] = name
+        else:
+            scope.operators.append(Operator("Identity", [value], [name], {}))
+    _rename(scope.operators, new)
+    return scope.operators
+
+
+def _rename(operators: Sequence[Operator], new: Mapping[str, str]) -> None:
+    for operator in operators:
+        operator.inputs = [new.get(name, name) for name in operator.inputs]
+        operator.outputs = [new.get(name, name) for name in operator.outputs]
+        for body in _bodies(operator):
+            _rename(body.operators, new)
+
+
+def _bodies(operator: Operator) -> Iterator[Body]:
+    return (value for value in operator.attributes.values() if isinstance(value, Body))
+
+
+def keep_needed(model: Model, operators: list[Operator], inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Drops nodes and constant tensors that no output needs; inputs' defaults stay."""
+    needed = _needed(operators, set(outputs))
+    kept = {*needed, *inputs}
+    model.initializers = {name: array for name, array in model.initializers.items() if name in kept}
+
+
+def _needed(operators: list[Operator], needed: set[str]) -> set[str]:
+    """Drops what does not lead to ``needed``, and gives all names that the rest reads."""
+    kept = []
+    for operator in reversed(operators):
+        if not needed.intersection(operator.outputs):
+            continue
+        kept.append(operator)
+        needed.update(filter(None, operator.inputs))
+        for body in _bodies(operator):
+            needed |= _needed(body.operators, {name for name, _ in body.outputs})
+    operators[:] = kept[::-1]
+    return needed

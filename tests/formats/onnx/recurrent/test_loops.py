@@ -1,0 +1,301 @@
+"""Scan and Loop nodes whose steps become a cell: numbers as onnxruntime and NumPy have them, and the script's text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_files import assert_same, by_onnxruntime, ours
+
+import rnngraph as rg
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402  (which may lack)
+
+INPUTS, UNITS = 3, 4
+RANDOM = np.random.default_rng(0)
+KERNEL = 0.5 * RANDOM.standard_normal((INPUTS, UNITS)).astype(np.float32)
+RECURRENT = 0.5 * RANDOM.standard_normal((UNITS, UNITS)).astype(np.float32)
+Arrays = dict[str, np.ndarray]
+
+
+def info(name: str, shape: Sequence[Any], kind: int = TensorProto.FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def model_of(nodes: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any], arrays: Arrays | None = None) -> Any:
+    known = {"W": KERNEL, "R": RECURRENT} | (arrays or {})
+    tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in known.items()]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, tensors)
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def plain_step(x: str, h: str, to: str) -> list[Any]:
+    return [
+        helper.make_node("MatMul", [x, "W"], ["from_x"]),
+        helper.make_node("MatMul", [h, "R"], ["from_h"]),
+        helper.make_node("Add", ["from_x", "from_h"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], [to]),
+    ]
+
+
+def check(model: Any, feeds: Arrays, script_too: bool = True) -> rg.Program:
+    """The net gives onnxruntime's numbers, and so does the script that it writes."""
+    net = rg.read_onnx(model)
+    program = net.program()
+    found = ours(program, feeds)
+    expected = numpy_loop(model, feeds)
+    assert_same(found, expected)
+    if script_too:
+        again: dict[str, Any] = {"__file__": str(Path("net.py").resolve())}
+        net.save(".")
+        exec(compile(Path("net.py").read_text(), "net.py", "exec"), again)
+        assert_same(ours(again["program"], feeds), expected)
+    return program
+
+
+def numpy_loop(model: Any, feeds: Arrays) -> Arrays:
+    """onnxruntime's numbers where it is there, and else those of onnx's own reference."""
+    try:
+        return by_onnxruntime(model, feeds)
+    except ImportError:
+        from onnx_files import by_reference
+
+        return by_reference(model, feeds)
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+# Scan ------------------------------------------------------------------------------------------------
+
+
+def scan(attributes: dict[str, Any], axes: Sequence[Any] = ("T", "B"), out: Sequence[Any] | None = None) -> Any:
+    body = helper.make_graph(
+        [*plain_step("x_t", "h_t", "h_n"), helper.make_node("Mul", ["h_n", "h_n"], ["y_t"])],
+        "body",
+        [info("h_t", ["B", UNITS]), info("x_t", ["B", INPUTS])],
+        [info("h_n", ["B", UNITS]), info("y_t", ["B", UNITS])],
+    )  # fmt: skip
+    node = helper.make_node("Scan", ["h", "x"], ["last", "y"], body=body, num_scan_inputs=1, **attributes)
+    outputs = [info("last", ["B", UNITS]), info("y", out or [*axes, UNITS])]
+    return model_of([node], [info("h", ["B", UNITS]), info("x", [*axes, INPUTS])], outputs)
+
+
+def feeds(*axes: int) -> Arrays:
+    return {"x": floats(*axes, INPUTS), "h": floats(2, UNITS)}
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def test_a_scan_is_a_driver_of_a_cell_of_its_own() -> None:
+    model = scan({})
+    check(model, feeds(5, 2))
+    text = rg.read_onnx(model).script()
+    assert "class Steps(rg.Cell):" in text
+    assert "rg.dynamic_rnn(Steps(), x_1, time_major=True, initial_state=x, scope='rnn')" in text
+
+
+@pytest.mark.parametrize("inward", [0, 1])
+@pytest.mark.parametrize("outward", [0, 1])
+def test_directions_of_a_scan(inward: int, outward: int) -> None:
+    check(scan({"scan_input_directions": [inward], "scan_output_directions": [outward]}), feeds(5, 2), False)
+
+
+def test_axes_of_a_scan() -> None:
+    attributes = {"scan_input_axes": [1], "scan_output_axes": [2]}
+    check(scan(attributes, ("B", "T"), ("B", UNITS, "T")), feeds(2, 5))
+    check(scan({"scan_input_axes": [-2], "scan_output_axes": [1]}, ("B", "T")), feeds(2, 5), False)
+
+
+def test_one_row_without_an_axis_for_it() -> None:
+    """Vectors, a number that is carried, and one that the steps give."""
+    body = helper.make_graph(
+        [
+            *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("ReduceMax", ["h_n"], ["m_t"], keepdims=0),
+            helper.make_node("Add", ["s_t", "m_t"], ["s_n"]),
+            helper.make_node("Identity", ["s_n"], ["out"]),
+        ],
+        "body",
+        [info("h_t", [UNITS]), info("s_t", []), info("x_t", [INPUTS])],
+        [info("h_n", [UNITS]), info("s_n", []), info("out", [])],
+    )
+    node = helper.make_node("Scan", ["h", "zero", "x"], ["last", "total", "y"], body=body, num_scan_inputs=1)
+    outputs = [info("last", [UNITS]), info("total", []), info("y", ["T"])]
+    model = model_of([node], [info("h", [UNITS]), info("x", ["T", INPUTS])], outputs, {"zero": np.float32(0)})
+    check(model, {"h": floats(UNITS), "x": floats(5, INPUTS)})
+
+
+def test_several_inputs_of_several_kinds() -> None:
+    """A mask, ids, a matrix as the state, and a value from outside that a step reads."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "id_t"], ["row"]),
+            helper.make_node("Mul", ["row", "scale"], ["scaled"]),
+            helper.make_node("Unsqueeze", ["scaled", "axis"], ["wide"]),
+            helper.make_node("Add", ["m_t", "wide"], ["sum"]),
+            helper.make_node("Tanh", ["sum"], ["new"]),
+            helper.make_node("Unsqueeze", ["mask_t", "axes"], ["runs"]),
+            helper.make_node("Where", ["runs", "new", "m_t"], ["m_n"]),
+            helper.make_node("ReduceSum", ["m_n", "axis"], ["y_t"], keepdims=0),
+        ],
+        "body",
+        [info("m_t", ["B", 2, 3]), info("id_t", ["B"], TensorProto.INT64), info("mask_t", ["B"], TensorProto.BOOL)],
+        [info("m_n", ["B", 2, 3]), info("y_t", ["B", 3])],
+    )
+    nodes = [
+        helper.make_node("Exp", ["log_scale"], ["scale"]),
+        helper.make_node("Scan", ["m", "ids", "mask"], ["last", "y"], body=body, num_scan_inputs=2),
+    ]
+    inputs = [
+        info("m", ["B", 2, 3]), info("ids", ["T", "B"], TensorProto.INT64), info("mask", ["T", "B"], TensorProto.BOOL),
+        info("log_scale", ["B", 3]),
+    ]  # fmt: skip
+    arrays = {"table": floats(7, 3), "axis": np.array([1]), "axes": np.array([1, 2])}
+    model = model_of(nodes, inputs, [info("last", ["B", 2, 3]), info("y", ["T", "B", 3])], arrays)
+    fed = {
+        "m": floats(2, 2, 3), "ids": RANDOM.integers(0, 7, (5, 2)), "mask": RANDOM.random((5, 2)) < 0.5,
+        "log_scale": floats(2, 3),
+    }  # fmt: skip
+    check(model, fed)
+
+
+def test_what_no_cell_can_be_is_listed() -> None:
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["a_t"], ["a_n"]), helper.make_node("Identity", ["b_t"], ["b_n"])],
+        "body", [info("a_t", ["A", 3]), info("b_t", ["B", 3]), info("x_t", ["A", 3])],
+        [info("a_n", ["A", 3]), info("b_n", ["B", 3])],
+    )  # fmt: skip
+    node = helper.make_node("Scan", ["a", "b", "x"], ["c", "d"], body=body, num_scan_inputs=1, name="both")
+    inputs = [info("a", ["A", 3]), info("b", ["B", 3]), info("x", ["T", "A", 3])]
+    model = model_of([node], inputs, [info("c", ["A", 3]), info("d", ["B", 3])])
+    with pytest.raises(rg.NotReadableError, match=r"node 'both' .Scan.: the values of a loop have no first axis"):
+        rg.read_onnx(model)
+
+
+# Loop ------------------------------------------------------------------------------------------------
+
+
+def constant(name: str, value: Any, dtype: str = "int64") -> Any:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(value, dtype)))
+
+
+def size_of(x: str, axis: int, to: str) -> list[Any]:
+    return [
+        helper.make_node("Shape", [x], [f"{to}_shape"]),
+        constant(f"{to}_axis", axis),
+        helper.make_node("Gather", [f"{to}_shape", f"{to}_axis"], [to]),
+    ]
+
+
+def test_a_loop_over_the_steps_of_an_input() -> None:
+    """As torch writes ``for i in range(x.size(1)): h = f(x[:, i], h)``."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Gather", ["x", "i"], ["x_t"], axis=1),
+            *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("Identity", ["go"], ["on"]),
+            helper.make_node("Identity", ["h_n"], ["y_t"]),
+        ],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS]), info("y_t", ["B", UNITS])],
+    )
+    nodes = [*size_of("x", 1, "steps"), helper.make_node("Loop", ["steps", "", "h"], ["last", "y"], body=body)]
+    outputs = [info("last", ["B", UNITS]), info("y", ["T", "B", UNITS])]
+    model = model_of(nodes, [info("x", ["B", "T", INPUTS]), info("h", ["B", UNITS])], outputs)
+    check(model, feeds(2, 5))
+    text = rg.read_onnx(model).script()
+    assert "rg.dynamic_rnn(Steps(), x, initial_state=x_1, scope='rnn')" in text
+
+
+def while_loop(bound: int | None, trips: int | None, extra: Sequence[Any] = ()) -> Any:
+    """As tf2onnx writes a while_loop over time: a counter among the states, a condition, arrays that are handed on."""
+    reading = [
+        helper.make_node("Unsqueeze", ["time", "axis"], ["index"]),
+        helper.make_node("Gather", ["array", "index"], ["wide"], axis=0),
+        helper.make_node("Squeeze", ["wide", "axis"], ["x_t"]),
+    ]
+    body = helper.make_graph(
+        [
+            *reading,
+            *plain_step("x_t", "h_t", "h_n"),
+            helper.make_node("Identity", ["array"], ["array_n"]),
+            helper.make_node("Add", ["time", "one"], ["time_n"]),
+            helper.make_node("Less", ["time_n", "steps"], ["more"]),
+            helper.make_node("And", ["more", "go"] if trips is None else ["more", "more"], ["on"]),
+            helper.make_node("Cast", ["time"], ["count"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["h_n", "count"], ["y_t"]),
+            *extra,
+        ],
+        "body",
+        [
+            info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("time", [], TensorProto.INT64),
+            info("h_t", ["B", UNITS]), info("array", ["T", "B", INPUTS]),
+        ],
+        [
+            info("on", [], TensorProto.BOOL), info("time_n", [], TensorProto.INT64), info("h_n", ["B", UNITS]),
+            info("array_n", ["T", "B", INPUTS]), info("y_t", ["B", UNITS]),
+        ],
+    )  # fmt: skip
+    sizes = size_of("x", 0, "steps") if bound is None else [constant("steps", bound)]
+    count = [] if trips is None else [constant("trips", trips)]
+    loop = helper.make_node(
+        "Loop", ["" if trips is None else "trips", "true", "start", "h", "x"],
+        ["time_last", "last", "same", "y"], body=body, name="while",
+    )  # fmt: skip
+    arrays = {"axis": np.array([0]), "one": np.array(1), "start": np.array(0), "true": np.array(True)}
+    outputs = [
+        info("time_last", [], TensorProto.INT64), info("last", ["B", UNITS]), info("same", ["T", "B", INPUTS]),
+        info("y", ["S", "B", UNITS]),
+    ]  # fmt: skip
+    inputs = [info("x", ["T" if bound is None else bound, "B", INPUTS]), info("h", ["B", UNITS])]
+    return model_of([*sizes, *count, loop], inputs, outputs, arrays)
+
+
+@pytest.mark.parametrize(("bound", "trips"), [(None, None), (None, (1 << 31) - 1), (5, None), (5, 3), (5, 5)])
+def test_a_while_loop_over_time(bound: int | None, trips: int | None) -> None:
+    check(while_loop(bound, trips), feeds(5, 2), script_too=bound == 5)
+
+
+def test_loops_that_may_end_early_are_listed() -> None:
+    body = helper.make_graph(
+        [
+            *plain_step("x", "h_t", "h_n"),
+            helper.make_node("ReduceMax", ["h_n"], ["most"], keepdims=0),
+            helper.make_node("Less", ["most", "half"], ["on"]),
+        ],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS])],
+    )
+    nodes = [constant("trips", 5), helper.make_node("Loop", ["trips", "", "h"], ["last"], body=body, name="early")]
+    inputs = [info("x", ["B", INPUTS]), info("h", ["B", UNITS])]
+    model = model_of(nodes, inputs, [info("last", ["B", UNITS])], {"half": np.float32(0.5)})
+    with pytest.raises(rg.NotReadableError, match=r"node 'early' .Loop.: it may end early"):
+        rg.read_onnx(model)
+
+
+def test_steps_that_read_nothing_of_their_own() -> None:
+    """A state that is moved on five times, with what is the same at every step."""
+    body = helper.make_graph(
+        [*plain_step("x", "h_t", "h_n"), helper.make_node("Identity", ["go"], ["on"])],
+        "body",
+        [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("h_t", ["B", UNITS])],
+        [info("on", [], TensorProto.BOOL), info("h_n", ["B", UNITS])],
+    )
+    nodes = [constant("trips", 5), helper.make_node("Loop", ["trips", "", "h"], ["last"], body=body)]
+    model = model_of(nodes, [info("x", ["B", INPUTS]), info("h", ["B", UNITS])], [info("last", ["B", UNITS])])
+    check(model, {"x": floats(2, INPUTS), "h": floats(2, UNITS)})
+    assert "self.x_1 = x_1" in rg.read_onnx(model).script()
