@@ -24,6 +24,7 @@ from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
 from .causality import check_states, check_streamable
+from .row_graph import RowGraph
 
 
 class Tail:
@@ -76,7 +77,8 @@ class StepGraph:
     time_axis, output_axis: of feeds and outputs, None: has none. left_out: the same, where a single step has but one
     entry, so that it is given without the axis. sizes: those that the batch settles. held: defaults of what has no time
     axis. rate: entries of what is fed for each step. delay: steps after which the first one's outputs come. tail: gives
-    the graph of the end of sequences, by how many entries are left for no whole step.
+    the graph of the end of sequences, by how many entries are left for no whole step. rows: the step in any number of
+    rows.
     """
 
     batch: int
@@ -98,6 +100,7 @@ class StepGraph:
     rate: int
     delay: int
     tail: Tail | None
+    rows: RowGraph
 
 
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
@@ -140,6 +143,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
             types.setdefault(name, kind)
             time_axis.setdefault(name, None)
     given = {name: node.tensor for name, node in compiled.graph.outputs}
+    outputs = tuple(given)
     return StepGraph(
         batch=batch,
         compiled=compiled,
@@ -147,7 +151,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         structures=structures,
         named=named,
         labels=labels,
-        outputs=tuple(name for name, _ in compiled.graph.outputs),
+        outputs=outputs,
         types=types,
         state_types=state_types,
         lengths=lengths,
@@ -162,6 +166,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         rate=timeline.tempo.rate,
         delay=timeline.delay,
         tail=tail,
+        rows=RowGraph(compiled, outputs, frozenset(sizes), lengths, time_axis),
     )
 
 

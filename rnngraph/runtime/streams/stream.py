@@ -29,8 +29,9 @@ from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
-from .prepared_step import PreparedStep, States
+from .prepared_step import PreparedStep
 from .rows import row_mask
+from .states import States
 from .step_graph import StepGraph
 
 STATE = "stream's state"
@@ -50,7 +51,7 @@ class Stream(Generic[Given]):
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
         """names: of feeds. structure: the nest of outputs."""
         self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
-        self._compiled, self._initial = graph.compiled, graph.initial
+        self._graph, self._compiled, self._initial = graph, graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
         self._named_states = graph.named
         self._types, self._state_types = graph.types, graph.state_types
@@ -138,7 +139,10 @@ class Stream(Generic[Given]):
         )  # fmt: skip
         prepared = self._prepared_step if one_step else self._prepared_chunk
         if prepared is None or anew or not prepared.is_for(spec):
-            prepared = PreparedStep(self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads)
+            graph = self._graph if one_step else None
+            prepared = PreparedStep(
+                self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads, graph
+            )
         result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
         assert result is not None, "what was converted is what it was prepared for"
         self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
