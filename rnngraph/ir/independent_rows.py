@@ -1,6 +1,7 @@
 """Whether each row of what a graph gives comes of that row alone of what it is fed.
 
-A row is a place on the axis whose size is one of given names. What is not known to keep rows apart is taken to mix them.
+A row is a place on the axis whose size is one of given names. What is not known to keep rows apart is taken to mix
+them.
 """
 
 from __future__ import annotations

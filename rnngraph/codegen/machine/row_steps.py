@@ -18,9 +18,9 @@ places in the block are listed, the moves before the entry runs and those behind
 """
 JOB_WORDS = 8
 OUTER, INNER, SOURCE, SOURCE_ROW, SOURCE_OUTER, TARGET, TARGET_ROW, TARGET_OUTER, BY_TABLE = range(9)
-"""Words of a move: of each row ``OUTER`` pieces of ``INNER`` bytes, from where and to where, and how far rows and pieces
-lie apart. The row of a table is that which ``ROWS`` names, where ``BY_TABLE`` is 1, or the row's number in the call. What
-an entry gives lies close together, in as many rows as it ran: how far its pieces lie apart follows.
+"""Words of a move: of each row ``OUTER`` pieces of ``INNER`` bytes, from where and to where, and how far rows and
+pieces lie apart. The row of a table is the one that ``ROWS`` names, where ``BY_TABLE`` is 1, else its number in the
+call. What an entry gives lies close together, in as many rows as it ran: how far its pieces lie apart follows.
 """
 MOVE_WORDS = 9
 

@@ -6,6 +6,7 @@ It costs what its rows cost, whichever these are and however many the tables hav
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ctypes import c_void_p
 from functools import lru_cache
 
 import numpy as np
@@ -71,6 +72,9 @@ class RowSteps:
         self._weights = entry.weights_of(parameters)
         self._threads, self._policy = graph.compiled.options.threads, SharingPolicy()
         self._jobs: list[_Job] = []
+        self._run, _ = _run_rows()
+        self._plan = np.zeros(words.JOBS, np.int64)
+        self._plan_address = c_void_p(address(self._plan))
         self._tables: dict[str, np.ndarray] = {}
         self.rows = np.zeros(0, np.int64)
         self.fed: dict[str, np.ndarray] = {}
@@ -113,22 +117,29 @@ class RowSteps:
 
     def run(self, count: int) -> None:
         """Steps the first ``count`` of ``rows``, which must be different ones, by what ``fed`` holds for them."""
-        weights, parts = self._weights(), self._parts(count)
+        weights = self._weights()  # held until the call ends: a change makes new ones
+        parts = 1 if self._threads.parts == 1 else self._parts(count)
+        if parts > len(self._jobs):
+            self._add_jobs(parts)
+        for job in self._jobs:
+            if job.block.version != weights.version:
+                job.block.set_weights(weights)
+        plan = self._plan
+        plan[words.COUNT] = count
+        plan[words.CHUNK] = self._most if parts == 1 else min(self._most, -(-count // parts))
+        if parts == 1:
+            self._run(self._plan_address, WORKER, WORKERS)
+        else:  # who runs it alone after all takes all chunks, by the first job
+            AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))(address(plan), 0, 1)
+
+    def _add_jobs(self, parts: int) -> None:
+        """So that there is one for each of ``parts`` workers."""
         while len(self._jobs) < parts:
             job = _Job(self, self._entry, self._sized, self._most, self._is_open)
             self._place(job)
             self._jobs.append(job)
-        jobs = self._jobs[:parts]
-        for job in jobs:
-            if job.block.version != weights.version:
-                job.block.set_weights(weights)
-        at_a_time = min(self._most, -(-count // parts))
-        plan = np.array([count, at_a_time, *(job.address for job in jobs)], np.int64)
-        native, place = _run_rows()
-        if parts == 1:
-            native(address(plan), WORKER, WORKERS)
-        else:  # who runs it alone after all takes all chunks, by the first job
-            AdaptiveEntry(native, place, parts, self._policy, self._cycles(count))(address(plan), 0, 1)
+        self._plan = np.array([0, 0, *(job.address for job in self._jobs)], np.int64)
+        self._plan_address = c_void_p(address(self._plan))
 
     def _parts(self, count: int) -> int:
         """How many workers share a call."""
@@ -149,7 +160,7 @@ class _Job:
     """
 
     def __init__(self, steps: RowSteps, entry: NativeEntry, sized: Sized, most: int, is_open: bool) -> None:
-        """sized: the entry at the ``most`` rows that it computes in one run. is_open: whether it computes fewer, too."""
+        """sized: the entry at the ``most`` rows that it computes in one run. is_open: whether it computes fewer too."""
         graph = steps.graph
         self.block = entry.block()
         self.block.set_sizes(sized.sizes, sized.run)
@@ -161,7 +172,8 @@ class _Job:
         self._sources: dict[str, int] = {}
         self._targets: dict[str, int] = {}
         self._memory: list[np.ndarray] = []
-        gathers, scatters = [], []
+        gathers: list[np.ndarray] = []
+        scatters: list[np.ndarray] = []
         for port in (*steps.inputs.values(), *steps.kept.values()):
             if port.name in entry.input_slots:
                 array = self._made(port, most)

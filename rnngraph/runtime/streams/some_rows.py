@@ -63,9 +63,7 @@ class SomeRows:
         assert steps is not None
         if self._turn != states.turn:
             held = {
-                name: port.rows_first(self._held[name])
-                for name, port in steps.kept.items()
-                if name not in steps.states
+                name: port.rows_first(self._held[name]) for name, port in steps.kept.items() if name not in steps.states
             }
             steps.set_tables({**held, **dict(zip(steps.states, states.present, strict=True))})
             self._turn = states.turn
