@@ -36,7 +36,7 @@ class RowPort:
     before: tuple[int, ...]
     after: tuple[int, ...]
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Of one row, without an axis of rows."""
         return (*self.before, *self.after)
