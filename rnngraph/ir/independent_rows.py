@@ -23,6 +23,12 @@ def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
     return all(_keeps_apart(node, names) for node in graph.nodes)
 
 
+def row_axis(shape: Sequence[Dim], names: Set[str]) -> int | None:
+    """The only axis that counts rows, and nothing else; None where there is none."""
+    axis = _row_axis(shape, names)
+    return None if axis is None or axis < 0 else axis
+
+
 def _keeps_apart(node: Node, names: Set[str]) -> bool:
     if node.op == "scan":
         return _scan_keeps_apart(node, names)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import NameLookupError, ShapeError, Where, did_you_mean, shown
-from ...ir.axes import axis_of_names
+from ...ir.independent_rows import row_axis
 from ...ir.types import TensorType
 from ..calls.feeds import convert, reject_empty, solve_sizes
 from .step_graph import StepGraph
@@ -38,7 +38,7 @@ class HeldFeeds:
         return name in self._graph.types and self._graph.time_axis[name] is None
 
     def _row_axis(self, name: str) -> int | None:
-        return axis_of_names(self._graph.types[name].shape, self._graph.rows.names)
+        return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
     def missing(self, given: Mapping[str, Any]) -> list[str]:
         """Names that a stream can't do without."""
@@ -102,7 +102,7 @@ class HeldFeeds:
     def without_rows(self, name: str, array: np.ndarray, whole: bool) -> np.ndarray:
         """An output of one stream, without its axis of one row if it was not fed with one."""
         shape = dict(self._graph.compiled.graph.outputs)[name].shape
-        axis = axis_of_names(shape, self._graph.rows.names)
+        axis = row_axis(shape, self._graph.rows.names)
         return array if whole or axis is None else np.squeeze(array, axis)
 
     def together(self, held: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:

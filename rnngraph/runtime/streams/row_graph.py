@@ -9,8 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...ir.axes import axis_of_names
-from ...ir.independent_rows import rows_are_independent
+from ...ir.independent_rows import row_axis, rows_are_independent
 from ...ir.types import TensorType, evaluate, substitute
 from ..calls.prepared_call import without
 from ..native.compiled_graph import CompiledGraph
@@ -88,7 +87,7 @@ class RowGraph:
         """Whether one entry computes any number of rows, each as if it were alone. Else each is run alone."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
         moving = [types[name] for name in compiled.needed(self.outputs) if self._time_axis.get(name) is not None]
-        if not names or any(axis_of_names(kind.shape, names) is None for kind in moving):
+        if not names or any(row_axis(kind.shape, names) is None for kind in moving):
             return False
         graph = compiled.optimized(self.outputs)
         if names & (tiled_sizes(graph) | ordered_sizes(graph)) or compiled.equalities(self.outputs)[0]:
@@ -112,8 +111,9 @@ class RowGraph:
     def port(self, name: str, kind: TensorType, left_out: int | None, others: Mapping[str, int]) -> RowPort:
         """left_out: an axis of time that has one entry, and that callers leave out."""
         shape = without(tuple(substitute(dim, dict.fromkeys(self.lengths, 1)) for dim in kind.shape), left_out)
-        axis = axis_of_names(shape, self.names)
-        sizes = [1 if place == axis else evaluate(dim, others) for place, dim in enumerate(shape)]
+        axis = row_axis(shape, self.names)
+        known = {**others, **dict.fromkeys(self.names, 1)}
+        sizes = [evaluate(dim, known) for dim in shape]
         cut = 0 if axis is None else axis
         behind = cut if axis is None else cut + 1
         return RowPort(name, np.dtype(kind.dtype), axis, tuple(sizes[:cut]), tuple(sizes[behind:]))
