@@ -16,6 +16,7 @@ from ...codegen.machine import row_steps as words
 from ...codegen.machine.engine import Code, Native, object_code
 from ...codegen.machine.target import host
 from ...errors import Where
+from ...ir.types import evaluate
 from ..calls.prepared_call import whole
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
 from ..native.aligned_memory import address, aligned_bytes
@@ -58,7 +59,10 @@ class RowSteps:
         moving = {name: types[name] for name in needed if axes[name] is not None}
         still = {name: types[name] for name in needed if axes[name] is None and name not in shared}
         self.inputs = {name: graph.rows.port(name, kind, graph.left_out[name], others) for name, kind in moving.items()}
-        self.states = {name: graph.rows.port(name, kind, None, others) for name, kind in graph.state_types.items()}
+        self.states = {
+            name: RowPort(name, np.dtype(kind.dtype), 0, (), tuple(evaluate(dim, others) for dim in kind.shape[1:]))
+            for name, kind in graph.state_types.items()
+        }
         self.kept = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states
         kinds = {name: node.tensor for name, node in graph.compiled.graph.outputs}
         self.outputs = {
