@@ -242,8 +242,8 @@ class StreamPool(Generic[Given]):
                     arrays[name] = value
                 else:
                     held[name] = value
-            self._require(arrays)
             self._holding.require_known(held, user_line)
+            self._require(arrays)
             first = tables[0] if tables else next(iter(self._tables.values()), None)
             if first is None:
                 raise ArgumentError("no stream of this pool is given, and it never had one; open some", user_line())
@@ -252,12 +252,13 @@ class StreamPool(Generic[Given]):
             if held:
                 self._hold_rows(handles, held)
                 tables, rows = self._rows_of(handles)
-            return self._run_rows(first, tables, rows, arrays)
+            return self._run_rows(tables or [first], rows, arrays)
 
     def _run_rows(
-        self, first: StreamTable, tables: Sequence[StreamTable], rows: Sequence[int], arrays: Rows
+        self, tables: Sequence[StreamTable], rows: Sequence[int], arrays: Rows
     ) -> Given:  # fmt: skip
-        """arrays: rows first."""
+        """tables: of each row, or the only one. arrays: rows first."""
+        first = tables[0]
         parts: list[tuple[StreamTable, Any]] = [(first, slice(None))]
         if len(set(tables)) > 1:
             parts = [(table, [i for i, mine in enumerate(tables) if mine is table]) for table in dict.fromkeys(tables)]
@@ -396,6 +397,7 @@ class StreamPool(Generic[Given]):
                 forms.add(whole)
             else:
                 held[name] = value
+        self._holding.require_known(held, user_line)
         self._require(rows)
         if len(forms) > 1:
             raise ShapeError("of feeds of a stream some have an axis of one row, and some none; give all alike", where)

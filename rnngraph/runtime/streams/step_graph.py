@@ -138,9 +138,10 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     known: dict[str, Dim] = dict(sizes)
     first = CompiledGraph(with_sizes(initial, known), "inference", options, source.described)
-    for name, kind in first.input_types().items():
+    begins = {str(node["label"]): node.tensor for node in initial.inputs if node.op == "input"}
+    for name in first.input_types():
         if name not in labels:
-            types.setdefault(name, kind)
+            types.setdefault(name, begins[name])
             time_axis.setdefault(name, None)
     given = {name: node.tensor for name, node in compiled.graph.outputs}
     outputs = tuple(given)
