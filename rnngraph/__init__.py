@@ -132,6 +132,7 @@ from .errors import (
 )
 from .program.program import Program, compile, load
 from .runtime.calls.results import Result
+from .runtime.streams.pool import StreamHandle, StreamPool
 from .runtime.streams.stream import Stream
 from .version import __version__
 
@@ -237,6 +238,8 @@ __all__ = [
     "Scope",
     "ShapeError",
     "Stream",
+    "StreamHandle",
+    "StreamPool",
     "StructureError",
     "Tensor",
     "Trainer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Generic, Never
 
 import numpy as np
@@ -13,7 +14,6 @@ from ...declare.nest import map_leaves, paths
 from ...errors import (
     ArgumentError,
     DtypeError,
-    NameLookupError,
     ShapeError,
     StructureError,
     Where,
@@ -22,9 +22,7 @@ from ...errors import (
 )
 from ...public import api, no_more
 from ..calls.feed_names import FeedNames
-from ..calls.feeds import convert
 from ..calls.results import Given, giver
-from ..native.preconditions import check_preconditions
 from ..parameters import Parameters
 from .forks import fork_lock
 from .held_feeds import HeldFeeds
@@ -33,14 +31,14 @@ from .row_steps import RowSteps
 from .sequence_end import SequenceEnd
 from .serving import Frame, Serving
 from .states import StateForm
+from .step_feeds import Rows, StepFeeds
 from .step_graph import StepGraph
-from .stream_table import StreamTable
+from .stream_table import StreamTable, step_tables
 
 MOST_TABLES = 64
 """Tables that a pool keeps although no stream is in them."""
 FEWEST_STREAMS = 16
 """Rows that a table begins with, if it is not the first."""
-Rows = dict[str, np.ndarray]
 
 
 class StreamHandle:
@@ -56,17 +54,18 @@ class StreamHandle:
         return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
 
 
+@dataclass(slots=True)
 class Fed:
     """What one stream is fed for a step.
 
-    rows: by name, without an axis of rows. held: all that it holds from this step on, where that changes, and the table
-    that it belongs to then. whole: whether it was given, and is answered, with an axis of one row.
+    rows: by name, without an axis of rows. whole: whether it was given, and is answered, with an axis of one row. held:
+    all that it holds from this step on, where that changes, and the table that it belongs to then.
     """
 
-    __slots__ = ("held", "rows", "table", "whole")
-
-    def __init__(self, rows: Rows, whole: bool, held: Rows | None, table: StreamTable | None) -> None:
-        self.rows, self.whole, self.held, self.table = rows, whole, held, table
+    rows: Rows
+    whole: bool
+    held: Rows | None = None
+    table: StreamTable | None = None
 
 
 @api
@@ -88,11 +87,7 @@ class StreamPool(Generic[Given]):
         self._leaves = [path for path, _ in paths(structure)]
         self._queue: deque[np.ndarray] = deque()
         self._give = giver(structure, [self._queue.popleft] * len(self._leaves))
-        needed = graph.rows.compiled.needed(graph.outputs)
-        self._moving = [name for name in needed if graph.time_axis.get(name) is not None]
-        self._checks = [
-            check for check in graph.rows.compiled.range_preconditions(graph.outputs) if check.label in self._moving
-        ]
+        self._feeds = StepFeeds(graph)
         self._tables: dict[Any, StreamTable] = {}
         self._places: frozenset[StreamTable | None] = frozenset()
         self._fresh: list[np.ndarray] | None = None  # what streams begin with that hold nothing
@@ -207,20 +202,15 @@ class StreamPool(Generic[Given]):
 
     # Steps ---------------------------------------------------------------------------------------
 
-    def step(
-        self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /, *excess: Never
-    ) -> dict[StreamHandle, Given]:  # fmt: skip
+    def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /, *excess: Never) -> dict[StreamHandle, Given]:
         """One time step of each of these streams: by its handle what it is fed, with or without an axis of one row, and
         what it gives, likewise. All of them step, or an error says why none does.
         """
         if excess:
             no_more("step", excess)
         if not isinstance(feeds, Mapping):
-            raise StructureError(
-                f"a pool's step takes one mapping from handle to feeds, not {type(feeds).__name__}; for arrays of many "
-                "streams there is step_rows",
-                user_line(),
-            )
+            what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
+            raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
         with self._lock:
             fed = [(handle, self._fed(handle, given, {}, None)) for handle, given in feeds.items()]
             results = self._run(fed, None)
@@ -238,47 +228,22 @@ class StreamPool(Generic[Given]):
             tables, rows = self._rows_of(handles)
             count, arrays, held = len(rows), {}, {}
             for name, value in self._by_name(feeds, named).items():
-                if name in self._moving:
+                if name in self._feeds.names:
                     arrays[name] = value
                 else:
                     held[name] = value
             self._holding.require_known(held, user_line)
-            self._require(arrays)
+            self._feeds.require(arrays)
             first = tables[0] if tables else next(iter(self._tables.values()), None)
             if first is None:
                 raise ArgumentError("no stream of this pool is given, and it never had one; open some", user_line())
-            for name, value in arrays.items():
-                arrays[name] = self._of_rows(first.steps.inputs[name], value, count)
+            ports, others = first.steps.inputs, first.steps.others
+            arrays = {name: self._feeds.of_rows(ports[name], value, count) for name, value in arrays.items()}
+            self._feeds.check(ports, arrays, others, count, None)
             if held:
                 self._hold_rows(handles, held)
                 tables, rows = self._rows_of(handles)
-            return self._run_rows(tables or [first], rows, arrays)
-
-    def _run_rows(
-        self, tables: Sequence[StreamTable], rows: Sequence[int], arrays: Rows
-    ) -> Given:  # fmt: skip
-        """tables: of each row, or the only one. arrays: rows first."""
-        first = tables[0]
-        parts: list[tuple[StreamTable, Any]] = [(first, slice(None))]
-        if len(set(tables)) > 1:
-            parts = [(table, [i for i, mine in enumerate(tables) if mine is table]) for table in dict.fromkeys(tables)]
-        every, found = np.array(rows, np.int64), {}
-        for table, places in parts:
-            mine, steps = every[places], table.steps
-            steps.make_room(len(mine))
-            steps.rows[: len(mine)] = mine
-            for name, array in arrays.items():
-                steps.fed[name][: len(mine)] = array[places]
-            steps.check(len(mine), None)
-        for table, places in parts:
-            table.steps.run(len(every[places]))
-        for name in self._leaves:
-            port = first.steps.outputs[name]
-            whole = np.empty((len(every), *port.shape), port.dtype)
-            for table, places in parts:
-                whole[places] = table.steps.given[name][: len(every[places])]
-            found[name] = np.ascontiguousarray(port.rows_back(whole))
-        return self._packed([found[name] for name in self._leaves])
+            return self._packed(step_tables(tables or [first], rows, arrays, self._leaves))
 
     def _packed(self, arrays: Iterable[np.ndarray]) -> Given:
         self._queue.clear()  # of what a call that was interrupted left
@@ -324,28 +289,9 @@ class StreamPool(Generic[Given]):
         return tables, [handle._row for handle in every]
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
-        if not feeds and all(name in self._moving for name in named):
+        if not feeds and all(name in self._feeds.names for name in named):
             return named
         return self._feed_names.by_placeholder(feeds, named, user_line())
-
-    def _require(self, given: Mapping[str, Any]) -> None:
-        """Raises ``NameLookupError`` where a sequence is not fed."""
-        if len(given) < len(self._moving):
-            missing = ", ".join(name for name in self._moving if name not in given)
-            raise NameLookupError(f"a step of this stream needs {missing}; feed all that has a time axis", user_line())
-
-    def _of_rows(self, port: RowPort, value: Any, count: int) -> np.ndarray:
-        """What is fed for many streams, rows first."""
-        wanted = port.rows(count)
-        if type(value) is not np.ndarray or value.dtype != port.dtype or value.shape != wanted:
-            where = user_line()
-            kind = self._graph.types[port.name].with_shape(wanted)
-            value = convert(port.name, value, kind, where)
-            if value.shape != wanted:
-                raise ShapeError(
-                    f"feed {port.name} has shape {value.shape}; a step of {count} streams takes {wanted}", where
-                )
-        return port.rows_first(value)
 
     def _hold_rows(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> None:
         """Streams hold what is fed from here on: all of them, or none and an error."""
@@ -383,57 +329,31 @@ class StreamPool(Generic[Given]):
     def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], where: Where | None) -> Fed:
         """What one stream is fed, after all checks. Changes nothing."""
         table = self._table_of(handle, where)
-        plain = None if self._checks else self._plainly_fed(table, feeds or named)
+        plain = self._feeds.plain(table.steps.inputs, feeds or named)
         if plain is not None and not (feeds and named):
-            return Fed(plain, False, None, None)
+            return Fed(plain, False)
         where = where or user_line()
         given = self._feed_names.by_placeholder(feeds, named, where)
         rows: Rows = {}
         forms = set[bool]()
         held: dict[str, Any] = {}
         for name, value in given.items():
-            if name in self._moving:
-                rows[name], whole = self._of_one(table.steps.inputs[name], value)
+            if name in self._feeds.names:
+                rows[name], whole = self._feeds.of_one(table.steps.inputs[name], value)
                 forms.add(whole)
             else:
                 held[name] = value
         self._holding.require_known(held, user_line)
-        self._require(rows)
+        self._feeds.require(rows)
         if len(forms) > 1:
             raise ShapeError("of feeds of a stream some have an axis of one row, and some none; give all alike", where)
-        if self._checks:
-            whole_rows = {name: table.steps.inputs[name].rows_back(array[None]) for name, array in rows.items()}
-            check_preconditions(self._checks, whole_rows, self._graph.rows.sizes(table.steps.others, 1), where)
+        alone = {name: array[None] for name, array in rows.items()}
+        self._feeds.check(table.steps.inputs, alone, table.steps.others, 1, where)
         if not held:
-            return Fed(rows, True in forms, None, None)
+            return Fed(rows, True in forms)
         changed = {**handle._held, **self._holding.taken(held, where)}
         with self._lock:
             return Fed(rows, True in forms, changed, self._table_for(changed, where))
-
-    def _plainly_fed(self, table: StreamTable, given: Any) -> Rows | None:
-        """What is fed where nothing is to be converted and nothing held changes; else None."""
-        if type(given) is not dict or len(given) != len(self._moving):
-            return None
-        for name, port in table.steps.inputs.items():
-            value = given.get(name)
-            if type(value) is not np.ndarray or value.shape != port.shape or value.dtype != port.dtype:
-                return None
-        return given
-
-    def _of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
-        """What is fed for one stream, without an axis of rows, and whether it was given with one."""
-        if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
-            return value, False
-        where, kind = user_line(), self._graph.types[port.name]
-        whole = port.axis is not None and _rank(value) == len(port.shape) + 1
-        wanted = port.rows(1) if whole else port.shape
-        array = convert(port.name, value, kind.with_shape(wanted), where)
-        if array.shape != wanted:
-            also = "" if port.axis is None else f" or {port.rows(1)}"
-            raise ShapeError(
-                f"feed {port.name} has shape {array.shape}; a step of one stream takes {port.shape}{also}", where
-            )
-        return (port.rows_first(array)[0] if whole else array), whole
 
     def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], where: Where | None) -> list[Given]:
         """Steps streams, each at most once, by what ``fed`` gave for them. The lock is held."""
@@ -519,13 +439,6 @@ class StreamPool(Generic[Given]):
             except Exception as error:
                 return [error] * len(frames)
         return [results.get(frame, closed) for frame in frames]
-
-
-def _rank(value: Any) -> int:
-    try:
-        return np.ndim(value)
-    except (ValueError, TypeError, RuntimeError):  # ``convert`` says what is wrong
-        return -1
 
 
 def _one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:

@@ -85,6 +85,11 @@ class RowSteps:
         self.given: dict[str, np.ndarray] = {}
         self.make_room(1)
 
+    @property
+    def arrays(self) -> list[RowPort]:
+        """All that callers give and are given."""
+        return [*self.inputs.values(), *self.outputs.values()]
+
     def make_room(self, count: int) -> None:
         """Memory for calls of so many rows."""
         if count <= len(self.rows):
