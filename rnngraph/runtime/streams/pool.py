@@ -54,7 +54,7 @@ class StreamHandle:
         return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fed:
     """What one stream is fed for a step.
 
@@ -433,12 +433,12 @@ class StreamPool(Generic[Given]):
         """Of each frame the result, or the error that its caller is told."""
         closed = ArgumentError("the stream was closed before this frame was run")
         with self._lock:
-            running = [frame for frame in frames if frame.handle._table is not None]
+            running = [frame[:2] for frame in frames if frame.handle._table is not None]
             try:
-                results = dict(zip(running, self._run([frame[:2] for frame in running], None), strict=True))
+                results = dict(zip((handle for handle, _ in running), self._run(running, None), strict=True))
             except Exception as error:
                 return [error] * len(frames)
-        return [results.get(frame, closed) for frame in frames]
+        return [results.get(frame.handle, closed) for frame in frames]
 
 
 def _one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
