@@ -202,12 +202,11 @@ class StreamPool(Generic[Given]):
 
     # Steps ---------------------------------------------------------------------------------------
 
-    def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /, *excess: Never) -> dict[StreamHandle, Given]:
+    @api
+    def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, Given]:
         """One time step of each of these streams: by its handle what it is fed, with or without an axis of one row, and
         what it gives, likewise. All of them step, or an error says why none does.
         """
-        if excess:
-            no_more("step", excess)
         if not isinstance(feeds, Mapping):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
@@ -216,6 +215,7 @@ class StreamPool(Generic[Given]):
             results = self._run(fed, None)
         return dict(zip(feeds, results, strict=True))
 
+    @api
     def step_rows(
         self, handles: Sequence[StreamHandle], feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
     ) -> Given:
@@ -398,6 +398,7 @@ class StreamPool(Generic[Given]):
             self._serving = Serving(self._run_frames, max_batch, max_wait)
             return self._serving
 
+    @api
     def submit(
         self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
     ) -> Future[Given]:
