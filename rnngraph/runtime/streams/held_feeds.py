@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import NameLookupError, ShapeError, Where, did_you_mean, shown
-from ...ir.independent_rows import row_axis
 from ...ir.types import TensorType
 from ..calls.feeds import convert, reject_empty, solve_sizes
+from .independent_rows import row_axis
 from .step_graph import StepGraph
 
 Arrays = dict[str, np.ndarray]

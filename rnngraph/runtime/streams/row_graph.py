@@ -9,13 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ...ir.independent_rows import row_axis, rows_are_independent
 from ...ir.types import TensorType, evaluate, substitute
 from ..calls.prepared_call import without
 from ..native.compiled_graph import CompiledGraph
 from ..native.entry import NativeEntry
 from ..native.optimized_graph import ordered_sizes, tiled_sizes
 from ..native.worker_pool import ThreadCount
+from .independent_rows import row_axis, rows_are_independent
 
 ROWS_AT_A_TIME = 64
 """Rows that an entry computes in one run: weights are read once for them, and temporaries stay in the second cache."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-from .axes import counts
-from .graph import Graph, Node
-from .ops import OPS
-from .scan import ScanParts
-from .types import Dim, Size, product
+from ...ir.axes import counts
+from ...ir.graph import Graph, Node
+from ...ir.ops import OPS
+from ...ir.scan import ScanParts
+from ...ir.types import Dim, Size, product
 
 
 def rows_are_independent(graph: Graph, names: Set[str]) -> bool:
