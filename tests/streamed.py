@@ -83,12 +83,14 @@ class Drawn:
 
     def __init__(self, seed: int) -> None:
         self.draw, self.rate, self.text = Random(seed), 1, list[str]()
+        self.padded = False  # what mirrors padding is refused
 
     def outputs(self, x: rg.Tensor) -> Any:
         found = {}
         for number in range(self.draw.randint(1, 5)):
             kind = self.draw.choice(["windows", "windows", "windows", "pool", "pad", "cut", "loop", "join", "entries"])
             x = getattr(self, kind)(x)
+            self.padded = kind == "pad" or (kind == "cut" and self.padded)
             self.text.append(f"{kind} {x!r}")
             if self.draw.random() < 0.2:
                 found[f"y{number}"] = x
@@ -106,7 +108,8 @@ class Drawn:
     def windows(self, x: rg.Tensor) -> rg.Tensor:
         size, apart = self.draw.randint(1, 4), self.draw.randint(1, 3)
         span = apart * (size - 1)
-        padding = self.draw.choice(["causal", "same", "same", "valid", (self.draw.randint(0, span), span)])
+        mirrored = "same" if self.padded else "reflect"
+        padding = self.draw.choice(["causal", "same", "same", "valid", mirrored, (self.draw.randint(0, span), span)])
         groups = self.draw.choice([1, x.width])
         filters = x.width * self.draw.randint(1, 2)
         activation = self.draw.choice([None, "tanh"])
@@ -118,7 +121,9 @@ class Drawn:
         return function(x, self.draw.randint(1, 4), self.stride(), self.draw.choice(["valid", "same"]))
 
     def pad(self, x: rg.Tensor) -> rg.Tensor:
-        return rg.pad(x, {1: (self.draw.randint(0, 3), self.draw.randint(0, 3))}, value=self.draw.choice([0.0, -1.5]))
+        paddings = {1: (self.draw.randint(0, 3), self.draw.randint(0, 3))}
+        mode = "constant" if self.padded else self.draw.choice(["constant", "constant", "reflect", "edge"])
+        return rg.pad(x, paddings, mode, self.draw.choice([0.0, -1.5]) if mode == "constant" else 0)
 
     def cut(self, x: rg.Tensor) -> rg.Tensor:
         first, last, step = self.draw.randint(0, 2), self.draw.randint(0, 2), self.stride()

@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 
 import rnngraph as rg
 
-BATCH, WIDTH, STEPS = 2, 3, 6
+BATCH, WIDTH, STEPS = 2, 3, 9
 
 
 def same(x: rg.Tensor, filters: int = 4, size: int = 3, **options: Any) -> rg.Tensor:
@@ -32,6 +32,7 @@ NETS: dict[str, tuple[int, int, Callable[[rg.Tensor], Any]]] = {
         lambda x: {"y": rg.dynamic_rnn(rg.LSTMCell(5), same(same(x, strides=2), 4, 5, strides=2))[0]},
     ),
     "several": (3, 1, lambda x: {"fast": same(x), "slow": rg.conv1d(x, 2, 2, strides=3), "last": same(x)[:, -1]}),
+    "mirrored": (1, 2, lambda x: {"y": rg.conv1d(x, 4, 5, padding="reflect")}),
     "with a knob": (1, 1, lambda x: {"y": same(x) * rg.placeholder("knob", (None, 1, 4)) + 1.0}),
 }
 

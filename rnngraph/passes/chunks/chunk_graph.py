@@ -15,7 +15,7 @@ from ...ir.scan import Binding, ScanParts
 from ...ir.sizes.polynomial import Dim, product, size
 from ...ir.types import TensorType
 from .pace import Pace
-from .timeline import NO_FILL, Past, Taken, Timeline, View
+from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View
 
 STEPS = "state/steps"
 PAST = "state/past"
@@ -57,6 +57,7 @@ class _ChunkGraph:
         self.new: dict[Node, Node] = {}
         self.same: dict[tuple[Node, int], Node] = {}  # what is the same at all times, by delay
         self.pasts: dict[Past, Node] = {}  # with the chunk behind them
+        self.repeated: dict[tuple[Node, Repeat], Node] = {}  # the same, with first entries again before the first
         self.inputs: dict[Node, Node] = {}
         self.states: dict[str, tuple[Node, Node, Node]] = {}  # by label: what it begins with, as it is, and the next
 
@@ -71,7 +72,7 @@ class _ChunkGraph:
     def _made(self) -> Chunked:
         graph, line = self.timeline.graph, self.timeline
         for node in graph.nodes:
-            if node in line.views and node not in line.delays:
+            if node in line.fronts or (node in line.views and node not in line.delays):
                 continue
             if line.delays.get(node, 0) is not None:
                 self.new[node] = self._lowered(node)
@@ -203,7 +204,12 @@ class _ChunkGraph:
             if past in line.masked:
                 chunk = self._masked(chunk, base, past.fill, line.late(base))
             self.pasts[past] = self._with_past(chunk, past, kept) if kept else chunk
-        return self.pasts[past], kept
+        joined = self.pasts[past]
+        if view.front > 0 and isinstance(view.fill, Repeat):
+            if (base, view.fill) not in self.repeated:
+                self.repeated[base, view.fill] = self._repeated(joined, base, kept, view.fill)
+            joined = self.repeated[base, view.fill]
+        return joined, kept
 
     def _with_past(self, chunk: Node, past: Past, kept: int) -> Node:
         base, axis = past.base, self.timeline.axis(past.base)
@@ -256,6 +262,11 @@ class _ChunkGraph:
 
     def _has_begun(self, pace: Pace, delay: int) -> Node:
         """Whether entries of a chunk are none before the first: bool [rows, entries]."""
+        late = make("constant", value=np.asarray(delay, np.int64))
+        return make("less_equal", late, self._indices(pace, self._count(pace, delay)))
+
+    def _indices(self, pace: Pace, count: Dim) -> Node:
+        """Which of the whole's entries those of a chunk are, were they not late: int64 [rows, entries]."""
         if STEPS not in self.states:
             zero = make("constant", value=np.zeros((), np.int64))
             steps = self._state(STEPS, (self.rows, 1), zero, zero)
@@ -263,10 +274,29 @@ class _ChunkGraph:
             if self.rests is None:
                 after = make("add", steps, make("dimension", size=size(pace.symbol)))
             self.states[STEPS] = zero, steps, after
-        steps = self.states[STEPS][1]
-        many, late = (make("constant", value=np.asarray(item, np.int64)) for item in (pace.many, delay))
-        index = make("add", make("iota", size=self._count(pace, delay)), make("mul", steps, many))
-        return make("less_equal", late, index)
+        many = make("constant", value=np.asarray(pace.many, np.int64))
+        return make("add", make("iota", size=count), make("mul", self.states[STEPS][1], many))
+
+    def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
+        """A chunk with its past, where entries before the first are those that mirror or repeat it.
+
+        All of them are there when one of them is read, as windows wait for them.
+        """
+        axis, rows = self.timeline.axis(base), self._row_axis(base)
+        assert axis is not None
+        joined = _with_size(joined, rows, self.rows)
+        count = joined.shape[axis]
+        behind = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
+        index = make("sub", self._indices(self._pace(base), count), behind)
+        source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
+        place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
+        row = make("mul", make("iota", size=self.rows), make("dimension", size=count))
+        place = make("add", place, make("reshape", row, shape=(self.rows, 1)))
+        others = [other for other in range(joined.tensor.rank) if other not in (rows, axis)]
+        order, wide = (rows, axis, *others), tuple(joined.shape[other] for other in others)
+        table = make("reshape", _transposed(joined, order), shape=(self.rows * count, *wide))
+        found = make("gather", table, place, where=base.where)
+        return _transposed(found, tuple(order.index(place) for place in range(len(order))))
 
     def _masked(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
         """A chunk with ``fill`` in place of what stands before the first entry."""
@@ -289,6 +319,9 @@ class _ChunkGraph:
         count, dropped = self._count(self._pace(node), delay), 0
         if count == 0:
             return self._none(node)
+        if line.is_timeless(taken):
+            base = self._at(view.base, delay * step)
+            return self._cut(base, view.base, 0, base.shape[axis or 0], step)
         if self.rests is None:
             joined, kept = self._joined(view)
             ahead = delay * step + view.front - line.late(view.base)
@@ -344,7 +377,8 @@ class _ChunkGraph:
         inner, behind = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
         passed = max(0, first - front - self._pace(inner).over)  # of what stands behind
         rows = self._row_axis(view.base)
-        parts = [part for part in (self._ending(inner, first - front - passed, view), *behind) if part.shape[axis] != 0]
+        own = self._ending(inner, first - front - passed, view)
+        parts = [part for part in (own, *behind) if part.shape[axis] != 0] or [own]
         wide = next((part.shape[rows] for part in parts if part.shape[rows] != 1), 1)
         parts = [_with_size(part, rows, wide) for part in parts]
         joined = make("concat", *parts, where=node.where, axis=axis)
@@ -372,7 +406,7 @@ class _ChunkGraph:
         assert axis is not None
         joined, kept = self._joined(self.timeline.plain(source))
         start, whole = self._pace_of(node["start"][axis]), self._pace(source)
-        count = node.shape[axis]
+        count = self._sized(node.shape[axis], 0)
         if self.rests is not None:
             return self._cut(joined, source, kept + late + start.over, count)
         return self._cut(joined, source, kept + self._count(whole, late) - (whole.over - start.over), count)

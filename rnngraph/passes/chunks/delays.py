@@ -11,7 +11,7 @@ from ...ir.graph import Graph, Node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim
 from .pace import Pace, Tempo
-from .timeline import NO_FILL, Past, Taken, Timeline, View, time_axis
+from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
 
 
 def timeline_of(graph: Graph, lengths: Collection[str]) -> Timeline:
@@ -35,6 +35,7 @@ class _Walk:
     def __init__(self, line: Timeline) -> None:
         self.line, self.tempo = line, line.tempo
         self.read: dict[Node, Sequence[Node]] = {}  # what is read entry by entry, by who does
+        self.fronts: dict[Node, list[Node]] = {}  # by what repeats first entries: who has it before its own
 
     # The earliest time of each value -------------------------------------------------------------
 
@@ -46,9 +47,22 @@ class _Walk:
                 line.refused[node] = why
             if node not in line.views and (node.op == "scan" or line.has_time(node)):
                 line.delays.setdefault(node, 0)
+        self._settle_fronts()
         for node in self._outputs():
             self._whole(node)
             line.delay = max(line.delay, -(-line.late(node) // self._pace(node).many))
+
+    def _settle_fronts(self) -> None:
+        """Nothing is refused of what repeats first entries, where no one reads it but those who have it before them."""
+        readers: dict[Node, list[Node]] = {}
+        for node in self.line.graph.nodes:
+            for item in node.operands:
+                readers.setdefault(item, []).append(node)
+        outputs = {node for _, node in self.line.graph.outputs}
+        for node, known in self.fronts.items():
+            if node not in outputs and all(reader in known or reader in self.line.fronts for reader in readers[node]):
+                self.line.fronts.add(node)
+                self.line.refused.pop(node, None)
 
     def _outputs(self) -> list[Node]:
         return [node for _, node in self.line.graph.outputs if self.line.has_time(node)]
@@ -120,21 +134,63 @@ class _Walk:
         if len(whole) > 1:
             return "sequences follow each other along time"
         front, inner = node.operands[: whole[0]], node.operands[whole[0]]
-        found = [_fill_of(item) for item in front]
-        fills = {fill for fill in found if fill is not None}
-        if None in found or len(fills) > 1:
-            return "what stands before the first step is no single number"
+        found = {self._front_of(item, node, inner) for item in front}
+        if None in found or len(found) > 1:
+            return "what stands before the first step is no single number and repeats no first steps"
         counts_before = [self._fixed(item.shape[node["axis"]]) for item in front]
         if None in counts_before:
             return "what stands before the first step has a size of its own"
         line.kept.add(node)
         count = sum(item for item in counts_before if item is not None)
-        view = self._view(inner)
-        if front and (view.front < 0 or view.fill not in (NO_FILL, *fills)):
+        view, fill = self._view(inner), found.pop() if front else None
+        if fill is None or count == 0:
+            line.views[node] = view
+            return ""
+        if view.front < 0 or isinstance(fill, Repeat) or view.fill not in (NO_FILL, fill):
             self._whole(inner)
             view = line.plain(inner)
-        line.views[node] = View(view.base, view.front + count, fills.pop() if front else view.fill, view.late - count)
+        begins = {Repeat.MIRRORED: count + 1, Repeat.FIRST: 1}[fill] + view.late if isinstance(fill, Repeat) else 0
+        line.views[node] = View(view.base, view.front + count, fill, view.late - count, begins)
         return ""
+
+    def _front_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
+        """What stands before the first entry: a number, or first entries again; None where it is something else."""
+        number, count, chain = _fill_of(item), item.shape[node["axis"]], [item]
+        if number is not None:
+            return number
+        while chain[-1].op in ("broadcast", "reverse", "transpose"):
+            chain.append(chain[-1].operands[0])
+        part = chain[-1]
+        (base, first, step), whole = self._cut_out(part), self._cut_out(inner)
+        axis = self.line.axis(part.operands[0]) if part.op == "slice" else None
+        if axis is None or base is not whole[0] or step != whole[2]:
+            return None
+        start, turned = first - whole[1], any(step.op == "reverse" for step in chain)
+        if start == step and part.shape[axis] == count and (turned or count == 1):
+            found = Repeat.MIRRORED
+        elif start == 0 and part.shape[axis] == 1:
+            found = Repeat.FIRST
+        else:
+            return None
+        for reader, made in zip([node, *chain], chain, strict=False):
+            self.fronts.setdefault(made, []).append(reader)
+        return found
+
+    def _cut_out(self, node: Node) -> tuple[Node, Dim, int]:
+        """What a value is a part of along time, in any order of axes; its first entry there, and how far they lie."""
+        start: Dim = 0
+        step = 1
+        while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
+            if node.op == "slice":
+                axis = self.line.axis(node.operands[0])
+                start, step = node["start"][axis] + start * node["step"][axis], step * node["step"][axis]
+            node = node.operands[0]
+        return node, start, step
+
+    def _is_cut_in_time_alone(self, node: Node) -> bool:
+        time, whole = self.line.axis(node.operands[0]), node.operands[0].shape
+        others = (axis for axis in range(len(whole)) if axis != time)
+        return time is not None and all(node.shape[axis] == whole[axis] for axis in others)
 
     def _is_cut(self, node: Node) -> bool:
         axis = self.line.axis(node.operands[0])
@@ -184,7 +240,7 @@ class _Walk:
         """Windows can be given with the step in which their last entry comes."""
         self._whole(taken.view.base)
         span = taken.apart * (taken.size - 1) + 1
-        delay = max(0, -(-(span + taken.view.late) // taken.step) - 1)
+        delay = max(0, -(-max(span + taken.view.late, taken.view.begins) // taken.step) - 1)
         self.line.delays[node], self.line.windows[node] = delay, taken
 
     # The latest time, at which they are all given ------------------------------------------------
@@ -230,6 +286,8 @@ class _Walk:
 
     def _keep_for_windows(self, node: Node, taken: Taken) -> None:
         view, step = taken.view, taken.step
+        if self.line.is_timeless(taken):
+            return
         ahead = self.line.late(node) * step + view.front - self.line.late(view.base)
         self._keep(view, ahead if ahead >= 0 else ahead + step)  # else the first window begins within the chunk
 
@@ -238,9 +296,9 @@ class _Walk:
         line = self.line
         if count and view.base.tensor.rank < 2:
             line.refused.setdefault(view.base, "what is kept of a sequence is kept for each row, and it has no rows")
-        past = Past(view.base, view.fill if view.front > 0 else NO_FILL)
+        past = Past(view.base, view.kept_fill)
         line.pasts[past] = max(count, line.pasts.get(past, 0))
-        if view.front > 0 and line.late(view.base):
+        if view.kept_fill != NO_FILL and line.late(view.base):
             line.masked.add(past)
 
     def _join(self) -> None:
@@ -255,7 +313,7 @@ class _Walk:
 
 def _fill_of(node: Node) -> bytes | None:
     """The number that all elements of a value are; None where they may differ."""
-    while node.op == "broadcast":
+    while node.op in ("broadcast", "transpose", "reshape"):
         node = node.operands[0]
     if node.op != "constant" or node["value"].size != 1:
         return None

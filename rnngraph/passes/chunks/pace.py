@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ...ir.axes import counts
 from ...ir.sizes.polynomial import Dim, evaluate, floors_of, size, substitute, symbols_of, terms_of
 
 MOST_ENTRIES = 1 << 16
@@ -35,6 +36,11 @@ class Tempo:
         slopes = [_slope(dim, lengths) for dim in dims if symbols_of(dim) and symbols_of(dim) <= set(lengths)]
         rate = math.lcm(*(slope.denominator for slope in slopes))
         return Tempo(frozenset(lengths), rate if rate <= MOST_ENTRIES else 1)
+
+    def grows(self, dim: Dim) -> bool:
+        """Whether a size counts steps of a stream: it is not the same after any number of whole steps."""
+        pace = self.pace(dim)
+        return counts(dim, self.lengths) and (pace is None or pace.many > 0)
 
     def pace(self, dim: Dim, rests: Mapping[str, int] | None = None) -> Pace | None:
         """How a size grows; None where that is not one rate. rests: entries behind the last step, by length."""

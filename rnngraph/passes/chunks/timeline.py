@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from ...ir.axes import counts
@@ -15,16 +16,30 @@ NO_FILL = b""
 """Where nothing is read of what stands before the first entry."""
 
 
+class Repeat(Enum):
+    """What stands before the first entry where it is entries again: those behind the first, mirrored, or the first."""
+
+    MIRRORED = "mirrored"
+    FIRST = "first"
+
+
 class View(NamedTuple):
     """``base`` with ``front`` entries before its first, which are ``fill``; without so many of its first if negative.
 
-    late: its delay, in its own entries; negative where it is ahead of time.
+    late: its delay, in its own entries; negative where it is ahead of time. begins: entries that must have come before
+    any of it can be read.
     """
 
     base: Node
     front: int
-    fill: bytes
+    fill: bytes | Repeat
     late: int
+    begins: int = 0
+
+    @property
+    def kept_fill(self) -> bytes:
+        """The number that is kept as the past before the first entry."""
+        return self.fill if self.front > 0 and isinstance(self.fill, bytes) else NO_FILL
 
 
 class Taken(NamedTuple):
@@ -50,8 +65,9 @@ class Timeline:
     delays: by node, in its own entries; None for what is the same at all times, which is as late as one likes. views:
     padded and cut values, which only windows read, by node. windows: what is taken of them, by node. pasts: how many
     entries are kept. masked: pasts of which what stands before the first entry must be written over, as something late
-    gave it. ends: slices of the last entries, and where they begin beside whole steps. delay: of outputs, in steps of
-    the stream. kept: all nodes that only a chunk's graph can run. refused: why not, by node.
+    gave it. fronts: what repeats first entries before them, which no chunk computes. ends: slices of the last entries,
+    and where they begin beside whole steps. delay: of outputs, in steps of the stream. kept: all nodes that only a
+    chunk's graph can run. refused: why not, by node.
     """
 
     graph: Graph
@@ -61,6 +77,7 @@ class Timeline:
     windows: dict[Node, Taken] = field(default_factory=dict)
     pasts: dict[Past, int] = field(default_factory=dict)
     masked: set[Past] = field(default_factory=set)
+    fronts: set[Node] = field(default_factory=set)
     ends: dict[Node, int] = field(default_factory=dict)
     delay: int = 0
     kept: set[Node] = field(default_factory=set)
@@ -92,14 +109,19 @@ class Timeline:
 
     def past(self, view: View) -> Past:
         """What is kept for those who read a view."""
-        if view.front > 0:
-            return Past(view.base, view.fill)
+        if view.kept_fill != NO_FILL:
+            return Past(view.base, view.kept_fill)
         found = (past for past in self.pasts if past.base is view.base and past.fill != NO_FILL)
         return next(found, Past(view.base, NO_FILL))
 
     def plain(self, node: Node) -> View:
         """A value as it is."""
         return View(node, 0, NO_FILL, self.late(node))
+
+    def is_timeless(self, taken: Taken) -> bool:
+        """Whether entries are taken of what is the same at all times."""
+        base = taken.view.base
+        return taken.size == 1 and taken.view == self.plain(base) and self.delays.get(base, 0) is None
 
     def late(self, node: Node) -> int:
         """The delay of a value, in its own entries."""

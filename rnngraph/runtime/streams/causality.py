@@ -31,10 +31,10 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
     roles: dict[Node, str] = {}
     advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
     for node in graph.nodes:
-        why = _why_not(node, timeline, roles)
+        why = "" if node in timeline.fronts else _why_not(node, timeline, roles)
         if why:
             raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}{advice}", where)
-        roles[node] = _role(node, lengths, roles)
+        roles[node] = _role(node, timeline, roles)
     inputs = set(initial.inputs)
     for node in initial.nodes:
         read = () if node in inputs else (node, *node.operands)
@@ -59,12 +59,12 @@ def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> 
             )
 
 
-def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
     if node.op == "scan":
         return STEPS
     if node.op == "get":
         return FINAL if is_final(node) else STEPS
-    if any(counts(dim, lengths) for dim in node.shape):
+    if any(map(timeline.tempo.grows, node.shape)):
         return STEPS
     return FINAL if any(roles[item] != APART for item in node.operands) else APART
 
@@ -89,7 +89,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
         return timeline.refused.get(node, "")
     if {STEPS, FINAL} <= {roles[item] for item in node.operands}:
         return f"{node.op} gives every step what is known after the last one only"
-    return timeline.refused.get(node, "") or _why_not_over_time(node, node.operands[0].shape, lengths)
+    return timeline.refused.get(node, "") or _why_not_over_time(node, node.operands[0].shape, timeline)
 
 
 def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
@@ -106,8 +106,8 @@ def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     return ""
 
 
-def _why_not_over_time(node: Node, shape: Sequence[Dim], lengths: set[str]) -> str:
-    over = [axis for axis, dim in enumerate(shape) if counts(dim, lengths)]
+def _why_not_over_time(node: Node, shape: Sequence[Dim], timeline: Timeline) -> str:
+    over = [axis for axis, dim in enumerate(shape) if timeline.tempo.grows(dim)]
     if node.op.startswith("reduce") and any(axis in over for axis in node["axes"]):
         return f"{node.op} runs over time"
     if node.op == "reverse" and node["axis"] in over:

@@ -172,7 +172,7 @@ class StreamPool(Generic[Given]):
         arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)
         with self._lock:
             table = self._table_of(handle, where)
-            found = self._end.owed(handle._held, arrays, table.states(handle._row), where)
+            found = self._end.owed(handle._held, arrays, table.states(handle._row), np.ones(1, bool), where)
             table.set_states(handle._row, self._form.fresh(handle._held, where))
         values = iter([self._holding.without_rows(name, found[name], whole) for name in self._leaves])
         result: Given = map_leaves(lambda _: next(values), self._structure)

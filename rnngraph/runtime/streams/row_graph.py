@@ -80,7 +80,7 @@ class RowGraph:
     def compiled(self) -> CompiledGraph:
         given = self._compiled
         options = replace(given.options, threads=ThreadCount())
-        return CompiledGraph(given.lowered, given.kind, options, given.declared)
+        return CompiledGraph(given.lowered, given.kind, options, given.declared, rounded=given.rounded)
 
     @cached_property
     def is_open(self) -> bool:

@@ -23,13 +23,15 @@ class SequenceEnd:
 
     def owed(
         self, held: Mapping[str, np.ndarray], left: Mapping[str, np.ndarray], states: Sequence[np.ndarray],
-        where: Where | None,
+        chosen: np.ndarray, where: Where | None,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        """By name, outputs that no step gave. left: entries of sequences."""
+        """By name, outputs that no step gave. left: entries of sequences. chosen: rows that end, as a mask."""
         about = self._graph
         if about.tail is None:
             return self._nothing(where)
-        graph = about.tail.graph(about.tail.rests(left, where), where)
+        rests, present = about.tail.rests(left, where), dict(zip(about.labels, states, strict=True))
+        about.tail.check_lengths(present, chosen, rests, where)
+        graph = about.tail.graph(rests, where)
         kinds = graph.input_types()
         needed = [name for name in graph.needed(self._results) if name in about.types]
         arrays = {**held, **left}
@@ -40,7 +42,7 @@ class SequenceEnd:
         if missing:
             raise NameLookupError(f"flush needs {', '.join(missing)}: what is left of it, or a step that fed it", where)
         used = {name: arrays[name] for name in needed}
-        used |= {name: array for name, array in zip(about.labels, states, strict=True) if name in kinds}
+        used |= {name: array for name, array in present.items() if name in kinds}
         sizes = {**solve_sizes(used, kinds, where), **about.sizes}
         graph.check(self._results, used, sizes, where)
         entry = graph.entry(self._results, sizes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ from ...declare.nest import flatten
 from ...errors import ShapeError, Where
 from ...ir.axes import axis_of_names, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
-from ...ir.types import Dim, Size, TensorType, substitute, symbols_of
-from ...passes.chunks.chunk_graph import chunk_graph, tail_graph
+from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
+from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
+from ...passes.pipeline import forbidden, rounding, run
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
+from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
 from .row_graph import RowGraph
 
@@ -58,12 +61,40 @@ class Tail:
             found[symbol] = max(rest, found[symbol])
         return found
 
+    def check_lengths(
+        self, states: Mapping[str, np.ndarray], rows: np.ndarray, rests: Mapping[str, int], where: Where | None
+    ) -> None:  # fmt: skip
+        """Raises ``ShapeError`` where a sequence that ends is shorter than the whole graph takes it.
+
+        states: as they are, by label. rows: those that end, as a mask; what took no step is no sequence.
+        """
+        steps = states.get(STEPS, np.zeros((len(rows), 1), np.int64))[rows]
+        for count in np.unique(steps[steps > 0]).tolist():
+            sizes = {name: self.timeline.tempo.rate * count + rests[name] for name in self.timeline.tempo.lengths}
+            for need in self._needs:
+                if evaluate(need.value, sizes) < 0:
+                    found = ", ".join(map(str, sizes.values()))
+                    raise ShapeError(
+                        f"a sequence ends after {found} entries, and {need.text} (declared at {need.where}) needs "
+                        "more; feed longer sequences",
+                        where,
+                    )
+
+    @cached_property
+    def _needs(self) -> list[Precondition]:
+        """What must hold of lengths alone."""
+        checks = preconditions_of(self.timeline.graph)
+        return [
+            check for check in checks
+            if check.kind == "size" and symbols_of(check.value) <= self.timeline.tempo.lengths
+        ]  # fmt: skip
+
     def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
         """rests: entries that are left, by length. Raises ``GraphError`` where steps before would have been others."""
         key = tuple(sorted(rests.items()))
         if key not in self._graphs:
             made = tail_graph(self.timeline, self._rows, rests, where)
-            self._graphs[key] = CompiledGraph(made, "inference", self._options, self._source.described)
+            self._graphs[key] = CompiledGraph(made, "inference", self._options, self._source.described, rounded=True)
         return self._graphs[key]
 
 
@@ -120,9 +151,11 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     if not timeline.is_causal:
         row = rows[0] if rows else 1
         alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}  # all of them count rows
-        timeline = timeline_of(with_sizes(compiled.graph, alike), lengths)
+        rounded = run(with_sizes(compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
+        timeline = timeline_of(rounded, lengths)
+        check_streamable(rounded, lowered.initial, timeline, where)
         chunked, tail = chunk_graph(timeline, row, where), Tail(timeline, row, options, source)
-        compiled = CompiledGraph(chunked.graph, "inference", options, source.described)
+        compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
         found = compiled.input_types()
         kept = [label for label, _ in chunked.initial]
         starts = [

@@ -233,7 +233,7 @@ class Stream(Generic[Given]):
             if self._time_axis.get(name) is None:
                 raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
             arrays[name] = convert(name, value, self._types[name], where)
-        results = self._end.owed(self._held, arrays, self._current_state(where), where)
+        results = self._end.owed(self._held, arrays, self._current_state(where), chosen, where)
         for name, array in results.items():
             axis = self._row_axis[name]
             if axis is not None:

@@ -33,6 +33,7 @@ NETS: dict[str, Callable[[rg.Tensor], Any]] = {
     "late and strided": front_end,
     "a residual": lambda x: same(rg.tanh(same(x)), size=5, dilation=2) + x,
     "pools": lambda x: rg.average_pool1d(rg.max_pool1d(x, 3, 1, padding="same"), 2),
+    "mirrored": lambda x: same(rg.conv1d(x, 4, 7, padding="reflect"), strides=2),
     "depthwise": lambda x: rg.dense(same(x, 8, 7, groups=4), 3),
     "valid": lambda x: rg.conv1d(x, 4, 5, padding="valid", strides=3),
     "two rates": lambda x: {"fast": same(x), "slow": (rg.conv1d(x, 2, 2, strides=2), rg.dense(x, 2)[:, -1])},
@@ -59,6 +60,19 @@ def test_random_nets(seed: int) -> None:
 @pytest.mark.parametrize("hundred", range(1, 4))
 def test_more_random_nets(hundred: int) -> None:
     assert sum(map(check_drawn, range(100 * hundred, 100 * hundred + 100))) > 400
+
+
+def test_the_end_refuses_sequences_that_the_whole_refuses() -> None:
+    program, x = compiled("mirrored"), normal(BATCH, 6, WIDTH)
+    stream = program.inference.stream(batch=BATCH)
+    stream.process(x=x[:, :4])
+    stream.reset(rows=[1])
+    stream.process(x=x[:, 4:])
+    assert stream.flush(rows=[0, 2])[:, -2:].any()
+    with pytest.raises(rg.ShapeError, match=r"ends after 2 entries, and a slice 1:4 .* needs more"):
+        stream.flush()
+    with pytest.raises(rg.ShapeError, match="a slice 1:4"):
+        program.inference(x=x[:, :2])
 
 
 @pytest.mark.parametrize("name", NETS)
