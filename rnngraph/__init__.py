@@ -133,6 +133,7 @@ from .errors import (
 )
 from .program.program import Program, compile, load
 from .runtime.calls.results import Result
+from .runtime.streams.pool import StreamHandle, StreamPool
 from .runtime.streams.stream import Stream
 from .version import __version__
 
@@ -242,6 +243,8 @@ __all__ = [
     "Scope",
     "ShapeError",
     "Stream",
+    "StreamHandle",
+    "StreamPool",
     "StructureError",
     "Tensor",
     "Trainer",

@@ -405,7 +405,7 @@ def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: i
         single = flat(stream.step(chunk))
         axes = {name: stream._output_left_out[name] for name in single}
         parts.append({n: array if axes[n] is None else np.expand_dims(array, axes[n]) for n, array in single.items()})
-    if stream._tail is not None:
+    if stream._graph.tail is not None:
         parts.append(flat(stream.flush(cut(declaration, given, steps * rate, time, only_sequences=True))))
     for name, value in declaration.outputs.items():
         pieces, place = (

@@ -70,6 +70,23 @@ class Instance:
         self.function("step")(self.memory, *map(pointer, [*inputs, *results.values()]))
         return results
 
+    def step_rows(self, states: np.ndarray, rows: list[int], **feeds: Any) -> dict[str, np.ndarray]:
+        """A step of these rows of a table. Feeds and results have an axis of rows in front; None: a null pointer."""
+        many = [{**port, "shape": [len(rows), *port["shape"]]} for port in self.about["inputs"]]
+        inputs: list[np.ndarray | None] = []
+        for port in many:
+            array = feeds.get(port["name"])
+            inputs.append(None if array is None else np.asarray(array, port["dtype"], order="C"))
+            assert array is None or inputs[-1].shape == shape_of(port, None), port["name"]  # type: ignore[union-attr]
+        results = {
+            port["name"]: np.full((len(rows), *shape_of(port, None)), 77).astype(port["dtype"])
+            for port in self.about["outputs"]
+        }
+        chosen, arrays = np.array(rows, np.uintp), map(pointer, [*inputs, *results.values()])
+        place = [self.memory, states.ctypes.data, chosen.ctypes.data, ctypes.c_size_t(len(rows))]
+        self.function("step_rows")(*place, *arrays)
+        return results
+
     def process(self, steps: int, **feeds: Any) -> dict[str, np.ndarray]:
         inputs, results = self.given("inputs", feeds, steps), self.results(steps)
         arrays = map(pointer, [*inputs, *results.values()])

@@ -24,7 +24,7 @@ import rnngraph as rg
 from rnngraph.declare.nest import pack, paths
 from rnngraph.runtime.calls import prepared_call
 from rnngraph.runtime.native import entry as native
-from rnngraph.runtime.streams import prepared_step
+from rnngraph.runtime.streams import prepared_step, row_steps, stream_table
 
 LINE = 64
 SIZES = (1, 3, 7, 17, 25, 63, 100)
@@ -81,6 +81,9 @@ class Guard:
         """Lets the runtime work in guarded memory only: every call gets its own scratch and its own results."""
         native.aligned_bytes = prepared_step.aligned_bytes = self.lines  # type: ignore[assignment]
         native.NativeEntry.take = lambda entry, count: self.lines(count)  # type: ignore[method-assign]
+        row_steps.aligned_bytes = self.lines  # type: ignore[assignment]
+        row_steps.empty = lambda shape, dtype, purpose: self.empty(shape, dtype)  # type: ignore[assignment]
+        stream_table.zeros = lambda shape, dtype, purpose: self.copy(np.zeros(shape, dtype))  # type: ignore[assignment]
         prepared_call.empty = lambda shape, dtype, purpose: self.empty(shape, dtype)  # type: ignore[assignment]
         prepared_call.maker = lambda shape, dtype, purpose: lambda: self.empty(shape, dtype)  # type: ignore[assignment]
 
@@ -116,6 +119,12 @@ def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], str
         stream, x = program.inference.stream(batch=feeds["x"].shape[0]), feeds["x"]
         for _ in range(3):
             stream.step(x=guard.copy(x[:, 0] if stream.rate == 1 else x[:, : stream.rate]))
+        one = x[:, 0] if stream.rate == 1 else x[:, : stream.rate]
+        stream.step(x=guard.copy(one), rows=[len(one) - 1])
+        pool = program.inference.streams(2)
+        handles = [pool.open() for _ in range(7)]
+        for count in (1, 7):
+            pool.step_rows(handles[-count:], x=guard.copy(np.resize(one, (count, *one.shape[1:]))))
         whole = x.shape[1] - x.shape[1] % stream.rate
         stream.process(x=guard.copy(x[:, :whole]))
         if stream.delay:

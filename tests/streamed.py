@@ -59,7 +59,7 @@ def each_cut(steps: int) -> Iterator[list[int]]:
 def check_lengths(program: Any, batch: int, lengths: Any) -> int:
     """Holds a program's stream to its whole calls of these lengths; how many could be compared."""
     stream, done = program.inference.stream(batch=batch), 0
-    if stream._tail is None:
+    if stream._graph.tail is None:
         return 0  # as causal streams are tested
     for length in lengths:
         x = normal(batch, length, WIDTH)

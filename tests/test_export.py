@@ -92,6 +92,20 @@ def check_same(program: Any, directory: Path, batch: int, width: int, dtype: str
         assert_array_equal(whole, array, err_msg=name, strict=True)
     net.process(0, x=x[:, :0])
     assert net.state == end
+    check_rows(net, begin, end, x, results)
+
+
+def check_rows(net: Instance, begin: bytes, end: bytes, x: np.ndarray, expected: list[dict[str, np.ndarray]]) -> None:
+    """Rows of a table of states, which begin at different times, against steps of an instance of their own."""
+    table, count = np.frombuffer(begin * 4, np.uint8).copy().reshape(4, -1), len(expected)
+    for turn in range(count + 2):
+        now = {row: turn - late for row, late in ((3, 0), (0, 2)) if 0 <= turn - late < count}
+        found = net.step_rows(table, [*now], x=np.stack([x[:, step] for step in now.values()]))
+        for place, step in enumerate(now.values()):
+            for name, array in expected[step].items():
+                assert_array_equal(found[name][place], array, err_msg=name, strict=True)
+    assert [row.tobytes() for row in table] == [end, begin, begin, end]
+    net.step_rows(table, [], x=np.zeros((0, *x[:, 0].shape)))
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -138,6 +152,11 @@ def test_feeds_apart_from_time(tmp_path: Path) -> None:
     for step in range(5):
         now = {name: array if name == "knob" else array[:, step] for name, array in feeds.items()}
         assert_array_equal(net.step(**now)["y"], expected[:, step], strict=True)
+    net.reset()
+    table = np.frombuffer(net.state, np.uint8).copy()[None]
+    for step in range(5):
+        now = {name: (array if name == "knob" else array[:, step])[None] for name, array in feeds.items()}
+        assert_array_equal(net.step_rows(table, [0], **now)["y"], expected[None, :, step], strict=True)
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
@@ -330,6 +349,16 @@ m.state = saved
 rest = m.process(x=x[:, 1:])["y"]
 np.save("whole.npy", whole)
 np.save("parts.npy", np.concatenate([first[:, None], rest], 1))
+m.reset()
+table = m.states(3)
+rows = [m.step_rows(table, [2, 0], x=np.stack([x[:, step]] * 2))["y"] for step in range(6)]
+np.save("rows.npy", np.stack(rows, 2))
+for wrong in ([0, 0], [3]):
+    try:
+        m.step_rows(table, wrong, x=np.stack([x[:, 0]] * len(wrong)))
+    except ValueError:
+        continue
+    raise AssertionError(wrong)
 for wrong in (dict(x=x[0]), dict(y=x), dict()):
     try:
         m.process(**wrong)
@@ -341,6 +370,7 @@ for wrong in (dict(x=x[0]), dict(y=x), dict()):
     expected = program.inference(x=x)["y"]
     assert_array_equal(np.load(tmp_path / "whole.npy"), expected, strict=True)
     assert_array_equal(np.load(tmp_path / "parts.npy"), expected, strict=True)
+    assert_array_equal(np.load(tmp_path / "rows.npy"), np.stack([expected] * 2), strict=True)
 
 
 def test_the_object_is_the_same_each_time(tmp_path: Path) -> None:

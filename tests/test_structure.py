@@ -53,7 +53,7 @@ LATE = {
     ("runtime.native.stages", "codegen.llvm.module"): "the compiler",
     ("runtime.native.stages", "codegen.machine.engine"): "with the compiler",
     ("runtime.native.stages", "codegen.schedule.plan_text"): "the compiler",
-    ("runtime.streams.stream", "storage.checkpoint_file"): "safetensors: few keep the state of a stream",
+    ("runtime.streams.states", "storage.checkpoint_file"): "safetensors: few keep the state of a stream",
     ("program.callable_graph", "program.memory_report"): "the compiler's plans: few ask for them",
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
     ("program.inference_graph", "export.native_code"): "the compiler: few export",

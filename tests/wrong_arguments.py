@@ -69,6 +69,8 @@ class World:
         self.simple = rg.compile(rg.dynamic_rnn(rg.BasicLSTMCell(3), self.x)[0])
         self.trainer = rg.Trainer(self.program)
         self.stream = self.simple.inference.stream(2)
+        self.pool = self.simple.inference.streams(2)
+        self.serving = self.pool.serve(max_wait=0.0)
         self.history = rg.History()
         self.history.append({"epoch": 1, "loss": 0.5, "validation_loss": 0.6})
         self.feeds = {"x": np.zeros((2, 3, 5), np.float32), "n": np.array([1, 3]), "y": np.array([0, 2])}
@@ -90,6 +92,7 @@ class World:
         return {
             "program": self.program, "inference": self.program.inference, "training": self.program.training,
             "simple": self.simple.inference, "trainer": self.trainer, "stream": self.stream, "history": self.history,
+            "pool": self.pool, "serving": self.serving,
             "parameters": self.program.parameters, "cell": self.cell, "tensor": self.x, "p": self.scope,
         }  # fmt: skip
 
@@ -99,11 +102,13 @@ class World:
 
 METHODS = {
     "program": ("evaluate", "predict", "initialize", "summary", "save", "threads ="),
-    "inference": ("__call__", "check", "taps", "memory", "prepare", "show", "stream", "export"),
+    "inference": ("__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export"),
     "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks"),
     "simple": ("__call__", "check", "export"),
     "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "learning_rate ="),
     "stream": ("step", "process", "flush", "reset", "state_bytes", "load_state_bytes", "state ="),
+    "pool": ("open", "close", "step", "step_rows", "state", "state_bytes", "reset", "flush", "serve", "submit"),
+    "serving": ("close",),
     "history": ("best", "plot", "to_text", "from_text", "row", "__getitem__", "__contains__"),
     "parameters": ("edit", "initialize", "load", "save", "__getitem__", "__setitem__", "__contains__"),
     "cell": ("zero_state",),
@@ -115,7 +120,20 @@ METHODS = {
 }  # fmt: skip
 """What users call of what they are given, as docs/api.md has it."""
 
-GIVEN = ("Cell", "Program", "Stream", "Scope", "Tensor", "Result", "NonFinite", "MemoryUsage", "Memory", "History")
+GIVEN = (
+    "Cell",
+    "Program",
+    "Stream",
+    "StreamPool",
+    "StreamHandle",
+    "Scope",
+    "Tensor",
+    "Result",
+    "NonFinite",
+    "MemoryUsage",
+    "Memory",
+    "History",
+)
 """Classes of which users get objects, and make none."""
 
 
@@ -225,7 +243,7 @@ def _good(w: World) -> dict[str, list[Any]]:
         "inference": [w.rows], "source": [dict(w.program.parameters)], "state": [w.state], "function": [lambda n, t: t],
         "initializer": ["zeros"], "reduction": ["mean"], "low": [0.0], "high": [1.0], "key": ["x"], "text": ["{}"],
     }  # fmt: skip
-    names = [*w.program.parameters]
+    names, handle = [*w.program.parameters], w.pool.open()
     floats_like = [w.logits]
     of_one = {
         "softmax_cross_entropy.labels": floats_like, "sigmoid_cross_entropy.labels": floats_like,
@@ -255,10 +273,13 @@ def _good(w: World) -> dict[str, list[Any]]:
         "tf.placeholder.shape": [(None, 3)], "accuracy.labels": [w.y], "in_top_k.k": [1],
         "in_top_k.predictions": [w.logits], "zero_state.batch_size": [2], "tf.reshape.shape": [[-1, 5]],
         "inference.export.target": [None], "joined.leaves": [3], "training.gradients.wrt": [["x"], [w.x]],
-        "trainer.fit.lengths": [w.n],
+        "trainer.fit.lengths": [w.n], "pool.open.state": [None, w.pool.state(handle)],
+        "pool.step.feeds": [{handle: {"x": np.ones(5, np.float32)}}], "step_rows.handles": [[handle]],
+        "max_batch": [4], "max_wait": [0.0], "cancel": [True], "capacity": [2],
         "trainer.fit.examples": [{w.x: w.feeds["x"], w.n: w.feeds["n"], w.y: w.feeds["y"]}],
     }  # fmt: skip
     by |= of_one
+    by["handle"] = [handle]
     return by | {"weights": [1.0, "float32"], "cache": [False], "progress": [False], "link": [False], "p": [w.scope]}
 
 
@@ -271,6 +292,7 @@ _X, _N, _Y = ("x", "float32", 2, 3, 5), ("n", "int64", 2), ("y", "int64", 2)
 FEEDS: dict[str, list[Any]] = {
     "program": [_X, _N, _Y], "inference": [_X, _N], "training": [_X, _N, _Y], "simple": [_X], "trainer": [_X, _N, _Y],
     "stream": [_X], "stream.step": [("x", "float32", 2, 5)], "inference.memory": [], "inference.prepare": [],
+    "pool": [], "pool.step_rows": [("x", "float32", 1, 5)], "pool.submit": [("x", "float32", 5)],
     "training.memory": [], "training.prepare": [],
 }  # fmt: skip
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Never
 import numpy as np
 
 from ..arguments import whole_number
-from ..errors import user_line
+from ..errors import Where, user_line
 from ..ir.graph import Graph
 from ..public import api, no_more
 from ..runtime.calls.results import Given
+from ..runtime.streams.pool import StreamPool
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph
@@ -64,8 +65,21 @@ class InferenceGraph(CallableGraph[Given]):
     @api
     def stream(self, batch: int = 1) -> Stream[Given]:
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
-        where = user_line()
         batch = whole_number(batch, "a stream's batch", 1)
+        parts = self.parts
+        return Stream(self._step_graph(batch, user_line()), parts.parameters, parts.names, self.structure)
+
+    @api
+    def streams(self, capacity: int = 64) -> StreamPool[Given]:
+        """A pool of streams that join and leave, of which each call steps those that have input.
+
+        capacity: streams for which there is memory at first.
+        """
+        capacity = whole_number(capacity, "a pool's capacity", 1)
+        parts = self.parts
+        return StreamPool(self._step_graph(1, user_line()), parts.parameters, parts.names, self.structure, capacity)
+
+    def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts
         found = self._step_graphs.get(batch)
         if found is None:  # streams of one batch share their code
@@ -73,7 +87,7 @@ class InferenceGraph(CallableGraph[Given]):
             if len(self._step_graphs) >= MOST_BATCHES:  # streams that are there keep theirs
                 self._step_graphs.pop(next(iter(self._step_graphs)), None)
             found = self._step_graphs.setdefault(batch, found)
-        return Stream(found, parts.parameters, parts.names, self.structure)
+        return found
 
     @api
     def export(

@@ -19,6 +19,9 @@ from .product_plan import Contraction
 from .region import Region, over_axes
 from .values import Coordinate, Coordinates, Strip, ValueEmitter, aligned, place
 
+MOST_LEFT_OVER = 8
+"""Rows of the highest of the tiles for rows that are left over: there is code for every height below."""
+
 
 class Tiles:
     """Writes a kernel with products, as the plan says: over tiles of rows x blocks of units x gates."""
@@ -75,6 +78,9 @@ class Tiles:
                 nested.add(LetIndex(name, "floor", end - begin, height))
                 whole = begin + size(name)
                 self._row_loop(nested, at, axis, begin, whole, height, start, valid)
+            if self.region.is_step and not self.region.is_time(self.shape, axis):
+                self._left_over(nested, at, axis, whole, end, start, valid)
+                return
             self._row_loop(nested, at, axis, whole, end, 1, start, valid)
 
         over_axes(self.region, block, self.shape, others, [0] * len(self.shape), tiles, self.share)
@@ -159,6 +165,22 @@ class Tiles:
         for rows in (fewest, fewest + 1):
             inner = block.nested()
             all_of(inner, begin, rows)
+            block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
+
+    def _left_over(
+        self, block: Block, at: list[Coordinate], axis: int, begin: Index, end: Index, start: Index,
+        valid: list[int | None],
+    ) -> None:  # fmt: skip
+        """Rows that are too few for a whole tile, as one tile of their own height: all of a call may be such."""
+        most = min(self.tile.rows, MOST_LEFT_OVER)
+        if self.tile.rows > most:
+            name = block.fresh_index("whole")
+            block.add(LetIndex(name, "floor", end - begin, most))
+            self._row_loop(block, at, axis, begin, begin + size(name), most, start, valid)
+            begin = begin + size(name)
+        for rows in range(1, most):
+            inner = block.nested()
+            self._row_loop(inner, at, axis, begin, begin + rows, rows, start, valid)
             block.add(When(end - begin, rows, rows + 1, tuple(inner.statements)))
 
     def _row_loop(

@@ -20,7 +20,7 @@ from .values import Coordinate, Time
 @dataclass(frozen=True)
 class Region:
     """time: the chunk that the region runs in, where its first axis is time. active: which rows are computed, where not
-    all are.
+    all are. is_step: whether all lengths of loops are known: a call is short, and of few rows as likely as of many.
     """
 
     target: Target
@@ -28,6 +28,7 @@ class Region:
     time: TimeChunk | None = None
     workers: Workers = ONE_WORKER
     active: ActiveRows | None = None
+    is_step: bool = False
 
     @property
     def sharing(self) -> WorkSharing:

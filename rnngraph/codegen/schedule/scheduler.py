@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 
+from ...ir.axes import lengths_of
 from ...ir.graph import Graph, Node, make
 from ...ir.scan import split_inputs
 from ...ir.types import Dim, size
@@ -86,6 +87,7 @@ class _Scheduler:
         rows = rows_of(graph) if parts > 1 else 0
         self.rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
         self.tables = RowTables(self.writer, self.allocation, RowLengths(graph), target, Workers(parts, self.rowwise))
+        self.is_step = not lengths_of(graph)
         self.work = Work()
         self.synchronized: set[Node] = set()
         self.groups: list[GroupPlan] = []
@@ -115,7 +117,7 @@ class _Scheduler:
 
     def _region(self, group: GroupMemory | None = None) -> Region:
         workers = Workers(self.writer.parts, self.rowwise)
-        return Region(self.target, self.allocation.memory(group), workers=workers)
+        return Region(self.target, self.allocation.memory(group), workers=workers, is_step=self.is_step)
 
     # Fusion groups -------------------------------------------------------------------------------
 

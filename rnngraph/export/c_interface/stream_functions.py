@@ -28,12 +28,13 @@ class StreamWrapper(CWrapper[ExportedStream]):
     @property
     def by_header(self) -> tuple[str, ...]:
         of_states = ("get_state", "set_state") if self.exported.tail is None else ("flush", "get_state", "set_state")
-        return ("reset", "step", "process", *of_states)
+        return ("reset", "step", "step_rows", "process", *of_states)
 
     def functions(self) -> list[str]:
         states = self._state("get_state"), self._state("set_state")
         tail = () if self.exported.tail is None else (self._flush(self.exported.tail),)
-        return [self._init(), self._reset(), self._step(), self._process(), *tail, *states]
+        steps = self._step(), self._step_rows(), self._process()
+        return [self._init(), self._reset(), *steps, *tail, *states]
 
     @staticmethod
     def numbers(variants: Sequence[ExportedStream]) -> dict[str, int]:
@@ -42,10 +43,12 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
     def parameters(self, what: str) -> dict[str, str]:
         exported = self.exported
-        ports = {"step": (*exported.inputs, *exported.outputs), "process": (*exported.inputs, *exported.outputs)}
+        ports = dict.fromkeys(("step", "step_rows", "process"), (*exported.inputs, *exported.outputs))
         ports |= {"init": exported.initial_inputs, "reset": exported.initial_inputs}
         ports["flush"] = (*exported.held_inputs, *exported.owed)
         given = {"memory": "ptr"}
+        if what == "step_rows":
+            given |= {"states": "ptr", "rows": "ptr", "count": self.size}
         if what == "process":
             given["steps"] = self.size
         if what == "init" and not exported.embedded:
@@ -115,6 +118,31 @@ class StreamWrapper(CWrapper[ExportedStream]):
         self._run(f, self.exported.step, base, inputs, outputs, 1, 1)
         return self.function("step", f)
 
+    def _step_rows(self) -> str:
+        """A step of some of many saved states, each moved to the instance and back: ``step`` alone holds its code."""
+        f, base = self._begin()
+        count, size = self.wide(f, "%count"), self.exported.target.pointer_bits // 8
+        with f.loop(count, "number") as number:
+            place = f.emit(f"getelementptr {self.size}, ptr %rows, i64 {number}", "place")
+            row = self.wide(f, f.emit(f"load {self.size}, ptr {place}, align {size}", "row"))
+            state = f.moved("%states", f.times(row, self.exported.packed_bytes))
+            self._move_states(f, base, state, back=False)
+            arrays = [_of_row(f, port, number) for port in (*self.exported.inputs, *self.exported.outputs)]
+            f.do(f"call void @{self.name('step')}({', '.join(f'ptr {item}' for item in ['%memory', *arrays])})")
+            self._move_states(f, base, state, back=True)
+        return self.function("step_rows", f)
+
+    def _move_states(self, f: FunctionText, base: str, state: str, back: bool) -> None:
+        """Copies a saved state to the present one, or ``back``."""
+        present, _ = self._copies(f, base, f.load("i64", base, TURN))
+        sizes, place = {ITEM_BYTES[port.dtype] for port in self.exported.states}, 0
+        item = sizes.pop() if len(sizes) == 1 else 1  # of several sizes some may lie anywhere
+        for port in self.exported.states:
+            saved, own = f.moved(state, place), present[port.name]
+            source, to = (own, saved) if back else (saved, own)
+            f.copy(source, to, port.step_bytes // item, item)
+            place += port.step_bytes
+
     def _run(
         self, f: FunctionText, entry: ExportedEntry, base: str, inputs: Mapping[str, str], outputs: Mapping[str, str],
         steps: Number, whole: Number,
@@ -183,6 +211,15 @@ class StreamWrapper(CWrapper[ExportedStream]):
             f.copy(source, to, port.step_bytes)
             place += port.step_bytes
         return self.function(what, f)
+
+
+def _of_row(f: FunctionText, port: Port, number: str) -> str:
+    """Where the array of one of several rows begins; a null pointer stays one."""
+    moved = f.moved(f"%p_{port.symbol}", f.times(number, port.step_bytes))
+    if port.default is None:
+        return moved
+    missing = f.emit(f"icmp eq ptr %p_{port.symbol}, null", "missing")
+    return f.emit(f"select i1 {missing}, ptr null, ptr {moved}", "fed")
 
 
 def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:

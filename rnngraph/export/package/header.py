@@ -128,6 +128,7 @@ def _stream_functions(net: Description) -> list[str]:
     stream, name = net.stream, net.name
     start = arguments(stream.initial_inputs, True)
     arrays = [*arguments(stream.inputs, True), *arguments(stream.outputs, False)]
+    table = ["void *states", "const size_t *rows", "size_t count"]
     init = ["void *memory", *([] if stream.embedded else ["const void *weights"]), *start]
     return [
         "/* Bytes of an instance's memory, which is the caller's, may begin anywhere and must not be moved. */",
@@ -147,6 +148,12 @@ def _stream_functions(net: Description) -> list[str]:
         "",
         "/* One time step. */",
         f"void {name}_step({', '.join(['void *memory', *arrays])});",
+        "",
+        "/* One time step of count streams out of a table of states as get_state writes them, one behind the other and",
+        " * aligned to 8 bytes: of rows[0], rows[1] and so on, which must be different ones. Each array holds a step's",
+        " * elements of one stream after the other, in this order. The instance's own state is lost: the streams are",
+        " * computed in its memory. */",
+        f"void {name}_step_rows({', '.join(['void *memory', *table, *arrays])});",
         "",
         "/* A block of steps: the same bits as of one step after the other. */",
         f"void {name}_process({', '.join(['void *memory', 'size_t steps', *arrays])});",

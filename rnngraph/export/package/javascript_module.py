@@ -70,6 +70,38 @@ export class Net {{
     return this.results(1);
   }}
 
+  /** A table of the states of so many streams for `stepRows`, each as it is here now: after `reset` the initial one. */
+  states(capacity) {{
+    const bytes = description.states.reduce(
+      (sum, port) => sum + count(port, 1) * ARRAYS[port.dtype].BYTES_PER_ELEMENT, 0);
+    const place = this.place(capacity * bytes);
+    for (let row = 0; row < capacity; row++) {{
+      this.code.{name}_get_state(this.memory, place + row * bytes);
+    }}
+    return {{ place, capacity }};
+  }}
+
+  /**
+   * One time step of the streams `rows` of a table: feeds and results are as of `step`, of one stream after the other.
+   * The state of this instance is lost.
+   */
+  stepRows(states, rows, feeds) {{
+    if (new Set(rows).size < rows.length || rows.some((row) => !(row >= 0 && row < states.capacity))) {{
+      throw new Error("rows must be different ones of " + states.capacity);
+    }}
+    const many = (port) => ({{ ...port, symbol: "rows of " + port.symbol, shape: [rows.length, ...port.shape] }});
+    const ports = description.inputs.map(many), results = description.outputs.map(many);
+    const named = {{ name: "rows", symbol: "rows", dtype: "int32", shape: [rows.length] }};
+    for (const port of ports.filter((port) => port.default !== undefined && !(port.name in feeds))) {{
+      const one = typeof port.default === "number" ? [port.default] : [port.default].flat(Infinity);
+      feeds = {{ ...feeds, [port.name]: Array.from({{ length: rows.length }}, () => one).flat() }};
+    }}
+    const inputs = this.given(ports, feeds, 1), outputs = results.map((port) => this.room(port, 1));
+    const table = this.fill(named, {{ rows }}, 1);
+    this.code.{name}_step_rows(this.memory, states.place, table, rows.length, ...inputs, ...outputs);
+    return Object.fromEntries(results.map((port) => [port.name, this.view(port, 1)]));
+  }}
+
   /** A block of steps: feeds and results with their axis of steps. */
   process(feeds) {{
     const steps = this.steps(feeds);

@@ -80,6 +80,37 @@ class Model:
         self._code.{name}_step(_address(self._memory), *map(_address, [*inputs, *results.values()]))
         return results
 
+    def states(self, capacity):
+        """A table of the states of so many streams, for ``step_rows``: bytes, each stream a row. All are as they are
+        here now, which is the initial state after ``reset``.
+        """
+        count = sum(map(_bytes, DESCRIPTION["states"]))
+        found = _aligned(capacity * count).reshape(capacity, count)
+        for row in found:
+            self._code.{name}_get_state(_address(self._memory), _address(row))
+        return found
+
+    def step_rows(self, states, rows, **feeds):
+        """One time step of the streams ``rows`` of a table. Feeds and results are as of ``step``, with one more axis in
+        front, of these streams. The state of this instance is lost.
+        """
+        rows = np.array(rows, np.uintp, order="C").reshape(-1)
+        if len(np.unique(rows)) < len(rows) or (len(rows) and rows.max() >= len(states)):
+            raise ValueError(f"rows must be different ones of {{len(states)}}")
+        if states.dtype != np.uint8 or not states.flags.c_contiguous or not states.flags.writeable:
+            raise ValueError("states must be as states(capacity) makes them")
+        inputs = _arrays(DESCRIPTION["inputs"], feeds)
+        for number, port in enumerate(DESCRIPTION["inputs"]):
+            if port["name"] not in feeds:  # its default, for each
+                inputs[number] = np.repeat(inputs[number][None], len(rows), 0)
+        _check(DESCRIPTION["inputs"], inputs, lambda port: (len(rows), *_shape(port, None)))
+        results = {{
+            port["name"]: np.empty((len(rows), *_shape(port, None)), port["dtype"]) for port in DESCRIPTION["outputs"]
+        }}
+        places = [_address(self._memory), _address(states), _address(rows), ctypes.c_size_t(len(rows))]
+        self._code.{name}_step_rows(*places, *map(_address, [*inputs, *results.values()]))
+        return results
+
     def process(self, **feeds):
         """A block of steps: feeds and results with their axis of steps."""
         steps = self._steps(feeds)

@@ -38,6 +38,10 @@ def stream_self_test(net: Description, example: Example) -> str:
         [*(f"in_{port.symbol}" for port in stream.inputs), *(f"block_{port.symbol}" for port in stream.outputs)]
     )
     keep = [line for port in stream.outputs for line in _keep(port)]
+    twice = [
+        f"static {C_TYPES[port.dtype]} two_{port.symbol}[2 * {net.macro_of(port)}];"
+        for port in (*stream.inputs, *stream.outputs)
+    ]
     return "\n".join([
         f"/* Checks {name} against what the compiled program computed: a few steps one by one, then as one block, then",
         " * from a saved state. Needs the C library alone. Prints ok and the largest difference; exit code 0 if all is",
@@ -49,6 +53,8 @@ def stream_self_test(net: Description, example: Example) -> str:
         "",
         f"static uint64_t memory[({macro}_STATE_SIZE + 7) / 8];",
         f"static unsigned char saved[{macro}_STATE_VALUES + 1], again[{macro}_STATE_VALUES + 1];",
+        f"static uint64_t table[3 * {macro}_STATE_VALUES / 8 + 1];",
+        *twice,
         *CHECK,
         "static void step(int t)",
         "{",
@@ -58,6 +64,7 @@ def stream_self_test(net: Description, example: Example) -> str:
         *keep,
         "}",
         "",
+        *_step_two(net, fed, take, keep),
         *begin_main(net, ["int t;", "size_t i;"], f" || {name}_state_size() != {macro}_STATE_SIZE"),
         f"    if ({name}_init({init}) != 0) {{",
         '        puts("init failed");',
@@ -87,7 +94,13 @@ def stream_self_test(net: Description, example: Example) -> str:
         '        puts("a block leaves other bits in the state than its steps");',
         "        wrong++;",
         "    }",
-        *[line for port in stream.outputs for line in _same(port)],
+        *[line for port in stream.outputs for line in _same(port, "a block gives other bits than its steps")],
+        f"    {begin}",
+        "    for (t = 0; t < 3; t++)",
+        f"        {name}_get_state(memory, (unsigned char *)table + t * {macro}_STATE_VALUES);",
+        "    for (t = 0; t < STEPS; t++)",
+        "        step_two(t);",
+        *[line for port in stream.outputs for line in _same(port, "rows of a table give other bits than a stream")],
         *END_MAIN,
     ])  # fmt: skip
 
@@ -114,10 +127,32 @@ def _keep(port: Port) -> list[str]:
     ]
 
 
-def _same(port: Port) -> list[str]:
+def _step_two(net: Description, fed: list[str], take: list[str], keep: list[str]) -> list[str]:
+    """A function that steps two rows of the table, which are fed alike. fed: the arrays of one."""
+    stream, lines = net.stream, list[str]()
+    for port, one in zip(stream.inputs, fed, strict=True):
+        size = f"{net.macro_of(port)} * sizeof *two_{port.symbol}"
+        lines += [
+            f"    memcpy(two_{port.symbol}, {one}, {size});",
+            f"    memcpy(two_{port.symbol} + {net.macro_of(port)}, {one}, {size});",
+        ]
+    arrays = ", ".join(f"two_{port.symbol}" for port in (*stream.inputs, *stream.outputs))
+    lines.append(f"    {net.name}_step_rows(memory, table, rows, 2, {arrays});")
+    for port in stream.outputs:
+        size = f"{net.macro_of(port)} * sizeof *two_{port.symbol}"
+        lines += [
+            f"    memcpy(one_{port.symbol}, two_{port.symbol}, {size});",
+            f"    wrong += memcmp(two_{port.symbol}, two_{port.symbol} + {net.macro_of(port)}, {size}) != 0;",
+        ]
+    timed = any(port.time_axis is not None for port in (*stream.inputs, *stream.outputs))
+    begin = ["static void step_two(int t)", "{", "    static const size_t rows[2] = {2, 0};", ""]
+    return [*begin, *([] if timed else ["    (void)t;"]), *take, *lines, *keep, "}", ""]
+
+
+def _same(port: Port, otherwise: str) -> list[str]:
     return [
         f"    if (memcmp(block_{port.symbol}, stepped_{port.symbol}, sizeof block_{port.symbol}) != 0) {{",
-        f'        puts("{port.symbol}: a block gives other bits than its steps");',
+        f'        puts("{port.symbol}: {otherwise}");',
         "        wrong++;",
         "    }",
     ]

@@ -45,12 +45,13 @@ class NativeEntry:
         self._code = Code(code.binary, target)
         self._interface = interface = code.interface
         self.single = self._code.entry(interface.main)
-        self._address = self._code.address(interface.main)
+        self.address = self._code.address(interface.main)
         self._policy = SharingPolicy()
         self._pack = self._code.entry(interface.pack)
         self.outputs, self.panel_bytes = interface.outputs, interface.panel_bytes
         self.output_slots = {item.name: item.slot for item in interface.outputs}
         self.input_slots, self.parameter_slots = interface.inputs, interface.parameters
+        self.size_slots = interface.sizes
         self._template = np.zeros(interface.slots + 1, np.int64)  # the last is UNREAD
         for slot, value in interface.constants:
             self._template[slot] = address(value)
@@ -119,10 +120,14 @@ class NativeEntry:
     def _at(self, sizes: Mapping[str, int]) -> Sized:
         interface, run = self._interface, self.single
         shapes = tuple(tuple(evaluate(dim, sizes) for dim in item.shape) for item in self.outputs)
-        if interface.parts > 1 and (cycles := evaluate(interface.cycles, sizes)) >= FEWEST_CYCLES:
-            run = AdaptiveEntry(self.single, self._address, interface.parts, self._policy, max(1, cycles))
+        if interface.parts > 1 and (cycles := self.cycles(sizes)) >= FEWEST_CYCLES:
+            run = AdaptiveEntry(self.single, self.address, interface.parts, self._policy, max(1, cycles))
         results = sum(bytes_of(shape, item.dtype) for item, shape in zip(self.outputs, shapes, strict=True))
         return Sized(dict(sizes), shapes, max(1, evaluate(interface.arena_bytes, sizes)), results, run)
+
+    def cycles(self, sizes: Mapping[str, int]) -> int:
+        """About what a call takes one worker."""
+        return evaluate(self._interface.cycles, sizes)
 
     def look(self, sized: Sized, given: int = 0) -> None:
         """Raises ``OutOfMemoryError`` where there is no memory for results of these sizes and for temporaries. given:

@@ -66,7 +66,7 @@ class OptimizedGraph:
         rounded: bool = False,
     ) -> None:  # fmt: skip
         self.lowered, self.kind, self.options = lowered, kind, options
-        self.wrt, self.differentiated, self.first = wrt, differentiated, first
+        self.wrt, self.differentiated, self.first, self.rounded = wrt, differentiated, first, rounded
         self.reduced = options.reduced if kind == "inference" else None
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
         self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded))

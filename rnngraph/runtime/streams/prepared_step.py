@@ -15,23 +15,9 @@ from ..native.entry import TEMPORARIES
 from ..native.preconditions import Precondition, check_preconditions
 from ..native.worker_pool import ThreadCount
 from ..parameters import Parameters
-
-
-class States:
-    """A stream's states, double-buffered: what one step writes the next one reads."""
-
-    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
-        self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
-        self.turn = 0
-
-    @property
-    def present(self) -> list[np.ndarray]:
-        """The present states, not copied."""
-        return self.sides[self.turn]
-
-    def set(self, arrays: Sequence[np.ndarray]) -> None:
-        for held, array in zip(self.present, arrays, strict=True):
-            held[...] = array
+from .some_rows import SomeRows
+from .states import States
+from .step_graph import StepGraph
 
 
 class PreparedStep:
@@ -43,10 +29,11 @@ class PreparedStep:
     def __init__(
         self, parameters: Parameters, spec: CallSpec, labels: Sequence[str], states: States,
         held: Mapping[str, np.ndarray], ranges: Sequence[Precondition], row_axis: Mapping[str, int | None],
-        threads: ThreadCount,
+        threads: ThreadCount, graph: StepGraph | None,
     ) -> None:  # fmt: skip
         """spec: of what has a time axis. labels: of the states. held: all without a time axis that the stream has.
-        ranges: checks of all feeds. row_axis: of outputs, None: has none.
+        ranges: checks of all feeds. row_axis: of outputs, None: has none. graph: what some rows alone can step by;
+        None: all are computed, and others left as they were.
         """
         self.spec, self.outs, self._states, self._row_axis = spec, spec.outs, states, row_axis
         self._parameters, self._changes = parameters, parameters.counter()
@@ -66,6 +53,9 @@ class PreparedStep:
         self._fill, self._give, self._give_into = call.fill, call.give, call.give_into
         self._has_checks, self._has_large = call.has_checks, call.has_large
         self._runs = [block.run for block in self._blocks]
+        self._some_rows = None if graph is None or not graph.rows.is_open else SomeRows(
+            graph, parameters, spec, states, held
+        )  # fmt: skip
         self._renew()
 
     def _renew(self) -> None:
@@ -88,6 +78,8 @@ class PreparedStep:
             arrays = self.outs.arrays(out)
             if arrays is None:
                 return None
+        if kept is not None and self._some_rows is not None:
+            return self._run_rows(self._some_rows, given, kept, arrays)
         if not self._fill(given):
             return None
         if len(given) != self._count:
@@ -105,6 +97,18 @@ class PreparedStep:
             self._leave(~kept, self._call.present(arrays))
         self._states.turn = 1 - turn
         return self._give() if arrays is None else self._give_into(arrays)
+
+    def _run_rows(
+        self, some: SomeRows, given: Mapping[str, Any], kept: np.ndarray, arrays: list[Any] | None
+    ) -> Any:  # fmt: skip
+        """The same at the cost of the rows that are ``kept``."""
+        rows = np.flatnonzero(kept)
+        if not some.fill(given, rows):
+            return None
+        if len(given) != self._count and not self._hold(given):
+            return None
+        some.run(rows)
+        return some.give(rows, arrays)
 
     def _hold(self, given: Mapping[str, Any]) -> bool:
         """Takes over feeds without a time axis: all of them, or none and False, or none and an error."""

@@ -27,6 +27,7 @@ from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
 from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
+from .row_graph import RowGraph
 
 
 class Tail:
@@ -107,7 +108,8 @@ class StepGraph:
     time_axis, output_axis: of feeds and outputs, None: has none. left_out: the same, where a single step has but one
     entry, so that it is given without the axis. sizes: those that the batch settles. held: defaults of what has no time
     axis. rate: entries of what is fed for each step. delay: steps after which the first one's outputs come. tail: gives
-    the graph of the end of sequences, by how many entries are left for no whole step.
+    the graph of the end of sequences, by how many entries are left for no whole step. rows: the step in any number of
+    rows.
     """
 
     batch: int
@@ -129,6 +131,7 @@ class StepGraph:
     rate: int
     delay: int
     tail: Tail | None
+    rows: RowGraph
 
 
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
@@ -168,11 +171,13 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     known: dict[str, Dim] = dict(sizes)
     first = CompiledGraph(with_sizes(initial, known), "inference", options, source.described)
-    for name, kind in first.input_types().items():
+    begins = {str(node["label"]): node.tensor for node in initial.inputs if node.op == "input"}
+    for name in first.input_types():
         if name not in labels:
-            types.setdefault(name, kind)
+            types.setdefault(name, begins[name])
             time_axis.setdefault(name, None)
     given = {name: node.tensor for name, node in compiled.graph.outputs}
+    outputs = tuple(given)
     return StepGraph(
         batch=batch,
         compiled=compiled,
@@ -180,7 +185,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         structures=structures,
         named=named,
         labels=labels,
-        outputs=tuple(name for name, _ in compiled.graph.outputs),
+        outputs=outputs,
         types=types,
         state_types=state_types,
         lengths=lengths,
@@ -195,6 +200,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         rate=timeline.tempo.rate,
         delay=timeline.delay,
         tail=tail,
+        rows=RowGraph(compiled, outputs, frozenset(sizes), lengths, time_axis),
     )
 
 

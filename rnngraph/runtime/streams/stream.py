@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Generic, Never
 
 import numpy as np
 
-from ...declare.nest import map_leaves, matched, paths
+from ...declare.nest import map_leaves, paths
 from ...errors import (
-    DtypeError,
-    GraphError,
     NameLookupError,
     ShapeError,
-    StructureError,
     Where,
     did_you_mean,
     shown,
@@ -22,18 +19,18 @@ from ...errors import (
 from ...ir.axes import output_row_axes
 from ...ir.types import Size, evaluate, substitute
 from ...public import api, no_more
-from ..calls.call_cache import run_once
 from ..calls.feed_names import FeedNames
 from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
 from ..calls.results import Given
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
-from .prepared_step import PreparedStep, States
+from .prepared_step import PreparedStep
 from .rows import row_mask
+from .sequence_end import SequenceEnd
+from .states import StateForm, States
 from .step_graph import StepGraph
 
-STATE = "stream's state"
 COPIED = 256 << 10
 """Bytes up to which feeds are copied, as steps of a sequence lie apart in memory."""
 MOST_KEYS = 64
@@ -50,19 +47,18 @@ class Stream(Generic[Given]):
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
         """names: of feeds. structure: the nest of outputs."""
         self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
-        self._compiled, self._initial = graph.compiled, graph.initial
-        self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
-        self._named_states = graph.named
+        self._graph, self._compiled = graph, graph.compiled
+        self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
+        self._labels, self._outputs = graph.labels, graph.outputs
         self._types, self._state_types = graph.types, graph.state_types
-        self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
+        self._lengths, self._time_axis = set(graph.lengths), graph.time_axis
         self._left_out, self._output_left_out = graph.left_out, graph.output_left_out
-        self._rate, self._delay, self._tail = graph.rate, graph.delay, graph.tail
+        self._rate, self._delay = graph.rate, graph.delay
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
         self._shown = [path for path, _ in paths(structure)]
-        self._results = tuple(name for name in self._outputs if name not in self._labels)
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
@@ -138,7 +134,10 @@ class Stream(Generic[Given]):
         )  # fmt: skip
         prepared = self._prepared_step if one_step else self._prepared_chunk
         if prepared is None or anew or not prepared.is_for(spec):
-            prepared = PreparedStep(self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads)
+            graph = self._graph if one_step else None
+            prepared = PreparedStep(
+                self._parameters, spec, self._labels, states, held, ranges, self._row_axis, threads, graph
+            )
         result = prepared.run(arrays, kept, None, prepared.outs.checked(out, where))
         assert result is not None, "what was converted is what it was prepared for"
         self._held, self._states = held, states  # only now: a call that fails leaves everything as it was
@@ -170,7 +169,7 @@ class Stream(Generic[Given]):
                 where,
             )
         used = {name: arrays[name] for name in arrays if name in needed}
-        states = self._states or States(self._fresh_state(arrays, where))
+        states = self._states or States(self._form.fresh(arrays, where))
         before = dict(zip(self._labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         reject_empty(used, self._types, self._lengths, where)
@@ -234,7 +233,7 @@ class Stream(Generic[Given]):
             if self._time_axis.get(name) is None:
                 raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
             arrays[name] = convert(name, value, self._types[name], where)
-        results = self._owed(arrays, chosen, where)
+        results = self._end.owed(self._held, arrays, self._current_state(where), chosen, where)
         for name, array in results.items():
             axis = self._row_axis[name]
             if axis is not None:
@@ -243,53 +242,11 @@ class Stream(Generic[Given]):
         values = iter([results[name] for name in self._shown])
         return map_leaves(lambda _: next(values), self._structure)
 
-    def _owed(
-        self, left: Mapping[str, np.ndarray], chosen: np.ndarray, where: Where | None
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """By name, outputs that no step gave. left: entries of sequences. chosen: rows that end."""
-        if self._tail is None:
-            return self._nothing(where)
-        rests = self._tail.rests(left, where)
-        states = dict(zip(self._labels, self._current_state(where), strict=True))
-        self._tail.check_lengths(states, chosen, rests, where)
-        graph = self._tail.graph(rests, where)
-        kinds = graph.input_types()
-        needed = [name for name in graph.needed(self._results) if name in self._types]
-        arrays = {**self._held, **left}
-        for name in needed:
-            if name not in arrays and (axis := self._time_axis[name]) is not None and kinds[name].shape[axis] == 0:
-                arrays[name] = np.empty([evaluate(dim, self._sizes) for dim in kinds[name].shape], kinds[name].dtype)
-        missing = [name for name in needed if name not in arrays]
-        if missing:
-            raise NameLookupError(f"flush needs {', '.join(missing)}: what is left of it, or a step that fed it", where)
-        used = {name: arrays[name] for name in needed}
-        used |= {name: array for name, array in states.items() if name in kinds}
-        sizes = solve_sizes(used, kinds, where) | self._sizes
-        graph.check(self._results, used, sizes, where)
-        entry = graph.entry(self._results, sizes)
-        return run_once(entry, entry.weights(self._parameters), used, sizes)
-
-    def _nothing(self, where: Where | None) -> dict[str, np.ndarray]:
-        """Results of no steps, of a stream that owes none."""
-        for name in self._results:
-            if self._output_axis[name] is None:
-                raise GraphError(
-                    f"output {name or 'of this stream'} has no time axis and is known with every step, as nothing is "
-                    "late here; take what the last step gave, and use reset",
-                    where,
-                )
-        kinds = {name: node.tensor for name, node in self._compiled.graph.outputs}
-        none = self._sizes | dict.fromkeys(self._lengths, 0)
-        return {
-            name: np.zeros([evaluate(dim, none) for dim in kinds[name].shape], kinds[name].dtype)
-            for name in self._results
-        }
-
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
         """The present state, not copied."""
-        return self._fresh_state(self._held, where) if self._states is None else self._states.present
+        return self._form.fresh(self._held, where) if self._states is None else self._states.present
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
         if self._states is None:
@@ -297,45 +254,14 @@ class Stream(Generic[Given]):
         else:
             self._states.set(arrays)
 
-    def _fresh_state(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """What the states begin with, which may read feeds without a time axis."""
-        names = tuple(name for name, _ in self._initial.graph.outputs)
-        if not names:
-            return []
-        needed = self._initial.needed(names)
-        missing = [name for name in needed if name not in held]
-        if missing:
-            raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
-        arrays = {name: held[name] for name in needed}
-        sizes = solve_sizes(arrays, self._types, where) | self._sizes
-        self._initial.check(names, arrays, sizes, where)
-        entry = self._initial.entry(names, sizes)
-        return list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
-
-    def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
-        by_label = dict(zip(self._labels, arrays, strict=True))
-        return [map_leaves(lambda label: by_label[label], nest) for nest in self._state_nests]
-
     @property
     def state(self) -> Any:
         """The state in the structure that the driver gives; of several drivers a tuple. A copy."""
-        arrays = [array.copy() for array in self._current_state(user_line())]
-        nests = self._packed(arrays)
-        return nests[0] if len(nests) == 1 else tuple(nests)
+        return self._form.nest([array.copy() for array in self._current_state(user_line())])
 
     @state.setter
     def state(self, value: Any) -> None:
-        where = user_line()
-        leaves = matched(self._named_states, value, "the stream's state", where)
-        arrays = []
-        for label, leaf in zip(self._labels, leaves, strict=True):
-            kind = self._state_types[label]
-            array = np.array(convert(label, leaf, kind, where), order="C")
-            width = kind.shape[-1]
-            if array.shape != (self._batch, width):
-                raise ShapeError(f"{label} must have shape {(self._batch, width)}, not {array.shape}", where)
-            arrays.append(array)
-        self._set_state(arrays)
+        self._set_state(self._form.arrays(value, user_line()))
 
     @api
     def reset(self, rows: Any = None) -> None:
@@ -345,7 +271,7 @@ class Stream(Generic[Given]):
         if self._states is None:
             return  # nothing ran yet; what the initial state reads may not be fed yet either
         present = [array.copy() for array in self._current_state(where)]
-        for array, fresh in zip(present, self._fresh_state(self._held, where), strict=True):
+        for array, fresh in zip(present, self._form.fresh(self._held, where), strict=True):
             array[chosen] = fresh[chosen]
         self._set_state(present)
 
@@ -355,10 +281,7 @@ class Stream(Generic[Given]):
 
         What is held of feeds is not in it.
         """
-        from ...storage.checkpoint_file import packed
-
-        arrays = dict(zip(self._labels, self._current_state(user_line()), strict=True))
-        return b"".join(packed(STATE, arrays, {"batch": self._batch}, "the state of a stream"))
+        return self._form.to_bytes(self._current_state(user_line()))
 
     @api
     def load_state_bytes(self, data: bytes) -> None:
@@ -367,16 +290,4 @@ class Stream(Generic[Given]):
         Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
         another program, and ``ShapeError`` where it is of another batch.
         """
-        from ...storage.checkpoint_file import unpacked
-
-        where = user_line()
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise DtypeError(f"a stream's state is given as bytes, not as {type(data).__name__}", where)
-        arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
-        if text.get("batch") != self._batch:
-            raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
-        kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_types.items()}
-        if kinds != mine:
-            raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
-        self._set_state([np.array(arrays[label], order="C") for label in self._labels])
+        self._set_state(self._form.from_bytes(data, user_line()))

@@ -1,0 +1,140 @@
+"""What streams of a pool hold of feeds: everything without a time axis, each stream its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...errors import NameLookupError, ShapeError, Where, did_you_mean, shown
+from ...ir.types import TensorType
+from ..calls.feeds import convert, reject_empty, solve_sizes
+from .independent_rows import row_axis
+from .step_graph import StepGraph
+
+Arrays = dict[str, np.ndarray]
+
+
+class HeldFeeds:
+    """Brings held feeds of single streams into form. Arrays have an axis of one row where they are declared with one.
+
+    defaults: of feeds that need not be given. sizes_are_known: whether no held feed has a size of its own.
+    """
+
+    def __init__(self, graph: StepGraph) -> None:
+        self._graph, self.defaults = graph, dict(graph.held)
+        rows = graph.rows
+        self._needed = [name for name in rows.compiled.needed(graph.outputs) if self._is_held(name)]
+        first = tuple(name for name, _ in graph.initial.graph.outputs)
+        begins = graph.initial.needed(first) if first else ()
+        self._names = list(dict.fromkeys([*self._needed, *begins]))
+        self._own = [
+            name for name in rows.compiled.pruned(graph.outputs).symbols if name not in rows.names | rows.lengths
+        ]
+        self.sizes_are_known = not self._own
+
+    def _is_held(self, name: str) -> bool:
+        return name in self._graph.types and self._graph.time_axis[name] is None
+
+    def _row_axis(self, name: str) -> int | None:
+        return row_axis(self._graph.types[name].shape, self._graph.rows.names)
+
+    def missing(self, given: Mapping[str, Any]) -> list[str]:
+        """Names that a stream can't do without."""
+        return [name for name in self._names if name not in given and name not in self.defaults]
+
+    def require(self, arrays: Mapping[str, Any], where: Where | None) -> None:
+        if missing := self.missing(arrays):
+            raise NameLookupError(f"a stream needs {', '.join(missing)}; give it to open by name", where)
+
+    def require_known(self, given: Mapping[str, Any], where: Callable[[], Where | None]) -> None:
+        """Raises ``NameLookupError`` where something is fed that no stream holds."""
+        for name in given:
+            if not self._is_held(name):
+                types = self._graph.types
+                if name in types:
+                    raise NameLookupError(
+                        f"{name} has a time axis; feed it to step, and open with what has none", where()
+                    )
+                hint = did_you_mean(name, types) or f"; it takes {', '.join(types)}"
+                raise NameLookupError(f"a stream has no input {shown(name)}{hint}", where())
+
+    def taken(self, given: Mapping[str, Any], where: Where | None) -> Arrays:
+        """Copies of what one stream is given, with an axis of one row."""
+        self.require_known(given, lambda: where)
+        found = {}
+        for name, value in given.items():
+            kind, axis = self._graph.types[name], self._row_axis(name)
+            array = _with_one_row(name, value, kind, axis, where)
+            if axis is not None and array.shape[axis] != 1:
+                raise ShapeError(
+                    f"feed {name} has shape {array.shape}, and a stream takes one row; feed its own",
+                    where,
+                )
+            found[name] = np.array(array, order="C")
+        return found
+
+    def of_rows(self, given: Mapping[str, Any], count: int, where: Where | None) -> list[Arrays]:
+        """The same of many streams, from arrays with a row for each; what has no rows is each one's."""
+        found: list[Arrays] = [{} for _ in range(count)]
+        for name, value in given.items():
+            axis = self._row_axis(name)
+            array = np.array(convert(name, value, self._graph.types[name], where), order="C")
+            if axis is not None and array.shape[axis] != count:
+                raise ShapeError(f"feed {name} has shape {array.shape}, and {count} streams have as many rows", where)
+            for number, mine in enumerate(found):
+                row = slice(number, number + 1)
+                mine[name] = array if axis is None else array[(*[slice(None)] * axis, row)].copy()
+        return found
+
+    def left(self, given: Mapping[str, Any], where: Where | None) -> tuple[Arrays, bool]:
+        """What is left of one stream's sequences, with an axis of one row, and whether it was given with it."""
+        found, whole = {}, False
+        for name, value in given.items():
+            if self._graph.time_axis.get(name) is None:
+                raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
+            kind, axis = self._graph.types[name], self._row_axis(name)
+            whole = whole or np.ndim(value) == len(kind.shape)
+            found[name] = _with_one_row(name, value, kind, axis, where)
+        return found, whole
+
+    def without_rows(self, name: str, array: np.ndarray, whole: bool) -> np.ndarray:
+        """An output of one stream, without its axis of one row if it was not fed with one."""
+        shape = dict(self._graph.compiled.graph.outputs)[name].shape
+        axis = row_axis(shape, self._graph.rows.names)
+        return array if whole or axis is None else np.squeeze(array, axis)
+
+    def together(self, held: Mapping[str, np.ndarray], where: Where | None) -> tuple[Any, dict[str, int], Arrays]:
+        """What streams that step together have in common: a key, the sizes that count no rows, and what is one for
+        all rows of a step. Raises ``ShapeError``.
+        """
+        graph, rows = self._graph, self._graph.rows
+        used = {name: held[name] for name in self._needed}
+        sizes = solve_sizes(used, graph.types, where)
+        reject_empty(used, graph.types, set(graph.lengths), where)
+        others = {name: size for name, size in sizes.items() if name not in rows.names}
+        unknown = [name for name in self._own if name not in others]
+        if unknown:
+            raise ShapeError(
+                f"the size {', '.join(unknown)} is known of a step's feeds only; declare it as an int for streams that "
+                "step together",
+                where,
+            )
+        graph.compiled.check(graph.outputs, used, rows.sizes(others, 1), where)
+        shared = {name: array for name, array in used.items() if self._row_axis(name) is None}
+        values = tuple((name, array.shape, array.tobytes()) for name, array in shared.items())
+        return (tuple(sorted(others.items())), values), others, shared
+
+
+def _with_one_row(name: str, value: Any, kind: TensorType, axis: int | None, where: Where | None) -> np.ndarray:
+    """A feed of one stream as it is declared; it may come without the axis of rows."""
+    try:
+        lacks = axis is not None and np.ndim(value) == len(kind.shape) - 1
+    except (ValueError, TypeError, RuntimeError):  # ``convert`` says what is wrong
+        lacks = False
+    if not lacks:
+        return convert(name, value, kind, where)
+    assert axis is not None
+    without = (*kind.shape[:axis], *kind.shape[axis + 1 :])
+    return np.expand_dims(convert(name, value, kind.with_shape(without), where), axis)

@@ -1,0 +1,448 @@
+"""Many streams of one inference graph: they join and leave, and those that have input step as one batch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, Never
+
+import numpy as np
+
+from ...declare.nest import map_leaves, paths
+from ...errors import (
+    ArgumentError,
+    DtypeError,
+    ShapeError,
+    StructureError,
+    Where,
+    shown,
+    user_line,
+)
+from ...public import api, no_more
+from ..calls.feed_names import FeedNames
+from ..calls.results import Given, giver
+from ..parameters import Parameters
+from .forks import fork_lock
+from .held_feeds import HeldFeeds
+from .row_graph import RowPort
+from .row_steps import RowSteps
+from .sequence_end import SequenceEnd
+from .serving import Frame, Serving
+from .states import StateForm
+from .step_feeds import Rows, StepFeeds
+from .step_graph import StepGraph
+from .stream_table import StreamTable, step_tables
+
+MOST_TABLES = 64
+"""Tables that a pool keeps although no stream is in them."""
+FEWEST_STREAMS = 16
+"""Rows that a table begins with, if it is not the first."""
+
+
+class StreamHandle:
+    """One stream of a pool, from ``open`` to ``close``."""
+
+    __slots__ = ("__weakref__", "_held", "_pool", "_row", "_table")
+
+    def __init__(self, pool: StreamPool[Any], table: StreamTable, row: int, held: Mapping[str, np.ndarray]) -> None:
+        self._pool, self._row, self._held = pool, row, held
+        self._table: StreamTable | None = table  # None once it is closed
+
+    def __repr__(self) -> str:
+        return f"<StreamHandle {id(self):#x}{', closed' if self._table is None else ''}>"
+
+
+@dataclass(slots=True, eq=False)
+class Fed:
+    """What one stream is fed for a step.
+
+    rows: by name, without an axis of rows. whole: whether it was given, and is answered, with an axis of one row. held:
+    all that it holds from this step on, where that changes, and the table that it belongs to then.
+    """
+
+    rows: Rows
+    whole: bool
+    held: Rows | None = None
+    table: StreamTable | None = None
+
+
+@api
+class StreamPool(Generic[Given]):
+    """Streams of an inference graph that step together, each with the bits that it has alone.
+
+    A call steps those that have input, and costs what these cost. Threads may share a pool; its calls run one after the
+    other.
+    """
+
+    def __init__(
+        self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any, capacity: int
+    ) -> None:
+        """graph: of one row. names: of feeds. structure: the nest of outputs."""
+        self._graph, self._parameters, self._feed_names, self._structure = graph, parameters, names, structure
+        self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
+        self._holding = HeldFeeds(graph)
+        self._capacity, self._count = capacity, 0
+        self._leaves = [path for path, _ in paths(structure)]
+        self._queue: deque[np.ndarray] = deque()
+        self._give = giver(structure, [self._queue.popleft] * len(self._leaves))
+        self._feeds = StepFeeds(graph)
+        self._tables: dict[Any, StreamTable] = {}
+        self._places: frozenset[StreamTable | None] = frozenset()
+        self._fresh: list[np.ndarray] | None = None  # what streams begin with that hold nothing
+        self._lock = fork_lock()
+        self._serving: Serving | None = None
+        if not self._holding.missing({}):  # nothing compiles once streams are there
+            self._fresh = self._form.fresh(self._holding.defaults, None)
+            self._table_for(self._holding.defaults, None)
+        elif self._holding.sizes_are_known:
+            graph.rows.entry({})
+
+    # Streams that join and leave ------------------------------------------------------------------
+
+    @api
+    def open(self, feeds: Mapping[Any, Any] | None = None, /, *, state: Any = None, **held: Any) -> StreamHandle:
+        """A new stream. feeds, held: what has no time axis, of this stream alone, with or without an axis of one row.
+
+        state: of ``pool.state`` or ``pool.state_bytes``, also of another process, or of a ``Stream`` of one row; None
+        for the initial one.
+        """
+        where = user_line()
+        given = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
+        with self._lock:
+            arrays = {**self._holding.defaults, **given}
+            self._holding.require(arrays, where)
+            states = self._first_states(arrays, bool(given), state, where)
+            table = self._table_for(arrays, where)
+            row = table.add(states, arrays)
+            self._count += 1
+            return StreamHandle(self, table, row, arrays)
+
+    def _first_states(self, held: Rows, reads_held: bool, state: Any, where: Where | None) -> list[np.ndarray]:
+        if isinstance(state, bytes | bytearray | memoryview):
+            return self._form.from_bytes(bytes(state), where)
+        if state is not None:
+            return self._form.arrays(state, where)
+        if self._fresh is not None and not reads_held:
+            return self._fresh
+        return self._form.fresh(held, where)
+
+    @api
+    def close(self, handle: StreamHandle) -> None:
+        """Ends a stream; another one may take its row. Frames of it that wait are not run."""
+        where = user_line()
+        with self._lock:
+            table = self._table_of(handle, where)
+            handle._table = None
+            table.remove(handle._row)
+            self._count -= 1
+        if self._serving is not None and self._serving.is_running:
+            self._serving.forget(handle)
+
+    @api
+    def reset(self, handle: StreamHandle) -> None:
+        """Back to the initial state."""
+        where = user_line()
+        with self._lock:
+            self._table_of(handle, where).set_states(handle._row, self._form.fresh(handle._held, where))
+
+    @api
+    def state(self, handle: StreamHandle) -> Any:
+        """A copy of a stream's state, as a ``Stream`` of one row has it: for ``open``."""
+        where = user_line()
+        with self._lock:
+            return self._form.nest(self._table_of(handle, where).states(handle._row))
+
+    @api
+    def state_bytes(self, handle: StreamHandle) -> bytes:
+        """The state as bytes, with its names, shapes and a digest: for ``open``, or a ``Stream`` of one row. What is
+        held of feeds is not in it.
+        """
+        where = user_line()
+        with self._lock:
+            return self._form.to_bytes(self._table_of(handle, where).states(handle._row))
+
+    @api
+    def flush(self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, **left: Any) -> Given:
+        """What is still owed of a sequence that ends here, and back to the initial state. feeds, left: entries that are
+        left for no whole step of ``rate``, with their time axis.
+        """
+        where = user_line()
+        arrays, whole = self._holding.left(self._feed_names.by_placeholder(feeds, left, where), where)
+        with self._lock:
+            table = self._table_of(handle, where)
+            found = self._end.owed(handle._held, arrays, table.states(handle._row), np.ones(1, bool), where)
+            table.set_states(handle._row, self._form.fresh(handle._held, where))
+        values = iter([self._holding.without_rows(name, found[name], whole) for name in self._leaves])
+        result: Given = map_leaves(lambda _: next(values), self._structure)
+        return result
+
+    def __len__(self) -> int:
+        """Streams that are open."""
+        return self._count
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def capacity(self) -> int:
+        """Streams for which there is memory; it grows with them."""
+        return max(self._capacity, sum(table.capacity for table in self._tables.values()))
+
+    @property
+    def rate(self) -> int:
+        """Entries of the sequences that a step takes."""
+        return self._graph.rate
+
+    @property
+    def delay(self) -> int:
+        """Steps after which the results of a stream's first one come; those of the steps before are zeros."""
+        return self._graph.delay
+
+    # Steps ---------------------------------------------------------------------------------------
+
+    @api
+    def step(self, feeds: Mapping[StreamHandle, Mapping[Any, Any]], /) -> dict[StreamHandle, Given]:
+        """One time step of each of these streams: by its handle what it is fed, with or without an axis of one row, and
+        what it gives, likewise. All of them step, or an error says why none does.
+        """
+        if not isinstance(feeds, Mapping):
+            what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
+            raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
+        with self._lock:
+            fed = [(handle, self._fed(handle, given, {}, None)) for handle, given in feeds.items()]
+            results = self._run(fed, None)
+        return dict(zip(feeds, results, strict=True))
+
+    @api
+    def step_rows(
+        self, handles: Sequence[StreamHandle], feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
+    ) -> Given:
+        """One time step of these streams, each a row of the arrays that are fed and given, in this order. An output
+        without rows is given for each along a new first axis.
+        """
+        if excess:
+            no_more("step_rows", excess)
+        with self._lock:
+            tables, rows = self._rows_of(handles)
+            count, arrays, held = len(rows), {}, {}
+            for name, value in self._by_name(feeds, named).items():
+                if name in self._feeds.names:
+                    arrays[name] = value
+                else:
+                    held[name] = value
+            self._holding.require_known(held, user_line)
+            self._feeds.require(arrays)
+            first = tables[0] if tables else next(iter(self._tables.values()), None)
+            if first is None:
+                raise ArgumentError("no stream of this pool is given, and it never had one; open some", user_line())
+            ports, others = first.steps.inputs, first.steps.others
+            arrays = {name: self._feeds.of_rows(ports[name], value, count) for name, value in arrays.items()}
+            self._feeds.check(ports, arrays, others, count, None)
+            if held:
+                self._hold_rows(handles, held)
+                tables, rows = self._rows_of(handles)
+            return self._packed(step_tables(tables or [first], rows, arrays, self._leaves))
+
+    def _packed(self, arrays: Iterable[np.ndarray]) -> Given:
+        self._queue.clear()  # of what a call that was interrupted left
+        self._queue.extend(arrays)
+        result: Given = self._give()
+        return result
+
+    def _table_of(self, handle: Any, where: Where | None) -> StreamTable:
+        """The table of an open stream of this pool. Raises ``DtypeError`` or ``ArgumentError``."""
+        if not isinstance(handle, StreamHandle):
+            raise DtypeError(f"a stream is named by the handle that open gave, not by {shown(handle)}", where)
+        if handle._pool is not self:
+            raise ArgumentError(f"{handle!r} is of another pool; step it there, or open one here with its state", where)
+        if handle._table is None:
+            raise ArgumentError(f"{handle!r} can't be used any more; open another stream", where)
+        return handle._table
+
+    def _rows_of(self, handles: Sequence[StreamHandle]) -> tuple[list[StreamTable], list[int]]:
+        """The table of each, or the only one of all, and the row of each. Raises where one is not an open stream of
+        this pool, or is given twice.
+        """
+        try:
+            tables, rows = [handle._table for handle in handles], [handle._row for handle in handles]
+        except (TypeError, AttributeError):
+            tables, rows = [], []
+        first = tables[0] if tables else None
+        if first in self._places and tables.count(first) == len(set(rows)) == len(rows):
+            assert first is not None
+            return [first], rows
+        return self._rows_in_tables(handles)
+
+    def _rows_in_tables(self, handles: Sequence[StreamHandle]) -> tuple[list[StreamTable], list[int]]:
+        """The same with an error for all that is wrong."""
+        where = user_line()
+        try:
+            every = list(handles)
+        except TypeError:
+            raise DtypeError(f"handles are given as a sequence, not as {shown(handles)}", where) from None
+        tables = [self._table_of(handle, where) for handle in every]
+        if len(set(every)) < len(every):
+            twice = next(handle for handle in every if every.count(handle) > 1)
+            raise ArgumentError(f"{twice!r} is given twice; a call steps each stream once", where)
+        return tables, [handle._row for handle in every]
+
+    def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
+        if not feeds and all(name in self._feeds.names for name in named):
+            return named
+        return self._feed_names.by_placeholder(feeds, named, user_line())
+
+    def _hold_rows(self, handles: Sequence[StreamHandle], held: Mapping[str, Any]) -> None:
+        """Streams hold what is fed from here on: all of them, or none and an error."""
+        where = user_line()
+        each = self._holding.of_rows(held, len(handles), where)
+        changes = [{**handle._held, **new} for handle, new in zip(handles, each, strict=True)]
+        tables = [self._table_for(arrays, where) for arrays in changes]
+        for handle, arrays, table in zip(handles, changes, tables, strict=True):
+            self._hold(handle, arrays, table)
+
+    def _hold(self, handle: StreamHandle, held: Rows, table: StreamTable) -> None:
+        before = handle._table
+        assert before is not None
+        if table is before:
+            table.hold(handle._row, held)
+        else:
+            row = table.add(before.states(handle._row), held)
+            before.remove(handle._row)
+            handle._table, handle._row = table, row
+        handle._held = held
+
+    def _table_for(self, held: Rows, where: Where | None) -> StreamTable:
+        """The table of streams that hold this; made where there is none, with its code."""
+        key, others, shared = self._holding.together(held, where)
+        found = self._tables.get(key)
+        if found is None:
+            if len(self._tables) >= MOST_TABLES:
+                self._tables = {one: table for one, table in self._tables.items() if not table.is_empty}
+            steps = RowSteps(self._graph, self._parameters, others, shared)
+            found = StreamTable(steps, min(self._capacity, FEWEST_STREAMS) if self._tables else self._capacity)
+            self._tables[key] = found
+            self._places = frozenset(self._tables.values())
+        return found
+
+    def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], where: Where | None) -> Fed:
+        """What one stream is fed, after all checks. Changes nothing."""
+        table = self._table_of(handle, where)
+        plain = self._feeds.plain(table.steps.inputs, feeds or named)
+        if plain is not None and not (feeds and named):
+            return Fed(plain, False)
+        where = where or user_line()
+        given = self._feed_names.by_placeholder(feeds, named, where)
+        rows: Rows = {}
+        forms = set[bool]()
+        held: dict[str, Any] = {}
+        for name, value in given.items():
+            if name in self._feeds.names:
+                rows[name], whole = self._feeds.of_one(table.steps.inputs[name], value)
+                forms.add(whole)
+            else:
+                held[name] = value
+        self._holding.require_known(held, user_line)
+        self._feeds.require(rows)
+        if len(forms) > 1:
+            raise ShapeError("of feeds of a stream some have an axis of one row, and some none; give all alike", where)
+        alone = {name: array[None] for name, array in rows.items()}
+        self._feeds.check(table.steps.inputs, alone, table.steps.others, 1, where)
+        if not held:
+            return Fed(rows, True in forms)
+        changed = {**handle._held, **self._holding.taken(held, where)}
+        with self._lock:
+            return Fed(rows, True in forms, changed, self._table_for(changed, where))
+
+    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], where: Where | None) -> list[Given]:
+        """Steps streams, each at most once, by what ``fed`` gave for them. The lock is held."""
+        for handle, _ in fed:
+            self._table_of(handle, where)
+        for handle, given in fed:
+            if given.held is not None:
+                assert given.table is not None
+                self._hold(handle, given.held, given.table)
+        parts: dict[StreamTable, list[int]] = {}
+        for number, (handle, _) in enumerate(fed):
+            parts.setdefault(self._table_of(handle, where), []).append(number)
+        for table, numbers in parts.items():
+            steps = table.steps
+            steps.make_room(len(numbers))
+            for place, number in enumerate(numbers):
+                handle, given = fed[number]
+                steps.rows[place] = handle._row
+                for name, array in given.rows.items():
+                    steps.fed[name][place] = array
+        for table, numbers in parts.items():
+            table.steps.run(len(numbers))
+        results: list[Any] = [None] * len(fed)
+        for table, numbers in parts.items():
+            outputs = [(table.steps.outputs[name], table.steps.given[name]) for name in self._leaves]
+            for place, number in enumerate(numbers):
+                whole = fed[number][1].whole
+                results[number] = self._packed([_one_row(port, array[place], whole) for port, array in outputs])
+        return results
+
+    # Frames of many callers ----------------------------------------------------------------------
+
+    @api
+    def serve(self, max_batch: int = 64, max_wait: float = 0.002) -> Serving:
+        """Begins to run frames of ``submit`` and ``step_async`` in a thread: a batch of ``max_batch`` streams once so
+        many wait, and of fewer once one has waited ``max_wait`` seconds. Close what it gives, or use it in ``with``.
+        """
+        where = user_line()
+        with self._lock:
+            if self._serving is not None and self._serving.is_running:
+                raise ArgumentError("this pool serves already; close what serve gave before", where)
+            self._serving = Serving(self._run_frames, max_batch, max_wait)
+            return self._serving
+
+    @api
+    def submit(
+        self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
+    ) -> Future[Given]:
+        """A stream's next frame, which is copied; the future has what its step gives, or its error.
+
+        Frames of one stream run in the order in which they were submitted. One that is cancelled before it runs is left
+        out.
+        """
+        if excess:
+            no_more("submit", excess)
+        serving = self._serving
+        if serving is None or not serving.is_running:
+            raise ArgumentError("this pool does not serve; call pool.serve() before, or step it", user_line())
+        future: Future[Given] = Future()
+        try:
+            fed = self._fed(handle, feeds, named, user_line())
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        fed.rows = {name: array.copy() for name, array in fed.rows.items()}
+        serving.put(Frame(handle, fed, future))
+        return future
+
+    async def step_async(
+        self, handle: StreamHandle, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, **named: Any
+    ) -> Given:
+        """The same for coroutines: what the step gives. One that is cancelled before it runs is left out."""
+        import asyncio  # takes as long to import as a quarter of this package
+
+        return await asyncio.wrap_future(self.submit(handle, feeds, *excess, **named))
+
+    def _run_frames(self, frames: Sequence[Frame]) -> list[Any]:
+        """Of each frame the result, or the error that its caller is told."""
+        closed = ArgumentError("the stream was closed before this frame was run")
+        with self._lock:
+            running = [frame[:2] for frame in frames if frame.handle._table is not None]
+            try:
+                results = dict(zip((handle for handle, _ in running), self._run(running, None), strict=True))
+            except Exception as error:
+                return [error] * len(frames)
+        return [results.get(frame.handle, closed) for frame in frames]
+
+
+def _one_row(port: RowPort, row: np.ndarray, whole: bool) -> np.ndarray:
+    """A stream's own copy of what it gives."""
+    row = row.copy()
+    return np.expand_dims(row, port.axis) if whole and port.axis is not None else row

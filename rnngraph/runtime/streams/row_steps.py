@@ -1,0 +1,239 @@
+"""Steps of some rows of tables, wherever these lie: one native call, which copies what a step reads and gives.
+
+It costs what its rows cost, whichever these are and however many the tables have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ctypes import c_void_p
+from functools import lru_cache
+
+import numpy as np
+
+from ...allocation import empty
+from ...codegen.machine import row_steps as words
+from ...codegen.machine.engine import Code, Native, object_code
+from ...codegen.machine.target import host
+from ...errors import Where
+from ...ir.types import evaluate
+from ..calls.prepared_call import whole
+from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
+from ..native.aligned_memory import address, aligned_bytes
+from ..native.argument_block import WORKER, WORKERS
+from ..native.entry import TEMPORARIES, NativeEntry, Sized
+from ..native.preconditions import check_preconditions
+from ..native.worker_pool import FEWEST_CYCLES
+from ..parameters import Parameters
+from .row_graph import RowPort
+from .step_graph import StepGraph
+
+FEWEST_ROWS = 4
+"""Of a worker: with fewer it reads all weights for too little."""
+
+
+@lru_cache(maxsize=1)
+def _run_rows() -> tuple[Native, int]:
+    """What runs a plan, and where it lies."""
+    code = Code(object_code(words.row_steps_text(host()), host()), host())
+    return code.entry(words.RUN_ROWS), code.address(words.RUN_ROWS)
+
+
+class RowSteps:
+    """Runs a step of the rows that ``rows`` names.
+
+    inputs, outputs: what a row is fed and gives. kept: what tables hold of it: its states, and what is held of feeds.
+    fed, given: memory of the calls, rows first. rows: int64, the rows of the tables that a call is for.
+    """
+
+    def __init__(
+        self, graph: StepGraph, parameters: Parameters, others: Mapping[str, int], shared: Mapping[str, np.ndarray]
+    ) -> None:
+        """others: sizes that count no rows. shared: inputs that are the same for all rows, where they lie."""
+        self.graph, self.others, self.shared = graph, dict(others), shared
+        self._entry = entry = graph.rows.entry(others)
+        self._most, self._is_open = graph.rows.most, graph.rows.is_open
+        self._sized = entry.sized(graph.rows.sizes(others, self._most))
+        needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
+        types, axes = graph.types, graph.time_axis
+        moving = {name: types[name] for name in needed if axes[name] is not None}
+        still = {name: types[name] for name in needed if axes[name] is None and name not in shared}
+        self.inputs = {name: graph.rows.port(name, kind, graph.left_out[name], others) for name, kind in moving.items()}
+        self.states = {
+            name: RowPort(name, np.dtype(kind.dtype), 0, (), tuple(evaluate(dim, others) for dim in kind.shape[1:]))
+            for name, kind in graph.state_types.items()
+        }
+        self.kept = {name: graph.rows.port(name, kind, None, others) for name, kind in still.items()} | self.states
+        kinds = {name: node.tensor for name, node in graph.compiled.graph.outputs}
+        self.outputs = {
+            name: graph.rows.port(name, kinds[name], graph.output_left_out[name], others)
+            for name in graph.outputs
+            if name not in self.states
+        }
+        self._checks = [
+            check for check in graph.rows.compiled.range_preconditions(graph.outputs) if check.label in self.inputs
+        ]
+        self._weights = entry.weights_of(parameters)
+        self._threads, self._policy = graph.compiled.options.threads, SharingPolicy()
+        self._jobs: list[_Job] = []
+        self._run, _ = _run_rows()
+        self._plan = np.zeros(words.JOBS, np.int64)
+        self._plan_address = c_void_p(address(self._plan))
+        self._tables: dict[str, np.ndarray] = {}
+        self.rows = np.zeros(0, np.int64)
+        self.fed: dict[str, np.ndarray] = {}
+        self.given: dict[str, np.ndarray] = {}
+        self.make_room(1)
+
+    @property
+    def arrays(self) -> list[RowPort]:
+        """All that callers give and are given."""
+        return [*self.inputs.values(), *self.outputs.values()]
+
+    def make_room(self, count: int) -> None:
+        """Memory for calls of so many rows."""
+        if count <= len(self.rows):
+            return
+        count = max(count, min(2 * len(self.rows), 1 << 20))
+        self.rows = np.zeros(count, np.int64)
+        ports = {**self.inputs, **self.outputs}
+        arrays = {
+            name: empty((count, *port.shape), port.dtype, f"{name} of a call's streams") for name, port in ports.items()
+        }
+        self.fed = {name: arrays[name] for name in self.inputs}
+        self.given = {name: arrays[name] for name in self.outputs}
+        for job in self._jobs:
+            self._place(job)
+
+    def set_tables(self, tables: Mapping[str, np.ndarray]) -> None:
+        """tables: what is kept of all rows, rows first; steps are written to the states."""
+        self._tables = dict(tables)
+        for job in self._jobs:
+            self._place(job)
+
+    def _place(self, job: _Job) -> None:
+        job.words[words.ROWS] = address(self.rows)
+        for name, port in {**self.inputs, **self.kept}.items():
+            job.set_source(name, self.fed[name] if name in self.fed else self._tables[name], len(port.before))
+        for name, port in {**self.outputs, **self.states}.items():
+            job.set_target(name, self.given[name] if name in self.given else self._tables[name], len(port.before))
+
+    def check(self, count: int, where: Where | None) -> None:
+        """Checks numbers that are fed for a call. Raises ``ShapeError``."""
+        if self._checks:
+            arrays = {name: port.rows_back(self.fed[name][:count]) for name, port in self.inputs.items()}
+            check_preconditions(self._checks, arrays, self.graph.rows.sizes(self.others, count), where)
+
+    def run(self, count: int) -> None:
+        """Steps the first ``count`` of ``rows``, which must be different ones, by what ``fed`` holds for them."""
+        weights = self._weights()  # held until the call ends: a change makes new ones
+        parts = 1 if self._threads.parts == 1 else self._parts(count)
+        if parts > len(self._jobs):
+            self._add_jobs(parts)
+        for job in self._jobs:
+            if job.block.version != weights.version:
+                job.block.set_weights(weights)
+        plan = self._plan
+        plan[words.COUNT] = count
+        plan[words.CHUNK] = self._most if parts == 1 else min(self._most, -(-count // parts))
+        if parts == 1:
+            self._run(self._plan_address, WORKER, WORKERS)
+        else:  # who runs it alone after all takes all chunks, by the first job
+            AdaptiveEntry(*_run_rows(), parts, self._policy, self._cycles(count))(address(plan), 0, 1)
+
+    def _add_jobs(self, parts: int) -> None:
+        """So that there is one for each of ``parts`` workers."""
+        while len(self._jobs) < parts:
+            job = _Job(self, self._entry, self._sized, self._most, self._is_open)
+            self._place(job)
+            self._jobs.append(job)
+        self._plan = np.array([0, 0, *(job.address for job in self._jobs)], np.int64)
+        self._plan_address = c_void_p(address(self._plan))
+
+    def _parts(self, count: int) -> int:
+        """How many workers share a call."""
+        parts = min(self._threads.parts, count // FEWEST_ROWS)
+        if parts < 2:
+            return 1
+        return parts if self._cycles(count) >= FEWEST_CYCLES else 1
+
+    def _cycles(self, count: int) -> int:
+        """About what a call takes one worker."""
+        each = max(1, self._entry.cycles(self._sized.sizes))
+        return -(-each * count // self._most)
+
+
+class _Job:
+    """What one worker needs: an argument block, memory in which its rows lie side by side, and the moves between there
+    and the tables.
+    """
+
+    def __init__(self, steps: RowSteps, entry: NativeEntry, sized: Sized, most: int, is_open: bool) -> None:
+        """sized: the entry at the ``most`` rows that it computes in one run. is_open: whether it computes fewer too."""
+        graph = steps.graph
+        self.block = entry.block()
+        self.block.set_sizes(sized.sizes, sized.run)
+        self._arena = aligned_bytes(sized.arena_bytes, TEMPORARIES)
+        self.block.set_arena(self._arena)
+        for name, array in steps.shared.items():
+            if name in entry.input_slots:
+                self.block.set_input(name, array)
+        self._sources: dict[str, int] = {}
+        self._targets: dict[str, int] = {}
+        self._memory: list[np.ndarray] = []
+        gathers: list[np.ndarray] = []
+        scatters: list[np.ndarray] = []
+        for port in (*steps.inputs.values(), *steps.kept.values()):
+            if port.name in entry.input_slots:
+                array = self._made(port, most)
+                self.block.set_input(port.name, whole(array if port.axis is not None else array[0], _axis(graph, port)))
+                self._sources[port.name] = len(gathers)
+                gathers.append(_move(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
+        for port in (*steps.outputs.values(), *steps.states.values()):
+            array = self._made(port, most)
+            self.block.set_output(entry.output_slots[port.name], array)
+            self._targets[port.name] = len(gathers) + len(scatters)
+            scatters.append(_move(port, words.SOURCE, port.rows_first(array), port.name in steps.kept))
+            if port.axis is None and is_open:
+                scatters[-1][words.SOURCE_ROW] = 0  # one for all rows
+        self._moves = np.array([*gathers, *scatters], np.int64).reshape(-1, words.MOVE_WORDS)
+        slots = [entry.size_slots[name] for name in graph.rows.names if is_open and name in entry.size_slots]
+        self._places = np.array([address(self.block.numbers) + 8 * slot for slot in slots], np.int64)
+        self.words = np.zeros(words.JOB_WORDS, np.int64)
+        self.words[words.ENTRY] = entry.address
+        self.words[words.BLOCK] = address(self.block.numbers)
+        self.words[words.SIZES], self.words[words.SIZE_PLACES] = len(slots), address(self._places)
+        self.words[words.GATHERS], self.words[words.SCATTERS] = len(gathers), len(scatters)
+        self.words[words.MOVES] = address(self._moves)
+        self.address = address(self.words)
+
+    def _made(self, port: RowPort, most: int) -> np.ndarray:
+        array = empty(port.rows(most), port.dtype, TEMPORARIES)
+        self._memory.append(array)
+        return array
+
+    def set_source(self, name: str, array: np.ndarray, pieces: int) -> None:
+        """Where rows of what the step reads lie, rows first."""
+        if name in self._sources:
+            _set(self._moves[self._sources[name]], words.SOURCE, array, pieces)
+
+    def set_target(self, name: str, array: np.ndarray, pieces: int) -> None:
+        """Where rows of what the step gives go, rows first."""
+        _set(self._moves[self._targets[name]], words.TARGET, array, pieces)
+
+
+def _axis(graph: StepGraph, port: RowPort) -> int | None:
+    return graph.left_out.get(port.name) if port.name in graph.types else None
+
+
+def _move(port: RowPort, side: int, array: np.ndarray, by_table: bool) -> np.ndarray:
+    """A move of which one side is known: memory of a worker's, rows first. by_table: whether a table is the other."""
+    move = np.zeros(words.MOVE_WORDS, np.int64)
+    move[words.OUTER], move[words.INNER], move[words.BY_TABLE] = port.pieces, port.piece_bytes, by_table
+    _set(move, side, array, len(port.before))
+    return move
+
+
+def _set(move: np.ndarray, side: int, array: np.ndarray, before: int) -> None:
+    """before: axes between that of rows and those of a piece, which lie as one."""
+    move[side : side + 3] = address(array), array.strides[0], array.strides[before] if before else 0

@@ -1,0 +1,93 @@
+"""A step of some rows of a stream: it costs what these cost, and the others are not touched."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from ..calls.prepared_call import CallSpec
+from ..calls.results import giver
+from ..parameters import Parameters
+from .row_graph import RowPort
+from .row_steps import RowSteps
+from .states import States
+from .step_graph import StepGraph
+
+
+class SomeRows:
+    """Steps of rows with feeds of one signature, over a stream's own states: these are the tables."""
+
+    def __init__(
+        self, graph: StepGraph, parameters: Parameters, spec: CallSpec, states: States, held: Mapping[str, np.ndarray]
+    ) -> None:
+        """spec: of a step of all rows. held: all without a time axis that the stream has."""
+        self._graph, self._parameters, self._spec = graph, parameters, spec
+        self._states, self._held = states, held
+        self._steps: RowSteps | None = None  # few streams step some rows, and code is compiled for it
+        self._turn = -1
+        self._queue: deque[ndarray] = deque()
+        self._give = giver(spec.structure, [self._queue.popleft] * len(spec.leaves))
+
+    def _made(self) -> RowSteps:
+        graph, sizes = self._graph, self._spec.sized.sizes
+        others = {name: size for name, size in sizes.items() if name not in graph.rows.names | graph.rows.lengths}
+        shared = {
+            name: array
+            for name, array in self._held.items()
+            if graph.rows.port(name, graph.types[name], None, others).axis is None
+        }
+        return RowSteps(graph, self._parameters, others, shared)
+
+    def fill(self, given: Mapping[str, Any], rows: ndarray) -> bool:
+        """Takes what is fed for these rows; False where feeds are not of the signature. Raises ``ShapeError``."""
+        if self._steps is None:
+            self._steps = self._made()
+        steps, count = self._steps, len(rows)
+        for name, feed in self._spec.feeds.items():
+            value = given.get(name)
+            if type(value) is not ndarray or value.shape != feed.shape or value.dtype != feed.dtype:
+                return False
+        steps.make_room(count)
+        for name, port in steps.inputs.items():
+            steps.fed[name][:count] = port.rows_first(given[name])[rows]
+        steps.check(count, None)
+        return True
+
+    def run(self, rows: ndarray) -> None:
+        """Steps these rows of the present states, in place."""
+        steps, states = self._steps, self._states
+        assert steps is not None
+        if self._turn != states.turn:
+            held = {
+                name: port.rows_first(self._held[name]) for name, port in steps.kept.items() if name not in steps.states
+            }
+            steps.set_tables({**held, **dict(zip(steps.states, states.present, strict=True))})
+            self._turn = states.turn
+        steps.rows[: len(rows)] = rows
+        steps.run(len(rows))
+
+    def give(self, rows: ndarray, arrays: list[Any] | None) -> Any:
+        """The results, in fresh arrays or in the caller's by leaf: 0 but at these rows."""
+        steps, spec, count = self._steps, self._spec, len(rows)
+        assert steps is not None
+        self._queue.clear()
+        for leaf, name in enumerate(spec.leaves):
+            port, array = steps.outputs[name], None if arrays is None else arrays[leaf]
+            if array is None:
+                array = np.zeros(*spec.results[name])
+            else:
+                array[...] = 0
+            _write(array, port, rows, steps.given[name][:count])
+            self._queue.append(array)
+        return self._give()
+
+
+def _write(array: ndarray, port: RowPort, rows: ndarray, values: ndarray) -> None:
+    if port.axis is not None:
+        port.rows_first(array)[rows] = values
+    elif len(rows):  # the same for all
+        array[...] = values[0]

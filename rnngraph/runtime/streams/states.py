@@ -1,0 +1,103 @@
+"""What streams keep from one step to the next: where it lies, what it begins with, and as what callers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.nest import map_leaves, matched
+from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
+from ..calls.call_cache import run_once
+from ..calls.feeds import convert, solve_sizes
+from ..parameters import Parameters
+from .step_graph import StepGraph
+
+STATE = "stream's state"
+
+
+class States:
+    """A stream's states, double-buffered: what one step writes the next one reads."""
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
+        self.turn = 0
+
+    @property
+    def present(self) -> list[np.ndarray]:
+        """The present states, not copied."""
+        return self.sides[self.turn]
+
+    def set(self, arrays: Sequence[np.ndarray]) -> None:
+        for held, array in zip(self.present, arrays, strict=True):
+            held[...] = array
+
+
+class StateForm:
+    """The states of a step graph's rows as arrays, in the order of its labels, and as what callers see."""
+
+    def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
+        self._graph, self._parameters = graph, parameters
+        self._batch, self._labels, self._types = graph.batch, graph.labels, graph.state_types
+
+    def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
+        """What the states begin with, which may read feeds without a time axis."""
+        initial = self._graph.initial
+        names = tuple(name for name, _ in initial.graph.outputs)
+        if not names:
+            return []
+        needed = initial.needed(names)
+        missing = [name for name in needed if name not in held]
+        if missing:
+            raise NameLookupError(f"the initial state needs {', '.join(missing)}; feed it with the first step", where)
+        arrays = {name: held[name] for name in needed}
+        sizes = {**solve_sizes(arrays, self._graph.types, where), **self._graph.sizes}
+        initial.check(names, arrays, sizes, where)
+        entry = initial.entry(names, sizes)
+        return list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
+
+    def nest(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Arrays in the structure that the driver gives; of several drivers a tuple."""
+        by_label = dict(zip(self._labels, arrays, strict=True))
+        nests = [map_leaves(lambda label: by_label[label], nest) for nest in self._graph.structures]
+        return nests[0] if len(nests) == 1 else tuple(nests)
+
+    def arrays(self, value: Any, where: Where | None) -> list[np.ndarray]:
+        """Copies of the arrays of a nest that callers give."""
+        leaves = matched(self._graph.named, value, "the stream's state", where)
+        found = []
+        for label, leaf in zip(self._labels, leaves, strict=True):
+            kind = self._types[label]
+            array = np.array(convert(label, leaf, kind, where), order="C")
+            width = kind.shape[-1]
+            if array.shape != (self._batch, width):
+                raise ShapeError(f"{label} must have shape {(self._batch, width)}, not {array.shape}", where)
+            found.append(array)
+        return found
+
+    def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:
+        """With names, shapes and a digest."""
+        from ...storage.checkpoint_file import packed
+
+        by_label = dict(zip(self._labels, arrays, strict=True))
+        return b"".join(packed(STATE, by_label, {"batch": self._batch}, "the state of a stream"))
+
+    def from_bytes(self, data: bytes, where: Where | None) -> list[np.ndarray]:
+        """The arrays of ``to_bytes``, also of another process. Nothing that is read is executed.
+
+        Raises ``FileError`` where ``data`` is damaged or of another kind or version, ``StructureError`` where it is of
+        another program, and ``ShapeError`` where it is of another batch.
+        """
+        from ...storage.checkpoint_file import unpacked
+
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise DtypeError(f"a stream's state is given as bytes, not as {type(data).__name__}", where)
+        arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
+        if text.get("batch") != self._batch:
+            raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
+        kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._types.items()}
+        if kinds != mine:
+            raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
+        return [np.array(arrays[label], order="C") for label in self._labels]

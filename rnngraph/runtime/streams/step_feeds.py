@@ -1,0 +1,86 @@
+"""What streams of a pool are fed for a step: all that has a time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...errors import NameLookupError, ShapeError, Where, user_line
+from ..calls.feeds import convert
+from ..native.preconditions import check_preconditions
+from .row_graph import RowPort
+from .step_graph import StepGraph
+
+Rows = dict[str, np.ndarray]
+
+
+class StepFeeds:
+    """Brings a step's feeds into form: rows first, or of one row without an axis of rows. names: of what is fed."""
+
+    def __init__(self, graph: StepGraph) -> None:
+        self._graph, rows = graph, graph.rows
+        needed = rows.compiled.needed(graph.outputs)
+        self.names = [name for name in needed if graph.time_axis.get(name) is not None]
+        ranges = rows.compiled.range_preconditions(graph.outputs)
+        self._checks = [check for check in ranges if check.label in self.names]
+
+    def check(
+        self, ports: Mapping[str, RowPort], rows: Rows, others: Mapping[str, int], count: int, where: Where | None
+    ) -> None:  # fmt: skip
+        """Checks numbers that ``count`` streams are fed, rows first. Raises ``ShapeError``."""
+        if self._checks:
+            whole = {name: ports[name].rows_back(array) for name, array in rows.items()}
+            check_preconditions(self._checks, whole, self._graph.rows.sizes(others, count), where)
+
+    def require(self, given: Mapping[str, Any]) -> None:
+        """Raises ``NameLookupError`` where a sequence is not fed."""
+        if len(given) < len(self.names):
+            missing = ", ".join(name for name in self.names if name not in given)
+            raise NameLookupError(f"a step of this stream needs {missing}; feed all that has a time axis", user_line())
+
+    def of_rows(self, port: RowPort, value: Any, count: int) -> np.ndarray:
+        """What is fed for many streams, rows first."""
+        wanted = port.rows(count)
+        if type(value) is not np.ndarray or value.dtype != port.dtype or value.shape != wanted:
+            where = user_line()
+            kind = self._graph.types[port.name].with_shape(wanted)
+            value = convert(port.name, value, kind, where)
+            if value.shape != wanted:
+                raise ShapeError(
+                    f"feed {port.name} has shape {value.shape}; a step of {count} streams takes {wanted}", where
+                )
+        return port.rows_first(value)
+
+    def plain(self, ports: Mapping[str, RowPort], given: Any) -> Rows | None:
+        """What is fed where nothing is to be converted and nothing held changes; else None."""
+        if self._checks or type(given) is not dict or len(given) != len(self.names):
+            return None
+        for name, port in ports.items():
+            value = given.get(name)
+            if type(value) is not np.ndarray or value.shape != port.shape or value.dtype != port.dtype:
+                return None
+        return given
+
+    def of_one(self, port: RowPort, value: Any) -> tuple[np.ndarray, bool]:
+        """What is fed for one stream, without an axis of rows, and whether it was given with one."""
+        if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
+            return value, False
+        where, kind = user_line(), self._graph.types[port.name]
+        whole = port.axis is not None and _rank(value) == len(port.shape) + 1
+        wanted = port.rows(1) if whole else port.shape
+        array = convert(port.name, value, kind.with_shape(wanted), where)
+        if array.shape != wanted:
+            also = "" if port.axis is None else f" or {port.rows(1)}"
+            raise ShapeError(
+                f"feed {port.name} has shape {array.shape}; a step of one stream takes {port.shape}{also}", where
+            )
+        return (port.rows_first(array)[0] if whole else array), whole
+
+
+def _rank(value: Any) -> int:
+    try:
+        return np.ndim(value)
+    except (ValueError, TypeError, RuntimeError):  # ``convert`` says what is wrong
+        return -1

@@ -1,0 +1,107 @@
+"""Streams of a pool that can step together: rows of tables, which grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...allocation import zeros
+from ...errors import ShapeError, user_line
+from .row_steps import RowSteps
+
+PURPOSE = "the states of a pool's streams"
+
+
+class StreamTable:
+    """Tables with a row for each stream: its states, and what is held of feeds."""
+
+    def __init__(self, steps: RowSteps, capacity: int) -> None:
+        self.steps, self.capacity = steps, 0
+        self._tables: dict[str, np.ndarray] = {}
+        self._free: list[int] = []
+        self._grow(capacity)
+
+    def _grow(self, capacity: int) -> None:
+        before, self.capacity = self.capacity, capacity
+        ports = self.steps.kept.values()
+        made = {port.name: zeros((capacity, *port.shape), port.dtype, PURPOSE) for port in ports}
+        for name, array in self._tables.items():
+            made[name][:before] = array
+        self._tables = made
+        self._free += range(capacity - 1, before - 1, -1)
+        self.steps.set_tables(made)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no stream is in it."""
+        return len(self._free) == self.capacity
+
+    def add(self, states: Sequence[np.ndarray], held: Mapping[str, np.ndarray]) -> int:
+        """A row for a stream with these states and feeds, arrays of one row."""
+        if not self._free:
+            self._grow(2 * self.capacity)
+        row = self._free.pop()
+        self.set_states(row, states)
+        self.hold(row, held)
+        return row
+
+    def remove(self, row: int) -> None:
+        self._free.append(row)
+
+    def states(self, row: int) -> list[np.ndarray]:
+        """Copies of a stream's states, arrays of one row."""
+        return [self._tables[name][row : row + 1].copy() for name in self.steps.states]
+
+    def set_states(self, row: int, states: Sequence[np.ndarray]) -> None:
+        for name, array in zip(self.steps.states, states, strict=True):
+            self._tables[name][row] = array[0]
+
+    def hold(self, row: int, held: Mapping[str, np.ndarray]) -> None:
+        """held: feeds without a time axis that have rows, arrays of one row."""
+        for name, array in held.items():
+            if name in self._tables:
+                self._tables[name][row] = self.steps.kept[name].rows_first(array)[0]
+
+
+def step_tables(
+    tables: Sequence[StreamTable], rows: Sequence[int], arrays: Mapping[str, np.ndarray], outputs: Sequence[str]
+) -> list[np.ndarray]:
+    """Steps streams of one table or several, and gives these outputs of all. tables: of each row, or the only one.
+    arrays: what is fed, rows first.
+    """
+    first, every = tables[0], np.array(rows, np.int64)
+    parts: list[tuple[StreamTable, Any]] = [(first, slice(None))]
+    if len(set(tables)) > 1:
+        parts = [(table, [i for i, mine in enumerate(tables) if mine is table]) for table in dict.fromkeys(tables)]
+        _check_alike(first, [table for table, _ in parts])
+    for table, places in parts:
+        mine, steps = every[places], table.steps
+        steps.make_room(len(mine))
+        steps.rows[: len(mine)] = mine
+        for name, array in arrays.items():
+            steps.fed[name][: len(mine)] = array[places]
+    for table, places in parts:
+        table.steps.run(len(every[places]))
+    found = []
+    for name in outputs:
+        port = first.steps.outputs[name]
+        whole = np.empty((len(every), *port.shape), port.dtype)
+        for table, places in parts:
+            whole[places] = table.steps.given[name][: len(every[places])]
+        found.append(np.ascontiguousarray(port.rows_back(whole)))
+    return found
+
+
+def _check_alike(first: StreamTable, others: Sequence[StreamTable]) -> None:
+    """Raises where arrays of these streams don't fit into one, as what they hold has sizes of its own."""
+    for other in others:
+        pairs = zip(first.steps.arrays, other.steps.arrays, strict=True)
+        wrong = next((mine for mine, its in pairs if mine.shape != its.shape), None)
+        if wrong is not None:
+            raise ShapeError(
+                f"{wrong.name or 'the output'} has another shape for some of these streams, as they hold feeds of "
+                "other sizes; give these to step, or to step_rows by themselves",
+                user_line(),
+            )

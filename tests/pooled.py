@@ -1,0 +1,145 @@
+"""A pool of streams beside streams of one row each: the same bits, whoever joins, leaves and steps when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from declaration_checks import CheckError, cut, flat
+from declarations import Declaration
+
+import rnngraph as rg
+
+Arrays = dict[str, np.ndarray]
+
+
+class Alone:
+    """What a row of a declaration's feeds is fed step by step, and what a stream of its own gives."""
+
+    def __init__(self, declaration: Declaration, program: rg.Program, given: Arrays, row: int) -> None:
+        self.declaration, stream = declaration, program.inference.stream()
+        self.stream = stream
+        mine = {name: self._row(name, array, row) for name, array in given.items()}
+        self.held = {name: array for name, array in mine.items() if "T" not in declaration.feeds[name].axes}
+        rate, time = stream.rate, declaration.time
+        self.fed = [
+            self._squeezed(cut(declaration, mine, first, first + rate, only_sequences=True))
+            for first in range(0, time - rate + 1, rate)
+        ]
+        self.given = [flat(stream.step({**step, **self.held})) for step in self.fed]
+        self.left = cut(declaration, mine, len(self.fed) * rate, time, only_sequences=True)
+        self.state = stream.state
+
+    def _row(self, name: str, array: np.ndarray, row: int) -> np.ndarray:
+        axes = list(self.declaration.feeds[name].axes)
+        return np.take(array, [row], axes.index("B")) if "B" in axes else array
+
+    def _squeezed(self, fed: Arrays) -> Arrays:
+        left_out = self.stream._left_out
+        return {
+            name: array if (axis := left_out[name]) is None else np.squeeze(array, axis) for name, array in fed.items()
+        }
+
+    def row_axis(self, name: str) -> int | None:
+        """Of what is fed for a step."""
+        axes, left_out = list(self.declaration.feeds[name].axes), self.stream._left_out[name]
+        if "B" not in axes or not self.stream._graph.rows.names:  # a declared 1, which may be anything
+            return None
+        place = axes.index("B")
+        return place - (left_out is not None and left_out < place)
+
+    def without_rows(self, fed: Arrays) -> Arrays:
+        """Feeds of a step as a stream of one row has them, without the axis of rows."""
+        return {
+            name: array if (axis := self.row_axis(name)) is None else np.squeeze(array, axis)
+            for name, array in fed.items()
+        }
+
+
+def streams_alone(declaration: Declaration, program: rg.Program, arrays: Arrays) -> list[Alone]:
+    """For rows of a declaration; none where it has no steps, or its rows are a declared number."""
+    try:
+        stream = program.inference.stream()
+    except (rg.GraphError, rg.ShapeError):
+        return []
+    given = {name: array for name, array in arrays.items() if name in stream._types}
+    moving = {name for name in given if stream._time_axis[name] is not None}
+    if not moving or moving != {name for name in given if "T" in declaration.feeds[name].axes}:
+        return []
+    try:
+        return [Alone(declaration, program, given, row) for row in range(min(declaration.batch, 4))]
+    except rg.ShapeError:  # rows that are a number somewhere, or sizes that one row does not have
+        return []
+
+
+def check_pool(declaration: Declaration, program: rg.Program, arrays: Arrays, seed: int = 0) -> bool:
+    """Holds a pool to streams alone. False where there are none."""
+    rows = streams_alone(declaration, program, arrays)
+    if not rows or not rows[0].fed:
+        return False
+    draw, pool = np.random.default_rng(seed), program.inference.streams(1)
+    live: dict[Any, list[int]] = {}  # by handle the row of the feeds, and its next step
+    waiting = [row for row in range(len(rows)) for _ in range(2)]
+    try:
+        while live or waiting:
+            while waiting and (not live or draw.random() < 0.6):
+                row = waiting.pop(int(draw.integers(len(waiting))))
+                live[pool.open(rows[row].held)] = [row, 0]
+            chosen = [handle for handle in live if draw.random() < 0.6]
+            _step(declaration, pool, rows, {handle: live[handle] for handle in chosen}, int(draw.integers(3)))
+            for handle in chosen:
+                live[handle][1] += 1
+            for handle in [handle for handle, (row, step) in live.items() if step == len(rows[row].fed)]:
+                _compare_states(declaration, pool.state(handle), rows[live.pop(handle)[0]].state)
+                pool.close(handle)
+    except rg.ShapeError as error:
+        assert "is known of a step's feeds only" in str(error)  # noqa: PT017
+        return False
+    return True
+
+
+def _step(declaration: Declaration, pool: Any, rows: list[Alone], live: dict[Any, list[int]], form: int) -> None:
+    """form: 0, arrays of all that step; 1, each with an axis of rows; 2, each without."""
+    if not live:
+        return
+    mine = [(rows[row], rows[row].fed[step], rows[row].given[step]) for row, step in live.values()]
+    if form == 0:
+        joined = {}
+        for name in mine[0][1]:
+            axis, parts = mine[0][0].row_axis(name), [fed[name] for _, fed, _ in mine]
+            joined[name] = np.stack(parts) if axis is None else np.concatenate(parts, axis)
+        found = list(_parts(declaration, mine[0][0], flat(pool.step_rows(list(live), joined)), len(mine)))
+    else:
+        feeds = [fed if form == 1 else alone.without_rows(fed) for alone, fed, _ in mine]
+        given = pool.step(dict(zip(live, feeds, strict=True)))
+        found = [flat(given[handle]) for handle in live]
+    for (_, fed, expected), got in zip(mine, found, strict=True):
+        assert got.keys() == expected.keys()
+        for name, array in expected.items():
+            same = got[name].size == array.size and np.array_equal(np.ravel(got[name]), np.ravel(array), equal_nan=True)
+            if not same or (form == 1 and got[name].shape != array.shape):
+                raise CheckError(declaration, f"pool, form {form}", f"{name}\n{got[name]}\nis not\n{array}")
+        assert fed
+
+
+def _parts(declaration: Declaration, alone: Alone, whole: Arrays, count: int) -> Iterator[Arrays]:
+    """What arrays of several streams hold for each."""
+    for number in range(count):
+        found = {}
+        for name, array in whole.items():
+            axes = [str(item) for item in declaration.outputs[name].axes]
+            left_out = alone.stream._output_left_out[name]
+            has_rows = [item for item in axes if "B" in item] == ["B"] and bool(alone.stream._graph.rows.names)
+            place = axes.index("B") if has_rows else 0
+            place -= has_rows and left_out is not None and left_out < place
+            found[name] = np.take(array, number, place)
+        yield found
+
+
+def _compare_states(declaration: Declaration, ours: Any, theirs: Any) -> None:
+    from rnngraph.declare.nest import paths
+
+    for (name, mine), (_, other) in zip(paths({"state": ours}), paths({"state": theirs}), strict=True):
+        if not np.array_equal(mine, other, equal_nan=True):
+            raise CheckError(declaration, "pool", f"state {name}\n{mine}\nis not\n{other}")

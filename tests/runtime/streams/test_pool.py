@@ -1,0 +1,315 @@
+"""Pools of streams: who joins, leaves, steps and holds what, and errors that change nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+WIDTH, UNITS = 3, 7
+Array = np.ndarray
+
+
+def data(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
+
+
+def simple(**options: Any) -> rg.Program:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.LSTMCell(UNITS), x)
+    return rg.compile({"y": rg.dense(outputs, 2)}, seed=0, **options)
+
+
+def knobs() -> rg.Program:
+    """A knob for all rows, one for each, a memory of some places, and a state that begins with what is fed."""
+    x = rg.placeholder("x", (None, None, WIDTH))
+    knob, gain = rg.placeholder("knob", ()), rg.placeholder("gain", (None, UNITS))
+    memory, first = rg.placeholder("memory", (None, "places", UNITS)), rg.placeholder("first", (None, UNITS))
+
+    class Looking(rg.Wrapper):
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            output, state = p.cell(None, self.cell)(x * knob, state)
+            return output * gain + rg.reduce_sum(memory * output[:, None], axis=1), state
+
+    outputs, _ = rg.dynamic_rnn(Looking(rg.GRUCell(UNITS)), x, initial_state=first)
+    return rg.compile(outputs, seed=0)
+
+
+def held(row: int, places: int = 4, knob: float = 0.5) -> dict[str, Any]:
+    return {
+        "knob": knob, "gain": data(UNITS, seed=row), "memory": data(places, UNITS, seed=row),
+        "first": data(UNITS, seed=row + 50),
+    }  # fmt: skip
+
+
+def alone(program: rg.Program, given: dict[str, Any], x: Array) -> list[Array]:
+    stream = program.inference.stream()
+    whole = {name: value if name == "knob" else value[None] for name, value in given.items()}
+    return [stream.step(x=step[None], **whole)[0] for step in x]
+
+
+def test_streams_hold_feeds_of_their_own() -> None:
+    program, x = knobs(), data(6, 5, WIDTH)
+    each = [held(0), held(1), held(2, knob=0.25), held(3, places=2), held(4, places=2, knob=0.25), held(5)]
+    expected = [alone(program, given, rows) for given, rows in zip(each, x, strict=True)]
+    pool = program.inference.streams(2)
+    handles = [pool.open(**given) for given in each]
+    for step in range(4):
+        found = pool.step({handle: {"x": x[row, step]} for row, handle in enumerate(handles)})
+        for row, handle in enumerate(handles):
+            np.testing.assert_array_equal(found[handle], expected[row][step])
+    joined = pool.step_rows(handles[::-1], x=x[::-1, 4])
+    np.testing.assert_array_equal(joined, [rows[4] for rows in expected[::-1]])
+
+
+def test_what_is_held_may_be_given_again() -> None:
+    program, x = knobs(), data(2, 4, WIDTH)
+    pool, stream = program.inference.streams(2), program.inference.stream()
+    one, other = pool.open(**held(0)), pool.open(**held(1))
+    first = {name: np.asarray(value)[None] if name != "knob" else value for name, value in held(0).items()}
+    changes: list[dict[str, Any]] = [{}, {"knob": 0.25}, {"gain": data(UNITS, seed=9)}, {"memory": data(3, UNITS)}]
+    beside = alone(program, held(1), x[1])
+    for step, change in enumerate(changes):
+        whole = {name: value if name == "knob" else value[None] for name, value in change.items()}
+        expected = stream.step(x=x[:1, step], **(first if step == 0 else {}), **whole)
+        found = pool.step({one: {"x": x[0, step], **change}, other: {"x": x[1, step]}})
+        np.testing.assert_array_equal(found[one], expected[0])
+        np.testing.assert_array_equal(found[other], beside[step])
+    again = program.inference.streams(2)
+    handles = [again.open(**held(0)), again.open(**held(0))]
+    gains = data(2, UNITS, seed=3)
+    found_rows = again.step_rows(handles, x=x[:, 0], gain=gains, knob=0.75)
+    for row in range(2):
+        mine = {**held(0), "gain": gains[row], "knob": 0.75}
+        np.testing.assert_array_equal(found_rows[row], alone(program, mine, x[row, :1])[0])
+
+
+def test_results_have_an_axis_of_rows_where_feeds_have_one() -> None:
+    program, x = simple(), data(1, 2, WIDTH)
+    whole = program.inference(x=x)["y"]
+    pool = program.inference.streams(1)
+    handle = pool.open()
+    np.testing.assert_array_equal(pool.step({handle: {"x": x[0, 0]}})[handle]["y"], whole[0, 0])
+    np.testing.assert_array_equal(pool.step({handle: {"x": x[:, 1]}})[handle]["y"], whole[:, 1])
+    assert pool.step({}) == {}
+    assert pool.step_rows([], x=np.zeros((0, WIDTH)))["y"].shape == (0, 2)
+
+
+def test_a_pool_grows_and_reuses_rows() -> None:
+    program, x = simple(), data(40, 3, WIDTH)
+    whole = program.inference(x=x)["y"]
+    pool = program.inference.streams(3)
+    handles = [pool.open() for _ in range(20)]
+    for step in range(2):
+        np.testing.assert_array_equal(pool.step_rows(handles, x=x[:20, step])["y"], whole[:20, step])
+    for handle in handles[::2]:
+        pool.close(handle)
+    later = [pool.open() for _ in range(20)]
+    assert (len(pool), pool.capacity >= 30) == (30, True)
+    np.testing.assert_array_equal(pool.step_rows(later, x=x[20:, 0])["y"], whole[20:, 0])
+    np.testing.assert_array_equal(pool.step_rows(handles[1::2], x=x[1:20:2, 2])["y"], whole[1:20:2, 2])
+
+
+def test_states_move_between_pools_streams_and_processes() -> None:
+    program, x = simple(), data(1, 6, WIDTH)
+    whole = program.inference(x=x)["y"][0]
+    pool, other, stream = program.inference.streams(2), program.inference.streams(2), program.inference.stream()
+    handle = pool.open()
+    pool.step({handle: {"x": x[0, 0]}})
+    moved = other.open(state=pool.state(handle))
+    np.testing.assert_array_equal(other.step({moved: {"x": x[0, 1]}})[moved]["y"], whole[1])
+    stream.load_state_bytes(other.state_bytes(moved))
+    np.testing.assert_array_equal(stream.step(x=x[:, 2])["y"][0], whole[2])
+    back = pool.open(state=stream.state_bytes())
+    np.testing.assert_array_equal(pool.step({back: {"x": x[0, 3]}})[back]["y"], whole[3])
+    pool.reset(back)
+    np.testing.assert_array_equal(pool.step({back: {"x": x[0, 0]}})[back]["y"], whole[0])
+    with pytest.raises(rg.StructureError):
+        pool.open(state={"c": 1})
+    with pytest.raises(rg.FileError):
+        pool.open(state=b"nothing")
+
+
+def test_streams_of_several_rates_that_are_late() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    front = rg.conv1d(rg.relu(rg.conv1d(x, 5, 3, "same")), 4, 4, "same", strides=2)
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(UNITS), front)[0], seed=0)
+    samples = data(5, 13, WIDTH)
+    pool = program.inference.streams(2)
+    assert (pool.rate, pool.delay) == (2, program.inference.stream().delay)
+    live: dict[Any, list[Any]] = {}
+    for turn in range(16):
+        if turn < 5:
+            live[pool.open()] = [turn, 0, []]
+        chosen = [handle for number, handle in enumerate(live) if (number + turn) % 3 and live[handle][1] < 12]
+        fed = {handle: {"x": samples[live[handle][0], live[handle][1] :][:2]} for handle in chosen}
+        for handle, result in pool.step(fed).items():
+            live[handle][1] += 2
+            live[handle][2].append(result)
+    for handle, (row, done, parts) in live.items():
+        while done < 12:
+            parts.append(pool.step({handle: {"x": samples[row, done : done + 2]}})[handle])
+            done += 2
+        stream = program.inference.stream()
+        expected = np.concatenate([stream.process(x=samples[row : row + 1, :12]), stream.flush()], 1)[0]
+        tail = pool.flush(handle)
+        np.testing.assert_array_equal(np.concatenate([np.stack(parts), tail]), expected)
+        again = pool.step({handle: {"x": samples[row, :2]}})[handle]
+        np.testing.assert_array_equal(again, parts[0])
+
+
+def test_changed_parameters_take_effect_at_the_next_step() -> None:
+    program, x = simple(), data(4, 2, WIDTH)
+    pool, stream = program.inference.streams(4), program.inference.stream(batch=4)
+    handles = [pool.open() for _ in range(4)]
+    for step in range(2):
+        found, expected = pool.step_rows(handles, x=x[:, step])["y"], stream.step(x=x[:, step])["y"]
+        np.testing.assert_array_equal(found, expected)
+        program.parameters["dense/kernel"] = 2 * program.parameters["dense/kernel"]
+
+
+def test_threads_have_rows_of_their_own() -> None:
+    program, x = simple(threads=2), data(150, 3, WIDTH)
+    whole = program.inference(x=x)["y"]
+    pool = program.inference.streams(150)
+    handles = [pool.open() for _ in range(150)]
+    steps = next(iter(pool._tables.values())).steps
+    steps._parts = lambda count: 2  # type: ignore[method-assign]  # as if it were worth it
+    for step in range(3):
+        np.testing.assert_array_equal(pool.step_rows(handles, x=x[:, step])["y"], whole[:, step])
+
+
+def test_many_threads_may_step_a_pool() -> None:
+    program, x = simple(), data(24, 5, WIDTH)
+    whole, pool = program.inference(x=x)["y"], program.inference.streams(2)
+    wrong: list[int] = []
+
+    def work(first: int) -> None:
+        for row in range(first, 24, 4):
+            handle = pool.open()
+            for step in range(5):
+                if not np.array_equal(pool.step({handle: {"x": x[row, step]}})[handle]["y"], whole[row, step]):
+                    wrong.append(row)
+            pool.close(handle)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (wrong, len(pool)) == ([], 0)
+
+
+def test_errors_step_nothing() -> None:
+    program, x = simple(), data(3, WIDTH)
+    pool, other = program.inference.streams(2), program.inference.streams(2)
+    one, two, closed, foreign = pool.open(), pool.open(), pool.open(), other.open()
+    pool.close(closed)
+    pool.step({one: {"x": x[1]}})
+    before = [np.concatenate([*pool.state(handle)]) for handle in (one, two)]
+    good = {"x": x[0]}
+    wrong: list[tuple[type[Exception], str, Any]] = [
+        (rg.ArgumentError, "can't be used any more", lambda: pool.step({one: good, closed: good})),
+        (rg.ArgumentError, "another pool", lambda: pool.step({one: good, foreign: good})),
+        (rg.DtypeError, "the handle that open gave", lambda: pool.step({one: good, 3: good})),  # type: ignore[dict-item]
+        (rg.ShapeError, r"takes \(3,\) or \(1, 3\)", lambda: pool.step({one: good, two: {"x": x[0, :2]}})),
+        (rg.ShapeError, "rank", lambda: pool.step({one: good, two: {"x": x[None]}})),
+        (rg.NameLookupError, "needs x", lambda: pool.step({one: good, two: {}})),
+        (rg.NameLookupError, "no input 'z'", lambda: pool.step({one: good, two: {"x": x[0], "z": 1}})),
+        (rg.StructureError, "one mapping", lambda: pool.step([one])),  # type: ignore[arg-type]
+        (rg.ArgumentError, "given twice", lambda: pool.step_rows([one, two, one], x=x)),
+        (rg.ArgumentError, "any more", lambda: pool.step_rows([one, closed], x=x[:2])),
+        (rg.ArgumentError, "another pool", lambda: pool.step_rows([one, foreign], x=x[:2])),
+        (rg.ShapeError, r"2 streams takes \(2, 3\)", lambda: pool.step_rows([one, two], x=x)),
+        (rg.NameLookupError, "needs x", lambda: pool.step_rows([one, two])),
+        (rg.DtypeError, "sequence", lambda: pool.step_rows(3, x=x)),  # type: ignore[arg-type]
+        (rg.ArgumentError, "any more", lambda: pool.close(closed)),
+        (rg.ArgumentError, "any more", lambda: pool.state(closed)),
+        (rg.NameLookupError, "x has a time axis", lambda: pool.open(x=x)),
+        (rg.ArgumentError, "does not serve", lambda: pool.submit(one, x=x[0])),
+        (rg.ArgumentError, "at least 1", lambda: program.inference.streams(0)),
+    ]
+    for kind, text, call in wrong:
+        with pytest.raises(kind, match=text):
+            call()
+        after = [np.concatenate([*pool.state(handle)]) for handle in (one, two)]
+        np.testing.assert_array_equal(after, before, text)
+    assert len(pool) == 2
+
+
+def test_numbers_out_of_range_step_nothing() -> None:
+    ids = rg.placeholder("ids", (None, None), "int64")
+    table = rg.parameter("table", (5, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), rg.gather(table, ids))[0])
+    pool = program.inference.streams(2)
+    handles = [pool.open(), pool.open()]
+    for call in (
+        lambda: pool.step({handles[0]: {"ids": 1}, handles[1]: {"ids": 5}}),
+        lambda: pool.step_rows(handles, ids=np.array([1, -1])),
+    ):
+        with pytest.raises(rg.ShapeError, match=r"must be in 0\.\.4"):
+            call()
+    assert not pool.state(handles[0]).any()
+    stream = program.inference.stream(batch=2)
+    expected = stream.step(ids=[1, 4])
+    np.testing.assert_array_equal(pool.step_rows(handles, ids=np.array([1, 4])), expected)
+
+
+def test_rows_that_a_net_mixes_are_run_alone() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), x - rg.reduce_mean(x, axis=0, keepdims=True))[0])
+    pool, stream = program.inference.streams(2), program.inference.stream()
+    handles, samples = [pool.open(), pool.open()], data(2, WIDTH)
+    expected = stream.step(x=samples[:1])
+    np.testing.assert_array_equal(pool.step_rows(handles, x=samples)[0], expected[0])
+
+
+def test_what_no_stream_can_run_is_refused_with_its_line() -> None:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    (forward, _), _ = rg.bidirectional_dynamic_rnn(rg.GRUCell(4), rg.GRUCell(4), x)
+    both = rg.compile({"y": forward, "z": forward[:, ::-1]})
+    with pytest.raises(rg.GraphError, match=r"test_pool\.py:\d+"):
+        both.inference.streams(4)
+    open_width = rg.placeholder("w", (None, None, "places", 4))
+    summed = rg.dynamic_rnn(rg.GRUCell(3), rg.reduce_sum(open_width, axis=2))[0]
+    with pytest.raises(rg.ShapeError, match="declare it as an int"):
+        rg.compile(summed).inference.streams(2)
+
+
+SCRIPT = """
+import os, sys
+import numpy as np
+import rnngraph as rg
+
+x = rg.placeholder("x", (None, None, 3))
+pool = rg.compile(rg.dynamic_rnn(rg.GRUCell(4), x)[0], seed=0).inference.streams(4)
+handle = pool.open()
+with pool.serve(max_wait=0.0):
+    first = pool.submit(handle, x=np.ones(3, np.float32)).result(60)
+    child = os.fork()
+    if child == 0:
+        second = pool.step({handle: {"x": np.ones(3, np.float32)}})[handle]
+        try:
+            pool.submit(handle, x=np.ones(3, np.float32))
+        except rg.ArgumentError:
+            with pool.serve(max_wait=0.0):
+                third = pool.submit(handle, x=np.ones(3, np.float32)).result(60)
+            os._exit(0 if not np.array_equal(first, second) and third.shape == (4,) else 2)
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+pool.serve(max_wait=600.0)
+waiting = pool.submit(handle, x=np.ones(3, np.float32))
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="a system without forks")
+def test_a_process_forks_and_ends_while_a_pool_serves() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

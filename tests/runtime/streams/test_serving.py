@@ -1,0 +1,178 @@
+"""A queue of frames: batches, deadlines, order, errors for those who wait, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError, Future, wait
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+WIDTH = 3
+LONG = 600.0
+"""Seconds that no test waits."""
+
+
+def served() -> tuple[rg.Program, Any, np.ndarray, np.ndarray]:
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(rg.GRUCell(5), x)[0], seed=0)
+    samples = np.random.default_rng(0).normal(size=(12, 6, WIDTH)).astype(np.float32)
+    return program, program.inference.streams(4), samples, program.inference(x=samples)
+
+
+def results(futures: list[Future[Any]]) -> list[np.ndarray]:
+    return [future.result(60) for future in futures]
+
+
+def test_a_batch_runs_once_it_is_full() -> None:
+    _, pool, x, whole = served()
+    handles = [pool.open() for _ in range(4)]
+    with pool.serve(max_batch=4, max_wait=LONG):
+        futures = [pool.submit(handle, x=x[row, 0]) for row, handle in enumerate(handles)]
+        np.testing.assert_array_equal(results(futures), whole[:4, 0])
+
+
+def test_a_frame_waits_no_longer_than_it_may() -> None:
+    _, pool, x, whole = served()
+    handle = pool.open()
+    with pool.serve(max_batch=1000, max_wait=0.001):
+        np.testing.assert_array_equal(pool.submit(handle, x=x[0, 0]).result(60), whole[0, 0])
+
+
+def test_frames_of_a_stream_keep_their_order_and_are_copies() -> None:
+    _, pool, x, whole = served()
+    one, other = pool.open(), pool.open()
+    buffer = np.empty(WIDTH, np.float32)
+    with pool.serve(max_batch=2, max_wait=LONG):
+        futures = []
+        for step in range(6):
+            buffer[...] = x[0, step]
+            futures.append(pool.submit(one, x=buffer))
+        beside = [pool.submit(other, {"x": x[1, step]}) for step in range(6)]
+        np.testing.assert_array_equal(results(futures), whole[0])
+        np.testing.assert_array_equal(results(beside), whole[1])
+
+
+def test_closing_runs_what_waits_or_cancels_it() -> None:
+    _, pool, x, whole = served()
+    handle = pool.open()
+    with pool.serve(max_batch=9, max_wait=LONG):
+        futures = [pool.submit(handle, x=x[0, step]) for step in range(3)]
+    np.testing.assert_array_equal(results(futures), whole[0, :3])
+    serving = pool.serve(max_batch=9, max_wait=LONG)
+    with pytest.raises(rg.ArgumentError, match="serves already"):
+        pool.serve()
+    waiting = pool.submit(handle, x=x[0, 3])
+    serving.close(cancel=True)
+    serving.close()
+    with pytest.raises(CancelledError):
+        waiting.result(60)
+    assert not serving.is_running
+    with pytest.raises(rg.ArgumentError, match="does not serve"):
+        pool.submit(handle, x=x[0, 3])
+    np.testing.assert_array_equal(pool.step({handle: {"x": x[0, 3]}})[handle], whole[0, 3])
+
+
+def test_a_cancelled_frame_is_left_out() -> None:
+    _, pool, x, whole = served()
+    handle = pool.open()
+    with pool.serve(max_batch=9, max_wait=LONG):
+        first, second, third = (pool.submit(handle, x=x[0, step]) for step in (0, 5, 1))
+        assert second.cancel()
+    np.testing.assert_array_equal(results([first, third]), whole[0, :2])
+
+
+def test_errors_reach_who_waits_and_nobody_else() -> None:
+    _, pool, x, whole = served()
+    one, other, closed = pool.open(), pool.open(), pool.open()
+    with pool.serve(max_batch=9, max_wait=LONG):
+        good = pool.submit(one, x=x[0, 0])
+        misfit, unknown = pool.submit(other, x=x[0]), pool.submit(other, z=1)
+        late = [pool.submit(closed, x=x[2, step]) for step in range(2)]
+        pool.close(closed)
+        gone = pool.submit(closed, x=x[2, 2])
+        for future, kind, text in (
+            (misfit, rg.ShapeError, "a step of one stream|rank"), (unknown, rg.NameLookupError, "no input 'z'"),
+            (late[0], rg.ArgumentError, "was closed before"), (late[1], rg.ArgumentError, "was closed before"),
+            (gone, rg.ArgumentError, "any more"),
+        ):  # fmt: skip
+            with pytest.raises(kind, match=text):
+                future.result(60)
+    np.testing.assert_array_equal(good.result(60), whole[0, 0])
+    assert not pool.state(other).any()
+
+
+def test_a_broken_batch_is_told_to_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, pool, x, whole = served()
+    handles = [pool.open(), pool.open()]
+    with pool.serve(max_batch=2, max_wait=LONG):
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "_run", lambda *_: (_ for _ in ()).throw(MemoryError("no room")))
+            broken = [pool.submit(handle, x=x[0, 0]) for handle in handles]
+            wait(broken, 60)
+        assert all(isinstance(future.exception(60), MemoryError) for future in broken)
+        futures = [pool.submit(handle, x=x[row, 0]) for row, handle in enumerate(handles)]
+        np.testing.assert_array_equal(results(futures), whole[:2, 0])
+
+
+def test_wrong_numbers_for_a_queue() -> None:
+    _, pool, _, _ = served()
+    for options in ({"max_batch": 0}, {"max_wait": -1.0}, {"max_wait": 1e9}):
+        with pytest.raises(rg.ArgumentError):
+            pool.serve(**options)
+    with pytest.raises(rg.DtypeError):
+        pool.serve(max_batch=1.5)
+
+
+def test_threads_hand_in_frames_of_streams_that_come_and_go() -> None:
+    _, pool, x, whole = served()
+    wrong: list[int] = []
+
+    def client(row: int) -> None:
+        for _ in range(3):
+            handle = pool.open()
+            found = results([pool.submit(handle, x=x[row, step]) for step in range(6)])
+            if not np.array_equal(found, whole[row]):
+                wrong.append(row)
+            pool.close(handle)
+
+    with pool.serve(max_batch=5, max_wait=0.0005):
+        threads = [threading.Thread(target=client, args=(row,)) for row in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert (wrong, len(pool)) == ([], 0)
+
+
+def test_coroutines_await_their_frames() -> None:
+    _, pool, x, whole = served()
+
+    async def client(row: int) -> None:
+        handle = pool.open()
+        for step in range(6):
+            np.testing.assert_array_equal(await pool.step_async(handle, x=x[row, step]), whole[row, step])
+        pool.close(handle)
+
+    async def cancelled() -> None:
+        handle = pool.open()
+        task = asyncio.ensure_future(pool.step_async(handle, x=x[0, 3]))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not pool.state(handle).any()
+        with pytest.raises(rg.ShapeError):
+            await pool.step_async(handle, x=x)
+
+    async def every() -> None:
+        await asyncio.gather(*map(client, range(12)))
+
+    with pool.serve(max_batch=12, max_wait=0.001):
+        asyncio.run(every())
+    with pool.serve(max_batch=12, max_wait=LONG):
+        asyncio.run(cancelled())
