@@ -9,18 +9,38 @@ from ....ir.graph import Graph, Node, make
 from ....ir.scan import Binding, ScanParts
 from .operators import Writer, hint_of
 from .recognition.layer import RecurrentLayer
-from .recurrent import write_layer
+from .recurrent import make_one_node, write_layers
 from .scope import Body
 
 Loop = Callable[[Writer, Node], list[str]]
 
 
 def loop_writer(layers: Mapping[Node, RecurrentLayer]) -> Loop:
-    """What writes the scans of a graph. layers: those that are recurrent layers."""
+    """What writes the scans of a graph. layers: those that are recurrent layers.
+
+    Two directions over the same sequence are one node, where what the later one begins with is there already.
+    """
+    written: dict[Node, list[str]] = {}
+
+    def partner(writer: Writer, node: Node) -> Node | None:
+        """The scan that is the other direction of a node's."""
+        for other, layer in layers.items():
+            pair = sorted((layers[node], layer), key=lambda item: item.reverse)
+            begins = [item.value for half in pair for item in half.initial if not item.is_zero]
+            is_there = all(value in writer.scope.values for value in begins)
+            if other is not node and other not in written and is_there and make_one_node(*pair):
+                return other
+        return None
 
     def write(writer: Writer, node: Node) -> list[str]:
-        layer = layers.get(node)
-        return write_scan(writer, node) if layer is None else write_layer(writer, layer)
+        if node in written:
+            return written[node]
+        if node not in layers:
+            return write_scan(writer, node)
+        other = partner(writer, node)
+        scans = [node] if other is None else sorted((node, other), key=lambda item: layers[item].reverse)
+        written.update(zip(scans, write_layers(writer, [layers[item] for item in scans]), strict=True))
+        return written[node]
 
     return write
 
