@@ -34,7 +34,7 @@ class Writer:
         """All nodes of a graph whose inputs' values have names."""
         values = self.scope.values
         for node in graph.nodes:
-            if node in values:
+            if node in values or node in self.scope.scans:
                 continue
             if node.op == "scan":
                 self.scope.scans[node] = self.loop(self, node)
