@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -328,7 +328,7 @@ def _concat(writer: Writer, node: Node, operands: Operands) -> str:
 def _gather(writer: Writer, node: Node, operands: Operands) -> str:
     """Rows of a table. Numbers of rows that are fed lie within it; computed ones are moved there."""
     indices = operands[1]
-    if not is_fed(node.operands[1]):
+    if not is_fed(node.operands[1], writer.sizes.inputs):
         kind = node.operands[1].dtype
         last = writer.scalar(node.operands[0].shape[0] - 1, node)
         last = last if kind == "int64" else writer.add("Cast", last, to=ELEMENT_TYPES[kind])
@@ -337,11 +337,11 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
     return writer.add("Gather", operands[0], indices, hint=hint_of(node), axis=0)
 
 
-def is_fed(node: Node) -> bool:
-    """Whether integers are a feed's own, which a call checks."""
+def is_fed(node: Node, inputs: Collection[Node]) -> bool:
+    """Whether integers are a feed's own, which a call checks. inputs: of the whole graph."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
-    return node.op == "input"
+    return node in inputs
 
 
 EXPRESSIONS: dict[str, Expression] = {

@@ -117,7 +117,7 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
     lengths = writer.scope.values[node]
     if node.tensor.rank != 1:
         lengths = writer.scope.reshape(lengths, [-1])
-    if not is_fed(node):  # what is fed is known to be no number of steps that there are not
+    if not is_fed(node, writer.sizes.inputs):  # what is fed is known to be no number of steps that there are not
         limit = writer.scalar(layer.inputs[0].shape[0], node)
         limit = limit if node.dtype == "int64" else writer.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
         lengths = writer.add("Min", writer.add("Max", lengths, writer.constant(0, node.dtype, "zero")), limit)
