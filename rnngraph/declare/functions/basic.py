@@ -335,10 +335,10 @@ def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
     """x repeated to a shape, aligned from the right as in NumPy. None keeps the size of that axis of x; a name is a
     named size, which a placeholder must have.
     """
-    x = as_tensor(x)
-    offset = len(shape) - x.rank
+    x, wanted = as_tensor(x), entries(shape, "the shape")
+    offset = len(wanted) - x.rank
     dims: list[Dim] = []
-    for axis, entry in enumerate(shape):
+    for axis, entry in enumerate(wanted):
         if entry is None and axis >= offset >= 0:
             dims.append(x.type.shape[axis - offset])
         else:

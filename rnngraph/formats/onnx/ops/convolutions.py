@@ -52,8 +52,8 @@ def _flat(call: Call, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
 
 
 def _as_rows(call: Call, x: Value) -> Value:
-    """x [batch, across, along, channels] as [batch * across, along, channels]. Time stays the same axis of the reshape, so
-    that its size may be any formula.
+    """x [batch, across, along, channels] as [batch * across, along, channels]. ``along`` stays the same axis of the
+    reshape, so that its size may be any formula.
     """
     batch, width, length, channels = shape_of(x)
     first = call.tensors.turned(x, (2, 0, 1, 3))
