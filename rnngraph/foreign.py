@@ -138,6 +138,7 @@ NAMES: dict[str, str] = {
     "grad": "program.training.gradients(x=batch, y=labels)",
     "gradients": "program.training.gradients(x=batch, y=labels)",
     "GradientTape": "program.training.gradients(x=batch, y=labels)", "jit": "rg.compile(outputs, loss=loss)",
+    "export_onnx": "rg.write_onnx(program, path)", "to_onnx": "rg.write_onnx(program, path)",
     "function": "rg.compile(outputs, loss=loss)", "load_model": "rg.load(path)", "save": "program.save(path)",
     "manual_seed": _SEED, "set_random_seed": _SEED, "device": _CPU, "cuda": _CPU, "nn": "the same names, on rg itself",
     "layers": "rg.dense, rg.conv1d and rg.embedding", "losses": _SPARSE, "optimizers": _ADAMS,
@@ -357,6 +358,14 @@ KEYWORDS: dict[str, dict[str, str]] = {
         "dynamic_axes": 'leave it out; with form="sequence" open sizes are arguments',
         "dynamic_shapes": 'leave it out; with form="sequence" open sizes are arguments',
     },
+    "write_onnx": {
+        "model": "write program", "f": "write path", "filepath": "write path", "output_path": "write path",
+        "opset_version": "write opset", "target_opset": "write opset",
+        "args": "leave it out; nothing is run", "input_names": "leave it out; inputs have the placeholders' names",
+        "output_names": "leave it out; outputs have the program's names",
+        "dynamic_axes": "leave it out; open sizes stay open", "dynamic_shapes": "leave it out; open sizes stay open",
+        "input_signature": "leave it out; open sizes stay open",
+    },
 }  # fmt: skip
 """What is written for a keyword, by what takes it; of what all take, in ``_COMMON``."""
 
@@ -373,7 +382,7 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "atan", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
+        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
         "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
         "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
         "transpose", "where",

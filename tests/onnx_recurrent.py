@@ -34,6 +34,8 @@ WITH_ALPHA = tuple(DEFAULTS)
 WITH_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
 MILD = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign", "Affine", "Softplus")
 
+BOUNDED = ("Tanh", "Sigmoid", "ScaledTanh", "HardSigmoid", "Softsign")
+
 
 @dataclass
 class RandomNode:
@@ -95,7 +97,7 @@ def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> Random
     if layout:
         attributes["layout"] = 1
     if draw.random() < 0.6:
-        attributes |= _random_activations(draw, count * {"RNN": 1, "GRU": 2, "LSTM": 3}[op])
+        attributes |= _random_activations(draw, count, {"RNN": 1, "GRU": 2, "LSTM": 3}[op])
     if draw.random() < 0.3:
         attributes["clip"] = float(np.float32(draw.uniform(0.2, 1.5)))
     if op == "GRU" and draw.random() < 0.5:
@@ -119,8 +121,10 @@ def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> Random
     return RandomNode(op, attributes, arrays)
 
 
-def _random_activations(draw: np.random.Generator, count: int) -> dict[str, Any]:
-    names = [str(draw.choice(MILD)) for _ in range(count)]
+def _random_activations(draw: np.random.Generator, count: int, each: int) -> dict[str, Any]:
+    """Of gates such as stay within bounds: others let states grow until they are infinite."""
+    kinds = [MILD if each == 1 or place else BOUNDED for place in range(each)] * count
+    names = [str(draw.choice(kind)) for kind in kinds]
     found: dict[str, Any] = {"activations": names}
     if draw.random() < 0.7:
         found["activation_alpha"] = [float(np.float32(draw.uniform(0.1, 0.9))) for name in names if name in WITH_ALPHA]
@@ -166,7 +170,9 @@ def expected(node: RandomNode) -> dict[str, Array]:
     if op == "LSTM":
         found["Y_c"] = np.stack([end[1] for end in ends])
     if batch_major:
-        found = {key: value.transpose(2, 0, 1, 3) if key == "Y" else value.swapaxes(0, 1) for key, value in found.items()}
+        found = {
+            key: value.transpose(2, 0, 1, 3) if key == "Y" else value.swapaxes(0, 1) for key, value in found.items()
+        }
     return found
 
 

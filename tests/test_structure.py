@@ -31,7 +31,7 @@ ROOMS = (
     "program.saved", "program",
     "training.optimization", "training.steps", "training.fit", "training",
     "formats", "formats.tensorflow",
-    "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx",
+    "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx.loops", "formats.onnx",
     "formats.onnx.writing.recognition", "formats.onnx.writing",
     "tf1",
     "",

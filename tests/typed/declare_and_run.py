@@ -34,6 +34,8 @@ array = single.inference(z=np.ones((2, 3)))
 rows: int = array.shape[0]
 print(rows, array.dtype, array + 1)
 
+rg.write_onnx(single, "single.onnx", opset=18)
+
 heads = rg.placeholder("heads", (None, 5, 3))
 assert_type(rg.batch_normalization(heads), rg.Tensor)
 assert_type(heads @ rg.transpose(heads, (0, 2, 1)), rg.Tensor)

@@ -20,8 +20,8 @@ from .core.sizes import UnreadableError
 from .core.tensors import Tensors
 from .core.values import HELD
 from .graph_reader import FAILED, GraphReader, Reading
+from .loops import loop, scan
 from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
-from .recurrent import loop, scan
 from .recurrent.stacks import stacks_in
 
 if TYPE_CHECKING:

@@ -148,7 +148,7 @@ def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
     if isinstance(right, Value):
         a, b = tensors.beside(left, ranks[1], dtype), right
     else:
-        a, b = left, tensors.beside(right, ranks[0], dtype)
+        a, b = tensors.value(left), tensors.beside(right, ranks[0], dtype)
     if not isinstance(a, Value) and not isinstance(b, Value):
         a = tensors.value(left)
     if op in _SIGNS:

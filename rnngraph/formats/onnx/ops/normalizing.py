@@ -66,8 +66,8 @@ def _layer_normalization(call: Call) -> Outputs:
         return [made, *_mean_and_deviation(call, [axis], epsilon)]
     axes = list(range(axis, rank))
     is_centred = call.op == "LayerNormalization"
-    made = _normalized(call, call.value(0), axes, epsilon, scale, shift, is_centred)
-    return [made, *(_mean_and_deviation(call, axes, epsilon) if is_centred else [])]
+    found = _normalized(call, call.value(0), axes, epsilon, scale, shift, is_centred)
+    return [found, *(_mean_and_deviation(call, axes, epsilon) if is_centred else [])]
 
 
 def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list[Value]:

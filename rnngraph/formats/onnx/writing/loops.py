@@ -5,22 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ....ir.graph import Graph, Node, make
+from ....ir.graph import Graph, Node, make, topological
 from ....ir.scan import Binding, ScanParts
 from .operators import Writer, hint_of
 from .recognition.layer import RecurrentLayer
-from .recurrent import write_layer
+from .recurrent import make_one_node, write_layers
 from .scope import Body
 
 Loop = Callable[[Writer, Node], list[str]]
 
 
 def loop_writer(layers: Mapping[Node, RecurrentLayer]) -> Loop:
-    """What writes the scans of a graph. layers: those that are recurrent layers."""
+    """What writes the scans of a graph. layers: those that are recurrent layers.
+
+    Two directions over the same sequence are one node, if neither begins with what the other one gives.
+    """
+    written: dict[Node, list[str]] = {}
+
+    def partner(node: Node) -> Node | None:
+        """The scan that is the other direction of a node's."""
+        for other, layer in layers.items():
+            pair = sorted((layers[node], layer), key=lambda item: item.reverse)
+            if other is not node and other not in written and make_one_node(*pair):
+                begins = topological([item.value for item in layer.initial], known=written)
+                return None if node in begins else other
+        return None
 
     def write(writer: Writer, node: Node) -> list[str]:
-        layer = layers.get(node)
-        return write_scan(writer, node) if layer is None else write_layer(writer, layer)
+        if node in written:
+            return written[node]
+        if node not in layers:
+            return write_scan(writer, node)
+        other = partner(node)
+        scans = [node] if other is None else sorted((node, other), key=lambda item: layers[item].reverse)
+        if other is not None:  # what it begins with may stand further behind
+            begins = [(f"{place}", item.value) for place, item in enumerate(layers[other].initial)]
+            Writer(writer.scope, writer.sizes, writer.loop).write(Graph.of("initial", begins))
+        written.update(zip(scans, write_layers(writer, [layers[item] for item in scans]), strict=True))
+        return written[node]
 
     return write
 

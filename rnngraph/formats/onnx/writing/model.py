@@ -123,6 +123,7 @@ def written(
         if (name, node) not in inputs and model.names(name) != name:
             model.problems.append((node.where, f"output {name} has the name of an input, and is another; rename one"))
     graph, layers = separated(graph, parameters)
+    layers = {node: layers[node] for node in graph.nodes if node in layers}
     for node in graph.inputs:
         label = str(node["label"])
         if node.op == "input":

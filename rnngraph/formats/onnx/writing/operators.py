@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from ....ir.graph import Graph, Node
 from ....ir.types import FLOATS, INTEGERS, Dim, Size, product
+from .recognition.convolutions import Windows, convolution_of, pool_of
 from .scope import Scope
 from .sizes import Sizes, size_problem
 
@@ -33,7 +34,7 @@ class Writer:
         """All nodes of a graph whose inputs' values have names."""
         values = self.scope.values
         for node in graph.nodes:
-            if node in values:
+            if node in values or node in self.scope.scans:
                 continue
             if node.op == "scan":
                 self.scope.scans[node] = self.loop(self, node)
@@ -163,8 +164,47 @@ def _cast(writer: Writer, node: Node, operands: Operands) -> str:
 
 
 def _matmul(writer: Writer, node: Node, operands: Operands) -> str:
-    value = writer.add("MatMul", *operands[:2], hint=hint_of(node))
+    found = convolution_of(node)
+    if found is None:
+        value = writer.add("MatMul", *operands[:2], hint=hint_of(node))
+    else:
+        value = _convolution(writer, node, found, operands[1])
     return value if len(operands) == 2 else writer.add("Add", value, operands[2], hint=hint_of(node))
+
+
+def _add(writer: Writer, node: Node, operands: Operands) -> str:
+    """Of a convolution and a bias, the convolution that has it."""
+    for inner, bias in (node.operands, node.operands[::-1]):
+        found = convolution_of(inner) if inner.op == "matmul" and len(inner.operands) == 2 else None
+        if found is not None and bias.shape == inner.shape[-1:]:
+            values = writer.scope.values
+            return _convolution(writer, node, found, values[inner.operands[1]], values[bias])
+    return writer.add("Add", *operands, hint=hint_of(node))
+
+
+def _convolution(writer: Writer, node: Node, found: Windows, kernel: str, *bias: str) -> str:
+    """ONNX has kernels [filters, width, size]."""
+    width = found.source.shape[2]
+    assert isinstance(width, int)
+    apart = writer.scope.reshape(kernel, (found.size, width, -1))
+    return _over_windows(writer, node, "Conv", found, writer.add("Transpose", apart, perm=[2, 1, 0]), *bias)
+
+
+def _over_windows(writer: Writer, node: Node, op: str, found: Windows, *weights: str) -> str:
+    """ONNX has [batch, width, time]."""
+    padding = {"auto_pad": "SAME_UPPER"} if found.padding is None else {"pads": list(found.padding)}
+    value = writer.add(
+        op, writer.add("Transpose", writer.scope.values[found.source], perm=[0, 2, 1]), *weights,
+        kernel_shape=[found.size], strides=[found.stride], dilations=[found.dilation], **padding,
+    )  # fmt: skip
+    return writer.add("Transpose", value, hint=hint_of(node), perm=[0, 2, 1])
+
+
+def _reduce_max(writer: Writer, node: Node, operands: Operands) -> str:
+    found = pool_of(node)
+    if found is None:
+        return _reduce("ReduceMax", 18)(writer, node, operands)
+    return _over_windows(writer, node, "MaxPool", found)
 
 
 def _reduce(op: str, axes_since: int) -> Expression:
@@ -288,7 +328,7 @@ def _concat(writer: Writer, node: Node, operands: Operands) -> str:
 def _gather(writer: Writer, node: Node, operands: Operands) -> str:
     """Rows of a table. Numbers of rows that are fed lie within it; computed ones are moved there."""
     indices = operands[1]
-    if not is_fed(node.operands[1]):
+    if not is_fed(node.operands[1], writer.sizes.inputs):
         kind = node.operands[1].dtype
         last = writer.scalar(node.operands[0].shape[0] - 1, node)
         last = last if kind == "int64" else writer.add("Cast", last, to=ELEMENT_TYPES[kind])
@@ -297,11 +337,11 @@ def _gather(writer: Writer, node: Node, operands: Operands) -> str:
     return writer.add("Gather", operands[0], indices, hint=hint_of(node), axis=0)
 
 
-def is_fed(node: Node) -> bool:
-    """Whether integers are a feed's own, which a call checks."""
+def is_fed(node: Node, inputs: Collection[Node]) -> bool:
+    """Whether integers are a feed's own, which a call checks. inputs: of the whole graph."""
     while node.op in ("reshape", "transpose", "slice", "ensure_shape"):
         node = node.operands[0]
-    return node.op == "input"
+    return node in inputs
 
 
 EXPRESSIONS: dict[str, Expression] = {
@@ -327,7 +367,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "ensure_shape": _passed,
     "not": _same("Not"),
     "cast": _cast,
-    "add": _same("Add"),
+    "add": _add,
     "sub": _same("Sub"),
     "mul": _same("Mul"),
     "div": _same("Div"),
@@ -342,7 +382,7 @@ EXPRESSIONS: dict[str, Expression] = {
     "select": _select,
     "matmul": _matmul,
     "reduce_sum": _reduce_sum,
-    "reduce_max": _reduce("ReduceMax", 18),
+    "reduce_max": _reduce_max,
     "reduce_min": _reduce("ReduceMin", 18),
     "slice": _slice,
     "windows": _windows,

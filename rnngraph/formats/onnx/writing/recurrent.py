@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -14,48 +14,99 @@ from .recognition.layer import Initial, RecurrentLayer
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 
 
-def write_layer(writer: Writer, layer: RecurrentLayer) -> list[str]:
-    """The names of what the layer's scan gives, in its order."""
-    scope = writer.scope
-    model, values = scope.model, scope.values
-    parts = [values[node] for node in layer.inputs]
+def write_layers(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[list[str]]:
+    """For each layer the names of what its scan gives, in its order. layers: one, or the two directions of a node."""
+    scope, first = writer.scope, layers[0]
+    parts = [scope.values[node] for node in first.inputs]
     x = parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=2)
-    base = _common(layer.parameters)
-    weights = [
-        model.initializer(np.ascontiguousarray(array[None], np.float32), base + name)
-        for name, array in (("W", layer.kernel), ("R", layer.recurrent), ("B", layer.bias))
-    ]
-    lengths = "" if layer.lengths is None else _lengths(writer, layer)
-    states = ["" if item.is_zero else scope.unsqueeze(values[item.value], 0) for item in layer.initial]
-    inputs = [x, *weights, lengths, *states]
-    if layer.peepholes is not None:
-        inputs += [model.initializer(layer.peepholes[None], base + "P")]
+    parameters = [name for layer in layers for name in layer.parameters]
+    base = _common(parameters)
+    lengths = "" if first.lengths is None else _lengths(writer, first)
+    inputs = [x, *_weights(writer, layers, base), lengths, *_initial(writer, layers)]
+    if first.peepholes is not None:
+        inputs.append(_array(writer, [layer.peepholes for layer in layers], base + "P"))
     while not inputs[-1]:
         inputs.pop()
-    names = ["Y", "Y_h", "Y_c"][: 1 + len(layer.initial)]
-    hints = [f"{base}{name}" if name in layer.results else "" for name in names]
+    names = ["Y", "Y_h", "Y_c"][: 1 + len(first.initial)]
+    asked = {name for layer in layers for name in layer.results}
+    hints = [f"{base}{name}" if name in asked else "" for name in names]
     while not hints[-1]:
         hints.pop()
-    given = dict(zip(names, scope.add_many(layer.op, inputs, hints, **_attributes(layer)), strict=False))
-    scope.operators[-1].about = f"weights of {', '.join(layer.parameters)}, in the order of gates that ONNX has"
-    squeezed = {name: scope.squeeze(value, 1 if name == "Y" else 0, name) for name, value in given.items() if value}
+    made = scope.add_many(first.op, inputs, hints, **_attributes(layers))
+    scope.operators[-1].about = f"weights of {', '.join(parameters)}, in the order of gates that ONNX has"
+    given = dict(zip(names, made, strict=False))
+    return [_results(writer, layer, given, lengths, place, len(layers)) for place, layer in enumerate(layers)]
+
+
+def _weights(writer: Writer, layers: Sequence[RecurrentLayer], base: str) -> list[str]:
+    return [
+        _array(writer, [layer.kernel for layer in layers], base + "W"),
+        _array(writer, [layer.recurrent for layer in layers], base + "R"),
+        _array(writer, [layer.bias for layer in layers], base + "B"),
+    ]
+
+
+def _array(writer: Writer, arrays: Sequence[np.ndarray | None], name: str) -> str:
+    """Arrays of the directions as one."""
+    known = [array for array in arrays if array is not None]
+    return writer.scope.model.initializer(np.ascontiguousarray(np.stack(known), np.float32), name)
+
+
+def _initial(writer: Writer, layers: Sequence[RecurrentLayer]) -> list[str]:
+    """The states that all directions begin with; "" where all of these are 0."""
+    found = []
+    for states in zip(*(layer.initial for layer in layers), strict=True):
+        if all(item.is_zero for item in states):
+            found.append("")
+            continue
+        parts = [writer.scope.unsqueeze(writer.scope.values[item.value], 0) for item in states]
+        found.append(parts[0] if len(parts) == 1 else writer.add("Concat", *parts, axis=0))
+    return found
+
+
+def _results(
+    writer: Writer, layer: RecurrentLayer, given: Mapping[str, str], lengths: str, place: int, directions: int
+) -> list[str]:
+    """What a direction gives, in its scan's order. place: of the direction among them."""
+
+    def part(name: str, axis: int) -> str:
+        if directions == 1:
+            return writer.scope.squeeze(given[name], axis, name)
+        return writer.add("Gather", given[name], writer.constant(place, "int64", "direction"), hint=name, axis=axis)
+
+    found = {name: part(name, 1 if name == "Y" else 0) for name in dict.fromkeys(layer.results)}
     for name, item in zip(("Y_h", "Y_c"), layer.initial, strict=False):
-        if name in squeezed and lengths and not item.is_zero:
-            squeezed[name] = _kept(writer, lengths, squeezed[name], item)
-    return [squeezed[name] for name in layer.results]
+        if name in found and lengths and not item.is_zero:
+            found[name] = _kept(writer, lengths, found[name], item)
+    return [found[name] for name in layer.results]
 
 
-def _attributes(layer: RecurrentLayer) -> dict[str, Any]:
-    found: dict[str, Any] = {"hidden_size": layer.units}
-    if layer.reverse:
-        found["direction"] = "reverse"
-    if tuple(item.name for item in layer.activations) != _DEFAULTS[layer.op]:
-        found["activations"] = [item.name for item in layer.activations]
+def make_one_node(one: RecurrentLayer, other: RecurrentLayer) -> bool:
+    """Whether two layers are the directions of one node, the forward one first."""
+    alike = (
+        one.op == other.op
+        and one.units == other.units
+        and list(one.inputs) == list(other.inputs)
+        and one.lengths is other.lengths
+        and one.reset_after == other.reset_after
+        and (one.peepholes is None) == (other.peepholes is None)
+    )
+    return alike and not one.reverse and other.reverse
+
+
+def _attributes(layers: Sequence[RecurrentLayer]) -> dict[str, Any]:
+    first = layers[0]
+    found: dict[str, Any] = {"hidden_size": first.units}
+    if len(layers) > 1 or first.reverse:
+        found["direction"] = "bidirectional" if len(layers) > 1 else "reverse"
+    activations = [item for layer in layers for item in layer.activations]
+    if tuple(item.name for item in activations) != _DEFAULTS[first.op] * len(layers):
+        found["activations"] = [item.name for item in activations]
         for key in ("alpha", "beta"):
-            numbers = [number for item in layer.activations if (number := getattr(item, key)) is not None]
+            numbers = [number for item in activations if (number := getattr(item, key)) is not None]
             if numbers:  # taken one by one by the activations that have one
                 found[f"activation_{key}"] = numbers
-    if layer.reset_after:
+    if first.reset_after:
         found["linear_before_reset"] = 1
     return found
 
@@ -66,7 +117,7 @@ def _lengths(writer: Writer, layer: RecurrentLayer) -> str:
     lengths = writer.scope.values[node]
     if node.tensor.rank != 1:
         lengths = writer.scope.reshape(lengths, [-1])
-    if not is_fed(node):  # what is fed is known to be no number of steps that there are not
+    if not is_fed(node, writer.sizes.inputs):  # what is fed is known to be no number of steps that there are not
         limit = writer.scalar(layer.inputs[0].shape[0], node)
         limit = limit if node.dtype == "int64" else writer.add("Cast", limit, to=ELEMENT_TYPES[node.dtype])
         lengths = writer.add("Min", writer.add("Max", lengths, writer.constant(0, node.dtype, "zero")), limit)

@@ -15,7 +15,7 @@ class Sizes:
 
     def __init__(self, scope: Scope, inputs: Sequence[Node]) -> None:
         """inputs: the graph's, whose axes settle the sizes. Their names are known to ``scope``."""
-        self._scope = scope
+        self._scope, self.inputs = scope, frozenset(inputs)
         self._made: dict[Dim, str] = {}
         self._shapes: dict[Node, str] = {}
         self._axes: dict[str, tuple[Node, int, Dim, Dim]] = {}

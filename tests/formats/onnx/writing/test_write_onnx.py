@@ -149,6 +149,34 @@ def test_a_default_is_the_default() -> None:
     np.testing.assert_array_equal(by_reference(model, {"x": ones})["y"], [3, 3])
 
 
+def test_states_that_are_fed_and_programs_that_were_saved(tmp_path: Path) -> None:
+    x, cell = rg.placeholder("x", (None, None, 3)), rg.LSTMCell(4)
+    outputs, state = rg.dynamic_rnn(cell, x, initial_state=rg.state_placeholder("state0", cell))
+    program = spread(rg.compile({"outputs": outputs, "state": state}))
+    program.save(tmp_path / "saved")
+    model = written(rg.load(tmp_path / "saved"))
+    assert sorted(item.name for item in model.graph.input) == ["state0.c", "state0.h", "x"]
+    feeds = {"x": floats(2, 5, 3), "state0.c": floats(2, 4), "state0.h": floats(2, 4)}
+    assert_same(by_reference(model, feeds), ours(program, feeds))
+
+
+def test_computed_rows_of_a_table_are_moved_into_it() -> None:
+    """In a step, too, where they are nothing that is fed."""
+
+    class Counting(rg.Cell):
+        def state(self) -> Any:
+            return {"n": 1}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> tuple[rg.Tensor, Any]:
+            rows = rg.gather(rg.parameter("table", (3, 2)), rg.cast(state["n"][:, 0], "int64") - 1)
+            return rows + x, {"n": state["n"] + 1}
+
+    x = rg.placeholder("x", (None, None, 2))
+    program = rg.compile(rg.dynamic_rnn(Counting(), x)[0])
+    feeds = {"x": floats(2, 7, 2)}
+    assert_same(by_reference(written(program), feeds), ours(program, feeds))
+
+
 def test_sizes_that_follow_from_others() -> None:
     x = rg.placeholder("x", (None, "time", 3))
     doubled = rg.reshape(rg.concat([x, x], 1), (-1, 3))

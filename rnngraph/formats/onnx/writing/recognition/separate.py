@@ -12,6 +12,7 @@ from .....passes.fission import Fission
 from .....passes.split_concats import Columns
 from .cells import is_zero, layer_of, quiet_lengths
 from .constants import Constants
+from .delays import turned, without_loop
 from .layer import RecurrentLayer
 
 Change = Callable[[Graph], Graph]
@@ -42,6 +43,8 @@ class _Separation:
             return scan
         if node.op == "get" and operands[0] in self._results:
             return self._results[operands[0]][node["index"]]
+        if node.op == "transpose" and node["order"] == (1, 0, 2) and operands[0].op == "transpose":
+            return turned(operands[0], node.where) if operands[0]["order"] == (1, 0, 2) else None
         return self._known_zeros(node, operands)
 
     def _layer_by_layer(self, scan: Node) -> Sequence[Node] | None:
@@ -51,7 +54,7 @@ class _Separation:
         quiet, pieces = quiet_lengths(scan), list[bool]()
 
         def piece(inner: Node) -> Sequence[Node] | None:
-            results = self._gate_by_gate(inner, quiet)
+            results = without_loop(inner) or self._gate_by_gate(inner, quiet)
             pieces.append(results is not None)
             return results
 

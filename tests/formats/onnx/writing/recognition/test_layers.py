@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from declaration_checks import close
-from onnx_files import attributes, by_onnxruntime, node, ops, spread, written
+from onnx_files import assert_same, attributes, by_onnxruntime, node, ops, ours, spread, written
 
 import rnngraph as rg
 from rnngraph.ir.interpreter import interpret
@@ -143,6 +143,44 @@ def test_lengths_and_directions_are_the_nodes_own() -> None:
 def test_a_mask_is_no_length() -> None:
     mask = rg.placeholder("mask", (None, None), "bool")
     assert loops(written(over(rg.GRUCell(4), mask=mask))) == {"Scan": 1}
+
+
+def both_ways(initial_bw: Any = None) -> rg.Program:
+    x, n = rg.placeholder("x", (None, None, 3)), rg.placeholder("n", (None,), "int32")
+    forward, backward = (rg.LSTMCell(4, use_peepholes=True, activation=name) for name in ("tanh", "softsign"))
+    outputs, states = rg.bidirectional_dynamic_rnn(forward, backward, x, n, initial_state_bw=initial_bw)
+    return spread(rg.compile({"outputs": outputs, "states": states}))
+
+
+def test_both_directions_are_one_node() -> None:
+    model = written(both_ways())
+    assert loops(model) == {"LSTM": 1}
+    found = attributes(node(model, "LSTM"))
+    assert found["direction"] == b"bidirectional"
+    assert found["activations"] == ["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Softsign", "Softsign"]
+
+
+@pytest.mark.peers
+def test_onnxruntime_gives_our_numbers_of_both_directions() -> None:
+    pytest.importorskip("onnxruntime")
+    state = rg.placeholder("h", (None, 4))
+    generator = np.random.default_rng(0)
+    feeds = {
+        "x": generator.standard_normal((3, 6, 3)).astype(np.float32), "n": np.array([6, 0, 3], np.int32),
+        "h": generator.standard_normal((3, 4)).astype(np.float32),
+    }  # fmt: skip
+    for initial in (None, (state, state * 2)):
+        program = both_ways(initial)
+        model = written(program)
+        assert loops(model) == {"LSTM": 1}
+        assert_same(by_onnxruntime(model, feeds), ours(program, feeds))
+
+
+def test_a_direction_that_begins_with_the_other_ones_end_is_another_node() -> None:
+    x = rg.placeholder("x", (None, None, 3))
+    _, state = rg.dynamic_rnn(rg.GRUCell(4), x)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x, initial_state=state, reverse=True)
+    assert loops(written(spread(rg.compile(outputs)))) == {"GRU": 2}
 
 
 def test_activations_have_their_numbers() -> None:

@@ -1,8 +1,9 @@
 """Loops of a file as drivers of cells: what goes from step to step is laid out as rows, and so is all else.
 
 A driver's cell reads one input [rows, width], carries states [rows, width] and gives one output, all of them floats. So
-what a loop reads at a step stands side by side in one sequence, truth values and whole numbers as floats, and the
-step takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have; a loop without one runs as one row.
+what a loop reads at a step stands side by side in one sequence, truth values and whole numbers as floats, and the step
+takes it apart; whole numbers up to 2**24 are exact. Rows are the first axis that all values of the loop have; a loop
+without one runs as one row.
 """
 
 from __future__ import annotations
