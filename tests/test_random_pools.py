@@ -37,7 +37,7 @@ def test_rows_of_random_nets_that_run_alone_have_the_same_bits(monkeypatch: pyte
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("first", range(0, MANY, AT_A_TIME))
 def test_streams_of_many_random_nets_have_the_bits_of_streams_alone(first: int) -> None:
-    assert any([checked(seed) for seed in range(first, first + AT_A_TIME)])
+    assert sum(checked(seed) for seed in range(first, first + AT_A_TIME)) > 0
 
 
 def test_one_entry_serves_every_number_of_streams() -> None:
