@@ -10,6 +10,7 @@ from typing import Any, Generic, Never
 
 import numpy as np
 
+from ...arguments import entries
 from ...declare.nest import paths
 from ...errors import (
     ArgumentError,
@@ -226,6 +227,7 @@ class StreamPool(Generic[Given]):
         """
         if excess:
             no_more("step_rows", excess)
+        handles = entries(handles, "handles")
         with self._lock:
             tables, rows = self._rows_of(handles)
             count, arrays, held = len(rows), {}, {}
@@ -269,7 +271,7 @@ class StreamPool(Generic[Given]):
         """
         try:
             tables, rows = [handle._table for handle in handles], [handle._row for handle in handles]
-        except (TypeError, AttributeError):
+        except AttributeError:
             tables, rows = [], []
         first = tables[0] if tables else None
         if first in self._places and tables.count(first) == len(set(rows)) == len(rows):
@@ -280,15 +282,11 @@ class StreamPool(Generic[Given]):
     def _rows_in_tables(self, handles: Sequence[StreamHandle]) -> tuple[list[StreamTable], list[int]]:
         """The same with an error for all that is wrong."""
         where = user_line()
-        try:
-            every = list(handles)
-        except TypeError:
-            raise DtypeError(f"handles are given as a sequence, not as {shown(handles)}", where) from None
-        tables = [self._table_of(handle, where) for handle in every]
-        if len(set(every)) < len(every):
-            twice = next(handle for handle in every if every.count(handle) > 1)
+        tables = [self._table_of(handle, where) for handle in handles]
+        if len(set(handles)) < len(handles):
+            twice = next(handle for number, handle in enumerate(handles) if handle in handles[:number])
             raise ArgumentError(f"{twice!r} is given twice; a call steps each stream once", where)
-        return tables, [handle._row for handle in every]
+        return tables, [handle._row for handle in handles]
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
         if not feeds and all(name in self._feeds.names for name in named):

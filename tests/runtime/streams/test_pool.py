@@ -98,6 +98,8 @@ def test_results_have_an_axis_of_rows_where_feeds_have_one() -> None:
     np.testing.assert_array_equal(pool.step({handle: {"x": x[0, 0]}})[handle]["y"], whole[0, 0])
     np.testing.assert_array_equal(pool.step({handle: {"x": x[:, 1]}})[handle]["y"], whole[:, 1])
     assert pool.step({}) == {}
+    pool.reset(handle)
+    np.testing.assert_array_equal(pool.step_rows(iter([handle]), x=x[:, 0])["y"], whole[:, 0])  # type: ignore[arg-type]
     assert pool.step_rows([], x=np.zeros((0, WIDTH)))["y"].shape == (0, 2)
 
 
