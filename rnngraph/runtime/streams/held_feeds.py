@@ -28,7 +28,7 @@ class HeldFeeds:
         self._needed = [name for name in rows.compiled.needed(graph.outputs) if self._is_held(name)]
         first = tuple(name for name, _ in graph.initial.graph.outputs)
         begins = graph.initial.needed(first) if first else ()
-        self._names = list(dict.fromkeys([*self._needed, *begins]))
+        self._begins = [name for name in begins if name not in self._needed]
         self._own = [
             name for name in rows.compiled.pruned(graph.outputs).symbols if name not in rows.names | rows.lengths
         ]
@@ -40,12 +40,14 @@ class HeldFeeds:
     def _row_axis(self, name: str) -> int | None:
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)
 
-    def missing(self, given: Mapping[str, Any]) -> list[str]:
-        """Names that a stream can't do without."""
-        return [name for name in self._names if name not in given and name not in self.defaults]
+    def missing(self, given: Mapping[str, Any], begins: bool = True) -> list[str]:
+        """Names that a stream can't do without. begins: whether it starts from the initial state."""
+        names = [*self._needed, *(self._begins if begins else ())]
+        return [name for name in names if name not in given and name not in self.defaults]
 
-    def require(self, arrays: Mapping[str, Any], where: Where | None) -> None:
-        if missing := self.missing(arrays):
+    def require(self, arrays: Mapping[str, Any], begins: bool, where: Where | None) -> None:
+        """Raises ``NameLookupError`` where something is missing."""
+        if missing := self.missing(arrays, begins):
             raise NameLookupError(f"a stream needs {', '.join(missing)}; give it to open by name", where)
 
     def require_known(self, given: Mapping[str, Any], where: Callable[[], Where | None]) -> None:

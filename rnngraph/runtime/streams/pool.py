@@ -10,7 +10,8 @@ from typing import Any, Generic, Never
 
 import numpy as np
 
-from ...declare.nest import map_leaves, paths
+from ...arguments import entries
+from ...declare.nest import paths
 from ...errors import (
     ArgumentError,
     DtypeError,
@@ -80,7 +81,7 @@ class StreamPool(Generic[Given]):
         self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any, capacity: int
     ) -> None:
         """graph: of one row. names: of feeds. structure: the nest of outputs."""
-        self._graph, self._parameters, self._feed_names, self._structure = graph, parameters, names, structure
+        self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
         self._capacity, self._count = capacity, 0
@@ -90,11 +91,12 @@ class StreamPool(Generic[Given]):
         self._feeds = StepFeeds(graph)
         self._tables: dict[Any, StreamTable] = {}
         self._places: frozenset[StreamTable | None] = frozenset()
-        self._fresh: list[np.ndarray] | None = None  # what streams begin with that hold nothing
+        self._fresh: tuple[int, list[np.ndarray]] | None = None  # what streams begin with that are given nothing
+        self._changes = parameters.counter()
         self._lock = fork_lock()
         self._serving: Serving | None = None
         if not self._holding.missing({}):  # nothing compiles once streams are there
-            self._fresh = self._form.fresh(self._holding.defaults, None)
+            self._first_states(self._holding.defaults, False, None, None)
             self._table_for(self._holding.defaults, None)
         elif self._holding.sizes_are_known:
             graph.rows.entry({})
@@ -112,7 +114,7 @@ class StreamPool(Generic[Given]):
         given = self._holding.taken(self._feed_names.by_placeholder(feeds, held, where), where)
         with self._lock:
             arrays = {**self._holding.defaults, **given}
-            self._holding.require(arrays, where)
+            self._holding.require(arrays, state is None, where)
             states = self._first_states(arrays, bool(given), state, where)
             table = self._table_for(arrays, where)
             row = table.add(states, arrays)
@@ -124,9 +126,12 @@ class StreamPool(Generic[Given]):
             return self._form.from_bytes(bytes(state), where)
         if state is not None:
             return self._form.arrays(state, where)
-        if self._fresh is not None and not reads_held:
-            return self._fresh
-        return self._form.fresh(held, where)
+        if reads_held:
+            return self._form.fresh(held, where)
+        version = self._changes.version
+        if self._fresh is None or self._fresh[0] != version:
+            self._fresh = version, self._form.fresh(held, where)
+        return self._fresh[1]
 
     @api
     def close(self, handle: StreamHandle) -> None:
@@ -174,9 +179,7 @@ class StreamPool(Generic[Given]):
             table = self._table_of(handle, where)
             found = self._end.owed(handle._held, arrays, table.states(handle._row), np.ones(1, bool), where)
             table.set_states(handle._row, self._form.fresh(handle._held, where))
-        values = iter([self._holding.without_rows(name, found[name], whole) for name in self._leaves])
-        result: Given = map_leaves(lambda _: next(values), self._structure)
-        return result
+            return self._packed([self._holding.without_rows(name, found[name], whole) for name in self._leaves])
 
     def __len__(self) -> int:
         """Streams that are open."""
@@ -224,6 +227,7 @@ class StreamPool(Generic[Given]):
         """
         if excess:
             no_more("step_rows", excess)
+        handles = entries(handles, "handles")
         with self._lock:
             tables, rows = self._rows_of(handles)
             count, arrays, held = len(rows), {}, {}
@@ -267,7 +271,7 @@ class StreamPool(Generic[Given]):
         """
         try:
             tables, rows = [handle._table for handle in handles], [handle._row for handle in handles]
-        except (TypeError, AttributeError):
+        except AttributeError:
             tables, rows = [], []
         first = tables[0] if tables else None
         if first in self._places and tables.count(first) == len(set(rows)) == len(rows):
@@ -278,15 +282,11 @@ class StreamPool(Generic[Given]):
     def _rows_in_tables(self, handles: Sequence[StreamHandle]) -> tuple[list[StreamTable], list[int]]:
         """The same with an error for all that is wrong."""
         where = user_line()
-        try:
-            every = list(handles)
-        except TypeError:
-            raise DtypeError(f"handles are given as a sequence, not as {shown(handles)}", where) from None
-        tables = [self._table_of(handle, where) for handle in every]
-        if len(set(every)) < len(every):
-            twice = next(handle for handle in every if every.count(handle) > 1)
+        tables = [self._table_of(handle, where) for handle in handles]
+        if len(set(handles)) < len(handles):
+            twice = next(handle for number, handle in enumerate(handles) if handle in handles[:number])
             raise ArgumentError(f"{twice!r} is given twice; a call steps each stream once", where)
-        return tables, [handle._row for handle in every]
+        return tables, [handle._row for handle in handles]
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
         if not feeds and all(name in self._feeds.names for name in named):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,7 @@ class PreparedStep:
         self._fill, self._give, self._give_into = call.fill, call.give, call.give_into
         self._has_checks, self._has_large = call.has_checks, call.has_large
         self._runs = [block.run for block in self._blocks]
-        self._some_rows = None if graph is None or not graph.rows.is_open else SomeRows(
-            graph, parameters, spec, states, held
-        )  # fmt: skip
+        self._graph = graph
         self._renew()
 
     def _renew(self) -> None:
@@ -78,12 +77,12 @@ class PreparedStep:
             arrays = self.outs.arrays(out)
             if arrays is None:
                 return None
-        if kept is not None and self._some_rows is not None:
-            return self._run_rows(self._some_rows, given, kept, arrays)
+        if kept is not None and (some := self._some_rows) is not None:
+            return self._run_rows(some, given, kept, arrays)
         if not self._fill(given):
             return None
         if len(given) != self._count:
-            if not self._hold(given):
+            if not self._hold(given, self._call.read(given)):
                 return None
         elif self._has_checks:
             self._call.check(given)
@@ -105,13 +104,23 @@ class PreparedStep:
         rows = np.flatnonzero(kept)
         if not some.fill(given, rows):
             return None
-        if len(given) != self._count and not self._hold(given):
+        if len(given) != self._count and not self._hold(given, {}):
             return None
         some.run(rows)
         return some.give(rows, arrays)
 
-    def _hold(self, given: Mapping[str, Any]) -> bool:
-        """Takes over feeds without a time axis: all of them, or none and False, or none and an error."""
+    @cached_property
+    def _some_rows(self) -> SomeRows | None:
+        """What steps some rows alone; None where all are computed. Few streams do: code is compiled for it."""
+        graph = self._graph
+        if graph is None or not graph.rows.is_open:
+            return None
+        return SomeRows(graph, self._parameters, self.spec, self._states, self._held)
+
+    def _hold(self, given: Mapping[str, Any], moving: Mapping[str, ndarray]) -> bool:
+        """Takes over feeds without a time axis: all of them, or none and False, or none and an error. moving: the
+        others, where their numbers are not checked yet.
+        """
         taken = []
         for name, value in given.items():
             held = self._held.get(name)
@@ -123,7 +132,7 @@ class PreparedStep:
             return False
         if self._ranges:  # of copies, which nobody else can change
             taken = [(name, held, np.array(value, held.dtype)) for name, held, value in taken]
-            inputs = {**self._held, **self._call.read(given), **{name: value for name, _, value in taken}}
+            inputs = {**self._held, **moving, **{name: value for name, _, value in taken}}
             check_preconditions(self._ranges, inputs, self.spec.sized.sizes, None)
         elif len(taken) > 1:  # of numbers arrays, before any is taken over: one that is too large may be an error
             taken = [

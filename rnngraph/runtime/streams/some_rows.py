@@ -27,7 +27,7 @@ class SomeRows:
         """spec: of a step of all rows. held: all without a time axis that the stream has."""
         self._graph, self._parameters, self._spec = graph, parameters, spec
         self._states, self._held = states, held
-        self._steps: RowSteps | None = None  # few streams step some rows, and code is compiled for it
+        self._steps = self._made()
         self._turn = -1
         self._queue: deque[ndarray] = deque()
         self._give = giver(spec.structure, [self._queue.popleft] * len(spec.leaves))
@@ -44,8 +44,6 @@ class SomeRows:
 
     def fill(self, given: Mapping[str, Any], rows: ndarray) -> bool:
         """Takes what is fed for these rows; False where feeds are not of the signature. Raises ``ShapeError``."""
-        if self._steps is None:
-            self._steps = self._made()
         steps, count = self._steps, len(rows)
         for name, feed in self._spec.feeds.items():
             value = given.get(name)
@@ -60,7 +58,6 @@ class SomeRows:
     def run(self, rows: ndarray) -> None:
         """Steps these rows of the present states, in place."""
         steps, states = self._steps, self._states
-        assert steps is not None
         if self._turn != states.turn:
             held = {
                 name: port.rows_first(self._held[name]) for name, port in steps.kept.items() if name not in steps.states
@@ -73,7 +70,6 @@ class SomeRows:
     def give(self, rows: ndarray, arrays: list[Any] | None) -> Any:
         """The results, in fresh arrays or in the caller's by leaf: 0 but at these rows."""
         steps, spec, count = self._steps, self._spec, len(rows)
-        assert steps is not None
         self._queue.clear()
         for leaf, name in enumerate(spec.leaves):
             port, array = steps.outputs[name], None if arrays is None else arrays[leaf]

@@ -20,7 +20,8 @@ class StreamTable:
     def __init__(self, steps: RowSteps, capacity: int) -> None:
         self.steps, self.capacity = steps, 0
         self._tables: dict[str, np.ndarray] = {}
-        self._free: list[int] = []
+        self._free: list[int] = []  # rows that were given back
+        self._used = 0  # rows that were ever taken, which are the first ones
         self._grow(capacity)
 
     def _grow(self, capacity: int) -> None:
@@ -30,18 +31,20 @@ class StreamTable:
         for name, array in self._tables.items():
             made[name][:before] = array
         self._tables = made
-        self._free += range(capacity - 1, before - 1, -1)
         self.steps.set_tables(made)
 
     @property
     def is_empty(self) -> bool:
         """Whether no stream is in it."""
-        return len(self._free) == self.capacity
+        return len(self._free) == self._used
 
     def add(self, states: Sequence[np.ndarray], held: Mapping[str, np.ndarray]) -> int:
         """A row for a stream with these states and feeds, arrays of one row."""
         if not self._free:
-            self._grow(2 * self.capacity)
+            if self._used == self.capacity:
+                self._grow(2 * self.capacity)
+            self._free.append(self._used)
+            self._used += 1
         row = self._free.pop()
         self.set_states(row, states)
         self.hold(row, held)

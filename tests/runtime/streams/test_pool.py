@@ -98,6 +98,8 @@ def test_results_have_an_axis_of_rows_where_feeds_have_one() -> None:
     np.testing.assert_array_equal(pool.step({handle: {"x": x[0, 0]}})[handle]["y"], whole[0, 0])
     np.testing.assert_array_equal(pool.step({handle: {"x": x[:, 1]}})[handle]["y"], whole[:, 1])
     assert pool.step({}) == {}
+    pool.reset(handle)
+    np.testing.assert_array_equal(pool.step_rows(iter([handle]), x=x[:, 0])["y"], whole[:, 0])  # type: ignore[arg-type]
     assert pool.step_rows([], x=np.zeros((0, WIDTH)))["y"].shape == (0, 2)
 
 
@@ -172,6 +174,45 @@ def test_changed_parameters_take_effect_at_the_next_step() -> None:
         found, expected = pool.step_rows(handles, x=x[:, step])["y"], stream.step(x=x[:, step])["y"]
         np.testing.assert_array_equal(found, expected)
         program.parameters["dense/kernel"] = 2 * program.parameters["dense/kernel"]
+
+
+def test_streams_begin_with_what_is_learned_of_the_initial_state() -> None:
+    class Started(rg.Cell):
+        def state(self) -> Any:
+            return {"h": UNITS}
+
+        def initial_state(self, p: rg.Scope) -> Any:
+            return {"h": rg.tanh(p.bias("start", (UNITS,)) + 0.3)}
+
+        def step(self, p: rg.Scope, x: rg.Tensor, state: Any) -> Any:
+            h = rg.tanh(x @ p.kernel("w", (x.width, UNITS)) + state["h"])
+            return h, {"h": h}
+
+    x = rg.placeholder("x", (None, None, WIDTH))
+    program = rg.compile(rg.dynamic_rnn(Started(), x)[0], seed=0)
+    pool, samples = program.inference.streams(2), data(1, 1, WIDTH)
+    (start,) = (name for name in program.parameters if name.endswith("start"))
+    for _ in range(2):
+        handle = pool.open()
+        np.testing.assert_array_equal(
+            pool.step({handle: {"x": samples[0, 0]}})[handle], program.inference(x=samples)[0, 0]
+        )
+        program.parameters[start] = program.parameters[start] + 1
+
+
+def test_a_state_that_is_given_needs_no_feed_to_begin_with() -> None:
+    program, x = knobs(), data(1, WIDTH)
+    pool = program.inference.streams(2)
+    given = held(0)
+    first = pool.open(**given)
+    del given["first"]
+    with pytest.raises(rg.NameLookupError, match="needs first; give it to open"):
+        pool.open(**given)
+    second = pool.open(given, state=pool.state(first))
+    found = pool.step({first: {"x": x[0]}, second: {"x": x[0]}})
+    np.testing.assert_array_equal(found[first], found[second])
+    with pytest.raises(rg.NameLookupError, match="needs first"):
+        pool.reset(second)
 
 
 def test_threads_have_rows_of_their_own() -> None:

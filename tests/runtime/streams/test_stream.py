@@ -318,3 +318,48 @@ def test_wrong_rows(rows: Any) -> None:
         assert "test_stream.py:" in str(raised.value)
     for ours, old in zip(flat(stream.state), before, strict=True):
         np.testing.assert_array_equal(ours, old)
+
+
+def test_some_rows_of_a_stream_that_is_fed_numbers_of_rows_and_holds_others() -> None:
+    ids, which = rg.placeholder("ids", (None, None), "int64"), rg.placeholder("which", (None,), "int64")
+    table = rg.parameter("table", (4, WIDTH))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(3), rg.gather(table, ids) + rg.gather(table, which)[:, None])
+    program = rg.compile(outputs, seed=0)
+    fed, kept = np.array([[0, 3], [1, 1], [2, 1]]), np.array([1, 0, 3])
+    whole = program.inference(ids=fed, which=kept)
+    stream = program.inference.stream(batch=3)
+    first = stream.step(ids=fed[:, 0], which=kept, rows=[0, 2])
+    np.testing.assert_array_equal(first[[0, 2]], whole[[0, 2], 0])
+    second = stream.step(ids=fed[:, 1], which=kept, rows=[2, 0])
+    np.testing.assert_array_equal(second[[0, 2]], whole[[0, 2], 1])
+    assert not first[1].any()
+    assert not second[1].any()
+    for wrong in ({"ids": np.array([0, 0, 4])}, {"ids": fed[:, 0], "which": np.array([0, -1, 0])}):
+        before = stream.state
+        with pytest.raises(rg.ShapeError, match=r"0\.\.3"):
+            stream.step(rows=[0, 2], **wrong)
+        np.testing.assert_array_equal(stream.state, before)
+
+
+def test_a_step_of_some_rows_computes_these_alone() -> None:
+    program, x = listener(), data(70, 3, WIDTH)
+    stream = program.inference.stream(batch=70)
+    given = {"knob": np.float32(0.5), "memory": data(70, 6, UNITS)}
+    whole = program.inference(x=x, **given)
+    stream.step(x=x[:, 0], **given)
+    prepared = stream._prepared_step
+    assert prepared is not None
+    assert prepared._some_rows is not None
+    counts: list[int] = []
+    run = prepared._some_rows._steps.run
+    prepared._some_rows._steps.run = lambda count: (counts.append(count), run(count))[1]  # type: ignore[method-assign]
+    for rows in ([3], list(range(1, 70, 2)), [], [True] * 70):
+        stream.reset()
+        stream.step(x=x[:, 0])
+        given_rows = stream.step(x=x[:, 1], rows=rows)
+        chosen = np.flatnonzero(np.isin(np.arange(70), rows)) if rows != [True] * 70 else np.arange(70)
+        same(
+            {"outputs": given_rows["outputs"][chosen], "more": {"scores": given_rows["more"]["scores"][chosen]}},
+            {"outputs": whole["outputs"][chosen, 1], "more": {"scores": whole["more"]["scores"][chosen, 1]}},
+        )
+    assert counts == [1, 35, 0, 70]
