@@ -137,6 +137,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .formats import weights
+    from .formats.keras.read import read_keras
     from .formats.nam import read_nam
     from .formats.net import Net
     from .formats.rtneural import read_rtneural
@@ -157,6 +158,7 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer
 
 _LATER = {
+    "formats.keras.read": ("read_keras",),
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
     "formats.rtneural": ("read_rtneural",),
@@ -306,6 +308,7 @@ __all__ = [
     "placeholder",
     "random_normal",
     "random_uniform",
+    "read_keras",
     "read_nam",
     "read_rtneural",
     "read_tf1_variables",

@@ -92,9 +92,10 @@ class Script:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(self, name: str, shape: Sequence[int | str | None]) -> Value:
-        """A placeholder of floats."""
-        self.inputs[name] = self.call(placeholder, name, tuple(shape))
+    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32") -> Value:
+        """A placeholder."""
+        options = {} if dtype == "float32" else {"dtype": dtype}
+        self.inputs[name] = self.call(placeholder, name, tuple(shape), **options)
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
