@@ -23,6 +23,8 @@ KEEPS_MASK = frozenset({
     "BatchNormalization", "LayerNormalization", "UnitNormalization", "Rescaling", "Normalization",
 })  # fmt: skip
 """Classes that support masks; others, but for those that make masks of their own, give none."""
+SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
+"""Those of them that did not in Keras 2."""
 _REASONS = {
     "Lambda": "it is Python code, which is not run",
     "ConvLSTM1D": "recurrent convolutions are not offered",
@@ -56,8 +58,8 @@ def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
     uses, networks = uses_of(net), Networks()
     script = Script("A net that rnngraph read from a file of Keras.")
     b = Declaration(
-        script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)}, KEEPS_MASK,
-        groups_of(net.network, uses),
+        script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
+        KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3, groups_of(net.network, uses),
     )  # fmt: skip
     inputs = list(_inputs(b, net, named=any(is_folded(layer) for layer in all_layers(net))))
     given = networks.run(b, net.network, inputs)
