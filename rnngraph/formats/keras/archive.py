@@ -29,8 +29,8 @@ class Opened:
     """A file.
 
     name: in errors. description: the net, an object with ``class_name`` and ``config``. version: Keras' major one, 2
-    or 3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as in a ``.keras`` file, or
-    by layers' names below ``root``.
+    or 3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as in a ``.keras``
+    file, or by layers' names below ``root``.
     """
 
     name: str

