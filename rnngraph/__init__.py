@@ -139,6 +139,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .formats import weights
+    from .formats.keras.read import read_keras
     from .formats.nam import read_nam
     from .formats.net import Net
     from .formats.onnx.read import read_onnx
@@ -161,6 +162,7 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer
 
 _LATER = {
+    "formats.keras.read": ("read_keras",),
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
     "formats.onnx.read": ("read_onnx",),
@@ -315,6 +317,7 @@ __all__ = [
     "placeholder",
     "random_normal",
     "random_uniform",
+    "read_keras",
     "read_nam",
     "read_onnx",
     "read_rtneural",

@@ -36,6 +36,13 @@ print(rows, array.dtype, array + 1)
 
 rg.write_onnx(single, "single.onnx", opset=18)
 
+
+def read(path: str) -> rg.Program[rg.Result]:
+    net = rg.read_keras(path)
+    assert_type(net.script(), str)
+    return net.program(seed=1)
+
+
 heads = rg.placeholder("heads", (None, 5, 3))
 assert_type(rg.batch_normalization(heads), rg.Tensor)
 assert_type(heads @ rg.transpose(heads, (0, 2, 1)), rg.Tensor)
