@@ -208,6 +208,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "train": (lambda v: trainer().step(v), set()),
     "train x": (lambda v: trainer().step(made().fed | {"x": v}), set()),
     "carry": (lambda v: trainer().step(made().fed, carry=v), FLAGS),
+    "fetch": (lambda v: trainer().step(made().fed, fetch=v), NONE),
     "train seed": (lambda v: trainer().step(made().fed, seed=v), NONE | {"negative", "zero"}),
     "learning_rate": (rate, RATE),
     "a rate of a function": (lambda v: rate(lambda update: v), NUMBER),

@@ -28,7 +28,7 @@ class TrainStep:
     parameter without a gradient.
 
     slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
-    ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are.
+    ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are, if ``guarded``.
     """
 
     update: Update
@@ -36,6 +36,7 @@ class TrainStep:
     numbers: tuple[str, ...]
     clip_norm: float | None = None
     clip_value: float | None = None
+    guarded: bool = True
     name: str = "train_step"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -51,7 +52,8 @@ class TrainStep:
         norm = make("sqrt", squares)
         outputs.append((NORM, norm))
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
-        outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
+        if self.guarded:
+            outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
         for label, g in gradients.items():
             parameter = parameters.get(label)
             if parameter is None:  # nothing else in an ``update_graph`` reads it
@@ -61,9 +63,10 @@ class TrainStep:
             inputs += slots.values()
             scaled = g if factor is None else make("mul", g, _as(factor, g))
             after, kept = self.update(parameter, scaled, slots, {name: _as(node, g) for name, node in numbers.items()})
-            outputs.append((NEW + label, make("select", finite, after, parameter)))
+            outputs.append((NEW + label, make("select", finite, after, parameter) if self.guarded else after))
             for slot, before in slots.items():
-                outputs.append((f"{SLOT}{slot}/{label}", make("select", finite, kept[slot], before)))
+                new = make("select", finite, kept[slot], before) if self.guarded else kept[slot]
+                outputs.append((f"{SLOT}{slot}/{label}", new))
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
     def _within_value(self, g: Node) -> Node:
