@@ -31,7 +31,7 @@ ROOMS = (
     "program.saved", "program",
     "training.optimization", "training.steps", "training.fit", "training",
     "formats", "formats.tensorflow",
-    "tf1",
+    "tf1.core", "tf1.train", "tf1.ops", "tf1.nn", "tf1.contrib", "tf1",
     "",
     "cli", "__main__",
 )  # fmt: skip

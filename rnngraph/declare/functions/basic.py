@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arguments import entries, flag, whole_number
 from ...errors import DtypeError, ShapeError, shown
-from ...ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
+from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient
 from ...ir.types import size as named_size
 from ...public import api
 from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like, matrix_product
@@ -295,6 +295,8 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
             dims.append(named_size(entry))
         elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= -1:
             dims.append(int(entry))
+        elif isinstance(entry, Size):
+            dims.append(entry)
         else:
             raise ShapeError(f"{entry!r} is no size for a reshape; use an int, -1, None or the name of a size")
     if dims.count(-1) > 1:

@@ -25,24 +25,36 @@ def variant_of(
     """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels.
     fetch: what it gives beside the loss.
     """
-    lowered = state.program.parts.source.with_states(states, [] if fetch is None else [*fetch.declared.items()])
-    then = AddGradients() if state.accumulate > 1 else _train_step(state)
+    beside = [] if fetch is None else [*fetch.declared.items()]
+    applied = [] if state.applied is None else state.applied.declared()
+    lowered = state.program.parts.source.with_states(states, [*beside, *applied])
+    then: tuple[Pass, ...] = (AddGradients() if state.accumulate > 1 else _train_step(state),)
+    wrt = state.trained
     fetched = [] if fetch is None else fetch.labelled(lowered.graph)
-    graph = _needed_to_train(lowered, fetched, _parameter_types(state, state.trained + state.updated))
+    if state.applied is not None:
+        fetched += [(label, lowered.graph.output(label)) for label, _ in applied]
+        wrt = state.applied.wrt(wrt)
+        then = (state.applied.replacing(lowered.placeholders), *then)
+    graph = _needed_to_train(lowered, fetched, _parameter_types(state, _changed(wrt, state)))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
-    compiled = _compiled(state, graph, state.trained, then)
+    compiled = _compiled(state, graph, wrt, then)
     return StepVariant(state, lowered, compiled, states, state.program.training.input_names(), fetch)
 
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
-    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), _train_step(state))
+    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
-def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
+def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple[Pass, ...]) -> CompiledGraph:
     parts = state.program.parts
-    return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=(then,))
+    return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=then)
+
+
+def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:
+    """Names of parameters that a step changes, or whose gradients are computed."""
+    return tuple(name for name in dict.fromkeys((*wrt, *state.updated)) if name in state.program.parameters)
 
 
 def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, TensorType]:

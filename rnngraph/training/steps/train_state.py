@@ -14,6 +14,7 @@ from ...errors import Where
 from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
 from ...program.program import Program
 from ..optimization.optimizers import Optimizer
+from .applied_gradients import AppliedGradients
 from .deferred_interrupt import DeferredInterrupt
 from .double_buffer import DoubleBuffer, copy_shared
 
@@ -27,7 +28,8 @@ class TrainState:
     epochs: of all fits.
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
-    come about. interrupt: defers a Ctrl-C while something here changes.
+    come about. applied: what updates apply in place of gradients; None: these. interrupt: defers a Ctrl-C while
+    something here changes.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TrainState:
         self.sums: dict[str, np.ndarray] = {}
         self.carried: dict[str, np.ndarray] | None = None
         self.drawn: int | None = None
+        self.applied: AppliedGradients | None = None
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from ..arguments import entries
-from ..declare import drivers
-from ..declare.cell import Cell
-from ..declare.placeholders import fed
-from ..declare.tensor import Tensor
-from ..errors import DtypeError, ShapeError
-from ..public import api
-from ._functions import constant
-from ._names import dtype_name
+from ...arguments import entries
+from ...declare import drivers
+from ...declare.cell import Cell
+from ...declare.nest import flatten
+from ...declare.placeholders import fed
+from ...declare.tensor import Tensor
+from ...errors import DtypeError, ShapeError
+from ...public import api
+from ..core.graph import get_default_graph
+from ..core.names import dtype_name
+from ..core.scopes import layer_scope
+from .functions import constant
 
 
 @api
@@ -43,69 +45,78 @@ def placeholder_with_default(input: Any, shape: Any, name: str | None = None) ->
 
 
 def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
-    if name is None:
-        return fed(base, shape, dtype, unnamed=True, **attributes)
-    if not isinstance(name, str) or not name:
+    if name is not None and (not isinstance(name, str) or not name):
         raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
-    return fed(name, shape, dtype, **attributes)
+    made = fed(name or base, _sizes(shape), dtype, **({"unnamed": True} if name is None else {}), **attributes)
+    get_default_graph().place(made, name)
+    return made
 
 
-@api
-def name_scope(name: Any, default_name: Any = None, values: Any = None) -> AbstractContextManager[Any]:
-    """As in TensorFlow it leaves names of parameters alone; here it changes nothing."""
-    return nullcontext(name)
+def _sizes(shape: Any) -> Any:
+    """A shape, in which a size may be a ``tf.Dimension``."""
+    if isinstance(shape, int | np.integer):
+        return [int(shape)]
+    return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
 
 
 @api
 def dynamic_rnn(
     cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
     parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
-    scope: str | None = None,
+    scope: Any = None,
 ) -> tuple[Tensor, Any]:  # fmt: skip
     """``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    return drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, _scope(scope))
+    within: Any = layer_scope("rnn", scope)
+    return _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, within))
 
 
 @api
 def bidirectional_dynamic_rnn(
     cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
     initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
-    swap_memory: bool = False, time_major: bool = False, scope: str | None = None,
+    swap_memory: bool = False, time_major: bool = False, scope: Any = None,
 ) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
     """``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    return drivers.bidirectional_dynamic_rnn(
-        cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major, _scope(scope)
-    )
+    return _owned(
+        drivers.bidirectional_dynamic_rnn(
+            cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major,
+            layer_scope("bidirectional_rnn", scope),  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
 
 
 @api
 def stack_bidirectional_dynamic_rnn(
     cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
     initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
-    parallel_iterations: int | None = None, time_major: bool = False, scope: str | None = None,
+    parallel_iterations: int | None = None, time_major: bool = False, scope: Any = None,
     swap_memory: bool = False,
 ) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
     """``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    return drivers.stack_bidirectional_dynamic_rnn(
-        cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
-        _scope(scope),
+    return _owned(
+        drivers.stack_bidirectional_dynamic_rnn(
+            cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
+            layer_scope("stack_bidirectional_rnn", scope),  # type: ignore[arg-type]
+        )
     )  # fmt: skip
 
 
 @api
 def static_rnn(
     cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
-    scope: str | None = None,
+    scope: Any = None,
 ) -> tuple[list[Tensor], Any]:  # fmt: skip
     """``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    return drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, _scope(scope))
+    within: Any = layer_scope("rnn", scope)
+    return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
 
 
-def _scope(scope: Any) -> str | None:
-    if scope is not None and not isinstance(scope, str):
-        raise DtypeError(f'scope must be a string such as "decoder", not {scope!r}')
-    return scope
+def _owned(result: Any) -> Any:
+    """What a driver gives, noted as the owner of its cells' variables."""
+    outputs = result[0]
+    get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
+    return result

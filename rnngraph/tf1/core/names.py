@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.tensor import check_dtype
-from ..errors import ArgumentError, NotOfferedError
-from ._absent import not_offered
+from ...declare.tensor import check_dtype
+from ...errors import ArgumentError, NotOfferedError
+from .absent import not_offered
 
 _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"}
 
@@ -50,8 +50,3 @@ def refuse(what: Any, remedy: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")
-
-
-def refuse_reuse(what: Any, reuse: Any) -> None:
-    if reuse:
-        raise ArgumentError(f"{what}: reuse={reuse!r} is not offered; for one set of parameters use rg.shared(cell)")
