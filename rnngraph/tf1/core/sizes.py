@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import dimension, stack
+from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, stack
 from ...declare.tensor import Tensor, constant
 from ...errors import ShapeError, shown
 from ...ir.graph import Node
@@ -17,7 +17,13 @@ def shape_tensor(x: Tensor, dtype: str) -> Tensor:
     """The sizes of x as a vector."""
     if not x.rank:
         return constant(np.zeros(0, dtype))
-    return stack([dimension(size, dtype) for size in x.type.shape])
+    return stack([size_tensor(x, size, dtype) for size in x.type.shape])
+
+
+def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
+    """A size of x as a number. It is read off x, so that a run knows it by what x is made of."""
+    found = dimension(size, dtype)
+    return found if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), found)
 
 
 def sizes_in(given: Any) -> list[Any]:
@@ -68,6 +74,8 @@ def _elements(node: Node) -> np.ndarray | None:
         return np.asarray(node["value"]).astype(object)
     if node.op == "dimension":
         return np.array(node["size"], dtype=object)
+    if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
+        return _elements(node.operands[2])
     parts = [_elements(operand) for operand in node.operands]
     if any(part is None for part in parts) or not parts:
         return None

@@ -14,7 +14,7 @@ from ...errors import ArgumentError, DtypeError, ShapeError, shown
 from ...ir.types import Size, product
 from ..core.names import dtype_name
 from ..core.operations import operation
-from ..core.sizes import shape_tensor, sizes_in
+from ..core.sizes import shape_tensor, size_tensor, sizes_in
 from .functions import constant
 
 
@@ -27,7 +27,8 @@ def shape(input: Any, name: str | None = None, out_type: Any = "int32") -> Tenso
 @operation
 def size(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
     """The number of elements."""
-    return functions.dimension(product(as_tensor(input).type.shape), dtype_name(out_type))
+    x = as_tensor(input)
+    return size_tensor(x, product(x.type.shape), dtype_name(out_type))
 
 
 @operation

@@ -16,7 +16,7 @@ from ..core.variable import Variable
 from . import rules
 from .gradients import gradients
 from .rules import Rule, rounded
-from .train_op import Powers, TrainOp
+from .train_op import Kept, TrainOp
 
 Pair = tuple[Any, Any]
 
@@ -34,7 +34,7 @@ class Optimizer:
         if not isinstance(name, str) or not name:
             raise DtypeError(f"an optimizer's name is a string, not {shown(name)}")
         self._name = name
-        self._ops: list[TrainOp] = []
+        self._kept: dict[Any, Kept] = {}
 
     def get_name(self) -> str:
         """Its name, which its variables have."""
@@ -95,11 +95,13 @@ class Optimizer:
             if not variable.trainable and variable.dtype not in ("float32", "float64"):
                 raise DtypeError(f"{variable!r} has no gradient")
         graph = get_default_graph()
-        made = TrainOp(
-            self.rule(), self.numbers(), Powers(self.powers()), pairs, global_step, name or self._name, self._name,
-            present_scope().original_name_scope,
-        )  # fmt: skip
-        self._ops.append(made)
+        rule, scope = self.rule(), present_scope().original_name_scope
+        kept = self._kept.get(graph)
+        if kept is None:
+            kept = self._kept[graph] = Kept(graph, self.powers())
+        for _, variable in pairs:
+            kept.add_slots(rule, variable, scope, self._name)
+        made = TrainOp(rule, self.numbers(), kept, pairs, global_step, name or self._name)
         graph.collections[GraphKeys.TRAIN_OP].append(made)
         return made
 
@@ -110,12 +112,13 @@ class Optimizer:
     def get_slot(self, var: Any, name: str) -> Any:
         """What it keeps of a variable under a name; None where it keeps nothing."""
         ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
-        found = [op.slot_variables.get((var.full, ours)) for op in self._ops]
-        return next((item for item in reversed(found) if item is not None), None)
+        kept = self._kept.get(get_default_graph())
+        return None if kept is None else kept.variables.get((var.full, ours))
 
     def variables(self) -> list[Any]:
         """What it keeps of all variables."""
-        return [item for op in self._ops for item in op.slot_variables.values()]
+        kept = self._kept.get(get_default_graph())
+        return [] if kept is None else list(kept.variables.values())
 
 
 class GradientDescentOptimizer(Optimizer):
@@ -264,7 +267,7 @@ class FtrlOptimizer(Optimizer):
             raise ArgumentError(f"learning_rate_power={learning_rate_power} must be 0 or less")
         self._rate = learning_rate
         self._rule = rules.Ftrl(
-            start=float(initial_accumulator_value), exponent=float(learning_rate_power),
+            start=float(initial_accumulator_value), exponent=rounded(learning_rate_power),
             l1=rounded(l1_regularization_strength), l2=rounded(l2_regularization_strength),
             shrinkage=rounded(l2_shrinkage_regularization_strength),
         )  # fmt: skip

@@ -126,8 +126,8 @@ class Adadelta(Rule):
 @dataclass(frozen=True)
 class Ftrl(Rule):
     """McMahan et al. 2013: n = s + g²; l = l + g − (n^−k − s^−k) / rate · p; where |l| > l₁
-    p = (sign(l) l₁ − l) / (n^−k / rate + 2 l₂), else 0; s = n. k: ``exponent``. shrinkage: 2 · shrinkage · p is added to
-    the g that l takes.
+    p = (sign(l) l₁ − l) / (n^−k / rate + 2 l₂), else 0; s = n. k: ``exponent``. shrinkage: the g that l takes is
+    g + 2 · shrinkage · p.
     """
 
     start: float = 0.1

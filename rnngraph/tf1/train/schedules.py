@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from ...declare.tensor import Tensor, as_tensor, constant, power
 from ...errors import ArgumentError
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
-from ..core.scopes import VariableScope
 from ..core.session import present_session
 from ..core.variables import get_variable
 
@@ -33,12 +32,8 @@ def get_or_create_global_step(graph: Any = None) -> Any:
     if found is not None:
         return found
     graph = get_default_graph() if graph is None else graph
-    outer, outer_names = graph.variable_scope, graph.name_scope
-    graph.variable_scope, graph.name_scope = VariableScope(""), ""
-    try:
+    with graph.as_default():
         made = get_variable("global_step", [], "int64", 0, trainable=False)
-    finally:
-        graph.variable_scope, graph.name_scope = outer, outer_names
     graph.collections[GraphKeys.GLOBAL_STEP].append(made)
     return made
 
@@ -73,7 +68,13 @@ def _like(value: Any, rate: Tensor) -> Tensor:
 def _power(base: Any, exponent: Tensor) -> Tensor:
     if not isinstance(base, Tensor) and base == 0:
         return constant(0.0, exponent.dtype)
-    return functions.exp(exponent * functions.log(_like(base, exponent)))
+    wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_like(base, exponent), "float64"))
+    return functions.cast(functions.exp(wide), exponent.dtype)  # as exact as the function that TensorFlow calls
+
+
+def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A function, computed in float64: rates are float32, and so exact."""
+    return functions.cast(function(functions.cast(x, "float64")), x.dtype)
 
 
 def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> tuple[Tensor, Tensor]:
@@ -102,7 +103,7 @@ def natural_exp_decay(
 ) -> Tensor:  # fmt: skip
     """learning_rate · exp(−decay_rate · step / decay_steps)."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
-    return rate * functions.exp(-passed * _like(decay_rate, rate))
+    return rate * _wide(functions.exp, -passed * _like(decay_rate, rate))
 
 
 @api
@@ -139,7 +140,7 @@ def cosine_decay(
 ) -> Tensor:
     """learning_rate · ((1 − alpha) · (1 + cos(π · step / decay_steps)) / 2 + alpha)."""
     rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
-    wave = (1.0 + functions.cos(functions.minimum(passed, 1.0) * math.pi)) * 0.5
+    wave = (1.0 + _wide(functions.cos, functions.minimum(passed, 1.0) * math.pi)) * 0.5
     return rate * (wave * (1.0 - alpha) + alpha)
 
 

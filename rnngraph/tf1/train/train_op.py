@@ -19,74 +19,88 @@ from .gradients import Derivative, stand_ins_of, targets_of
 from .rules import Rule, rounded
 
 
-class Powers:
-    """Numbers that an optimizer changes with each update, such as β₁ᵗ, in float32, as TensorFlow's variables."""
+class Kept:
+    """What an optimizer keeps in a graph, shared by all its training operations.
 
-    def __init__(self, factors: Mapping[str, float]) -> None:
-        self.factors = {name: np.float32(factor) for name, factor in factors.items()}
-        self.present = dict(self.factors)
+    arrays: slots of variables, as a Trainer knows them, in the session whose turn it is; variables: the same as
+    TensorFlow's variables, by variable and slot. powers: numbers that each update multiplies by ``factors``, such as
+    β₁ᵗ, in float32, as TensorFlow has them.
+    """
+
+    def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
+        self.graph = graph
+        self.arrays: dict[str, np.ndarray] = {}
+        self.variables: dict[tuple[str, str], ExtraVariable] = {}
+        self._factors = {name: np.float32(factor) for name, factor in factors.items()}
+        self.powers = dict(self._factors)
+        for name in self._factors:
+            self._add_power(name)
 
     def advance(self) -> None:
-        """To those of the next update."""
-        for name, factor in self.factors.items():
-            self.present[name] = np.float32(self.present[name] * factor)
+        """To the powers of the next update."""
+        for name, factor in self._factors.items():
+            self.powers[name] = np.float32(self.powers[name] * factor)
+
+    def add_slots(self, rule: Rule, variable: Variable, scope: str, name: str) -> None:
+        """Makes a rule's slots of a variable, where it has none yet. scope: the variable scope that is open."""
+        for slot, value in rule.slots().items():
+            if (variable.full, slot) not in self.variables:
+                self._add_slot(slot, value, variable, f"{scope}{variable.full}/{name}")
+
+    def _add_power(self, name: str) -> None:
+        def write(array: np.ndarray) -> None:
+            self.powers[name] = np.float32(array)
+
+        full = self.graph.unique(f"{self.graph.name_scope}{name}")
+        start = np.asarray(self._factors[name])
+        self.graph.extra[full] = ExtraVariable(full, start, lambda: np.asarray(self.powers[name]), write)
+
+    def _add_slot(self, slot: str, value: float, variable: Variable, name: str) -> None:
+        key, full = f"{SLOT}{slot}/{variable.full}", self.graph.unique(name)
+        start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
+        self.arrays[key] = start.copy()
+
+        def write(array: np.ndarray) -> None:
+            self.arrays[key] = np.array(array, order="C")
+
+        made = ExtraVariable(full, start, lambda: self.arrays[key].copy(), write)
+        self.graph.extra[full] = self.variables[variable.full, slot] = made
 
 
 class TrainOp(Step):
     """``optimizer.apply_gradients``: one update of its variables.
 
-    rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. slots: what the
-    rule keeps of each variable, in the session whose turn it is; they are TensorFlow's variables too, by its names.
+    rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. kept: what the
+    optimizer keeps.
     """
 
     def __init__(
-        self, rule: Rule, numbers: Mapping[str, Any], powers: Powers, pairs: Sequence[tuple[Tensor, Variable]],
-        global_step: Any, name: str, slot_name: str, scope: str,
+        self, rule: Rule, numbers: Mapping[str, Any], kept: Kept, pairs: Sequence[tuple[Tensor, Variable]],
+        global_step: Any, name: str,
     ) -> None:  # fmt: skip
-        self.rule, self.numbers, self.powers, self.pairs = rule, dict(numbers), powers, list(pairs)
+        self.rule, self.numbers, self.kept, self.pairs = rule, dict(numbers), kept, list(pairs)
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
                 f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
             )
         self.loss = _loss_of(self.pairs)
-        self.slots: dict[str, np.ndarray] = {}
-        self.slot_variables: dict[tuple[str, str], ExtraVariable] = {}
         self._programs: dict[frozenset[Node], TrainProgram] = {}
         super().__init__(name)
-        for power in powers.factors:
-            self._add_power(power)
-        for _, variable in self.pairs:
-            for slot, value in rule.slots().items():
-                self._add_slot(slot, value, variable, f"{scope}{variable.full}/{slot_name}")
 
-    def _add_power(self, name: str) -> None:
-        powers = self.powers
-
-        def write(array: np.ndarray) -> None:
-            powers.present[name] = np.float32(array)
-
-        full = self.graph.unique(f"{self.graph.name_scope}{name}")
-        start = np.asarray(powers.factors[name])
-        self.graph.extra[full] = ExtraVariable(full, start, lambda: np.asarray(powers.present[name]), write)
-
-    def _add_slot(self, slot: str, value: float, variable: Variable, name: str) -> None:
-        key, full = f"{SLOT}{slot}/{variable.full}", self.graph.unique(name)
-        start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
-        self.slots[key] = start.copy()
-
-        def write(array: np.ndarray) -> None:
-            self.slots[key] = np.array(array, order="C")
-
-        made = ExtraVariable(full, start, lambda: self.slots[key].copy(), write)
-        self.graph.extra[full] = self.slot_variables[variable.full, slot] = made
+    @property
+    def slot_names(self) -> list[str]:
+        """Full names of the slots that an update reads."""
+        return [
+            self.kept.variables[variable.full, slot].full for _, variable in self.pairs for slot in self.rule.slots()
+        ]
 
     def step(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
         program = self._programs.get(asked.fed)
         if program is None or not program.knows(asked):
             program = self._programs[asked.fed] = TrainProgram(self, asked, program)
         found = program.step(session, asked, self._present(session, values, seed), values, seed)
-        self.powers.advance()
+        self.kept.advance()
         if self.global_step is not None:
             session.set_value(self.global_step, np.asarray(session.value(self.global_step) + 1))
         return found
@@ -94,7 +108,7 @@ class TrainOp(Step):
     def _present(self, session: Any, values: Mapping[Node, Any], seed: int) -> dict[str, float]:
         """The numbers of this update."""
         found = {name: self._number(item, session, values, seed) for name, item in self.numbers.items()}
-        for name, power in self.powers.present.items():
+        for name, power in self.kept.powers.items():
             found[name] = float(power)
         return found
 
@@ -133,7 +147,7 @@ class TrainProgram:
         self.trainer = Trainer(self.program.program, op.rule, only=list(applied), skip_non_finite=False)
         state = self.trainer.state
         state.applied = AppliedGradients({name: applied[name] for name in self.trainer.trained}, targets)
-        state.slots = op.slots
+        state.slots = op.kept.arrays
         self._loss_reads = _variables(graph, [loss.node, *applied.values()])
         self._reads: dict[Asked, frozenset[str]] = {}
 
@@ -148,7 +162,7 @@ class TrainProgram:
         needed = self._reads.get(asked)
         if needed is None:
             nodes = [tensor.node for tensor in asked.tensors.values()]
-            slots = (item.full for item in self.op.slot_variables.values())
+            slots = self.op.slot_names
             needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
         if not session.initialized.issuperset(needed):
             self.program.variables = tuple(sorted(needed))
