@@ -45,6 +45,7 @@ LATE = {
     ("", "foreign"): "only an error asks what other frameworks call a thing",
     ("declare.tensor", "foreign"): "only an error asks what NumPy calls a thing",
     ("public", "foreign"): "only an error asks what other frameworks call a thing",
+    ("cli", "tf1.imports"): "with it all of tf1: few scripts are TensorFlow's",
     ("codegen.llvm.elementwise", "codegen.llvm.instructions"): "for one op",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..declare.tensor import Tensor
-from . import contrib, errors, initializers, layers, losses, nn, train
+from . import compat, contrib, errors, initializers, layers, losses, nn, train
 from .core import tensors as _tensors
 from .core.graph import (
     Graph,
@@ -161,6 +161,13 @@ from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gra
 
 float32, float64, int32, int64 = "float32", "float64", "int32", "int64"
 newaxis = None
+
+
+def disable_v2_behavior() -> None:
+    """Does nothing: there is no other behaviour."""
+
+
+disable_eager_execution = disable_resource_variables = disable_v2_tensorshape = disable_v2_behavior
 __version__ = VERSION = "1.15.0"
 
 

@@ -22,7 +22,7 @@ _DTYPE = "use tf.float32, tf.float64, tf.int32, tf.int64 or tf.bool"
 _BATCH_NORM = "use tf.layers.batch_normalization(x, training=True)"
 _INITIALIZER = "use tf.glorot_uniform_initializer(), or any function of (shape, generator)"
 _STEPS = "write the loop over session.run([train_op, loss], feed_dict) yourself, or use the fit method of an rg.Trainer"
-_META = (
+_META = "run the script that declares the graph, then tf.train.Saver().restore(session, path)"
     "run the script that declares the graph, then tf.train.Saver().restore(session, path), which reads the variables"
 )
 _LOCAL = "there is one process and one processor; leave it out"
@@ -67,7 +67,7 @@ INSTEAD: dict[str, str] = {
     "contrib.seq2seq.sequence_loss": "use rg.sparse_softmax_cross_entropy(labels, logits, lengths=lengths)",
     "contrib.seq2seq": _BY_STEP,
     "contrib.training": _BATCHES,
-    "data": f"feed NumPy arrays to session.run; {_BATCHES}",
+    "data": _BATCHES,
     "distribute": _LOCAL,
     "estimator": _STEPS,
     "FIFOQueue": _QUEUE,
