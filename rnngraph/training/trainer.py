@@ -100,7 +100,7 @@ class Trainer:
         plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
         with stepper.lock:
-            fetched = None if fetch is None else stepper.fetches.of(fetch, user_line())
+            fetched = None if fetch is None else stepper.fetches.of(fetch)
             if plain:
                 calls = stepper.prepared[carry, carry and self.state.carried is not None, (), fetched]
                 if (given := calls.run(feeds, named, seed)) is not None:

@@ -145,9 +145,10 @@ class BaseSession:
 
         All Tensors come of one native call, together with the step of a training operation; they are those before it.
         """
-        if self.closed:
-            raise ArgumentError("the session is closed; make another")
-        self.enter()
+        if self.graph.holder is not self:
+            if self.closed:
+                raise ArgumentError("the session is closed; make another")
+            self.enter()
         fed = feed_dict or {}
         try:
             kind = type(fetches)

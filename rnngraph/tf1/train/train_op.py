@@ -31,7 +31,7 @@ class Kept:
         self.graph = graph
         self.arrays: dict[str, np.ndarray] = {}
         self.variables: dict[tuple[str, str], ExtraVariable] = {}
-        self._factors = {name: np.float32(factor) for name, factor in factors.items()}
+        self._factors = {name: rounded(factor) for name, factor in factors.items()}
         self.powers = dict(self._factors)
         for name in self._factors:
             self._add_power(name)
@@ -39,7 +39,9 @@ class Kept:
     def advance(self) -> None:
         """To the powers of the next update."""
         for name, factor in self._factors.items():
-            self.powers[name] = np.float32(self.powers[name] * factor)
+            self.powers[name] = float(
+                np.float32(self.powers[name] * factor)
+            )  # the product is exact before it is rounded
 
     def add_slots(self, rule: Rule, variable: Variable, scope: str, name: str) -> None:
         """Makes a rule's slots of a variable, where it has none yet. scope: the variable scope that is open."""
@@ -49,11 +51,11 @@ class Kept:
 
     def _add_power(self, name: str) -> None:
         def write(array: np.ndarray) -> None:
-            self.powers[name] = np.float32(array)
+            self.powers[name] = float(array)
 
         full = self.graph.unique(f"{self.graph.name_scope}{name}")
-        start = np.asarray(self._factors[name])
-        self.graph.extra[full] = ExtraVariable(full, start, lambda: np.asarray(self.powers[name]), write)
+        start = np.asarray(self._factors[name], np.float32)
+        self.graph.extra[full] = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
 
     def _add_slot(self, slot: str, value: float, variable: Variable, name: str) -> None:
         key, full = f"{SLOT}{slot}/{variable.full}", self.graph.unique(name)
@@ -78,7 +80,10 @@ class TrainOp(Step):
         self, rule: Rule, numbers: Mapping[str, Any], kept: Kept, pairs: Sequence[tuple[Tensor, Variable]],
         global_step: Any, name: str,
     ) -> None:  # fmt: skip
-        self.rule, self.numbers, self.kept, self.pairs = rule, dict(numbers), kept, list(pairs)
+        self.rule, self.kept, self.pairs = rule, kept, list(pairs)
+        fixed = {name: item for name, item in numbers.items() if not callable(item) and not isinstance(item, Tensor)}
+        self._fixed = {name: rounded(item) for name, item in fixed.items()}
+        self._open = {name: item for name, item in numbers.items() if name not in fixed}
         self.global_step = global_step
         if global_step is not None and not isinstance(global_step, Variable):
             raise DtypeError(
@@ -102,19 +107,19 @@ class TrainOp(Step):
         found = program.step(session, asked, self._present(session, values, seed), values, seed)
         self.kept.advance()
         if self.global_step is not None:
-            session.set_value(self.global_step, np.asarray(session.value(self.global_step) + 1))
+            parameters, name = program.parameters, self.global_step.full
+            parameters.replace({name: np.asarray(parameters[name] + 1, self.global_step.dtype)})
         return found
 
     def _present(self, session: Any, values: Mapping[Node, Any], seed: int) -> dict[str, float]:
         """The numbers of this update."""
-        found = {name: self._number(item, session, values, seed) for name, item in self.numbers.items()}
-        for name, power in self.kept.powers.items():
-            found[name] = float(power)
+        found: dict[str, float] = {**self._fixed, **self.kept.powers}
+        for name, item in self._open.items():
+            found[name] = self._number(item, session, values, seed)
         return found
 
     def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
-        if callable(item) and not isinstance(item, Tensor):
-            item = item()
+        item = item if isinstance(item, Tensor) else item()
         if not isinstance(item, Tensor):
             return rounded(item)
         node = item.node
@@ -141,6 +146,7 @@ class TrainProgram:
         graph.all_variables()
         outputs |= {f"variable/{name}": variable for name, variable in graph.by_name.items()}
         self.program = FetchProgram(graph, outputs, loss)
+        self.parameters = self.program.program.parameters
         stand_ins = stand_ins_of(self.places)
         targets = targets_of(graph, stand_ins, cut)
         self.program.inputs = {node: item for node, item in self.program.inputs.items() if node not in targets}
@@ -162,7 +168,7 @@ class TrainProgram:
         needed = self._reads.get(asked)
         if needed is None:
             nodes = [tensor.node for tensor in asked.tensors.values()]
-            slots = self.op.slot_names
+            slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
             needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
         if not session.initialized.issuperset(needed):
             self.program.variables = tuple(sorted(needed))

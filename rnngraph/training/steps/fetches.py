@@ -10,7 +10,7 @@ import numpy as np
 
 from ...declare.nest import flatten, is_leaf, map_leaves, paths
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown
+from ...errors import DtypeError, NameLookupError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.graph import Graph, Node
 from ...program.program import Program
 from ...runtime.calls.results import giver
@@ -63,14 +63,14 @@ class Fetches:
         self._recent: dict[Any, tuple[tuple[Any, ...], Fetch]] = {}  # by identity, which takes no walk over nests
         self._known: dict[Any, Fetch] = {}
 
-    def of(self, given: Any, where: Where | None) -> Fetch:
+    def of(self, given: Any) -> Fetch:
         """What was checked before, or is now. Raises where it is no mapping of Tensors and outputs' paths."""
+        if type(given) is dict and (known := self._recent.get((*given, *map(id, given.values())))) is not None:
+            return known[1]
+        where = user_line()
         if not isinstance(given, Mapping) or not given:
             raise StructureError(f'fetch takes a mapping such as {{"logits": logits}}, not {shown(given)}', where)
         values = tuple(given.values())
-        key = tuple(given), tuple(map(id, values))
-        if key in self._recent:
-            return self._recent[key][1]
         leaves = flatten(dict(given))
         for leaf in leaves:
             self._check(leaf, where)
@@ -82,7 +82,10 @@ class Fetches:
                 self._recent.clear()
             self._known[named] = Fetch(given)
         if all(map(_is_constant, values)):
-            self._recent[key] = values, self._known[named]  # which holds the values, so that their ids stay theirs
+            self._recent[*given, *map(id, values)] = (
+                values,
+                self._known[named],
+            )  # which holds the values, so that their ids stay theirs
         return self._known[named]
 
     def _check(self, leaf: Any, where: Where | None) -> None:
