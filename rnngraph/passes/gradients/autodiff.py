@@ -82,11 +82,12 @@ def _given(name: str, node: Node) -> Node:
 
 def unreached(graph: Graph) -> list[str]:
     """Labels whose gradient is zero because the loss does not depend on them."""
-    numbers: set[Node] = set()
+    none: set[Node] = set()
     for node in graph.nodes:
-        if node.op in ("constant", "broadcast") and all(item in numbers for item in node.operands):
-            numbers.add(node)
-    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in numbers]
+        is_zero = node.op == "constant" and not np.any(node["value"])
+        if is_zero or (node.op == "broadcast" and node.operands[0] in none):
+            none.add(node)
+    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in none]
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Cut:
 
 
 def _stand_in(node: Node) -> Node:
-    label = str(node["label"]) if node.op == "input" else node.op
+    label = f"fed_{node['label']}".replace(".", "_") if node.op == "input" else node.op
     return make(
         "input", where=node.where, name=label, type=node.tensor, label=label, serial=next(declared), unnamed=True,
         default=node.get("default"), drawn=node.get("drawn"), gradient=node.get("gradient"),

@@ -229,7 +229,7 @@ def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     """Tensors joined along an axis."""
     if isinstance(values, int):
         raise DtypeError("tf.concat takes the tensors first and the axis second, as from TensorFlow 1.0 on")
-    return functions.concat(values if isinstance(values, list | tuple) else [values], axis)
+    return functions.concat(_alike(values) if isinstance(values, list | tuple) else [values], axis)
 
 
 @operation
@@ -245,7 +245,7 @@ def split(
 @operation
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
     """Tensors of one shape joined along a new axis."""
-    return functions.stack(values, axis)
+    return functions.stack(_alike(values), axis)
 
 
 @operation
@@ -402,6 +402,17 @@ def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = No
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
     better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
     return better < int(k)
+
+
+def _alike(values: Sequence[Any]) -> list[Any]:
+    """Numbers and lists take the dtype of the Tensors that they stand beside."""
+    kinds = [value.dtype for value in values if isinstance(value, Tensor)]
+    if not kinds:
+        return [constant(value) for value in values]
+    return [
+        value if isinstance(value, Tensor | np.ndarray | np.generic) else make_constant(value, kinds[0])
+        for value in values
+    ]
 
 
 def _has_tensors(values: Sequence[Any]) -> bool:
