@@ -51,6 +51,10 @@ MODULES: dict[str, ModuleType] = {
 """By the path under ``tensorflow`` that scripts import."""
 
 
+_LOADS = "importlib"
+"""Stands in the names of the files that do what an import statement asks for."""
+
+
 class Refused(MetaPathFinder):
     """Says of every other module of TensorFlow's what to use instead."""
 
@@ -68,7 +72,7 @@ class Refused(MetaPathFinder):
 def _importing_line() -> Where | None:
     """The line that imports: the first one outside of this package and of Python's own machinery."""
     frame = sys._getframe(1)
-    while frame is not None and (is_ours(frame) or frame.f_code.co_filename.startswith("<frozen importlib")):
+    while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]
     return None if frame is None else Where(frame.f_code.co_filename, frame.f_lineno)
 

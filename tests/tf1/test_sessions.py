@@ -46,7 +46,8 @@ def test_fetches_keep_their_structure() -> None:
         assert type(found["one"]) is pair
         np.testing.assert_array_equal(found["one"].a, found["one"].b[1])
         np.testing.assert_array_equal(found["one"].b[0], [0, 1, 2])
-        assert found["two"] == (6.0, None) and found["three"] == 2.0
+        assert found["two"] == (6.0, None)
+        assert found["three"] == 2.0
         assert isinstance(found["two"][0], np.float32)
         assert isinstance(sess.run([y], {x: [[1, 2, 3]]}), list)
         assert sess.run((y,), {"x:0": [[1, 2, 3]]})[0].dtype == np.float32
@@ -135,11 +136,13 @@ def test_sizes_are_tensors() -> None:
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert found["shape"].dtype == np.int32
-    assert x.get_shape().as_list() == [None, None, 4] and x.get_shape()[2].value == 4 and x.get_shape().ndims == 3
+    assert x.get_shape().as_list() == [None, None, 4]
+    assert x.get_shape()[2].value == 4
+    assert x.get_shape().ndims == 3
     x.set_shape([None, 5, 4])
     with pytest.raises(rg.ShapeError, match=HERE):
         x.set_shape([None, 5, 3])
-    with pytest.raises(rg.ShapeError, match="made of tf.shape"):
+    with pytest.raises(rg.ShapeError, match=r"make it of tf\.shape"):
         tf.reshape(x, [tf.placeholder(tf.int32, []), 4])
 
 
@@ -168,8 +171,9 @@ def test_variables_without_a_value() -> None:
         sess.run(tf.variables_initializer([w]))
         assert sess.run(y, {x: np.ones((1, 2))}).shape == (1, 2)
         assert b"aside" in list(sess.run(tf.report_uninitialized_variables()))
-        assert sess.run(tf.is_variable_initialized(w)) and not sess.run(tf.is_variable_initialized(aside))
-        with pytest.raises(tf.errors.FailedPreconditionError, match="beta1_power|Adam"):
+        assert sess.run(tf.is_variable_initialized(w))
+        assert not sess.run(tf.is_variable_initialized(aside))
+        with pytest.raises(tf.errors.FailedPreconditionError, match=r"beta1_power|Adam"):
             sess.run(train, {x: np.ones((1, 2))})
 
 
@@ -213,11 +217,13 @@ def test_initial_values() -> None:
     assert [str(item.dtype) for item in (a, b, c, d, e, f, g)] == [
         "float32", "float32", "int32", "float64", "float32", "float32", "int32",
     ]  # fmt: skip
-    assert values[4].tolist() == [7] * 4 and not values[5].any()
+    assert values[4].tolist() == [7] * 4
+    assert not values[5].any()
     np.testing.assert_array_equal(begun().run(a), values[0])  # a seed is a seed
     sess.run(tf.global_variables_initializer())
     assert not np.array_equal(sess.run(a), values[0])  # drawn anew in the same session
-    assert isinstance(a, tf.Variable) and not isinstance(sess, tf.Variable)
+    assert isinstance(a, tf.Variable)
+    assert not isinstance(sess, tf.Variable)
     assert repr(a) == "<tf.Variable 'a:0' shape=(200,) dtype=float32>"
 
 
@@ -286,7 +292,7 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         for _ in range(3):
             np.testing.assert_array_equal(sess.run(one, {x: data}), sess.run(two, {y: data}))
             sess.run(train, {x: data})
-    with pytest.raises(rg.ArgumentError, match="rg.shared"), tf.variable_scope("other", reuse=True):
+    with pytest.raises(rg.ArgumentError, match=r"rg\.shared"), tf.variable_scope("other", reuse=True):
         net(x)
 
 
@@ -392,7 +398,7 @@ def test_a_run_drops_units_and_says_so_once() -> None:
     y = tf.nn.dropout(x, keep)
     data = np.ones((2, 50))
     with tf.Session() as sess:
-        with pytest.warns(UserWarning, match="keep_prob of 1.0.*rg.compile.*docs/tf1.md"):
+        with pytest.warns(UserWarning, match=r"keep_prob of 1\.0.*rg\.compile.*docs/tf1\.md"):
             first = sess.run(y, {x: data})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -411,7 +417,9 @@ def test_random_numbers_are_new_in_every_run() -> None:
     with tf.Session() as sess:
         found = [sess.run([noise, low, whole]) for _ in range(2)]
     assert not np.array_equal(found[0][0], found[1][0])
-    assert abs(found[0][0].mean()) < 0.2 and 2 <= found[0][1].min() and found[0][1].max() < 3
+    assert abs(found[0][0].mean()) < 0.2
+    assert found[0][1].min() >= 2
+    assert found[0][1].max() < 3
     assert np.abs(found[0][2]).max() <= 2
     with tf.Session() as sess:
         np.testing.assert_array_equal(sess.run(noise), found[0][0])
@@ -456,7 +464,8 @@ def test_an_interactive_session() -> None:
     session = tf.InteractiveSession()
     v = tf.Variable(2.0)
     tf.global_variables_initializer().run()
-    assert v.eval() == 2.0 and (v * 2.0).eval() == 4.0
+    assert v.eval() == 2.0
+    assert (v * 2.0).eval() == 4.0
     session.close()
     assert tf.get_default_session() is None
 
@@ -465,9 +474,11 @@ def test_groups_names_and_collections() -> None:
     v = tf.Variable(0.0)
     ops = [tf.assign_add(v, 1.0), tf.assign_add(v, 2.0)]
     both = tf.group(*ops, name="both")
-    assert both.name == "both" and tf.get_default_graph().get_operation_by_name("both") is both
+    assert both.name == "both"
+    assert tf.get_default_graph().get_operation_by_name("both") is both
     tf.add_to_collection("mine", v)
-    assert tf.get_collection("mine") == [v] and tf.get_collection_ref("mine") == [v]
+    assert tf.get_collection("mine") == [v]
+    assert tf.get_collection_ref("mine") == [v]
     assert tf.get_collection(tf.GraphKeys.GLOBAL_VARIABLES) == [v]
     with begun() as sess:
         assert sess.run([both, tf.no_op()]) == [None, None]
@@ -478,7 +489,7 @@ def test_groups_names_and_collections() -> None:
         named = tf.identity(v * 1.0, name="named")
         assert sess.run("named:0") == sess.run(named) == 16.0
         assert named.op.name is not None
-    with pytest.raises(rg.DtypeError, match="tf.group takes"):
+    with pytest.raises(rg.DtypeError, match=r"tf\.group takes"):
         tf.group(3)
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing
-from .checkpoints import get_checkpoint_state, latest_checkpoint, update_checkpoint_state
+from .checkpoints import CheckpointReader as NewCheckpointReader
+from .checkpoints import (
+    checkpoint_exists,
+    get_checkpoint_state,
+    latest_checkpoint,
+    list_variables,
+    load_variable,
+    update_checkpoint_state,
+)
 from .optimizers import (
     AdadeltaOptimizer,
     AdagradDAOptimizer,
