@@ -205,6 +205,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
     "clip_value": (lambda v: trainer(clip_value=v), NONE | {"float", "huge"}),
     "only": (lambda v: trainer(only=v), NONE),
     "accumulate": (lambda v: trainer(accumulate=v), COUNT),
+    "skip_non_finite": (lambda v: trainer(skip_non_finite=v), FLAGS),
     "train": (lambda v: trainer().step(v), set()),
     "train x": (lambda v: trainer().step(made().fed | {"x": v}), set()),
     "carry": (lambda v: trainer().step(made().fed, carry=v), FLAGS),

@@ -64,6 +64,9 @@ from .core.variables import global_variables_initializer as initialize_all_varia
 from .core.variables import local_variables_initializer as initialize_local_variables
 from .core.variables import variables_initializer as initialize_variables
 from .ops import nest
+from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
+from .ops.arithmetic import slice_of as slice
+from .ops.arithmetic import truediv as realdiv
 from .ops.functions import (
     abs,
     add,

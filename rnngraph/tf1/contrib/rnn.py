@@ -21,7 +21,7 @@ from ..ops.contrib_cells import (
     SRUCell,
     UGRNNCell,
 )
-from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_rnn
+from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_rnn, static_rnn
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.names import missing
+from ..ops.arithmetic import l2_normalize, moments
 from ..ops.functions import (
     dropout,
     elu,
@@ -27,6 +28,7 @@ from ..ops.functions import (
 from ..ops.inputs import (
     bidirectional_dynamic_rnn,
     dynamic_rnn,
+    static_bidirectional_rnn,
     static_rnn,
 )
 from ..ops.losses import (

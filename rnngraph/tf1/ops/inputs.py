@@ -10,10 +10,11 @@ import numpy as np
 from ...arguments import entries
 from ...declare import drivers
 from ...declare.cell import Cell
+from ...declare.functions import basic as functions
 from ...declare.nest import flatten
 from ...declare.placeholders import fed
 from ...declare.tensor import Tensor
-from ...errors import DtypeError, ShapeError
+from ...errors import DtypeError, ShapeError, shown
 from ...public import api
 from ..core.graph import get_default_graph
 from ..core.names import dtype_name
@@ -113,6 +114,22 @@ def static_rnn(
     kind = None if dtype is None else dtype_name(dtype)
     within: Any = layer_scope("rnn", scope)
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
+
+
+@api
+def static_bidirectional_rnn(
+    cell_fw: Cell, cell_bw: Cell, inputs: Sequence[Tensor], initial_state_fw: Any = None, initial_state_bw: Any = None,
+    dtype: Any = None, sequence_length: Any = None, scope: Any = None,
+) -> tuple[list[Tensor], Any, Any]:  # fmt: skip
+    """``bidirectional_dynamic_rnn`` over a list of steps: (outputs of both side by side, state_fw, state_bw)."""
+    if not isinstance(inputs, list | tuple) or not inputs:
+        raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
+    (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
+        cell_fw, cell_bw, functions.stack(list(inputs)), sequence_length, initial_state_fw, initial_state_bw, dtype,
+        time_major=True, scope=scope,
+    )  # fmt: skip
+    both = functions.concat([forward, backward], 2)
+    return [both[step] for step in range(len(inputs))], state_fw, state_bw
 
 
 def _owned(result: Any) -> Any:
