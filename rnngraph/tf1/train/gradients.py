@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.functions import basic as functions
-from ...declare.tensor import Tensor, build, declared
+from ...declare.tensor import Tensor, build, constant, declared
 from ...errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ...ir.graph import Node, make, topological
 from ...ir.types import FLOATS
@@ -191,6 +191,31 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
     return [(node, stand_in(derivative.loss, node)) for node in lookups]
 
 
+def _still(gradient: Tensor, limited: Tensor) -> Tensor:
+    """What was made of a gradient that TensorFlow keeps row by row, and keeps so."""
+    rows = _rows_of(gradient)
+    if rows:
+        get_default_graph().plans["rows", limited.node] = rows
+    return limited
+
+
+def _rows_of(gradient: Tensor) -> list[Node]:
+    """The look-ups of whose rows TensorFlow's ``IndexedSlices`` are; none where the gradient is an array."""
+    found: list[Node] = [node for node, _ in _slices(gradient)]
+    return found or get_default_graph().plans.get(("rows", gradient.node), [])
+
+
+def met_rows(gradient: Tensor) -> Tensor | None:
+    """Which rows of a table a step looks up, as bool [rows, 1, …]; None where the gradient is an array."""
+    total: Any = None
+    for lookup in _rows_of(gradient):
+        table, ids = lookup.operands
+        ones = build("broadcast", constant(1.0), shape=(*ids.shape, *[1] * (table.tensor.rank - 1)))
+        counted = build("scatter_add", Tensor(ids), ones, rows=table.shape[0])
+        total = counted if total is None else total + counted
+    return None if total is None else functions.not_equal(total, 0.0)
+
+
 def _sum_of_squares(gradient: Tensor) -> Tensor:
     rows = [rows for _, rows in _slices(gradient)] or [gradient]
     total = functions.reduce_sum(functions.square(rows[0]))
@@ -218,7 +243,7 @@ def clip_by_global_norm(
     """Tensors made smaller together where their norm is above ``clip_norm``, and that norm."""
     norm = global_norm(t_list) if use_norm is None else use_norm
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
-    clipped = [None if item is None else item * functions.cast(scale, item.dtype) for item in t_list]
+    clipped = [None if item is None else _still(item, item * functions.cast(scale, item.dtype)) for item in t_list]
     return clipped, norm
 
 
@@ -229,7 +254,7 @@ def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None =
         norm = functions.sqrt(_sum_of_squares(t))
     else:
         norm = functions.sqrt(functions.reduce_sum(functions.square(t), axes, keepdims=True))
-    return t * clip_norm / functions.maximum(norm, clip_norm)
+    return _still(t, t * clip_norm / functions.maximum(norm, clip_norm))
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
@@ -242,7 +267,7 @@ def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
         limited = functions.clip(rows, low, high)
         added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
         total = added if total is None else total + added
-    return total
+    return _still(t, total)
 
 
 def _given(t_list: Any) -> Iterator[Tensor]:

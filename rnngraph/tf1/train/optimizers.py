@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...declare.functions import basic as functions
@@ -95,7 +96,8 @@ class Optimizer:
             if not variable.trainable and variable.dtype not in ("float32", "float64"):
                 raise DtypeError(f"{variable!r} has no gradient")
         graph = get_default_graph()
-        rule, scope = self.rule(), present_scope().original_name_scope
+        rule = replace(self.rule(), present={})
+        scope = present_scope().original_name_scope
         kept = self._kept.get(graph)
         if kept is None:
             kept = self._kept[graph] = Kept(graph, self.powers())

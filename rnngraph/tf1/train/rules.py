@@ -13,7 +13,7 @@ import numpy as np
 
 from ...declare.functions.basic import abs as absolute
 from ...declare.functions.basic import maximum, sign, sqrt, square, where
-from ...declare.tensor import Tensor, power
+from ...declare.tensor import Tensor, build, power
 from ...training.optimization.optimizers import Optimizer, Slots
 
 New = tuple[Tensor, Slots]
@@ -26,7 +26,11 @@ def rounded(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Rule(Optimizer):
-    """Base of rules. present: the numbers of the next update, which whoever makes it writes; the rate among them."""
+    """Base of rules. present: the numbers of the next update, which whoever makes it writes; the rate among them.
+
+    An update that is told which rows a step ``met`` leaves the others as they are: TensorFlow updates the rows of an
+    embedding that were looked up.
+    """
 
     learning_rate: Any = 0.0
     present: dict[str, float] = field(default_factory=dict, compare=False)
@@ -34,12 +38,27 @@ class Rule(Optimizer):
     def numbers(self, update: int) -> dict[str, float]:
         return self.present
 
+    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+        new, kept = self.updated(parameter, gradient, slots, numbers)
+        if "met" not in numbers:
+            return new, kept
+        met = build("broadcast", numbers["met"], shape=parameter.type.shape)
+        return where(met, new, parameter), {name: where(met, kept[name], slots[name]) for name in slots}
+
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+        """The equations of an update of all rows."""
+        raise NotImplementedError
+
+
+class EveryRow:
+    """Marks rules that update all rows, also where a step met some only; or whose equations leave the others alone."""
+
 
 @dataclass(frozen=True)
-class GradientDescent(Rule):
+class GradientDescent(EveryRow, Rule):
     """p = p − rate · g."""
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         return parameter - gradient * numbers["rate"], {}
 
 
@@ -52,7 +71,7 @@ class Momentum(Rule):
     def slots(self) -> dict[str, float]:
         return {"accumulator": 0.0}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         momentum, rate = numbers["momentum"], numbers["rate"]
         total = slots["accumulator"] * momentum + gradient
         step = gradient * rate + total * momentum * rate if self.nesterov else total * rate
@@ -60,13 +79,13 @@ class Momentum(Rule):
 
 
 @dataclass(frozen=True)
-class Adam(Rule):
+class Adam(EveryRow, Rule):
     """m = m + (g − m)(1 − β₁); v = v + (g² − v)(1 − β₂); p = p − m · rate √(1 − β₂ᵗ) / (1 − β₁ᵗ) / (√v + ε)."""
 
     def slots(self) -> dict[str, float]:
         return {"mean": 0.0, "square": 0.0}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         step = numbers["rate"] * sqrt(1.0 - numbers["beta2_power"]) / (1.0 - numbers["beta1_power"])
         mean = slots["mean"] + (gradient - slots["mean"]) * (1.0 - numbers["beta1"])
         squares = slots["square"] + (square(gradient) - slots["square"]) * (1.0 - numbers["beta2"])
@@ -84,7 +103,7 @@ class RMSProp(Rule):
     def slots(self) -> dict[str, float]:
         return {"square": 1.0, **({"mean": 0.0} if self.centered else {}), "momentum": 0.0}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         new = {"square": slots["square"] + (square(gradient) - slots["square"]) * (1.0 - numbers["decay"])}
         under = new["square"] + numbers["epsilon"]
         if self.centered:
@@ -95,7 +114,7 @@ class RMSProp(Rule):
 
 
 @dataclass(frozen=True)
-class Adagrad(Rule):
+class Adagrad(EveryRow, Rule):
     """s = s + g²; p = p − rate · g / √s."""
 
     start: float = 0.1
@@ -103,7 +122,7 @@ class Adagrad(Rule):
     def slots(self) -> dict[str, float]:
         return {"sum": self.start}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         total = slots["sum"] + square(gradient)
         return parameter - gradient * numbers["rate"] / sqrt(total), {"sum": total}
 
@@ -115,7 +134,7 @@ class Adadelta(Rule):
     def slots(self) -> dict[str, float]:
         return {"square": 0.0, "update": 0.0}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         rho, epsilon = numbers["rho"], numbers["epsilon"]
         squares = slots["square"] * rho + square(gradient) * (1.0 - rho)
         step = sqrt(slots["update"] + epsilon) / sqrt(squares + epsilon) * gradient
@@ -139,7 +158,7 @@ class Ftrl(Rule):
     def slots(self) -> dict[str, float]:
         return {"sum": self.start, "linear": 0.0}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         rate = numbers["rate"]
         total = slots["sum"] + square(gradient)
         before, after = self._root(slots["sum"]), self._root(total)
@@ -160,7 +179,7 @@ class ProximalGradientDescent(Rule):
     l1: float = 0.0
     l2: float = 0.0
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         return self._shrunk(parameter - gradient * numbers["rate"], numbers["rate"]), {}
 
     def _shrunk(self, x: Tensor, rate: Tensor) -> Tensor:
@@ -178,7 +197,7 @@ class ProximalAdagrad(ProximalGradientDescent):
     def slots(self) -> dict[str, float]:
         return {"sum": self.start}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         total = slots["sum"] + square(gradient)
         rate = numbers["rate"] / sqrt(total)
         return self._shrunk(parameter - gradient * rate, rate), {"sum": total}
@@ -195,7 +214,7 @@ class AdagradDual(Rule):
     def slots(self) -> dict[str, float]:
         return {"sum": 0.0, "square": self.start}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
+    def updated(self, parameter: Tensor, gradient: Tensor, slots: Slots, numbers: Slots) -> New:
         rate, count = numbers["rate"], numbers["count"]
         total, squares = slots["sum"] + gradient, slots["square"] + square(gradient)
         kept = sign(total) * maximum(absolute(total) - count * self.l1, 0.0) if self.l1 else total

@@ -15,8 +15,8 @@ from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
 from ..core.programs import Asked, FetchProgram, Step, as_fed
 from ..core.variable import ExtraVariable, Variable
-from .gradients import Derivative, stand_ins_of, targets_of
-from .rules import Rule, rounded
+from .gradients import Derivative, met_rows, stand_ins_of, targets_of
+from .rules import EveryRow, Rule, rounded
 
 
 class Kept:
@@ -90,6 +90,8 @@ class TrainOp(Step):
                 f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
             )
         self.loss = _loss_of(self.pairs)
+        rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
+        self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
         self._programs: dict[frozenset[Node], TrainProgram] = {}
         super().__init__(name)
 
@@ -139,7 +141,8 @@ class TrainProgram:
         self.op, self.version = op, graph.version
         loss = cut.tensor(op.loss)
         applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
-        reads = [node for node in topological([loss.node, *applied.values()]) if node.op == "input"]
+        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values())]
+        reads = [node for node in topological(made) if node.op == "input"]
         places = dict.fromkeys([*(earlier.places if earlier is not None else ()), *reads, *asked.reads])
         self.places: tuple[Node, ...] = tuple(places)
         outputs = {f"place/{number}": Tensor(node) for number, node in enumerate(self.places)}
@@ -152,7 +155,9 @@ class TrainProgram:
         self.program.inputs = {node: item for node, item in self.program.inputs.items() if node not in targets}
         self.trainer = Trainer(self.program.program, op.rule, only=list(applied), skip_non_finite=False)
         state = self.trainer.state
-        state.applied = AppliedGradients({name: applied[name] for name in self.trainer.trained}, targets)
+        trained = self.trainer.trained
+        met = {name: cut(rows.node) for name, rows in op.met.items() if name in trained}
+        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met)
         state.slots = op.kept.arrays
         self._loss_reads = _variables(graph, [loss.node, *applied.values()])
         self._reads: dict[Asked, frozenset[str]] = {}
@@ -172,7 +177,7 @@ class TrainProgram:
             needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
         if not session.initialized.issuperset(needed):
             self.program.variables = tuple(sorted(needed))
-            self.program.check(session, self.op.where)
+            self.program.check(session)
         self.program.tell()
         self.op.rule.present.update(numbers)
         feeds = self.program.feeds(session, asked.cut, values, seed)
