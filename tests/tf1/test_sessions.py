@@ -280,6 +280,8 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         one = net(x)
     with tf.variable_scope("net", reuse=True):
         two = net(y)
+    with tf.variable_scope("net", reuse=True):  # a scope that is opened once finds a driver as often as it is asked
+        first, second = (tf.nn.dynamic_rnn(tf.nn.rnn_cell.LSTMCell(4), data, dtype=tf.float32)[0] for data in (x, y))
     names = [v.name for v in tf.trainable_variables()]
     assert names == [
         "net/rnn/lstm_cell/kernel:0", "net/rnn/lstm_cell/bias:0", "net/dense/kernel:0", "net/dense/bias:0",
@@ -291,6 +293,7 @@ def test_layers_and_cells_share_where_the_scope_reuses() -> None:
         assert np.all(sess.run("net/dense/kernel:0") == 0.25)
         for _ in range(3):
             np.testing.assert_array_equal(sess.run(one, {x: data}), sess.run(two, {y: data}))
+            np.testing.assert_array_equal(sess.run(first, {x: data}), sess.run(second, {y: data}))
             sess.run(train, {x: data})
     with pytest.raises(rg.ArgumentError, match=r"rg\.shared"), tf.variable_scope("other", reuse=True):
         net(x)

@@ -163,11 +163,12 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
         graph.collections["control_inputs"] = outer
 
 
-def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
+def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) -> ScopeName:
     """The scope of a layer or driver under the variable scope that is open.
 
-    base: its name where it has none of its own; a second one without a name is ``base_1``. reuse: the layer's own,
-    which outweighs the scope's.
+    base: its name where it has none of its own; a second one without a name is ``base_1``, and where it is not
+    ``numbered``, as drivers are not, finds the variables of the first, if it reuses. reuse: the layer's own, which
+    outweighs the scope's.
     """
     where, present, graph = user_line(), present_scope(), get_default_graph()
     if isinstance(name, VariableScope):
@@ -175,7 +176,7 @@ def layer_scope(base: str, name: Any, reuse: Any = None) -> ScopeName:
     elif isinstance(name, str) and name:
         full = present.under(name)
     elif name is None:
-        count = present.layers[base]
+        count = present.layers[base] if numbered else 0
         present.layers[base] += 1
         full = present.under(f"{base}_{count}" if count else base)
     else:

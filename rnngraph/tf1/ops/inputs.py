@@ -68,7 +68,7 @@ def dynamic_rnn(
 ) -> tuple[Tensor, Any]:  # fmt: skip
     """``rg.dynamic_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    within: Any = layer_scope("rnn", scope)
+    within: Any = layer_scope("rnn", scope, numbered=False)
     return _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, within))
 
 
@@ -83,7 +83,7 @@ def bidirectional_dynamic_rnn(
     return _owned(
         drivers.bidirectional_dynamic_rnn(
             cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major,
-            layer_scope("bidirectional_rnn", scope),  # type: ignore[arg-type]
+            layer_scope("bidirectional_rnn", scope, numbered=False),  # type: ignore[arg-type]
         )
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def stack_bidirectional_dynamic_rnn(
     return _owned(
         drivers.stack_bidirectional_dynamic_rnn(
             cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
-            layer_scope("stack_bidirectional_rnn", scope),  # type: ignore[arg-type]
+            layer_scope("stack_bidirectional_rnn", scope, numbered=False),  # type: ignore[arg-type]
         )
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def static_rnn(
 ) -> tuple[list[Tensor], Any]:  # fmt: skip
     """``rg.static_rnn`` with TensorFlow's arguments."""
     kind = None if dtype is None else dtype_name(dtype)
-    within: Any = layer_scope("rnn", scope)
+    within: Any = layer_scope("rnn", scope, numbered=False)
     return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
 
 
