@@ -279,6 +279,8 @@ def test_a_placeholder_without_a_shape_is_a_scalar() -> None:
     ],
 )
 def test_dtypes(given: Any, dtype: str) -> None:
+    assert tf.as_dtype(given) == dtype
+    assert tf.as_dtype(given).as_numpy_dtype is getattr(np, {"bool": "bool_"}.get(dtype, dtype))
     assert tf.placeholder(given, [1]).dtype == dtype
     assert tf.cast(tf.placeholder(tf.int32, [1]), given).dtype == dtype
 

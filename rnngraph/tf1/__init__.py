@@ -25,6 +25,7 @@ from .core.graph import (
     reset_default_graph,
     set_random_seed,
 )
+from .core.names import DType, as_dtype
 from .core.names import missing as _missing
 from .core.operations import Operation, group, no_op
 from .core.operations import tuple_of as tuple
@@ -162,7 +163,7 @@ from .ops.shapes import (
 )
 from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
 
-float32, float64, int32, int64 = "float32", "float64", "int32", "int64"
+float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 newaxis = None
 
 
@@ -176,5 +177,5 @@ __version__ = VERSION = "1.15.0"
 
 def __getattr__(name: str) -> Any:
     if name == "bool":  # the built-in name stays free for this module
-        return "bool"
+        return DType("bool")
     raise _missing("", name)

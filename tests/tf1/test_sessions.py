@@ -244,6 +244,9 @@ def test_assignments() -> None:
                 wrong()
         with pytest.raises(rg.DtypeError, match="changes a variable"):
             tf.assign(x, 3.0)
+        for wrong in (lambda: tf.assign(v, x) * 2.0, lambda: tf.square(tf.assign(v, x)), lambda: x + tf.assign(v, x)):
+            with pytest.raises(rg.RnnGraphError, match=HERE):
+                wrong()
 
 
 def test_scopes_share_and_refuse() -> None:

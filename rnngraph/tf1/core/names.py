@@ -13,6 +13,47 @@ from .absent import not_offered
 _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"}
 
 
+class DType(str):
+    """``tf.float32`` and others: the name of a dtype, with what TensorFlow's have."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return str(self)
+
+    @property
+    def as_numpy_dtype(self) -> type[Any]:
+        """NumPy's type."""
+        return np.dtype(str(self)).type
+
+    @property
+    def base_dtype(self) -> DType:
+        """Itself."""
+        return self
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it is of floats."""
+        return str(self).startswith("float")
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is of ints."""
+        return str(self).startswith("int")
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return np.dtype(str(self)).itemsize
+
+
+def as_dtype(type_value: Any) -> DType:
+    """A dtype from all that TensorFlow takes for one."""
+    return DType(dtype_name(type_value))
+
+
 def dtype_name(dtype: Any) -> str:
     """A dtype's name from all that TensorFlow takes for one: ``tf.float32``, "float", float, np.float32."""
     if isinstance(dtype, str | type) and dtype in _ALIASES:

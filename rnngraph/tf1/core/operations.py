@@ -56,6 +56,12 @@ class Operation:
     def __repr__(self) -> str:
         return f"<tf.Operation '{self.full}' type={self.type}>"
 
+    def _no_operand(self, *_: Any) -> Any:
+        raise DtypeError(f"{self!r} is no Tensor to compute with; run it, then compute with what it changed")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
+    __neg__ = __pow__ = __getitem__ = __matmul__ = __lt__ = __gt__ = _no_operand
+
 
 class Initialize(Operation):
     """Gives variables their initial values, each on what those before it have."""
