@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(command=_show)
 
     run = commands.add_parser("run", help="run a graph script as Python does")
+    run.add_argument("--tf1", action="store_true", help="a script of TensorFlow 1.x: its imports get rnngraph.tf1")
     run.add_argument("script", type=Path)
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to the script")
     run.set_defaults(command=_run)
@@ -156,7 +157,13 @@ def _print_from_script(error: Exception, script: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    _execute(options.script, "__main__", options.arguments)
+    if not options.tf1:
+        _execute(options.script, "__main__", options.arguments)
+        return
+    from .tf1.imports import answering_tensorflow  # and with it all of tf1, which other scripts do without
+
+    with answering_tensorflow():
+        _execute(options.script, "__main__", options.arguments)
 
 
 # Reading -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ..allocation import zeros
 from ..arguments import MOST_UNITS, checked_name
 from ..errors import ArgumentError, DtypeError, ShapeError, StructureError, Where, shown, user_line
 from ..ir.graph import Node
-from ..ir.types import TensorType
+from ..ir.types import TensorType, size
 from ..public import api, taking
 from .carried import state_leaves, with_rows
 from .initializers import initializer_of
@@ -21,7 +21,7 @@ from .nest import arranged, flatten, matched, pack
 from .parameter_maps import ParameterMap
 from .parameters import ParameterSpec, check_shape, parameter_node
 from .state import named, public, resolve, specification_of, stated, widths
-from .tensor import Tensor, check_dtype, constant
+from .tensor import Tensor, build, check_dtype, constant, declared
 from .trace import States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
@@ -132,8 +132,17 @@ class Cell:
         return int(flatten(public(self))[-1].width)
 
     @api
-    def zero_state(self, batch_size: int, dtype: Any = "float32") -> Any:
-        """Zeros of shape [batch_size, width], in the structure of the state."""
+    def zero_state(self, batch_size: int | Tensor, dtype: Any = "float32") -> Any:
+        """Zeros of shape [batch_size, width], in the structure of the state. batch_size: an int, or a Tensor that says
+        it, in whose place the zeros have the batch of what they meet.
+        """
+        if isinstance(batch_size, Tensor) and not batch_size.rank and batch_size.node.op != "constant":
+            rows, kind = size(f"_{next(declared)}_0"), check_dtype(dtype)
+            zero = constant(0.0, kind)
+            leaves = [build("broadcast", zero, shape=(rows, leaf.width)) for leaf in flatten(public(self))]
+            return pack(public(self), leaves)
+        if isinstance(batch_size, Tensor) and batch_size.node.op == "constant":
+            batch_size = int(batch_size.node["value"])
         if not isinstance(batch_size, int | np.integer) or not 0 < batch_size <= MOST_UNITS:
             raise DtypeError(
                 f"zero_state needs a positive int as batch size, not {shown(batch_size)}; "

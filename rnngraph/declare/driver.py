@@ -126,7 +126,7 @@ class Run:
         gives_zeros = flag(self.zero_output_for_mask, "zero_output_for_mask")
 
         trace = Trace(inputs.dtype, where)
-        inner = InnerCell(trace, position, cell, {}, "")
+        inner = InnerCell(trace, position, cell, self.scope.specs, "")
         with tracing(cell):
             structure = public(cell)
         kinds = [TensorType(inputs.dtype, (batch, leaf.width)) for leaf in flatten(structure)]

@@ -9,7 +9,7 @@ from ..errors import ShapeError, StructureError, Where, user_line
 from ..public import api
 from .cell import Cell, check_cell
 from .driver import Run
-from .parameters import ScopeName
+from .parameters import ScopeName, scope_name
 from .tensor import Tensor, build, constant, take_slice
 
 
@@ -42,7 +42,7 @@ def dynamic_rnn(
     Returns (outputs, final state), outputs laid out as the inputs are.
     """
     where = user_line()
-    name = ScopeName(scope or "rnn", scope is not None, where)
+    name = scope_name(scope, "rnn", where)
     run = Run(inputs, sequence_length, mask, zero_output_for_mask, dtype, time_major, name, where)
     return run.over(cell, initial_state, reverse=reverse)
 
@@ -67,7 +67,7 @@ def bidirectional_dynamic_rnn(
     ``dynamic_rnn``; the scope is ``bidirectional_rnn`` with ``fw`` and ``bw`` under it.
     """
     where = user_line()
-    name = ScopeName(scope or "bidirectional_rnn", scope is not None, where)
+    name = scope_name(scope, "bidirectional_rnn", where)
     run = Run(inputs, sequence_length, mask, zero_output_for_mask, dtype, time_major, name, where)
     outputs_fw, state_fw = run.over(cell_fw, initial_state_fw, "fw")
     outputs_bw, state_bw = run.over(cell_bw, initial_state_bw, "bw", reverse=True)
@@ -96,7 +96,7 @@ def stack_bidirectional_dynamic_rnn(
     Returns (outputs [batch, time, both widths] of the last layer, states_fw, states_bw), the states one a layer.
     """
     where = user_line()
-    name = ScopeName(scope or "stack_bidirectional_rnn", scope is not None, where)
+    name = scope_name(scope, "stack_bidirectional_rnn", where)
     stacks = _cells(cells_fw, "cells_fw", where), _cells(cells_bw, "cells_bw", where)
     layers = len(stacks[0])
     if len(stacks[1]) != layers:
@@ -148,7 +148,7 @@ def static_rnn(
     Returns (list of outputs, final state).
     """
     where = user_line()
-    name = ScopeName(scope or "rnn", scope is not None, where)
+    name = scope_name(scope, "rnn", where)
     steps = list(inputs) if isinstance(inputs, list | tuple) else []
     if not steps:
         raise StructureError(

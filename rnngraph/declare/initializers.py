@@ -34,7 +34,8 @@ class Constant:
         return np.broadcast_to(np.asarray(self.value, np.float64), shape)
 
 
-def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(fan in, fan out) of a kernel, whose last two axes are input and output."""
     if len(shape) < 2:
         return (math.prod(shape) or 1,) * 2
     field = math.prod(shape[:-2])
@@ -43,7 +44,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def glorot_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
     """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010)."""
-    limit = math.sqrt(6.0 / max(1, sum(_fans(shape))))
+    limit = math.sqrt(6.0 / max(1, sum(fans(shape))))
     return generator.uniform(-limit, limit, shape)
 
 

@@ -35,15 +35,24 @@ class ParameterSpec:
 
 @dataclass(frozen=True, eq=False)
 class ScopeName:
-    """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``."""
+    """A name that is settled at compile time: the first unnamed ``rnn`` stays, the second is ``rnn_1``.
+
+    specs: the parameters under it, by path; who declares under a scope of these finds them again.
+    """
 
     base: str
     explicit: bool
     where: Where | None
+    specs: dict[str, ParameterSpec] = field(default_factory=dict)
     serial: int = field(default_factory=lambda: next(declared))
 
     def __post_init__(self) -> None:
         checked_name(self.base, "a scope", self.where)
+
+
+def scope_name(scope: Any, base: str, where: Where | None) -> ScopeName:
+    """A scope of the name that a user gives, or of ``base`` and what is free; a scope itself is taken as it is."""
+    return scope if isinstance(scope, ScopeName) else ScopeName(scope or base, scope is not None, where)
 
 
 def parameter_node(spec: ParameterSpec, label: str) -> Node:

@@ -18,7 +18,7 @@ from .nest import pack, paths
 from .state import public
 from .tensor import Tensor, check_dtype, declared
 
-RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients")
+RESERVED = ("seed", "first_row", "first_step", "out", "wrt", "samples", "rows", "carry", "output_gradients", "fetch")
 """Names that calls take for themselves, so that no placeholder can have them."""
 
 

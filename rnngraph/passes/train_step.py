@@ -13,7 +13,7 @@ from ..ir.graph import Graph, Node, make
 from ..ir.types import TensorType
 from .gradients.autodiff import PREFIX
 
-NEW, SLOT, NUMBER, SUM = "new/", "slot/", "number/", "sum/"
+NEW, SLOT, NUMBER, SUM, MET = "new/", "slot/", "number/", "sum/", "met/"
 NORM = "gradient_norm"
 
 Update = Callable[[Node, Node, Mapping[str, Node], Mapping[str, Node]], tuple[Node, Mapping[str, Node]]]
@@ -27,8 +27,9 @@ class TrainStep:
     gradients together, clipped by value and not yet by norm. A ``new/<label>`` that is there already is that of a
     parameter without a gradient.
 
+    met/<label>, an output that goes, is handed to the update of a parameter as the number ``met``: rows that it is of.
     slots and numbers become inputs: ``slot/<slot>/<label>``, which are written over, and float64 scalars
-    ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are.
+    ``number/<name>``. Where the loss or the norm is not finite, parameters and slots stay as they are, if ``guarded``.
     """
 
     update: Update
@@ -36,6 +37,7 @@ class TrainStep:
     numbers: tuple[str, ...]
     clip_norm: float | None = None
     clip_value: float | None = None
+    guarded: bool = True
     name: str = "train_step"
 
     def __call__(self, graph: Graph) -> Graph:
@@ -47,11 +49,13 @@ class TrainStep:
         gradients = {label: self._within_value(g) for label, g in gradients.items()}
         squares = _sum_of_squares(gradients.values())
         factor = self._factor(squares)
-        outputs = [(name, node) for name, node in graph.outputs if not name.startswith(PREFIX)]
+        met = {name.removeprefix(MET): node for name, node in graph.outputs if name.startswith(MET)}
+        outputs = [(name, node) for name, node in graph.outputs if not name.startswith((PREFIX, MET))]
         norm = make("sqrt", squares)
         outputs.append((NORM, norm))
         finite = _finite([norm, *(node for name, node in outputs if name == "loss")])
-        outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
+        if self.guarded:
+            outputs = [(name, _while(finite, node, name, parameters)) for name, node in outputs]
         for label, g in gradients.items():
             parameter = parameters.get(label)
             if parameter is None:  # nothing else in an ``update_graph`` reads it
@@ -60,10 +64,14 @@ class TrainStep:
             slots = {slot: _replaced(f"{SLOT}{slot}/{label}", g.tensor) for slot in self.slots}
             inputs += slots.values()
             scaled = g if factor is None else make("mul", g, _as(factor, g))
-            after, kept = self.update(parameter, scaled, slots, {name: _as(node, g) for name, node in numbers.items()})
-            outputs.append((NEW + label, make("select", finite, after, parameter)))
+            given = {name: _as(node, g) for name, node in numbers.items()}
+            if label in met:
+                given["met"] = met[label]
+            after, kept = self.update(parameter, scaled, slots, given)
+            outputs.append((NEW + label, make("select", finite, after, parameter) if self.guarded else after))
             for slot, before in slots.items():
-                outputs.append((f"{SLOT}{slot}/{label}", make("select", finite, kept[slot], before)))
+                new = make("select", finite, kept[slot], before) if self.guarded else kept[slot]
+                outputs.append((f"{SLOT}{slot}/{label}", new))
         return Graph.of(graph.name, outputs, inputs, graph.comments)
 
     def _within_value(self, g: Node) -> Node:

@@ -124,6 +124,11 @@ class TrainingGraph(CallableGraph[Given]):
         writer = ResultWriter(form.structure, stacked, takes)
         return writer.give() if given is None else writer.give_into(given)
 
+    def run_form(self, form: CallForm, feeds: Mapping[str, np.ndarray], seed: int) -> Any:
+        """A call of another form, over the same inputs and parameters."""
+        where = user_line()
+        return self._run(form, {**self.gather(feeds, {}, where), **self.counters(seed)}, where)
+
     def _fed_outputs(self, arrays: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """The outputs; the loss among them only where its placeholders are fed."""
         outputs = self._names()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..arguments import checked_name
@@ -11,7 +11,7 @@ from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, ShapeError, StructureError, shown
+from ..errors import DtypeError, GraphError, ShapeError, StructureError, shown
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOATS, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
@@ -50,8 +50,12 @@ class GraphSource(Protocol):
     def stateful(self) -> Lowered:
         """The outputs alone with states given, for streams."""
 
-    def with_states(self, states: str) -> Lowered:
-        """Outputs and loss with states shown or given, for training over windows of time."""
+    def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
+        """Outputs and loss with states shown or given, for training over windows of time.
+
+        beside: further declared nodes that the graph gives, by label. Raises ``GraphError`` where they read what the
+        program does not have.
+        """
 
     def tapped(self, form: str) -> Lowered | None:
         """The declaration with its taps, one of ``TAPS``; None where there are none."""
@@ -75,8 +79,19 @@ class DeclaredSource:
     def stateful(self) -> Lowered:
         return self._lowered_again(self._named, GIVEN)
 
-    def with_states(self, states: str) -> Lowered:
-        return self._lowered_again(self._all, states)
+    def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
+        lowered = self._lowered_again([*self._all, *beside], states)
+        unknown = [f"the placeholder {name}" for node, name in lowered.placeholders.items() if not self._has(node)]
+        unknown += [f"the parameter {name}" for slot, name in lowered.slots.items() if slot not in self.lowered.slots]
+        if unknown:
+            raise GraphError(
+                f"what is fetched reads {', '.join(unknown)}, which the program does not have; make it an output of "
+                "rg.compile"
+            )
+        return lowered
+
+    def _has(self, placeholder: Node) -> bool:
+        return placeholder in self.lowered.placeholders
 
     def tapped(self, form: str) -> Lowered | None:
         outputs = self._named if form == TAPS_INFERENCE else self._all

@@ -1,19 +1,74 @@
-"""TensorFlow 1.x's own names for the same objects: ``from rnngraph import tf1 as tf``.
+"""TensorFlow 1.x's own names: ``from rnngraph import tf1 as tf``.
 
-Declaring code of a TF 1.x script runs unchanged, with positional and keyword arguments as in TensorFlow 1.15.
-``name=`` of an op, ``parallel_iterations``, ``swap_memory``, ``reuse=None`` and the seeds of initializers are
-accepted and change nothing. What is not offered raises ``NotOfferedError``, which names what to use instead.
+A TensorFlow 1.x script declares, trains, saves and restores as it is, with positional and keyword arguments as in
+TensorFlow 1.15; or what it declares is compiled by ``rg.compile``. What is not offered raises ``NotOfferedError``,
+which names what to use instead.
+
+``core`` has graphs, scopes, variables and sessions, ``train`` optimizers and checkpoints, ``ops`` functions, layers and
+cells. ``nn``, ``layers``, ``losses``, ``initializers``, ``nest``, ``errors`` and ``contrib`` are what programs import.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..declare.structures import map_structure as _map_structure
-from . import _functions, _inputs, _layers, _losses
-from ._cells import CELLS as _CELLS
-from ._contrib_cells import CONTRIB as _CONTRIB
-from ._functions import (
+from ..declare.tensor import Tensor
+from . import compat, contrib, errors, initializers, layers, losses, nn, train
+from .core import tensors as _tensors
+from .core.graph import (
+    Graph,
+    GraphKeys,
+    add_to_collection,
+    get_collection,
+    get_collection_ref,
+    get_default_graph,
+    reset_default_graph,
+    set_random_seed,
+)
+from .core.names import DType, as_dtype
+from .core.names import missing as _missing
+from .core.operations import Operation, group, no_op
+from .core.operations import tuple_of as tuple
+from .core.scopes import (
+    AUTO_REUSE,
+    VariableScope,
+    colocate_with,
+    container,
+    control_dependencies,
+    device,
+    get_variable_scope,
+    name_scope,
+    op_scope,
+    variable_scope,
+)
+from .core.session import ConfigProto, GPUOptions, InteractiveSession, Session, get_default_session
+from .core.tensors import TensorShape
+from .core.tensors import dimension as Dimension
+from .core.variables import (
+    Variable,
+    assign,
+    assign_add,
+    assign_sub,
+    get_variable,
+    global_variables,
+    global_variables_initializer,
+    is_variable_initialized,
+    local_variables,
+    local_variables_initializer,
+    report_uninitialized_variables,
+    tables_initializer,
+    trainable_variables,
+    variables_initializer,
+)
+from .core.variables import global_variables as all_variables
+from .core.variables import global_variables_initializer as initialize_all_variables
+from .core.variables import local_variables_initializer as initialize_local_variables
+from .core.variables import variables_initializer as initialize_variables
+from .ops import nest
+from .ops.arithmetic import div, reciprocal, reverse, rsqrt, to_double, to_int32, to_int64, truediv
+from .ops.arithmetic import slice_of as slice
+from .ops.arithmetic import truediv as realdiv
+from .ops.functions import (
     abs,
     add,
     argmax,
@@ -30,6 +85,7 @@ from ._functions import (
     exp,
     expand_dims,
     expm1,
+    fill,
     gather,
     greater,
     greater_equal,
@@ -77,81 +133,49 @@ from ._functions import (
     zeros,
     zeros_like,
 )
-from ._inputs import name_scope, placeholder, placeholder_with_default
-from ._layers import (
+from .ops.initializers import (
     constant_initializer,
-    get_variable,
+    glorot_normal_initializer,
     glorot_uniform_initializer,
     ones_initializer,
     orthogonal_initializer,
     random_normal_initializer,
     random_uniform_initializer,
     truncated_normal_initializer,
+    uniform_unit_scaling_initializer,
+    variance_scaling_initializer,
     zeros_initializer,
 )
-from ._losses import LOSSES as _LOSSES
-from ._names import Namespace as _Namespace
-from ._names import missing as _missing
-from ._seq2seq import SEQ2SEQ as _SEQ2SEQ
+from .ops.inputs import placeholder, placeholder_with_default
+from .ops.random import random_normal, random_uniform, truncated_normal
+from .ops.shapes import (
+    add_n,
+    broadcast_to,
+    convert_to_tensor,
+    negative,
+    range,
+    rank,
+    sequence_mask,
+    shape,
+    size,
+    squared_difference,
+    stop_gradient,
+)
+from .train.gradients import clip_by_global_norm, clip_by_norm, global_norm, gradients
 
-float32, float64, int32, int64 = "float32", "float64", "int32", "int64"
+float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int32"), DType("int64")
 newaxis = None
 
 
-def _members(module: Any, *names: str) -> dict[str, Any]:
-    return {name: getattr(module, name) for name in names}
+def disable_v2_behavior() -> None:
+    """Does nothing: there is no other behaviour."""
 
 
-nn = _Namespace(
-    "nn",
-    {
-        **_members(
-            _functions, "relu", "relu6", "leaky_relu", "elu", "selu", "softplus", "softsign", "swish", "tanh",
-            "sigmoid", "softmax", "log_softmax", "embedding_lookup", "in_top_k", "dropout",
-        ),
-        **_members(
-            _losses, "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits",
-            "softmax_cross_entropy_with_logits_v2", "sigmoid_cross_entropy_with_logits",
-        ),
-        **_members(_inputs, "dynamic_rnn", "bidirectional_dynamic_rnn", "static_rnn"),
-        "rnn_cell": _Namespace("nn.rnn_cell", _CELLS),
-    },
-)  # fmt: skip
-layers = _Namespace(
-    "layers",
-    _members(_layers, "average_pooling1d", "batch_normalization", "conv1d", "dense", "flatten", "max_pooling1d"),
-)
-losses = _Namespace("losses", _LOSSES)
-initializers = _Namespace(
-    "initializers",
-    {
-        "zeros": zeros_initializer,
-        "ones": ones_initializer,
-        "constant": constant_initializer,
-        "glorot_uniform": glorot_uniform_initializer,
-        "orthogonal": orthogonal_initializer,
-        "random_normal": random_normal_initializer,
-        "random_uniform": random_uniform_initializer,
-        "truncated_normal": truncated_normal_initializer,
-    },
-)
-train = _Namespace("train", {})
-nest = _Namespace("nest", {"map_structure": _map_structure})
-contrib = _Namespace(
-    "contrib",
-    {
-        "seq2seq": _Namespace("contrib.seq2seq", _SEQ2SEQ),
-        "rnn": _Namespace(
-            "contrib.rnn",
-            {**_CELLS, **_CONTRIB, **_members(_inputs, "static_rnn", "stack_bidirectional_dynamic_rnn")},
-        ),
-        "framework": _Namespace("contrib.framework", {"nest": nest}),
-        "layers": _Namespace("contrib.layers", _members(_layers, "fully_connected", "flatten", "xavier_initializer")),
-    },
-)
+disable_eager_execution = disable_resource_variables = disable_v2_tensorshape = disable_v2_behavior
+__version__ = VERSION = "1.15.0"
 
 
 def __getattr__(name: str) -> Any:
     if name == "bool":  # the built-in name stays free for this module
-        return "bool"
+        return DType("bool")
     raise _missing("", name)

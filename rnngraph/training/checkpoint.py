@@ -34,6 +34,7 @@ def save(state: TrainState, position: Position | None, path: str | os.PathLike[s
         "clip_norm": state.clip_norm,
         "clip_value": state.clip_value,
         "accumulate": state.accumulate,
+        "skip_non_finite": state.skip_non_finite,
         "trained": list(state.trained),
         "counts": {name: getattr(state, name) for name in COUNTS},
         "carries": state.carried is not None,
@@ -78,7 +79,7 @@ class Checkpoint:
         """The other arguments of a trainer, by name."""
         text = self._text
         kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
-        return {**kept, "only": text["trained"]}
+        return {**kept, "only": text["trained"], "skip_non_finite": text.get("skip_non_finite", True)}
 
     def restore(self, state: TrainState) -> Position | None:
         """Sets a trainer's state, the program's parameters and its generator of seeds: all or nothing. Gives where an

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Never
+from typing import Any, Never, overload
 
 from ..arguments import flag, positive_or_none, whole_number
 from ..batching.sources import GivenExamples
@@ -37,7 +37,8 @@ class Trainer:
     only: names of the parameters to train, or patterns such as ``"rnn/*"``; None trains all that are trainable.
     accumulate: steps whose gradients are averaged for one update.
 
-    An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay.
+    An update that would not be finite is left out: ``step`` gives the loss as it is, parameters stay; with
+    ``skip_non_finite=False`` it is made, as TensorFlow 1 does.
 
     updates, skipped: steps' updates that were made, and that were left out. epochs: of all fits. gradient_norm:
     of the last step's gradients together, after ``clip_value`` and before ``clip_norm``. trained: names of the
@@ -53,6 +54,7 @@ class Trainer:
         *,
         clip_value: float | None = None,
         accumulate: int = 1,
+        skip_non_finite: bool = True,
     ) -> None:
         where = user_line()
         if not isinstance(program, Program):
@@ -66,34 +68,47 @@ class Trainer:
         norm, value = positive_or_none("clip_norm", clip_norm, where), positive_or_none("clip_value", clip_value, where)
         together = whole_number(accumulate, "accumulate", 1)
         trained = trained_names(program, only, where)
-        self.state = TrainState(program, chosen, trained, norm, value, together, where)
+        skips = flag(skip_non_finite, "skip_non_finite")
+        self.state = TrainState(program, chosen, trained, norm, value, together, where, skips)
         self._stepper, self._session = Stepper(self.state), FitSession()
 
     # Steps ---------------------------------------------------------------------------------------
 
+    @overload
     def step(
         self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, carry: bool = False,
-        seed: int | None = None, **named: Any,
-    ) -> float:  # fmt: skip
+        seed: int | None = None, fetch: None = None, **named: Any,
+    ) -> float: ...  # fmt: skip
+    @overload
+    def step(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, fetch: Mapping[str, Any],
+        carry: bool = False, seed: int | None = None, **named: Any,
+    ) -> tuple[float, dict[str, Any]]: ...  # fmt: skip
+    def step(
+        self, feeds: Mapping[Any, Any] | None = None, /, *excess: Never, carry: bool = False,
+        seed: int | None = None, fetch: Mapping[str, Any] | None = None, **named: Any,
+    ) -> Any:  # fmt: skip
         """One batch: forward, backward, clip and update. Gives the loss before the update.
 
         feeds: as in ``program.training``. carry: states start where the last step's ended, and no gradient
         passes to that step; without one they start as declared. seed: of the masks; None draws the next from
-        the program's generator.
+        the program's generator. fetch: a mapping of (nests of) Tensors of the declaration, or paths of the program's
+        outputs: the step gives (loss, {the same with arrays}), as this very call computed them before the update.
         """
         if excess:
             no_more("step", excess)
         plain = type(carry) is bool and (seed is None or (type(seed) is int and 0 <= seed < 2**63))
         stepper = self._stepper
         with stepper.lock:
+            fetched = None if fetch is None else stepper.fetches.of(fetch)
             if plain:
-                calls = stepper.prepared[carry, carry and self.state.carried is not None, ()]
-                if (loss := calls.run(feeds, named, seed)) is not None:
-                    return float(loss)
+                calls = stepper.prepared[carry, carry and self.state.carried is not None, (), fetched]
+                if (given := calls.run(feeds, named, seed)) is not None:
+                    return given
             where = user_line()
             arrays = self.program.training.gather(feeds, named, where)
             fed = feeds if plain else ()
-            return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named)
+            return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named, fetch=fetched)
 
     @api
     def flush(self) -> None:

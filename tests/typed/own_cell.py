@@ -42,5 +42,7 @@ outputs, state = rg.dynamic_rnn(cell, x, initial_state=rg.state_placeholder("sta
 loss = rg.reduce_mean(rg.square(rg.tap("outputs", outputs)), axis=[0, 1, 2])
 program = rg.compile({"outputs": outputs}, loss=loss)
 trainer = rg.Trainer(program, SignDescent(rg.CosineDecay(0.1, 10)), clip_norm=1.0)
-value = trainer.step(x=np.ones((2, 4, 3)), start=np.zeros((2, 3)))
+value: float = trainer.step(x=np.ones((2, 4, 3)), start=np.zeros((2, 3)))
+value, fetched = trainer.step(x=np.ones((2, 4, 3)), start=np.zeros((2, 3)), fetch={"fetched": loss})
+print(fetched["fetched"].shape)
 print(value + 1.0, program.inference.taps(x=np.ones((2, 4, 3)), start=np.zeros((2, 3))).keys())

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arguments import entries, flag, whole_number
 from ...errors import DtypeError, ShapeError, shown
-from ...ir.types import FLOATS, INTEGERS, Dim, dim_text, product, quotient
+from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient
 from ...ir.types import size as named_size
 from ...public import api
 from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like, matrix_product
@@ -308,6 +308,8 @@ def _size(entry: Any, what: str) -> Dim:
         return named_size(entry)
     if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
         return int(entry)
+    if isinstance(entry, Size):
+        return entry
     wanted = "an int, -1, None or the name of a size" if what == "reshape" else "an int, None or the name of a size"
     raise ShapeError(f"{entry!r} is no size for a {what}; use {wanted}")
 

@@ -23,8 +23,14 @@ def owned(
     scope: ScopeName, name: str, shape: tuple[int, ...], dtype: str, initializer: str | Initializer,
     trainable: bool = True,
 ) -> Tensor:  # fmt: skip
-    """A parameter of a layer, under the layer's scope."""
-    spec = ParameterSpec(TensorType(dtype, shape), initializer_of(initializer), trainable, scope.where, within=name)
+    """A parameter of a layer, under the layer's scope: made by the first layer of the scope, found by others."""
+    kind = TensorType(dtype, shape)
+    spec = scope.specs.get(name)
+    if spec is None:
+        spec = ParameterSpec(kind, initializer_of(initializer), trainable, scope.where, within=name)
+        scope.specs[name] = spec
+    if spec.type != kind:
+        raise ShapeError(f"parameter {scope.base}/{name} has {spec.type} and is asked for as {kind}", scope.where)
     return Tensor(make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope))
 
 

@@ -40,8 +40,8 @@ OUTPUT_GRADIENT = "output_gradient/"
 
 @dataclass(frozen=True)
 class Autodiff:
-    """Law: outputs unchanged; for each of ``wrt`` (labels of inputs and parameters) the graph also gives
-    ``gradient/<label>``, the derivative of the scalar output ``loss``; or, where there are ``outputs``, what
+    """Law: outputs unchanged; for each of ``wrt`` (labels of inputs and parameters, or names of outputs) the graph also
+    gives ``gradient/<label>``, the derivative of the scalar output ``loss``; or, where there are ``outputs``, what
     becomes of gradients of these, which are inputs ``output_gradient/<name>``.
     """
 
@@ -51,7 +51,7 @@ class Autodiff:
     name: str = "autodiff"
 
     def __call__(self, graph: Graph) -> Graph:
-        by_label = {str(node["label"]): node for node in graph.inputs}
+        by_label = dict(graph.outputs) | {str(node["label"]): node for node in graph.inputs}
         # The loss may not reach an input at all; it is in the graph all the same, with a gradient of zero.
         roots = [by_label[label] for label in self.wrt]
         seeds = [(node, _given(name, node)) for name in self.outputs for node in [graph.output(name)]]
@@ -82,11 +82,12 @@ def _given(name: str, node: Node) -> Node:
 
 def unreached(graph: Graph) -> list[str]:
     """Labels whose gradient is zero because the loss does not depend on them."""
-    numbers: set[Node] = set()
+    none: set[Node] = set()
     for node in graph.nodes:
-        if node.op in ("constant", "broadcast") and all(item in numbers for item in node.operands):
-            numbers.add(node)
-    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in numbers]
+        is_zero = node.op == "constant" and not np.any(node["value"])
+        if is_zero or (node.op == "broadcast" and node.operands[0] in none):
+            none.add(node)
+    return [name.removeprefix(PREFIX) for name, node in graph.outputs if name.startswith(PREFIX) and node in none]
 
 
 @dataclass

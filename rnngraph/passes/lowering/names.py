@@ -34,8 +34,9 @@ def settle(order: Iterable[Node], known: Mapping[ParameterSpec, str]) -> Names:
         elif node.get("scope") is not None:
             specs = [(node["slot"], str(node["label"]))] if node.op == "parameter" else []
             owners.append((node["scope"].serial, node["scope"], specs))
-        elif node.op == "parameter" and node["slot"].name is not None:
-            owners.append((node["slot"].serial, None, [(node["slot"], node["slot"].name)]))
+        elif node.op == "parameter" and (node["slot"].name is not None or node["slot"] in known):
+            spec: ParameterSpec = node["slot"]
+            owners.append((spec.serial, None, [(spec, spec.name or known[spec])]))
     owners.sort(key=lambda owner: owner[0])
 
     names = Names()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,9 @@ from safetensors.numpy import save as arrays_text
 from ...allocation import reserve
 from ...declare.description import Described
 from ...declare.nest import flatten, paths
-from ...errors import FileError, OutOfMemoryError
+from ...errors import FileError, GraphError, OutOfMemoryError
 from ...ir.attributes import MOST_UNROLLED
-from ...ir.graph import Graph
+from ...ir.graph import Graph, Node
 from ...ir.text.complete import complete_text, same_graph
 from ...ir.text.parser import parse
 from ...ir.types import TensorType
@@ -117,7 +117,12 @@ class SavedSource:
     def stateful(self) -> Lowered:
         return self.forms[STREAM]
 
-    def with_states(self, states: str) -> Lowered:
+    def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
+        if beside:
+            raise GraphError(
+                "a program that was loaded has no Tensors to fetch; fetch outputs by their paths, as in "
+                'fetch={"logits": "logits"}'
+            )
         return self.forms[states]
 
     def tapped(self, form: str) -> Lowered | None:

@@ -17,6 +17,7 @@ from ...runtime.calls.entry_cache import EntryCache
 from ...runtime.calls.prepared_call import SEED, PreparedCall, spec_of
 from ...runtime.native.compiled_graph import CompiledGraph
 from ...runtime.native.entry import NativeEntry, Sized
+from .fetches import FETCH, Fetch
 from .step_buffers import StepMemory
 from .train_state import TrainState
 
@@ -107,9 +108,11 @@ class StepVariant:
     """One variant of a step: with states as declared, or carried on from the step before."""
 
     def __init__(
-        self, state: TrainState, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str]
-    ) -> None:
-        """states: shown or given. fed: names of what callers feed."""
+        self, state: TrainState, lowered: Lowered, compiled: CompiledGraph, states: str, fed: Collection[str],
+        fetch: Fetch | None,
+    ) -> None:  # fmt: skip
+        """states: shown or given. fed: names of what callers feed. fetch: what a step gives beside the loss."""
+        self.fetch = fetch
         graph = compiled.graph
         declared = compiled.lowered
         reached = set(topological([declared.output("loss")]))
@@ -119,13 +122,15 @@ class StepVariant:
         scans = {label: scan for label, scan in scans.items() if scan in reached}
         self.backward = [scan.where for scan in scans.values() if scan["reverse"]]
         self.states = tuple(scans) if not self.backward else ()
-        ours = (NEW, SLOT, SUM)
+        ours = (NEW, SLOT, SUM, FETCH)
         outputs = [name for name, _ in graph.outputs if name.startswith(ours) or name in ("loss", NORM, *self.states)]
         self.native = NativeStep(state, compiled, tuple(outputs), state.inputs)
         types = compiled.input_types()
         given = self.states if states == GIVEN else ()
         self.given = {name: types[name] for name in given if name in types}
         self.own = frozenset((*(types.keys() - set(fed)), *given))
+        labels_read = compiled.needed(self.native.outputs) if states == GIVEN else ()
+        self._unstarted = [label for label in labels_read if label in labels]
         self._known = EntryCache()
 
     def check_carries(self, where: Where | None) -> None:
@@ -133,6 +138,12 @@ class StepVariant:
             raise GraphError(
                 f"carry=True can't carry a backward recurrence (declared at {self.backward[0]}): its state comes from "
                 "the end of the sequence",
+                where,
+            )
+        if apart := [label for label in self._unstarted if label not in self.states]:
+            raise GraphError(
+                f"carry=True can't begin {', '.join(apart)}, on which what is fetched depends and the loss does not; "
+                "fetch what the loss is made of",
                 where,
             )
         if not self.states:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...declare.nest import flatten, matched
 from ...declare.tensor import Tensor
@@ -14,44 +14,64 @@ from ...passes.lowering.lowered import Lowered
 from ...passes.pipeline import Pass
 from ...passes.train_step import AddGradients, TrainStep, update_graph, with_updates
 from ...runtime.native.compiled_graph import CompiledGraph
+from .fetches import Fetch
 from .step_runner import NativeStep, StepVariant
 from .train_state import TrainState
 
 
-def variant_of(state: TrainState, states: str, label_weights: tuple[float, ...]) -> StepVariant:
-    """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels."""
-    lowered = state.program.parts.source.with_states(states)
-    then = AddGradients() if state.accumulate > 1 else _train_step(state)
-    graph = _needed_to_train(lowered, _parameter_types(state, state.trained + state.updated))
+def variant_of(
+    state: TrainState, states: str, label_weights: tuple[float, ...], fetch: Fetch | None = None
+) -> StepVariant:
+    """A step with states shown or given. label_weights: one for each class, by which the loss counts its labels.
+    fetch: what it gives beside the loss.
+    """
+    beside = [] if fetch is None else [*fetch.declared.items()]
+    applied = [] if state.applied is None else state.applied.declared()
+    lowered = state.program.parts.source.with_states(states, [*beside, *applied])
+    then: tuple[Pass, ...] = (AddGradients() if state.accumulate > 1 else _train_step(state),)
+    wrt = state.trained
+    fetched = [] if fetch is None else fetch.labelled(lowered.graph)
+    if state.applied is not None:
+        fetched += [(label, lowered.graph.output(label)) for label, _ in applied]
+        wrt = state.applied.wrt(wrt)
+        then = (state.applied.replacing(lowered.placeholders), *then)
+    graph = _needed_to_train(lowered, fetched, _parameter_types(state, _changed(wrt, state)))
     graph = LabelWeights(label_weights)(graph) if label_weights else graph
-    compiled = _compiled(state, graph, state.trained, then)
-    return StepVariant(state, lowered, compiled, states, state.program.training.input_names())
+    compiled = _compiled(state, graph, wrt, then)
+    return StepVariant(state, lowered, compiled, states, state.program.training.input_names(), fetch)
 
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
-    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), _train_step(state))
+    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
-def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: Pass) -> CompiledGraph:
+def _compiled(state: TrainState, graph: Graph, wrt: tuple[str, ...], then: tuple[Pass, ...]) -> CompiledGraph:
     parts = state.program.parts
-    return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=(then,))
+    return CompiledGraph(graph, "training", parts.options, parts.source.described, wrt, then=then)
+
+
+def _changed(wrt: tuple[str, ...], state: TrainState) -> tuple[str, ...]:
+    """Names of parameters that a step changes, or whose gradients are computed."""
+    return tuple(name for name in dict.fromkeys((*wrt, *state.updated)) if name in state.program.parameters)
 
 
 def _parameter_types(state: TrainState, names: tuple[str, ...]) -> dict[str, TensorType]:
     return {name: state.program.parameters.slot(name).type for name in names}
 
 
-def _needed_to_train(lowered: Lowered, parameters: Mapping[str, TensorType]) -> Graph:
-    """The loss and the states, without what the user wanted to see: its names may be those of new values; and the
-    values of parameters that the declaration updates.
+def _needed_to_train(
+    lowered: Lowered, fetched: Sequence[tuple[str, Node]], parameters: Mapping[str, TensorType]
+) -> Graph:
+    """The loss, what is fetched and the states, without what the user wanted to see: its names may be those of new
+    values; and the values of parameters that the declaration updates.
 
     parameters: by label, those that change; with states given the graph may not read all (a learned initial state).
     """
     states = sum(len(flatten(nest)) for nest in lowered.states)
     graph = lowered.graph
-    outputs = [("loss", graph.output("loss")), *graph.outputs[len(graph.outputs) - states :]]
+    outputs = [("loss", graph.output("loss")), *fetched, *graph.outputs[len(graph.outputs) - states :]]
     needed = with_updates(Graph.of(graph.name, outputs, graph.inputs, graph.comments), graph)
     return with_parameters(needed, parameters)
 
@@ -72,4 +92,11 @@ def _train_step(state: TrainState) -> TrainStep:
         values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
         return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
 
-    return TrainStep(update, tuple(optimizer.slots()), tuple(optimizer.numbers(0)), state.clip_norm, state.clip_value)
+    return TrainStep(
+        update,
+        tuple(optimizer.slots()),
+        tuple(optimizer.numbers(0)),
+        state.clip_norm,
+        state.clip_value,
+        state.skip_non_finite,
+    )

@@ -14,6 +14,7 @@ from ...errors import Where
 from ...passes.lowering.lowered import GIVEN, SHOWN
 from ...runtime.calls.call_cache import CallCache
 from ...runtime.calls.prepared_call import SEED
+from .fetches import Fetch, Fetches
 from .prepared_train_step import PreparedTrainStep
 from .step_runner import NativeStep, StepVariant
 from .step_variants import variant_of
@@ -25,38 +26,42 @@ MOST_PREPARED = 512
 feeds and states are copied.
 """
 
+Kind = tuple[bool, bool, tuple[float, ...], Fetch | None]
+
 
 class Stepper:
     """The steps of one trainer, one at a time.
 
-    prepared: steps that ran before, by whether states are carried on, whether there are such, and labels' weights.
+    prepared: steps that ran before, by whether states are carried on, whether there are such, labels' weights, and what
+    is fetched.
     """
 
     def __init__(self, state: TrainState) -> None:
         self.state, self.lock = state, threading.RLock()
-        self.prepared: defaultdict[tuple[bool, bool, tuple[float, ...]], CallCache[PreparedTrainStep]] = defaultdict(
+        self.prepared: defaultdict[Kind, CallCache[PreparedTrainStep]] = defaultdict(
             partial(CallCache, state.program.options.threads, MOST_PREPARED)
         )
         self._updates = Updates(state)
-        self._variants: dict[tuple[str, tuple[float, ...]], StepVariant] = {}
+        self.fetches = Fetches(state.program)
+        self._variants: dict[tuple[str, tuple[float, ...], Fetch | None], StepVariant] = {}
         self._forward: NativeStep | None = None
 
     def step(
         self, arrays: dict[str, np.ndarray], seed: int | None, carry: bool, where: Where | None,
         on_commit: OnCommit | None = None, label_weights: tuple[float, ...] = (),
-        feeds: Any = (), named: Mapping[str, Any] | None = None,
-    ) -> float:  # fmt: skip
+        feeds: Any = (), named: Mapping[str, Any] | None = None, fetch: Fetch | None = None,
+    ) -> Any:  # fmt: skip
         """A step on the slow path: finds or makes what runs the steps like it, and runs that.
 
         arrays: feeds that are converted already, to which the counters of masks are added. label_weights: one for each
         class, by which the loss counts its labels. feeds, named: what ``arrays`` were made of, where steps may look for
-        its signature.
+        its signature. fetch: what is given beside the loss; None gives the loss alone.
         """
         state, program = self.state, self.state.program
         with self.lock:
             arrays.update(program.training.counters(state.seed_of_step(seed)))
             states = state.carried if carry else None
-            variant = self.variant(SHOWN if states is None else GIVEN, label_weights)
+            variant = self.variant(SHOWN if states is None else GIVEN, label_weights, fetch)
             if carry:
                 variant.check_carries(where)
             entry, sized = variant.entry(state, arrays, where)
@@ -69,7 +74,7 @@ class Stepper:
                 call = variant.native.prepared(entry, sized, read, fed, SEED in arrays, shares)
                 return PreparedTrainStep(self._updates, variant, call)
 
-            step, given = self.prepared[carry, states is not None, label_weights].prepared(
+            step, given = self.prepared[carry, states is not None, label_weights, fetch].prepared(
                 feeds, named or {}, arrays, lambda key: program.parts.names.name_of(key, None),
                 program.training.input_types(), made,
             )  # fmt: skip
@@ -104,9 +109,9 @@ class Stepper:
         with self.lock:
             self.state.carried = None
 
-    def variant(self, states: str, label_weights: tuple[float, ...] = ()) -> StepVariant:
+    def variant(self, states: str, label_weights: tuple[float, ...] = (), fetch: Fetch | None = None) -> StepVariant:
         """One variant of a step, made when it is first asked for. states: only shown, or given too."""
-        key = states, label_weights
+        key = states, label_weights, fetch
         if key not in self._variants:
-            self._variants[key] = variant_of(self.state, states, label_weights)
+            self._variants[key] = variant_of(self.state, states, label_weights, fetch)
         return self._variants[key]

@@ -14,6 +14,7 @@ from ...errors import Where
 from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
 from ...program.program import Program
 from ..optimization.optimizers import Optimizer
+from .applied_gradients import AppliedGradients
 from .deferred_interrupt import DeferredInterrupt
 from .double_buffer import DoubleBuffer, copy_shared
 
@@ -22,21 +23,23 @@ class TrainState:
     """Options, counters and arrays of one trainer.
 
     trained: names of the parameters that updates change; updated: of those that every step changes, as the declaration
-    says. seed: of the order of examples. updates, skipped: updates that were made, and that were left out; pending:
-    steps whose gradients wait for an update; epochs: of all fits.
+    says. skip_non_finite: whether updates that are not finite are left out. seed: of the order of examples.
+    updates, skipped: updates that were made, and that were left out; pending: steps whose gradients wait for an update;
+    epochs: of all fits.
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
-    come about. interrupt: defers a Ctrl-C while something here changes.
+    come about. applied: what updates apply in place of gradients; None: these. interrupt: defers a Ctrl-C while
+    something here changes.
     """
 
     def __init__(
         self, program: Program, optimizer: Optimizer, trained: tuple[str, ...], clip_norm: float | None,
-        clip_value: float | None, accumulate: int, where: Where | None,
+        clip_value: float | None, accumulate: int, where: Where | None, skip_non_finite: bool = True,
     ) -> None:  # fmt: skip
         self.program, self.optimizer, self.trained = program, optimizer, trained
         self.updated = tuple(updates_of(program.parts.lowered.graph))
         self.clip_norm, self.clip_value, self.accumulate = clip_norm, clip_value, accumulate
-        self.seed = program.seed
+        self.skip_non_finite, self.seed = skip_non_finite, program.seed
         self.updates, self.skipped, self.pending, self.epochs = 0, 0, 0, 0
         self.gradient_norm = math.nan
         kept = sum(program.parameters[name].nbytes for name in trained) * len(optimizer.slots())
@@ -49,6 +52,7 @@ class TrainState:
         self.sums: dict[str, np.ndarray] = {}
         self.carried: dict[str, np.ndarray] | None = None
         self.drawn: int | None = None
+        self.applied: AppliedGradients | None = None
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
@@ -117,11 +121,13 @@ class TrainState:
     # What a step changes -------------------------------------------------------------------------
 
     def count(self, loss: float, found: Mapping[str, np.ndarray]) -> bool:
-        """Counts a step. Whether what it computed may be taken over: the loss and all gradients are finite."""
+        """Counts a step. Whether what it computed may be taken over: the loss and all gradients are finite, where steps
+        that are not are left out.
+        """
         self.gradient_norm = float(found[NORM])
-        finite = math.isfinite(loss) and math.isfinite(self.gradient_norm)
-        self.skipped += not finite
-        return finite
+        counts = not self.skip_non_finite or (math.isfinite(loss) and math.isfinite(self.gradient_norm))
+        self.skipped += not counts
+        return counts
 
     def take_parameters(self) -> None:
         """The new parameters become the present ones; the slots were written over."""

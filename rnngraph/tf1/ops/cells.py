@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..declare.cell import Cell, NestedStep, Scope
-from ..declare.cells import basic as cells
-from ..declare.cells import wrappers
-from ..declare.cells.basic import Activation
-from ..declare.functions.randomness import KeepProb
-from ..declare.initializers import initializer_of
-from ..declare.tensor import Tensor
-from ..errors import ArgumentError, DtypeError
-from ..public import taking
-from ._names import dtype_name, refuse, refuse_reuse
+from ...declare.cell import Cell, NestedStep, Scope
+from ...declare.cells import basic as cells
+from ...declare.cells import wrappers
+from ...declare.cells.basic import Activation
+from ...declare.functions.randomness import KeepProb
+from ...declare.initializers import initializer_of
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError
+from ...public import taking
+from ..core.names import dtype_name, refuse
+from ..core.scopes import present_scope, refuse_reuse
 
 
 class _Initialized(Scope):
@@ -48,7 +49,8 @@ class TensorFlowCell(Cell):
     def step(self, p: Scope, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self._dtype not in (None, x.dtype):
             raise DtypeError(f"{self!r} has dtype={self._dtype} and gets {x.dtype}; leave its dtype out", self.where)
-        return super().step(_Initialized(p, *self._initializers), x, state)
+        kernel, bias = self._initializers
+        return super().step(_Initialized(p, kernel or present_scope().initializer, bias), x, state)
 
 
 def tanh_for_none(activation: Activation) -> Activation:
@@ -192,15 +194,3 @@ class ResidualWrapper(wrappers.ResidualWrapper):
             return (yield from super().nested_step(p, x, state))
         output, state = yield p.cell(None, self.cell), x, state
         return self.residual_fn(x, output), state
-
-
-CELLS: dict[str, Any] = {
-    "BasicRNNCell": BasicRNNCell,
-    "BasicLSTMCell": BasicLSTMCell,
-    "LSTMCell": LSTMCell,
-    "GRUCell": GRUCell,
-    "DropoutWrapper": DropoutWrapper,
-    "ResidualWrapper": ResidualWrapper,
-    "MultiRNNCell": wrappers.MultiRNNCell,
-    "LSTMStateTuple": cells.LSTMStateTuple,
-}

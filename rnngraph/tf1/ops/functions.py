@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.functions import activations, padding, randomness, sequences, truths
-from ..declare.functions import basic as functions
-from ..declare.functions.basic import Axis
-from ..declare.functions.randomness import KeepProb
-from ..declare.tensor import Tensor, build, power
-from ..declare.tensor import constant as make_constant
-from ..errors import ArgumentError, DtypeError, ShapeError
-from ..public import api
-from ._names import dtype_name, refuse
+from ...declare.functions import activations, padding, randomness, sequences, truths
+from ...declare.functions import basic as functions
+from ...declare.functions.basic import Axis
+from ...declare.functions.randomness import KeepProb
+from ...declare.tensor import Tensor, build, power
+from ...declare.tensor import constant as make_constant
+from ...errors import ArgumentError, DtypeError, ShapeError
+from ..core.names import dtype_name, refuse
+from ..core.operations import operation
+from ..core.sizes import sizes_in
+from ..train.gradients import clipped_by_value
 
 Function = Callable[..., Tensor]
 
@@ -65,7 +67,7 @@ def _along(function: Callable[[Any, int], Tensor]) -> Function:
 def _named(apply: Function, function: Callable[..., Tensor]) -> Function:
     apply.__name__ = apply.__qualname__ = function.__name__
     apply.__doc__ = function.__doc__
-    return api(apply)
+    return operation(apply)
 
 
 def _first(*values: Any) -> Any:
@@ -77,7 +79,7 @@ def _operator(text: str, function: Callable[[Tensor, Any], Tensor]) -> Callable[
         return function(x if isinstance(x, Tensor) else _beside(x, y), y)
 
     apply.__name__, apply.__doc__ = text, f"x {text} y, elementwise."
-    return api(apply)
+    return operation(apply)
 
 
 def _beside(value: Any, other: Any) -> Tensor:
@@ -121,31 +123,31 @@ reduce_max, reduce_min = _reduction(functions.reduce_max), _reduction(functions.
 reduce_all, reduce_any = _reduction(truths.reduce_all), _reduction(truths.reduce_any)
 
 
-@api
+@operation
 def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
     """features where they are positive, alpha times them elsewhere."""
     return activations.leaky_relu(features, alpha)
 
 
-@api
+@operation
 def identity(input: Any, name: str | None = None) -> Tensor:
     """The input itself."""
     return functions.identity(input)
 
 
-@api
+@operation
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x in another dtype."""
     return functions.cast(x, dtype_name(dtype))
 
 
-@api
+@operation
 def to_float(x: Any, name: str = "ToFloat") -> Tensor:
     """x as float32."""
     return functions.cast(x, "float32")
 
 
-@api
+@operation
 def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str = "Const") -> Tensor:
     """A constant. Python floats become float32 and ints int32; ``shape`` reshapes, and fills from the last value."""
     made = make_constant(value, None if dtype is None else dtype_name(dtype))
@@ -163,25 +165,39 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
     return make_constant(filled.reshape(wanted), made.dtype)
 
 
-@api
-def zeros(shape: Sequence[int], dtype: Any = "float32", name: str | None = None) -> Tensor:
-    """Zeros of a fixed shape."""
-    return constant(0, dtype, shape)
+def filled(value: Any, shape: Any, dtype: str) -> Tensor:
+    """A value everywhere in a shape, whose sizes may be open."""
+    sizes = sizes_in(shape)
+    if all(isinstance(size, int) for size in sizes):
+        return constant(value, dtype, sizes)
+    return build("broadcast", make_constant(value, dtype), shape=tuple(sizes))
 
 
-@api
-def ones(shape: Sequence[int], dtype: Any = "float32", name: str | None = None) -> Tensor:
-    """Ones of a fixed shape."""
-    return constant(1, dtype, shape)
+@operation
+def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """Zeros of a shape, of ints or of what ``tf.shape`` gives."""
+    return filled(0, shape, dtype_name(dtype))
 
 
-@api
+@operation
+def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+    """Ones of a shape, of ints or of what ``tf.shape`` gives."""
+    return filled(1, shape, dtype_name(dtype))
+
+
+@operation
+def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
+    """A number everywhere in a shape."""
+    return filled(value, dims, constant(value).dtype)
+
+
+@operation
 def zeros_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
     """Zeros in the shape of a tensor."""
     return _filled_like(0, tensor, dtype)
 
 
-@api
+@operation
 def ones_like(tensor: Tensor, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
     """Ones in the shape of a tensor."""
     return _filled_like(1, tensor, dtype)
@@ -191,7 +207,7 @@ def _filled_like(value: int, tensor: Tensor, dtype: Any) -> Tensor:
     return functions.filled_like(tensor, value, None if dtype is None else dtype_name(dtype))
 
 
-@api
+@operation
 def matmul(
     a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, *unused: Any, name: str | None = None
 ) -> Tensor:
@@ -208,15 +224,15 @@ def _swapped(x: Any) -> Tensor:
     return functions.transpose(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
-@api
+@operation
 def concat(values: Any, axis: Any, name: str = "concat") -> Tensor:
     """Tensors joined along an axis."""
     if isinstance(values, int):
         raise DtypeError("tf.concat takes the tensors first and the axis second, as from TensorFlow 1.0 on")
-    return functions.concat(values if isinstance(values, list | tuple) else [values], axis)
+    return functions.concat(_alike(values) if isinstance(values, list | tuple) else [values], axis)
 
 
-@api
+@operation
 def split(
     value: Any, num_or_size_splits: Any, axis: int = 0, num: int | None = None, name: str = "split"
 ) -> list[Tensor]:
@@ -226,13 +242,13 @@ def split(
     return functions.split(value, num_or_size_splits, axis)
 
 
-@api
+@operation
 def stack(values: Sequence[Any], axis: int = 0, name: str = "stack") -> Tensor:
     """Tensors of one shape joined along a new axis."""
-    return functions.stack(values, axis)
+    return functions.stack(_alike(values), axis)
 
 
-@api
+@operation
 def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Tensor]:
     """The entries of an axis of fixed size, without that axis."""
     value = functions.identity(value)
@@ -247,25 +263,26 @@ def unstack(value: Tensor, num: int | None = None, axis: int = 0, name: str = "u
     return [value[(*before, position)] for position in range(count)]
 
 
-@api
+@operation
 def transpose(a: Any, perm: Sequence[int] | None = None, name: str = "transpose", conjugate: bool = False) -> Tensor:
     """A tensor with its axes in the order ``perm``."""
     return functions.transpose(a, perm)
 
 
-@api
-def reshape(tensor: Any, shape: Sequence[Any], name: str | None = None) -> Tensor:
-    """A tensor in another shape. One entry may be -1; None keeps the size of that axis."""
-    return functions.reshape(tensor, shape)
+@operation
+def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
+    """A tensor in another shape. One entry may be -1; None keeps the size of that axis; others may be tf.shape's."""
+    tensor = functions.stack(tensor) if isinstance(tensor, list | tuple) and _has_tensors(tensor) else tensor
+    return functions.reshape(tensor, sizes_in(shape))
 
 
-@api
+@operation
 def tile(input: Any, multiples: Sequence[int], name: str | None = None) -> Tensor:
     """A tensor repeated ``multiples[a]`` times along each axis a."""
     return functions.tile(input, multiples)
 
 
-@api
+@operation
 def expand_dims(input: Any, axis: int | None = None, name: str | None = None, dim: int | None = None) -> Tensor:
     """A tensor with an axis of 1 inserted."""
     position = _first(axis, dim)
@@ -274,13 +291,13 @@ def expand_dims(input: Any, axis: int | None = None, name: str | None = None, di
     return functions.expand_dims(input, position)
 
 
-@api
+@operation
 def squeeze(input: Any, axis: Axis = None, name: str | None = None, squeeze_dims: Axis = None) -> Tensor:
     """A tensor without axes of 1."""
     return functions.squeeze(input, _first(axis, squeeze_dims))
 
 
-@api
+@operation
 def gather(
     params: Any, indices: Any, validate_indices: Any = None, name: str | None = None, axis: int | None = None
 ) -> Tensor:
@@ -289,7 +306,7 @@ def gather(
     return functions.gather(params, indices)
 
 
-@api
+@operation
 def embedding_lookup(
     params: Any, ids: Any, partition_strategy: str = "mod", name: str | None = None,
     validate_indices: bool = True, max_norm: float | None = None,
@@ -299,7 +316,7 @@ def embedding_lookup(
     return functions.gather(params[0] if isinstance(params, list | tuple) and len(params) == 1 else params, ids)
 
 
-@api
+@operation
 def one_hot(
     indices: Any, depth: int, on_value: Any = None, off_value: Any = None, axis: int | None = None,
     dtype: Any = None, name: str | None = None,
@@ -314,7 +331,7 @@ def one_hot(
     return functions.where(hit, build("broadcast", on, shape=hit.type.shape), off)
 
 
-@api
+@operation
 def argmax(
     input: Any, axis: int | None = None, name: str | None = None, dimension: int | None = None,
     output_type: Any = "int64",
@@ -323,7 +340,7 @@ def argmax(
     return functions.cast(functions.argmax(input, _first(axis, dimension, 0)), dtype_name(output_type))
 
 
-@api
+@operation
 def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
     """x where the condition holds, y elsewhere."""
     if x is None or y is None:
@@ -331,13 +348,13 @@ def where(condition: Tensor, x: Any = None, y: Any = None, name: str | None = No
     return functions.where(condition, x, y)
 
 
-@api
+@operation
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Tensor:
     """t limited to a range."""
-    return functions.clip(t, clip_value_min, clip_value_max)
+    return clipped_by_value(t, clip_value_min, clip_value_max)
 
 
-@api
+@operation
 def dropout(
     x: Tensor, keep_prob: KeepProb | None = None, noise_shape: Any = None, seed: int | None = None,
     name: str | None = None, rate: KeepProb | None = None,
@@ -349,7 +366,7 @@ def dropout(
     return randomness.dropout(x, 1.0 - rate if keep_prob is None else keep_prob, seed)  # type: ignore[operator]
 
 
-@api
+@operation
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: float = 0
 ) -> Tensor:  # fmt: skip
@@ -357,13 +374,13 @@ def pad(
     return padding.pad(tensor, paddings, mode.lower() if isinstance(mode, str) else mode, constant_values)
 
 
-@api
+@operation
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
     """Sums along an axis so far."""
     return sequences.cumsum(x, axis, exclusive, reverse)
 
 
-@api
+@operation
 def reverse_sequence(
     input: Tensor, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None,
     name: str | None = None, seq_dim: int | None = None, batch_dim: int | None = None,
@@ -378,10 +395,25 @@ def reverse_sequence(
     return functions.transpose(sequences.reverse_sequence(functions.transpose(input, order), seq_lengths), order)
 
 
-@api
+@operation
 def in_top_k(predictions: Tensor, targets: Tensor, k: int, name: str | None = None) -> Tensor:
     """Whether the target's prediction is among the k largest of its row: bool [batch]."""
     hit = functions.one_hot(targets, predictions.width, "bool")
     target = functions.reduce_sum(functions.where(hit, predictions, 0), -1, keepdims=True)
     better = functions.reduce_sum(functions.cast(predictions > target, "int32"), -1)
     return better < int(k)
+
+
+def _alike(values: Sequence[Any]) -> list[Any]:
+    """Numbers and lists take the dtype of the Tensors that they stand beside."""
+    kinds = [value.dtype for value in values if isinstance(value, Tensor)]
+    if not kinds:
+        return [constant(value) for value in values]
+    return [
+        value if isinstance(value, Tensor | np.ndarray | np.generic) else make_constant(value, kinds[0])
+        for value in values
+    ]
+
+
+def _has_tensors(values: Sequence[Any]) -> bool:
+    return any(isinstance(value, Tensor) for value in values)

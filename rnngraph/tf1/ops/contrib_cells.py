@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declare.cell import Cell
-from ..declare.cells import gated_variants, lstm_variants, projections, wrappers
-from ..declare.cells.basic import Activation
-from ..declare.functions.randomness import KeepProb
-from ._cells import TensorFlowCell, refuse_shards, tanh_for_none
-from ._names import refuse_reuse
+from ...declare.cell import Cell
+from ...declare.cells import gated_variants, lstm_variants, projections
+from ...declare.cells.basic import Activation
+from ...declare.functions.randomness import KeepProb
+from ..core.scopes import refuse_reuse
+from .cells import TensorFlowCell, refuse_shards, tanh_for_none
 
 
 class LayerNormBasicLSTMCell(TensorFlowCell, lstm_variants.LayerNormBasicLSTMCell):
@@ -212,20 +212,3 @@ class OutputProjectionWrapper(projections.OutputProjectionWrapper):
     def __init__(self, cell: Cell, output_size: int, activation: Activation = None, reuse: bool | None = None) -> None:
         super().__init__(cell, output_size, activation)
         refuse_reuse(self, reuse)
-
-
-CONTRIB: dict[str, Any] = {
-    "HighwayWrapper": wrappers.HighwayWrapper,
-    "InputProjectionWrapper": InputProjectionWrapper,
-    "OutputProjectionWrapper": OutputProjectionWrapper,
-    "LayerNormBasicLSTMCell": LayerNormBasicLSTMCell,
-    "CoupledInputForgetGateLSTMCell": CoupledInputForgetGateLSTMCell,
-    "NASCell": NASCell,
-    "UGRNNCell": UGRNNCell,
-    "IntersectionRNNCell": IntersectionRNNCell,
-    "IndRNNCell": IndRNNCell,
-    "SRUCell": SRUCell,
-    "MinimalRNNCell": MinimalRNNCell,
-    "CFNCell": CFNCell,
-}
-"""Of ``tf.contrib.rnn`` alone."""

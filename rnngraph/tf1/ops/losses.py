@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..declare.functions import basic as functions
-from ..declare.functions import losses
-from ..declare.tensor import Tensor, as_tensor, build, like
-from ..errors import ArgumentError, ShapeError
-from ..public import api
-from ._names import Namespace
+from ...declare.functions import basic as functions
+from ...declare.functions import losses
+from ...declare.tensor import Tensor, as_tensor, build, like
+from ...declare.tensor import constant as make_constant
+from ...errors import ArgumentError, ShapeError
+from ...public import api
+from ..core.graph import GraphKeys, get_default_graph
+from ..core.names import Namespace
+from ..core.operations import operation
+from .shapes import add_n
 
 NONE, SUM = "none", "weighted_sum"
 SUM_OVER_BATCH_SIZE, MEAN = "weighted_sum_over_batch_size", "weighted_mean"
@@ -36,7 +40,7 @@ def _both(sentinel: Any, labels: Any, logits: Any, what: str) -> None:
         raise ArgumentError(f"tf.nn.{what} takes its arguments by name: labels=…, logits=…")
 
 
-@api
+@operation
 def sparse_softmax_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
@@ -45,7 +49,7 @@ def sparse_softmax_cross_entropy_with_logits(
     return losses.sparse_softmax_cross_entropy(labels, logits, reduction="none")
 
 
-@api
+@operation
 def softmax_cross_entropy_with_logits(
     _sentinel: Any = None,
     labels: Any = None,
@@ -60,7 +64,7 @@ def softmax_cross_entropy_with_logits(
     return -functions.reduce_sum(labels * functions.log_softmax(logits, along), along)
 
 
-@api
+@operation
 def softmax_cross_entropy_with_logits_v2(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, axis: int | None = None,
     name: str | None = None, dim: int | None = None,
@@ -70,7 +74,7 @@ def softmax_cross_entropy_with_logits_v2(
     return softmax_cross_entropy_with_logits(_sentinel, labels, logits, along)
 
 
-@api
+@operation
 def sigmoid_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
@@ -85,7 +89,15 @@ def sigmoid_cross_entropy_with_logits(
 # tf.losses: weighted and reduced --------------------------------------------------------------------
 
 
-def _reduced(values: Tensor, weights: Any, reduction: str) -> Tensor:
+def _reduced(values: Tensor, weights: Any, reduction: str, into: Any = GraphKeys.LOSSES) -> Tensor:
+    """A loss, which is collected."""
+    loss = _reduction_of(values, weights, reduction)
+    if into is not None:
+        add_loss(loss, into)
+    return loss
+
+
+def _reduction_of(values: Tensor, weights: Any, reduction: str) -> Tensor:
     """TensorFlow's reductions. Its default divides by the count of weights that are not zero."""
     number = isinstance(weights, int | float)
     factor = like(weights, values)
@@ -114,75 +126,106 @@ def _reduced(values: Tensor, weights: Any, reduction: str) -> Tensor:
     raise ArgumentError(f"reduction={reduction!r} is not offered; use one of tf.losses.Reduction")
 
 
-@api
+@operation
 def sparse_softmax_cross_entropy(
-    labels: Tensor, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
+    labels: Tensor, logits: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """-log softmax(logits)[label]. labels: int [...]; logits: [..., classes]."""
-    return _reduced(losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction)
+    return _reduced(
+        losses.sparse_softmax_cross_entropy(labels, logits, reduction="none"), weights, reduction, loss_collection
+    )
 
 
-@api
+@operation
 def softmax_cross_entropy(
     onehot_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0, scope: Any = None,
-    loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """-sum(labels * log softmax(logits)) over the last axis."""
     labels = onehot_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + label_smoothing / logits.width
-    return _reduced(softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction)
+    return _reduced(
+        softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction, loss_collection
+    )
 
 
-@api
+@operation
 def sigmoid_cross_entropy(
     multi_class_labels: Tensor, logits: Tensor, weights: Any = 1.0, label_smoothing: float = 0,
-    scope: Any = None, loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+    scope: Any = None, loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """Binary cross-entropy of sigmoid(logits) over all elements."""
     labels = multi_class_labels
     if label_smoothing:
         labels = labels * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return _reduced(sigmoid_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction)
+    return _reduced(
+        sigmoid_cross_entropy_with_logits(labels=labels, logits=logits), weights, reduction, loss_collection
+    )
 
 
-@api
+@operation
 def mean_squared_error(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
+    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """(predictions - labels)^2 over all elements."""
-    return _reduced(functions.square(predictions - labels), weights, reduction)
+    return _reduced(functions.square(predictions - labels), weights, reduction, loss_collection)
 
 
-@api
+@operation
 def absolute_difference(
-    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = None,
+    labels: Any, predictions: Tensor, weights: Any = 1.0, scope: Any = None, loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """|predictions - labels| over all elements."""
-    return _reduced(functions.abs(predictions - labels), weights, reduction)
+    return _reduced(functions.abs(predictions - labels), weights, reduction, loss_collection)
 
 
-@api
+@operation
 def huber_loss(
     labels: Any, predictions: Tensor, weights: Any = 1.0, delta: float = 1.0, scope: Any = None,
-    loss_collection: Any = None, reduction: str = SUM_BY_NONZERO_WEIGHTS,
+    loss_collection: Any = GraphKeys.LOSSES, reduction: str = SUM_BY_NONZERO_WEIGHTS,
 ) -> Tensor:  # fmt: skip
     """Squared up to ``delta``, linear beyond it, over all elements."""
     error = functions.abs(predictions - labels)
     inner = functions.minimum(error, delta)
-    return _reduced(inner * inner * 0.5 + (error - inner) * delta, weights, reduction)
+    return _reduced(inner * inner * 0.5 + (error - inner) * delta, weights, reduction, loss_collection)
 
 
-LOSSES: dict[str, Any] = {
-    "Reduction": Reduction,
-    **{
-        function.__name__: function
-        for function in (
-            sparse_softmax_cross_entropy, softmax_cross_entropy, sigmoid_cross_entropy, mean_squared_error,
-            absolute_difference, huber_loss,
-        )
-    },
-}  # fmt: skip
+# The collection of losses ---------------------------------------------------------------------------
+
+
+@api
+def add_loss(loss: Tensor, loss_collection: str = GraphKeys.LOSSES) -> None:
+    """Adds a loss to those of the graph."""
+    get_default_graph().collections[str(loss_collection)].append(loss)
+
+
+@api
+def get_losses(scope: str | None = None, loss_collection: str = GraphKeys.LOSSES) -> list[Tensor]:
+    """The losses that ``tf.losses`` made in the graph."""
+    return get_default_graph().get_collection(loss_collection, scope)
+
+
+@api
+def get_regularization_losses(scope: str | None = None) -> list[Tensor]:
+    """The penalties of variables in the graph."""
+    return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
+
+
+@api
+def get_regularization_loss(scope: str | None = None, name: str = "total_regularization_loss") -> Tensor:
+    """Their sum."""
+    found = get_regularization_losses(scope)
+    return add_n(found) if found else make_constant(0.0, "float32")
+
+
+@api
+def get_total_loss(add_regularization_losses: bool = True, name: str = "total_loss") -> Tensor:
+    """The sum of all losses of the graph."""
+    found = get_losses() + (get_regularization_losses() if add_regularization_losses else [])
+    if not found:
+        raise ArgumentError("tf.losses.get_total_loss: the graph has no loss; functions of tf.losses add theirs")
+    return add_n(found)

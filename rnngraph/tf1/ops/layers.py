@@ -1,4 +1,4 @@
-"""TensorFlow 1.x's dense layers and initializers."""
+"""TensorFlow 1.x's layers: what owns variables."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ..declare import initializers
-from ..declare.cells.basic import Activation
-from ..declare.functions import convolutions, layers
-from ..declare.initializers import Initializer, initializer_of
-from ..declare.parameters import ScopeName, parameter
-from ..declare.tensor import Tensor
-from ..errors import ArgumentError, ShapeError, shown, user_line
-from ..public import api
-from ._functions import relu, reshape
-from ._names import dtype_name, refuse, refuse_reuse
+from ...declare.cells.basic import Activation
+from ...declare.functions import convolutions, layers
+from ...declare.initializers import Initializer, initializer_of
+from ...declare.parameters import ScopeName
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, shown
+from ...ir.graph import Node, make
+from ...public import api
+from ..core.graph import GraphKeys, get_default_graph
+from ..core.names import refuse
+from ..core.scopes import layer_scope, present_scope
+from .functions import relu, reshape
 
 _PENALTY = "add the penalty to the loss"
 
@@ -30,15 +32,15 @@ def dense(
 ) -> Tensor:  # fmt: skip
     """activation(inputs kernel + bias) on the last axis; owns ``dense/kernel`` and ``dense/bias``."""
     refuse(
-        "tf.layers.dense", _PENALTY, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
-        activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        "tf.layers.dense", _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
         bias_constraint=bias_constraint,
     )  # fmt: skip
     refuse("tf.layers.dense", "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
-    refuse_reuse("tf.layers.dense", reuse)
-    scope = ScopeName(name or "dense", name is not None, user_line())
+    scope = layer_scope("dense", name, reuse)
     starts = _starts(kernel_initializer, bias_initializer)
-    return layers.affine(inputs, units, activation, scope, ("kernel", "bias") if use_bias else ("kernel",), starts)
+    names = ("kernel", "bias") if use_bias else ("kernel",)
+    made = layers.affine(inputs, units, activation, scope, names, starts)
+    return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
 @api
@@ -55,20 +57,41 @@ def fully_connected(
     """
     what = "tf.contrib.layers.fully_connected"
     refuse(what, "normalise its result yourself, with rg.layer_norm", normalizer_fn=normalizer_fn)
-    refuse(what, _PENALTY, weights_regularizer=weights_regularizer, biases_regularizer=biases_regularizer)
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
-    refuse_reuse(what, reuse)
-    name = ScopeName(scope or "fully_connected", scope is not None, user_line())
+    name = layer_scope("fully_connected", scope, reuse)
     starts = _starts(weights_initializer, biases_initializer)
     names = ("weights",) if biases_initializer is None else ("weights", "biases")
-    return layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
+    made = layers.affine(inputs, num_outputs, activation_fn, name, names, starts)
+    return _owned(made, name, weights=weights_regularizer, biases=biases_regularizer)
 
 
 def _starts(kernel: Any, bias: Any) -> tuple[Initializer, Initializer]:
-    return (
-        initializer_of("glorot_uniform" if kernel is None else kernel),
-        initializer_of("zeros" if bias is None else bias),
-    )
+    kernel = present_scope().initializer if kernel is None else kernel
+    return _start(kernel, "glorot_uniform"), _start(bias, "zeros")
+
+
+def _start(given: Any, usual: str) -> Initializer:
+    given = given() if getattr(given, "makes_initializer", False) else given
+    return initializer_of(usual if given is None else given)
+
+
+def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
+    """What a layer gives, noted as the owner of its variables. penalties: functions of these, by name."""
+    graph = get_default_graph()
+    graph.own(made)
+    for name, penalty in penalties.items():
+        penalty = present_scope().regularizer if penalty is None and name in ("kernel", "weights") else penalty
+        if penalty is not None and name in scope.specs:
+            loss = penalty(Tensor(make_parameter(scope, name)))
+            if loss is not None:
+                graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
+    return made
+
+
+def make_parameter(scope: ScopeName, name: str) -> Node:
+    """The node of a layer's variable."""
+    spec = scope.specs[name]
+    return make("parameter", where=scope.where, type=spec.type, label=name, slot=spec, scope=scope)
 
 
 @api
@@ -85,16 +108,15 @@ def conv1d(
     refuse(what, "transpose the inputs to [batch, time, width]",
            data_format=None if data_format == "channels_last" else data_format)  # fmt: skip
     refuse(
-        what, _PENALTY, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
-        activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+        what, _PENALTY, activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
         bias_constraint=bias_constraint,
     )  # fmt: skip
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
-    refuse_reuse(what, reuse)
-    scope = ScopeName(name or "conv1d", name is not None, user_line())
+    scope = layer_scope("conv1d", name, reuse)
     starts = _starts(kernel_initializer, bias_initializer)
     windows = convolutions.Windows.checked("kernel_size", size, stride, dilation, _lower(padding), scope.where)
-    return convolutions.convolution(inputs, filters, windows, 1, activation, use_bias, scope, starts)
+    made = convolutions.convolution(inputs, filters, windows, 1, activation, use_bias, scope, starts)
+    return _owned(made, scope, kernel=kernel_regularizer, bias=bias_regularizer)
 
 
 @api
@@ -158,12 +180,11 @@ def batch_normalization(
         virtual_batch_size=virtual_batch_size, adjustment=adjustment,
     )  # fmt: skip
     refuse(what, "use rg.parameter(…, trainable=False)", trainable=None if trainable else False)
-    refuse_reuse(what, reuse)
-    scope = ScopeName(name or "batch_normalization", name is not None, user_line())
+    scope = layer_scope("batch_normalization", name, reuse)
     starts = {"gamma": gamma_initializer} if scale else {}
     starts |= {"beta": beta_initializer} if center else {}
     starts |= {"moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer}
-    return layers.normalized(inputs, axis, momentum, epsilon, scope, starts, frozen=not training)
+    return _owned(layers.normalized(inputs, axis, momentum, epsilon, scope, starts, frozen=not training), scope)
 
 
 def _single(value: Any) -> Any:
@@ -175,84 +196,3 @@ def _single(value: Any) -> Any:
 def flatten(inputs: Tensor, name: str | None = None) -> Tensor:
     """[batch, ...] as [batch, product of the rest]."""
     return reshape(inputs, [None, -1])
-
-
-@api
-def get_variable(
-    name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
-    trainable: bool | None = None,
-) -> Tensor:  # fmt: skip
-    """``rg.parameter``: a trained array that stands by itself in the graph."""
-    refuse("tf.get_variable", _PENALTY, regularizer=regularizer)
-    if shape is None and initializer is not None and not callable(initializer):
-        shape = np.shape(initializer)
-    if shape is None:
-        raise ShapeError(f"tf.get_variable({name!r}) needs a shape")
-    start = "glorot_uniform" if initializer is None else initializer
-    kind = "float32" if dtype is None else dtype_name(dtype)
-    return parameter(name, shape, start, trainable is not False, kind)
-
-
-# Initializers: the seed and the dtype that TensorFlow's take are accepted; values depend on the program's
-# seed and the parameter's name alone.
-
-
-@api
-def zeros_initializer(dtype: Any = None) -> Initializer:
-    """Zeros."""
-    return initializers.zeros
-
-
-@api
-def ones_initializer(dtype: Any = None) -> Initializer:
-    """Ones."""
-    return initializers.ones
-
-
-@api
-def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
-    """One number everywhere, or an array."""
-    return initializers.Constant(value)
-
-
-@api
-def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
-    """Uniform in +-sqrt(6 / (fan_in + fan_out))."""
-    return initializers.glorot_uniform
-
-
-@api
-def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Orthonormal rows or columns, times gain."""
-    return initializers.Orthogonal(gain)
-
-
-@api
-def random_uniform_initializer(
-    minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
-) -> Initializer:
-    """Uniform in [minval, maxval), by default [0, 1)."""
-    return initializers.Uniform(minval, 1.0 if maxval is None else maxval)
-
-
-@api
-def random_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
-) -> Initializer:
-    """Normal."""
-    return initializers.Normal(mean, stddev)
-
-
-@api
-def truncated_normal_initializer(
-    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
-) -> Initializer:
-    """Normal, what is more than two deviations away drawn again."""
-    return initializers.TruncatedNormal(mean, stddev)
-
-
-@api
-def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
-    """Glorot's initial values."""
-    refuse("tf.contrib.layers.xavier_initializer", "use uniform=True", uniform=None if uniform else uniform)
-    return initializers.glorot_uniform

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..declare.cell import Cell
-from ..declare.seq2seq import attention
-from ..declare.tensor import Tensor
-from ..errors import NotOfferedError
-from ..public import api
-from ._names import dtype_name, refuse
+from ...declare.cell import Cell
+from ...declare.seq2seq import attention
+from ...declare.tensor import Tensor
+from ...errors import NotOfferedError
+from ...public import api
+from ..core.names import dtype_name, refuse
 
 _OWN = "write a subclass of rg.Wrapper that attends as you want"
 _TAPS = 'leave it out: program.inference.taps(…)["alignments"] has the alignments of every step'
@@ -79,11 +79,3 @@ class AttentionWrapper(attention.AttentionWrapper):
         refuse(self, _TAPS, alignment_history=alignment_history or None)
         refuse(self, _OWN, cell_input_fn=cell_input_fn)
         self.scope_name = name
-
-
-SEQ2SEQ: dict[str, Any] = {
-    "AttentionWrapper": AttentionWrapper,
-    "AttentionWrapperState": attention.AttentionWrapperState,
-    "BahdanauAttention": BahdanauAttention,
-    "LuongAttention": LuongAttention,
-}

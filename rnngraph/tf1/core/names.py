@@ -6,11 +6,52 @@ from typing import Any
 
 import numpy as np
 
-from ..declare.tensor import check_dtype
-from ..errors import ArgumentError, NotOfferedError
-from ._absent import not_offered
+from ...declare.tensor import check_dtype
+from ...errors import ArgumentError, NotOfferedError
+from .absent import not_offered
 
 _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"}
+
+
+class DType(str):
+    """``tf.float32`` and others: the name of a dtype, with what TensorFlow's have."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return str(self)
+
+    @property
+    def as_numpy_dtype(self) -> type[Any]:
+        """NumPy's type."""
+        return np.dtype(str(self)).type
+
+    @property
+    def base_dtype(self) -> DType:
+        """Itself."""
+        return self
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it is of floats."""
+        return str(self).startswith("float")
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is of ints."""
+        return str(self).startswith("int")
+
+    @property
+    def size(self) -> int:
+        """Bytes of an element."""
+        return np.dtype(str(self)).itemsize
+
+
+def as_dtype(type_value: Any) -> DType:
+    """A dtype from all that TensorFlow takes for one."""
+    return DType(dtype_name(type_value))
 
 
 def dtype_name(dtype: Any) -> str:
@@ -50,8 +91,3 @@ def refuse(what: Any, remedy: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(f"{what}: {name}={value!r} is not offered; {remedy}")
-
-
-def refuse_reuse(what: Any, reuse: Any) -> None:
-    if reuse:
-        raise ArgumentError(f"{what}: reuse={reuse!r} is not offered; for one set of parameters use rg.shared(cell)")

@@ -1,0 +1,17 @@
+"""TensorFlow 1.x's ``tf.contrib``, as far as it is offered: a name that is not raises an error with what to use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.names import missing
+from . import crf as crf
+from . import framework as framework
+from . import layers as layers
+from . import legacy_seq2seq as legacy_seq2seq
+from . import rnn as rnn
+from . import seq2seq as seq2seq
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("contrib", name)

@@ -1,0 +1,11 @@
+"""TensorFlow 1.x's ``tf.contrib.legacy_seq2seq``, of which nothing is offered: each name says what to use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.names import missing
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("contrib.legacy_seq2seq", name)

@@ -1,0 +1,28 @@
+"""TensorFlow 1.x's ``tf.contrib.rnn``: the cells of ``tf.nn.rnn_cell`` and more, and drivers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...declare.cells.basic import LSTMStateTuple
+from ...declare.cells.wrappers import HighwayWrapper, MultiRNNCell
+from ..core.names import missing
+from ..ops.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LSTMCell, ResidualWrapper
+from ..ops.contrib_cells import (
+    CFNCell,
+    CoupledInputForgetGateLSTMCell,
+    IndRNNCell,
+    InputProjectionWrapper,
+    IntersectionRNNCell,
+    LayerNormBasicLSTMCell,
+    MinimalRNNCell,
+    NASCell,
+    OutputProjectionWrapper,
+    SRUCell,
+    UGRNNCell,
+)
+from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_rnn, static_rnn
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("contrib.rnn", name)

@@ -1,0 +1,29 @@
+"""TensorFlow's errors of a run, as errors of ours: ``tf.errors``."""
+
+from __future__ import annotations
+
+from ...errors import RnnGraphError
+
+
+class OpError(RnnGraphError, RuntimeError):
+    """Base of what a run raises."""
+
+
+class NotImportableError(RnnGraphError, ImportError):
+    """A script imports a module of TensorFlow's that is not offered; the message names what to use instead."""
+
+
+class FailedPreconditionError(OpError):
+    """A run reads a variable that has no value yet."""
+
+
+class NotFoundError(OpError, LookupError):
+    """A file does not have what is asked for."""
+
+
+class InvalidArgumentError(OpError, ValueError):
+    """A run is given what it can't take."""
+
+
+class OutOfRangeError(OpError, ValueError):
+    """There is no more of what is asked for."""

@@ -1,0 +1,267 @@
+"""What a program has declared: owners of variables, names, collections; and which graph and session are current."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from ...declare.parameters import ParameterSpec, ScopeName
+from ...declare.placeholders import RESERVED
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, NameLookupError, did_you_mean, shown
+from ...ir.graph import Node
+from ...program.program import Program, compile
+from ...public import api
+from .cuts import Cut
+from .variable import Variable
+
+TRAINABLE_VARIABLES, GLOBAL_VARIABLES, LOCAL_VARIABLES = "trainable_variables", "variables", "local_variables"
+
+
+class Holder(Protocol):
+    """A session, as a graph knows it."""
+
+    def leave(self) -> None:
+        """Takes the values of the graph's variables with it."""
+
+
+class Graph:
+    """``tf.Graph``: what was declared while it was current. It holds no values: sessions do.
+
+    owners: Tensors of whose declarations variables are part. variables: by what they are parameters of; by_name: by
+    full name; extra: those that are no parameters, such as an optimizer's. scopes: of layers and drivers, by full name,
+    so that later ones can share their variables. named: Tensors and operations by name. holder: the session whose
+    values the variables have now. labels, renamed: names of placeholders, and those that are not the first of theirs.
+    """
+
+    @api
+    def __init__(self) -> None:
+        self.seed: int | None = None
+        self.owners: list[Tensor] = []
+        self.variables: dict[ParameterSpec, Variable] = {}
+        self.by_name: dict[str, Variable] = {}
+        self.extra: dict[str, Any] = {}
+        self.scopes: dict[str, ScopeName] = {}
+        self.collections: defaultdict[str, list[Any]] = defaultdict(list)
+        self.named: dict[str, Any] = {}
+        self.variable_scope: Any = None
+        self.name_scope = ""
+        self.holder: Holder | None = None
+        self.plans: dict[Any, Any] = {}
+        self.told = False  # of dropout in every run
+        self.labels: set[str] = {*RESERVED}
+        self.renamed: list[Node] = []
+        self._cuts: dict[frozenset[Node], Cut] = {}
+        self._taken: Counter[str] = Counter()
+        self._program: Program[Any] | None = None
+        self._compiled = 0
+
+    def cut(self, places: Iterable[Node] = ()) -> Cut:
+        """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
+        key = frozenset((*places, *self.renamed))
+        if key not in self._cuts:
+            self._cuts[key] = Cut(key)
+        return self._cuts[key]
+
+    # Declaring -----------------------------------------------------------------------------------
+
+    def own(self, *tensors: Tensor) -> None:
+        """Notes Tensors that were declared with variables of their own."""
+        self.owners += tensors
+
+    def place(self, tensor: Tensor, name: str | None) -> None:
+        """Notes a placeholder. One whose label another has is renamed where both are compiled."""
+        label = tensor.name
+        if name is not None and label in self.labels:
+            self.renamed.append(tensor.node)
+        self.labels.add(label)
+        self.name(label if name is None else name, tensor)
+
+    def unique(self, name: str) -> str:
+        """A full name that nothing has: ``dense``, then ``dense_1``."""
+        count, found = self._taken[name], name
+        self._taken[name] += 1
+        while count:
+            found = f"{name}_{count}"
+            if not self._taken[found]:
+                self._taken[found] += 1
+                break
+            count += 1
+        return found
+
+    def name(self, name: str, what: Any) -> str:
+        """Names something under the scope that is open; gives the full name."""
+        full = self.unique(f"{self.name_scope}{name}")
+        self.named[full] = what
+        return full
+
+    def program(self) -> Program[Any] | None:
+        """All that owns variables, compiled together: names are settled, and others share its parameters. None where
+        there is nothing that does.
+        """
+        if self._compiled != len(self.owners):  # names that were settled stay
+            outputs = {str(number): self.cut().tensor(owner) for number, owner in enumerate(self.owners)}
+            self._program = compile(outputs, parameters=self._program, seed=self.seed or 0)
+            self._compiled = len(self.owners)
+        return self._program
+
+    # What programs ask ---------------------------------------------------------------------------
+
+    @contextmanager
+    def as_default(self) -> Iterator[Graph]:
+        """Makes the graph the current one of this thread."""
+        with entered(CURRENT.graphs, self):
+            yield self
+
+    @property
+    def version(self) -> int:
+        """Counts what owns variables."""
+        return len(self.owners)
+
+    def finalize(self) -> None:
+        """Nothing more is to be declared, which is not checked."""
+
+    def get_collection(self, name: str, scope: str | None = None) -> list[Any]:
+        """What was added to a collection, or its part whose names begin with ``scope``."""
+        return collection(self, name, scope)
+
+    def get_collection_ref(self, name: str) -> list[Any]:
+        """The list of a collection itself."""
+        return self.collections[str(name)]
+
+    def add_to_collection(self, name: str, value: Any) -> None:
+        """Adds to a collection."""
+        self.collections[str(name)].append(value)
+
+    @api
+    def get_tensor_by_name(self, name: str) -> Tensor:
+        """The Tensor of a name such as ``"logits:0"``."""
+        found = self.find(name.partition(":")[0])
+        if not isinstance(found, Tensor):
+            raise NameLookupError(f"{name!r} is an operation; use graph.get_operation_by_name")
+        return found
+
+    @api
+    def get_operation_by_name(self, name: str) -> Any:
+        """The operation of a name, or that of the Tensor of that name."""
+        found = self.find(name)
+        return found.op if isinstance(found, Tensor) else found  # type: ignore[attr-defined]
+
+    def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
+        """What a name stands for; anything else as it is."""
+        return self.find(obj.partition(":")[0]) if isinstance(obj, str) else obj
+
+    def find(self, name: str) -> Any:
+        """What has a name; variables too, which may have theirs from a scope."""
+        if name in self.named:
+            return self.named[name]
+        if name not in self.by_name:
+            self.all_variables()
+        if name in self.by_name:
+            return self.by_name[name]
+        known = [*self.named, *self.by_name]
+        there = did_you_mean(name, known) or f"; there are {', '.join(known[:20]) or 'none'}"
+        raise NameLookupError(f"the graph has nothing named {shown(name)}{there}; give name= where it is declared")
+
+    def all_variables(self) -> list[Any]:
+        """Every variable, cells' and layers' too, in the order of creation; then an optimizer's."""
+        program = self.program()
+        found: list[Any] = []
+        for name in program.parameters if program is not None else ():
+            spec = program.parameters.slot(name)  # type: ignore[union-attr]
+            if spec not in self.variables:
+                self.variables[spec] = Variable.of(spec, name)
+            found.append(self.variables[spec])
+            self.by_name[name] = self.variables[spec]
+        return [*found, *self.extra.values()]
+
+
+def collection(graph: Graph, name: str, scope: str | None) -> list[Any]:
+    """A collection; of variables those that have come to be until now."""
+    key = str(name)
+    if key in (GLOBAL_VARIABLES, TRAINABLE_VARIABLES):
+        items = [item for item in graph.all_variables() if key == GLOBAL_VARIABLES or item.trainable]
+        items += [item for item in graph.collections[key] if item not in items]
+    else:
+        items = list(graph.collections[key])
+    return [item for item in items if not scope or str(getattr(item, "name", "")).startswith(scope)]
+
+
+# What is current -------------------------------------------------------------------------------------
+
+
+class Current(threading.local):
+    """The graphs and sessions that a thread has entered; the first graph is its default."""
+
+    def __init__(self) -> None:
+        self.graphs: list[Graph] = [Graph()]
+        self.sessions: list[Any] = []
+
+
+CURRENT = Current()
+"""With the pool of threads and the counter of declarations all module state that there is."""
+
+
+@contextmanager
+def entered(stack: list[Any], item: Any) -> Iterator[None]:
+    """``item`` on top of a stack, until the block ends."""
+    stack.append(item)
+    try:
+        yield
+    finally:
+        for place in reversed(range(len(stack))):
+            if stack[place] is item:
+                del stack[place]
+                break
+
+
+@api
+def get_default_graph() -> Graph:
+    """The graph in which this thread declares."""
+    return CURRENT.graphs[-1]
+
+
+@api
+def reset_default_graph() -> None:
+    """Declares into a new graph from here on."""
+    if len(CURRENT.graphs) > 1:
+        raise ArgumentError("tf.reset_default_graph() within `with graph.as_default():`; leave that block first")
+    CURRENT.graphs[-1] = Graph()
+
+
+@api
+def set_random_seed(seed: int) -> None:
+    """The seed of initial values, masks and random numbers of the current graph."""
+    get_default_graph().seed = int(seed)
+
+
+@api
+def add_to_collection(name: str, value: Any) -> None:
+    """Adds to a collection of the current graph."""
+    get_default_graph().add_to_collection(name, value)
+
+
+@api
+def get_collection(key: str, scope: str | None = None) -> list[Any]:
+    """A collection of the current graph."""
+    return collection(get_default_graph(), key, scope)
+
+
+@api
+def get_collection_ref(key: str) -> list[Any]:
+    """The list of a collection of the current graph itself."""
+    return get_default_graph().get_collection_ref(key)
+
+
+class GraphKeys:
+    """Names of collections."""
+
+    GLOBAL_VARIABLES, LOCAL_VARIABLES, TRAINABLE_VARIABLES = GLOBAL_VARIABLES, LOCAL_VARIABLES, TRAINABLE_VARIABLES
+    VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"
+    SUMMARIES, LOSSES, REGULARIZATION_LOSSES = "summaries", "losses", "regularization_losses"
+    UPDATE_OPS, TRAIN_OP, INIT_OP, GLOBAL_STEP = "update_ops", "train_op", "init_op", "global_step"
+    WEIGHTS, BIASES, ACTIVATIONS = "weights", "biases", "activations"
+    SAVERS, SAVEABLE_OBJECTS = "savers", "saveable_objects"

@@ -1,0 +1,154 @@
+"""Operations: what a run does beside giving values; and how functions name what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from ...declare.nest import flatten
+from ...declare.tensor import Tensor, build
+from ...declare.tensor import constant as make_constant
+from ...errors import DtypeError, ShapeError, shown, user_line
+from ...public import api
+from .graph import get_default_graph
+from .variable import ExtraVariable, Variable
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+class Operation:
+    """``tf.Operation``. ``execute`` does what it is for, and gives what a run of it gives.
+
+    before: operations that run first. where: the user's line.
+    """
+
+    def __init__(self, name: str) -> None:
+        graph = get_default_graph()
+        self.where = user_line()
+        self.graph = graph
+        self.before: list[Any] = list(graph.collections["control_inputs"])
+        self.full = graph.name(name, self)
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+        return self.full
+
+    outputs: Sequence[Any] = ()
+    inputs: Sequence[Any] = ()
+    device = ""
+
+    @property
+    def type(self) -> str:
+        """What it is."""
+        return type(self).__name__
+
+    def needs(self) -> list[Tensor]:
+        """Tensors whose values ``execute`` takes."""
+        return []
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
+        """Runs it in a session. values: of what it ``needs``."""
+
+    def __repr__(self) -> str:
+        return f"<tf.Operation '{self.full}' type={self.type}>"
+
+    def _no_operand(self, *_: Any) -> Any:
+        raise DtypeError(f"{self!r} is no Tensor to compute with; run it, then compute with what it changed")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_operand
+    __neg__ = __pow__ = __getitem__ = __matmul__ = __lt__ = __gt__ = _no_operand
+
+
+class Initialize(Operation):
+    """Gives variables their initial values, each on what those before it have."""
+
+    def __init__(self, variables: Sequence[Any], name: str) -> None:
+        self.variables = list(variables)
+        super().__init__(name)
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> None:
+        session.initialize(self.variables)
+
+
+class Assign(Operation):
+    """Sets a variable. change: of the present value and the one that is given."""
+
+    def __init__(self, ref: Any, value: Any, change: Callable[[Any, Any], Any] | None, name: str) -> None:
+        if not isinstance(ref, Variable | ExtraVariable):
+            raise DtypeError(f"an assignment changes a variable, not {shown(ref)}")
+        kind = ref.dtype
+        self.ref, self.change = ref, change
+        self.value = value if isinstance(value, Tensor) else make_constant(np.asarray(value, kind), kind)
+        shape = tuple(ref.shape)
+        known = all(isinstance(size, int) for size in self.value.shape)
+        if self.value.dtype != kind or (known and self.value.shape != shape):
+            raise ShapeError(f"{ref!r} can't be set to {self.value!r}")
+        super().__init__(name)
+
+    def needs(self) -> list[Tensor]:
+        return [self.value]
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> np.ndarray:
+        new = values[0] if self.change is None else self.change(session.value(self.ref), values[0])
+        session.set_value(self.ref, np.asarray(new, self.ref.dtype))
+        found: np.ndarray = session.value(self.ref)
+        return found
+
+
+class Group(Operation):
+    """Runs several operations, one behind the other."""
+
+    def __init__(self, members: Sequence[Any], name: str) -> None:
+        self.members = list(members)
+        super().__init__(name)
+        self.before += self.members
+
+
+@api
+def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
+    """An operation that runs others."""
+    members = [item for item in flatten(list(inputs)) if item is not None]
+    for item in members:
+        if not isinstance(item, Operation | Tensor):
+            raise DtypeError(f"tf.group takes operations and Tensors, not {shown(item)}")
+    return Group([item for item in members if isinstance(item, Operation)], name or "group_deps")
+
+
+@api
+def tuple_of(tensors: Any, name: str | None = None, control_inputs: Any = None) -> list[Any]:
+    """The Tensors themselves."""
+    return list(tensors)
+
+
+@api
+def no_op(name: str | None = None) -> Operation:
+    """An operation that does nothing."""
+    return Group([], name or "NoOp")
+
+
+# Names of what functions give -------------------------------------------------------------------------
+
+
+def operation(target: Target) -> Target:
+    """Stands at functions of TensorFlow's: what they give has the ``name=`` that a program gives it."""
+    default = f"{target.__name__}"
+
+    @wraps(target)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        result = target(*arguments, **keywords)
+        name = keywords.get("name")
+        if isinstance(name, str) and name and isinstance(result, Tensor):
+            get_default_graph().name(name, result)
+        return result
+
+    call.__name__ = default
+    return cast("Target", api(call))
+
+
+def copied(x: Tensor) -> Tensor:
+    """x as a node of its own."""
+    return build("reshape", x, shape=x.type.shape)

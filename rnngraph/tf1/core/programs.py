@@ -1,0 +1,139 @@
+"""What a run asks for, compiled once and kept: one native call for all Tensors of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.tensor import Tensor
+from ...errors import Where, shown, user_line, warn
+from ...ir.graph import Node, topological
+from ...program.program import Program, compile
+from .errors import FailedPreconditionError, InvalidArgumentError
+from .graph import Graph
+from .operations import Operation
+from .variable import Variable
+
+Values = Mapping[Node, Any]
+"""What a run is fed, by the declared node."""
+
+
+class Step(Operation):
+    """An operation whose native call computes Tensors too, with the values of before it, such as one that trains."""
+
+    def step(self, session: Any, asked: Asked, values: Values, seed: int) -> Sequence[np.ndarray]:
+        """Runs it; gives what is asked for."""
+        raise NotImplementedError
+
+
+class Asked:
+    """Tensors that are asked for together, and the Tensors that are fed in their stead.
+
+    nodes: declared ones, each once. cut: those that are fed and are no placeholders. reads: placeholders that they
+    depend on, gradients' stand-ins too.
+    """
+
+    def __init__(self, graph: Graph, nodes: Sequence[Node], fed: Iterable[Node]) -> None:
+        self.graph, self.nodes = graph, tuple(nodes)
+        self.fed = frozenset(node for node in fed if node.op != "input")
+        self.cut = graph.cut(self.fed)
+        self.tensors = {str(number): Tensor(self.cut(node)) for number, node in enumerate(self.nodes)}
+        self.reads = [
+            node for node in topological([tensor.node for tensor in self.tensors.values()]) if node.op == "input"
+        ]
+        self._program: FetchProgram | None = None
+
+    def program(self) -> FetchProgram:
+        """What computes them in one call."""
+        if self._program is None:
+            self._program = FetchProgram(self.graph, self.tensors)
+        return self._program
+
+
+class FetchProgram:
+    """A compiled program for Tensors by name, and what it is fed."""
+
+    def __init__(self, graph: Graph, outputs: Mapping[str, Tensor], loss: Tensor | None = None) -> None:
+        self.graph = graph
+        root = graph.program()
+        self.program: Program[Any] = compile(dict(outputs), loss, parameters=root, seed=graph.seed or 0)
+        training = self.program.training
+        takes, types = set(training.input_names()), training.input_types()
+        placeholders = self.program.parts.lowered.placeholders
+        self.inputs = {
+            node: (name, np.dtype(types[name].dtype)) for node, name in placeholders.items() if name in takes
+        }
+        self.variables = tuple(self.program.parameters)
+        self.draws = bool(self.program.parts.lowered.masks.outputs)
+
+    def feeds(self, session: Any, cut: Any, values: Values, seed: int) -> dict[str, np.ndarray]:
+        """What a run's values are to the program."""
+        given: dict[str, np.ndarray] = {}
+        for node, value in values.items():
+            found = self.inputs.get(cut.fed_by(node))
+            if found is not None:
+                given[found[0]] = as_fed(value, found[1], node)
+        if len(given) < len(self.inputs):
+            for node, (name, kind) in self.inputs.items():
+                drawn = node.get("drawn")
+                if drawn is not None and name not in given:
+                    given[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
+        return given
+
+    def check(self, session: Any, where: Where | None = None) -> None:
+        """Raises ``FailedPreconditionError`` where a variable has no value in a session."""
+        if session.initialized.issuperset(self.variables):
+            return
+        missing = [name for name in self.variables if name not in session.initialized]
+        raise FailedPreconditionError(uninitialized(missing), where or user_line())
+
+    def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
+        """The outputs in order, of one native call."""
+        self.check(session)
+        self.tell()
+        found = self.program.training(self.feeds(session, cut, values, seed), seed=seed)
+        return [found[name] for name in self.program.structure]
+
+    def tell(self) -> None:
+        """Says once in a graph that dropout is part of every run."""
+        if self.draws and not self.graph.told:
+            self.graph.told = True
+            warn(
+                "this run drops units, as TensorFlow's do: feed a keep_prob of 1.0 to evaluate and to predict. "
+                "rg.compile makes a training graph with dropout and an inference graph without, and needs no feed "
+                "for it: docs/tf1.md",
+                user_line(),
+            )
+
+
+def uninitialized(names: Sequence[str]) -> str:
+    """What is wrong where variables have no value."""
+    shown_names = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return (
+        f"{shown_names} {'has' if len(names) == 1 else 'have'} no value in this session; run "
+        "tf.global_variables_initializer() made after the last variable, or restore a checkpoint"
+    )
+
+
+def as_fed(value: Any, kind: np.dtype[Any], node: Node) -> np.ndarray:
+    """A feed in the dtype of what it is fed to, as TensorFlow converts it: floats to ints are cut off."""
+    if type(value) is np.ndarray and value.dtype == kind:
+        return value
+    if isinstance(value, Tensor):
+        raise InvalidArgumentError(f"{shown(value)} is fed; run it first, and feed what that gives")
+    try:
+        return np.asarray(value, dtype=kind)
+    except (ValueError, TypeError) as error:
+        raise InvalidArgumentError(f"{node.name or node.op} can't be fed {shown(value)}: {error}") from None
+
+
+def is_read(node: Node) -> bool:
+    """Whether the value of a declared node is known without computing."""
+    return node.op in ("parameter", "constant")
+
+
+def variable_of(graph: Graph, node: Node) -> Variable | None:
+    """The variable that a node is, where it is one."""
+    return graph.variables.get(node["slot"]) if node.op == "parameter" else None

@@ -1,0 +1,219 @@
+"""Scopes: where variables share, and how all that is declared is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...declare.parameters import ScopeName
+from ...errors import ArgumentError, DtypeError, shown, user_line
+from ...public import api
+from .graph import Graph, get_default_graph
+
+AUTO_REUSE = "auto_reuse"
+
+
+class VariableScope:
+    """``tf.VariableScope``: a prefix of variables' names, and what they are made with.
+
+    reuse: False makes new variables, True finds those that there are, ``AUTO_REUSE`` does either. layers: how many
+    without a name of their own were declared since it was opened, by the name that they take.
+    """
+
+    def __init__(
+        self, name: str, reuse: Any = False, initializer: Any = None, regularizer: Any = None, dtype: str = "float32"
+    ) -> None:
+        self.name, self.reuse, self.initializer, self.regularizer, self.dtype = (
+            name, reuse, initializer, regularizer, dtype,
+        )  # fmt: skip
+        self.layers: Counter[str] = Counter()
+
+    @property
+    def original_name_scope(self) -> str:
+        """The scope as a prefix."""
+        return f"{self.name}/" if self.name else ""
+
+    def reuse_variables(self) -> None:
+        """Finds variables from here on."""
+        self.reuse = True
+
+    def set_initializer(self, initializer: Any) -> None:
+        """Of variables that have none of their own."""
+        self.initializer = initializer
+
+    def set_regularizer(self, regularizer: Any) -> None:
+        """Of variables that have none of their own."""
+        self.regularizer = regularizer
+
+    def global_variables(self) -> list[Any]:
+        """The variables under it."""
+        return get_default_graph().get_collection("variables", self.original_name_scope)
+
+    def trainable_variables(self) -> list[Any]:
+        """The variables under it that are trained."""
+        return get_default_graph().get_collection("trainable_variables", self.original_name_scope)
+
+    def under(self, name: str) -> str:
+        """A full name under it."""
+        return f"{self.original_name_scope}{name}"
+
+
+def present_scope(graph: Graph | None = None) -> VariableScope:
+    """The variable scope that is open."""
+    graph = get_default_graph() if graph is None else graph
+    if graph.variable_scope is None:
+        graph.variable_scope = VariableScope("")
+    scope: VariableScope = graph.variable_scope
+    return scope
+
+
+@api
+def get_variable_scope() -> VariableScope:
+    """The variable scope that is open."""
+    return present_scope()
+
+
+@api
+@contextmanager
+def variable_scope(
+    name_or_scope: Any = None, default_name: str | None = None, values: Any = None, initializer: Any = None,
+    regularizer: Any = None, caching_device: Any = None, partitioner: Any = None, custom_getter: Any = None,
+    reuse: Any = None, dtype: Any = None, use_resource: Any = None, constraint: Any = None,
+    auxiliary_name_scope: bool = True,
+) -> Iterator[VariableScope]:  # fmt: skip
+    """Variables that are made within have the scope's name before theirs."""
+    graph, outer, outer_names = get_default_graph(), present_scope(), get_default_graph().name_scope
+    if isinstance(name_or_scope, VariableScope):
+        base, name = name_or_scope, name_or_scope.name
+    elif name_or_scope is not None:
+        base, name = outer, outer.under(_text(name_or_scope))
+    elif default_name is not None:
+        base, name = outer, _free(graph, outer.under(_text(default_name)))
+    else:
+        raise ArgumentError("tf.variable_scope needs a name, a scope or default_name")
+    if custom_getter is not None:
+        raise ArgumentError("tf.variable_scope: custom_getter is not offered; make variables with tf.get_variable")
+    inner = VariableScope(
+        name, reuse or base.reuse, initializer or base.initializer, regularizer or base.regularizer,
+        base.dtype if dtype is None else dtype,
+    )  # fmt: skip
+    graph.variable_scope = inner
+    graph.named.setdefault(f"variable_scope {name}", inner)
+    last = name.rpartition("/")[2]
+    if auxiliary_name_scope and last:
+        graph.name_scope = f"{graph.unique(outer_names + last)}/"
+    try:
+        yield inner
+    finally:
+        graph.variable_scope, graph.name_scope = outer, outer_names
+
+
+@api
+@contextmanager
+def name_scope(name: Any, default_name: Any = None, values: Any = None) -> Iterator[str]:
+    """Operations and ``tf.Variable``s within have the scope's name before theirs; ``tf.get_variable`` does not."""
+    graph, outer = get_default_graph(), get_default_graph().name_scope
+    text = default_name if name is None else name
+    if text is not None and not isinstance(text, str):
+        raise DtypeError(f"a name scope is a string, not {shown(text)}")
+    if not text:
+        graph.name_scope = ""
+    elif text.endswith("/"):
+        graph.name_scope = text
+    else:
+        graph.name_scope = f"{graph.unique(outer + text)}/"
+    try:
+        yield graph.name_scope
+    finally:
+        graph.name_scope = outer
+
+
+@api
+@contextmanager
+def op_scope(values: Any, name: Any, default_name: Any = None) -> Iterator[str]:
+    """``name_scope`` with the values first, as in old programs."""
+    with name_scope(name, default_name) as scope:
+        yield scope
+
+
+@contextmanager
+def _nothing(what: Any = None, *more: Any, **options: Any) -> Iterator[Any]:
+    """There are no devices and no containers; values have no side effects that an order would matter to."""
+    yield what
+
+
+device = container = colocate_with = _nothing
+
+
+@api
+@contextmanager
+def control_dependencies(control_inputs: Any) -> Iterator[Any]:
+    """What is declared within needs nothing else to run first: an operation that does is grouped with ``tf.group``.
+
+    Operations that are given, and that change something, run before those that are declared within.
+    """
+    graph = get_default_graph()
+    outer = graph.collections["control_inputs"]
+    graph.collections["control_inputs"] = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]
+    try:
+        yield control_inputs
+    finally:
+        graph.collections["control_inputs"] = outer
+
+
+def layer_scope(base: str, name: Any, reuse: Any = None, numbered: bool = True) -> ScopeName:
+    """The scope of a layer or driver under the variable scope that is open.
+
+    base: its name where it has none of its own; a second one without a name is ``base_1``, and where it is not
+    ``numbered``, as drivers are not, finds the variables of the first, if it reuses. reuse: the layer's own, which
+    outweighs the scope's.
+    """
+    where, present, graph = user_line(), present_scope(), get_default_graph()
+    if isinstance(name, VariableScope):
+        present, full = VariableScope("", name.reuse), name.name
+    elif isinstance(name, str) and name:
+        full = present.under(name)
+    elif name is None:
+        count = present.layers[base] if numbered else 0
+        present.layers[base] += 1
+        full = present.under(f"{base}_{count}" if count else base)
+    else:
+        raise DtypeError(f'a scope must be a string such as "decoder", not {shown(name)}', where)
+    how, known = reuse if reuse else present.reuse, graph.scopes.get(full)
+    if how and known is not None:
+        return ScopeName(full, False, where, known.specs)
+    if how is True:
+        raise ArgumentError(
+            f"{full} is to be reused, and nothing of the name was declared; leave out reuse=True, or use "
+            "rg.shared(cell) for one set of parameters",
+            where,
+        )
+    made = ScopeName(present.under(base) if name is None else full, name is not None, where)
+    graph.scopes.setdefault(full, made)
+    return made
+
+
+def refuse_reuse(what: Any, reuse: Any) -> None:
+    """An error for a cell that is to find its variables where the open scope makes new ones."""
+    if reuse and not present_scope().reuse:
+        raise ArgumentError(
+            f"{what!r}: reuse={reuse!r} needs a variable scope that reuses; open it with reuse=True, or use "
+            "rg.shared(cell) for one set of parameters"
+        )
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise DtypeError(f"a variable scope has a name, not {shown(name)}")
+    return name.rstrip("/")
+
+
+def _free(graph: Graph, name: str) -> str:
+    """A scope's name that no scope had before."""
+    count, found = 0, name
+    while f"variable_scope {found}" in graph.named:
+        count += 1
+        found = f"{name}_{count}"
+    return found

@@ -1,0 +1,99 @@
+"""Sizes as Tensors, and back: ``tf.shape(x)`` is a Tensor like others, and where a size is wanted it is read again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.basic import cast, dimension, known_by, reduce_sum, stack
+from ...declare.tensor import Tensor, constant
+from ...errors import ShapeError, shown
+from ...ir.graph import Node
+from ...ir.types import Dim, Size
+
+
+def shape_tensor(x: Tensor, dtype: str) -> Tensor:
+    """The sizes of x as a vector."""
+    if not x.rank:
+        return constant(np.zeros(0, dtype))
+    return stack([size_tensor(x, size, dtype) for size in x.type.shape])
+
+
+def size_tensor(x: Tensor, size: Dim, dtype: str) -> Tensor:
+    """A size of x as a number. It is read off x, so that a run knows it by what x is made of."""
+    found = dimension(size, dtype)
+    return found if isinstance(size, int) else known_by(reduce_sum(cast(x, "float32")), found)
+
+
+def sizes_in(given: Any) -> list[Any]:
+    """A shape as a program gives it, as sizes: ints, None, -1, or open sizes of Tensors.
+
+    given: a list of ints, None, ``tf.Dimension`` and scalar Tensors, or a vector that is made of sizes.
+    """
+    if isinstance(given, Tensor):
+        return [as_dim(item) for item in _read(given).reshape(-1)]
+    if isinstance(given, int | np.integer) or not hasattr(given, "__iter__"):
+        return [_size(given)]
+    return [_size(item) for item in given]
+
+
+def _size(item: Any) -> Any:
+    if isinstance(item, Tensor):
+        found = _read(item)
+        if found.size != 1:
+            raise ShapeError(f"{item!r} stands for one size, and has {found.size}")
+        return as_dim(found.reshape(-1)[0])
+    value = getattr(item, "value", item)
+    if value is None or isinstance(value, Size):
+        return value
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ShapeError(f"{shown(item)} is no size; give ints, None, or what tf.shape gives") from None
+
+
+def as_dim(item: Any) -> Dim:
+    """A size that was computed, as an int or as an open one."""
+    return item if isinstance(item, Size) else int(item)
+
+
+def _read(tensor: Tensor) -> np.ndarray:
+    """The elements of a Tensor that is made of sizes and numbers."""
+    found = _elements(tensor.node)
+    if found is None:
+        raise ShapeError(
+            f"{tensor!r} is given for a size, which a run alone would know; make it of tf.shape, of ints and of +, - "
+            "and *, or use -1 for one size in tf.reshape"
+        )
+    return found
+
+
+def _elements(node: Node) -> np.ndarray | None:
+    if node.op == "constant":
+        return np.asarray(node["value"]).astype(object)
+    if node.op == "dimension":
+        return np.array(node["size"], dtype=object)
+    if node.op == "select" and node.operands[0].op == "constant" and not np.any(node.operands[0]["value"]):
+        return _elements(node.operands[2])
+    parts = [_elements(operand) for operand in node.operands]
+    if any(part is None for part in parts) or not parts:
+        return None
+    first = parts[0]
+    assert first is not None, "there are no others"
+    dims = node.shape
+    if node.op in ("cast", "stop_gradient"):
+        return first
+    known = tuple(dim for dim in dims if isinstance(dim, int))
+    if node.op in ("reshape", "broadcast") and len(known) == len(dims):
+        return first.reshape(known) if node.op == "reshape" else np.broadcast_to(first, known)
+    if node.op == "concat":
+        return np.concatenate(parts, axis=node["axis"])  # type: ignore[arg-type]
+    if node.op == "slice" and all(isinstance(dim, int) for dim in (*node["start"], *node["stop"])):
+        places = zip(node["start"], node["stop"], node["step"], strict=True)
+        return first[tuple(slice(start, stop, step) for start, stop, step in places)]
+    if node.op in ("add", "sub", "mul") and len(parts) == 2:
+        second: Any = parts[1]
+        arithmetic = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[node.op]
+        return np.asarray(arithmetic(first, second), dtype=object)
+    return None

@@ -1,0 +1,253 @@
+"""Variables as programs make, find, change and list them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...arguments import checked_name
+from ...declare.initializers import Constant, Initializer, initializer_of, zeros
+from ...declare.parameters import ParameterSpec, check_shape
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, ShapeError, shown, user_line
+from ...ir.types import FLOATS, TensorType
+from ...public import api
+from .graph import GraphKeys, get_default_graph
+from .names import dtype_name
+from .operations import Assign, Group, Initialize, Operation
+from .scopes import AUTO_REUSE, present_scope
+from .variable import ExtraVariable
+from .variable import Variable as GraphVariable
+
+
+class _AnyVariable(type):
+    """Whatever is a variable is an instance of ``tf.Variable``."""
+
+    def __instancecheck__(cls, item: Any) -> bool:
+        return isinstance(item, GraphVariable | ExtraVariable)
+
+
+class Variable(metaclass=_AnyVariable):
+    """``tf.Variable(initial_value)``: a variable under the name scope that is open."""
+
+    @api
+    def __new__(  # type: ignore[misc]
+        cls, initial_value: Any = None, trainable: bool | None = None, collections: Any = None,
+        validate_shape: bool = True, caching_device: Any = None, name: str | None = None, variable_def: Any = None,
+        dtype: Any = None, expected_shape: Any = None, import_scope: Any = None, constraint: Any = None,
+        use_resource: Any = None, synchronization: Any = None, aggregation: Any = None, shape: Any = None,
+    ) -> GraphVariable:  # fmt: skip
+        if initial_value is None:
+            raise ArgumentError("tf.Variable needs an initial_value")
+        graph = get_default_graph()
+        full = graph.unique(f"{graph.name_scope}{checked_name(name or 'Variable', 'a variable')}")
+        value = initial_value() if callable(initial_value) else initial_value
+        return _made(full, *_initial(value, dtype), trainable is not False, collections)
+
+
+@api
+def get_variable(
+    name: str, shape: Any = None, dtype: Any = None, initializer: Any = None, regularizer: Any = None,
+    trainable: bool | None = None, collections: Any = None, caching_device: Any = None, partitioner: Any = None,
+    validate_shape: bool = True, use_resource: Any = None, custom_getter: Any = None, constraint: Any = None,
+    synchronization: Any = None, aggregation: Any = None,
+) -> GraphVariable:  # fmt: skip
+    """The variable of a name under the variable scope that is open: made, or found where the scope reuses."""
+    graph, scope = get_default_graph(), present_scope()
+    full = scope.under(checked_name(name, "a variable"))
+    if scope.reuse and full not in graph.by_name:
+        graph.all_variables()
+    if scope.reuse and full in graph.by_name:
+        found = graph.by_name[full]
+        if shape is not None and tuple(found.shape) != check_shape(name, _sizes(shape)):
+            raise ShapeError(f"{full} has the shape {found.shape}, and {shown(shape)} is asked for")
+        return found
+    if scope.reuse and scope.reuse != AUTO_REUSE:
+        raise ArgumentError(
+            f"the variable {full} is to be reused, and does not exist; did you mean reuse=tf.AUTO_REUSE?"
+        )
+    kind = dtype_name(scope.dtype if dtype is None else dtype)
+    start = scope.initializer if initializer is None else initializer
+    start = ("glorot_uniform" if kind in FLOATS else "zeros") if start is None else start
+    graph.unique(full)
+    if shape is None:
+        if start is None or isinstance(start, str) or callable(start):
+            raise ShapeError(f"tf.get_variable({name!r}) needs a shape")
+        settled = _initial(start, dtype)
+    elif isinstance(start, Tensor):
+        settled = _initial(start, kind)
+    else:
+        settled = _by_initializer(start, check_shape(name, _sizes(shape)), kind)
+    made = _made(full, *settled, trainable is not False, collections)
+    penalty = scope.regularizer if regularizer is None else regularizer
+    if penalty is not None:
+        loss = penalty(made)
+        if loss is not None:
+            graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(loss)
+    return made
+
+
+Settled = tuple[TensorType, Initializer, Tensor | None]
+
+
+def _initial(value: Any, dtype: Any) -> Settled:
+    """The type of a variable, its initializer, and the Tensor that gives its value where that takes a run."""
+    if isinstance(value, Tensor):
+        shape = tuple(value.shape)
+        if not all(isinstance(size, int) for size in shape):
+            raise ShapeError(f"a variable can't begin as {value!r}, whose sizes are open")
+        kind = TensorType(value.dtype, value.type.shape)
+        drawn = value.node.get("drawn")
+        if drawn is not None:
+            return kind, drawn.initializer, None
+        if value.node.op == "constant":
+            return kind, Constant(value.node["value"]), None
+        return kind, zeros, value
+    array = np.asarray(value)
+    if dtype is None and not isinstance(value, np.ndarray | np.generic):
+        dtype = {"f": "float32", "i": "int32", "b": "bool"}.get(array.dtype.kind)
+    found = dtype_name(str(array.dtype) if dtype is None else dtype)
+    return TensorType(found, array.shape), Constant(array), None
+
+
+def _by_initializer(start: Any, shape: tuple[int, ...], kind: str) -> Settled:
+    if getattr(start, "makes_initializer", False):
+        start = start()
+    if callable(start) and (given := _tensorflow_arguments(start, kind)) is not None:
+        settled = _initial(start(shape, **given), kind)
+        if settled[0].shape != shape:
+            raise ShapeError(f"the initializer gives {settled[0]} for a variable of shape {shape}")
+        return settled
+    return TensorType(kind, shape), initializer_of(start), None
+
+
+def _tensorflow_arguments(function: Callable[..., Any], kind: str) -> dict[str, Any] | None:
+    """What TensorFlow gives an initializer of a program's own beside the shape; None for one of ours."""
+    try:
+        names = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return None
+    given = {"dtype": kind, "partition_info": None}
+    taken = {name: value for name, value in given.items() if name in names}
+    return taken or None
+
+
+def _made(
+    full: str, kind: TensorType, start: Initializer, initial: Tensor | None, trainable: bool, collections: Any
+) -> GraphVariable:
+    graph = get_default_graph()
+    spec = ParameterSpec(kind, start, trainable and kind.dtype in FLOATS, user_line(), full)
+    made = GraphVariable.of(spec, full, initial)
+    graph.variables[spec] = graph.by_name[full] = made
+    graph.own(made)
+    for name in collections or ():
+        if str(name) not in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.TRAINABLE_VARIABLES):
+            graph.collections[str(name)].append(made)
+    return made
+
+
+def _sizes(shape: Any) -> list[int]:
+    if isinstance(shape, int | np.integer):
+        return [int(shape)]
+    return [int(size) for size in shape]
+
+
+# Assignments -----------------------------------------------------------------------------------------
+
+
+@api
+def assign(
+    ref: Any, value: Any, validate_shape: Any = None, use_locking: Any = None, name: str | None = None
+) -> Operation:
+    """An operation that sets a variable, and gives its new value."""
+    return Assign(ref, value, None, name or "Assign")
+
+
+@api
+def assign_add(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Operation:
+    """An operation that adds to a variable, and gives its new value."""
+    return Assign(ref, value, np.add, name or "AssignAdd")
+
+
+@api
+def assign_sub(ref: Any, value: Any, use_locking: Any = None, name: str | None = None) -> Operation:
+    """An operation that subtracts from a variable, and gives its new value."""
+    return Assign(ref, value, np.subtract, name or "AssignSub")
+
+
+# Initial values, and lists ---------------------------------------------------------------------------
+
+
+@api
+def global_variables_initializer() -> Operation:
+    """An operation that gives all variables that there are by now their initial values."""
+    return Initialize(get_default_graph().all_variables(), "init")
+
+
+@api
+def variables_initializer(var_list: Sequence[Any], name: str = "init") -> Operation:
+    """An operation that gives these variables their initial values."""
+    return Initialize(var_list, name)
+
+
+@api
+def local_variables_initializer() -> Operation:
+    """Does nothing: no variable is local."""
+    return Group([], "init_local")
+
+
+@api
+def tables_initializer(name: str = "init_all_tables") -> Operation:
+    """Does nothing: there are no lookup tables."""
+    return Group([], name)
+
+
+@api
+def global_variables(scope: str | None = None) -> list[Any]:
+    """All variables, in the order of creation."""
+    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
+
+
+@api
+def trainable_variables(scope: str | None = None) -> list[Any]:
+    """The variables that are trained, in the order of creation."""
+    return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
+
+
+@api
+def local_variables(scope: str | None = None) -> list[Any]:
+    """None."""
+    return []
+
+
+@api
+def is_variable_initialized(variable: Any) -> Operation:
+    """An operation whose run says whether a variable has a value."""
+    return _HasValue([variable], "IsVariableInitialized")
+
+
+@api
+def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Operation:
+    """An operation whose run gives the names of variables without a value."""
+    return _Missing(get_default_graph().all_variables() if var_list is None else var_list, name)
+
+
+class _HasValue(Operation):
+    def __init__(self, variables: Sequence[Any], name: str) -> None:
+        self.variables = list(variables)
+        super().__init__(name)
+
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
+        return not self.missing(session)
+
+    def missing(self, session: Any) -> list[bytes]:
+        """Names of those without a value."""
+        return [item.full.encode() for item in self.variables if item.full not in session.initialized]
+
+
+class _Missing(_HasValue):
+    def execute(self, session: Any, values: Sequence[np.ndarray]) -> Any:
+        return np.array(self.missing(session), dtype=object)

@@ -1,0 +1,12 @@
+"""TensorFlow 1.x's ``tf.errors``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, OpError, OutOfRangeError
+from .core.names import missing
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("errors", name)

@@ -1,0 +1,115 @@
+"""Scripts that import TensorFlow, unchanged: ``import tensorflow`` is answered by ``rnngraph.tf1`` for a while."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from .. import tf1
+from ..errors import Where, is_ours
+from .core.absent import GUIDE, remedy
+from .core.errors import NotImportableError
+
+MODULES: dict[str, ModuleType] = {
+    "": tf1,
+    "compat.v1": tf1,
+    "compat.v1.nn": tf1.nn,
+    "compat.v1.nn.rnn_cell": tf1.nn.rnn_cell,
+    "contrib.crf": tf1.contrib.crf,
+    "contrib.framework": tf1.contrib.framework,
+    "contrib.layers": tf1.contrib.layers,
+    "contrib.legacy_seq2seq": tf1.contrib.legacy_seq2seq,
+    "contrib.rnn": tf1.contrib.rnn,
+    "contrib.rnn.python.ops.rnn": tf1.contrib.rnn,
+    "contrib.rnn.python.ops.rnn_cell": tf1.contrib.rnn,
+    "contrib.seq2seq": tf1.contrib.seq2seq,
+    "errors": tf1.errors,
+    "initializers": tf1.initializers,
+    "layers": tf1.layers,
+    "losses": tf1.losses,
+    "nest": tf1.nest,
+    "nn": tf1.nn,
+    "nn.rnn_cell": tf1.nn.rnn_cell,
+    "python.framework.ops": tf1,
+    "python.layers.core": tf1.layers,
+    "python.ops.array_ops": tf1,
+    "python.ops.clip_ops": tf1,
+    "python.ops.init_ops": tf1,
+    "python.ops.math_ops": tf1,
+    "python.ops.nn": tf1.nn,
+    "python.ops.nn_ops": tf1.nn,
+    "python.ops.rnn": tf1.nn,
+    "python.ops.rnn_cell": tf1.nn.rnn_cell,
+    "python.ops.rnn_cell_impl": tf1.nn.rnn_cell,
+    "python.ops.variable_scope": tf1,
+    "train": tf1.train,
+}
+"""By the path under ``tensorflow`` that scripts import."""
+
+
+_LOADS = "importlib"
+"""Stands in the names of the files that do what an import statement asks for."""
+
+
+class Refused(MetaPathFinder):
+    """Says of every other module of TensorFlow's what to use instead."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        package, _, inner = fullname.partition(".")
+        if package != "tensorflow":
+            return None
+        inner = inner.removeprefix("compat.v1.").removeprefix("python.")
+        instead = "read the data yourself, with NumPy" if inner.startswith("examples") else remedy(inner)
+        raise NotImportableError(f"{fullname} is not offered; {instead} ({GUIDE})", _importing_line())
+
+
+def _importing_line() -> Where | None:
+    """The line that imports: the first one outside of this package and of Python's own machinery."""
+    frame = sys._getframe(1)
+    while frame is not None and (is_ours(frame) or _LOADS in frame.f_code.co_filename):
+        frame = frame.f_back  # type: ignore[assignment]
+    return None if frame is None else Where(frame.f_code.co_filename, frame.f_lineno)
+
+
+@contextmanager
+def answering_tensorflow() -> Iterator[None]:
+    """Within, ``import tensorflow`` and what lies under it give ``rnngraph.tf1``; TensorFlow itself stays aside."""
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "tensorflow"}
+    finder = Refused()
+    _forget()
+    sys.modules.update(_modules())
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        _forget()
+        sys.modules.update(before)
+
+
+def _forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]:
+        del sys.modules[name]
+
+
+def _modules() -> dict[str, ModuleType]:
+    """All by the names that scripts import, packages between them made up."""
+    found = {f"tensorflow.{path}" if path else "tensorflow": module for path, module in MODULES.items()}
+    found |= {"tensorflow.compat": tf1.compat, "tensorflow.contrib": tf1.contrib}
+    for name in list(found):
+        parent, _, last = name.rpartition(".")
+        module = found[name]
+        while parent and parent not in found:
+            made = found[parent] = ModuleType(parent)
+            made.__path__ = []
+            setattr(made, last, module)
+            module, (parent, _, last) = made, parent.rpartition(".")
+        if parent and found[parent].__name__.startswith("tensorflow"):
+            setattr(found[parent], last, module)
+    return found

@@ -1,0 +1,24 @@
+"""TensorFlow 1.x's ``tf.initializers``, and ``tf.keras.initializers``' older names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .core.names import missing
+from .core.variables import global_variables_initializer as global_variables
+from .core.variables import local_variables_initializer as local_variables
+from .core.variables import variables_initializer as variables
+from .ops.initializers import constant_initializer as constant
+from .ops.initializers import glorot_normal_initializer as glorot_normal
+from .ops.initializers import glorot_uniform_initializer as glorot_uniform
+from .ops.initializers import ones_initializer as ones
+from .ops.initializers import orthogonal_initializer as orthogonal
+from .ops.initializers import random_normal_initializer as random_normal
+from .ops.initializers import random_uniform_initializer as random_uniform
+from .ops.initializers import truncated_normal_initializer as truncated_normal
+from .ops.initializers import variance_scaling_initializer as variance_scaling
+from .ops.initializers import zeros_initializer as zeros
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("initializers", name)

@@ -1,0 +1,19 @@
+"""TensorFlow 1.x's ``tf.layers``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .core.names import missing
+from .ops.layers import (
+    average_pooling1d,
+    batch_normalization,
+    conv1d,
+    dense,
+    flatten,
+    max_pooling1d,
+)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("layers", name)

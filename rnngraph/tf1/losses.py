@@ -1,0 +1,25 @@
+"""TensorFlow 1.x's ``tf.losses``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .core.names import missing
+from .ops.losses import (
+    Reduction,
+    absolute_difference,
+    add_loss,
+    get_losses,
+    get_regularization_loss,
+    get_regularization_losses,
+    get_total_loss,
+    huber_loss,
+    mean_squared_error,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    sparse_softmax_cross_entropy,
+)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("losses", name)

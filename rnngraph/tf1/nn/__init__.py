@@ -1,0 +1,45 @@
+"""TensorFlow 1.x's ``tf.nn``: functions of networks, drivers, and under ``rnn_cell`` the cells. A name that is not
+offered raises an error that says what to use instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.names import missing
+from ..ops.arithmetic import l2_normalize, moments
+from ..ops.functions import (
+    dropout,
+    elu,
+    embedding_lookup,
+    in_top_k,
+    leaky_relu,
+    log_softmax,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    softmax,
+    softplus,
+    softsign,
+    swish,
+    tanh,
+)
+from ..ops.inputs import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    static_bidirectional_rnn,
+    static_rnn,
+)
+from ..ops.losses import (
+    sigmoid_cross_entropy_with_logits,
+    softmax_cross_entropy_with_logits,
+    softmax_cross_entropy_with_logits_v2,
+    sparse_softmax_cross_entropy_with_logits,
+)
+from ..ops.shapes import bias_add, l2_loss, xw_plus_b
+from . import rnn_cell
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("nn", name)

@@ -1,0 +1,21 @@
+"""TensorFlow 1.x's ``tf.nn.rnn_cell``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...declare.cells.basic import LSTMStateTuple
+from ...declare.cells.wrappers import MultiRNNCell
+from ..core.names import missing
+from ..ops.cells import (
+    BasicLSTMCell,
+    BasicRNNCell,
+    DropoutWrapper,
+    GRUCell,
+    LSTMCell,
+    ResidualWrapper,
+)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("nn.rnn_cell", name)

@@ -1,0 +1,109 @@
+"""TensorFlow 1.x's names for arithmetic, conversions and slices that ours are written otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.functions.basic import Axis
+from ...declare.tensor import Tensor, as_tensor, like
+from ...errors import ArgumentError, DtypeError, ShapeError
+from ...ir.types import FLOATS
+from ..core.operations import operation
+from ..core.sizes import sizes_in
+
+
+@operation
+def truediv(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y; of ints in float64, as in Python."""
+    x, y = _pair(x, y)
+    if x.dtype not in FLOATS:
+        return functions.cast(x, "float64") / functions.cast(y, "float64")
+    return x / y
+
+
+@operation
+def div(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """x / y of floats."""
+    x, y = _pair(x, y)
+    if x.dtype not in FLOATS:
+        raise DtypeError(f"tf.div of {x.dtype} rounds down, which is not offered; convert with tf.cast first")
+    return x / y
+
+
+def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    first = x if isinstance(x, Tensor) else like(x, as_tensor(y))
+    return first, like(y, first)
+
+
+@operation
+def reciprocal(x: Any, name: str | None = None) -> Tensor:
+    """1 / x."""
+    return 1.0 / as_tensor(x)
+
+
+@operation
+def rsqrt(x: Any, name: str | None = None) -> Tensor:
+    """1 / the square root of x."""
+    return 1.0 / functions.sqrt(x)
+
+
+@operation
+def to_int32(x: Any, name: str = "ToInt32") -> Tensor:
+    """x as int32."""
+    return functions.cast(x, "int32")
+
+
+@operation
+def to_int64(x: Any, name: str = "ToInt64") -> Tensor:
+    """x as int64."""
+    return functions.cast(x, "int64")
+
+
+@operation
+def to_double(x: Any, name: str = "ToDouble") -> Tensor:
+    """x as float64."""
+    return functions.cast(x, "float64")
+
+
+@operation
+def reverse(tensor: Any, axis: Sequence[int], name: str | None = None) -> Tensor:
+    """A tensor with axes in the opposite order."""
+    x = as_tensor(tensor)
+    if not isinstance(axis, list | tuple):
+        raise ArgumentError(f"tf.reverse takes a list of axes, not {axis!r}")
+    turned = {position % x.rank for position in axis}
+    return x[tuple(slice(None, None, -1 if place in turned else 1) for place in range(x.rank))]
+
+
+@operation
+def slice_of(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
+    """A part of a tensor: from ``begin``, so many entries of each axis, -1 for all that are left."""
+    x, starts, counts = as_tensor(input_), sizes_in(begin), sizes_in(size)
+    if not len(starts) == len(counts) == x.rank or not all(isinstance(item, int) for item in (*starts, *counts)):
+        raise ShapeError(f"tf.slice of {x!r} takes {x.rank} ints for begin and as many for size")
+    places = zip(starts, counts, strict=True)
+    return x[tuple(slice(start, None if count < 0 else start + count) for start, count in places)]
+
+
+@operation
+def l2_normalize(
+    x: Any, axis: Axis = None, epsilon: float = 1e-12, name: str | None = None, dim: Axis = None
+) -> Tensor:
+    """x over its norm along axes."""
+    along = dim if axis is None else axis
+    squares = functions.reduce_sum(functions.square(x), along, keepdims=True)
+    return as_tensor(x) / functions.sqrt(functions.maximum(squares, epsilon))
+
+
+@operation
+def moments(
+    x: Any, axes: Axis, shift: Any = None, name: str | None = None, keep_dims: bool | None = None,
+    keepdims: bool | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Mean and variance along axes."""
+    kept = bool(keep_dims or keepdims)
+    mean = functions.reduce_mean(x, axes, keepdims=True)
+    variance = functions.reduce_mean(functions.square(as_tensor(x) - mean), axes, keepdims=kept)
+    return (mean if kept else functions.reduce_mean(x, axes)), variance

@@ -1,0 +1,138 @@
+"""TensorFlow 1.x's initializers.
+
+The seed and the dtype that TensorFlow's take are accepted; values depend on the program's seed and the variable's name
+alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ...declare import initializers
+from ...declare.initializers import Initializer, fans
+from ...errors import ArgumentError
+from ...public import api
+
+Maker = TypeVar("Maker", bound=Callable[..., Initializer])
+
+
+def maker(function: Maker) -> Maker:
+    """Marks what makes an initializer, which programs also give in place of one."""
+    made = api(function)
+    made.makes_initializer = True  # type: ignore[attr-defined]
+    return made
+
+
+@maker
+def zeros_initializer(dtype: Any = None) -> Initializer:
+    """Zeros."""
+    return initializers.zeros
+
+
+@maker
+def ones_initializer(dtype: Any = None) -> Initializer:
+    """Ones."""
+    return initializers.ones
+
+
+@maker
+def constant_initializer(value: Any = 0, dtype: Any = None, verify_shape: bool = False) -> Initializer:
+    """One number everywhere, or an array."""
+    return initializers.Constant(value)
+
+
+@maker
+def glorot_uniform_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Uniform in +-sqrt(6 / (fan_in + fan_out))."""
+    return initializers.glorot_uniform
+
+
+@maker
+def orthogonal_initializer(gain: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
+    """Orthonormal rows or columns, times gain."""
+    return initializers.Orthogonal(gain)
+
+
+@maker
+def random_uniform_initializer(
+    minval: float = 0, maxval: float | None = None, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Uniform in [minval, maxval), by default [0, 1)."""
+    return initializers.Uniform(minval, 1.0 if maxval is None else maxval)
+
+
+@maker
+def random_normal_initializer(
+    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Normal."""
+    return initializers.Normal(mean, stddev)
+
+
+@maker
+def truncated_normal_initializer(
+    mean: float = 0.0, stddev: float = 1.0, seed: Any = None, dtype: Any = None
+) -> Initializer:
+    """Normal, what is more than two deviations away drawn again."""
+    return initializers.TruncatedNormal(mean, stddev)
+
+
+@maker
+def xavier_initializer(uniform: bool = True, seed: Any = None, dtype: Any = None) -> Initializer:
+    """Glorot's initial values."""
+    return initializers.glorot_uniform if uniform else _scaled(1.0, "fan_avg", "truncated_normal")
+
+
+@maker
+def glorot_normal_initializer(seed: Any = None, dtype: Any = None) -> Initializer:
+    """Truncated normal, of variance 2 / (fan_in + fan_out)."""
+    return _scaled(1.0, "fan_avg", "truncated_normal")
+
+
+@maker
+def uniform_unit_scaling_initializer(factor: float = 1.0, seed: Any = None, dtype: Any = None) -> Initializer:
+    """Uniform in +-factor sqrt(3 / size of all axes but the last)."""
+
+    def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        limit = factor * math.sqrt(3.0 / max(1, math.prod(shape[:-1])))
+        return generator.uniform(-limit, limit, shape)
+
+    return draw
+
+
+@maker
+def variance_scaling_initializer(
+    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: Any = None,
+    dtype: Any = None, factor: float | None = None, uniform: bool = False,
+) -> Initializer:  # fmt: skip
+    """Of variance scale / fan; also with the arguments ``factor``, ``mode="FAN_IN"`` and ``uniform`` of contrib."""
+    if factor is not None or mode.isupper():
+        scale, distribution = 2.0 if factor is None else factor, "uniform" if uniform else "truncated_normal"
+    return _scaled(scale, mode.lower(), distribution)
+
+
+def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
+    """He et al. 2015 and kin: of variance scale / fan, the fan that ``mode`` names."""
+    kinds = ("truncated_normal", "normal", "untruncated_normal", "uniform")
+    if mode not in ("fan_in", "fan_out", "fan_avg") or distribution not in kinds:
+        raise ArgumentError(
+            f"mode={mode!r} is fan_in, fan_out or fan_avg, distribution={distribution!r} one of {kinds}"
+        )
+
+    def draw(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        fan_in, fan_out = fans(shape)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        deviation = math.sqrt(scale / max(1.0, fan))
+        if distribution == "uniform":
+            limit = math.sqrt(3.0) * deviation
+            return generator.uniform(-limit, limit, shape)
+        if distribution == "untruncated_normal":
+            return generator.normal(0.0, deviation, shape)
+        # The deviation of a normal that is cut off at two is 0.8796 (as in TensorFlow).
+        return initializers.TruncatedNormal(0.0, deviation / 0.87962566103423978)(shape, generator)
+
+    return draw

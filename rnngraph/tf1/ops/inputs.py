@@ -1,0 +1,139 @@
+"""TensorFlow 1.x's placeholders and drivers, with its names and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...arguments import entries
+from ...declare import drivers
+from ...declare.cell import Cell
+from ...declare.functions import basic as functions
+from ...declare.nest import flatten
+from ...declare.placeholders import fed
+from ...declare.tensor import Tensor
+from ...errors import DtypeError, ShapeError, shown
+from ...public import api
+from ..core.graph import get_default_graph
+from ..core.names import dtype_name
+from ..core.scopes import layer_scope
+from .functions import constant
+
+
+@api
+def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
+    """What is fed at run time, under ``name``, or as ``Placeholder``, ``Placeholder_1`` … in order of declaration.
+
+    shape: a list of ints and None. Without one it is a scalar, as in ``keep_prob = tf.placeholder(tf.float32)``;
+    anything else needs its shape.
+    """
+    return _fed("Placeholder", dtype_name(dtype), () if shape is None else shape, name)
+
+
+@api
+def placeholder_with_default(input: Any, shape: Any, name: str | None = None) -> Tensor:
+    """A placeholder that has the value ``input``, a number or an array, where it is not fed."""
+    if isinstance(input, Tensor) and input.node.op != "constant":
+        raise DtypeError(f"placeholder_with_default needs a constant as its default, not {input!r}")
+    default: np.ndarray = constant(input).node["value"]
+    sizes: Sequence[Any] = [None] * default.ndim if shape is None else entries(shape, "shape")
+    fits = len(sizes) == default.ndim
+    if not fits or any(size not in (None, have) for size, have in zip(sizes, default.shape, strict=True)):
+        raise ShapeError(f"a default of shape {default.shape} does not fit a placeholder of shape {tuple(sizes)}")
+    return _fed("PlaceholderWithDefault", str(default.dtype), sizes, name, default=default)
+
+
+def _fed(base: str, dtype: str, shape: Any, name: str | None, **attributes: Any) -> Tensor:
+    if name is not None and (not isinstance(name, str) or not name):
+        raise DtypeError(f"a placeholder's name must be a string, not {name!r}")
+    made = fed(name or base, _sizes(shape), dtype, **({"unnamed": True} if name is None else {}), **attributes)
+    get_default_graph().place(made, name)
+    return made
+
+
+def _sizes(shape: Any) -> Any:
+    """A shape, in which a size may be a ``tf.Dimension``."""
+    if isinstance(shape, int | np.integer):
+        return [int(shape)]
+    return [getattr(size, "value", size) for size in shape] if isinstance(shape, list | tuple) else shape
+
+
+@api
+def dynamic_rnn(
+    cell: Cell, inputs: Tensor, sequence_length: Any = None, initial_state: Any = None, dtype: Any = None,
+    parallel_iterations: int | None = None, swap_memory: bool = False, time_major: bool = False,
+    scope: Any = None,
+) -> tuple[Tensor, Any]:  # fmt: skip
+    """``rg.dynamic_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    within: Any = layer_scope("rnn", scope, numbered=False)
+    return _owned(drivers.dynamic_rnn(cell, inputs, sequence_length, initial_state, kind, time_major, within))
+
+
+@api
+def bidirectional_dynamic_rnn(
+    cell_fw: Cell, cell_bw: Cell, inputs: Tensor, sequence_length: Any = None, initial_state_fw: Any = None,
+    initial_state_bw: Any = None, dtype: Any = None, parallel_iterations: int | None = None,
+    swap_memory: bool = False, time_major: bool = False, scope: Any = None,
+) -> tuple[tuple[Tensor, Tensor], tuple[Any, Any]]:  # fmt: skip
+    """``rg.bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    return _owned(
+        drivers.bidirectional_dynamic_rnn(
+            cell_fw, cell_bw, inputs, sequence_length, initial_state_fw, initial_state_bw, kind, time_major,
+            layer_scope("bidirectional_rnn", scope, numbered=False),  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+
+
+@api
+def stack_bidirectional_dynamic_rnn(
+    cells_fw: Sequence[Cell], cells_bw: Sequence[Cell], inputs: Tensor, initial_states_fw: Any = None,
+    initial_states_bw: Any = None, dtype: Any = None, sequence_length: Any = None,
+    parallel_iterations: int | None = None, time_major: bool = False, scope: Any = None,
+    swap_memory: bool = False,
+) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:  # fmt: skip
+    """``rg.stack_bidirectional_dynamic_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    return _owned(
+        drivers.stack_bidirectional_dynamic_rnn(
+            cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, kind, sequence_length, time_major,
+            layer_scope("stack_bidirectional_rnn", scope, numbered=False),  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+
+
+@api
+def static_rnn(
+    cell: Cell, inputs: Sequence[Tensor], initial_state: Any = None, dtype: Any = None, sequence_length: Any = None,
+    scope: Any = None,
+) -> tuple[list[Tensor], Any]:  # fmt: skip
+    """``rg.static_rnn`` with TensorFlow's arguments."""
+    kind = None if dtype is None else dtype_name(dtype)
+    within: Any = layer_scope("rnn", scope, numbered=False)
+    return _owned(drivers.static_rnn(cell, inputs, initial_state, kind, sequence_length, within))
+
+
+@api
+def static_bidirectional_rnn(
+    cell_fw: Cell, cell_bw: Cell, inputs: Sequence[Tensor], initial_state_fw: Any = None, initial_state_bw: Any = None,
+    dtype: Any = None, sequence_length: Any = None, scope: Any = None,
+) -> tuple[list[Tensor], Any, Any]:  # fmt: skip
+    """``bidirectional_dynamic_rnn`` over a list of steps: (outputs of both side by side, state_fw, state_bw)."""
+    if not isinstance(inputs, list | tuple) or not inputs:
+        raise DtypeError(f"tf.nn.static_bidirectional_rnn takes a list of Tensors, one a step, not {shown(inputs)}")
+    (forward, backward), (state_fw, state_bw) = bidirectional_dynamic_rnn(
+        cell_fw, cell_bw, functions.stack(list(inputs)), sequence_length, initial_state_fw, initial_state_bw, dtype,
+        time_major=True, scope=scope,
+    )  # fmt: skip
+    both = functions.concat([forward, backward], 2)
+    return [both[step] for step in range(len(inputs))], state_fw, state_bw
+
+
+def _owned(result: Any) -> Any:
+    """What a driver gives, noted as the owner of its cells' variables."""
+    outputs = result[0]
+    get_default_graph().own(*(outputs if isinstance(outputs, tuple) else flatten(outputs)[:1]))
+    return result

@@ -1,0 +1,130 @@
+"""TensorFlow 1.x's functions of sizes, and small ones of arithmetic that programs use beside them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor, build
+from ...errors import ArgumentError, DtypeError, ShapeError, shown
+from ...ir.types import Size, product
+from ..core.names import dtype_name
+from ..core.operations import operation
+from ..core.sizes import shape_tensor, size_tensor, sizes_in
+from .functions import constant
+
+
+@operation
+def shape(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
+    """The sizes of a tensor, as a vector: where a size is wanted, they may be open ones."""
+    return shape_tensor(as_tensor(input), dtype_name(out_type))
+
+
+@operation
+def size(input: Any, name: str | None = None, out_type: Any = "int32") -> Tensor:
+    """The number of elements."""
+    x = as_tensor(input)
+    return size_tensor(x, product(x.type.shape), dtype_name(out_type))
+
+
+@operation
+def rank(input: Any, name: str | None = None) -> Tensor:
+    """The number of axes."""
+    return constant(as_tensor(input).rank)
+
+
+@operation
+def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
+    """start, start + delta, … up to limit; limits may be of ``tf.shape``."""
+    if limit is None:
+        start, limit = 0, start
+    step = sizes_in([delta])[0]
+    if isinstance(start, float) or isinstance(limit, float) or isinstance(delta, float):
+        return constant(np.arange(start, limit, delta), dtype or "float32")
+    first, last = sizes_in([start, limit])
+    if not isinstance(step, int) or not step:
+        raise ArgumentError(f"tf.range takes a delta of ints other than 0, not {shown(delta)}")
+    count = last - first
+    if isinstance(count, Size) and step != 1:
+        raise ShapeError("tf.range over an open size takes delta=1")
+    if not isinstance(count, Size):
+        count = len(builtins.range(first, last, step))
+    offset = functions.dimension(first, "int64")
+    return functions.cast(build("iota", size=count) * step + offset, "int32" if dtype is None else dtype_name(dtype))
+
+
+@operation
+def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
+    """A tensor repeated to a shape."""
+    return build("broadcast", as_tensor(input), shape=tuple(sizes_in(shape)))
+
+
+@operation
+def convert_to_tensor(value: Any, dtype: Any = None, name: str | None = None, preferred_dtype: Any = None) -> Tensor:
+    """A Tensor of what may be one already, a list of them, a number or an array."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, list | tuple) and any(isinstance(item, Tensor) for item in value):
+        return functions.stack(value)
+    return constant(value, dtype)
+
+
+@operation
+def add_n(inputs: Sequence[Any], name: str | None = None) -> Tensor:
+    """The sum of several tensors of one shape."""
+    if not isinstance(inputs, list | tuple) or not inputs:
+        raise DtypeError(f"tf.add_n takes a list of Tensors, not {shown(inputs)}")
+    total = as_tensor(inputs[0])
+    for item in inputs[1:]:
+        total = total + item
+    return total
+
+
+@operation
+def negative(x: Any, name: str | None = None) -> Tensor:
+    """-x."""
+    return -as_tensor(x)
+
+
+@operation
+def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+    """A tensor through which no gradient passes."""
+    return functions.stop_gradient(input)
+
+
+@operation
+def squared_difference(x: Any, y: Any, name: str | None = None) -> Tensor:
+    """(x - y) squared."""
+    return functions.square(as_tensor(x) - y)
+
+
+@operation
+def l2_loss(t: Any, name: str | None = None) -> Tensor:
+    """Half the sum of squares."""
+    return functions.reduce_sum(functions.square(t)) / 2.0
+
+
+@operation
+def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
+    """x weights + biases."""
+    return functions.matmul(x, weights) + biases
+
+
+@operation
+def bias_add(value: Any, bias: Any, data_format: Any = None, name: str | None = None) -> Tensor:
+    """value + bias along the last axis."""
+    return as_tensor(value) + bias
+
+
+@operation
+def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
+    """Whether a step lies before a row's end: [..., maxlen]."""
+    if maxlen is None:
+        raise ArgumentError("tf.sequence_mask needs maxlen, such as tf.shape(x)[1]: the longest length is no size")
+    steps = build("iota", size=sizes_in([maxlen])[0])
+    inside = functions.less(steps, functions.expand_dims(functions.cast(lengths, "int64"), -1))
+    return functions.cast(inside, dtype_name(dtype))

@@ -1,0 +1,50 @@
+"""TensorFlow 1.x's ``tf.train``: optimizers, learning rates, checkpoints.
+
+``rules`` has the equations, ``gradients`` makes Tensors of derivatives, ``train_op`` takes steps and ``optimizers`` are
+what programs make; ``schedules`` are learning rates, ``checkpoints`` and ``saver`` files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.names import missing
+from .checkpoints import CheckpointReader as NewCheckpointReader
+from .checkpoints import (
+    checkpoint_exists,
+    get_checkpoint_state,
+    latest_checkpoint,
+    list_variables,
+    load_variable,
+    update_checkpoint_state,
+)
+from .optimizers import (
+    AdadeltaOptimizer,
+    AdagradDAOptimizer,
+    AdagradOptimizer,
+    AdamOptimizer,
+    FtrlOptimizer,
+    GradientDescentOptimizer,
+    MomentumOptimizer,
+    Optimizer,
+    ProximalAdagradOptimizer,
+    ProximalGradientDescentOptimizer,
+    RMSPropOptimizer,
+)
+from .saver import Saver
+from .schedules import (
+    cosine_decay,
+    create_global_step,
+    exponential_decay,
+    get_global_step,
+    get_or_create_global_step,
+    global_step,
+    inverse_time_decay,
+    natural_exp_decay,
+    piecewise_constant,
+    polynomial_decay,
+)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("train", name)

@@ -1,0 +1,130 @@
+"""The file ``checkpoint``, which says what was saved in a directory, and checkpoints without a saver."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import FileError
+from ...formats.tensorflow.variables import read_tf1_variables
+from ...public import api
+from ...storage.atomic_file import replace_file
+from ..core.errors import NotFoundError
+
+
+class CheckpointState:
+    """``CheckpointState``: the newest checkpoint of a directory, and all that are kept, the oldest first."""
+
+    def __init__(self, model_checkpoint_path: str, all_model_checkpoint_paths: Sequence[str]) -> None:
+        self.model_checkpoint_path = model_checkpoint_path
+        self.all_model_checkpoint_paths = list(all_model_checkpoint_paths)
+
+
+@api
+def update_checkpoint_state(
+    save_dir: str, model_checkpoint_path: str, all_model_checkpoint_paths: Sequence[str] | None = None,
+    latest_filename: str | None = None, **options: Any,
+) -> None:  # fmt: skip
+    """Writes the file. Paths in a directory that is given relatively are written relative to it, as TensorFlow does."""
+    kept = list(all_model_checkpoint_paths or ())
+    if model_checkpoint_path not in kept:
+        kept.append(model_checkpoint_path)
+    if not os.path.isabs(save_dir):
+        model_checkpoint_path = _within(model_checkpoint_path, save_dir)
+        kept = [_within(path, save_dir) for path in kept]
+    lines = [f'model_checkpoint_path: "{_escaped(model_checkpoint_path)}"']
+    lines += [f'all_model_checkpoint_paths: "{_escaped(path)}"' for path in kept]
+    with replace_file(os.path.join(save_dir, latest_filename or "checkpoint")) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+@api
+def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
+    """What the file says; None where there is none."""
+    path = os.path.join(checkpoint_dir, latest_filename or "checkpoint")
+    try:
+        with open(path, "rb") as file:
+            text = file.read(1 << 24).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"can't read {path}: {error}") from None
+    found = re.findall(r'^\s*(all_)?model_checkpoint_paths?\s*:\s*"((?:[^"\\]|\\.)*)"', text, re.MULTILINE)
+    newest = [value for kind, value in found if not kind]
+    if not newest:
+        return None
+    full = [_full(value, checkpoint_dir) for kind, value in found if kind]
+    return CheckpointState(_full(newest[-1], checkpoint_dir), full)
+
+
+@api
+def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -> str | None:
+    """The prefix of the newest checkpoint of a directory; None where there is none."""
+    state = get_checkpoint_state(checkpoint_dir, latest_filename)
+    if state is None or not checkpoint_exists(state.model_checkpoint_path):
+        return None
+    return state.model_checkpoint_path
+
+
+@api
+def checkpoint_exists(checkpoint_prefix: str) -> bool:
+    """Whether there is a checkpoint of this prefix, of either version."""
+    return os.path.isfile(f"{checkpoint_prefix}.index") or os.path.isfile(checkpoint_prefix)
+
+
+class CheckpointReader:
+    """``tf.train.NewCheckpointReader``: the variables of a checkpoint by name."""
+
+    @api
+    def __init__(self, path: str) -> None:
+        prefix = latest_checkpoint(path) if os.path.isdir(path) else path
+        if prefix is None or not checkpoint_exists(prefix):
+            raise NotFoundError(f"there is no checkpoint {path}")
+        self._arrays = read_tf1_variables(prefix)
+
+    def get_variable_to_shape_map(self) -> dict[str, list[int]]:
+        """{name: sizes}."""
+        return {name: list(array.shape) for name, array in self._arrays.items()}
+
+    def get_variable_to_dtype_map(self) -> dict[str, str]:
+        """{name: dtype}."""
+        return {name: str(array.dtype) for name, array in self._arrays.items()}
+
+    def has_tensor(self, name: str) -> bool:
+        """Whether there is a variable of a name."""
+        return name in self._arrays
+
+    def get_tensor(self, name: str) -> np.ndarray:
+        """The value of a variable."""
+        if name not in self._arrays:
+            raise NotFoundError(f"the checkpoint has no {name}; it has {', '.join(sorted(self._arrays)[:20])}")
+        return self._arrays[name]
+
+
+@api
+def list_variables(ckpt_dir_or_file: str) -> list[tuple[str, list[int]]]:
+    """(name, sizes) of all variables of a checkpoint."""
+    return sorted(CheckpointReader(ckpt_dir_or_file).get_variable_to_shape_map().items())
+
+
+@api
+def load_variable(ckpt_dir_or_file: str, name: str) -> np.ndarray:
+    """The value of a variable of a checkpoint."""
+    return CheckpointReader(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))
+
+
+def _within(path: str, directory: str) -> str:
+    return path if os.path.isabs(path) else os.path.relpath(path, directory)
+
+
+def _full(written: str, directory: str) -> str:
+    path = re.sub(r"\\(.)", r"\1", written)
+    return path if os.path.isabs(path) else os.path.join(directory, path)
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace('"', '\\"')

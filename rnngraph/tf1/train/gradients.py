@@ -1,0 +1,289 @@
+"""Gradients as Tensors: placeholders that stand for them, which a run replaces by what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, build, constant, declared
+from ...errors import ArgumentError, DtypeError, GraphError, shown, user_line
+from ...ir.graph import Node, make, topological
+from ...ir.types import FLOATS
+from ...passes.lowering.lowered import INNER
+from ...program.callable_graph import by_name
+from ...public import api
+from ...runtime.native.compiled_graph import CompiledGraph
+from ...training.steps.applied_gradients import AppliedGradients
+from ..core.graph import get_default_graph
+from ..core.programs import Asked, FetchProgram
+from ..core.variable import Variable
+
+FOUND = "found/"
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """What a stand-in stands for: the derivative of a scalar by a variable, or by any other node of a declaration."""
+
+    loss: Tensor
+    target: Node
+
+    def name(self, graph: Any) -> str | None:
+        """The full name of the variable."""
+        found = graph.variables.get(self.target["slot"]) if self.target.op == "parameter" else None
+        return None if found is None else found.full
+
+    def compute(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        """What is asked for, gradients first: one native call for those of each loss, and one for the rest."""
+        graph, known = session.graph, dict(values)
+        for loss, stand_ins in _by_loss(asked.reads).items():
+            program = _gradient_program(graph, loss, tuple(stand_ins), asked)
+            for node, array in zip(stand_ins, program.values(session, asked.cut, values, seed), strict=True):
+                known[node] = array
+        return asked.program().run(session, asked.cut, known, seed)
+
+
+def stand_ins_of(nodes: Sequence[Node]) -> list[Node]:
+    """Placeholders among nodes that stand for gradients."""
+    return [node for node in nodes if node.op == "input" and node.get("gradient") is not None]
+
+
+def _by_loss(nodes: Sequence[Node]) -> dict[Tensor, list[Node]]:
+    found: dict[Tensor, list[Node]] = {}
+    for node in stand_ins_of(nodes):
+        found.setdefault(node["gradient"].loss, []).append(node)
+    return found
+
+
+def targets_of(graph: Any, stand_ins: Sequence[Node], cut: Any) -> dict[Node, str | Node]:
+    """What stand-ins stand for, by them: names of variables, or nodes over the placeholders of a cut."""
+    found: dict[Node, str | Node] = {}
+    for node in stand_ins:
+        derivative: Derivative = node["gradient"]
+        found[node] = derivative.name(graph) or cut(derivative.target)
+    return found
+
+
+def _gradient_program(graph: Any, loss: Tensor, stand_ins: tuple[Node, ...], asked: Asked) -> GradientProgram:
+    key = "gradients", loss.node, stand_ins, asked.fed, graph.version
+    if key not in graph.plans:
+        graph.plans[key] = GradientProgram(graph, asked.cut.tensor(loss), targets_of(graph, stand_ins, asked.cut))
+    found: GradientProgram = graph.plans[key]
+    return found
+
+
+class GradientProgram(FetchProgram):
+    """Gradients of one loss as arrays."""
+
+    def __init__(self, graph: Any, loss: Tensor, targets: Mapping[Node, str | Node]) -> None:
+        variables = {f"variable/{name}": graph.by_name[name] for name in targets.values() if isinstance(name, str)}
+        places = {f"stand_in/{number}": Tensor(node) for number, node in enumerate(targets)}
+        super().__init__(graph, {"loss_itself": loss, **variables, **places}, loss)
+        self.inputs = {node: item for node, item in self.inputs.items() if node not in targets}
+        replaced = AppliedGradients({f"{FOUND}{number}": node for number, node in enumerate(targets)}, targets)
+        source, parts = self.program.parts.source, self.program.parts
+        lowered = source.with_states(INNER, replaced.declared())
+        self._names = tuple(f"gradient/{FOUND}{number}" for number in range(len(targets)))
+        self._compiled = CompiledGraph(
+            lowered.graph, "training", parts.options, source.described, replaced.wrt(()),
+            then=(replaced.replacing(lowered.placeholders),),
+        )  # fmt: skip
+
+    def values(self, session: Any, cut: Any, values: Mapping[Node, Any], seed: int) -> list[np.ndarray]:
+        """The gradients in the order of their stand-ins."""
+        self.check(session)
+        self.tell()
+        training = self.program.training
+        found = training.run_form(by_name(self._compiled, self._names), self.feeds(session, cut, values, seed), seed)
+        return [found[name] for name in self._names]
+
+
+# Declaring -------------------------------------------------------------------------------------------
+
+
+@api
+def gradients(
+    ys: Any, xs: Any, grad_ys: Any = None, name: str = "gradients", colocate_gradients_with_ops: bool = False,
+    gate_gradients: Any = False, aggregation_method: Any = None, stop_gradients: Any = None,
+    unconnected_gradients: Any = None,
+) -> list[Tensor | None]:  # fmt: skip
+    """The derivative of ys, or of their sum, by each of xs; None by what they do not depend on."""
+    if grad_ys is not None or stop_gradients is not None:
+        raise ArgumentError("tf.gradients takes no grad_ys and no stop_gradients; multiply ys, or use tf.stop_gradient")
+    losses = list(ys) if isinstance(ys, list | tuple) else [ys]
+    total: Any = None
+    for loss in losses:
+        if not isinstance(loss, Tensor) or loss.dtype not in FLOATS:
+            raise DtypeError(f"tf.gradients differentiates float Tensors, not {shown(loss)}")
+        summed = functions.reduce_sum(loss) if loss.rank else loss
+        total = summed if total is None else total + summed
+    targets = list(xs) if isinstance(xs, list | tuple) else [xs]
+    reached = Reached(total)
+    found: list[Tensor | None] = []
+    for target in targets:
+        if not isinstance(target, Tensor) or target.dtype not in FLOATS:
+            raise DtypeError(f"tf.gradients differentiates by float Tensors, not by {shown(target)}")
+        found.append(stand_in(total, target.node) if reached.has(target) else None)
+    return found
+
+
+def stand_in(loss: Tensor, target: Node) -> Tensor:
+    """The Tensor that stands for a derivative: one for each loss and target of a graph."""
+    graph = get_default_graph()
+    key = "stand-in", loss.node, target["slot"] if target.op == "parameter" else target
+    if key not in graph.plans:
+        graph.plans[key] = Tensor(make(
+            "input", where=user_line(), name="gradient", type=target.tensor, label="gradient",
+            serial=next(declared), unnamed=True, gradient=Derivative(loss, target),
+        ))  # fmt: skip
+    found: Tensor = graph.plans[key]
+    return found
+
+
+class Reached:
+    """What a loss depends on."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self.nodes = set(topological([loss.node]))
+        self.specs = {node["slot"] for node in self.nodes if node.op == "parameter"}
+        for node in self.nodes:
+            if node.op == "driver":
+                for driver, _ in node["driver"].with_inner():
+                    self.specs.update(spec for spec, _ in driver.parameters)
+
+    def has(self, target: Tensor) -> bool:
+        """Whether it depends on a Tensor or variable."""
+        node = target.node
+        return node["slot"] in self.specs if node.op == "parameter" else node in self.nodes
+
+    def gathers(self, target: Node) -> list[Node]:
+        """The lookups by which alone it depends on a variable; none where it depends on it otherwise."""
+        if target.op != "parameter" or any(
+            spec is target["slot"]
+            for node in self.nodes
+            if node.op == "driver"
+            for driver, _ in node["driver"].with_inner()
+            for spec, _ in driver.parameters
+        ):
+            return []
+        tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
+        users = [node for node in self.nodes if any(operand in tables for operand in node.operands)]
+        lookups = all(node.op == "gather" and node.operands[0] in tables for node in users)
+        return sorted(users, key=id) if lookups else []
+
+
+# Sizes of gradients ----------------------------------------------------------------------------------
+
+
+def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
+    """(lookup, its gradient) of what TensorFlow keeps as ``IndexedSlices``: a row for each look-up of an embedding.
+
+    Norms and limits are of these rows, in which an id that occurs twice counts twice.
+    """
+    derivative = gradient.node.get("gradient") if gradient.node.op == "input" else None
+    if derivative is None:
+        return []
+    lookups = Reached(derivative.loss).gathers(derivative.target)
+    return [(node, stand_in(derivative.loss, node)) for node in lookups]
+
+
+def _still(gradient: Tensor, limited: Tensor) -> Tensor:
+    """What was made of a gradient that TensorFlow keeps row by row, and keeps so."""
+    rows = _rows_of(gradient)
+    if rows:
+        get_default_graph().plans["rows", limited.node] = rows
+    return limited
+
+
+def _rows_of(gradient: Tensor) -> list[Node]:
+    """The look-ups of whose rows TensorFlow's ``IndexedSlices`` are; none where the gradient is an array."""
+    found: list[Node] = [node for node, _ in _slices(gradient)]
+    return found or get_default_graph().plans.get(("rows", gradient.node), [])
+
+
+def met_rows(gradient: Tensor) -> Tensor | None:
+    """Which rows of a table a step looks up, as bool [rows, 1, …]; None where the gradient is an array."""
+    total: Any = None
+    for lookup in _rows_of(gradient):
+        table, ids = lookup.operands
+        ones = build("broadcast", constant(1.0), shape=(*ids.shape, *[1] * (table.tensor.rank - 1)))
+        counted = build("scatter_add", Tensor(ids), ones, rows=table.shape[0])
+        total = counted if total is None else total + counted
+    return None if total is None else functions.not_equal(total, 0.0)
+
+
+def _sum_of_squares(gradient: Tensor) -> Tensor:
+    rows = [rows for _, rows in _slices(gradient)] or [gradient]
+    total = functions.reduce_sum(functions.square(rows[0]))
+    for item in rows[1:]:
+        total = total + functions.reduce_sum(functions.square(item))
+    return total
+
+
+@api
+def global_norm(t_list: Sequence[Any], name: str | None = None) -> Tensor:
+    """The norm of all Tensors together."""
+    total: Any = None
+    for tensor in _given(t_list):
+        squares = _sum_of_squares(tensor)
+        total = squares if total is None else total + functions.cast(squares, total.dtype)
+    if total is None:
+        raise ArgumentError("tf.global_norm of no Tensors")
+    return functions.sqrt(total)
+
+
+@api
+def clip_by_global_norm(
+    t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
+) -> tuple[list[Tensor | None], Tensor]:
+    """Tensors made smaller together where their norm is above ``clip_norm``, and that norm."""
+    norm = global_norm(t_list) if use_norm is None else use_norm
+    scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
+    clipped = [None if item is None else _still(item, item * functions.cast(scale, item.dtype)) for item in t_list]
+    return clipped, norm
+
+
+@api
+def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
+    """A Tensor made smaller where its norm is above ``clip_norm``."""
+    if axes is None:
+        norm = functions.sqrt(_sum_of_squares(t))
+    else:
+        norm = functions.sqrt(functions.reduce_sum(functions.square(t), axes, keepdims=True))
+    return _still(t, t * clip_norm / functions.maximum(norm, clip_norm))
+
+
+def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:
+    """A Tensor within limits; the gradient of an embedding row by row of its look-ups, as in TensorFlow."""
+    slices = _slices(t) if isinstance(t, Tensor) else []
+    if not slices:
+        return functions.clip(t, low, high)
+    total: Any = None
+    for lookup, rows in slices:
+        limited = functions.clip(rows, low, high)
+        added = build("scatter_add", Tensor(lookup.operands[1]), limited, rows=t.type.shape[0])
+        total = added if total is None else total + added
+    return _still(t, total)
+
+
+def _given(t_list: Any) -> Iterator[Tensor]:
+    if not isinstance(t_list, list | tuple):
+        raise DtypeError(f"a list of Tensors is clipped together, not {shown(t_list)}")
+    for tensor in t_list:
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise DtypeError(f"a list of Tensors is clipped together, and {shown(tensor)} is none")
+        yield tensor
+
+
+def variables_of(found: Sequence[tuple[Any, Any]]) -> list[Variable]:
+    """The variables of (gradient, variable) pairs that have a gradient."""
+    pairs = [(gradient, variable) for gradient, variable in found if gradient is not None]
+    if not pairs:
+        raise GraphError("there is nothing to train: the loss depends on none of the variables")
+    return [variable for _, variable in pairs]

@@ -1,0 +1,362 @@
+"""Optimizers with TensorFlow 1.15's arguments: ``minimize``, ``compute_gradients``, ``apply_gradients``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError, GraphError, shown
+from ...public import api
+from ..core.graph import GraphKeys, get_default_graph
+from ..core.operations import Operation
+from ..core.scopes import present_scope
+from ..core.variable import Variable
+from . import rules
+from .gradients import gradients
+from .rules import Rule, rounded
+from .train_op import Kept, TrainOp
+
+Pair = tuple[Any, Any]
+
+
+class Optimizer:
+    """``tf.train.Optimizer``. A subclass gives a rule, and the numbers of it that may be Tensors.
+
+    slot_names: what TensorFlow calls the rule's slots, by ours.
+    """
+
+    GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
+    slot_names: Mapping[str, str] = {}
+
+    def __init__(self, use_locking: bool = False, name: str = "Optimizer") -> None:
+        if not isinstance(name, str) or not name:
+            raise DtypeError(f"an optimizer's name is a string, not {shown(name)}")
+        self._name = name
+        self._kept: dict[Any, Kept] = {}
+
+    def get_name(self) -> str:
+        """Its name, which its variables have."""
+        return self._name
+
+    def rule(self) -> Rule:
+        """The equations of an update."""
+        raise GraphError("subclass rg.Optimizer for equations of your own, or use an optimizer of tf.train")
+
+    def numbers(self) -> dict[str, Any]:
+        """What the equations read beside variables: numbers, functions of nothing, or Tensors."""
+        return {}
+
+    def powers(self) -> dict[str, float]:
+        """Numbers that begin as these, and are multiplied by them with each update."""
+        return {}
+
+    @api
+    def minimize(
+        self, loss: Tensor, global_step: Any = None, var_list: Any = None, gate_gradients: int = 1,
+        aggregation_method: Any = None, colocate_gradients_with_ops: bool = False, name: str | None = None,
+        grad_loss: Any = None,
+    ) -> Operation:  # fmt: skip
+        """An operation that takes a step: the gradients of a loss, applied."""
+        pairs = self.compute_gradients(loss, var_list, grad_loss=grad_loss)
+        if all(gradient is None for gradient, _ in pairs):
+            raise GraphError(f"the loss {loss!r} depends on none of the variables that are to be trained")
+        return self.apply_gradients(pairs, global_step, name)
+
+    @api
+    def compute_gradients(
+        self, loss: Tensor, var_list: Any = None, gate_gradients: int = 1, aggregation_method: Any = None,
+        colocate_gradients_with_ops: bool = False, grad_loss: Any = None,
+    ) -> list[Pair]:  # fmt: skip
+        """(gradient, variable) of each variable; the gradient is None where the loss does not depend on it."""
+        graph = get_default_graph()
+        found = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES) if var_list is None else list(_flat(var_list))
+        for variable in found:
+            if not isinstance(variable, Variable):
+                raise DtypeError(f"var_list takes variables, not {shown(variable)}")
+        if not found:
+            raise GraphError("there are no variables to train")
+        return list(zip(gradients(loss, found, grad_loss), found, strict=True))
+
+    @api
+    def apply_gradients(
+        self, grads_and_vars: Iterable[Pair], global_step: Any = None, name: str | None = None
+    ) -> Operation:
+        """An operation that takes a step with these gradients, or what was made of them."""
+        pairs = [(gradient, variable) for gradient, variable in grads_and_vars if gradient is not None]
+        if not pairs:
+            raise GraphError("there are no gradients to apply: all are None")
+        for gradient, variable in pairs:
+            if not isinstance(variable, Variable) or not isinstance(gradient, Tensor):
+                raise DtypeError(
+                    f"apply_gradients takes (gradient, variable), not ({shown(gradient)}, {shown(variable)})"
+                )
+            if not variable.trainable and variable.dtype not in ("float32", "float64"):
+                raise DtypeError(f"{variable!r} has no gradient")
+        graph = get_default_graph()
+        rule = replace(self.rule(), present={})
+        scope = present_scope().original_name_scope
+        kept = self._kept.get(graph)
+        if kept is None:
+            kept = self._kept[graph] = Kept(graph, self.powers())
+        for _, variable in pairs:
+            kept.add_slots(rule, variable, scope, self._name)
+        made = TrainOp(rule, self.numbers(), kept, pairs, global_step, name or self._name)
+        graph.collections[GraphKeys.TRAIN_OP].append(made)
+        return made
+
+    def get_slot_names(self) -> list[str]:
+        """Names of what it keeps of each variable."""
+        return sorted(self.slot_names.get(slot, slot) for slot in self.rule().slots())
+
+    def get_slot(self, var: Any, name: str) -> Any:
+        """What it keeps of a variable under a name; None where it keeps nothing."""
+        ours = {theirs: slot for slot, theirs in self.slot_names.items()}.get(name, name)
+        kept = self._kept.get(get_default_graph())
+        return None if kept is None else kept.variables.get((var.full, ours))
+
+    def variables(self) -> list[Any]:
+        """What it keeps of all variables."""
+        kept = self._kept.get(get_default_graph())
+        return [] if kept is None else list(kept.variables.values())
+
+
+class GradientDescentOptimizer(Optimizer):
+    """p = p − rate · g."""
+
+    @api
+    def __init__(self, learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent") -> None:
+        super().__init__(use_locking, name)
+        self._rate = learning_rate
+
+    def rule(self) -> Rule:
+        return rules.GradientDescent()
+
+    def numbers(self) -> dict[str, Any]:
+        return {"rate": self._rate}
+
+
+class MomentumOptimizer(Optimizer):
+    """Momentum, or Nesterov's, as TensorFlow has it."""
+
+    slot_names: Mapping[str, str] = {"accumulator": "momentum"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any, momentum: Any, use_locking: bool = False, name: str = "Momentum",
+        use_nesterov: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._numbers, self._nesterov = {"rate": learning_rate, "momentum": momentum}, bool(use_nesterov)
+
+    def rule(self) -> Rule:
+        return rules.Momentum(nesterov=self._nesterov)
+
+    def numbers(self) -> dict[str, Any]:
+        return self._numbers
+
+
+class AdamOptimizer(Optimizer):
+    """Adam, whose epsilon is added to the root before it is corrected."""
+
+    slot_names: Mapping[str, str] = {"mean": "m", "square": "v"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any = 0.001, beta1: Any = 0.9, beta2: Any = 0.999, epsilon: Any = 1e-08,
+        use_locking: bool = False, name: str = "Adam",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._numbers = {"rate": learning_rate, "beta1": beta1, "beta2": beta2, "epsilon": epsilon}
+
+    def rule(self) -> Rule:
+        return rules.Adam()
+
+    def numbers(self) -> dict[str, Any]:
+        return self._numbers
+
+    def powers(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name in ("beta1", "beta2"):
+            beta = self._numbers[name]
+            if isinstance(beta, Tensor):
+                raise ArgumentError(f"{name} of tf.train.AdamOptimizer is a number, not {beta!r}")
+            found[f"{name}_power"] = rounded(beta() if callable(beta) else beta)
+        return found
+
+
+class RMSPropOptimizer(Optimizer):
+    """RMSProp, whose mean of squares begins with 1 and whose epsilon stands under the root."""
+
+    slot_names: Mapping[str, str] = {"square": "rms", "mean": "mg"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any, decay: Any = 0.9, momentum: Any = 0.0, epsilon: Any = 1e-10,
+        use_locking: bool = False, centered: bool = False, name: str = "RMSProp",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._numbers = {"rate": learning_rate, "decay": decay, "momentum": momentum, "epsilon": epsilon}
+        self._centered = bool(centered)
+
+    def rule(self) -> Rule:
+        return rules.RMSProp(centered=self._centered)
+
+    def numbers(self) -> dict[str, Any]:
+        return self._numbers
+
+
+class AdagradOptimizer(Optimizer):
+    """Adagrad."""
+
+    slot_names: Mapping[str, str] = {"sum": "accumulator"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any, initial_accumulator_value: float = 0.1, use_locking: bool = False,
+        name: str = "Adagrad",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._rate, self._start = learning_rate, _above(initial_accumulator_value, "initial_accumulator_value")
+
+    def rule(self) -> Rule:
+        return rules.Adagrad(start=self._start)
+
+    def numbers(self) -> dict[str, Any]:
+        return {"rate": self._rate}
+
+
+class AdadeltaOptimizer(Optimizer):
+    """Adadelta."""
+
+    slot_names: Mapping[str, str] = {"square": "accum", "update": "accum_update"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any = 0.001, rho: Any = 0.95, epsilon: Any = 1e-08, use_locking: bool = False,
+        name: str = "Adadelta",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._numbers = {"rate": learning_rate, "rho": rho, "epsilon": epsilon}
+
+    def rule(self) -> Rule:
+        return rules.Adadelta()
+
+    def numbers(self) -> dict[str, Any]:
+        return self._numbers
+
+
+class FtrlOptimizer(Optimizer):
+    """Follow the regularized leader."""
+
+    slot_names: Mapping[str, str] = {"sum": "accum", "linear": "linear"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any, learning_rate_power: float = -0.5, initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+        name: str = "Ftrl", accum_name: str | None = None, linear_name: str | None = None,
+        l2_shrinkage_regularization_strength: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        if accum_name is not None or linear_name is not None:
+            raise ArgumentError(
+                "tf.train.FtrlOptimizer: its slots are named by name=; leave accum_name and linear_name out"
+            )
+        if learning_rate_power > 0:
+            raise ArgumentError(f"learning_rate_power={learning_rate_power} must be 0 or less")
+        self._rate = learning_rate
+        self._rule = rules.Ftrl(
+            start=float(initial_accumulator_value), exponent=rounded(learning_rate_power),
+            l1=rounded(l1_regularization_strength), l2=rounded(l2_regularization_strength),
+            shrinkage=rounded(l2_shrinkage_regularization_strength),
+        )  # fmt: skip
+
+    def rule(self) -> Rule:
+        return self._rule
+
+    def numbers(self) -> dict[str, Any]:
+        return {"rate": self._rate}
+
+
+class ProximalGradientDescentOptimizer(Optimizer):
+    """Gradient descent with penalties of both norms."""
+
+    @api
+    def __init__(
+        self, learning_rate: Any, l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0,
+        use_locking: bool = False, name: str = "ProximalGradientDescent",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._rate, l1 = learning_rate, rounded(l1_regularization_strength)
+        self._rule = rules.ProximalGradientDescent(l1=l1, l2=rounded(l2_regularization_strength))
+
+    def rule(self) -> Rule:
+        return self._rule
+
+    def numbers(self) -> dict[str, Any]:
+        return {"rate": self._rate}
+
+
+class ProximalAdagradOptimizer(Optimizer):
+    """Adagrad with penalties of both norms."""
+
+    slot_names: Mapping[str, str] = {"sum": "accumulator"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any, initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0, use_locking: bool = False, name: str = "ProximalAdagrad",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        self._rate = learning_rate
+        self._rule = rules.ProximalAdagrad(
+            start=_above(initial_accumulator_value, "initial_accumulator_value"),
+            l1=rounded(l1_regularization_strength), l2=rounded(l2_regularization_strength),
+        )  # fmt: skip
+
+    def rule(self) -> Rule:
+        return self._rule
+
+    def numbers(self) -> dict[str, Any]:
+        return {"rate": self._rate}
+
+
+class AdagradDAOptimizer(Optimizer):
+    """Adagrad by dual averaging (Duchi et al. 2011)."""
+
+    slot_names: Mapping[str, str] = {"sum": "gradient_accumulator", "square": "gradient_squared_accumulator"}
+
+    @api
+    def __init__(
+        self, learning_rate: Any, global_step: Any, initial_gradient_squared_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0, use_locking: bool = False,
+        name: str = "AdagradDA",
+    ) -> None:  # fmt: skip
+        super().__init__(use_locking, name)
+        start = _above(initial_gradient_squared_accumulator_value, "initial_gradient_squared_accumulator_value")
+        self._numbers = {"rate": learning_rate, "count": functions.cast(global_step, "float32") + 1.0}
+        l1 = rounded(l1_regularization_strength)
+        self._rule = rules.AdagradDual(start=start, l1=l1, l2=rounded(l2_regularization_strength))
+
+    def rule(self) -> Rule:
+        return self._rule
+
+    def numbers(self) -> dict[str, Any]:
+        return self._numbers
+
+
+def _above(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ArgumentError(f"{what}={shown(value)} must be a number above 0")
+    return float(value)
+
+
+def _flat(found: Any) -> Iterable[Any]:
+    for item in found if isinstance(found, list | tuple) else [found]:
+        if isinstance(item, list | tuple):
+            yield from _flat(item)
+        else:
+            yield item

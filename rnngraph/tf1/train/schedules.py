@@ -1,0 +1,156 @@
+"""Learning rates as Tensors of a global step, and that step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions import basic as functions
+from ...declare.tensor import Tensor, as_tensor, constant, power
+from ...errors import ArgumentError
+from ...public import api
+from ..core.graph import GraphKeys, get_default_graph
+from ..core.session import present_session
+from ..core.variables import get_variable
+
+
+@api
+def create_global_step(graph: Any = None) -> Any:
+    """The variable that counts updates; an error where there is one."""
+    if get_global_step(graph) is not None:
+        raise ArgumentError("the graph has a global step; use tf.train.get_or_create_global_step()")
+    return get_or_create_global_step(graph)
+
+
+@api
+def get_or_create_global_step(graph: Any = None) -> Any:
+    """The variable that counts updates, made where there is none."""
+    found = get_global_step(graph)
+    if found is not None:
+        return found
+    graph = get_default_graph() if graph is None else graph
+    with graph.as_default():
+        made = get_variable("global_step", [], "int64", 0, trainable=False)
+    graph.collections[GraphKeys.GLOBAL_STEP].append(made)
+    return made
+
+
+@api
+def get_global_step(graph: Any = None) -> Any:
+    """The variable that counts updates, or None."""
+    graph = get_default_graph() if graph is None else graph
+    listed = graph.collections[GraphKeys.GLOBAL_STEP]
+    return listed[0] if listed else graph.by_name.get("global_step")
+
+
+@api
+def global_step(sess: Any, global_step_tensor: Any) -> int:
+    """How many updates were made in a session."""
+    return int(present_session(sess).run(global_step_tensor))
+
+
+def _floor(x: Tensor) -> Tensor:
+    """The largest whole number that is not above x, which is 0 or more."""
+    return functions.cast(functions.cast(x, "int64"), x.dtype)
+
+
+def _rate(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else constant(value, "float32")
+
+
+def _like(value: Any, rate: Tensor) -> Tensor:
+    return functions.cast(value, rate.dtype) if isinstance(value, Tensor) else constant(value, rate.dtype)
+
+
+def _power(base: Any, exponent: Tensor) -> Tensor:
+    if not isinstance(base, Tensor) and base == 0:
+        return constant(0.0, exponent.dtype)
+    wide = functions.cast(exponent, "float64") * functions.log(functions.cast(_like(base, exponent), "float64"))
+    return functions.cast(functions.exp(wide), exponent.dtype)  # as exact as the function that TensorFlow calls
+
+
+def _wide(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A function, computed in float64: rates are float32, and so exact."""
+    return functions.cast(function(functions.cast(x, "float64")), x.dtype)
+
+
+def _parts(learning_rate: Any, step: Any, decay_steps: Any, staircase: bool) -> tuple[Tensor, Tensor]:
+    """(rate, step / decay_steps)."""
+    if step is None:
+        raise ArgumentError("a decayed learning rate needs a global_step")
+    rate = _rate(learning_rate)
+    passed = _like(as_tensor(step), rate) / _like(decay_steps, rate)
+    return rate, _floor(passed) if staircase else passed
+
+
+@api
+def exponential_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """learning_rate · decay_rate ^ (step / decay_steps)."""
+    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
+    return rate * _power(decay_rate, passed)
+
+
+@api
+def natural_exp_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """learning_rate · exp(−decay_rate · step / decay_steps)."""
+    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
+    return rate * _wide(functions.exp, -passed * _like(decay_rate, rate))
+
+
+@api
+def inverse_time_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """learning_rate / (1 + decay_rate · step / decay_steps)."""
+    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase)
+    return rate / (1.0 + passed * _like(decay_rate, rate))
+
+
+@api
+def polynomial_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, end_learning_rate: float = 0.0001, power: float = 1.0,
+    cycle: bool = False, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """From learning_rate to end_learning_rate as (1 − step / decay_steps) ^ power."""
+    if cycle:
+        raise ArgumentError("tf.train.polynomial_decay: cycle=True is not offered")
+    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
+    left = 1.0 - functions.minimum(passed, 1.0)
+    end = _like(end_learning_rate, rate)
+    return (rate - end) * _whole_power(left, power) + end
+
+
+def _whole_power(x: Tensor, exponent: float) -> Tensor:
+    return x if exponent == 1 else power(x, exponent)
+
+
+@api
+def cosine_decay(
+    learning_rate: Any, global_step: Any, decay_steps: Any, alpha: float = 0.0, name: str | None = None
+) -> Tensor:
+    """learning_rate · ((1 − alpha) · (1 + cos(π · step / decay_steps)) / 2 + alpha)."""
+    rate, passed = _parts(learning_rate, global_step, decay_steps, staircase=False)
+    wave = (1.0 + _wide(functions.cos, functions.minimum(passed, 1.0) * math.pi)) * 0.5
+    return rate * (wave * (1.0 - alpha) + alpha)
+
+
+@api
+def piecewise_constant(x: Any, boundaries: Sequence[Any], values: Sequence[Any], name: str | None = None) -> Tensor:
+    """The first of ``values`` up to and with the first boundary, and so on."""
+    if len(values) != len(boundaries) + 1:
+        raise ArgumentError(f"{len(boundaries)} boundaries need {len(boundaries) + 1} values, not {len(values)}")
+    found = _rate(values[-1])
+    for boundary, value in reversed(list(zip(boundaries, values, strict=False))):
+        limit = np.asarray(boundary, as_tensor(x).dtype)
+        found = functions.where(as_tensor(x) <= constant(limit), _rate(value), found)
+    return found

@@ -1,0 +1,220 @@
+"""Training operations: a step of a Trainer, which computes what a run fetches beside it in the same native call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...declare.tensor import Tensor
+from ...errors import ArgumentError, DtypeError, GraphError, shown
+from ...ir.graph import Node, topological
+from ...passes.train_step import SLOT
+from ...training.steps.applied_gradients import AppliedGradients
+from ...training.trainer import Trainer
+from ..core.programs import Asked, FetchProgram, Step, as_fed
+from ..core.variable import ExtraVariable, Variable
+from .gradients import Derivative, met_rows, stand_ins_of, targets_of
+from .rules import EveryRow, Rule, rounded
+
+
+class Kept:
+    """What an optimizer keeps in a graph, shared by all its training operations.
+
+    arrays: slots of variables, as a Trainer knows them, in the session whose turn it is; variables: the same as
+    TensorFlow's variables, by variable and slot. powers: numbers that each update multiplies by ``factors``, such as
+    β₁ᵗ, in float32, as TensorFlow has them.
+    """
+
+    def __init__(self, graph: Any, factors: Mapping[str, float]) -> None:
+        self.graph = graph
+        self.arrays: dict[str, np.ndarray] = {}
+        self.variables: dict[tuple[str, str], ExtraVariable] = {}
+        self._factors = {name: rounded(factor) for name, factor in factors.items()}
+        self.powers = dict(self._factors)
+        for name in self._factors:
+            self._add_power(name)
+
+    def advance(self) -> None:
+        """To the powers of the next update."""
+        for name, factor in self._factors.items():
+            self.powers[name] = float(
+                np.float32(self.powers[name] * factor)
+            )  # the product is exact before it is rounded
+
+    def add_slots(self, rule: Rule, variable: Variable, scope: str, name: str) -> None:
+        """Makes a rule's slots of a variable, where it has none yet. scope: the variable scope that is open."""
+        for slot, value in rule.slots().items():
+            if (variable.full, slot) not in self.variables:
+                self._add_slot(slot, value, variable, f"{scope}{variable.full}/{name}")
+
+    def _add_power(self, name: str) -> None:
+        def write(array: np.ndarray) -> None:
+            self.powers[name] = float(array)
+
+        full = self.graph.unique(f"{self.graph.name_scope}{name}")
+        start = np.asarray(self._factors[name], np.float32)
+        self.graph.extra[full] = ExtraVariable(full, start, lambda: np.asarray(self.powers[name], np.float32), write)
+
+    def _add_slot(self, slot: str, value: float, variable: Variable, name: str) -> None:
+        key, full = f"{SLOT}{slot}/{variable.full}", self.graph.unique(name)
+        start = np.full([int(str(size)) for size in variable.shape], value, variable.dtype)
+        self.arrays[key] = start.copy()
+
+        def write(array: np.ndarray) -> None:
+            self.arrays[key] = np.array(array, order="C")
+
+        made = ExtraVariable(full, start, lambda: self.arrays[key].copy(), write)
+        self.graph.extra[full] = self.variables[variable.full, slot] = made
+
+
+class TrainOp(Step):
+    """``optimizer.apply_gradients``: one update of its variables.
+
+    rule: the equations. numbers: of every update, rates and others, as numbers, functions or Tensors. kept: what the
+    optimizer keeps.
+    """
+
+    def __init__(
+        self, rule: Rule, numbers: Mapping[str, Any], kept: Kept, pairs: Sequence[tuple[Tensor, Variable]],
+        global_step: Any, name: str,
+    ) -> None:  # fmt: skip
+        self.rule, self.kept, self.pairs = rule, kept, list(pairs)
+        fixed = {name: item for name, item in numbers.items() if not callable(item) and not isinstance(item, Tensor)}
+        self._fixed = {name: rounded(item) for name, item in fixed.items()}
+        self._open = {name: item for name, item in numbers.items() if name not in fixed}
+        self.global_step = global_step
+        if global_step is not None and not isinstance(global_step, Variable):
+            raise DtypeError(
+                f"global_step is a variable, not {shown(global_step)}; use tf.train.get_or_create_global_step()"
+            )
+        self.loss = _loss_of(self.pairs)
+        rows = [(variable.full, met_rows(gradient)) for gradient, variable in self.pairs]
+        self.met = {name: met for name, met in rows if met is not None and not isinstance(rule, EveryRow)}
+        self._programs: dict[frozenset[Node], TrainProgram] = {}
+        super().__init__(name)
+
+    @property
+    def slot_names(self) -> list[str]:
+        """Full names of the slots that an update reads."""
+        return [
+            self.kept.variables[variable.full, slot].full for _, variable in self.pairs for slot in self.rule.slots()
+        ]
+
+    def step(self, session: Any, asked: Asked, values: Mapping[Node, Any], seed: int) -> Sequence[np.ndarray]:
+        program = self._programs.get(asked.fed)
+        if program is None or not program.knows(asked):
+            program = self._programs[asked.fed] = TrainProgram(self, asked, program)
+        found = program.step(session, asked, self._present(session, values, seed), values, seed)
+        self.kept.advance()
+        if self.global_step is not None:
+            parameters, name = program.parameters, self.global_step.full
+            parameters.replace({name: np.asarray(parameters[name] + 1, self.global_step.dtype)})
+        return found
+
+    def _present(self, session: Any, values: Mapping[Node, Any], seed: int) -> dict[str, float]:
+        """The numbers of this update."""
+        found: dict[str, float] = {**self._fixed, **self.kept.powers}
+        for name, item in self._open.items():
+            found[name] = self._number(item, session, values, seed)
+        return found
+
+    def _number(self, item: Any, session: Any, values: Mapping[Node, Any], seed: int) -> float:
+        item = item if isinstance(item, Tensor) else item()
+        if not isinstance(item, Tensor):
+            return rounded(item)
+        node = item.node
+        if node in values:
+            return float(as_fed(values[node], np.dtype(node.dtype), node))
+        if isinstance(item, Variable):
+            return float(session.value(item))
+        return float(session.compute([node], values, seed)[0])
+
+
+class TrainProgram:
+    """The steps of one training operation where certain nodes are fed."""
+
+    def __init__(self, op: TrainOp, asked: Asked, earlier: TrainProgram | None) -> None:
+        """earlier: one that lacks what is asked for."""
+        graph, cut = op.graph, asked.cut
+        self.op, self.version = op, graph.version
+        loss = cut.tensor(op.loss)
+        applied = {variable.full: cut(gradient.node) for gradient, variable in op.pairs}
+        made = [loss.node, *applied.values(), *(cut(rows.node) for rows in op.met.values())]
+        reads = [node for node in topological(made) if node.op == "input"]
+        places = dict.fromkeys([*(earlier.places if earlier is not None else ()), *reads, *asked.reads])
+        self.places: tuple[Node, ...] = tuple(places)
+        outputs = {f"place/{number}": Tensor(node) for number, node in enumerate(self.places)}
+        graph.all_variables()
+        outputs |= {f"variable/{name}": variable for name, variable in graph.by_name.items()}
+        self.program = FetchProgram(graph, outputs, loss)
+        self.parameters = self.program.program.parameters
+        stand_ins = stand_ins_of(self.places)
+        targets = targets_of(graph, stand_ins, cut)
+        self.program.inputs = {node: item for node, item in self.program.inputs.items() if node not in targets}
+        self.trainer = Trainer(self.program.program, op.rule, only=list(applied), skip_non_finite=False)
+        state = self.trainer.state
+        trained = self.trainer.trained
+        met = {name: cut(rows.node) for name, rows in op.met.items() if name in trained}
+        state.applied = AppliedGradients({name: applied[name] for name in trained}, targets, met)
+        state.slots = op.kept.arrays
+        self._loss_reads = _variables(graph, [loss.node, *applied.values()])
+        self._reads: dict[Asked, frozenset[str]] = {}
+
+    def knows(self, asked: Asked) -> bool:
+        """Whether all that is asked for reads what the program has."""
+        return self.version == self.op.graph.version and {*asked.reads} <= {*self.places}
+
+    def step(
+        self, session: Any, asked: Asked, numbers: Mapping[str, float], values: Mapping[Node, Any], seed: int
+    ) -> list[np.ndarray]:
+        """A step; gives what is asked for."""
+        needed = self._reads.get(asked)
+        if needed is None:
+            nodes = [tensor.node for tensor in asked.tensors.values()]
+            slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
+            needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
+        if not session.initialized.issuperset(needed):
+            self.program.variables = tuple(sorted(needed))
+            self.program.check(session)
+        self.program.tell()
+        self.op.rule.present.update(numbers)
+        feeds = self.program.feeds(session, asked.cut, values, seed)
+        if not asked.tensors:
+            self.trainer.step(feeds, seed=seed)
+            return []
+        _, found = self.trainer.step(feeds, seed=seed, fetch=asked.tensors)
+        return list(found.values())
+
+
+def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
+    """Full names of variables that nodes read."""
+    specs = set()
+    for node in topological(nodes):
+        if node.op == "parameter":
+            specs.add(node["slot"])
+        elif node.op == "driver":
+            specs.update(spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters)
+    graph.all_variables()
+    return {graph.variables[spec].full for spec in specs}
+
+
+def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor:
+    """The loss of which gradients are made."""
+    found: dict[Node, Tensor] = {}
+    for gradient, _ in pairs:
+        for node in stand_ins_of(topological([gradient.node])):
+            derivative: Derivative = node["gradient"]
+            found[derivative.loss.node] = derivative.loss
+    if not found:
+        raise GraphError(
+            "these gradients depend on no loss; apply_gradients takes what tf.gradients or compute_gradients gives, or "
+            "Tensors that are made of it"
+        )
+    if len(found) > 1:
+        raise ArgumentError("gradients of several losses are applied together; add the losses up, or apply them apart")
+    return next(iter(found.values()))
+
+
+Numbers = Mapping[str, float | Callable[[], float] | Tensor]

@@ -1,0 +1,47 @@
+"""Whole programs of TensorFlow 1.x under `rnngraph.tf1`, against what TensorFlow itself fetched."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnngraph import tf1 as tf
+
+FIXTURES = Path(__file__).parent / "fixtures"
+sys.path.insert(0, str(FIXTURES))
+from tensorflow_programs import CASES, PROGRAMS, Run  # noqa: E402
+
+TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
+
+
+def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+    """Initial values of each session, and what was fetched."""
+    sessions: list[dict[str, np.ndarray]] = []
+    with np.load(FIXTURES / "tensorflow_programs" / f"{name}_{dtype}.npz") as file:
+        for key in file.files:
+            number, _, variable = key.partition("/")
+            if not number.isdigit():
+                continue
+            while len(sessions) <= int(number):
+                sessions.append({})
+            sessions[int(number)][variable] = file[key]
+        return sessions, file["fetched"]
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
+def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
+    """Every fetched number over all steps; differences are relative to the largest number of what was fetched at once
+    beside it.
+    """
+    values, wanted = recorded(name, dtype)
+    tf.reset_default_graph()
+    run = Run(str(tmp_path), values or [{}])
+    PROGRAMS[name](tf, run, dtype)
+    found = run.result()
+    assert found.shape == wanted.shape
+    limits = np.concatenate([np.full(item.size, np.abs(item).max(initial=0.0)) for item in run.noted])
+    tolerance = TOLERANCES[dtype]
+    np.testing.assert_array_less(np.abs(found - wanted), tolerance * np.maximum(limits, 1e-2) + 1e-300)

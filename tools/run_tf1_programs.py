@@ -1,0 +1,76 @@
+"""Runs a folder of TensorFlow 1.x scripts under ``rnngraph run --tf1``, and says which run whole.
+
+    python tools/run_tf1_programs.py FOLDER [--expected FILE] [--seconds 600]
+
+Every ``*.py`` of the folder whose name does not begin with ``_`` runs in a copy of the folder, so that what it writes
+goes with it. FILE lists names of scripts that are to run whole, one a line; a line may go on with texts that the script
+must print, in this order, each behind a tab. Exit code 1 where one of these fails, or one is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def run(script: Path, seconds: float) -> tuple[str, str, float]:
+    """(what was wrong or nothing, what it printed, seconds)."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(shutil.copytree(script.parent, Path(place) / "programs"))
+        command = [sys.executable, "-m", "rnngraph", "run", "--tf1", script.name]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return f"runs for more than {seconds:g} s", "", seconds
+    taken = time.perf_counter() - began
+    lines = done.stderr.strip().splitlines() or ["no message"]
+    return ("" if done.returncode == 0 else lines[-1]), done.stdout, taken
+
+
+def lacking(printed: str, texts: list[str]) -> str:
+    """What a script did not print, in the order of ``texts``."""
+    for text in texts:
+        _, found, printed = printed.partition(text)
+        if not found:
+            return f"does not print {text!r}"
+    return ""
+
+
+def expected_of(path: Path | None) -> dict[str, list[str]]:
+    """{name: texts}."""
+    lines = [] if path is None else path.read_text().splitlines()
+    return {name: texts for name, *texts in (line.split("\t") for line in lines if line.strip())}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs all, and prints a line for each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--expected", type=Path, help="names of scripts that are to run whole, one a line")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for each script (default 600)")
+    options = parser.parse_args(arguments)
+    expected = expected_of(options.expected)
+    scripts = sorted(path for path in options.folder.glob("*.py") if not path.name.startswith("_"))
+    failed = sorted(expected.keys() - {script.name for script in scripts})
+    for name in failed:
+        print(f"{name}: there is no such script")
+    whole = 0
+    for script in scripts:
+        wrong, printed, taken = run(script, options.seconds)
+        wrong = wrong or lacking(printed, expected.get(script.name, []))
+        whole += not wrong
+        if wrong and script.name in expected:
+            failed.append(script.name)
+        print(f"{script.name}: {wrong or 'runs whole'} ({taken:.1f} s)", flush=True)
+    print(f"{whole} of {len(scripts)} run whole")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
