@@ -130,7 +130,7 @@ from .errors import (
     StructureError,
     did_you_mean,
 )
-from .program.program import Program, compile, load
+from .program.program import Program, compile, dumps, load, loads
 from .runtime.calls.results import Result
 from .runtime.streams.stream import Stream
 from .version import __version__
@@ -154,7 +154,7 @@ if TYPE_CHECKING:
         Schedule,
         WarmUp,
     )
-    from .training.trainer import Trainer
+    from .training.trainer import Trainer, loads_trainer
 
 _LATER = {
     "formats.nam": ("read_nam",),
@@ -169,7 +169,7 @@ _LATER = {
         "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
         "WarmUp",
     ),
-    "training.trainer": ("Trainer",),
+    "training.trainer": ("Trainer", "loads_trainer"),
 }  # fmt: skip
 """Names by modules that are imported when one of their names is first asked for: a quarter of the time
 to import, and who runs a net needs none of them.
@@ -264,6 +264,7 @@ __all__ = [
     "cumsum",
     "dense",
     "dropout",
+    "dumps",
     "dynamic_decode",
     "dynamic_rnn",
     "elu",
@@ -286,6 +287,8 @@ __all__ = [
     "leaky_relu",
     "less",
     "load",
+    "loads",
+    "loads_trainer",
     "log",
     "log1p",
     "log_softmax",

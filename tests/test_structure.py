@@ -57,6 +57,7 @@ LATE = {
     ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.program", "program.predict"): "batches, which calls do without",
+    ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",
     ("program.program", "program.summary"): "few print it",
 }

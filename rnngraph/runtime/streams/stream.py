@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Never
 
 import numpy as np
@@ -24,6 +24,7 @@ from .rows import row_mask
 from .step_graph import StepGraph
 
 STATE = "stream's state"
+STATE_OF, HELD = "state/", "held/"
 COPIED = 256 << 10
 """Bytes up to which feeds are copied, as steps of a sequence lie apart in memory."""
 MOST_KEYS = 64
@@ -37,8 +38,12 @@ class Stream(Generic[Given]):
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
-        """names: of feeds. structure: the nest of outputs."""
+    def __init__(
+        self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any,
+        reduced: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], tuple[Any, ...]],
+    ) -> None:  # fmt: skip
+        """names: of feeds. structure: the nest of outputs. reduced: what pickles, of what was made and its arrays."""
+        self._reduced = reduced
         self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
         self._compiled, self._initial = graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
@@ -182,6 +187,26 @@ class Stream(Generic[Given]):
                 )
         return array
 
+    # Pickling ------------------------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The graph's program with this stream's state and what it holds of feeds."""
+        states = [] if self._states is None else self._states.present
+        arrays = {STATE_OF + label: array for label, array in zip(self._labels, states, strict=bool(states))}
+        arrays |= {HELD + name: array for name, array in self._held.items()}
+        return self._reduced({"batch": self._batch}, arrays)
+
+    def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
+        """Takes over what ``__reduce__`` gave of another stream, after checks. Raises as ``load_state_bytes``."""
+        states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
+        held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
+        if unknown := [name for name in held if self._time_axis.get(name, 0) is not None]:
+            raise StructureError(f"this stream holds no feed {shown(unknown[0])}", where)
+        converted = {name: self._converted(name, array, False, where) for name, array in held.items()}
+        self._held |= {name: np.array(array, order="C") for name, array in converted.items()}
+        if states:
+            self._take(states, where)
+
     # State ---------------------------------------------------------------------------------------
 
     def _current_state(self, where: Where | None) -> list[np.ndarray]:
@@ -272,6 +297,10 @@ class Stream(Generic[Given]):
         arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
         if text.get("batch") != self._batch:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
+        self._take(arrays, where)
+
+    def _take(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
+        """Sets the state to these arrays by label. Raises ``StructureError`` where they are another program's."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_types.items()}
         if kinds != mine:
