@@ -31,6 +31,7 @@ ROOMS = (
     "program.saved", "program",
     "training.optimization", "training.steps", "training.fit", "training",
     "formats", "formats.tensorflow",
+    "sklearn",
     "tf1",
     "",
     "cli", "__main__",
