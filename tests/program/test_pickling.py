@@ -415,6 +415,9 @@ def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         found = [result["outputs"] for result in pool.map(program.inference, calls)]
         predicted = list(pool.map(program.predict, ragged))
         kinds = list(pool.map(program.inference.on_columns("x", "n"), [{**call, "id": 3} for call in calls]))
+        if method == "spawn":
+            compilers = [pool.submit(eval, "'rnngraph.codegen.compile' in __import__('sys').modules") for _ in range(4)]
+            assert not any(future.result() for future in compilers)
     for ours, theirs, same in zip(expected, found, kinds, strict=True):
         assert_array_equal(ours, theirs)
         assert_array_equal(ours, same["outputs"])
