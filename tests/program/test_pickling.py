@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 import saved_cases
+import teams
 from numpy.testing import assert_array_equal
 from saved_behaviour import differences, recorded
 
 import rnngraph as rg
 from rnngraph.codegen import compile as code
 from rnngraph.program.program import Program
+from rnngraph.runtime.native.worker_pool import POOL
 from rnngraph.storage.checkpoint_file import packed, unpacked
 
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -399,13 +401,16 @@ def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After threads were used, and with code that is there: where it is forked, a worker can't even compile."""
-    program = tagger(cache=tmp_path / "code", threads=2)
+    if method == "fork":
+        teams.share_everything(monkeypatch, 2)
+    program = tagger(cache=tmp_path / "code", threads=2 if method == "fork" else 1)
     parts = [{**batch(5, steps), "y": np.zeros(5, np.int64)} for steps in (3, 4, 6)]
     calls = [{name: part[name] for name in ("x", "n")} for part in parts]
     ragged = [{"x": words(seed=seed)} for seed in range(3)]
     expected = [program.inference(call)["outputs"] for call in calls]
     whole = [program.predict(part) for part in ragged]
     kept = sorted((tmp_path / "code").iterdir())
+    assert method != "fork" or POOL._started == 2
 
     def never(*_: Any) -> None:
         raise AssertionError("a worker compiles")

@@ -52,11 +52,12 @@ def to_bytes(
     Raises ``GraphError`` for what can't be read back.
     """
     try:
-        if kept.get("settings") == settings:
-            files = {**kept["files"], WEIGHTS: weights_file(parameters)}
+        last = kept.get(KIND)  # one entry: another thread may pickle the program, too
+        if last is not None and last[0] == settings:
+            files = {**last[1], WEIGHTS: weights_file(parameters)}
         else:
             files = files_of(source, parameters, settings)
-            kept.update(settings=settings, files={name: data for name, data in files.items() if name != WEIGHTS})
+            kept[KIND] = settings, {name: data for name, data in files.items() if name != WEIGHTS}
     except RnnGraphError:
         raise
     except WRONG as error:
