@@ -15,6 +15,7 @@ and with the share of the cores' time that the trainings took. The data: example
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import os
 import time
@@ -112,12 +113,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     try:
-        from joblib import Parallel, delayed
+        joblib = importlib.import_module("joblib")
     except ImportError:
         raise SystemExit("this example needs joblib; pip install joblib") from None
     tried, epochs = (settings()[::25], 2) if options.quick else (settings(), 60)
     start = time.perf_counter()
-    outcomes = Parallel(n_jobs=options.workers, batch_size=1)(delayed(train)(setting, epochs) for setting in tried)
+    parallel = joblib.Parallel(n_jobs=options.workers, batch_size=1)
+    outcomes = parallel(joblib.delayed(train)(setting, epochs) for setting in tried)
     report(outcomes, time.perf_counter() - start, options.workers)
 
 

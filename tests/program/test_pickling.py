@@ -214,6 +214,7 @@ def test_trainers(copied: Callable[[Any], Any]) -> None:
     assert again.program is not trainer.program
 
 
+@pytest.mark.exhaustive
 def test_a_fit_goes_on_elsewhere() -> None:
     examples = {**batch(7), "n": np.full(7, 5)}
     trainer = rg.Trainer(tagger(seed=2), rg.Adam(0.1))
