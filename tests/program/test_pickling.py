@@ -194,6 +194,20 @@ def test_streams(copied: Callable[[Any], Any]) -> None:
     assert_array_equal(there.process(x=x[:, 5:]), whole[:, 5:])
 
 
+def test_a_stream_that_is_late(copied: Callable[[Any], Any]) -> None:
+    """What a stream owes goes along."""
+    x = rg.placeholder("x", (None, None, 4))
+    program = rg.compile(rg.conv1d(x, 3, 5, padding="same"))
+    data = np.random.default_rng(0).normal(size=(2, 9, 4)).astype(np.float32)
+    stream = program.inference.stream(batch=2)
+    assert stream.delay == 2
+    stream.process(x=data[:, :4])
+    there = copied(stream)
+    for one in (there, stream):
+        later = np.concatenate([one.process(x=data[:, 4:]), one.flush()], axis=1)
+        assert_array_equal(later, program.inference(x=data)[:, 2:])
+
+
 def test_a_stream_without_a_state() -> None:
     x = rg.placeholder("x", (None, None, 4))
     stream = rg.compile(rg.tanh(x)).inference.stream(batch=2)
