@@ -5,7 +5,8 @@
 
 Three tables: the program as it travels (bytes, times to pickle and to load, the first call that compiles and the first
 that finds code); sequences a second in this process by batch size; and every engine with its workers: the time until
-the first result from a cold start, sequences a second when it is warm, and the efficiency, which is that over workers
+the first result from a cold start, sequences a second when it is warm (Ray's actors end with each run, so that their rate
+holds their start), and the efficiency, which is that over workers
 times what this process does alone. Parts have one size, and every worker one thread.
 """
 
@@ -105,7 +106,7 @@ def ray(program: rg.Program, workers: int, actors: bool) -> Iterator[Run]:
             )  # fmt: skip
         else:
             found = rows.map_batches(program.inference, batch_size=PART, batch_format="numpy")
-        return int(found.count())
+        return int(found.materialize().count())
 
     with tempfile.TemporaryDirectory(prefix="ray") as folder:
         library.init(num_cpus=workers, include_dashboard=False, _temp_dir=folder, log_to_driver=False)
