@@ -5,9 +5,9 @@
 
 Three tables: the program as it travels (bytes, times to pickle and to load, the first call that compiles and the first
 that finds code); sequences a second in this process by batch size; and every engine with its workers: the time until
-the first result from a cold start, sequences a second when it is warm (Ray's actors end with each run, so that their rate
-holds their start), and the efficiency, which is that over workers
-times what this process does alone. Parts have one size, and every worker one thread.
+the first result from a cold start, sequences a second when it is warm (Ray's actors end with each run, so that their
+rate holds their start), and the efficiency, which is that over workers times what this process does alone. Parts have
+one size, and every worker one thread.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
     pip install 'rnngraph[sklearn]' aeon keras jax
     python benchmarks/estimators.py [--sets NAME …] [--seeds N] [--epochs N] [--only NAME …] [--markdown]
 
-Every contender gets the training part and is measured on the test part, as the archive cuts them; on one core each.
-The recurrent nets of both sides are the same: standardized features, one layer of a bidirectional GRU, a dense layer,
-Adam, the same batches' size, epochs and learning rate; once more with the mean of all outputs. aeon's are as aeon makes them: MiniRocket with its linear
-classifier, and the nearest neighbour by dynamic time warping. Accuracies are means over seeds, with the least and the
-most; seconds are medians. A first fit of one epoch is not counted, so that code which is kept from fit to fit is there;
-Keras compiles with JAX, anew for each model, which its seconds hold.
+Every contender gets the training part and is measured on the test part, as the archive cuts them; on one core each. The
+recurrent nets of both sides are the same: standardized features, one layer of a bidirectional GRU, a dense layer, Adam,
+the same batches' size, epochs and learning rate; once more with the mean of all outputs. aeon's are as aeon makes them:
+MiniRocket with its linear classifier, and the nearest neighbour by dynamic time warping. Accuracies are means over
+seeds, with the least and the most; seconds are medians. A first fit of one epoch is not counted, so that code which is
+kept from fit to fit is there; Keras compiles with JAX, anew for each model, which its seconds hold.
 """
 
 from __future__ import annotations
