@@ -131,7 +131,7 @@ from .errors import (
     StructureError,
     did_you_mean,
 )
-from .program.program import Program, compile, load
+from .program.program import Program, compile, dumps, load, loads
 from .runtime.calls.results import Result
 from .runtime.streams.pool import StreamHandle, StreamPool
 from .runtime.streams.stream import Stream
@@ -159,7 +159,7 @@ if TYPE_CHECKING:
         Schedule,
         WarmUp,
     )
-    from .training.trainer import Trainer
+    from .training.trainer import Trainer, loads_trainer
 
 _LATER = {
     "formats.keras.read": ("read_keras",),
@@ -177,14 +177,14 @@ _LATER = {
         "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
         "WarmUp",
     ),
-    "training.trainer": ("Trainer",),
+    "training.trainer": ("Trainer", "loads_trainer"),
 }  # fmt: skip
 """Names by modules that are imported when one of their names is first asked for: a quarter of the time
 to import, and who runs a net needs none of them.
 """
 _MODULES = {name: module for module, names in _LATER.items() for name in names}
-_ROOMS = {"weights": "formats.weights"}
-"""Modules that are names themselves."""
+_ROOMS = {"weights": "formats.weights", "sklearn": "sklearn"}
+"""Modules that are names themselves. What needs an extra is not in ``__all__``."""
 
 __all__ = [
     "SGD",
@@ -275,6 +275,7 @@ __all__ = [
     "cumsum",
     "dense",
     "dropout",
+    "dumps",
     "dynamic_decode",
     "dynamic_rnn",
     "elu",
@@ -297,6 +298,8 @@ __all__ = [
     "leaky_relu",
     "less",
     "load",
+    "loads",
+    "loads_trainer",
     "log",
     "log1p",
     "log_softmax",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import os
 import reprlib
@@ -16,7 +17,7 @@ from typing import Any
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _COMMANDS = os.path.join(_PACKAGE, "cli.py")
-_BETWEEN = frozenset((contextlib.__file__, dataclasses.__file__))
+_BETWEEN = frozenset((contextlib.__file__, copy.__file__, dataclasses.__file__))
 """Library code that stands between two frames of this package."""
 
 MOST_CHARACTERS = 900

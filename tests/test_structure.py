@@ -33,6 +33,7 @@ ROOMS = (
     "formats", "formats.keras", "formats.tensorflow",
     "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx.loops", "formats.onnx",
     "formats.onnx.writing.recognition", "formats.onnx.writing",
+    "sklearn",
     "tf1.core", "tf1.train", "tf1.ops", "tf1.nn", "tf1.contrib", "tf1",
     "",
     "cli", "__main__",
@@ -60,6 +61,7 @@ LATE = {
     ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.program", "program.predict"): "batches, which calls do without",
+    ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",
     ("program.program", "program.summary"): "few print it",
 }

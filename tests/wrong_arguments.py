@@ -102,7 +102,9 @@ class World:
 
 METHODS = {
     "program": ("evaluate", "predict", "initialize", "summary", "save", "threads ="),
-    "inference": ("__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export"),
+    "inference": (
+        "__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export", "on_columns",
+    ),
     "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks"),
     "simple": ("__call__", "check", "export"),
     "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "learning_rate ="),

@@ -6,13 +6,13 @@ import itertools
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from ..allocation import reserve
 from ..arguments import checked_name
-from ..errors import DtypeError, RnnGraphError, ShapeError, Where, shown, user_line
+from ..errors import DtypeError, GraphError, RnnGraphError, ShapeError, Where, shown, user_line
 from ..ir.attributes import MOST_DIVISOR
 from ..ir.graph import Node, make
 from ..ir.type_rules import broadcast_shapes
@@ -78,6 +78,19 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"<Tensor {self.name} {public_type(self.type)}>"
+
+    def __reduce__(self) -> Never:
+        raise GraphError(
+            f"{self!r} does not pickle: it is a place in this process's declaration; pickle the program that "
+            "rg.compile makes of it, or declare it in a function that every process calls"
+        )
+
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        """Itself: what is declared once stays one, in copies of cells that hold it too."""
+        return self
 
     def __bool__(self) -> bool:
         raise DtypeError("a Tensor has no truth value while declaring; use rg.where to choose by its values")

@@ -25,7 +25,7 @@ from ..runtime.calls.results import Given
 from ..runtime.graph_source import TAPS_INFERENCE
 from ..runtime.native.compiled_graph import CompiledGraph
 from ..runtime.native.stages import stage_text, stages_of
-from .parts import ProgramParts
+from .parts import ProgramParts, Reduced
 
 if TYPE_CHECKING:
     from ..runtime.calls.non_finite import NonFinite
@@ -61,6 +61,14 @@ class CallableGraph(Generic[Given]):
         self._caches: dict[Any, CallCache[CallPool]] = {}  # of calls that give something else, by what that is
         self._draw: Callable[[], int] | None = None  # gives seeds, where there are masks
         self._tapped: CompiledGraph | Literal[False] | None = None  # False where there are no taps
+
+    @property
+    def part(self) -> str:
+        """The program's name for this graph."""
+        return self.compiled.lowered.name
+
+    def __reduce__(self) -> Reduced:
+        return self.parts.reduced(self.part)
 
     @property
     def graph(self) -> Graph:

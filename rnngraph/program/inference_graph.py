@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from ..arguments import whole_number
-from ..errors import Where, user_line
+from ..arguments import checked_name, entries, whole_number
+from ..declare.nest import is_leaf
+from ..declare.tensor import Tensor
+from ..errors import ArgumentError, FileError, NameLookupError, Where, did_you_mean, shown, user_line
 from ..ir.graph import Graph
 from ..public import api, no_more
 from ..runtime.calls.results import Given
@@ -17,6 +21,7 @@ from ..runtime.streams.pool import StreamPool
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph
+from .columns import ColumnCall
 from .parts import ProgramParts
 
 if TYPE_CHECKING:
@@ -67,7 +72,8 @@ class InferenceGraph(CallableGraph[Given]):
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         batch = whole_number(batch, "a stream's batch", 1)
         parts = self.parts
-        return Stream(self._step_graph(batch, user_line()), parts.parameters, parts.names, self.structure)
+        reduced = partial(parts.reduced, self.part)
+        return Stream(self._step_graph(batch, user_line()), parts.parameters, parts.names, self.structure, reduced)
 
     @api
     def streams(self, capacity: int = 64) -> StreamPool[Given]:
@@ -88,6 +94,44 @@ class InferenceGraph(CallableGraph[Given]):
                 self._step_graphs.pop(next(iter(self._step_graphs)), None)
             found = self._step_graphs.setdefault(batch, found)
         return found
+
+    @api
+    def on_columns(
+        self, *columns: str | Tensor | Mapping[Any, str], keep: Sequence[str] = ()
+    ) -> ColumnCall[Given]:  # fmt: skip
+        """The graph as a function of a table: a mapping from column to array that may have further columns.
+
+        columns: inputs that are fed from the columns of their names, or a mapping from input to column; none for all
+        inputs. keep: columns that go along into the result. The function pickles.
+        Raises ``NameLookupError`` for what is no input, ``ArgumentError`` where a result has a column's name.
+        """
+        where = user_line()
+        given = chain.from_iterable(
+            item.items() if isinstance(item, Mapping) else [(item, item)] for item in columns or self.input_names()
+        )
+        chosen: dict[str, str] = {}
+        for key, column in given:
+            name = self.parts.names.name_of(key, where)
+            if name not in self.input_names():
+                hint = did_you_mean(name, self.input_names()) or f"; it takes {', '.join(self.input_names())}"
+                raise NameLookupError(f"the {self.kind} graph has no input {shown(name)}{hint}", where)
+            chosen[name] = name if isinstance(column, Tensor) else checked_name(column, "a column", where, True)
+        kept = [checked_name(column, "a column", where, True) for column in entries(keep, "keep")]
+        names = {"output"} if is_leaf(self.structure) else {*self.structure, "loss"}
+        if taken := sorted(names & {*kept}):
+            what = f"keep={shown(kept)}: the result has {', '.join(taken)} itself; rename the column"
+            raise ArgumentError(what, where)
+        return ColumnCall(self, self.parts, self.part, chosen, kept)
+
+    def made(self, made: Mapping[str, Any], arrays: Mapping[str, np.ndarray], where: Where | None) -> Any:
+        """What pickled as made of this graph: a stream with ``arrays`` as its state, or a function of columns."""
+        if made.keys() == {"columns", "keep"}:
+            return self.on_columns(made["columns"], keep=made["keep"])
+        if made.keys() == {"batch"}:
+            stream = self.stream(made["batch"])
+            stream.restore(arrays, where)
+            return stream
+        raise FileError("a pickled graph can't be read: it is made to be what this version does not know", where)
 
     @api
     def export(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ..passes.lowering.lowered import Lowered
 from ..runtime.calls.feed_names import FeedNames
@@ -11,18 +13,33 @@ from ..runtime.native.compile_options import CompileOptions
 from ..runtime.parameters import Parameters
 from .seeds import SeedGenerator
 
+Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
+"""What ``__reduce__`` gives: a function, and what it makes the object of."""
+
 
 @dataclass(frozen=True)
 class ProgramParts:
-    """source: where the graphs come from. options: of the compiler. names: of feeds. seeds: of masks."""
+    """source: where the graphs come from. options: of the compiler. names: of feeds. seeds: of masks.
+
+    reduce: how the program, or one of its graphs, pickles: by its name, and what is made of it. kept: of the program as
+    bytes what parameters don't change, once it pickled.
+    """
 
     source: GraphSource
     parameters: Parameters
     options: CompileOptions
     names: FeedNames
     seeds: SeedGenerator
+    reduce: Callable[[ProgramParts, str, Mapping[str, Any], Mapping[str, Any]], Reduced]
+    kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def lowered(self) -> Lowered:
         """The declaration as calls run it."""
         return self.source.lowered
+
+    def reduced(
+        self, part: str, made: Mapping[str, Any] | None = None, arrays: Mapping[str, Any] | None = None
+    ) -> Reduced:
+        """What ``__reduce__`` of ``part`` gives. made, arrays: what is made of the part, as text and arrays."""
+        return self.reduce(self, part, made or {}, arrays or {})

@@ -21,17 +21,26 @@ from ..runtime.calls.results import Given, Result
 from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..runtime.native.compile_options import CompileOptions
 from ..runtime.native.notices import Notices
-from ..runtime.native.object_cache import Cache, cache_of
+from ..runtime.native.object_cache import Cache, cache_of, option_of
 from ..runtime.native.weight_options import check_weights
 from ..runtime.native.worker_pool import ThreadCount
 from ..runtime.parameters import Parameters
+from ..runtime.streams.stream import Stream
+from .callable_graph import CallableGraph
+from .columns import ColumnCall
 from .inference_graph import InferenceGraph
-from .parts import ProgramParts
+from .parts import ProgramParts, Reduced
 from .seeds import SeedGenerator
 from .training_graph import TrainingGraph
 
 if TYPE_CHECKING:
     import networkx as nx
+
+    from .saved.save_load import SavedSettings, SavedSource
+
+
+PROGRAM = "program"
+"""What pickled, where it is all of a program and not one of its graphs."""
 
 
 class _Options(TypedDict, total=False):
@@ -106,7 +115,43 @@ def load(
     """
     from .saved.save_load import read_program  # the parser and what checks files: few load or save
 
-    saved = read_program(path)
+    return _of_source(read_program(path), threads, target, cache, weights, activations)
+
+
+@api
+def loads(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Any:
+    """What ``rg.dumps`` wrote, and what is called to unpickle: a program, one of its graphs, or a stream.
+
+    It shares nothing with the one that was written. cache: as for ``compile``; None as it was written. Executes nothing
+    of what it reads. Raises ``FileError`` where ``data`` is damaged, of another version, or anything else.
+    """
+    from .saved.byte_form import from_bytes  # the parser and what checks files: few load or save
+
+    where = user_line()
+    found = from_bytes(data, where)
+    program = _of_source(found.source, found.threads, found.target, found.cache if cache is None else cache)
+    if found.part == PROGRAM:
+        return program
+    graph: InferenceGraph[Any] = getattr(program, found.part)
+    return graph.made(found.made, found.arrays, where) if found.made else graph
+
+
+@api
+def dumps(thing: Any) -> bytes:
+    """A program, one of its graphs, or a stream as bytes for ``rg.loads``, which trusts nothing that it reads.
+
+    They are what ``pickle`` keeps. Raises ``DtypeError`` for anything else.
+    """
+    if not isinstance(thing, Program | CallableGraph | ColumnCall | Stream):
+        raise DtypeError(f"dumps takes a Program, one of its graphs or a Stream, not {shown(thing)}")
+    _, (data, *_) = thing.__reduce__()
+    return bytes(data)
+
+
+def _of_source(
+    saved: SavedSource, threads: int, target: str | None, cache: Any, weights: str | None = None,
+    activations: str | None = None,
+) -> Program[Any]:  # fmt: skip
     settings = saved.settings
     parameters = Parameters(saved.lowered.slots, settings.seed, given=saved.parameters)
     if weights is None:
@@ -117,6 +162,28 @@ def load(
     )  # fmt: skip
     program.parts.seeds.state = settings.generator
     return program
+
+
+def _reduced(parts: ProgramParts, part: str, made: Mapping[str, Any], arrays: Mapping[str, Any]) -> Reduced:
+    """How a program pickles, or what is made of it. Where compiled code is kept is no part of the bytes: they may come
+    from anyone, and code is run.
+    """
+    from .saved.byte_form import to_bytes
+
+    options, cache = parts.options, option_of(parts.options.cache)
+    text = {
+        "part": part, "made": made, "threads": options.threads.count, "target": options.target.name,
+        "cache": cache is not False,
+    }  # fmt: skip
+    data = to_bytes(parts.source, parts.parameters, _settings(parts), text, arrays, parts.kept)
+    return loads, ((data,) if isinstance(cache, bool) else (data, cache))
+
+
+def _settings(parts: ProgramParts) -> SavedSettings:
+    from .saved.save_load import SavedSettings
+
+    options, seeds = parts.options, parts.seeds
+    return SavedSettings(seeds.seed, options.unroll, options.weights, options.activations, seeds.state)
 
 
 class InputSpec(NamedTuple):
@@ -145,8 +212,8 @@ class Program(Generic[Given]):
         if is_full:
             check_lengths(lowered.graph)
         options = CompileOptions(chosen, unroll, weights, activations, kept, workers, notices or Notices())
-        parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed))
-        self.parts, self.parameters, self.options, self._seed = parts, parameters, options, seed
+        parts = ProgramParts(source, parameters, options, FeedNames(lowered), SeedGenerator(seed), _reduced)
+        self.parts, self.parameters, self.options = parts, parameters, options
         self.structure, self.loss = source.structure, source.loss
         graph = lowered.graph
         without_loss = _without(graph, "loss") if self.loss is not None else graph
@@ -159,7 +226,7 @@ class Program(Generic[Given]):
     @property
     def seed(self) -> int:
         """The seed of initial values, of masks drawn without a seed, and of the order of examples."""
-        return self._seed
+        return self.parts.seeds.seed
 
     @property
     def threads(self) -> int:
@@ -229,9 +296,9 @@ class Program(Generic[Given]):
         """
         known, parameters = _shared(self)
         source, options = DeclaredSource(outputs, None, known), self.options
-        own = Parameters(source.lowered.slots, self._seed, parameters)
+        own = Parameters(source.lowered.slots, self.seed, parameters)
         return Program(
-            source, own, self._seed, options.target.name, self.threads, None, options.cache or False,
+            source, own, self.seed, options.target.name, self.threads, None, options.cache or False,
             notices=options.notices,
         )  # fmt: skip
 
@@ -242,11 +309,12 @@ class Program(Generic[Given]):
         ``load`` needs nothing else. An earlier program there is replaced. Raises ``FileError`` where it can't be
         written or ``path`` holds anything else.
         """
-        from .saved.save_load import SavedSettings, write_program
+        from .saved.save_load import write_program
 
-        options, seeds = self.options, self.parts.seeds
-        settings = SavedSettings(self._seed, options.unroll, options.weights, options.activations, seeds.state)
-        write_program(self.parts.source, self.parameters, settings, path)
+        write_program(self.parts.source, self.parameters, _settings(self.parts), path)
+
+    def __reduce__(self) -> Reduced:
+        return self.parts.reduced(PROGRAM)
 
     @api
     def summary(self) -> str:

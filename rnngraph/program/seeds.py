@@ -10,9 +10,10 @@ import numpy as np
 
 
 class SeedGenerator:
-    """Draws seeds, the same ones for the same seed of a program. Safe to use from any thread."""
+    """Draws seeds, the same ones for the same ``seed`` of a program. Safe to use from any thread."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self._generator = np.random.Generator(np.random.Philox(key=seed & (2**64 - 1)))
         self._lock = threading.Lock()
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..errors import (
     ArgumentError,
     DtypeError,
     FileError,
+    GraphError,
     NameLookupError,
     OutOfMemoryError,
     ShapeError,
@@ -74,6 +75,12 @@ class Parameters(Mapping[str, np.ndarray]):
                 self._values[name] = _Value(_frozen(given[name]))
             else:
                 self._values[name] = _Value(_frozen(_drawn(slot, name, seed)))
+
+    def __reduce__(self) -> Never:
+        raise GraphError(
+            "parameters do not pickle or copy apart from their program; give the program itself, or dict(parameters), "
+            "whose arrays nothing changes"
+        )
 
     @property
     def version(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import FileError, Where, warn
 from ..ir.fingerprint import fingerprint
 from ..program.program import Program
-from ..storage.checkpoint_file import read, write
+from ..storage.checkpoint_file import read, unpacked, write
 from .fit.history import History
 from .fit.position import Position
 from .optimization.optimizers import Optimizer, optimizer_from, optimizer_text
@@ -24,6 +24,11 @@ COUNTS = ("updates", "skipped", "pending", "epochs")
 
 def save(state: TrainState, position: Position | None, path: str | os.PathLike[str]) -> None:
     """Writes all that the next step depends on. Raises before anything is written where a file can't hold it."""
+    write(path, KIND, *contents(state, position))
+
+
+def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """All that the next step depends on, as arrays and text. Raises ``ArgumentError`` where these can't hold it."""
     program = state.program
     _, parameters = program.parameters.snapshot()
     arrays = {PARAMETER + name: array for name, array in parameters.items()}
@@ -47,17 +52,20 @@ def save(state: TrainState, position: Position | None, path: str | os.PathLike[s
         arrays |= {BEST + name: array for name, array in position.best.items()}
         text["position"] = position.numbers()
         text["history"] = position.history.to_text()
-    write(path, KIND, arrays, text)
+    return arrays, text
 
 
 class Checkpoint:
     """What ``save`` wrote, for a program that has the same parameters. Nothing changes before ``restore``."""
 
-    def __init__(self, path: str | os.PathLike[str], program: Program, where: Where | None) -> None:
-        """Raises ``FileError`` where the file is damaged, or is of another program."""
-        found, self._text = read(path, KIND)
+    def __init__(self, source: str | os.PathLike[str] | bytes, program: Program, where: Where | None) -> None:
+        """source: a path, or the bytes of such a file. Raises ``FileError`` where they are damaged, or of another
+        program.
+        """
+        self._path = "a pickled trainer" if isinstance(source, bytes) else os.fspath(source)
+        found, self._text = unpacked(source, KIND, self._path) if isinstance(source, bytes) else read(source, KIND)
         self._arrays = {name: array.copy() for name, array in found.items()}  # memory of their own, to write into
-        self._path, self._where = os.fspath(path), where
+        self._where = where
         self._parameters = _part(self._arrays, PARAMETER)
         for name, array in program.parameters.items():
             given = self._parameters.get(name)

@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Never, overload
 
+import numpy as np
+
 from ..arguments import flag, positive_or_none, whole_number
 from ..batching.sources import GivenExamples
-from ..errors import ArgumentError, DtypeError, FileError, GraphError, shown, user_line
+from ..errors import ArgumentError, DtypeError, FileError, GraphError, RnnGraphError, Where, shown, user_line
 from ..ir.graph import Graph
 from ..passes.lowering.lowered import SHOWN
-from ..program.program import Program
+from ..program.program import Program, loads
 from ..public import api, no_more
 from ..runtime.native.stages import stage_text
-from .checkpoint import Checkpoint, save
+from ..storage.checkpoint_file import packed, unpacked
+from .checkpoint import KIND, Checkpoint, contents, save
 from .fit.evaluation import Metric
 from .fit.history import History
 from .fit.plan import evaluate, fit
@@ -26,6 +29,30 @@ from .steps.train_state import TrainState
 from .trainable import trained_names
 
 Callback = Callable[["Trainer", dict[str, float]], Any]
+
+
+PICKLED = "pickled trainer"
+
+
+@api
+def loads_trainer(data: bytes, cache: bool | str | os.PathLike[str] | None = None) -> Trainer:
+    """What is called to unpickle a trainer: it comes with a program of its own, and goes on bit for bit.
+
+    cache: as for ``compile``; None as it was written. Executes nothing of what it reads. Raises ``FileError`` where
+    ``data`` is damaged, of another version, or anything else.
+    """
+    where = user_line()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DtypeError(f"a pickled trainer is bytes, not {type(data).__name__}", where)
+    try:
+        parts, _ = unpacked(bytes(data), PICKLED, "a pickled trainer")
+        program = loads(parts["program"].tobytes(), cache)
+        checkpoint = Checkpoint(parts["checkpoint"].tobytes(), program, where)
+        return Trainer._restored(checkpoint, program, "a pickled trainer", where)
+    except RnnGraphError:
+        raise
+    except Exception as error:  # of bytes that are whole, but were not written by this library
+        raise FileError(f"a pickled trainer can't be read: {type(error).__name__}; pickle it again", where) from error
 
 
 @api
@@ -208,13 +235,25 @@ class Trainer:
         where = user_line()
         if not isinstance(program, Program):
             raise DtypeError(f"load needs the program to train, not {type(program).__name__}", where)
-        checkpoint = Checkpoint(path, program, where)
+        return cls._restored(Checkpoint(path, program, where), program, os.fspath(path), where)
+
+    @classmethod
+    def _restored(cls, checkpoint: Checkpoint, program: Program, source: str, where: Where | None) -> Trainer:
         try:
             trainer = cls(program, checkpoint.optimizer(), **checkpoint.options())
         except ArgumentError as error:
-            raise FileError(f"can't load {os.fspath(path)}: {error.what}", where) from None
+            raise FileError(f"can't load {source}: {error.what}", where) from None
         trainer._session.position = checkpoint.restore(trainer.state)
         return trainer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its program and its checkpoint, as bytes."""
+        with self._stepper.lock:
+            _, (program, *cache) = self.program.__reduce__()
+            checkpoint = b"".join(packed(KIND, *contents(self.state, self._session.position), PICKLED))
+        parts = {"program": program, "checkpoint": checkpoint}
+        arrays = {name: np.frombuffer(data, np.uint8) for name, data in parts.items()}
+        return loads_trainer, (b"".join(packed(PICKLED, arrays, {}, PICKLED)), *cache)
 
     # State ---------------------------------------------------------------------------------------
 

@@ -29,6 +29,11 @@ finding = program.inference.check(x=batch)
 print(result.keys(), float(drawn["loss"]), float(loss_value), names, finding is None or finding.value)
 print(program.inference.show("graph"), program.summary(), program.inference.memory(batch=4, time=5).total)
 
+call = program.inference.on_columns("x", {"x": "pixels"}, keep=["id"])
+assert_type(program.inference.on_columns("x")({"x": batch, "id": labels}), rg.Result)
+data: bytes = rg.dumps(program)
+print(call.keep, rg.loads(data).inference(x=batch).keys(), rg.loads(rg.dumps(program.inference))(x=batch).keys())
+
 single = rg.compile(rg.relu(rg.placeholder("z", (None, 3)) - 1.0))
 array = single.inference(z=np.ones((2, 3)))
 rows: int = array.shape[0]

@@ -167,7 +167,7 @@ def _arrays(data: bytes) -> dict[str, np.ndarray]:
 
 
 def files_of(source: GraphSource, parameters: Parameters, settings: SavedSettings) -> dict[str, bytes]:
-    """All that a program is, as files by name."""
+    """All that a program is, as files by name. What can't be read back raises one of ``WRONG``."""
     reserve(2 * sum(array.nbytes for array in parameters.values()), "the bytes of a saved program")
     forms = {PLAIN: source.lowered, STREAM: source.stateful()}
     forms |= {states: source.with_states(states) for states in (SHOWN, GIVEN)}
@@ -181,7 +181,6 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
     arrays = {CONSTANT + key: array for key, array in constants.items()}
     arrays |= {DEFAULT + name: array for name, array in source.lowered.defaults.items()}
     places = iter([path for path, _ in paths(source.structure)])
-    _, weights = parameters.snapshot()
     document = {
         "seed": settings.seed,
         "unroll": settings.unroll,
@@ -189,7 +188,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "activations": settings.activations,
         "loss": source.loss is not None,
         "structure": nest_text(source.structure, lambda leaf: next(places)),
-        "parameters": [slot_text(name, parameters.slot(name), arrays) for name in weights],
+        "parameters": [slot_text(name, parameters.slot(name), arrays) for name in parameters],
         "shapes": source.shapes,
         "defaults": list(source.lowered.defaults),
         "keep_probs": sorted(source.lowered.keep_probs),
@@ -199,12 +198,18 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "declared": described_text(source.described()),
     }
     files[DOCUMENT] = json.dumps(document, indent=1).encode() + b"\n"
-    files[WEIGHTS], files[ARRAYS] = _safetensors(weights), _safetensors(arrays)
+    files[WEIGHTS], files[ARRAYS] = weights_file(parameters), _safetensors(arrays)
     again = SavedSource(files)
     for name, form in forms.items():
         pairs = zip(_graphs(form), _graphs(again.forms[name]), strict=True)
         check(all(same_graph(ours, theirs) for ours, theirs in pairs), f"the graph {name} is read back as another")
     return files
+
+
+def weights_file(parameters: Parameters) -> bytes:
+    """Of the files of a program the one that a change of parameters changes."""
+    _, weights = parameters.snapshot()
+    return _safetensors(weights)
 
 
 def _graphs(form: Lowered) -> tuple[Graph, Graph, Graph]:
@@ -238,15 +243,17 @@ def write_program(
 
 def read_program(path: str | os.PathLike[str]) -> SavedSource:
     """The program that was written to ``path``. Raises ``FileError``."""
-    files = read_directory(path, KIND, VERSION)
+    return source_from(read_directory(path, KIND, VERSION), os.fspath(path))
+
+
+def source_from(files: Mapping[str, bytes], shown: str) -> SavedSource:
+    """The program that these files are. shown: what errors call them. Raises ``FileError``."""
     try:
         return SavedSource(files)
     except (FileError, OutOfMemoryError):
         raise
     except Exception as error:  # of files that are whole, but were not written by this library
-        raise FileError(
-            f"{os.fspath(path)} is no program that can be read: {_in_one_line(error)}; save it again"
-        ) from error
+        raise FileError(f"{shown} is no program that can be read: {_in_one_line(error)}; save it again") from error
 
 
 def _in_one_line(error: Exception) -> str:

@@ -118,10 +118,14 @@ class CompiledGraph(OptimizedGraph):
         passes = self.options.unroll, self.reduced, self.first
         key = key_of(fingerprint(self.pruned(outputs)), self.options.target, name, *passes, fixed, parts)
         code = cache.load(key)
-        if code is None:
-            code = self._compiled(outputs, sizes, one_step, name, parts)
-            if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
-                cache.store(key, code)
+        if code is not None:
+            return code
+        with cache.compiling(key):
+            code = cache.load(key)  # of a process that was compiling it
+            if code is None:
+                code = self._compiled(outputs, sizes, one_step, name, parts)
+                if self._fixed(outputs, sizes) == fixed:  # else a pass took out a scan, and its length is compiled in
+                    cache.store(key, code)
         return code
 
     def _compiled(

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,14 @@ from ...codegen.machine.engine import versions
 from ...codegen.machine.interface import ObjectCode
 from ...errors import ArgumentError, DtypeError, Where, shown, warn
 from ...storage.atomic_file import as_path, replace_file
+from ...storage.locks import locked_byte
 from .object_file import from_bytes, to_bytes
 
 MOST_BYTES = 256 << 20
+LOCKS = ".locks"
+"""The file by whose bytes processes tell each other which code they compile."""
+MOST_SECONDS = 60.0
+"""For which a process waits for the code that another one compiles, and then compiles it too."""
 _OURS = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.code\.[0-9a-f]{16}\.part")
 
 
@@ -83,6 +88,13 @@ def cache_of(option: Any, where: Where | None) -> Cache | None:
     return None if problem else cache
 
 
+def option_of(cache: Cache | None) -> bool | str:
+    """What ``compile(cache=…)`` takes for such a cache, on another machine too."""
+    if cache is None:
+        return False
+    return True if cache.directory == _user_directory() else str(cache.directory)
+
+
 def _user_directory() -> Path | None:
     """Where the platform keeps caches (XDG Base Directory Specification); None without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -138,6 +150,18 @@ class Cache:
                 _shrink(folder, self.most_bytes)
             finally:
                 os.close(folder)
+
+    @contextlib.contextmanager
+    def compiling(self, key: str) -> Iterator[None]:
+        """Around the compiling of code: begins when no other process compiles it, or has done so for too long."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self._create()
+                folder = self._checked()
+                stack.callback(os.close, folder)
+                place = int(key[:15], 16)
+                stack.enter_context(locked_byte(LOCKS, folder, place, MOST_SECONDS))
+            yield
 
     def _load(self, key: str, folder: int) -> ObjectCode | None:
         name = f"{key}.code"

@@ -96,6 +96,10 @@ class StateForm:
         arrays, text = unpacked(bytes(data), STATE, "the state of a stream")
         if text.get("batch") != self._batch:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
+        return self.ordered(arrays, where)
+
+    def ordered(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
+        """Copies of arrays by label, in order. Raises ``StructureError`` where they are of another program."""
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._types.items()}
         if kinds != mine:

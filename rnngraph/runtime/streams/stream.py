@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Never
 
 import numpy as np
@@ -31,6 +31,7 @@ from .sequence_end import SequenceEnd
 from .states import StateForm, States
 from .step_graph import StepGraph
 
+STATE_OF, HELD = "state/", "held/"
 COPIED = 256 << 10
 """Bytes up to which feeds are copied, as steps of a sequence lie apart in memory."""
 MOST_KEYS = 64
@@ -44,8 +45,12 @@ class Stream(Generic[Given]):
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
-        """names: of feeds. structure: the nest of outputs."""
+    def __init__(
+        self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any,
+        reduced: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], tuple[Any, ...]],
+    ) -> None:  # fmt: skip
+        """names: of feeds. structure: the nest of outputs. reduced: what pickles, of what was made and its arrays."""
+        self._reduced = reduced
         self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
         self._graph, self._compiled = graph, graph.compiled
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
@@ -241,6 +246,26 @@ class Stream(Generic[Given]):
         self.reset(chosen)
         values = iter([results[name] for name in self._shown])
         return map_leaves(lambda _: next(values), self._structure)
+
+    # Pickling ------------------------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The graph's program with this stream's state and what it holds of feeds."""
+        states = [] if self._states is None else self._states.present
+        arrays = {STATE_OF + label: array for label, array in zip(self._labels, states, strict=bool(states))}
+        arrays |= {HELD + name: array for name, array in self._held.items()}
+        return self._reduced({"batch": self._batch}, arrays)
+
+    def restore(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> None:
+        """Takes over what ``__reduce__`` gave of another stream, after checks. Raises as ``load_state_bytes``."""
+        states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
+        held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
+        if unknown := [name for name in held if self._time_axis.get(name, 0) is not None]:
+            raise StructureError(f"this stream holds no feed {shown(unknown[0])}", where)
+        converted = {name: self._converted(name, array, False, where) for name, array in held.items()}
+        self._held |= {name: np.array(array, order="C") for name, array in converted.items()}
+        if states:
+            self._set_state(self._form.ordered(states, where))
 
     # State ---------------------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ def scaled(factor: Any, cache: Any, **options: Any) -> rg.Program:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
+    """What is kept: all but the file of locks."""
+    return sorted(path for path in folder.iterdir() if path.name != caches.LOCKS)
 
 
 def everything(program: rg.Program, optimizer: rg.Optimizer, accumulate: int = 1) -> list[np.ndarray]:

@@ -1,0 +1,52 @@
+"""Calls with tables of columns, of which a graph takes its own: what data engines hand to a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic
+
+from ..errors import DtypeError, NameLookupError, did_you_mean, shown, user_line
+from ..runtime.calls.results import Given, Result
+from .parts import ProgramParts, Reduced
+
+
+class ColumnCall(Generic[Given]):
+    """The inference graph as a function of one mapping from column to array, which may have further columns.
+
+    columns: which column is fed to which input. keep: columns that go along into the result. It pickles as the graph
+    does.
+    """
+
+    def __init__(
+        self, run: Callable[..., Given], parts: ProgramParts, part: str, columns: Mapping[str, str], keep: Sequence[str]
+    ) -> None:
+        self._run, self._parts, self._part = run, parts, part
+        self.columns, self.keep = dict(columns), tuple(keep)
+
+    def __call__(self, table: Mapping[str, Any]) -> Given:
+        """What the graph gives for these columns, and beside it the columns that are kept.
+
+        Raises ``NameLookupError`` where the table lacks a column.
+        """
+        if not isinstance(table, Mapping):
+            raise DtypeError(
+                f"a table must be a mapping from column to array, not {shown(table)}; Ray gives one for "
+                'batch_format="numpy"'
+            )
+        result = self._run({name: self._column(table, column) for name, column in self.columns.items()})
+        if not self.keep:
+            return result
+        together: Any = Result(result if isinstance(result, dict) else {"output": result})
+        together.update({column: self._column(table, column) for column in self.keep})
+        return together
+
+    def _column(self, table: Mapping[str, Any], column: str) -> Any:
+        try:
+            return table[column]
+        except KeyError:
+            known = ", ".join(map(str, table)) or "none"
+            hint = did_you_mean(column, map(str, table)) or f"; its columns are {known}"
+            raise NameLookupError(f"the table has no column {shown(column)}{hint}", user_line()) from None
+
+    def __reduce__(self) -> Reduced:
+        return self._parts.reduced(self._part, {"columns": self.columns, "keep": list(self.keep)})

@@ -1,0 +1,98 @@
+"""Programs as bytes: the files of a saved program, and what is made of it, in one checkpoint.
+
+This is what pickles hold. It is read as files are: checked, and nothing of it is executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...errors import DtypeError, FileError, GraphError, OutOfMemoryError, RnnGraphError, Where
+from ...runtime.graph_source import GraphSource
+from ...runtime.parameters import Parameters
+from ...storage.checkpoint_file import packed, unpacked
+from ...version import __version__
+from .json_form import is_int
+from .save_load import VERSION, WEIGHTS, WRONG, SavedSettings, SavedSource, files_of, source_from, weights_file
+
+KIND = "pickled program"
+SHOWN = "a pickled program"
+FILE, BESIDE = "file/", "beside/"
+PARTS = ("program", "inference", "evaluation", "training")
+MADE_OF = ("inference", "evaluation")
+"""Graphs of which something can be made, such as a stream."""
+MOST_THREADS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Pickled:
+    """What bytes hold. part: the program, or one of its graphs by name; made, arrays: what was made of that graph, if
+    anything was. threads, target, cache: as for ``compile``.
+    """
+
+    source: SavedSource
+    part: str
+    made: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    threads: int
+    target: str
+    cache: bool
+
+
+def to_bytes(
+    source: GraphSource, parameters: Parameters, settings: SavedSettings, text: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray], kept: dict[Any, Any],
+) -> bytes:  # fmt: skip
+    """A program with what ``Pickled`` says beside it. kept: the files as they were written last, to be used again.
+
+    Raises ``GraphError`` for what can't be read back.
+    """
+    try:
+        last = kept.get(KIND)  # one entry: another thread may pickle the program, too
+        if last is not None and last[0] == settings:
+            files = {**last[1], WEIGHTS: weights_file(parameters)}
+        else:
+            files = files_of(source, parameters, settings)
+            kept[KIND] = settings, {name: data for name, data in files.items() if name != WEIGHTS}
+    except RnnGraphError:
+        raise
+    except WRONG as error:
+        raise GraphError(f"the program does not pickle: {error}; change what the declaration has there") from error
+    tensors = {FILE + name: np.frombuffer(data, np.uint8) for name, data in sorted(files.items())}
+    tensors |= {BESIDE + name: array for name, array in arrays.items()}
+    text = {**text, "version": VERSION, "rnngraph": __version__}
+    return b"".join(packed(KIND, tensors, text, SHOWN))
+
+
+def from_bytes(data: Any, where: Where | None) -> Pickled:
+    """What ``to_bytes`` wrote, checked. Raises ``FileError`` for anything else."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DtypeError(f"a pickled program is bytes, not {type(data).__name__}", where)
+    try:
+        tensors, text = unpacked(bytes(data), KIND, SHOWN)
+    except (FileError, OutOfMemoryError):
+        raise
+    except Exception as error:  # of bytes that are whole, but were not written by this library
+        raise FileError(f"{SHOWN} can't be read: {type(error).__name__}; pickle it again", where) from error
+    if not isinstance(text, dict) or text.get("version") != VERSION:
+        found = text.get("rnngraph") if isinstance(text, dict) else None
+        by = f" by rnngraph {found}" if isinstance(found, str) else ""
+        raise FileError(
+            f"{SHOWN} was written{by} in another form than this rnngraph {__version__} reads; have one version on all "
+            "machines",
+            where,
+        )
+    part, made, threads, target, cache = (text.get(name) for name in ("part", "made", "threads", "target", "cache"))
+    if not (
+        isinstance(part, str) and part in PARTS and isinstance(made, dict) and isinstance(target, str)
+        and isinstance(threads, int) and is_int(threads, 1, MOST_THREADS) and isinstance(cache, bool)
+        and (not made or part in MADE_OF)
+    ):  # fmt: skip
+        raise FileError(f"{SHOWN} can't be read: it does not say what it is of; pickle it again", where)
+    files = {name.removeprefix(FILE): array.tobytes() for name, array in tensors.items() if name.startswith(FILE)}
+    beside = {name.removeprefix(BESIDE): array for name, array in tensors.items() if name.startswith(BESIDE)}
+    return Pickled(source_from(files, SHOWN), part, made, beside, threads, target, cache)

@@ -1,0 +1,338 @@
+"""SequenceClassifier and SequenceRegressor: scikit-learn's estimators around one recurrent net each."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from ..arguments import check_within, flag, one_of, whole_number
+from ..errors import ArgumentError, ShapeError, Where, shown, user_line
+from ..program.program import Program
+from ..public import api
+from ..training.fit.history import History
+from ..training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from ..training.trainer import Trainer
+from .network import LABELS, OUTPUT, SCORES, TARGETS, Body, classifier, regressor
+from .sequences import Sequences, as_float32, is_table, of_sequences, of_table, scale_of
+
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSProp, "sgd": SGD, "adagrad": Adagrad}
+
+
+class SequenceEstimator(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share. X: an array [examples, time, features], a list of arrays [time, features] of several
+    lengths, or an array [examples, time] of one feature.
+
+    cell: ``gru``, ``lstm``, ``rnn``, or what makes an ``rg.Cell`` of a width, such as ``rg.UGRNNCell``. units, layers:
+    the width of a layer, and how many there are. dropout: the share of each layer's outputs that training drops.
+    bidirectional: whether layers run in both directions. pooling: what stands for a sequence: the ``last`` output of
+    each direction, or the ``mean`` of all.
+
+    standardize: whether features (and a regressor's targets) are brought to mean 0 and scale 1, by those of the first
+    fit, within the net. epochs, batch_size, clip_norm: as for ``Trainer``. optimizer: ``adam``, ``adamw``, ``rmsprop``,
+    ``sgd``, ``adagrad`` with ``learning_rate``, which may be a schedule, or an ``rg.Optimizer`` with its own.
+    validation_fraction: the share of the examples that is put apart to measure each epoch by; the parameters of the
+    best are kept. patience: epochs without a better loss before the fit ends. random_state: of first values, masks,
+    order, and what is put apart. warm_start: whether ``fit`` goes on with the net of the last one. verbose: whether
+    there is a bar of progress. threads: as for ``rg.compile``.
+
+    Fitted: ``program_``, the ``rg.Program``; ``history_``, the ``rg.History`` of the last fit; ``n_features_in_``, the
+    features of a step, or the columns of an array [examples, time].
+    """
+
+    def __init__(
+        self, *, cell: Any = "gru", units: int = 64, layers: int = 1, dropout: float = 0.0, bidirectional: bool = False,
+        pooling: str = "last", standardize: bool = True, epochs: int = 50, batch_size: int = 32,
+        learning_rate: Any = 3e-3, optimizer: Any = "adam", clip_norm: float | None = 1.0,
+        validation_fraction: float = 0.0, patience: int | None = None, random_state: Any = None,
+        warm_start: bool = False, verbose: bool | int = False, threads: int = 1,
+    ) -> None:  # fmt: skip
+        self.cell, self.units, self.layers, self.dropout = cell, units, layers, dropout
+        self.bidirectional, self.pooling, self.standardize = bidirectional, pooling, standardize
+        self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
+        self.optimizer, self.clip_norm, self.validation_fraction = optimizer, clip_norm, validation_fraction
+        self.patience, self.random_state, self.warm_start = patience, random_state, warm_start
+        self.verbose, self.threads = verbose, threads
+
+    @api
+    def fit(self, X: Any, y: Any) -> Self:
+        """Trains a new net, or the last one if ``warm_start`` asks for it. Gives the estimator itself."""
+        goes_on = self.warm_start and hasattr(self, "_trainer")
+        sequences, targets = self._examples(X, y, None if goes_on else y)
+        if not goes_on:
+            self._start(sequences, targets)
+        self.history_ = self._train(sequences, targets, self.epochs, self.patience, self.validation_fraction)
+        return self
+
+    def _go_on(self, X: Any, y: Any, targets_to_come: Any) -> Self:
+        """One epoch over these examples, with the net that is there or a new one."""
+        first = not hasattr(self, "_trainer")
+        sequences, targets = self._examples(X, y, targets_to_come if first else None)
+        if first:
+            self._start(sequences, targets)
+            self.history_ = History()
+        row = self._train(sequences, targets, 1, None, 0.0).row(-1)
+        self.history_.append(row)
+        return self
+
+    @property
+    def program_(self) -> Program:
+        """The trained net: inputs ``x`` and ``lengths``."""
+        check_is_fitted(self)
+        return self._trainer.program
+
+    # Examples ------------------------------------------------------------------------------------
+
+    def _examples(self, X: Any, y: Any, to_come: Any) -> tuple[Sequences, np.ndarray]:
+        """X and y, checked. to_come: what targets there will be, of a new net; None: they are to be as they were."""
+        self._check_parameters()
+        where = user_line()
+        if y is None:
+            raise ArgumentError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; give one for each example",
+                where,
+            )
+        sequences = self._sequences(X, to_come is not None, where)
+        if to_come is not None:
+            self._begin(to_come)
+        targets = self._targets(y, where)
+        check_consistent_length(sequences.values, targets)
+        return sequences, targets
+
+    def _sequences(self, X: Any, reset: bool, where: Where | None) -> Sequences:
+        """X, whose width and columns become the estimator's, or have to be those."""
+        own = not reset and getattr(self, "_columns", None) is None
+        if is_table(X) and not own:
+            table = validate_data(self, X, reset=reset, dtype=np.float32)
+            if reset:
+                self._width, self._columns = 1, table.shape[1]
+            return of_table(table)
+        sequences = of_table(check_array(X, dtype=np.float32)) if is_table(X) else of_sequences(X, where)
+        if reset:
+            self._width, self._columns = sequences.width, None
+            self.n_features_in_ = sequences.width
+            self.__dict__.pop("feature_names_in_", None)
+        if sequences.width != self._width:
+            raise ShapeError(
+                f"X has {sequences.width} features, but {type(self).__name__} is expecting {self._width} features as "
+                "input",
+                where,
+            )
+        return sequences
+
+    def _of_inference(self, X: Any, name: str) -> np.ndarray:
+        check_is_fitted(self)
+        sequences = self._sequences(X, False, user_line())
+        found = self.program_.predict({"x": sequences.values}, batch_size=self.batch_size)[name]
+        return np.asarray(found, np.float64)
+
+    # Training ------------------------------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        self._body().check()
+        for name, value in (("standardize", self.standardize), ("warm_start", self.warm_start)):
+            flag(value, name)
+        whole_number(self.epochs, "epochs", 1)
+        whole_number(self.batch_size, "batch_size", 1)
+        check_within("validation_fraction", self.validation_fraction, 0.0, 1.0)
+        if not isinstance(self.optimizer, Optimizer):
+            one_of(self.optimizer, "optimizer", tuple(OPTIMIZERS))
+
+    def _body(self) -> Body:
+        return Body(self.cell, self.units, self.layers, self.dropout, self.bidirectional, self.pooling)
+
+    def _start(self, sequences: Sequences, targets: np.ndarray) -> None:
+        """A new net with its trainer."""
+        self._random = check_random_state(self.random_state)
+        width = sequences.width
+        mean, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
+        if self.standardize:
+            mean, scale = sequences.mean_and_scale()
+        program = self._declared(mean, scale, targets, int(self._random.randint(2**31 - 1)))
+        own = isinstance(self.optimizer, Optimizer)
+        optimizer = self.optimizer if own else OPTIMIZERS[self.optimizer](self.learning_rate)
+        self._trainer = Trainer(program, optimizer, clip_norm=self.clip_norm)
+
+    def _train(
+        self, sequences: Sequences, targets: np.ndarray, epochs: int, patience: int | None, share: float
+    ) -> History:
+        rows, held = np.arange(len(sequences)), None
+        if share:
+            rows, apart = train_test_split(
+                rows, test_size=share, random_state=self._random, stratify=self._strata(targets)
+            )
+            held = self._fed(sequences, targets, apart)
+        options = self._fit_options(targets[rows])
+        return self._trainer.fit(
+            self._fed(sequences, targets, rows), epochs=epochs, batch_size=self.batch_size, validation=held,
+            patience=patience, resume=False, progress=bool(self.verbose), **options,
+        )  # fmt: skip
+
+    def _fed(self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        return {"x": sequences.some(rows), self._target_name: targets[rows]}
+
+    _target_name = TARGETS
+
+    def _begin(self, y: Any) -> None:
+        """Learns what targets there are."""
+        raise NotImplementedError
+
+    def _targets(self, y: Any, where: Where | None) -> np.ndarray:
+        """y as the net takes it, checked."""
+        raise NotImplementedError
+
+    def _declared(self, mean: np.ndarray, scale: np.ndarray, targets: np.ndarray, seed: int) -> Program:
+        raise NotImplementedError
+
+    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
+        """Groups of which as large a share is put apart as of all."""
+        return None
+
+    def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:
+        return {}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_trainer")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+@api
+class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
+    """One class for each sequence. class_weight: ``balanced``, or a mapping from label to the weight of its loss; other
+    parameters as ``SequenceEstimator`` says.
+
+    y: labels of any kind, strings too. ``classes_`` are all of them, in order.
+    """
+
+    _target_name = LABELS
+
+    def __init__(
+        self, *, cell: Any = "gru", units: int = 64, layers: int = 1, dropout: float = 0.0, bidirectional: bool = False,
+        pooling: str = "last", standardize: bool = True, epochs: int = 50, batch_size: int = 32,
+        learning_rate: Any = 3e-3, optimizer: Any = "adam", clip_norm: float | None = 1.0, class_weight: Any = None,
+        validation_fraction: float = 0.0, patience: int | None = None, random_state: Any = None,
+        warm_start: bool = False, verbose: bool | int = False, threads: int = 1,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            cell=cell, units=units, layers=layers, dropout=dropout, bidirectional=bidirectional, pooling=pooling,
+            standardize=standardize, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+            optimizer=optimizer, clip_norm=clip_norm, validation_fraction=validation_fraction, patience=patience,
+            random_state=random_state, warm_start=warm_start, verbose=verbose, threads=threads,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    @api
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+        """One epoch over these examples. classes: at the first call all labels that will come, if y lacks some."""
+        return self._go_on(X, y, y if classes is None else classes)
+
+    @api
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities [examples, classes], in the order of ``classes_``."""
+        found = self._of_inference(X, SCORES)
+        return found / found.sum(axis=1, keepdims=True)
+
+    @api
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """The logarithm of ``predict_proba``."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @api
+    def predict(self, X: Any) -> np.ndarray:
+        """The most likely label of each sequence."""
+        scores = self._of_inference(X, SCORES)
+        labels: np.ndarray = self.classes_[scores.argmax(axis=1)]
+        return labels
+
+    def _begin(self, y: Any) -> None:
+        check_classification_targets(y)
+        self.classes_ = np.unique(column_or_1d(y))
+
+    def _targets(self, y: Any, where: Where | None) -> np.ndarray:
+        check_classification_targets(y)
+        labels = column_or_1d(y, warn=True)
+        known = np.isin(labels, self.classes_)
+        if not known.all():
+            new = shown(labels[~known].tolist()[0])
+            raise ArgumentError(
+                f"y has the label {new}, which the first examples did not have; give partial_fit all of them at first, "
+                "as classes=",
+                where,
+            )
+        return np.searchsorted(self.classes_, labels)
+
+    def _declared(self, mean: np.ndarray, scale: np.ndarray, targets: np.ndarray, seed: int) -> Program:
+        return classifier(self._body(), mean, scale, len(self.classes_), seed, self.threads)
+
+    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
+        return targets if np.bincount(targets)[targets].min() > 1 else None
+
+    def _fit_options(self, targets: np.ndarray) -> dict[str, Any]:
+        if self.class_weight is None:
+            return {}
+        there = np.unique(targets)
+        weights = compute_class_weight(self.class_weight, classes=self.classes_[there], y=self.classes_[targets])
+        return {"class_weights": {int(label): float(weight) for label, weight in zip(there, weights, strict=True)}}
+
+
+@api
+class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
+    """One number, or several, for each sequence. Parameters as ``SequenceEstimator`` says.
+
+    y: an array [examples], or [examples, outputs].
+    """
+
+    @api
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """One epoch over these examples."""
+        return self._go_on(X, y, y)
+
+    @api
+    def predict(self, X: Any) -> np.ndarray:
+        """An array [examples], or [examples, outputs], as y was in the fit."""
+        found = self._of_inference(X, OUTPUT)
+        return found[:, 0] if self._is_single else found
+
+    def _begin(self, y: Any) -> None:
+        numbers = _numbers(y)
+        self._is_single, self._outputs = numbers.ndim == 1, 1 if numbers.ndim == 1 else numbers.shape[1]
+
+    def _targets(self, y: Any, where: Where | None) -> np.ndarray:
+        numbers = _numbers(y)
+        numbers = numbers.reshape(len(numbers), -1)
+        if numbers.shape[1] != self._outputs:
+            raise ShapeError(
+                f"y has {numbers.shape[1]} outputs, and the first fit {self._outputs}; give as many", where
+            )
+        return numbers
+
+    def _declared(self, mean: np.ndarray, scale: np.ndarray, targets: np.ndarray, seed: int) -> Program:
+        middle, unit = np.zeros(self._outputs), np.ones(self._outputs)
+        if self.standardize:
+            middle = targets.mean(axis=0)
+            unit = scale_of(targets.var(axis=0), middle)
+        return regressor(self._body(), mean, scale, as_float32(middle), as_float32(unit), seed, self.threads)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _numbers(y: Any) -> np.ndarray:
+    """Targets as float64 [examples] or [examples, outputs]. Raises as scikit-learn does."""
+    numbers: np.ndarray = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+    if numbers.ndim not in (1, 2) or 0 in numbers.shape:
+        raise ShapeError(f"y has shape {numbers.shape}; give [examples] or [examples, outputs]")
+    return numbers

@@ -1,0 +1,97 @@
+"""The net that an estimator's parameters describe: layers of one cell, a vector of each sequence, and outputs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arguments import check_within, flag, one_of, units, whole_number
+from ..declare.cell import Cell
+from ..declare.cells.basic import BasicRNNCell, GRUCell, LSTMCell
+from ..declare.cells.wrappers import DropoutWrapper, MultiRNNCell
+from ..declare.drivers import dynamic_rnn, stack_bidirectional_dynamic_rnn
+from ..declare.functions.basic import cast, concat, expand_dims, gather_last, reduce_sum, softmax
+from ..declare.functions.layers import dense
+from ..declare.functions.losses import mean_squared_error, sparse_softmax_cross_entropy
+from ..declare.parameters import parameter
+from ..declare.placeholders import placeholder
+from ..declare.tensor import Tensor
+from ..errors import DtypeError, shown
+from ..program.program import Program, compile
+
+CELLS: dict[str, Callable[[int], Cell]] = {"rnn": BasicRNNCell, "lstm": LSTMCell, "gru": GRUCell}
+POOLINGS = ("last", "mean")
+SCORES, OUTPUT, LABELS, TARGETS = "probabilities", "prediction", "label", "target"
+
+
+class Body(NamedTuple):
+    """What a net is, up to its outputs: an estimator's parameters of the same names."""
+
+    cell: Any
+    units: int
+    layers: int
+    dropout: float
+    bidirectional: bool
+    pooling: str
+
+    def check(self) -> None:
+        """Raises ``ArgumentError`` or ``DtypeError`` for what can't be."""
+        if not callable(self.cell):
+            one_of(self.cell, "cell", tuple(CELLS))
+        units(self.units, "units")
+        whole_number(self.layers, "layers", 1)
+        check_within("dropout", self.dropout, 0.0, 1.0)
+        flag(self.bidirectional, "bidirectional")
+        one_of(self.pooling, "pooling", POOLINGS)
+
+    def of(self, mean: np.ndarray, scale: np.ndarray) -> Tensor:
+        """One vector for each row of ``x`` [batch, time, features] with its ``lengths``. mean, scale: of a feature."""
+        x, lengths = placeholder("x", (None, None, len(mean))), placeholder("lengths", (None,), "int64")
+        steps = (x - _kept("input/mean", mean)) / _kept("input/scale", scale)
+        if self.bidirectional:
+            outputs, _, _ = stack_bidirectional_dynamic_rnn(
+                self._cells(), self._cells(), steps, dtype="float32", sequence_length=lengths
+            )
+        else:
+            outputs, _ = dynamic_rnn(MultiRNNCell(self._cells()), steps, sequence_length=lengths)
+        if self.pooling == "mean":
+            return reduce_sum(outputs, axis=1) / expand_dims(cast(lengths, "float32"), -1)
+        if not self.bidirectional:
+            return gather_last(outputs, lengths)
+        middle = outputs.width // 2  # where each direction ended
+        return concat([gather_last(outputs[:, :, :middle], lengths), outputs[:, 0, middle:]], -1)
+
+    def _cells(self) -> list[Cell]:
+        make = self.cell if callable(self.cell) else CELLS[self.cell]
+        cells = [make(self.units) for _ in range(self.layers)]
+        for cell in cells:
+            if not isinstance(cell, Cell):
+                raise DtypeError(f"cell={shown(self.cell)} gives {shown(cell)} for a width, and no rg.Cell")
+        return [DropoutWrapper(cell, output_keep_prob=1.0 - self.dropout) if self.dropout else cell for cell in cells]
+
+
+def _kept(name: str, value: np.ndarray) -> Tensor:
+    """Numbers of the examples that no gradient changes, and which are saved with the program."""
+    return parameter(name, value.shape, value, trainable=False)
+
+
+def classifier(body: Body, mean: np.ndarray, scale: np.ndarray, classes: int, seed: int, threads: int) -> Program:
+    """A program that gives ``probabilities`` [batch, classes], trained by ``label`` [batch], from 0."""
+    logits = dense(body.of(mean, scale), classes)
+    loss = sparse_softmax_cross_entropy(placeholder(LABELS, (None,), "int64"), logits)
+    return compile({SCORES: softmax(logits)}, loss=loss, seed=seed, threads=threads)
+
+
+def regressor(
+    body: Body, mean: np.ndarray, scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray, seed: int,
+    threads: int,
+) -> Program:  # fmt: skip
+    """A program that gives a ``prediction`` [batch, outputs], trained by ``target`` of the same shape: the loss is the
+    mean square of what they differ by, in units of the targets' scale.
+    """
+    middle, unit = _kept("target/mean", target_mean), _kept("target/scale", target_scale)
+    guess = dense(body.of(mean, scale), len(target_mean))
+    wanted = (placeholder(TARGETS, (None, len(target_mean))) - middle) / unit
+    return compile({OUTPUT: guess * unit + middle}, loss=mean_squared_error(wanted, guess), seed=seed, threads=threads)

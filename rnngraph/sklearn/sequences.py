@@ -1,0 +1,121 @@
+"""What estimators take as X: arrays [examples, time, features], lists of sequences, arrays [examples, time]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from ..arguments import array_of
+from ..errors import ArgumentError, DtypeError, ShapeError, Where, shown
+
+TOGETHER = 1024
+"""Examples of an array that are looked at together."""
+FORMS = "an array [examples, time, features], an array [examples, time], or a list of arrays [time, features]"
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Examples. values: an array [examples, time, width], or a list of arrays [time, width]; float32."""
+
+    values: np.ndarray | list[np.ndarray]
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def some(self, rows: np.ndarray) -> np.ndarray | list[np.ndarray]:
+        """The examples of these numbers."""
+        return self.values[rows] if isinstance(self.values, np.ndarray) else [self.values[row] for row in rows]
+
+    def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each feature over all steps of all examples; the scale of one that never changes is 1."""
+        count = sum(len(part) for part in self._parts())
+        mean = sum(part.sum(axis=0, dtype=np.float64) for part in self._parts()) / count
+        variance = sum(np.square(part - mean).sum(axis=0) for part in self._parts()) / count
+        return as_float32(mean), as_float32(scale_of(variance, mean))
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        """All steps [steps, width], some examples after the other, so that float64 takes little memory."""
+        if not isinstance(self.values, np.ndarray):
+            yield from self.values
+            return
+        for start in range(0, len(self.values), TOGETHER):
+            yield self.values[start : start + TOGETHER].reshape(-1, self.width)
+
+
+def scale_of(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The square root; 1 where there is nothing but rounding."""
+    scale = np.sqrt(variance)
+    return np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)
+
+
+def as_float32(array: Any) -> np.ndarray:
+    return np.asarray(array, np.float32)
+
+
+def is_table(X: Any) -> bool:
+    """Whether X has one row an example and one column a step, so that scikit-learn checks it."""
+    if isinstance(X, list | tuple):
+        return not _is_ragged(X)
+    return not (isinstance(X, np.ndarray) and (X.ndim > 2 or _is_ragged(X)))
+
+
+def _is_ragged(X: Any) -> bool:
+    """Whether X holds sequences by themselves: arrays of several lengths, of one feature each if they have one axis."""
+    if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
+        return False
+    items = [item for item in X if isinstance(item, np.ndarray | list | tuple)]
+    ranks = {item.ndim if isinstance(item, np.ndarray) else 1 + _holds_lists(item) for item in items}
+    return bool(items) and (ranks != {1} or len({len(item) for item in items}) > 1)
+
+
+def _holds_lists(items: Sequence[Any]) -> bool:
+    return any(isinstance(item, np.ndarray | list | tuple) for item in items)
+
+
+def of_table(table: np.ndarray) -> Sequences:
+    """An array [examples, time], checked, as sequences of one feature."""
+    return Sequences(as_float32(table)[:, :, None], 1)
+
+
+def of_sequences(X: Any, where: Where | None) -> Sequences:
+    """An array [examples, time, features], or sequences that stand by themselves.
+
+    Raises ``ShapeError`` for other shapes, and as scikit-learn does for what is not finite.
+    """
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        if X.ndim != 3:
+            raise ShapeError(f"X has shape {X.shape}; give {FORMS}", where)
+        values = check_array(X, dtype=np.float32, allow_nd=True, input_name="X")
+        return Sequences(values, _width(values.shape, where))
+    return _listed(list(X), where)
+
+
+def _listed(items: Sequence[Any], where: Where | None) -> Sequences:
+    arrays = [array_of(item, f"X[{number}] is no sequence") for number, item in enumerate(items)]
+    arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
+    for number, array in enumerate(arrays):
+        if array.dtype.kind not in "fiub":
+            raise DtypeError(f"X[{number}] is of {array.dtype}, not of numbers; give {FORMS}", where)
+        if array.ndim != 2 or array.shape[1] != arrays[0].shape[1]:
+            raise ShapeError(
+                f"X[{number}] has shape {array.shape}, and X[0] {arrays[0].shape}; sequences are arrays [time, "
+                "features], all of as many features",
+                where,
+            )
+        if not len(array):
+            raise ShapeError(f"X[{number}] has no step; leave it out", where)
+    if not arrays:
+        raise ArgumentError(f"X={shown(items)} holds no example; give {FORMS}", where)
+    values = [check_array(array, dtype=np.float32, input_name="X") for array in arrays]
+    return Sequences(values, _width(values[0].shape, where))
+
+
+def _width(shape: tuple[int, ...], where: Where | None) -> int:
+    if 0 in shape:
+        raise ShapeError(f"X has shape {shape}: there must be a step and a feature", where)
+    return shape[-1]

@@ -1,0 +1,92 @@
+"""Bytes of a file as locks between processes: who waits, for how long, and what a killed process leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rnngraph.storage import locks
+from rnngraph.storage.locks import locked_byte
+
+HOLDER = """
+import os, sys
+from rnngraph.storage.locks import locked_byte
+with locked_byte("locks", os.open(sys.argv[1], os.O_RDONLY), int(sys.argv[2]), 5.0):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+@contextmanager
+def held(path: Path, place: int) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has this byte."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def waits(folder: int, place: int, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None) -> int:
+    """How often a process that wants this byte sleeps; ``then`` happens in the second time."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            then()
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    monkeypatch.setattr(locks.time, "monotonic", lambda: float(len(slept)))
+    with locked_byte("locks", folder, place, 5.0):
+        pass
+    return len(slept)
+
+
+def test_a_byte_is_one_process_s(tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(tmp_path, 2**60 - 1):
+        assert waits(folder, 2**60 - 1, monkeypatch) == 5  # and then begins all the same
+        assert waits(folder, 7, monkeypatch) == 0
+    assert waits(folder, 2**60 - 1, monkeypatch) == 0
+    assert os.listdir(tmp_path) == ["locks"]
+    assert (tmp_path / "locks").stat().st_size == 0
+
+
+def test_a_killed_process_lets_go(tmp_path: Path, folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(tmp_path, 3) as process:
+
+        def end() -> None:
+            process.kill()
+            process.wait()
+
+        assert waits(folder, 3, monkeypatch, end) == 2
+
+
+def test_without_locks_nobody_waits(folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(38, "no locks here")
+
+    monkeypatch.setattr(locks.fcntl, "lockf", refuse)
+    assert waits(folder, 3, monkeypatch) == 0
+
+
+def test_a_link_is_no_file_of_locks(tmp_path: Path, folder: int) -> None:
+    (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"symbolic|links"), locked_byte("locks", folder, 3, 5.0):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
