@@ -29,7 +29,7 @@ def stream_example(found: StreamForm, given: ExportSource, values: Arrays) -> Ex
     exported, sizes = found.exported, {STEPS: STEPS_TESTED}
     _look((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
     feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, found.limits())
-    return Example(sizes, feeds, found.expected(given, values, feeds))
+    return Example(sizes, feeds, found.expected(given, values, feeds, STEPS_TESTED))
 
 
 def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) -> list[Example]:

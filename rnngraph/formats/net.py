@@ -49,7 +49,12 @@ class Net:
 
     @api
     def program(self, **options: Any) -> Program[Any]:
-        """``rg.compile(dict(net.outputs), **options)`` with the file's weights."""
+        """``rg.compile(dict(net.outputs), **options)`` with the file's weights.
+
+        states: {output: input} by the file's names, of states that streams keep by themselves.
+        """
+        if isinstance(states := options.get("states"), Mapping):
+            options["states"] = {output: self.inputs.get(name, name) for output, name in states.items()}
         program: Program[Any] = compile(dict(self.outputs), **options)
         program.parameters.load(self.parameters, strict=False)  # a loss may have parameters of its own
         return program

@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.nest import map_leaves, matched, paths
 from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
 from ...ir.axes import output_row_axes
-from ...ir.types import Size
+from ...ir.types import Size, evaluate
 from ...public import api, no_more
 from ..calls.call_cache import run_once
 from ..calls.feed_names import FeedNames
@@ -37,9 +37,14 @@ class Stream(Generic[Given]):
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
-        """names: of feeds. structure: the nest of outputs."""
-        self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
+    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames) -> None:
+        """names: of feeds."""
+        self._parameters, self._feed_names, self._structure, self._batch = (
+            parameters,
+            names,
+            graph.structure,
+            graph.batch,
+        )
         self._compiled, self._initial = graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
         self._named_states = graph.named
@@ -47,9 +52,13 @@ class Stream(Generic[Given]):
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
+        self._state_axes = [graph.state_axis[label] for label in graph.labels]
+        self._state_shapes = {
+            label: tuple(evaluate(dim, graph.sizes) for dim in kind.shape) for label, kind in graph.state_types.items()
+        }
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        self._shown = [path for path, _ in paths(structure)]
+        self._shown = [path for path, _ in paths(graph.structure)]
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
@@ -157,7 +166,7 @@ class Stream(Generic[Given]):
                 where,
             )
         used = {name: arrays[name] for name in arrays if name in needed}
-        states = self._states or States(self._fresh_state(arrays, where))
+        states = self._states or States(self._fresh_state(arrays, where), self._state_axes)
         before = dict(zip(self._labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         reject_empty(used, self._types, self._lengths, where)
@@ -190,7 +199,7 @@ class Stream(Generic[Given]):
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
         if self._states is None:
-            self._states = States(arrays)
+            self._states = States(arrays, self._state_axes)
         else:
             self._states.set(arrays)
 
@@ -228,9 +237,8 @@ class Stream(Generic[Given]):
         for label, leaf in zip(self._labels, leaves, strict=True):
             kind = self._state_types[label]
             array = np.array(convert(label, leaf, kind, where), order="C")
-            width = kind.shape[-1]
-            if array.shape != (self._batch, width):
-                raise ShapeError(f"{label} must have shape {(self._batch, width)}, not {array.shape}", where)
+            if array.shape != self._state_shapes[label]:
+                raise ShapeError(f"{label} must have shape {self._state_shapes[label]}, not {array.shape}", where)
             arrays.append(array)
         self._set_state(arrays)
 
@@ -241,10 +249,8 @@ class Stream(Generic[Given]):
         chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
         if self._states is None:
             return  # nothing ran yet; what the initial state reads may not be fed yet either
-        present = [array.copy() for array in self._current_state(where)]
-        for array, fresh in zip(present, self._fresh_state(self._held, where), strict=True):
-            array[chosen] = fresh[chosen]
-        self._set_state(present)
+        fresh = self._fresh_state(self._held, where)
+        self._states.set(fresh, chosen)
 
     @api
     def state_bytes(self) -> bytes:
@@ -273,7 +279,7 @@ class Stream(Generic[Given]):
         if text.get("batch") != self._batch:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_types.items()}
+        mine = {name: (self._state_shapes[name], kind.dtype) for name, kind in self._state_types.items()}
         if kinds != mine:
             raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
         self._set_state([np.array(arrays[label], order="C") for label in self._labels])

@@ -1,0 +1,316 @@
+"""States that a net has as inputs and outputs, and that streams keep: the bits of calls with the states carried by
+hand.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exported import Instance
+
+import rnngraph as rg
+from rnngraph import tf1 as tf
+
+Array = np.ndarray
+Net = tuple[dict[str, rg.Tensor], dict[str, str]]
+"""Outputs, and which of them is which placeholder's next value."""
+
+
+def data(*shape: int, seed: int = 0) -> Array:
+    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
+
+
+def layers_first(batch: int | None = None) -> Net:
+    """Two LSTM layers over [batch, time, 5], whose states are [layers, batch, units]."""
+    x = rg.placeholder("x", (batch, None, 5))
+    h, c = rg.placeholder("h", (2, batch, 7)), rg.placeholder("c", (2, batch, 7))
+    initial = tuple(rg.LSTMStateTuple(c[layer], h[layer]) for layer in range(2))
+    outputs, state = rg.dynamic_rnn(rg.MultiRNNCell([rg.LSTMCell(7), rg.LSTMCell(7)]), x, initial_state=initial)
+    states = {"hn": rg.stack([layer.h for layer in state]), "cn": rg.stack([layer.c for layer in state])}
+    return {"y": rg.dense(outputs, 3), **states}, {"hn": "h", "cn": "c"}
+
+
+def time_first() -> Net:
+    """A GRU over [time, batch, 5], as ONNX has it."""
+    x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (1, None, 7))
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(7), x, initial_state=h[0], time_major=True)
+    return {"y": outputs, "hn": rg.expand_dims(state, 0)}, {"hn": "h"}
+
+
+def partly_kept() -> Net:
+    """Two recurrences, of which one has its state outside."""
+    x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (None, 7))
+    below, state = rg.dynamic_rnn(rg.GRUCell(7), x, initial_state=h)
+    return {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), below)[0], "hn": state}, {"hn": "h"}
+
+
+SEQUENCES: Mapping[str, tuple[Callable[[], Net], int]] = {
+    "layers first": (layers_first, 1),
+    "layers first, three rows by declaration": (lambda: layers_first(3), 1),
+    "time first": (time_first, 0),
+    "partly kept": (partly_kept, 1),
+}
+"""Nets over sequences, and the axis of time of their inputs and outputs."""
+
+
+def one_step() -> Net:
+    """A step of a recurrence as a graph of products alone: no axis of time."""
+    x, h = rg.placeholder("x", (None, 5)), rg.placeholder("h", (1, None, 7))
+    after = rg.tanh(rg.dense(rg.concat([x, h[0]], axis=1), 7))
+    return {"y": rg.dense(after, 3), "hn": rg.expand_dims(after, 0)}, {"hn": "h"}
+
+
+def time_of_one() -> Net:
+    """An LSTM over a declared length of 1, with h and c in one array [2, batch, units]."""
+    x, state = rg.placeholder("x", (None, 1, 5)), rg.placeholder("state", (2, None, 7))
+    outputs, after = rg.dynamic_rnn(rg.LSTMCell(7), x, initial_state=rg.LSTMStateTuple(state[1], state[0]))
+    return {"y": rg.dense(outputs[:, -1], 3), "stateN": rg.stack([after.h, after.c])}, {"stateN": "state"}
+
+
+def restarts() -> Net:
+    """A window of 4 at a time: one recurrence begins with zeros in each, and a count of windows goes on."""
+    x, count = rg.placeholder("x", (None, 4, 5)), rg.placeholder("count", (None,), "int64")
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(7), x)
+    return {"y": outputs * rg.cast(count, "float32")[:, None, None], "last": state, "next": count + 1}, {
+        "next": "count"
+    }
+
+
+def without_rows() -> Net:
+    """One sequence, not a batch: the state has no axis of rows."""
+    x, h = rg.placeholder("x", (5,)), rg.placeholder("h", (7,))
+    after = rg.tanh(rg.dense(rg.concat([x, h], axis=0)[None], 7)[0])
+    return {"y": after * 2.0, "hn": after}, {"hn": "h"}
+
+
+STEPS: Mapping[str, tuple[Callable[[], Net], tuple[int, ...]]] = {
+    "products": (one_step, (5,)),
+    "time of one": (time_of_one, (1, 5)),
+    "restarts": (restarts, (4, 5)),
+}
+"""Nets of which each call is a step, and the shape of a row's input."""
+
+
+def compiled(net: Net) -> rg.Program:
+    outputs, states = net
+    return rg.compile(outputs, states=states, seed=1)
+
+
+def zeros(program: rg.Program, net: Net, batch: int) -> dict[str, Array]:
+    """What the states begin with."""
+    return {
+        name: np.zeros([batch if dim is None or isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
+        for name, spec in program.inputs.items()
+        if name in net[1].values()
+    }
+
+
+def called(program: rg.Program, net: Net, states: dict[str, Array], **feeds: Array) -> tuple[dict[str, Array], Any]:
+    """A call's results, and the states that go into the next one."""
+    result = program.inference(**feeds, **states)
+    shown = {name: result[name] for name in result if name not in net[1]}
+    return shown, {placeholder: result[output] for output, placeholder in net[1].items()}
+
+
+def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name in theirs:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_a_call_with_the_states_carried(name: str) -> None:
+    make, shape = STEPS[name]
+    net, batch = make(), 3
+    program = compiled(net)
+    stream, states = program.inference.stream(batch=batch), zeros(program, net, batch)
+    for step in range(5):
+        x = data(batch, *shape, seed=step)
+        wanted, states = called(program, net, states, x=x)
+        same(stream.step(x=x), wanted)
+        same(stream.state, states)
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_steps_and_chunks_are_whole_sequences(name: str) -> None:
+    make, axis = SEQUENCES[name]
+    net = make()
+    program, x = compiled(net), data(3, 9, 5)
+    whole, last = called(program, net, zeros(program, net, 3), x=np.moveaxis(x, 1, axis))
+    stream = program.inference.stream(batch=3)
+    for step in range(4):
+        result = stream.step(x=x[:, step])
+        assert {*result} == {"y"}
+        np.testing.assert_array_equal(result["y"], np.take(whole["y"], step, axis))
+    rest = stream.process(x=np.moveaxis(x[:, 4:], 1, axis))
+    np.testing.assert_array_equal(rest["y"], np.take(whole["y"], range(4, 9), axis))
+    state = stream.state[1] if name == "partly kept" else stream.state
+    same(state, last)
+
+
+def test_a_row_alone_is_a_row_of_the_batch() -> None:
+    net = layers_first()
+    program, x = compiled(net), data(3, 6, 5)
+    together = program.inference.stream(batch=3).process(x=x)
+    for row in range(3):
+        np.testing.assert_array_equal(
+            program.inference.stream().process(x=x[row : row + 1])["y"][0], together["y"][row]
+        )
+
+
+@pytest.mark.parametrize("make", [layers_first, time_of_one, restarts])
+def test_rows_step_and_are_reset_by_themselves(make: Callable[[], Net]) -> None:
+    """The axis of rows is not the first one of these states."""
+    net = make()
+    program = compiled(net)
+    spec = program.inputs["x"].shape
+    shape = (5,) if make is layers_first else spec[1:]
+    stream, lone = program.inference.stream(batch=3), [program.inference.stream() for _ in range(3)]
+    for step, rows in enumerate(([0, 1, 2], [1], [0, 2], [2])):
+        x = data(3, *shape, seed=step)
+        result = stream.step(x=x, rows=rows)
+        for row in range(3):
+            if row in rows:
+                same(
+                    {k: v[0] for k, v in lone[row].step(x=x[row : row + 1]).items()},
+                    {k: result[k][row] for k in result},
+                )
+            else:
+                assert not any(np.any(result[name][row]) for name in result)
+    stream.reset(rows=[1])
+    lone[1].reset()
+    x = data(3, *shape, seed=9)
+    result = stream.step(x=x)
+    for row in range(3):
+        same({k: v[0] for k, v in lone[row].step(x=x[row : row + 1]).items()}, {k: result[k][row] for k in result})
+
+
+def test_a_state_is_set_saved_and_begun_anew(tmp_path: Path) -> None:
+    net = layers_first()
+    program, x = compiled(net), data(3, 6, 5)
+    stream = program.inference.stream(batch=3)
+    given = {"h": data(2, 3, 7, seed=1), "c": data(2, 3, 7, seed=2)}
+    stream.state = given
+    wanted, last = called(program, net, given, x=x)
+    same(stream.process(x=x), wanted)
+    program.save(tmp_path / "saved")
+    loaded = rg.load(tmp_path / "saved")
+    other = loaded.inference.stream(batch=3)
+    other.load_state_bytes(stream.state_bytes())
+    same(other.state, last)
+    same(other.process(x=x), called(program, net, last, x=x)[0])
+    other.reset()
+    same(other.process(x=x), called(loaded, net, zeros(program, net, 3), x=x)[0])
+    with pytest.raises(rg.ShapeError, match=re.escape("state/h must have shape (2, 3, 7)")):
+        stream.state = {"h": given["h"][:, :2], "c": given["c"]}
+    with pytest.raises(rg.StructureError, match="it takes \\(h, c\\)"):
+        stream.state = {"h": given["h"]}
+
+
+def test_a_state_begins_as_the_placeholders_default() -> None:
+    x = rg.placeholder("x", (None, 5))
+    h = tf.placeholder_with_default(np.full((1, 7), 0.5, np.float32), (1, 7), "h")
+    after = rg.tanh(rg.dense(x, 7) + h)
+    program = rg.compile({"y": after, "hn": after}, states={"hn": h}, seed=1)
+    stream, fed = program.inference.stream(), data(1, 5)
+    first = program.inference(x=fed)["y"]
+    np.testing.assert_array_equal(stream.step(x=fed)["y"], first)
+    np.testing.assert_array_equal(stream.step(x=fed)["y"], program.inference(x=fed, h=first)["y"])
+    stream.reset()
+    np.testing.assert_array_equal(stream.state["h"], np.full((1, 7), 0.5, np.float32))
+
+
+def test_a_state_may_have_no_rows() -> None:
+    net = without_rows()
+    program = compiled(net)
+    stream, states = program.inference.stream(), zeros(program, net, 1)
+    for step in range(3):
+        wanted, states = called(program, net, states, x=data(5, seed=step))
+        same(stream.step(x=data(5, seed=step)), wanted)
+    stream.reset(rows=[0])
+    assert not stream.state["h"].any()
+    with pytest.raises(rg.ShapeError, match="no axis of 2 rows; make a stream\\(batch=1\\)"):
+        program.inference.stream(batch=2)
+
+
+def test_a_state_is_no_feed_and_no_result() -> None:
+    program = compiled(one_step())
+    with pytest.raises(rg.NameLookupError, match="the stream has no input 'h'; it takes x"):
+        program.inference.stream().step(x=data(1, 5), h=data(1, 1, 7))
+    assert {*program.inference(x=data(2, 5), h=data(1, 2, 7))} == {"y", "hn"}
+
+
+@pytest.mark.parametrize(
+    ("name", "batch"), [("products", 3), ("time of one", 1), ("layers first", 2), ("partly kept", 1)]
+)
+def test_exported_streams_keep_them(name: str, batch: int, tmp_path: Path) -> None:
+    net = (STEPS | SEQUENCES)[name][0]()
+    program = compiled(net)
+    program.inference.export(tmp_path, name="net", batch=batch)
+    subprocess.run(
+        ["cc", "-O1", "-o", "test", "net_test.c", "net.o", "-lm"], cwd=tmp_path, check=True, capture_output=True
+    )
+    done = subprocess.run([tmp_path / "test"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("ok")
+    stream, instance = program.inference.stream(batch=batch), Instance(tmp_path, "net", program.target)
+    for step in range(3):
+        x = data(batch, *(STEPS[name][1] if name in STEPS else (5,)), seed=step)
+        same(instance.step(x=x), dict(stream.step(x=x)))
+
+
+def wrong(states: Any, **outputs: Any) -> Callable[[], Any]:
+    def declared() -> Any:
+        x, h = rg.placeholder("x", (None, 5)), rg.placeholder("h", (None, 7))
+        after = rg.tanh(rg.dense(x, 7) + h)
+        given = {"y": after, "hn": after, "narrow": after[:, :3], "wide": after[None], "ints": rg.cast(after, "int32")}
+        return rg.compile(given | {"pair": (after, after)} | outputs, states=states)
+
+    return declared
+
+
+@pytest.mark.parametrize(
+    ("declared", "error", "words"),
+    [
+        (wrong({"hm": "h"}), rg.NameLookupError, "no output has that name; .*hn"),
+        (wrong({"hn": "hh"}), rg.NameLookupError, "no placeholder has that name; there are h, x"),
+        (wrong({"hn": 3}), rg.NameLookupError, "names 3, and no placeholder has that name"),
+        (wrong({"hn": "h", "y": "h"}), rg.ArgumentError, "gives h two next values"),
+        (wrong({"narrow": "h"}), rg.ShapeError, "the next value of h has shape"),
+        (wrong({"wide": "h"}), rg.ShapeError, "the next value of h has shape"),
+        (wrong({"ints": "h"}), rg.DtypeError, "the next value of h is of int32, and must be of float32"),
+        (wrong({"pair": "h"}), rg.StructureError, "names pair, which is a nest"),
+        (wrong(["hn"]), rg.DtypeError, "states= takes {output: placeholder}"),
+    ],
+)
+def test_what_does_not_fit_is_said_when_it_is_compiled(
+    declared: Callable[[], Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        declared()
+
+
+def test_an_output_that_is_a_state_alone_is_refused() -> None:
+    x, h = rg.placeholder("x", (None, 7)), rg.placeholder("h", (None, 7))
+    with pytest.raises(rg.ArgumentError, match="streams give nothing"):
+        rg.compile({"hn": rg.tanh(x + h)}, states={"hn": "h"})
+    with pytest.raises(rg.NameLookupError, match="there are none with names"):
+        rg.compile(rg.tanh(x + h), states={"hn": "h"})
+
+
+def test_what_no_step_could_keep_is_refused() -> None:
+    x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (None, 7))
+    outputs, state = rg.dynamic_rnn(rg.LSTMCell(7), x, initial_state=rg.LSTMStateTuple(rg.parameter("c0", (7,)), h))
+    program = rg.compile({"y": outputs, "hn": state.h}, states={"hn": "h"})
+    with pytest.raises(rg.GraphError, match="name in states= all that it carries"):
+        program.inference.stream()
+    window = rg.placeholder("window", (None, None, 5))
+    program = rg.compile({"y": window * 2.0, "next": window + 1.0}, states={"next": "window"})
+    with pytest.raises(rg.ShapeError, match="open size"):
+        program.inference.stream()
