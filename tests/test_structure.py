@@ -33,7 +33,7 @@ ROOMS = (
     "formats", "formats.tensorflow",
     "tf1",
     "",
-    "cli", "__main__",
+    "commands", "cli", "__main__",
 )  # fmt: skip
 """Rooms in the order in which a network passes them; "" is the package itself. Each may import those before it.
 
@@ -46,6 +46,9 @@ LATE = {
     ("declare.tensor", "foreign"): "only an error asks what NumPy calls a thing",
     ("public", "foreign"): "only an error asks what other frameworks call a thing",
     ("codegen.llvm.elementwise", "codegen.llvm.instructions"): "for one op",
+    ("cli", "commands.file_kinds"): "readers of other formats, which two commands need",
+    ("cli", "commands.import_net"): "readers of other formats, which two commands need",
+    ("cli", "commands.verify_net"): "readers of other formats, which two commands need",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",
     ("runtime.native.stages", "codegen.llvm.module"): "the compiler",
