@@ -1,5 +1,5 @@
-"""Files of audio effects, made here with random weights: Neural Amp Modeler's, as torch runs its LSTM, and RTNeural's, as
-Keras runs the layers that RTNeural takes from it.
+"""Files of audio effects, made here with random weights: Neural Amp Modeler's, as torch runs its LSTM, and RTNeural's,
+as Keras runs the layers that RTNeural takes from it.
 """
 
 from __future__ import annotations
@@ -66,9 +66,8 @@ def pedal() -> tuple[bytes, Any]:
         keras.layers.Dense(1),
     ]
     model = keras.Sequential([keras.layers.Input((None, 1)), *layers])
-    for layer in layers:  # with biases that are not zero
-        layer.set_weights([array + np.float32(0.1) * np.cos(np.arange(array.size, dtype=np.float32)).reshape(array.shape)
-                           for array in layer.get_weights()])  # fmt: skip
+    for layer in layers:
+        layer.set_weights([array + _waves(array.shape) for array in layer.get_weights()])  # no bias stays zero
     names = ("conv1d", "gru", "lstm", "dense")
     written = []
     for name, layer in zip(names, layers, strict=True):
@@ -79,6 +78,10 @@ def pedal() -> tuple[bytes, Any]:
         entry |= {"kernel_size": [5], "dilation": [3]} if name == "conv1d" else {}
         written.append(entry)
     return json.dumps({"in_shape": [None, None, 1], "layers": written}).encode(), model
+
+
+def _waves(shape: tuple[int, ...]) -> np.ndarray:
+    return (0.1 * np.cos(np.arange(np.prod(shape)))).astype(np.float32).reshape(shape)
 
 
 def sounds(generator: np.random.Generator) -> list[Arrays]:
