@@ -43,7 +43,8 @@ class StreamForm:
             labels = {name: kept_label(name) for name in kept.values()}
             plan = planned(about.initial.sized(tuple(labels.values()), about.sizes), target, "kept", 1)
             first = results_of(plan, target, values, {}, about.sizes)
-            feeds = {**feeds, **{name: first[label] for name, label in labels.items()}}
+            begun = {name: about.kept[label].declared_array(first[label]) for name, label in labels.items()}
+            feeds = {**feeds, **begun}
         calls = steps if kept and not about.lengths else 1
         options = about.compiled.options
         return whole_sequence(source.lowered.graph, outputs, options, target, values, feeds, kept, calls)

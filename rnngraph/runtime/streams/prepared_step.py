@@ -20,27 +20,18 @@ from ..parameters import Parameters
 class States:
     """A stream's states, double-buffered: what one step writes the next one reads."""
 
-    def __init__(self, arrays: Sequence[np.ndarray], row_axes: Sequence[int | None]) -> None:
-        """row_axes: of each array the axis of rows; None: all of it is the only row's."""
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
         self.sides = [np.array(array, order="C") for array in arrays], [np.empty_like(array) for array in arrays]
         self.turn = 0
-        self._row_axes = row_axes
 
     @property
     def present(self) -> list[np.ndarray]:
         """The present states, not copied."""
         return self.sides[self.turn]
 
-    def set(self, arrays: Sequence[np.ndarray], rows: np.ndarray | None = None) -> None:
-        """rows: a mask of those that are set; None: all."""
-        for held, array, axis in zip(self.present, arrays, self._row_axes, strict=True):
-            np.copyto(held, array, where=True if rows is None else _over_rows(rows, axis, held.ndim))
-
-    def leave(self, rows: np.ndarray) -> None:
-        """Makes rows of what a step has written what they are in what it has read. rows: a mask."""
-        new, old = self.sides[1 - self.turn], self.present
-        for written, read, axis in zip(new, old, self._row_axes, strict=True):
-            np.copyto(written, read, where=_over_rows(rows, axis, read.ndim))
+    def set(self, arrays: Sequence[np.ndarray]) -> None:
+        for held, array in zip(self.present, arrays, strict=True):
+            held[...] = array
 
 
 class PreparedStep:
@@ -141,7 +132,9 @@ class PreparedStep:
 
     def _leave(self, others: np.ndarray, results: Sequence[np.ndarray]) -> None:
         """Leaves the state of these rows as it was, and gives zeros for their results."""
-        self._states.leave(others)
+        turn = self._states.turn
+        for new, old in zip(self._states.sides[1 - turn], self._states.sides[turn], strict=True):
+            np.copyto(new, old, where=others[:, None])
         for name, array in zip(self.spec.leaves, results, strict=True):
             axis = self._row_axis[name]
             if axis is not None:
@@ -151,11 +144,6 @@ class PreparedStep:
         """Whether it runs calls of this spec."""
         mine = self.spec
         return mine.entry is spec.entry and mine.sized.sizes == spec.sized.sizes and mine.feeds == spec.feeds
-
-
-def _over_rows(rows: np.ndarray, axis: int | None, rank: int) -> np.ndarray:
-    """A mask of rows in a shape that broadcasts over an array. axis: that of rows; None: all is the only row's."""
-    return rows.reshape([-1 if place == axis else 1 for place in range(rank)])
 
 
 def _fits(value: Any, held: np.ndarray) -> bool:

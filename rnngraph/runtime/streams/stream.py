@@ -39,12 +39,8 @@ class Stream(Generic[Given]):
 
     def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames) -> None:
         """names: of feeds."""
-        self._parameters, self._feed_names, self._structure, self._batch = (
-            parameters,
-            names,
-            graph.structure,
-            graph.batch,
-        )
+        self._parameters, self._feed_names, self._batch = parameters, names, graph.batch
+        self._structure, self._kept = graph.structure, graph.kept
         self._compiled, self._initial = graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
         self._named_states = graph.named
@@ -52,10 +48,6 @@ class Stream(Generic[Given]):
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
-        self._state_axes = [graph.state_axis[label] for label in graph.labels]
-        self._state_shapes = {
-            label: tuple(evaluate(dim, graph.sizes) for dim in kind.shape) for label, kind in graph.state_types.items()
-        }
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
         self._shown = [path for path, _ in paths(graph.structure)]
@@ -166,7 +158,7 @@ class Stream(Generic[Given]):
                 where,
             )
         used = {name: arrays[name] for name in arrays if name in needed}
-        states = self._states or States(self._fresh_state(arrays, where), self._state_axes)
+        states = self._states or States(self._fresh_state(arrays, where))
         before = dict(zip(self._labels, states.present, strict=True))
         sizes = solve_sizes({**used, **before}, {**self._types, **self._state_types}, where) | self._sizes
         reject_empty(used, self._types, self._lengths, where)
@@ -199,7 +191,7 @@ class Stream(Generic[Given]):
 
     def _set_state(self, arrays: list[np.ndarray]) -> None:
         if self._states is None:
-            self._states = States(arrays, self._state_axes)
+            self._states = States(arrays)
         else:
             self._states.set(arrays)
 
@@ -219,7 +211,10 @@ class Stream(Generic[Given]):
         return list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
 
     def _packed(self, arrays: Sequence[np.ndarray]) -> list[Any]:
-        by_label = dict(zip(self._labels, arrays, strict=True))
+        by_label = {
+            label: self._kept[label].declared_array(array) if label in self._kept else array
+            for label, array in zip(self._labels, arrays, strict=True)
+        }
         return [map_leaves(lambda label: by_label[label], nest) for nest in self._state_nests]
 
     @property
@@ -235,11 +230,13 @@ class Stream(Generic[Given]):
         leaves = matched(self._named_states, value, "the stream's state", where)
         arrays = []
         for label, leaf in zip(self._labels, leaves, strict=True):
-            kind = self._state_types[label]
+            kept = self._kept.get(label)
+            kind = self._state_types[label] if kept is None else kept.kind
             array = np.array(convert(label, leaf, kind, where), order="C")
-            if array.shape != self._state_shapes[label]:
-                raise ShapeError(f"{label} must have shape {self._state_shapes[label]}, not {array.shape}", where)
-            arrays.append(array)
+            shape = tuple(evaluate(dim, self._sizes) for dim in kind.shape)
+            if array.shape != shape:
+                raise ShapeError(f"{label} must have shape {shape}, not {array.shape}", where)
+            arrays.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
         self._set_state(arrays)
 
     @api
@@ -249,8 +246,10 @@ class Stream(Generic[Given]):
         chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
         if self._states is None:
             return  # nothing ran yet; what the initial state reads may not be fed yet either
-        fresh = self._fresh_state(self._held, where)
-        self._states.set(fresh, chosen)
+        present = [array.copy() for array in self._current_state(where)]
+        for array, fresh in zip(present, self._fresh_state(self._held, where), strict=True):
+            array[chosen] = fresh[chosen]
+        self._set_state(present)
 
     @api
     def state_bytes(self) -> bytes:
@@ -279,7 +278,7 @@ class Stream(Generic[Given]):
         if text.get("batch") != self._batch:
             raise ShapeError(f"the state is of {text.get('batch')} rows, and this stream has {self._batch}", where)
         kinds = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
-        mine = {name: (self._state_shapes[name], kind.dtype) for name, kind in self._state_types.items()}
+        mine = {name: ((self._batch, kind.shape[-1]), kind.dtype) for name, kind in self._state_types.items()}
         if kinds != mine:
             raise StructureError(f"the state is {kinds}, and this stream carries {mine}", where)
         self._set_state([np.array(arrays[label], order="C") for label in self._labels])
