@@ -73,7 +73,7 @@ class InferenceGraph(CallableGraph[Given]):
             if len(self._step_graphs) >= MOST_BATCHES:  # streams that are there keep theirs
                 self._step_graphs.pop(next(iter(self._step_graphs)), None)
             found = self._step_graphs.setdefault(batch, found)
-        return Stream(found, parts.parameters, parts.names)
+        return Stream(found, parts.parameters, parts.names, found.structure)
 
     @api
     def export(

@@ -55,13 +55,11 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     lowered, options = source.stateful(), replace(options, unroll=None)
     kept: dict[str, KeptState] = {}
     if source.kept:
-        lengths = lengths_of(lowered.graph)
-        lowered, kept = by_rows(lowered, [*source.kept.values()], lengths, batch, where)
+        lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
     graph = compiled.graph
-    if not kept:
-        lengths = time_sizes(graph)
+    lengths = lengths_of(graph) if kept else time_sizes(graph)
     if lengths or not kept:  # else a step is a call of it all
         check_streamable(graph, lowered.initial, lengths, where)
         check_states(graph, labels, kept, where)

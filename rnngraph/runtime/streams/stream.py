@@ -37,11 +37,10 @@ class Stream(Generic[Given]):
     given whole and held until they are given again. Serves one caller at a time.
     """
 
-    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames) -> None:
-        """names: of feeds."""
-        self._parameters, self._feed_names, self._batch = parameters, names, graph.batch
-        self._structure, self._kept = graph.structure, graph.kept
-        self._compiled, self._initial = graph.compiled, graph.initial
+    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any) -> None:
+        """names: of feeds. structure: the nest of outputs."""
+        self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
+        self._kept, self._compiled, self._initial = graph.kept, graph.compiled, graph.initial
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
         self._named_states = graph.named
         self._types, self._state_types = graph.types, graph.state_types
@@ -50,7 +49,7 @@ class Stream(Generic[Given]):
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        self._shown = [path for path, _ in paths(graph.structure)]
+        self._shown = [path for path, _ in paths(structure)]
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
