@@ -43,6 +43,7 @@ from .declare.functions.basic import (
     abs,
     argmax,
     atan,
+    broadcast_to,
     cast,
     clip,
     concat,
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     from .formats import weights
     from .formats.nam import read_nam
     from .formats.net import Net
+    from .formats.onnx.read import read_onnx
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
     from .program.memory_report import Memory, MemoryUsage
@@ -159,6 +161,7 @@ if TYPE_CHECKING:
 _LATER = {
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
+    "formats.onnx.read": ("read_onnx",),
     "formats.rtneural": ("read_rtneural",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
     "runtime.calls.non_finite": ("NonFinite",),
@@ -252,6 +255,7 @@ __all__ = [
     "average_pool1d",
     "batch_normalization",
     "bidirectional_dynamic_rnn",
+    "broadcast_to",
     "by_graph",
     "cast",
     "clip",
@@ -307,6 +311,7 @@ __all__ = [
     "random_normal",
     "random_uniform",
     "read_nam",
+    "read_onnx",
     "read_rtneural",
     "read_tf1_variables",
     "reduce_all",

@@ -30,7 +30,7 @@ ROOMS = (
     "batching",
     "program.saved", "program",
     "training.optimization", "training.steps", "training.fit", "training",
-    "formats", "formats.tensorflow",
+    "formats", "formats.tensorflow", "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx",
     "tf1",
     "",
     "commands", "cli", "__main__",

@@ -49,9 +49,13 @@ def declare_dense(
     return script.call(dense, x, kernel.shape[1], **options, name=scope)
 
 
-def declare_parameter(script: Script, base: str, array: np.ndarray, hint: str = "weight") -> Value:
+def declare_parameter(
+    script: Script, base: str, array: np.ndarray, hint: str = "weight", trainable: bool = True
+) -> Value:
     """A parameter that stands by itself."""
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)
     dtype: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
+    if not trainable:
+        dtype |= {"initializer": "zeros", "trainable": False}
     return script.call(parameter, name, array.shape, **dtype, hint=hint)

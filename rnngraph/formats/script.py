@@ -19,6 +19,9 @@ from ..declare.cell import Cell
 from ..declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn, static_rnn
 from ..declare.placeholders import placeholder
 from ..declare.tensor import Tensor
+from ..ir.graph import topological
+from ..passes.lowering.names import settle
+from .own_source import Own, is_own
 
 WEIGHTS = "weights.safetensors"
 """The file beside a script that holds its parameters."""
@@ -39,6 +42,10 @@ _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
     "+": (operator.add, ast.Add()), "-": (operator.sub, ast.Sub()), "*": (operator.mul, ast.Mult()),
     "/": (operator.truediv, ast.Div()), "**": (operator.pow, ast.Pow()), "@": (operator.matmul, ast.MatMult()),
 }  # fmt: skip
+_COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
+    "<": (operator.lt, ast.Lt()), "<=": (operator.le, ast.LtE()),
+    ">": (operator.gt, ast.Gt()), ">=": (operator.ge, ast.GtE()),
+}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -50,7 +57,11 @@ class Step:
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
     hint: Any = "x"
-    is_call: bool = False
+    function: Any = None
+
+    @property
+    def is_call(self) -> bool:
+        return self.function is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +85,23 @@ class Value:
             yield Value(thing, self.step, (*self.path, name))
 
 
+@dataclass(frozen=True)
+class Applied:
+    """A function of one Tensor, ``lambda x: function(inner(x), *arguments)``, as an argument of a call."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    inner: Applied | None = None
+
+    def __call__(self, x: Any) -> Any:
+        return self.function(x if self.inner is None else self.inner(x), *self.arguments)
+
+    def of(self, x: ast.expr) -> ast.expr:
+        """Its body as an expression."""
+        inside = x if self.inner is None else self.inner.of(x)
+        return ast.Call(_attribute(_name(self.function)), [inside, *map(_literal, self.arguments)], [])
+
+
 class Script:
     """A declaration in the making.
 
@@ -92,23 +120,30 @@ class Script:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(self, name: str, shape: Sequence[int | str | None]) -> Value:
-        """A placeholder of floats."""
-        self.inputs[name] = self.call(placeholder, name, tuple(shape))
+    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32") -> Value:
+        """A placeholder."""
+        kind = {} if dtype == "float32" else {"dtype": dtype}
+        self.inputs[name] = self.call(placeholder, name, tuple(shape), **kind)
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
-        """``function(*operands, **keywords)``, a public name of ``rg``. hint: names for what it gives."""
+        """``function(*operands, **keywords)``, a public name of ``rg``, or a function or class of a reader, of which the
+        script holds the text. hint: names for what it gives.
+        """
         name = _name(function)
 
         def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
             return ast.Call(_attribute(name), arguments, named)
 
         thing = function(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
-        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), True))
+        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), function))
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
-        """``left sign right``, of ``+ - * / ** @``."""
+        """``left sign right``, of ``+ - * / ** @ < <= > >=``."""
+        if sign in _COMPARISONS:
+            compares, comparison = _COMPARISONS[sign]
+            thing = compares(_bare(left), _bare(right))
+            return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.Compare(of[0], [comparison], [of[1]])))
         function, written = _OPERATORS[sign]
         thing = function(_bare(left), _bare(right))
         return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.BinOp(of[0], written, of[1])))
@@ -128,6 +163,13 @@ class Script:
     def own(self, scope: str, arrays: Mapping[str, np.ndarray]) -> None:
         """The file's arrays for parameters under ``scope``."""
         self.parameters |= {f"{scope}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    def drop_unused(self) -> None:
+        """Forgets inputs and parameters that no output needs."""
+        wanted = _wanted(self._steps, self.outputs)
+        self.inputs = {name: value for name, value in self.inputs.items() if value.step in wanted}
+        names = set(settle(topological(value.tensor.node for value in self.outputs.values()), {}).specs.values())
+        self.parameters = {name: array for name, array in self.parameters.items() if name in names}
 
     def _kept(self, step: Step) -> Value:
         self._steps.append(step)
@@ -164,8 +206,8 @@ def _values(operand: Any) -> Iterator[Value]:
 
 
 def _name(function: Any) -> str:
-    """What scripts call a public function or class."""
-    return f"rg.{function.__name__}"
+    """What scripts call a function or class."""
+    return function.__name__ if is_own(function) else f"rg.{function.__name__}"
 
 
 def _attribute(name: str) -> ast.expr:
@@ -185,6 +227,9 @@ def _literal(value: Any) -> ast.expr:
         return kind([_literal(item) for item in value], ast.Load())
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value)
+    if isinstance(value, Applied):
+        x = ast.arg("x")
+        return ast.Lambda(ast.arguments([], [x], None, [], [], None, []), value.of(ast.Name("x", ast.Load())))
     if value is None or value is ... or isinstance(value, bool | str):
         return ast.Constant(value)
     return _attribute(_name(value))
@@ -200,6 +245,15 @@ Place = tuple[Step, tuple[int | str, ...]]
 """A step, and the path to a part of what it gave."""
 
 
+def _wanted(steps: Sequence[Step], outputs: Mapping[str, Value]) -> set[Step]:
+    """The steps that outputs need."""
+    wanted = {value.step for value in outputs.values()}
+    for step in reversed(steps):  # what reads a step stands behind it
+        if step in wanted:
+            wanted |= {value.step for value in values_read(step)}
+    return wanted
+
+
 class _Writer:
     """Steps as statements. What is used once and short stands where it is used; all else gets a variable, whose name
     is free again behind its last use.
@@ -207,16 +261,13 @@ class _Writer:
 
     def __init__(self, steps: Sequence[Step], outputs: Mapping[str, Value]) -> None:
         self._outputs = outputs
-        wanted = {value.step for value in outputs.values()}
-        for step in reversed(steps):  # what reads a step stands behind it
-            if step in wanted:
-                wanted |= {value.step for value in _read_by(step)}
+        wanted = _wanted(steps, outputs)
         self._steps = [step for step in steps if step in wanted]
         self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
         self._last: dict[Step, int] = {}
         """Number of the last step that reads a step."""
         for number, step in enumerate(self._steps):
-            for value in _read_by(step):
+            for value in values_read(step):
                 self._reads[value.step].append(value.path)
                 self._last[value.step] = number
         for value in outputs.values():
@@ -242,10 +293,11 @@ class _Writer:
         compiled = ast.Call(_attribute("rg.compile"), [self._expression(dict(self._outputs))], [])
         lines += ["", _statement("program", compiled)]
         imports = ["import rnngraph as rg", ""]
+        own = Own(item for step in self._steps for item in (step.function, *_functions(step)))
         if has_parameters:
             imports = ["from pathlib import Path", "", *imports]
             lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
-        return "\n".join([f'"""{title}"""', "", *imports, *lines, ""])
+        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *lines, ""])
 
     def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
         if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
@@ -254,7 +306,7 @@ class _Writer:
 
     def _extend(self, step: Step, last: int) -> None:
         """What an expression reads is needed until the expression itself is written."""
-        for value in _read_by(step):
+        for value in values_read(step):
             self._last[value.step] = max(self._last[value.step], last)
             if value.step in self._inline:
                 self._extend(value.step, last)
@@ -299,7 +351,18 @@ class _Writer:
         return name
 
 
-def _read_by(step: Step) -> Iterator[Value]:
+def _functions(step: Step) -> Iterator[Any]:
+    """The functions among a step's arguments."""
+    for operand in (*step.operands, *step.keywords.values()):
+        while isinstance(operand, Applied):
+            yield operand.function
+            operand = operand.inner
+        if callable(operand):
+            yield operand
+
+
+def values_read(step: Step) -> Iterator[Value]:
+    """The values that a step reads."""
     for operand in (*step.operands, *step.keywords.values()):
         yield from _values(operand)
 

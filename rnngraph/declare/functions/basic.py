@@ -266,12 +266,14 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """x without axes of 1 (all of them, or those named)."""
+    """x without axes of 1 (all that are declared so, or those named; of one that is open a call checks that it is 1)."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else _axes(x, axis)
     for position in axes:
-        if x.type.shape[position] != 1:
+        if isinstance(dim := x.type.shape[position], int) and dim != 1:
             raise ShapeError(f"can't squeeze axis {position} of {x!r}: it is not 1")
+    ones = tuple(1 if a in axes else dim for a, dim in enumerate(x.type.shape))
+    x = x if ones == x.type.shape else build("ensure_shape", x, shape=ones)
     return build("reshape", x, shape=tuple(dim for a, dim in enumerate(x.type.shape) if a not in axes))
 
 
@@ -291,17 +293,23 @@ def reshape(x: Any, shape: Sequence[int | str | None]) -> Tensor:
             if axis >= x.rank:
                 raise ShapeError(f"None at axis {axis} of a reshape of rank {x.rank}")
             dims.append(x.type.shape[axis])
-        elif isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
-            dims.append(named_size(entry))
-        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= -1:
-            dims.append(int(entry))
         else:
-            raise ShapeError(f"{entry!r} is no size for a reshape; use an int, -1, None or the name of a size")
+            dims.append(-1 if isinstance(entry, int | np.integer) and entry == -1 else _size(entry, "reshape"))
     if dims.count(-1) > 1:
         raise ShapeError("a reshape can hold one -1 only")
     if -1 in dims:
         dims[dims.index(-1)] = _remaining(x, [dim for dim in dims if dim != -1])
     return build("reshape", x, shape=tuple(dims))
+
+
+def _size(entry: Any, what: str) -> Dim:
+    """A size of a shape that a user gives."""
+    if isinstance(entry, str) and entry.isidentifier() and not entry.startswith("_"):
+        return named_size(entry)
+    if isinstance(entry, int | np.integer) and not isinstance(entry, bool) and entry >= 0:
+        return int(entry)
+    wanted = "an int, -1, None or the name of a size" if what == "reshape" else "an int, None or the name of a size"
+    raise ShapeError(f"{entry!r} is no size for a {what}; use {wanted}")
 
 
 def _remaining(x: Tensor, others: list[Dim]) -> Dim:
@@ -320,6 +328,22 @@ def _remaining(x: Tensor, others: list[Dim]) -> Dim:
             f"{dim_text(divisor)}; declare fixed sizes as ints"
         )
     return result
+
+
+@api
+def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
+    """x repeated to a shape, as NumPy aligns it: from the right. None keeps the size of that axis of x, a name is a named
+    size, which a placeholder must have.
+    """
+    x = as_tensor(x)
+    offset = len(shape) - x.rank
+    dims: list[Dim] = []
+    for axis, entry in enumerate(shape):
+        if entry is None and axis >= offset >= 0:
+            dims.append(x.type.shape[axis - offset])
+        else:
+            dims.append(_size(entry, "broadcast_to"))
+    return build("broadcast", x, shape=tuple(dims))
 
 
 @api

@@ -1,0 +1,168 @@
+"""Functions that ONNX names and rnngraph doesn't. A script holds the text of those that it calls: public names only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....declare.functions.activations import hard_sigmoid_keras3, softplus
+from ....declare.functions.basic import (
+    abs,
+    argmax,
+    cast,
+    clip,
+    cos,
+    equal,
+    exp,
+    log,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    reduce_max,
+    reduce_sum,
+    sigmoid,
+    sin,
+    stop_gradient,
+    tanh,
+    where,
+)
+from ....declare.functions.sequences import cumsum
+from ....declare.tensor import Tensor
+
+
+def affine(x: Any, alpha: float, beta: float) -> Tensor:
+    """alpha x + beta."""
+    return x * alpha + beta
+
+
+def scaled_tanh(x: Any, alpha: float, beta: float) -> Tensor:
+    """alpha tanh(beta x)."""
+    return tanh(x * beta) * alpha
+
+
+def hard_sigmoid_of(x: Any, alpha: float, beta: float) -> Tensor:
+    """clip(alpha x + beta, 0, 1)."""
+    return clip(x * alpha + beta, 0, 1)
+
+
+def hard_swish(x: Any) -> Tensor:
+    """x clip(x / 6 + 0.5, 0, 1)."""
+    return x * hard_sigmoid_keras3(x)
+
+
+def swish_of(x: Any, alpha: float) -> Tensor:
+    """x sigmoid(alpha x)."""
+    return x * sigmoid(x * alpha)
+
+
+def thresholded_relu(x: Any, alpha: float) -> Tensor:
+    """x where it is above alpha, 0 elsewhere."""
+    return where(x > alpha, x, 0)
+
+
+def celu(x: Any, alpha: float) -> Tensor:
+    """max(x, 0) + min(alpha (exp(x / alpha) - 1), 0)."""
+    return maximum(x, 0) + (exp(minimum(x, 0) / alpha) - 1) * alpha
+
+
+def selu_of(x: Any, alpha: float, gamma: float) -> Tensor:
+    """gamma times x where it is positive, times alpha (exp(x) - 1) elsewhere."""
+    return where(x > 0, x, (exp(minimum(x, 0)) - 1) * alpha) * gamma
+
+
+def shrink(x: Any, bias: float, lambd: float) -> Tensor:
+    """x moved by bias towards 0 where it is further from 0 than lambd, 0 elsewhere."""
+    return where(x < -lambd, x + bias, where(x > lambd, x - bias, 0))
+
+
+def mish(x: Any) -> Tensor:
+    """x tanh(log(1 + exp(x)))."""
+    return x * tanh(softplus(x))
+
+
+def tanh_gelu(x: Any) -> Tensor:
+    """The approximation of gelu by a tanh."""
+    return x * 0.5 * (tanh((x + x * x * x * 0.044715) * 0.7978845608028654) + 1)
+
+
+def power(x: Any, exponent: Any) -> Tensor:
+    """x to the exponent, which is a Tensor, for x from 0 on."""
+    return exp(log(x) * exponent)
+
+
+def reciprocal(x: Any) -> Tensor:
+    """1 / x."""
+    return 1 / x
+
+
+def tangent(x: Any) -> Tensor:
+    """sin(x) / cos(x)."""
+    return sin(x) / cos(x)
+
+
+def hyperbolic_sine(x: Any) -> Tensor:
+    """(exp(x) - exp(-x)) / 2."""
+    return (exp(x) - exp(-x)) * 0.5
+
+
+def hyperbolic_cosine(x: Any) -> Tensor:
+    """(exp(x) + exp(-x)) / 2."""
+    return (exp(x) + exp(-x)) * 0.5
+
+
+def logical_xor(a: Any, b: Any) -> Tensor:
+    """Whether one holds and the other doesn't."""
+    return logical_and(logical_or(a, b), logical_not(logical_and(a, b)))
+
+
+def truncated(x: Any) -> Tensor:
+    """x cut off towards 0. From 2**23 on every float32 is whole, so that there is nothing to cut off."""
+    return where(abs(x) < 8388608, cast(cast(where(abs(x) < 8388608, x, 0), "int64"), x.dtype), x)
+
+
+def floor_of(x: Any) -> Tensor:
+    """The largest whole number that is not above x."""
+    whole = truncated(x)
+    return where(whole > x, whole - 1, whole)
+
+
+def ceil_of(x: Any) -> Tensor:
+    """The smallest whole number that is not below x."""
+    whole = truncated(x)
+    return where(whole < x, whole + 1, whole)
+
+
+def round_half_even(x: Any) -> Tensor:
+    """The nearest whole number, of two the even one."""
+    low = floor_of(x)
+    up = where(x - low > 0.5, low + 1, low)
+    is_odd = low * 0.5 - floor_of(low * 0.5) > 0
+    return where(logical_or(x - low < 0.5, x - low > 0.5), up, where(is_odd, low + 1, low))
+
+
+def descending_order(x: Any) -> Tensor:
+    """Indices [n] of numbers [n], the largest first, of equal ones the first first."""
+    place = cumsum(where(x > x, 0.0, 1.0), exclusive=True)
+    is_equal_before = logical_and(equal(x[None, :], x[:, None]), place[None, :] < place[:, None])
+    is_before = logical_or(x[None, :] > x[:, None], is_equal_before)
+    return inverse_order(reduce_sum(where(is_before, 1.0, 0.0), 1))
+
+
+def inverse_order(order: Any) -> Tensor:
+    """Where each index [n] stands in an order [n]."""
+    place = cumsum(where(order > order, 0.0, 1.0), exclusive=True)
+    is_here = equal(cast(order, "float32")[None, :], place[:, None])
+    return cast(reduce_sum(where(is_here, place[None, :], 0.0), 1), "int64")
+
+
+def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Tensor:
+    """The index of the first smallest entry along an axis."""
+    return argmax(-x, axis, keepdims)
+
+
+def log_sum_exp(x: Any, axis: Any, keepdims: bool) -> Tensor:
+    """log of the sum of exp(x) along axes, shifted so that nothing overflows."""
+    largest = stop_gradient(reduce_max(x, axis, True))
+    sums = log(reduce_sum(exp(x - largest), axis, True)) + largest
+    return sums if keepdims else reduce_sum(sums, axis)

@@ -1,0 +1,181 @@
+"""What is known of a value when a file is read: arrays of the file, and arrays that are made of sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....ir.types import Dim
+from ...script import Value
+from .sizes import BINARY, Undecided, UnreadableError, checked, inverted
+
+MOST_FOLDED = 1 << 26
+"""Entries of an array that is computed while a file is read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """An array of the file, or one that follows from sizes: then its entries are objects, formulas among them.
+
+    dtype: what the file says, as NumPy's name; of a formula ``int64`` mostly.
+    """
+
+    array: np.ndarray
+    dtype: str
+
+    @property
+    def is_symbolic(self) -> bool:
+        return self.array.dtype == object
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.array.shape
+
+    def numbers(self, what: str) -> np.ndarray:
+        """The array, where all of it is numbers."""
+        if self.is_symbolic:
+            raise UnreadableError(f"{what} depends on sizes that are open")
+        return self.array
+
+
+@dataclass(frozen=True, eq=False)
+class Expanded:
+    """A value, repeated along axes, some of which may be of open size: most ops repeat by themselves."""
+
+    source: Known | Value
+    shape: tuple[Dim, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Unrounded:
+    """What a file quantizes, as it was before: only what takes such numbers back to floats may read it."""
+
+    source: Value
+
+
+Operand = Known | Expanded | Value
+"""What a value of a file is."""
+
+
+def known(array: Any, dtype: str | None = None) -> Known:
+    """An array as ``Known``: objects that are all numbers become numbers."""
+    array = np.asarray(array)
+    if array.dtype == object and all(isinstance(entry, int | bool | np.integer) for entry in array.reshape(-1)):
+        array = array.astype(dtype or np.int64)
+    if dtype is None:
+        dtype = "int64" if array.dtype == object else str(array.dtype)
+    if array.dtype != object and str(array.dtype) != dtype:
+        array = array.astype(dtype)
+    return Known(array, dtype)
+
+
+def of_sizes(shape: Sequence[Dim]) -> Known:
+    """Sizes as a vector."""
+    array = np.empty(len(shape), object)
+    array[:] = list(shape)
+    return known(array, "int64")
+
+
+def number_like(number: float, x: Operand) -> Known:
+    """A number of x's dtype."""
+    return Known(np.array(number, dtype_of(x)), dtype_of(x))
+
+
+def shape_of(x: Operand) -> tuple[Dim, ...]:
+    return x.tensor.type.shape if isinstance(x, Value) else x.shape
+
+
+def dtype_of(x: Operand) -> str:
+    if isinstance(x, Value):
+        return x.tensor.dtype
+    return dtype_of(x.source) if isinstance(x, Expanded) else x.dtype
+
+
+def check_count(count: int) -> int:
+    """Refuses arrays that no net has."""
+    if count > MOST_FOLDED:
+        raise UnreadableError(f"an array of {count:,} entries would be made while the file is read")
+    return count
+
+
+_NUMPY: Mapping[str, Callable[..., Any]] = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Mod": np.mod, "Pow": np.power,
+    "Max": np.maximum, "Min": np.minimum, "Neg": np.negative, "Abs": np.abs, "Sqrt": np.sqrt, "Exp": np.exp,
+    "Log": np.log, "Reciprocal": np.reciprocal, "Floor": np.floor, "Ceil": np.ceil, "Round": np.rint, "Sign": np.sign,
+    "Tanh": np.tanh, "Sin": np.sin, "Cos": np.cos,
+    "Equal": np.equal, "Less": np.less, "Greater": np.greater, "LessOrEqual": np.less_equal,
+    "GreaterOrEqual": np.greater_equal, "And": np.logical_and, "Or": np.logical_or, "Xor": np.logical_xor,
+    "Not": np.logical_not,
+}  # fmt: skip
+_TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
+_LARGEST_PRODUCT = ("Pow",)
+
+
+def folds(op: str) -> bool:
+    """Whether an elementwise op is computed while a file is read, where all that it takes is known."""
+    return op in _NUMPY or op == "Div"
+
+
+def folded(op: str, items: Sequence[Known]) -> Known:
+    """An elementwise op of known arrays."""
+    if len(items) > 2:
+        return folded(op, [folded(op, items[:2]), *items[2:]])
+    shape = np.broadcast_shapes(*(item.array.shape for item in items))
+    check_count(int(np.prod(shape, dtype=np.float64)))
+    dtype = "bool" if op in _TRUTHS else items[0].dtype
+    if any(item.is_symbolic for item in items):
+        return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
+    with np.errstate(all="ignore"):
+        if op == "Div":
+            return known(_divided(items[0].array, items[1].array), dtype)
+        return known(np.asarray(_NUMPY[op](*(item.array for item in items))).astype(dtype), dtype)
+
+
+def _divided(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    if left.dtype.kind == "f":
+        return np.asarray(left / right)
+    if not np.all(right):
+        raise UnreadableError("whole numbers are divided by 0")
+    whole = np.abs(left) // np.abs(right)
+    return np.where((left < 0) == (right < 0), whole, -whole).astype(left.dtype)
+
+
+def _of_entries(op: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The same where entries are formulas."""
+    if op == "Not":
+        return np.asarray(np.frompyfunc(inverted, 1, 1)(arrays[0]), object)
+    if op == "Neg":
+        return np.asarray(np.frompyfunc(lambda entry: checked(entry * -1), 1, 1)(arrays[0]), object)
+    if op not in BINARY:
+        raise UnreadableError("it is computed of sizes that are open")
+    return np.asarray(np.frompyfunc(BINARY[op], 2, 1)(*arrays), object)
+
+
+def chosen(condition: Known, a: Known, b: Known) -> Known:
+    """Entries of a or b."""
+    if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
+        raise UnreadableError("it depends on which sizes are equal")
+    check_count(
+        int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
+    )
+    arrays = [item.array.astype(object) if a.is_symbolic or b.is_symbolic else item.array for item in (a, b)]
+    return known(np.where(condition.array.astype(bool), *arrays), a.dtype)
+
+
+def cast(x: Known, dtype: str) -> Known:
+    """Another dtype. Formulas stay whole numbers, and are truth values where they can't be 0."""
+    if not x.is_symbolic:
+        with np.errstate(all="ignore"):
+            return known(x.array.astype(dtype), dtype)
+    if dtype == "bool":
+        entries = [
+            entry if isinstance(entry, bool | Undecided) else BINARY["Greater"](entry, 0)
+            for entry in x.array.reshape(-1)
+        ]
+        array = np.empty(len(entries), object)
+        array[:] = entries
+        return known(array.reshape(x.array.shape), dtype)
+    return Known(x.array, dtype)

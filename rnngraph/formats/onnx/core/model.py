@@ -1,0 +1,305 @@
+"""A model file, taken apart: graphs of nodes, and arrays within bounds. Nothing of it is trusted."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ....allocation import reserve
+from ....errors import FileError, MissingExtraError, shown
+from ...reading import MOST_BYTES, bytes_of_file
+
+WHAT = "an ONNX file"
+MOST_NODES = 1_000_000
+"""Nodes of a model, its functions written out."""
+DEEPEST = 40
+"""Graphs within graphs."""
+MAIN_DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the file says of a value. dtype: NumPy's name. shape: ints, names, or None where nothing is said; None
+    where even the rank is open.
+    """
+
+    dtype: str | None
+    shape: tuple[int | str | None, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One node. inputs: "" where one that may lack does. attributes: numbers, texts, lists, arrays and Graphs."""
+
+    op: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        op = self.op if self.domain in MAIN_DOMAINS else f"{self.domain}.{self.op}"
+        what = f"node {shown(self.name)}" if self.name else f"the node of {shown(next(filter(None, self.outputs), ''))}"
+        return f"{what} ({_plain(op)})"
+
+
+def _plain(text: str) -> str:
+    """A name of the file's, as it can stand in an error."""
+    return text if text.isprintable() and len(text) < 80 else shown(text)
+
+
+@dataclass(eq=False)
+class Graph:
+    """One graph. inputs: {name: what the file says of it}, without those that have arrays."""
+
+    nodes: list[Node] = field(default_factory=list)
+    inputs: dict[str, Kind] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
+    arrays: dict[str, Any] = field(default_factory=dict)
+    makers: dict[str, Node] = field(default_factory=dict)
+    """The node that makes a value."""
+
+
+@dataclass(eq=False)
+class Model:
+    """A whole file. opsets: versions by domain. name: of the file, for errors."""
+
+    name: str
+    graph: Graph
+    opsets: Mapping[str, int]
+    arrays: ArrayReader
+
+
+def model_of(source: Any) -> Model:
+    """The model in a path, bytes or ``onnx.ModelProto``. Raises ``FileError``."""
+    onnx = _package()
+    folder = None
+    if isinstance(source, onnx.ModelProto):
+        name, proto = "this model", source
+    else:
+        name, data = bytes_of_file(source, WHAT)
+        if not isinstance(source, bytes | bytearray | memoryview):
+            folder = Path(os.fsdecode(source)).parent
+        proto = onnx.ModelProto()
+        try:
+            proto.ParseFromString(data)
+        except Exception as error:  # what protobuf's implementations raise is of several kinds
+            raise FileError(f"{name} is damaged or no {WHAT[3:]}: {shown(str(error))}") from None
+    if not proto.HasField("graph"):
+        raise FileError(f"{name} is no {WHAT[3:]}: it holds no graph")
+    arrays = ArrayReader(name, folder)
+    try:
+        proto = _without_functions(onnx, name, proto)
+        graph = _Graphs(onnx, name, arrays).graph(proto.graph, 0)
+    except (UnicodeDecodeError, OverflowError) as error:
+        raise FileError(f"{name} is damaged: {error}") from None
+    opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    if "ai.onnx" in opsets:
+        opsets.setdefault("", opsets["ai.onnx"])
+    return Model(name, graph, opsets, arrays)
+
+
+def _package() -> Any:
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError(
+            "reading ONNX files needs the package onnx; install it with pip install 'rnngraph[onnx]'"
+        ) from None
+    return onnx
+
+
+def _without_functions(onnx: Any, name: str, proto: Any) -> Any:
+    """The model with the bodies of its own functions in place of calls of them."""
+    if not proto.functions:
+        return proto
+    import onnx.inliner
+
+    counts: dict[tuple[str, str], int] = {}
+    bodies = {(function.domain, function.name): function for function in proto.functions}
+    pending = [(key, False) for key in bodies]
+    open_ones: set[tuple[str, str]] = set()
+    while pending:
+        key, is_done = pending.pop()
+        called = [(node.domain, node.op_type) for node in bodies[key].node]
+        if is_done:
+            open_ones.discard(key)
+            counts[key] = min(MOST_NODES, sum(counts.get(other, 1) for other in called))
+        elif key not in counts:
+            if key in open_ones:
+                raise FileError(f"{name} is damaged: function {shown(key[1])} calls itself")
+            open_ones.add(key)
+            pending.append((key, True))
+            for other in called:
+                if other in bodies and other not in counts:
+                    if other in open_ones:
+                        raise FileError(f"{name} is damaged: function {shown(other[1])} calls itself")
+                    pending.append((other, False))
+    total = sum(counts.get((node.domain, node.op_type), 1) for node in proto.graph.node)
+    if total >= MOST_NODES:
+        raise FileError(f"{name} has more than {MOST_NODES:,} nodes when its functions are written out")
+    try:
+        return onnx.inliner.inline_local_functions(proto)
+    except Exception as error:  # of the package's C++ library
+        raise FileError(f"{name} is damaged: {shown(str(error))}") from None
+
+
+class _Graphs:
+    """Graphs of protobuf messages. onnx: the package."""
+
+    def __init__(self, onnx: Any, name: str, arrays: ArrayReader) -> None:
+        self._onnx, self._name, self._arrays, self._nodes = onnx, name, arrays, 0
+
+    def graph(self, proto: Any, depth: int) -> Graph:
+        if depth > DEEPEST:
+            raise FileError(f"{self._name} has graphs within graphs, more than {DEEPEST} deep")
+        self._nodes += len(proto.node)
+        if self._nodes > MOST_NODES:
+            raise FileError(f"{self._name} has more than {MOST_NODES:,} nodes")
+        found = Graph(outputs=[item.name for item in proto.output])
+        found.arrays = {item.name: item for item in proto.initializer}
+        found.arrays |= {item.values.name: item for item in proto.sparse_initializer}
+        found.inputs = {item.name: self._kind(item.type) for item in proto.input if item.name not in found.arrays}
+        for item in proto.node:
+            attributes = {entry.name: self._attribute(entry, depth) for entry in item.attribute}
+            node = Node(item.op_type, item.domain, item.name, tuple(item.input), tuple(item.output), attributes)
+            found.nodes.append(node)
+            for output in filter(None, node.outputs):
+                if output in found.makers or output in found.inputs or output in found.arrays:
+                    raise FileError(f"{self._name} is damaged: {shown(output)} is made twice")
+                found.makers[output] = node
+        return found
+
+    def _attribute(self, entry: Any, depth: int) -> Any:
+        """The value of an attribute; None for kinds that no op that is read has."""
+        kinds = self._onnx.AttributeProto
+        match entry.type:
+            case kinds.FLOAT:
+                return float(entry.f)
+            case kinds.INT:
+                return int(entry.i)
+            case kinds.STRING:
+                return entry.s.decode("utf-8", "replace")
+            case kinds.TENSOR:
+                return entry.t
+            case kinds.GRAPH:
+                return self.graph(entry.g, depth + 1)
+            case kinds.FLOATS:
+                return list(entry.floats)
+            case kinds.INTS:
+                return list(entry.ints)
+            case kinds.STRINGS:
+                return [text.decode("utf-8", "replace") for text in entry.strings]
+        return None
+
+    def _kind(self, proto: Any) -> Kind:
+        if not proto.HasField("tensor_type"):
+            return Kind(None, None)
+        tensor = proto.tensor_type
+        dtype = dtype_name(tensor.elem_type)
+        if not tensor.HasField("shape"):
+            return Kind(dtype, None)
+        shape: list[int | str | None] = []
+        for dim in tensor.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value > 0:
+                shape.append(int(dim.dim_value))
+            else:  # exporters write 0 or -1 where nothing is known
+                shape.append(dim.dim_param or None)
+        return Kind(dtype, tuple(shape))
+
+
+def dtype_name(number: int) -> str | None:
+    """NumPy's name of an element type; None for texts and types that NumPy lacks."""
+    return _DTYPES.get(number)
+
+
+_DTYPES: Mapping[int, str] = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
+    11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
+}  # fmt: skip
+
+
+class ArrayReader:
+    """Arrays of a file, and of files that it names, which lie in its folder. folder: None where there is none."""
+
+    def __init__(self, name: str, folder: Path | None) -> None:
+        self._name, self._folder = name, folder
+
+    def array(self, proto: Any) -> np.ndarray:
+        """A message's array; float16 and bfloat16 become float32. Raises ``FileError``."""
+        what = shown(getattr(proto, "name", "") or "an array")
+        if not hasattr(proto, "data_type"):
+            raise FileError(f"{self._name}: {what} is sparse, which can't be read; store it as an ordinary array")
+        dtype = dtype_name(proto.data_type)
+        if dtype is None:
+            raise FileError(f"{self._name}: {what} has element type {proto.data_type}, which can't be read")
+        shape = tuple(proto.dims)
+        if any(size < 0 for size in shape) or math.prod(shape) > MOST_BYTES or len(shape) > 32:
+            raise FileError(f"{self._name} is damaged: {what} has shape {shown(list(shape))}")
+        stored = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
+        if proto.data_location == 1:  # beside the file
+            flat = np.frombuffer(self._beside(proto, what), stored)
+        elif proto.HasField("raw_data"):
+            if len(proto.raw_data) != math.prod(shape) * stored.itemsize:
+                raise FileError(f"{self._name} is damaged: {what} holds {len(proto.raw_data)} bytes for {list(shape)}")
+            flat = np.frombuffer(proto.raw_data, stored)
+        else:
+            flat = self._listed(proto, dtype, what)
+        if flat.size != math.prod(shape):
+            raise FileError(f"{self._name} is damaged: {what} holds {flat.size} numbers for shape {list(shape)}")
+        if dtype == "bfloat16":
+            flat = (flat.astype(np.uint32) << 16).view(np.float32)
+        return flat.astype(np.float32 if dtype == "float16" else flat.dtype.newbyteorder("=")).reshape(shape)
+
+    def _listed(self, proto: Any, dtype: str, what: str) -> np.ndarray:
+        """Numbers that stand one by one in a message."""
+        field_name = {
+            "float32": "float_data", "float64": "double_data", "int64": "int64_data",
+            "uint32": "uint64_data", "uint64": "uint64_data",
+        }.get(dtype, "int32_data")  # fmt: skip
+        numbers = np.array(getattr(proto, field_name))
+        if not numbers.size:
+            return np.zeros(0, np.uint16 if dtype == "bfloat16" else dtype)
+        if dtype in ("float16", "bfloat16"):
+            bits = numbers.astype(np.uint16)
+            return bits if dtype == "bfloat16" else bits.view(np.float16)
+        return numbers.astype(dtype)
+
+    def _beside(self, proto: Any, what: str) -> bytes:
+        """The bytes of a file in the model's folder."""
+        entries = {entry.key: entry.value for entry in proto.external_data}
+        location = entries.get("location", "")
+        if self._folder is None:
+            raise FileError(
+                f"{self._name}: {what} lies in file {shown(location)}; give the model's path, not its bytes"
+            )
+        try:
+            offset = int(entries.get("offset") or 0)
+            folder = self._folder.resolve()
+            path = (folder / location).resolve()
+            if not location or not path.is_relative_to(folder):
+                raise FileError(f"{self._name}: {what} lies in {shown(location)}, out of the model's folder")
+            whole = path.stat().st_size
+            length = int(entries.get("length") or whole - offset)
+            if offset < 0 or length < 0 or offset + length > whole or length > MOST_BYTES:
+                raise FileError(f"{self._name} is damaged: {what} lies at {offset} of {shown(location)}, past its end")
+            reserve(length, f"what {path} holds")
+            with path.open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
+        except FileError:
+            raise
+        except (OSError, ValueError) as error:
+            raise FileError(f"{self._name}: can't read {what} in {shown(location)}: {error}") from None
+
+
+def subgraphs(node: Node) -> Iterator[Graph]:
+    """The graphs in a node's attributes."""
+    return (value for value in node.attributes.values() if isinstance(value, Graph))

@@ -1,0 +1,184 @@
+"""Arithmetic of sizes, as exporters write it down: shapes taken apart, computed with, and put together again.
+
+A size that is open is a formula of names, each of which stands for 1 or more. What can't be told of all sizes is
+``UnreadableError``, but for the question whether two sizes are equal, which may wait as ``Undecided``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ....ir.sizes.polynomial import Floor, ceil_divide, floor_divide, terms_of
+from ....ir.types import Dim, Size, dim_text, product, quotient, size, substitute
+
+MOST_TERMS = 12
+"""Terms of a formula. Real nets have three; products of long ones would not end."""
+
+
+class UnreadableError(Exception):
+    """Why a node can't be read."""
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Whether two sizes are equal, or are not, which only a call can tell."""
+
+    left: Dim
+    right: Dim
+    negated: bool = False
+
+    def __str__(self) -> str:
+        return f"{dim_text(self.left)} {'!=' if self.negated else '=='} {dim_text(self.right)}"
+
+
+Entry = int | bool | Size | Undecided
+
+
+def checked(dim: Dim) -> Dim:
+    """The size, where its formula is of a length that real nets have."""
+    if len(terms_of(dim)) > MOST_TERMS or any(len(names) > MOST_TERMS for names, _ in terms_of(dim)):
+        raise UnreadableError("sizes are made of sizes by long formulas")
+    return dim
+
+
+def sign_of(dim: Dim) -> int | None:
+    """-1, 0 or 1 where that holds for all sizes from 1 on, else None."""
+    if isinstance(dim, int):
+        return (dim > 0) - (dim < 0)
+    # every name is 1 and something more; of floors, from 0 on, nothing is taken out
+    names = {name for factors, _ in dim.terms for name in factors if not isinstance(name, Floor)}
+    moved = terms_of(substitute(dim, {name: size(name) + 1 for name in names}))
+    signs = {factor > 0 for _, factor in moved}
+    has_constant = any(not names for names, _ in moved)
+    if len(signs) != 1 or not has_constant:
+        return None
+    return 1 if signs == {True} else -1
+
+
+def equal(left: Entry, right: Entry) -> bool | Undecided:
+    """Whether two entries are equal."""
+    if isinstance(left, Undecided) or isinstance(right, Undecided):
+        raise UnreadableError("whether sizes are equal is compared again")
+    difference = left - right
+    if isinstance(difference, int):
+        return difference == 0
+    return Undecided(left, right) if sign_of(difference) is None else False
+
+
+def inverted(entry: Entry) -> Entry:
+    """Not the entry."""
+    if isinstance(entry, Undecided):
+        return Undecided(entry.left, entry.right, not entry.negated)
+    if isinstance(entry, Size):
+        return False
+    return not entry
+
+
+def less(left: Entry, right: Entry) -> bool:
+    return _sign(left, right) < 0
+
+
+def _sign(left: Entry, right: Entry) -> int:
+    if isinstance(left, Undecided) or isinstance(right, Undecided):
+        raise UnreadableError("whether sizes are equal is computed with")
+    found = sign_of(left - right)
+    if found is None:
+        raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
+    return found
+
+
+def _no_less(left: Dim, right: Dim) -> bool:
+    """Whether left >= right, for all sizes from 1 on."""
+    difference = left - right
+    if isinstance(difference, int):
+        return difference >= 0
+    found = sign_of(difference + 1)  # whole numbers
+    if found is None:
+        raise UnreadableError(f"which of {dim_text(left)} and {dim_text(right)} is larger depends on the call")
+    return found > 0
+
+
+def divided(left: Dim, right: Dim) -> Dim:
+    """left / right, cut off."""
+    if isinstance(left, int) and isinstance(right, int):
+        if right == 0:
+            raise UnreadableError("a size is divided by 0")
+        return abs(left) // abs(right) * (1 if (left < 0) == (right < 0) else -1)
+    exact = quotient(left, right) if terms_of(right) else None
+    if exact is not None:
+        return exact
+    if isinstance(right, int) and right > 0:
+        return floor_divide(left, right)
+    raise UnreadableError(f"{dim_text(left)} is divided by {dim_text(right)}")
+
+
+def remainder(left: Dim, right: Dim) -> Dim:
+    """left modulo right."""
+    if isinstance(left, int) and isinstance(right, int):
+        if right == 0:
+            raise UnreadableError("a size is divided by 0")
+        return left % right
+    return left - divided(left, right) * right
+
+
+def _both(left: Entry, right: Entry) -> Entry:
+    """left and right, of truth values."""
+    for entry, other in ((left, right), (right, left)):
+        if isinstance(entry, bool):
+            return other if entry else False
+    raise UnreadableError("whether sizes are equal is computed with")
+
+
+def plain(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A function of sizes that refuses what is undecided."""
+
+    def of_sizes(left: Any, right: Any) -> Any:
+        if isinstance(left, Undecided) or isinstance(right, Undecided):
+            raise UnreadableError("whether sizes are equal is computed with")
+        found = function(left, right)
+        return found if isinstance(found, bool) else checked(found)
+
+    return of_sizes
+
+
+BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
+    "Add": plain(lambda a, b: a + b),
+    "Sub": plain(lambda a, b: a - b),
+    "Mul": plain(lambda a, b: a * b),
+    "Div": plain(divided),
+    "Mod": plain(remainder),
+    "Max": plain(lambda a, b: a if _no_less(a, b) else b),
+    "Min": plain(lambda a, b: b if _no_less(a, b) else a),
+    "Equal": equal,
+    "Less": plain(less),
+    "Greater": plain(lambda a, b: less(b, a)),
+    "LessOrEqual": plain(lambda a, b: _no_less(b, a)),
+    "GreaterOrEqual": plain(_no_less),
+    "And": _both,
+    "Or": lambda a, b: inverted(_both(inverted(a), inverted(b))),
+}
+"""What is computed of two entries of which one is a formula."""
+
+
+def length_of(start: Dim, stop: Dim, step: int) -> Dim:
+    """Entries from ``start`` to before ``stop``."""
+    if step > 0:
+        return ceil_divide(stop - start, step)
+    return ceil_divide(start - stop, -step)
+
+
+def total(shape: tuple[Dim, ...]) -> Dim:
+    return checked(product(shape))
+
+
+def axis_of(axis: int, rank: int) -> int:
+    """A position from the front."""
+    if not -rank <= axis < rank:
+        raise UnreadableError(f"axis {axis} of an array of rank {rank}")
+    return axis % rank
+
+
+def texts(shape: Sequence[Dim]) -> str:
+    return f"[{','.join(map(dim_text, shape))}]"

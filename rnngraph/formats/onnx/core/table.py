@@ -1,0 +1,190 @@
+"""Ops that can be read, and what their readers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ....ir.types import Dim
+from ...script import Script, Value
+from .known import Known, Operand, Unrounded, known, shape_of
+from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
+from .sizes import Undecided, UnreadableError, axis_of
+from .tensors import Tensors
+
+Outputs = Operand | Unrounded | Sequence[Operand | Unrounded | None]
+OpReader = Callable[["Call"], Outputs]
+Function = TypeVar("Function", bound=OpReader)
+
+OPS: dict[tuple[str, str], OpReader] = {}
+"""The reader of an op, by its domain and name."""
+
+MISSING: Any = object()
+
+
+def reads(*ops: str, domain: str = "") -> Callable[[Function], Function]:
+    """Says that a function reads ops of these names."""
+
+    def register(function: Function) -> Function:
+        for op in ops:
+            OPS[domain, op] = function
+        return function
+
+    return register
+
+
+def reader_of(node: Node) -> OpReader | None:
+    """The reader of a node, or None where its op can't be read."""
+    return OPS.get(("" if node.domain in MAIN_DOMAINS else node.domain, node.op))
+
+
+class Branches(Protocol):
+    """What reads graphs within nodes."""
+
+    def branch(self, graph: Graph, given: Mapping[str, Operand]) -> list[Operand]:
+        """The outputs of a graph whose inputs are ``given``."""
+
+    def decide(self, node: Node, entry: Undecided) -> bool:
+        """What is taken of a condition that only a call can tell."""
+
+
+class Call:
+    """One node with its inputs.
+
+    inputs: None where one lacks. tensors: functions of values. opset: the version of the node's domain.
+    """
+
+    def __init__(
+        self, node: Node, inputs: Sequence[Operand | Unrounded | None], opset: int, tensors: Tensors, arrays: ArrayReader,
+        branches: Branches,
+    ) -> None:  # fmt: skip
+        self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
+        self._arrays, self._branches = arrays, branches
+
+    @property
+    def op(self) -> str:
+        return self.node.op
+
+    @property
+    def script(self) -> Script:
+        return self.tensors.script
+
+    def input(self, number: int) -> Operand:
+        """An input that must be there."""
+        found = self.maybe(number)
+        if found is None:
+            raise UnreadableError(f"it lacks input {number}")
+        return found
+
+    def maybe(self, number: int) -> Operand | None:
+        """An input that may lack."""
+        found = self.inputs[number] if number < len(self.inputs) else None
+        if isinstance(found, Unrounded):
+            raise UnreadableError("it computes with numbers that were quantized at run time")
+        return found
+
+    def unrounded(self, number: int) -> Operand:
+        """An input that may have been quantized, as it was before."""
+        found = self.inputs[number] if number < len(self.inputs) else None
+        return found.source if isinstance(found, Unrounded) else self.input(number)
+
+    def value(self, number: int, base: str = "weight") -> Value:
+        """An input as a value of the script."""
+        return self.tensors.value(self.input(number), base)
+
+    def array(self, number: int, what: str) -> np.ndarray:
+        """An input that the file must have. what: it, in an error."""
+        found = self.input(number)
+        if not isinstance(found, Known):
+            raise UnreadableError(f"{what} is computed at run time; it must be in the file")
+        return found.numbers(what)
+
+    def sizes(self, number: int, what: str) -> list[Any]:
+        """An input of whole numbers, formulas of sizes among them, as a flat list."""
+        found = self.input(number)
+        if not isinstance(found, Known):
+            raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
+        return [entry if found.is_symbolic else entry.item() for entry in found.array.reshape(-1)]
+
+    def ints(self, number: int, what: str) -> list[int]:
+        """An input of numbers that the file must have, as a flat list."""
+        return [int(entry) for entry in self.array(number, what).reshape(-1)]
+
+    # Attributes --------------------------------------------------------------------------------------
+
+    def attribute(self, name: str, default: Any = MISSING) -> Any:
+        found = self.node.attributes.get(name)
+        if found is None:
+            if default is MISSING:
+                raise UnreadableError(f"it lacks attribute {name}")
+            return default
+        wanted = type(default)
+        if (
+            default is MISSING
+            or default is None
+            or isinstance(found, wanted)
+            or (wanted is float and type(found) is int)
+        ):
+            return found
+        raise UnreadableError(f"attribute {name} is of the wrong kind")
+
+    def whole(self, name: str, default: int) -> int:
+        found: int = self.attribute(name, default)
+        return found
+
+    def number(self, name: str, default: float) -> float:
+        found: float = self.attribute(name, default)
+        return found
+
+    def text(self, name: str, default: str) -> str:
+        found: str = self.attribute(name, default)
+        return found
+
+    def entries(self, name: str, default: Sequence[Any] | None = None) -> list[Any] | None:
+        """A list of numbers or texts, or None."""
+        found = self.node.attributes.get(name)
+        if found is not None and not isinstance(found, list):
+            raise UnreadableError(f"attribute {name} is no list")
+        return list(default) if found is None and default is not None else found
+
+    def known_attribute(self, name: str) -> Known | None:
+        """An array among the attributes."""
+        found = self.node.attributes.get(name)
+        if found is None:
+            return None
+        if not hasattr(found, "data_type") and not hasattr(found, "dims"):
+            raise UnreadableError(f"attribute {name} is no array")
+        return known(self._arrays.array(found))
+
+    def axes(self, number: int, default: Sequence[int] | None = None) -> list[int] | None:
+        """``axes``, an attribute in old opsets and an input, by ``number``, in new ones."""
+        if self.maybe(number) is not None:
+            return self.ints(number, "axes")
+        return self.entries("axes", default)
+
+    def axis(self, default: int, rank: int) -> int:
+        return axis_of(self.whole("axis", default), rank)
+
+    def shape(self, number: int = 0) -> tuple[Dim, ...]:
+        return shape_of(self.input(number))
+
+    def rank(self, number: int = 0) -> int:
+        return len(self.shape(number))
+
+    # Graphs within -----------------------------------------------------------------------------------
+
+    def graph(self, name: str) -> Graph:
+        found = self.attribute(name)
+        if not isinstance(found, Graph):
+            raise UnreadableError(f"attribute {name} is no graph")
+        return found
+
+    def branch(self, graph: Graph, given: Mapping[str, Operand] | None = None) -> list[Operand]:
+        """The outputs of a graph within, whose inputs are ``given``."""
+        return self._branches.branch(graph, given or {})
+
+    def decide(self, entry: Undecided) -> bool:
+        """What is taken of a condition that only a call can tell."""
+        return self._branches.decide(self.node, entry)

@@ -1,0 +1,381 @@
+"""Functions of values of a file, whichever they are: what is known is computed, all else is declared in the script.
+
+Exporters turn axes to and fro around recurrent layers and convolutions. What was turned, reshaped or joined is noted with
+the step that did it, so that what undoes it gives what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....ir.types import Dim, Size, quotient
+from ...script import Script, Step, Value
+from .known import Expanded, Known, Operand, check_count, known, shape_of
+from .sizes import UnreadableError, axis_of, checked, texts, total
+from .values import Values
+
+
+@dataclass(frozen=True)
+class Note:
+    """How a value was made of others.
+
+    kind: ``transpose`` (by: the order), ``reshape``, ``stack`` and ``concat`` (by: the axis), ``slice`` (by: the axis and
+    where it begins), ``sorted`` (by: the axis along which entries were put in the order of the second part); and what ``say`` was told.
+    """
+
+    kind: str
+    parts: tuple[Value, ...]
+    by: Any = None
+
+
+class Tensors(Values):
+    """Declares in a script."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self._notes: dict[tuple[Step, tuple[int | str, ...]], Note] = {}
+        self._wholes: dict[Any, Value] = {}
+        self.recurrences: list[Any] = []
+        """Drivers that were declared, in their order."""
+
+    # Moving ------------------------------------------------------------------------------------------
+
+    def transpose(self, x: Operand, order: Sequence[int]) -> Operand:
+        """x with its axes in this order."""
+        order = tuple(axis % len(shape_of(x)) for axis in order)
+        if sorted(order) != list(range(len(shape_of(x)))):
+            raise UnreadableError(f"an order of axes {list(order)} for shape {texts(shape_of(x))}")
+        if isinstance(x, Known):
+            return Known(np.transpose(x.array, order), x.dtype)
+        if isinstance(x, Expanded):
+            lacking = len(x.shape) - len(shape_of(x.source))
+            source = self.reshape(x.source, (*(1,) * lacking, *shape_of(x.source)))
+            return Expanded(_source(self.transpose(source, order)), tuple(x.shape[axis] for axis in order))
+        return self.turned(x, order)
+
+    def turned(self, x: Value, order: tuple[int, ...]) -> Value:
+        """x with its axes in this order, all of them from the front."""
+        if order == tuple(range(len(order))):
+            return x
+        note = self.note(x)
+        if note is not None and note.kind == "transpose":
+            return self.turned(note.parts[0], tuple(note.by[axis] for axis in order))
+        if note is not None and note.kind == "stack":
+            within = [axis for axis in order if axis != note.by]
+            each = tuple(axis - (axis > note.by) for axis in within)
+            return self.stack([self.turned(part, each) for part in note.parts], order.index(note.by))
+        if note is not None and note.kind == "sorted":
+            return self.sorted(self.turned(note.parts[0], order), note.parts[1], order.index(note.by))
+        shape = shape_of(x)
+        long = [axis for axis in order if shape[axis] != 1]
+        if long == sorted(long):  # what moves are axes of 1
+            return self._reshaped(x, tuple(shape[axis] for axis in order))
+        made = self.script.call(basic.transpose, x, order)
+        self._notes[made.step, made.path] = Note("transpose", (x,), order)
+        return made
+
+    def joint(self, parts: Sequence[Value]) -> Value | None:
+        """What joins these parts on the last axis, if something does."""
+        rank = len(shape_of(parts[0]))
+        return self._wholes.get((rank - 1, *((part.step, part.path) for part in parts)))
+
+    def note(self, x: Value) -> Note | None:
+        return self._notes.get((x.step, x.path))
+
+    def turned_from(self, x: Operand) -> tuple[Value, tuple[int, ...]] | None:
+        """What x is with its axes in another order, if it is that."""
+        note = self.note(x) if isinstance(x, Value) else None
+        return (note.parts[0], note.by) if note is not None and note.kind == "transpose" else None
+
+    def reshape(self, x: Operand, shape: Sequence[Dim]) -> Operand:
+        """x in another shape; -1 stands for what is left."""
+        own, wanted = shape_of(x), list(shape)
+        if wanted.count(-1) > 1:
+            raise UnreadableError("a shape holds -1 more than once")
+        if -1 in wanted:
+            wanted[wanted.index(-1)] = _remaining(own, [dim for dim in wanted if dim != -1])
+        target = tuple(checked(dim) for dim in wanted)
+        if any(isinstance(dim, int) and dim < 0 for dim in target):
+            raise UnreadableError(f"a shape with a negative size, {texts(target)}")
+        if target == own:
+            return x
+        if isinstance(x, Known):
+            if not all(isinstance(dim, int) for dim in target):
+                raise UnreadableError(f"an array is reshaped to sizes that are open, {texts(target)}")
+            return Known(x.array.reshape(target), x.dtype)  # type: ignore[arg-type]
+        if isinstance(x, Expanded):
+            if isinstance(x.source, Known) and x.source.array.size == 1:
+                return Expanded(x.source, target)
+            x = self._repeated(x)
+        return self._reshaped(x, target)
+
+    def _reshaped(self, x: Value, shape: tuple[Dim, ...]) -> Value:
+        note = self.note(x)
+        if note is not None and note.kind == "reshape":
+            return self._reshaped(note.parts[0], shape)
+        own = shape_of(x)
+        if own == shape:
+            return x
+        place = _moved_axis(own, shape, note.by) if note is not None and note.kind == "sorted" else None
+        if note is not None and place is not None:
+            return self.sorted(self._reshaped(note.parts[0], shape), note.parts[1], place)
+        if note is not None and note.kind == "stack" and note.by == len(own) - 2 and shape[:-1] == own[:-2]:
+            return self._joined(list(note.parts), len(shape) - 1)
+        made = self._as_written(x, own, shape)
+        self._notes[made.step, made.path] = Note("reshape", (x,))
+        return made
+
+    def _as_written(self, x: Value, own: tuple[Dim, ...], shape: tuple[Dim, ...]) -> Value:
+        """A reshape by the function that says it best."""
+        if len(shape) == len(own) + 1:
+            for axis in range(len(shape)):
+                if shape[axis] == 1 and (*shape[:axis], *shape[axis + 1 :]) == own:
+                    return self.script.call(basic.expand_dims, x, axis)
+        if len(shape) < len(own):
+            dropped = [axis for axis in range(len(own)) if own[axis] == 1][: len(own) - len(shape)]
+            if tuple(dim for axis, dim in enumerate(own) if axis not in dropped) == shape:
+                return self.script.call(basic.squeeze, x, dropped[0] if len(dropped) == 1 else dropped)
+        entries: list[Any] = []
+        for axis, dim in enumerate(shape):
+            if isinstance(dim, Size) and axis < len(own) and own[axis] == dim:
+                entries.append(None)
+            elif isinstance(dim, Size) and (dim.symbol is None or dim.symbol.startswith("_")):
+                entries.append(-1)
+            else:
+                entries.append(self._entry(dim))
+        if entries.count(-1) > 1:
+            raise UnreadableError(f"a reshape of {texts(own)} to {texts(shape)} has several sizes that are computed")
+        return self.script.call(basic.reshape, x, tuple(entries))
+
+    def expand_dims(self, x: Operand, axes: Sequence[int]) -> Operand:
+        """x with axes of 1. axes: where they are in the result."""
+        own = list(shape_of(x))
+        rank = len(own) + len(axes)
+        places = sorted(axis_of(axis, rank) for axis in axes)
+        for place in places:
+            own.insert(place, 1)
+        if len(set(places)) < len(places):
+            raise UnreadableError(f"axes {list(axes)} are inserted, one of them twice")
+        return self.reshape(x, own)
+
+    def squeeze(self, x: Operand, axes: Sequence[int] | None) -> Operand:
+        """x without axes of 1: these, or all that are known to be."""
+        own = shape_of(x)
+        places = [axis for axis, dim in enumerate(own) if dim == 1]
+        if axes is not None:
+            places = [axis_of(axis, len(own)) for axis in axes]
+        wrong = [axis for axis in places if isinstance(own[axis], int) and own[axis] != 1]
+        if wrong:
+            raise UnreadableError(f"axis {wrong[0]} of shape {texts(own)} is not 1")
+        open_ones = [axis for axis in places if own[axis] != 1]
+        if open_ones:  # a call checks that it is 1
+            return self.script.call(basic.squeeze, self.value(x), places[0] if len(places) == 1 else places)
+        return self.reshape(x, [dim for axis, dim in enumerate(own) if axis not in places])
+
+    def concat(self, items: Sequence[Operand], axis: int) -> Operand:
+        """Joined along an axis."""
+        rank = len(shape_of(items[0]))
+        axis = axis_of(axis, rank)
+        if len(items) == 1:
+            return items[0]
+        if all(isinstance(item, Known) for item in items):
+            return self._joined_known([item for item in items if isinstance(item, Known)], axis)
+        if len({len(shape_of(item)) for item in items}) > 1:
+            raise UnreadableError(
+                f"arrays of several ranks are joined: {', '.join(texts(shape_of(item)) for item in items)}"
+            )
+        items = [item for item in items if shape_of(item)[axis] != 0] or items[:1]
+        if all(isinstance(item, Expanded) for item in items):
+            merged = self._joined_expanded([item for item in items if isinstance(item, Expanded)], axis)
+            if merged is not None:
+                return merged
+        values = [self.value(item) for item in items]
+        parts: list[Value] | None = []
+        for value in values:
+            inner = self._parts_along(value, axis)
+            parts = None if parts is None or inner is None else [*parts, *inner]
+        return self.stack(parts, axis) if parts else self._joined(values, axis)
+
+    def _joined_known(self, items: Sequence[Known], axis: int) -> Known:
+        check_count(sum(item.array.size for item in items))
+        if any(item.is_symbolic for item in items):
+            return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)
+        return known(np.concatenate([item.array for item in items], axis), items[0].dtype)
+
+    def _joined_expanded(self, items: Sequence[Expanded], axis: int) -> Expanded | None:
+        """Arrays that all repeat one number."""
+        sources = [item.source for item in items]
+        first = sources[0]
+        if not isinstance(first, Known) or first.array.size != 1:
+            return None
+        for source in sources:
+            if not isinstance(source, Known) or source.array.size != 1 or source.array.item() != first.array.item():
+                return None
+        whole = list(items[0].shape)
+        whole[axis] = 0
+        for item in items:
+            whole[axis] = whole[axis] + item.shape[axis]
+        return Expanded(first, tuple(whole))
+
+    def _parts_along(self, x: Value, axis: int) -> list[Value] | None:
+        """What was stacked along an axis to make x, if it was."""
+        note = self.note(x)
+        if note is None:
+            return None
+        if note.kind == "stack" and note.by == axis:
+            return list(note.parts)
+        shape = shape_of(x)
+        if note.kind == "reshape" and shape[axis] == 1:
+            inner = (*shape[:axis], *shape[axis + 1 :])
+            return [self._reshaped(note.parts[0], inner)] if shape_of(note.parts[0]) == inner else None
+        return None
+
+    def _joined(self, items: list[Value], axis: int) -> Value:
+        whole = self._wholes.get((axis, *((item.step, item.path) for item in items)))
+        if whole is not None:
+            return whole
+        notes = self._alike(items)
+        if notes is not None and notes[0].kind == "transpose":  # joined as they were before they were turned
+            order = notes[0].by
+            return self.turned(self._joined([note.parts[0] for note in notes], order[axis]), order)
+        if notes is not None and notes[0].kind == "sorted" and notes[0].by != axis:
+            joined = self._joined([note.parts[0] for note in notes], axis)
+            return self.sorted(joined, notes[0].parts[1], notes[0].by)
+        made = self.script.call(basic.concat, items, axis=axis)
+        self.note_concat(made, items, axis)
+        return made
+
+    def _alike(self, items: Sequence[Value]) -> list[Note] | None:
+        """How all of these were made, if all were turned, or sorted, in one way."""
+        notes = [note for item in items if (note := self.note(item)) is not None]
+        first = notes[0] if len(notes) == len(items) else None
+        if first is None or any(note.kind != first.kind or note.by != first.by for note in notes):
+            return None
+        is_one_order = all(note.parts[-1] is first.parts[-1] for note in notes)
+        return notes if first.kind == "transpose" or (first.kind == "sorted" and is_one_order) else None
+
+    def note_concat(self, x: Value, parts: Sequence[Value], axis: int) -> None:
+        """Says that x is these parts side by side."""
+        self._notes[x.step, x.path] = Note("concat", tuple(parts), axis)
+        self._wholes[(axis, *((part.step, part.path) for part in parts))] = x
+
+    def stack(self, items: list[Value], axis: int) -> Value:
+        """Joined along a new axis."""
+        if len(items) == 1:
+            return self._reshaped(items[0], (*shape_of(items[0])[:axis], 1, *shape_of(items[0])[axis:]))
+        notes = self._alike(items)
+        if notes is not None and notes[0].kind == "sorted":
+            stacked = self.stack([note.parts[0] for note in notes], axis)
+            return self.sorted(stacked, notes[0].parts[1], notes[0].by + (notes[0].by >= axis))
+        made = self.script.call(basic.stack, items, axis=axis)
+        self._notes[made.step, made.path] = Note("stack", tuple(items), axis)
+        return made
+
+    def taken(self, x: Operand, index: Sequence[Any]) -> Operand:
+        """x[index] of NumPy's basic indexing; whole numbers take an axis away."""
+        if isinstance(x, Known):
+            return Known(np.asarray(x.array[tuple(index)]), x.dtype)
+        cut = [axis for axis, entry in enumerate(index) if entry != slice(None)]
+        if not cut:
+            return x
+        if isinstance(x, Expanded) and isinstance(x.source, Known) and x.source.array.size == 1:
+            made = self._cut(self.value(x), index)
+            return Expanded(x.source, shape_of(made))
+        value = self.value(x)
+        note = self.note(value)
+        if note is not None and note.kind == "stack" and cut == [note.by]:
+            entry = index[note.by]
+            if isinstance(entry, int):
+                return note.parts[entry]
+            return self.stack(list(note.parts[entry]), note.by) if note.parts[entry] else self._cut(value, index)
+        if note is not None and note.kind == "reshape" and len(cut) == 1 and index[cut[0]] in (0, -1):
+            axis, shape = cut[0], shape_of(value)
+            if shape[axis] == 1:
+                return self._reshaped(value, (*shape[:axis], *shape[axis + 1 :]))
+        if note is not None and note.kind == "transpose" and all(isinstance(entry, slice) for entry in index):
+            before = [index[note.by.index(axis)] for axis in range(len(note.by))]
+            return self.turned(self._cut(note.parts[0], before), note.by)
+        if note is not None and note.kind == "slice" and cut == [note.by[0]] and isinstance(index[cut[0]], int):
+            inner = list(index)
+            inner[cut[0]] = range(shape_of(value)[cut[0]])[index[cut[0]]] + note.by[1]  # type: ignore[arg-type]
+            return self._cut(note.parts[0], inner)
+        return self._cut(value, index)
+
+    def _cut(self, x: Value, index: Sequence[Any]) -> Value:
+        entries = list(index)
+        while entries and entries[-1] == slice(None):
+            entries.pop()
+        made = self.script.item(x, *entries)
+        cut = [axis for axis, entry in enumerate(entries) if entry != slice(None)]
+        entry = entries[cut[0]]
+        if len(cut) == 1 and isinstance(entry, slice) and entry.step is None and isinstance(shape_of(x)[cut[0]], int):
+            begin = entry.indices(shape_of(x)[cut[0]])[0]  # type: ignore[arg-type]
+            self._notes[made.step, made.path] = Note("slice", (x,), (cut[0], begin))
+        return made
+
+    # Rows in another order -------------------------------------------------------------------------------
+
+    def sorted(self, x: Value, order: Value, axis: int) -> Value:
+        """Entries along an axis in the order that indices give."""
+        rank = len(shape_of(x))
+        front = (axis, *(other for other in range(rank) if other != axis))
+        taken = self.script.call(basic.gather, self.turned(x, front), order)
+        made = self.turned(taken, tuple(front.index(place) for place in range(rank)))
+        self._notes[made.step, made.path] = Note("sorted", (x, order), axis)
+        return made
+
+    def cast(self, x: Value, dtype: str) -> Value:
+        """x in another dtype."""
+        note = self.note(x)
+        if note is not None and note.kind == "sorted" and x.tensor.dtype != dtype:
+            return self.sorted(super().cast(note.parts[0], dtype), note.parts[1], note.by)
+        return super().cast(x, dtype)
+
+    def say(self, x: Value, kind: str, *parts: Value) -> Value:
+        """x, of which is noted what it is: an ``order`` of indices, the ``inverse`` of one, or a ``count`` from 0 on."""
+        self._notes[x.step, x.path] = Note(kind, parts)
+        return x
+
+    def is_a(self, x: Any, kind: str) -> bool:
+        note = self.note(x) if isinstance(x, Value) else None
+        return note is not None and note.kind == kind
+
+    def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
+        """What x was before its entries were put in order, the order, and the axis."""
+        note = self.note(x) if isinstance(x, Value) else None
+        return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None  # type: ignore[return-value]
+
+
+def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:
+    """Where an axis is in a shape that differs by axes of 1 alone."""
+    if [dim for dim in own if dim != 1] != [dim for dim in shape if dim != 1] or own[axis] == 1:
+        return None
+    number = sum(dim != 1 for dim in own[:axis])
+    return [place for place, dim in enumerate(shape) if dim != 1][number]
+
+
+def _source(x: Operand) -> Known | Value:
+    assert not isinstance(x, Expanded)
+    return x
+
+
+def _remaining(own: Sequence[Dim], others: Sequence[Dim]) -> Dim:
+    """The size that -1 stands for."""
+    left, divisors = list(own), []
+    for dim in others:
+        if dim in left:
+            left.remove(dim)
+        else:
+            divisors.append(dim)
+    divisor = total(tuple(divisors))
+    if divisor == 0:
+        return 0
+    found = quotient(total(tuple(left)), divisor)
+    if found is None:
+        raise UnreadableError(f"the size for -1 in a reshape of {texts(own)} depends on the call")
+    return found

@@ -1,0 +1,152 @@
+"""Values of a file as values of a script: constants, parameters, sizes as numbers, repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....declare.functions.basic import broadcast_to
+from ....declare.tensor import constant
+from ....ir.sizes.polynomial import Floor, terms_of
+from ....ir.types import INTEGERS, Dim, Size, dim_text, size
+from ...layers import declare_parameter
+from ...script import Script, Step, Value, values_read
+from .known import Expanded, Known, Operand, shape_of
+from .sizes import UnreadableError
+
+MOST_WRITTEN = 16
+"""Entries of an array of whole numbers that stands in a script; longer ones go with the weights."""
+HELD = {
+    "float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint8": "int32",
+    "uint16": "int32", "uint32": "int64", "uint64": "int64",
+}  # fmt: skip
+"""The dtype that values have here, of those that there are not."""
+
+
+class Values:
+    """Declares what is known in a script."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self._declared: dict[tuple[int, str], tuple[Known, Value]] = {}
+
+    def value(self, x: Operand, base: str = "weight") -> Value:
+        """A value of the script. base: what a parameter is called that x becomes."""
+        if isinstance(x, Value):
+            return x
+        if isinstance(x, Expanded):
+            return self._repeated(x)
+        found = self._declared.get((id(x), x.dtype))
+        if found is None:
+            found = self._declared[id(x), x.dtype] = (x, self._constant(x, base))
+        return found[1]
+
+    def _constant(self, x: Known, base: str) -> Value:
+        if x.is_symbolic:
+            return self._sizes(x)
+        array = x.array.astype(HELD.get(x.dtype, x.dtype))
+        if array.size and (array.dtype.kind == "f" or array.size > MOST_WRITTEN) and array.ndim:
+            return declare_parameter(self.script, base, array, trainable=array.dtype.kind == "f")
+        if array.size > MOST_WRITTEN or (array.dtype.kind == "f" and array.ndim):
+            raise UnreadableError("it takes an array without entries")
+        dtype = {} if str(array.dtype) in ("float32", "int64", "bool") else {"dtype": str(array.dtype)}
+        if not array.size:
+            raise UnreadableError("it takes an array without entries")
+        return self.script.call(constant, written(array), **dtype)
+
+    def _sizes(self, x: Known) -> Value:
+        """Sizes as numbers: of an open one as many ones as there are, added up."""
+        dtype = HELD.get(x.dtype, x.dtype)
+        flat = [self.cast(self._size_as_number(entry), dtype) for entry in x.array.reshape(-1)]
+        whole = flat[0] if x.array.ndim == 0 else self.script.call(basic.stack, flat)
+        return whole if x.array.ndim < 2 else self.script.call(basic.reshape, whole, x.array.shape)
+
+    def _size_as_number(self, entry: Any) -> Value:
+        if not isinstance(entry, int | Size) or isinstance(entry, bool):
+            raise UnreadableError("whether sizes are equal is computed with as a number")
+        total: Any = None
+        for names, factor in terms_of(entry):
+            term: Any = float(factor)
+            for name in names:
+                ones = self.broadcast(self._one(), (size(name) if not isinstance(name, Floor) else -1,))
+                count = self.script.call(basic.reduce_sum, ones)
+                term = count if term == 1 else self.script.operation("*", count, term)
+            total = term if total is None else self.script.operation("+", total, term)
+        return total if isinstance(total, Value) else self.script.call(constant, float(total or 0))
+
+    def _one(self) -> Value:
+        return self.script.call(constant, 1.0)
+
+    def _repeated(self, x: Expanded) -> Value:
+        source = x.source
+        if isinstance(source, Known) and source.array.size == 1:
+            number, *dtype = self._scalar(source)
+            return self.broadcast(self.script.call(constant, number, *dtype), x.shape)
+        return self.broadcast(self.value(source), x.shape)
+
+    def _scalar(self, x: Known) -> tuple[Any, ...]:
+        number, dtype = written(x.numbers("a number").reshape(())), HELD.get(x.dtype, x.dtype)
+        return (number,) if dtype in ("float32", "int64", "bool") else (number, dtype)
+
+    def broadcast(self, x: Value, shape: Sequence[Dim]) -> Value:
+        """x, repeated to a shape."""
+        if shape_of(x) == tuple(shape):
+            return x
+        own = shape_of(x)
+        offset = len(shape) - len(own)
+        entries = [
+            None if axis >= offset and own[axis - offset] == dim else self._entry(dim) for axis, dim in enumerate(shape)
+        ]
+        return self.script.call(broadcast_to, x, tuple(entries))
+
+    def _entry(self, dim: Dim) -> int | str:
+        """A size, as it can be written."""
+        if isinstance(dim, int):
+            return dim
+        if dim.symbol is None or dim.symbol.startswith("_"):
+            raise UnreadableError(f"a size that is computed, {dim_text(dim)}, is asked for by itself")
+        return dim.symbol
+
+    def cast(self, x: Value, dtype: str) -> Value:
+        dtype = HELD.get(dtype, dtype)
+        return x if x.tensor.dtype == dtype else self.script.call(basic.cast, x, dtype)
+
+    def inputs_behind(self, x: Value) -> list[str]:
+        """Names of the inputs that x is computed from."""
+        steps = self.steps_behind(x)
+        return [name for name, value in self.script.inputs.items() if value.step in steps]
+
+    def steps_behind(self, x: Value) -> set[Step]:
+        """The step that made x, and all that it needs."""
+        seen, pending = {x.step}, [x.step]
+        while pending:
+            for value in values_read(pending.pop()):
+                if value.step not in seen:
+                    seen.add(value.step)
+                    pending.append(value.step)
+        return seen
+
+    def beside(self, x: Operand, rank: int, dtype: str, base: str = "weight") -> Any:
+        """An operand that stands beside a value of ``rank``: one number is written as that."""
+        if isinstance(x, Expanded):
+            return self._repeated(x)
+        if isinstance(x, Known) and not x.is_symbolic and x.array.size == 1 and x.array.ndim <= rank:
+            number = written(x.array.reshape(()))
+            if HELD.get(x.dtype, x.dtype) == dtype and (dtype in INTEGERS or np.isfinite(number)):
+                return number
+        return self.value(x, base)
+
+
+def written(array: np.ndarray) -> Any:
+    """Numbers as Python has them: of a float32 the shortest that is the same float32."""
+    if array.dtype == np.float32:
+        return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist() if array.size else []
+    return array.tolist()
+
+
+def shortest(number: float) -> float:
+    """The number with the fewest digits that is the same float32."""
+    return float(str(np.float32(number)))

@@ -1,0 +1,39 @@
+"""Nodes that are one layer together: a product, and the sum behind it that adds the bias."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .core.model import MAIN_DOMAINS, Graph, Node, subgraphs
+
+
+def with_sums(graph: Graph) -> Mapping[str, Node]:
+    """The node that makes a value, where an ``Add`` that alone reads a ``MatMul`` is a third input of that."""
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    uses.update(graph.outputs)
+    for node in graph.nodes:
+        for inner in subgraphs(node):
+            uses.update(names_within(inner))
+    makers = dict(graph.makers)
+    for node in graph.nodes:
+        if node.op != "Add" or node.domain not in MAIN_DOMAINS or len(node.inputs) != 2 or len(node.outputs) != 1:
+            continue
+        for name, other in (node.inputs, node.inputs[::-1]):
+            product = graph.makers.get(name)
+            if product is None or uses[name] != 1 or product.domain not in MAIN_DOMAINS:
+                continue
+            if product.op == "MatMul" and len(product.inputs) == 2:
+                makers[node.outputs[0]] = replace(product, inputs=(*product.inputs, other), outputs=node.outputs)
+                break
+    return makers
+
+
+def names_within(graph: Graph) -> list[str]:
+    """Names that a graph reads, those of graphs within it too."""
+    found = [name for node in graph.nodes for name in node.inputs]
+    for node in graph.nodes:
+        for inner in subgraphs(node):
+            found += names_within(inner)
+    return [*found, *graph.outputs]

@@ -1,0 +1,1 @@
+"""Ops, a file a kind. Elementwise ones come first, on which the others build."""

@@ -1,0 +1,235 @@
+"""Ops that choose entries by indices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....declare.functions.layers import embedding
+from ....ir.types import FLOATS, product
+from ...script import Value
+from ..core.functions import argmin, descending_order, inverse_order
+from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, shape_of
+from ..core.sizes import UnreadableError, axis_of
+from ..core.table import Call, Outputs, reads
+from ..core.values import HELD
+
+MOST_TAKEN = 64
+"""Entries that are taken one by one."""
+
+
+@reads("Gather")
+def _gather(call: Call) -> Outputs:
+    x, index, rank = call.input(0), call.input(1), call.rank()
+    axis = call.axis(0, rank)
+    if isinstance(index, Known) and not index.is_symbolic:
+        return _taken_along(call, x, index.array, axis)
+    if isinstance(x, Known) and x.is_symbolic:
+        raise UnreadableError("sizes that are open are chosen from at run time")
+    ids = call.value(1)
+    back = call.tensors.sorted_from(x)
+    if back is not None and call.tensors.is_a(ids, "inverse") and call.tensors.note(ids).parts[0] is back[1]:
+        if back[2] == axis:
+            return back[0]
+    if call.tensors.is_a(ids, "order"):
+        return call.tensors.sorted(call.tensors.value(x), ids, axis)
+    if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
+        raise UnreadableError(f"indices are of {dtype_of(index)}")
+    source = call.tensors.transpose(x, (axis, *(other for other in range(rank) if other != axis)))
+    table = call.tensors.value(source, "embedding")
+    size = shape_of(table)[0]
+    found = call.script.call(embedding if isinstance(x, Known) and axis == 0 else basic.gather, *(
+        (ids, table) if isinstance(x, Known) and axis == 0 else (table, ids)
+    ))  # fmt: skip
+    del size
+    many = len(shape_of(ids))
+    order = (*range(many, many + axis), *range(many), *range(many + axis, many + rank - 1))
+    return call.tensors.transpose(found, order)
+
+
+def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operand:
+    """Entries at indices of the file."""
+    shape = shape_of(x)
+    size = shape[axis]
+    if isinstance(size, int) and index.size and not (index.min() >= -size and index.max() < size):
+        raise UnreadableError(f"an index is outside of an axis of {size}")
+    if isinstance(x, Known):
+        check_count(int(index.size) * max(1, x.array.size // max(1, x.array.shape[axis])))
+        return Known(np.asarray(np.take(x.array, index, axis)), x.dtype)
+    before: list[Any] = [slice(None)] * axis
+    after: list[Any] = [slice(None)] * (len(shape) - axis - 1)
+    if index.ndim == 0:
+        return call.tensors.taken(x, [*before, int(index), *after])
+    flat = [int(entry) for entry in index.reshape(-1)]
+    step = flat[1] - flat[0] if len(flat) > 1 else 1
+    is_even = bool(flat) and step > 0 and all(b - a == step for a, b in zip(flat, flat[1:], strict=False))
+    if is_even and (flat[0] >= 0) == (flat[-1] >= 0) and index.ndim == 1:
+        stop = None if flat[-1] == -1 else flat[-1] + 1
+        return call.tensors.taken(x, [*before, slice(flat[0], stop, None if step == 1 else step), *after])
+    if not isinstance(size, int) and min(flat, default=0) < 0:
+        raise UnreadableError("entries of an axis of open size are chosen from its end, in an order of their own")
+    ids = call.tensors.value(
+        known(np.where(index < 0, index + (size if isinstance(size, int) else 0), index).astype(np.int64))
+    )
+    order = (axis, *(other for other in range(len(shape)) if other != axis))
+    table = call.tensors.value(call.tensors.transpose(x, order))
+    found = call.script.call(basic.gather, table, ids)
+    many = index.ndim
+    back = (*range(many, many + axis), *range(many), *range(many + axis, many + len(shape) - 1))
+    return call.tensors.transpose(found, back)
+
+
+@reads("GatherElements")
+def _gather_elements(call: Call) -> Outputs:
+    x, index, axis = call.input(0), call.input(1), call.axis(0, call.rank())
+    if isinstance(x, Known) and isinstance(index, Known):
+        return Known(np.take_along_axis(x.numbers("an array"), index.numbers("indices"), axis), x.dtype)
+    size = call.shape()[axis]
+    if not isinstance(size, int):
+        raise UnreadableError("it chooses along an axis of open size")
+    if any(a != b for place, (a, b) in enumerate(zip(call.shape(), call.shape(1), strict=True)) if place != axis):
+        raise UnreadableError("its indices are of another shape than what they choose from")
+    # of every index a row of zeros and a one, by which entries are added up
+    value, ids = call.value(0), call.value(1)
+    if value.tensor.dtype not in FLOATS:
+        raise UnreadableError(f"entries of {value.tensor.dtype} are chosen one by one")
+    ids = call.script.call(basic.where, call.script.operation("<", ids, 0), call.script.operation("+", ids, size), ids)
+    hits = call.script.call(basic.one_hot, ids, size, "bool")
+    rank = call.rank()
+    order = [*(other for other in range(rank) if other != axis), axis]
+    last = call.tensors.value(call.tensors.transpose(value, order))
+    beside = call.tensors.value(call.tensors.expand_dims(last, [rank - 1]))
+    turned = call.tensors.value(call.tensors.transpose(hits, [*order, rank]))
+    chosen = call.script.call(basic.where, turned, beside, 0)
+    found = call.script.call(basic.reduce_sum, chosen, axis=rank)
+    return call.tensors.transpose(found, [order.index(place) for place in range(rank)])
+
+
+@reads("GatherND")
+def _gather_nd(call: Call) -> Outputs:
+    if call.whole("batch_dims", 0):
+        raise UnreadableError("it chooses within each row")
+    shape, index = call.shape(), call.shape(1)
+    depth = index[-1] if index else 0
+    if not isinstance(depth, int) or depth > len(shape) or not all(isinstance(dim, int) for dim in shape[1:depth]):
+        raise UnreadableError("it chooses along axes of open size")
+    ids = call.value(1)
+    flat: Any = None
+    for place in range(depth):
+        part = call.tensors.value(call.tensors.taken(ids, [*[slice(None)] * (len(index) - 1), place]))
+        flat = (
+            part if flat is None else call.script.operation("+", call.script.operation("*", flat, shape[place]), part)
+        )
+    table = call.tensors.reshape(call.input(0), [product(shape[:depth]), *shape[depth:]])
+    return call.script.call(basic.gather, call.tensors.value(table), flat)
+
+
+@reads("ArgMax", "ArgMin")
+def _argmax(call: Call) -> Outputs:
+    axis = call.axis(0, call.rank())
+    if call.whole("select_last_index", 0):
+        raise UnreadableError("of equal entries it takes the last one")
+    options = {"keepdims": True} if call.whole("keepdims", 1) else {}
+    return call.script.call(basic.argmax if call.op == "ArgMax" else argmin, call.value(0), axis, **options)
+
+
+@reads("OneHot")
+def _one_hot(call: Call) -> Outputs:
+    depth = call.ints(1, "the depth")[0]
+    values = call.input(2)
+    axis = call.whole("axis", -1)
+    axis = axis_of(axis, call.rank() + 1)
+    if not 0 < depth <= 1 << 24:
+        raise UnreadableError(f"a depth of {depth}")
+    ids = call.value(0)
+    if ids.tensor.dtype in FLOATS:
+        ids = call.tensors.cast(ids, "int64")
+    negative = call.script.operation("<", ids, 0)
+    ids = call.script.call(basic.where, negative, call.script.operation("+", ids, depth), ids)
+    dtype = HELD.get(dtype_of(values), dtype_of(values))
+    if isinstance(values, Known) and values.array.reshape(-1).tolist() == [0, 1]:
+        found: Operand = call.script.call(basic.one_hot, ids, depth, *(() if dtype == "float32" else (dtype,)))
+    else:
+        off, on = (call.tensors.value(call.tensors.taken(values, [place])) for place in (0, 1))
+        found = call.script.call(basic.where, call.script.call(basic.one_hot, ids, depth, "bool"), on, off)
+    rank = call.rank()
+    order = [*range(axis), rank, *range(axis, rank)]
+    return call.tensors.transpose(found, order)
+
+
+def _sorted(call: Call) -> Outputs | None:
+    """All numbers of a vector, the largest first, as exporters of packed sequences sort lengths."""
+    given, shape = call.maybe(1), call.shape()
+    if not isinstance(given, Known) or len(shape) != 1 or given.array.reshape(-1).tolist() != list(shape):
+        return None
+    if not call.whole("largest", 1) or isinstance(shape[0], int):
+        return None
+    x, tensors = call.value(0), call.tensors
+    order = tensors.say(call.script.call(descending_order, x), "order")
+    return [tensors.sorted(x, order, 0), order]
+
+
+@reads("ScatterElements")
+def _scatter_elements(call: Call) -> Outputs:
+    order, tensors = call.input(1), call.tensors
+    if (
+        tensors.is_a(order, "order")
+        and tensors.is_a(call.input(2), "count")
+        and call.text("reduction", "none") == "none"
+    ):
+        assert isinstance(order, Value)
+        return tensors.say(call.script.call(inverse_order, order), "inverse", order)
+    return _by_values(call)
+
+
+@reads("TopK")
+def _top_k(call: Call) -> Outputs:
+    whole = _sorted(call)
+    if whole is not None:
+        return whole
+    count = call.ints(1, "the number")[0] if call.maybe(1) is not None else call.whole("k", 1)
+    axis = call.axis(-1, call.rank())
+    size = call.shape()[axis]
+    if not 1 <= count <= 16 or (isinstance(size, int) and count > size):
+        raise UnreadableError(f"it takes {count} of an axis of {size}; up to 16 are read")
+    is_largest, script, tensors = bool(call.whole("largest", 1)), call.script, call.tensors
+    if call.value(0).tensor.dtype not in FLOATS or not isinstance(size, int):
+        raise UnreadableError("it sorts whole numbers, or an axis of open size")
+    order = [*(other for other in range(call.rank()) if other != axis), axis]
+    rest = tensors.value(tensors.transpose(call.input(0), order))
+    numbers, places = [], []
+    for number in range(count):  # the best, then the best of the others
+        place = script.call(basic.argmax if is_largest else argmin, rest)
+        hit = script.call(basic.one_hot, place, size, "bool")
+        chosen = script.call(basic.where, hit, rest, 0)
+        numbers.append(script.call(basic.reduce_sum, chosen, axis=-1))
+        places.append(place)
+        if number < count - 1:
+            rest = script.call(basic.where, hit, float("-inf") if is_largest else float("inf"), rest)
+    back = [order.index(place) for place in range(call.rank())]
+    rank = call.rank()
+    return [tensors.transpose(tensors.stack(items, rank - 1), back) for items in (numbers, places)]
+
+
+@reads("Compress", "NonZero", "ScatterND", "Unique")
+def _by_values(call: Call) -> Outputs:
+    items = [item for item in call.inputs if item is not None]
+    if call.op == "NonZero" and isinstance(items[0], Known):
+        return known(np.stack(np.nonzero(items[0].numbers("an array"))).astype(np.int64))
+    if call.op == "ScatterND" and all(isinstance(item, Known) for item in items):
+        return _scattered(*(item for item in items if isinstance(item, Known)))
+    raise UnreadableError("the size of what it gives, or where it writes, depends on numbers at run time")
+
+
+def _scattered(x: Known, index: Known, updates: Known) -> Known:
+    """Entries written over others, of the file alone."""
+    found = (x.array.astype(object) if updates.is_symbolic else x.array).copy()
+    places = index.numbers("indices")
+    for place in np.ndindex(places.shape[:-1]):
+        found[tuple(places[place])] = updates.array[place]
+    return known(found, x.dtype)
+
+
+__all__ = ["Expanded", "Value"]

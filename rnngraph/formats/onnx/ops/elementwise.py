@@ -1,0 +1,299 @@
+"""Ops that compute entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import activations, basic
+from ....ir.types import FLOATS, INTEGERS
+from ...script import Value
+from ..core.functions import (
+    affine,
+    ceil_of,
+    celu,
+    floor_of,
+    hard_sigmoid_of,
+    hard_swish,
+    hyperbolic_cosine,
+    hyperbolic_sine,
+    logical_xor,
+    mish,
+    power,
+    reciprocal,
+    round_half_even,
+    selu_of,
+    shrink,
+    swish_of,
+    tangent,
+    tanh_gelu,
+    thresholded_relu,
+)
+from ..core.known import Expanded, Known, Operand, chosen, dtype_of, folded, folds, number_like, shape_of
+from ..core.known import cast as cast_known
+from ..core.model import dtype_name
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.values import HELD, shortest
+
+_UNARY: Mapping[str, Callable[..., Any]] = {
+    "Abs": basic.abs, "Sqrt": basic.sqrt, "Exp": basic.exp, "Log": basic.log, "Sin": basic.sin, "Cos": basic.cos,
+    "Atan": basic.atan, "Erf": basic.erf, "Sign": basic.sign, "Tanh": basic.tanh, "Sigmoid": basic.sigmoid,
+    "Relu": activations.relu, "Softplus": activations.softplus, "Softsign": activations.softsign,
+    "Not": basic.logical_not, "Reciprocal": reciprocal, "Mish": mish, "Sinh": hyperbolic_sine,
+    "Cosh": hyperbolic_cosine, "Tan": tangent, "Floor": floor_of, "Ceil": ceil_of, "Round": round_half_even,
+    "HardSwish": hard_swish,
+}  # fmt: skip
+_SIGNS = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/"}
+_BINARY: Mapping[str, Callable[..., Any]] = {
+    "Max": basic.maximum, "Min": basic.minimum, "Equal": basic.equal, "Less": basic.less, "Greater": basic.greater,
+    "And": basic.logical_and, "Or": basic.logical_or, "Xor": logical_xor,
+}  # fmt: skip
+
+
+@reads(*_UNARY)
+def _unary(call: Call) -> Outputs:
+    return mapped(call, _UNARY[call.op])
+
+
+def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options: Any) -> Operand:
+    """A function of one value. What was only turned before is turned behind it, where it may cancel out."""
+    x, tensors = call.input(0), call.tensors
+    if isinstance(x, Known) and folds(call.op) and not (options or arguments or _is_number(x)):
+        return folded(call.op, [x])
+    if isinstance(x, Expanded):
+        inner = tensors.script.call(function, tensors.value(x.source), *arguments, **options)
+        return Expanded(inner, x.shape)
+    value = tensors.value(x)
+    turned = tensors.turned_from(value)
+    if turned is None:
+        return call.script.call(function, value, *arguments, **options)
+    source, order = turned
+    return tensors.turned(call.script.call(function, source, *arguments, **options), order)
+
+
+@reads("Identity", "Dropout", "StopGradient", "SequenceIdentity")
+def _identity(call: Call) -> Outputs:
+    if call.op == "Dropout" and isinstance(flag := call.maybe(2), Known) and np.any(flag.array):
+        raise UnreadableError("it drops while training, and nets are read as they predict")
+    return call.input(0)
+
+
+@reads("Neg")
+def _negative(call: Call) -> Outputs:
+    x = call.input(0)
+    return folded("Neg", [x]) if isinstance(x, Known) else combined(call, "Mul", x, number_like(-1, x))
+
+
+@reads(*_SIGNS, "Mod", *_BINARY, "LessOrEqual", "GreaterOrEqual", "Sum", "Mean")
+def _binary(call: Call) -> Outputs:
+    op = {"Sum": "Add", "Mean": "Add"}.get(call.op, call.op)
+    items = [call.input(number) for number in range(len(call.inputs))]
+    if not items or (len(items) > 2 and call.op not in ("Max", "Min", "Sum", "Mean")):
+        raise UnreadableError(f"it has {len(items)} inputs")
+    total = items[0]
+    for item in items[1:]:
+        total = combined(call, op, total, item)
+    if call.op != "Mean" or len(items) == 1:
+        return total
+    return combined(call, "Div", total, number_like(len(items), total))
+
+
+def combined(call: Call, op: str, left: Operand, right: Operand) -> Operand:
+    """An op of two values."""
+    left, right = _plain(left, right), _plain(right, left)
+    if isinstance(left, Known) and isinstance(right, Known) and folds(op) and not _is_number(left, right):
+        return folded(op, [left, right])
+    turned = _turned_alike(call, left, right)
+    if turned is not None:
+        left, right, order = turned
+        return call.tensors.turned(_combined(call, op, left, right), order)
+    return _combined(call, op, left, right)
+
+
+def _is_number(*items: Known) -> bool:
+    """Whether open sizes are computed with as floats."""
+    return any(item.is_symbolic and item.dtype in FLOATS for item in items)
+
+
+def _plain(x: Operand, other: Operand) -> Operand:
+    """x without a repetition that meeting the other value makes anyway."""
+    if not isinstance(x, Expanded):
+        return x
+    shape = (*(1,) * (len(x.shape) - len(shape_of(other))), *shape_of(other))
+    return x.source if shape[len(shape) - len(x.shape) :] == x.shape else x
+
+
+def _turned_alike(call: Call, left: Operand, right: Operand) -> tuple[Operand, Operand, tuple[int, ...]] | None:
+    """Both values as they were before they were turned the same way; a number is the same either way."""
+    first, second = (call.tensors.turned_from(item) for item in (left, right))
+    if first is not None and second is not None and first[1] == second[1]:
+        return first[0], second[0], first[1]
+    if first is not None and isinstance(right, Known) and right.array.size == 1 and right.array.ndim <= len(first[1]):
+        return first[0], Known(right.array.reshape(()), right.dtype), first[1]
+    if second is not None and isinstance(left, Known) and left.array.size == 1 and left.array.ndim <= len(second[1]):
+        return Known(left.array.reshape(()), left.dtype), second[0], second[1]
+    return None
+
+
+def _combined(call: Call, op: str, left: Operand, right: Operand) -> Value:
+    tensors, dtype = call.tensors, HELD.get(dtype_of(left), dtype_of(left))
+    if HELD.get(dtype_of(right), dtype_of(right)) != dtype:
+        raise UnreadableError(f"it takes {dtype_of(left)} and {dtype_of(right)}")
+    if isinstance(left, Known) and isinstance(right, Known):
+        left = tensors.value(left)
+    ranks = len(shape_of(left)), len(shape_of(right))
+    if isinstance(right, Value):
+        a, b = tensors.beside(left, ranks[1], dtype), right
+    else:
+        a, b = left, tensors.beside(right, ranks[0], dtype)
+    if not isinstance(a, Value) and not isinstance(b, Value):
+        a = tensors.value(left)
+    if op in _SIGNS:
+        if op == "Div" and dtype not in FLOATS:
+            raise UnreadableError("whole numbers are divided at run time")
+        return call.script.operation(_SIGNS[op], a, b)
+    if op == "LessOrEqual":
+        return call.script.operation("<=", a, b)
+    if op == "GreaterOrEqual":
+        return call.script.operation(">=", a, b)
+    if op in _BINARY:
+        if dtype == "bool" and op == "Equal":
+            return call.script.call(basic.logical_not, call.script.call(logical_xor, a, b))
+        return call.script.call(_BINARY[op], a, b)
+    raise UnreadableError("the remainder of a division is computed at run time")
+
+
+@reads("Pow")
+def _power(call: Call) -> Outputs:
+    x, exponent = call.input(0), call.input(1)
+    if isinstance(x, Known) and isinstance(exponent, Known):
+        return folded("Pow", [x, exponent])
+    if isinstance(exponent, Known) and exponent.array.size == 1 and exponent.array.ndim <= call.rank():
+        number = float(exponent.numbers("the exponent").reshape(()))
+        turned = call.tensors.turned_from(x)
+        base = turned[0] if turned is not None else call.tensors.value(x)
+        if base.tensor.dtype in INTEGERS:
+            raise UnreadableError("whole numbers are raised to a power")
+        made = call.script.operation(
+            "**", base, int(number) if number.is_integer() and abs(number) < 64 else shortest(number)
+        )
+        return call.tensors.turned(made, turned[1]) if turned is not None else made
+    value = call.tensors.cast(call.tensors.value(exponent), dtype_of(x))
+    return call.script.call(power, call.tensors.beside(x, len(shape_of(value)), value.tensor.dtype), value)
+
+
+@reads("Where")
+def _where(call: Call) -> Outputs:
+    condition, a, b = call.input(0), call.input(1), call.input(2)
+    if isinstance(condition, Known) and isinstance(a, Known) and isinstance(b, Known):
+        return chosen(condition, a, b)
+    if isinstance(condition, Known) and not condition.is_symbolic:
+        whole = condition.array.all(), not condition.array.any()
+        for is_all, item in zip(whole, (a, b), strict=True):
+            if is_all and condition.array.size == 1 and len(shape_of(item)) >= max(call.rank(1), call.rank(2)):
+                others = shape_of(b if item is a else a)
+                if all(dim == 1 for dim in others) or others == shape_of(item):
+                    return item
+    tensors, dtype = call.tensors, HELD.get(dtype_of(a), dtype_of(a))
+    rank = max(call.rank(0), call.rank(1), call.rank(2))
+    choices = [_plain(item, condition) for item in (a, b)]
+    values = [tensors.beside(item, rank if len(shape_of(item)) <= call.rank(0) else -1, dtype) for item in choices]
+    if not any(isinstance(item, Value) for item in values):
+        values[0] = tensors.value(choices[0])
+    return call.script.call(basic.where, call.value(0), *values)
+
+
+@reads("Cast", "CastLike")
+def _cast(call: Call) -> Outputs:
+    x = call.input(0)
+    dtype = dtype_of(call.input(1)) if call.op == "CastLike" else dtype_name(call.whole("to", 0))
+    if dtype is None:
+        raise UnreadableError("it casts to texts or to numbers of 8 bits or less")
+    if isinstance(x, Known):
+        return cast_known(x, HELD[dtype] if dtype in ("float16", "bfloat16") else dtype)
+    if isinstance(x, Expanded):
+        source = cast_known(x.source, dtype) if isinstance(x.source, Known) else call.tensors.cast(x.source, dtype)
+        return Expanded(source, x.shape)
+    wanted = HELD.get(dtype, dtype)
+    if dtype in HELD and wanted in INTEGERS and x.tensor.dtype != "bool":
+        raise UnreadableError(f"numbers become {dtype} at run time, which would wrap")
+    turned = call.tensors.turned_from(x)
+    if turned is not None:
+        return call.tensors.turned(call.tensors.cast(turned[0], wanted), turned[1])
+    return call.tensors.cast(x, wanted)
+
+
+@reads("Clip")
+def _clip(call: Call) -> Outputs:
+    limits: list[Any] = [call.attribute("min", None), call.attribute("max", None)]
+    x = call.value(0)
+    for place in (0, 1):
+        given = call.maybe(place + 1)
+        if isinstance(given, Known):
+            limits[place] = given.numbers("a limit").reshape(-1)[0].item()
+        elif given is not None:
+            limits[place] = call.tensors.value(given)
+    low, high = (
+        None
+        if isinstance(limit, float) and abs(limit) >= 3.4e38
+        else shortest(limit)
+        if type(limit) is float
+        else limit
+        for limit in limits
+    )
+    if low is None and high is None:
+        return x
+    if low is None or high is None:
+        return mapped(call, basic.maximum if high is None else basic.minimum, low if high is None else high)
+    return mapped(call, basic.clip, low, high)
+
+
+# Activations with numbers -------------------------------------------------------------------------------
+
+
+def _numbers(call: Call, defaults: Mapping[str, float]) -> list[float]:
+    return [shortest(call.number(name, default)) for name, default in defaults.items()]
+
+
+_WITH_NUMBERS: Mapping[str, tuple[Callable[..., Any], Mapping[str, float]]] = {
+    "LeakyRelu": (activations.leaky_relu, {"alpha": 0.01}),
+    "Elu": (activations.elu, {"alpha": 1.0}),
+    "Selu": (selu_of, {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+    "ThresholdedRelu": (thresholded_relu, {"alpha": 1.0}),
+    "HardSigmoid": (hard_sigmoid_of, {"alpha": 0.2, "beta": 0.5}),
+    "Celu": (celu, {"alpha": 1.0}),
+    "Shrink": (shrink, {"bias": 0.0, "lambd": 0.5}),
+    "Swish": (swish_of, {"alpha": 1.0}),
+    "Affine": (affine, {"alpha": 1.0, "beta": 0.0}),
+}
+_PLAIN: Mapping[str, tuple[Sequence[float], Callable[..., Any]]] = {
+    "Elu": ([1.0], activations.elu),
+    "HardSigmoid": ([0.2, 0.5], activations.hard_sigmoid),
+    "Selu": ([1.6732632, 1.050701], activations.selu),
+    "Swish": ([1.0], activations.swish),
+}
+"""What has a name of its own with these numbers."""
+
+
+@reads(*_WITH_NUMBERS)
+def _with_numbers(call: Call) -> Outputs:
+    function, defaults = _WITH_NUMBERS[call.op]
+    numbers = _numbers(call, defaults)
+    usual, plain = _PLAIN.get(call.op, ([], function))
+    return mapped(call, plain) if numbers == usual else mapped(call, function, *numbers)
+
+
+@reads("Gelu")
+@reads("Gelu", domain="com.microsoft")
+def _gelu(call: Call) -> Outputs:
+    return mapped(call, tanh_gelu if call.text("approximate", "none") == "tanh" else activations.gelu)
+
+
+@reads("PRelu")
+def _prelu(call: Call) -> Outputs:
+    x, slope = call.value(0), call.tensors.beside(call.input(1), call.rank(), dtype_of(call.input(0)), "slope")
+    scaled = call.script.operation("*", x, slope)
+    return call.script.call(basic.where, call.script.operation(">", x, 0), x, scaled)

@@ -1,0 +1,230 @@
+"""Ops that move entries: shapes, orders, parts, and entries around."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....declare.functions.padding import pad
+from ....declare.functions.sequences import cumsum, reverse_sequence
+from ....ir.types import Dim, Size
+from ...script import Value
+from ..core.known import Expanded, Known, Operand, check_count, known, shape_of
+from ..core.sizes import UnreadableError, axis_of, sign_of, texts, total
+from ..core.table import Call, Outputs, reads
+from ..core.values import written
+
+FAR = 1 << 31
+"""From here on a bound of a slice means the end."""
+
+
+@reads("Transpose")
+def _transpose(call: Call) -> Outputs:
+    return call.tensors.transpose(call.input(0), call.entries("perm") or list(range(call.rank()))[::-1])
+
+
+@reads("Reshape")
+def _reshape(call: Call) -> Outputs:
+    own, wanted = call.shape(), call.sizes(1, "the sizes") if call.maybe(1) is not None else call.entries("shape") or []
+    keeps = not call.whole("allowzero", 0)
+    if keeps and any(isinstance(dim, int) and dim == 0 and axis >= len(own) for axis, dim in enumerate(wanted)):
+        raise UnreadableError(f"a shape keeps an axis that {texts(own)} lacks")
+    shape = [own[axis] if keeps and isinstance(dim, int) and dim == 0 else dim for axis, dim in enumerate(wanted)]
+    return call.tensors.reshape(call.input(0), shape)
+
+
+@reads("Flatten")
+def _flatten(call: Call) -> Outputs:
+    own, axis = call.shape(), call.whole("axis", 1)
+    if not -len(own) <= axis <= len(own):
+        raise UnreadableError(f"axis {axis} of an array of rank {len(own)}")
+    axis = axis + len(own) if axis < 0 else axis
+    return call.tensors.reshape(call.input(0), [total(own[:axis]), total(own[axis:])])
+
+
+@reads("Squeeze")
+def _squeeze(call: Call) -> Outputs:
+    axes = call.axes(1)
+    if axes is None and any(not isinstance(dim, int) for dim in call.shape()):
+        raise UnreadableError("it takes away all axes of 1, and some are open")
+    return call.tensors.squeeze(call.input(0), axes)
+
+
+@reads("Unsqueeze")
+def _unsqueeze(call: Call) -> Outputs:
+    return call.tensors.expand_dims(call.input(0), call.axes(1) or [])
+
+
+@reads("Concat")
+def _concat(call: Call) -> Outputs:
+    items = [call.input(number) for number in range(len(call.inputs))]
+    return call.tensors.concat(items, call.whole("axis", 1))
+
+
+@reads("Slice")
+def _slice(call: Call) -> Outputs:
+    rank = call.rank()
+    if call.maybe(1) is not None:
+        starts, stops = call.sizes(1, "the bounds"), call.sizes(2, "the bounds")
+        axes = call.ints(3, "axes") if call.maybe(3) is not None else list(range(len(starts)))
+        steps = call.ints(4, "steps") if call.maybe(4) is not None else [1] * len(starts)
+    else:
+        starts, stops = call.entries("starts") or [], call.entries("ends") or []
+        axes, steps = call.entries("axes") or list(range(len(starts))), [1] * len(starts)
+    if not len(starts) == len(stops) == len(axes) == len(steps):
+        raise UnreadableError("its bounds are of several lengths")
+    index: list[slice] = [slice(None)] * rank
+    for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True):
+        place = axis_of(axis, rank)
+        index[place] = _bounds(call.shape()[place], start, stop, step)
+    return call.tensors.taken(call.input(0), index)
+
+
+def _bounds(size: Dim, start: Any, stop: Any, step: int) -> slice:
+    """Bounds as Python has them; those past the ends mean these."""
+    if step == 0:
+        raise UnreadableError("its step is 0")
+    first, last = _place(size, start, step, True), _place(size, stop, step, False)
+    return slice(first, last, None if step == 1 else step)
+
+
+def _place(size: Dim, bound: Any, step: int, is_start: bool) -> int | None:
+    """A bound as an int, from the end where it is of an open size; None for the end that it lies at or past."""
+    if isinstance(size, int) and isinstance(bound, int):
+        if is_start:
+            bound = max(bound + size, 0) if bound < 0 else bound
+            return None if step > 0 and bound == 0 else min(bound, size if step > 0 else max(size - 1, 0))
+        if step > 0:
+            return None if bound >= size else max(bound + size, 0) if bound < 0 else bound
+        return None if bound < -size else bound - size if bound >= 0 else bound
+    if isinstance(bound, int):
+        if bound >= FAR or bound < -FAR:
+            is_near = (bound < 0) == (step > 0)  # the end at which a slice begins
+            if is_near != is_start:
+                raise UnreadableError("it takes nothing of an axis of open size")
+            return None
+        return None if is_start and step > 0 and bound == 0 else bound
+    behind = bound - size
+    if isinstance(behind, int):  # T - 3, of an axis of T
+        if behind >= 0:
+            return None
+        return behind
+    raise UnreadableError(f"a bound {bound} of an axis of {size}")
+
+
+@reads("Split")
+def _split(call: Call) -> Outputs:
+    rank, count = call.rank(), len(call.node.outputs)
+    axis = call.axis(0, rank)
+    size = call.shape()[axis]
+    parts = call.ints(1, "the parts") if call.maybe(1) is not None else call.entries("split")
+    if not isinstance(size, int):
+        raise UnreadableError("an axis of open size is split")
+    if parts is None:
+        each = -(-size // call.whole("num_outputs", count))
+        parts = [min(each, max(0, size - each * number)) for number in range(count)]
+    if sum(parts) != size or min(parts, default=0) < 0 or len(parts) != count:
+        raise UnreadableError(f"an axis of {size} is split into {parts}")
+    found, start = [], 0
+    for width in parts:
+        index = [slice(None)] * rank
+        index[axis] = slice(start, start + width) if width != size else slice(None)
+        found.append(call.tensors.taken(call.input(0), index))
+        start += width
+    return found
+
+
+@reads("Tile")
+def _tile(call: Call) -> Outputs:
+    x, counts, own = call.input(0), call.sizes(1, "the multiples"), call.shape()
+    if len(counts) != len(own):
+        raise UnreadableError(f"{len(counts)} multiples for an array of rank {len(own)}")
+    shape = [dim * count for dim, count in zip(own, counts, strict=True)]
+    if all(dim == 1 or count == 1 for dim, count in zip(own, counts, strict=True)):
+        return Expanded(x.source, tuple(shape)) if isinstance(x, Expanded) else Expanded(x, tuple(shape))
+    if not all(isinstance(count, int) and count >= 1 for count in counts):
+        raise UnreadableError("it repeats an array an open number of times")
+    if isinstance(x, Known):
+        check_count(x.array.size * int(np.prod(counts, dtype=np.float64)))
+        return Known(np.tile(x.array, counts), x.dtype)
+    if sum(counts) > 10_000:
+        raise UnreadableError(f"it repeats an array {counts} times")
+    return call.script.call(basic.tile, call.value(0), counts)
+
+
+@reads("Pad")
+def _pad(call: Call) -> Outputs:
+    rank, mode = call.rank(), call.text("mode", "constant")
+    pads = call.ints(1, "the paddings") if call.maybe(1) is not None else call.entries("pads") or []
+    number: float = call.number("value", 0.0)
+    if call.maybe(2) is not None:
+        number = call.array(2, "the value").reshape(-1)[0].item()
+    axes = [axis_of(axis, rank) for axis in call.ints(3, "axes")] if call.maybe(3) is not None else list(range(rank))
+    if len(pads) != 2 * len(axes) or mode not in ("constant", "reflect", "edge"):
+        raise UnreadableError(f"mode {mode!r} with {len(pads)} paddings for {len(axes)} axes")
+    pairs = dict.fromkeys(range(rank), (0, 0))
+    pairs |= {axis: (pads[place], pads[place + len(axes)]) for place, axis in enumerate(axes)}
+    return padded(call, call.input(0), list(pairs.values()), mode, number)
+
+
+def padded(call: Call, x: Operand, pairs: Sequence[tuple[int, int]], mode: str, number: float) -> Operand:
+    """x with entries around it. Negative counts take entries away."""
+    cut = [slice(-before if before < 0 else None, after if after < 0 else None) for before, after in pairs]
+    x = call.tensors.taken(x, cut)
+    added = [(max(before, 0), max(after, 0)) for before, after in pairs]
+    if not any(map(any, added)):
+        return x
+    turned = call.tensors.turned_from(x)
+    if turned is not None:
+        source, order = turned
+        inner = padded(call, source, [added[order.index(axis)] for axis in range(len(order))], mode, number)
+        return call.tensors.transpose(inner, order)
+    if isinstance(x, Known):
+        check_count(
+            int(np.prod([size + sum(pair) for size, pair in zip(x.array.shape, added, strict=True)], dtype=np.float64))
+        )
+        options: dict[str, Any] = {"constant_values": number} if mode == "constant" else {}
+        return Known(np.pad(x.numbers("an array"), added, mode, **options), x.dtype)  # type: ignore[call-overload]
+    options = {} if mode == "constant" else {"mode": mode}
+    if mode == "constant" and number:
+        options["value"] = number
+    few = {axis: pair for axis, pair in enumerate(added) if any(pair)}
+    return call.script.call(pad, call.tensors.value(x), few, **options)
+
+
+@reads("CumSum")
+def _cumsum(call: Call) -> Outputs:
+    axis = axis_of(call.ints(1, "the axis")[0], call.rank())
+    options = {name: True for name in ("exclusive", "reverse") if call.whole(name, 0)}
+    return call.script.call(cumsum, call.value(0), axis=axis, **options)
+
+
+@reads("ReverseSequence")
+def _reverse_sequence(call: Call) -> Outputs:
+    batch, time = call.whole("batch_axis", 1), call.whole("time_axis", 0)
+    if {batch, time} != {0, 1}:
+        raise UnreadableError(f"it turns axis {time} round by axis {batch}")
+    order = (batch, time, *range(2, call.rank()))
+    turned = call.tensors.value(call.tensors.transpose(call.input(0), order))
+    return call.tensors.transpose(call.script.call(reverse_sequence, turned, call.value(1)), order)
+
+
+@reads("Trilu")
+def _trilu(call: Call) -> Outputs:
+    offset = call.ints(1, "the diagonal")[0] if call.maybe(1) is not None else 0
+    x, is_upper = call.input(0), bool(call.whole("upper", 1))
+    rows, columns = (*(1, 1), *call.shape())[-2:]
+    if call.rank() < 2 or not isinstance(rows, int) or not isinstance(columns, int):
+        raise UnreadableError("it takes half of a matrix of open size")
+    check_count(rows * columns)
+    whole = np.ones((rows, columns), bool)
+    kept = np.triu(whole, offset) if is_upper else np.tril(whole, offset)
+    if isinstance(x, Known):
+        return Known(np.where(kept, x.numbers("a matrix"), np.zeros((), x.array.dtype)), x.dtype)
+    return call.script.call(basic.where, call.tensors.value(known(kept), "mask"), call.tensors.value(x), 0)
+
+
+__all__ = ["Size", "Value", "padded", "shape_of", "sign_of", "written"]

@@ -1,0 +1,134 @@
+"""Ops that take means away and divide by deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....declare.functions import basic
+from ....declare.functions.layers import batch_normalization
+from ....ir.types import product
+from ...script import Value
+from ..core.known import Known, Operand, number_like, shape_of
+from ..core.sizes import UnreadableError, axis_of
+from ..core.table import Call, Outputs, reads
+from ..core.values import shortest
+from .elementwise import combined
+
+
+@reads("BatchNormalization")
+def _batch_normalization(call: Call) -> Outputs:
+    epsilon, tensors = shortest(call.number("epsilon", 1e-5)), call.tensors
+    if call.whole("training_mode", 0) or not call.whole("spatial", 1):
+        raise UnreadableError("it normalizes by the batch, or each step by itself")
+    x, weights = call.value(0), [call.input(number) for number in range(1, 5)]
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    rank = call.rank()
+    if rank < 2:
+        raise UnreadableError(f"it normalizes an array of rank {rank}")
+    if any(not isinstance(array, Known) or array.is_symbolic or array.array.ndim != 1 for array in weights):
+        return [_by_arithmetic(call, x, weights, epsilon)]
+    turned = tensors.turned_from(x)
+    source, order = turned if turned is not None else (x, tuple(range(rank)))
+    scope = call.script.scope("batch_normalization")
+    size = source.tensor.type.shape[order[1]]
+    arrays = {name: array.array for name, array in zip(names, weights, strict=True) if isinstance(array, Known)}
+    if any(array.shape != (size,) for array in arrays.values()):
+        raise UnreadableError(f"its arrays are not of the {size} channels")
+    call.script.own(scope, arrays)
+    axis = {} if order[1] == rank - 1 else {"axis": order[1]}
+    made = call.script.call(batch_normalization, source, **axis, epsilon=epsilon, name=scope)
+    return [tensors.turned(made, order)]
+
+
+def _by_arithmetic(call: Call, x: Operand, weights: Sequence[Operand], epsilon: float) -> Operand:
+    """The same where its arrays are computed at run time."""
+    rank, tensors = call.rank(), call.tensors
+    gamma, beta, mean, variance = (tensors.reshape(item, [*shape_of(item), *(1,) * (rank - 2)]) for item in weights)
+    small = number_like(epsilon, variance)
+    deviation = call.script.call(basic.sqrt, tensors.value(combined(call, "Add", variance, small)))
+    scaled = combined(call, "Div", combined(call, "Sub", x, mean), deviation)
+    return combined(call, "Add", combined(call, "Mul", scaled, gamma), beta)
+
+
+@reads("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
+def _layer_normalization(call: Call) -> Outputs:
+    epsilon, rank = shortest(call.number("epsilon", 1e-5)), call.rank()
+    axis = call.axis(-1, rank)
+    scale, shift = call.input(1), call.maybe(2)
+    if axis == rank - 1 and call.op == "LayerNormalization":
+        size = call.shape()[axis]
+        arrays = [
+            None if item is None else call.tensors.value(_as_vector(call, item, size), base)
+            for item, base in ((scale, "gamma"), (shift, "beta"))
+        ]
+        options = {} if arrays[1] is None else {"beta": arrays[1]}
+        made = call.script.call(basic.layer_norm, call.value(0), arrays[0], **options, epsilon=epsilon)
+        return [made]
+    axes = list(range(axis, rank))
+    return [_normalized(call, call.value(0), axes, epsilon, scale, shift, call.op == "LayerNormalization")]
+
+
+def _as_vector(call: Call, x: Operand, size: object) -> Operand:
+    return call.tensors.reshape(x, [-1]) if shape_of(x) != (size,) and isinstance(size, int) else x
+
+
+def _normalized(
+    call: Call, x: Value, axes: Sequence[int], epsilon: float, scale: Operand | None, shift: Operand | None,
+    is_centred: bool = True,
+) -> Operand:  # fmt: skip
+    """x with mean 0 and deviation 1 over axes, scaled and shifted."""
+    script = call.script
+    axis = axes[0] if len(axes) == 1 else tuple(axes)
+    if is_centred:
+        x = script.operation("-", x, script.call(basic.reduce_mean, x, axis=axis, keepdims=True))
+    spread = script.call(basic.reduce_mean, script.call(basic.square, x), axis=axis, keepdims=True)
+    found: Operand = script.operation("/", x, script.call(basic.sqrt, script.operation("+", spread, epsilon)))
+    found = found if scale is None else combined(call, "Mul", found, scale)
+    return found if shift is None else combined(call, "Add", found, shift)
+
+
+@reads("InstanceNormalization")
+def _instance_normalization(call: Call) -> Outputs:
+    rank, tensors = call.rank(), call.tensors
+    if rank < 3:
+        raise UnreadableError(f"it normalizes an array of rank {rank}")
+    scale, shift = (tensors.reshape(call.input(number), [*call.shape(number), *(1,) * (rank - 2)]) for number in (1, 2))
+    return _normalized(call, call.value(0), list(range(2, rank)), shortest(call.number("epsilon", 1e-5)), scale, shift)
+
+
+@reads("GroupNormalization")
+def _group_normalization(call: Call) -> Outputs:
+    own, count, tensors, rank = call.shape(), call.whole("num_groups", 1), call.tensors, call.rank()
+    channels = own[1] if rank > 2 else None
+    if not isinstance(channels, int) or count < 1 or channels % count:
+        raise UnreadableError(f"{count} groups of {channels} channels")
+    grouped = tensors.value(tensors.reshape(call.input(0), [own[0], count, channels // count, *own[2:]]))
+    found = _normalized(call, grouped, list(range(2, rank + 1)), shortest(call.number("epsilon", 1e-5)), None, None)
+    weights = [call.input(number) for number in (1, 2)]
+    if shape_of(weights[0]) == (count,) != (channels,):  # one number a group, as up to opset 20
+        weights = [tensors.reshape(item, [count, *(1,) * (rank - 1)]) for item in weights]
+        found = combined(call, "Add", combined(call, "Mul", found, weights[0]), weights[1])
+        return tensors.reshape(found, own)
+    found = tensors.reshape(found, own)
+    weights = [tensors.reshape(item, [channels, *(1,) * (rank - 2)]) for item in weights]
+    return combined(call, "Add", combined(call, "Mul", found, weights[0]), weights[1])
+
+
+@reads("MeanVarianceNormalization")
+def _mean_variance(call: Call) -> Outputs:
+    axes = [axis_of(axis, call.rank()) for axis in call.entries("axes", [0, 2, 3]) or []]
+    return _normalized(call, call.value(0), sorted(axes), 1e-9, None, None)
+
+
+@reads("LpNormalization")
+def _lp_normalization(call: Call) -> Outputs:
+    axis, script, x = call.axis(-1, call.rank()), call.script, call.value(0)
+    if call.whole("p", 2) == 1:
+        total = script.call(basic.reduce_sum, script.call(basic.abs, x), axis=axis, keepdims=True)
+    else:
+        squares = script.call(basic.reduce_sum, script.call(basic.square, x), axis=axis, keepdims=True)
+        total = script.call(basic.sqrt, squares)
+    return script.operation("/", x, total)
+
+
+__all__ = ["product"]

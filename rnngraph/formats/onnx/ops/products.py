@@ -1,0 +1,143 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....declare.functions.layers import dense
+from ....ir.types import FLOATS
+from ...layers import declare_dense
+from ...script import Value
+from ..core.known import Known, Operand, dtype_of, number_like, shape_of
+from ..core.sizes import UnreadableError
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
+from .elementwise import combined
+
+
+@reads("MatMul")
+def _matmul(call: Call) -> Outputs:
+    """A product, and with a third input what an ``Add`` behind it adds."""
+    left, right, added = call.input(0), call.input(1), call.maybe(2)
+    if (
+        isinstance(added, Known)
+        and isinstance(right, Known)
+        and added.shape == right.shape[1:]
+        and right.array.ndim == 2
+    ):
+        if isinstance(left, Value) and not added.is_symbolic:
+            return product_of(call.tensors, left, right, added.array)
+    found = product_of(call.tensors, left, right)
+    return found if added is None else combined(call, "Add", found, added)
+
+
+def product_of(tensors: Tensors, left: Operand, right: Operand, bias: np.ndarray | None = None) -> Operand:
+    """left @ right, plus a bias."""
+    if isinstance(left, Known) and isinstance(right, Known) and bias is None:
+        first, second = left.numbers("a matrix"), right.numbers("a matrix")
+        if (
+            first.size * (second.shape[-1] if second.ndim > 1 else 1) <= 1 << 28
+            and first.ndim <= 2
+            and second.ndim <= 2
+        ):
+            return Known(np.asarray(first @ second), left.dtype)
+    if dtype_of(left) != dtype_of(right) or dtype_of(left) not in FLOATS:
+        raise UnreadableError(f"a product of {dtype_of(left)} and {dtype_of(right)}")
+    if len(shape_of(right)) == 1:
+        column = tensors.expand_dims(right, [1])
+        found = product_of(tensors, left, column, bias)
+        return tensors.squeeze(found, [-1])
+    if isinstance(right, Known) and right.array.ndim == 2 and right.array.size:
+        array = right.numbers("a matrix")
+        return declare_dense(tensors.script, tensors.value(left), array, bias)
+    found = tensors.script.operation("@", tensors.value(left), tensors.value(right))
+    return found
+
+
+@reads("Gemm", "FusedMatMulBias")
+def _gemm(call: Call) -> Outputs:
+    tensors, left, right = call.tensors, call.input(0), call.input(1)
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
+    if len(shape_of(left)) != 2 or len(shape_of(right)) != 2:
+        raise UnreadableError("it multiplies what is no matrix")
+    left = tensors.transpose(left, (1, 0)) if call.whole("transA", 0) else left
+    right = tensors.transpose(right, (1, 0)) if call.whole("transB", 0) else right
+    bias, added = call.maybe(2), None
+    if isinstance(right, Known):
+        right = Known((right.numbers("a matrix") * np.asarray(alpha, right.array.dtype)), right.dtype)
+        is_row = isinstance(bias, Known) and bias.shape in ((), (1,), (1, 1), right.shape[1:], (1, *right.shape[1:]))
+        if isinstance(bias, Known) and is_row and isinstance(left, Value):
+            row = bias.numbers("a bias").reshape(-1) * np.asarray(beta, bias.array.dtype)
+            added = np.broadcast_to(row, right.array.shape[1:])
+    found = product_of(tensors, left, right, added)
+    if not isinstance(right, Known) and alpha != 1:
+        found = combined(call, "Mul", found, number_like(alpha, found))
+    if bias is None or added is not None:
+        return found
+    if beta != 1:
+        bias = combined(call, "Mul", bias, number_like(beta, bias))
+    return combined(call, "Add", found, bias)
+
+
+@reads("Einsum")
+def _einsum(call: Call) -> Outputs:
+    text = call.text("equation", "").replace(" ", "")
+    terms, _, result = text.partition("->")
+    inputs = terms.split(",")
+    if len(inputs) != len(call.inputs) or "->" not in text or "." in text or len(inputs) > 2:
+        raise UnreadableError(f"equation {text!r}")
+    if any(len(set(term)) < len(term) or len(term) != call.rank(n) for n, term in enumerate(inputs)):
+        raise UnreadableError(f"equation {text!r}")
+    if not set(result) <= set("".join(inputs)) or len(set(result)) < len(result):
+        raise UnreadableError(f"equation {text!r}")
+    if len(inputs) == 1:
+        return _summed(call, call.input(0), inputs[0], result)
+    return _contracted(call, inputs[0], inputs[1], result)
+
+
+def _summed(call: Call, x: Operand, term: str, result: str) -> Operand:
+    """x with its axes in the order of ``result``; those that lack are added up."""
+    dropped = [place for place, letter in enumerate(term) if letter not in result]
+    if dropped:
+        x = call.script.call(basic.reduce_sum, call.tensors.value(x), axis=dropped)
+        term = "".join(letter for letter in term if letter in result)
+    return call.tensors.transpose(x, [term.index(letter) for letter in result])
+
+
+def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
+    """Both as stacks of matrices [shared and kept, rows, added up] by [shared and kept, added up, columns]."""
+    tensors = call.tensors
+    left, right = call.input(0), call.input(1)
+    for letter in set(first) - set(second) - set(result):
+        left = _summed(call, left, first, first.replace(letter, ""))
+        first = first.replace(letter, "")
+    for letter in set(second) - set(first) - set(result):
+        right = _summed(call, right, second, second.replace(letter, ""))
+        second = second.replace(letter, "")
+    batch = [letter for letter in first if letter in second and letter in result]
+    inner = [letter for letter in first if letter in second and letter not in result]
+    rows = [letter for letter in first if letter not in second]
+    columns = [letter for letter in second if letter not in first]
+    if len(inner) != 1 or len(columns) > 1:
+        raise UnreadableError(f"equation {call.text('equation', '')!r}")
+    a = tensors.transpose(left, [first.index(letter) for letter in (*batch, *rows, *inner)])
+    b = tensors.transpose(right, [second.index(letter) for letter in (*batch, *inner, *columns)])
+    if not columns:
+        b = tensors.expand_dims(b, [-1])
+    if batch and len(rows) != 1:
+        a = tensors.expand_dims(a, [len(batch)]) if not rows else a
+        if len(rows) > 1:
+            raise UnreadableError(f"equation {call.text('equation', '')!r}")
+    found = product_of(tensors, a, b)
+    if batch and not rows:
+        found = tensors.squeeze(found, [len(batch)])
+    if not columns:
+        found = tensors.squeeze(found, [-1])
+    made = "".join((*batch, *rows, *columns))
+    return tensors.transpose(found, [made.index(letter) for letter in result])
+
+
+__all__ = ["Any", "dense", "product_of"]

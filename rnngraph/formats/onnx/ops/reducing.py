@@ -1,0 +1,118 @@
+"""Ops that fold axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....ir.types import INTEGERS, product
+from ..core.functions import log_sum_exp
+from ..core.known import Expanded, Known, Operand, known
+from ..core.sizes import UnreadableError, axis_of, checked
+from ..core.table import Call, Outputs, reads
+from .elementwise import mapped
+
+_REDUCTIONS: Mapping[str, Callable[..., Any]] = {
+    "ReduceSum": basic.reduce_sum, "ReduceMean": basic.reduce_mean, "ReduceMax": basic.reduce_max,
+    "ReduceMin": basic.reduce_min, "ReduceSumSquare": basic.reduce_sum, "ReduceL1": basic.reduce_sum,
+    "ReduceL2": basic.reduce_sum, "ReduceLogSum": basic.reduce_sum, "ReduceLogSumExp": log_sum_exp,
+}  # fmt: skip
+_BEFORE = {"ReduceSumSquare": basic.square, "ReduceL1": basic.abs, "ReduceL2": basic.square}
+_BEHIND = {"ReduceL2": basic.sqrt, "ReduceLogSum": basic.log}
+_NUMPY: Mapping[str, Callable[..., Any]] = {
+    "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod, "ReduceMean": np.mean,
+}  # fmt: skip
+
+
+@reads(*_REDUCTIONS, "ReduceProd")
+def _reduction(call: Call) -> Outputs:
+    x, rank, keeps = call.input(0), call.rank(), bool(call.whole("keepdims", 1))
+    axes = call.axes(1)
+    if not axes:
+        if call.whole("noop_with_empty_axes", 0):
+            return mapped(call, _BEFORE[call.op]) if call.op in _BEFORE else x
+        axes = list(range(rank))
+    places = tuple(sorted({axis_of(axis, rank) for axis in axes}))
+    if isinstance(x, Known) and call.op in _NUMPY:
+        return _of_known(call, x, places, keeps)
+    if call.op == "ReduceProd":
+        raise UnreadableError("entries are multiplied along an axis at run time")
+    tensors = call.tensors
+    value = tensors.value(x)
+    turned = tensors.turned_from(value)
+    if turned is not None and keeps:  # where the axes were before they were turned
+        source, order = turned
+        found = _folded(call, source, tuple(sorted(order[place] for place in places)), True)
+        return tensors.turned(found, order)
+    if turned is not None and len(order := [axis for place, axis in enumerate(turned[1]) if place not in places]) > 0:
+        source = turned[0]
+        found = _folded(call, source, tuple(sorted(turned[1][place] for place in places)), False)
+        left = sorted(order)
+        return tensors.turned(found, tuple(left.index(axis) for axis in order))
+    return _folded(call, value, places, keeps)
+
+
+def _folded(call: Call, x: Any, axes: tuple[int, ...], keeps: bool) -> Any:
+    script = call.script
+    if call.op in ("ReduceMean", "ReduceLogSum", "ReduceLogSumExp", "ReduceL2") and x.tensor.dtype in INTEGERS:
+        raise UnreadableError(f"it folds numbers of {x.tensor.dtype}")
+    if x.tensor.dtype == "bool":
+        raise UnreadableError("it folds truth values")
+    if call.op in _BEFORE:
+        x = script.call(_BEFORE[call.op], x)
+    axis: Any = axes[0] if len(axes) == 1 else axes
+    if call.op == "ReduceLogSumExp":
+        return script.call(log_sum_exp, x, axis, keeps)
+    found = script.call(_REDUCTIONS[call.op], x, axis=axis, **({"keepdims": True} if keeps else {}))
+    return script.call(_BEHIND[call.op], found) if call.op in _BEHIND else found
+
+
+def _of_known(call: Call, x: Known, axes: tuple[int, ...], keeps: bool) -> Operand:
+    if not x.is_symbolic:
+        with np.errstate(all="ignore"):
+            return known(np.asarray(_NUMPY[call.op](x.array, axis=axes, keepdims=keeps)), x.dtype)
+    if call.op not in ("ReduceProd", "ReduceSum") or x.array.ndim != 1:
+        raise UnreadableError("sizes that are open are folded")
+    entries = list(x.array)
+    total = checked(product(entries) if call.op == "ReduceProd" else sum(entries[1:], entries[0]))
+    array = np.empty(1 if keeps else (), object)
+    array[...] = total
+    return known(array, x.dtype)
+
+
+@reads("Softmax", "LogSoftmax")
+def _softmax(call: Call) -> Outputs:
+    function = basic.softmax if call.op == "Softmax" else basic.log_softmax
+    own, tensors = call.shape(), call.tensors
+    if call.opset >= 13:
+        axis = call.axis(-1, len(own))
+        turned = tensors.turned_from(call.input(0))
+        if turned is not None:
+            return tensors.turned(_along(call, function, turned[0], turned[1][axis]), turned[1])
+        return _along(call, function, call.value(0), axis)
+    axis = call.axis(1, len(own))
+    if axis == len(own) - 1 or all(dim == 1 for dim in own[axis + 1 :]):
+        return _along(call, function, call.value(0), axis)
+    flat = tensors.value(tensors.reshape(call.input(0), [*own[:axis], product(own[axis:])]))
+    return tensors.reshape(call.script.call(function, flat), own)
+
+
+def _along(call: Call, function: Callable[..., Any], x: Any, axis: int) -> Any:
+    return call.script.call(function, x, **({} if axis == len(x.tensor.type.shape) - 1 else {"axis": axis}))
+
+
+@reads("Hardmax")
+def _hardmax(call: Call) -> Outputs:
+    axis, rank = call.axis(-1 if call.opset >= 13 else 1, call.rank()), call.rank()
+    size = call.shape()[axis]
+    if not isinstance(size, int) or (call.opset < 13 and axis != rank - 1):
+        raise UnreadableError("it looks for the largest along an axis of open size")
+    place = call.script.call(basic.argmax, call.value(0), axis)
+    hits = call.script.call(basic.one_hot, place, size)
+    return call.tensors.transpose(hits, [*range(axis), rank - 1, *range(axis, rank - 1)])
+
+
+__all__ = ["Expanded"]

@@ -1,0 +1,104 @@
+"""Ops that make arrays of sizes, and arrays of sizes' shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions import basic
+from ....declare.functions.sequences import cumsum
+from ....ir.types import Dim
+from ...script import Value
+from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
+from ..core.sizes import UnreadableError, sign_of, texts, total
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
+
+
+@reads("Constant")
+def _constant(call: Call) -> Outputs:
+    array = call.known_attribute("value")
+    if array is not None:
+        return array
+    for name, dtype in (
+        ("value_float", "float32"),
+        ("value_floats", "float32"),
+        ("value_int", "int64"),
+        ("value_ints", "int64"),
+    ):
+        if name in call.node.attributes:
+            return known(np.array(call.node.attributes[name], dtype))
+    raise UnreadableError("it holds no array of numbers")
+
+
+@reads("Shape")
+def _shape(call: Call) -> Outputs:
+    shape = call.shape()
+    return of_sizes(shape[slice(call.attribute("start", None), call.attribute("end", None))])
+
+
+@reads("Size")
+def _size(call: Call) -> Outputs:
+    found = of_sizes([total(call.shape())])
+    return Known(found.array.reshape(()), found.dtype)
+
+
+@reads("ConstantOfShape")
+def _constant_of_shape(call: Call) -> Outputs:
+    number = call.known_attribute("value") or known(np.zeros(1, np.float32))
+    if number.array.size != 1:
+        raise UnreadableError("it repeats more than one number")
+    return repeated(Known(number.array.reshape(()), number.dtype), call.sizes(0, "the sizes"))
+
+
+def repeated(x: Known | Value, shape: list[Any]) -> Operand:
+    """x in a shape that it is repeated to."""
+    if any(sign_of(dim) in (-1,) for dim in shape):
+        raise UnreadableError(f"a shape with a negative size, {texts(shape)}")
+    if isinstance(x, Known) and all(isinstance(dim, int) for dim in shape):
+        count = 1
+        for dim in shape:
+            count *= dim
+        if count <= 1 << 12 or x.array.size > 1:
+            check_count(count)
+            return Known(np.ascontiguousarray(np.broadcast_to(x.array, shape)), x.dtype)
+    return Expanded(x, tuple(shape)) if shape_of(x) != tuple(shape) else x
+
+
+@reads("Expand")
+def _expand(call: Call) -> Outputs:
+    x, wanted = call.input(0), call.sizes(1, "the sizes")
+    own, source = call.shape(), x.source if isinstance(x, Expanded) else x
+    rank = max(len(own), len(wanted))
+    shape: list[Dim] = []
+    for have, want in zip((*(1,) * (rank - len(own)), *own), (*(1,) * (rank - len(wanted)), *wanted), strict=True):
+        shape.append(want if have == 1 else have)
+    return repeated(source, shape)
+
+
+@reads("Range")
+def _range(call: Call) -> Outputs:
+    items = [call.input(number) for number in range(3)]
+    if not all(isinstance(item, Known) for item in items):
+        raise UnreadableError("its limits are computed at run time")
+    start, stop, step = (item.array.reshape(-1).tolist()[0] for item in items if isinstance(item, Known))
+    dtype = dtype_of(items[0])
+    if not any(isinstance(item, Known) and item.is_symbolic for item in items):
+        if step == 0:
+            raise UnreadableError("its step is 0")
+        check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
+        return known(np.arange(start, stop, step, dtype=dtype))
+    if step != 1 or np.dtype(dtype).kind not in "iu":
+        raise UnreadableError("it counts to an open size by other steps than 1")
+    return counted(call.tensors, start, stop - start)
+
+
+def counted(tensors: Tensors, start: Any, count: Dim) -> Value:
+    """start, start + 1 and on, so many of them: a running sum of ones."""
+    if not isinstance(start, int):
+        raise UnreadableError("it counts from a size that is open")
+    ones = tensors.broadcast(tensors.script.call(basic.cast, 1.0, "float32"), (count,))
+    sums = tensors.script.call(cumsum, ones, exclusive=True)
+    found = tensors.script.call(basic.cast, sums, "int64")
+    return tensors.script.operation("+", found, start) if start else tensors.say(found, "count")

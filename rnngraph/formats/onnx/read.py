@@ -1,0 +1,174 @@
+"""The way in: a file, its inputs and outputs, and how often it is read until it is known what its layers are."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...arguments import array_of
+from ...declare.placeholders import can_name_size
+from ...errors import DtypeError, NameLookupError, ShapeError, shown
+from ...public import api
+from ..net import Net
+from ..reading import not_readable
+from ..script import Script, Value
+from .core.known import Known, Unrounded, known
+from .core.model import Kind, Model, Node, model_of
+from .core.sizes import UnreadableError
+from .core.tensors import Tensors
+from .core.values import HELD
+from .graph_reader import FAILED, GraphReader, Reading
+from .ops import choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes
+from .recurrent.stacks import stacks_in
+
+if TYPE_CHECKING:
+    import onnx
+
+FILES = (choosing, convolutions, elementwise, moving, normalizing, products, quantized, reducing, shapes)
+"""Files whose functions read ops, beside those that the reader of graphs imports itself."""
+MOST_CHOICES = 5
+"""Conditions on sizes of which all combinations are tried."""
+
+
+@api
+def read_onnx(source: str | os.PathLike[str] | bytes | onnx.ModelProto, fixed: Mapping[str, Any] | None = None) -> Net:
+    """The net of an ONNX file, with the file's inputs, outputs, names and layouts.
+
+    Sizes that the file leaves open stay open: one program serves all batches and lengths. Numbers of 16 bits become
+    float32, whole numbers of less than 32 bits int32. Inputs that no output needs are left out. Where a graph hangs on
+    whether an open size is 1, it is read for sizes that are not, unless it can be read for 1 alone.
+
+    source: a path, what the file holds, or a model. Arrays that lie beside a file are read from its folder alone.
+    fixed: {name: value} of inputs, such as ``{"sr": 16000}``, which are then none of the net's: an ``If`` may hang on
+        them; and of sizes that the file names.
+
+    Needs ``pip install 'rnngraph[onnx]'``. Raises ``NotReadableError`` with every node that can't be read, and
+    ``FileError`` where the file is damaged.
+    """
+    model = model_of(source)
+    settled = _settled(model, fixed)
+    reading, values = _read(model, settled, {}, {})
+    for choices in _choices(reading):
+        reading, values = _read(model, settled, {}, choices)
+        if not reading.problems:
+            break
+    if reading.problems:
+        raise not_readable(model.name, reading.problems)
+    stacks = stacks_in(reading.tensors, values)
+    if stacks:
+        again, values_again = _read(model, settled, stacks, reading.choices)
+        if not again.problems:
+            reading, values = again, values_again
+    return Net(_finished(model, reading.tensors, values))
+
+
+def _choices(reading: Reading) -> Iterator[dict[Node, bool]]:
+    """What else could be taken of conditions on sizes, where something can't be read."""
+    if reading.problems and reading.undecided:
+        asked = list(reading.undecided)
+        yield dict.fromkeys(asked, True)
+        for combination in itertools.product((False, True), repeat=min(len(asked), MOST_CHOICES)):
+            if any(combination) and not all(combination):
+                yield dict(zip(asked, combination, strict=False))
+        yield {}  # what is said is of the plain way
+
+
+def _settled(model: Model, fixed: Any) -> dict[str, Any]:
+    """Values for inputs as ``Known``, and sizes as ints."""
+    if not isinstance(fixed, Mapping | None):
+        raise DtypeError(f"fixed is a mapping from names of inputs to values, not {shown(fixed)}")
+    names = {name for kind in model.graph.inputs.values() for name in kind.shape or () if isinstance(name, str)}
+    found: dict[str, Any] = {}
+    for name, given in (fixed or {}).items():
+        kind = model.graph.inputs.get(name)
+        array = array_of(given, f"the value for {shown(name)} is no array")
+        if kind is None and name in names:
+            if array.ndim or array.dtype.kind not in "iu" or array < 1:
+                raise DtypeError(f"size {shown(name)} must be a whole number from 1 on, not {shown(given)}")
+            found[name] = int(array)
+            continue
+        if kind is None:
+            there = ", ".join(map(shown, [*model.graph.inputs, *sorted(names)])) or "none"
+            raise NameLookupError(f"{model.name} has no input {shown(name)} to fix; there are {there}")
+        wanted = kind.shape if kind.shape is not None else array.shape
+        if array.size == 1 and all(isinstance(size, str | None) or size == 1 for size in wanted):
+            array = array.reshape((1,) * len(wanted))
+        fits = array.ndim == len(wanted) and all(
+            not isinstance(want, int) or want == have for want, have in zip(wanted, array.shape, strict=True)
+        )
+        if not fits:
+            raise ShapeError(f"the value for {shown(name)} has shape {list(array.shape)}, and {list(wanted)} is needed")
+        if array.dtype.kind not in "fiub" or kind.dtype is None:
+            raise DtypeError(f"the value for {shown(name)} is {shown(given)}, which is not of {kind.dtype}")
+        dtype = HELD[kind.dtype] if kind.dtype in ("float16", "bfloat16") else kind.dtype
+        found[name] = known(array.astype(dtype))
+    return found
+
+
+def _read(
+    model: Model, settled: Mapping[str, Any], stacks: Mapping[Node, Sequence[Node]], choices: Mapping[Node, bool]
+) -> tuple[Reading, dict[str, Any]]:
+    """Reads all that the outputs need, and gives these by name."""
+    tensors = Tensors(Script("A net that rnngraph read from an ONNX file."))
+    reading = Reading(model, tensors, stacks, choices)
+    given: dict[str, Any] = {}
+    sizes = _SizeNames(settled)
+    for name, kind in model.graph.inputs.items():
+        try:
+            given[name] = settled[name] if isinstance(settled.get(name), Known) else _input(tensors, name, kind, sizes)
+        except (UnreadableError, ValueError, TypeError) as error:
+            reading.problems.append(f"input {shown(name)}: {error}")
+            given[name] = FAILED
+    found = GraphReader(reading, model.graph, given).outputs()
+    return reading, dict(zip(model.graph.outputs, found, strict=True))
+
+
+class _SizeNames:
+    """Names for sizes of inputs: the file's, where they can stand in a script, and else our own."""
+
+    def __init__(self, settled: Mapping[str, Any]) -> None:
+        self._settled = settled
+        self._names: dict[str, str] = {}
+        self._count = itertools.count()
+
+    def __call__(self, size: int | str | None) -> int | str:
+        if isinstance(size, int):
+            return size
+        if size is not None and isinstance(self._settled.get(size), int):
+            fixed: int = self._settled[size]
+            return fixed
+        if size is None:
+            return self._own()
+        if size not in self._names:
+            self._names[size] = size if can_name_size(size) and not size.startswith("size_") else self._own()
+        return self._names[size]
+
+    def _own(self) -> str:
+        return f"size_{next(self._count)}"
+
+
+def _input(tensors: Tensors, name: str, kind: Kind, sizes: _SizeNames) -> Value:
+    if kind.dtype is None:
+        raise UnreadableError("it is no array of numbers")
+    if kind.shape is None:
+        raise UnreadableError("the file does not say how many axes it has")
+    return tensors.script.input(name, [sizes(size) for size in kind.shape], HELD.get(kind.dtype, kind.dtype))
+
+
+def _finished(model: Model, tensors: Tensors, values: Mapping[str, Any]) -> Script:
+    """The script with its outputs, and with what they need alone."""
+    script = tensors.script
+    problems = []
+    for name, value in values.items():
+        try:
+            if isinstance(value, Unrounded):
+                raise UnreadableError("it is quantized at run time")
+            script.outputs[name] = tensors.value(value)
+        except UnreadableError as error:
+            problems.append(f"output {shown(name)}: {error}")
+    if problems:
+        raise not_readable(model.name, problems)
+    script.drop_unused()
+    return script

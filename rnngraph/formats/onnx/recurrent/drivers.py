@@ -1,0 +1,203 @@
+"""Recurrent nodes, one or several above each other, as a driver of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....declare.cells.wrappers import MultiRNNCell
+from ....declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
+from ....declare.functions.basic import broadcast_to
+from ...gates import PEEPHOLES, gates_of, joined, parameters_of
+from ...gates import Layer as Gates
+from ...layers import scope_of
+from ...script import Value
+from ..core.known import Known, Operand, shape_of
+from ..core.model import Node
+from ..core.table import Call, Outputs, reads
+from ..core.tensors import Tensors
+from .cells import FreeLSTMCell, GivenWeights
+from .given_weights import given_weights
+from .layer import Direction, Layer, layer_of
+
+
+@dataclass
+class Recurrence:
+    """A node that became a driver: what it reads, and what the directions give of all steps."""
+
+    node: Node
+    layer: Layer
+    x: Value
+    time_major: bool
+    outputs: list[Value]
+
+
+@reads("RNN", "LSTM", "GRU")
+def _recurrent(call: Call) -> Outputs:
+    x = call.value(0)
+    layer = layer_of(call, shape_of(x))
+    return declared([call], [layer], x)[0]
+
+
+def stack_of(calls: Sequence[Call]) -> list[list[Operand | None]]:
+    """The outputs of nodes of which each reads the one before: layers of one stack."""
+    x = calls[0].value(0)
+    layers = [layer_of(call, shape_of(x) if call is calls[0] else None) for call in calls]
+    return declared(calls, layers, x)
+
+
+def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[list[Operand | None]]:
+    """Y, Y_h and Y_c of each node. Of all but the last Y is None: the layer above reads it within the driver."""
+    tensors, first = calls[0].tensors, layers[0]
+    batch, given_lengths = 0 if first.is_batch_major else 1, first.lengths
+    order = _order(tensors, layers, x, batch)
+    if order is not None:
+        x, given_lengths = _unsorted(tensors, x), _unsorted(tensors, first.lengths)
+    turned = tensors.turned_from(x)
+    time_major = not first.is_batch_major
+    if time_major and turned is not None and turned[1] == (1, 0, 2):
+        x, time_major = turned[0], False
+    given: dict[str, Any] = {"time_major": True} if time_major else {}
+    if given_lengths is not None:
+        given["sequence_length"] = tensors.value(given_lengths)
+    outputs, states = _driven(tensors, layers, x, given)
+    tensors.recurrences.append(Recurrence(calls[0].node, first, x, time_major, outputs))
+    if time_major is first.is_batch_major:
+        outputs = [tensors.turned(item, (1, 0, 2)) for item in outputs]
+    if order is not None:
+        outputs = [tensors.sorted(item, order, batch) for item in outputs]
+        states = [[[tensors.sorted(leaf, order, 0) for leaf in leaves] for leaves in item] for item in states]
+    whole = tensors.stack(outputs, 2 if first.is_batch_major else 1)
+    found: list[list[Operand | None]] = []
+    for number, (layer, of_layer) in enumerate(zip(layers, states, strict=True)):
+        leaves = [tensors.stack(list(items), 1 if layer.is_batch_major else 0) for items in zip(*of_layer, strict=True)]
+        found.append([whole if number == len(layers) - 1 else None, *reversed(leaves)])  # c, h become h, c
+    return found
+
+
+def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
+    """The order that rows were put in, if those of the sequences and of their lengths were, and start from zeros: each row
+    gives the same in any order.
+    """
+    rows, lengths = tensors.sorted_from(x), layers[0].lengths
+    sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)
+    states = [state for layer in layers for direction in layer.directions for state in direction.initial]
+    if rows is None or sorted_lengths is None or any(state is not None for state in states):
+        return None
+    return rows[1] if rows[1] is sorted_lengths[1] and rows[2] == axis else None
+
+
+def _unsorted(tensors: Tensors, x: Operand | None) -> Any:
+    found = None if x is None else tensors.sorted_from(x)
+    assert found is not None
+    return found[0]
+
+
+def _driven(
+    tensors: Tensors, layers: Sequence[Layer], x: Value, given: dict[str, Any]
+) -> tuple[list[Value], list[list[list[Value]]]]:
+    """Outputs by direction; states by layer, direction and state of the cell."""
+    script, first = tensors.script, layers[0]
+    directions = [[layer.directions[number] for layer in layers] for number in range(len(first.directions))]
+    is_stack, is_both = len(layers) > 1, len(directions) == 2
+    cells = [[_cell(tensors, direction) for direction in column] for column in directions]
+    initial = [_initial_states(tensors, column) for column in directions]
+    if not is_both:
+        scope = script.scope("rnn")
+        for number, (cell, direction) in enumerate(zip(cells[0], directions[0], strict=True)):
+            _own(tensors, f"{scope}/multi_rnn_cell/cell_{number}" if is_stack else scope, cell, direction)
+        whole = script.call(MultiRNNCell, cells[0], hint="cell") if is_stack else cells[0][0]
+        if initial[0] is not None:
+            given["initial_state"] = tuple(initial[0]) if is_stack else initial[0][0]
+        if first.is_reverse:
+            given["reverse"] = True
+        sequence, state = script.call(dynamic_rnn, whole, x, **given, scope=scope)
+        of_layers = list(state) if is_stack else [state]
+        return [sequence], [[_leaves(item)] for item in of_layers]
+    base = "stack_bidirectional_rnn" if is_stack else "bidirectional_rnn"
+    scope = script.scope(base)
+    for number in range(len(layers)):
+        inner = f"{scope}/cell_{number}/bidirectional_rnn" if is_stack else scope
+        for suffix, column, own in zip(("fw", "bw"), directions, cells, strict=True):
+            _own(tensors, f"{inner}/{suffix}", own[number], column[number])
+    names = ("initial_states_fw", "initial_states_bw") if is_stack else ("initial_state_fw", "initial_state_bw")
+    for name, states in zip(names, initial, strict=True):
+        if states is not None:
+            given[name] = states if is_stack else states[0]
+    if is_stack:
+        made = script.call(stack_bidirectional_dynamic_rnn, *cells, x, **given, scope=scope)
+        joint, forward, backward = made
+        units = first.directions[0].kind.units
+        halves = [
+            tensors.taken(joint, [slice(None), slice(None), part]) for part in (slice(0, units), slice(units, None))
+        ]
+        tensors.note_concat(joint, [tensors.value(half) for half in halves], 2)
+        pairs = zip(forward, backward, strict=True)
+        return [tensors.value(half) for half in halves], [[_leaves(one), _leaves(other)] for one, other in pairs]
+    sequences, state = script.call(bidirectional_dynamic_rnn, cells[0][0], cells[1][0], x, **given, scope=scope)
+    return list(sequences), [[_leaves(item) for item in state]]
+
+
+def _leaves(state: Value) -> list[Value]:
+    return list(state) if isinstance(state.thing, tuple) else [state]
+
+
+def _initial_states(tensors: Tensors, column: Sequence[Direction]) -> list[Any] | None:
+    """One state a layer, or None where all start from zeros."""
+    if all(item is None for direction in column for item in direction.initial):
+        return None
+    found: list[Any] = []
+    for direction in column:
+        leaves: list[Any] = []
+        for item in direction.initial:
+            if item is None:
+                leaves.append(tensors.script.call(broadcast_to, 0.0, (direction.kind.units,)))
+            else:
+                leaves.append(tensors.value(item, "initial_state"))
+        found.append(tuple(leaves) if len(leaves) > 1 else leaves[0])
+    return found
+
+
+# Cells and their weights -----------------------------------------------------------------------------------
+
+
+def _cell(tensors: Tensors, direction: Direction) -> Value:
+    kind = direction.kind
+    cell = tensors.script.call(kind.function, kind.units, **dict(kind.keywords), hint="cell")
+    if all(isinstance(array, Known) for array in direction.weights.values()):
+        return cell
+    weights = given_weights(tensors, cell.thing, direction)
+    return tensors.script.call(GivenWeights, cell, weights, hint="cell")
+
+
+def _own(tensors: Tensors, position: str, cell: Value, direction: Direction) -> None:
+    """Keeps a cell's parameters, at its place."""
+    if isinstance(cell.thing, GivenWeights):
+        return
+    arrays = {name: array.numbers(name) for name, array in direction.weights.items() if isinstance(array, Known)}
+    gates = _gates(arrays, direction.order)
+    found = _free(gates) if isinstance(cell.thing, FreeLSTMCell) else parameters_of(cell.thing, gates)
+    tensors.script.own(f"{position}/{scope_of(cell.thing)}", found)
+
+
+def _gates(arrays: Mapping[str, np.ndarray], order: str) -> Gates:
+    """The arrays of a direction by gate. B and P may lack."""
+    inputs, recurrent = (
+        {gate: part.T for gate, part in gates_of(arrays[name], order, 0).items()} for name in ("W", "R")
+    )
+    bias = arrays.get("B", np.zeros(2 * len(order) * arrays["R"].shape[1], arrays["R"].dtype))
+    halves = [gates_of(half, order, 0) for half in np.split(bias, 2)]
+    found = Gates(inputs, recurrent, halves[0], halves[1])
+    if "P" in arrays:
+        found.peepholes = gates_of(arrays["P"], "iof", 0)
+    return found
+
+
+def _free(gates: Gates) -> dict[str, np.ndarray]:
+    """Parameters of a ``FreeLSTMCell``."""
+    both = {gate: np.concatenate([gates.inputs[gate], gates.recurrent[gate]]) for gate in "ijfo"}
+    found = {"kernel": joined(both, "ijfo", 1), "bias": joined({gate: gates.bias(gate) for gate in "ijfo"}, "ijfo", 0)}
+    return found | {PEEPHOLES[gate]: array for gate, array in gates.peepholes.items()}

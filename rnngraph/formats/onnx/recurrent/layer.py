@@ -1,0 +1,196 @@
+"""What RNN, LSTM and GRU nodes say: cells by direction, weights, initial states, lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell
+from ....ir.types import Dim
+from ...gates import ORDERS
+from ..core.known import Expanded, Known, Operand, dtype_of, shape_of
+from ..core.sizes import UnreadableError, equal
+from ..core.table import Call
+from ..core.values import shortest
+from .activations import Activation, activations_of
+from .cells import FreeLSTMCell
+
+_ACTIVATIONS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
+_DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+
+
+@dataclass(frozen=True)
+class CellKind:
+    """How a cell is made. keywords: pairs, so that kinds can be compared."""
+
+    function: Any
+    units: int
+    keywords: tuple[tuple[str, Any], ...]
+
+
+@dataclass
+class Direction:
+    """One direction of a node.
+
+    order: of the gates in weights. weights: W [gates * units, inputs], R [gates * units, units], B [2 * gates * units]
+    and P [3 * units], of which the last two may lack. initial: the states in the order of the cell's; None stands for
+    zeros.
+    """
+
+    kind: CellKind
+    order: str
+    weights: Mapping[str, Operand]
+    initial: list[Operand | None]
+
+
+@dataclass
+class Layer:
+    """A node: its directions and what they share. lengths: None where all rows are as long as the time axis."""
+
+    op: str
+    directions: list[Direction]
+    is_reverse: bool
+    lengths: Operand | None
+    is_batch_major: bool
+
+    def is_like(self, other: Layer) -> bool:
+        """Whether both can be layers of one stack."""
+        kinds, others = ([direction.kind for direction in layer.directions] for layer in (self, other))
+        alike = kinds == others and self.is_reverse == other.is_reverse and self.is_batch_major == other.is_batch_major
+        return alike and self.lengths is other.lengths
+
+
+def layer_of(call: Call, x: tuple[Dim, ...] | None) -> Layer:
+    """A node's options and weights. x: the shape of what it reads, where that is known."""
+    weights = {"W": call.input(1), "R": call.input(2)}
+    weights |= {name: given for name, number in (("B", 3), ("P", 7)) if (given := call.maybe(number)) is not None}
+    return layer_with(call, call.op, weights, x)
+
+
+def layer_with(call: Call, op: str, weights: Mapping[str, Operand], x: tuple[Dim, ...] | None) -> Layer:
+    """The same with weights that were made of the node's inputs."""
+    reversals = _DIRECTIONS.get(call.text("direction", "forward"))
+    if reversals is None:
+        raise UnreadableError(f"direction {call.text('direction', '')!r} is not known")
+    count, is_batch_major = len(reversals), call.whole("layout", 0) == 1
+    order = ORDERS["onnx"][op.lower()]
+    units = (*shape_of(weights["R"]), None)[2]
+    if not isinstance(units, int) or not units or call.whole("hidden_size", units) != units:
+        raise UnreadableError(f"R {_sizes(weights['R'])} does not fit hidden_size {call.whole('hidden_size', 0)}")
+    gates = len(order) * units
+    wanted: dict[str, tuple[int | None, ...]] = {
+        "W": (count, gates, None), "R": (count, gates, units), "B": (count, 2 * gates), "P": (count, 3 * units),
+    }  # fmt: skip
+    for name, array in weights.items():
+        _check_sizes(name, shape_of(array), wanted[name])
+    if x is not None and (len(x) != 3 or x[2] != shape_of(weights["W"])[2]):
+        raise UnreadableError(f"X has {len(x)} axes, the last of {x[-1] if x else 1}, and W is {_sizes(weights['W'])}")
+    names = call.entries("activations") or [*_ACTIVATIONS[op]] * count
+    if len(names) != count * len(_ACTIVATIONS[op]):
+        raise UnreadableError(f"{len(names)} activations are given for {count} directions")
+    activations = activations_of(
+        names, call.entries("activation_alpha", []) or [], call.entries("activation_beta", []) or []
+    )
+    share = len(activations) // count
+    directions = []
+    for number in range(count):
+        own = activations[number * share : (number + 1) * share]
+        of_one = {name: call.tensors.taken(array, _at(shape_of(array), 0, number)) for name, array in weights.items()}
+        states = {"h": 5} if op != "LSTM" else {"c": 6, "h": 5}
+        initial = [_initial(call, place, number, count, units) for place in states.values()]
+        directions.append(Direction(_kind(call, op, units, own, "P" in weights), order, of_one, initial))
+    time = None if x is None else x[1 if is_batch_major else 0]
+    return Layer(op, directions, reversals[0], _lengths(call, time), is_batch_major)
+
+
+def _sizes(x: Operand) -> str:
+    return str([str(dim) for dim in shape_of(x)])
+
+
+def _check_sizes(name: str, shape: tuple[Dim, ...], wanted: Sequence[int | None]) -> None:
+    fits = len(shape) == len(wanted) and all(
+        isinstance(have, int) and have and want in (None, have) for have, want in zip(shape, wanted, strict=True)
+    )
+    if not fits:
+        raise UnreadableError(f"{name} has shape {[str(dim) for dim in shape]} and not {list(wanted)}")
+
+
+def _at(shape: Sequence[Any], axis: int, number: int) -> list[Any]:
+    index: list[Any] = [slice(None)] * len(shape)
+    index[axis] = number
+    return index
+
+
+def _initial(call: Call, place: int, number: int, count: int, units: int) -> Operand | None:
+    """What one direction starts from: [batch, units], or [units] where all rows start alike."""
+    given = call.maybe(place)
+    if given is None or _is_zero(given):
+        return None
+    shape, axis = shape_of(given), 1 if call.whole("layout", 0) == 1 else 0
+    if len(shape) != 3 or shape[axis] != count or shape[2] != units:
+        raise UnreadableError(
+            f"an initial state has shape {_sizes(given)}, which is not of {count} directions of {units}"
+        )
+    if isinstance(given, Expanded):
+        source = given.source
+        own = (*(1,) * (3 - len(shape_of(source))), *shape_of(source))
+        if own[1 - axis] == 1 and own[axis] == count and own[2] == units:  # all rows alike
+            whole = call.tensors.reshape(source, (count, units))
+            return call.tensors.taken(whole, [number])
+    return call.tensors.taken(given, _at(shape, axis, number))
+
+
+def _is_zero(x: Operand) -> bool:
+    source = x.source if isinstance(x, Expanded) else x
+    return isinstance(source, Known) and not source.is_symbolic and not np.any(source.array)
+
+
+def _lengths(call: Call, time: Dim | None) -> Operand | None:
+    """``sequence_lens``, unless all rows are as long as the time axis."""
+    given = call.maybe(4)
+    if given is None:
+        return None
+    source = given.source if isinstance(given, Expanded) else given
+    entries = source.array.reshape(-1).tolist() if isinstance(source, Known) else [None]
+    if time is not None and all(entry is not None and equal(entry, time) is True for entry in entries):
+        return None
+    if dtype_of(given) not in ("int32", "int64"):
+        raise UnreadableError(f"sequence_lens are of {dtype_of(given)}")
+    return given
+
+
+def _kind(call: Call, op: str, units: int, own: Sequence[Activation], has_peepholes: bool) -> CellKind:
+    """The cell of a direction."""
+    limit = shortest(call.number("clip", 0.0)) or None
+    if limit is not None and not limit > 0:
+        raise UnreadableError(f"clip is {limit}")
+    if op == "RNN":
+        return CellKind(BasicRNNCell, units, _other_than({"activation": "tanh"}, own, limit))
+    usual = {"recurrent_activation": "sigmoid", "activation": "tanh"}
+    if op == "GRU":
+        after = (("reset_after", True),) if call.whole("linear_before_reset", 0) else ()
+        return CellKind(GRUCell, units, (*after, *_other_than(usual, own, limit)))
+    coupled = bool(call.whole("input_forget", 0))
+    if coupled or limit is not None or own[1] != own[2]:
+        usual = {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}
+        names = zip(usual, own, strict=True)
+        options: dict[str, Any] = {name: one.function() for name, one in names if one.plain != usual[name]}
+        options |= {} if limit is None else {"limit": limit}
+        options |= {"use_peepholes": True} if has_peepholes else {}
+        options |= {"coupled": True} if coupled else {}
+        return CellKind(FreeLSTMCell, units, tuple(options.items()))
+    others = _other_than(usual, own[:2], limit)
+    if has_peepholes:
+        return CellKind(LSTMCell, units, (("use_peepholes", True), ("forget_bias", 0.0), *others))
+    return CellKind(BasicLSTMCell, units, (("forget_bias", 0.0), *others))
+
+
+def _other_than(
+    usual: Mapping[str, str], own: Sequence[Activation], limit: float | None
+) -> tuple[tuple[str, Any], ...]:
+    """The activations of a built-in cell that are not what it has by itself."""
+    given = {name: activation.argument(limit) for name, activation in zip(usual, own, strict=True)}
+    return tuple((name, argument) for name, argument in given.items() if argument != usual[name])

@@ -1,0 +1,88 @@
+"""Recurrent nodes above each other that are layers of one stack."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...script import Step, Value, values_read
+from ..core.known import Expanded, Known
+from ..core.model import Node
+from ..core.tensors import Tensors
+from .drivers import Recurrence
+
+Place = tuple[Step, tuple[int | str, ...]]
+
+
+def stacks_in(tensors: Tensors, outputs: Mapping[str, Any]) -> dict[Node, Sequence[Node]]:
+    """Chains of two nodes or more, by each node in them.
+
+    A node is a layer above another one if it is made alike, reads what that gives of all steps and nothing else does,
+    and starts from nothing that the other computes.
+    """
+    uses = _uses(outputs)
+    made: dict[Place, Recurrence] = {}
+    above: dict[Node, Recurrence] = {}
+    has_below: set[Node] = set()
+    for item in tensors.recurrences:
+        below = made.get(_place(item.x))
+        if below is not None and _is_one_stack(below, item, uses, tensors):
+            above[below.node] = item
+            has_below.add(item.node)
+        for place in _places(item, tensors):
+            made[place] = item
+    found: dict[Node, Sequence[Node]] = {}
+    for item in tensors.recurrences:
+        if item.node in has_below or item.node not in above:
+            continue
+        chain, current = [item.node], item
+        while current.node in above:
+            current = above[current.node]
+            chain.append(current.node)
+        found |= dict.fromkeys(chain, chain)
+    return found
+
+
+def _place(x: Value) -> Place:
+    return x.step, x.path
+
+
+def _places(item: Recurrence, tensors: Tensors) -> list[Place]:
+    """Where the outputs of all directions are one array."""
+    if len(item.outputs) == 1:
+        return [_place(item.outputs[0])]
+    joint = tensors.joint(item.outputs)
+    return [] if joint is None else [_place(joint)]
+
+
+def _is_one_stack(below: Recurrence, item: Recurrence, uses: Mapping[Place, int], tensors: Tensors) -> bool:
+    if not below.layer.is_like(item.layer) or below.time_major != item.time_major:
+        return False
+    if uses[_place(item.x)] != 1 or (len(below.outputs) > 1 and any(uses[_place(half)] != 1 for half in below.outputs)):
+        return False
+    steps = {output.step for output in below.outputs}
+    starts = [state for direction in item.layer.directions for state in direction.initial if isinstance(state, Value)]
+    starts += [state.source for direction in item.layer.directions for state in direction.initial
+               if isinstance(state, Expanded) and isinstance(state.source, Value)]  # fmt: skip
+    return not any(steps & tensors.steps_behind(start) for start in starts)
+
+
+def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:
+    """How often each value is read by what the outputs need."""
+    counts: defaultdict[Place, int] = defaultdict(int)
+    pending = []
+    for value in outputs.values():
+        if isinstance(value, Expanded):
+            value = value.source
+        if not isinstance(value, Known):
+            counts[_place(value)] += 1
+            pending.append(value.step)
+    seen = set(pending)
+    while pending:
+        for value in values_read(pending.pop()):
+            counts[_place(value)] += 1
+            if value.step not in seen:
+                seen.add(value.step)
+                pending.append(value.step)
+    return counts
