@@ -138,6 +138,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .formats import weights
+    from .formats.keras.read import read_keras
     from .formats.nam import read_nam
     from .formats.net import Net
     from .formats.onnx.read import read_onnx
@@ -159,6 +160,7 @@ if TYPE_CHECKING:
     from .training.trainer import Trainer
 
 _LATER = {
+    "formats.keras.read": ("read_keras",),
     "formats.nam": ("read_nam",),
     "formats.net": ("Net",),
     "formats.onnx.read": ("read_onnx",),
@@ -310,6 +312,7 @@ __all__ = [
     "placeholder",
     "random_normal",
     "random_uniform",
+    "read_keras",
     "read_nam",
     "read_onnx",
     "read_rtneural",

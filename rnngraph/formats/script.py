@@ -122,8 +122,8 @@ class Script:
 
     def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32") -> Value:
         """A placeholder."""
-        kind = {} if dtype == "float32" else {"dtype": dtype}
-        self.inputs[name] = self.call(placeholder, name, tuple(shape), **kind)
+        options = {} if dtype == "float32" else {"dtype": dtype}
+        self.inputs[name] = self.call(placeholder, name, tuple(shape), **options)
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:

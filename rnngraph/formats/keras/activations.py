@@ -1,0 +1,166 @@
+"""Activations: by the names that ``rg`` has for them, or written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...declare.functions.activations import (
+    ACTIVATIONS,
+    elu,
+    hard_sigmoid_keras3,
+    leaky_relu,
+    relu,
+    relu6,
+    softplus,
+)
+from ...declare.functions.basic import clip, greater, less, logical_not, minimum, tanh, where
+from ..reading import Record
+from ..script import Value
+from .configuration import Layer
+from .declaration import Declaration, Inputs, Signal, Unreadable
+
+_NAMES: Mapping[str, str] = {
+    "linear": "", "silu": "swish", "exponential": "exp", **{
+        name: name for name in (
+            "tanh", "sigmoid", "relu", "relu6", "softmax", "log_softmax", "softplus", "softsign", "elu", "selu", "gelu",
+            "swish", "leaky_relu",
+        )
+    },
+}  # fmt: skip
+"""Keras' names, and those here; hard_sigmoid depends on the version."""
+
+
+def name_of(version: int, name: str) -> str | None:
+    """The name here, ``""`` for the identity, None where there is none."""
+    if name == "hard_sigmoid":
+        return "hard_sigmoid_keras3" if version >= 3 else "hard_sigmoid"
+    return _NAMES.get(name)
+
+
+def problem_of(version: int, layer: Layer) -> str | None:
+    """What of a layer's activations can't be read."""
+    in_cell = "recurrent_activation" in layer.config or layer.kind.startswith("SimpleRNN")
+    for key in ("activation", "recurrent_activation"):
+        given = layer.config.get(key, None)
+        if isinstance(given, str) and name_of(version, given) is None and (in_cell or given not in _WRITTEN_OUT):
+            return f"{key} {given!r}"
+        if isinstance(given, Mapping) and (in_cell or given.get("class_name") not in LAYERS):
+            return f"{key} of class {given.get('class_name')!r}"
+    return None
+
+
+def cell_activation(b: Declaration, layer: Layer, key: str, default: str) -> str:
+    """An activation of a cell, by its name here."""
+    return name_of(b.version, layer.config.text(key, default)) or "linear"
+
+
+def activation(b: Declaration, layer: Layer) -> tuple[str | None, Callable[[Value], Value]]:
+    """(the name that a layer here takes, what is to be declared behind it)."""
+    given = layer.config.get("activation", None)
+    if isinstance(given, Mapping):
+        record = layer.config.record("activation")
+        inner = Layer(record.text("class_name"), layer.name, layer.path, record.record("config"))
+        return None, lambda x: b.call(inner, Inputs((Signal(x),)))[0].value
+    name = "" if given is None else name_of(b.version, layer.config.text("activation"))
+    if name is not None:
+        return name or None, lambda x: x
+    return None, lambda x: _WRITTEN_OUT[layer.config.text("activation")](b, x)
+
+
+def _of(b: Declaration, sign: str, left: Any, right: Any) -> Value:
+    return b.script.operation(sign, left, right)
+
+
+def _hard_silu(b: Declaration, x: Value) -> Value:
+    return _of(b, "*", x, b.script.call(hard_sigmoid_keras3, x))
+
+
+_WRITTEN_OUT: Mapping[str, Callable[[Declaration, Value], Value]] = {
+    "mish": lambda b, x: _of(b, "*", x, b.script.call(tanh, b.script.call(softplus, x))),
+    "hard_silu": _hard_silu,
+    "hard_swish": _hard_silu,
+    "hard_tanh": lambda b, x: b.script.call(clip, x, -1, 1),
+    "log_sigmoid": lambda b, x: _of(b, "*", b.script.call(softplus, _of(b, "*", x, -1.0)), -1.0),
+    "tanh_shrink": lambda b, x: _of(b, "-", x, b.script.call(tanh, x)),
+    "celu": lambda b, x: b.script.call(elu, x),
+}
+"""Activations of layers, without parameters, that have no name here."""
+
+
+# Layers -------------------------------------------------------------------------------------------
+
+
+def _activation(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    name, behind = activation(b, layer)
+    x = inputs.one.value
+    return Signal(behind(x if name is None else b.activated(x, name)))
+
+
+def number(record: Record, key: str, default: float) -> float:
+    """An option that is a number; None stands for the default."""
+    found = record.get(key, default)
+    found = default if found is None else found
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise record.error(f"{record.at}.{key} is no number")
+    return float(found)
+
+
+def _relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """max_value above it, x from the threshold on, slope (x - threshold) below."""
+    x = inputs.one.value
+    limit = layer.config.get("max_value", None)
+    slope, threshold = number(layer.config, "negative_slope", 0.0), number(layer.config, "threshold", 0.0)
+    if limit == 6 and not slope and not threshold:
+        return Signal(b.script.call(relu6, x))
+    if threshold:
+        below = _of(b, "*", _of(b, "-", x, threshold), slope) if slope else 0
+        y = b.script.call(where, _at_least(b, x, threshold), x, below)
+    else:
+        y = b.script.call(leaky_relu, x, alpha=slope) if slope else b.script.call(relu, x)
+    return Signal(y if limit is None else b.script.call(minimum, y, number(layer.config, "max_value", 0.0)))
+
+
+def _at_least(b: Declaration, x: Value, threshold: float) -> Value:
+    return b.script.call(logical_not, b.script.call(less, x, threshold))
+
+
+def _leaky_relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    slope = number(layer.config, "negative_slope" if "negative_slope" in layer.config else "alpha", 0.3)
+    return Signal(b.script.call(leaky_relu, inputs.one.value, alpha=slope))
+
+
+def _thresholded_relu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one.value
+    return Signal(b.script.call(where, b.script.call(greater, x, number(layer.config, "theta", 1.0)), x, 0))
+
+
+def _elu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    alpha = number(layer.config, "alpha", 1.0)
+    return Signal(b.script.call(elu, inputs.one.value, **({} if alpha == 1.0 else {"alpha": alpha})))
+
+
+def _softmax(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    if x.mask is not None:
+        raise Unreadable("it is given a mask")
+    axis = layer.config.get("axis", -1)
+    if not isinstance(axis, int):
+        raise Unreadable("it has several axes")
+    return Signal(b.script.call(ACTIVATIONS["softmax"], x.value, **({} if axis == -1 else {"axis": axis})))
+
+
+def _prelu(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    array = b.array(layer, "alpha", *(None,) * (x.rank - 1))
+    if any(have not in (1, want) for have, want in zip(array.shape, x.shape[1:], strict=True)):
+        raise layer.config.error(f"alpha of {layer} has shape {list(array.shape)}, which does not fit its input")
+    positive = b.script.call(relu, x.value)
+    alpha = b.parameter(layer, "alpha", array)
+    return Signal(_of(b, "+", positive, _of(b, "*", alpha, _of(b, "-", x.value, positive))))
+
+
+LAYERS: Mapping[str, Callable[[Declaration, Layer, Inputs], Any]] = {
+    "Activation": _activation, "ReLU": _relu, "LeakyReLU": _leaky_relu, "ThresholdedReLU": _thresholded_relu,
+    "ELU": _elu, "Softmax": _softmax, "PReLU": _prelu,
+}  # fmt: skip

@@ -1,0 +1,103 @@
+"""Files of Keras, opened: what net they describe, for which version of Keras, and where the weights lie.
+
+A ``.keras`` file is a zip of ``metadata.json``, ``config.json`` and ``model.weights.h5``. A legacy ``.h5`` file holds
+the description as an attribute, beside the weights.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from ...allocation import reserve
+from ...errors import FileError
+from ..reading import MOST_BYTES, Record, bytes_of_file, json_of
+from .hdf5 import SIGNATURE, Hdf5
+
+WHAT = "a file of Keras"
+MOST_TEXT = 256 << 20
+"""Bytes of a description."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file.
+
+    name: in errors. description: the net, an object with ``class_name`` and ``config``. version: Keras' major one, 2 or
+    3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as in a ``.keras`` file, or
+    by layers' names below ``root``.
+    """
+
+    name: str
+    description: Record
+    version: int
+    weights: Hdf5
+    by_path: bool
+    root: str = ""
+
+
+def opened(source: str | os.PathLike[str] | bytes) -> Opened:
+    """The file at a path, or in bytes."""
+    name, data = bytes_of_file(source, WHAT)
+    return _legacy(name, data) if data[: len(SIGNATURE)] == SIGNATURE else _zipped(name, data)
+
+
+def _zipped(name: str, data: bytes) -> Opened:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
+        raise FileError(
+            f"{name} is damaged or no file of Keras, which is a zip (.keras) or HDF5 (.h5, .hdf5)"
+        ) from None
+    described = json_of(name, _member(name, archive, "config.json", MOST_TEXT), WHAT)
+    metadata = Record(name, json_of(name, _member(name, archive, "metadata.json", MOST_TEXT), WHAT))
+    weights = Hdf5(name, _member(name, archive, "model.weights.h5", MOST_BYTES))
+    return Opened(name, Record(name, described), _major(metadata.text("keras_version")), weights, by_path=True)
+
+
+def _member(name: str, archive: zipfile.ZipFile, member: str, most: int) -> bytes:
+    """The bytes of a member, at most so many, whatever the archive says of their number."""
+    try:
+        info = archive.getinfo(member)
+    except KeyError:
+        raise FileError(f"{name} is damaged or no file of Keras: it has no {member}") from None
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise FileError(f"{member} of {name} is compressed in a way that Keras does not use")
+    if info.file_size > most:
+        raise FileError(f"{member} of {name} has {info.file_size:,} bytes; {most:,} at most are read")
+    reserve(info.file_size, f"{member} of {name}")
+    try:
+        with archive.open(info) as file:
+            found = file.read(info.file_size + 1)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+        raise FileError(f"{member} of {name} is damaged: {error}") from None
+    if len(found) != info.file_size:
+        raise FileError(f"{member} of {name} is damaged: {info.file_size:,} bytes were to come")
+    return found
+
+
+def _legacy(name: str, data: bytes) -> Opened:
+    file = Hdf5(name, data)
+    described = file.text("", "model_config", default=None)
+    if described is None:
+        raise FileError(
+            f"{name} has weights and no net: it was written by save_weights; read what model.save wrote, or declare the "
+            "net and take each layer's arrays through rg.weights.from_keras"
+        )
+    if len(described) > MOST_TEXT:
+        raise FileError(f"{name} is damaged: its description has {len(described):,} characters")
+    root = "model_weights" if file.has("model_weights") else ""
+    version = file.text("", "keras_version", default=None) or file.text(root, "keras_version", default="2")
+    record = Record(name, json_of(name, described.encode("utf-8", "surrogatepass"), WHAT))
+    return Opened(name, record, _major(version), file, by_path=False, root=root)
+
+
+def _major(version: Any) -> int:
+    """2 for versions of Keras before 3, else 3."""
+    number = re.match(r"\d+", version)
+    return 3 if number and int(number[0]) >= 3 else 2

@@ -1,0 +1,175 @@
+"""Attention over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...declare.functions.basic import (
+    cast,
+    expand_dims,
+    less,
+    logical_and,
+    logical_not,
+    matmul,
+    not_equal,
+    reduce_sum,
+    reshape,
+    softmax,
+    tanh,
+    transpose,
+    where,
+)
+from ...declare.functions.randomness import dropout
+from ...declare.functions.sequences import cumsum
+from ..script import Value
+from .activations import number
+from .configuration import Layer
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .merging import all_true
+from .plain import kept
+
+FAR = 1e9
+"""What is taken from the scores of steps that don't count."""
+
+
+def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
+    """(query, value, key) of a list."""
+    found = inputs.several
+    if len(found) not in (2, 3) or any(x.rank != 3 for x in found):
+        raise Unreadable("it is called on something else than sequences [query, value] or [query, value, key]")
+    return found[0], found[1], found[-1]
+
+
+def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    """Luong's, by products or, with the score mode ``concat``, by sums."""
+    query, value, key = _parts(inputs)
+    of = b.script.operation
+    scale = b.parameter(layer, "scale", b.array(layer, "scale")) if "scale" in b.arrays(layer) else None
+    if layer.config.get("score_mode", "dot") == "concat":
+        both = of("+", b.script.call(expand_dims, query.value, 2), b.script.call(expand_dims, key.value, 1))
+        both = both if scale is None else of("*", both, scale)
+        total = b.script.call(reduce_sum, b.script.call(tanh, both), axis=-1)
+        scores = of("*", total, b.parameter(layer, "concat_score_weight", b.array(layer, "concat_score_weight")))
+    else:
+        scores = b.script.call(matmul, query.value, b.script.call(transpose, key.value, (0, 2, 1)))
+        scores = scores if scale is None else of("*", scores, scale)
+    return _applied(b, layer, inputs, scores)
+
+
+def _additive_attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    """Bahdanau's."""
+    query, _, key = _parts(inputs)
+    of = b.script.operation
+    both = of("+", b.script.call(expand_dims, query.value, 2), b.script.call(expand_dims, key.value, 1))
+    terms = b.script.call(tanh, both)
+    if "scale" in b.arrays(layer):
+        terms = of("*", terms, b.parameter(layer, "scale", b.array(layer, "scale", key.width)))
+    return _applied(b, layer, inputs, b.script.call(reduce_sum, terms, axis=-1))
+
+
+def _applied(b: Declaration, layer: Layer, inputs: Inputs, scores: Value) -> list[Signal]:
+    """The value's steps, weighed by scores [batch, query's steps, value's steps]."""
+    query, value, _ = _parts(inputs)
+    counts = None if value.mask is None else b.script.call(expand_dims, value.mask, 1)
+    if inputs.keywords.get("use_causal_mask", layer.config.get("causal", False)):
+        counts = _both(b, counts, _causal(b, query, value))
+    weights = _weights(b, layer, scores, counts)
+    y = b.script.call(matmul, weights, value.value)
+    if query.mask is not None:
+        y = b.script.call(where, b.script.call(expand_dims, query.mask, -1), y, 0)
+    given = [Signal(y, query.mask)]
+    return [*given, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else given
+
+
+def _weights(b: Declaration, layer: Layer, scores: Value, counts: Value | None) -> Value:
+    """Softmax of the scores where they count, with dropout."""
+    if counts is not None:
+        scores = b.script.call(where, counts, scores, b.script.operation("-", scores, FAR))
+    weights = b.script.call(softmax, scores)
+    rate = number(layer.config, "dropout", 0.0)
+    return b.script.call(dropout, weights, kept(rate)) if 0 < rate < 1 else weights
+
+
+def _causal(b: Declaration, query: Signal, value: Signal) -> Value:
+    """bool [batch, query's steps, value's steps]: not later."""
+    places = []
+    for x, axis in ((query, 2), (value, 1)):
+        ones = b.script.call(cast, all_true(b, b.script.item(x.value, ..., 0)), "float32")
+        places.append(b.script.call(expand_dims, b.script.call(cumsum, ones, axis=1), axis))
+    return b.script.call(logical_not, b.script.call(less, *places))
+
+
+def _both(b: Declaration, one: Value | None, other: Value | None) -> Value | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return b.script.call(logical_and, one, other)
+
+
+def _heads(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    """Attention of several heads (Vaswani et al. 2017)."""
+    query, value = inputs.one, inputs.keyword("value", 1)
+    key = inputs.keyword("key", 2)
+    key = value if key is None else key
+    if not isinstance(value, Signal) or not isinstance(key, Signal) or {query.rank, value.rank, key.rank} != {3}:
+        raise Unreadable("it is called on something else than sequences")
+    if layer.config.get("attention_axes", None) not in (None, [1], 1) or layer.config.get("use_gate", False):
+        raise Unreadable("its attention_axes or its gate")
+    if layer.config.get("sliding_window", None) is not None:
+        raise Unreadable("its sliding_window")
+    count, depth = layer.config.count("num_heads"), layer.config.count("key_dim")
+    wide = layer.config.count("value_dim", None) if layer.config.get("value_dim", None) is not None else depth
+    q, k, v = (
+        _of_heads(b, layer, name, x, count, size)
+        for name, x, size in (("query", query, depth), ("key", key, depth), ("value", value, wide))
+    )
+    scaled = b.script.operation("*", q, depth**-0.5)
+    scores = b.script.call(matmul, scaled, b.script.call(transpose, k, (0, 1, 3, 2)))
+    weights = _weights(b, layer, scores, _counting(b, inputs, query, value, key))
+    mixed = b.script.call(transpose, b.script.call(matmul, weights, v), (0, 2, 1, 3))
+    flat = b.script.call(reshape, mixed, (None, None, count * wide))
+    kernel = b.array(layer, "output/kernel", count, wide, None)
+    bias = b.array(layer, "output/bias", kernel.shape[2]) if layer.config.flag("use_bias", True) else None
+    y = _affine(b, layer, "output", flat, kernel.reshape(count * wide, -1), bias)
+    given = [Signal(y, query.mask)]
+    return [*given, Signal(weights)] if inputs.keywords.get("return_attention_scores", False) else given
+
+
+def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, size: int) -> Value:
+    """A projection as [batch, heads, steps, size]."""
+    kernel = b.array(layer, f"{name}/kernel", x.width, count, size).reshape(x.width, count * size)
+    bias = b.array(layer, f"{name}/bias", count, size).reshape(-1) if layer.config.flag("use_bias", True) else None
+    y = _affine(b, layer, name, x.value, kernel, bias)
+    return b.script.call(transpose, b.script.call(reshape, y, (None, None, count, size)), (0, 2, 1, 3))
+
+
+def _affine(
+    b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarray, bias: np.ndarray | None
+) -> Value:
+    y = b.script.operation("@", x, b.parameter(layer, f"{name}/kernel", kernel))
+    return y if bias is None else b.script.operation("+", y, b.parameter(layer, f"{name}/bias", bias))
+
+
+def _counting(b: Declaration, inputs: Inputs, query: Signal, value: Signal, key: Signal) -> Value | None:
+    """bool [batch, 1, query's steps or 1, value's steps]: which scores count, None for all."""
+    total: Value | None = None
+    for name, x, axis in (("query_mask", query, 2), ("value_mask", value, 1), ("key_mask", key, 1)):
+        given = inputs.keywords.get(name)
+        mask = given.value if isinstance(given, Signal) else x.mask
+        if mask is not None and not (name == "key_mask" and x is value):
+            total = _both(b, total, b.script.call(expand_dims, mask, axis))
+    if inputs.keywords.get("use_causal_mask", False):
+        total = _both(b, total, _causal(b, query, value))
+    given = inputs.keywords.get("attention_mask")
+    if isinstance(given, Signal):
+        if given.rank != 3:
+            raise Unreadable(f"its attention_mask has rank {given.rank}")
+        allowed = given.value if given.dtype == "bool" else b.script.call(not_equal, given.value, 0)
+        total = _both(b, total, allowed)
+    return None if total is None else b.script.call(expand_dims, total, 1)
+
+
+LAYERS: Mapping[str, Handler] = {
+    "Attention": _attention, "AdditiveAttention": _additive_attention, "MultiHeadAttention": _heads,
+}  # fmt: skip

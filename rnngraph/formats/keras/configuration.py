@@ -1,0 +1,343 @@
+"""What a file of Keras describes: networks of layers, which layer is called on what, and layers within layers.
+
+Two ways of writing calls are read. Keras 3 writes ``{"args": […], "kwargs": {…}}`` with tensors as objects; Keras 2
+writes ``[[layer, call, tensor, kwargs], …]``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..reading import Record
+
+NETWORKS = ("Sequential", "Functional", "Model")
+OF_KERAS = re.compile(r"(keras|tf_keras|tensorflow\.(python\.)?keras|builtins)(\.|$)")
+MOST_LAYERS, DEEPEST = 20_000, 40
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A tensor: the one of this number that a layer gave when it was called for this time, both from 0 on."""
+
+    layer: str
+    call: int
+    tensor: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a layer is called on: nests with ``Reference``s in them, numbers and text."""
+
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+
+
+@dataclass(eq=False)
+class Layer:
+    """A layer, or an operation among layers.
+
+    kind: Keras' name of its class. config: its options. path: its name behind those of the networks that it is in.
+    is_foreign: of a class that is not Keras' own. inner: layers in it, by the option that holds them.
+    """
+
+    kind: str
+    name: str
+    path: str
+    config: Record
+    is_operation: bool = False
+    is_foreign: bool = False
+    calls: list[Call] = field(default_factory=list)
+    inner: dict[str, list[Layer]] = field(default_factory=dict)
+    network: Network | None = None
+
+    def __str__(self) -> str:
+        return f"{'operation' if self.is_operation else 'layer'} {self.name!r} of class {self.kind!r}"
+
+    @property
+    def key(self) -> str:
+        """Its class, told apart from a layer's of the same name where it is an operation."""
+        return f"ops.{self.kind}" if self.is_operation else self.kind
+
+    @property
+    def parts(self) -> list[Layer]:
+        """The layers in it."""
+        within = self.network.layers if self.network else []
+        return [*within, *(layer for layers in self.inner.values() for layer in layers)]
+
+
+@dataclass(eq=False)
+class Network:
+    """Layers, and how they are called.
+
+    inputs, outputs: nests of ``Reference``s, None in a Sequential, whose layers follow one another. input_shape: of a
+    Sequential that has no layer for its input, if the file tells it.
+    """
+
+    layers: list[Layer]
+    inputs: Any = None
+    outputs: Any = None
+    input_shape: Any = None
+
+    @property
+    def is_sequential(self) -> bool:
+        return self.outputs is None
+
+
+def network_of(description: Record) -> Layer:
+    """The whole file's net as a layer."""
+    whole = _Reader().layer(description, "", 0)
+    if whole.network is None and whole.kind in NETWORKS:
+        raise description.error("it has no layers")
+    return whole
+
+
+def all_layers(layer: Layer) -> Iterator[Layer]:
+    """A layer and all within it, outer ones first."""
+    yield layer
+    for part in layer.parts:
+        yield from all_layers(part)
+
+
+class _Reader:
+    """Counts what it reads, as a small file may describe much."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def layer(self, described: Record, path: str, depth: int, is_network: bool = True) -> Layer:
+        """path: of what is around it."""
+        self._count += 1
+        if self._count > MOST_LAYERS or depth > DEEPEST:
+            raise described.error(f"it describes more than {MOST_LAYERS} layers, or more than {DEEPEST} in one another")
+        kind, config = described.text("class_name"), _config_of(described)
+        name = config.get("name", None) or described.get("name", None) or kind
+        if not isinstance(name, str):
+            raise described.error(f"{described.at}.config.name is no text")
+        module = described.get("module", None)
+        layer = Layer(
+            kind, name, f"{path}/{name}" if path else name, config,
+            is_operation=_is_operation(described, config, module),
+            is_foreign=isinstance(module, str) and not OF_KERAS.match(module),
+        )  # fmt: skip
+        inside = layer.path if depth else ""
+        if kind in NETWORKS and not layer.is_foreign and "layers" in config:
+            layer.network = self._network(config, described, kind, inside, depth)
+        for key in ("layer", "backward_layer", "cell"):
+            if isinstance(config.get(key, None), Mapping):
+                layer.inner[key] = [self._within(layer, config.record(key), depth)]
+        for key in ("cell", "cells"):
+            if isinstance(config.get(key, None), list):
+                layer.inner["cells"] = [self._within(layer, item, depth) for item in config.records(key)]
+        if kind == "Bidirectional" and "layer" in layer.inner and "backward_layer" not in layer.inner:
+            layer.inner["backward_layer"] = [self._within(layer, _backwards(config.record("layer")), depth)]
+        return layer
+
+    def _within(self, outer: Layer, described: Record, depth: int) -> Layer:
+        """A layer that another one is made around; it goes by the other's name."""
+        inner = self.layer(described, "", depth + 1)
+        inner.path = outer.path
+        return inner
+
+    def _network(self, config: Record, described: Record, kind: str, path: str, depth: int) -> Network:
+        records = config.records("layers")
+        layers = [self.layer(record, path, depth + 1) for record in records]
+        if kind == "Sequential":
+            shape = config.get("build_input_shape", None)
+            if shape is None and isinstance(described.get("build_config", None), Mapping):
+                shape = described.record("build_config").get("input_shape", None)
+            return Network(layers, input_shape=shape)
+        by_name: dict[str, Layer] = {}
+        for layer, record in zip(layers, records, strict=True):
+            by_name[record.text("name", layer.name)] = layer
+            nodes = record.get("inbound_nodes", [])
+            if not isinstance(nodes, list):
+                raise record.error(f"{record.at}.inbound_nodes is no list")
+            layer.calls = [_call(record, node) for node in nodes]
+        is_old = any(isinstance(call, _OldCall) for layer in layers for call in layer.calls)
+        numbering = _Numbering(config, by_name, is_old)
+        for layer in layers:
+            layer.calls = [numbering.call(call) for call in layer.calls]
+        inputs, outputs = (
+            mapped(_ends(config.get(key), by_name), numbering.end) for key in ("input_layers", "output_layers")
+        )
+        return Network(layers, inputs, outputs)
+
+
+def _config_of(described: Record) -> Record:
+    """The options; of a Sequential of the first versions a bare list of layers."""
+    found = described.get("config")
+    if isinstance(found, list) and described.text("class_name") == "Sequential":
+        found = {"name": "sequential", "layers": found}
+    return Record(described.name, found, f"{described.at}.config" if described.at else "config")
+
+
+def _backwards(described: Record) -> Record:
+    """The same recurrent layer in the other direction."""
+    config = described.record("config")
+    turned = {**config.entries, "go_backwards": not config.flag("go_backwards", False)}
+    return Record(described.name, {**described.entries, "config": turned}, described.at)
+
+
+def _is_operation(described: Record, config: Record, module: Any) -> bool:
+    """Whether it is a function of ``keras.ops``, which has a name that a layer may have too."""
+    if isinstance(module, str):
+        return ".ops." in f"{module}."
+    return "trainable" not in config and "dtype" not in config and "layers" not in config and len(config.entries) > 0
+
+
+class _Numbering:
+    """Numbers of calls from 0 on. Of a network within a network Keras counts one before the first, but for tensors in
+    the calls of Keras 3.
+    """
+
+    def __init__(self, config: Record, by_name: Mapping[str, Layer], is_old: bool) -> None:
+        """is_old: whether Keras 2 wrote the calls."""
+        self._config, self._by_name, self._is_old = config, by_name, is_old
+
+    def call(self, call: Call) -> Call:
+        arguments = tuple(mapped(item, self._of_call) for item in call.arguments)
+        return Call(arguments, {key: mapped(item, self._of_call) for key, item in call.keywords.items()})
+
+    def end(self, reference: Reference) -> Reference:
+        """A tensor that the network takes or gives."""
+        network = self._layer(reference).network
+        if network is None or not self._counts_from_one(network):
+            return reference
+        return Reference(reference.layer, max(reference.call - 1, 0), reference.tensor)
+
+    def _of_call(self, reference: Reference) -> Reference:
+        self._layer(reference)
+        return self.end(reference) if self._is_old else reference
+
+    def _layer(self, reference: Reference) -> Layer:
+        layer = self._by_name.get(reference.layer)
+        if layer is None:
+            raise self._config.error(f"there is no layer {reference.layer!r} to read from")
+        return layer
+
+    def _counts_from_one(self, network: Network) -> bool:
+        """Whether the network was made with a call on its own inputs, which is the first."""
+        if not network.is_sequential:
+            return True
+        return self._is_old and bool(network.layers) and network.layers[0].kind == "InputLayer"
+
+
+# Calls --------------------------------------------------------------------------------------------
+
+
+class _OldCall(Call):
+    """A call that Keras 2 wrote."""
+
+
+def _call(record: Record, node: Any) -> Call:
+    if isinstance(node, Mapping):
+        arguments, keywords = revived(record, node.get("args", [])), revived(record, node.get("kwargs", {}))
+        if not isinstance(arguments, list) or not isinstance(keywords, dict):
+            raise record.error(f"a call of {record.at} is damaged")
+        return Call(tuple(arguments), keywords)
+    if not isinstance(node, list) or not node:
+        raise record.error(f"a call of {record.at} is damaged")
+    items = [node] if isinstance(node[0], str) else node
+    tensors, keywords = [], {}
+    for item in items:
+        if not isinstance(item, list) or not 3 <= len(item) <= 4 or not isinstance(item[0], str):
+            raise record.error(f"a call of {record.at} is damaged")
+        if len(item) == 4:
+            if not isinstance(item[3], Mapping):
+                raise record.error(f"a call of {record.at} is damaged")
+            keywords |= {str(key): _legacy_keyword(value) for key, value in item[3].items()}
+        tensors.append(item[2] if item[0] == "_CONSTANT_VALUE" else _reference(record, item))
+    flat = isinstance(node[0], str) or len(tensors) == 1
+    return _OldCall((tensors[0] if flat else tensors,), keywords)
+
+
+def revived(record: Record, value: Any) -> Any:
+    """Keras 3's objects in JSON: tensors, slices, tuples and arrays; others stay as they are."""
+    if isinstance(value, list):
+        return [revived(record, item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kind, config = value.get("class_name"), value.get("config")
+    if not isinstance(kind, str) or not isinstance(config, Mapping):
+        return {str(key): revived(record, item) for key, item in value.items()}
+    match kind:
+        case "__keras_tensor__":
+            return _reference(record, config.get("keras_history"))
+        case "__slice__":
+            return slice(*(_index(record, config.get(key)) for key in ("start", "stop", "step")))
+        case "__ellipsis__":
+            return ...
+        case "__tuple__":
+            return tuple(revived(record, item) for item in _items(record, config.get("value")))
+        case "__tensor__" | "__numpy__":
+            return config.get("value")
+    return dict(value)
+
+
+def _items(record: Record, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise record.error(f"a call of {record.at} is damaged")
+    return value
+
+
+def _index(record: Record, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise record.error(f"a slice of {record.at} is damaged")
+    return value
+
+
+def _reference(record: Record, value: Any) -> Reference:
+    if not _is_reference(value):
+        raise record.error(f"a call of {record.at} is damaged")
+    return Reference(*value[:3])
+
+
+def _is_reference(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and all(isinstance(item, int) and not isinstance(item, bool) and item >= 0 for item in value[1:3])
+    )
+
+
+def _legacy_keyword(value: Any) -> Any:
+    """An argument of a call as Keras 2 writes it: tensors are lists of a name and two numbers."""
+    if _is_reference(value) and len(value) == 3:
+        return Reference(*value)
+    if isinstance(value, list):
+        return [_legacy_keyword(item) for item in value]
+    return {str(key): _legacy_keyword(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _ends(value: Any, by_name: Mapping[str, Layer]) -> Any:
+    """The ends of a network: a nest of tensors."""
+    if _is_reference(value) and value[0] in by_name:
+        return Reference(*value[:3])
+    if isinstance(value, Mapping):
+        return {str(key): _ends(item, by_name) for key, item in value.items()}
+    return [_ends(item, by_name) for item in value] if isinstance(value, list) else value
+
+
+def mapped(nest: Any, function: Any) -> Any:
+    """A nest with ``function`` of each ``Reference``."""
+    if isinstance(nest, Reference):
+        return function(nest)
+    if isinstance(nest, dict):
+        return {key: mapped(item, function) for key, item in nest.items()}
+    return type(nest)(mapped(item, function) for item in nest) if type(nest) in (list, tuple) else nest
+
+
+def references(nest: Any) -> Iterator[Reference]:
+    """All of a nest; of mappings in the order of their keys, as Keras takes them."""
+    if isinstance(nest, Reference):
+        yield nest
+    elif isinstance(nest, dict):
+        for key in sorted(nest):
+            yield from references(nest[key])
+    elif type(nest) in (list, tuple):
+        for item in nest:
+            yield from references(item)

@@ -1,0 +1,198 @@
+"""Convolutions and pools over time, and what adds, repeats and takes away steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.basic import cast, concat, expand_dims, reduce_max, reduce_mean, reduce_sum, reshape
+from ...declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+from ...declare.functions.padding import pad
+from ..script import Value
+from .activations import activation
+from .configuration import Layer
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .plain import sizes
+
+MOST_GROUPS = 4096
+
+
+def problem_of(layer: Layer) -> str | None:
+    """What can't be read of a layer's options."""
+    if layer.config.get("data_format", None) == "channels_first" and not layer.kind.startswith("Global"):
+        return "data_format 'channels_first'"
+    return None
+
+
+def _one(layer: Layer, key: str, default: int = 1) -> int:
+    return sizes(layer, key, 1)[0] if layer.config.get(key, None) is not None else default
+
+
+def _padding(layer: Layer) -> str:
+    padding = layer.config.text("padding", "valid")
+    if padding not in ("valid", "same", "causal"):
+        raise Unreadable(f"its padding is {padding!r}")
+    return padding
+
+
+def _conv1d(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, groups = inputs.one, layer.config.count("groups", 1)
+    if x.width % groups or groups > MOST_GROUPS:
+        raise layer.config.error(f"{layer} has {groups} groups for an input of width {x.width}")
+    count, size = layer.config.count("filters", most=1 << 24), _one(layer, "kernel_size")
+    kernel = b.array(layer, "kernel", size, x.width // groups, count)
+    return Signal(_convolution(b, layer, x, kernel, groups, "kernel", is_last=True))
+
+
+def _depthwise(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    return Signal(_convolution(b, layer, x, _depthwise_kernel(b, layer, x, "kernel"), x.width, "kernel", is_last=True))
+
+
+def _separable(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Each unit by itself, then all of each step."""
+    x = inputs.one
+    if b.is_shared(layer):
+        raise Unreadable("it is called more than once")
+    kernel = _depthwise_kernel(b, layer, x, "depthwise_kernel")
+    y = _convolution(b, layer, x, kernel, x.width, "depthwise", is_last=False)
+    count = layer.config.count("filters", most=1 << 24)
+    pointwise = b.array(layer, "pointwise_kernel", 1, kernel.shape[2], count)
+    return Signal(_convolution(b, layer, Signal(y), pointwise, 1, "pointwise", is_last=True))
+
+
+def _depthwise_kernel(b: Declaration, layer: Layer, x: Signal, name: str) -> np.ndarray:
+    """[size, width, many] as [size, 1, width * many]."""
+    many = layer.config.count("depth_multiplier", 1, most=1 << 16)
+    kernel = b.array(layer, name, _one(layer, "kernel_size"), x.width, many)
+    return kernel.reshape(kernel.shape[0], 1, -1)
+
+
+def _convolution(
+    b: Declaration, layer: Layer, x: Signal, kernel: np.ndarray, groups: int, part: str, is_last: bool
+) -> Value:
+    """part: of the layer, if it is made of several. is_last: whether bias and activation belong here."""
+    size, count = kernel.shape[0], kernel.shape[2]
+    arrays = {"kernel": kernel}
+    if is_last and layer.config.flag("use_bias", True):
+        arrays["bias"] = b.array(layer, "bias", count)
+    name, behind = activation(b, layer) if is_last else (None, lambda value: value)
+    plain = part == "pointwise"
+    strides, dilation = (1, 1) if plain else (_one(layer, "strides"), _one(layer, "dilation_rate"))
+    padding = "valid" if plain else _padding(layer)
+    if b.is_shared(layer):
+        y = _written_out(b, layer, x, arrays, groups, strides, dilation, padding)
+        return behind(y if name is None else b.activated(y, name))
+    options: dict[str, Any] = {"padding": padding}
+    options |= {key: value for key, value in (("dilation", dilation), ("strides", strides)) if value != 1}
+    options |= {} if groups == 1 else {"groups": groups}
+    options |= {} if name is None else {"activation": name}
+    options |= {} if "bias" in arrays else {"use_bias": False}
+    scope = b.scope(layer) if part == "kernel" else f"{b.scope(layer)}/{part}"
+    b.script.own(scope, arrays)
+    return behind(b.script.call(conv1d, x.value, count, size, **options, name=scope))
+
+
+def _written_out(
+    b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], groups: int, strides: int,
+    dilation: int, padding: str,
+) -> Value:  # fmt: skip
+    """A sum over the entries of the kernel, which several calls share."""
+    kernel = b.parameter(layer, "kernel", arrays["kernel"])
+    size, wide, count = arrays["kernel"].shape
+    span = dilation * (size - 1)
+    if padding == "same" and strides > 1:
+        raise Unreadable("it is called more than once, with strides and padding 'same'")
+    before = {"valid": 0, "causal": span, "same": span // 2}[padding]
+    after = span - before if padding == "same" else 0
+    given = b.script.call(pad, x.value, {1: (before, after)}) if before or after else x.value
+    total: Value | None = None
+    for entry in range(size):
+        first = entry * dilation
+        last = first - span
+        steps = b.script.item(given, slice(None), slice(first or None, last or None))
+        one = b.script.item(kernel, entry)
+        high = count // groups
+        parts = [
+            b.script.operation(
+                "@",
+                steps if groups == 1 else b.script.item(steps, ..., slice(part * wide, (part + 1) * wide)),
+                one if groups == 1 else b.script.item(one, slice(None), slice(part * high, (part + 1) * high)),
+            )
+            for part in range(groups)
+        ]
+        found = parts[0] if groups == 1 else b.script.call(concat, parts)
+        total = found if total is None else b.script.operation("+", total, found)
+    assert total is not None
+    if strides > 1:
+        total = b.script.item(total, slice(None), slice(None, None, strides))
+    return b.script.operation("+", total, b.parameter(layer, "bias", arrays["bias"])) if "bias" in arrays else total
+
+
+# Pools --------------------------------------------------------------------------------------------
+
+
+def _pool(function: Any) -> Handler:
+    def pool(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        size = _one(layer, "pool_size", 2)
+        strides, padding = _one(layer, "strides", size), _padding(layer)
+        options: dict[str, Any] = {} if strides == size else {"strides": strides}
+        options |= {} if padding == "valid" else {"padding": padding}
+        return Signal(b.script.call(function, inputs.one.value, size, **options))
+
+    return pool
+
+
+def _axis(layer: Layer) -> int:
+    return 2 if layer.config.get("data_format", None) == "channels_first" else 1
+
+
+def _options(layer: Layer) -> dict[str, Any]:
+    return {"keepdims": True} if layer.config.get("keepdims", False) else {}
+
+
+def _global_max(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    return Signal(b.script.call(reduce_max, inputs.one.value, axis=_axis(layer), **_options(layer)))
+
+
+def _global_average(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """The mean of the steps that count."""
+    x, axis, of = inputs.one, _axis(layer), b.script.operation
+    if x.mask is None:
+        return Signal(b.script.call(reduce_mean, x.value, axis=axis, **_options(layer)))
+    counts = b.script.call(cast, x.mask, x.dtype)
+    weights = b.script.call(expand_dims, counts, 2 if axis == 1 else 1)
+    total = b.script.call(reduce_sum, of("*", x.value, weights), axis=axis, **_options(layer))
+    return Signal(of("/", total, b.script.call(reduce_sum, weights, axis=axis, **_options(layer))))
+
+
+# Steps --------------------------------------------------------------------------------------------
+
+
+def _zero_padding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    before, after = sizes(layer, "padding", 2, least=0)
+    return Signal(b.script.call(pad, inputs.one.value, {1: (before, after)}))
+
+
+def _cropping(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    before, after = sizes(layer, "cropping", 2, least=0)
+    x = inputs.one.value
+    return Signal(b.script.item(x, slice(None), slice(before or None, -after or None)) if before or after else x)
+
+
+def _up_sampling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Each step so many times."""
+    x = inputs.one
+    (count,) = sizes(layer, "size", 1)
+    wide = b.script.call(pad, b.script.call(expand_dims, x.value, 2), {2: (0, count - 1)}, mode="edge")
+    return Signal(b.script.call(reshape, wide, (None, -1, x.width)))
+
+
+LAYERS: Mapping[str, Handler] = {
+    "Conv1D": _conv1d, "DepthwiseConv1D": _depthwise, "SeparableConv1D": _separable, "MaxPooling1D": _pool(max_pool1d),
+    "AveragePooling1D": _pool(average_pool1d), "GlobalMaxPooling1D": _global_max,
+    "GlobalAveragePooling1D": _global_average, "ZeroPadding1D": _zero_padding, "Cropping1D": _cropping,
+    "UpSampling1D": _up_sampling,
+}  # fmt: skip

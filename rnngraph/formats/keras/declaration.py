@@ -1,0 +1,273 @@
+"""What layers are declared with: the script, their arrays and names, and tensors with the masks that travel along."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.activations import ACTIVATIONS
+from ...declare.functions.basic import cast
+from ...declare.parameters import parameter
+from ...errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
+from ...ir.types import FLOATS, Dim, Size
+from ..script import Script, Value
+from .configuration import Layer
+from .variables import Arrays, snake_case
+
+MOST_CALLS = 20_000
+LONGEST_NAME = 120
+
+
+class Unreadable(Exception):  # noqa: N818  it is no error: it is listed beside others
+    """A layer has an option that has no counterpart. Its text says which."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A tensor between layers.
+
+    mask: bool [batch, time], False where consumers shall not look; None where all counts. unzeroed: what it was before
+    a Masking layer put zeros where the mask is False, for consumers that don't look there.
+    """
+
+    value: Value
+    mask: Value | None = None
+    unzeroed: Value | None = None
+
+    @property
+    def rank(self) -> int:
+        return self.value.tensor.rank
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.value.tensor.type.shape
+
+    @property
+    def width(self) -> int:
+        """The last size. Raises ``Unreadable`` where it is open."""
+        size = self.shape[-1] if self.rank else None
+        if not isinstance(size, int):
+            raise Unreadable("the last size of its input is open")
+        return size
+
+    @property
+    def dtype(self) -> str:
+        return self.value.tensor.dtype
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a layer is called on: nests of ``Signal``s and plain values."""
+
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def one(self) -> Signal:
+        """The tensor, where there is one."""
+        found = self.several
+        if len(found) != 1:
+            raise Unreadable(f"it is called on {len(found)} tensors")
+        return found[0]
+
+    @property
+    def several(self) -> list[Signal]:
+        """The tensors of the first argument."""
+        return list(signals(self.arguments[:1]))
+
+    def keyword(self, name: str, place: int, default: Any = None) -> Any:
+        """An argument by its name or place."""
+        if name in self.keywords:
+            return self.keywords[name]
+        return self.arguments[place] if place < len(self.arguments) else default
+
+
+def signals(nest: Any) -> Iterator[Signal]:
+    """All tensors of a nest; of mappings in the order of their keys."""
+    if isinstance(nest, Signal):
+        yield nest
+    elif isinstance(nest, dict):
+        for key in sorted(nest):
+            yield from signals(nest[key])
+    elif type(nest) in (list, tuple):
+        for item in nest:
+            yield from signals(item)
+
+
+def _masked(inputs: Inputs) -> tuple[Any, ...]:
+    """The arguments, of which the first have the masks that the call names."""
+    given, (first, *rest) = inputs.keywords.get("mask"), inputs.arguments or (None,)
+    if isinstance(first, Signal) and isinstance(given, Signal):
+        return (replace(first, mask=given.value), *rest)
+    if type(first) in (list, tuple) and type(given) in (list, tuple) and len(first) == len(given):
+        both = zip(first, given, strict=True)
+        return ([replace(x, mask=m.value) if isinstance(m, Signal) else x for x, m in both], *rest)
+    return inputs.arguments
+
+
+Handler = Callable[["Declaration", Layer, Inputs], Any]
+"""Declares a layer on its inputs and gives a nest of ``Signal``s."""
+
+
+class Declaration:
+    """A net in the making.
+
+    version: Keras' major one. uses: how often each layer is called; what is called more than once has its parameters
+    declared by themselves. handlers: what declares a layer, by its class. keeps_mask: classes that hand on the mask of
+    their first input. groups: layers that are declared as one stack with those below them, by the uppermost one.
+    """
+
+    def __init__(
+        self, script: Script, version: int, arrays: Mapping[Layer, Arrays], uses: Mapping[Layer, int],
+        handlers: Mapping[str, Handler], keeps_mask: frozenset[str], groups: Mapping[Layer, list[Layer]],
+    ) -> None:  # fmt: skip
+        self.script, self.version = script, version
+        self._arrays, self._uses = arrays, uses
+        self._handlers, self._keeps_mask, self._groups = handlers, keeps_mask, groups
+        self._waiting = {layer for group in groups.values() for layer in group[:-1]}
+        self._paths = {clean(layer.path, layer.kind) for layer in uses}
+        self._scopes: dict[Layer, str] = {}
+        self._driven: set[Layer] = set()
+        self._taken = Counter[str]()
+        self._declared: dict[tuple[Layer, str], Value] = {}
+        self._calls = 0
+        self.kept: dict[Layer, Any] = {}
+        """What a handler made for a layer that is called again."""
+
+    # Calls ---------------------------------------------------------------------------------------
+
+    def call(self, layer: Layer, inputs: Inputs) -> list[Signal]:
+        """A layer on its inputs.
+
+        Raises ``Unreadable``, or ``FileError`` where what the file says of the layer makes no sense.
+        """
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise layer.config.error(f"its layers are called more than {MOST_CALLS} times")
+        inputs = Inputs(self._cast(layer, _masked(inputs)), inputs.keywords)
+        handler = self._handlers.get(layer.key)
+        if handler is None:
+            raise Unreadable("")
+        try:
+            given = [*signals(handler(self, layer, inputs))]
+        except (FileError, NotReadableError, OutOfMemoryError):
+            raise
+        except RnnGraphError as error:
+            raise layer.config.error(f"{layer} does not fit what it is called on ({error.what})") from None
+        first = next(iter(signals(inputs.arguments)), None)
+        if layer.key in self._keeps_mask and first is not None and first.mask is not None:
+            given = [Signal(one.value, first.mask) for one in given]
+        return given
+
+    def _cast(self, layer: Layer, nest: Any) -> Any:
+        """Floats as the layer computes with them: 64 bits, or 32 for all that is shorter."""
+        kind = dtype_of(layer.config.get("dtype", None))
+        if kind not in FLOATS or layer.network is not None:
+            return nest
+
+        def as_kind(item: Any) -> Any:
+            if isinstance(item, Signal) and item.dtype in FLOATS and item.dtype != kind:
+                return Signal(self.script.call(cast, item.value, kind), item.mask)
+            return type(item)(map(as_kind, item)) if type(item) in (list, tuple) else item
+
+        return as_kind(nest)
+
+    # Names and arrays ----------------------------------------------------------------------------
+
+    def group(self, layer: Layer) -> list[Layer]:
+        """The layers that are declared with this one, the first that is run first."""
+        return self._groups.get(layer, [layer])
+
+    def waits(self, layer: Layer) -> bool:
+        """Whether a layer is declared with one above it, and hands on what it is called on."""
+        return layer in self._waiting
+
+    def is_shared(self, layer: Layer) -> bool:
+        """Whether a layer is called more than once."""
+        return self._uses.get(layer, 1) > 1
+
+    def scope(self, layer: Layer) -> str:
+        """The name under which the layer's parameters stand."""
+        if layer not in self._scopes:
+            self._scopes[layer] = self._free(clean(layer.path, layer.kind), own=True)
+        return self._scopes[layer]
+
+    def driver_scope(self, layer: Layer) -> str:
+        """The name under which a driver of a layer stands: the layer's own, and for further calls another one."""
+        scope = self.scope(layer)
+        if layer not in self._driven:
+            self._driven.add(layer)
+            return scope
+        return self._free(scope, own=False)
+
+    def _free(self, base: str, own: bool) -> str:
+        name, count = base, 0
+        while self._taken[name] or (not own and name in self._paths):
+            count += 1
+            name = f"{base}_{count}"
+        self._taken[name] += 1
+        return name
+
+    def array(self, layer: Layer, name: str, *shape: int | None) -> np.ndarray:
+        """An array of the layer's, of this shape. None: any size."""
+        array = self._arrays.get(layer, {}).get(name)
+        if array is None:
+            raise layer.config.error(f"{layer} has no array {name!r}")
+        if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape)):  # noqa: B905
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise layer.config.error(f"{name} of {layer} has shape {list(array.shape)}, and [{wanted}] is needed")
+        return array
+
+    def arrays(self, layer: Layer) -> Arrays:
+        return self._arrays.get(layer, {})
+
+    def parameter(self, layer: Layer, name: str, array: np.ndarray, trainable: bool = True) -> Value:
+        """A parameter that stands by itself, once for all calls of the layer."""
+        if (layer, name) not in self._declared:
+            scope = f"{self.scope(layer)}/{name}"
+            self.script.parameters[scope] = np.ascontiguousarray(array)
+            options: dict[str, Any] = {} if trainable else {"trainable": False}
+            if array.dtype != np.float32:
+                options["dtype"] = str(array.dtype)
+            hint = name.rpartition("/")[2]
+            self._declared[layer, name] = self.script.call(parameter, scope, array.shape, **options, hint=hint)
+        return self._declared[layer, name]
+
+    def activated(self, x: Value, name: str) -> Value:
+        """An activation by its name here."""
+        return self.script.call(ACTIVATIONS[name], x)
+
+    def entry(self, size: Dim) -> int | str | None:
+        """A size in a ``reshape``; None where it has no name."""
+        if isinstance(size, int):
+            return size
+        name = size.symbol if isinstance(size, Size) else None
+        return name if name and not name.startswith("_") else None
+
+
+def clean(path: str, kind: str) -> str:
+    """A layer's path as a name, or its class where it can't be one."""
+    if path and path.isprintable() and len(path) <= LONGEST_NAME:
+        return path
+    return snake_case(kind)[:LONGEST_NAME] or "layer"
+
+
+def dtype_of(policy: Any) -> str:
+    """The dtype here of a dtype or a policy of Keras, such as ``mixed_float16``; ``""`` of what is none."""
+    if isinstance(policy, Mapping):
+        config = policy.get("config")
+        policy = config.get("name") if isinstance(config, Mapping) else None
+    if not isinstance(policy, str):
+        return ""
+    return _DTYPES.get(policy.removeprefix("mixed_"), "")
+
+
+_DTYPES = {
+    "float16": "float32", "bfloat16": "float32", "float32": "float32", "float64": "float64", "int8": "int32",
+    "uint8": "int32", "int16": "int32", "uint16": "int32", "int32": "int32", "uint32": "int64", "int64": "int64",
+    "bool": "bool",
+}  # fmt: skip

@@ -1,0 +1,166 @@
+"""HDF5 files of strangers, read with h5py: what lies in the file itself, within bounds, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ...allocation import reserve
+from ...errors import FileError, MissingExtraError
+from ..reading import MOST_BYTES
+
+MOST_PARTS = 100_000
+"""Pieces in which a dataset may lie."""
+MOST_NAMES = 100_000
+FILTERS = {1, 2, 3, 32000}
+"""Deflate, shuffle, checksums and LZF: what HDF5 and h5py have in themselves."""
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+Found = TypeVar("Found")
+
+
+class Hdf5:
+    """An open file. Groups are given by their paths, ``""`` being the root.
+
+    Links that lead out of the file or elsewhere in it, data that lies in other files or is made of them, and filters
+    that h5py would have to load are errors.
+    """
+
+    def __init__(self, name: str, data: bytes) -> None:
+        """name: the file's in errors. Raises ``MissingExtraError`` where h5py is not installed."""
+        self.name = name
+        try:
+            import h5py
+        except ImportError:
+            raise MissingExtraError("files of Keras need h5py; pip install 'rnngraph[keras]'") from None
+        self._h5py = h5py
+        self._left = MOST_BYTES
+        self._file = self._guarded(lambda: h5py.File(io.BytesIO(data), "r"))
+
+    def error(self, what: str) -> FileError:
+        return FileError(f"{self.name} is damaged: {what}; take the file as it was written")
+
+    def has(self, path: str) -> bool:
+        """Whether there is a group or dataset."""
+        return self._guarded(lambda: self._at(path) is not None)
+
+    def names(self, path: str) -> list[str]:
+        """What a group holds; of what is no group, nothing."""
+        group = self._guarded(lambda: self._at(path))
+        if not isinstance(group, self._h5py.Group):
+            return []
+        count = self._guarded(lambda: len(group))
+        if count > MOST_NAMES:
+            raise self.error(f"{path or 'it'} holds {count:,} names")
+        return self._guarded(lambda: list(group))
+
+    def text(self, path: str, attribute: str, default: Any = ...) -> str:
+        """An attribute of a group that is text."""
+        value = self._attribute(path, attribute)
+        if value is None and default is not ...:
+            return default
+        value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, str):
+            raise self.error(f"{path or 'it'} has no text {attribute}")
+        return str(value)
+
+    def texts(self, path: str, attribute: str) -> list[str]:
+        """An attribute of a group that is a list of texts, which may be cut into ``attribute0``, ``attribute1`` …"""
+        whole = self._attribute(path, attribute)
+        if whole is not None:
+            return self._listed(path, attribute, whole)
+        found: list[str] = []
+        for number in range(MOST_NAMES):
+            piece = self._attribute(path, f"{attribute}{number}")
+            if piece is None:
+                break
+            found += self._listed(path, attribute, piece)
+        return found
+
+    def array(self, path: str) -> np.ndarray:
+        """A dataset of numbers, as float32, or float64 if it is that."""
+        dataset = self._guarded(lambda: self._at(path))
+        if not isinstance(dataset, self._h5py.Dataset):
+            raise self.error(f"there is no array {path!r}")
+        narrow = self._attribute(path, "dtype") == "bfloat16"
+        array: np.ndarray = self._guarded(lambda: self._read(dataset, path))
+        if narrow and array.dtype.itemsize == 2:
+            return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        if array.dtype.kind not in "fiu":
+            raise self.error(f"{path!r} is of {array.dtype} and no array of numbers")
+        return array if array.dtype == np.float64 else array.astype(np.float32)
+
+    # How -----------------------------------------------------------------------------------------
+
+    def _at(self, path: str) -> Any:
+        """What lies at a path, step by step, so that each link is seen; None where there is nothing."""
+        found: Any = self._file
+        for part in path.split("/") if path else ():
+            if not part:
+                continue
+            if part in (".", "..") or not isinstance(found, self._h5py.Group):
+                return None
+            link = found.get(part, getlink=True) if part in found.keys() else None  # noqa: SIM118  no path is followed
+            if link is None:
+                return None
+            if not isinstance(link, self._h5py.HardLink):
+                raise self.error(f"{path!r} is a link to elsewhere")
+            found = found[part]
+        return found
+
+    def _attribute(self, path: str, name: str) -> Any:
+        """The value of an attribute, None where there is none."""
+
+        def read() -> Any:
+            holder = self._at(path)
+            if holder is None or name not in holder.attrs:
+                return None
+            kind = holder.attrs.get_id(name)
+            if kind.get_storage_size() > MOST_BYTES or math.prod(kind.shape) > MOST_NAMES:
+                raise self.error(f"the attribute {name} of {path or 'it'} is too long")
+            return holder.attrs[name]
+
+        return self._guarded(read)
+
+    def _listed(self, path: str, attribute: str, value: Any) -> list[str]:
+        if not isinstance(value, np.ndarray) or value.ndim != 1:
+            raise self.error(f"{attribute} of {path or 'it'} is no list")
+        return [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in value.tolist()]
+
+    def _read(self, dataset: Any, path: str) -> np.ndarray:
+        kind, properties = dataset.dtype, dataset.id.get_create_plist()
+        if kind.hasobject or kind.fields or kind.subdtype or not kind.itemsize:
+            raise self.error(f"{path!r} is of {kind} and no array of numbers")
+        if dataset.is_virtual or properties.get_external_count():
+            raise self.error(f"the numbers of {path!r} lie in other files")
+        filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
+        if not filters <= FILTERS:
+            raise self.error(f"{path!r} needs a filter that is not offered")
+        pieces = dataset.chunks and math.prod(
+            -(-size // piece) for size, piece in zip(dataset.shape, dataset.chunks, strict=True)
+        )
+        if (pieces or 0) > MOST_PARTS:
+            raise self.error(f"{path!r} lies in {pieces:,} pieces")
+        size = math.prod(dataset.shape) * kind.itemsize
+        if size > self._left or (dataset.chunks and math.prod(dataset.chunks) * kind.itemsize > MOST_BYTES):
+            raise self.error(f"its arrays have more than {MOST_BYTES:,} bytes")
+        if size > dataset.id.get_storage_size() * 1100:  # what deflate makes of zeros
+            raise self.error(f"{path!r} has {size:,} bytes, and fewer are in the file")
+        self._left -= size
+        reserve(size, f"an array of {self.name}")
+        return np.asarray(dataset[()])
+
+    def _guarded(self, function: Callable[[], Found]) -> Found:
+        """What a function gives; what h5py raises, as an error of ours."""
+        try:
+            return function()
+        except FileError:
+            raise
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise self.error(f"h5py can't read it ({error})") from None

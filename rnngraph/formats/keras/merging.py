@@ -1,0 +1,152 @@
+"""Layers that make one tensor of several, and the masks that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...declare.functions.basic import (
+    concat,
+    expand_dims,
+    less,
+    logical_and,
+    logical_not,
+    logical_or,
+    matmul,
+    maximum,
+    minimum,
+    reduce_sum,
+    reshape,
+    sqrt,
+    square,
+    transpose,
+)
+from ...declare.functions.truths import reduce_all, reduce_any
+from ..script import Value
+from .configuration import Layer
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+
+
+def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:
+    """The tensors, those of fewer axes with axes of 1 behind the batch."""
+    found, rank = [], max(x.rank for x in inputs.several)
+    for x in inputs.several:
+        value = x.value
+        for _ in range(rank - x.rank):
+            value = b.script.call(expand_dims, value, 1)
+        found.append(value)
+    return found
+
+
+def _merged(sign: str) -> Handler:
+    def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        total, *others = _aligned(b, _at_least_one(layer, inputs))
+        for other in others:
+            if sign in ("maximum", "minimum"):
+                total = b.script.call(maximum if sign == "maximum" else minimum, total, other)
+            else:
+                total = b.script.operation(sign, total, other)
+        if layer.kind == "Average":
+            total = b.script.operation("/", total, float(len(others) + 1))
+        return Signal(total, _mask(b, inputs.several))
+
+    return merge
+
+
+def _at_least_one(layer: Layer, inputs: Inputs) -> Inputs:
+    if not inputs.several:
+        raise layer.config.error(f"{layer} is called on nothing")
+    return inputs
+
+
+def _mask(b: Declaration, given: list[Signal]) -> Value | None:
+    """Keras 3: true where one of the masks is, if all have one. Keras 2: where all of those are that there are."""
+    masks = [x.mask for x in given if x.mask is not None]
+    if not masks or (b.version >= 3 and len(masks) < len(given)):
+        return None
+    total = masks[0]
+    for mask in masks[1:]:
+        total = total if mask.thing is total.thing else b.script.call(_joint(b), total, mask, hint="mask")
+    return total
+
+
+def _joint(b: Declaration) -> Any:
+    return logical_or if b.version >= 3 else logical_and
+
+
+def _concatenate(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    given, axis = _at_least_one(layer, inputs).several, layer.config.get("axis", -1)
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -given[0].rank <= axis < given[0].rank:
+        raise layer.config.error(f"axis of {layer} is no axis of its inputs")
+    value = b.script.call(concat, [x.value for x in given], axis)
+    return Signal(value, _mask_of_parts(b, given, axis % given[0].rank))
+
+
+def _mask_of_parts(b: Declaration, given: list[Signal], axis: int) -> Value | None:
+    """The masks side by side, those of the last axis over one another."""
+    if all(x.mask is None for x in given):
+        return None
+    if axis == 1 and all(x.rank > 2 for x in given):  # steps behind steps
+        parts = [x.mask or all_true(b, b.script.item(x.value, ..., 0)) for x in given]
+        return b.script.call(concat, parts, 1, hint="mask")
+    if axis != given[0].rank - 1 or given[0].rank < 3:
+        raise Unreadable("it joins masked inputs along an axis that is neither time nor the last one")
+    if any(x.mask is None for x in given):  # where nothing is masked one entry is always true
+        if b.version >= 3:
+            first = next(x.mask for x in given if x.mask is not None)
+            return b.script.call(logical_or, first, b.script.call(logical_not, first), hint="mask")
+        given = [x for x in given if x.mask is not None]
+    return _mask(b, given)
+
+
+def all_true(b: Declaration, like: Value) -> Value:
+    """True in the shape of a float tensor."""
+    return b.script.call(logical_not, b.script.call(less, like, float("-inf")))
+
+
+# Products -----------------------------------------------------------------------------------------
+
+
+def _dot(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """Products along one axis of each of two tensors, row by row."""
+    given, axes = inputs.several, layer.config.get("axes")
+    if len(given) != 2:
+        raise layer.config.error(f"{layer} is called on {len(given)} tensors and not on 2")
+    pair = [axes, axes] if isinstance(axes, int) else axes
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(axis, int) for axis in pair):
+        raise layer.config.error(f"axes of {layer} are no two whole numbers")
+    if any(x.rank not in (2, 3) or not -x.rank <= axis < x.rank for x, axis in zip(given, pair, strict=True)):
+        raise Unreadable("it multiplies tensors of other ranks than 2 and 3")
+    places = [axis % x.rank for x, axis in zip(given, pair, strict=True)]
+    if 0 in places:
+        raise Unreadable("it multiplies along the batch")
+    values = [x.value for x in given]
+    if layer.config.get("normalize", False):
+        values = [_normalized(b, value, place) for value, place in zip(values, places, strict=True)]
+    left, right = values
+    if given[0].rank == 2:
+        left = b.script.call(expand_dims, left, 1)
+    elif places[0] == 1:
+        left = b.script.call(transpose, left, (0, 2, 1))
+    if given[1].rank == 2:
+        right = b.script.call(expand_dims, right, 2)
+    elif places[1] == 2:
+        right = b.script.call(transpose, right, (0, 2, 1))
+    y = b.script.call(matmul, left, right)
+    if given[0].rank == 2 and given[1].rank == 2:
+        return Signal(b.script.call(reshape, y, (None, 1)))
+    if given[0].rank == 2:
+        return Signal(b.script.item(y, slice(None), 0))
+    return Signal(b.script.item(y, ..., 0) if given[1].rank == 2 else y)
+
+
+def _normalized(b: Declaration, x: Value, axis: int) -> Value:
+    total = b.script.call(reduce_sum, b.script.call(square, x), axis, keepdims=True)
+    least = 1e-24 if b.version >= 3 else 1e-12
+    return b.script.operation("/", x, b.script.call(sqrt, b.script.call(maximum, total, least)))
+
+
+LAYERS: Mapping[str, Handler] = {
+    "Add": _merged("+"), "Subtract": _merged("-"), "Multiply": _merged("*"), "Average": _merged("+"),
+    "Maximum": _merged("maximum"), "Minimum": _merged("minimum"), "Concatenate": _concatenate, "Dot": _dot,
+}  # fmt: skip

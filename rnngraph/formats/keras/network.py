@@ -1,0 +1,280 @@
+"""Networks: layers in the order in which they are called, layers over each step, and what is one stack."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...declare.functions.basic import reshape
+from ...declare.functions.truths import reduce_any
+from ...ir.types import Dim
+from ..script import Value
+from .configuration import Call, Layer, Network, Reference, mapped, references
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .recurrent import is_stack
+
+
+@dataclass(frozen=True)
+class _Missing:
+    """In place of tensors that could not be declared. problem: why, ``""`` where that is listed already."""
+
+    problem: str = ""
+
+
+Given = list[Signal] | _Missing
+
+
+class Networks:
+    """Declares networks, and lists what can't be read of them."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def run(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
+        """What a network gives for its inputs, both in Keras' order; None where it can't be told."""
+        if network.is_sequential:
+            return self._sequence(b, network, inputs)
+        return _Run(self, b, network, inputs).outputs()
+
+    def layer(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+        """A network within another one."""
+        assert layer.network is not None
+        given = self.run(b, layer.network, inputs.several)
+        if given is None:
+            raise Unreadable("")
+        return given
+
+    def called(self, b: Declaration, layer: Layer, inputs: Inputs) -> Given:
+        """What a layer gives, or why not, which of an operation is listed only if it is needed."""
+        try:
+            return b.call(layer, inputs)
+        except Unreadable as reason:
+            problem = f"{layer}: {reason}" if str(reason) else "" if layer.network else str(layer)
+        if layer.is_operation:
+            return _Missing(problem)
+        return self.listed(_Missing(problem))
+
+    def listed(self, missing: _Missing) -> _Missing:
+        if missing.problem:
+            self.problems.append(missing.problem)
+        return _Missing()
+
+    def _sequence(self, b: Declaration, network: Network, inputs: list[Signal]) -> list[Signal] | None:
+        for layer in network.layers:
+            if layer.kind == "InputLayer" or b.waits(layer):
+                continue
+            given = self.called(b, layer, Inputs((inputs[0] if len(inputs) == 1 else inputs,)))
+            if isinstance(given, _Missing):
+                return None
+            inputs = given
+        return inputs
+
+    def time_distributed(self, b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+        """A layer on each step: on the last axes as they are, else on steps and rows as one axis."""
+        x, inner = inputs.one, layer.inner.get("layer", [])
+        if len(inner) != 1:
+            raise layer.config.error(f"{layer} has no layer in it")
+        mask = x.mask
+        if mask is not None and mask.tensor.rank > 2:
+            after = tuple(range(2, mask.tensor.rank))
+            mask = b.script.call(reduce_any, mask, axis=after) if b.version < 3 else None
+        if is_by_step(inner[0]):
+            given = b.call(inner[0], Inputs((Signal(x.value),)))
+        elif inner[0].kind == "Flatten":
+            given = [Signal(b.script.call(reshape, x.value, (None, None, -1)))]
+        else:
+            folded = Signal(_folded(b, x.value), None if x.mask is None else self._folded_mask(b, x.mask, inner[0]))
+            found = self.called(b, inner[0], Inputs((folded,)))
+            if isinstance(found, _Missing):
+                raise Unreadable("")
+            given = [Signal(_unfolded(b, one.value, x.shape)) for one in found]
+        return [Signal(one.value, mask) for one in given]
+
+    def _folded_mask(self, b: Declaration, mask: Value, inner: Layer) -> Value | None:
+        if mask.tensor.rank > 2:
+            return _folded(b, mask)
+        if inner.kind in _LOOKS_AT_MASKS:
+            raise Unreadable("the layer in it is given a mask of whole steps")
+        return None
+
+
+_BY_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "Rescaling", "Identity", "GaussianNoise", "Embedding")
+"""Layers that don't look beyond the last axis."""
+_LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
+_LOOKS_AT_MASKS = (
+    "LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "GlobalAveragePooling1D", "Softmax", "Sequential", "Functional",
+    "Model", "TimeDistributed",
+)  # fmt: skip
+
+
+def is_by_step(layer: Layer) -> bool:
+    """Whether a layer gives the same of all steps at once as of each one."""
+    return layer.kind in _BY_STEP or (layer.kind in _LAST_AXIS and layer.config.get("axis", -1) in (-1, [-1]))
+
+
+def _folded(b: Declaration, x: Value) -> Value:
+    """[batch, time, …] as [batch * time, …]."""
+    return b.script.call(reshape, x, (-1, *_entries(b, x.tensor.type.shape[2:])))
+
+
+def _unfolded(b: Declaration, x: Value, shape: tuple[Dim, ...]) -> Value:
+    """Back. shape: what was folded."""
+    return b.script.call(reshape, x, tuple(_entries(b, (*shape[:2], *x.tensor.type.shape[1:]), may_guess=True)))
+
+
+def _entries(b: Declaration, shape: tuple[Dim, ...], may_guess: bool = False) -> list[int | str]:
+    """A shape in a reshape. may_guess: one size may be what is left."""
+    found = [b.entry(size) for size in shape]
+    if found.count(None) > (1 if may_guess else 0):
+        raise Unreadable("sizes of its input are open that have no name")
+    return [-1 if entry is None else entry for entry in found]
+
+
+class _Run:
+    """One run through a network that is no sequence."""
+
+    def __init__(self, networks: Networks, b: Declaration, network: Network, inputs: list[Signal]) -> None:
+        self._networks, self._b, self._network = networks, b, network
+        self._by_name = {layer.name: layer for layer in network.layers}
+        self._given: dict[tuple[str, int], Given] = {}
+        wanted = list(references(network.inputs))
+        if len(wanted) != len(inputs):
+            raise self._error(f"a network is called on {len(inputs)} tensors, and has {len(wanted)} inputs")
+        for reference, signal in zip(wanted, inputs, strict=True):
+            self._given[reference.layer, reference.call] = [signal]
+
+    def outputs(self) -> list[Signal] | None:
+        for layer, number in self._order():
+            self._given[layer.name, number] = self._call(layer, layer.calls[number])
+        found = [self._tensor(reference) for reference in references(self._network.outputs)]
+        for one in found:
+            if isinstance(one, _Missing):
+                self._networks.listed(one)
+        known = [one for one in found if isinstance(one, Signal)]
+        return known if len(known) == len(found) else None
+
+    def _error(self, what: str) -> Exception:
+        return self._network.layers[0].config.error(what) if self._network.layers else Unreadable(what)
+
+    def _order(self) -> Iterator[tuple[Layer, int]]:
+        """Calls behind all that they read, else in the order of the file."""
+        calls = [
+            (layer, number) for layer in self._network.layers for number in range(len(layer.calls))
+            if (layer.name, number) not in self._given
+        ]  # fmt: skip
+        waits = Counter[tuple[Layer, int]]()
+        readers: dict[tuple[str, int], list[tuple[Layer, int]]] = {}
+        for layer, number in calls:
+            for place in {(one.layer, one.call) for one in _read(layer.calls[number])} - self._given.keys():
+                waits[layer, number] += 1
+                readers.setdefault(place, []).append((layer, number))
+        ready, done = deque(call for call in calls if not waits[call]), 0
+        while ready:
+            layer, number = ready.popleft()
+            done += 1
+            yield layer, number
+            for reader in readers.get((layer.name, number), ()):
+                waits[reader] -= 1
+                if not waits[reader]:
+                    ready.append(reader)
+        if done < len(calls):
+            raise self._error("calls of layers read one another in a circle, or what is not there")
+
+    def _call(self, layer: Layer, call: Call) -> Given:
+        read = [self._tensor(reference) for reference in _read(call)]
+        for one in read:
+            if isinstance(one, _Missing):
+                return one if layer.is_operation else self._networks.listed(one)
+        inputs = Inputs(
+            tuple(mapped(item, self._tensor) for item in call.arguments),
+            {key: mapped(item, self._tensor) for key, item in call.keywords.items()},
+        )
+        if self._b.waits(layer):
+            return inputs.several
+        return self._networks.called(self._b, layer, inputs)
+
+    def _tensor(self, reference: Reference) -> Signal | _Missing:
+        given = self._given.get((reference.layer, reference.call))
+        if given is None:
+            raise self._error(f"layer {reference.layer!r} has no call {reference.call}")
+        if isinstance(given, _Missing):
+            return given
+        if reference.tensor >= len(given):
+            raise self._error(f"layer {reference.layer!r} gives {len(given)} tensors, and no number {reference.tensor}")
+        return given[reference.tensor]
+
+
+def _read(call: Call) -> Iterator[Reference]:
+    yield from references(list(call.arguments))
+    yield from references(dict(call.keywords))
+
+
+# What is one stack ----------------------------------------------------------------------------------
+
+
+def groups_of(network: Network, uses: Mapping[Layer, int]) -> dict[Layer, list[Layer]]:
+    """Layers that make stacks, by the uppermost one; those of networks within too."""
+    found: dict[Layer, list[Layer]] = {}
+    below_of = {above: below for below, above in _chained(network) if uses[below] == uses[above] == 1}
+    for layer in network.layers:
+        if layer.network is not None:
+            found |= groups_of(layer.network, uses)
+    for above in set(below_of) - set(below_of.values()):
+        group = [above]
+        while group[-1] in below_of and len(group) <= len(network.layers):
+            group.append(below_of[group[-1]])
+        found[above] = group[::-1]
+    return found
+
+
+def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
+    """(layer, the only one that reads it), if they can be one stack."""
+    if network.is_sequential:
+        for below, above in zip(network.layers, network.layers[1:], strict=False):
+            if is_stack(below, above):
+                yield below, above
+        return
+    readers = Counter(one.layer for layer in network.layers for call in layer.calls for one in _read(call))
+    readers.update(one.layer for one in references(network.outputs))
+    by_name = {layer.name: layer for layer in network.layers}
+    for above in network.layers:
+        if len(above.calls) != 1 or len(above.calls[0].arguments) != 1:
+            continue
+        sources = list(references(above.calls[0].arguments[0]))
+        below = by_name.get(sources[0].layer) if len(sources) == 1 else None
+        if below is None or len(below.calls) != 1 or readers[below.name] != 1:
+            continue
+        keywords = [{k: v for k, v in one.calls[0].keywords.items() if k != "training"} for one in (below, above)]
+        if keywords[0] == keywords[1] and not keywords[0].keys() - {"mask"} and is_stack(below, above):
+            yield below, above
+
+
+def uses_of(net: Layer) -> Counter[Layer]:
+    """How often each layer is called in all."""
+    found = Counter[Layer]()
+
+    def count(layer: Layer, times: int) -> None:
+        found[layer] += times
+        if layer.network is not None:
+            for inner in layer.network.layers:
+                count(inner, times if layer.network.is_sequential else times * len(inner.calls))
+        for inner_layers in layer.inner.values():
+            for inner in inner_layers:
+                count(inner, times)
+
+    count(net, 1)
+    return found
+
+
+def handlers_of(networks: Networks) -> dict[str, Handler]:
+    """What declares networks, and layers on each step."""
+    found: dict[str, Handler] = {kind: networks.layer for kind in ("Sequential", "Functional", "Model")}
+    return found | {"TimeDistributed": networks.time_distributed}
+
+
+def is_folded(layer: Layer) -> bool:
+    """Whether steps and rows become one axis, which takes names for their sizes."""
+    inner: Any = layer.inner.get("layer")
+    return layer.kind == "TimeDistributed" and bool(inner) and not is_by_step(inner[0]) and inner[0].kind != "Flatten"

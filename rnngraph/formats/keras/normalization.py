@@ -1,0 +1,140 @@
+"""Normalizations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...declare.functions.basic import layer_norm, maximum, reduce_mean, reduce_sum, sqrt, square
+from ...declare.functions.layers import batch_normalization
+from ..script import Value
+from .activations import number
+from .configuration import Layer
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
+from .variables import own_variables
+
+
+def _axes(layer: Layer, rank: int, default: Any = -1) -> list[int]:
+    """The option ``axis``, from the front."""
+    given = layer.config.get("axis", default)
+    axes = [given] if isinstance(given, int) else given
+    if not isinstance(axes, list) or not all(isinstance(axis, int) and -rank <= axis < rank for axis in axes):
+        raise layer.config.error(f"axis of {layer} is no axis of its input")
+    return sorted({axis % rank for axis in axes})
+
+
+def _one_axis(layer: Layer, rank: int) -> int:
+    axes = _axes(layer, rank)
+    if len(axes) != 1:
+        raise Unreadable("it has several axes")
+    return axes[0]
+
+
+def _batch_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    if layer.config.get("renorm", False):
+        raise Unreadable("it renormalizes")
+    axis = _one_axis(layer, x.rank)
+    size = x.shape[axis]
+    if not isinstance(size, int):
+        raise Unreadable("the size along its axis is open")
+    names = [variable.name for variable in own_variables(layer)]
+    arrays = {name: b.array(layer, name, size) for name in names}
+    epsilon = number(layer.config, "epsilon", 1e-3)
+    if b.is_shared(layer) or layer.config.get("trainable", True) is False:
+        return _frozen(b, layer, x, arrays, axis, epsilon)
+    momentum = number(layer.config, "momentum", 0.99)
+    options: dict[str, Any] = {} if axis == x.rank - 1 else {"axis": axis}
+    options |= {} if momentum == 0.99 else {"momentum": momentum}
+    options |= {} if epsilon == 1e-3 else {"epsilon": epsilon}
+    options |= {key: False for key, name in (("center", "beta"), ("scale", "gamma")) if name not in arrays}
+    scope = b.scope(layer)
+    b.script.own(scope, arrays)
+    return Signal(b.script.call(batch_normalization, x.value, **options, name=scope))
+
+
+def _frozen(
+    b: Declaration, layer: Layer, x: Signal, arrays: Mapping[str, np.ndarray], axis: int, epsilon: float
+) -> Signal:
+    """By the moving averages in both graphs."""
+
+    def own(name: str) -> Value:
+        shape = (-1, *(1,) * (x.rank - 1 - axis))
+        return b.parameter(layer, name, arrays[name].reshape(shape), trainable=not name.startswith("moving"))
+
+    of = b.script.operation
+    deviation = b.script.call(sqrt, of("+", own("moving_variance"), epsilon))
+    y = of("/", of("-", x.value, own("moving_mean")), deviation)
+    y = of("*", y, own("gamma")) if "gamma" in arrays else y
+    return Signal(of("+", y, own("beta")) if "beta" in arrays else y)
+
+
+def _layer_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    if layer.config.get("rms_scaling", False):
+        raise Unreadable("it has rms_scaling")
+    if _axes(layer, x.rank) != [x.rank - 1]:
+        raise Unreadable("its axis is not the last one")
+    own = [b.parameter(layer, one.name, b.array(layer, one.name, x.width)) for one in own_variables(layer)]
+    names = [one.name for one in own_variables(layer)]
+    options: dict[str, Any] = dict(zip(names, own, strict=True))
+    y = b.script.call(layer_norm, x.value, **options, epsilon=number(layer.config, "epsilon", 1e-3))
+    return Signal(y)
+
+
+def _rms_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, of = inputs.one, b.script.operation
+    if _axes(layer, x.rank) != [x.rank - 1]:
+        raise Unreadable("its axis is not the last one")
+    mean = b.script.call(reduce_mean, b.script.call(square, x.value), -1, keepdims=True)
+    deviation = b.script.call(sqrt, of("+", mean, number(layer.config, "epsilon", 1e-6)))
+    scale = b.parameter(layer, "scale", b.array(layer, "scale", x.width))
+    return Signal(of("*", of("/", x.value, deviation), scale))
+
+
+def _unit_normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """x over its length, which counts as 1e-12 (Keras 3) or 1e-6 at least."""
+    x = inputs.one
+    axes = tuple(_axes(layer, x.rank))
+    total = b.script.call(reduce_sum, b.script.call(square, x.value), axes, keepdims=True)
+    length = b.script.call(sqrt, b.script.call(maximum, total, 1e-24 if b.version >= 3 else 1e-12))
+    return Signal(b.script.operation("/", x.value, length))
+
+
+def _normalization(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """(x - mean) / deviation, by numbers that are not trained."""
+    x, of = inputs.one, b.script.operation
+    mean, variance = _moments(b, layer)
+    axis = layer.config.get("axis", -1)
+    if axis is None:
+        mean, variance = mean.reshape(-1)[:1], variance.reshape(-1)[:1]
+    elif _one_axis(layer, x.rank) != x.rank - 1:
+        raise Unreadable("its axis is not the last one")
+    mean, deviation = (array.reshape(-1).astype(np.float32) for array in (mean, np.sqrt(np.maximum(variance, 0))))
+    if {mean.size, deviation.size} - {1, x.width} or not mean.size or not deviation.size:
+        raise layer.config.error(f"the numbers of {layer} don't fit its input")
+    deviation = np.maximum(deviation, np.float32(1e-7))
+    middle = b.parameter(layer, "mean", mean, trainable=False)
+    scale = b.parameter(layer, "deviation", deviation, trainable=False)
+    if layer.config.get("invert", False):
+        return Signal(of("+", of("*", x.value, scale), middle))
+    return Signal(of("/", of("-", x.value, middle), scale))
+
+
+def _moments(b: Declaration, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    found = b.arrays(layer)
+    if "mean" in found:
+        return found["mean"], found["variance"]
+    try:
+        mean, variance = (np.asarray(layer.config.get(key), np.float32) for key in ("mean", "variance"))
+    except (ValueError, TypeError, OverflowError):
+        raise layer.config.error(f"mean or variance of {layer} is no array") from None
+    return mean, variance
+
+
+LAYERS: Mapping[str, Handler] = {
+    "BatchNormalization": _batch_normalization, "LayerNormalization": _layer_normalization,
+    "RMSNormalization": _rms_normalization, "UnitNormalization": _unit_normalization, "Normalization": _normalization,
+}  # fmt: skip

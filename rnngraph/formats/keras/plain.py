@@ -1,0 +1,191 @@
+"""Layers without time: dense ones, embeddings, masks, noise, and what moves axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...declare.functions.basic import (
+    cast,
+    expand_dims,
+    not_equal,
+    reshape,
+    transpose,
+    where,
+)
+from ...declare.functions.layers import dense, embedding
+from ...declare.functions.padding import pad
+from ...declare.functions.randomness import by_graph, dropout, random_normal
+from ...declare.functions.truths import reduce_any
+from ..script import Value
+from .activations import activation, number
+from .configuration import Layer
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
+
+
+def _dense(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, units = inputs.one, layer.config.count("units", most=1 << 24)
+    return Signal(dense_of(b, layer, x, units, "kernel", "bias", layer.config.flag("use_bias", True)))
+
+
+def dense_of(b: Declaration, layer: Layer, x: Signal, units: int, kernel: str, bias: str, has_bias: bool) -> Value:
+    """A dense layer with the layer's arrays of these names, which a layer called once gives to ``rg.dense``."""
+    name, behind = activation(b, layer) if kernel == "kernel" else (None, lambda value: value)
+    arrays = {"kernel": b.array(layer, kernel, x.width, units)}
+    if has_bias:
+        arrays["bias"] = b.array(layer, bias, units)
+    if b.is_shared(layer):
+        y = b.script.operation("@", x.value, b.parameter(layer, kernel, arrays["kernel"]))
+        y = b.script.operation("+", y, b.parameter(layer, bias, arrays["bias"])) if has_bias else y
+        return behind(y if name is None else b.activated(y, name))
+    options: dict[str, Any] = {} if name is None else {"activation": name}
+    options |= {} if has_bias else {"use_bias": False}
+    scope = b.scope(layer)
+    b.script.own(scope, arrays)
+    return behind(b.script.call(dense, x.value, units, **options, name=scope))
+
+
+def _embedding(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    table = b.array(layer, "embeddings", layer.config.count("input_dim", most=1 << 28), None)
+    ids = x.value if x.dtype.startswith("int") else b.script.call(cast, x.value, "int32")
+    mask = b.script.call(not_equal, x.value, 0, hint="mask") if layer.config.flag("mask_zero", False) else None
+    if b.is_shared(layer) or table.dtype != "float32":
+        return Signal(b.script.call(embedding, ids, b.parameter(layer, "table", table)), mask)
+    scope = b.scope(layer)
+    b.script.own(scope, {"table": table})
+    return Signal(b.script.call(embedding, ids, *table.shape, name=scope), mask)
+
+
+def _masking(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, value = inputs.one, number(layer.config, "mask_value", 0.0)
+    there = b.script.call(not_equal, x.value, int(value) if value == int(value) else value)
+    mask = b.script.call(reduce_any, there, axis=-1, hint="mask")
+    shown = b.script.call(where, b.script.call(expand_dims, mask, -1), x.value, 0)
+    return Signal(shown, mask, x.value)
+
+
+def _as_it_is(_: Declaration, __: Layer, inputs: Inputs) -> Signal:
+    return Signal(inputs.one.value)
+
+
+# Noise --------------------------------------------------------------------------------------------
+
+
+def _rate(layer: Layer) -> float:
+    rate = number(layer.config, "rate", 0.0)
+    if not 0 <= rate < 1:
+        raise Unreadable(f"its rate is {rate}")
+    return rate
+
+
+def kept(rate: float) -> float:
+    """The probability to keep what is dropped at a rate."""
+    return round(1 - rate, 12)
+
+
+def _dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, rate = inputs.one, _rate(layer)
+    shape = layer.config.get("noise_shape", None)
+    if not rate or shape is not None:  # one mask for several entries of an axis has no counterpart
+        return Signal(x.value)
+    return Signal(b.script.call(dropout, x.value, kept(rate)))
+
+
+def _noise(b: Declaration, x: Value, noisy: Value) -> Signal:
+    return Signal(b.script.call(by_graph, training=noisy, inference=x))
+
+
+def _gaussian_noise(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, deviation = inputs.one.value, number(layer.config, "stddev", 0.0)
+    if deviation <= 0:
+        return Signal(x)
+    drawn = b.script.call(random_normal, x, stddev=deviation)
+    return _noise(b, x, b.script.operation("+", x, drawn))
+
+
+def _gaussian_dropout(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x, rate = inputs.one.value, _rate(layer)
+    if not rate:
+        return Signal(x)
+    drawn = b.script.call(random_normal, x, mean=1.0, stddev=round(math.sqrt(rate / (1 - rate)), 12))
+    return _noise(b, x, b.script.operation("*", x, drawn))
+
+
+# Axes ---------------------------------------------------------------------------------------------
+
+
+def sizes(layer: Layer, key: str, count: int | None, least: int = 1, most: int = 1 << 24) -> list[int]:
+    """An option that is so many whole numbers; one may stand for all."""
+    given = layer.config.get(key)
+    found = [given] * (count or 1) if isinstance(given, int) else given
+    if not isinstance(found, list) or not all(
+        isinstance(size, int) and not isinstance(size, bool) and least <= size <= most for size in found
+    ):
+        raise layer.config.error(f"{key} of {layer} is no list of whole numbers of {least} to {most}")
+    if count is not None and len(found) != count:
+        raise layer.config.error(f"{key} of {layer} has {len(found)} numbers, and {count} are needed")
+    return found
+
+
+def _reshape(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    target = sizes(layer, "target_shape", None, least=-1)
+    return Signal(b.script.call(reshape, inputs.one.value, (None, *target)))
+
+
+def _flatten(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    if layer.config.get("data_format", "channels_last") == "channels_first" and x.rank > 2:
+        raise Unreadable("its data_format is channels_first")
+    if x.rank == 2:
+        return Signal(x.value)
+    return Signal(b.script.call(reshape, x.value, (None, -1 if x.rank > 1 else 1)))
+
+
+def _permute(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one
+    return Signal(b.script.call(transpose, x.value, (0, *sizes(layer, "dims", x.rank - 1))))
+
+
+def _repeat_vector(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    wide = b.script.call(expand_dims, inputs.one.value, 1)
+    (count,) = sizes(layer, "n", 1)
+    return Signal(b.script.call(pad, wide, {1: (0, count - 1)}, mode="edge"))
+
+
+def _rescaling(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    x = inputs.one.value
+    if not x.tensor.dtype.startswith("float"):
+        x = b.script.call(cast, x, "float32")
+    scale, offset = number(layer.config, "scale", 1.0), number(layer.config, "offset", 0.0)
+    y = b.script.operation("*", x, scale)
+    return Signal(b.script.operation("+", y, offset) if offset else y)
+
+
+def _input(_: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    raise layer.config.error(f"{layer} is called on something")
+
+
+LAYERS: Mapping[str, Handler] = {
+    "Dense": _dense, "Embedding": _embedding, "Masking": _masking, "Dropout": _dropout, "SpatialDropout1D": _as_it_is,
+    "AlphaDropout": _as_it_is, "ActivityRegularization": _as_it_is, "Identity": _as_it_is,
+    "GaussianNoise": _gaussian_noise, "GaussianDropout": _gaussian_dropout, "Reshape": _reshape, "Flatten": _flatten,
+    "Permute": _permute, "RepeatVector": _repeat_vector, "Rescaling": _rescaling, "InputLayer": _input,
+}  # fmt: skip
+
+
+def input_shape(layer: Layer) -> tuple[list[Any], str]:
+    """(sizes without the batch, dtype here) of an input."""
+    config = layer.config
+    shape = config.get("batch_shape", None) or config.get("batch_input_shape", None)
+    kind = dtype_of(config.get("dtype", "float32"))
+    if not isinstance(shape, list) or not shape or not all(
+        size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape[1:]
+    ):
+        raise Unreadable("its shape is not known")
+    if not kind:
+        raise Unreadable(f"its dtype is {config.get('dtype', None)!r}")
+    if config.get("ragged", False) or config.get("sparse", False):
+        raise Unreadable("it is ragged or sparse")
+    return shape[1:], kind

@@ -1,0 +1,148 @@
+"""``read_keras``: from a file to a net."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from ...declare.placeholders import RESERVED
+from ...public import api
+from ..net import Net
+from ..reading import not_readable
+from ..script import Script
+from . import activations, attention, convolutions, merging, normalization, operations, plain, recurrent
+from .archive import opened
+from .configuration import NETWORKS, Layer, Network, all_layers, network_of, references
+from .declaration import Declaration, Handler, Signal, Unreadable, dtype_of
+from .network import Networks, groups_of, handlers_of, is_folded, uses_of
+from .variables import arrays_of
+
+KEEPS_MASK = frozenset({
+    "Activation", "ReLU", "LeakyReLU", "ThresholdedReLU", "ELU", "Softmax", "PReLU", "Dense", "Dropout",
+    "SpatialDropout1D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity",
+    "BatchNormalization", "LayerNormalization", "UnitNormalization", "Rescaling", "Normalization",
+})  # fmt: skip
+"""Classes that support masks; others, but for those that make masks of their own, give none."""
+_REASONS = {
+    "Lambda": "it is Python code, which is not run",
+    "ConvLSTM1D": "recurrent convolutions are not offered",
+    "ConvLSTM2D": "recurrent convolutions are not offered",
+    "ConvLSTM3D": "recurrent convolutions are not offered",
+}
+_HANDLERS: Mapping[str, Handler] = {
+    **activations.LAYERS, **plain.LAYERS, **normalization.LAYERS, **convolutions.LAYERS, **merging.LAYERS,
+    **recurrent.LAYERS, **attention.LAYERS, **operations.LAYERS,
+}  # fmt: skip
+
+
+@api
+def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
+    """The net of a ``.keras`` file, or of a legacy ``.h5`` file that ``model.save`` wrote; by Keras 3, Keras 2 or
+    ``tf.keras``.
+
+    source: a path, or what the file holds. Inputs and outputs have Keras' names and layout, [batch, time, features];
+    the batch is open, and time where the file leaves it so. Dropout is in the training graph only. Where a layer is
+    stateful, a call starts from zeros and a stream keeps the state.
+
+    Raises ``NotReadableError`` with every layer that can't be read, ``FileError`` where the file is damaged,
+    ``MissingExtraError`` where h5py is not installed.
+    """
+    file = opened(source)
+    net = network_of(file.description)
+    problems = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in _problems(net, file.version)]
+    if problems:
+        raise not_readable(file.name, problems)
+    assert net.network is not None
+    uses, networks = uses_of(net), Networks()
+    script = Script("A net that rnngraph read from a file of Keras.")
+    b = Declaration(
+        script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)}, KEEPS_MASK,
+        groups_of(net.network, uses),
+    )  # fmt: skip
+    inputs = list(_inputs(b, net, named=any(is_folded(layer) for layer in all_layers(net))))
+    given = networks.run(b, net.network, inputs)
+    if given is None:
+        raise not_readable(file.name, networks.problems)
+    for name, signal in zip(_output_names(net.network, len(given)), given, strict=True):
+        script.outputs[name] = signal.value
+    return Net(script)
+
+
+def _problems(net: Layer, version: int) -> Iterator[tuple[Layer, str]]:
+    """What can be seen to be unreadable without declaring anything: (layer, why)."""
+    if net.network is None:
+        yield net, "a file holds a Sequential or a Functional model"
+        return
+    for layer in all_layers(net):
+        if layer.is_operation:
+            continue  # only if it is needed
+        known = layer.kind in _HANDLERS or layer.kind in (*NETWORKS, "TimeDistributed") or layer.kind in recurrent.CELLS
+        if layer.is_foreign:
+            yield layer, "it is not of Keras' own classes"
+        elif not known:
+            yield layer, _REASONS.get(layer.kind, "")
+        else:
+            found = [
+                activations.problem_of(version, layer), convolutions.problem_of(layer), recurrent.problem_of(layer),
+                operations.problem_of(layer), _dtype_problem(layer),
+            ]  # fmt: skip
+            yield from ((layer, problem) for problem in found if problem)
+
+
+def _dtype_problem(layer: Layer) -> str | None:
+    policy = layer.config.get("dtype", None)
+    return None if policy is None or dtype_of(policy) else "its dtype"
+
+
+# Ends ---------------------------------------------------------------------------------------------
+
+
+def _inputs(b: Declaration, net: Layer, named: bool) -> Iterator[Signal]:
+    """The placeholders. named: whether open sizes have names."""
+    assert net.network is not None
+    count = 0
+    for name, layer in _input_layers(net.network):
+        try:
+            sizes, dtype = plain.input_shape(layer)
+        except Unreadable as reason:
+            raise not_readable(layer.config.name, [f"{layer}: {reason}"]) from None
+        shape: list[int | str | None] = ["batch" if named else None]
+        for size in sizes:
+            count += named and size is None
+            shape.append(f"size_{count}" if named and size is None else size)
+        yield Signal(b.script.input(f"{name}_" if name in RESERVED else name, shape, dtype))
+
+
+def _input_layers(network: Network) -> Iterator[tuple[str, Layer]]:
+    """The layers that tell of the inputs, by the inputs' names."""
+    if not network.is_sequential:
+        by_name = {layer.name: layer for layer in network.layers}
+        for reference in references(network.inputs):
+            yield reference.layer, by_name[reference.layer]
+        return
+    first = network.layers[0] if network.layers else None
+    if first is None:
+        raise not_readable("the file", ["a Sequential without layers"])
+    if first.kind == "InputLayer":
+        yield first.name, first
+    elif "batch_input_shape" in first.config or network.input_shape is None:
+        yield f"{first.name}_input", first
+    else:
+        config = {**first.config.entries, "batch_input_shape": network.input_shape, "dtype": "float32"}
+        record = type(first.config)(first.config.name, config, first.config.at)
+        yield "input_layer", Layer("InputLayer", "input_layer", "input_layer", record)
+
+
+def _output_names(network: Network, count: int) -> list[str]:
+    """Keras' names: of the layers that give the outputs, where one gives several with a number; or of a mapping."""
+    if isinstance(network.outputs, dict) and len(list(references(network.outputs))) == len(network.outputs):
+        return sorted(network.outputs)
+    names: list[str] = []
+    sequential = [network.layers[-1].name] * count
+    for base in sequential if network.is_sequential else [one.layer for one in references(network.outputs)]:
+        name, number = base, 0
+        while name in names:
+            number += 1
+            name = f"{base}_{number}"
+        names.append(name)
+    return names

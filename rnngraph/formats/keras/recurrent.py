@@ -1,0 +1,294 @@
+"""Recurrent layers: cells, stacks of them and both directions, with masks, initial states and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...declare.cell import shared
+from ...declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell
+from ...declare.cells.wrappers import DropoutWrapper, MultiRNNCell
+from ...declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
+from ...declare.functions.basic import concat, not_equal
+from ..layers import scope_of
+from ..script import Value
+from ..weights import from_cudnn, from_keras
+from .activations import cell_activation, number
+from .configuration import Layer
+from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, signals
+from .plain import kept
+
+CELLS = ("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells")
+RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "RNN")
+_SAME = ("units", "activation", "recurrent_activation", "dropout", "recurrent_dropout", "reset_after", "dtype")
+"""Options that equal layers share."""
+
+
+def problem_of(layer: Layer) -> str | None:
+    """What can't be read of what is in a recurrent layer."""
+    if layer.kind == "RNN" and not (layer.inner.get("cell") or layer.inner.get("cells")):
+        return "a cell that is not described"
+    if layer.kind == "Bidirectional":
+        kinds = [inner.kind for key in ("layer", "backward_layer") for inner in layer.inner.get(key, [])]
+        strange = next((kind for kind in kinds if kind not in RECURRENT), None)
+        if strange or len(kinds) != 2:
+            return f"a layer of class {strange!r} in both directions"
+        if _goes_back(layer.inner["layer"][0]) or not _goes_back(layer.inner["backward_layer"][0]):
+            return "a first layer that goes backwards"
+    return None
+
+
+def _flag(layer: Layer, key: str) -> bool:
+    return layer.config.flag(key, False)
+
+
+def _goes_back(layer: Layer) -> bool:
+    return _flag(layer, "go_backwards")
+
+
+def cells_of(layer: Layer) -> list[Layer]:
+    """The cells of a recurrent layer, or of a cell, the first that is run first; by layers that have their options."""
+    inner = layer.inner.get("cell", []) + layer.inner.get("cells", [])
+    if not inner:
+        return [layer]
+    return [cell for part in inner for cell in cells_of(part)]
+
+
+# Cells --------------------------------------------------------------------------------------------
+
+
+def _is_lstm(layer: Layer) -> bool:
+    return "LSTM" in layer.kind
+
+
+def _cell(b: Declaration, layer: Layer, width: int, at: str, drops_state: bool) -> Value:
+    """A cell with its arrays. at: the scope that it is in."""
+    units = layer.config.count("units", most=1 << 24)
+    options: dict[str, Any] = {}
+    gates = "hard_sigmoid" if b.version < 3 else "sigmoid"
+    if "CuDNN" not in layer.kind:
+        wanted = [("activation", "tanh", "tanh"), ("recurrent_activation", gates, "sigmoid")]
+        names = {key: cell_activation(b, layer, key, default) for key, default, _ in wanted}
+        options = {key: names[key] for key, _, usual in wanted if names[key] != usual}
+    if _is_lstm(layer):
+        cell = b.script.call(BasicLSTMCell, units, forget_bias=0.0, **options, hint="cell")
+    elif "GRU" in layer.kind:
+        after = "CuDNN" in layer.kind or _flag(layer, "reset_after")
+        cell = b.script.call(GRUCell, units, **({"reset_after": True} if after else {}), **options, hint="cell")
+    else:
+        options.pop("recurrent_activation", None)
+        cell = b.script.call(BasicRNNCell, units, **options, hint="cell")
+    b.array(layer, "kernel", width, None)
+    convert = from_cudnn if "CuDNN" in layer.kind else from_keras
+    b.script.own(f"{at}/{scope_of(cell.thing)}", convert(cell.thing, b.arrays(layer)))
+    return _with_dropout(b, layer, cell, drops_state)
+
+
+def _with_dropout(b: Declaration, layer: Layer, cell: Value, drops_state: bool) -> Value:
+    """Keras' masks are the same at all steps. Where h is read by products only, dropping it there is dropping it."""
+    rates = {"input_keep_prob": number(layer.config, "dropout", 0.0)}
+    if drops_state and "GRU" not in layer.kind:
+        rates["state_keep_prob"] = number(layer.config, "recurrent_dropout", 0.0)
+    options = {key: kept(rate) for key, rate in rates.items() if 0 < rate < 1}
+    return b.script.call(DropoutWrapper, cell, **options, variational_recurrent=True, hint="cell") if options else cell
+
+
+def _stack(b: Declaration, layer: Layer, cells: Sequence[Layer], width: int, at: str) -> Value:
+    """Cells above one another as one, which further calls of the layer share."""
+    if layer in b.kept:
+        kept_cell: Value = b.kept[layer]
+        return kept_cell
+    found, drops_state = [], not _flag(layer, "return_state")
+    for number_, cell in enumerate(cells):
+        inner = at if len(cells) == 1 else f"{at}/multi_rnn_cell/cell_{number_}"
+        found.append(_cell(b, cell, width, inner, drops_state))
+        width = cell.config.count("units")
+    whole = found[0] if len(found) == 1 else b.script.call(MultiRNNCell, found, hint="cell")
+    if b.is_shared(layer):
+        whole = b.kept[layer] = b.script.call(shared, whole, hint="cell")
+    return whole
+
+
+# States: Keras has (h, c), the last cell's at the end --------------------------------------------------
+
+
+def _states(state: Value, cells: Sequence[Layer]) -> Iterator[Value]:
+    """A driver's state in Keras' order."""
+    for cell, part in zip(cells, [state] if len(cells) == 1 else list(state), strict=True):
+        if _is_lstm(cell):
+            c, h = part
+            yield from (h, c)
+        else:
+            yield part
+
+
+def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
+    """Keras' states as a driver takes them."""
+    left, found = list(given), list[Any]()
+    for cell in cells:
+        count = 2 if _is_lstm(cell) else 1
+        taken, left = left[:count], left[count:]
+        if len(taken) < count:
+            raise Unreadable("it is given too few initial states")
+        found.append((taken[1].value, taken[0].value) if count == 2 else taken[0].value)
+    if left:
+        raise Unreadable("it is given too many initial states, or constants")
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal]]:
+    """(the sequence, the initial states), which Keras 2 has in one list."""
+    x, *more = inputs.several
+    named = [*signals(inputs.keyword("initial_state", 1))]
+    if inputs.keywords.get("constants"):
+        raise Unreadable("it is given constants")
+    if x.rank != 3:
+        raise Unreadable(f"its input has rank {x.rank}")
+    if x.mask is None:
+        return x, more + named
+    if x.mask.tensor.rank != 2:
+        raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
+    mask = x.mask if x.mask.tensor.dtype == "bool" else b.script.call(not_equal, x.mask, 0, hint="mask")
+    return Signal(x.unzeroed or x.value, mask), more + named
+
+
+def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
+    """What drivers take of masks. zeroes: whether what is masked gives 0."""
+    if x.mask is None:
+        return {}
+    if _flag(layer, "time_major"):
+        raise Unreadable("time_major with a mask")
+    return {"mask": x.mask, **({"zero_output_for_mask": True} if zeroes else {})}
+
+
+# Layers -------------------------------------------------------------------------------------------
+
+
+def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    x, given = _inputs(b, layer, inputs)
+    group = b.group(layer)
+    cells = [cell for one in group for cell in cells_of(one)]
+    cell = _stack(b, layer, cells, x.width, b.scope(group[0]))
+    zeroes, back, major = (_flag(layer, key) for key in ("zero_output_for_mask", "go_backwards", "time_major"))
+    options = _options(layer, x, zeroes)
+    if given:
+        options["initial_state"] = _initial(cells, given)
+    options |= {"reverse": True} if back else {}
+    options |= {"time_major": True} if major else {}
+    outputs, state = b.script.call(dynamic_rnn, cell, x.value, **options, scope=b.driver_scope(group[0]))
+    ends = list(_states(state, cells))
+    if _flag(layer, "return_sequences"):
+        y = _reversed(b, outputs, 0 if major else 1) if back else outputs
+        found = Signal(y, x.mask)
+    elif x.mask is not None and (given or zeroes):  # a row without steps gives 0, and its state is the initial one
+        found = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
+    else:
+        found = Signal(ends[-2] if _is_lstm(cells[-1]) else ends[-1])
+    if not _flag(layer, "return_state"):
+        return [found]
+    own = list(_states(list(state)[-1], cells[-1:])) if len(group) > 1 else ends
+    return [found, *(Signal(end) for end in own)]
+
+
+def _reversed(b: Declaration, x: Value, axis: int) -> Value:
+    return b.script.item(x, *(slice(None),) * axis, slice(None, None, -1))
+
+
+def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
+    x, given = _inputs(b, layer, inputs)
+    group = b.group(layer)
+    ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
+    top = ahead[-1]
+    if any(_flag(one, "time_major") for one in (*ahead, *back)):
+        raise Unreadable("time_major")
+    sequences = _flag(top, "return_sequences")
+    options = _options(top, x, sequences)
+    cells = [cells_of(one) for one in (ahead[-1], back[-1])]
+    if given:
+        half = len(given) // 2
+        options["initial_state_fw"] = _initial(cells[0], given[:half])
+        options["initial_state_bw"] = _initial(cells[1], given[half:])
+    both, ends = (_deep if len(group) > 1 else _single)(b, layer, x, ahead, back, options)
+    flat = [list(_states(end, found)) for end, found in zip(ends, cells, strict=True)]
+    if not sequences:
+        if x.mask is not None and given:
+            both = [b.script.item(both[0], slice(None), -1), b.script.item(both[1], slice(None), 0)]
+        else:
+            both = [end[-2] if _is_lstm(found[-1]) else end[-1] for end, found in zip(flat, cells, strict=True)]
+    mask = x.mask if sequences else None
+    merged = [Signal(one, mask) for one in _merged(b, layer, both)]
+    return [*merged, *(Signal(end) for part in flat for end in part)] if _flag(top, "return_state") else merged
+
+
+def _single(
+    b: Declaration, layer: Layer, x: Signal, ahead: list[Layer], back: list[Layer], options: dict[str, Any]
+) -> tuple[list[Value], list[Value]]:
+    """(outputs, states) of both directions."""
+    at = b.scope(layer)
+    cells = [
+        _stack(b, one[0], cells_of(one[0]), x.width, f"{at}/{suffix}") for one, suffix in ((ahead, "fw"), (back, "bw"))
+    ]
+    scope = b.driver_scope(layer)
+    outputs, states = b.script.call(bidirectional_dynamic_rnn, *cells, x.value, **options, scope=scope)
+    return list(outputs), list(states)
+
+
+def _deep(
+    b: Declaration, layer: Layer, x: Signal, ahead: list[Layer], back: list[Layer], options: dict[str, Any]
+) -> tuple[list[Value], list[Value]]:
+    """The same of equal layers above one another; outputs are side by side."""
+    at, width = b.scope(b.group(layer)[0]), x.width
+    cells: tuple[list[Value], list[Value]] = ([], [])
+    for number_, pair in enumerate(zip(ahead, back, strict=True)):
+        for direction, (one, suffix) in enumerate(zip(pair, ("fw", "bw"), strict=True)):
+            inner = f"{at}/cell_{number_}/bidirectional_rnn/{suffix}"
+            cells[direction].append(_stack(b, one, cells_of(one), width, inner))
+        width = sum(cells_of(one)[-1].config.count("units") for one in pair)
+    given = b.script.call(stack_bidirectional_dynamic_rnn, *cells, x.value, **options, scope=at)
+    outputs, states_fw, states_bw = given
+    return [outputs], [list(states_fw)[-1], list(states_bw)[-1]]
+
+
+def _merged(b: Declaration, layer: Layer, both: list[Value]) -> list[Value]:
+    mode = layer.config.get("merge_mode", "concat")
+    if len(both) == 1 or mode is None:
+        return both
+    of = b.script.operation
+    match mode:
+        case "concat":
+            return [b.script.call(concat, both, -1)]
+        case "sum":
+            return [of("+", *both)]
+        case "mul":
+            return [of("*", *both)]
+        case "ave":
+            return [of("/", of("+", *both), 2.0)]
+    raise layer.config.error(f"merge_mode of {layer} is {mode!r}")
+
+
+# Stacks -------------------------------------------------------------------------------------------
+
+
+def is_stack(below: Layer, above: Layer) -> bool:
+    """Whether two layers of which one reads the other are layers of one stack: equal, and in one direction or both."""
+    if below.kind != above.kind or below.kind not in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
+        return False
+    if below.kind == "Bidirectional":
+        modes = [one.config.get("merge_mode", "concat") for one in (below, above)]
+        keys = ("layer", "backward_layer")
+        pairs = [(below.inner[key][0], above.inner[key][0]) for key in keys]
+        return modes == ["concat"] * 2 and all(_are_equal(*pair, ("LSTM", "GRU", "SimpleRNN")) for pair in pairs)
+    return not _goes_back(below) and not _goes_back(above) and _are_equal(below, above, (below.kind,))
+
+
+def _are_equal(below: Layer, above: Layer, kinds: tuple[str, ...]) -> bool:
+    if below.kind != above.kind or below.kind not in kinds or not _flag(below, "return_sequences"):
+        return False
+    if _flag(below, "return_state") or any(_flag(one, "time_major") for one in (below, above)):
+        return False
+    if any(_flag(one, "zero_output_for_mask") and kinds == (one.kind,) for one in (below, above)):
+        return False
+    return all(below.config.get(key, None) == above.config.get(key, None) for key in _SAME)
+
+
+LAYERS: Mapping[str, Handler] = {**dict.fromkeys(RECURRENT, _recurrent), "Bidirectional": _bidirectional}

@@ -1,0 +1,202 @@
+"""Which arrays a layer has, and where a file keeps them.
+
+A ``.keras`` file keeps them by the layers' places: ``layers/lstm_1/cell/vars/0``, where ``lstm_1`` is the second LSTM.
+A legacy ``.h5`` file has a flat list for each layer of the outermost network: first what is trained, then the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import FileError
+from .archive import Opened
+from .configuration import Layer
+
+Arrays = dict[str, np.ndarray]
+OLD_LAYERS = "_layer_checkpoint_dependencies"
+"""What the first versions that wrote ``.keras`` files call ``layers``."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An array of a layer. within: the path of a part of the layer that holds it, in ``.keras`` files."""
+
+    name: str
+    is_trained: bool = True
+    within: str = ""
+
+
+def _flag(layer: Layer, key: str, default: bool = True) -> bool:
+    return layer.config.flag(key, default)
+
+
+def _with_bias(*names: str) -> Callable[[Layer], list[Variable]]:
+    return lambda layer: [Variable(name) for name in (*names, *(["bias"] if _flag(layer, "use_bias") else []))]
+
+
+def _named(*names: str) -> Callable[[Layer], list[Variable]]:
+    return lambda _: [Variable(name) for name in names]
+
+
+def _in_cell(layer: Layer) -> list[Variable]:
+    return [Variable(variable.name, within="cell") for variable in _CELL(layer)]
+
+
+def _normalization(layer: Layer) -> list[Variable]:
+    """gamma and beta, as far as there are such."""
+    wanted = {"gamma": _flag(layer, "scale"), "beta": _flag(layer, "center")}
+    return [Variable(name) for name, is_there in wanted.items() if is_there]
+
+
+def _batch_normalization(layer: Layer) -> list[Variable]:
+    return [*_normalization(layer), Variable("moving_mean", False), Variable("moving_variance", False)]
+
+
+def _moments(layer: Layer) -> list[Variable]:
+    """Of a Normalization whose numbers are not among its options."""
+    if layer.config.get("mean", None) is not None:
+        return []
+    return [Variable(name, False) for name in ("mean", "variance", "count")]
+
+
+def _scores(layer: Layer) -> list[Variable]:
+    wanted = {
+        "scale": _flag(layer, "use_scale", layer.kind == "AdditiveAttention"),
+        "concat_score_weight": layer.config.get("score_mode", "dot") == "concat",
+    }
+    return [Variable(name) for name, is_there in wanted.items() if is_there]
+
+
+def _heads(layer: Layer) -> list[Variable]:
+    kinds = ("kernel", "bias") if _flag(layer, "use_bias") else ("kernel",)
+    parts = ("query", "key", "value", "output")
+    return [Variable(f"{part}/{kind}", within=f"{part}_dense") for part in parts for kind in kinds]
+
+
+_CELL = _with_bias("kernel", "recurrent_kernel")
+_OWN: Mapping[str, Callable[[Layer], list[Variable]]] = {
+    "Dense": _with_bias("kernel"), "Conv1D": _with_bias("kernel"), "DepthwiseConv1D": _with_bias("kernel"),
+    "SeparableConv1D": _with_bias("depthwise_kernel", "pointwise_kernel"), "Embedding": _named("embeddings"),
+    "PReLU": _named("alpha"), "BatchNormalization": _batch_normalization, "LayerNormalization": _normalization,
+    "RMSNormalization": _named("scale"), "Normalization": _moments, "Attention": _scores, "AdditiveAttention": _scores,
+    "MultiHeadAttention": _heads, "LSTM": _in_cell, "GRU": _in_cell, "SimpleRNN": _in_cell, "LSTMCell": _CELL,
+    "GRUCell": _CELL, "SimpleRNNCell": _CELL, "CuDNNLSTM": _named("kernel", "recurrent_kernel", "bias"),
+    "CuDNNGRU": _named("kernel", "recurrent_kernel", "bias"),
+}  # fmt: skip
+"""Variables of layers' own, in Keras' order."""
+_PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "TimeDistributed": (("layer", "layer"),),
+    "Bidirectional": (("layer", "forward_layer"), ("backward_layer", "backward_layer")),
+    "RNN": (("cell", "cell"), ("cells", "cell/cells")),
+    "StackedRNNCells": (("cells", "cells"),),
+}
+"""Layers within layers: the option that holds them, and where ``.keras`` files have what is theirs."""
+
+
+def own_variables(layer: Layer) -> list[Variable]:
+    """What a layer has beside what is in it."""
+    return _OWN[layer.kind](layer) if layer.kind in _OWN and not layer.is_operation else []
+
+
+def parts_of(layer: Layer) -> Iterator[tuple[str, Layer]]:
+    """The layers in a layer in Keras' order, and where ``.keras`` files have what is theirs."""
+    if layer.network is not None:
+        yield from _numbered("layers", [part for part in layer.network.layers if not part.is_operation])
+    for option, place in _PARTS.get(layer.kind, ()):
+        parts = layer.inner.get(option, [])
+        if option == "cells":
+            yield from _numbered(place, parts)
+        else:
+            yield from ((place, part) for part in parts)
+
+
+def _numbered(place: str, layers: list[Layer]) -> Iterator[tuple[str, Layer]]:
+    """Places by classes: ``dense``, ``dense_1`` …"""
+    seen = Counter[str]()
+    for layer in layers:
+        base = snake_case(layer.kind)
+        yield f"{place}/{base}_{seen[base]}" if seen[base] else f"{place}/{base}", layer
+        seen[base] += 1
+
+
+def snake_case(kind: str) -> str:
+    """Keras' way from ``MaxPooling1D`` to ``max_pooling1d``."""
+    plain = re.sub(r"\W+", "", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", plain)).lower()
+
+
+def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
+    """The arrays of all layers that have some, by their names."""
+    found: dict[Layer, Arrays] = {}
+    if file.by_path:
+        missing: list[Layer] = []
+        _by_path(file, net, "", found, missing)
+        _shared(file, found, missing)
+    elif net.network is not None:
+        for layer in net.network.layers:
+            _flat(file, layer, found)
+    return found
+
+
+# By places ----------------------------------------------------------------------------------------
+
+
+def _by_path(file: Opened, layer: Layer, path: str, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
+    arrays, numbers = Arrays(), Counter[str]()
+    for variable in own_variables(layer):
+        place = _joined(path, variable.within)
+        at = f"{_joined(place, 'vars')}/{numbers[place]}"
+        numbers[place] += 1
+        at = at if file.weights.has(at) else at.replace("layers/", f"{OLD_LAYERS}/")
+        if file.weights.has(at):
+            arrays[variable.name] = file.weights.array(at)
+    if len(arrays) == len(own_variables(layer)):
+        found[layer] = arrays
+    else:
+        missing.append(layer)
+    for place, part in parts_of(layer):
+        _by_path(file, part, _joined(path, place), found, missing)
+
+
+def _joined(path: str, part: str) -> str:
+    return f"{path}/{part}" if path and part else path or part
+
+
+def _shared(file: Opened, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
+    """Arrays of layers that stand in several networks, of which Keras writes those of the first one only."""
+    for layer in missing:
+        twins = [other for other in found if other.kind == layer.kind and other.name == layer.name]
+        if len(twins) != 1 or twins[0].config.entries != layer.config.entries:
+            raise FileError(f"{file.name} is damaged: the arrays of {layer} are missing; take the file as written")
+        found[layer] = found[twins[0]]
+
+
+# By names -----------------------------------------------------------------------------------------
+
+
+def _flat(file: Opened, layer: Layer, found: dict[Layer, Arrays]) -> None:
+    """Those of a layer of the outermost network."""
+    wanted = sorted(_in_order(layer, True), key=lambda item: not item[2])
+    group = _joined(file.root, layer.name)
+    names = file.weights.texts(group, "weight_names") if wanted else []
+    if len(names) != len(wanted):
+        raise FileError(
+            f"{file.name} is damaged: it has {len(names)} arrays of {layer}, which needs {len(wanted)}; "
+            "take the file as it was written"
+        )
+    for (part, variable, _), name in zip(wanted, names, strict=True):
+        found.setdefault(part, {})[variable] = file.weights.array(f"{group}/{name}")
+
+
+def _in_order(layer: Layer, is_trained: bool) -> Iterator[tuple[Layer, str, bool]]:
+    """All variables of a layer and of what is in it, and whether they are trained."""
+    is_trained = is_trained and layer.config.get("trainable", True) is not False
+    for variable in own_variables(layer):
+        yield layer, variable.name, is_trained and variable.is_trained
+    for _, part in parts_of(layer):
+        yield from _in_order(part, is_trained)
