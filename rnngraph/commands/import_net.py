@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..formats.net import SCRIPT, Net
 from ..formats.script import WEIGHTS
@@ -32,7 +32,7 @@ def _table(net: Net) -> Table:
     graph = net.program(cache=False).inference.graph
     fed = {str(node["label"]): node.type for node in graph.inputs if node.op == "input"}
     given = {name: node.type for name, node in graph.outputs}
-    table = Table("", "name", "type", "parameters", "bytes")
+    table = Table("", Column("name", overflow="fold"), Column("type", overflow="fold"), "parameters", "bytes")
     for column in table.columns[3:]:
         column.justify = "right"
     for what, names, types in (("input", net.inputs, fed), ("output", net.outputs, given)):
@@ -41,7 +41,7 @@ def _table(net: Net) -> Table:
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     for name, array in net.parameters.items():
-        layer = name.rpartition("/")[0] or name
+        layer = _layer(name)
         counts[layer] += array.size
         sizes[layer] += array.nbytes
     for layer in counts:
@@ -49,6 +49,13 @@ def _table(net: Net) -> Table:
     table.add_section()
     table.add_row("all", "", "", f"{counts.total():,}", f"{sizes.total():,}")
     return table
+
+
+def _layer(parameter: str) -> str:
+    """The scope of a cell, or what a parameter stands under where it is no cell's."""
+    *scopes, _ = parameter.split("/")
+    cells = [place for place, scope in enumerate(scopes) if scope.endswith("_cell") and scope != "multi_rnn_cell"]
+    return "/".join(scopes[: cells[0] + 1] if cells else scopes) or parameter
 
 
 def _plain(text: str) -> str:

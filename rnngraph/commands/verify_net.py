@@ -23,7 +23,7 @@ from .file_kinds import kind_of
 from .runtimes import engine_of
 
 BATCHES, STEPS = (1, 3), (1, 7, 25, 100, 576, 1600)
-"""Sizes that are tried: rows, and every other open size."""
+"""Sizes that are tried: rows, and every other open size, frames of sound among them."""
 MOST_STEPS = 3
 """Numbers of steps that are compared, of those that a net takes."""
 

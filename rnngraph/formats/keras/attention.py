@@ -144,9 +144,7 @@ def _of_heads(b: Declaration, layer: Layer, name: str, x: Signal, count: int, si
     return b.script.call(transpose, b.script.call(reshape, y, (None, None, count, size)), (0, 2, 1, 3))
 
 
-def _affine(
-    b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarray, bias: np.ndarray | None
-) -> Value:
+def _affine(b: Declaration, layer: Layer, name: str, x: Value, kernel: np.ndarray, bias: np.ndarray | None) -> Value:
     y = b.script.operation("@", x, b.parameter(layer, f"{name}/kernel", kernel))
     return y if bias is None else b.script.operation("+", y, b.parameter(layer, f"{name}/bias", bias))
 

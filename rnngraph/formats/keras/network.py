@@ -100,7 +100,18 @@ class Networks:
         return None
 
 
-_BY_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "Rescaling", "Identity", "GaussianNoise", "Embedding")
+_BY_STEP = (
+    "Dense",
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "Dropout",
+    "Rescaling",
+    "Identity",
+    "GaussianNoise",
+    "Embedding",
+)
 """Layers that don't look beyond the last axis."""
 _LAST_AXIS = ("LayerNormalization", "BatchNormalization", "UnitNormalization", "Softmax")
 _LOOKS_AT_MASKS = (

@@ -180,8 +180,12 @@ def input_shape(layer: Layer) -> tuple[list[Any], str]:
     config = layer.config
     shape = config.get("batch_shape", None) or config.get("batch_input_shape", None)
     kind = dtype_of(config.get("dtype", "float32"))
-    if not isinstance(shape, list) or not shape or not all(
-        size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape[1:]
+    if (
+        not isinstance(shape, list)
+        or not shape
+        or not all(
+            size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0) for size in shape[1:]
+        )
     ):
         raise Unreadable("its shape is not known")
     if not kind:
