@@ -166,7 +166,9 @@ def expected(node: RandomNode) -> dict[str, Array]:
     if op == "LSTM":
         found["Y_c"] = np.stack([end[1] for end in ends])
     if batch_major:
-        found = {key: value.transpose(2, 0, 1, 3) if key == "Y" else value.swapaxes(0, 1) for key, value in found.items()}
+        found = {
+            key: value.transpose(2, 0, 1, 3) if key == "Y" else value.swapaxes(0, 1) for key, value in found.items()
+        }
     return found
 
 

@@ -28,6 +28,7 @@ class StepGraph:
     as leaves, and last one of the states that are kept by name; named: the same with every state under its name;
     labels: all of these in order. kept: by label what states that are kept by name are declared as.
     types: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
+    moving: what each step is fed anew, the rest is held: sequences; where a step is a call of it all, all but scalars.
     time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
     time axis.
     """
@@ -44,6 +45,7 @@ class StepGraph:
     types: Mapping[str, TensorType]
     state_types: Mapping[str, TensorType]
     lengths: frozenset[str]
+    moving: frozenset[str]
     time_axis: Mapping[str, int | None]
     output_axis: Mapping[str, int | None]
     sizes: Mapping[str, int]
@@ -60,7 +62,8 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     labels = [label for nest in lowered.states for label in flatten(nest)]
     graph = compiled.graph
     lengths = lengths_of(graph) if kept else time_sizes(graph)
-    if lengths or not kept:  # else a step is a call of it all
+    is_call = bool(kept) and not lengths
+    if not is_call:
         check_streamable(graph, lowered.initial, lengths, where)
         check_states(graph, labels, kept, where)
     found = compiled.input_types()
@@ -91,6 +94,9 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         types=types,
         state_types=state_types,
         lengths=frozenset(lengths),
+        moving=frozenset(
+            name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None)
+        ),
         time_axis=time_axis,
         output_axis={name: axis_of_names(node.shape, lengths) for name, node in graph.outputs},
         sizes=sizes,

@@ -44,6 +44,7 @@ class Stream(Generic[Given]):
         self._state_nests, self._labels, self._outputs = graph.structures, graph.labels, graph.outputs
         self._named_states = graph.named
         self._types, self._state_types = graph.types, graph.state_types
+        self._moving = graph.moving
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
@@ -116,7 +117,7 @@ class Stream(Generic[Given]):
         states, entry, sized = self._checked(arrays, one_step, where)
         anew = {name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)}
         held = {**self._held, **anew}
-        moving = {name: array for name, array in arrays.items() if self._time_axis[name] is not None}
+        moving = {name: array for name, array in arrays.items() if name in self._moving}
         ranges, threads = self._compiled.range_preconditions(self._outputs), self._compiled.options.threads
         spec = spec_of(
             entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
@@ -141,7 +142,7 @@ class Stream(Generic[Given]):
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
         """Whether a feed stays until it is given again, and there is no array for it yet."""
-        return self._time_axis[name] is None and (name not in self._held or self._held[name].shape != array.shape)
+        return name not in self._moving and (name not in self._held or self._held[name].shape != array.shape)
 
     def _checked(
         self, given: Mapping[str, np.ndarray], one_step: bool, where: Where | None

@@ -265,6 +265,22 @@ def test_exported_streams_keep_them(name: str, batch: int, tmp_path: Path) -> No
         same(instance.step(x=x), dict(stream.step(x=x)))
 
 
+def test_a_step_that_is_a_call_holds_scalars_alone() -> None:
+    x, gain, h = rg.placeholder("x", (None, 5)), rg.placeholder("gain", ()), rg.placeholder("h", (None, 7))
+    after = rg.tanh(rg.dense(x, 7) * gain + h)
+    program = rg.compile({"y": after + 0.0, "hn": after}, states={"hn": h})
+    stream, state = program.inference.stream(), np.zeros((1, 7), np.float32)
+    for gains, step in ((1.0, 0), (None, 1), (0.5, 2), (None, 3)):
+        fed = {"x": data(1, 5, seed=step)} | ({} if gains is None else {"gain": np.float32(gains)})
+        now = program.inference(x=fed["x"], gain=1.0 if step < 2 else 0.5, h=state)
+        np.testing.assert_array_equal(stream.step(fed)["y"], now["y"])
+        state = now["hn"]
+    with pytest.raises(rg.NameLookupError, match="the stream needs x"):
+        stream.step(gain=0.5)
+    with pytest.raises(rg.NameLookupError, match="the stream needs x"):
+        stream.step()
+
+
 def wrong(states: Any, **outputs: Any) -> Callable[[], Any]:
     def declared() -> Any:
         x, h = rg.placeholder("x", (None, 5)), rg.placeholder("h", (None, 7))
