@@ -5,123 +5,30 @@ hand.
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from exported import Instance
+from kept_nets import (
+    SEQUENCES,
+    STEPS,
+    Net,
+    called,
+    compiled,
+    data,
+    layers_first,
+    one_step,
+    restarts,
+    same,
+    time_of_one,
+    without_rows,
+    zeros,
+)
 
 import rnngraph as rg
 from rnngraph import tf1 as tf
-
-Array = np.ndarray
-Net = tuple[dict[str, rg.Tensor], dict[str, str]]
-"""Outputs, and which of them is which placeholder's next value."""
-
-
-def data(*shape: int, seed: int = 0) -> Array:
-    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
-
-
-def layers_first(batch: int | None = None) -> Net:
-    """Two LSTM layers over [batch, time, 5], whose states are [layers, batch, units]."""
-    x = rg.placeholder("x", (batch, None, 5))
-    h, c = rg.placeholder("h", (2, batch, 7)), rg.placeholder("c", (2, batch, 7))
-    initial = tuple(rg.LSTMStateTuple(c[layer], h[layer]) for layer in range(2))
-    outputs, state = rg.dynamic_rnn(rg.MultiRNNCell([rg.LSTMCell(7), rg.LSTMCell(7)]), x, initial_state=initial)
-    states = {"hn": rg.stack([layer.h for layer in state]), "cn": rg.stack([layer.c for layer in state])}
-    return {"y": rg.dense(outputs, 3), **states}, {"hn": "h", "cn": "c"}
-
-
-def time_first() -> Net:
-    """A GRU over [time, batch, 5], as ONNX has it."""
-    x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (1, None, 7))
-    outputs, state = rg.dynamic_rnn(rg.GRUCell(7), x, initial_state=h[0], time_major=True)
-    return {"y": outputs, "hn": rg.expand_dims(state, 0)}, {"hn": "h"}
-
-
-def partly_kept() -> Net:
-    """Two recurrences, of which one has its state outside."""
-    x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (None, 7))
-    below, state = rg.dynamic_rnn(rg.GRUCell(7), x, initial_state=h)
-    return {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), below)[0], "hn": state}, {"hn": "h"}
-
-
-SEQUENCES: Mapping[str, tuple[Callable[[], Net], int]] = {
-    "layers first": (layers_first, 1),
-    "layers first, three rows by declaration": (lambda: layers_first(3), 1),
-    "time first": (time_first, 0),
-    "partly kept": (partly_kept, 1),
-}
-"""Nets over sequences, and the axis of time of their inputs and outputs."""
-
-
-def one_step() -> Net:
-    """A step of a recurrence as a graph of products alone: no axis of time."""
-    x, h = rg.placeholder("x", (None, 5)), rg.placeholder("h", (1, None, 7))
-    after = rg.tanh(rg.dense(rg.concat([x, h[0]], axis=1), 7))
-    return {"y": rg.dense(after, 3), "hn": rg.expand_dims(after, 0)}, {"hn": "h"}
-
-
-def time_of_one() -> Net:
-    """An LSTM over a declared length of 1, with h and c in one array [2, batch, units]."""
-    x, state = rg.placeholder("x", (None, 1, 5)), rg.placeholder("state", (2, None, 7))
-    outputs, after = rg.dynamic_rnn(rg.LSTMCell(7), x, initial_state=rg.LSTMStateTuple(state[1], state[0]))
-    return {"y": rg.dense(outputs[:, -1], 3), "stateN": rg.stack([after.h, after.c])}, {"stateN": "state"}
-
-
-def restarts() -> Net:
-    """A window of 4 at a time: one recurrence begins with zeros in each, and a count of windows goes on."""
-    x, count = rg.placeholder("x", (None, 4, 5)), rg.placeholder("count", (None,), "int64")
-    outputs, state = rg.dynamic_rnn(rg.GRUCell(7), x)
-    return {"y": outputs * rg.cast(count, "float32")[:, None, None], "last": state, "next": count + 1}, {
-        "next": "count"
-    }
-
-
-def without_rows() -> Net:
-    """One sequence, not a batch: the state has no axis of rows."""
-    x, h = rg.placeholder("x", (5,)), rg.placeholder("h", (7,))
-    after = rg.tanh(rg.dense(rg.concat([x, h], axis=0)[None], 7)[0])
-    return {"y": after * 2.0, "hn": after}, {"hn": "h"}
-
-
-STEPS: Mapping[str, tuple[Callable[[], Net], tuple[int, ...]]] = {
-    "products": (one_step, (5,)),
-    "time of one": (time_of_one, (1, 5)),
-    "restarts": (restarts, (4, 5)),
-}
-"""Nets of which each call is a step, and the shape of a row's input."""
-
-
-def compiled(net: Net) -> rg.Program:
-    outputs, states = net
-    return rg.compile(outputs, states=states, seed=1)
-
-
-def zeros(program: rg.Program, net: Net, batch: int) -> dict[str, Array]:
-    """What the states begin with."""
-    return {
-        name: np.zeros([batch if dim is None or isinstance(dim, str) else dim for dim in spec.shape], spec.dtype)
-        for name, spec in program.inputs.items()
-        if name in net[1].values()
-    }
-
-
-def called(program: rg.Program, net: Net, states: dict[str, Array], **feeds: Array) -> tuple[dict[str, Array], Any]:
-    """A call's results, and the states that go into the next one."""
-    result = program.inference(**feeds, **states)
-    shown = {name: result[name] for name in result if name not in net[1]}
-    return shown, {placeholder: result[output] for output, placeholder in net[1].items()}
-
-
-def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    assert ours.keys() == theirs.keys()
-    for name in theirs:
-        np.testing.assert_array_equal(ours[name], theirs[name])
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -244,25 +151,6 @@ def test_a_state_is_no_feed_and_no_result() -> None:
     with pytest.raises(rg.NameLookupError, match="the stream has no input 'h'; it takes x"):
         program.inference.stream().step(x=data(1, 5), h=data(1, 1, 7))
     assert {*program.inference(x=data(2, 5), h=data(1, 2, 7))} == {"y", "hn"}
-
-
-@pytest.mark.parametrize(
-    ("name", "batch"), [("products", 3), ("time of one", 1), ("layers first", 2), ("partly kept", 1)]
-)
-def test_exported_streams_keep_them(name: str, batch: int, tmp_path: Path) -> None:
-    net = (STEPS | SEQUENCES)[name][0]()
-    program = compiled(net)
-    program.inference.export(tmp_path, name="net", batch=batch)
-    subprocess.run(
-        ["cc", "-O1", "-o", "test", "net_test.c", "net.o", "-lm"], cwd=tmp_path, check=True, capture_output=True
-    )
-    done = subprocess.run([tmp_path / "test"], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith("ok")
-    stream, instance = program.inference.stream(batch=batch), Instance(tmp_path, "net", program.target)
-    for step in range(3):
-        x = data(batch, *(STEPS[name][1] if name in STEPS else (5,)), seed=step)
-        same(instance.step(x=x), dict(stream.step(x=x)))
 
 
 def test_a_step_that_is_a_call_holds_scalars_alone() -> None:
