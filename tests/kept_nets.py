@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -114,3 +115,36 @@ def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
     assert ours.keys() == theirs.keys()
     for name in theirs:
         np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def drawn(seed: int) -> tuple[Net, tuple[int, ...], int | None]:
+    """A random net, the shape of a row's step, and the axis of time of its input; None: each call is a step.
+
+    Layers of one kind, their states together in an array with its axes in any order; an LSTM's c may lie behind h.
+    """
+    draw = random.Random(seed)
+    layers, units, width = draw.randint(1, 3), draw.choice((1, 3, 7, 17, 25)), draw.choice((1, 2, 5))
+    dtype, order = draw.choice(("float32", "float64")), draw.sample(range(3), 3)
+    form = draw.choice(("sequence", "time first", "declared length", "one step"))
+    length = draw.randint(1, 3)
+    shape: tuple[Any, ...] = {"declared length": (None, length, width), "one step": (None, width)}.get(
+        form, (None, None, width)
+    )
+    x = rg.placeholder("x", shape, dtype)
+    kind = draw.choice((rg.LSTMCell, rg.GRUCell, rg.BasicRNNCell, rg.MinimalRNNCell))
+    parts = layers * (2 if kind is rg.LSTMCell else 1)
+    sizes: list[int | None] = [parts, None, units]
+    held = rg.transpose(rg.placeholder("held", [sizes[axis] for axis in order], dtype), np.argsort(order).tolist())
+    cells = [kind(units) for _ in range(layers)]
+    before = [held[part] for part in range(parts)]
+    nest = tuple(map(rg.LSTMStateTuple, before[::2], before[1::2])) if kind is rg.LSTMCell else tuple(before)
+    if form == "one step":
+        outputs, state = rg.dynamic_rnn(rg.MultiRNNCell(cells), x[:, None], initial_state=nest)
+    else:
+        outputs, state = rg.dynamic_rnn(
+            rg.MultiRNNCell(cells), x, initial_state=nest, time_major=form == "time first"
+        )  # fmt: skip
+    after = rg.stack([leaf for layer in state for leaf in (layer if kind is rg.LSTMCell else (layer,))])
+    outs = {"next": rg.transpose(after, order), "y": rg.dense(outputs, 2) + 0.5, "shown": after[0]}
+    step = shape[1:] if form in ("declared length", "one step") else (width,)
+    return (outs, {"next": "held"}), step, {"sequence": 1, "time first": 0}.get(form)

@@ -18,6 +18,7 @@ from kept_nets import (
     called,
     compiled,
     data,
+    drawn,
     layers_first,
     one_step,
     restarts,
@@ -59,6 +60,29 @@ def test_steps_and_chunks_are_whole_sequences(name: str) -> None:
     np.testing.assert_array_equal(rest["y"], np.take(whole["y"], range(4, 9), axis))
     state = stream.state[1] if name == "partly kept" else stream.state
     same(state, last)
+
+
+QUICK, MANY = range(4), range(4, 200)
+
+
+@pytest.mark.parametrize("seed", [*QUICK, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in MANY)])
+def test_random_nets_with_states_in_any_layout(seed: int) -> None:
+    net, shape, axis = drawn(seed)
+    program, batch = compiled(net), 1 + seed % 4
+    stream, states = program.inference.stream(batch=batch), zeros(program, net, batch)
+    dtype = program.inputs["x"].dtype
+    xs = [data(batch, *shape, seed=step).astype(dtype) for step in range(5)]
+    fed = xs if axis is None else [np.expand_dims(x, axis) for x in xs]
+    for step in range(3):
+        wanted, states = called(program, net, states, x=fed[step])
+        found = stream.step(x=xs[step])
+        for name in wanted:
+            np.testing.assert_array_equal(found[name], wanted[name].reshape(found[name].shape))
+        same(stream.state, states)
+    if axis is not None:
+        wanted, states = called(program, net, states, x=np.concatenate(fed[3:], axis))
+        same(stream.process(x=np.concatenate(fed[3:], axis)), wanted)
+        same(stream.state, states)
 
 
 def test_a_row_alone_is_a_row_of_the_batch() -> None:
