@@ -68,12 +68,14 @@ def _keras(file: Path, names: Sequence[str]) -> Engine:
     inputs = [str(item.name) for item in model.inputs]
 
     def run(feeds: Arrays) -> dict[str, np.ndarray]:
-        given = [feeds[name] for name in inputs] if {*inputs} <= feeds.keys() else list(feeds.values())
-        if len(given) != len(inputs):
+        by_name = {*inputs} == {*feeds}
+        if not by_name and not len(inputs) == len(feeds) == 1:
             raise CommandError(f"{file}: takes {', '.join(inputs)}, and the net {', '.join(feeds)}")
+        given = [feeds[name] for name in inputs] if by_name else list(feeds.values())
         result = model(given if len(given) > 1 else given[0], training=False)
-        found = list(result.values()) if isinstance(result, dict) else result
-        found = found if isinstance(found, list | tuple) else [found]
+        if isinstance(result, dict):
+            result = [result[name] for name in names] if {*names} <= result.keys() else list(result.values())
+        found = result if isinstance(result, list | tuple) else [result]
         arrays = [np.asarray(keras.ops.convert_to_numpy(item)) for item in found]
         return dict(zip(names, arrays, strict=True))
 
