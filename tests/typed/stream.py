@@ -16,6 +16,8 @@ kept = stream.state
 stream.reset(rows=[1])
 stream.state = kept
 stream.load_state_bytes(stream.state_bytes())
+tail: rg.Result = stream.flush()
+late: int = stream.rate * stream.delay
 h = rg.placeholder("h", (1, None, 4))
 after = rg.tanh(rg.dense(x[:, 0], 4) + h[0])
 carrying: rg.Program = rg.compile({"y": after * 2.0, "next": after[None]}, states={"next": h})
@@ -23,7 +25,7 @@ print(carrying.inference.stream().state)
 with tempfile.TemporaryDirectory() as folder:
     written = program.inference.export(folder, form="sequence", batch=None, link=False)
     print(written.object_size, sorted(written.files))
-print(first["y"].shape, rest["y"].shape, kept.c.shape)
+print(late, tail["y"].shape, first["y"].shape, rest["y"].shape, kept.c.shape)
 try:
     stream.step(x=np.zeros((3, 3)))
 except rg.ShapeError as error:

@@ -45,7 +45,7 @@ def lower(
     gives keeps that one, and its states stay inside.
     taps: names of those that the graph gives beside the outputs, as ``tap:<name>``; others are what they tap.
     moved: instead, an input ``tap:<name>`` is added to each of them, so that its gradient is the tap's.
-    kept: by path of an output the placeholder whose next value it is: both are then the state ``state/<placeholder>``,
+    kept: by path of an output the placeholder whose next value it is: both are then the state ``kept/<placeholder>``,
     which begins as the placeholder's default or as zeros.
     """
     kept = kept or {}
@@ -220,10 +220,8 @@ class Lowering:
             before, label, where = self.kept.get(name), kept_label(name), declared.where
             if before is None:
                 raise GraphError(f"no output reads {name}, so it is no state that a stream could keep", where)
-            if any(label == other for other, _ in self.initials):
-                raise ArgumentError(
-                    f"a placeholder that is kept can't be named {name!r}, as a driver's state is", where
-                )
+            if label in self.labels.values():
+                raise ArgumentError(f"a placeholder can't be named {label!r} where the state {name} is kept", where)
             node = self.nodes.in_type_of(self.new[declared], before, f"the next value of {name}", where)
             default = next((item.get("default") for item, of in self.labels.items() if of == name), None)
             first = self.make("constant", value=np.zeros((), before.dtype) if default is None else default)

@@ -17,7 +17,7 @@ INNER, SHOWN, GIVEN = "inner", "shown", "given"
 
 def kept_label(placeholder: str) -> str:
     """What a placeholder is called as a state that streams keep."""
-    return f"state/{placeholder}"
+    return f"kept/{placeholder}"
 
 
 @dataclass(frozen=True)

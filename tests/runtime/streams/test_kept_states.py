@@ -138,7 +138,7 @@ def test_a_state_is_set_saved_and_begun_anew(tmp_path: Path) -> None:
     same(other.process(x=x), called(program, net, last, x=x)[0])
     other.reset()
     same(other.process(x=x), called(loaded, net, zeros(program, net, 3), x=x)[0])
-    with pytest.raises(rg.ShapeError, match=re.escape("state/h must have shape (2, 3, 7)")):
+    with pytest.raises(rg.ShapeError, match=re.escape("kept/h must have shape (2, 3, 7)")):
         stream.state = {"h": given["h"][:, :2], "c": given["c"]}
     with pytest.raises(rg.StructureError, match="it takes \\(h, c\\)"):
         stream.state = {"h": given["h"]}
