@@ -43,11 +43,19 @@ def partly_kept() -> Net:
     return {"y": rg.dynamic_rnn(rg.BasicRNNCell(4), below)[0], "hn": state}, {"hn": "h"}
 
 
+def behind_a_convolution() -> Net:
+    """A GRU whose state is outside, over what reads three inputs at each step: a stream keeps those, too."""
+    x, h = rg.placeholder("x", (None, None, 5)), rg.placeholder("h", (1, None, 7))
+    outputs, state = rg.dynamic_rnn(rg.GRUCell(7), rg.conv1d(x, 6, 3), initial_state=h[0])
+    return {"y": rg.dense(outputs, 3), "hn": state[None]}, {"hn": "h"}
+
+
 SEQUENCES: Mapping[str, tuple[Callable[[], Net], int]] = {
     "layers first": (layers_first, 1),
     "layers first, three rows by declaration": (lambda: layers_first(3), 1),
     "time first": (time_first, 0),
     "partly kept": (partly_kept, 1),
+    "behind a convolution": (behind_a_convolution, 1),
 }
 """Nets over sequences, and the axis of time of their inputs and outputs."""
 

@@ -11,7 +11,7 @@ from kept_nets import SEQUENCES, STEPS, compiled, data, same
 
 
 @pytest.mark.parametrize(
-    ("name", "batch"), [("products", 3), ("time of one", 1), ("layers first", 2), ("partly kept", 1)]
+    ("name", "batch"), [("products", 3), ("time of one", 1), ("layers first", 2), ("behind a convolution", 1)]
 )
 def test_exported_streams_keep_them(name: str, batch: int, tmp_path: Path) -> None:
     net = (STEPS | SEQUENCES)[name][0]()
