@@ -112,9 +112,7 @@ def _recurrent() -> list[Case]:
     decoder = nn.GRU(4, 7, batch_first=True)
     return [
         Case("packed", _packed(False), [x, lengths], {"l": nn.LSTM(5, 7, batch_first=True)}),
-        Case(
-            "packed, sorted", _packed(True), [x, lengths], {"l": nn.GRU(5, 7, 2, batch_first=True, bidirectional=True)}
-        ),
+        Case("packed, sorted", _packed(True), [x, lengths], {"l": two_gru}),
         Case("last step", lambda s, x: s.o(s.l(x)[0][:, -1]), [x], {"l": gru, "o": head}),
         Case("final states", lambda s, x: torch.cat([*s.l(x)[1][0][-2:]], -1), [x], {"l": two}),
         Case("rows", rows, [x], {"l": lstm, "o": head}),
