@@ -34,6 +34,8 @@ WITH_ALPHA = tuple(DEFAULTS)
 WITH_BETA = ("Affine", "ScaledTanh", "HardSigmoid")
 MILD = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign", "Affine", "Softplus")
 
+BOUNDED = ("Tanh", "Sigmoid", "ScaledTanh", "HardSigmoid", "Softsign")
+
 
 @dataclass
 class RandomNode:
@@ -57,7 +59,7 @@ class RandomNode:
         return ["Y", "Y_h", "Y_c"][: 3 if self.op == "LSTM" else 2]
 
     def model(self, fed: tuple[str, ...] = ("X", "sequence_lens", "initial_h", "initial_c")) -> onnx.ModelProto:
-        """A model of the node alone. fed: arrays that are inputs; the others are in the file. Batch and time are open."""
+        """A model of the node alone, batch and time open. fed: arrays that are inputs; the others are in the file."""
         node = helper.make_node(self.op, self.names, self.outputs, name="recurrence", **self.attributes)
         layout = self.attributes.get("layout", 0)
         kinds = {
@@ -72,7 +74,10 @@ class RandomNode:
             if name not in fed:
                 held.append(numpy_helper.from_array(array, name))
                 continue
-            shape = [have if kind is None else kind for have, kind in zip(array.shape, kinds.get(name, [None] * 3))]
+            shape = [
+                have if kind is None else kind
+                for have, kind in zip(array.shape, kinds.get(name, [None] * 3), strict=False)
+            ]
             element = TensorProto.INT32 if name == "sequence_lens" else helper.np_dtype_to_tensor_dtype(array.dtype)
             inputs.append(helper.make_tensor_value_info(name, element, shape))
         element = helper.np_dtype_to_tensor_dtype(self.arrays["X"].dtype)  # type: ignore[union-attr]
@@ -95,7 +100,7 @@ def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> Random
     if layout:
         attributes["layout"] = 1
     if draw.random() < 0.6:
-        attributes |= _random_activations(draw, count * {"RNN": 1, "GRU": 2, "LSTM": 3}[op])
+        attributes |= _random_activations(draw, count, {"RNN": 1, "GRU": 2, "LSTM": 3}[op])
     if draw.random() < 0.3:
         attributes["clip"] = float(np.float32(draw.uniform(0.2, 1.5)))
     if op == "GRU" and draw.random() < 0.5:
@@ -119,8 +124,10 @@ def random_node(op: str, seed: int, layouts: tuple[int, ...] = (0, 1)) -> Random
     return RandomNode(op, attributes, arrays)
 
 
-def _random_activations(draw: np.random.Generator, count: int) -> dict[str, Any]:
-    names = [str(draw.choice(MILD)) for _ in range(count)]
+def _random_activations(draw: np.random.Generator, count: int, each: int) -> dict[str, Any]:
+    """Of gates such as stay within bounds: others let states grow until they are infinite."""
+    kinds = [MILD if each == 1 or place else BOUNDED for place in range(each)] * count
+    names = [str(draw.choice(kind)) for kind in kinds]
     found: dict[str, Any] = {"activations": names}
     if draw.random() < 0.7:
         found["activation_alpha"] = [float(np.float32(draw.uniform(0.1, 0.9))) for name in names if name in WITH_ALPHA]

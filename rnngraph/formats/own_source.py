@@ -1,4 +1,4 @@
-"""Functions and classes of readers that a script needs and rnngraph doesn't offer: their text, with public names alone."""
+"""Functions and classes of readers that a script needs and rnngraph doesn't offer: their text, with public names."""
 
 from __future__ import annotations
 

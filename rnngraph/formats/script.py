@@ -127,8 +127,8 @@ class Script:
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
-        """``function(*operands, **keywords)``, a public name of ``rg``, or a function or class of a reader, of which the
-        script holds the text. hint: names for what it gives.
+        """``function(*operands, **keywords)``: a public name of ``rg``, or a function or class of a reader, whose text
+        the script holds. hint: names for what it gives.
         """
         name = _name(function)
 

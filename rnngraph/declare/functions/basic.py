@@ -266,7 +266,7 @@ def expand_dims(x: Any, axis: int) -> Tensor:
 
 @api
 def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """x without axes of 1 (all that are declared so, or those named; of one that is open a call checks that it is 1)."""
+    """x without axes of 1: all that are declared so, or those named, which a call finds to be 1 where they are open."""
     x = as_tensor(x)
     axes = [a for a, dim in enumerate(x.type.shape) if dim == 1] if axis is None else _axes(x, axis)
     for position in axes:
@@ -332,13 +332,13 @@ def _remaining(x: Tensor, others: list[Dim]) -> Dim:
 
 @api
 def broadcast_to(x: Any, shape: Sequence[int | str | None]) -> Tensor:
-    """x repeated to a shape, as NumPy aligns it: from the right. None keeps the size of that axis of x, a name is a named
-    size, which a placeholder must have.
+    """x repeated to a shape, aligned from the right as in NumPy. None keeps the size of that axis of x; a name is a
+    named size, which a placeholder must have.
     """
-    x = as_tensor(x)
-    offset = len(shape) - x.rank
+    x, wanted = as_tensor(x), entries(shape, "the shape")
+    offset = len(wanted) - x.rank
     dims: list[Dim] = []
-    for axis, entry in enumerate(shape):
+    for axis, entry in enumerate(wanted):
         if entry is None and axis >= offset >= 0:
             dims.append(x.type.shape[axis - offset])
         else:

@@ -1,9 +1,9 @@
-"""ONNX files. ``core`` has what readers of ops are made of, ``recurrent`` and ``ops`` the ops; ``graph_reader`` reads the
-nodes that are needed, in their order; ``read`` is the way in.
+"""ONNX files. ``core`` has what readers of ops are made of, ``recurrent`` and ``ops`` the ops; ``fusing`` and
+``graph_reader`` read the nodes that are needed, in their order; ``read`` is the way in.
 
 To add an op: a function with ``@reads("Op")`` of ``core.table``, in the file of ``ops`` that it belongs to. It takes a
-``Call``, which has the node's inputs and attributes, and gives what the node's outputs are: a ``Value`` of the script where
-that is computed at run time, ``Known`` where it follows from the file and from sizes alone, None where an output is not
-offered. It raises ``UnreadableError`` with the reason for what has no counterpart here. A new file of ops is named in
-``read``. A graph within a node is read with ``Call.branch``.
+``Call``, which has the node's inputs and attributes, and gives what the node's outputs are: a ``Value`` of the script
+where that is computed at run time, ``Known`` where it follows from the file and from sizes alone, None where an output
+is not offered. It raises ``UnreadableError`` with the reason for what has no counterpart here. A new file of ops is
+named in ``read``. A graph within a node is read with ``Call.branch``.
 """

@@ -1,7 +1,7 @@
 """The nodes of a graph in the order in which they are needed; what can't be read of them is gathered.
 
-Only what an output needs is read. The order is found with a list and not by calls of calls, so that graphs may be as deep
-as they like; graphs within nodes are calls, and as deep as ``model`` lets them be.
+Only what an output needs is read. The order is found with a list and not by calls of calls, so that graphs may be as
+deep as they like; graphs within nodes are calls, and as deep as ``model`` lets them be.
 """
 
 from __future__ import annotations

@@ -127,6 +127,8 @@ def folded(op: str, items: Sequence[Known]) -> Known:
     check_count(int(np.prod(shape, dtype=np.float64)))
     dtype = "bool" if op in _TRUTHS else items[0].dtype
     if any(item.is_symbolic for item in items):
+        if any(np.dtype(item.dtype).kind not in "iub" for item in items):
+            raise UnreadableError("open sizes are computed with as floats")
         return known(_of_entries(op, [item.array.astype(object) for item in items]), dtype)
     with np.errstate(all="ignore"):
         if op == "Div":

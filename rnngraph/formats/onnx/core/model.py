@@ -166,16 +166,24 @@ class _Graphs:
         found = Graph(outputs=[item.name for item in proto.output])
         found.arrays = {item.name: item for item in proto.initializer}
         found.arrays |= {item.values.name: item for item in proto.sparse_initializer}
+        self._check_texts(*found.outputs, *found.arrays, *(item.name for item in proto.input))
         found.inputs = {item.name: self._kind(item.type) for item in proto.input if item.name not in found.arrays}
         for item in proto.node:
             attributes = {entry.name: self._attribute(entry, depth) for entry in item.attribute}
             node = Node(item.op_type, item.domain, item.name, tuple(item.input), tuple(item.output), attributes)
+            self._check_texts(node.op, node.domain, node.name, *node.inputs, *node.outputs, *attributes)
             found.nodes.append(node)
             for output in filter(None, node.outputs):
                 if output in found.makers or output in found.inputs or output in found.arrays:
                     raise FileError(f"{self._name} is damaged: {shown(output)} is made twice")
                 found.makers[output] = node
         return found
+
+    def _check_texts(self, *names: Any) -> None:
+        """Protobuf gives texts that are none as bytes."""
+        for name in names:
+            if not isinstance(name, str):
+                raise FileError(f"{self._name} is damaged: {shown(name)} is no text")
 
     def _attribute(self, entry: Any, depth: int) -> Any:
         """The value of an attribute; None for kinds that no op that is read has."""
@@ -211,6 +219,7 @@ class _Graphs:
             if dim.HasField("dim_value") and dim.dim_value > 0:
                 shape.append(int(dim.dim_value))
             else:  # exporters write 0 or -1 where nothing is known
+                self._check_texts(dim.dim_param)
                 shape.append(dim.dim_param or None)
         return Kind(dtype, tuple(shape))
 
@@ -276,6 +285,8 @@ class ArrayReader:
         """The bytes of a file in the model's folder."""
         entries = {entry.key: entry.value for entry in proto.external_data}
         location = entries.get("location", "")
+        if not isinstance(location, str):
+            raise FileError(f"{self._name} is damaged: {shown(location)} is no text")
         if self._folder is None:
             raise FileError(
                 f"{self._name}: {what} lies in file {shown(location)}; give the model's path, not its bytes"

@@ -57,8 +57,8 @@ class Call:
     """
 
     def __init__(
-        self, node: Node, inputs: Sequence[Operand | Unrounded | None], opset: int, tensors: Tensors, arrays: ArrayReader,
-        branches: Branches,
+        self, node: Node, inputs: Sequence[Operand | Unrounded | None], opset: int, tensors: Tensors,
+        arrays: ArrayReader, branches: Branches,
     ) -> None:  # fmt: skip
         self.node, self.inputs, self.opset, self.tensors = node, inputs, opset, tensors
         self._arrays, self._branches = arrays, branches
@@ -106,6 +106,8 @@ class Call:
         found = self.input(number)
         if not isinstance(found, Known):
             raise UnreadableError(f"{what} are computed at run time; they must follow from the file and from sizes")
+        if np.dtype(found.dtype).kind not in "iu":
+            raise UnreadableError(f"{what} are of {found.dtype}")
         return [entry if found.is_symbolic else entry.item() for entry in found.array.reshape(-1)]
 
     def ints(self, number: int, what: str) -> list[int]:

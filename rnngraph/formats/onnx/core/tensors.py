@@ -1,7 +1,7 @@
 """Functions of values of a file, whichever they are: what is known is computed, all else is declared in the script.
 
-Exporters turn axes to and fro around recurrent layers and convolutions. What was turned, reshaped or joined is noted with
-the step that did it, so that what undoes it gives what was there before.
+Exporters turn axes to and fro around recurrent layers and convolutions. What was turned, reshaped or joined is noted
+with the step that did it, so that what undoes it gives what was there before.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from .values import Values
 class Note:
     """How a value was made of others.
 
-    kind: ``transpose`` (by: the order), ``reshape``, ``stack`` and ``concat`` (by: the axis), ``slice`` (by: the axis and
-    where it begins), ``sorted`` (by: the axis along which entries were put in the order of the second part); and what ``say`` was told.
+    kind: ``transpose`` (by: the order), ``reshape``, ``stack`` and ``concat`` (by: the axis), ``slice`` (by: the axis
+    and where it begins), ``sorted`` (by: the axis along which entries were put in the order of the second part), and
+    what ``say`` was told.
     """
 
     kind: str
@@ -337,18 +338,21 @@ class Tensors(Values):
         return super().cast(x, dtype)
 
     def say(self, x: Value, kind: str, *parts: Value) -> Value:
-        """x, of which is noted what it is: an ``order`` of indices, the ``inverse`` of one, or a ``count`` from 0 on."""
+        """x, of which is noted what it is: an ``order`` of indices, the ``inverse`` of one, a ``count`` from 0 on."""
         self._notes[x.step, x.path] = Note(kind, parts)
         return x
 
-    def is_a(self, x: Any, kind: str) -> bool:
+    def is_a(self, x: Any, kind: str, *parts: Value) -> bool:
+        """Whether that is noted of x. parts: of what it must be made."""
         note = self.note(x) if isinstance(x, Value) else None
-        return note is not None and note.kind == kind
+        if note is None or note.kind != kind or len(note.parts) < len(parts):
+            return False
+        return all(one is other for one, other in zip(note.parts, parts, strict=False))
 
     def sorted_from(self, x: Operand) -> tuple[Value, Value, int] | None:
         """What x was before its entries were put in order, the order, and the axis."""
         note = self.note(x) if isinstance(x, Value) else None
-        return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None  # type: ignore[return-value]
+        return (*note.parts, note.by) if note is not None and note.kind == "sorted" else None
 
 
 def _moved_axis(own: Sequence[Dim], shape: Sequence[Dim], axis: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known,
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads
 from ..core.values import HELD
+from .shapes import counted
 
 MOST_TAKEN = 64
 """Entries that are taken one by one."""
@@ -30,9 +32,8 @@ def _gather(call: Call) -> Outputs:
         raise UnreadableError("sizes that are open are chosen from at run time")
     ids = call.value(1)
     back = call.tensors.sorted_from(x)
-    if back is not None and call.tensors.is_a(ids, "inverse") and call.tensors.note(ids).parts[0] is back[1]:
-        if back[2] == axis:
-            return back[0]
+    if back is not None and back[2] == axis and call.tensors.is_a(ids, "inverse", back[1]):
+        return back[0]
     if call.tensors.is_a(ids, "order"):
         return call.tensors.sorted(call.tensors.value(x), ids, axis)
     if ids.tensor.dtype == "int32" and dtype_of(index) not in ("int32", "int64"):
@@ -64,7 +65,7 @@ def _taken_along(call: Call, x: Operand, index: np.ndarray, axis: int) -> Operan
         return call.tensors.taken(x, [*before, int(index), *after])
     flat = [int(entry) for entry in index.reshape(-1)]
     step = flat[1] - flat[0] if len(flat) > 1 else 1
-    is_even = bool(flat) and step > 0 and all(b - a == step for a, b in zip(flat, flat[1:], strict=False))
+    is_even = bool(flat) and step > 0 and all(b - a == step for a, b in pairwise(flat))
     if is_even and (flat[0] >= 0) == (flat[-1] >= 0) and index.ndim == 1:
         stop = None if flat[-1] == -1 else flat[-1] + 1
         return call.tensors.taken(x, [*before, slice(flat[0], stop, None if step == 1 else step), *after])
@@ -218,6 +219,10 @@ def _by_values(call: Call) -> Outputs:
     items = [item for item in call.inputs if item is not None]
     if call.op == "NonZero" and isinstance(items[0], Known):
         return known(np.stack(np.nonzero(items[0].numbers("an array"))).astype(np.int64))
+    if call.op == "NonZero" and isinstance(items[0], Expanded) and len(items[0].shape) == 1:
+        source = items[0].source  # ones, as old exporters count to a size
+        if isinstance(source, Known) and not source.is_symbolic and source.array.all():
+            return call.tensors.expand_dims(counted(call.tensors, 0, items[0].shape[0]), [0])
     if call.op == "ScatterND" and all(isinstance(item, Known) for item in items):
         return _scattered(*(item for item in items if isinstance(item, Known)))
     raise UnreadableError("the size of what it gives, or where it writes, depends on numbers at run time")
@@ -230,6 +235,3 @@ def _scattered(x: Known, index: Known, updates: Known) -> Known:
     for place in np.ndindex(places.shape[:-1]):
         found[tuple(places[place])] = updates.array[place]
     return known(found, x.dtype)
-
-
-__all__ = ["Expanded", "Value"]

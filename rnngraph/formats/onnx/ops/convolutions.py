@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from ..core.sizes import UnreadableError, length_of, texts
 from ..core.table import Call, Outputs, reads
 from .moving import padded
 
+MOST_ACROSS = 64
+"""Entries of kernels along an axis that is written out."""
+
 
 @reads("Conv")
 def _conv(call: Call) -> Outputs:
@@ -24,28 +28,77 @@ def _conv(call: Call) -> Outputs:
     if call.rank() == 4 and kernel.ndim == 4:
         return _flat(call, kernel, bias)
     if call.rank() != 3 or kernel.ndim != 3:
-        raise UnreadableError(
-            f"it runs along {call.rank() - 2} axes; one is read, and two of which one has kernels of 1"
-        )
+        raise UnreadableError(f"it runs along {call.rank() - 2} axes; one and two are read")
     window = _Window(call, 0, 1, kernel.shape[2], call.shape()[2])
     return call.tensors.transpose(_run(call, _time_last(call, call.input(0)), kernel, bias, window), (0, 2, 1))
 
 
 def _flat(call: Call, kernel: np.ndarray, bias: np.ndarray | None) -> Operand:
-    """A convolution along two axes, whose kernel has size 1 along one: rows of that one are rows of a batch."""
+    """A convolution along two axes, of which one is of fixed size or has kernels of 1: places along that one are rows
+    of a batch, and what a kernel reads of them is side by side among the channels.
+    """
     windows = [_Window(call, place, 2, kernel.shape[2 + place], call.shape()[2 + place]) for place in (0, 1)]
-    idle = next((place for place in (0, 1) if windows[place].is_idle), None)
-    if idle is None:
-        raise UnreadableError("it runs along two axes; one is read, and two of which one has kernels of 1")
-    along, tensors = 1 - idle, call.tensors
-    batch, width = call.shape()[0], call.shape()[2 + idle]
-    moved = tensors.transpose(call.input(0), (0, 2 + idle, 2 + along, 1))
-    length = shape_of(moved)[2]
-    rows = tensors.value(tensors.reshape(moved, [batch * width, length, shape_of(moved)[3]]))
-    found = _run(call, rows, kernel.squeeze(2 + idle), bias, windows[along])
-    inner = shape_of(found)
-    whole = tensors.reshape(found, [batch, width, *inner[1:]])
-    return tensors.transpose(whole, (0, 3, 1, 2) if idle == 0 else (0, 3, 2, 1))
+    across, tensors = _across(call, windows), call.tensors
+    window = windows[across]
+    if window.kernel > 1 and call.whole("group", 1) > 1:
+        raise UnreadableError("it runs along two axes in groups")
+    kernel = kernel if across == 0 else kernel.swapaxes(2, 3)  # [filters, width, across, along]
+    moved = tensors.transpose(call.input(0), (0, 2 + across, 3 - across, 1))
+    rows = tensors.value(_side_by_side(call, moved, window, 0.0, lambda parts: tensors.concat(parts, 3)))
+    flat = _as_rows(call, rows)
+    side = kernel.transpose(0, 2, 1, 3).reshape(kernel.shape[0], -1, kernel.shape[3])
+    found = _run(call, flat, side, bias, windows[1 - across])
+    return _from_rows(call, found, shape_of(rows), across)
+
+
+def _as_rows(call: Call, x: Value) -> Value:
+    """x [batch, across, along, channels] as [batch * across, along, channels]. ``along`` stays the same axis of the
+    reshape, so that its size may be any formula.
+    """
+    batch, width, length, channels = shape_of(x)
+    first = call.tensors.turned(x, (2, 0, 1, 3))
+    return call.tensors.turned(
+        call.tensors.value(call.tensors.reshape(first, [length, batch * width, channels])), (1, 0, 2)
+    )
+
+
+def _from_rows(call: Call, x: Value, before: Sequence[Dim], across: int) -> Operand:
+    """The same back, with the channels in front of the two axes. before: the shape of what was taken apart."""
+    first = call.tensors.turned(x, (1, 0, 2))
+    length, _, channels = shape_of(first)
+    whole = call.tensors.reshape(first, [length, before[0], before[1], channels])
+    return call.tensors.transpose(whole, (1, 3, 2, 0) if across == 0 else (1, 3, 0, 2))
+
+
+def _across(call: Call, windows: Sequence[_Window]) -> int:
+    """Which of two axes is written out: one with kernels of 1, else one of fixed size, of two the second."""
+    for place in (0, 1):
+        if windows[place].is_idle:
+            return place
+    for place in (1, 0):
+        if isinstance(call.shape()[2 + place], int) and not windows[place].is_same:
+            if windows[place].kernel > MOST_ACROSS:
+                raise UnreadableError(f"it runs along two axes with kernels of {windows[place].kernel}")
+            return place
+    raise UnreadableError("it runs along two axes, both of open size")
+
+
+def _side_by_side(
+    call: Call, x: Operand, window: _Window, fill: float, join: Callable[[list[Operand]], Operand]
+) -> Operand:
+    """Of x [batch, across, along, channels] what each entry of a kernel reads along ``across``, joined."""
+    if window.is_idle:
+        return x
+    x = padded(call, x, [(0, 0), (window.before, window.after), (0, 0), (0, 0)], "constant", fill)
+    size = shape_of(x)[1]
+    assert isinstance(size, int)
+    if size <= window.span:
+        raise UnreadableError(f"windows that span {window.span + 1} of an axis of {size}")
+    behind = (size - window.span - 1) // window.stride * window.stride + 1
+    step = None if window.stride == 1 else window.stride
+    starts = [entry * window.dilation for entry in range(window.kernel)]
+    index = [[slice(None), slice(start, start + behind, step)] for start in starts]
+    return join([call.tensors.taken(x, [*item, slice(None), slice(None)]) for item in index])
 
 
 def _time_last(call: Call, x: Operand) -> Value:
@@ -126,33 +179,61 @@ def _run(call: Call, x: Value, kernel: np.ndarray, bias: np.ndarray | None, wind
 
 @reads("MaxPool", "AveragePool", "LpPool")
 def _pool(call: Call) -> Outputs:
-    if call.rank() != 3 or call.op == "LpPool":
-        raise UnreadableError(f"it pools along {call.rank() - 2} axes; one is read")
-    kernels = call.entries("kernel_shape") or [0]
-    window = _Window(call, 0, 1, int(kernels[0]), call.shape()[2])
-    if window.dilation > 1 or call.whole("storage_order", 0):
+    if call.rank() not in (3, 4) or call.op == "LpPool":
+        raise UnreadableError(f"it pools along {call.rank() - 2} axes; one and two are read")
+    kernels, count = call.entries("kernel_shape") or [], call.rank() - 2
+    if len(kernels) != count or call.whole("storage_order", 0):
+        raise UnreadableError(f"its kernels are {kernels}")
+    windows = [_Window(call, place, count, int(kernels[place]), call.shape()[2 + place]) for place in range(count)]
+    if any(window.dilation > 1 for window in windows):
         raise UnreadableError("its windows leave steps out")
-    is_max, size = call.op == "MaxPool", call.shape()[2]
+    if count == 1:
+        made = _pooled(call, _time_last(call, call.input(0)), windows[0])
+        return [call.tensors.transpose(made, (0, 2, 1))]
+    return [_pooled_twice(call, windows)]
+
+
+def _pooled_twice(call: Call, windows: Sequence[_Window]) -> Operand:
+    """A pool along two axes: along one written out, along the other as such."""
+    across, tensors, script = _across(call, windows), call.tensors, call.script
+    window, is_max = windows[across], call.op == "MaxPool"
+    counts_all = is_max or bool(call.whole("count_include_pad", 0))
+    if call.whole("ceil_mode", 0) or ((window.before or window.after) and not counts_all):
+        raise UnreadableError("its last windows along one of two axes are not whole")
+
+    def join(parts: list[Operand]) -> Operand:
+        total = tensors.value(parts[0])
+        for part in parts[1:]:
+            value = tensors.value(part)
+            total = script.call(basic.maximum, total, value) if is_max else script.operation("+", total, value)
+        return total if is_max else script.operation("/", total, float(len(parts)))
+
+    moved = tensors.transpose(call.input(0), (0, 2 + across, 3 - across, 1))
+    rows = tensors.value(_side_by_side(call, moved, window, float("-inf") if is_max else 0.0, join))
+    flat = _as_rows(call, rows)
+    found = _pooled(call, flat, windows[1 - across])
+    return _from_rows(call, found, shape_of(rows), across)
+
+
+def _pooled(call: Call, x: Value, window: _Window) -> Value:
+    """A pool of x [batch, time, width]."""
+    if window.is_idle:
+        return x
+    is_max, size = call.op == "MaxPool", shape_of(x)[1]
     before, after = window.before, window.after
     if call.whole("ceil_mode", 0):
         after += _more(window, size)
-    padding = "same" if window.is_same else "valid"
-    tensors, options = call.tensors, {} if window.stride == window.kernel else {"strides": window.stride}
-    if window.is_same:
-        options["padding"] = padding
-    if window.stride == 1 and (before, after) == (window.span // 2, window.span - window.span // 2) and window.span:
-        before, after, options["padding"] = 0, 0, "same"  # of what there is
-        if not is_max and call.whole("count_include_pad", 0):
-            before, after = window.before, window.after
-            del options["padding"]
-    counts_all = is_max or not (before or after) or bool(call.whole("count_include_pad", 0))
-    if not counts_all or (not is_max and after != window.after and call.whole("ceil_mode", 0)):
-        return _counted(call, window, before, after)
+    options: dict[str, Any] = {} if window.stride == window.kernel else {"strides": window.stride}
+    counts_all = bool(call.whole("count_include_pad", 0))
+    half = window.span // 2
+    is_even = window.stride == 1 and window.span > 0 and (before, after) == (half, window.span - half)
+    if window.is_same or (is_even and (is_max or not counts_all)):  # of what there is
+        before, after, options["padding"] = 0, 0, "same"
+    if not is_max and ((before or after) and (not counts_all or after != window.after)):
+        return _counted(call, x, window, before, after)
     fill = float("-inf") if is_max else 0.0
-    x = padded(call, call.input(0), [(0, 0), (0, 0), (before, after)], "constant", fill)
-    function = max_pool1d if is_max else average_pool1d
-    made = call.script.call(function, _time_last(call, x), window.kernel, **options)
-    return [tensors.transpose(made, (0, 2, 1))]
+    wide = call.tensors.value(padded(call, x, [(0, 0), (before, after), (0, 0)], "constant", fill))
+    return call.script.call(max_pool1d if is_max else average_pool1d, wide, window.kernel, **options)
 
 
 def _more(window: _Window, size: Dim) -> int:
@@ -166,9 +247,9 @@ def _more(window: _Window, size: Dim) -> int:
     return max(0, last * window.stride - whole)
 
 
-def _counted(call: Call, window: _Window, before: int, after: int) -> Operand:
+def _counted(call: Call, x: Value, window: _Window, before: int, after: int) -> Value:
     """Means of the entries that there are: sums by how many they are of."""
-    size = call.shape()[2]
+    size = shape_of(x)[1]
     if not isinstance(size, int):
         raise UnreadableError("of how many steps a mean is depends on the call")
     is_counted = np.zeros(before + size + after, np.float32)
@@ -178,11 +259,11 @@ def _counted(call: Call, window: _Window, before: int, after: int) -> Operand:
     assert isinstance(steps, int)
     counts = [is_counted[step * window.stride :][: window.kernel].sum() for step in range(steps)]
     factors = (window.kernel / np.array(counts, np.float64)).astype(np.float32)
-    x = padded(call, call.input(0), [(0, 0), (0, 0), (before, after)], "constant", 0.0)
+    wide = call.tensors.value(padded(call, x, [(0, 0), (before, after), (0, 0)], "constant", 0.0))
     options = {} if window.stride == window.kernel else {"strides": window.stride}
-    made = call.script.call(average_pool1d, _time_last(call, x), window.kernel, **options)
+    made = call.script.call(average_pool1d, wide, window.kernel, **options)
     factor = call.tensors.value(Known(factors[:, np.newaxis], "float32"), "factor")
-    return call.tensors.transpose(call.script.operation("*", made, factor), (0, 2, 1))
+    return call.script.operation("*", made, factor)
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")

@@ -63,9 +63,23 @@ def _layer_normalization(call: Call) -> Outputs:
         ]
         options = {} if arrays[1] is None else {"beta": arrays[1]}
         made = call.script.call(basic.layer_norm, call.value(0), arrays[0], **options, epsilon=epsilon)
-        return [made]
+        return [made, *_mean_and_deviation(call, [axis], epsilon)]
     axes = list(range(axis, rank))
-    return [_normalized(call, call.value(0), axes, epsilon, scale, shift, call.op == "LayerNormalization")]
+    is_centred = call.op == "LayerNormalization"
+    found = _normalized(call, call.value(0), axes, epsilon, scale, shift, is_centred)
+    return [found, *(_mean_and_deviation(call, axes, epsilon) if is_centred else [])]
+
+
+def _mean_and_deviation(call: Call, axes: Sequence[int], epsilon: float) -> list[Value]:
+    """What was taken away and what was multiplied by, where the node gives them."""
+    if not any(call.node.outputs[1:]):
+        return []
+    script, x = call.script, call.value(0)
+    axis = axes[0] if len(axes) == 1 else tuple(axes)
+    mean = script.call(basic.reduce_mean, x, axis=axis, keepdims=True)
+    centred = script.operation("-", x, mean)
+    spread = script.call(basic.reduce_mean, script.call(basic.square, centred), axis=axis, keepdims=True)
+    return [mean, script.operation("/", 1.0, script.call(basic.sqrt, script.operation("+", spread, epsilon)))]
 
 
 def _as_vector(call: Call, x: Operand, size: object) -> Operand:
@@ -128,7 +142,7 @@ def _lp_normalization(call: Call) -> Outputs:
     else:
         squares = script.call(basic.reduce_sum, script.call(basic.square, x), axis=axis, keepdims=True)
         total = script.call(basic.sqrt, squares)
-    return script.operation("/", x, total)
+    return script.call(basic.where, script.call(basic.equal, total, 0), 0, script.operation("/", x, total))
 
 
 __all__ = ["product"]

@@ -22,13 +22,9 @@ from .elementwise import combined
 def _matmul(call: Call) -> Outputs:
     """A product, and with a third input what an ``Add`` behind it adds."""
     left, right, added = call.input(0), call.input(1), call.maybe(2)
-    if (
-        isinstance(added, Known)
-        and isinstance(right, Known)
-        and added.shape == right.shape[1:]
-        and right.array.ndim == 2
-    ):
-        if isinstance(left, Value) and not added.is_symbolic:
+    if isinstance(left, Value) and isinstance(right, Known) and isinstance(added, Known):
+        is_bias = right.array.ndim == 2 and added.shape == right.shape[1:] and not added.is_symbolic
+        if is_bias:
             return product_of(call.tensors, left, right, added.array)
     found = product_of(call.tensors, left, right)
     return found if added is None else combined(call, "Add", found, added)

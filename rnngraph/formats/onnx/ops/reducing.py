@@ -47,11 +47,11 @@ def _reduction(call: Call) -> Outputs:
         source, order = turned
         found = _folded(call, source, tuple(sorted(order[place] for place in places)), True)
         return tensors.turned(found, order)
-    if turned is not None and len(order := [axis for place, axis in enumerate(turned[1]) if place not in places]) > 0:
+    if turned is not None and len(kept := [axis for place, axis in enumerate(turned[1]) if place not in places]) > 0:
         source = turned[0]
         found = _folded(call, source, tuple(sorted(turned[1][place] for place in places)), False)
-        left = sorted(order)
-        return tensors.turned(found, tuple(left.index(axis) for axis in order))
+        left = sorted(kept)
+        return tensors.turned(found, tuple(left.index(axis) for axis in kept))
     return _folded(call, value, places, keeps)
 
 

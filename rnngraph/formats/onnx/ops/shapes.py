@@ -89,7 +89,7 @@ def _range(call: Call) -> Outputs:
             raise UnreadableError("its step is 0")
         check_count(max(0, int(np.ceil((float(stop) - float(start)) / float(step)))))
         return known(np.arange(start, stop, step, dtype=dtype))
-    if step != 1 or np.dtype(dtype).kind not in "iu":
+    if step != 1 or any(np.dtype(dtype_of(item)).kind not in "iu" for item in items):
         raise UnreadableError("it counts to an open size by other steps than 1")
     return counted(call.tensors, start, stop - start)
 

@@ -1,4 +1,4 @@
 """RNN, LSTM and GRU nodes. ``layer`` holds what a node says, ``activations`` and ``cells`` how that is said here;
-``drivers`` declares one node or a stack of them, with weights of the file or with ``given_weights``; ``stacks`` finds which
-nodes are layers of one stack.
+``drivers`` declares one node or a stack of them, with weights of the file or with ``given_weights``; ``stacks`` finds
+which nodes are layers of one stack.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ _DEFAULTS: dict[str, tuple[float, ...]] = {
     "affine": (0.0, 0.0), "relu": (), "leakyrelu": (0.01,), "thresholdedrelu": (0.0,), "tanh": (),
     "scaledtanh": (0.0, 0.0), "sigmoid": (), "hardsigmoid": (0.2, 0.5), "elu": (1.0,), "softsign": (), "softplus": (),
 }  # fmt: skip
-"""Activations by their names in small letters, with alpha, and beta, if they have such: what onnxruntime takes by default,
-also of ops that are no longer ONNX's.
+"""Activations by their names in small letters, with alpha, and beta, if they have such: what onnxruntime takes by
+default, also of ops that are no longer ONNX's.
 """
-_FUNCTIONS = {
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "affine": affine, "leakyrelu": leaky_relu, "thresholdedrelu": thresholded_relu, "scaledtanh": scaled_tanh,
     "hardsigmoid": hard_sigmoid_of, "elu": elu,
 }  # fmt: skip

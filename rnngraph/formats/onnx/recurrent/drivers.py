@@ -79,8 +79,8 @@ def declared(calls: Sequence[Call], layers: Sequence[Layer], x: Value) -> list[l
 
 
 def _order(tensors: Tensors, layers: Sequence[Layer], x: Value, axis: int) -> Value | None:
-    """The order that rows were put in, if those of the sequences and of their lengths were, and start from zeros: each row
-    gives the same in any order.
+    """The order that rows were put in, if those of the sequences and of their lengths were, and start from zeros: each
+    row gives the same in any order.
     """
     rows, lengths = tensors.sorted_from(x), layers[0].lengths
     sorted_lengths = None if lengths is None else tensors.sorted_from(lengths)

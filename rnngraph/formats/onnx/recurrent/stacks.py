@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...script import Step, Value, values_read
-from ..core.known import Expanded, Known
+from ..core.known import Expanded
 from ..core.model import Node
 from ..core.tensors import Tensors
 from .drivers import Recurrence
@@ -75,7 +75,7 @@ def _uses(outputs: Mapping[str, Any]) -> Mapping[Place, int]:
     for value in outputs.values():
         if isinstance(value, Expanded):
             value = value.source
-        if not isinstance(value, Known):
+        if isinstance(value, Value):
             counts[_place(value)] += 1
             pending.append(value.step)
     seen = set(pending)
