@@ -34,6 +34,14 @@ array = single.inference(z=np.ones((2, 3)))
 rows: int = array.shape[0]
 print(rows, array.dtype, array + 1)
 
+
+
+def read(path: str) -> rg.Program[rg.Result]:
+    net = rg.read_keras(path)
+    assert_type(net.script(), str)
+    return net.program(seed=1)
+
+
 heads = rg.placeholder("heads", (None, 5, 3))
 assert_type(rg.batch_normalization(heads), rg.Tensor)
 assert_type(heads @ rg.transpose(heads, (0, 2, 1)), rg.Tensor)

@@ -40,7 +40,7 @@ def name_of(version: int, name: str) -> str | None:
 
 def problem_of(version: int, layer: Layer) -> str | None:
     """What of a layer's activations can't be read."""
-    in_cell = "recurrent_activation" in layer.config or layer.kind.startswith("SimpleRNN")
+    in_cell = layer.kind.removesuffix("Cell") in ("LSTM", "GRU", "SimpleRNN")
     for key in ("activation", "recurrent_activation"):
         given = layer.config.get(key, None)
         if isinstance(given, str) and name_of(version, given) is None and (in_cell or given not in _WRITTEN_OUT):

@@ -28,9 +28,9 @@ MOST_TEXT = 256 << 20
 class Opened:
     """A file.
 
-    name: in errors. description: the net, an object with ``class_name`` and ``config``. version: Keras' major one, 2 or
-    3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as in a ``.keras`` file, or
-    by layers' names below ``root``.
+    name: in errors. description: the net, an object with ``class_name`` and ``config``. version: Keras' major one, 2
+    or 3. weights: the file with arrays. by_path: whether they lie by layers' places in the net, as in a ``.keras``
+    file, or by layers' names below ``root``.
     """
 
     name: str
@@ -86,8 +86,8 @@ def _legacy(name: str, data: bytes) -> Opened:
     described = file.text("", "model_config", default=None)
     if described is None:
         raise FileError(
-            f"{name} has weights and no net: it was written by save_weights; read what model.save wrote, or declare the "
-            "net and take each layer's arrays through rg.weights.from_keras"
+            f"{name} has weights and no net: it was written by save_weights; read what model.save wrote, or declare "
+            "the net and take each layer's arrays through rg.weights.from_keras"
         )
     if len(described) > MOST_TEXT:
         raise FileError(f"{name} is damaged: its description has {len(described):,} characters")

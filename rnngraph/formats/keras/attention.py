@@ -44,7 +44,7 @@ def _parts(inputs: Inputs) -> tuple[Signal, Signal, Signal]:
 
 def _attention(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     """Luong's, by products or, with the score mode ``concat``, by sums."""
-    query, value, key = _parts(inputs)
+    query, _, key = _parts(inputs)
     of = b.script.operation
     scale = b.parameter(layer, "scale", b.array(layer, "scale")) if "scale" in b.arrays(layer) else None
     if layer.config.get("score_mode", "dot") == "concat":

@@ -151,7 +151,8 @@ class _Reader:
             return Network(layers, input_shape=shape)
         by_name: dict[str, Layer] = {}
         for layer, record in zip(layers, records, strict=True):
-            by_name[record.text("name", layer.name)] = layer
+            layer.name = record.text("name", layer.name)
+            by_name[layer.name] = layer
             nodes = record.get("inbound_nodes", [])
             if not isinstance(nodes, list):
                 raise record.error(f"{record.at}.inbound_nodes is no list")
@@ -185,7 +186,8 @@ def _is_operation(described: Record, config: Record, module: Any) -> bool:
     """Whether it is a function of ``keras.ops``, which has a name that a layer may have too."""
     if isinstance(module, str):
         return ".ops." in f"{module}."
-    return "trainable" not in config and "dtype" not in config and "layers" not in config and len(config.entries) > 0
+    is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape"))
+    return not is_layer and len(config.entries) > 0
 
 
 class _Numbering:

@@ -100,7 +100,9 @@ def signals(nest: Any) -> Iterator[Signal]:
 
 def _masked(inputs: Inputs) -> tuple[Any, ...]:
     """The arguments, of which the first have the masks that the call names."""
-    given, (first, *rest) = inputs.keywords.get("mask"), inputs.arguments or (None,)
+    given: Any = inputs.keywords.get("mask")
+    first: Any
+    first, *rest = inputs.arguments or (None,)
     if isinstance(first, Signal) and isinstance(given, Signal):
         return (replace(first, mask=given.value), *rest)
     if type(first) in (list, tuple) and type(given) in (list, tuple) and len(first) == len(given):
@@ -229,7 +231,7 @@ class Declaration:
         """A parameter that stands by itself, once for all calls of the layer."""
         if (layer, name) not in self._declared:
             scope = f"{self.scope(layer)}/{name}"
-            self.script.parameters[scope] = np.ascontiguousarray(array)
+            self.script.parameters[scope] = np.array(array, order="C")
             options: dict[str, Any] = {} if trainable else {"trainable": False}
             if array.dtype != np.float32:
                 options["dtype"] = str(array.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...declare.functions.basic import (
@@ -20,8 +20,8 @@ from ...declare.functions.basic import (
     sqrt,
     square,
     transpose,
+    where,
 )
-from ...declare.functions.truths import reduce_all, reduce_any
 from ..script import Value
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
@@ -38,17 +38,55 @@ def _aligned(b: Declaration, inputs: Inputs) -> list[Value]:
     return found
 
 
-def _merged(sign: str) -> Handler:
+def _summed(sign: str) -> Handler:
     def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
         total, *others = _aligned(b, _at_least_one(layer, inputs))
         for other in others:
-            if sign in ("maximum", "minimum"):
-                total = b.script.call(maximum if sign == "maximum" else minimum, total, other)
-            else:
-                total = b.script.operation(sign, total, other)
+            total = b.script.operation(sign, total, other)
         if layer.kind == "Average":
             total = b.script.operation("/", total, float(len(others) + 1))
         return Signal(total, _mask(b, inputs.several))
+
+    return merge
+
+
+def _multiply(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+    """In Keras 3 what is masked counts as 1, and gives 0 where all is."""
+    values, given = _aligned(b, _at_least_one(layer, inputs)), inputs.several
+    masks = [_beside(b, x) if b.version >= 3 else None for x in given]
+    total: Value | None = None
+    for value, mask in zip(values, masks, strict=True):
+        counted = value if mask is None else b.script.call(where, mask, value, 1)
+        total = counted if total is None else b.script.operation("*", total, counted)
+    assert total is not None
+    mask = _mask(b, given)
+    if mask is not None and b.version >= 3:
+        total = b.script.call(where, b.script.call(expand_dims, mask, -1), total, 0)
+    return Signal(total, mask)
+
+
+def _beside(b: Declaration, x: Signal) -> Value | None:
+    """The mask of a tensor as it meets its entries."""
+    return None if x.mask is None else b.script.call(expand_dims, x.mask, -1)
+
+
+def _extreme(function: Callable[..., Any]) -> Handler:
+    def merge(b: Declaration, layer: Layer, inputs: Inputs) -> Signal:
+        """In Keras 3 what is masked gives way to the other one."""
+        given = _at_least_one(layer, inputs).several
+        total: Value | None = None
+        counts: Value | None = None
+        for value, x in zip(_aligned(b, inputs), given, strict=True):
+            mask = _beside(b, x) if b.version >= 3 else None
+            if total is None:
+                total, counts = value, mask
+                continue
+            other = value if mask is None else b.script.call(where, mask, value, total)
+            first = total if counts is None else b.script.call(where, counts, total, other)
+            total = b.script.call(function, first, other)
+            counts = b.script.call(logical_or, counts, mask) if counts is not None and mask is not None else None
+        assert total is not None
+        return Signal(total, _mask(b, given))
 
     return merge
 
@@ -147,6 +185,6 @@ def _normalized(b: Declaration, x: Value, axis: int) -> Value:
 
 
 LAYERS: Mapping[str, Handler] = {
-    "Add": _merged("+"), "Subtract": _merged("-"), "Multiply": _merged("*"), "Average": _merged("+"),
-    "Maximum": _merged("maximum"), "Minimum": _merged("minimum"), "Concatenate": _concatenate, "Dot": _dot,
+    "Add": _summed("+"), "Subtract": _summed("-"), "Average": _summed("+"), "Multiply": _multiply,
+    "Maximum": _extreme(maximum), "Minimum": _extreme(minimum), "Concatenate": _concatenate, "Dot": _dot,
 }  # fmt: skip

@@ -254,12 +254,12 @@ def _chained(network: Network) -> Iterator[tuple[Layer, Layer]]:
         if len(above.calls) != 1 or len(above.calls[0].arguments) != 1:
             continue
         sources = list(references(above.calls[0].arguments[0]))
-        below = by_name.get(sources[0].layer) if len(sources) == 1 else None
-        if below is None or len(below.calls) != 1 or readers[below.name] != 1:
+        source = by_name.get(sources[0].layer) if len(sources) == 1 else None
+        if source is None or len(source.calls) != 1 or readers[source.name] != 1:
             continue
-        keywords = [{k: v for k, v in one.calls[0].keywords.items() if k != "training"} for one in (below, above)]
-        if keywords[0] == keywords[1] and not keywords[0].keys() - {"mask"} and is_stack(below, above):
-            yield below, above
+        keywords = [{k: v for k, v in one.calls[0].keywords.items() if k != "training"} for one in (source, above)]
+        if keywords[0] == keywords[1] and not keywords[0].keys() - {"mask"} and is_stack(source, above):
+            yield source, above
 
 
 def uses_of(net: Layer) -> Counter[Layer]:
@@ -281,7 +281,7 @@ def uses_of(net: Layer) -> Counter[Layer]:
 
 def handlers_of(networks: Networks) -> dict[str, Handler]:
     """What declares networks, and layers on each step."""
-    found: dict[str, Handler] = {kind: networks.layer for kind in ("Sequential", "Functional", "Model")}
+    found: dict[str, Handler] = dict.fromkeys(("Sequential", "Functional", "Model"), networks.layer)
     return found | {"TimeDistributed": networks.time_distributed}
 
 

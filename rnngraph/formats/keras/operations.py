@@ -70,7 +70,11 @@ def _unary(function: Callable[..., Any]) -> Operation:
 
 
 def _sign(sign: str) -> Operation:
-    return lambda b, _, inputs: b.script.operation(sign, *_operands(b, inputs, 2))
+    def combine(b: Declaration, _: Layer, inputs: Inputs) -> Value:
+        left, right = _operands(b, inputs, 2)
+        return b.script.operation(sign, left, right)
+
+    return combine
 
 
 def _binary(function: Callable[..., Any]) -> Operation:
@@ -177,6 +181,8 @@ def _item(b: Declaration, _: Layer, inputs: Inputs) -> Value:
 
 
 def _index(item: Any) -> Any:
+    if isinstance(item, Mapping) and item.get("class_name") == "__ellipsis__":
+        return ...
     if isinstance(item, Mapping) and {"start", "stop", "step"} <= item.keys():
         item = slice(item["start"], item["stop"], item["step"])
     if isinstance(item, slice):
@@ -212,8 +218,8 @@ _OPERATIONS: Mapping[str, Operation] = {
     "Squeeze": _with_axis(squeeze, None), "Softmax": _with_axis(basic.softmax, -1),
     "LogSoftmax": _with_axis(basic.log_softmax, -1), "Reshape": _reshape, "Transpose": _transpose, "Swapaxes": _swap,
     "SwapAxes": _swap, "Cast": _cast, "Clip": _clip, "Where": _where, "ZerosLike": _filled(0), "OnesLike": _filled(1),
-    "Negative": lambda b, _, inputs: b.script.operation("*", *_operands(b, inputs, 1), -1), "GetItem": _item,
-    "Identity": lambda b, _, inputs: _operands(b, inputs, 1)[0],
+    "Negative": lambda b, _, inputs: b.script.operation("*", _operands(b, inputs, 1)[0], -1), "GetItem": _item,
+    **dict.fromkeys(("Identity", "ConvertToTensor"), lambda b, _, inputs: _operands(b, inputs, 1)[0]),
 }  # fmt: skip
 
 

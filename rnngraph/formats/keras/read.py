@@ -11,7 +11,7 @@ from ..net import Net
 from ..reading import not_readable
 from ..script import Script
 from . import activations, attention, convolutions, merging, normalization, operations, plain, recurrent
-from .archive import opened
+from .archive import Opened, opened
 from .configuration import NETWORKS, Layer, Network, all_layers, network_of, references
 from .declaration import Declaration, Handler, Signal, Unreadable, dtype_of
 from .network import Networks, groups_of, handlers_of, is_folded, uses_of
@@ -23,6 +23,8 @@ KEEPS_MASK = frozenset({
     "BatchNormalization", "LayerNormalization", "UnitNormalization", "Rescaling", "Normalization",
 })  # fmt: skip
 """Classes that support masks; others, but for those that make masks of their own, give none."""
+SINCE_KERAS_3 = frozenset({"Rescaling", "Normalization", "Identity"})
+"""Those of them that did not in Keras 2."""
 _REASONS = {
     "Lambda": "it is Python code, which is not run",
     "ConvLSTM1D": "recurrent convolutions are not offered",
@@ -48,6 +50,13 @@ def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
     ``MissingExtraError`` where h5py is not installed.
     """
     file = opened(source)
+    try:
+        return _read(file)
+    except RecursionError:
+        raise file.description.error("its description is too deep") from None
+
+
+def _read(file: Opened) -> Net:
     net = network_of(file.description)
     problems = [f"{layer}: {problem}" if problem else str(layer) for layer, problem in _problems(net, file.version)]
     if problems:
@@ -56,8 +65,8 @@ def read_keras(source: str | os.PathLike[str] | bytes) -> Net:
     uses, networks = uses_of(net), Networks()
     script = Script("A net that rnngraph read from a file of Keras.")
     b = Declaration(
-        script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)}, KEEPS_MASK,
-        groups_of(net.network, uses),
+        script, file.version, arrays_of(file, net), uses, {**_HANDLERS, **handlers_of(networks)},
+        KEEPS_MASK if file.version >= 3 else KEEPS_MASK - SINCE_KERAS_3, groups_of(net.network, uses),
     )  # fmt: skip
     inputs = list(_inputs(b, net, named=any(is_folded(layer) for layer in all_layers(net))))
     given = networks.run(b, net.network, inputs)

@@ -138,6 +138,8 @@ def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
 
 def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal]]:
     """(the sequence, the initial states), which Keras 2 has in one list."""
+    if not inputs.several:
+        raise Unreadable("it is called on no tensor")
     x, *more = inputs.several
     named = [*signals(inputs.keyword("initial_state", 1))]
     if inputs.keywords.get("constants"):

@@ -149,17 +149,18 @@ def arrays_of(file: Opened, net: Layer) -> dict[Layer, Arrays]:
 def _by_path(file: Opened, layer: Layer, path: str, found: dict[Layer, Arrays], missing: list[Layer]) -> None:
     arrays, numbers = Arrays(), Counter[str]()
     for variable in own_variables(layer):
-        place = _joined(path, variable.within)
-        at = f"{_joined(place, 'vars')}/{numbers[place]}"
-        numbers[place] += 1
-        at = at if file.weights.has(at) else at.replace("layers/", f"{OLD_LAYERS}/")
-        if file.weights.has(at):
-            arrays[variable.name] = file.weights.array(at)
+        number, numbers[variable.within] = numbers[variable.within], numbers[variable.within] + 1
+        for within in (variable.within, f"_{variable.within}"):  # Keras 2 has ``_query_dense``
+            at = f"{_joined(_joined(path, within), 'vars')}/{number}"
+            if file.weights.has(at):
+                arrays[variable.name] = file.weights.array(at)
+                break
     if len(arrays) == len(own_variables(layer)):
         found[layer] = arrays
     else:
         missing.append(layer)
     for place, part in parts_of(layer):
+        place = place if file.weights.has(_joined(path, "layers")) else place.replace("layers/", f"{OLD_LAYERS}/")
         _by_path(file, part, _joined(path, place), found, missing)
 
 

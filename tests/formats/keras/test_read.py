@@ -1,0 +1,91 @@
+"""Files that Keras 3 and Keras 2 saved give the numbers that they gave, as nets that run, stream and train."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from keras_files import FILES, calls_of, data_of, redescribed
+from numpy.testing import assert_allclose
+
+import rnngraph as rg
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_numbers_are_those_of_keras(name: str) -> None:
+    net = rg.read_keras(data_of(name))
+    program = net.program()
+    for feeds, expected in calls_of(name):
+        found = program.inference(feeds)
+        assert [*found] == [*expected] == [*net.outputs]
+        assert set(net.inputs) == set(feeds)
+        for output, array in expected.items():
+            assert_allclose(found[output], array, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["sequential2", "sequential3"])
+def test_a_net_without_later_steps_streams(name: str) -> None:
+    (feeds, expected), *_ = calls_of(name)
+    stream = rg.read_keras(data_of(name)).program().inference.stream(batch=3)
+    steps = [stream.step(letters=feeds["letters"][:, t])["scores"] for t in range(7)]
+    assert_allclose(np.stack(steps, 1), expected["scores"], atol=2e-6)
+
+
+def test_equal_layers_are_a_stack_and_others_are_not() -> None:
+    script = rg.read_keras(data_of("sequential3")).script()
+    assert "rg.MultiRNNCell([rg.BasicLSTMCell(5, forget_bias=0.0) for _ in range(2)])" in script
+    assert script.count("rg.dynamic_rnn(") == 2
+    assert "mask=mask, scope='lstm'" in script
+    assert "recurrent_activation='hard_sigmoid_keras3'" in script
+    assert "recurrent_activation='hard_sigmoid'" in rg.read_keras(data_of("sequential2")).script()
+
+
+def test_a_saved_net_is_a_module_with_the_same_program(tmp_path: Path) -> None:
+    for name in ("functional3", "sequential2"):
+        net = rg.read_keras(data_of(name))
+        net.save(tmp_path / name)
+        names: dict[str, Any] = {"__file__": str(tmp_path / name / "net.py")}
+        exec(compile((tmp_path / name / "net.py").read_text(), "net.py", "exec"), names)
+        (feeds, _), *_ = calls_of(name)
+        program = net.program()
+        assert program.parameters.keys() == net.parameters.keys()
+        for output, array in names["program"].inference(feeds).items():
+            assert np.array_equal(array, program.inference(feeds)[output], equal_nan=True)
+
+
+def test_a_net_trains_on_with_its_dropout() -> None:
+    net = rg.read_keras(data_of("sequential3"))
+    program = net.program(loss=rg.reduce_mean(rg.square(net.outputs["scores"] - 0.2)))
+    (feeds, _), *_ = calls_of("sequential3")
+    one, other = (program.training(feeds, seed=seed)["loss"] for seed in (1, 2))
+    assert one != other
+    before = program.evaluate(feeds)["loss"]
+    trainer = rg.Trainer(program, rg.Adam(1e-2))
+    for _ in range(10):
+        trainer.step(feeds)
+    assert program.evaluate(feeds)["loss"] < before
+
+
+def test_names_of_a_file_stand_in_scripts_as_text_only() -> None:
+    nasty = "a'\"\n\\); import os #"
+
+    def rename(described: dict[str, Any]) -> None:
+        described["config"]["layers"][0]["config"]["name"] = "in'put"
+        described["config"]["layers"][2]["config"]["name"] = nasty
+        described["config"]["layers"][-1]["config"]["name"] = nasty
+
+    net = rg.read_keras(redescribed(data_of("sequential2"), rename))
+    assert [*net.inputs] == ["in'put"]
+    assert [*net.outputs] == [nasty]
+    tree = ast.parse(net.script())
+    assert [node.names[0].name for node in ast.walk(tree) if isinstance(node, ast.Import)] == ["rnngraph"]
+    assert nasty in {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+def test_a_path_is_read_as_its_bytes_are(tmp_path: Path) -> None:
+    (tmp_path / "net.keras").write_bytes(data_of("functional3"))
+    assert rg.read_keras(tmp_path / "net.keras").script() == rg.read_keras(data_of("functional3")).script()
+    assert rg.read_keras(str(tmp_path / "net.keras")).outputs.keys() == {"last", "mean", "bidirectional"}

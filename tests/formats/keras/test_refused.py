@@ -1,0 +1,204 @@
+"""What of a file of Keras can't be read is listed at once; damage and traps are errors that name the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from keras_files import changed_within, data_of, members_of, redescribed, rewritten, zipped
+
+import rnngraph as rg
+
+
+def layer(kind: str, module: str = "keras.layers", **config: Any) -> dict[str, Any]:
+    return {"class_name": kind, "module": module, "config": {"name": kind.lower(), "trainable": True, **config}}
+
+
+def with_layers(*layers: dict[str, Any]) -> bytes:
+    """A Sequential file with these layers at its end."""
+    return redescribed(data_of("sequential2"), lambda described: described["config"]["layers"].extend(layers))
+
+
+def test_all_that_can_not_be_read_is_listed() -> None:
+    data = with_layers(
+        layer("Lambda", function={"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}),
+        layer("ConvLSTM2D", filters=3), layer("Dense", "my.module", units=3),
+        layer("Dense", units=3, activation="sparsemax"), layer("LSTM", units=3, activation="mish"),
+        layer("Conv1D", data_format="channels_first"), layer("Unheard"),
+        layer("Bidirectional", layer=layer("ConvLSTM1D")), layer("Dropout", dtype="complex64"),
+    )  # fmt: skip
+    with pytest.raises(rg.NotReadableError, match=r"test_refused\.py:\d+: .* can't be read: ") as caught:
+        rg.read_keras(data)
+    found = caught.value.problems
+    for text in (
+        "layer 'lambda' of class 'Lambda': it is Python code, which is not run", "'ConvLSTM2D': recurrent convolutions",
+        "layer 'dense' of class 'Dense': it is not of Keras' own classes", "'Dense': activation 'sparsemax'",
+        "'LSTM': activation 'mish'", "'Conv1D': data_format 'channels_first'", "layer 'unheard' of class 'Unheard'",
+        "'Bidirectional': a layer of class 'ConvLSTM1D' in both directions", "'Dropout': its dtype",
+    ):  # fmt: skip
+        assert any(text in problem for problem in found), (text, found)
+
+
+def test_options_that_show_while_declaring_are_listed_too() -> None:
+    def change(described: dict[str, Any]) -> None:
+        for one in described["config"]["layers"]:
+            if one["name"] == "masking":
+                one["config"]["mask_value"] = None
+            if one["name"] == "last":
+                one["inbound_nodes"][0]["args"][0]["config"]["keras_history"][0] = "strange"
+        tensor = described["config"]["layers"][-1]["inbound_nodes"][0]["args"][0]
+        described["config"]["layers"].append({
+            "class_name": "FFT", "module": "keras.src.ops.math", "config": {"name": "strange"}, "name": "strange",
+            "inbound_nodes": [{"args": [tensor], "kwargs": {}}],
+        })  # fmt: skip
+
+    with pytest.raises(rg.NotReadableError, match="operation 'strange' of class 'FFT'"):
+        rg.read_keras(redescribed(data_of("functional3"), change))
+
+
+def deep(count: int) -> Callable[[dict[str, Any]], None]:
+    def change(described: dict[str, Any]) -> None:
+        inner = layer("Dense", units=3)
+        for _ in range(count):
+            inner = layer("TimeDistributed", layer=inner)
+        described["config"]["layers"].append(inner)
+
+    return change
+
+
+def doubling(described: dict[str, Any]) -> None:
+    """Networks in networks, each called twice: 2**30 calls."""
+    inner, first = layer("Activation", activation="tanh"), 0
+    for _ in range(30):
+        calls = [[["x", 0, 0, {}]], [["inner", first, 0, {}]]]
+        given = layer("InputLayer", batch_input_shape=[None, None, 3], dtype="float32") | {"name": "x"}
+        inner = layer(
+            "Functional", layers=[given, inner | {"name": "inner", "inbound_nodes": calls}],
+            input_layers=[["x", 0, 0]], output_layers=[["inner", first + 1, 0]],
+        )  # fmt: skip
+        first = 1
+    described["config"]["layers"].append(inner)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "no file of Keras"),
+        (b"PK\x03\x04", "no file of Keras"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "h5py can't read it"),
+        (zipped({"config.json": b"{}"}), "has no metadata.json"),
+        (zipped({"config.json": b"[" * 10**5, "metadata.json": b"{}", "model.weights.h5": b""}), "damaged"),
+        (redescribed(data_of("sequential2"), deep(100)), "more than 40 in one another"),
+        (redescribed(data_of("sequential2"), doubling), "called more than 20000 times"),
+        (with_layers(layer("Dense", units=3)), "has no array|are missing"),
+        (with_layers(layer("Permute", dims=[5, 1])), "does not fit what it is called on"),
+        (with_layers(layer("RepeatVector", n=10**12)), "no list of whole numbers"),
+    ],
+)
+def test_damage_is_named(data: bytes, text: str) -> None:
+    with pytest.raises(rg.FileError, match=text):
+        rg.read_keras(data)
+
+
+def test_archives_of_too_many_bytes_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnngraph.formats.keras.archive.MOST_TEXT", 1 << 20)
+    members = members_of(data_of("sequential2")) | {"config.json": b" " * (2 << 20)}
+    with pytest.raises(rg.FileError, match=r"config\.json .* has 2,097,152 bytes"):
+        rg.read_keras(zipped(members, zipfile.ZIP_DEFLATED))
+
+
+def swap(file: h5py.File, path: str, replacement: Any, **options: Any) -> None:
+    """Puts something else at the place of an array."""
+    group, _, name = path.rpartition("/")
+    del file[group][name]
+    if isinstance(replacement, np.ndarray):
+        file[group].create_dataset(name, data=replacement, **options)
+    else:
+        file[group][name] = replacement
+
+
+PLACE = "layers/lstm/cell/vars/0"
+
+
+def outside(file: h5py.File) -> None:
+    """Numbers that lie in another file."""
+    group, _, name = PLACE.rpartition("/")
+    del file[group][name]
+    file[group].create_dataset(name, (4, 20), "f4", external=[("/etc/hostname", 0, 320)])
+
+
+def made_of_others(file: h5py.File) -> None:
+    group, _, name = PLACE.rpartition("/")
+    layout = h5py.VirtualLayout((4, 20), "f4")
+    layout[:] = h5py.VirtualSource("/etc/hostname", "x", (4, 20))
+    del file[group][name]
+    file[group].create_virtual_dataset(name, layout)
+
+
+def huge(file: h5py.File) -> None:
+    """An array of 4 TB, of which nothing is written."""
+    group, _, name = PLACE.rpartition("/")
+    del file[group][name]
+    file[group].create_dataset(name, (1 << 20, 1 << 20), "f4", chunks=(1 << 10, 1 << 10))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda file: swap(file, PLACE, np.zeros((4, 21), np.float32)), "is needed|must divide|don't fit"),
+        (lambda file: swap(file, PLACE, np.zeros((5, 20), np.float32)), r"has shape \[5, 20\]"),
+        (lambda file: swap(file, PLACE, np.array(b"text")), "no array of numbers"),
+        (lambda file: swap(file, PLACE, np.array(["text"], dtype=h5py.string_dtype())), "no array of numbers"),
+        (lambda file: swap(file, PLACE, h5py.ExternalLink("/etc/hostname", "/x")), "a link to elsewhere"),
+        (lambda file: swap(file, PLACE, h5py.SoftLink("/layers")), "a link to elsewhere"),
+        (outside, "lie in other files"),
+        (made_of_others, "lie in other files"),
+        (huge, "pieces|bytes"),
+        (lambda file: file["layers"].__delitem__("lstm"), "are missing"),
+    ],
+)
+def test_arrays_lie_in_the_file_and_are_bounded(change: Callable[[h5py.File], None], text: str) -> None:
+    with pytest.raises(rg.FileError, match=text):
+        rg.read_keras(rewritten(data_of("sequential2"), change))
+
+
+def test_weights_alone_are_no_net(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.attrs["keras_version"] = "2.0.6"
+        file["rnn/kernel"] = np.zeros((3, 3))
+    with pytest.raises(rg.FileError, match=r"written by save_weights.*rg\.weights\.from_keras"):
+        rg.read_keras(tmp_path / "weights.h5")
+
+
+def test_what_is_no_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(rg.FileError, match="no file"):
+        rg.read_keras(tmp_path / "none.keras")
+    with pytest.raises(rg.DtypeError, match="from a path or from bytes"):
+        rg.read_keras(json)  # type: ignore[arg-type]
+    assert os.listdir(tmp_path) == []
+
+
+def check_changed_files(seeds: range) -> None:
+    names = ("functional3", "sequential2", "functional2", "sequential3")
+    for seed in seeds:
+        try:
+            net = rg.read_keras(changed_within(names[seed // 4 % 4], seed))
+        except rg.RnnGraphError:
+            continue
+        compile(net.script(), "net.py", "exec")
+
+
+def test_changed_files_give_an_error_or_a_net() -> None:
+    check_changed_files(range(40))
+
+
+@pytest.mark.exhaustive
+def test_many_changed_files_give_an_error_or_a_net() -> None:
+    check_changed_files(range(40, 20_040))
