@@ -21,13 +21,13 @@ from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
+from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.pipeline import forbidden, rounding, run
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
 from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
-from .kept_states import KeptState, by_rows
 
 
 class Tail:

@@ -14,7 +14,7 @@ from ...errors import ShapeError, Where
 from ...ir.axes import axis_of_names, axis_of_sizes, rows_of_feeds, state_rows
 from ...ir.graph import Graph, Node, make, remake
 from ...ir.types import Dim, Shape, TensorType, product, symbols_of
-from ...passes.lowering.lowered import Lowered, kept_label
+from .lowered import Lowered, kept_label
 
 
 @dataclass(frozen=True)
