@@ -1,10 +1,12 @@
-"""The command line: read, run and time graph scripts.
+"""The command line: read, run and time graph scripts, and import nets of other formats.
 
 A graph script is any Python file that leaves a ``Program`` named ``program`` at module level. ``show`` prints
 one stage of it, ``run`` runs the file as Python does, ``bench`` times calls on random arrays. In place of a script
-``show`` and ``bench`` take the directory of a saved program.
+``show`` and ``bench`` take the directory of a saved program. ``import`` makes a script of a file of another format, and
+``verify`` compares the two.
 
-Exit codes: 0; 1 where the script is at fault; 2 where the command is; 141 where the reader of a pipe went.
+Exit codes: 0; 1 where the script or the file is at fault, or differences are too large; 2 where the command is at
+fault; 141 where the reader of a pipe went.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
+from .commands.command_error import CommandError
 from .errors import RnnGraphError
 from .ir.axes import time_sizes
 from .program.callable_graph import CallableGraph
@@ -41,18 +44,16 @@ SCRIPT_NAME = "graph_script"
 FEWEST_CALLS = 5
 
 _SCRIPT = "a Python file that leaves a Program named program, or the directory of a saved one"
-
-
-class CommandError(Exception):
-    """The command can't be carried out as given; exit code 2."""
+_FILE = "a .onnx, .keras, .h5 or .nam file, or .json of RTNeural, AIDA-X or GuitarML"
+_FIXED = "the value of an input of an ONNX file on which its graph depends; may be repeated"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carries out one command; returns the exit code."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = options.command
+    command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        command(options)
+        code = command(options)
         sys.stdout.flush()
     except CommandError as error:
         return _complain(error, 2)
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         _print_from_script(error, options.script)
         return 1
-    return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +105,33 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--dispatch", action="store_true", help="x86-64-v2, v3 and v4 in one, chosen at run time")
     export.add_argument("--no-link", action="store_true", help="the object file only, no libraries made of it")
     export.set_defaults(command=_export)
+
+    read = commands.add_parser("import", help="make a script with its weights of a net in another format")
+    read.add_argument("script", type=Path, metavar="file", help=_FILE)
+    read.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="where to")
+    read.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    read.set_defaults(command=_import)
+
+    verify = commands.add_parser(
+        "verify", help="compare what was imported with the file's own engine, on random arrays"
+    )
+    verify.add_argument("script", type=Path, metavar="folder", help="what import wrote, a script, or a saved program")
+    verify.add_argument("file", type=Path, help=_FILE)
+    verify.add_argument("--tolerance", type=float, default=1e-4, help="of an output's scale (default 1e-4)")
+    verify.add_argument("--batch", type=_positive, action="append", help="rows to try; may be repeated")
+    verify.add_argument("--steps", type=_positive, action="append", help="other open sizes to try; may be repeated")
+    verify.add_argument("--fixed", type=_fixed, action="append", default=[], metavar="INPUT=NUMBER", help=_FIXED)
+    verify.set_defaults(command=_verify)
     return parser
+
+
+def _fixed(text: str) -> tuple[str, Any]:
+    from .commands.file_kinds import fixed_input
+
+    try:
+        return fixed_input(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form INPUT=NUMBER, such as sr=16000") from None
 
 
 def _positive(text: str) -> int:
@@ -195,6 +222,21 @@ def _export(options: argparse.Namespace) -> None:
     memory = f", {written.state_size} bytes of memory an instance" if options.form == "stream" else ""
     print(f"{written.object_size} bytes of code and data{memory}")
     print(f"needs {written.needs}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from .commands.import_net import import_net  # readers, which no other command needs
+
+    import_net(options.script, options.output, dict(options.fixed))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .commands.verify_net import BATCHES, STEPS, script_of, verify_net
+
+    options.script = script_of(options.script)
+    program, fixed = _program(options.script), dict(options.fixed)
+    batches, steps = options.batch or BATCHES, options.steps or STEPS
+    return 0 if verify_net(program, options.file, options.tolerance, fixed, batches, steps) else 1
 
 
 class _Highlighter(RegexHighlighter):

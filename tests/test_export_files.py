@@ -18,10 +18,10 @@ from numpy.testing import assert_array_equal
 import rnngraph as rg
 from rnngraph.cli import main
 from rnngraph.codegen.machine.target import host, needed_processor, target_of
-from rnngraph.export import net_folder as exported_files
-from rnngraph.export.net_folder import MANIFEST
 from rnngraph.export.package import linking
 from rnngraph.export.package.javascript_module import javascript_module
+from rnngraph.export.write_net import EXPORTS
+from rnngraph.storage import shared_folder
 
 needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 
@@ -159,7 +159,7 @@ def test_files_that_are_no_longer_made_go(tmp_path: Path) -> None:
     program.inference.export(tmp_path, "other", link=False)
     program.inference.export(tmp_path, "net", link=False)
     made = ["net.h", "net.json", "net.o", "net_net.cmake", "net_test.c"]
-    made += [name.replace("net", "other", 1) for name in made] + ["CMakeLists.txt", MANIFEST]
+    made += [name.replace("net", "other", 1) for name in made] + ["CMakeLists.txt", EXPORTS.manifest]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*made, "net.py.orig"])
 
 
@@ -173,7 +173,7 @@ def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exported_files, "_digest", lambda path: 1 / 0)
+    monkeypatch.setattr(shared_folder, "_digest", lambda path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         small().inference.export(tmp_path / "out", "net", link=False)
     assert list(tmp_path.iterdir()) == []

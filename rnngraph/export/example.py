@@ -30,7 +30,7 @@ def stream_example(found: StreamForm, given: ExportSource, values: Arrays) -> Ex
     sizes = {str(STEPS): STEPS_TESTED + exported.delay}
     _look((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
     feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, found.limits())
-    results = dict(found.expected(given, values, feeds))
+    results = dict(found.expected(given, values, feeds, STEPS_TESTED))
     owed: dict[str, np.ndarray] = {}
     for port in exported.outputs if exported.tail is not None else ():
         axis, whole = port.time_axis, results[port.name]

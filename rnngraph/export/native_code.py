@@ -55,16 +55,24 @@ def results_of(plan: Plan, target: Target, values: Arrays, feeds: Arrays, sizes:
 
 
 def whole_sequence(
-    graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, feeds: Arrays
-) -> Arrays:
+    graph: Graph, outputs: tuple[str, ...], options: CompileOptions, target: Target, values: Arrays, feeds: Arrays,
+    kept: Mapping[str, str], calls: int,
+) -> Arrays:  # fmt: skip
     """Outputs of an inference graph as declared, for whole sequences of known sizes, with the target's bits.
 
-    What exported code computes is held to this, so nothing here knows of steps, which axis is time, or open sizes.
+    kept: by path of an output the input that it is fed to in the next call. calls: how many; given are the last one's
+    outputs. What exported code computes is held to this, so nothing here knows of steps, which axis is time, or open
+    sizes.
     """
     whole = OptimizedGraph(graph, "inference", options)
     sizes = solve_sizes(feeds, whole.input_types(), None)
     plan = planned(whole.sized(outputs, sizes), target, "whole", 1)
-    return results_of(plan, target, values, {name: feeds[name] for name in whole.needed(outputs)}, sizes)
+    entry = _native(plan, target)
+    weights, arrays = entry.packed(0, values, entry.panels()), dict(feeds)
+    for _ in range(calls):
+        found = run_once(entry, weights, {name: arrays[name] for name in whole.needed(outputs)}, sizes)
+        arrays |= {name: found[path] for path, name in kept.items()}
+    return found
 
 
 def _native(plan: Plan, target: Target) -> NativeEntry:

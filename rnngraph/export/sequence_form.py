@@ -64,7 +64,7 @@ class SequenceForm:
     def expected(self, given: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
         """What the inference graph gives for feeds, by code for their sizes alone."""
         graph, options = given.source.lowered.graph, self.about.options
-        return whole_sequence(graph, self._outputs, options, self.exported.target, values, feeds)
+        return whole_sequence(graph, self._outputs, options, self.exported.target, values, feeds, {}, 1)
 
 
 def sequence_form(

@@ -13,6 +13,7 @@ from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
 from ..errors import ShapeError, Where
 from ..ir.types import Dim, TensorType, evaluate, product, substitute
+from ..passes.lowering.lowered import kept_label
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
 from .c_interface.nets import ExportedStream
@@ -33,11 +34,20 @@ class StreamForm:
         ranges = self.about.compiled.range_preconditions(self.about.outputs)
         return {check.label: evaluate(check.low, self.about.sizes) for check in ranges}
 
-    def expected(self, given: ExportSource, values: Arrays, feeds: Arrays) -> Arrays:
-        """What the inference graph gives for feeds of a few steps."""
-        outputs = tuple(port.name for port in self.exported.outputs)
-        options = self.about.compiled.options
-        return whole_sequence(given.source.lowered.graph, outputs, options, self.exported.target, values, feeds)
+    def expected(self, given: ExportSource, values: Arrays, feeds: Arrays, steps: int) -> Arrays:
+        """What the inference graph gives for feeds of so many steps; of a graph that is a step itself, the last one."""
+        source, about, target = given.source, self.about, self.exported.target
+        kept = source.kept
+        outputs = (*(port.name for port in self.exported.outputs), *kept)
+        if kept:
+            labels = {name: kept_label(name) for name in kept.values()}
+            plan = planned(about.initial.sized(tuple(labels.values()), about.sizes), target, "kept", 1)
+            first = results_of(plan, target, values, {}, about.sizes)
+            begun = {name: about.kept[label].declared_array(first[label]) for name, label in labels.items()}
+            feeds = {**feeds, **begun}
+        calls = steps if kept and not about.lengths else 1
+        options = about.compiled.options
+        return whole_sequence(source.lowered.graph, outputs, options, target, values, feeds, kept, calls)
 
 
 def stream_form(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import keyword
 import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +16,12 @@ import safetensors.numpy
 
 from ..arguments import flag, one_of, whole_number
 from ..codegen.machine.target import Target, host, target_of
-from ..errors import ArgumentError, FileError, Where, shown
+from ..errors import ArgumentError, Where, shown
 from ..storage.atomic_file import as_path
+from ..storage.shared_folder import Writer, files_into
 from .c_interface.object_code import exported_code
 from .example import sequence_examples, stream_example
 from .native_code import Arrays, ExportSource
-from .net_folder import MANIFEST, move_into
 from .package.build_files import CMAKE_LISTS, cmake, pkg_config
 from .package.description import Description
 from .package.header import header
@@ -46,6 +44,14 @@ _TAKEN = (
 LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
 WEIGHTS = ("embedded", "external")
 FORMS = ("stream", "sequence")
+
+_ENDS = (".o", ".obj", ".h", ".json", ".safetensors", ".pc", ".py", ".mjs", ".wasm", "_test.c", "_net.cmake")
+EXPORTS = Writer(
+    manifest="rnngraph-export.json",
+    what="export",
+    about="Files that rnngraph exported, with the SHA-256 of what it wrote. It replaces no others.",
+    names_of=lambda net: {*(f"{net}{end}" for end in _ENDS), f"lib{net}.so", f"lib{net}.a"},
+)
 
 
 @dataclass(frozen=True)
@@ -91,14 +97,7 @@ def export(
     if weights == "external":
         arrays = {key: np.ascontiguousarray(array) for key, array in net.first.parameters.items()}
         contents[f"{name}.safetensors"] = safetensors.numpy.save(arrays)
-    try:
-        return _write(folder, net, contents, targets[0], link, code)
-    except FileError:
-        raise
-    except OSError as error:
-        raise FileError(
-            f"can't write {folder}: {error.strerror or error}; give a directory that can be written"
-        ) from None
+    return _write(folder, net, contents, targets[0], link, code)
 
 
 def _made(
@@ -129,10 +128,8 @@ def _targets(target: str, dispatch: bool, where: Where | None) -> list[Target]:
 def _write(
     folder: Path, net: Description, contents: dict[str, bytes], target: Target, link: bool, code: bytes
 ) -> Export:  # fmt: skip
-    """All files are made in a folder within and then moved."""
     name = net.name
-    with _folder(folder), tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as made:
-        inner = Path(made)
+    with files_into(folder, name, EXPORTS) as inner:
         for file, data in contents.items():
             (inner / file).write_bytes(data)
         object_file = inner / next(iter(contents))
@@ -142,7 +139,7 @@ def _write(
             static = static_library(object_file, name, target, is_host)
             if static or (shared and shared.suffix == ".so"):  # WebAssembly has no library to link with
                 (inner / f"{name}.pc").write_text(pkg_config(net))
-        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", MANIFEST])
+        files = sorted([*(item.name for item in inner.iterdir()), f"{name}.json", EXPORTS.manifest])
         described = net.as_json(hashlib.sha256(code).hexdigest(), files)
         for library, module, text in (
             (f"lib{name}.so", f"{name}.py", python_module),
@@ -153,19 +150,4 @@ def _write(
                 described["files"] = sorted(files)
                 (inner / module).write_text(text(net, described))
         (inner / f"{name}.json").write_text(json.dumps(described, indent=1) + "\n")
-        move_into(folder, inner, name)
     return Export(folder, {file: folder / file for file in sorted(files)}, net.state_bytes, len(code), net.needs)
-
-
-@contextlib.contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """Makes the folder, and removes it where the block fails and the folder is new."""
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if is_new:
-            with contextlib.suppress(OSError):  # others wrote to it
-                folder.rmdir()
-        raise

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,14 +11,19 @@ import numpy as np
 from safetensors.numpy import save
 
 from ..declare.tensor import Tensor
-from ..errors import FileError
-from ..export.net_folder import move_into
 from ..program.program import Program, compile
 from ..public import api
 from ..storage.atomic_file import as_path
+from ..storage.shared_folder import Writer, files_into
 from .script import WEIGHTS, Script
 
 SCRIPT = "net.py"
+NETS = Writer(
+    manifest="rnngraph-net.json",
+    what="earlier call",
+    about="Files of a net that rnngraph saved, with the SHA-256 of what it wrote. It replaces no others.",
+    names_of=lambda net: {SCRIPT, WEIGHTS},
+)
 
 
 @api
@@ -49,7 +52,12 @@ class Net:
 
     @api
     def program(self, **options: Any) -> Program[Any]:
-        """``rg.compile(dict(net.outputs), **options)`` with the file's weights."""
+        """``rg.compile(dict(net.outputs), **options)`` with the file's weights.
+
+        states: {output: input} by the file's names, of states that streams keep by themselves.
+        """
+        if isinstance(states := options.get("states"), Mapping):
+            options["states"] = {output: self.inputs.get(name, name) for output, name in states.items()}
         program: Program[Any] = compile(dict(self.outputs), **options)
         program.parameters.load(self.parameters, strict=False)  # a loss may have parameters of its own
         return program
@@ -66,19 +74,9 @@ class Net:
         What an earlier call wrote is replaced. Raises ``FileError``, with nothing written, where ``folder`` holds
         files of these names that no call wrote, or that were changed since.
         """
-        target = as_path(folder)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".net.", dir=target) as made:
-                (Path(made) / SCRIPT).write_text(self.script(), encoding="utf-8")
-                (Path(made) / WEIGHTS).write_bytes(save(dict(self.parameters)))
-                move_into(target, Path(made), "net")
-        except OSError as error:
-            if isinstance(error, FileError):
-                raise
-            raise FileError(
-                f"can't write {target}: {error.strerror or error}; give a directory that can be written"
-            ) from None
+        with files_into(as_path(folder), "net", NETS) as made:
+            (made / SCRIPT).write_text(self.script(), encoding="utf-8")
+            (made / WEIGHTS).write_bytes(save(dict(self.parameters)))
 
 
 def _frozen(items: dict[str, Any]) -> Mapping[str, Any]:

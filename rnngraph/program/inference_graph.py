@@ -72,8 +72,8 @@ class InferenceGraph(CallableGraph[Given]):
         """A stream: the graph step by step or in chunks, with its state kept between calls."""
         batch = whole_number(batch, "a stream's batch", 1)
         parts = self.parts
-        reduced = partial(parts.reduced, self.part)
-        return Stream(self._step_graph(batch, user_line()), parts.parameters, parts.names, self.structure, reduced)
+        found, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)
+        return Stream(found, parts.parameters, parts.names, found.structure, reduced)
 
     @api
     def streams(self, capacity: int = 64) -> StreamPool[Given]:
@@ -83,7 +83,8 @@ class InferenceGraph(CallableGraph[Given]):
         """
         capacity = whole_number(capacity, "a pool's capacity", 1)
         parts = self.parts
-        return StreamPool(self._step_graph(1, user_line()), parts.parameters, parts.names, self.structure, capacity)
+        found = self._step_graph(1, user_line())
+        return StreamPool(found, parts.parameters, parts.names, found.structure, capacity)
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts

@@ -54,6 +54,7 @@ class _Options(TypedDict, total=False):
     activations: str
     parameters: Any
     cache: bool | str | os.PathLike[str]
+    states: Mapping[str, Any] | None
 
 
 @overload
@@ -75,6 +76,7 @@ def compile(  # the field's name for it
     activations: str = "float32",
     parameters: Any = None,
     cache: bool | str | os.PathLike[str] = True,
+    states: Mapping[str, Any] | None = None,
 ) -> Program[Any]:
     """Compiles one declaration into a training and an inference program with one set of parameters.
 
@@ -86,11 +88,15 @@ def compile(  # the field's name for it
 
     weights: ``float32``, or ``bfloat16`` or ``int8``, in which inference multiplies by large weights; training does
     not see it. activations: beside bfloat16 weights ``bfloat16``, too, which is faster and rounds what the weights are
-    multiplied with to 8 bits; else they keep 16 bits or more. Raises ``ArgumentError`` for other values, ``DtypeError``
+    multiplied with to 8 bits; else they keep 16 bits or more.
+
+    states: {name of an output: placeholder, or its name} where an output is a placeholder's next value, as in nets of
+    files. Streams and what is exported of them keep such states by themselves, from the placeholder's default or zeros
+    on; calls take and give them as before. Raises ``ArgumentError`` for other values, ``DtypeError``
     where a parameter is float64.
     """
     known, other = _shared(parameters)
-    source = DeclaredSource(outputs, loss, known)
+    source = DeclaredSource(outputs, loss, known, states)
     number = seed_number(seed)
     return Program(
         source, Parameters(source.lowered.slots, number, other), number, target, threads, unroll, cache, weights,

@@ -11,7 +11,17 @@ from ..declare.nest import is_leaf, paths
 from ..declare.parameters import ParameterSpec
 from ..declare.taps import INFERENCE, TRAINING, taps_of
 from ..declare.tensor import Tensor
-from ..errors import DtypeError, GraphError, ShapeError, StructureError, shown
+from ..errors import (
+    ArgumentError,
+    DtypeError,
+    GraphError,
+    NameLookupError,
+    ShapeError,
+    StructureError,
+    did_you_mean,
+    shown,
+)
+from ..ir.axes import lengths_of
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOATS, TensorType, dim_text
 from ..passes.gradients.autodiff import PREFIX
@@ -31,7 +41,8 @@ class GraphSource(Protocol):
     """Gives the declaration of a program, lowered for each purpose.
 
     structure: the nest of outputs. loss: None where the graphs have no output ``loss`` beside those. What stands
-    there for a tensor is the source's own matter.
+    there for a tensor is the source's own matter. kept: by name of an output the placeholder whose next value it is,
+    of the states that streams keep.
     """
 
     @property
@@ -41,6 +52,9 @@ class GraphSource(Protocol):
     def loss(self) -> Any: ...
 
     @property
+    def kept(self) -> Mapping[str, str]: ...
+
+    @property
     def lowered(self) -> Lowered: ...
 
     @property
@@ -48,7 +62,10 @@ class GraphSource(Protocol):
         """Those of placeholders, by name, as they were declared."""
 
     def stateful(self) -> Lowered:
-        """The outputs alone with states given, for streams."""
+        """The outputs alone with states given, for streams: those of drivers, and ``kept`` ones.
+
+        Where states are kept and nothing recurs over an open length, drivers keep none: such a graph is a step itself.
+        """
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
         """Outputs and loss with states shown or given, for training over windows of time.
@@ -66,8 +83,13 @@ class GraphSource(Protocol):
 class DeclaredSource:
     """A live declaration, which is lowered again for each purpose."""
 
-    def __init__(self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str]) -> None:
-        """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile."""
+    def __init__(
+        self, outputs: Any, loss: Tensor | None, known: Mapping[ParameterSpec, str],
+        states: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """outputs: a Tensor, or a dict of nests of them. known: names of parameters from an earlier compile.
+        states: by name of an output the placeholder, or its name, whose next value it is.
+        """
         self.structure = _structure(outputs, loss)
         self.loss = _scalar(loss)
         self._named = [(path, leaf.node) for path, leaf in paths(self.structure)]
@@ -75,9 +97,14 @@ class DeclaredSource:
         self.lowered = lower(self._all, known)
         declared = {name: Tensor(node).shape for node, name in self.lowered.placeholders.items()}
         self.shapes = shapes_of(self.lowered.graph, declared)
+        self.kept = kept_states(states, self.structure, self.lowered)
+        if self.kept:
+            self.stateful()  # what doesn't fit together is said now
 
     def stateful(self) -> Lowered:
-        return self._lowered_again(self._named, GIVEN)
+        is_step = self.kept and not lengths_of(self.lowered.graph)
+        states = INNER if is_step else GIVEN
+        return lower(self._named, self.lowered.slots, states, self.lowered.placeholders, kept=self.kept)
 
     def with_states(self, states: str, beside: Sequence[tuple[str, Node]] = ()) -> Lowered:
         lowered = self._lowered_again([*self._all, *beside], states)
@@ -108,6 +135,34 @@ class DeclaredSource:
 
     def described(self) -> Described:
         return described(self._all)
+
+
+def kept_states(states: Any, structure: Any, lowered: Lowered) -> dict[str, str]:
+    """By name of an output the name of the placeholder whose next value it is. states: as ``rg.compile`` takes them."""
+    if states is None:
+        return {}
+    if not isinstance(states, Mapping):
+        raise DtypeError(f'states= takes {{output: placeholder}}, such as {{"hn": "h"}}, not {shown(states)}')
+    outputs = structure if isinstance(structure, dict) else {}
+    names, found = {*lowered.placeholders.values()}, dict[str, str]()
+    for output, placeholder in states.items():
+        if output not in outputs:
+            hint = did_you_mean(output, outputs) or f"; there are {', '.join(outputs) or 'none with names'}"
+            raise NameLookupError(f"states= names {shown(output)}, and no output has that name{hint}")
+        if not is_leaf(outputs[output]):
+            raise StructureError(
+                f"states= names {output}, which is a nest; give its Tensors names as outputs of their own"
+            )
+        name = lowered.placeholders.get(placeholder.node) if isinstance(placeholder, Tensor) else placeholder
+        if not isinstance(name, str) or name not in names:
+            hint = did_you_mean(name, names) or f"; there are {', '.join(sorted(names)) or 'none'}"
+            raise NameLookupError(f"states= names {shown(placeholder)}, and no placeholder has that name{hint}")
+        if name in found.values():
+            raise ArgumentError(f"states= gives {name} two next values; a placeholder has one")
+        found[output] = name
+    if found and found.keys() == outputs.keys():
+        raise ArgumentError("states= takes every output, so that streams give nothing; give one of them a second name")
+    return found
 
 
 def shapes_of(graph: Graph, declared: Mapping[str, Any]) -> dict[str, Shape]:

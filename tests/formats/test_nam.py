@@ -67,6 +67,17 @@ def test_a_saved_net_is_a_module_with_the_program(tmp_path: Any, monkeypatch: py
     assert (tmp_path / "folder" / "net.py").read_text() == "# mine\n"
 
 
+def test_an_export_and_a_saved_net_leave_each_others_files_alone(tmp_path: Any) -> None:
+    """Both call a file net.py."""
+    net = rg.read_nam(json.dumps(file_of(3, 1, 3)[0]).encode())
+    net.program().inference.export(tmp_path, "net", link=False)
+    net.save(tmp_path)
+    script = (tmp_path / "net.py").read_text()
+    net.program().inference.export(tmp_path, "net", link=False)
+    assert (tmp_path / "net.py").read_text() == script
+    assert (tmp_path / "net.o").is_file()
+
+
 def test_a_net_that_was_read_can_be_trained_on() -> None:
     content, _ = file_of(8, 1, 5)
     net = rg.read_nam(json.dumps(content).encode())

@@ -18,6 +18,10 @@ stream.state = kept
 stream.load_state_bytes(stream.state_bytes())
 tail: rg.Result = stream.flush()
 late: int = stream.rate * stream.delay
+h = rg.placeholder("h", (1, None, 4))
+after = rg.tanh(rg.dense(x[:, 0], 4) + h[0])
+carrying: rg.Program = rg.compile({"y": after * 2.0, "next": after[None]}, states={"next": h})
+print(carrying.inference.stream().state)
 with tempfile.TemporaryDirectory() as folder:
     written = program.inference.export(folder, form="sequence", batch=None, link=False)
     print(written.object_size, sorted(written.files))

@@ -6,8 +6,10 @@ however nested, as its body. Dropout stays a node of its own, now with its seed,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
+
+import numpy as np
 
 from ...declare.driver import Driver
 from ...declare.nest import flatten, pack, paths
@@ -19,7 +21,7 @@ from ...ir.graph import Graph, Node, topological, with_sizes
 from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from .context import Context
-from .lowered import GIVEN, INNER, TAP, Lowered
+from .lowered import GIVEN, INNER, TAP, Lowered, kept_label
 from .names import Names, settle
 from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
@@ -33,6 +35,7 @@ def lower(
     placeholders: Mapping[Node, str] | None = None,
     taps: Mapping[Node, str] | None = None,
     moved: bool = False,
+    kept: Mapping[str, str] | None = None,
 ) -> Lowered:
     """outputs: (path, declared node). known: names that parameters have from an earlier compile.
 
@@ -42,15 +45,19 @@ def lower(
     gives keeps that one, and its states stay inside.
     taps: names of those that the graph gives beside the outputs, as ``tap:<name>``; others are what they tap.
     moved: instead, an input ``tap:<name>`` is added to each of them, so that its gradient is the tap's.
+    kept: by path of an output the placeholder whose next value it is: both are then the state ``kept/<placeholder>``,
+    which begins as the placeholder's default or as zeros.
     """
+    kept = kept or {}
     outputs = list(outputs)
     order = topological(node for _, node in outputs)
     names = settle(order, known)
     labels = placeholder_names(order) | dict(placeholders or {})
-    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved)
+    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved, {*kept.values()})
     for node in order:
         state.lower(node)
-    lowered = [(path, state.new[node]) for path, node in outputs] + state.finals
+    lowered = [(path, state.new[node]) for path, node in outputs if path not in kept] + state.finals
+    lowered += state.keep({kept[path]: node for path, node in outputs if path in kept})
     lowered += [(f"{TAP}{name}", state.context.tapped[name]) for name in (taps or {}).values() if not moved]
     masks = [(site, state.random.masks[site]) for site in _sites(order, names) if site in state.random.masks]
     sizes, inputs = state.nodes.final_sizes(state.placeholders), state.inputs()
@@ -78,12 +85,14 @@ class Lowering:
 
     def __init__(
         self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str,
-        taps: Mapping[Node, str], moved: bool,
+        taps: Mapping[Node, str], moved: bool, kept: Set[str],
     ) -> None:  # fmt: skip
         self.names = names
         self.labels = labels
         self.assigned = assigned
         self.show = show
+        self.kept_labels = kept
+        self.kept: dict[str, Node] = {}
         self.nodes = SizedNodes()
         self.random = RandomNodes(self.nodes)
         self.context = Context(self.nodes, self.random, names.scopes, taps, moved)
@@ -123,7 +132,11 @@ class Lowering:
             raise ArgumentError(f"a placeholder can't be named {label}; the name is reserved", node.where)
         if any(other["label"] == label for other in self.placeholders):
             raise ArgumentError(f"two placeholders are named {label!r}; rename one", node.where)
-        new = self.make("input", where=node.where, name=label.replace(".", "_"), label=label, type=node.tensor)
+        is_kept, name = label in self.kept_labels, label.replace(".", "_")
+        shown = kept_label(label) if is_kept else label
+        new = self.make("input", where=node.where, name=name, label=shown, type=node.tensor)
+        if is_kept:
+            self.kept[label] = new
         for axis, dim in enumerate(node.tensor.shape):
             for symbol in symbols_of(dim):
                 self.nodes.roles.setdefault(symbol, f"{new.name}_{axis}")
@@ -177,7 +190,8 @@ class Lowering:
         labels: list[str] = []
         structure = driver.kept(public(driver.cell))
         own = len(flatten(structure))
-        if self.show != INNER and not any(item.op == "scan" for item in topological(initial[:own])):
+        begins = topological(initial[:own])
+        if self.show != INNER and not any(item.op == "scan" or item in self.kept.values() for item in begins):
             labels = [f"state/{len(self.states)}/{path or number}" for number, (path, _) in enumerate(paths(structure))]
             self.states.append(pack(structure, labels))
             self.named.append(pack(driver.kept(named(driver.cell)), labels))
@@ -198,6 +212,26 @@ class Lowering:
         scan = body.scan(given, node.name)
         self.finals += [(label, self.make("get", scan, index=index)) for index, label in enumerate(labels)]
         return scan
+
+    def keep(self, after: Mapping[str, Node]) -> list[tuple[str, Node]]:
+        """The outputs that are states' next values. after: their declared nodes, by name of placeholder."""
+        found: list[tuple[str, Node]] = []
+        for name, declared in after.items():
+            before, label, where = self.kept.get(name), kept_label(name), declared.where
+            if before is None:
+                raise GraphError(f"no output reads {name}, so it is no state that a stream could keep", where)
+            if label in self.labels.values():
+                raise ArgumentError(f"a placeholder can't be named {label!r} where the state {name} is kept", where)
+            node = self.nodes.in_type_of(self.new[declared], before, f"the next value of {name}", where)
+            default = next((item.get("default") for item, of in self.labels.items() if of == name), None)
+            first = self.make("constant", value=np.zeros((), before.dtype) if default is None else default)
+            self.initials.append((label, self.make("broadcast", first, shape=before.shape, where=where)))
+            found.append((label, node))
+        if after:
+            nest = {name: kept_label(name) for name in after}
+            self.states.append(nest)
+            self.named.append(nest)
+        return found
 
     def _drawn(self, node: Node, operands: Sequence[Node]) -> Node:
         """What is drawn outside of cells: of an array [rows, steps, …] for each step, of [rows, units] once."""

@@ -15,6 +15,11 @@ TAP = "tap:"
 INNER, SHOWN, GIVEN = "inner", "shown", "given"
 
 
+def kept_label(placeholder: str) -> str:
+    """What a placeholder is called as a state that streams keep."""
+    return f"kept/{placeholder}"
+
+
 @dataclass(frozen=True)
 class Lowered:
     """One declaration as a graph, with the dropout masks it draws as a graph beside it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import ShapeError, Where
+from ...errors import DtypeError, ShapeError, Where
 from ...ir.graph import Node, make
 from ...ir.node import Namer
 from ...ir.sizes.table import SizeTable
@@ -83,6 +83,19 @@ class SizedNodes:
             return node
         self._assumed.append((node.shape[axis], wanted, where))
         return self.ensure(node, [*node.shape[:axis], wanted, *node.shape[axis + 1 :]], where)
+
+    def in_type_of(self, node: Node, other: Node, what: str, where: Where | None) -> Node:
+        """``node`` in another's type. what: names ``node`` in errors. Raises ``DtypeError`` and ``ShapeError``."""
+        if node.dtype != other.dtype:
+            raise DtypeError(f"{what} is of {node.dtype}, and must be of {other.dtype}", where)
+        try:
+            if node.tensor.rank != other.tensor.rank:
+                raise ValueError("another number of axes")
+            for axis in range(node.tensor.rank):
+                node = self.with_size(node, axis, other.shape[axis], where)
+        except ValueError:
+            raise ShapeError(f"{what} has shape {node.tensor}, and must have {other.tensor}", where) from None
+        return node
 
     def resolve(self, dim: Dim) -> Dim:
         """What a size is as far as is known."""

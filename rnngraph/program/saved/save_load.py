@@ -106,9 +106,10 @@ class SavedSource:
         outputs = dict(self.lowered.graph.outputs)
         self.structure: Any = nest_from(text["structure"], lambda path: outputs[path].tensor)
         self.loss = outputs["loss"].tensor if text["loss"] is True else None
+        self.kept = _kept(text.get("kept", {}))
         check(not isinstance(self.structure, tuple | list), "outputs are a tensor, or a dict")
         check_structure(self.structure, self.loss is not None)
-        check_together(self.forms, [path for path, _ in paths(self.structure)], self.loss)
+        check_together(self.forms, [path for path, _ in paths(self.structure)], self.loss, self.kept)
 
     @property
     def lowered(self) -> Lowered:
@@ -139,6 +140,12 @@ def _settings(text: Mapping[str, Any]) -> SavedSettings:
     weights, activations = text.get("weights", "float32"), text.get("activations", "float32")
     check(weights in WEIGHT_FORMS and activations in ACTIVATIONS, "weights are of no known form")
     return SavedSettings(seed, unroll, weights, activations, generator_from(text["generator"]))
+
+
+def _kept(text: Any) -> dict[str, str]:
+    pairs = isinstance(text, dict) and all(isinstance(name, str) for name in text.values())
+    check(pairs, f"{text!r} are no states that are kept")
+    return dict(text)
 
 
 def _lowered(
@@ -194,6 +201,7 @@ def files_of(source: GraphSource, parameters: Parameters, settings: SavedSetting
         "keep_probs": sorted(source.lowered.keep_probs),
         "states": {name: [nest_text(nest, str) for nest in form.states] for name, form in forms.items()},
         "named_states": {name: [nest_text(nest, str) for nest in form.named] for name, form in forms.items()},
+        "kept": dict(source.kept),
         "generator": settings.generator,
         "declared": described_text(source.described()),
     }

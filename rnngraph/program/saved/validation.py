@@ -9,28 +9,39 @@ from collections.abc import Mapping, Sequence
 
 from ...declare.nest import flatten
 from ...ir.types import FLOATS, TensorType
-from ...passes.lowering.lowered import SEED_INPUTS, TAP, Lowered
+from ...passes.lowering.lowered import SEED_INPUTS, TAP, Lowered, kept_label
 from ...runtime.graph_source import TAPS, TAPS_INFERENCE
 from .json_form import check
 
 STREAM, GIVEN = "stream", "given"
 
 
-def check_together(forms: Mapping[str, Lowered], outputs: Sequence[str], loss: TensorType | None) -> None:
-    """forms: a program's graphs, by purpose. outputs: their paths. loss: the type of the loss, if there is one."""
+def check_together(
+    forms: Mapping[str, Lowered], outputs: Sequence[str], loss: TensorType | None, kept: Mapping[str, str]
+) -> None:
+    """forms: a program's graphs, by purpose. outputs: their paths. loss: the type of the loss, if there is one. kept:
+    by path of an output the placeholder whose next value it is.
+    """
+    check({*kept} < {*outputs} or not kept, f"{[*kept]} are kept, and outputs are {outputs}")
     if loss is not None:
         check(not loss.rank and loss.dtype in FLOATS, f"the loss is {loss}")
     kinds: dict[str, TensorType] = {}
     for name, form in forms.items():
         labels = [label for nest in form.states for label in flatten(nest)]
-        wanted = [*outputs, *(["loss"] if loss is not None and name not in (STREAM, TAPS_INFERENCE) else []), *labels]
+        shown = [path for path in outputs if name != STREAM or path not in kept]
+        wanted = [*shown, *(["loss"] if loss is not None and name not in (STREAM, TAPS_INFERENCE) else []), *labels]
         found = [path for path, _ in form.graph.outputs if not (name in TAPS and path.startswith(TAP))]
         check(found == wanted, f"the graph {name} gives {found}, not {wanted}")
         check([path for path, _ in form.initial.outputs] == labels, f"the graph {name} has other initial states")
         check(len({*labels}) == len(labels), f"two states of the graph {name} have one name")
         _check_inputs(form, kinds)
         _check_updates(form)
-        _check_states(form, labels, given=name in (STREAM, GIVEN))
+        own = labels if name != STREAM else labels[: len(labels) - len(kept)]
+        check(
+            [*labels[len(own) :]] == [*map(kept_label, kept.values())][: len(labels) - len(own)], f"{labels} are kept"
+        )
+        _check_states(form, own, given=name in (STREAM, GIVEN))
+        _check_kept(form, labels[len(own) :])
     plain = next(iter(forms.values()))
     for name, array in plain.defaults.items():
         known = kinds.get(name)
@@ -60,6 +71,15 @@ def _check_updates(form: Lowered) -> None:
         if node.op == "with_update":
             label = node.operands[1]["label"]
             check(label not in trained, f"the parameter {label} is updated and trained")
+
+
+def _check_kept(form: Lowered, labels: Sequence[str]) -> None:
+    """A state that is kept by name may be of any shape, and is taken as it is given."""
+    after, first = dict(form.graph.outputs), dict(form.initial.outputs)
+    before = {node["label"]: node.tensor for node in form.graph.inputs if node.op == "input"}
+    for label in labels:
+        found = before.get(label), after[label].tensor, first[label].tensor
+        check(len({*found}) == 1, f"the state {label} is taken, given and begun as {', '.join(map(str, found))}")
 
 
 def _check_states(form: Lowered, labels: Sequence[str], given: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ...errors import GraphError, Where
 from ...ir.axes import counts
-from ...ir.graph import Graph, Node, symbols_of_node
+from ...ir.graph import Graph, Node, symbols_of_node, topological
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim, Size, TensorType, dim_text
 from ...passes.chunks.timeline import Timeline
@@ -43,20 +43,34 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
             raise GraphError(f"this graph can't be streamed: {why or COMPARES}, declared at {node.where}", where)
 
 
-def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> None:
+def check_states(graph: Graph, labels: Collection[str], kept: Collection[str], where: Where | None) -> None:
     """Raises ``GraphError`` where a loop carries what is none of the states, which a stream keeps between calls.
 
-    labels: of the inputs that are states.
+    labels: of the inputs that are states. kept: of those that are kept by name, of which a loop may carry parts.
     """
     for node in graph.nodes:
         initial = [carry.initial for carry in ScanParts.of(node).carries] if node.op == "scan" else []
-        if not all(item.op == "input" and item["label"] in labels for item in initial):
+        if kept and any(not _is_of(item, labels) and not _reads(item, kept) for item in initial):
+            raise GraphError(
+                "this graph can't be streamed: a loop begins each step with what is none of its states, declared at "
+                f"{node.where}; name in states= all that it carries",
+                where,
+            )
+        if not kept and not all(_is_of(item, labels) for item in initial):
             raise GraphError(
                 "this graph can't be streamed: a loop carries more than its cell's state from step to step, such as "
                 f"an output that is fed back, declared at {node.where}; stream the cell under rg.dynamic_rnn, and feed "
                 "its outputs back yourself",
                 where,
             )
+
+
+def _is_of(node: Node, labels: Collection[str]) -> bool:
+    return node.op == "input" and node["label"] in labels
+
+
+def _reads(node: Node, labels: Collection[str]) -> bool:
+    return any(_is_of(item, labels) for item in topological([node]))
 
 
 def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:

@@ -35,7 +35,7 @@ class HeldFeeds:
         self.sizes_are_known = not self._own
 
     def _is_held(self, name: str) -> bool:
-        return name in self._graph.types and self._graph.time_axis[name] is None
+        return name in self._graph.types and name not in self._graph.moving
 
     def _row_axis(self, name: str) -> int | None:
         return row_axis(self._graph.types[name].shape, self._graph.rows.names)

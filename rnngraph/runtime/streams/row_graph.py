@@ -65,16 +65,16 @@ class RowPort:
 class RowGraph:
     """The graph of a step whose states are inputs and outputs, in any number of rows.
 
-    names: of the sizes that count rows; none where their number is declared. Code is that of one thread: workers have
-    rows of their own.
+    names: of the sizes that count rows; none where their number is declared. moving: what each step is fed anew. Code
+    is that of one thread: workers have rows of their own.
     """
 
     def __init__(
         self, compiled: CompiledGraph, outputs: tuple[str, ...], names: frozenset[str], lengths: frozenset[str],
-        time_axis: Mapping[str, int | None],
+        moving: frozenset[str],
     ) -> None:  # fmt: skip
         self._compiled, self.outputs, self.names, self.lengths = compiled, outputs, names, lengths
-        self._time_axis = time_axis
+        self._moving = moving
 
     @cached_property
     def compiled(self) -> CompiledGraph:
@@ -86,7 +86,7 @@ class RowGraph:
     def is_open(self) -> bool:
         """Whether one entry computes any number of rows, each as if it were alone. Else each is run alone."""
         compiled, names, types = self.compiled, self.names, self.compiled.input_types()
-        moving = [types[name] for name in compiled.needed(self.outputs) if self._time_axis.get(name) is not None]
+        moving = [types[name] for name in compiled.needed(self.outputs) if name in self._moving]
         if not names or any(row_axis(kind.shape, names) is None for kind in moving):
             return False
         graph = compiled.optimized(self.outputs)

@@ -55,9 +55,9 @@ class RowSteps:
         self._most, self._is_open = graph.rows.most, graph.rows.is_open
         self._sized = entry.sized(graph.rows.sizes(others, self._most))
         needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
-        types, axes = graph.types, graph.time_axis
-        moving = {name: types[name] for name in needed if axes[name] is not None}
-        still = {name: types[name] for name in needed if axes[name] is None and name not in shared}
+        types = graph.types
+        moving = {name: types[name] for name in needed if name in graph.moving}
+        still = {name: types[name] for name in needed if name not in graph.moving and name not in shared}
         self.inputs = {name: graph.rows.port(name, kind, graph.left_out[name], others) for name, kind in moving.items()}
         self.states = {
             name: RowPort(name, np.dtype(kind.dtype), 0, (), tuple(evaluate(dim, others) for dim in kind.shape[1:]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...declare.nest import map_leaves, matched
 from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where
+from ...ir.types import evaluate
 from ..calls.call_cache import run_once
 from ..calls.feeds import convert, solve_sizes
 from ..parameters import Parameters
@@ -59,7 +60,11 @@ class StateForm:
 
     def nest(self, arrays: Sequence[np.ndarray]) -> Any:
         """Arrays in the structure that the driver gives; of several drivers a tuple."""
-        by_label = dict(zip(self._labels, arrays, strict=True))
+        kept = self._graph.kept
+        by_label = {
+            label: kept[label].declared_array(array) if label in kept else array
+            for label, array in zip(self._labels, arrays, strict=True)
+        }
         nests = [map_leaves(lambda label: by_label[label], nest) for nest in self._graph.structures]
         return nests[0] if len(nests) == 1 else tuple(nests)
 
@@ -68,12 +73,13 @@ class StateForm:
         leaves = matched(self._graph.named, value, "the stream's state", where)
         found = []
         for label, leaf in zip(self._labels, leaves, strict=True):
-            kind = self._types[label]
+            kept = self._graph.kept.get(label)
+            kind = self._types[label] if kept is None else kept.kind
             array = np.array(convert(label, leaf, kind, where), order="C")
-            width = kind.shape[-1]
-            if array.shape != (self._batch, width):
-                raise ShapeError(f"{label} must have shape {(self._batch, width)}, not {array.shape}", where)
-            found.append(array)
+            shape = tuple(evaluate(dim, self._graph.sizes) for dim in kind.shape)
+            if array.shape != shape:
+                raise ShapeError(f"{label} must have shape {shape}, not {array.shape}", where)
+            found.append(array if kept is None else np.ascontiguousarray(kept.kept_array(array)))
         return found
 
     def to_bytes(self, arrays: Sequence[np.ndarray]) -> bytes:

@@ -22,7 +22,7 @@ class StepFeeds:
     def __init__(self, graph: StepGraph) -> None:
         self._graph, rows = graph, graph.rows
         needed = rows.compiled.needed(graph.outputs)
-        self.names = [name for name in needed if graph.time_axis.get(name) is not None]
+        self.names = [name for name in needed if name in graph.moving]
         ranges = rows.compiled.range_preconditions(graph.outputs)
         self._checks = [check for check in ranges if check.label in self.names]
 

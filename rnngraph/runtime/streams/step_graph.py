@@ -6,7 +6,7 @@ that is needed among its states.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,13 @@ import numpy as np
 
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
-from ...ir.axes import axis_of_names, rows_of_feeds, time_sizes
+from ...ir.axes import axis_of_names, lengths_of, rows_of_feeds, time_sizes
 from ...ir.graph import Graph, make, with_sizes
 from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
 from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph
 from ...passes.chunks.delays import timeline_of
 from ...passes.chunks.timeline import Timeline
+from ...passes.lowering.kept_states import KeptState, by_rows
 from ...passes.pipeline import forbidden, rounding, run
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
@@ -102,9 +103,11 @@ class Tail:
 class StepGraph:
     """What is known of a graph that runs step by step.
 
-    batch: rows. structures: for each driver the nest of its states, with their labels as leaves; named: the same with
-    every state under its name; labels: all of these in order.
+    batch: rows. structure: the nest of outputs. structures: for each driver the nest of its states, with their labels
+    as leaves, and last one of the states that are kept by name; named: the same with every state under its name;
+    labels: all of these in order. kept: by label what states that are kept by name are declared as.
     types: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
+    moving: what each step is fed anew, the rest is held: sequences; where a step is a call of it all, all but scalars.
     time_axis, output_axis: of feeds and outputs, None: has none. left_out: the same, where a single step has but one
     entry, so that it is given without the axis. sizes: those that the batch settles. held: defaults of what has no time
     axis. rate: entries of what is fed for each step. delay: steps after which the first one's outputs come. tail: gives
@@ -115,13 +118,16 @@ class StepGraph:
     batch: int
     compiled: CompiledGraph
     initial: CompiledGraph
+    structure: Any
     structures: tuple[Any, ...]
     named: tuple[Any, ...]
     labels: list[str]
+    kept: Mapping[str, KeptState]
     outputs: tuple[str, ...]
     types: Mapping[str, TensorType]
     state_types: Mapping[str, TensorType]
     lengths: frozenset[str]
+    moving: frozenset[str]
     time_axis: Mapping[str, int | None]
     output_axis: Mapping[str, int | None]
     left_out: Mapping[str, int | None]
@@ -137,12 +143,18 @@ class StepGraph:
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
     """Of ``batch`` rows. Raises ``GraphError`` with the line of what can't run step by step, or ``ShapeError``."""
     lowered, options = source.stateful(), replace(options, unroll=None)
+    kept: dict[str, KeptState] = {}
+    if source.kept:
+        lowered, kept = by_rows(lowered, [*source.kept.values()], lengths_of(lowered.graph), batch, where)
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
-    timeline = timeline_of(compiled.graph, time_sizes(compiled.graph))
+    times = lengths_of(compiled.graph) if kept else time_sizes(compiled.graph)
+    timeline = timeline_of(compiled.graph, times)
     lengths = timeline.tempo.lengths
-    check_streamable(compiled.graph, lowered.initial, timeline, where)
-    check_states(compiled.graph, labels, where)
+    is_call = bool(kept) and not lengths
+    if not is_call:
+        check_streamable(compiled.graph, lowered.initial, timeline, where)
+        check_states(compiled.graph, labels, kept, where)
     found = compiled.input_types()
     fed = [kind.shape for name, kind in found.items() if name not in labels]
     rows = [found[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
@@ -157,13 +169,13 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         chunked, tail = chunk_graph(timeline, row, where), Tail(timeline, row, options, source)
         compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
         found = compiled.input_types()
-        kept = [label for label, _ in chunked.initial]
+        past = [label for label, _ in chunked.initial]
         starts = [
             (label, make("broadcast", first, shape=(row, found[label].shape[1]))) for label, first in chunked.initial
         ]
         initial = Graph.of(initial.name, (*initial.outputs, *starts), initial.inputs, initial.comments)
-        nests = ({label.removeprefix("state/"): label for label in kept},) if kept else ()
-        labels, structures, named = [*labels, *kept], (*structures, *nests), (*named, *nests)
+        nests = ({label.removeprefix("state/"): label for label in past},) if past else ()
+        labels, structures, named = [*labels, *past], (*structures, *nests), (*named, *nests)
     types = {name: kind for name, kind in found.items() if name not in labels}
     state_types = {name: found[name] for name in labels}
     time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
@@ -178,17 +190,21 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
             time_axis.setdefault(name, None)
     given = {name: node.tensor for name, node in compiled.graph.outputs}
     outputs = tuple(given)
+    moving = frozenset(name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None))
     return StepGraph(
         batch=batch,
         compiled=compiled,
         initial=first,
+        structure=_without(source.structure, source.kept),
         structures=structures,
         named=named,
         labels=labels,
+        kept=kept,
         outputs=outputs,
         types=types,
         state_types=state_types,
         lengths=lengths,
+        moving=moving,
         time_axis=time_axis,
         output_axis={name: axis_of_names(kind.shape, lengths) for name, kind in given.items()},
         left_out={name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
@@ -200,8 +216,15 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         rate=timeline.tempo.rate,
         delay=timeline.delay,
         tail=tail,
-        rows=RowGraph(compiled, outputs, frozenset(sizes), lengths, time_axis),
+        rows=RowGraph(compiled, outputs, frozenset(sizes), lengths, moving),
     )
+
+
+def _without(structure: Any, names: Container[str]) -> Any:
+    """The nest of outputs without these."""
+    if not isinstance(structure, dict):
+        return structure
+    return {name: nest for name, nest in structure.items() if name not in names}
 
 
 def _single(kind: TensorType, axis: int | None, lengths: frozenset[str]) -> int | None:

@@ -11,6 +11,7 @@ from ...declare.nest import map_leaves, paths
 from ...errors import (
     NameLookupError,
     ShapeError,
+    StructureError,
     Where,
     did_you_mean,
     shown,
@@ -56,6 +57,7 @@ class Stream(Generic[Given]):
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._labels, self._outputs = graph.labels, graph.outputs
         self._types, self._state_types = graph.types, graph.state_types
+        self._moving = graph.moving
         self._lengths, self._time_axis = set(graph.lengths), graph.time_axis
         self._left_out, self._output_left_out = graph.left_out, graph.output_left_out
         self._rate, self._delay = graph.rate, graph.delay
@@ -130,7 +132,7 @@ class Stream(Generic[Given]):
         states, entry, sized = self._checked(arrays, one_step, where)
         anew = {name: np.array(array, order="C") for name, array in arrays.items() if self._needs_memory(name, array)}
         held = {**self._held, **anew}
-        moving = {name: array for name, array in arrays.items() if self._time_axis[name] is not None}
+        moving = {name: array for name, array in arrays.items() if name in self._moving}
         ranges, threads = self._compiled.range_preconditions(self._outputs), self._compiled.options.threads
         spec = spec_of(
             entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
@@ -158,7 +160,7 @@ class Stream(Generic[Given]):
 
     def _needs_memory(self, name: str, array: np.ndarray) -> bool:
         """Whether a feed stays until it is given again, and there is no array for it yet."""
-        return self._time_axis[name] is None and (name not in self._held or self._held[name].shape != array.shape)
+        return name not in self._moving and (name not in self._held or self._held[name].shape != array.shape)
 
     def _checked(
         self, given: Mapping[str, np.ndarray], one_step: bool, where: Where | None
@@ -260,7 +262,7 @@ class Stream(Generic[Given]):
         """Takes over what ``__reduce__`` gave of another stream, after checks. Raises as ``load_state_bytes``."""
         states = {name.removeprefix(STATE_OF): array for name, array in arrays.items() if name.startswith(STATE_OF)}
         held = {name.removeprefix(HELD): array for name, array in arrays.items() if name.startswith(HELD)}
-        if unknown := [name for name in held if self._time_axis.get(name, 0) is not None]:
+        if unknown := [name for name in held if name in self._moving or name not in self._types]:
             raise StructureError(f"this stream holds no feed {shown(unknown[0])}", where)
         converted = {name: self._converted(name, array, False, where) for name, array in held.items()}
         self._held |= {name: np.array(array, order="C") for name, array in converted.items()}

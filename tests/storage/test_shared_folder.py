@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,10 @@ from typing import Any
 import pytest
 
 import rnngraph as rg
-from rnngraph.export.net_folder import MANIFEST, move_into
+from rnngraph.export.write_net import EXPORTS
+from rnngraph.storage.shared_folder import files_into
+
+MANIFEST = EXPORTS.manifest
 
 OLD = {
     "net.o": "old object",
@@ -28,14 +30,10 @@ NEW = {"net.o": "new code", "net.h": "new header", "net.json": "new", "net.py": 
 
 def put(folder: Path, files: Mapping[str, str], net: str = "net") -> None:
     """As an export does it: all files are made beside, then moved."""
-    folder.mkdir(exist_ok=True)
-    made = folder.with_name("made")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    for file, text in files.items():
-        (made / file).write_text(text)
-    move_into(folder, made, net)
-    assert list(made.iterdir()) == []
+    with files_into(folder, net, EXPORTS) as made:
+        for file, text in files.items():
+            (made / file).write_text(text)
+    assert not made.exists()
 
 
 def found(folder: Path) -> dict[str, str]:

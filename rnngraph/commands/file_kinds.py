@@ -1,0 +1,69 @@
+"""Which format a file is of, by what it holds first and by its suffix where that says nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import rnngraph as rg
+
+from .command_error import CommandError
+
+ONNX, KERAS, NAM, RTNEURAL = "ONNX", "Keras", "Neural Amp Modeler", "RTNeural"
+_SUFFIXES = {".onnx": ONNX, ".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".nam": NAM, ".json": RTNEURAL}
+_READERS = {ONNX: "read_onnx", KERAS: "read_keras", NAM: "read_nam", RTNEURAL: "read_rtneural"}
+_BEGINNINGS = ((b"\x89HDF\r\n\x1a\n", KERAS), (b"PK\x03\x04", KERAS))
+MOST_BYTES = 1 << 28
+"""Bytes of a JSON file that is looked into."""
+
+
+def kind_of(path: Path) -> str:
+    """Raises ``CommandError`` where no reader takes such a file."""
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(64)
+            text = begin + file.read(MOST_BYTES) if begin.lstrip().startswith(b"{") else b""
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}") from None
+    for mark, kind in _BEGINNINGS:
+        if begin.startswith(mark):
+            return kind
+    if text:
+        return NAM if "architecture" in _entries(text) else RTNEURAL
+    kind = _SUFFIXES.get(path.suffix.lower(), "")
+    if not kind:
+        raise CommandError(
+            f"{path}: is of no format that is read; these are: .onnx, .keras and .h5 of Keras, .nam, and .json of "
+            "RTNeural, AIDA-X and GuitarML"
+        )
+    return kind
+
+
+def _entries(text: bytes) -> Any:
+    """Names in a JSON object; none where it is damaged, which the reader says better."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ()
+    return found if isinstance(found, dict) else ()
+
+
+def read_file(path: Path, fixed: Mapping[str, Any]) -> tuple[str, rg.Net]:
+    """The format of a file, and its net. fixed: values of inputs, which ONNX files alone may need."""
+    kind = kind_of(path)
+    if fixed and kind != ONNX:
+        raise CommandError(f"--fixed is for inputs of ONNX files, and {path} is a file of {kind}")
+    options: dict[str, Any] = {"fixed": dict(fixed)} if fixed else {}
+    net: rg.Net = getattr(rg, _READERS[kind])(path, **options)
+    return kind, net
+
+
+def fixed_input(text: str) -> tuple[str, Any]:
+    """``NAME=NUMBER`` or ``NAME=true`` as (name, value). Raises ``ValueError``."""
+    name, sign, value = text.partition("=")
+    found = json.loads(value) if sign and name else None
+    if not isinstance(found, int | float):
+        raise ValueError(text)
+    return name, found

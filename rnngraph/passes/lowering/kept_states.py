@@ -1,0 +1,118 @@
+"""States that a net takes and gives by name, of any shape: streams keep them as those of drivers, [rows, width], and
+callers see them as they are declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import ShapeError, Where
+from ...ir.axes import axis_of_names, axis_of_sizes, rows_of_feeds, state_rows
+from ...ir.graph import Graph, Node, make, remake
+from ...ir.types import Dim, Shape, TensorType, product, symbols_of
+from .lowered import Lowered, kept_label
+
+
+@dataclass(frozen=True)
+class KeptState:
+    """kind: as declared. axis: that of rows; None: all of it is the only row's."""
+
+    kind: TensorType
+    axis: int | None
+
+    @property
+    def front(self) -> Shape:
+        """The shape with rows first."""
+        if self.axis is None:
+            return (1, *self.kind.shape)
+        return (self.kind.shape[self.axis], *(dim for axis, dim in enumerate(self.kind.shape) if axis != self.axis))
+
+    @property
+    def flat(self) -> TensorType:
+        """The type as streams keep it, [rows, width]."""
+        rows, *others = self.front
+        return self.kind.with_shape((rows, product(tuple(others))))
+
+    def declared(self, flat: Node) -> Node:
+        """A node as declared, of one as it is kept."""
+        if self.axis is None:
+            return make("reshape", flat, shape=self.kind.shape)
+        others = [axis for axis in range(self.kind.rank) if axis != self.axis]
+        order = tuple(0 if axis == self.axis else 1 + others.index(axis) for axis in range(self.kind.rank))
+        return make("transpose", make("reshape", flat, shape=self.front), order=order)
+
+    def kept(self, node: Node) -> Node:
+        """A node as it is kept, of one as declared."""
+        if self.axis is not None:
+            others = (axis for axis in range(self.kind.rank) if axis != self.axis)
+            node = make("transpose", node, order=(self.axis, *others))
+        return make("reshape", node, shape=self.flat.shape)
+
+    def declared_array(self, flat: np.ndarray) -> np.ndarray:
+        if self.axis is None:
+            return flat.reshape([int(str(dim)) for dim in self.kind.shape])
+        others = [int(str(dim)) for dim in self.front[1:]]
+        return np.moveaxis(flat.reshape(len(flat), *others), 0, self.axis)
+
+    def kept_array(self, array: np.ndarray) -> np.ndarray:
+        rows = 1 if self.axis is None else array.shape[self.axis]
+        front = array if self.axis is None else np.moveaxis(array, self.axis, 0)
+        return front.reshape(rows, front.size // max(rows, 1))
+
+
+def by_rows(
+    lowered: Lowered, names: Sequence[str], lengths: set[str], batch: int, where: Where | None
+) -> tuple[Lowered, dict[str, KeptState]]:  # fmt: skip
+    """A stateful lowering whose kept states are [rows, width], and by label what they are declared as.
+
+    names: of the placeholders. Raises ``ShapeError`` where it can't be told which axis counts rows.
+    """
+    labels = [*map(kept_label, names)]
+    inputs = {str(node["label"]): node for node in lowered.graph.inputs if node.op == "input"}
+    kinds = {label: inputs[label].tensor for label in labels}
+    fed = [node.shape for label, node in inputs.items() if label not in labels]
+    rows = _rows(lowered.graph, [*kinds.values()], fed, lengths)
+    states = {label: _state(label, kind, rows, batch, where) for label, kind in kinds.items()}
+    graph, initial = (_by_rows(graph, states) for graph in (lowered.graph, lowered.initial))
+    return replace(lowered, graph=graph, initial=initial), states
+
+
+def _rows(graph: Graph, kept: Sequence[TensorType], fed: Sequence[Shape], lengths: set[str]) -> set[str]:
+    """Names of what counts the rows: the only open size of the states, or else what counts those of recurrences, or of
+    what is fed.
+    """
+    named = {name for kind in kept for name in kind.symbols}
+    if len(named) == 1:
+        return named
+    counted: list[Dim] = [*state_rows(graph), *rows_of_feeds(fed, lengths)]
+    return {name for dim in counted for name in symbols_of(dim)}
+
+
+def _state(label: str, kind: TensorType, rows: set[str], batch: int, where: Where | None) -> KeptState:
+    if unknown := sorted(kind.symbols - rows):
+        raise ShapeError(
+            f"{label}, {kind}, has the open size {', '.join(unknown)}, which does not count rows, so that it can't "
+            "begin as anything; declare its placeholder with an int there",
+            where,
+        )
+    axis = axis_of_names(kind.shape, rows)
+    return KeptState(kind, axis_of_sizes(kind.shape, {batch}) if axis is None else axis)
+
+
+def _by_rows(graph: Graph, states: Mapping[str, KeptState]) -> Graph:
+    new: dict[Node, Node] = {}
+    inputs: dict[Node, Node] = {}
+    for node in graph.nodes:
+        state = states.get(str(node["label"])) if node.op == "input" else None
+        if state is None:
+            new[node] = inputs[node] = remake(node, [*map(new.__getitem__, node.operands)])
+            continue
+        attributes: dict[str, Any] = dict(node.attributes) | {"type": state.flat}
+        inputs[node] = make("input", where=node.where, name=node.name, **attributes)
+        new[node] = state.declared(inputs[node])
+    outputs = [(name, states[name].kept(new[node]) if name in states else new[node]) for name, node in graph.outputs]
+    return Graph.of(graph.name, outputs, [inputs[node] for node in graph.inputs], graph.comments)
