@@ -141,8 +141,8 @@ NAMES: dict[str, str] = {
     "gradients": "program.training.gradients(x=batch, y=labels)",
     "GradientTape": "program.training.gradients(x=batch, y=labels)", "jit": "rg.compile(outputs, loss=loss)",
     "export_onnx": "rg.write_onnx(program, path)", "to_onnx": "rg.write_onnx(program, path)",
-    "function": "rg.compile(outputs, loss=loss)", "load_model": "rg.load(path); of Keras' own files rg.read_keras(path).program()",
-    "save": "program.save(path)",
+    "load_model": "rg.load(path); of Keras' own files rg.read_keras(path).program()",
+    "function": "rg.compile(outputs, loss=loss)", "save": "program.save(path)",
     "KerasClassifier": _SKLEARN, "NeuralNetClassifier": _SKLEARN, "DataParallel": _ENGINES, "distribute": _ENGINES,
     "KerasRegressor": _SKLEARN.replace("Classifier", "Regressor"),
     "manual_seed": _SEED, "set_random_seed": _SEED, "device": _CPU, "cuda": _CPU, "nn": "the same names, on rg itself",
@@ -387,10 +387,10 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
-        "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
-        "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
-        "transpose", "where",
+        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims",
+        "expm1", "greater", "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or",
+        "matmul", "maximum", "minimum", "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square",
+        "squeeze", "stack", "tanh", "tile", "transpose", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
     "min": "reduce_min", "any": "reduce_any", "all": "reduce_all",
