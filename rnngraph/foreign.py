@@ -382,8 +382,8 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
-        "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
+        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims",
+        "expm1", "greater", "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
         "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
         "transpose", "where",
     )},

@@ -59,7 +59,7 @@ class RandomNode:
         return ["Y", "Y_h", "Y_c"][: 3 if self.op == "LSTM" else 2]
 
     def model(self, fed: tuple[str, ...] = ("X", "sequence_lens", "initial_h", "initial_c")) -> onnx.ModelProto:
-        """A model of the node alone. fed: arrays that are inputs; the others are in the file. Batch and time are open."""
+        """A model of the node alone, batch and time open. fed: arrays that are inputs; the others are in the file."""
         node = helper.make_node(self.op, self.names, self.outputs, name="recurrence", **self.attributes)
         layout = self.attributes.get("layout", 0)
         kinds = {
@@ -74,7 +74,10 @@ class RandomNode:
             if name not in fed:
                 held.append(numpy_helper.from_array(array, name))
                 continue
-            shape = [have if kind is None else kind for have, kind in zip(array.shape, kinds.get(name, [None] * 3))]
+            shape = [
+                have if kind is None else kind
+                for have, kind in zip(array.shape, kinds.get(name, [None] * 3), strict=False)
+            ]
             element = TensorProto.INT32 if name == "sequence_lens" else helper.np_dtype_to_tensor_dtype(array.dtype)
             inputs.append(helper.make_tensor_value_info(name, element, shape))
         element = helper.np_dtype_to_tensor_dtype(self.arrays["X"].dtype)  # type: ignore[union-attr]

@@ -65,7 +65,8 @@ def outcome(case: Any) -> str:
         try:
             result = net.program().inference(feeds)
         except rg.ShapeError as error:
-            assert EMPTY in str(error), case.name
+            if EMPTY not in str(error):
+                raise
             return "empty"
         for name, array in zip(net.outputs, wanted, strict=True):
             assert result[name].shape == array.shape, case.name

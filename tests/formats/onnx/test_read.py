@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,49 +55,52 @@ def run_script(net: Any) -> Any:
     return names["program"]
 
 
+def gives(name: str) -> list[Any]:
+    return [helper.make_tensor_value_info(name, FLOAT, None)]
+
+
 def stack_of_two(units: int = 7, inputs: int = 5) -> Any:
-    """Two layers of GRU, batches first, as torch's exporter writes them: a state made of sizes, axes turned to and fro."""
-    arrays = {"one": np.array(1), "rest": np.array([units]), "two": np.array([1]), "axis0": np.array([0]),
-              "shift": array(3), "head": array(units, 3, seed=9)}  # fmt: skip
+    """Two layers of GRU, batches first, as torch's exporter writes them: a state of sizes, axes turned to and fro."""
+    arrays = {
+        "rest": np.array([units]), "one": np.array([1]), "axis0": np.array([0]), "shift": array(3),
+        "head": array(units, 3, seed=9),
+    }  # fmt: skip
     for layer, width in enumerate((inputs, units)):
         arrays |= {f"W{layer}": array(1, 3 * units, width, seed=layer), f"R{layer}": array(1, 3 * units, units, seed=5)}
     nodes = [
         node("Shape", "x", "shape"), node("Gather", "shape,axis0", "batch", axis=0),
-        node("Concat", "two,batch,rest", "sizes", axis=0), node("ConstantOfShape", "sizes", "h0"),
+        node("Concat", "one,batch,rest", "sizes", axis=0), node("ConstantOfShape", "sizes", "start"),
         node("Transpose", "x", "t0", perm=[1, 0, 2]),
     ]  # fmt: skip
     for layer in (0, 1):
-        nodes.append(helper.make_node("GRU", [f"t{layer}", f"W{layer}", f"R{layer}", "", "", "h0"],
-                                      [f"y{layer}", f"h{layer}"], hidden_size=units, linear_before_reset=1))  # fmt: skip
-        nodes.append(node("Squeeze", f"y{layer},two", f"t{layer + 1}"))
+        names, options = f"t{layer},W{layer},R{layer},,,start", {"hidden_size": units, "linear_before_reset": 1}
+        nodes += [
+            node("GRU", names, f"y{layer},h{layer}", **options),
+            node("Squeeze", f"y{layer},one", f"t{layer + 1}"),
+        ]
     nodes += [
         node("Transpose", "t2", "all", perm=[1, 0, 2]), node("MatMul", "all,head", "product"),
-        node("Add", "shift,product", "logits"), node("Concat", "h0_,h1_", "hn", axis=0),
+        node("Add", "shift,product", "logits"), node("Identity", "h1", "hn"),
     ]  # fmt: skip
-    nodes[-1:] = [
-        helper.make_node("Concat", ["h0", "h1"], ["unused"], axis=0),
-        helper.make_node("Identity", ["h1"], ["hn"]),
-    ]
-    for item in nodes:
-        if item.op_type == "GRU" and item.output[1] == "h0":
-            item.output[1] = "h_first"
-    nodes[-2].input[0] = "h_first"
     return model(nodes, {"x": ["batch", "time", inputs]}, ["logits", "hn"], arrays)
 
 
 def test_equal_layers_are_a_stack_and_all_sizes_stay_open() -> None:
     net = rg.read_onnx(stack_of_two())
-    assert list(net.inputs) == ["x"] and list(net.outputs) == ["logits", "hn"]
+    assert list(net.inputs) == ["x"]
+    assert list(net.outputs) == ["logits", "hn"]
     assert net.inputs["x"].shape == ("batch", "time", 5)
     text = net.script()
     assert "rg.MultiRNNCell([rg.GRUCell(7, reset_after=True) for _ in range(2)])" in text
-    assert "transpose" not in text and "name='dense'" in text
+    assert "transpose" not in text
+    assert "name='dense'" in text
     program, again = net.program(), run_script(net)
     assert net.parameters.keys() == program.parameters.keys()
     for batch, time in ((1, 1), (2, 7), (5, 3)):
         x = array(batch, time, 5, seed=time)
         result = program.inference(x=x)
-        assert result["logits"].shape == (batch, time, 3) and result["hn"].shape == (1, batch, 7)
+        assert result["logits"].shape == (batch, time, 3)
+        assert result["hn"].shape == (1, batch, 7)
         assert np.array_equal(again.inference(x=x)["logits"], result["logits"])
         assert_allclose(result["logits"][:, :1], program.inference(x=x[:, :1])["logits"], atol=1e-6)
 
@@ -126,7 +130,8 @@ def test_what_no_cell_here_says_is_a_cell_in_the_script() -> None:
     }  # fmt: skip
     net = rg.read_onnx(recurrence.model())
     text = net.script()
-    assert "class FreeLSTMCell(rg.Cell):" in text and "limit=0.5" in text
+    assert "class FreeLSTMCell(rg.Cell):" in text
+    assert "limit=0.5" in text
     feeds = recurrence.feeds()
     one, other = net.program().inference(feeds), run_script(net).inference(feeds)
     assert all(np.array_equal(one[name], other[name]) for name in net.outputs)
@@ -134,30 +139,19 @@ def test_what_no_cell_here_says_is_a_cell_in_the_script() -> None:
 
 def conditional() -> Any:
     """A graph that hangs on a number, and within one of its graphs on whether a size is 1."""
-    inner = [
-        helper.make_graph([node("Squeeze", "x,last", "squeezed")], "one", [], [helper.make_tensor_value_info("squeezed", FLOAT, None)]),
-        helper.make_graph([node("Identity", "x", "same")], "many", [], [helper.make_tensor_value_info("same", FLOAT, None)]),
+    one = helper.make_graph([node("Squeeze", "x,last", "flat1")], "one", [], gives("flat1"))
+    many = helper.make_graph([node("Identity", "x", "same")], "many", [], gives("same"))
+    inside = [
+        node("Shape", "x", "shape"), node("Gather", "shape,at", "size", axis=0), node("Equal", "size,ones", "is_one"),
+        node("If", "is_one", "flat", then_branch=one, else_branch=many), node("MatMul", "flat,w", "wide"),
     ]  # fmt: skip
-    wide = helper.make_graph(
-        [
-            node("Shape", "x", "shape"), node("Gather", "shape,at", "size", axis=0), node("Equal", "size,ones", "is_one"),
-            node("If", "is_one", "flat", then_branch=inner[0], else_branch=inner[1]), node("MatMul", "flat,w", "wide"),
-        ],
-        "wide", [], [helper.make_tensor_value_info("wide", FLOAT, None)],
-    )  # fmt: skip
-    narrow = helper.make_graph(
-        [helper.make_node("Erased", ["x"], ["narrow"], domain="elsewhere")], "narrow", [],
-        [helper.make_tensor_value_info("narrow", FLOAT, None)],
-    )  # fmt: skip
+    wide = helper.make_graph(inside, "wide", [], gives("wide"))
+    erased = helper.make_node("Erased", ["x"], ["narrow"], domain="elsewhere")
+    narrow = helper.make_graph([erased], "narrow", [], gives("narrow"))
     nodes = [node("Equal", "sr,limit", "is_wide"), node("If", "is_wide", "y", then_branch=wide, else_branch=narrow)]
-    arrays = {
-        "limit": np.array(16000),
-        "last": np.array([-1]),
-        "at": np.array([2]),
-        "ones": np.array([1]),
-        "w": array(2, 3),
-    }
-    return model(nodes, {"x": ["batch", 2, "time"], "sr": (INT64, [])}, ["y"], arrays)
+    arrays = {"limit": np.array(16000), "last": np.array([-1]), "at": np.array([2]), "ones": np.array([1])}
+    inputs = {"x": ["batch", 2, "time"], "sr": (INT64, [])}
+    return model(nodes, inputs, ["y"], arrays | {"w": array(2, 3)})
 
 
 def test_a_fixed_input_settles_which_graph_is_taken() -> None:
@@ -192,27 +186,32 @@ def test_what_is_fixed_is_checked(fixed: Any, error: type[Exception], text: str)
 
 def test_every_node_that_cant_be_read_is_listed() -> None:
     nodes = [
-        node("NonZero", "x", "a"), node("Cast", "a", "b", to=FLOAT), helper.make_node("Nothing", ["x"], ["c"], domain="my'\n"),
-        node("Compress", "x,k", "d"), node("Sum", "b,c,d", "y"),
+        node("NonZero", "x", "a"), node("Cast", "a", "b", to=FLOAT),
+        helper.make_node("Nothing", ["x"], ["c"], domain="my'\n"), node("Compress", "x,k", "d"),
+        node("Sum", "b,c,d", "y"),
     ]  # fmt: skip
     with pytest.raises(rg.NotReadableError) as caught:
         rg.read_onnx(model(nodes, {"x": [None, 3]}, ["y"], {"k": np.array([True])}))
-    assert [problem.split(":")[0] for problem in caught.value.problems] == [
-        "node 'the NonZero' (NonZero)", r"the node of 'c' (\"my'\n.Nothing\")", "node 'the Compress' (Compress)",
-    ] or len(caught.value.problems) == 3  # fmt: skip
-    assert "\n" not in "".join(caught.value.problems)
+    problems = caught.value.problems
+    assert len(problems) == 3
+    assert problems[0].startswith("node 'the NonZero' (NonZero): ")
+    assert problems[1].startswith("the node of 'c' (\"my'\\n.Nothing\"): ")
+    assert problems[2].startswith("node 'the Compress' (Compress): ")
 
 
 HOSTILE = "x'); import os; os.abort()  #\"\"\"\n__import__('os').abort()"
 
 
 def test_names_stand_in_scripts_as_literals_only() -> None:
-    nodes = [helper.make_node("Relu", ["in put"], [HOSTILE], name=HOSTILE), helper.make_node("Neg", [HOSTILE], ["out"])]
+    relu = helper.make_node("Relu", ["in put"], [HOSTILE], name=HOSTILE)
+    nodes = [relu, helper.make_node("Neg", [HOSTILE], ["out"])]
     net = rg.read_onnx(model(nodes, {"in put": ["a b", "def", HOSTILE]}, [HOSTILE, "out"]))
-    assert HOSTILE in net.outputs and net.inputs["in put"].rank == 3
+    assert HOSTILE in net.outputs
+    assert net.inputs["in put"].rank == 3
     text = net.script()
     assert "\nx = rg.placeholder('in put', ('size_0', 'size_1', 'size_2'))\n" in text
-    assert repr(HOSTILE) in text and "os.abort()" not in text.replace(repr(HOSTILE), "")
+    assert repr(HOSTILE) in text
+    assert "os.abort()" not in text.replace(repr(HOSTILE), "")
     compile(text, "net.py", "exec")
 
 
@@ -232,10 +231,10 @@ def test_graphs_without_an_order_are_damage(nodes: list[Any], text: str) -> None
 def test_long_chains_and_deep_graphs_end() -> None:
     many = [node("Neg", f"v{number}" if number else "x", f"v{number + 1}") for number in range(3000)]
     assert rg.read_onnx(model([*many, node("Abs", "v3000", "y")], {"x": [2]}, ["y"])).outputs["y"].shape == (2,)
-    graph = helper.make_graph([node("Neg", "x", "o")], "g", [], [helper.make_tensor_value_info("o", FLOAT, None)])
+    graph = helper.make_graph([node("Neg", "x", "o")], "g", [], gives("o"))
     for _ in range(45):
         outer = node("If", "yes", "o", then_branch=graph, else_branch=graph)
-        graph = helper.make_graph([outer], "g", [], [helper.make_tensor_value_info("o", FLOAT, None)])
+        graph = helper.make_graph([outer], "g", [], gives("o"))
         if graph.ByteSize() > 1 << 16:
             break
     deep = model(
@@ -248,18 +247,18 @@ def test_long_chains_and_deep_graphs_end() -> None:
     "nodes",
     [
         [node("ConstantOfShape", "huge", "a"), node("Add", "x,a", "y")],
-        [node("Constant", "", "a", value_ints=[2**40]), node("Expand", "x,a", "b"), node("Tile", "b,a", "y")],
+        [node("Expand", "x,huge", "b"), node("Tile", "b,huge", "y")],
         [node("Range", "zero,many,one", "a"), node("Cast", "a", "b", to=FLOAT), node("Add", "x,b", "y")],
         [node("OneHot", "ids,many,pair", "a"), node("Add", "x,a", "y")],
         [node("Pad", "x,pads", "y")],
-        [node("Tile", "x,pads", "y")],
+        [node("Tile", "x,many", "y")],
     ],
-)  # fmt: skip
+)
 def test_huge_arrays_are_refused_and_not_made(nodes: list[Any]) -> None:
-    arrays = {"huge": np.array([2**40, 2**20]), "zero": np.array(0), "many": np.array(2**50), "one": np.array(1),
-              "ids": np.array([1]), "pair": np.array([0.0, 1.0], np.float32), "pads": np.array([2**50, 2**50])}  # fmt: skip
-    nodes = [item for item in nodes if item.op_type != "Constant"] if nodes[0].op_type == "Constant" else nodes
-    arrays["a" if nodes[0].op_type == "Expand" else "unused"] = np.array([2**40])
+    arrays = {
+        "huge": np.array([2**40, 2**20]), "zero": np.array(0), "many": np.array([2**50]), "one": np.array(1),
+        "ids": np.array([1]), "pair": np.array([0.0, 1.0], np.float32), "pads": np.array([2**50, 2**50]),
+    }  # fmt: skip
     with pytest.raises(rg.RnnGraphError):
         rg.read_onnx(model(nodes, {"x": [1]}, ["y"], arrays)).program().inference(x=np.zeros(1, np.float32))
 
@@ -379,32 +378,41 @@ def check_changed_models(given: Any, seeds: Any, compare: Any = None) -> None:
 def test_many_changed_files_give_an_error_or_the_numbers_of_onnxruntime() -> None:
     runtime = pytest.importorskip("onnxruntime")
     runtime.set_default_logger_severity(4)
-    compared = 0
+    outcomes: Counter[str] = Counter()
 
     def compare(changed: Any, net: Any, seed: int) -> None:
-        nonlocal compared
-        sizes = {"batch": 2, "time": 3}
-        feeds = {}
-        for name, tensor in net.inputs.items():
-            shape = [sizes.get(size, 2) if isinstance(size, str | None) else size for size in tensor.shape]
-            if int(np.prod(shape)) > 10_000:
-                return
-            feeds[name] = np.random.default_rng(seed).uniform(-1, 1, shape).astype(tensor.dtype)
+        outcomes["read"] += 1
+        if seed % 4:
+            return
+        feeds = small_feeds(net, seed)
         try:
             session = runtime.InferenceSession(changed.SerializeToString())
-            wanted = session.run(
-                None, feeds | ({"sr": np.array(16000)} if len(session.get_inputs()) > len(feeds) else {})
-            )
+            fixed = {"sr": np.array(16000)} if "sr" in [item.name for item in session.get_inputs()] else {}
+            wanted = session.run(None, feeds | fixed)
+        except Exception:  # onnxruntime's are of several kinds
+            outcomes["refused by onnxruntime"] += 1
+            return
+        try:
             found = net.program().inference(feeds)
-        except (rg.RnnGraphError, Exception):
-            return  # one of the two refuses
+        except rg.RnnGraphError:
+            outcomes["refused at the call"] += 1
+            return
         for name, numbers in zip(net.outputs, wanted, strict=True):
             assert found[name].shape == numbers.shape, seed
             assert_allclose(found[name], numbers, atol=1e-4, err_msg=str(seed))
-        compared += 1
+        outcomes["the same numbers"] += 1
 
-    for number, given in enumerate((stack_of_two(), conditional(), random_node("LSTM", 3).model())):
-        check_changed_files(rg.read_onnx, given.SerializeToString(), range(1000, 4400))
-        check_changed_models(given, range(1000, 4400), compare if number < 2 else None)
-    print(f"\n{compared} changed models gave the numbers of onnxruntime")
-    assert compared > 100
+    for given in (stack_of_two(), conditional()):
+        check_changed_files(rg.read_onnx, given.SerializeToString(), range(1000, 6000))
+        check_changed_models(given, range(1000, 6000), compare)
+    print(f"\n{dict(outcomes)}")
+    assert outcomes["the same numbers"] > 100
+
+
+def small_feeds(net: Any, seed: int) -> dict[str, np.ndarray]:
+    """Arrays of two rows, three steps and at most 7 of all else."""
+    sizes, found = {"batch": 2, "time": 3}, {}
+    for name, tensor in net.inputs.items():
+        shape = [min(sizes.get(size, 2) if isinstance(size, str | None) else size, 7) for size in tensor.shape]
+        found[name] = np.random.default_rng(seed).uniform(-1, 1, shape).astype(tensor.dtype)
+    return found

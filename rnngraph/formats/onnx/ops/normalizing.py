@@ -142,7 +142,7 @@ def _lp_normalization(call: Call) -> Outputs:
     else:
         squares = script.call(basic.reduce_sum, script.call(basic.square, x), axis=axis, keepdims=True)
         total = script.call(basic.sqrt, squares)
-    return script.operation("/", x, total)
+    return script.call(basic.where, script.call(basic.equal, total, 0), 0, script.operation("/", x, total))
 
 
 __all__ = ["product"]
