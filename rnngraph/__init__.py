@@ -103,7 +103,7 @@ from .declare.functions.losses import (
 )
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.functions.sequences import cumsum, reverse_sequence
+from .declare.functions.sequences import cumsum, positions, reverse_sequence
 from .declare.functions.truths import reduce_all, reduce_any
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
@@ -141,6 +141,7 @@ if TYPE_CHECKING:
     from .formats.net import Net
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
+    from .formats.torch.read import read_torch
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .training.fit.history import History
@@ -161,6 +162,7 @@ _LATER = {
     "formats.net": ("Net",),
     "formats.rtneural": ("read_rtneural",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
+    "formats.torch.read": ("read_torch",),
     "runtime.calls.non_finite": ("NonFinite",),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
@@ -304,11 +306,13 @@ __all__ = [
     "pad",
     "parameter",
     "placeholder",
+    "positions",
     "random_normal",
     "random_uniform",
     "read_nam",
     "read_rtneural",
     "read_tf1_variables",
+    "read_torch",
     "reduce_all",
     "reduce_any",
     "reduce_max",

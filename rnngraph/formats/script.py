@@ -7,7 +7,9 @@ expression, so that ``text`` can write the script. Nothing of a file enters the 
 from __future__ import annotations
 
 import ast
+import keyword
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from ..declare.tensor import Tensor
 
 WEIGHTS = "weights.safetensors"
 """The file beside a script that holds its parameters."""
+_OURS = ("rg", "program", "Path", "float", "range")
+"""Names of a script that variables can't have."""
 WIDEST = 100
 """Characters of a line, from which on a call has one argument a line."""
 LONGEST_INLINE = 60
@@ -39,6 +43,17 @@ _OPERATORS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.operator]] = {
     "+": (operator.add, ast.Add()), "-": (operator.sub, ast.Sub()), "*": (operator.mul, ast.Mult()),
     "/": (operator.truediv, ast.Div()), "**": (operator.pow, ast.Pow()), "@": (operator.matmul, ast.MatMult()),
 }  # fmt: skip
+_COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
+    "<": (operator.lt, ast.Lt()), "<=": (operator.le, ast.LtE()), ">": (operator.gt, ast.Gt()),
+    ">=": (operator.ge, ast.GtE()),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Index:
+    """The key of a step that takes an item."""
+
+    index: tuple[Any, ...]
 
 
 @dataclass(eq=False)
@@ -51,6 +66,10 @@ class Step:
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
     hint: Any = "x"
     is_call: bool = False
+    make: Callable[..., Any] | None = None
+    """What gives the thing, of the operands and keywords; None for what is declared once, such as an input."""
+    key: Any = None
+    """What the step does, whatever its operands are: steps of equal keys do the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +111,10 @@ class Script:
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(self, name: str, shape: Sequence[int | str | None]) -> Value:
-        """A placeholder of floats."""
-        self.inputs[name] = self.call(placeholder, name, tuple(shape))
+    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32") -> Value:
+        """A placeholder."""
+        options: dict[str, Any] = {} if dtype == "float32" else {"dtype": dtype}
+        self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=identifier(name))
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
@@ -105,19 +125,55 @@ class Script:
             return ast.Call(_attribute(name), arguments, named)
 
         thing = function(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
-        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), True))
+        hint = hint or _UNPACKED.get(function, "x")
+        return self._kept(Step(thing, operands, keywords, written, hint, True, function, function))
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
-        """``left sign right``, of ``+ - * / ** @``."""
-        function, written = _OPERATORS[sign]
+        """``left sign right``, of ``+ - * / ** @`` and ``< <= > >=``."""
+        function: Callable[[Any, Any], Any]
+        if sign in _COMPARISONS:
+            function, compared = _COMPARISONS[sign]
+
+            def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+                return ast.Compare(of[0], [compared], [of[1]])
+        else:
+            function, operator_written = _OPERATORS[sign]
+
+            def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+                return ast.BinOp(of[0], operator_written, of[1])
+
         thing = function(_bare(left), _bare(right))
-        return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.BinOp(of[0], written, of[1])))
+        return self._kept(Step(thing, (left, right), {}, written, make=function, key=sign))
+
+    def negative(self, x: Value) -> Value:
+        """``-x``."""
+
+        def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+            return ast.UnaryOp(ast.USub(), of[0])
+
+        return self._kept(Step(-x.thing, (x,), {}, written, make=operator.neg, key="negative"))
 
     def item(self, x: Value, *index: Any) -> Value:
         """``x[index]``."""
         one_or_all = index if len(index) > 1 else index[0]
-        written = _literal(one_or_all)
-        return self._kept(Step(x.thing[one_or_all], (x,), {}, lambda of, _: ast.Subscript(of[0], written, ast.Load())))
+        subscript = _literal(one_or_all)
+
+        def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+            return ast.Subscript(of[0], subscript, ast.Load())
+
+        return self._kept(
+            Step(x.thing[one_or_all], (x,), {}, written, make=operator.itemgetter(one_or_all), key=Index(index))
+        )
+
+    def remade(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
+        """What ``step`` does, of other operands."""
+        assert step.make is not None
+        thing = step.make(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
+        return self._kept(Step(thing, operands, keywords, step.written, step.hint, step.is_call, step.make, step.key))
+
+    def values(self) -> Iterator[Value]:
+        """What steps gave so far, in their order."""
+        return (Value(step.thing, step) for step in self._steps)
 
     def scope(self, base: str) -> str:
         """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
@@ -138,6 +194,14 @@ class Script:
     def text(self) -> str:
         """The script."""
         return _Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+
+
+def identifier(text: str) -> str:
+    """A variable's name that is made of ``text``."""
+    plain = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    if not plain or plain[0].isdigit():
+        plain = f"x_{plain}" if plain else "x"
+    return f"{plain}_" if keyword.iskeyword(plain) or plain in _OURS else plain
 
 
 def _bare(operand: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...arguments import flag
-from ...errors import DtypeError, ShapeError, user_line
+from ...errors import DtypeError, ShapeError, shown, user_line
 from ...ir.types import FLOATS, INTEGERS, Dim, product
 from ...public import api
 from ..cell import Cell, Scope
@@ -106,3 +106,11 @@ def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     rows = build("reshape", build("iota", size=batch), shape=(batch, 1))
     table = build("reshape", x, shape=(product((batch, time)), *rest))
     return gather(table, rows * dimension(time, "int64") + source)
+
+
+@api
+def positions(x: Tensor, axis: int = 0) -> Tensor:
+    """0, 1, 2 and on along ``axis`` of x: int64 [x's size there], which may be open."""
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"positions needs a Tensor, not {shown(x)}")
+    return build("iota", size=x.type.shape[one_axis(x.rank, axis)])

@@ -1,0 +1,492 @@
+"""A module's run on tensors without values. Every call of torch's comes to a ``Tracer``, which declares in a script what
+it means, and lets torch itself say what shape and dtype it gives.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from ...declare.functions.basic import cast
+from ...errors import RnnGraphError, Where, is_ours
+from ...ir.types import Dim, Size
+from ..layers import declare_parameter
+from ..script import Script, Value, identifier
+from .making import made, number_of
+from .sizes import Extent, Sizes
+from .values import Filled, Lazy, Positions, Stacked, Unknown, Written, dtype_of, shape_of
+
+TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+DTYPES = {
+    torch.float32: "float32", torch.float64: "float64", torch.int32: "int32", torch.int64: "int64", torch.bool: "bool",
+}  # fmt: skip
+
+Meaning = Callable[..., Any]
+MEANINGS: dict[str, Meaning] = {}
+"""What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
+MODULES: dict[type, Meaning] = {}
+"""Modules that are read as a whole: of a tracer, the module and its arguments."""
+
+
+def meaning(*names: str) -> Callable[[Meaning], Meaning]:
+    """Says what functions of these names mean."""
+
+    def keep(function: Meaning) -> Meaning:
+        MEANINGS.update(dict.fromkeys(names, function))
+        return function
+
+    return keep
+
+
+def module(*kinds: type) -> Callable[[Meaning], Meaning]:
+    """Says how modules of these classes are read as a whole."""
+
+    def keep(function: Meaning) -> Meaning:
+        MODULES.update(dict.fromkeys(kinds, function))
+        return function
+
+    return keep
+
+
+class Unreadable(Exception):
+    """What can't be read of one call, and why."""
+
+
+class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]
+    """A tensor without values, which stands for something in the script."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+    value: Value | Lazy
+
+    @staticmethod
+    def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
+        """like: of the shape and dtype of the example's."""
+        found: Traced = torch.Tensor._make_subclass(Traced, like)
+        found.value = value
+        return found
+
+
+class Shape(tuple[Any, ...]):
+    """A tensor's sizes, of which some are open."""
+
+    def numel(self) -> Any:
+        total: Any = 1
+        for size in self:
+            total = size * total
+        return total
+
+
+class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
+    """One run of a module.
+
+    root: the module. sizes: what is known of open sizes. shared: ids of parameters that are used more than once, and
+    of recurrent modules, which earlier runs found. uses: how often each was used in this run.
+    """
+
+    def __init__(self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any]) -> None:
+        super().__init__()
+        self.root, self.sizes, self.shared = root, sizes, shared
+        self.script = Script("A net that rnngraph read from a module of torch.")
+        self.problems: list[tuple[str, Where | None]] = []
+        self.uses: dict[Any, int] = {}
+        self.cached: dict[Any, Any] = {}
+        """Values that are declared once, by what they stand for."""
+        self.paths: dict[int, str] = {}
+        self.names: dict[int, str] = {}
+        for path, found in root.named_modules():
+            self.paths.setdefault(id(found), path)
+        for path, tensor in [*root.named_parameters(), *root.named_buffers()]:
+            self.names.setdefault(id(tensor), path)
+        self.running: list[torch.nn.Module] = []
+        self.native = 0
+        self.times: dict[str, None] = {}
+        self.kept: list[Any] = []  # what ids were taken of must not go
+
+    # Running ------------------------------------------------------------------------------------
+
+    def run(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        """What the module's forward gives. Raises ``SizesChanged``."""
+        call, tracer = torch.nn.Module.__call__, self
+
+        def traced_call(found: torch.nn.Module, *given: Any, **named: Any) -> Any:
+            return tracer._module(call, found, given, named)
+
+        torch.nn.Module.__call__ = traced_call
+        try:
+            with torch.no_grad(), self:
+                return self.root(*arguments, **keywords)
+        finally:
+            torch.nn.Module.__call__ = call
+
+    def _module(self, call: Any, found: torch.nn.Module, given: Any, named: Any) -> Any:
+        self.running.append(found)
+        try:
+            whole = MODULES.get(type(found))
+            if isinstance(found, torch.nn.utils.parametrize.ParametrizationList):
+                self.native += 1
+                try:
+                    return call(found, *given, **named)
+                finally:
+                    self.native -= 1
+            if whole is None or found._forward_pre_hooks or found._forward_hooks:
+                return call(found, *given, **named)
+            with torch._C.DisableTorchFunction():
+                return self._meant(type(found).__name__, whole, found, given, named)
+        finally:
+            self.running.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = dict(kwargs or {})
+        if self.native or not any(map(self._concerns, _flat((args, named)))):
+            return func(*args, **named)
+        name = _name_of(func)
+        if name in _AS_THEY_ARE:
+            return _AS_THEY_ARE[name](self, *args, **named)
+        for theirs in ("input", "self"):
+            if theirs in named and name not in _OWN_INPUT:
+                args = (named.pop(theirs), *args)
+        if name.endswith("_") and not name.startswith("__"):
+            result = self._meant(name, MEANINGS.get(name) or MEANINGS.get(name.rstrip("_")), func, args, named)
+            return self._written_over(args[0], result)
+        if name in _IN_PLACE:
+            return self._written_over(args[0], self._meant(name, MEANINGS.get(_IN_PLACE[name]), func, args, named))
+        return self._meant(name, MEANINGS.get(name), func, args, named)
+
+    def _concerns(self, item: Any) -> bool:
+        return isinstance(item, Traced | Extent | torch.nn.Parameter)
+
+    def _written_over(self, target: Any, result: Any) -> Any:
+        if isinstance(target, Traced) and isinstance(result, Traced):
+            if target.shape != result.shape:
+                target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
+            target.value = result.value
+        elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
+            self.problem("a tensor of the module is changed in place; make a new one")
+        return target
+
+    def _meant(self, name: str, means: Meaning | None, what: Any, args: Any, named: Any) -> Any:
+        """What a call gives. Where it can't be read, something unknown stands for it."""
+        is_module = isinstance(what, torch.nn.Module)
+        try:
+            expected = None if is_module or name in _NOT_ASKED else self._as_torch_has_it(what, args, named)
+            if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in _flat((args, named))):
+                return self._unknown(expected, args, named)
+            if means is None:
+                raise Unreadable(f"{name} is not read")
+            if not is_module:
+                named = {key: item for key, item in named.items() if key not in _IGNORED}
+                self.expected = expected
+            given = (what, *args) if is_module else args
+            result = means(self, *map(self.bare, given), **{key: self.bare(item) for key, item in named.items()})
+            return self._wrapped(result, expected)
+        except Unreadable as error:
+            self.problem(f"{name}: {error}" if means is not None else str(error))
+        except RnnGraphError as error:
+            self.problem(f"{name}: {error.what}")
+        except (RuntimeError, IndexError) as error:
+            if not str(error):
+                raise
+            self.problem(f"{name}: {_first_line(error)}")
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error) and "positional argument" not in str(error):
+                raise
+            self.problem(f"{name} with arguments that are not read: {_first_line(error)}")
+        return self._unknown(self._as_torch_has_it(what, args, named) if not is_module else None, args, named)
+
+    def _as_torch_has_it(self, func: Any, args: Any, named: Any) -> Any:
+        """The result as tensors without values."""
+
+        def plain(item: Any) -> Any:
+            if isinstance(item, Traced):
+                return item.as_subclass(torch.Tensor)
+            if isinstance(item, torch.Tensor):
+                return item.detach().to("meta")
+            return item
+
+        args, named = _mapped(args, plain), _mapped(named, plain)
+        if "device" in named or _name_of(func) in _FACTORIES:
+            named = {**named, "device": "meta"}
+        try:
+            return func(*args, **named)
+        except NotImplementedError:
+            return None
+
+    def _unknown(self, expected: Any, args: Any, named: Any) -> Any:
+        first = next((item for item in _flat((args, named)) if isinstance(item, torch.Tensor)), None)
+        expected = first if expected is None else expected
+
+        def unknown(item: Any) -> Any:
+            if not isinstance(item, torch.Tensor):
+                return item
+            plain = torch.empty(item.shape, dtype=item.dtype, device="meta")
+            return Traced.of(Unknown(tuple(item.shape), "float32"), plain)
+
+        return _mapped(expected, unknown)
+
+    def _wrapped(self, result: Any, expected: Any) -> Any:
+        """What a meaning gave, as the module's code sees it."""
+        if isinstance(result, Value) and isinstance(result.thing, list | tuple):
+            result = list(result)
+        if isinstance(result, Value | Lazy):
+            return self.traced(result, expected if isinstance(expected, torch.Tensor) else None)
+        if isinstance(result, list | tuple) and not isinstance(result, Shape):
+            alike = isinstance(expected, list | tuple) and len(expected) == len(result)
+            parts = [self._wrapped(item, expected[n] if alike else None) for n, item in enumerate(result)]
+            if alike and hasattr(expected, "_fields"):
+                return type(expected)(*parts)
+            if alike and isinstance(expected, tuple) and type(expected) is not tuple:
+                return type(expected)(parts)
+            if hasattr(result, "_fields"):
+                return type(result)(*parts)
+            return type(result)(parts)
+        return result
+
+    def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
+        """A value as a tensor of the module's. expected: as torch has it."""
+        shape = tuple(map(self.sizes.value, shape_of(value)))
+        dtype = next(theirs for theirs, ours in DTYPES.items() if ours == dtype_of(value))
+        if expected is not None and (tuple(expected.shape), expected.dtype) != (shape, dtype):
+            if tuple(expected.shape) != shape:
+                raise Unreadable(f"it gives {list(expected.shape)} in torch and {list(shape)} here")
+            value, dtype = self.cast(value, DTYPES[expected.dtype]), expected.dtype
+        return Traced.of(value, torch.empty(shape, dtype=dtype, device="meta"))
+
+    # Operands -----------------------------------------------------------------------------------
+
+    def bare(self, item: Any) -> Any:
+        """An argument as meanings take it: values, numbers, sizes."""
+        if isinstance(item, Traced):
+            return item.value
+        if isinstance(item, torch.Tensor):
+            return item if item.ndim or isinstance(item, torch.nn.Parameter) else item.item()
+        return _mapped(item, self.bare) if type(item) in (list, tuple, dict, slice, Shape, torch.Size) else item
+
+    def value(self, item: Any, dtype: str | None = None) -> Value:
+        """An operand as a value of the script."""
+        if isinstance(item, torch.Tensor):
+            item = self.parameter(item)
+        if isinstance(item, Filled | Positions | Stacked | Written):
+            item = self._made(item)
+        if not isinstance(item, Value):
+            raise Unreadable(f"{type(item).__name__.lower()} values are not read here")
+        return self.cast(item, dtype) if dtype else item
+
+    def number(self, dim: Dim, dtype: str) -> Any:
+        """A size as a number that a call computes."""
+        return number_of(self, dim, dtype)
+
+    def on_time(self, dim: Dim) -> None:
+        """Notes that a size is one of time."""
+        if isinstance(dim, Size) and dim.symbol:
+            self.times.setdefault(dim.symbol)
+
+    def name_of(self, dim: Dim) -> str:
+        """The name of an open size, as inputs have it."""
+        return str(dim)
+
+    def call(self, function: Any, *operands: Any, **keywords: Any) -> Value:
+        return self.script.call(function, *operands, **keywords)
+
+    def cast(self, value: Any, dtype: str) -> Any:
+        if dtype_of(value) == dtype:
+            return value
+        if isinstance(value, Filled):
+            return Filled(value.number, value.shape, dtype)
+        if isinstance(value, Positions):
+            return Positions(value.count, value.start, value.step, dtype)
+        return self.call(cast, self.value(value), dtype)
+
+    def _made(self, lazy: Filled | Positions | Stacked | Written) -> Value:
+        key = "made", id(lazy)
+        if key not in self.cached:
+            self.kept.append(lazy)
+            self.cached[key] = made(self, lazy)
+        return self.cached[key]
+
+    # Parameters ---------------------------------------------------------------------------------
+
+    def use(self, thing: Any, how: str = "") -> bool:
+        """Notes a use of a parameter or module, and says whether there are several."""
+        key = id(thing)
+        self.kept.append(thing)
+        self.uses[key] = self.uses.get(key, 0) + 1
+        return key in self.shared
+
+    def path_of(self, tensor: Any, otherwise: str = "weight") -> str:
+        """A parameter's name in the module, with slashes; of one that was computed the module's it is used in."""
+        known = self.names.get(id(tensor))
+        if known is None:
+            inside = self.paths.get(id(self.running[-1]), "") if self.running else ""
+            known = f"{inside}.{otherwise}" if inside else otherwise
+        return known.replace(".", "/")
+
+    def parameter(self, tensor: torch.Tensor, otherwise: str = "weight") -> Value:
+        """A parameter, buffer or constant of the module, in torch's own layout."""
+        key = "parameter", id(tensor)
+        if key not in self.cached:
+            self.kept.append(tensor)
+            path = self.path_of(tensor, otherwise)
+            trained = isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad
+            self.cached[key] = self.declared(path, array_of(tensor), trained)
+        return self.cached[key]
+
+    def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
+        """A parameter that stands by itself."""
+        if array.ndim == 0:
+            array = array.reshape(1)
+        return declare_parameter(self.script, path, array, identifier(path), trainable=trainable)
+
+    # Errors -------------------------------------------------------------------------------------
+
+    def problem(self, what: str) -> None:
+        """Notes what can't be read."""
+        where = user_line_of_module()
+        inside = self.paths.get(id(self.running[-1]), "") if self.running else ""
+        at = f" ({inside})" if inside else ""
+        line = f"{where}: " if where else ""
+        self.problems.append((f"{line}{what}{at}", where))
+
+
+def user_line_of_module() -> Where | None:
+    """The innermost line of code that is neither this package's nor torch's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
+            return Where(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def array_of(tensor: torch.Tensor) -> np.ndarray:
+    """A copy: what is done to the tensor later does not change it."""
+    with torch.no_grad():
+        tensor = tensor.detach()
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        return np.array(tensor.cpu().numpy())
+
+
+def _first_line(error: BaseException) -> str:
+    return re.sub(r"\s+", " ", str(error).strip().split("\n")[0])
+
+
+def _name_of(func: Any) -> str:
+    """A function's name; of a property ``.shape`` and the like."""
+    name = getattr(func, "__name__", type(func).__name__)
+    if name in ("__get__", "__set__"):
+        return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="
+    return str(name)
+
+
+def _flat(item: Any) -> list[Any]:
+    """All that stands in nested arguments."""
+    if isinstance(item, dict):
+        return [found for part in item.values() for found in _flat(part)]
+    if isinstance(item, list | tuple):
+        return [found for part in item for found in _flat(part)]
+    if isinstance(item, slice):
+        return [item.start, item.stop, item.step]
+    return [item]
+
+
+def _mapped(item: Any, function: Callable[[Any], Any]) -> Any:
+    if isinstance(item, dict):
+        return {key: _mapped(part, function) for key, part in item.items()}
+    if isinstance(item, slice):
+        return slice(*(function(part) for part in (item.start, item.stop, item.step)))
+    if isinstance(item, Shape | torch.Size):
+        return tuple(_mapped(part, function) for part in item)
+    if isinstance(item, list | tuple):
+        parts = [_mapped(part, function) for part in item]
+        return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
+    return function(item)
+
+
+# What needs no meaning ------------------------------------------------------------------------------
+
+
+def _sizes_of(tracer: Tracer, x: Any) -> Shape:
+    if not isinstance(x, Traced):
+        return Shape(x.shape)
+    if isinstance(x.value, Value):
+        return Shape(map(tracer.sizes.extent, shape_of(x.value)))
+    return Shape(map(tracer.sizes.extent, x.value.shape))
+
+
+def _size(tracer: Tracer, x: Any, dim: int | None = None) -> Any:
+    found = _sizes_of(tracer, x)
+    return found if dim is None else found[dim]
+
+
+def _length(tracer: Tracer, x: Any) -> int:
+    return int(x.shape[0])
+
+
+def _truth(tracer: Tracer, x: Any) -> bool:
+    tracer.problem("the code hangs on values of a tensor; choose by torch.where, or on sizes, or before the module")
+    return True
+
+
+def _item(tracer: Tracer, x: Any, *_: Any) -> Any:
+    if isinstance(x, Traced) and isinstance(x.value, Filled):
+        return x.value.number
+    if not isinstance(x, Traced):
+        return x.item()
+    tracer.problem("a number is taken out of a tensor; leave it a tensor")
+    return 1.0 if x.dtype.is_floating_point else 1
+
+
+def _list(tracer: Tracer, x: Any) -> Any:
+    tracer.problem("values of a tensor are taken as a list; leave it a tensor")
+    return torch.ones(x.shape).tolist()
+
+
+def _native(tracer: Tracer, func: Any) -> Callable[..., Any]:
+    return lambda *args, **named: func(*args, **named)
+
+
+def _iterate(tracer: Tracer, x: Any) -> Any:
+    return iter([x[position] for position in range(int(x.shape[0]))]) if x.ndim else iter(())
+
+
+def _same(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
+    return x
+
+
+_AS_THEY_ARE: dict[str, Callable[..., Any]] = {
+    ".shape": _sizes_of, "size": _size, "__len__": _length, "__bool__": _truth, "item": _item, "tolist": _list,
+    "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
+    "__index__": lambda r, x: int(_item(r, x)), "numpy": _list,
+    "dim": lambda r, x: x.dim(), ".ndim": lambda r, x: x.dim(), "ndimension": lambda r, x: x.dim(),
+    ".dtype": lambda r, x: x.dtype, ".device": lambda r, x: torch.device("cpu"), ".is_cuda": lambda r, x: False,
+    ".requires_grad": lambda r, x: False, "is_contiguous": lambda r, x, **_: True, ".is_nested": lambda r, x: False,
+    "is_floating_point": lambda r, x: x.dtype.is_floating_point, "is_complex": lambda r, x: False,
+    "numel": lambda r, x: _sizes_of(r, x).numel(), "nelement": lambda r, x: _sizes_of(r, x).numel(),
+    "get_device": lambda r, x: -1, "requires_grad_": _same, ".is_meta": lambda r, x: False,
+    "__hash__": lambda r, x: id(x), ".grad": lambda r, x: None, ".layout": lambda r, x: torch.strided,
+    ".is_sparse": lambda r, x: False, ".is_quantized": lambda r, x: False, ".is_mkldnn": lambda r, x: False,
+    "__repr__": lambda r, x, **_: f"<tensor {list(x.shape)}>", "__format__": lambda r, x, spec: f"<{list(x.shape)}>",
+    ".is_leaf": lambda r, x: True, ".grad_fn": lambda r, x: None, "is_tensor": lambda r, x: True,
+    ".is_cpu": lambda r, x: True, ".names": lambda r, x: (None,) * x.dim(), "flatten_parameters": _same,
+    "is_same_size": lambda r, x, y: x.shape == y.shape, "__iter__": _iterate, ".itemsize": lambda r, x: x.itemsize,
+    "type": lambda r, x, *given: x.to(given[0]) if given else f"torch.{x.dtype}", "stride": lambda r, x, *a: x.stride(*a),
+}  # fmt: skip
+"""Calls that give something else than tensors."""
+_IN_PLACE = {
+    "__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__setitem__": "__setitem__",
+    "__ipow__": "pow", "__iand__": "__and__", "__ior__": "__or__",
+}  # fmt: skip
+_OWN_INPUT = ("pad_sequence",)
+_NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__")
+"""Calls whose result torch can't tell without values."""
+_IGNORED = ("out", "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking",
+            "_stacklevel", "generator", "copy", "names", "antialias")  # fmt: skip
+_FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor", "tril_indices",
+              "triu_indices", "scalar_tensor")  # fmt: skip
