@@ -25,6 +25,9 @@ def attended(
     """
     script = tracer.script
     width = tracer.sizes.fix(shape_of(query)[-1])
+    tracer.sizes.meet(shape_of(key)[-1], width)
+    tracer.sizes.meet(shape_of(key)[-2], shape_of(value)[-2])
+    tracer.sizes.broadcast(*((1, *shape_of(x)[:-2]) for x in (query, key, value)))
     factor = 1 / math.sqrt(width) if scale is None else float(scale)
     rank = len(shape_of(key))
     turned = tracer.call(basic.transpose, key, (*range(rank - 2), rank - 1, rank - 2))

@@ -357,7 +357,7 @@ def _shrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
     raise Unreadable("write it with torch.where")
 
 
-@meaning("threshold")
+@meaning("threshold", "_threshold")
 def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
     x = tracer.value(x)
     return tracer.call(basic.where, tracer.script.operation(">", x, float(threshold)), x, float(value))
@@ -365,6 +365,7 @@ def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
 
 @meaning("glu")
 def _glu(tracer: Tracer, x: Any, dim: int = -1) -> Any:
+    tracer.sizes.fix(shape_of(x)[dim])
     half, gate = tracer.call(basic.split, tracer.value(x), 2, dim, hint=("half", "gate"))
     return tracer.script.operation("*", half, tracer.call(basic.sigmoid, gate))
 

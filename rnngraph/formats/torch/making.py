@@ -10,9 +10,10 @@ import numpy as np
 
 from ...declare.functions.basic import concat, expand_dims, reshape, stack, tile
 from ...declare.functions.basic import reduce_max as largest
+from ...declare.functions.padding import pad
 from ...declare.functions.sequences import positions
 from ...declare.tensor import Tensor, constant
-from ...ir.sizes.polynomial import terms_of
+from ...ir.sizes.polynomial import floor_divide, floors_of, terms_of
 from ...ir.types import Dim, Size, size
 from ..script import Value
 from .values import Filled, Positions, Stacked, Written
@@ -35,13 +36,33 @@ def along(tracer: Any, dim: Size) -> Value:
     """0, 1 and on, up to an open size."""
     key = "along", dim
     if key not in tracer.cached:
-        found = next((place for place in _places(tracer) if place[2] == dim), None)
-        if found is None:
-            raise RuntimeError(f"no tensor has the size {dim}")
-        value, axis, _ = found
+        value, axis = _of_size(tracer, dim)
         tracer.cached[key] = tracer.call(positions, value, axis, hint="positions")
     made_once: Value = tracer.cached[key]
     return made_once
+
+
+def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
+    """A tensor and its axis of this size."""
+    places = [*_places(tracer)]
+    for value, axis, have in places:
+        if have == dim:
+            return value, axis
+    for value, axis, have in places:  # of which a part or more is of this size
+        before = (slice(None),) * axis
+        if isinstance(have, int):
+            continue
+        difference = dim - have
+        if isinstance(difference, int) and difference < 0:
+            return tracer.script.item(value, *before, slice(-difference, None)), axis
+        if isinstance(difference, int):
+            return tracer.call(pad, value, {axis: (0, difference)}), axis
+        for floor in floors_of(dim):
+            offset = floor.dim - have
+            start = floor.by - 1 - offset if isinstance(offset, int) else -1
+            if 0 <= start and dim == floor_divide(have + offset, floor.by):
+                return tracer.script.item(value, *before, slice(start, None, floor.by)), axis
+    raise RuntimeError(f"no tensor has the size {dim}")
 
 
 def _places(tracer: Any) -> Any:

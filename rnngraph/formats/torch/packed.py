@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ...declare.functions import basic
 from ..script import Value
 from .shapes import permuted, reshaped
 from .tracer import Tracer, Unreadable, meaning
-from .values import Filled, Lazy, Packed, Positions, Sorted, dtype_of, shape_of
+from .values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 
 
 @meaning("sort")
@@ -77,13 +76,3 @@ def _zeroed(tracer: Tracer, rows: Value, data: Packed, number: float) -> Value:
     for _ in shape[2:]:
         real = tracer.call(basic.expand_dims, real, -1)
     return tracer.call(basic.where, real, rows, number)
-
-
-def of_steps(tracer: Tracer, means: Callable[..., Any], packed: Packed, args: Any, named: Any) -> Any:
-    """What a function of single steps gives of the steps of a packed sequence."""
-    rows = means(tracer, *(packed.of if item is packed else item for item in args), **named)
-    if not isinstance(rows, Value | Filled):
-        raise Unreadable("it is not read of packed steps")
-    rows = tracer.value(rows)
-    shape = (packed.shape[0], *shape_of(rows)[2:])
-    return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))

@@ -78,7 +78,7 @@ class _Reading:
         shape = (data.shape[0], *shape_of(outputs)[2:])
         steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
         result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
-        return PackedSequence(*result), final
+        return tuple.__new__(PackedSequence, result), final  # which would look at values
 
     # States ---------------------------------------------------------------------------------------
 
@@ -91,10 +91,12 @@ class _Reading:
             return None
         count = self.found.num_layers * self.directions
         parts = []
-        for item in given:
+        widths = (getattr(self.found, "proj_size", 0) or self.found.hidden_size, self.found.hidden_size)
+        for item, width in zip(given, widths, strict=False):
             if has_batch:
                 self.tracer.sizes.meet(_shape(item)[1], batch)
             self.tracer.sizes.meet(_shape(item)[0], count)
+            self.tracer.sizes.meet(_shape(item)[-1], width)
             parts.append([self._one(item, number, has_batch) for number in range(count)])
         if not self.is_lstm:
             return parts[0]
@@ -220,6 +222,7 @@ def _step(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
     if given and not all(isinstance(item, Filled) and item.number == 0 for item in given):
         leaves = [tracer.value(item) for item in given]
         for leaf in leaves:
+            tracer.sizes.meet(shape_of(leaf)[-1], found.hidden_size)
             if has_batch:
                 tracer.sizes.meet(shape_of(leaf)[0], shape_of(rows)[0])
         if not has_batch:

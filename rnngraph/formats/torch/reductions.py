@@ -197,9 +197,9 @@ def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, s
     """The best, then the best of the others, and on."""
     x = tracer.value(x)
     rank = len(shape_of(x))
-    if axis_of(rank, dim) != rank - 1 or not isinstance(shape_of(x)[-1], int):
-        raise Unreadable("it is read along the last axis, of fixed size")
-    width, left = shape_of(x)[-1], x if largest else tracer.script.negative(x)
+    if axis_of(rank, dim) != rank - 1:
+        raise Unreadable("it is read along the last axis")
+    width, left = tracer.sizes.fix(shape_of(x)[-1]), x if largest else tracer.script.negative(x)
     values, indices = [], []
     for _ in range(int(k)):
         best = tracer.call(basic.argmax, left, hint="best")

@@ -10,7 +10,7 @@ import torch
 
 from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
-from ...ir.types import Dim, Size
+from ...ir.types import Dim, Size, size
 from ..reading import not_readable
 from ..script import Script, Value
 from . import attention, elementwise, layers, packed, recurrent, reductions, shapes
@@ -48,13 +48,25 @@ class Reader:
     def script(self) -> Script:
         """The script. Raises ``NotReadableError``."""
         known: dict[str, Dim] = {}
-        script, known, times = self._settled(self.examples, known)
-        text = script.text()
-        for name in [name for name in self.examples if name not in known]:
-            if not self._is_open(name, known, text):
-                known[name] = self.examples[name]
+        _, known, times = self._settled(self.examples, known)
+        for name in self.examples:
+            if name not in known:
+                known = self._loosest(name, known)
         self._name_sizes(known, times)
         return self._settled(self.examples, known)[0]
+
+    def _loosest(self, name: str, known: dict[str, Dim]) -> dict[str, Dim]:
+        """What is known of sizes beside one that is open if it can be, or is one with another, or else a number."""
+        others = [other for other, count in self.examples.items() if count == self.examples[name] != 1]
+        equal = [{other: size(name)} for other in others if other not in known and other != name]
+        for more in ({}, *equal):
+            try:
+                script, found, _ = self._settled(self.examples, known | more)
+            except RnnGraphError:
+                continue
+            if name not in found and self._is_open(name, found, script.text()):
+                return found
+        return self._settled(self.examples, known | {name: self.examples[name]})[1]
 
     def _settled(self, examples: Mapping[str, int], known: Mapping[str, Dim]) -> tuple[Script, dict[str, Dim], list[str]]:
         """Runs until nothing more is known: (script, what is known of sizes, sizes of time)."""
@@ -77,8 +89,9 @@ class Reader:
     def _is_open(self, name: str, known: Mapping[str, Dim], text: str) -> bool:
         """Whether the script is the same for another size in the example."""
         examples = {**self.examples, name: 2 * self.examples[name] + 3}
+        sizes = Sizes(examples, known)
         for other, dim in known.items():
-            if isinstance(dim, Size) and name in dim.symbols:
+            if isinstance(dim, Size) and sizes.open(other) == size(name):
                 examples[other] = examples[name]
         try:
             script, found, _ = self._settled(examples, known)

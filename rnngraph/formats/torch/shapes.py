@@ -667,6 +667,9 @@ def _gather(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
     axis = axis_of(rank, dim)
     index = tracer.value(index)
     width = shape[axis]
+    for other, (have, want) in enumerate(zip(shape, shape_of(index), strict=True)):
+        if other != axis:
+            tracer.sizes.meet(have, want)
     if not isinstance(width, int) and axis != rank - 1 and not (rank == 3 and axis == 1):
         raise Unreadable("it is read along the last axis, or along time of [batch, time, width]")
     if shape_of(index)[axis] != 1:

@@ -27,8 +27,10 @@ class Sizes:
 
     def open(self, name: str) -> Dim:
         """The size of this name, or what it turned out to be."""
-        found = substitute(size(name), self.known)
-        return found if found == size(name) else substitute(found, self.known)
+        found: Dim = size(name)
+        while (further := substitute(found, self.known)) != found:
+            found = further
+        return found
 
     def value(self, dim: Dim) -> int:
         """In the example."""
@@ -152,13 +154,13 @@ class Extent(int):
 
     def __floordiv__(self, other: Any) -> Any:
         if not isinstance(other, int):
-            return int(self) // other
+            return int(self) // _plain(other)
         if isinstance(other, Extent):
             exact = quotient(self.dim, other.dim)
             return int(self) // int(other) if exact is None else self._new(exact)
         if other > 0:
             return self._new(floor_divide(self.dim, other))
-        return int(self) // other
+        return int(self) // _plain(other)
 
     def __mod__(self, other: Any) -> Any:
         if isinstance(other, Extent) or not isinstance(other, int) or other <= 0:
@@ -175,28 +177,32 @@ class Extent(int):
         return self.sizes.decide(self.dim, dim_of(other), holds)
 
     def __eq__(self, other: Any) -> bool:
-        return self._compared(other, int(self) == other)
+        return self._compared(other, int(self) == _plain(other))
 
     def __ne__(self, other: Any) -> bool:
         return not self == other
 
     def __lt__(self, other: Any) -> bool:
-        return self._compared(other, int(self) < other)
+        return self._compared(other, int(self) < _plain(other))
 
     def __le__(self, other: Any) -> bool:
-        return self._compared(other, int(self) <= other)
+        return self._compared(other, int(self) <= _plain(other))
 
     def __gt__(self, other: Any) -> bool:
-        return self._compared(other, int(self) > other)
+        return self._compared(other, int(self) > _plain(other))
 
     def __ge__(self, other: Any) -> bool:
-        return self._compared(other, int(self) >= other)
+        return self._compared(other, int(self) >= _plain(other))
 
     def __bool__(self) -> bool:
         return self._compared(0, int(self) != 0)
 
     def __hash__(self) -> int:
         return int.__hash__(self)
+
+
+def _plain(other: Any) -> Any:
+    return int(other) if isinstance(other, Extent) else other
 
 
 def dim_of(number: int) -> Dim:

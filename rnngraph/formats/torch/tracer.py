@@ -21,7 +21,7 @@ from ..layers import declare_parameter
 from ..script import Script, Value, identifier
 from .making import made, number_of
 from .sizes import Extent, Sizes
-from .values import Filled, Lazy, Positions, Stacked, Unknown, Written, dtype_of, shape_of
+from .values import Filled, Lazy, Packed, Positions, Stacked, Unknown, Written, dtype_of, shape_of
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 DTYPES = {
@@ -144,9 +144,9 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = dict(kwargs or {})
-        if self.native or not any(map(self._concerns, _flat((args, named)))):
-            return func(*args, **named)
         name = _name_of(func)
+        if self.native or name == "_weight_norm" or not any(map(self._concerns, _flat((args, named)))):
+            return func(*args, **named)
         if name in _AS_THEY_ARE:
             return _AS_THEY_ARE[name](self, *args, **named)
         for theirs in ("input", "self"):
@@ -183,8 +183,13 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if not is_module:
                 named = {key: item for key, item in named.items() if key not in _IGNORED}
                 self.expected = expected
-            given = (what, *args) if is_module else args
-            result = means(self, *map(self.bare, given), **{key: self.bare(item) for key, item in named.items()})
+            given = [self.bare(item) for item in ((what, *args) if is_module else args)]
+            named = {key: self.bare(item) for key, item in named.items()}
+            packed = next((item for item in given if isinstance(item, Packed)), None)
+            if packed is not None and name in _OF_STEPS:
+                result = self._of_steps(means, packed, given, named)
+            else:
+                result = means(self, *given, **named)
             return self._wrapped(result, expected)
         except Unreadable as error:
             self.problem(f"{name}: {error}" if means is not None else str(error))
@@ -208,15 +213,18 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
                 return item.as_subclass(torch.Tensor)
             if isinstance(item, torch.Tensor):
                 return item.detach().to("meta")
-            return item
+            return torch.device("meta") if isinstance(item, torch.device) or item in ("cpu", "cuda") else item
 
         args, named = _mapped(args, plain), _mapped(named, plain)
         if "device" in named or _name_of(func) in _FACTORIES:
             named = {**named, "device": "meta"}
-        try:
-            return func(*args, **named)
-        except NotImplementedError:
-            return None
+        return args[0] if _name_of(func) in ("cpu", "cuda") else func(*args, **named)
+
+    def _of_steps(self, means: Meaning, packed: Packed, args: Any, named: Any) -> Packed:
+        """What a function of single steps gives of the steps of a packed sequence."""
+        rows = self.value(means(self, *(packed.of if item is packed else item for item in args), **named))
+        shape = (packed.shape[0], *shape_of(rows)[2:])
+        return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
 
     def _unknown(self, expected: Any, args: Any, named: Any) -> Any:
         first = next((item for item in _flat((args, named)) if isinstance(item, torch.Tensor)), None)
@@ -243,9 +251,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
                 return type(expected)(*parts)
             if alike and isinstance(expected, tuple) and type(expected) is not tuple:
                 return type(expected)(parts)
-            if hasattr(result, "_fields"):
-                return type(result)(*parts)
-            return type(result)(parts)
+            return tuple.__new__(type(result), parts) if isinstance(result, tuple) else parts
         return result
 
     def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
@@ -488,5 +494,8 @@ _NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__se
 """Calls whose result torch can't tell without values."""
 _IGNORED = ("out", "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking",
             "_stacklevel", "generator", "copy", "names", "antialias")  # fmt: skip
+_OF_STEPS = ("linear", "relu", "tanh", "sigmoid", "dropout", "leaky_relu", "elu", "gelu", "silu", "layer_norm", "softmax",
+             "log_softmax", "embedding", "mul", "add", "sub", "div", "to", "float", "contiguous")  # fmt: skip
+"""What may be done to the steps of a packed sequence, each by itself."""
 _FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor", "tril_indices",
               "triu_indices", "scalar_tensor")  # fmt: skip
