@@ -11,8 +11,8 @@ import keyword
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,8 @@ class Step:
     """What gives the thing, of the operands and keywords; None for what is declared once, such as an input."""
     key: Any = None
     """What the step does, whatever its operands are: steps of equal keys do the same."""
+    fill: float | None = None
+    """The number that is everywhere in what the step gives, if that is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,8 @@ class Script:
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
         self.parameters: dict[str, np.ndarray] = {}
+        self.classes: dict[str, str] = {}
+        """Text of classes of the script's own, by their names."""
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
@@ -169,11 +173,57 @@ class Script:
         """What ``step`` does, of other operands."""
         assert step.make is not None
         thing = step.make(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
-        return self._kept(Step(thing, operands, keywords, step.written, step.hint, step.is_call, step.make, step.key))
+        return self._kept(replace(step, thing=thing, operands=operands, keywords=keywords))
 
     def values(self) -> Iterator[Value]:
         """What steps gave so far, in their order."""
         return (Value(step.thing, step) for step in self._steps)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """All steps so far."""
+        return self._steps
+
+    def emptied(self) -> Script:
+        """A script with the names and parameters of this one, and without its steps."""
+        other = Script(self.title)
+        other.parameters, other.classes = dict(self.parameters), dict(self.classes)
+        other._scopes = self._scopes.copy()
+        return other
+
+    def class_name(self, base: str) -> str:
+        """A name for a class that no other has."""
+        count = 0
+        while (name := f"{base}{count + 1}" if count else base) in self.classes:
+            count += 1
+        return name
+
+    def given(self, thing: Any, expression: str) -> Value:
+        """Something that a function of the script has without a step, such as an argument. expression: what it is
+        called there.
+        """
+        written = ast.parse(expression, mode="eval").body
+        return Value(thing, Step(thing, (), {}, lambda *_: written))
+
+    def inner_cell(self, p: Any, name: str, cell: Value, x: Value, state: Any) -> Value:
+        """(output, new state) of a step of a cell in a cell: ``p.cell(name, cell)(x, state)``."""
+
+        def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+            inner = ast.Call(_attribute("p.cell"), [ast.Constant(name), of[0]], [])
+            return ast.Call(inner, of[1:], [])
+
+        thing = p.cell(name, cell.thing)(x.thing, _bare(state))
+        hint = ("output", ("c", "h") if isinstance(state, tuple) else "h")
+        return self._kept(Step(thing, (cell, x, state), {}, written, hint, True))
+
+    def own_cell(self, kind: type[Cell], *operands: Any) -> Value:
+        """A cell of a class of the script's own, whose text is one of ``classes``."""
+
+        def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
+            return ast.Call(ast.Name(kind.__name__, ast.Load()), arguments, named)
+
+        thing = kind(*map(_bare, operands))
+        return self._kept(Step(thing, operands, {}, written, "cell", True))
 
     def scope(self, base: str) -> str:
         """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
@@ -193,7 +243,12 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        return _Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+        return _Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.classes.values())
+
+    def body(self, result: Any, arguments: Sequence[str]) -> list[str]:
+        """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values."""
+        outputs = {str(place): value for place, value in enumerate(_values(result))}
+        return _Writer(self._steps, outputs, arguments).body(result)
 
 
 def identifier(text: str) -> str:
@@ -269,8 +324,8 @@ class _Writer:
     is free again behind its last use.
     """
 
-    def __init__(self, steps: Sequence[Step], outputs: Mapping[str, Value]) -> None:
-        self._outputs = outputs
+    def __init__(self, steps: Sequence[Step], outputs: Mapping[str, Value], reserved: Sequence[str] = ()) -> None:
+        self._outputs, self._reserved = outputs, reserved
         wanted = {value.step for value in outputs.values()}
         for step in reversed(steps):  # what reads a step stands behind it
             if step in wanted:
@@ -281,16 +336,30 @@ class _Writer:
         """Number of the last step that reads a step."""
         for number, step in enumerate(self._steps):
             for value in _read_by(step):
-                self._reads[value.step].append(value.path)
+                self._reads.setdefault(value.step, []).append(value.path)
                 self._last[value.step] = number
         for value in outputs.values():
-            self._reads[value.step].append(value.path)
+            self._reads.setdefault(value.step, []).append(value.path)
             self._last[value.step] = len(self._steps)
         self._inline: dict[Step, ast.expr] = {}
         self._variables: dict[Place, str] = {}
         self._taken: dict[str, Step] = {}
 
-    def text(self, title: str, has_parameters: bool) -> str:
+    def body(self, result: Any) -> list[str]:
+        statements = [line for text in self._statements() for line in text.split("\n")]
+        return [*statements, f"return {ast.unparse(self._expression(result))}"]
+
+    def text(self, title: str, has_parameters: bool, classes: Iterable[str] = ()) -> str:
+        lines = [*(f"\n{text}\n" for text in classes), *([""] if classes else []), *self._statements()]
+        compiled = ast.Call(_attribute("rg.compile"), [self._expression(dict(self._outputs))], [])
+        lines += ["", _statement("program", compiled)]
+        imports = ["import rnngraph as rg", ""]
+        if has_parameters:
+            imports = ["from pathlib import Path", "", *imports]
+            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
+        return "\n".join([f'"""{title}"""', "", *imports, *lines, ""])
+
+    def _statements(self) -> list[str]:
         lines = []
         for number, step in enumerate(self._steps):
             expression = step.written(
@@ -303,13 +372,7 @@ class _Writer:
                 continue
             self._taken = {name: holder for name, holder in self._taken.items() if self._last[holder] > number}
             lines.append(_statement(self._target(step, (), step.hint), expression))
-        compiled = ast.Call(_attribute("rg.compile"), [self._expression(dict(self._outputs))], [])
-        lines += ["", _statement("program", compiled)]
-        imports = ["import rnngraph as rg", ""]
-        if has_parameters:
-            imports = ["from pathlib import Path", "", *imports]
-            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
-        return "\n".join([f'"""{title}"""', "", *imports, *lines, ""])
+        return lines
 
     def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
         if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
@@ -345,6 +408,8 @@ class _Writer:
             name = self._variables.get((value.step, value.path[:cut]))
             if name is not None:
                 return _part(ast.Name(name, ast.Load()), value.path[cut:])
+        if value.step not in self._inline:  # what was given has a name without a step
+            return _part(value.step.written([], []), value.path)
         return _part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
@@ -355,7 +420,7 @@ class _Writer:
         if not any(read[: len(path)] == path[: len(read)] for read in self._reads[step]):
             return "_"
         name, count = hint, 0
-        while name in self._taken:
+        while name in self._taken or name in self._reserved:
             count += 1
             name = f"{hint}_{count}"
         self._taken[name] = step

@@ -12,6 +12,7 @@ from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
 from ..reading import not_readable
+from ..rolled_cells import rolled_up
 from ..script import Script, Value
 from . import attention, elementwise, layers, packed, recurrent, reductions, shapes
 from .sizes import Sizes, SizesChanged
@@ -135,7 +136,7 @@ class Reader:
             tracer.script.outputs[name] = self._output(tracer, item)
         if not outputs:
             raise not_readable(self._what(), ["forward gives no tensor"])
-        return tracer.script
+        return rolled_up(tracer.script, tracer.sizes.value)
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]

@@ -278,6 +278,8 @@ def _with_edges(tracer: Tracer, items: list[Any], axis: int, dtype: str) -> Any:
     fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
     middle = [number for number, item in enumerate(items) if item not in fixed]
     numbers = {item.number for item in fixed}
+    if len(shape_of(items[0])) < 3:
+        return None  # of a step: what it carries is joined to what it reads
     if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
         return None
     inner = [tracer.value(items[number], dtype) for number in middle]

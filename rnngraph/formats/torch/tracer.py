@@ -313,7 +313,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         key = "made", id(lazy)
         if key not in self.cached:
             self.kept.append(lazy)
-            self.cached[key] = made(self, lazy)
+            found = made(self, lazy)
+            if isinstance(lazy, Filled):
+                found.step.fill = float(lazy.number)
+            self.cached[key] = found
         return self.cached[key]
 
     # Parameters ---------------------------------------------------------------------------------

@@ -1,0 +1,352 @@
+"""Equal steps that are written out one behind the other, rolled up into a driver.
+
+Steps are equal where they do the same, whatever they are made of. ``loops_in`` finds the longest run of rounds of equal
+steps in which each value of a round is made of values of the same round, of what the round before made, of what all
+rounds share, or of what stands at the round's place along an axis. ``rolled_cells`` declares what comes of one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..declare.cell import Cell
+from ..declare.drivers import dynamic_rnn, static_rnn
+from ..declare.parameters import parameter
+from ..declare.placeholders import placeholder
+from ..ir.types import Dim
+from .script import Index, Script, Step, Value
+
+FEWEST = 3
+"""Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""
+MOST_STEPS = 20_000
+"""Steps of a script in which loops are looked for."""
+DRIVERS = (static_rnn, dynamic_rnn)
+Place = tuple[int, tuple[int | str, ...]]
+"""A step of a round by its number in it, and the path to a part of what it gives."""
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What a step of the same round gives."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a step of the round before gives; in the first round ``initial``, None for zeros."""
+
+    place: Place
+    initial: Value | None
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """The same in all rounds: a value from outside, or a literal."""
+
+    value: Any
+
+
+Operand = Inner | Carried | Shared
+
+
+@dataclass(eq=False)
+class Entries:
+    """Entries of an axis, one a round. start, step: of the places; whole: whether all entries are taken."""
+
+    source: Value
+    axis: int
+    start: int
+    step: int
+
+
+@dataclass(eq=False)
+class Loop:
+    """Rounds of equal steps.
+
+    rounds: the steps, by round. operands: of each step of a round what its operands are, in the order of
+    ``operands_of``. sequences: steps that take the round's entry of an axis. used: what later steps read, by place:
+    the rounds of which it is read.
+    """
+
+    rounds: list[list[Step]]
+    operands: list[list[Operand]]
+    sequences: dict[int, Entries]
+    used: dict[Place, set[int]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.rounds)
+
+    @property
+    def first(self) -> list[Step]:
+        return self.rounds[0]
+
+
+# What steps do ---------------------------------------------------------------------------------------
+
+
+def operands_of(step: Step) -> list[Any]:
+    """What a step reads, in an order that is the same for equal steps. The state of a driver that has none is None."""
+    found = [*_flat(step.operands)]
+    for name, item in sorted(step.keywords.items()):
+        if name in ("scope", "name") or (name == "initial_state" and step.key in DRIVERS):
+            continue
+        found += _flat(item)
+    if step.key in DRIVERS:
+        state = step.keywords.get("initial_state")
+        count = len(_leaves_of_state(step))
+        found += [None] * count if state is None else [*_flat(state)]
+    return found
+
+
+def _leaves_of_state(step: Step) -> list[Any]:
+    state = step.thing[1]
+    return list(state) if isinstance(state, tuple) else [state]
+
+
+def _flat(item: Any) -> Iterator[Any]:
+    if isinstance(item, dict):
+        for part in item.values():
+            yield from _flat(part)
+    elif type(item) in (list, tuple):
+        for part in item:
+            yield from _flat(part)
+    else:
+        yield item
+
+
+def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """A step's operands and keywords with others in place of ``operands_of(step)``."""
+    rest = iter(values)
+
+    def put(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: put(part) for key, part in item.items()}
+        if type(item) in (list, tuple):
+            return type(item)(map(put, item))
+        return next(rest)
+
+    operands = [put(item) for item in step.operands]
+    keywords = dict(step.keywords)
+    is_driver = step.key in DRIVERS
+    for name in sorted(keywords):
+        if name not in ("scope", "name") and not (name == "initial_state" and is_driver):
+            keywords[name] = put(keywords[name])
+    if is_driver:
+        leaves = list(rest)
+        keywords.pop("initial_state", None)
+        if any(leaf is not None for leaf in leaves):
+            keywords["initial_state"] = tuple(leaves) if len(leaves) > 1 else leaves[0]
+    return operands, keywords
+
+
+def _code(step: Step, identities: Callable[[Value], Any] | None = None) -> Any:
+    """What a step does, as something that can be compared. identities: of values; None leaves them out."""
+
+    def part(item: Any) -> Any:
+        if isinstance(item, Value):
+            return identities(item) if identities else Value
+        return (type(item), repr(item)) if not callable(item) else item
+
+    key: Any = step.key
+    if isinstance(key, Index):
+        key = ("item", *(int if type(entry) is int else repr(entry) for entry in key.index))
+    operands: list[Any] = operands_of(step)
+    if step.key in DRIVERS and identities is None:
+        count = len(_leaves_of_state(step))
+        return key, tuple(map(part, operands[:-count]))
+    names = tuple(sorted(name for name in step.keywords if name not in ("scope", "name")))
+    return key, names, tuple(map(part, operands))
+
+
+# Finding loops --------------------------------------------------------------------------------------
+
+
+def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
+    """Steps that stand before all loops: what is declared once, and what is made of such alone and like no other."""
+    identities: dict[Step, int] = {}
+
+    def identity(value: Value) -> Any:
+        return identities.setdefault(value.step, len(identities)), value.path
+
+    codes = {step: _code(step, identity) for step in steps if step.key is not None}
+    counts = Counter(codes.values())
+    outside: set[Step] = set()
+    for step in steps:
+        declared = step.key in (placeholder, parameter, None) or isinstance(step.thing, Cell)
+        made_of_outside = all(not isinstance(item, Value) or item.step in outside for item in operands_of(step))
+        if declared or (made_of_outside and counts[codes[step]] == 1 and step.key not in DRIVERS):
+            outside.add(step)
+        elif made_of_outside and _is_of_parameters(step, outside):
+            outside.add(step)
+    return outside
+
+
+def _is_of_parameters(step: Step, outside: set[Step]) -> bool:
+    """Whether a step is made of parameters and numbers alone."""
+    values = [item for item in operands_of(step) if isinstance(item, Value)]
+    return bool(values) and all(item.step.key is parameter for item in values) and step.key not in DRIVERS
+
+
+def longest_loop(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Loop | None:
+    """The loop that covers most of the steps. later: who reads what a step gives, None for the net's outputs."""
+    if not 4 <= len(steps) <= MOST_STEPS:
+        return None
+    numbers: dict[Any, int] = {}
+    codes = np.array([numbers.setdefault(_code(step), len(numbers)) for step in steps])
+    candidates: list[tuple[int, int, int, int]] = []
+    for period in range(1, len(codes) // 2 + 1):
+        for start, length in _runs(codes[:-period] == codes[period:]):
+            if length >= period:
+                candidates.append((-((length + period) // period * period), period, start, length + period))
+    candidates.sort()
+    for _, period, start, length in candidates[:200]:
+        found = _best_of(steps, start, period, length, later)
+        if found is not None:
+            return found
+    return None
+
+
+def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(start, length) of runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        yield int(start), int(stop - start)
+
+
+def _best_of(steps: Sequence[Step], start: int, period: int, length: int, later: Any) -> Loop | None:
+    """Of the places at which a round may begin the one with the most rounds, then the fewest carried values."""
+    best: tuple[int, int, int] | None = None
+    found = None
+    for offset in range(min(period, length - period + 1)):
+        count = (length - offset) // period
+        if best is not None and -count > best[0]:
+            break
+        first = start + offset
+        rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(count)]
+        loop = _checked(rounds, later)
+        if loop is None:
+            continue
+        carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
+        score = (-count, carried, offset)
+        if best is None or score < best:
+            best, found = score, loop
+    return found
+
+
+def _checked(rounds: list[list[Step]], later: Any) -> Loop | None:
+    """The loop that rounds of equal steps make, if they make one."""
+    has_cell = any(step.key in DRIVERS for step in rounds[0])
+    if len(rounds) < (2 if has_cell else FEWEST):
+        return None
+    places = {step: (number, place) for number, steps in enumerate(rounds) for place, step in enumerate(steps)}
+    operands: list[list[Operand]] = []
+    sequences: dict[int, Entries] = {}
+    for place, steps in enumerate(zip(*rounds, strict=True)):
+        found = [_operand(column, places) for column in zip(*map(operands_of, steps), strict=True)]
+        if any(item is None for item in found):
+            return None
+        kept = [item for item in found if item is not None]
+        if isinstance(steps[0].key, Index):
+            indices = [step.key.index for step in steps]
+            if len(set(map(repr, indices))) > 1:
+                sequence = _sequence(kept[0], indices)
+                if sequence is None:
+                    return None
+                sequences[place] = sequence
+        operands.append(kept)
+    if not has_cell and not any(isinstance(item, Carried) for items in operands for item in items):
+        return None
+    loop = Loop(rounds, operands, sequences)
+    for step, (number, place) in places.items():
+        for reader, value in later.get(step, ()):
+            if reader not in places:
+                loop.used.setdefault((place, value.path), set()).add(number)
+    return loop
+
+
+def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:
+    """What stands at one place of equal steps, round by round."""
+    if not any(isinstance(item, Value) for item in column):
+        same = all(_equal_literals(item, column[0]) for item in column)
+        return Shared(column[0]) if same else None
+    if all(isinstance(item, Value) for item in column):
+        at = [places.get(item.step) for item in column]
+        path = column[0].path
+        if all(place is None for place in at):
+            same = all(item.step is column[0].step and item.path == path for item in column)
+            return Shared(column[0]) if same else None
+        first = at[0]
+        if first is not None and all(
+            place == (number, first[1]) and item.path == path
+            for number, (place, item) in enumerate(zip(at, column, strict=True))
+        ):
+            return Inner((first[1], path))
+    return _carried(column, places)
+
+
+def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
+    first, rest = column[0], column[1:]
+    if not all(isinstance(item, Value) and item.step in places for item in rest):
+        return None
+    if isinstance(first, Value) and first.step in places:
+        return None
+    if not isinstance(first, Value) and first is not None:
+        return None
+    at = [places[item.step] for item in rest]
+    place, path = at[0][1], rest[0].path
+    if any(found != (number, place) for number, found in enumerate(at)) or any(item.path != path for item in rest):
+        return None
+    return Carried((place, path), first)
+
+
+def _equal_literals(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and repr(a) == repr(b))
+
+
+def _sequence(source: Operand, indices: Sequence[tuple[Any, ...]]) -> Entries | None:
+    """Entries of one axis in even steps of whole rounds, all others whole."""
+    if not isinstance(source, Shared) or not isinstance(source.value, Value):
+        return None
+    whole = slice(None)
+    if len({len(index) for index in indices}) > 1 or any(None in index or ... in index for index in map(_plain, indices)):
+        return None
+    varying = [axis for axis in range(len(indices[0])) if len({repr(index[axis]) for index in indices}) > 1]
+    if len(varying) != 1 or any(index[axis] != whole for index in indices for axis in range(len(index)) if axis != varying[0]):
+        return None
+    axis = varying[0]
+    entries = [index[axis] for index in indices]
+    steps = {after - before for before, after in zip(entries, entries[1:], strict=False)}
+    if not all(type(entry) is int for entry in entries) or len(steps) != 1 or min(entries) < 0 <= max(entries):
+        return None
+    return Entries(source.value, axis, entries[0], steps.pop())
+
+
+def _plain(index: tuple[Any, ...]) -> list[Any]:
+    """Entries of an index of which one can ask whether a thing is among them."""
+    return [entry if not isinstance(entry, slice) else "slice" for entry in index]
+
+
+def readers_of(script: Script, steps: Sequence[Step]) -> dict[Step, list[tuple[Step | None, Value]]]:
+    """Who reads what each step gives."""
+    found: dict[Step, list[tuple[Step | None, Value]]] = {}
+    for step in steps:
+        for item in operands_of(step):
+            if isinstance(item, Value):
+                found.setdefault(item.step, []).append((step, item))
+    for value in script.outputs.values():
+        found.setdefault(value.step, []).append((None, value))
+    return found
+
+
+def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
+    """A size as a number, if it is known."""
+    if isinstance(dim, int):
+        return dim
+    return None if value_of is None else value_of(dim)
