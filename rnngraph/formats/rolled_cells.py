@@ -23,7 +23,7 @@ from .rolling import (
     Loop,
     Place,
     Shared,
-    longest_loop,
+    loops_in,
     operands_of,
     outside_of_loops,
     readers_of,
@@ -53,10 +53,9 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
         steps = script.steps
         outside = outside_of_loops(steps)
         inside = [step for step in steps if step not in outside]
-        loop = longest_loop(inside, readers_of(script, steps))
-        if loop is None:
-            return script
-        made = _Rolling(script, loop, value_of).script(outside, inside)
+        loops = loops_in(inside, readers_of(script, steps))
+        rolled = (_Rolling(script, loop, value_of).script(outside, inside) for loop in loops)
+        made = next((found for found in rolled if found is not None), None)
         if made is None:
             return script
         script = made
@@ -78,7 +77,9 @@ class _Rolling:
         """Sequences [batch, time, width] of what the rounds give."""
         self.final: dict[Place, Value] = {}
         """What the last round gives, where it is known apart."""
-        self.sequence_count = loop.count
+        self.hoisted: set[int] = set()
+        self.taken: list[tuple[Entries, Value]] = []
+        """Sequences of entries that the rounds take."""
 
     def script(self, outside: set[Step], inside: Sequence[Step]) -> Script | None:
         looped = {step for steps in self.loop.rounds for step in steps}
@@ -104,7 +105,7 @@ class _Rolling:
     # Steps again --------------------------------------------------------------------------------
 
     def _again(self, step: Step) -> None:
-        if step.key is basic.stack and self._stacked(step):
+        if step.key in (basic.stack, basic.concat) and self._stacked(step):
             return
         values = [self._value(item) for item in operands_of(step)]
         operands, keywords = replaced(step, values)
@@ -117,10 +118,11 @@ class _Rolling:
         if item.step in self.made:
             return part_of(self.made[item.step], item.path)
         number, place = self._place(item)
-        if number == self.loop.count - 1 and place in self.final:
+        is_last = self.loop.used.get(place) == {self.loop.count - 1}
+        if is_last and place in self.final:
             return self.final[place]
         sequence = self._sequence(place)
-        index = -1 if number == self.loop.count - 1 else number
+        index = -1 if is_last else number
         return self._as(self.new.item(sequence, ALL, index), item)
 
     def _place(self, item: Value) -> tuple[int, Place]:
@@ -142,6 +144,7 @@ class _Rolling:
     def _stacked(self, step: Step) -> bool:
         """Whether a stack was made of what rounds give, one behind the other."""
         items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
+        joins = step.key is basic.concat
         looped = [isinstance(item, Value) and item.step not in self.made for item in items]
         if not any(looped) or len(items) < 2:
             return False
@@ -157,11 +160,18 @@ class _Rolling:
         if backward and not forward:
             sequence = self.new.item(sequence, ALL, slice(None, None, -1))
         shape = items[first].tensor.type.shape
+        if joins:
+            axis %= len(shape)
+            if shape[axis] != 1:
+                return False
+            shape = (*shape[:axis], *shape[axis + 1 :])
         whole = self._laid_out(sequence, shape, axis)
-        parts = [
-            *(self.new.call(basic.expand_dims, self._value(item), axis) for item in items[:first]), whole,
-            *(self.new.call(basic.expand_dims, self._value(item), axis) for item in items[last:]),
-        ]  # fmt: skip
+
+        def part(item: Any) -> Value:
+            value: Value = self._value(item)
+            return value if joins else self.new.call(basic.expand_dims, value, axis)
+
+        parts = [*map(part, items[:first]), whole, *map(part, items[last:])]
         self.made[step] = whole if len(parts) == 1 else self.new.call(basic.concat, parts, axis)
         return True
 
@@ -191,21 +201,33 @@ class _Rolling:
 
     def _roll(self) -> None:
         """Lifts what can be, and makes a cell of what is left."""
-        for place, sequence in self.loop.sequences.items():
-            self._take(place, sequence)
+        self._hoist()
         self._lift()
-        left = self._left()
-        core = self._core(left)
+        core = self._core(self._left())
         if core:
-            self._drive(core)
+            _Core(self, core).drive()
             self._lift()
-            left = self._left()
-            if left:
+            if self._left():
                 raise NotRolled
+
+    def _hoist(self) -> None:
+        """Steps that are the same in all rounds are made once."""
+        hoisted: set[int] = set()
+        for place, step in enumerate(self.loop.first):
+            items = self.loop.operands[place]
+            for number, item in enumerate(items):
+                if isinstance(item, Inner) and item.place[0] in hoisted:
+                    items[number] = Shared(part_of(Value(self.loop.first[item.place[0]].thing, self.loop.first[item.place[0]]), item.place[1]))
+            if all(isinstance(item, Shared) for item in items) and step.key not in (static_rnn, dropout):
+                hoisted.add(place)
+                self._again(step)
+                for steps in self.loop.rounds[1:]:
+                    self.made[steps[place]] = self.made[step]
+        self.hoisted = hoisted
 
     def _left(self) -> list[int]:
         """Steps of a round that are in no sequence yet."""
-        done = {place for place, _ in self.lifted}
+        done = {place for place, _ in self.lifted} | self.hoisted
         return [place for place in range(len(self.loop.first)) if place not in done and self._is_needed(place)]
 
     def _is_needed(self, place: int) -> bool:
@@ -236,8 +258,17 @@ class _Rolling:
         between = any(place in reached[other] for place in behind for other in core)
         return core if core and fits and not between else [*left]
 
-    def _take(self, place: int, entries: Entries) -> None:
+    def entries(self, taken: Entries) -> Value:
         """The sequence of entries of an axis that the rounds take."""
+        for other, value in self.taken:
+            at = (other.axis, other.start, other.step) == (taken.axis, taken.start, taken.step)
+            if at and _same(other.source, taken.source):
+                return value
+        value = self._taken(taken)
+        self.taken.append((taken, value))
+        return value
+
+    def _taken(self, entries: Entries) -> Value:
         source = self._value(entries.source)
         shape = source.tensor.type.shape
         axis, count = entries.axis, self.loop.count
@@ -267,7 +298,7 @@ class _Rolling:
                 if not isinstance(rest, int):
                     raise NotRolled
                 source = self.new.call(basic.reshape, source, (None, None, rest))
-        self.lifted[place, ()] = source
+        return source
 
     def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> Any:
         """Which entries are taken: from an end of the axis, where that is near."""
@@ -313,10 +344,11 @@ class _Rolling:
             return
         values = []
         for item in operands:
-            if isinstance(item, Carried) or (isinstance(item, Inner) and item.place not in self.lifted):
+            sequence = self.sequence_of(item)
+            if isinstance(item, Carried) or (isinstance(item, Inner) and sequence is None):
                 return
-            if isinstance(item, Inner):
-                values.append(self.lifted[item.place])
+            if sequence is not None:
+                values.append(sequence)
             elif isinstance(item, Shared) and isinstance(item.value, Value):
                 fits = item.value.tensor.rank == 2 if step.key == "@" else item.value.tensor.rank <= 1
                 if not fits and step.key is not embedding:
@@ -324,26 +356,32 @@ class _Rolling:
                 values.append(self._value(item.value))
             else:
                 values.append(item.value)
-        if not any(isinstance(item, Inner) for item in operands):
+        if not any(isinstance(item, Inner | Entries) for item in operands):
             return
         if step.key is embedding:
             ids, table = values
             values = [self.new.call(basic.squeeze, ids, 2) if ids.tensor.rank == 3 else ids, table]
-        if step.key == "@" and not isinstance(operands[0], Inner):
+        if step.key == "@" and not isinstance(operands[0], Inner | Entries):
             return
         made, keywords = replaced(step, values)
         if step.key is basic.concat:
             made = [made[0], -1]
         self.lifted[place, ()] = self.new.remade(step, made, keywords)
 
+    def sequence_of(self, item: Any) -> Value | None:
+        """What an operand is in all rounds, [batch, time, width], where that is made."""
+        if isinstance(item, Entries):
+            return self.entries(item)
+        return self.lifted.get(item.place) if isinstance(item, Inner) else None
+
     def _lift_cell(self, place: int, step: Step) -> None:
         """A recurrent cell that reads a sequence and its own state alone is a driver of its own."""
         cell, x, *state = self.loop.operands[place]
-        if not isinstance(x, Inner) or x.place not in self.lifted or not isinstance(cell, Shared):
+        sequence = self.sequence_of(x)
+        if sequence is None or not isinstance(cell, Shared):
             return
         if not all(isinstance(item, Carried) and item.place[0] == place for item in state):
             return
-        sequence = self.lifted[x.place]
         if sequence.tensor.rank != 3 or sequence.tensor.dtype not in ("float32", "float64"):
             return
         initial = [self._initial(item) for item in state]
@@ -371,6 +409,14 @@ class _Rolling:
         value: Value = self._value(item.initial)
         return value
 
+    def _is_first_in_loop(self, cell: Value) -> bool:
+        """Whether no step before the loop reads the cell."""
+        for step in self.old.steps:
+            if any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step)):
+                if not isinstance(step.thing, Cell):
+                    return any(step in steps for steps in self.loop.rounds)
+        return True
+
     def _is_only_in_loop(self, cell: Value) -> bool:
         looped = {step for steps in self.loop.rounds for step in steps}
         return all(
@@ -378,11 +424,8 @@ class _Rolling:
             if isinstance(item, Value) and item.step is cell.step
         )  # fmt: skip
 
-    # A cell of the script's own -------------------------------------------------------------------
 
-    def _drive(self, core: Sequence[int]) -> None:
-        from_core = _Core(self, core)
-        from_core.drive()
+# A cell of the script's own ---------------------------------------------------------------------------
 
 
 class _Core:
@@ -391,17 +434,16 @@ class _Core:
     def __init__(self, rolling: _Rolling, core: Sequence[int]) -> None:
         self.rolling, self.core, self.loop, self.new = rolling, [*core], rolling.loop, rolling.new
         members = set(core)
-        self.inputs: list[Place] = []
+        self.inputs: list[tuple[Any, Tensor]] = []
+        """Operands that are sequences, and a tensor like a step of each."""
         self.carried: list[Carried] = []
         self.outside: list[Value] = []
         self.emitted: list[Place] = []
         self.cells: list[Value] = []
         for place in core:
             for item in self.loop.operands[place]:
-                if isinstance(item, Inner) and item.place[0] not in members and item.place not in self.inputs:
-                    if item.place not in rolling.lifted:
-                        raise NotRolled
-                    self.inputs.append(item.place)
+                if isinstance(item, Entries) or (isinstance(item, Inner) and item.place[0] not in members):
+                    self._read(item, place)
                 if isinstance(item, Carried):
                     self._carry(item, members)
                 if isinstance(item, Shared) and isinstance(item.value, Value):
@@ -415,6 +457,16 @@ class _Core:
                     self.emitted += [] if item.place in self.emitted else [item.place]
         if not self.carried:
             raise NotRolled
+
+    def _read(self, item: Any, reader: int) -> None:
+        """Notes a sequence that is read."""
+        if any(_same_input(item, other) for other, _ in self.inputs):
+            return
+        if self.rolling.sequence_of(item) is None:
+            raise NotRolled
+        number = next(n for n, other in enumerate(self.loop.operands[reader]) if other is item)
+        value = operands_of(self.loop.first[reader])[number]
+        self.inputs.append((item, value.tensor))
 
     def _carry(self, item: Carried, members: set[int]) -> None:
         if item.place[0] not in members:
@@ -490,7 +542,8 @@ class _Core:
         rolling, new = self.rolling, self.new
         dtype = next((self._tensor(item.place).dtype for item in self.carried
                       if self._tensor(item.place).dtype in ("float32", "float64")), "float32")  # fmt: skip
-        sequences = [rolling.lifted[place] for place in self.inputs]
+        found = [rolling.sequence_of(item) for item, _ in self.inputs]
+        sequences = [item for item in found if item is not None]
         flat = [item if item.tensor.dtype == dtype else new.call(basic.cast, item, dtype) for item in sequences]
         initial = [rolling._initial(item) for item in self.carried]
         starts = [None if item is None else self._flat(new, item, dtype) for item in initial]
@@ -564,9 +617,9 @@ class _Core:
         return given
 
     def _rename(self, scope: str, name: str) -> None:
-        """Parameters of cells are under the new driver's."""
+        """Parameters of cells that are used here first are under the new driver's name."""
         for number, cell in enumerate(self.cells):
-            if not self.rolling._is_only_in_loop(cell):
+            if not self.rolling._is_first_in_loop(cell):
                 continue
             bare = cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
             step = next(step for step in self.loop.first if any(
@@ -610,12 +663,14 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
     script = Script("")
     values: dict[Place, Value] = {}
     names, start = core.names_of_given(), 0
-    for place in core.inputs:
-        sequence = core.rolling.lifted[place]
+    read: list[tuple[Any, Value]] = []
+    for item, like in core.inputs:
+        sequence = core.rolling.sequence_of(item)
+        assert sequence is not None
         width = sequence.tensor.width
         given = script.given(x, "x")
         piece = script.item(given, ALL, slice(start or None, start + width)) if len(core.inputs) > 1 else given
-        values[place] = core._shaped(script, piece, core._tensor(place))
+        read.append((item, core._shaped(script, piece, like)))
         start += width
     before: dict[Place, Value] = {}
     for name, item in zip(kind.names, core.carried, strict=True):
@@ -625,6 +680,9 @@ def _traced_step(kind: Any, cell: Any, p: Any, x: Tensor, state: Any) -> tuple[T
     shared_values = [script.given(thing, f"self.{name}") for thing, name in zip(cell.given, names, strict=True)]
 
     def operand(item: Any) -> Any:
+        from_sequence = next((value for other, value in read if _same_input(item, other)), None)
+        if from_sequence is not None:
+            return from_sequence
         if isinstance(item, Inner):
             found = values.get(item.place)
             return part_of(values[item.place[0], ()], item.place[1]) if found is None else found
@@ -713,6 +771,14 @@ def part_of(value: Value, path: Sequence[int | str]) -> Value:
     for key in path:
         thing = getattr(thing, key) if isinstance(key, str) else thing[key]
     return Value(thing, value.step, (*value.path, *path)) if path else value
+
+
+def _same_input(a: Any, b: Any) -> bool:
+    """Whether two operands are the same sequence."""
+    if isinstance(a, Entries) and isinstance(b, Entries):
+        same_places = (a.axis, a.start, a.step, a.keeps) == (b.axis, b.start, b.step, b.keeps)
+        return same_places and _same(a.source, b.source)
+    return isinstance(a, Inner) and isinstance(b, Inner) and a.place == b.place
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -25,6 +25,8 @@ FEWEST = 3
 """Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""
 MOST_STEPS = 20_000
 """Steps of a script in which loops are looked for."""
+MOST_CANDIDATES = 200
+"""Runs of equal steps that are looked at."""
 DRIVERS = (static_rnn, dynamic_rnn)
 Place = tuple[int, tuple[int | str, ...]]
 """A step of a round by its number in it, and the path to a part of what it gives."""
@@ -52,17 +54,18 @@ class Shared:
     value: Any
 
 
-Operand = Inner | Carried | Shared
-
-
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Entries:
-    """Entries of an axis, one a round. start, step: of the places; whole: whether all entries are taken."""
+    """Entries of an axis, one a round. start, step: of the places. keeps: whether the axis stays, with size 1."""
 
     source: Value
     axis: int
     start: int
     step: int
+    keeps: bool
+
+
+Operand = Inner | Carried | Shared | Entries
 
 
 @dataclass(eq=False)
@@ -70,13 +73,11 @@ class Loop:
     """Rounds of equal steps.
 
     rounds: the steps, by round. operands: of each step of a round what its operands are, in the order of
-    ``operands_of``. sequences: steps that take the round's entry of an axis. used: what later steps read, by place:
-    the rounds of which it is read.
+    ``operands_of``. used: what later steps read, by place: the rounds of which it is read.
     """
 
     rounds: list[list[Step]]
     operands: list[list[Operand]]
-    sequences: dict[int, Entries]
     used: dict[Place, set[int]] = field(default_factory=dict)
 
     @property
@@ -146,22 +147,21 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
     return operands, keywords
 
 
-def _code(step: Step, identities: Callable[[Value], Any] | None = None) -> Any:
-    """What a step does, as something that can be compared. identities: of values; None leaves them out."""
+def _code(step: Step) -> Any:
+    """What a step does, of what kinds of things, as something that can be compared."""
 
     def part(item: Any) -> Any:
         if isinstance(item, Value):
-            return identities(item) if identities else Value
-        return (type(item), repr(item)) if not callable(item) else item
+            return id(item.step) if isinstance(item.thing, Cell) or item.step.key is parameter else Value
+        return item if callable(item) else (type(item), repr(item))
 
     key: Any = step.key
     if isinstance(key, Index):
         key = ("item", *(int if type(entry) is int else repr(entry) for entry in key.index))
-    operands: list[Any] = operands_of(step)
-    if step.key in DRIVERS and identities is None:
-        count = len(_leaves_of_state(step))
-        return key, tuple(map(part, operands[:-count]))
-    names = tuple(sorted(name for name in step.keywords if name not in ("scope", "name")))
+    operands = operands_of(step)
+    if step.key in DRIVERS:
+        operands = operands[: -len(_leaves_of_state(step))]
+    names = tuple(sorted(name for name in step.keywords if name not in ("scope", "name", "initial_state")))
     return key, names, tuple(map(part, operands))
 
 
@@ -169,48 +169,40 @@ def _code(step: Step, identities: Callable[[Value], Any] | None = None) -> Any:
 
 
 def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
-    """Steps that stand before all loops: what is declared once, and what is made of such alone and like no other."""
-    identities: dict[Step, int] = {}
-
-    def identity(value: Value) -> Any:
-        return identities.setdefault(value.step, len(identities)), value.path
-
-    codes = {step: _code(step, identity) for step in steps if step.key is not None}
+    """Steps that may stand before all loops: what is declared once, entries of such, and what is made of such alone and
+    does what no other step does.
+    """
+    codes = {step: _code(step) for step in steps}
     counts = Counter(codes.values())
     outside: set[Step] = set()
     for step in steps:
-        declared = step.key in (placeholder, parameter, None) or isinstance(step.thing, Cell)
-        made_of_outside = all(not isinstance(item, Value) or item.step in outside for item in operands_of(step))
-        if declared or (made_of_outside and counts[codes[step]] == 1 and step.key not in DRIVERS):
-            outside.add(step)
-        elif made_of_outside and _is_of_parameters(step, outside):
+        values = [item for item in operands_of(step) if isinstance(item, Value)]
+        if not all(item.step in outside for item in values):
+            continue
+        declared = step.key in (placeholder, parameter) or isinstance(step.thing, Cell)
+        of_parameters = bool(values) and all(item.step.key is parameter for item in values)
+        if declared or of_parameters or isinstance(step.key, Index) or counts[codes[step]] == 1:
             outside.add(step)
     return outside
 
 
-def _is_of_parameters(step: Step, outside: set[Step]) -> bool:
-    """Whether a step is made of parameters and numbers alone."""
-    values = [item for item in operands_of(step) if isinstance(item, Value)]
-    return bool(values) and all(item.step.key is parameter for item in values) and step.key not in DRIVERS
-
-
-def longest_loop(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Loop | None:
-    """The loop that covers most of the steps. later: who reads what a step gives, None for the net's outputs."""
-    if not 4 <= len(steps) <= MOST_STEPS:
-        return None
+def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Iterator[Loop]:
+    """Loops, those that cover most of the steps first. later: who reads what a step gives, None for the net's outputs."""
+    if not 2 <= len(steps) <= MOST_STEPS:
+        return
     numbers: dict[Any, int] = {}
     codes = np.array([numbers.setdefault(_code(step), len(numbers)) for step in steps])
     candidates: list[tuple[int, int, int, int]] = []
     for period in range(1, len(codes) // 2 + 1):
         for start, length in _runs(codes[:-period] == codes[period:]):
             if length >= period:
-                candidates.append((-((length + period) // period * period), period, start, length + period))
+                covered = (length + period) // period * period
+                candidates.append((-covered, period, start, length + period))
     candidates.sort()
-    for _, period, start, length in candidates[:200]:
+    for _, period, start, length in candidates[:MOST_CANDIDATES]:
         found = _best_of(steps, start, period, length, later)
         if found is not None:
-            return found
-    return None
+            yield found
 
 
 def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -247,23 +239,19 @@ def _checked(rounds: list[list[Step]], later: Any) -> Loop | None:
         return None
     places = {step: (number, place) for number, steps in enumerate(rounds) for place, step in enumerate(steps)}
     operands: list[list[Operand]] = []
-    sequences: dict[int, Entries] = {}
-    for place, steps in enumerate(zip(*rounds, strict=True)):
-        found = [_operand(column, places) for column in zip(*map(operands_of, steps), strict=True)]
-        if any(item is None for item in found):
+    for steps in zip(*rounds, strict=True):
+        if isinstance(steps[0].key, Index) and len({repr(step.key.index) for step in steps}) > 1:
             return None
-        kept = [item for item in found if item is not None]
-        if isinstance(steps[0].key, Index):
-            indices = [step.key.index for step in steps]
-            if len(set(map(repr, indices))) > 1:
-                sequence = _sequence(kept[0], indices)
-                if sequence is None:
-                    return None
-                sequences[place] = sequence
+        kept = []
+        for column in zip(*map(operands_of, steps), strict=True):
+            found = _operand(column, places)
+            if found is None:
+                return None
+            kept.append(found)
         operands.append(kept)
-    if not has_cell and not any(isinstance(item, Carried) for items in operands for item in items):
+    loop = Loop(rounds, operands)
+    if not any(isinstance(item, Carried | Entries) for items in operands for item in items):
         return None
-    loop = Loop(rounds, operands, sequences)
     for step, (number, place) in places.items():
         for reader, value in later.get(step, ()):
             if reader not in places:
@@ -281,7 +269,7 @@ def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> O
         path = column[0].path
         if all(place is None for place in at):
             same = all(item.step is column[0].step and item.path == path for item in column)
-            return Shared(column[0]) if same else None
+            return Shared(column[0]) if same else _entries(column, places)
         first = at[0]
         if first is not None and all(
             place == (number, first[1]) and item.path == path
@@ -310,27 +298,37 @@ def _equal_literals(a: Any, b: Any) -> bool:
     return a is b or (type(a) is type(b) and repr(a) == repr(b))
 
 
-def _sequence(source: Operand, indices: Sequence[tuple[Any, ...]]) -> Entries | None:
-    """Entries of one axis in even steps of whole rounds, all others whole."""
-    if not isinstance(source, Shared) or not isinstance(source.value, Value):
+def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
+    """Entries of one axis in even steps, all others whole."""
+    if not all(isinstance(item.step.key, Index) and not item.path for item in column):
         return None
-    whole = slice(None)
-    if len({len(index) for index in indices}) > 1 or any(None in index or ... in index for index in map(_plain, indices)):
+    source: Any = column[0].step.operands[0]
+    others: list[Any] = [item.step.operands[0] for item in column]
+    if source.step in places or any(item.step is not source.step or item.path != source.path for item in others):
+        return None
+    indices: list[tuple[Any, ...]] = [item.step.key.index for item in column]
+    if len({len(index) for index in indices}) > 1:
         return None
     varying = [axis for axis in range(len(indices[0])) if len({repr(index[axis]) for index in indices}) > 1]
-    if len(varying) != 1 or any(index[axis] != whole for index in indices for axis in range(len(index)) if axis != varying[0]):
+    if len(varying) != 1:
         return None
     axis = varying[0]
+    whole = all(type(entry) is slice and entry == slice(None) for index in indices for entry in (*index[:axis], *index[axis + 1 :]))
     entries = [index[axis] for index in indices]
-    steps = {after - before for before, after in zip(entries, entries[1:], strict=False)}
-    if not all(type(entry) is int for entry in entries) or len(steps) != 1 or min(entries) < 0 <= max(entries):
+    keeps = all(type(entry) is slice for entry in entries)
+    if keeps:
+        if any(entry.step is not None or _stop(entry) - (entry.start or 0) != 1 for entry in entries):
+            return None
+        entries = [entry.start or 0 for entry in entries]
+    if not whole or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
         return None
-    return Entries(source.value, axis, entries[0], steps.pop())
+    steps = {after - before for before, after in zip(entries, entries[1:], strict=False)}
+    return Entries(source, axis, entries[0], steps.pop(), keeps) if len(steps) == 1 else None
 
 
-def _plain(index: tuple[Any, ...]) -> list[Any]:
-    """Entries of an index of which one can ask whether a thing is among them."""
-    return [entry if not isinstance(entry, slice) else "slice" for entry in index]
+def _stop(entry: slice) -> Any:
+    """Where a slice ends; one behind its start where it ends with the axis, of which it may be the last entry."""
+    return (entry.start or 0) + 1 if entry.stop is None else entry.stop
 
 
 def readers_of(script: Script, steps: Sequence[Step]) -> dict[Step, list[tuple[Step | None, Value]]]:

@@ -223,7 +223,7 @@ class Script:
             return ast.Call(ast.Name(kind.__name__, ast.Load()), arguments, named)
 
         thing = kind(*map(_bare, operands))
-        return self._kept(Step(thing, operands, {}, written, "cell", True))
+        return self._kept(Step(thing, operands, {}, written, "cell", True, kind, kind))
 
     def scope(self, base: str) -> str:
         """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
