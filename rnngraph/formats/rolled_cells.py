@@ -5,6 +5,7 @@ of the script's own, whose text is written by the steps that it makes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..declare.drivers import dynamic_rnn, static_rnn
 from ..declare.functions import activations, basic
 from ..declare.functions.layers import embedding
 from ..declare.functions.randomness import dropout
+from ..declare.parameters import parameter
 from ..declare.tensor import Tensor
 from ..ir.types import Dim, Size, product
 from .layers import scope_of
@@ -23,16 +25,20 @@ from .rolling import (
     Loop,
     Place,
     Shared,
+    code_of,
     loops_in,
     operands_of,
     outside_of_loops,
     readers_of,
     replaced,
     sized,
+    without_entries,
 )
 from .script import Script, Step, Value, identifier
 
 ALL = slice(None)
+MOST_LEFT = 3
+"""Steps of one cell that may stand by themselves."""
 OF_EACH_ELEMENT = frozenset((
     basic.tanh, basic.sigmoid, basic.exp, basic.expm1, basic.log, basic.log1p, basic.sqrt, basic.sin, basic.cos,
     basic.atan, basic.erf, basic.sign, basic.abs, basic.square, basic.cast, basic.clip, dropout, activations.relu,
@@ -40,6 +46,7 @@ OF_EACH_ELEMENT = frozenset((
     activations.softplus, activations.softsign, activations.hard_sigmoid, activations.hard_sigmoid_keras3, "negative",
 ))  # fmt: skip
 """What is done to each element alike, with numbers beside it."""
+OF_CHANCE = frozenset((dropout,))
 OF_PAIRS = frozenset(("+", "-", "*", "/", basic.maximum, basic.minimum))
 
 
@@ -49,16 +56,51 @@ def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> S
     value_of: open sizes as numbers of the example by which the steps were written out, if there are open ones. Places
     that are counted from an end of an axis of that size stay so, and all of it is the whole axis.
     """
+    script = _without_repeats(script)
     while True:
         steps = script.steps
         outside = outside_of_loops(steps)
         inside = [step for step in steps if step not in outside]
-        loops = loops_in(inside, readers_of(script, steps))
+        loops = loops_in(without_entries(inside), readers_of(script, steps))
         rolled = (_Rolling(script, loop, value_of).script(outside, inside) for loop in loops)
         made = next((found for found in rolled if found is not None), None)
         if made is None:
             return script
         script = made
+
+
+def steps_left(script: Script) -> list[tuple[Cell, int]]:
+    """Recurrent cells of which more steps are still written out than may stand before and behind a loop."""
+    counts = Counter(step.operands[0].step for step in script.steps if step.key is static_rnn)
+    return [(step.thing, count) for step, count in counts.items() if count > MOST_LEFT]
+
+
+def _without_repeats(script: Script) -> Script:
+    """The script with what is made of parameters alone, such as a transposed kernel, made once."""
+    made: dict[Step, Value] = {}
+    first: dict[Any, Step] = {}
+    repeats: dict[Step, Step] = {}
+    of_parameters: set[Step] = set()
+    for step in script.steps:
+        items = [repeats.get(item.step, item.step) for item in operands_of(step) if isinstance(item, Value)]
+        if items and step.key not in OF_CHANCE and all(item.key is parameter or item in of_parameters for item in items):
+            of_parameters.add(step)
+            same = first.setdefault((code_of(step), *map(id, items)), step)
+            if same is not step:
+                repeats[step] = same
+    if not repeats:
+        return script
+    new = script.emptied()
+    for step in script.steps:
+        if step in repeats:
+            made[step] = made[repeats[step]]
+            continue
+        values = [part_of(made[item.step], item.path) if isinstance(item, Value) else item for item in operands_of(step)]
+        operands, keywords = replaced(step, values)
+        made[step] = new.remade(step, operands, keywords)
+    for ours, theirs in ((new.inputs, script.inputs), (new.outputs, script.outputs)):
+        ours |= {name: part_of(made[value.step], value.path) for name, value in theirs.items()}
+    return new
 
 
 class NotRolled(Exception):
@@ -99,7 +141,7 @@ class _Rolling:
         for name, value in self.old.inputs.items():
             self.new.inputs[name] = self._value(value)
         for name, value in self.old.outputs.items():
-            self.new.outputs[name] = self._value(value)
+            self.new.outputs[name] = self._value(value, True)
         return self.new
 
     # Steps again --------------------------------------------------------------------------------
@@ -111,14 +153,15 @@ class _Rolling:
         operands, keywords = replaced(step, values)
         self.made[step] = self.new.remade(step, operands, keywords)
 
-    def _value(self, item: Any) -> Any:
-        """An operand of a step outside of the loop."""
+    def _value(self, item: Any, is_output: bool = False) -> Any:
+        """An operand of a step outside of the loop, or an output."""
         if not isinstance(item, Value):
             return item
         if item.step in self.made:
             return part_of(self.made[item.step], item.path)
         number, place = self._place(item)
-        is_last = self.loop.used.get(place) == {self.loop.count - 1}
+        last = self.loop.count - 1  # other readers of all rounds may be a loop, too, which takes entries alike
+        is_last = number == last and (is_output or self.loop.singly.get(place) == {last})
         if is_last and place in self.final:
             return self.final[place]
         sequence = self._sequence(place)
@@ -555,7 +598,7 @@ class _Core:
         given = [*self._given_cells(), *(rolling._value(value) for value in self.outside)]
         cell = new.own_cell(kind, *given)
         scope = new.scope("rnn")
-        options = self._initial_state(starts, names)
+        options = self._initial_state(starts, names, dtype)
         outputs, state = new.call(dynamic_rnn, cell, x, **options, scope=scope)
         self._rename(scope, name)
         new.classes[name] = kind.text
@@ -581,7 +624,7 @@ class _Core:
         column = self.new.item(found, ALL, None, slice(None, 1))  # which no step reads
         return self.new.call(basic.tile, column, [1, self.loop.count, 1], hint="steps")
 
-    def _initial_state(self, starts: list[Value | None], names: list[str]) -> dict[str, Any]:
+    def _initial_state(self, starts: list[Value | None], names: list[str], dtype: str) -> dict[str, Any]:
         if all(item is None for item in starts):
             return {}
         filled = []
@@ -589,7 +632,7 @@ class _Core:
             if start is None:
                 if item.initial is None:
                     raise NotRolled
-                start = self._flat(self.new, self.rolling._value(item.initial), self._tensor(item.place).dtype)
+                start = self._flat(self.new, self.rolling._value(item.initial), dtype)
             filled.append(start)
         return {"initial_state": dict(zip(names, filled, strict=True)) if len(names) > 1 else filled[0]}
 

@@ -79,6 +79,8 @@ class Loop:
     rounds: list[list[Step]]
     operands: list[list[Operand]]
     used: dict[Place, set[int]] = field(default_factory=dict)
+    singly: dict[Place, set[int]] = field(default_factory=dict)
+    """As ``used``, but for readers that take several rounds' at once."""
 
     @property
     def count(self) -> int:
@@ -147,7 +149,7 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
     return operands, keywords
 
 
-def _code(step: Step) -> Any:
+def code_of(step: Step) -> Any:
     """What a step does, of what kinds of things, as something that can be compared."""
 
     def part(item: Any) -> Any:
@@ -172,7 +174,7 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
     """Steps that may stand before all loops: what is declared once, entries of such, and what is made of such alone and
     does what no other step does.
     """
-    codes = {step: _code(step) for step in steps}
+    codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     outside: set[Step] = set()
     for step in steps:
@@ -186,12 +188,42 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
     return outside
 
 
+def without_entries(steps: Sequence[Step]) -> list[Step]:
+    """Steps but for those that take entries of what stands before loops: several of one axis of a value that no other
+    is made like.
+    """
+    codes = {step: code_of(step) for step in steps}
+    counts = Counter(codes.values())
+    families: Counter[Any] = Counter(_family(step) for step in steps if isinstance(step.key, Index))
+
+    def is_entry(step: Step) -> bool:
+        if not isinstance(step.key, Index) or families[_family(step)] < 2:
+            return False
+        source = step.operands[0].step
+        return source not in codes or counts[codes[source]] == 1
+
+    return [step for step in steps if not is_entry(step)]
+
+
+def _family(step: Step) -> Any:
+    """What steps have in common that take entries of one axis."""
+    source = step.operands[0]
+
+    def pattern(entry: Any) -> Any:
+        if type(entry) is slice and entry.step is None and type(entry.stop) in (int, type(None)):
+            if _stop(entry) - (entry.start or 0) == 1 and entry != slice(None):
+                return slice
+        return int if type(entry) is int else repr(entry)
+
+    return id(source.step), source.path, tuple(map(pattern, step.key.index))
+
+
 def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Iterator[Loop]:
     """Loops, those that cover most of the steps first. later: who reads what a step gives, None for the net's outputs."""
     if not 2 <= len(steps) <= MOST_STEPS:
         return
     numbers: dict[Any, int] = {}
-    codes = np.array([numbers.setdefault(_code(step), len(numbers)) for step in steps])
+    codes = np.array([numbers.setdefault(code_of(step), len(numbers)) for step in steps])
     candidates: list[tuple[int, int, int, int]] = []
     for period in range(1, len(codes) // 2 + 1):
         for start, length in _runs(codes[:-period] == codes[period:]):
@@ -222,13 +254,44 @@ def _best_of(steps: Sequence[Step], start: int, period: int, length: int, later:
             break
         first = start + offset
         rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(count)]
-        loop = _checked(rounds, later)
+        loop = _checked(rounds, later) or _checked(_longest_alike(rounds), later)
         if loop is None:
             continue
         carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
-        score = (-count, carried, offset)
+        score = (-loop.count, carried, offset)
         if best is None or score < best:
             best, found = score, loop
+    return found
+
+
+def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
+    """The longest run of rounds of which each hangs on the one before as that does on the one before it."""
+    links = [_link(before, after) for before, after in zip(rounds, rounds[1:], strict=False)]
+    best = first = 0
+    length = 1
+    for number in range(len(links)):
+        if number == 0 or links[number] != links[number - 1]:
+            first = number
+        if number + 2 - first > length:
+            best, length = first, number + 2 - first
+    return rounds[best : best + length]
+
+
+def _link(before: list[Step], after: list[Step]) -> list[Any]:
+    """What each operand of a round is, as seen from the round before."""
+    old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
+    found: list[Any] = []
+    for a, b in zip((i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True):
+        if not isinstance(b, Value):
+            found.append("literal" if _equal_literals(a, b) else object())
+        elif b.step in new or b.step in old:
+            found.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
+        elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
+            found.append("same")
+        elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):
+            found.append((_family(a.step), _family(b.step)))
+        else:
+            found.append(object())
     return found
 
 
@@ -256,7 +319,15 @@ def _checked(rounds: list[list[Step]], later: Any) -> Loop | None:
         for reader, value in later.get(step, ()):
             if reader not in places:
                 loop.used.setdefault((place, value.path), set()).add(number)
+                alike = reader and [item for item in operands_of(reader) if _is_at(item, place, value.path, places)]
+                if not alike or len(alike) < 2:
+                    loop.singly.setdefault((place, value.path), set()).add(number)
     return loop
+
+
+def _is_at(item: Any, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
+    """Whether an operand is what a place of some round gives."""
+    return isinstance(item, Value) and item.path == path and places.get(item.step, (0, -1))[1] == place
 
 
 def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:

@@ -55,6 +55,9 @@ class Index:
 
     index: tuple[Any, ...]
 
+    def __hash__(self) -> int:  # slices have none of their own before Python 3.12
+        return hash(repr(self.index))
+
 
 @dataclass(eq=False)
 class Step:

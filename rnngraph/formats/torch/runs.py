@@ -12,7 +12,7 @@ from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
 from ..reading import not_readable
-from ..rolled_cells import rolled_up
+from ..rolled_cells import rolled_up, steps_left
 from ..script import Script, Value
 from . import attention, elementwise, layers, packed, recurrent, reductions, shapes
 from .sizes import Sizes, SizesChanged
@@ -136,7 +136,14 @@ class Reader:
             tracer.script.outputs[name] = self._output(tracer, item)
         if not outputs:
             raise not_readable(self._what(), ["forward gives no tensor"])
-        return rolled_up(tracer.script, tracer.sizes.value)
+        script = rolled_up(tracer.script, tracer.sizes.value)
+        left = steps_left(script)
+        if left:
+            raise not_readable(self._what(), [
+                f"{cell!r} makes {count} steps that differ, so that they are no loop; run the same code in each step"
+                for cell, count in left
+            ])  # fmt: skip
+        return script
 
     def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
         dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
