@@ -30,7 +30,7 @@ ROOMS = (
     "batching",
     "program.saved", "program",
     "training.optimization", "training.steps", "training.fit", "training",
-    "formats", "formats.tensorflow",
+    "formats", "formats.tensorflow", "formats.torch",
     "tf1",
     "",
     "cli", "__main__",

@@ -83,7 +83,11 @@ def _without_repeats(script: Script) -> Script:
     of_parameters: set[Step] = set()
     for step in script.steps:
         items = [repeats.get(item.step, item.step) for item in operands_of(step) if isinstance(item, Value)]
-        if items and step.key not in OF_CHANCE and all(item.key is parameter or item in of_parameters for item in items):
+        if (
+            items
+            and step.key not in OF_CHANCE
+            and all(item.key is parameter or item in of_parameters for item in items)
+        ):
             of_parameters.add(step)
             same = first.setdefault((code_of(step), *map(id, items)), step)
             if same is not step:
@@ -95,7 +99,9 @@ def _without_repeats(script: Script) -> Script:
         if step in repeats:
             made[step] = made[repeats[step]]
             continue
-        values = [part_of(made[item.step], item.path) if isinstance(item, Value) else item for item in operands_of(step)]
+        values = [
+            part_of(made[item.step], item.path) if isinstance(item, Value) else item for item in operands_of(step)
+        ]
         operands, keywords = replaced(step, values)
         made[step] = new.remade(step, operands, keywords)
     for ours, theirs in ((new.inputs, script.inputs), (new.outputs, script.outputs)):
@@ -260,7 +266,11 @@ class _Rolling:
             items = self.loop.operands[place]
             for number, item in enumerate(items):
                 if isinstance(item, Inner) and item.place[0] in hoisted:
-                    items[number] = Shared(part_of(Value(self.loop.first[item.place[0]].thing, self.loop.first[item.place[0]]), item.place[1]))
+                    items[number] = Shared(
+                        part_of(
+                            Value(self.loop.first[item.place[0]].thing, self.loop.first[item.place[0]]), item.place[1]
+                        )
+                    )
             if all(isinstance(item, Shared) for item in items) and step.key not in (static_rnn, dropout):
                 hoisted.add(place)
                 self._again(step)
@@ -353,7 +363,9 @@ class _Rolling:
                 stop = None
             elif size is not None and size - (last + 1) <= near:
                 stop = last + 1 - size
-            return slice(start or None, stop, None if step == 1 else step) if (start, stop, step) != (0, None, 1) else ALL
+            return (
+                slice(start or None, stop, None if step == 1 else step) if (start, stop, step) != (0, None, 1) else ALL
+            )
         stop = None if last + step < 0 else last - 1
         begin: int | None = start
         if size is not None and start == size - 1:
@@ -642,7 +654,13 @@ class _Core:
         for item in self.carried:
             path = item.place[1]
             hint = self.loop.first[item.place[0]].hint
-            base = path[-1] if path and isinstance(path[-1], str) else hint if isinstance(hint, str) and hint != "x" else "h"
+            base = (
+                path[-1]
+                if path and isinstance(path[-1], str)
+                else hint
+                if isinstance(hint, str) and hint != "x"
+                else "h"
+            )
             name, count = base, 0
             while name in found:
                 count += 1
@@ -788,7 +806,11 @@ def _class_text(kind: Any, cell: Any, names: list[str], lines: list[str]) -> str
     widths = ", ".join(f"{name!r}: {width}" for name, width in cell.state().items())
     text = [f"class {kind.__name__}(rg.Cell):", '    """A step that the module repeats."""', ""]
     if names:
-        text += [f"    def __init__(self, {', '.join(names)}):", *(f"        self.{name} = {name}" for name in names), ""]
+        text += [
+            f"    def __init__(self, {', '.join(names)}):",
+            *(f"        self.{name} = {name}" for name in names),
+            "",
+        ]
     text += ["    def state(self):", f"        return {{{widths}}}", ""]
     if cell.output_size != list(cell.state().values())[-1]:
         text += ["    @property", "    def output_size(self):", f"        return {cell.output_size}", ""]

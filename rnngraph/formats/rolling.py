@@ -281,7 +281,9 @@ def _link(before: list[Step], after: list[Step]) -> list[Any]:
     """What each operand of a round is, as seen from the round before."""
     old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
     found: list[Any] = []
-    for a, b in zip((i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True):
+    for a, b in zip(
+        (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
+    ):
         if not isinstance(b, Value):
             found.append("literal" if _equal_literals(a, b) else object())
         elif b.step in new or b.step in old:
@@ -384,7 +386,11 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
     if len(varying) != 1:
         return None
     axis = varying[0]
-    whole = all(type(entry) is slice and entry == slice(None) for index in indices for entry in (*index[:axis], *index[axis + 1 :]))
+    whole = all(
+        type(entry) is slice and entry == slice(None)
+        for index in indices
+        for entry in (*index[:axis], *index[axis + 1 :])
+    )
     entries = [index[axis] for index in indices]
     keeps = all(type(entry) is slice for entry in entries)
     if keeps:

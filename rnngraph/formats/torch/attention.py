@@ -82,8 +82,7 @@ def _multihead(
         return tracer.call(basic.transpose, parts, (0, 2, 1, 3), hint=name)
 
     q, k, v = (
-        by_head(x, part, name)
-        for part, (x, name) in enumerate(((query, "query"), (key, "key"), (value, "value")))
+        by_head(x, part, name) for part, (x, name) in enumerate(((query, "query"), (key, "key"), (value, "value")))
     )
     masks = _masks(tracer, attn_mask, key_padding_mask, shape_of(q), shape_of(k))
     mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(found.dropout))

@@ -321,9 +321,7 @@ def limited(tracer: Tracer, x: Any, low: Any, high: Any) -> Any:
     return x if high is None else tracer.call(basic.minimum, *pair(tracer, x, high, dtype))
 
 
-meaning("hardtanh")(
-    lambda tracer, x, min_val=-1.0, max_val=1.0: limited(tracer, x, min_val, max_val)
-)
+meaning("hardtanh")(lambda tracer, x, min_val=-1.0, max_val=1.0: limited(tracer, x, min_val, max_val))
 meaning("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
 meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
 

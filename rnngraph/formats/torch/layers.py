@@ -236,9 +236,7 @@ def _conv1d(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any =
 @module(nn.Conv1d)
 def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
     if found.padding_mode == "zeros":
-        return convolved(
-            tracer, x, found.weight, found.bias, found.stride, found.padding, found.dilation, found.groups
-        )
+        return convolved(tracer, x, found.weight, found.bias, found.stride, found.padding, found.dilation, found.groups)
     if found.padding_mode == "circular":
         raise Unreadable("padding_mode='circular'")
     before, after = found._reversed_padding_repeated_twice

@@ -60,7 +60,7 @@ def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
         for floor in floors_of(dim):
             offset = floor.dim - have
             start = floor.by - 1 - offset if isinstance(offset, int) else -1
-            if 0 <= start and dim == floor_divide(have + offset, floor.by):
+            if start >= 0 and dim == floor_divide(have + offset, floor.by):
                 return tracer.script.item(value, *before, slice(start, None, floor.by)), axis
     raise RuntimeError(f"no tensor has the size {dim}")
 
@@ -117,6 +117,7 @@ def _positions(tracer: Any, lazy: Positions) -> Value:
     if isinstance(lazy.count, int):
         array = np.arange(lazy.count) * lazy.step + lazy.start
         return tracer.declared("positions", array.astype(lazy.dtype), False)
+    tracer.on_time(lazy.count)
     found = along(tracer, lazy.count)
     if lazy.step != 1:
         found = tracer.script.operation("*", found, lazy.step)

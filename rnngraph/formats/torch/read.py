@@ -30,10 +30,10 @@ def read_torch(module: Any, example: Any) -> Net:
     ``MissingExtraError`` without torch.
     """
     try:
-        torch = import_module("torch")
+        nn = import_module("torch.nn")
     except ImportError:
         raise MissingExtraError("read_torch needs torch; pip install 'rnngraph[torch]'") from None
-    if not isinstance(module, torch.nn.Module):
+    if not isinstance(module, nn.Module):
         raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}")
     training = [path or type(module).__name__ for path, found in module.named_modules() if found.training]
     if training:

@@ -41,7 +41,9 @@ class Reader:
             raise ArgumentError("the example has no tensor; give one of each that forward takes")
         for name, tensor in self.tensors.items():
             if tensor.dtype not in DTYPES:
-                raise DtypeError(f"{name} of the example is of {tensor.dtype}; give one of {', '.join(DTYPES.values())}")
+                raise DtypeError(
+                    f"{name} of the example is of {tensor.dtype}; give one of {', '.join(DTYPES.values())}"
+                )
         self.examples = {
             f"{name}_{axis}": count for name, tensor in self.tensors.items() for axis, count in enumerate(tensor.shape)
         }
@@ -69,7 +71,9 @@ class Reader:
                 return found
         return self._settled(self.examples, known | {name: self.examples[name]})[1]
 
-    def _settled(self, examples: Mapping[str, int], known: Mapping[str, Dim]) -> tuple[Script, dict[str, Dim], list[str]]:
+    def _settled(
+        self, examples: Mapping[str, int], known: Mapping[str, Dim]
+    ) -> tuple[Script, dict[str, Dim], list[str]]:
         """Runs until nothing more is known: (script, what is known of sizes, sizes of time)."""
         found = dict(known)
         for _ in range(MOST_RUNS):

@@ -16,7 +16,7 @@ from ..script import Value
 from .elementwise import choose
 from .sizes import Extent, dim_of
 from .tracer import DTYPES, Tracer, Unreadable, meaning
-from .values import Filled, Lazy, Packed, Positions, Sorted, Stacked, Written, dtype_of, shape_of
+from .values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
 
 ALL = slice(None)
 
@@ -133,7 +133,11 @@ def _unsqueeze(tracer: Tracer, x: Any, dim: int) -> Any:
 @meaning("squeeze")
 def _squeeze(tracer: Tracer, x: Any, dim: Any = None) -> Any:
     shape = shape_of(x)
-    axes = range(len(shape)) if dim is None else [axis_of(len(shape), one) for one in ([dim] if isinstance(dim, int) else dim)]
+    axes = (
+        range(len(shape))
+        if dim is None
+        else [axis_of(len(shape), one) for one in ([dim] if isinstance(dim, int) else dim)]
+    )
     gone = []
     for axis in axes:
         if tracer.sizes.value(shape[axis]) == 1:
@@ -552,7 +556,9 @@ def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:
         equal = len(set(widths)) == 1
         last = axis if axis != len(shape) - 1 else -1
         names = tuple(f"part_{number}" for number in range(len(widths)))
-        whole = tracer.call(basic.split, x, len(widths) if equal else widths, *([] if last == -1 else [last]), hint=names)
+        whole = tracer.call(
+            basic.split, x, len(widths) if equal else widths, *([] if last == -1 else [last]), hint=names
+        )
         return tuple(whole)
     found, start = [], 0
     for size in sizes:
@@ -732,7 +738,9 @@ def _full(tracer: Tracer, size: Any, fill_value: Any, dtype: Any = None) -> Any:
 @meaning("full_like", "new_full")
 def _full_like(tracer: Tracer, x: Any, *given: Any, dtype: Any = None, fill_value: Any = None) -> Any:
     number = given[-1] if fill_value is None else fill_value
-    shape = _shape(x) if len(given) < 2 and not (given and isinstance(given[0], list | tuple)) else tuple(_sizes(given[0]))
+    shape = (
+        _shape(x) if len(given) < 2 and not (given and isinstance(given[0], list | tuple)) else tuple(_sizes(given[0]))
+    )
     return Filled(number, shape, DTYPES[tracer.expected.dtype])
 
 

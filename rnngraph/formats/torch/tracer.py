@@ -4,6 +4,7 @@ it means, and lets torch itself say what shape and dtype it gives.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -118,12 +119,16 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         def traced_call(found: torch.nn.Module, *given: Any, **named: Any) -> Any:
             return tracer._module(call, found, given, named)
 
+        transformer = torch.nn.modules.transformer
+        causal = transformer._detect_is_causal_mask
         torch.nn.Module.__call__ = traced_call
+        transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # by values
         try:
             with torch.no_grad(), self:
                 return self.root(*arguments, **keywords)
         finally:
             torch.nn.Module.__call__ = call
+            transformer._detect_is_causal_mask = causal
 
     def _module(self, call: Any, found: torch.nn.Module, given: Any, named: Any) -> Any:
         self.running.append(found)
@@ -138,7 +143,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if whole is None or found._forward_pre_hooks or found._forward_hooks:
                 return call(found, *given, **named)
             with torch._C.DisableTorchFunction():
-                return self._meant(type(found).__name__, whole, found, given, named)
+                bound = inspect.signature(found.forward).bind(*given, **named)
+                return self._meant(type(found).__name__, whole, found, bound.args, bound.kwargs)
         finally:
             self.running.pop()
 
