@@ -178,14 +178,14 @@ class Script:
         thing = step.make(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
         return self._kept(replace(step, thing=thing, operands=operands, keywords=keywords))
 
-    def values(self) -> Iterator[Value]:
-        """What steps gave so far, in their order."""
-        return (Value(step.thing, step) for step in self._steps)
-
     @property
     def steps(self) -> Sequence[Step]:
         """All steps so far."""
         return self._steps
+
+    def kept(self, step: Step) -> Value:
+        """What a step gives that was made elsewhere, as the script's next one."""
+        return self._kept(step)
 
     def emptied(self) -> Script:
         """A script with the names and parameters of this one, and without its steps."""
@@ -193,40 +193,6 @@ class Script:
         other.parameters, other.classes = dict(self.parameters), dict(self.classes)
         other._scopes = self._scopes.copy()
         return other
-
-    def class_name(self, base: str) -> str:
-        """A name for a class that no other has."""
-        count = 0
-        while (name := f"{base}{count + 1}" if count else base) in self.classes:
-            count += 1
-        return name
-
-    def given(self, thing: Any, expression: str) -> Value:
-        """Something that a function of the script has without a step, such as an argument. expression: what it is
-        called there.
-        """
-        written = ast.parse(expression, mode="eval").body
-        return Value(thing, Step(thing, (), {}, lambda *_: written))
-
-    def inner_cell(self, p: Any, name: str, cell: Value, x: Value, state: Any) -> Value:
-        """(output, new state) of a step of a cell in a cell: ``p.cell(name, cell)(x, state)``."""
-
-        def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
-            inner = ast.Call(_attribute("p.cell"), [ast.Constant(name), of[0]], [])
-            return ast.Call(inner, of[1:], [])
-
-        thing = p.cell(name, cell.thing)(x.thing, _bare(state))
-        hint = ("output", ("c", "h") if isinstance(state, tuple) else "h")
-        return self._kept(Step(thing, (cell, x, state), {}, written, hint, True))
-
-    def own_cell(self, kind: type[Cell], *operands: Any) -> Value:
-        """A cell of a class of the script's own, whose text is one of ``classes``."""
-
-        def written(arguments: list[ast.expr], named: list[ast.keyword]) -> ast.expr:
-            return ast.Call(ast.Name(kind.__name__, ast.Load()), arguments, named)
-
-        thing = kind(*map(_bare, operands))
-        return self._kept(Step(thing, operands, {}, written, "cell", True, kind, kind))
 
     def scope(self, base: str) -> str:
         """A name for a layer that no other has: ``base``, then ``base_1`` and on."""

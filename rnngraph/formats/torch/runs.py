@@ -12,13 +12,28 @@ from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
 from ..reading import not_readable
-from ..rolled_cells import rolled_up, steps_left
+from ..rolling.scripts import rolled_up, steps_left
 from ..script import Script, Value
-from . import attention, elementwise, layers, packed, recurrent, reductions, shapes
-from .sizes import Sizes, SizesChanged
-from .tracer import DTYPES, TORCH, Traced, Tracer
+from .meanings import (
+    attention,
+    elementwise,
+    filling,
+    joining,
+    layers,
+    packed,
+    products,
+    recurrent,
+    reductions,
+    shapes,
+    slicing,
+)
+from .tracing.sizes import Sizes, SizesChanged
+from .tracing.tensors import DTYPES, Traced
+from .tracing.tracer import TORCH, Tracer
 
-MEANINGS = (attention, elementwise, layers, packed, recurrent, reductions, shapes)
+MEANINGS = (
+    attention, elementwise, filling, joining, layers, packed, products, recurrent, reductions, shapes, slicing,
+)  # fmt: skip
 """Files that say what calls of torch's mean."""
 MOST_RUNS = 1000
 """Runs of a module, each of which knows one size more than the one before."""
@@ -183,15 +198,15 @@ def _named(forward: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
     """What stands in nests, with names that are made of places and keys."""
     if hasattr(item, "_fields"):
-        parts = {field: getattr(item, field) for field in item._fields}.items()
+        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in item._fields}
     elif isinstance(item, Mapping):
-        parts = item.items()
+        parts = item
     elif isinstance(item, list | tuple):
-        parts = dict(enumerate(item)).items()
+        parts = dict(enumerate(item))
     else:
         yield name, item
         return
-    for key, part in parts:
+    for key, part in parts.items():
         yield from leaves(f"{name}_{key}" if name else str(key), part)
 
 

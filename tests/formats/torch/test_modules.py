@@ -1,4 +1,4 @@
-"""Modules of torch's, one kind a case, against torch itself: two sizes of everything open, the script, and its program."""
+"""Modules of torch's, one kind a case, against torch itself: two sizes of all that is open; programs and scripts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ RECURRENT = [
     (kind, layers, both, first, options)
     for kind in ("RNN", "LSTM", "GRU")
     for layers, both, first, options in (
-        (1, False, True, {}), (2, False, False, {"bias": False}), (1, True, True, {}), (3, True, False, {"dropout": 0.3}),
+        (1, False, True, {}), (2, False, False, {"bias": False}), (1, True, True, {}),
+        (3, True, False, {"dropout": 0.3}),
     )
 ]  # fmt: skip
 
@@ -212,7 +213,8 @@ def flat_normalizations() -> tuple[Any, ...]:
 @case
 def activations() -> tuple[Any, ...]:
     found = nn.Sequential(
-        nn.Tanh(), nn.LeakyReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Hardswish(), nn.Softplus(), nn.Softplus(2.0),
+        nn.Tanh(), nn.LeakyReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Hardswish(), nn.Softplus(),
+        nn.Softplus(2.0),
         nn.Mish(), nn.ELU(0.5), nn.CELU(2.0), nn.SELU(), nn.Softsign(), nn.LogSigmoid(), nn.ReLU6(), nn.Hardtanh(-2, 3),
         nn.PReLU(), nn.PReLU(6), nn.Tanhshrink(), nn.Threshold(-0.5, 0.1), nn.Hardsigmoid(), nn.Softmax(-1),
         nn.LogSoftmax(1), nn.Dropout(0.3), nn.Identity(), nn.Sigmoid(), nn.ReLU(inplace=True),
@@ -327,10 +329,14 @@ def elements() -> tuple[Any, ...]:
         z *= 2
         z.add_(y)
         return (
-            x + y, x - 2 * y, x / (y.abs() + 1), x**2, x.pow(3), -x, x.clamp(-1, 1), x.clamp(min=0), torch.where(x > 0, x, y),
-            (x > y) & (x > 0), x.masked_fill(y > 0, -1.0), torch.maximum(x, y), 1 - x, 1 / (x.abs() + 1), x.exp().log1p(),
-            x.sign(), x.abs().sqrt(), torch.rsqrt(x.abs() + 1), (x > 0).float(), x.long().float(), torch.lerp(x, y, 0.3),
-            torch.addcmul(x, x, y, value=0.5), F.glu(x), torch.atan(x), torch.erf(x), x.sin() * x.cos(), z, x.eq(y), x <= y,
+            x + y, x - 2 * y, x / (y.abs() + 1), x**2, x.pow(3), -x, x.clamp(-1, 1), x.clamp(min=0),
+            torch.where(x > 0, x, y),
+            (x > y) & (x > 0), x.masked_fill(y > 0, -1.0), torch.maximum(x, y), 1 - x, 1 / (x.abs() + 1),
+            x.exp().log1p(),
+            x.sign(), x.abs().sqrt(), torch.rsqrt(x.abs() + 1), (x > 0).float(), x.long().float(),
+            torch.lerp(x, y, 0.3),
+            torch.addcmul(x, x, y, value=0.5), F.glu(x), torch.atan(x), torch.erf(x), x.sin() * x.cos(), z, x.eq(y),
+            x <= y,
             (x * 3).long() // 2, torch.logical_not(x > 0), x.float().double(),
         )  # fmt: skip
 
@@ -342,10 +348,13 @@ def shapes() -> tuple[Any, ...]:
     def run(m: Any, x: Any) -> Any:
         batch, time, width = x.size()
         return (
-            x.view(batch, time, 2, 3).permute(0, 2, 1, 3).reshape(batch * 2, time, 3), x.transpose(1, 2), x.flatten(0, 1),
-            torch.stack([x, x * 2], 1), torch.cat([x, torch.zeros(batch, time, 2)], -1), F.pad(x, (1, 2)), x.repeat(1, 2, 1),
+            x.view(batch, time, 2, 3).permute(0, 2, 1, 3).reshape(batch * 2, time, 3), x.transpose(1, 2),
+            x.flatten(0, 1),
+            torch.stack([x, x * 2], 1), torch.cat([x, torch.zeros(batch, time, 2)], -1), F.pad(x, (1, 2)),
+            x.repeat(1, 2, 1),
             F.pad(x, (0, 0, 1, 0)), x.unsqueeze(1).expand(batch, 4, time, width), F.one_hot(x.argmax(-1), 6).float(),
-            x.unflatten(2, (2, 3)), torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1), torch.ones(batch, time) * x[..., 0],
+            x.unflatten(2, (2, 3)), torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1),
+            torch.ones(batch, time) * x[..., 0],
             x.repeat_interleave(2, dim=1), x.new_full((batch, 3), 2.5) + x[:, 0, :3], F.pad(x, (0, 0, 2, 1), value=3.0),
             torch.arange(time), x.transpose(0, 1).contiguous().view(time, -1),
         )  # fmt: skip

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ...declare.functions import basic
-from ...declare.functions.truths import reduce_all, reduce_any
-from ..script import Value
+from ....declare.functions import basic
+from ....declare.functions.truths import reduce_all, reduce_any
+from ...script import Value
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, dtype_of, shape_of
 from .elementwise import pair
 from .shapes import axis_of, reshaped
-from .tracer import DTYPES, Tracer, Unreadable, meaning
-from .values import Filled, dtype_of, shape_of
 
 
 class Found(NamedTuple):
@@ -54,9 +55,15 @@ def _mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, dtype:
 
 def _spread_of(root: bool) -> Any:
     def mean(
-        tracer: Tracer, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = None,
+        tracer: Tracer,
+        x: Any,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: Any = None,
         axis: Any = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         if isinstance(dim, bool):
             dim, unbiased = None, dim
         less = int(unbiased) if correction is None else int(correction)
@@ -94,7 +101,7 @@ def _norm(tracer: Tracer, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = F
         return reduced(tracer, basic.reduce_sum, tracer.call(basic.abs, tracer.value(x)), dim, keepdim)
     if order == float("inf"):
         return reduced(tracer, basic.reduce_max, tracer.call(basic.abs, tracer.value(x)), dim, keepdim)
-    raise Unreadable(f"p={order!r}; 1, 2 and inf are read")
+    raise UnreadableError(f"p={order!r}; 1, 2 and inf are read")
 
 
 @meaning("normalize")
@@ -108,7 +115,7 @@ def _extreme(function: Any, pairwise: Any, sign: str) -> Any:
     def mean(tracer: Tracer, x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None,
              axis: Any = None) -> Any:  # fmt: skip
         dim = axis if dim is None else dim
-        if other is not None or isinstance(dim, Value | Filled) or isinstance(dim, torch.Tensor):
+        if other is not None or isinstance(dim, Value | Filled | torch.Tensor):
             other = dim if other is None else other
             return tracer.call(pairwise, *pair(tracer, x, other, DTYPES[tracer.expected.dtype]))
         if dim is None:
@@ -116,7 +123,7 @@ def _extreme(function: Any, pairwise: Any, sign: str) -> Any:
         x = tracer.value(x)
         values = reduced(tracer, function, x, dim, keepdim)
         if dtype_of(x) == "bool":
-            raise Unreadable("of bool tensors; use any or all")
+            raise UnreadableError("of bool tensors; use any or all")
         return Found(values, _best(tracer, x, dim, keepdim, sign))  # the script has what is read only
 
     return mean
@@ -198,7 +205,7 @@ def _topk(tracer: Tracer, x: Any, k: int, dim: int = -1, largest: bool = True, s
     x = tracer.value(x)
     rank = len(shape_of(x))
     if axis_of(rank, dim) != rank - 1:
-        raise Unreadable("it is read along the last axis")
+        raise UnreadableError("it is read along the last axis")
     width, left = tracer.sizes.fix(shape_of(x)[-1]), x if largest else tracer.script.negative(x)
     values, indices = [], []
     for _ in range(int(k)):
@@ -222,4 +229,4 @@ def _diff(tracer: Tracer, x: Any, n: int = 1, dim: int = -1) -> Any:
 
 @meaning("prod", "cumprod", "cummax", "cummin", "median", "mode", "bincount", "unique", "nonzero", "histc")
 def _refused(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
-    raise Unreadable("it has no counterpart here")
+    raise UnreadableError("it has no counterpart here")

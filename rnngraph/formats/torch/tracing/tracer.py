@@ -1,5 +1,5 @@
-"""A module's run on tensors without values. Every call of torch's comes to a ``Tracer``, which declares in a script what
-it means, and lets torch itself say what shape and dtype it gives.
+"""A module's run on tensors without values. Every call of torch's comes to a ``Tracer``, which declares in a script
+what it means, and lets torch itself say what shape and dtype it gives.
 """
 
 from __future__ import annotations
@@ -15,20 +15,18 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ...declare.functions.basic import cast
-from ...errors import RnnGraphError, Where, is_ours
-from ...ir.types import Dim, Size
-from ..layers import declare_parameter
-from ..script import Script, Value, identifier
+from ....declare.functions.basic import cast
+from ....errors import RnnGraphError, Where, is_ours
+from ....ir.types import Dim, Size
+from ...layers import declare_parameter
+from ...script import Script, Value, identifier
+from .answers import ANSWERS
 from .making import made, number_of
 from .sizes import Extent, Sizes
+from .tensors import DTYPES, Shape, Traced
 from .values import Filled, Lazy, Packed, Positions, Stacked, Unknown, Written, dtype_of, shape_of
 
 TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
-DTYPES = {
-    torch.float32: "float32", torch.float64: "float64", torch.int32: "int32", torch.int64: "int64", torch.bool: "bool",
-}  # fmt: skip
-
 Meaning = Callable[..., Any]
 MEANINGS: dict[str, Meaning] = {}
 """What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
@@ -56,32 +54,8 @@ def module(*kinds: type) -> Callable[[Meaning], Meaning]:
     return keep
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """What can't be read of one call, and why."""
-
-
-class Traced(torch.Tensor):  # type: ignore[misc, unused-ignore]
-    """A tensor without values, which stands for something in the script."""
-
-    __torch_function__ = torch._C._disabled_torch_function_impl
-    value: Value | Lazy
-
-    @staticmethod
-    def of(value: Value | Lazy, like: torch.Tensor) -> Traced:
-        """like: of the shape and dtype of the example's."""
-        found: Traced = torch.Tensor._make_subclass(Traced, like)
-        found.value = value
-        return found
-
-
-class Shape(tuple[Any, ...]):
-    """A tensor's sizes, of which some are open."""
-
-    def numel(self) -> Any:
-        total: Any = 1
-        for size in self:
-            total = size * total
-        return total
 
 
 class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
@@ -107,6 +81,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             self.names.setdefault(id(tensor), path)
         self.running: list[torch.nn.Module] = []
         self.native = 0
+        self.expected: Any = None
+        """What torch gives for the call that is read: its shape and dtype."""
         self.times: dict[str, None] = {}
         self.kept: list[Any] = []  # what ids were taken of must not go
 
@@ -153,8 +129,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         name = _name_of(func)
         if self.native or name == "_weight_norm" or not any(map(self._concerns, _flat((args, named)))):
             return func(*args, **named)
-        if name in _AS_THEY_ARE:
-            return _AS_THEY_ARE[name](self, *args, **named)
+        if name in ANSWERS:
+            return ANSWERS[name](self, *args, **named)
         for theirs in ("input", "self"):
             if theirs in named and name not in _OWN_INPUT:
                 args = (named.pop(theirs), *args)
@@ -185,7 +161,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in _flat((args, named))):
                 return self._unknown(expected, args, named)
             if means is None:
-                raise Unreadable(f"{name} is not read")
+                raise UnreadableError(f"{name} is not read")
             if not is_module:
                 named = {key: item for key, item in named.items() if key not in _IGNORED}
                 self.expected = expected
@@ -197,7 +173,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             else:
                 result = means(self, *given, **named)
             return self._wrapped(result, expected)
-        except Unreadable as error:
+        except UnreadableError as error:
             self.problem(f"{name}: {error}" if means is not None else str(error))
         except RnnGraphError as error:
             self.problem(f"{name}: {error.what}")
@@ -266,7 +242,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         dtype = next(theirs for theirs, ours in DTYPES.items() if ours == dtype_of(value))
         if expected is not None and (tuple(expected.shape), expected.dtype) != (shape, dtype):
             if tuple(expected.shape) != shape:
-                raise Unreadable(f"it gives {list(expected.shape)} in torch and {list(shape)} here")
+                raise UnreadableError(f"it gives {list(expected.shape)} in torch and {list(shape)} here")
             value, dtype = self.cast(value, DTYPES[expected.dtype]), expected.dtype
         return Traced.of(value, torch.empty(shape, dtype=dtype, device="meta"))
 
@@ -287,7 +263,7 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         if isinstance(item, Filled | Positions | Stacked | Written):
             item = self._made(item)
         if not isinstance(item, Value):
-            raise Unreadable(f"{type(item).__name__.lower()} values are not read here")
+            raise UnreadableError(f"{type(item).__name__.lower()} values are not read here")
         return self.cast(item, dtype) if dtype else item
 
     def number(self, dim: Dim, dtype: str) -> Any:
@@ -424,76 +400,6 @@ def _mapped(item: Any, function: Callable[[Any], Any]) -> Any:
     return function(item)
 
 
-# What needs no meaning ------------------------------------------------------------------------------
-
-
-def _sizes_of(tracer: Tracer, x: Any) -> Shape:
-    if not isinstance(x, Traced):
-        return Shape(x.shape)
-    if isinstance(x.value, Value):
-        return Shape(map(tracer.sizes.extent, shape_of(x.value)))
-    return Shape(map(tracer.sizes.extent, x.value.shape))
-
-
-def _size(tracer: Tracer, x: Any, dim: int | None = None) -> Any:
-    found = _sizes_of(tracer, x)
-    return found if dim is None else found[dim]
-
-
-def _length(tracer: Tracer, x: Any) -> int:
-    return int(x.shape[0])
-
-
-def _truth(tracer: Tracer, x: Any) -> bool:
-    tracer.problem("the code hangs on values of a tensor; choose by torch.where, or on sizes, or before the module")
-    return True
-
-
-def _item(tracer: Tracer, x: Any, *_: Any) -> Any:
-    if isinstance(x, Traced) and isinstance(x.value, Filled):
-        return x.value.number
-    if not isinstance(x, Traced):
-        return x.item()
-    tracer.problem("a number is taken out of a tensor; leave it a tensor")
-    return 1.0 if x.dtype.is_floating_point else 1
-
-
-def _list(tracer: Tracer, x: Any) -> Any:
-    tracer.problem("values of a tensor are taken as a list; leave it a tensor")
-    return torch.ones(x.shape).tolist()
-
-
-def _native(tracer: Tracer, func: Any) -> Callable[..., Any]:
-    return lambda *args, **named: func(*args, **named)
-
-
-def _iterate(tracer: Tracer, x: Any) -> Any:
-    return iter([x[position] for position in range(int(x.shape[0]))]) if x.ndim else iter(())
-
-
-def _same(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
-    return x
-
-
-_AS_THEY_ARE: dict[str, Callable[..., Any]] = {
-    ".shape": _sizes_of, "size": _size, "__len__": _length, "__bool__": _truth, "item": _item, "tolist": _list,
-    "__float__": lambda r, x: float(_item(r, x)), "__int__": lambda r, x: int(_item(r, x)),
-    "__index__": lambda r, x: int(_item(r, x)), "numpy": _list,
-    "dim": lambda r, x: x.dim(), ".ndim": lambda r, x: x.dim(), "ndimension": lambda r, x: x.dim(),
-    ".dtype": lambda r, x: x.dtype, ".device": lambda r, x: torch.device("cpu"), ".is_cuda": lambda r, x: False,
-    ".requires_grad": lambda r, x: False, "is_contiguous": lambda r, x, **_: True, ".is_nested": lambda r, x: False,
-    "is_floating_point": lambda r, x: x.dtype.is_floating_point, "is_complex": lambda r, x: False,
-    "numel": lambda r, x: _sizes_of(r, x).numel(), "nelement": lambda r, x: _sizes_of(r, x).numel(),
-    "get_device": lambda r, x: -1, "requires_grad_": _same, ".is_meta": lambda r, x: False,
-    "__hash__": lambda r, x: id(x), ".grad": lambda r, x: None, ".layout": lambda r, x: torch.strided,
-    ".is_sparse": lambda r, x: False, ".is_quantized": lambda r, x: False, ".is_mkldnn": lambda r, x: False,
-    "__repr__": lambda r, x, **_: f"<tensor {list(x.shape)}>", "__format__": lambda r, x, spec: f"<{list(x.shape)}>",
-    ".is_leaf": lambda r, x: True, ".grad_fn": lambda r, x: None, "is_tensor": lambda r, x: True,
-    ".is_cpu": lambda r, x: True, ".names": lambda r, x: (None,) * x.dim(), "flatten_parameters": _same,
-    "is_same_size": lambda r, x, y: x.shape == y.shape, "__iter__": _iterate, ".itemsize": lambda r, x: x.itemsize,
-    "type": lambda r, x, *given: x.to(given[0]) if given else f"torch.{x.dtype}", "stride": lambda r, x, *a: x.stride(*a),
-}  # fmt: skip
-"""Calls that give something else than tensors."""
 _IN_PLACE = {
     "__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__setitem__": "__setitem__",
     "__ipow__": "pow", "__iand__": "__and__", "__ior__": "__or__",
@@ -503,8 +409,8 @@ _NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__se
 """Calls whose result torch can't tell without values."""
 _IGNORED = ("out", "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking",
             "_stacklevel", "generator", "copy", "names", "antialias")  # fmt: skip
-_OF_STEPS = ("linear", "relu", "tanh", "sigmoid", "dropout", "leaky_relu", "elu", "gelu", "silu", "layer_norm", "softmax",
-             "log_softmax", "embedding", "mul", "add", "sub", "div", "to", "float", "contiguous")  # fmt: skip
+_OF_STEPS = ("linear", "relu", "tanh", "sigmoid", "dropout", "leaky_relu", "elu", "gelu", "silu", "layer_norm",
+             "softmax", "log_softmax", "embedding", "mul", "add", "sub", "div", "to", "float", "contiguous")  # fmt: skip
 """What may be done to the steps of a packed sequence, each by itself."""
 _FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor", "tril_indices",
               "triu_indices", "scalar_tensor")  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...ir.types import Dim
-from ..script import Value
+from ....ir.types import Dim
+from ...script import Value
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,5 @@
-"""Values of what was left open so far: tensors of one number, positions, stacks. As shapes have open sizes, they are made
-of the positions along an axis that has such a size.
+"""Values of what was left open so far: tensors of one number, positions, stacks. As shapes have open sizes, they are
+made of the positions along an axis that has such a size.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...declare.functions.basic import concat, expand_dims, reshape, stack, tile
-from ...declare.functions.basic import reduce_max as largest
-from ...declare.functions.padding import pad
-from ...declare.functions.sequences import positions
-from ...declare.tensor import Tensor, constant
-from ...ir.sizes.polynomial import floor_divide, floors_of, terms_of
-from ...ir.types import Dim, Size, size
-from ..script import Value
+from ....declare.functions.basic import concat, expand_dims, reshape, stack, tile
+from ....declare.functions.basic import reduce_max as largest
+from ....declare.functions.padding import pad
+from ....declare.functions.sequences import positions
+from ....declare.tensor import Tensor, constant
+from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
+from ....ir.types import Dim, Size, size
+from ...script import Value
 from .values import Filled, Positions, Stacked, Written
 
 # ``tracer`` is a ``Tracer``, whose file imports this one.
@@ -67,7 +67,8 @@ def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
 
 def _places(tracer: Any) -> Any:
     """Axes of what the script has so far, inputs first: (value, axis, size)."""
-    for value in (*tracer.script.inputs.values(), *tracer.script.values()):
+    made_so_far = (Value(step.thing, step) for step in tracer.script.steps)
+    for value in (*tracer.script.inputs.values(), *made_so_far):
         if isinstance(value.thing, Tensor):
             for axis, dim in enumerate(value.thing.type.shape):
                 yield value, axis, dim
@@ -93,11 +94,11 @@ def number_of(tracer: Any, dim: Dim, dtype: str) -> Any:
 def _filled(tracer: Any, lazy: Filled) -> Value:
     kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
     number: Any = kind(lazy.number)
-    opened = [axis for axis, dim in enumerate(lazy.shape) if isinstance(dim, Size)]
+    opened = [(axis, dim) for axis, dim in enumerate(lazy.shape) if isinstance(dim, Size)]
     rank = len(lazy.shape)
     found: Any = None
-    for axis in opened:
-        zeros = tracer.script.operation("*", along(tracer, lazy.shape[axis]), 0)
+    for axis, dim in opened:
+        zeros = tracer.script.operation("*", along(tracer, dim), 0)
         shaped = tracer.call(reshape, zeros, (*(1,) * axis, -1, *(1,) * (rank - axis - 1))) if rank > 1 else zeros
         found = shaped if found is None else tracer.script.operation("+", found, shaped)
     if found is None:

@@ -2,7 +2,7 @@
 
 Steps are equal where they do the same, whatever they are made of. ``loops_in`` finds the longest run of rounds of equal
 steps in which each value of a round is made of values of the same round, of what the round before made, of what all
-rounds share, or of what stands at the round's place along an axis. ``rolled_cells`` declares what comes of one.
+rounds share, or of what stands at the round's place along an axis. ``lifting`` declares what comes of one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..declare.cell import Cell
-from ..declare.drivers import dynamic_rnn, static_rnn
-from ..declare.parameters import parameter
-from ..declare.placeholders import placeholder
-from ..ir.types import Dim
-from .script import Index, Script, Step, Value
+from ...declare.cell import Cell
+from ...declare.drivers import dynamic_rnn, static_rnn
+from ...declare.parameters import parameter
+from ...declare.placeholders import placeholder
+from ...ir.types import Dim
+from ..script import Index, Script, Step, Value
 
 FEWEST = 3
 """Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""
@@ -210,16 +211,16 @@ def _family(step: Step) -> Any:
     source = step.operands[0]
 
     def pattern(entry: Any) -> Any:
-        if type(entry) is slice and entry.step is None and type(entry.stop) in (int, type(None)):
-            if _stop(entry) - (entry.start or 0) == 1 and entry != slice(None):
-                return slice
+        plain = type(entry) is slice and entry.step is None and type(entry.stop) in (int, type(None))
+        if plain and entry != slice(None) and _stop(entry) - (entry.start or 0) == 1:
+            return slice
         return int if type(entry) is int else repr(entry)
 
     return id(source.step), source.path, tuple(map(pattern, step.key.index))
 
 
 def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Iterator[Loop]:
-    """Loops, those that cover most of the steps first. later: who reads what a step gives, None for the net's outputs."""
+    """Loops, those that cover most of the steps first. later: who reads what a step gives; None stands for outputs."""
     if not 2 <= len(steps) <= MOST_STEPS:
         return
     numbers: dict[Any, int] = {}
@@ -266,7 +267,7 @@ def _best_of(steps: Sequence[Step], start: int, period: int, length: int, later:
 
 def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
     """The longest run of rounds of which each hangs on the one before as that does on the one before it."""
-    links = [_link(before, after) for before, after in zip(rounds, rounds[1:], strict=False)]
+    links = [_link(before, after) for before, after in pairwise(rounds)]
     best = first = 0
     length = 1
     for number in range(len(links)):
@@ -399,7 +400,7 @@ def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | N
         entries = [entry.start or 0 for entry in entries]
     if not whole or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
         return None
-    steps = {after - before for before, after in zip(entries, entries[1:], strict=False)}
+    steps = {after - before for before, after in pairwise(entries)}
     return Entries(source, axis, entries[0], steps.pop(), keeps) if len(steps) == 1 else None
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from ...declare.functions import basic
-from ...declare.functions.randomness import dropout as drop
-from ...ir.types import Dim
-from ..layers import declare_dense
-from ..script import Value
+from ....declare.functions import basic
+from ....declare.functions.randomness import dropout as drop
+from ....ir.types import Dim
+from ...layers import declare_dense
+from ...script import Value
+from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
+from ..tracing.values import Positions, dtype_of, shape_of
 from .shapes import permuted, reshaped
-from .tracer import Tracer, Unreadable, array_of, meaning, module
-from .values import Positions, dtype_of, shape_of
 
 
 def attended(
@@ -53,7 +53,7 @@ def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
 def _scaled(tracer: Tracer, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
             is_causal: bool = False, scale: Any = None, enable_gqa: bool = False) -> Any:  # fmt: skip
     if enable_gqa:
-        raise Unreadable("it is read without enable_gqa")
+        raise UnreadableError("it is read without enable_gqa")
     query, key, value = map(tracer.value, (query, key, value))
     masks = [] if attn_mask is None else [tracer.value(attn_mask)]
     if is_causal:
@@ -67,7 +67,7 @@ def _multihead(
     need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
 ) -> Any:  # fmt: skip
     if found.bias_k is not None or found.add_zero_attn:
-        raise Unreadable("it is read without add_bias_kv and add_zero_attn")
+        raise UnreadableError("it is read without add_bias_kv and add_zero_attn")
     query, key, value = map(tracer.value, (query, key, value))
     has_batch = len(shape_of(query)) == 3
     order = [0, 1, 2] if found.batch_first else [1, 0, 2]
@@ -144,6 +144,6 @@ def _masks(tracer: Tracer, attn_mask: Any, key_padding_mask: Any, queries: Any, 
         if dtype_of(mask) == "bool":
             mask = tracer.call(basic.logical_not, mask)
         elif not dtype_of(mask).startswith("float"):
-            raise Unreadable("a mask is of bools or floats")
+            raise UnreadableError("a mask is of bools or floats")
         found.append(mask)
     return found

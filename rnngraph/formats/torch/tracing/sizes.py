@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...ir.sizes.polynomial import floor_divide
-from ...ir.types import Dim, Size, evaluate, quotient, size, substitute, symbols_of
+from ....ir.sizes.polynomial import floor_divide
+from ....ir.types import Dim, Size, evaluate, quotient, size, substitute, symbols_of
 
 
 class SizesChanged(BaseException):

@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 
-from ...declare.functions import activations as ours
-from ...declare.functions import basic
-from ...declare.functions.randomness import dropout as drop
-from ...declare.tensor import constant
-from ..script import Value
-from .making import number_of
-from .sizes import Extent, dim_of
-from .tracer import DTYPES, Tracer, Unreadable, meaning
-from .values import Filled, Lazy, Positions, dtype_of, shape_of
+from ....declare.functions import activations as ours
+from ....declare.functions import basic
+from ....declare.functions.randomness import dropout as drop
+from ....declare.tensor import constant
+from ...script import Value
+from ..tracing.making import number_of
+from ..tracing.sizes import Extent, dim_of
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, Lazy, Positions, dtype_of, shape_of
 
 Operand = Any
 """A value, a number, or a size."""
@@ -118,7 +119,7 @@ def _moved(tracer: Tracer, sign: str, a: Any, b: Any) -> Positions | None:
 def _rounded_division(tracer: Tracer, a: Any, b: Any, mode: str) -> Any:
     dtype = _dtype(tracer)
     if not isinstance(b, int) or isinstance(b, Extent) or dtype.startswith("float"):
-        raise Unreadable("a rounded division is read of whole tensors by a number only")
+        raise UnreadableError("a rounded division is read of whole tensors by a number only")
     quotient = tracer.script.operation("/", operand(tracer, a, "float64"), float(b))
     if mode == "floor":
         whole = tracer.cast(quotient, dtype)
@@ -157,7 +158,7 @@ def _negative(tracer: Tracer, x: Any) -> Any:
 def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
     dtype = _dtype(tracer)
     if isinstance(exponent, bool | Extent) or not isinstance(exponent, int | float):
-        raise Unreadable("a power is read with a number as exponent only")
+        raise UnreadableError("a power is read with a number as exponent only")
     if exponent == 2:
         return tracer.call(basic.square, tracer.value(x, dtype))
     if exponent == 0.5:
@@ -194,17 +195,18 @@ def _common(a: Any, b: Any) -> str:
     return DTYPES[torch.result_type(as_torch(a), as_torch(b))]
 
 
-for _sign, _names in {
+_COMPARISONS: dict[str, tuple[str, ...]] = {
     "<": ("lt", "__lt__", "less"), "<=": ("le", "__le__", "less_equal"), ">": ("gt", "__gt__", "greater"),
     ">=": ("ge", "__ge__", "greater_equal"), "==": ("eq", "__eq__"), "!=": ("ne", "__ne__", "not_equal"),
-}.items():  # fmt: skip
-    meaning(*_names)(_compared(_sign))
+}  # fmt: skip
+for _sign in _COMPARISONS:
+    meaning(*_COMPARISONS[_sign])(_compared(_sign))
 
 
 def _logical(function: Any) -> Callable[..., Any]:
     def mean(tracer: Tracer, a: Any, b: Any) -> Any:
         if {dtype_of(item) for item in (a, b) if isinstance(item, Value | Lazy)} != {"bool"}:
-            raise Unreadable("logic is read of bool tensors only")
+            raise UnreadableError("logic is read of bool tensors only")
         return tracer.call(function, *pair(tracer, a, b, "bool"))
 
     return mean
@@ -218,7 +220,7 @@ meaning("__xor__", "logical_xor", "bitwise_xor")(_logical(basic.not_equal))
 @meaning("logical_not", "__invert__", "bitwise_not")
 def _not(tracer: Tracer, x: Any) -> Any:
     if dtype_of(x) != "bool":
-        raise Unreadable("logic is read of bool tensors only")
+        raise UnreadableError("logic is read of bool tensors only")
     if isinstance(x, Filled):
         return Filled(not x.number, x.shape, "bool")
     return tracer.call(basic.logical_not, tracer.value(x))
@@ -264,7 +266,7 @@ def _rsqrt(tracer: Tracer, x: Any) -> Any:
 
 @meaning("log2", "log10")
 def _other_log(tracer: Tracer, x: Any) -> Any:
-    raise Unreadable("write it as torch.log(x) / math.log(base)")
+    raise UnreadableError("write it as torch.log(x) / math.log(base)")
 
 
 @meaning("leaky_relu")
@@ -352,7 +354,7 @@ def _logsigmoid(tracer: Tracer, x: Any) -> Any:
 
 @meaning("softshrink", "hardshrink")
 def _shrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
-    raise Unreadable("write it with torch.where")
+    raise UnreadableError("write it with torch.where")
 
 
 @meaning("threshold", "_threshold")
@@ -413,7 +415,7 @@ def _dropout(tracer: Tracer, x: Any, p: float = 0.5, training: bool = True, inpl
 def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
     dtype = DTYPES.get(tracer.expected.dtype)
     if dtype is None:
-        raise Unreadable(f"{tracer.expected.dtype} is not read; use float32")
+        raise UnreadableError(f"{tracer.expected.dtype} is not read; use float32")
     if isinstance(x, torch.Tensor):
         return tracer.value(x, dtype)
     return x if dtype_of(x) == dtype else tracer.cast(x, dtype)

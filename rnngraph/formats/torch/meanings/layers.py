@@ -1,4 +1,4 @@
-"""What torch's layers outside of time mean: products, embeddings, convolutions, pools, normalizations."""
+"""What torch's layers mean: embeddings, convolutions, pools, normalizations."""
 
 from __future__ import annotations
 
@@ -7,175 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...declare.functions import basic
-from ...declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
-from ...declare.functions.layers import batch_normalization, embedding
-from ...declare.functions.padding import pad as padded
-from ...ir.types import Dim
-from ..layers import declare_dense
-from ..script import Value
-from .elementwise import pair
-from .shapes import axis_of, permuted, reshaped
-from .tracer import DTYPES, Tracer, Unreadable, array_of, meaning, module
-from .values import dtype_of, shape_of
-
-# Products -------------------------------------------------------------------------------------------
-
-
-@meaning("linear")
-def _linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> Any:
-    if not isinstance(weight, torch.Tensor):
-        product = tracer.script.operation("@", tracer.value(x), _turned(tracer, tracer.value(weight)))
-        return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
-    x = tracer.value(x)
-    tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
-    is_shared = [tracer.use(item) for item in (weight, bias) if isinstance(item, torch.Tensor)]
-    if not any(is_shared) and (bias is None or isinstance(bias, torch.Tensor)):
-        scope = tracer.path_of(weight)
-        arrays = array_of(weight).T, None if bias is None else array_of(bias)
-        return declare_dense(tracer.script, x, *arrays, base=_layer_of(scope))
-    kernel = _kernel(tracer, weight)
-    product = tracer.script.operation("@", x, kernel)
-    return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
-
-
-def _layer_of(path: str) -> str:
-    """The layer's name, of its weight's."""
-    layer, _, last = path.rpartition("/")
-    return layer if layer and last in ("weight", "kernel") else path.removesuffix("weight").rstrip("_/") or "dense"
-
-
-def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
-    """A weight that is used several times, as its products take it."""
-    key = "kernel", id(weight)
-    if key not in tracer.cached:
-        if ("parameter", id(weight)) in tracer.cached or ("table", id(weight)) in tracer.shared:
-            tracer.cached[key] = _turned(tracer, tracer.parameter(weight))
-        else:
-            path = f"{_layer_of(tracer.path_of(weight))}/kernel"
-            tracer.cached[key] = tracer.declared(path, array_of(weight).T)
-    found: Value = tracer.cached[key]
-    return found
-
-
-def _turned(tracer: Tracer, x: Value) -> Value:
-    order = list(range(len(shape_of(x))))
-    order[-2:] = order[:-3:-1]
-    return tracer.call(basic.transpose, x, tuple(order))
-
-
-@meaning("addmm", "baddbmm")
-def _addmm(tracer: Tracer, x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    product = _matmul(tracer, a, b)
-    product = product if alpha == 1 else tracer.script.operation("*", product, float(alpha))
-    first = tracer.value(x)
-    first = first if beta == 1 else tracer.script.operation("*", first, float(beta))
-    return tracer.script.operation("+", first, product)
-
-
-@meaning("matmul", "__matmul__", "bmm", "mm", "mv", "dot", "__rmatmul__")
-def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
-    a, b = tracer.value(a), tracer.value(b)
-    rows, columns = shape_of(a), shape_of(b)
-    if len(columns) == 1:
-        tracer.sizes.meet(rows[-1], columns[0])
-        if len(rows) == 1:
-            return tracer.call(basic.reduce_sum, tracer.script.operation("*", a, b))
-        found = tracer.script.operation("@", a, tracer.value(reshaped(tracer, b, [columns[0], 1])))
-        return tracer.call(basic.squeeze, found, len(rows) - 1)
-    tracer.sizes.meet(rows[-1], columns[-2])
-    tracer.sizes.broadcast(rows[:-2] or (1,), columns[:-2] or (1,))
-    return tracer.script.operation("@", a, b)
-
-
-@meaning("einsum")
-def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
-    """Two operands without diagonals: axes are brought to [both, first's own, summed] @ [both, summed, second's own]."""
-    if len(operands) == 1 and isinstance(operands[0], list | tuple):
-        operands = tuple(operands[0])
-    plain = equation.replace(" ", "")
-    inputs, arrow, output = plain.partition("->")
-    terms = inputs.split(",")
-    if len(terms) != len(operands) or len(terms) > 2 or not arrow or "." in plain:
-        raise Unreadable("it is read with one or two operands, -> and no ellipsis")
-    if any(len(set(term)) != len(term) for term in [*terms, output]):
-        raise Unreadable("it is read without diagonals")
-    values = [tracer.value(item) for item in operands]
-    sizes: dict[str, Dim] = {}
-    for term, value in zip(terms, values, strict=True):
-        for letter, dim in zip(term, shape_of(value), strict=True):
-            tracer.sizes.meet(sizes.setdefault(letter, dim), dim)
-    values, terms = _summed_alone(tracer, values, terms, output)
-    if len(values) == 1:
-        return permuted(tracer, values[0], [terms[0].index(letter) for letter in output])
-    first, second = terms
-    both = [letter for letter in output if letter in first and letter in second]
-    inner = [letter for letter in first if letter in second and letter not in output]
-    left = [letter for letter in first if letter not in second]
-    right = [letter for letter in second if letter not in first]
-    if not inner:
-        return _outer(tracer, values, terms, output)
-    a = permuted(tracer, values[0], [first.index(letter) for letter in both + left + inner])
-    b = permuted(tracer, values[1], [second.index(letter) for letter in both + inner + right])
-    lead = [sizes[letter] for letter in both]
-    a = _grouped(tracer, a, lead, [sizes[letter] for letter in left], [sizes[letter] for letter in inner])
-    b = _grouped(tracer, b, lead, [sizes[letter] for letter in inner], [sizes[letter] for letter in right])
-    product = tracer.script.operation("@", a, b)
-    found = reshaped(tracer, product, [sizes[letter] for letter in both + left + right])
-    return permuted(tracer, found, [(both + left + right).index(letter) for letter in output])
-
-
-def _grouped(tracer: Tracer, x: Any, lead: list[Dim], one: list[Dim], other: list[Dim]) -> Value:
-    """x as [lead, one, other], where each of the last two is one axis."""
-    shape: list[Dim] = list(lead)
-    for group in (one, other):
-        size: Dim = 1
-        for dim in group:
-            size = size * dim
-        shape.append(size)
-    return tracer.value(reshaped(tracer, x, shape))
-
-
-def _summed_alone(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> tuple[list[Value], list[str]]:
-    """Axes that one operand alone has, and the result has not, are summed first."""
-    for number, term in enumerate(terms):
-        others = output + "".join(terms[:number] + terms[number + 1 :])
-        axes = tuple(axis for axis, letter in enumerate(term) if letter not in others)
-        if axes:
-            values[number] = tracer.call(basic.reduce_sum, values[number], axes)
-            terms[number] = "".join(letter for letter in term if letter in others)
-    return values, terms
-
-
-def _outer(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> Value:
-    """A product without sums: axes are aligned, and repeated where one operand lacks them."""
-    aligned = []
-    for value, term in zip(values, terms, strict=True):
-        present = [letter for letter in output if letter in term]
-        moved = permuted(tracer, value, [term.index(letter) for letter in present])
-        shape, sizes = shape_of(moved), iter(shape_of(moved))
-        target = [next(sizes) if letter in term else 1 for letter in output]
-        aligned.append(tracer.value(reshaped(tracer, moved, target) if len(target) != len(shape) else moved))
-    return tracer.script.operation("*", *aligned)
-
-
-@meaning("bilinear", "cdist", "kron", "tensordot", "outer", "cross", "chain_matmul")
-def _refused_product(tracer: Tracer, *_: Any, **__: Any) -> Any:
-    raise Unreadable("write it with matmul or einsum")
-
-
-@meaning("cosine_similarity")
-def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    first, second = pair(tracer, a, b, DTYPES[tracer.expected.dtype])
-    axis = axis_of(len(shape_of(first)), dim)
-
-    def length(x: Value) -> Value:
-        total = tracer.call(basic.reduce_sum, tracer.call(basic.square, x), axis)
-        return tracer.call(basic.maximum, tracer.call(basic.sqrt, total), float(eps))
-
-    product = tracer.call(basic.reduce_sum, tracer.script.operation("*", first, second), axis)
-    return tracer.script.operation("/", product, tracer.script.operation("*", length(first), length(second)))
-
+from ....declare.functions import basic
+from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+from ....declare.functions.layers import batch_normalization, embedding
+from ....declare.functions.padding import pad as padded
+from ...script import Value
+from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
+from ..tracing.values import dtype_of, shape_of
+from .products import layer_of
+from .shapes import reshaped
 
 # Tables ---------------------------------------------------------------------------------------------
 
@@ -184,7 +24,7 @@ def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> 
 def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
                norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
     if max_norm is not None:
-        raise Unreadable("max_norm changes the table in place")
+        raise UnreadableError("max_norm changes the table in place")
     ids = tracer.value(ids)
     if not isinstance(weight, torch.Tensor):
         return tracer.call(embedding, ids, tracer.value(weight))
@@ -194,7 +34,7 @@ def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, m
         padding_idx = None  # a row like all others, but that torch trains it not
     if is_shared or dtype_of(ids) not in ("int32", "int64") or weight.dtype != torch.float32:
         return tracer.call(embedding, ids, tracer.parameter(weight))
-    scope = tracer.script.scope(_layer_of(tracer.path_of(weight)))
+    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
     tracer.script.own(scope, {"table": array_of(weight)})
     return tracer.call(embedding, ids, *weight.shape, name=scope)
 
@@ -238,7 +78,7 @@ def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
     if found.padding_mode == "zeros":
         return convolved(tracer, x, found.weight, found.bias, found.stride, found.padding, found.dilation, found.groups)
     if found.padding_mode == "circular":
-        raise Unreadable("padding_mode='circular'")
+        raise UnreadableError("padding_mode='circular'")
     before, after = found._reversed_padding_repeated_twice
     x = tracer.value(x)
     mode = {"reflect": "reflect", "replicate": "edge"}[found.padding_mode]
@@ -250,7 +90,7 @@ def convolved(
     tracer: Tracer, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> Value:
     if not isinstance(weight, torch.Tensor):
-        raise Unreadable("it is read with a weight of the module's")
+        raise UnreadableError("it is read with a weight of the module's")
     if tracer.use(weight):
         return _convolved_again(tracer, x, weight, bias, stride, padding, dilation, groups)
     filters, _, size = weight.shape
@@ -258,7 +98,7 @@ def convolved(
     tracer.sizes.meet(shape_of(x)[2], weight.shape[1] * groups)
     tracer.on_time(shape_of(x)[1])
     stride, dilation = int(_one(stride)), int(_one(dilation))
-    scope = tracer.script.scope(_layer_of(tracer.path_of(weight)))
+    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
     tracer.script.own(scope, {"kernel": array_of(weight).transpose(2, 1, 0)})
     options: dict[str, Any] = {"padding": _padding(_one(padding), size, dilation)}
     options |= {"dilation": dilation} if dilation > 1 else {}
@@ -283,16 +123,16 @@ def _padding(given: Any, size: int, dilation: int) -> Any:
 def _convolved_again(tracer: Tracer, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
                      groups: int) -> Value:  # fmt: skip
     """With a weight that is used several times: taps side by side, times the weight."""
-    raise Unreadable("a convolution's weight is used several times; give each use a module of its own")
+    raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
 
 
 @module(nn.ConvTranspose1d)
 def _transposed(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: Any = None) -> Any:
     """As a convolution of the steps with zeros between them, with the kernel turned round."""
     if output_size is not None:
-        raise Unreadable("it is read without output_size")
+        raise UnreadableError("it is read without output_size")
     if found.groups != 1:
-        raise Unreadable("it is read with groups=1")
+        raise UnreadableError("it is read with groups=1")
     stride, size, dilation = found.stride[0], found.kernel_size[0], found.dilation[0]
     more, span = found.output_padding[0], dilation * (size - 1)
     x, has_batch = to_channels_last(tracer, x)
@@ -305,8 +145,8 @@ def _transposed(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: 
         x = tracer.script.item(x, slice(None), slice(None, 1 - stride))
     before, after = span - found.padding[0], span - found.padding[0] + more
     if before < 0 or after < 0:
-        raise Unreadable("its padding is longer than its kernel")
-    scope = tracer.script.scope(_layer_of(tracer.path_of(found.weight)))
+        raise UnreadableError("its padding is longer than its kernel")
+    scope = tracer.script.scope(layer_of(tracer.path_of(found.weight)))
     tracer.script.own(scope, {"kernel": array_of(found.weight).transpose(2, 0, 1)[::-1]})
     options: dict[str, Any] = {"padding": (before, after)} | ({"dilation": dilation} if dilation > 1 else {})
     if found.bias is None:
@@ -336,7 +176,7 @@ def _pooled(tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, paddi
 def _max_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
               ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
     if ceil_mode or return_indices or _one(dilation) != 1:
-        raise Unreadable("it is read without ceil_mode, return_indices and dilation")
+        raise UnreadableError("it is read without ceil_mode, return_indices and dilation")
     return _pooled(tracer, max_pool1d, x, kernel_size, stride, padding, float("-inf"))
 
 
@@ -344,14 +184,14 @@ def _max_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padd
 def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
                   ceil_mode: bool = False, count_include_pad: bool = True) -> Any:  # fmt: skip
     if ceil_mode or (_one(padding) and not count_include_pad):
-        raise Unreadable("it is read without ceil_mode, and with count_include_pad")
+        raise UnreadableError("it is read without ceil_mode, and with count_include_pad")
     return _pooled(tracer, average_pool1d, x, kernel_size, stride, padding, 0)
 
 
 @meaning("lp_pool1d", "adaptive_max_pool1d_", "fractional_max_pool2d", "max_unpool1d", "conv2d", "conv3d", "max_pool2d",
          "avg_pool2d", "conv_transpose2d", "interpolate", "grid_sample", "fold", "unfold", "pixel_shuffle")  # fmt: skip
 def _refused_layer(tracer: Tracer, *_: Any, **__: Any) -> Any:
-    raise Unreadable("layers of one axis of time are read")
+    raise UnreadableError("layers of one axis of time are read")
 
 
 @meaning("adaptive_avg_pool1d")
@@ -394,7 +234,7 @@ def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weig
                training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
     x = tracer.value(x)
     if len(shape_of(x)) > 3:
-        raise Unreadable("it is read of [batch, width] and [batch, width, time]")
+        raise UnreadableError("it is read of [batch, width] and [batch, width, time]")
     if training or running_mean is None:
         axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
         return _scaled(tracer, _standard(tracer, x, axes, eps), weight, bias)
@@ -463,7 +303,7 @@ def _layer_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = Non
 def _rms_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
     x = tracer.value(x)
     if len(normalized_shape) != 1:
-        raise Unreadable("it is read over the last axis")
+        raise UnreadableError("it is read over the last axis")
     eps = float(torch.finfo(torch.float32).eps if eps is None else eps)
     mean = tracer.call(basic.reduce_mean, tracer.call(basic.square, x), -1, keepdims=True)
     found = tracer.script.operation("/", x, tracer.call(basic.sqrt, tracer.script.operation("+", mean, eps)))

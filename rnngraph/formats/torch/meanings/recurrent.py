@@ -1,5 +1,5 @@
-"""torch's recurrent modules: ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells, and the modules
-of one step drivers over one, until equal steps are rolled up.
+"""torch's recurrent modules: ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells, and the
+modules of one step drivers over one, until equal steps are rolled up.
 """
 
 from __future__ import annotations
@@ -10,36 +10,34 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ...declare.cell import shared
-from ...declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
-from ...declare.cells.wrappers import DropoutWrapper, MultiRNNCell
-from ...declare.drivers import (
+from ....declare.cell import shared
+from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from ....declare.cells.wrappers import DropoutWrapper, MultiRNNCell
+from ....declare.drivers import (
     bidirectional_dynamic_rnn,
     dynamic_rnn,
     stack_bidirectional_dynamic_rnn,
     static_rnn,
 )
-from ...declare.functions import basic
-from ..gates import parameters_of
-from ..layers import scope_of
-from ..script import Value
-from ..weights import torch_layer
+from ....declare.functions import basic
+from ...gates import parameters_of
+from ...layers import scope_of
+from ...script import Value
+from ...weights import torch_layer
+from ..tracing.tracer import Tracer, UnreadableError, array_of, module
+from ..tracing.values import Filled, Packed, Stacked, dtype_of, shape_of
 from .shapes import reshaped
-from .tracer import Tracer, Unreadable, array_of, module
-from .values import Filled, Packed, Stacked, dtype_of, shape_of
-
-Recurrent = nn.RNN | nn.LSTM | nn.GRU
 
 
 @module(nn.RNN, nn.LSTM, nn.GRU)
-def _layers(tracer: Tracer, found: Recurrent, x: Any, hx: Any = None) -> Any:
+def _layers(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
     return _Reading(tracer, found).of(x, hx)
 
 
 class _Reading:
     """One use of a recurrent module."""
 
-    def __init__(self, tracer: Tracer, found: Recurrent) -> None:
+    def __init__(self, tracer: Tracer, found: Any) -> None:
         self.tracer, self.found = tracer, found
         self.directions = 2 if found.bidirectional else 1
         self.is_lstm = isinstance(found, nn.LSTM)
@@ -55,7 +53,7 @@ class _Reading:
         if packed is not None:
             data = packed.data.value
             if not isinstance(data, Packed):
-                raise Unreadable("what it is given was not packed in the module")
+                raise UnreadableError("what it is given was not packed in the module")
             x, time_major = data.of, not data.batch_first
             options["sequence_length"] = data.lengths
         x = tracer.value(x)

@@ -1,20 +1,20 @@
-"""What torch's packed sequences mean: rows with lengths. Their order by length stays unwritten, as it is undone again."""
+"""What torch's packed sequences mean: rows with lengths. Their order by length is undone again, and so not written."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...declare.functions import basic
-from ..script import Value
+from ....declare.functions import basic
+from ...script import Value
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 from .shapes import permuted, reshaped
-from .tracer import Tracer, Unreadable, meaning
-from .values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 
 
 @meaning("sort")
 def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
-        raise Unreadable("only lengths that packed sequences are sorted by are read")
+        raise UnreadableError("only lengths that packed sequences are sorted by are read")
     return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
 
 
@@ -27,7 +27,7 @@ def _argsort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, st
 def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any) -> Any:
     if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
         return Sorted("back", index.of, index.lengths, index.shape, "int64")
-    raise Unreadable("values are scattered into a tensor")
+    raise UnreadableError("values are scattered into a tensor")
 
 
 @meaning("_pack_padded_sequence")
@@ -35,7 +35,7 @@ def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
     is_sorted = isinstance(x, Sorted)
     rows = tracer.value(x.of if is_sorted else x)
     if not isinstance(lengths, Value | Lazy):
-        raise Unreadable("lengths are numbers of the example; give them as a tensor among the inputs")
+        raise UnreadableError("lengths are numbers of the example; give them as a tensor among the inputs")
     counts = lengths.of if isinstance(lengths, Sorted) else lengths
     shape = shape_of(rows)
     batch, time = shape[:2] if batch_first else (shape[1], shape[0])
@@ -49,7 +49,7 @@ def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
 @meaning("_pad_packed_sequence")
 def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_value: float, total: Any) -> Any:
     if not isinstance(data, Packed):
-        raise Unreadable("what is unpacked was not packed in the module")
+        raise UnreadableError("what is unpacked was not packed in the module")
     rows = data.of if data.ends_in_zeros else _zeroed(tracer, data.of, data, 0.0)
     if padding_value:
         rows = _zeroed(tracer, rows, data, float(padding_value))
