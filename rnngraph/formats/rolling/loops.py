@@ -17,6 +17,7 @@ import numpy as np
 
 from ...declare.cell import Cell
 from ...declare.drivers import dynamic_rnn, static_rnn
+from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...declare.placeholders import placeholder
 from ...ir.types import Dim
@@ -99,7 +100,7 @@ def operands_of(step: Step) -> list[Any]:
     """What a step reads, in an order that is the same for equal steps. The state of a driver that has none is None."""
     found = [*_flat(step.operands)]
     for name, item in sorted(step.keywords.items()):
-        if name in ("scope", "name") or (name == "initial_state" and step.key in DRIVERS):
+        if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
             continue
         found += _flat(item)
     if step.key in DRIVERS:
@@ -140,7 +141,7 @@ def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, An
     keywords = dict(step.keywords)
     is_driver = step.key in DRIVERS
     for name in sorted(keywords):
-        if name not in ("scope", "name") and not (name == "initial_state" and is_driver):
+        if name != "scope" and not (name == "initial_state" and is_driver):
             keywords[name] = put(keywords[name])
     if is_driver:
         leaves = list(rest)
@@ -164,7 +165,7 @@ def code_of(step: Step) -> Any:
     operands = operands_of(step)
     if step.key in DRIVERS:
         operands = operands[: -len(_leaves_of_state(step))]
-    names = tuple(sorted(name for name in step.keywords if name not in ("scope", "name", "initial_state")))
+    names = tuple(sorted(name for name in step.keywords if name not in ("scope", "initial_state")))
     return key, names, tuple(map(part, operands))
 
 
@@ -178,13 +179,16 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     outside: set[Step] = set()
+    fixed: set[Step] = set()
+    """Steps that are made of parameters and sizes alone."""
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
+        if step.key in (parameter, positions) or (values and all(item.step in fixed for item in values)):
+            fixed.add(step)
         if not all(item.step in outside for item in values):
             continue
-        declared = step.key in (placeholder, parameter) or isinstance(step.thing, Cell)
-        of_parameters = bool(values) and all(item.step.key is parameter for item in values)
-        if declared or of_parameters or isinstance(step.key, Index) or counts[codes[step]] == 1:
+        declared = step.key is placeholder or isinstance(step.thing, Cell)
+        if declared or step in fixed or isinstance(step.key, Index) or counts[codes[step]] == 1:
             outside.add(step)
     return outside
 

@@ -9,6 +9,7 @@ from typing import Any
 from ...declare.cell import Cell
 from ...declare.drivers import static_rnn
 from ...declare.functions.randomness import dropout
+from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...ir.types import Dim
 from ..script import Script, Step, Value
@@ -54,16 +55,18 @@ def steps_left(script: Script) -> list[tuple[Cell, int]]:
 
 
 def _without_repeats(script: Script) -> Script:
-    """The script with what is made of parameters alone, such as a transposed kernel, made once."""
+    """The script with what is made of parameters and sizes alone, such as a transposed kernel, made once."""
     made: dict[Step, Value] = {}
     first: dict[Any, Step] = {}
     repeats: dict[Step, Step] = {}
     of_parameters: set[Step] = set()
     for step in script.steps:
-        items = [repeats.get(item.step, item.step) for item in operands_of(step) if isinstance(item, Value)]
-        if items and step.key is not dropout and all(item.key is parameter or item in of_parameters for item in items):
+        values = [item for item in operands_of(step) if isinstance(item, Value)]
+        items = [(repeats.get(item.step, item.step), item.path) for item in values]
+        known = [item.key in (parameter, positions) or item in of_parameters for item, _ in items]
+        if items and step.key is not dropout and all(known):
             of_parameters.add(step)
-            same = first.setdefault((code_of(step), *map(id, items)), step)
+            same = first.setdefault((code_of(step), *((id(item), path) for item, path in items)), step)
             if same is not step:
                 repeats[step] = same
     if not repeats:

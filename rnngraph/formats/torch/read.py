@@ -11,6 +11,13 @@ from typing import Any
 from ...errors import ArgumentError, DtypeError, MissingExtraError, shown
 from ...public import api
 from ..net import Net
+from ..reading import not_readable
+
+_REFUSED = (
+    ("torch.ao.nn.quantized", "quantized weights", "give the module before it was quantized"),
+    ("torch.jit", "TorchScript", "give the module that it was made of"),
+)
+"""Modules that are refused by where they come from: (the module's module, what it is, the remedy)."""
 
 
 @api
@@ -35,6 +42,14 @@ def read_torch(module: Any, example: Any) -> Net:
         raise MissingExtraError("read_torch needs torch; pip install 'rnngraph[torch]'") from None
     if not isinstance(module, nn.Module):
         raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}")
+    refused = [
+        f"{path or 'the module'} is a {type(found).__name__} of {what}; {remedy}"
+        for path, found in module.named_modules()
+        for start, what, remedy in _REFUSED
+        if any(kind.__module__.startswith(start) for kind in type(found).__mro__)
+    ]
+    if refused:
+        raise not_readable(f"the module {type(module).__name__}", refused)
     training = [path or type(module).__name__ for path, found in module.named_modules() if found.training]
     if training:
         raise ArgumentError(f"{', '.join(training[:3])} of the module is in training mode; call module.eval() first")

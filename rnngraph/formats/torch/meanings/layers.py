@@ -14,7 +14,7 @@ from ....declare.functions.padding import pad as padded
 from ...script import Value
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
 from ..tracing.values import dtype_of, shape_of
-from .products import layer_of
+from .products import layer_of, same_dtype
 from .shapes import reshaped
 
 # Tables ---------------------------------------------------------------------------------------------
@@ -96,6 +96,7 @@ def convolved(
     filters, _, size = weight.shape
     x, has_batch = to_channels_last(tracer, x)
     tracer.sizes.meet(shape_of(x)[2], weight.shape[1] * groups)
+    same_dtype(x, weight)
     tracer.on_time(shape_of(x)[1])
     stride, dilation = int(_one(stride)), int(_one(dilation))
     scope = tracer.script.scope(layer_of(tracer.path_of(weight)))

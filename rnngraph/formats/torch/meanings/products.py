@@ -12,7 +12,7 @@ from ...layers import declare_dense
 from ...script import Value
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning
-from ..tracing.values import shape_of
+from ..tracing.values import dtype_of, shape_of
 from .elementwise import pair
 from .shapes import axis_of, permuted, reshaped
 
@@ -24,6 +24,7 @@ def _linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> Any:
         return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
     x = tracer.value(x)
     tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
+    same_dtype(x, weight)
     is_shared = [tracer.use(item) for item in (weight, bias) if isinstance(item, torch.Tensor)]
     if not any(is_shared) and (bias is None or isinstance(bias, torch.Tensor)):
         scope = tracer.path_of(weight)
@@ -32,6 +33,12 @@ def _linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> Any:
     kernel = _kernel(tracer, weight)
     product = tracer.script.operation("@", x, kernel)
     return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
+
+
+def same_dtype(x: Value, weight: torch.Tensor) -> None:
+    """Raises where a weight is of another dtype than what it multiplies, which torch refuses."""
+    if DTYPES.get(weight.dtype) != dtype_of(x):
+        raise UnreadableError(f"a tensor of {dtype_of(x)} meets a weight of {weight.dtype}; give both one dtype")
 
 
 def layer_of(path: str) -> str:

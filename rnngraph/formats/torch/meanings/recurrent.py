@@ -26,6 +26,7 @@ from ...script import Value
 from ...weights import torch_layer
 from ..tracing.tracer import Tracer, UnreadableError, array_of, module
 from ..tracing.values import Filled, Packed, Stacked, dtype_of, shape_of
+from .products import same_dtype
 from .shapes import reshaped
 
 
@@ -62,6 +63,7 @@ class _Reading:
             x = tracer.call(basic.expand_dims, x, 1 if time_major else 0)
         time, batch, width = shape_of(x) if time_major else (shape_of(x)[1], shape_of(x)[0], shape_of(x)[2])
         tracer.sizes.meet(width, self.found.input_size)
+        same_dtype(x, self.found.weight_ih_l0)
         tracer.on_time(time)
         if time_major:
             options["time_major"] = True
@@ -214,6 +216,7 @@ def _step(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
     has_batch = len(shape_of(x)) == 2
     rows: Any = x if has_batch else tracer.value(reshaped(tracer, x, [1, *shape_of(x)]))
     tracer.sizes.meet(shape_of(rows)[1], found.input_size)
+    same_dtype(rows, found.weight_ih)
     cell, scope = _cell_of(tracer, found)
     options: dict[str, Any] = {}
     given = [] if hx is None else list(hx) if is_lstm else [hx]

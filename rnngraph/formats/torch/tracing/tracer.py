@@ -158,10 +158,10 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         is_module = isinstance(what, torch.nn.Module)
         try:
             expected = None if is_module or name in _NOT_ASKED else self._as_torch_has_it(what, args, named)
-            if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in _flat((args, named))):
-                return self._unknown(expected, args, named)
             if means is None:
                 raise UnreadableError(f"{name} is not read")
+            if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in _flat((args, named))):
+                return self._unknown(expected, args, named)
             if not is_module:
                 named = {key: item for key, item in named.items() if key not in _IGNORED}
                 self.expected = expected
@@ -177,6 +177,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             self.problem(f"{name}: {error}" if means is not None else str(error))
         except RnnGraphError as error:
             self.problem(f"{name}: {error.what}")
+        except NotImplementedError:
+            self.problem(f"{name}: how large its result is hangs on values; use torch.where, which keeps the size")
         except (RuntimeError, IndexError) as error:
             if not str(error):
                 raise
@@ -185,7 +187,14 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
             if "unexpected keyword argument" not in str(error) and "positional argument" not in str(error):
                 raise
             self.problem(f"{name} with arguments that are not read: {_first_line(error)}")
-        return self._unknown(self._as_torch_has_it(what, args, named) if not is_module else None, args, named)
+        return self._unknown(None if is_module else self._guessed(what, args, named), args, named)
+
+    def _guessed(self, func: Any, args: Any, named: Any) -> Any:
+        """The result as torch has it, if it has one."""
+        try:
+            return self._as_torch_has_it(func, args, named)
+        except (RuntimeError, IndexError, TypeError):  # of what can't be read, which is noted
+            return None
 
     def _as_torch_has_it(self, func: Any, args: Any, named: Any) -> Any:
         """The result as tensors without values."""
@@ -409,8 +418,27 @@ _NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__se
 """Calls whose result torch can't tell without values."""
 _IGNORED = ("out", "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking",
             "_stacklevel", "generator", "copy", "names", "antialias")  # fmt: skip
-_OF_STEPS = ("linear", "relu", "tanh", "sigmoid", "dropout", "leaky_relu", "elu", "gelu", "silu", "layer_norm",
-             "softmax", "log_softmax", "embedding", "mul", "add", "sub", "div", "to", "float", "contiguous")  # fmt: skip
+_OF_STEPS = (
+    "linear",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "dropout",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "layer_norm",
+    "softmax",
+    "log_softmax",
+    "embedding",
+    "mul",
+    "add",
+    "sub",
+    "div",
+    "to",
+    "float",
+    "contiguous",
+)
 """What may be done to the steps of a packed sequence, each by itself."""
-_FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor", "tril_indices",
-              "triu_indices", "scalar_tensor")  # fmt: skip
+_FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")
