@@ -179,12 +179,15 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
     codes = {step: code_of(step) for step in steps}
     counts = Counter(codes.values())
     outside: set[Step] = set()
-    fixed: set[Step] = set()
-    """Steps that are made of parameters and sizes alone."""
+    fixed: dict[Step, Any] = {}
+    """Steps that are made of parameters alone, or of sizes alone."""
     for step in steps:
         values = [item for item in operands_of(step) if isinstance(item, Value)]
-        if step.key in (parameter, positions) or (values and all(item.step in fixed for item in values)):
-            fixed.add(step)
+        kinds = {fixed.get(item.step) for item in values}
+        if step.key in (parameter, positions):
+            fixed[step] = step.key
+        elif len(kinds) == 1 and None not in kinds:
+            fixed[step] = kinds.pop()
         if not all(item.step in outside for item in values):
             continue
         declared = step.key is placeholder or isinstance(step.thing, Cell)
