@@ -12,7 +12,7 @@ from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName
 from ..tensor import Tensor, as_tensor, build, constant
-from .basic import cast, concat, dimension, filled_like, gather, one_axis, transpose, where
+from .basic import cast, concat, dimension, filled_like, gather, known_by, one_axis, reduce_max, transpose, where
 
 
 @api
@@ -113,4 +113,8 @@ def positions(x: Tensor, axis: int = 0) -> Tensor:
     """0, 1, 2 and on along ``axis`` of x: int64 [x's size there], which may be open."""
     if not isinstance(x, Tensor):
         raise DtypeError(f"positions needs a Tensor, not {shown(x)}")
-    return build("iota", size=x.type.shape[one_axis(x.rank, axis)])
+    position = one_axis(x.rank, axis)
+    places = build("iota", size=x.type.shape[position])
+    others = tuple(other for other in range(x.rank) if other != position)
+    along = reduce_max(cast(x, "float32"), others) if others else cast(x, "float32")
+    return known_by(along, places)

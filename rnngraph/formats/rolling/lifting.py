@@ -14,6 +14,7 @@ from ...declare.functions import activations, basic
 from ...declare.functions.layers import embedding
 from ...declare.functions.randomness import dropout
 from ...declare.tensor import Tensor
+from ...errors import RnnGraphError
 from ...ir.types import Dim, Size, product
 from ..script import Script, Step, Value
 from .loops import (
@@ -71,7 +72,7 @@ class Rolling:
                 elif not is_done:
                     self._roll()
                     is_done = True
-        except NotRolledError:
+        except (NotRolledError, RnnGraphError):  # sizes that were written down as numbers do not fit others
             return None
         for name, value in self.old.inputs.items():
             self.new.inputs[name] = self.value(value)

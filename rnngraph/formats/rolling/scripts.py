@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...declare.cell import Cell
@@ -56,7 +56,6 @@ def steps_left(script: Script) -> list[tuple[Cell, int]]:
 
 def _without_repeats(script: Script) -> Script:
     """The script with what is made of parameters and sizes alone, such as a transposed kernel, made once."""
-    made: dict[Step, Value] = {}
     first: dict[Any, Step] = {}
     repeats: dict[Step, Step] = {}
     of_parameters: set[Step] = set()
@@ -69,8 +68,13 @@ def _without_repeats(script: Script) -> Script:
             same = first.setdefault((code_of(step), *((id(item), path) for item, path in items)), step)
             if same is not step:
                 repeats[step] = same
-    if not repeats:
-        return script
+    return made_anew(script, repeats) if repeats else script
+
+
+def made_anew(script: Script, repeats: Mapping[Step, Step] | None = None) -> Script:
+    """The script with all its steps made again. repeats: steps in whose place an earlier one stands."""
+    made: dict[Step, Value] = {}
+    repeats = repeats or {}
     new = script.emptied()
     for step in script.steps:
         if step in repeats:

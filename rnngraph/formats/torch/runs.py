@@ -12,7 +12,7 @@ from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
 from ..reading import not_readable
-from ..rolling.scripts import rolled_up, steps_left
+from ..rolling.scripts import made_anew, rolled_up, steps_left
 from ..script import Script, Value
 from .meanings import (
     attention,
@@ -156,6 +156,8 @@ class Reader:
         if not outputs:
             raise not_readable(self._what(), ["forward gives no tensor"])
         script = rolled_up(tracer.script, tracer.sizes.value)
+        if script is tracer.script and tracer.has_assumed:
+            script = made_anew(script)
         left = steps_left(script)
         if left:
             raise not_readable(self._what(), [

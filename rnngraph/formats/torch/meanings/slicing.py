@@ -20,7 +20,7 @@ from .shapes import ALL, axis_of, permuted, reshaped, unsqueezed
 def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> Stacked:
     tracer.sizes.counts.add(len(items))
     inner = shape_of(items[0])
-    return Stacked(items, axis, (*inner[:axis], len(items), *inner[axis:]), dtype)
+    return Stacked(items, axis, (*inner[:axis], tracer.sizes.steps(len(items)), *inner[axis:]), dtype)
 
 
 def part(tracer: Tracer, x: Any, axis: int, start: Dim, stop: Dim, step: int = 1) -> Any:
@@ -35,6 +35,8 @@ def part(tracer: Tracer, x: Any, axis: int, start: Dim, stop: Dim, step: int = 1
         return Positions(stop - start, x.start + start * x.step, x.step, x.dtype)
     if isinstance(x, Stacked) and axis == x.axis and isinstance(start, int) and isinstance(stop, int):
         return of_steps(tracer, x.items[start:stop:step], axis, x.dtype)
+    if isinstance(start, int) and stop == start + 1:
+        tracer.sizes.take(size, start)
     bounds = [_bound(tracer, start, size, 0), _bound(tracer, stop, size, None)]
     x = tracer.value(x)
     if any(isinstance(bound, Size) for bound in bounds):
@@ -178,9 +180,12 @@ def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list
             continue
         item, size = next(places), next(shape)
         if isinstance(item, int):
+            tracer.sizes.take(size, item)
             found.append(item)
             continue
         start, stop, step = item
+        if isinstance(start, int) and stop == start + 1:
+            tracer.sizes.take(size, start)
         low, high = _bound(tracer, start, size, 0), _bound(tracer, stop, size, None)
         if isinstance(low, Size) or isinstance(high, Size):
             return None
@@ -192,6 +197,7 @@ def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list
 
 def entry_of(tracer: Tracer, x: Any, axis: int, place: int) -> Any:
     shape = shape_of(x)
+    tracer.sizes.take(shape[axis], place)
     if isinstance(x, Stacked) and axis == x.axis:
         return x.items[place]
     if isinstance(x, Written) and axis == x.axis and place % tracer.sizes.value(shape[axis]) in x.items:

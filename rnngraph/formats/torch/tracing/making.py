@@ -12,7 +12,7 @@ from ....declare.functions.basic import concat, expand_dims, reshape, stack, til
 from ....declare.functions.basic import reduce_max as largest
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import positions
-from ....declare.tensor import Tensor, constant
+from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
 from ....ir.types import Dim, Size, size
 from ...script import Value
@@ -28,8 +28,10 @@ def made(tracer: Any, lazy: Filled | Positions | Stacked | Written) -> Value:
     if isinstance(lazy, Positions):
         return _positions(tracer, lazy)
     if isinstance(lazy, Stacked):
-        return _stacked(tracer, [tracer.value(item, lazy.dtype) for item in lazy.items], lazy.axis)
-    return _written(tracer, lazy)
+        return _assumed(
+            tracer, _stacked(tracer, [tracer.value(item, lazy.dtype) for item in lazy.items], lazy.axis), lazy
+        )
+    return _assumed(tracer, _written(tracer, lazy), lazy)
 
 
 def along(tracer: Any, dim: Size) -> Value:
@@ -125,6 +127,17 @@ def _positions(tracer: Any, lazy: Positions) -> Value:
     if lazy.start:
         found = tracer.script.operation("+", found, lazy.start)
     return tracer.cast(found, lazy.dtype)
+
+
+def _assumed(tracer: Any, value: Value, lazy: Stacked | Written) -> Value:
+    """Steps over an axis of open size, as what a driver over that axis will give: of this size, and not of the example's.
+    The script is made anew before anyone has it.
+    """
+    if value.thing.type.shape == lazy.shape or value.path:
+        return value
+    tracer.has_assumed = True
+    value.step.thing = build("broadcast", constant(0, lazy.dtype), shape=lazy.shape)
+    return Value(value.step.thing, value.step)
 
 
 def _stacked(tracer: Any, items: list[Value], axis: int) -> Value:

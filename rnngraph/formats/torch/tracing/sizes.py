@@ -24,6 +24,8 @@ class Sizes:
         self.known = dict(known)
         self.counts: set[int] = set()
         """Numbers of steps that were written out, each of which may be an open size yet."""
+        self.taken: dict[Dim, set[int]] = {}
+        """Which entries of axes of open size were taken one by one."""
 
     def open(self, name: str) -> Dim:
         """The size of this name, or what it turned out to be."""
@@ -35,6 +37,18 @@ class Sizes:
     def value(self, dim: Dim) -> int:
         """In the example."""
         return evaluate(dim, self.examples)
+
+    def take(self, dim: Dim, place: int) -> None:
+        """Notes that an entry of an axis was taken by itself."""
+        if isinstance(dim, Size):
+            self.taken.setdefault(dim, set()).add(place % max(1, self.value(dim)))
+
+    def steps(self, count: int) -> Dim:
+        """The open size that a loop ran over which made so many steps, if there is one."""
+        for dim, places in self.taken.items():
+            if len(places) == count == self.value(dim):
+                return dim
+        return count
 
     def extent(self, dim: Dim) -> int:
         """The size as the module is given it."""

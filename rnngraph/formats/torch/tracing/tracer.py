@@ -84,6 +84,8 @@ class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
         self.expected: Any = None
         """What torch gives for the call that is read: its shape and dtype."""
         self.times: dict[str, None] = {}
+        self.has_assumed = False
+        """Whether the script has values of open size that only a driver gives."""
         self.kept: list[Any] = []  # what ids were taken of must not go
 
     # Running ------------------------------------------------------------------------------------
