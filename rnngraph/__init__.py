@@ -104,7 +104,7 @@ from .declare.functions.losses import (
 )
 from .declare.functions.padding import pad
 from .declare.functions.randomness import by_graph, dropout, random_normal, random_uniform
-from .declare.functions.sequences import cumsum, reverse_sequence
+from .declare.functions.sequences import cumsum, positions, reverse_sequence
 from .declare.functions.truths import reduce_all, reduce_any
 from .declare.parameters import parameter, with_update
 from .declare.placeholders import placeholder, state_placeholder
@@ -146,6 +146,7 @@ if TYPE_CHECKING:
     from .formats.onnx.writing.model import write_onnx
     from .formats.rtneural import read_rtneural
     from .formats.tensorflow.variables import read_tf1_variables
+    from .formats.torch.read import read_torch
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
     from .training.fit.history import History
@@ -169,6 +170,7 @@ _LATER = {
     "formats.onnx.writing.model": ("write_onnx",),
     "formats.rtneural": ("read_rtneural",),
     "formats.tensorflow.variables": ("read_tf1_variables",),
+    "formats.torch.read": ("read_torch",),
     "runtime.calls.non_finite": ("NonFinite",),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
@@ -318,6 +320,7 @@ __all__ = [
     "pad",
     "parameter",
     "placeholder",
+    "positions",
     "random_normal",
     "random_uniform",
     "read_keras",
@@ -325,6 +328,7 @@ __all__ = [
     "read_onnx",
     "read_rtneural",
     "read_tf1_variables",
+    "read_torch",
     "reduce_all",
     "reduce_any",
     "reduce_max",

@@ -33,6 +33,7 @@ ROOMS = (
     "formats", "formats.keras", "formats.tensorflow",
     "formats.onnx.core", "formats.onnx.recurrent", "formats.onnx.ops", "formats.onnx.loops", "formats.onnx",
     "formats.onnx.writing.recognition", "formats.onnx.writing",
+    "formats.rolling", "formats.torch.tracing", "formats.torch.meanings", "formats.torch",
     "sklearn",
     "tf1.core", "tf1.train", "tf1.ops", "tf1.nn", "tf1.contrib", "tf1",
     "",

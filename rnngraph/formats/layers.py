@@ -17,12 +17,18 @@ from .script import Script, Value
 
 
 def declare_stack(
-    script: Script, x: Value, cells: Sequence[Value], layers: Sequence[Layer], initial: Any = None, **options: Any
+    script: Script,
+    x: Value,
+    cells: Sequence[Value],
+    layers: Sequence[Layer],
+    initial: Any = None,
+    base: str = "rnn",
+    **options: Any,
 ) -> Value:
-    """(outputs, state) of cells above one another, with their arrays. initial: one state a cell. options: of
-    ``dynamic_rnn``.
+    """(outputs, state) of cells above one another, with their arrays. initial: one state a cell. base: of the scope.
+    options: of ``dynamic_rnn``.
     """
-    scope = script.scope("rnn")
+    scope = script.scope(base)
     for number, (cell, layer) in enumerate(zip(cells, layers, strict=True)):
         inner = f"multi_rnn_cell/cell_{number}/" if len(cells) > 1 else ""
         script.own(f"{scope}/{inner}{scope_of(cell.thing)}", parameters_of(cell.thing, layer))
@@ -38,10 +44,15 @@ def scope_of(cell: Cell) -> str:
 
 
 def declare_dense(
-    script: Script, x: Value, kernel: np.ndarray, bias: np.ndarray | None, activation: str | None = None
+    script: Script,
+    x: Value,
+    kernel: np.ndarray,
+    bias: np.ndarray | None,
+    activation: str | None = None,
+    base: str = "dense",
 ) -> Value:
-    """A dense layer. kernel: [width, units]."""
-    scope = script.scope("dense")
+    """A dense layer. kernel: [width, units]. base: of the scope."""
+    scope = script.scope(base)
     script.own(scope, {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias})
     options: dict[str, Any] = {} if activation is None else {"activation": activation}
     if bias is None:
@@ -55,7 +66,6 @@ def declare_parameter(
     """A parameter that stands by itself."""
     name = script.scope(base)
     script.parameters[name] = np.ascontiguousarray(array)
-    dtype: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
-    if not trainable:
-        dtype |= {"initializer": "zeros", "trainable": False}
-    return script.call(parameter, name, array.shape, **dtype, hint=hint)
+    options: dict[str, Any] = {} if array.dtype == np.float32 else {"dtype": str(array.dtype)}
+    options |= {} if trainable else {"initializer": "zeros", "trainable": False}
+    return script.call(parameter, name, array.shape, **options, hint=hint)

@@ -7,10 +7,12 @@ expression, so that ``text`` can write the script. Nothing of a file enters the 
 from __future__ import annotations
 
 import ast
+import keyword
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,8 @@ from .own_source import Own, is_own
 
 WEIGHTS = "weights.safetensors"
 """The file beside a script that holds its parameters."""
+_OURS = ("rg", "program", "Path", "float", "range")
+"""Names of a script that variables can't have."""
 WIDEST = 100
 """Characters of a line, from which on a call has one argument a line."""
 LONGEST_INLINE = 60
@@ -48,6 +52,16 @@ _COMPARISONS: Mapping[str, tuple[Callable[[Any, Any], Any], ast.cmpop]] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Index:
+    """The key of a step that takes an item."""
+
+    index: tuple[Any, ...]
+
+    def __hash__(self) -> int:  # slices have none of their own before Python 3.12
+        return hash(repr(self.index))
+
+
 @dataclass(eq=False)
 class Step:
     """One expression: what it is made of, and the object that it gave."""
@@ -57,15 +71,17 @@ class Step:
     keywords: Mapping[str, Any]
     written: Callable[[list[ast.expr], list[ast.keyword]], ast.expr]
     hint: Any = "x"
-    function: Any = None
+    is_call: bool = False
+    make: Callable[..., Any] | None = None
+    """What gives the thing, of the operands and keywords; None for what is declared once, such as an input."""
+    key: Any = None
+    """What the step does, whatever its operands are: steps of equal keys do the same."""
+    fill: float | None = None
+    """The number that is everywhere in what the step gives, if that is known."""
     defines: str = ""
     """The text of a class that the script must hold."""
     inner: Sequence[Step] = ()
     """The steps that stand in that text."""
-
-    @property
-    def is_call(self) -> bool:
-        return self.function is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +135,19 @@ class Script:
         self.inputs: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
         self.parameters: dict[str, np.ndarray] = {}
+        self.classes: dict[str, str] = {}
+        """Text of classes of the script's own, by their names."""
         self._steps: list[Step] = []
         self._scopes: Counter[str] = Counter()
 
     # Declaring -----------------------------------------------------------------------------------
 
-    def input(self, name: str, shape: Sequence[int | str | None], dtype: str = "float32") -> Value:
-        """A placeholder."""
-        options = {} if dtype == "float32" else {"dtype": dtype}
-        self.inputs[name] = self.call(placeholder, name, tuple(shape), **options)
+    def input(
+        self, name: str, shape: Sequence[int | str | None], dtype: str = "float32", hint: str = "x"
+    ) -> Value:  # fmt: skip
+        """A placeholder. hint: what its variable is called."""
+        options: dict[str, Any] = {} if dtype == "float32" else {"dtype": dtype}
+        self.inputs[name] = self.call(placeholder, name, tuple(shape), **options, hint=hint)
         return self.inputs[name]
 
     def call(self, function: Callable[..., Any], *operands: Any, hint: Any = None, **keywords: Any) -> Value:
@@ -140,23 +160,67 @@ class Script:
             return ast.Call(_attribute(name), arguments, named)
 
         thing = function(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
-        return self._kept(Step(thing, operands, keywords, written, hint or _UNPACKED.get(function, "x"), function))
+        hint = hint or _UNPACKED.get(function, "x")
+        return self._kept(Step(thing, operands, keywords, written, hint, True, function, function))
 
     def operation(self, sign: str, left: Any, right: Any) -> Value:
-        """``left sign right``, of ``+ - * / ** @ < <= > >=``."""
+        """``left sign right``, of ``+ - * / ** @`` and ``< <= > >=``."""
+        function: Callable[[Any, Any], Any]
         if sign in _COMPARISONS:
-            compares, comparison = _COMPARISONS[sign]
-            thing = compares(_bare(left), _bare(right))
-            return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.Compare(of[0], [comparison], [of[1]])))
-        function, written = _OPERATORS[sign]
+            function, compared = _COMPARISONS[sign]
+
+            def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+                return ast.Compare(of[0], [compared], [of[1]])
+        else:
+            function, operator_written = _OPERATORS[sign]
+
+            def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+                return ast.BinOp(of[0], operator_written, of[1])
+
         thing = function(_bare(left), _bare(right))
-        return self._kept(Step(thing, (left, right), {}, lambda of, _: ast.BinOp(of[0], written, of[1])))
+        return self._kept(Step(thing, (left, right), {}, written, make=function, key=sign))
+
+    def negative(self, x: Value) -> Value:
+        """``-x``."""
+
+        def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+            return ast.UnaryOp(ast.USub(), of[0])
+
+        return self._kept(Step(-x.thing, (x,), {}, written, make=operator.neg, key="negative"))
 
     def item(self, x: Value, *index: Any) -> Value:
         """``x[index]``."""
         one_or_all = index if len(index) > 1 else index[0]
-        written = _literal(one_or_all)
-        return self._kept(Step(x.thing[one_or_all], (x,), {}, lambda of, _: ast.Subscript(of[0], written, ast.Load())))
+        subscript = _literal(one_or_all)
+
+        def written(of: list[ast.expr], _: list[ast.keyword]) -> ast.expr:
+            return ast.Subscript(of[0], subscript, ast.Load())
+
+        return self._kept(
+            Step(x.thing[one_or_all], (x,), {}, written, make=operator.itemgetter(one_or_all), key=Index(index))
+        )
+
+    def remade(self, step: Step, operands: Sequence[Any], keywords: Mapping[str, Any]) -> Value:
+        """What ``step`` does, of other operands."""
+        assert step.make is not None
+        thing = step.make(*map(_bare, operands), **{key: _bare(item) for key, item in keywords.items()})
+        return self._kept(replace(step, thing=thing, operands=operands, keywords=keywords))
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """All steps so far."""
+        return self._steps
+
+    def kept(self, step: Step) -> Value:
+        """What a step gives that was made elsewhere, as the script's next one."""
+        return self._kept(step)
+
+    def emptied(self) -> Script:
+        """A script with the names and parameters of this one, and without its steps."""
+        other = Script(self.title)
+        other.parameters, other.classes = dict(self.parameters), dict(self.classes)
+        other._scopes = self._scopes.copy()
+        return other
 
     def scope(self, base: str) -> str:
         """A name for a layer that no other has: ``base``, then ``base_1`` and on."""
@@ -187,7 +251,23 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters))
+        return Writer(self._steps, self.outputs).text(self.title, bool(self.parameters), self.classes)
+
+    def body(self, result: Any, arguments: Sequence[str]) -> list[str]:
+        """Lines of a function of ``arguments`` that makes these steps and returns ``result``, a nest of values."""
+        outputs = {str(place): value for place, value in enumerate(_values(result))}
+        writer = Writer(self._steps, outputs)
+        writer.keep_names(arguments)
+        statements = [line for text in writer.statements() for line in text.split("\n")]
+        return [*statements, f"return {ast.unparse(writer.expression(result))}"]
+
+
+def identifier(text: str) -> str:
+    """A variable's name that is made of ``text``."""
+    plain = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    if not plain or plain[0].isdigit():
+        plain = f"x_{plain}" if plain else "x"
+    return f"{plain}_" if keyword.iskeyword(plain) or plain in _OURS else plain
 
 
 def _bare(operand: Any) -> Any:
@@ -302,17 +382,20 @@ class Writer:
             self._taken[name] = step = Step(None, (), {}, _nothing_written)
             self._last[step] = len(self._steps)
 
-    def text(self, title: str, has_parameters: bool) -> str:
+    def text(self, title: str, has_parameters: bool, classes: Mapping[str, str]) -> str:
+        """classes: texts of the script's own by name, beside those that steps define."""
         lines = self.statements()
         compiled = ast.Call(_attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
         lines += ["", _statement("program", compiled)]
         imports = ["import rnngraph as rg", ""]
-        own = Own(item for step in with_inner(self._steps) for item in (step.function, *_functions(step)))
-        classes = [line for step in self._steps if step.defines for line in ("", step.defines, "")]
+        called = [item for step in with_inner(self._steps) for item in (step.key, *_functions(step))]
+        own = Own(item for item in called if getattr(item, "__name__", None) not in classes)
+        texts = [*classes.values(), *(step.defines for step in self._steps if step.defines)]
+        defined = [line for text in texts for line in ("", text, "")]
         if has_parameters:
             imports = ["from pathlib import Path", "", *imports]
             lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
-        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *classes, *lines, ""])
+        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *defined, *lines, ""])
 
     def statements(self) -> list[str]:
         """A line, or several, for each step that has a variable."""
@@ -365,6 +448,8 @@ class Writer:
             name = self._variables.get(place)
             if name is not None or place in self._given:
                 return _part(self._given[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
+        if value.step not in self._inline:  # what was given has a name without a step
+            return _part(value.step.written([], []), value.path)
         return _part(self._inline[value.step], value.path)
 
     def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:

@@ -41,6 +41,7 @@ print(rows, array.dtype, array + 1)
 
 rg.write_onnx(single, "single.onnx", opset=18)
 
+
 def read(path: str) -> rg.Program[rg.Result]:
     net = rg.read_keras(path)
     assert_type(net.script(), str)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ...arguments import flag
-from ...errors import DtypeError, ShapeError, user_line
+from ...errors import DtypeError, ShapeError, shown, user_line
 from ...ir.types import FLOATS, INTEGERS, Dim, product
 from ...public import api
 from ..cell import Cell, Scope
 from ..drivers import run_steps
 from ..parameters import ScopeName
 from ..tensor import Tensor, as_tensor, build, constant
-from .basic import cast, concat, dimension, filled_like, gather, one_axis, transpose, where
+from .basic import cast, concat, dimension, filled_like, gather, known_by, one_axis, reduce_max, transpose, where
 
 
 @api
@@ -106,3 +106,15 @@ def reverse_sequence(x: Tensor, lengths: Any) -> Tensor:
     rows = build("reshape", build("iota", size=batch), shape=(batch, 1))
     table = build("reshape", x, shape=(product((batch, time)), *rest))
     return gather(table, rows * dimension(time, "int64") + source)
+
+
+@api
+def positions(x: Tensor, axis: int = 0) -> Tensor:
+    """0, 1, 2 and on along ``axis`` of x: int64 [x's size there], which may be open."""
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"positions needs a Tensor, not {shown(x)}")
+    position = one_axis(x.rank, axis)
+    places = build("iota", size=x.type.shape[position])
+    others = tuple(other for other in range(x.rank) if other != position)
+    along = reduce_max(cast(x, "float32"), others) if others else cast(x, "float32")
+    return known_by(along, places)

@@ -172,3 +172,24 @@ def test_mistakes_name_the_line_and_the_remedy(
 ) -> None:
     with pytest.raises(error, match=rf"test_sequences\.py:\d+: .*{message}"):
         declare(sequence("float32"))
+
+
+@pytest.mark.parametrize("shape", [(5,), (None,), (None, 3), (2, None, 4)])
+def test_positions_along_every_axis(shape: tuple[int | None, ...]) -> None:
+    x = rg.placeholder("x", shape)
+    axes = range(-len(shape), len(shape))
+    program = rg.compile({"x": x, **{f"axis {axis}": rg.positions(x, axis) for axis in axes}})
+    for size in (1, 7):
+        array = np.zeros([size if dim is None else dim for dim in shape], np.float32)
+        found = program.inference(x=array)
+        for axis in axes:
+            expected = np.arange(array.shape[axis])
+            assert found[f"axis {axis}"].dtype == np.int64
+            np.testing.assert_array_equal(found[f"axis {axis}"], expected)
+
+
+def test_positions_of_what_nothing_else_reads() -> None:
+    program = rg.compile(rg.positions(rg.placeholder("x", (None, None)), 1))
+    np.testing.assert_array_equal(program.inference(x=np.zeros((3, 4))), np.arange(4))
+    with pytest.raises(rg.DtypeError, match="positions needs a Tensor"):
+        rg.positions([1, 2])

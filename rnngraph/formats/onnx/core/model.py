@@ -120,7 +120,7 @@ def _without_functions(onnx: Any, name: str, proto: Any) -> Any:
     """The model with the bodies of its own functions in place of calls of them."""
     if not proto.functions:
         return proto
-    import onnx.inliner
+    from onnx import inliner
 
     counts: dict[tuple[str, str], int] = {}
     bodies = {(function.domain, function.name): function for function in proto.functions}
@@ -146,7 +146,7 @@ def _without_functions(onnx: Any, name: str, proto: Any) -> Any:
     if total >= MOST_NODES:
         raise FileError(f"{name} has more than {MOST_NODES:,} nodes when its functions are written out")
     try:
-        return onnx.inliner.inline_local_functions(proto)
+        return inliner.inline_local_functions(proto)
     except Exception as error:  # of the package's C++ library
         raise FileError(f"{name} is damaged: {shown(str(error))}") from None
 

@@ -1,0 +1,410 @@
+"""A loop of equal steps as a driver. Steps that do the same at all times, such as a product with a weight, are made of
+whole sequences; recurrent cells become drivers of their own; what is left, and hangs on the round before, becomes a
+cell of the script's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...declare.cell import Cell, shared
+from ...declare.drivers import dynamic_rnn, static_rnn
+from ...declare.functions import activations, basic
+from ...declare.functions.layers import embedding
+from ...declare.functions.randomness import dropout
+from ...declare.tensor import Tensor
+from ...errors import RnnGraphError
+from ...ir.types import Dim, Size, product
+from ..script import Script, Step, Value
+from .loops import (
+    Carried,
+    Entries,
+    Inner,
+    Loop,
+    Place,
+    Shared,
+    operands_of,
+    replaced,
+    sized,
+)
+from .own_cells import Core
+from .parts import ALL, NotRolledError, part_of, same_value, shape_entries
+
+MOST_LEFT = 3
+"""Steps of one cell that may stand by themselves."""
+OF_EACH_ELEMENT = frozenset((
+    basic.tanh, basic.sigmoid, basic.exp, basic.expm1, basic.log, basic.log1p, basic.sqrt, basic.sin, basic.cos,
+    basic.atan, basic.erf, basic.sign, basic.abs, basic.square, basic.cast, basic.clip, dropout, activations.relu,
+    activations.relu6, activations.leaky_relu, activations.elu, activations.selu, activations.gelu, activations.swish,
+    activations.softplus, activations.softsign, activations.hard_sigmoid, activations.hard_sigmoid_keras3, "negative",
+))  # fmt: skip
+"""What is done to each element alike, with numbers beside it."""
+OF_PAIRS = frozenset(("+", "-", "*", "/", basic.maximum, basic.minimum))
+
+
+class Rolling:
+    """A script that is written anew with a driver in place of a loop."""
+
+    def __init__(self, old: Script, loop: Loop, value_of: Callable[[Dim], int] | None) -> None:
+        self.old, self.loop, self.value_of = old, loop, value_of
+        self.new = old.emptied()
+        self.made: dict[Step, Value] = {}
+        """What takes the place of a step of the old script."""
+        self.lifted: dict[Place, Value] = {}
+        """Sequences [batch, time, width] of what the rounds give."""
+        self.final: dict[Place, Value] = {}
+        """What the last round gives, where it is known apart."""
+        self.hoisted: set[int] = set()
+        self.taken: list[tuple[Entries, Value]] = []
+        """Sequences of entries that the rounds take."""
+
+    def script(self, outside: set[Step], inside: Sequence[Step]) -> Script | None:
+        looped = {step for steps in self.loop.rounds for step in steps}
+        try:
+            for step in self.old.steps:
+                if step in outside:
+                    self._again(step)
+            is_done = False
+            for step in inside:
+                if step not in looped:
+                    self._again(step)
+                elif not is_done:
+                    self._roll()
+                    is_done = True
+        except (NotRolledError, RnnGraphError):  # sizes that were written down as numbers do not fit others
+            return None
+        for name, value in self.old.inputs.items():
+            self.new.inputs[name] = self.value(value)
+        for name, value in self.old.outputs.items():
+            self.new.outputs[name] = self.value(value, True)
+        return self.new
+
+    # Steps again --------------------------------------------------------------------------------
+
+    def _again(self, step: Step) -> None:
+        if step.key in (basic.stack, basic.concat) and self._stacked(step):
+            return
+        values = [self.value(item) for item in operands_of(step)]
+        operands, keywords = replaced(step, values)
+        self.made[step] = self.new.remade(step, operands, keywords)
+
+    def value(self, item: Any, is_output: bool = False) -> Any:
+        """An operand of a step outside of the loop, or an output."""
+        if not isinstance(item, Value):
+            return item
+        if item.step in self.made:
+            return part_of(self.made[item.step], item.path)
+        number, place = self._place(item)
+        last = self.loop.count - 1  # other readers of all rounds may be a loop, too, which takes entries alike
+        is_last = number == last and (is_output or self.loop.singly.get(place) == {last})
+        if is_last and place in self.final:
+            return self.final[place]
+        sequence = self._sequence(place)
+        index = -1 if is_last else number
+        return self._as(self.new.item(sequence, ALL, index), item)
+
+    def _place(self, item: Value) -> tuple[int, Place]:
+        for number, steps in enumerate(self.loop.rounds):
+            if item.step in steps:
+                return number, (steps.index(item.step), item.path)
+        raise NotRolledError
+
+    def _sequence(self, place: Place) -> Value:
+        if place not in self.lifted:
+            raise NotRolledError
+        return self.lifted[place]
+
+    def _as(self, x: Value, item: Value) -> Value:
+        """[batch, width] in the shape of what it stands for."""
+        shape = item.tensor.type.shape
+        return x if len(shape) == 2 else self.new.call(basic.reshape, x, shape_entries(shape))
+
+    def _stacked(self, step: Step) -> bool:
+        """Whether a stack was made of what rounds give, one behind the other."""
+        items, axis = step.operands[0], step.operands[1] if len(step.operands) > 1 else step.keywords.get("axis", 0)
+        joins = step.key is basic.concat
+        looped = [isinstance(item, Value) and item.step not in self.made for item in items]
+        if not any(looped) or len(items) < 2:
+            return False
+        places = [self._place(item) if inside else None for item, inside in zip(items, looped, strict=True)]
+        numbers = [found[0] for found in places if found]
+        kinds = {found[1] for found in places if found}
+        first, last = looped.index(True), len(looped) - looped[::-1].index(True)
+        forward = numbers == list(range(self.loop.count))
+        backward = numbers[::-1] == list(range(self.loop.count))
+        if not all(looped[first:last]) or len(kinds) != 1 or not (forward or backward):
+            return False
+        sequence = self._sequence(next(iter(kinds)))
+        if backward and not forward:
+            sequence = self.new.item(sequence, ALL, slice(None, None, -1))
+        shape = items[first].tensor.type.shape
+        if joins:
+            axis %= len(shape)
+            if shape[axis] != 1:
+                return False
+            shape = (*shape[:axis], *shape[axis + 1 :])
+        whole = self._laid_out(sequence, shape, axis)
+
+        def part(item: Any) -> Value:
+            value: Value = self.value(item)
+            return value if joins else self.new.call(basic.expand_dims, value, axis)
+
+        parts = [*map(part, items[:first]), whole, *map(part, items[last:])]
+        self.made[step] = whole if len(parts) == 1 else self.new.call(basic.concat, parts, axis)
+        return True
+
+    def _laid_out(self, sequence: Value, shape: tuple[Dim, ...], axis: int) -> Value:
+        """[batch, time, width] as a stack along ``axis`` of what has ``shape``."""
+        new, rank = self.new, len(shape)
+        axis %= rank + 1
+        if rank == 1 and isinstance(shape[0], Size):  # a number a row
+            flat = new.call(basic.squeeze, sequence, 2)
+            return flat if axis == 1 else new.call(basic.transpose, flat, (1, 0))
+        if rank == 2:
+            order = {0: (1, 0, 2), 1: (0, 1, 2), 2: (0, 2, 1)}[axis]
+            return sequence if axis == 1 else new.call(basic.transpose, sequence, order)
+        if rank == 1:  # a row without a batch
+            rows = new.call(basic.squeeze, sequence, 0)
+            return rows if axis == 0 else new.call(basic.transpose, rows, (1, 0))
+        rest = [dim if isinstance(dim, int) else None for dim in shape[1:]]
+        if None in rest:
+            raise NotRolledError
+        wide = new.call(basic.reshape, sequence, (None, None, *rest))
+        before = [*range(wide.tensor.rank)]
+        before.remove(1)
+        before.insert(axis, 1)
+        return wide if axis == 1 else new.call(basic.transpose, wide, tuple(before))
+
+    # The loop -----------------------------------------------------------------------------------
+
+    def _roll(self) -> None:
+        """Lifts what can be, and makes a cell of what is left."""
+        self._hoist()
+        self._lift()
+        core = self._core(self._left())
+        if core:
+            Core(self, core).drive()
+            self._lift()
+            if self._left():
+                raise NotRolledError
+
+    def _hoist(self) -> None:
+        """Steps that are the same in all rounds are made once."""
+        hoisted: set[int] = set()
+        for place, step in enumerate(self.loop.first):
+            items = self.loop.operands[place]
+            for number, item in enumerate(items):
+                if isinstance(item, Inner) and item.place[0] in hoisted:
+                    items[number] = Shared(
+                        part_of(
+                            Value(self.loop.first[item.place[0]].thing, self.loop.first[item.place[0]]), item.place[1]
+                        )
+                    )
+            if all(isinstance(item, Shared) for item in items) and step.key not in (static_rnn, dropout):
+                hoisted.add(place)
+                self._again(step)
+                for steps in self.loop.rounds[1:]:
+                    self.made[steps[place]] = self.made[step]
+        self.hoisted = hoisted
+
+    def _left(self) -> list[int]:
+        """Steps of a round that are in no sequence yet."""
+        done = {place for place, _ in self.lifted} | self.hoisted
+        return [place for place in range(len(self.loop.first)) if place not in done and self._is_needed(place)]
+
+    def _is_needed(self, place: int) -> bool:
+        if any(other == place for other, _ in self.loop.used):
+            return True
+        return any(
+            isinstance(item, Inner | Carried) and item.place[0] == place
+            for items in self.loop.operands
+            for item in items
+        )
+
+    def _core(self, left: Sequence[int]) -> list[int]:
+        """Steps that hang on what they gave in the round before; all that are left, where what is behind them can't be
+        lifted.
+        """
+        reads = {
+            place: {item.place[0] for item in self.loop.operands[place] if isinstance(item, Inner | Carried)}
+            for place in left
+        }
+        reached = {place: set(found) for place, found in reads.items()}
+        for _ in left:
+            for found in reached.values():
+                for other in [*found]:
+                    found |= reached.get(other, set())
+        core = [place for place in left if place in reached[place]]
+        behind = [place for place in left if place not in core]
+        fits = all(self._can_lift(self.loop.first[place]) for place in behind)
+        between = any(place in reached[other] for place in behind for other in core)
+        return core if core and fits and not between else [*left]
+
+    def entries(self, taken: Entries) -> Value:
+        """The sequence of entries of an axis that the rounds take."""
+        for other, value in self.taken:
+            at = (other.axis, other.start, other.step) == (taken.axis, taken.start, taken.step)
+            if at and same_value(other.source, taken.source):
+                return value
+        value = self._taken(taken)
+        self.taken.append((taken, value))
+        return value
+
+    def _taken(self, entries: Entries) -> Value:
+        source = self.value(entries.source)
+        shape = source.tensor.type.shape
+        axis, count = entries.axis, self.loop.count
+        size = sized(entries.source.tensor.type.shape[axis], self.value_of)
+        start, step = entries.start, entries.step
+        if start < 0:
+            if size is None:
+                raise NotRolledError
+            start += size
+        index = self._slice(start, step, count, size, entries.source.tensor.type.shape[axis])
+        if index != ALL:
+            source = self.new.item(source, *(ALL,) * axis, index)
+        rank = len(shape)
+        if rank == 1:  # a number a round, of no batch
+            source = self.new.call(basic.reshape, source, (1, -1, 1))
+        elif rank == 2 and axis == 1:  # [batch, time] of numbers
+            source = self.new.call(basic.expand_dims, source, 2)
+        elif rank == 2:  # [time, width] without a batch
+            source = self.new.call(basic.expand_dims, source, 0)
+        else:
+            order = [*range(rank)]
+            order.remove(axis)
+            order.insert(1, axis)
+            source = source if axis == 1 else self.new.call(basic.transpose, source, tuple(order))
+            if rank > 3:
+                rest = product(source.tensor.type.shape[2:])
+                if not isinstance(rest, int):
+                    raise NotRolledError
+                source = self.new.call(basic.reshape, source, (None, None, rest))
+        return source
+
+    def _slice(self, start: int, step: int, count: int, size: int | None, dim: Dim) -> Any:
+        """Which entries are taken: from an end of the axis, where that is near."""
+        last = start + (count - 1) * step
+        near = 4 if isinstance(dim, Size) else 0
+        if step > 0:
+            stop: int | None = last + 1
+            if size is not None and last + step >= size:
+                stop = None
+            elif size is not None and size - (last + 1) <= near:
+                stop = last + 1 - size
+            return (
+                slice(start or None, stop, None if step == 1 else step) if (start, stop, step) != (0, None, 1) else ALL
+            )
+        stop = None if last + step < 0 else last - 1
+        begin: int | None = start
+        if size is not None and start == size - 1:
+            begin = None
+        elif size is not None and size - start <= near:
+            begin = start - size
+        return slice(begin, stop, step)
+
+    # Lifting ------------------------------------------------------------------------------------
+
+    def _lift(self) -> None:
+        """Makes sequences of what steps give, as long as there are such."""
+        for place, step in enumerate(self.loop.first):
+            if (place, ()) not in self.lifted and not any(other == place for other, _ in self.lifted):
+                self._lift_one(place, step)
+
+    def _can_lift(self, step: Step) -> bool:
+        if step.key is static_rnn or step.key is dynamic_rnn:
+            return True
+        if step.key is basic.concat:
+            return step.thing.rank == 2 and (step.operands[1:] or (-1,))[0] in (1, -1)
+        known = step.key in OF_EACH_ELEMENT or step.key in OF_PAIRS or step.key in ("@", embedding)
+        return known and isinstance(step.thing, Tensor) and step.thing.rank == 2
+
+    def _lift_one(self, place: int, step: Step) -> None:
+        operands = self.loop.operands[place]
+        if step.key is static_rnn:
+            self._lift_cell(place, step)
+            return
+        if not self._can_lift(step) or isinstance(step.thing, tuple):
+            return
+        values = []
+        for item in operands:
+            sequence = self.sequence_of(item)
+            if isinstance(item, Carried) or (isinstance(item, Inner) and sequence is None):
+                return
+            if sequence is not None:
+                values.append(sequence)
+            elif isinstance(item, Shared) and isinstance(item.value, Value):
+                fits = item.value.tensor.rank == 2 if step.key == "@" else item.value.tensor.rank <= 1
+                if not fits and step.key is not embedding:
+                    return
+                values.append(self.value(item.value))
+            elif isinstance(item, Shared):
+                values.append(item.value)
+        if not any(isinstance(item, Inner | Entries) for item in operands):
+            return
+        if step.key is embedding:
+            ids, table = values
+            values = [self.new.call(basic.squeeze, ids, 2) if ids.tensor.rank == 3 else ids, table]
+        if step.key == "@" and not isinstance(operands[0], Inner | Entries):
+            return
+        made, keywords = replaced(step, values)
+        if step.key is basic.concat:
+            made = [made[0], -1]
+        self.lifted[place, ()] = self.new.remade(step, made, keywords)
+
+    def sequence_of(self, item: Any) -> Value | None:
+        """What an operand is in all rounds, [batch, time, width], where that is made."""
+        if isinstance(item, Entries):
+            return self.entries(item)
+        return self.lifted.get(item.place) if isinstance(item, Inner) else None
+
+    def _lift_cell(self, place: int, step: Step) -> None:
+        """A recurrent cell that reads a sequence and its own state alone is a driver of its own."""
+        cell, x, *state = self.loop.operands[place]
+        sequence = self.sequence_of(x)
+        if sequence is None or not isinstance(cell, Shared):
+            return
+        if not all(isinstance(item, Carried) and item.place[0] == place for item in state):
+            return
+        if sequence.tensor.rank != 3 or sequence.tensor.dtype not in ("float32", "float64"):
+            return
+        initial = [self.initial(item) for item in state]
+        options: dict[str, Any] = {}
+        if any(item is not None for item in initial):
+            if any(item is None for item in initial):
+                return
+            options["initial_state"] = tuple(initial) if len(initial) > 1 else initial[0]
+        inner = self.value(cell.value)
+        scope = step.keywords["scope"]
+        if isinstance(inner.thing, shared) and self.is_only_in_loop(cell.value):
+            inner = inner.step.operands[0]
+        outputs, final = self.new.call(dynamic_rnn, inner, sequence, **options, scope=scope)
+        self.lifted[place, (0, 0)] = outputs
+        leaves = [*final] if isinstance(final.thing, tuple) else [final]
+        for item, leaf in zip(state, leaves, strict=True):
+            assert isinstance(item, Carried)
+            self.final[item.place] = leaf
+        self.lifted[state[-1].place] = outputs  # type: ignore[union-attr]
+        self.final[place, (0, 0)] = leaves[-1]
+
+    def initial(self, item: Any) -> Value | None:
+        if item.initial is None or item.initial.step.fill == 0:
+            return None
+        value: Value = self.value(item.initial)
+        return value
+
+    def is_first_in_loop(self, cell: Value) -> bool:
+        """Whether no step before the loop reads the cell."""
+        for step in self.old.steps:
+            reads = any(isinstance(item, Value) and item.step is cell.step for item in operands_of(step))
+            if reads and not isinstance(step.thing, Cell):
+                return any(step in steps for steps in self.loop.rounds)
+        return True
+
+    def is_only_in_loop(self, cell: Value) -> bool:
+        looped = {step for steps in self.loop.rounds for step in steps}
+        return all(
+            step in looped for step in self.old.steps for item in operands_of(step)
+            if isinstance(item, Value) and item.step is cell.step
+        )  # fmt: skip

@@ -1,0 +1,435 @@
+"""Equal steps that are written out one behind the other, rolled up into a driver.
+
+Steps are equal where they do the same, whatever they are made of. ``loops_in`` finds the longest run of rounds of equal
+steps in which each value of a round is made of values of the same round, of what the round before made, of what all
+rounds share, or of what stands at the round's place along an axis. ``lifting`` declares what comes of one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ...declare.cell import Cell
+from ...declare.drivers import dynamic_rnn, static_rnn
+from ...declare.functions.sequences import positions
+from ...declare.parameters import parameter
+from ...declare.placeholders import placeholder
+from ...ir.types import Dim
+from ..script import Index, Script, Step, Value
+
+FEWEST = 3
+"""Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""
+MOST_STEPS = 20_000
+"""Steps of a script in which loops are looked for."""
+MOST_CANDIDATES = 200
+"""Runs of equal steps that are looked at."""
+DRIVERS = (static_rnn, dynamic_rnn)
+Place = tuple[int, tuple[int | str, ...]]
+"""A step of a round by its number in it, and the path to a part of what it gives."""
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What a step of the same round gives."""
+
+    place: Place
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a step of the round before gives; in the first round ``initial``, None for zeros."""
+
+    place: Place
+    initial: Value | None
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """The same in all rounds: a value from outside, or a literal."""
+
+    value: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Entries of an axis, one a round. start, step: of the places. keeps: whether the axis stays, with size 1."""
+
+    source: Value
+    axis: int
+    start: int
+    step: int
+    keeps: bool
+
+
+Operand = Inner | Carried | Shared | Entries
+
+
+@dataclass(eq=False)
+class Loop:
+    """Rounds of equal steps.
+
+    rounds: the steps, by round. operands: of each step of a round what its operands are, in the order of
+    ``operands_of``. used: what later steps read, by place: the rounds of which it is read.
+    """
+
+    rounds: list[list[Step]]
+    operands: list[list[Operand]]
+    used: dict[Place, set[int]] = field(default_factory=dict)
+    singly: dict[Place, set[int]] = field(default_factory=dict)
+    """As ``used``, but for readers that take several rounds' at once."""
+
+    @property
+    def count(self) -> int:
+        return len(self.rounds)
+
+    @property
+    def first(self) -> list[Step]:
+        return self.rounds[0]
+
+
+# What steps do ---------------------------------------------------------------------------------------
+
+
+def operands_of(step: Step) -> list[Any]:
+    """What a step reads, in an order that is the same for equal steps. The state of a driver that has none is None."""
+    found = [*_flat(step.operands)]
+    for name, item in sorted(step.keywords.items()):
+        if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
+            continue
+        found += _flat(item)
+    if step.key in DRIVERS:
+        state = step.keywords.get("initial_state")
+        count = len(_leaves_of_state(step))
+        found += [None] * count if state is None else [*_flat(state)]
+    return found
+
+
+def _leaves_of_state(step: Step) -> list[Any]:
+    state = step.thing[1]
+    return list(state) if isinstance(state, tuple) else [state]
+
+
+def _flat(item: Any) -> Iterator[Any]:
+    if isinstance(item, dict):
+        for part in item.values():
+            yield from _flat(part)
+    elif type(item) in (list, tuple):
+        for part in item:
+            yield from _flat(part)
+    else:
+        yield item
+
+
+def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    """A step's operands and keywords with others in place of ``operands_of(step)``."""
+    rest = iter(values)
+
+    def put(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: put(part) for key, part in item.items()}
+        if type(item) in (list, tuple):
+            return type(item)(map(put, item))
+        return next(rest)
+
+    operands = [put(item) for item in step.operands]
+    keywords = dict(step.keywords)
+    is_driver = step.key in DRIVERS
+    for name in sorted(keywords):
+        if name != "scope" and not (name == "initial_state" and is_driver):
+            keywords[name] = put(keywords[name])
+    if is_driver:
+        leaves = list(rest)
+        keywords.pop("initial_state", None)
+        if any(leaf is not None for leaf in leaves):
+            keywords["initial_state"] = tuple(leaves) if len(leaves) > 1 else leaves[0]
+    return operands, keywords
+
+
+def code_of(step: Step) -> Any:
+    """What a step does, of what kinds of things, as something that can be compared."""
+
+    def part(item: Any) -> Any:
+        if isinstance(item, Value):
+            return id(item.step) if isinstance(item.thing, Cell) or item.step.key is parameter else Value
+        return item if callable(item) else (type(item), repr(item))
+
+    key: Any = step.key
+    if isinstance(key, Index):
+        key = ("item", *(int if type(entry) is int else repr(entry) for entry in key.index))
+    operands = operands_of(step)
+    if step.key in DRIVERS:
+        operands = operands[: -len(_leaves_of_state(step))]
+    names = tuple(sorted(name for name in step.keywords if name not in ("scope", "initial_state")))
+    return key, names, tuple(map(part, operands))
+
+
+# Finding loops --------------------------------------------------------------------------------------
+
+
+def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
+    """Steps that may stand before all loops: what is declared once, entries of such, and what is made of such alone and
+    does what no other step does.
+    """
+    codes = {step: code_of(step) for step in steps}
+    counts = Counter(codes.values())
+    outside: set[Step] = set()
+    fixed: dict[Step, Any] = {}
+    """Steps that are made of parameters alone, or of sizes alone."""
+    for step in steps:
+        values = [item for item in operands_of(step) if isinstance(item, Value)]
+        kinds = {fixed.get(item.step) for item in values}
+        if step.key in (parameter, positions):
+            fixed[step] = step.key
+        elif len(kinds) == 1 and None not in kinds:
+            fixed[step] = kinds.pop()
+        if not all(item.step in outside for item in values):
+            continue
+        declared = step.key is placeholder or isinstance(step.thing, Cell)
+        if declared or step in fixed or isinstance(step.key, Index) or counts[codes[step]] == 1:
+            outside.add(step)
+    return outside
+
+
+def without_entries(steps: Sequence[Step]) -> list[Step]:
+    """Steps but for those that take entries of what stands before loops: several of one axis of a value that no other
+    is made like.
+    """
+    codes = {step: code_of(step) for step in steps}
+    counts = Counter(codes.values())
+    families: Counter[Any] = Counter(_family(step) for step in steps if isinstance(step.key, Index))
+
+    def is_entry(step: Step) -> bool:
+        if not isinstance(step.key, Index) or families[_family(step)] < 2:
+            return False
+        source = step.operands[0].step
+        return source not in codes or counts[codes[source]] == 1
+
+    return [step for step in steps if not is_entry(step)]
+
+
+def _family(step: Step) -> Any:
+    """What steps have in common that take entries of one axis."""
+    source = step.operands[0]
+
+    def pattern(entry: Any) -> Any:
+        plain = type(entry) is slice and entry.step is None and type(entry.stop) in (int, type(None))
+        if plain and entry != slice(None) and _stop(entry) - (entry.start or 0) == 1:
+            return slice
+        return int if type(entry) is int else repr(entry)
+
+    return id(source.step), source.path, tuple(map(pattern, step.key.index))
+
+
+def loops_in(steps: Sequence[Step], later: Mapping[Step, list[tuple[Step | None, Value]]]) -> Iterator[Loop]:
+    """Loops, those that cover most of the steps first. later: who reads what a step gives; None stands for outputs."""
+    if not 2 <= len(steps) <= MOST_STEPS:
+        return
+    numbers: dict[Any, int] = {}
+    codes = np.array([numbers.setdefault(code_of(step), len(numbers)) for step in steps])
+    candidates: list[tuple[int, int, int, int]] = []
+    for period in range(1, len(codes) // 2 + 1):
+        for start, length in _runs(codes[:-period] == codes[period:]):
+            if length >= period:
+                covered = (length + period) // period * period
+                candidates.append((-covered, period, start, length + period))
+    candidates.sort()
+    for _, period, start, length in candidates[:MOST_CANDIDATES]:
+        found = _best_of(steps, start, period, length, later)
+        if found is not None:
+            yield found
+
+
+def _runs(equal: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(start, length) of runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], equal, [False]]).astype(np.int8)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        yield int(start), int(stop - start)
+
+
+def _best_of(steps: Sequence[Step], start: int, period: int, length: int, later: Any) -> Loop | None:
+    """Of the places at which a round may begin the one with the most rounds, then the fewest carried values."""
+    best: tuple[int, int, int] | None = None
+    found = None
+    for offset in range(min(period, length - period + 1)):
+        count = (length - offset) // period
+        if best is not None and -count > best[0]:
+            break
+        first = start + offset
+        rounds = [list(steps[first + number * period : first + (number + 1) * period]) for number in range(count)]
+        loop = _checked(rounds, later) or _checked(_longest_alike(rounds), later)
+        if loop is None:
+            continue
+        carried = sum(isinstance(item, Carried) for items in loop.operands for item in items)
+        score = (-loop.count, carried, offset)
+        if best is None or score < best:
+            best, found = score, loop
+    return found
+
+
+def _longest_alike(rounds: list[list[Step]]) -> list[list[Step]]:
+    """The longest run of rounds of which each hangs on the one before as that does on the one before it."""
+    links = [_link(before, after) for before, after in pairwise(rounds)]
+    best = first = 0
+    length = 1
+    for number in range(len(links)):
+        if number == 0 or links[number] != links[number - 1]:
+            first = number
+        if number + 2 - first > length:
+            best, length = first, number + 2 - first
+    return rounds[best : best + length]
+
+
+def _link(before: list[Step], after: list[Step]) -> list[Any]:
+    """What each operand of a round is, as seen from the round before."""
+    old, new = ({step: place for place, step in enumerate(steps)} for steps in (before, after))
+    found: list[Any] = []
+    for a, b in zip(
+        (i for s in before for i in operands_of(s)), (i for s in after for i in operands_of(s)), strict=True
+    ):
+        if not isinstance(b, Value):
+            found.append("literal" if _equal_literals(a, b) else object())
+        elif b.step in new or b.step in old:
+            found.append((b.step in new, new.get(b.step, old.get(b.step)), b.path))
+        elif isinstance(a, Value) and a.step is b.step and a.path == b.path:
+            found.append("same")
+        elif isinstance(a, Value) and isinstance(a.step.key, Index) and isinstance(b.step.key, Index):
+            found.append((_family(a.step), _family(b.step)))
+        else:
+            found.append(object())
+    return found
+
+
+def _checked(rounds: list[list[Step]], later: Any) -> Loop | None:
+    """The loop that rounds of equal steps make, if they make one."""
+    has_cell = any(step.key in DRIVERS for step in rounds[0])
+    if len(rounds) < (2 if has_cell else FEWEST):
+        return None
+    places = {step: (number, place) for number, steps in enumerate(rounds) for place, step in enumerate(steps)}
+    operands: list[list[Operand]] = []
+    for steps in zip(*rounds, strict=True):
+        if isinstance(steps[0].key, Index) and len({repr(step.key.index) for step in steps}) > 1:
+            return None
+        kept = []
+        for column in zip(*map(operands_of, steps), strict=True):
+            found = _operand(column, places)
+            if found is None:
+                return None
+            kept.append(found)
+        operands.append(kept)
+    loop = Loop(rounds, operands)
+    if not any(isinstance(item, Carried | Entries) for items in operands for item in items):
+        return None
+    for step, (number, place) in places.items():
+        for reader, value in later.get(step, ()):
+            if reader not in places:
+                loop.used.setdefault((place, value.path), set()).add(number)
+                alike = reader and [item for item in operands_of(reader) if _is_at(item, place, value.path, places)]
+                if not alike or len(alike) < 2:
+                    loop.singly.setdefault((place, value.path), set()).add(number)
+    return loop
+
+
+def _is_at(item: Any, place: int, path: tuple[int | str, ...], places: Mapping[Step, tuple[int, int]]) -> bool:
+    """Whether an operand is what a place of some round gives."""
+    return isinstance(item, Value) and item.path == path and places.get(item.step, (0, -1))[1] == place
+
+
+def _operand(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Operand | None:
+    """What stands at one place of equal steps, round by round."""
+    if not any(isinstance(item, Value) for item in column):
+        same = all(_equal_literals(item, column[0]) for item in column)
+        return Shared(column[0]) if same else None
+    if all(isinstance(item, Value) for item in column):
+        at = [places.get(item.step) for item in column]
+        path = column[0].path
+        if all(place is None for place in at):
+            same = all(item.step is column[0].step and item.path == path for item in column)
+            return Shared(column[0]) if same else _entries(column, places)
+        first = at[0]
+        if first is not None and all(
+            place == (number, first[1]) and item.path == path
+            for number, (place, item) in enumerate(zip(at, column, strict=True))
+        ):
+            return Inner((first[1], path))
+    return _carried(column, places)
+
+
+def _carried(column: Sequence[Any], places: Mapping[Step, tuple[int, int]]) -> Carried | None:
+    first, rest = column[0], column[1:]
+    if not all(isinstance(item, Value) and item.step in places for item in rest):
+        return None
+    if isinstance(first, Value) and first.step in places:
+        return None
+    if not isinstance(first, Value) and first is not None:
+        return None
+    at = [places[item.step] for item in rest]
+    place, path = at[0][1], rest[0].path
+    if any(found != (number, place) for number, found in enumerate(at)) or any(item.path != path for item in rest):
+        return None
+    return Carried((place, path), first)
+
+
+def _equal_literals(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and repr(a) == repr(b))
+
+
+def _entries(column: Sequence[Value], places: Mapping[Step, Any]) -> Entries | None:
+    """Entries of one axis in even steps, all others whole."""
+    if not all(isinstance(item.step.key, Index) and not item.path for item in column):
+        return None
+    source: Any = column[0].step.operands[0]
+    others: list[Any] = [item.step.operands[0] for item in column]
+    if source.step in places or any(item.step is not source.step or item.path != source.path for item in others):
+        return None
+    indices: list[tuple[Any, ...]] = [item.step.key.index for item in column]
+    if len({len(index) for index in indices}) > 1:
+        return None
+    varying = [axis for axis in range(len(indices[0])) if len({repr(index[axis]) for index in indices}) > 1]
+    if len(varying) != 1:
+        return None
+    axis = varying[0]
+    whole = all(
+        type(entry) is slice and entry == slice(None)
+        for index in indices
+        for entry in (*index[:axis], *index[axis + 1 :])
+    )
+    entries = [index[axis] for index in indices]
+    keeps = all(type(entry) is slice for entry in entries)
+    if keeps:
+        if any(entry.step is not None or _stop(entry) - (entry.start or 0) != 1 for entry in entries):
+            return None
+        entries = [entry.start or 0 for entry in entries]
+    if not whole or not all(type(entry) is int for entry in entries) or min(entries) < 0 <= max(entries):
+        return None
+    steps = {after - before for before, after in pairwise(entries)}
+    return Entries(source, axis, entries[0], steps.pop(), keeps) if len(steps) == 1 else None
+
+
+def _stop(entry: slice) -> Any:
+    """Where a slice ends; one behind its start where it ends with the axis, of which it may be the last entry."""
+    return (entry.start or 0) + 1 if entry.stop is None else entry.stop
+
+
+def readers_of(script: Script, steps: Sequence[Step]) -> dict[Step, list[tuple[Step | None, Value]]]:
+    """Who reads what each step gives."""
+    found: dict[Step, list[tuple[Step | None, Value]]] = {}
+    for step in steps:
+        for item in operands_of(step):
+            if isinstance(item, Value):
+                found.setdefault(item.step, []).append((step, item))
+    for value in script.outputs.values():
+        found.setdefault(value.step, []).append((None, value))
+    return found
+
+
+def sized(dim: Dim, value_of: Callable[[Dim], int] | None) -> int | None:
+    """A size as a number, if it is known."""
+    if isinstance(dim, int):
+        return dim
+    return None if value_of is None else value_of(dim)

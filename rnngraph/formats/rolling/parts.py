@@ -1,0 +1,49 @@
+"""What values of loops are, as seen from outside: parts of them, whether two are the same, shapes with open sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...ir.types import Dim
+from ..script import Value
+from .loops import (
+    Entries,
+    Inner,
+)
+
+ALL = slice(None)
+
+
+class NotRolledError(Exception):
+    """A loop that makes no driver here."""
+
+
+def shape_entries(shape: tuple[Dim, ...]) -> tuple[Any, ...]:
+    """A shape whose open sizes, of which there is one at most, are -1."""
+    found = tuple(dim if isinstance(dim, int) else -1 for dim in shape)
+    if found.count(-1) > 1:
+        raise NotRolledError
+    return found
+
+
+def part_of(value: Value, path: Sequence[int | str]) -> Value:
+    """The part of a value to which a path leads."""
+    thing = value.thing
+    for key in path:
+        thing = getattr(thing, key) if isinstance(key, str) else thing[key]
+    return Value(thing, value.step, (*value.path, *path)) if path else value
+
+
+def same_input(a: Any, b: Any) -> bool:
+    """Whether two operands are the same sequence."""
+    if isinstance(a, Entries) and isinstance(b, Entries):
+        same_places = (a.axis, a.start, a.step, a.keeps) == (b.axis, b.start, b.step, b.keeps)
+        return same_places and same_value(a.source, b.source)
+    return isinstance(a, Inner) and isinstance(b, Inner) and a.place == b.place
+
+
+def same_value(a: Any, b: Any) -> bool:
+    if isinstance(a, Value) and isinstance(b, Value):
+        return a.step is b.step and a.path == b.path
+    return a is b

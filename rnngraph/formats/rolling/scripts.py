@@ -1,0 +1,90 @@
+"""The door: scripts whose equal steps are rolled up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...declare.cell import Cell
+from ...declare.drivers import static_rnn
+from ...declare.functions.randomness import dropout
+from ...declare.functions.sequences import positions
+from ...declare.parameters import parameter
+from ...ir.types import Dim
+from ..script import Script, Step, Value
+from .lifting import Rolling
+from .loops import (
+    code_of,
+    loops_in,
+    operands_of,
+    outside_of_loops,
+    readers_of,
+    replaced,
+    without_entries,
+)
+from .parts import part_of
+
+MOST_LEFT = 3
+"""Steps of one cell that may stand by themselves."""
+
+
+def rolled_up(script: Script, value_of: Callable[[Dim], int] | None = None) -> Script:
+    """The script with drivers in place of equal steps that are written out; the same object where there are none.
+
+    value_of: open sizes as numbers of the example by which the steps were written out, if there are open ones. Places
+    that are counted from an end of an axis of that size stay so, and all of it is the whole axis.
+    """
+    script = _without_repeats(script)
+    while True:
+        steps = script.steps
+        outside = outside_of_loops(steps)
+        inside = [step for step in steps if step not in outside]
+        loops = loops_in(without_entries(inside), readers_of(script, steps))
+        rolled = (Rolling(script, loop, value_of).script(outside, inside) for loop in loops)
+        made = next((found for found in rolled if found is not None), None)
+        if made is None:
+            return script
+        script = made
+
+
+def steps_left(script: Script) -> list[tuple[Cell, int]]:
+    """Recurrent cells of which more steps are still written out than may stand before and behind a loop."""
+    counts = Counter(step.operands[0].step for step in script.steps if step.key is static_rnn)
+    return [(step.thing, count) for step, count in counts.items() if count > MOST_LEFT]
+
+
+def _without_repeats(script: Script) -> Script:
+    """The script with what is made of parameters and sizes alone, such as a transposed kernel, made once."""
+    first: dict[Any, Step] = {}
+    repeats: dict[Step, Step] = {}
+    of_parameters: set[Step] = set()
+    for step in script.steps:
+        values = [item for item in operands_of(step) if isinstance(item, Value)]
+        items = [(repeats.get(item.step, item.step), item.path) for item in values]
+        known = [item.key in (parameter, positions) or item in of_parameters for item, _ in items]
+        if items and step.key is not dropout and all(known):
+            of_parameters.add(step)
+            same = first.setdefault((code_of(step), *((id(item), path) for item, path in items)), step)
+            if same is not step:
+                repeats[step] = same
+    return made_anew(script, repeats) if repeats else script
+
+
+def made_anew(script: Script, repeats: Mapping[Step, Step] | None = None) -> Script:
+    """The script with all its steps made again. repeats: steps in whose place an earlier one stands."""
+    made: dict[Step, Value] = {}
+    repeats = repeats or {}
+    new = script.emptied()
+    for step in script.steps:
+        if step in repeats:
+            made[step] = made[repeats[step]]
+            continue
+        values = [
+            part_of(made[item.step], item.path) if isinstance(item, Value) else item for item in operands_of(step)
+        ]
+        operands, keywords = replaced(step, values)
+        made[step] = new.remade(step, operands, keywords)
+    for ours, theirs in ((new.inputs, script.inputs), (new.outputs, script.outputs)):
+        ours |= {name: part_of(made[value.step], value.path) for name, value in theirs.items()}
+    return new

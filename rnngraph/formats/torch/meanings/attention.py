@@ -1,0 +1,149 @@
+"""What torch's attention means: scaled products of queries and keys, and the module around them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+
+from ....declare.functions import basic
+from ....declare.functions.randomness import dropout as drop
+from ....ir.types import Dim
+from ...layers import declare_dense
+from ...script import Value
+from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
+from ..tracing.values import Positions, dtype_of, shape_of
+from .shapes import permuted, reshaped
+
+
+def attended(
+    tracer: Tracer, query: Value, key: Value, value: Value, masks: list[Any], scale: float | None, keep: float = 1.0
+) -> tuple[Value, Value]:
+    """(what queries get, their weights). query, key, value: [..., entries, width]. masks: of scores, bool where a score
+    counts, or floats that are added.
+    """
+    script = tracer.script
+    width = tracer.sizes.fix(shape_of(query)[-1])
+    tracer.sizes.meet(shape_of(key)[-1], width)
+    tracer.sizes.meet(shape_of(key)[-2], shape_of(value)[-2])
+    tracer.sizes.broadcast(*((1, *shape_of(x)[:-2]) for x in (query, key, value)))
+    factor = 1 / math.sqrt(width) if scale is None else float(scale)
+    rank = len(shape_of(key))
+    turned = tracer.call(basic.transpose, key, (*range(rank - 2), rank - 1, rank - 2))
+    scores = script.operation("*", script.operation("@", query, turned), factor)
+    for mask in masks:
+        if dtype_of(mask) == "bool":
+            scores = tracer.call(basic.where, mask, scores, float("-inf"), hint="scores")
+        else:
+            scores = script.operation("+", scores, mask)
+    weights = tracer.call(basic.softmax, scores, hint="weights")
+    applied = weights if keep == 1.0 else tracer.call(drop, weights, keep)
+    return script.operation("@", applied, value), weights
+
+
+def _causal(tracer: Tracer, rows: Dim, columns: Dim) -> Value:
+    """Which columns a row may read: those up to its own."""
+    row = tracer.value(reshaped(tracer, tracer.value(Positions(rows, 0, 1, "int64")), [rows, 1]))
+    column = tracer.value(Positions(columns, 0, 1, "int64"))
+    return tracer.script.operation("<=", column, row)
+
+
+@meaning("scaled_dot_product_attention")
+def _scaled(tracer: Tracer, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+            is_causal: bool = False, scale: Any = None, enable_gqa: bool = False) -> Any:  # fmt: skip
+    if enable_gqa:
+        raise UnreadableError("it is read without enable_gqa")
+    query, key, value = map(tracer.value, (query, key, value))
+    masks = [] if attn_mask is None else [tracer.value(attn_mask)]
+    if is_causal:
+        masks.append(_causal(tracer, shape_of(query)[-2], shape_of(key)[-2]))
+    return attended(tracer, query, key, value, masks, scale, 1 - float(dropout_p))[0]
+
+
+@module(nn.MultiheadAttention)
+def _multihead(
+    tracer: Tracer, found: nn.MultiheadAttention, query: Any, key: Any, value: Any, key_padding_mask: Any = None,
+    need_weights: bool = True, attn_mask: Any = None, average_attn_weights: bool = True, is_causal: bool = False,
+) -> Any:  # fmt: skip
+    if found.bias_k is not None or found.add_zero_attn:
+        raise UnreadableError("it is read without add_bias_kv and add_zero_attn")
+    query, key, value = map(tracer.value, (query, key, value))
+    has_batch = len(shape_of(query)) == 3
+    order = [0, 1, 2] if found.batch_first else [1, 0, 2]
+    heads, width = found.num_heads, found.head_dim
+
+    def by_head(x: Value, part: int, name: str) -> Value:
+        """[batch, heads, entries, width] of a projection of x."""
+        x = tracer.value(permuted(tracer, x, order)) if has_batch else tracer.call(basic.expand_dims, x, 0)
+        projected = _projected(tracer, found, x, part, name)
+        batch, entries, _ = shape_of(projected)
+        parts = tracer.value(reshaped(tracer, projected, [batch, entries, heads, width]))
+        return tracer.call(basic.transpose, parts, (0, 2, 1, 3), hint=name)
+
+    q, k, v = (
+        by_head(x, part, name) for part, (x, name) in enumerate(((query, "query"), (key, "key"), (value, "value")))
+    )
+    masks = _masks(tracer, attn_mask, key_padding_mask, shape_of(q), shape_of(k))
+    mixed, weights = attended(tracer, q, k, v, masks, None, 1 - float(found.dropout))
+    batch, _, entries, _ = shape_of(mixed)
+    whole = tracer.call(basic.transpose, mixed, (0, 2, 1, 3))
+    whole = tracer.value(reshaped(tracer, whole, [batch, entries, heads * width]))
+    path = tracer.paths.get(id(found), "attention").replace(".", "/")
+    result = _dense(tracer, whole, found.out_proj.weight, found.out_proj.bias, f"{path}/out_proj")
+    result = tracer.value(permuted(tracer, result, order)) if has_batch else tracer.call(basic.squeeze, result, 0)
+    if not need_weights:
+        return result, None
+    if average_attn_weights:
+        weights = tracer.call(basic.reduce_mean, weights, 1)
+    return result, weights if has_batch else tracer.call(basic.squeeze, weights, 0)
+
+
+def _projected(tracer: Tracer, found: nn.MultiheadAttention, x: Value, part: int, name: str) -> Value:
+    width = found.embed_dim
+    own = (found.q_proj_weight, found.k_proj_weight, found.v_proj_weight)[part]
+    rows = slice(part * width, (part + 1) * width)
+    weight = found.in_proj_weight[rows] if own is None else own
+    bias = None if found.in_proj_bias is None else found.in_proj_bias[rows]
+    path = tracer.paths.get(id(found), "").replace(".", "/")
+    return _dense(tracer, x, weight, bias, f"{path}/{name}".lstrip("/"), found)
+
+
+def _dense(tracer: Tracer, x: Value, weight: Any, bias: Any, path: str, owner: Any = None) -> Value:
+    """A dense layer; with parameters of their own where the module is used several times."""
+    tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
+    marker = ("dense", path, id(owner or weight))
+    tracer.uses[marker] = tracer.uses.get(marker, 0) + 1
+    arrays = array_of(weight).T, None if bias is None else array_of(bias)
+    if marker not in tracer.shared:
+        return declare_dense(tracer.script, x, *arrays, base=path)
+    if marker not in tracer.cached:
+        names = ("kernel", "bias")
+        tracer.cached[marker] = [
+            None if array is None else tracer.declared(f"{path}/{name}", array)
+            for name, array in zip(names, arrays, strict=True)
+        ]
+    kernel, shift = tracer.cached[marker]
+    product = tracer.script.operation("@", x, kernel)
+    return product if shift is None else tracer.script.operation("+", product, shift)
+
+
+def _masks(tracer: Tracer, attn_mask: Any, key_padding_mask: Any, queries: Any, keys: Any) -> list[Value]:
+    """Of scores [batch, heads, queries, keys]. torch's bool masks say what does not count."""
+    found = []
+    for mask, is_padding in ((attn_mask, False), (key_padding_mask, True)):
+        if mask is None:
+            continue
+        mask = tracer.value(mask)
+        shape = shape_of(mask)
+        if is_padding:
+            mask = reshaped(tracer, mask, [shape[0] if len(shape) == 2 else 1, 1, 1, shape[-1]])
+        elif len(shape) == 3:
+            mask = reshaped(tracer, mask, [queries[0], queries[1], *shape[1:]])
+        mask = tracer.value(mask)
+        if dtype_of(mask) == "bool":
+            mask = tracer.call(basic.logical_not, mask)
+        elif not dtype_of(mask).startswith("float"):
+            raise UnreadableError("a mask is of bools or floats")
+        found.append(mask)
+    return found

@@ -1,0 +1,444 @@
+"""What torch's functions of single elements mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ....declare.functions import activations as ours
+from ....declare.functions import basic
+from ....declare.functions.randomness import dropout as drop
+from ....declare.tensor import constant
+from ...script import Value
+from ..tracing.making import number_of
+from ..tracing.sizes import Extent, dim_of
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, Lazy, Positions, dtype_of, shape_of
+
+Operand = Any
+"""A value, a number, or a size."""
+
+
+def _dtype(tracer: Tracer) -> str:
+    """Of the result, as torch has it."""
+    return DTYPES[tracer.expected.dtype]
+
+
+def operand(tracer: Tracer, x: Any, dtype: str, shape: Any = None) -> Any:
+    """x as an operand of a binary function: a number where it is one everywhere."""
+    if isinstance(x, Extent):
+        return number_of(tracer, dim_of(x), dtype)
+    if isinstance(x, bool | int | float):
+        return float(x) if dtype.startswith("float") else bool(x) if dtype == "bool" else int(x)
+    if isinstance(x, Filled) and (shape is None or tracer.sizes.broadcast(x.shape, shape) == tuple(shape)):
+        return operand(tracer, x.number, dtype)
+    if isinstance(x, torch.Tensor) and x.numel() == 1 and not isinstance(x, torch.nn.Parameter) and x.dim() == 0:
+        return operand(tracer, x.item(), dtype)
+    return tracer.value(x, dtype)
+
+
+def _shape(x: Any) -> Any:
+    if isinstance(x, Value | Lazy):
+        return shape_of(x)
+    return tuple(x.shape) if isinstance(x, torch.Tensor) else None
+
+
+def pair(tracer: Tracer, a: Any, b: Any, dtype: str) -> tuple[Any, Any]:
+    """Two operands of one dtype, whose sizes meet."""
+    shapes = [found for found in map(_shape, (a, b)) if found is not None]
+    if len(shapes) == 2:
+        tracer.sizes.broadcast(*shapes)
+    first, second = operand(tracer, a, dtype, _shape(b) or ()), operand(tracer, b, dtype, _shape(a) or ())
+    if not isinstance(first, Value) and not isinstance(second, Value):
+        first = tracer.value(a, dtype)
+    return first, second
+
+
+def _folded(tracer: Tracer, function: Callable[[Any, Any], Any], a: Any, b: Any) -> Filled | None:
+    """What is one number everywhere, of such operands."""
+    filled = [item for item in (a, b) if isinstance(item, Filled)]
+    others = [item for item in (a, b) if not isinstance(item, Filled)]
+    if not filled or any(isinstance(item, Extent) or not isinstance(item, bool | int | float) for item in others):
+        return None
+    numbers = [item.number if isinstance(item, Filled) else item for item in (a, b)]
+    kinds = {name: kind for kind, name in DTYPES.items()}
+    tensors = [
+        torch.tensor(number, dtype=kinds[item.dtype] if isinstance(item, Filled) else None)
+        for number, item in zip(numbers, (a, b), strict=True)
+    ]
+    shape = tracer.sizes.broadcast(*(item.shape for item in filled))
+    return Filled(function(*tensors).item(), shape, _dtype(tracer))
+
+
+def _operator(sign: str, theirs: Callable[[Any, Any], Any], swapped: bool = False) -> Callable[..., Any]:
+    def mean(tracer: Tracer, a: Any, b: Any, *, alpha: Any = 1, rounding_mode: str | None = None) -> Any:
+        if swapped:
+            a, b = b, a
+        if rounding_mode is not None:
+            return _rounded_division(tracer, a, b, rounding_mode)
+        folded = _folded(tracer, theirs, a, b) if alpha == 1 else None
+        if folded is not None:
+            return folded
+        moved = _moved(tracer, sign, a, b) if alpha == 1 else None
+        if moved is not None:
+            return moved
+        dtype = _dtype(tracer)
+        first, second = pair(tracer, a, b, dtype)
+        if alpha != 1:
+            second = tracer.script.operation("*", second, operand(tracer, alpha, dtype))
+        if sign in "+-" and _nothing(second, 0) and _full(tracer, a, b):
+            return first
+        return tracer.script.operation(sign, first, second)
+
+    return mean
+
+
+def _nothing(x: Any, number: float) -> bool:
+    return not isinstance(x, Value) and x == number
+
+
+def _full(tracer: Tracer, a: Any, b: Any) -> bool:
+    """Whether a has the shape of the result."""
+    return isinstance(a, Value | Lazy) and tuple(map(tracer.sizes.value, shape_of(a))) == tuple(tracer.expected.shape)
+
+
+def _moved(tracer: Tracer, sign: str, a: Any, b: Any) -> Positions | None:
+    """Positions plus or times a whole number."""
+    whole = isinstance(b, int) and not isinstance(b, bool | Extent)
+    if not isinstance(a, Positions) or not whole or sign not in "+-*" or _dtype(tracer) != a.dtype:
+        return None
+    if sign == "*":
+        return Positions(a.count, a.start * b, a.step * b, a.dtype)
+    return Positions(a.count, a.start + (b if sign == "+" else -b), a.step, a.dtype)
+
+
+def _rounded_division(tracer: Tracer, a: Any, b: Any, mode: str) -> Any:
+    dtype = _dtype(tracer)
+    if not isinstance(b, int) or isinstance(b, Extent) or dtype.startswith("float"):
+        raise UnreadableError("a rounded division is read of whole tensors by a number only")
+    quotient = tracer.script.operation("/", operand(tracer, a, "float64"), float(b))
+    if mode == "floor":
+        whole = tracer.cast(quotient, dtype)
+        over = tracer.script.operation(">", tracer.cast(whole, "float64"), quotient)
+        return tracer.script.operation("-", whole, tracer.cast(over, dtype))
+    return tracer.cast(quotient, dtype)
+
+
+for _names, _sign, _theirs in (
+    (("add", "__add__", "__radd__"), "+", torch.add),
+    (("sub", "__sub__", "subtract"), "-", torch.sub),
+    (("mul", "__mul__", "__rmul__", "multiply"), "*", torch.mul),
+    (("div", "__truediv__", "__div__", "divide", "true_divide"), "/", torch.div),
+):
+    meaning(*_names)(_operator(_sign, _theirs))
+meaning("__rsub__", "rsub")(_operator("-", torch.sub, True))
+meaning("__rtruediv__", "__rdiv__")(_operator("/", torch.div, True))
+
+
+@meaning("__floordiv__", "floor_divide")
+def _floor_divide(tracer: Tracer, a: Any, b: Any) -> Any:
+    return _rounded_division(tracer, a, b, "floor")
+
+
+@meaning("reciprocal")
+def _reciprocal(tracer: Tracer, x: Any) -> Any:
+    return tracer.script.operation("/", 1.0, tracer.value(x, _dtype(tracer)))
+
+
+@meaning("neg", "__neg__", "negative")
+def _negative(tracer: Tracer, x: Any) -> Any:
+    return Filled(-x.number, x.shape, x.dtype) if isinstance(x, Filled) else tracer.script.negative(tracer.value(x))
+
+
+@meaning("pow", "__pow__")
+def _power(tracer: Tracer, x: Any, exponent: Any) -> Any:
+    dtype = _dtype(tracer)
+    if isinstance(exponent, bool | Extent) or not isinstance(exponent, int | float):
+        raise UnreadableError("a power is read with a number as exponent only")
+    if exponent == 2:
+        return tracer.call(basic.square, tracer.value(x, dtype))
+    if exponent == 0.5:
+        return tracer.call(basic.sqrt, tracer.value(x, dtype))
+    if abs(exponent) > 64 or exponent != int(exponent):
+        return tracer.script.operation("**", tracer.value(x, dtype), float(exponent))
+    return tracer.script.operation("**", tracer.value(x, dtype), int(exponent))
+
+
+def _compared(sign: str, swapped: bool = False) -> Callable[..., Any]:
+    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+        dtype = _common(a, b)
+        first, second = pair(tracer, a, b, dtype)
+        if sign == "==":
+            return tracer.call(basic.equal, first, second)
+        if sign == "!=":
+            return tracer.call(basic.not_equal, first, second)
+        if not isinstance(first, Value):
+            first = tracer.value(a, dtype)
+        return tracer.script.operation(sign, first, second)
+
+    return mean
+
+
+def _common(a: Any, b: Any) -> str:
+    """The dtype in which torch compares."""
+    kinds = {name: kind for kind, name in DTYPES.items()}
+
+    def as_torch(x: Any) -> Any:
+        if isinstance(x, Value | Lazy):
+            return torch.empty((1,) * min(len(shape_of(x)), 1), dtype=kinds[dtype_of(x)])
+        return int(x) if isinstance(x, Extent) else x
+
+    return DTYPES[torch.result_type(as_torch(a), as_torch(b))]
+
+
+_COMPARISONS: dict[str, tuple[str, ...]] = {
+    "<": ("lt", "__lt__", "less"), "<=": ("le", "__le__", "less_equal"), ">": ("gt", "__gt__", "greater"),
+    ">=": ("ge", "__ge__", "greater_equal"), "==": ("eq", "__eq__"), "!=": ("ne", "__ne__", "not_equal"),
+}  # fmt: skip
+for _sign in _COMPARISONS:
+    meaning(*_COMPARISONS[_sign])(_compared(_sign))
+
+
+def _logical(function: Any) -> Callable[..., Any]:
+    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+        if {dtype_of(item) for item in (a, b) if isinstance(item, Value | Lazy)} != {"bool"}:
+            raise UnreadableError("logic is read of bool tensors only")
+        return tracer.call(function, *pair(tracer, a, b, "bool"))
+
+    return mean
+
+
+meaning("logical_and", "__and__", "bitwise_and")(_logical(basic.logical_and))
+meaning("logical_or", "__or__", "bitwise_or")(_logical(basic.logical_or))
+meaning("__xor__", "logical_xor", "bitwise_xor")(_logical(basic.not_equal))
+
+
+@meaning("logical_not", "__invert__", "bitwise_not")
+def _not(tracer: Tracer, x: Any) -> Any:
+    if dtype_of(x) != "bool":
+        raise UnreadableError("logic is read of bool tensors only")
+    if isinstance(x, Filled):
+        return Filled(not x.number, x.shape, "bool")
+    return tracer.call(basic.logical_not, tracer.value(x))
+
+
+def _extreme(function: Any, theirs: Any) -> Callable[..., Any]:
+    def mean(tracer: Tracer, a: Any, b: Any) -> Any:
+        return tracer.call(function, *pair(tracer, a, b, _dtype(tracer)))
+
+    return mean
+
+
+meaning("maximum")(_extreme(basic.maximum, torch.maximum))
+meaning("minimum")(_extreme(basic.minimum, torch.minimum))
+
+
+def _unary(function: Any, theirs: Any) -> Callable[..., Any]:
+    def mean(tracer: Tracer, x: Any) -> Any:
+        if isinstance(x, Filled):
+            kinds = {name: kind for kind, name in DTYPES.items()}
+            return Filled(theirs(torch.tensor(x.number, dtype=kinds[x.dtype])).item(), x.shape, _dtype(tracer))
+        return tracer.call(function, tracer.value(x, _dtype(tracer)))
+
+    return mean
+
+
+for _name in ("tanh", "sigmoid", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "erf", "sign", "square", "abs"):
+    meaning(_name)(_unary(getattr(basic, _name), getattr(torch, _name)))
+meaning("atan", "arctan")(_unary(basic.atan, torch.atan))
+meaning("absolute", "__abs__")(_unary(basic.abs, torch.abs))
+meaning("relu", "threshold_relu")(_unary(ours.relu, torch.relu))
+meaning("relu6")(_unary(ours.relu6, torch.nn.functional.relu6))
+meaning("selu")(_unary(ours.selu, torch.selu))
+meaning("silu")(_unary(ours.swish, torch.nn.functional.silu))
+meaning("softsign")(_unary(ours.softsign, torch.nn.functional.softsign))
+meaning("hardsigmoid")(_unary(ours.hard_sigmoid_keras3, torch.nn.functional.hardsigmoid))
+
+
+@meaning("rsqrt")
+def _rsqrt(tracer: Tracer, x: Any) -> Any:
+    return tracer.script.operation("/", 1.0, tracer.call(basic.sqrt, tracer.value(x)))
+
+
+@meaning("log2", "log10")
+def _other_log(tracer: Tracer, x: Any) -> Any:
+    raise UnreadableError("write it as torch.log(x) / math.log(base)")
+
+
+@meaning("leaky_relu")
+def _leaky_relu(tracer: Tracer, x: Any, negative_slope: float = 0.01) -> Any:
+    return tracer.call(ours.leaky_relu, tracer.value(x), float(negative_slope))
+
+
+@meaning("elu")
+def _elu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
+    return tracer.call(ours.elu, tracer.value(x), *([float(alpha)] if alpha != 1.0 else []))
+
+
+@meaning("celu")
+def _celu(tracer: Tracer, x: Any, alpha: float = 1.0) -> Any:
+    scaled = tracer.script.operation("/", tracer.value(x), float(alpha))
+    return tracer.script.operation("*", tracer.call(ours.elu, scaled), float(alpha))
+
+
+@meaning("softplus")
+def _softplus(tracer: Tracer, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    x = tracer.value(x)
+    if beta == 1:
+        return tracer.call(ours.softplus, x)
+    raised = tracer.call(ours.softplus, tracer.script.operation("*", x, float(beta)))
+    return tracer.script.operation("/", raised, float(beta))
+
+
+@meaning("gelu")
+def _gelu(tracer: Tracer, x: Any, approximate: str = "none") -> Any:
+    x, script = tracer.value(x), tracer.script
+    if approximate == "none":
+        return tracer.call(ours.gelu, x)
+    cubed = script.operation("*", script.operation("**", x, 3), 0.044715)
+    inner = script.operation("*", script.operation("+", x, cubed), math.sqrt(2 / math.pi))
+    grown = script.operation("+", tracer.call(basic.tanh, inner), 1.0)
+    return script.operation("*", script.operation("*", x, 0.5), grown)
+
+
+@meaning("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")
+def _clamp(tracer: Tracer, x: Any, *limits: Any, min: Any = None, max: Any = None, min_val: Any = None,
+           max_val: Any = None) -> Any:  # fmt: skip
+    low = limits[0] if limits else min if min_val is None else min_val
+    high = limits[1] if len(limits) > 1 else max if max_val is None else max_val
+    return limited(tracer, x, low, high)
+
+
+def limited(tracer: Tracer, x: Any, low: Any, high: Any) -> Any:
+    dtype = _dtype(tracer)
+    x = tracer.value(x, dtype)
+    if low is not None and high is not None and not isinstance(low, Value) and not isinstance(high, Value):
+        return tracer.call(basic.clip, x, operand(tracer, low, dtype), operand(tracer, high, dtype))
+    if low is not None:
+        x = tracer.call(basic.maximum, *pair(tracer, x, low, dtype))
+    return x if high is None else tracer.call(basic.minimum, *pair(tracer, x, high, dtype))
+
+
+meaning("hardtanh")(lambda tracer, x, min_val=-1.0, max_val=1.0: limited(tracer, x, min_val, max_val))
+meaning("clamp_min")(lambda tracer, x, min: limited(tracer, x, min, None))
+meaning("clamp_max")(lambda tracer, x, max: limited(tracer, x, None, max))
+
+
+@meaning("hardswish")
+def _hardswish(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("*", x, tracer.call(ours.hard_sigmoid_keras3, x))
+
+
+@meaning("mish")
+def _mish(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("*", x, tracer.call(basic.tanh, tracer.call(ours.softplus, x)))
+
+
+@meaning("tanhshrink")
+def _tanhshrink(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.script.operation("-", x, tracer.call(basic.tanh, x))
+
+
+@meaning("logsigmoid", "log_sigmoid")
+def _logsigmoid(tracer: Tracer, x: Any) -> Any:
+    negative = tracer.script.negative(tracer.value(x))
+    return tracer.script.negative(tracer.call(ours.softplus, negative))
+
+
+@meaning("softshrink", "hardshrink")
+def _shrink(tracer: Tracer, x: Any, lambd: float = 0.5) -> Any:
+    raise UnreadableError("write it with torch.where")
+
+
+@meaning("threshold", "_threshold")
+def _threshold(tracer: Tracer, x: Any, threshold: float, value: float) -> Any:
+    x = tracer.value(x)
+    return tracer.call(basic.where, tracer.script.operation(">", x, float(threshold)), x, float(value))
+
+
+@meaning("glu")
+def _glu(tracer: Tracer, x: Any, dim: int = -1) -> Any:
+    tracer.sizes.fix(shape_of(x)[dim])
+    half, gate = tracer.call(basic.split, tracer.value(x), 2, dim, hint=("half", "gate"))
+    return tracer.script.operation("*", half, tracer.call(basic.sigmoid, gate))
+
+
+@meaning("prelu")
+def _prelu(tracer: Tracer, x: Any, weight: Any) -> Any:
+    x, alpha = tracer.value(x), tracer.parameter(weight)
+    rank = len(shape_of(x))
+    if weight.numel() > 1 and rank > 2:
+        alpha = tracer.call(basic.reshape, alpha, (-1, *(1,) * (rank - 2)))
+    positive = tracer.script.operation(">", x, 0.0)
+    return tracer.call(basic.where, positive, x, tracer.script.operation("*", alpha, x))
+
+
+@meaning("where")
+def _where(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
+    return choose(tracer, condition, a, b)
+
+
+def choose(tracer: Tracer, condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds, b elsewhere, each repeated as torch does."""
+    dtype = _dtype(tracer)
+    condition = tracer.value(condition, "bool")
+    shapes = [found for found in (_shape(item) for item in (condition, a, b)) if found is not None]
+    whole = tracer.sizes.broadcast(*shapes)
+    first, second = (operand(tracer, item, dtype, whole) for item in (a, b))
+    if not isinstance(first, Value) and not isinstance(second, Value) and dtype != "float32":
+        first = tracer.call(basic.cast, tracer.call(constant, first), dtype)
+    return tracer.call(basic.where, condition, first, second)
+
+
+@meaning("masked_fill")
+def _masked_fill(tracer: Tracer, x: Any, mask: Any, value: Any) -> Any:
+    return choose(tracer, mask, value, x)
+
+
+@meaning("dropout", "alpha_dropout", "feature_dropout", "dropout1d", "dropout2d", "feature_alpha_dropout")
+def _dropout(tracer: Tracer, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    if p == 0 or isinstance(x, Filled):
+        return x
+    return tracer.call(drop, tracer.value(x), 1 - float(p))
+
+
+@meaning("to", "type_as", "float", "double", "long", "int", "bool", "half", "bfloat16", "cpu", "cuda", "contiguous",
+         "detach", "clone", "detach_", "data", ".data", "identity", "requires_grad_", "view_as_real", "type",
+         "_to_copy", "pin_memory", "alias", "positive", "__copy__", "__deepcopy__")  # fmt: skip
+def _converted(tracer: Tracer, x: Any, *_: Any, **__: Any) -> Any:
+    dtype = DTYPES.get(tracer.expected.dtype)
+    if dtype is None:
+        raise UnreadableError(f"{tracer.expected.dtype} is not read; use float32")
+    if isinstance(x, torch.Tensor):
+        return tracer.value(x, dtype)
+    return x if dtype_of(x) == dtype else tracer.cast(x, dtype)
+
+
+@meaning("isnan")
+def _isnan(tracer: Tracer, x: Any) -> Any:
+    x = tracer.value(x)
+    return tracer.call(basic.not_equal, x, x)
+
+
+@meaning("lerp")
+def _lerp(tracer: Tracer, a: Any, b: Any, weight: Any) -> Any:
+    dtype = _dtype(tracer)
+    first, second = pair(tracer, a, b, dtype)
+    difference = tracer.script.operation("-", second, first)
+    return tracer.script.operation("+", first, tracer.script.operation("*", difference, operand(tracer, weight, dtype)))
+
+
+@meaning("addcmul")
+def _addcmul(tracer: Tracer, x: Any, a: Any, b: Any, *, value: Any = 1) -> Any:
+    dtype = _dtype(tracer)
+    product = tracer.script.operation("*", *pair(tracer, a, b, dtype))
+    if value != 1:
+        product = tracer.script.operation("*", product, operand(tracer, value, dtype))
+    return tracer.script.operation("+", *pair(tracer, x, product, dtype))

@@ -1,0 +1,136 @@
+"""What torch's functions that make tensors of sizes mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....declare.functions import basic
+from ....declare.functions.sequences import cumsum
+from ....ir.types import Dim, Size
+from ...script import Value
+from ..tracing.sizes import dim_of
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, Lazy, Positions, Sorted, dtype_of, shape_of
+from .elementwise import choose
+from .shapes import axis_of, reshaped, sizes_of
+
+
+def _made_of(number: Any) -> Any:
+    def mean(tracer: Tracer, *size: Any, dtype: Any = None, **named: Any) -> Any:
+        return Filled(number, tuple(sizes_of(size or (named["size"],))), DTYPES[tracer.expected.dtype])
+
+    return mean
+
+
+meaning("zeros", "new_zeros_", "empty")(_made_of(0))
+meaning("ones")(_made_of(1))
+
+
+def _of_other(number: Any) -> Any:
+    def mean(tracer: Tracer, x: Any, *size: Any, dtype: Any = None, **named: Any) -> Any:
+        return Filled(number, tuple(sizes_of(size or (named["size"],))), DTYPES[tracer.expected.dtype])
+
+    return mean
+
+
+meaning("new_zeros", "new_empty")(_of_other(0))
+meaning("new_ones")(_of_other(1))
+
+
+def _like(number: Any) -> Any:
+    def mean(tracer: Tracer, x: Any, dtype: Any = None) -> Any:
+        if isinstance(x, Sorted):
+            return Sorted("empty", x.of, x.lengths, x.shape, x.dtype)
+        return Filled(number, _shape(x), DTYPES[tracer.expected.dtype])
+
+    return mean
+
+
+def _shape(x: Any) -> tuple[Dim, ...]:
+    return shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
+
+
+meaning("zeros_like", "empty_like", "zero_")(_like(0))
+meaning("ones_like")(_like(1))
+
+
+@meaning("full")
+def _full(tracer: Tracer, size: Any, fill_value: Any, dtype: Any = None) -> Any:
+    return Filled(fill_value, tuple(sizes_of(size)), DTYPES[tracer.expected.dtype])
+
+
+@meaning("full_like", "new_full")
+def _full_like(tracer: Tracer, x: Any, *given: Any, dtype: Any = None, fill_value: Any = None) -> Any:
+    number = given[-1] if fill_value is None else fill_value
+    shape = (
+        _shape(x)
+        if len(given) < 2 and not (given and isinstance(given[0], list | tuple))
+        else tuple(sizes_of(given[0]))
+    )
+    return Filled(number, shape, DTYPES[tracer.expected.dtype])
+
+
+@meaning("fill_")
+def _fill(tracer: Tracer, x: Any, value: Any) -> Any:
+    return Filled(value, shape_of(x), dtype_of(x))
+
+
+@meaning("arange")
+def _arange(tracer: Tracer, *bounds: Any, dtype: Any = None, start: Any = 0, end: Any = None, step: Any = 1) -> Any:
+    if len(bounds) == 1:
+        end = bounds[0]
+    elif bounds:
+        start, end = bounds[:2]
+        step = bounds[2] if len(bounds) > 2 else step
+    kind = DTYPES[tracer.expected.dtype]
+    if not isinstance(step, int) or isinstance(start, float) or isinstance(end, float):
+        raise UnreadableError("it is read with whole numbers and sizes")
+    first, last = dim_of(start), dim_of(end)
+    if step == -1 and isinstance(last, int):
+        count = first - last
+        if isinstance(first, Size):
+            ahead = tracer.value(Positions(count, 0, 1, "int64"))
+            return tracer.cast(tracer.script.operation("-", tracer.number(first, "int64"), ahead), kind)
+        return Positions(count, first, -1, kind)
+    if step != 1 or not isinstance(first, int):
+        count = len(range(int(start), int(end), step))
+        for bound in (first, last):
+            tracer.sizes.fix(bound)
+        return Positions(count, int(start), step, kind)
+    return Positions(last - first, first, 1, kind)
+
+
+def _triangular(name: str) -> Any:
+    def mean(tracer: Tracer, x: Any, diagonal: int = 0) -> Any:
+        shape = shape_of(x)
+        rows = reshaped(tracer, tracer.value(Positions(shape[-2], int(diagonal), 1, "int64")), [shape[-2], 1])
+        columns = tracer.value(Positions(shape[-1], 0, 1, "int64"))
+        kept = tracer.script.operation("<=" if name == "tril" else ">=", columns, tracer.value(rows))
+        if dtype_of(x) == "bool":
+            if isinstance(x, Filled) and x.number:
+                return kept
+            return tracer.call(basic.logical_and, kept, tracer.value(x))
+        return choose(tracer, kept, x.number if isinstance(x, Filled) and len(shape) == 2 else x, 0)
+
+    return mean
+
+
+meaning("tril")(_triangular("tril"))
+meaning("triu")(_triangular("triu"))
+
+
+@meaning("one_hot")
+def _one_hot(tracer: Tracer, x: Any, num_classes: int = -1) -> Any:
+    if num_classes == -1:
+        raise UnreadableError("give num_classes, which is else found by values")
+    return tracer.call(basic.one_hot, tracer.value(x), int(num_classes), "int64")
+
+
+@meaning("cumsum")
+def _cumsum(tracer: Tracer, x: Any, dim: int, dtype: Any = None) -> Any:
+    kind = DTYPES[tracer.expected.dtype]
+    axis = axis_of(len(shape_of(x)), dim)
+    if kind.startswith("int") and isinstance(shape_of(x)[axis], Size):
+        return tracer.cast(tracer.call(cumsum, tracer.value(x, "float64"), axis), kind)
+    return tracer.call(cumsum, tracer.value(x, kind), axis)

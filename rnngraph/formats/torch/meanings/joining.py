@@ -1,0 +1,221 @@
+"""What torch's functions that join and cut tensors mean, and those that write into them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ....declare.functions import basic
+from ....declare.functions.padding import pad as padded
+from ....ir.types import Dim, Size, product
+from ...script import Value
+from ..tracing.sizes import dim_of
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, Lazy, Stacked, Written, dtype_of, shape_of
+from .elementwise import choose
+from .shapes import ALL, axis_of, reshaped
+from .slicing import entry_of, of_steps, part
+
+
+@meaning("cat", "concat", "concatenate")
+def _cat(tracer: Tracer, tensors: Any, dim: int = 0, **named: Any) -> Any:
+    dtype = DTYPES[tracer.expected.dtype]
+    rank = tracer.expected.dim()
+    axis = axis_of(rank, named.get("axis", dim))
+    items: list[Any] = [item if isinstance(item, Value | Lazy) else tracer.value(item) for item in tensors]
+    items = [item for item in items if tracer.sizes.value(product(shape_of(item))) or len(shape_of(item)) == rank]
+    for other in range(rank):
+        if other != axis:
+            for item in items[1:]:
+                tracer.sizes.meet(shape_of(items[0])[other], shape_of(item)[other])
+    total = sum((shape_of(item)[axis] for item in items[1:]), shape_of(items[0])[axis])
+    shape = (*shape_of(items[0])[:axis], total, *shape_of(items[0])[axis + 1 :])
+    if len(items) == 1:
+        return items[0]
+    if all(isinstance(item, Filled) and item.number == items[0].number for item in items):
+        return Filled(items[0].number, shape, dtype)
+    if all(isinstance(item, Stacked) and item.axis == axis for item in items):
+        parts = tuple(part for item in items for part in item.items)
+        return of_steps(tracer, parts, axis, dtype)
+    joined = _with_edges(tracer, items, axis, dtype)
+    return joined or tracer.call(basic.concat, [tracer.value(item, dtype) for item in items], axis)
+
+
+def _with_edges(tracer: Tracer, items: list[Any], axis: int, dtype: str) -> Any:
+    """Padding, where numbers stand before or after what is joined."""
+    fixed = [item for item in items if isinstance(item, Filled) and isinstance(item.shape[axis], int)]
+    middle = [number for number, item in enumerate(items) if item not in fixed]
+    numbers = {item.number for item in fixed}
+    if len(shape_of(items[0])) < 3:
+        return None  # of a step: what it carries is joined to what it reads
+    if not fixed or len(numbers) > 1 or not middle or middle != [*range(middle[0], middle[-1] + 1)]:
+        return None
+    inner = [tracer.value(items[number], dtype) for number in middle]
+    whole = inner[0] if len(inner) == 1 else tracer.call(basic.concat, inner, axis)
+    before = sum(int(item.shape[axis]) for item in items[: middle[0]])
+    after = sum(int(item.shape[axis]) for item in items[middle[-1] + 1 :])
+    options = {} if numbers == {0} else {"value": float(numbers.pop())}
+    return tracer.call(padded, whole, {axis: (before, after)}, **options)
+
+
+@meaning("stack")
+def _stack(tracer: Tracer, tensors: Any, dim: int = 0) -> Any:
+    dtype = DTYPES[tracer.expected.dtype]
+    items = tuple(item if isinstance(item, Value | Lazy) else tracer.value(item) for item in tensors)
+    for item in items[1:]:
+        for a, b in zip(shape_of(items[0]), shape_of(item), strict=True):
+            tracer.sizes.meet(a, b)
+    return of_steps(tracer, items, axis_of(tracer.expected.dim(), dim), dtype)
+
+
+@meaning("hstack", "vstack", "dstack", "column_stack")
+def _side_by_side(tracer: Tracer, tensors: Any) -> Any:
+    raise UnreadableError("write it as torch.cat")
+
+
+def _pieces(tracer: Tracer, x: Any, axis: int, sizes: Sequence[Dim]) -> Any:
+    shape = shape_of(x)
+    if isinstance(x, Value) and isinstance(shape[axis], int):
+        widths = [tracer.sizes.fix(size) for size in sizes]
+        if len(widths) == 1:
+            return (x,)
+        equal = len(set(widths)) == 1
+        last = axis if axis != len(shape) - 1 else -1
+        names = tuple(f"part_{number}" for number in range(len(widths)))
+        whole = tracer.call(
+            basic.split, x, len(widths) if equal else widths, *([] if last == -1 else [last]), hint=names
+        )
+        return tuple(whole)
+    found: list[Any] = []
+    start: Dim = 0
+    for width in sizes:
+        found.append(part(tracer, x, axis, start, start + width))
+        start = start + width
+    return tuple(found)
+
+
+@meaning("split", "split_with_sizes", "tensor_split")
+def _split(tracer: Tracer, x: Any, split_size: Any = None, dim: int = 0, **named: Any) -> Any:
+    split_size = named.get("split_size_or_sections", named.get("split_sizes", split_size))
+    axis = axis_of(len(shape_of(x)), dim)
+    size = shape_of(x)[axis]
+    if isinstance(split_size, list | tuple):
+        return _pieces(tracer, x, axis, [dim_of(entry) for entry in split_size])
+    if isinstance(size, Size):
+        parts = len(tracer.expected)
+        return _pieces(tracer, x, axis, [int(split_size)] * parts) if int(split_size) == 1 else _fixed(tracer, size)
+    count = int(split_size)
+    return _pieces(tracer, x, axis, [min(count, size - start) for start in range(0, size, count)])
+
+
+def _fixed(tracer: Tracer, size: Dim) -> Any:
+    tracer.sizes.fix(size)
+
+
+@meaning("chunk")
+def _chunk(tracer: Tracer, x: Any, chunks: int, dim: int = 0) -> Any:
+    axis = axis_of(len(shape_of(x)), dim)
+    size = shape_of(x)[axis]
+    if isinstance(size, Size) and len(tracer.expected) == tracer.sizes.value(size):
+        return _pieces(tracer, x, axis, [1] * len(tracer.expected))
+    size = tracer.sizes.fix(size)
+    each = -(-size // int(chunks))
+    return _pieces(tracer, x, axis, [min(each, size - start) for start in range(0, size, each)])
+
+
+@meaning("unbind")
+def _unbind(tracer: Tracer, x: Any, dim: int = 0) -> Any:
+    axis = axis_of(len(shape_of(x)), dim)
+    return tuple(entry_of(tracer, x, axis, place) for place in range(len(tracer.expected)))
+
+
+@meaning("__setitem__")
+def _set(tracer: Tracer, x: Any, index: Any, value: Any) -> Any:
+    entries = index if isinstance(index, tuple) else (index,)
+    if Ellipsis in [entry for entry in entries if entry is Ellipsis]:
+        at = next(number for number, entry in enumerate(entries) if entry is Ellipsis)
+        entries = (*entries[:at], *(ALL,) * (len(shape_of(x)) - len(entries) + 1), *entries[at + 1 :])
+    places = [number for number, entry in enumerate(entries) if not (isinstance(entry, slice) and entry == ALL)]
+    if not isinstance(x, Filled | Written) or len(places) != 1 or not _is_place(entries[places[0]]):
+        return _masked_set(tracer, x, entries, value)
+    axis, place = places[0], int(entries[places[0]])
+    if isinstance(x, Written) and x.axis != axis:
+        raise UnreadableError("values are written along two axes; gather them by torch.stack")
+    place %= tracer.sizes.value(x.shape[axis])
+    if isinstance(value, bool | int | float):
+        value = Filled(value, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
+    if not isinstance(value, Value | Lazy):
+        value = tracer.value(value)
+    tracer.sizes.counts.add(tracer.sizes.value(x.shape[axis]))
+    ground, items = (x.ground, x.items) if isinstance(x, Written) else (x, {})
+    return Written(ground, axis, {**items, place: value})
+
+
+def _is_place(entry: Any) -> bool:
+    return isinstance(entry, int) and not isinstance(entry, bool)
+
+
+def _masked_set(tracer: Tracer, x: Any, entries: Any, value: Any) -> Any:
+    mask = entries[0]
+    is_mask = isinstance(mask, Value | Lazy) and dtype_of(mask) == "bool" and len(entries) == 1
+    if not is_mask or not isinstance(value, bool | int | float):
+        raise UnreadableError("values are written into a tensor; gather them by torch.stack or torch.cat")
+    if len(shape_of(mask)) < len(shape_of(x)):
+        mask = reshaped(tracer, mask, [*shape_of(mask), *(1,) * (len(shape_of(x)) - len(shape_of(mask)))])
+    tracer.expected = torch.empty((), dtype={ours: theirs for theirs, ours in DTYPES.items()}[dtype_of(x)])
+    return choose(tracer, mask, value, x)
+
+
+@meaning("flip")
+def _flip(tracer: Tracer, x: Any, *dims: Any) -> Any:
+    given = dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims
+    rank = len(shape_of(x))
+    axes = {axis_of(rank, axis) for axis in given}
+    if isinstance(x, Filled):
+        return x
+    if isinstance(x, Stacked) and axes == {x.axis}:
+        return Stacked(x.items[::-1], x.axis, x.shape, x.dtype)
+    index = [slice(None, None, -1) if axis in axes else ALL for axis in range(max(axes) + 1)]
+    return tracer.script.item(tracer.value(x), *index)
+
+
+@meaning("roll")
+def _roll(tracer: Tracer, x: Any, shifts: int, dims: int) -> Any:
+    axis = axis_of(len(shape_of(x)), dims)
+    size = shape_of(x)[axis]
+    shift = int(shifts)
+    if shift == 0:
+        return x
+    cut = size - shift if shift > 0 else -shift
+    return _cat_of(tracer, [part(tracer, x, axis, cut, size), part(tracer, x, axis, 0, cut)], axis)
+
+
+def _cat_of(tracer: Tracer, items: list[Any], axis: int) -> Any:
+    return tracer.call(basic.concat, [tracer.value(item) for item in items], axis)
+
+
+@meaning("pad")
+def _pad(tracer: Tracer, x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+    rank = len(shape_of(x))
+    pairs = [(int(pad[at]), int(pad[at + 1])) for at in range(0, len(pad), 2)]
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+    if mode not in modes:
+        raise UnreadableError(f"mode={mode!r}")
+    cut = x
+    for at, (before, after) in enumerate(pairs):
+        axis, size = rank - 1 - at, shape_of(cut)[rank - 1 - at]
+        if before < 0 or after < 0:
+            cut = part(tracer, cut, axis, max(0, -before), size - max(0, -after))
+    found = {rank - 1 - at: (max(0, a), max(0, b)) for at, (a, b) in enumerate(pairs) if a > 0 or b > 0}
+    if not found:
+        return cut
+    options: dict[str, Any] = {} if mode == "constant" else {"mode": modes[mode]}
+    if value:
+        options["value"] = value
+    if isinstance(cut, Filled) and mode == "constant" and (value or 0) == cut.number:
+        shape = tuple(size + sum(found.get(axis, (0, 0))) for axis, size in enumerate(cut.shape))
+        return Filled(cut.number, shape, cut.dtype)
+    return tracer.call(padded, tracer.value(cut), dict(sorted(found.items())), **options)

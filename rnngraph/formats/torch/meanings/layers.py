@@ -1,0 +1,332 @@
+"""What torch's layers mean: embeddings, convolutions, pools, normalizations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ....declare.functions import basic
+from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
+from ....declare.functions.layers import batch_normalization, embedding
+from ....declare.functions.padding import pad as padded
+from ...script import Value
+from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
+from ..tracing.values import dtype_of, shape_of
+from .products import layer_of, same_dtype
+from .shapes import reshaped
+
+# Tables ---------------------------------------------------------------------------------------------
+
+
+@meaning("embedding")
+def _embedding(tracer: Tracer, ids: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
+               norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
+    if max_norm is not None:
+        raise UnreadableError("max_norm changes the table in place")
+    ids = tracer.value(ids)
+    if not isinstance(weight, torch.Tensor):
+        return tracer.call(embedding, ids, tracer.value(weight))
+    is_shared = tracer.use(weight)
+    tracer.uses["table", id(weight)] = 2
+    if padding_idx is not None and bool((weight.detach()[padding_idx] != 0).any()):
+        padding_idx = None  # a row like all others, but that torch trains it not
+    if is_shared or dtype_of(ids) not in ("int32", "int64") or weight.dtype != torch.float32:
+        return tracer.call(embedding, ids, tracer.parameter(weight))
+    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
+    tracer.script.own(scope, {"table": array_of(weight)})
+    return tracer.call(embedding, ids, *weight.shape, name=scope)
+
+
+# Convolutions ---------------------------------------------------------------------------------------
+
+
+def to_channels_last(tracer: Tracer, x: Any) -> tuple[Value, bool]:
+    """[batch, channels, time] as [batch, time, channels]; and whether there was a batch."""
+    x = tracer.value(x)
+    has_batch = len(shape_of(x)) == 3
+    if not has_batch:
+        x = tracer.call(basic.expand_dims, x, 0)
+    key = "channels last", id(x.step), x.path
+    if key not in tracer.cached:
+        tracer.kept.append(x)
+        tracer.cached[key] = tracer.call(basic.transpose, x, (0, 2, 1))
+    return tracer.cached[key], has_batch
+
+
+def to_channels_first(tracer: Tracer, x: Value, has_batch: bool) -> Value:
+    found = tracer.call(basic.transpose, x, (0, 2, 1))
+    back = "channels last", id(found.step), found.path
+    tracer.cached[back] = x
+    tracer.kept.append(found)
+    return found if has_batch else tracer.call(basic.squeeze, found, 0)
+
+
+def _one(given: Any) -> Any:
+    return given[0] if isinstance(given, list | tuple) else given
+
+
+@meaning("conv1d")
+def _conv1d(tracer: Tracer, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+            dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
+    return convolved(tracer, x, weight, bias, stride, padding, dilation, groups)
+
+
+@module(nn.Conv1d)
+def _conv1d_module(tracer: Tracer, found: nn.Conv1d, x: Any) -> Any:
+    if found.padding_mode == "zeros":
+        return convolved(tracer, x, found.weight, found.bias, found.stride, found.padding, found.dilation, found.groups)
+    if found.padding_mode == "circular":
+        raise UnreadableError("padding_mode='circular'")
+    before, after = found._reversed_padding_repeated_twice
+    x = tracer.value(x)
+    mode = {"reflect": "reflect", "replicate": "edge"}[found.padding_mode]
+    x = tracer.call(padded, x, {len(shape_of(x)) - 1: (before, after)}, mode=mode) if before or after else x
+    return convolved(tracer, x, found.weight, found.bias, found.stride, 0, found.dilation, found.groups)
+
+
+def convolved(
+    tracer: Tracer, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Value:
+    if not isinstance(weight, torch.Tensor):
+        raise UnreadableError("it is read with a weight of the module's")
+    if tracer.use(weight):
+        return _convolved_again(tracer, x, weight, bias, stride, padding, dilation, groups)
+    filters, _, size = weight.shape
+    x, has_batch = to_channels_last(tracer, x)
+    tracer.sizes.meet(shape_of(x)[2], weight.shape[1] * groups)
+    same_dtype(x, weight)
+    tracer.on_time(shape_of(x)[1])
+    stride, dilation = int(_one(stride)), int(_one(dilation))
+    scope = tracer.script.scope(layer_of(tracer.path_of(weight)))
+    tracer.script.own(scope, {"kernel": array_of(weight).transpose(2, 1, 0)})
+    options: dict[str, Any] = {"padding": _padding(_one(padding), size, dilation)}
+    options |= {"dilation": dilation} if dilation > 1 else {}
+    options |= {"strides": stride} if stride > 1 else {}
+    options |= {"groups": groups} if groups > 1 else {}
+    if bias is None:
+        options["use_bias"] = False
+    else:
+        tracer.script.own(scope, {"bias": array_of(bias)})
+    return to_channels_first(tracer, tracer.call(conv1d, x, filters, size, **options, name=scope), has_batch)
+
+
+def _padding(given: Any, size: int, dilation: int) -> Any:
+    span = dilation * (size - 1)
+    if given == "valid" or given == 0:
+        return "valid"
+    if given == "same":
+        return span // 2, span - span // 2
+    return int(given), int(given)
+
+
+def _convolved_again(tracer: Tracer, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+                     groups: int) -> Value:  # fmt: skip
+    """With a weight that is used several times: taps side by side, times the weight."""
+    raise UnreadableError("a convolution's weight is used several times; give each use a module of its own")
+
+
+@module(nn.ConvTranspose1d)
+def _transposed(tracer: Tracer, found: nn.ConvTranspose1d, x: Any, output_size: Any = None) -> Any:
+    """As a convolution of the steps with zeros between them, with the kernel turned round."""
+    if output_size is not None:
+        raise UnreadableError("it is read without output_size")
+    if found.groups != 1:
+        raise UnreadableError("it is read with groups=1")
+    stride, size, dilation = found.stride[0], found.kernel_size[0], found.dilation[0]
+    more, span = found.output_padding[0], dilation * (size - 1)
+    x, has_batch = to_channels_last(tracer, x)
+    tracer.sizes.meet(shape_of(x)[2], found.in_channels)
+    if stride > 1:
+        batch, time, width = shape_of(x)
+        apart = tracer.call(basic.expand_dims, x, 2)
+        apart = tracer.call(padded, apart, {2: (0, stride - 1)})
+        x = tracer.value(reshaped(tracer, apart, [batch, time * stride, width]))
+        x = tracer.script.item(x, slice(None), slice(None, 1 - stride))
+    before, after = span - found.padding[0], span - found.padding[0] + more
+    if before < 0 or after < 0:
+        raise UnreadableError("its padding is longer than its kernel")
+    scope = tracer.script.scope(layer_of(tracer.path_of(found.weight)))
+    tracer.script.own(scope, {"kernel": array_of(found.weight).transpose(2, 0, 1)[::-1]})
+    options: dict[str, Any] = {"padding": (before, after)} | ({"dilation": dilation} if dilation > 1 else {})
+    if found.bias is None:
+        options["use_bias"] = False
+    else:
+        tracer.script.own(scope, {"bias": array_of(found.bias)})
+    result = tracer.call(conv1d, x, found.out_channels, size, **options, name=scope)
+    return to_channels_first(tracer, result, has_batch)
+
+
+# Pools ----------------------------------------------------------------------------------------------
+
+
+def _pooled(tracer: Tracer, function: Any, x: Any, size: Any, stride: Any, padding: Any, fill: float) -> Value:
+    x, has_batch = to_channels_last(tracer, x)
+    tracer.on_time(shape_of(x)[1])
+    size, around = int(_one(size)), int(_one(padding))
+    stride = int(_one(stride)) if stride not in (None, [], ()) else size
+    if around:
+        options = {} if fill == 0 else {"value": fill}
+        x = tracer.call(padded, x, {1: (around, around)}, **options)
+    result = tracer.call(function, x, size, *([] if stride == size else [stride]))
+    return to_channels_first(tracer, result, has_batch)
+
+
+@meaning("max_pool1d", "max_pool1d_with_indices", "boolean_dispatch")
+def _max_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+              ceil_mode: bool = False, return_indices: bool = False) -> Any:  # fmt: skip
+    if ceil_mode or return_indices or _one(dilation) != 1:
+        raise UnreadableError("it is read without ceil_mode, return_indices and dilation")
+    return _pooled(tracer, max_pool1d, x, kernel_size, stride, padding, float("-inf"))
+
+
+@meaning("avg_pool1d")
+def _average_pool(tracer: Tracer, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+                  ceil_mode: bool = False, count_include_pad: bool = True) -> Any:  # fmt: skip
+    if ceil_mode or (_one(padding) and not count_include_pad):
+        raise UnreadableError("it is read without ceil_mode, and with count_include_pad")
+    return _pooled(tracer, average_pool1d, x, kernel_size, stride, padding, 0)
+
+
+@meaning("lp_pool1d", "adaptive_max_pool1d_", "fractional_max_pool2d", "max_unpool1d", "conv2d", "conv3d", "max_pool2d",
+         "avg_pool2d", "conv_transpose2d", "interpolate", "grid_sample", "fold", "unfold", "pixel_shuffle")  # fmt: skip
+def _refused_layer(tracer: Tracer, *_: Any, **__: Any) -> Any:
+    raise UnreadableError("layers of one axis of time are read")
+
+
+@meaning("adaptive_avg_pool1d")
+def _adaptive_average(tracer: Tracer, x: Any, output_size: Any) -> Any:
+    return _adaptive(tracer, x, _one(output_size), basic.reduce_mean)
+
+
+@meaning("adaptive_max_pool1d")
+def _adaptive_max(tracer: Tracer, x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    return _adaptive(tracer, x, _one(output_size), basic.reduce_max)
+
+
+def _adaptive(tracer: Tracer, x: Any, size: int, function: Any) -> Value:
+    x = tracer.value(x)
+    axis = len(shape_of(x)) - 1
+    if size == 1:
+        return tracer.call(function, x, axis, keepdims=True)
+    time = tracer.sizes.fix(shape_of(x)[axis])
+    parts = []
+    for place in range(size):
+        bounds = slice(place * time // size, -(-(place + 1) * time // size))
+        parts.append(tracer.call(function, tracer.script.item(x, ..., bounds), axis, keepdims=True))
+    return tracer.call(basic.concat, parts, axis)
+
+
+# Normalizations -------------------------------------------------------------------------------------
+
+
+@module(nn.BatchNorm1d)
+def _batch_norm_module(tracer: Tracer, found: nn.BatchNorm1d, x: Any) -> Any:
+    momentum = 0.1 if found.momentum is None else found.momentum
+    return batch_norm(
+        tracer, x, found.running_mean, found.running_var, found.weight, found.bias, found.running_mean is None,
+        momentum, found.eps,
+    )  # fmt: skip
+
+
+@meaning("batch_norm")
+def batch_norm(tracer: Tracer, x: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+               training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    x = tracer.value(x)
+    if len(shape_of(x)) > 3:
+        raise UnreadableError("it is read of [batch, width] and [batch, width, time]")
+    if training or running_mean is None:
+        axes = [axis for axis in range(len(shape_of(x))) if axis != 1]
+        return _scaled(tracer, _standard(tracer, x, axes, eps), weight, bias)
+    tracer.sizes.meet(shape_of(x)[1], running_mean.shape[0])
+    if tracer.use(running_mean):
+        return _by_parameters(tracer, x, running_mean, running_var, weight, bias, eps)
+    path = tracer.path_of(running_mean, "running_mean")
+    scope = tracer.script.scope(path.rpartition("/")[0] or "batch_normalization")
+    arrays = {"moving_mean": running_mean, "moving_variance": running_var, "gamma": weight, "beta": bias}
+    tracer.script.own(scope, {name: array_of(item) for name, item in arrays.items() if item is not None})
+    options: dict[str, Any] = {"axis": 1} if len(shape_of(x)) == 3 else {}
+    options |= {"momentum": 1 - momentum, "epsilon": float(eps)}
+    options |= {"scale": False} if weight is None else {}
+    options |= {"center": False} if bias is None else {}
+    return tracer.call(batch_normalization, x, **options, name=scope)
+
+
+def _by_parameters(tracer: Tracer, x: Value, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Value:
+    shape = (-1, 1) if len(shape_of(x)) == 3 else (-1,)
+
+    def spread(value: Value) -> Value:
+        return tracer.call(basic.reshape, value, shape) if len(shape) == 2 else value
+
+    deviation = tracer.call(basic.sqrt, tracer.script.operation("+", tracer.parameter(variance), float(eps)))
+    centred = tracer.script.operation("-", x, spread(tracer.parameter(mean)))
+    return _scaled(tracer, tracer.script.operation("/", centred, spread(deviation)), weight, bias)
+
+
+def _standard(tracer: Tracer, x: Value, axes: list[int], eps: float) -> Value:
+    """x less its mean, over its deviation, over axes."""
+    given: Any = tuple(axes) if len(axes) > 1 else axes[0]
+    centred = tracer.script.operation("-", x, tracer.call(basic.reduce_mean, x, given, keepdims=True))
+    variance = tracer.call(basic.reduce_mean, tracer.call(basic.square, centred), given, keepdims=True)
+    deviation = tracer.call(basic.sqrt, tracer.script.operation("+", variance, float(eps)))
+    return tracer.script.operation("/", centred, deviation)
+
+
+def _scaled(tracer: Tracer, x: Value, weight: Any, bias: Any, channel: int = 1) -> Value:
+    """x times weight plus bias, which have a number for each channel."""
+    behind = len(shape_of(x)) - channel - 1
+
+    def spread(item: Any) -> Value:
+        value = tracer.value(item)
+        return tracer.call(basic.reshape, value, (-1, *(1,) * behind)) if behind else value
+
+    x = x if weight is None else tracer.script.operation("*", x, spread(weight))
+    return x if bias is None else tracer.script.operation("+", x, spread(bias))
+
+
+@meaning("layer_norm")
+def _layer_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None,
+                eps: float = 1e-5) -> Any:  # fmt: skip
+    x = tracer.value(x)
+    rank, count = len(shape_of(x)), len(normalized_shape)
+    for have, want in zip(shape_of(x)[rank - count :], normalized_shape, strict=True):
+        tracer.sizes.meet(have, want)
+    if count > 1:
+        x = _standard(tracer, x, [*range(rank - count, rank)], eps)
+        x = x if weight is None else tracer.script.operation("*", x, tracer.value(weight))
+        return x if bias is None else tracer.script.operation("+", x, tracer.value(bias))
+    given = [None if item is None else tracer.value(item) for item in (weight, bias)]
+    return tracer.call(basic.layer_norm, x, *(given if weight is not None else []), epsilon=float(eps))
+
+
+@meaning("rms_norm")
+def _rms_norm(tracer: Tracer, x: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
+    x = tracer.value(x)
+    if len(normalized_shape) != 1:
+        raise UnreadableError("it is read over the last axis")
+    eps = float(torch.finfo(torch.float32).eps if eps is None else eps)
+    mean = tracer.call(basic.reduce_mean, tracer.call(basic.square, x), -1, keepdims=True)
+    found = tracer.script.operation("/", x, tracer.call(basic.sqrt, tracer.script.operation("+", mean, eps)))
+    return found if weight is None else tracer.script.operation("*", found, tracer.value(weight))
+
+
+@meaning("group_norm")
+def _group_norm(tracer: Tracer, x: Any, num_groups: int, weight: Any = None, bias: Any = None,
+                eps: float = 1e-5) -> Any:  # fmt: skip
+    x = tracer.value(x)
+    shape = shape_of(x)
+    width = tracer.sizes.fix(shape[1])
+    parts = tracer.value(reshaped(tracer, x, [shape[0], num_groups, width // num_groups, *shape[2:]]))
+    found = _standard(tracer, parts, [*range(2, len(shape) + 1)], eps)
+    return _scaled(tracer, tracer.value(reshaped(tracer, found, shape)), weight, bias)
+
+
+@meaning("instance_norm")
+def _instance_norm(tracer: Tracer, x: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+                   bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1,
+                   eps: float = 1e-5) -> Any:  # fmt: skip
+    x = tracer.value(x)
+    if not use_input_stats:
+        return batch_norm(tracer, x, running_mean, running_var, weight, bias, False, momentum, eps)
+    return _scaled(tracer, _standard(tracer, x, [*range(2, len(shape_of(x)))], eps), weight, bias)

@@ -1,0 +1,78 @@
+"""What torch's packed sequences mean: rows with lengths. Their order by length is undone again, and so not written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....declare.functions import basic
+from ...script import Value
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
+from .shapes import permuted, reshaped
+
+
+@meaning("sort")
+def _sort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    if not descending or len(shape_of(x)) != 1 or not dtype_of(x).startswith("int"):
+        raise UnreadableError("only lengths that packed sequences are sorted by are read")
+    return tuple(Sorted(what, x, x, shape_of(x), "int64") for what in ("lengths", "order"))
+
+
+@meaning("argsort")
+def _argsort(tracer: Tracer, x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    return _sort(tracer, x, dim, descending)[1]
+
+
+@meaning("scatter_")
+def _scatter(tracer: Tracer, x: Any, dim: int, index: Any, source: Any) -> Any:
+    if isinstance(x, Sorted) and isinstance(index, Sorted) and index.what == "order":
+        return Sorted("back", index.of, index.lengths, index.shape, "int64")
+    raise UnreadableError("values are scattered into a tensor")
+
+
+@meaning("_pack_padded_sequence")
+def _pack(tracer: Tracer, x: Any, lengths: Any, batch_first: bool) -> Any:
+    is_sorted = isinstance(x, Sorted)
+    rows = tracer.value(x.of if is_sorted else x)
+    if not isinstance(lengths, Value | Lazy):
+        raise UnreadableError("lengths are numbers of the example; give them as a tensor among the inputs")
+    counts = lengths.of if isinstance(lengths, Sorted) else lengths
+    shape = shape_of(rows)
+    batch, time = shape[:2] if batch_first else (shape[1], shape[0])
+    tracer.sizes.meet(batch, shape_of(counts)[0])
+    tracer.on_time(time)
+    counts = tracer.value(counts)
+    data = Packed(rows, counts, batch_first, is_sorted, (batch * time, *shape[2:]), dtype_of(rows))
+    return data, Packed(rows, counts, batch_first, is_sorted, (time,), "int64")
+
+
+@meaning("_pad_packed_sequence")
+def _unpack(tracer: Tracer, data: Any, sizes: Any, batch_first: bool, padding_value: float, total: Any) -> Any:
+    if not isinstance(data, Packed):
+        raise UnreadableError("what is unpacked was not packed in the module")
+    rows = data.of if data.ends_in_zeros else _zeroed(tracer, data.of, data, 0.0)
+    if padding_value:
+        rows = _zeroed(tracer, rows, data, float(padding_value))
+    rank = len(shape_of(rows))
+    if batch_first != data.batch_first:
+        rows = tracer.value(permuted(tracer, rows, [1, 0, *range(2, rank)]))
+    if not data.is_sorted:
+        return rows, data.lengths
+    lengths = Sorted("lengths", data.lengths, data.lengths, shape_of(data.lengths), dtype_of(data.lengths))
+    return Sorted("rows", rows, data.lengths, shape_of(rows), dtype_of(rows)), lengths
+
+
+def _zeroed(tracer: Tracer, rows: Value, data: Packed, number: float) -> Value:
+    """Rows with a number in the steps past their ends."""
+    shape = shape_of(rows)
+    time = shape[1] if data.batch_first else shape[0]
+    step = tracer.value(Positions(time, 0, 1, dtype_of(data.lengths)))
+    if data.batch_first:
+        limit = reshaped(tracer, data.lengths, [*shape_of(data.lengths), 1])
+        step_shaped: Any = step
+    else:
+        limit, step_shaped = data.lengths, reshaped(tracer, step, [time, 1])
+    real = tracer.script.operation("<", tracer.value(step_shaped), tracer.value(limit))
+    for _ in shape[2:]:
+        real = tracer.call(basic.expand_dims, real, -1)
+    return tracer.call(basic.where, real, rows, number)

@@ -1,0 +1,179 @@
+"""What torch's products mean: dense layers, matrices, einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ....declare.functions import basic
+from ....ir.types import Dim
+from ...layers import declare_dense
+from ...script import Value
+from ..tracing.tensors import DTYPES
+from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning
+from ..tracing.values import dtype_of, shape_of
+from .elementwise import pair
+from .shapes import axis_of, permuted, reshaped
+
+
+@meaning("linear")
+def _linear(tracer: Tracer, x: Any, weight: Any, bias: Any = None) -> Any:
+    if not isinstance(weight, torch.Tensor):
+        product = tracer.script.operation("@", tracer.value(x), _turned(tracer, tracer.value(weight)))
+        return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
+    x = tracer.value(x)
+    tracer.sizes.meet(shape_of(x)[-1], weight.shape[1])
+    same_dtype(x, weight)
+    is_shared = [tracer.use(item) for item in (weight, bias) if isinstance(item, torch.Tensor)]
+    if not any(is_shared) and (bias is None or isinstance(bias, torch.Tensor)):
+        scope = tracer.path_of(weight)
+        arrays = array_of(weight).T, None if bias is None else array_of(bias)
+        return declare_dense(tracer.script, x, *arrays, base=layer_of(scope))
+    kernel = _kernel(tracer, weight)
+    product = tracer.script.operation("@", x, kernel)
+    return product if bias is None else tracer.script.operation("+", product, tracer.value(bias))
+
+
+def same_dtype(x: Value, weight: torch.Tensor) -> None:
+    """Raises where a weight is of another dtype than what it multiplies, which torch refuses."""
+    if DTYPES.get(weight.dtype) != dtype_of(x):
+        raise UnreadableError(f"a tensor of {dtype_of(x)} meets a weight of {weight.dtype}; give both one dtype")
+
+
+def layer_of(path: str) -> str:
+    """The layer's name, of its weight's."""
+    layer, _, last = path.rpartition("/")
+    return layer if layer and last in ("weight", "kernel") else path.removesuffix("weight").rstrip("_/") or "dense"
+
+
+def _kernel(tracer: Tracer, weight: torch.Tensor) -> Value:
+    """A weight that is used several times, as its products take it."""
+    key = "kernel", id(weight)
+    if key not in tracer.cached:
+        if ("parameter", id(weight)) in tracer.cached or ("table", id(weight)) in tracer.shared:
+            tracer.cached[key] = _turned(tracer, tracer.parameter(weight))
+        else:
+            path = f"{layer_of(tracer.path_of(weight))}/kernel"
+            tracer.cached[key] = tracer.declared(path, array_of(weight).T)
+    found: Value = tracer.cached[key]
+    return found
+
+
+def _turned(tracer: Tracer, x: Value) -> Value:
+    order = list(range(len(shape_of(x))))
+    order[-2:] = order[:-3:-1]
+    return tracer.call(basic.transpose, x, tuple(order))
+
+
+@meaning("addmm", "baddbmm")
+def _addmm(tracer: Tracer, x: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    product = _matmul(tracer, a, b)
+    product = product if alpha == 1 else tracer.script.operation("*", product, float(alpha))
+    first = tracer.value(x)
+    first = first if beta == 1 else tracer.script.operation("*", first, float(beta))
+    return tracer.script.operation("+", first, product)
+
+
+@meaning("matmul", "__matmul__", "bmm", "mm", "mv", "dot", "__rmatmul__")
+def _matmul(tracer: Tracer, a: Any, b: Any) -> Any:
+    a, b = tracer.value(a), tracer.value(b)
+    rows, columns = shape_of(a), shape_of(b)
+    if len(columns) == 1:
+        tracer.sizes.meet(rows[-1], columns[0])
+        if len(rows) == 1:
+            return tracer.call(basic.reduce_sum, tracer.script.operation("*", a, b))
+        found = tracer.script.operation("@", a, tracer.value(reshaped(tracer, b, [columns[0], 1])))
+        return tracer.call(basic.squeeze, found, len(rows) - 1)
+    tracer.sizes.meet(rows[-1], columns[-2])
+    tracer.sizes.broadcast(rows[:-2] or (1,), columns[:-2] or (1,))
+    return tracer.script.operation("@", a, b)
+
+
+@meaning("einsum")
+def _einsum(tracer: Tracer, equation: str, *operands: Any) -> Any:
+    """Two operands without diagonals: axes go to [both, first's own, summed] @ [both, summed, second's own]."""
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):
+        operands = tuple(operands[0])
+    plain = equation.replace(" ", "")
+    inputs, arrow, output = plain.partition("->")
+    terms = inputs.split(",")
+    if len(terms) != len(operands) or len(terms) > 2 or not arrow or "." in plain:
+        raise UnreadableError("it is read with one or two operands, -> and no ellipsis")
+    if any(len(set(term)) != len(term) for term in [*terms, output]):
+        raise UnreadableError("it is read without diagonals")
+    values = [tracer.value(item) for item in operands]
+    sizes: dict[str, Dim] = {}
+    for term, value in zip(terms, values, strict=True):
+        for letter, dim in zip(term, shape_of(value), strict=True):
+            tracer.sizes.meet(sizes.setdefault(letter, dim), dim)
+    values, terms = _summed_alone(tracer, values, terms, output)
+    if len(values) == 1:
+        return permuted(tracer, values[0], [terms[0].index(letter) for letter in output])
+    first, second = terms
+    both = [letter for letter in output if letter in first and letter in second]
+    inner = [letter for letter in first if letter in second and letter not in output]
+    left = [letter for letter in first if letter not in second]
+    right = [letter for letter in second if letter not in first]
+    if not inner:
+        return _outer(tracer, values, terms, output)
+    a = permuted(tracer, values[0], [first.index(letter) for letter in both + left + inner])
+    b = permuted(tracer, values[1], [second.index(letter) for letter in both + inner + right])
+    lead = [sizes[letter] for letter in both]
+    a = _grouped(tracer, a, lead, [sizes[letter] for letter in left], [sizes[letter] for letter in inner])
+    b = _grouped(tracer, b, lead, [sizes[letter] for letter in inner], [sizes[letter] for letter in right])
+    product = tracer.script.operation("@", a, b)
+    found = reshaped(tracer, product, [sizes[letter] for letter in both + left + right])
+    return permuted(tracer, found, [(both + left + right).index(letter) for letter in output])
+
+
+def _grouped(tracer: Tracer, x: Any, lead: list[Dim], one: list[Dim], other: list[Dim]) -> Value:
+    """x as [lead, one, other], where each of the last two is one axis."""
+    shape: list[Dim] = list(lead)
+    for group in (one, other):
+        size: Dim = 1
+        for dim in group:
+            size = size * dim
+        shape.append(size)
+    return tracer.value(reshaped(tracer, x, shape))
+
+
+def _summed_alone(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> tuple[list[Value], list[str]]:
+    """Axes that one operand alone has, and the result has not, are summed first."""
+    for number, term in enumerate(terms):
+        others = output + "".join(terms[:number] + terms[number + 1 :])
+        axes = tuple(axis for axis, letter in enumerate(term) if letter not in others)
+        if axes:
+            values[number] = tracer.call(basic.reduce_sum, values[number], axes)
+            terms[number] = "".join(letter for letter in term if letter in others)
+    return values, terms
+
+
+def _outer(tracer: Tracer, values: list[Value], terms: list[str], output: str) -> Value:
+    """A product without sums: axes are aligned, and repeated where one operand lacks them."""
+    aligned = []
+    for value, term in zip(values, terms, strict=True):
+        present = [letter for letter in output if letter in term]
+        moved = permuted(tracer, value, [term.index(letter) for letter in present])
+        shape, sizes = shape_of(moved), iter(shape_of(moved))
+        target = [next(sizes) if letter in term else 1 for letter in output]
+        aligned.append(tracer.value(reshaped(tracer, moved, target) if len(target) != len(shape) else moved))
+    return tracer.script.operation("*", *aligned)
+
+
+@meaning("bilinear", "cdist", "kron", "tensordot", "outer", "cross", "chain_matmul")
+def _refused_product(tracer: Tracer, *_: Any, **__: Any) -> Any:
+    raise UnreadableError("write it with matmul or einsum")
+
+
+@meaning("cosine_similarity")
+def _cosine(tracer: Tracer, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    first, second = pair(tracer, a, b, DTYPES[tracer.expected.dtype])
+    axis = axis_of(len(shape_of(first)), dim)
+
+    def length(x: Value) -> Value:
+        total = tracer.call(basic.reduce_sum, tracer.call(basic.square, x), axis)
+        return tracer.call(basic.maximum, tracer.call(basic.sqrt, total), float(eps))
+
+    product = tracer.call(basic.reduce_sum, tracer.script.operation("*", first, second), axis)
+    return tracer.script.operation("/", product, tracer.script.operation("*", length(first), length(second)))

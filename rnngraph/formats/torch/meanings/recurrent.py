@@ -1,0 +1,259 @@
+"""torch's recurrent modules: ``nn.RNN``, ``nn.LSTM`` and ``nn.GRU`` become drivers over stacks of cells, and the
+modules of one step drivers over one, until equal steps are rolled up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+
+from ....declare.cell import shared
+from ....declare.cells.basic import BasicLSTMCell, BasicRNNCell, GRUCell, LSTMCell, LSTMStateTuple
+from ....declare.cells.wrappers import DropoutWrapper, MultiRNNCell
+from ....declare.drivers import (
+    bidirectional_dynamic_rnn,
+    dynamic_rnn,
+    stack_bidirectional_dynamic_rnn,
+    static_rnn,
+)
+from ....declare.functions import basic
+from ...gates import parameters_of
+from ...layers import scope_of
+from ...script import Value
+from ...weights import torch_layer
+from ..tracing.tracer import Tracer, UnreadableError, array_of, module
+from ..tracing.values import Filled, Packed, Stacked, dtype_of, shape_of
+from .products import same_dtype
+from .shapes import reshaped
+
+
+@module(nn.RNN, nn.LSTM, nn.GRU)
+def _layers(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
+    return _Reading(tracer, found).of(x, hx)
+
+
+class _Reading:
+    """One use of a recurrent module."""
+
+    def __init__(self, tracer: Tracer, found: Any) -> None:
+        self.tracer, self.found = tracer, found
+        self.directions = 2 if found.bidirectional else 1
+        self.is_lstm = isinstance(found, nn.LSTM)
+        self.is_shared = tracer.use(found)
+        path = tracer.paths.get(id(found), "").replace(".", "/")
+        self.scope = tracer.script.scope(path or type(found).__name__.lower())
+
+    def of(self, x: Any, hx: Any) -> Any:
+        """(outputs, states) as torch gives them."""
+        tracer, packed = self.tracer, x if isinstance(x, PackedSequence) else None
+        options: dict[str, Any] = {}
+        time_major = not self.found.batch_first
+        if packed is not None:
+            data = packed.data.value
+            if not isinstance(data, Packed):
+                raise UnreadableError("what it is given was not packed in the module")
+            x, time_major = data.of, not data.batch_first
+            options["sequence_length"] = data.lengths
+        x = tracer.value(x)
+        has_batch = len(shape_of(x)) == 3
+        if not has_batch:
+            x = tracer.call(basic.expand_dims, x, 1 if time_major else 0)
+        time, batch, width = shape_of(x) if time_major else (shape_of(x)[1], shape_of(x)[0], shape_of(x)[2])
+        tracer.sizes.meet(width, self.found.input_size)
+        same_dtype(x, self.found.weight_ih_l0)
+        tracer.on_time(time)
+        if time_major:
+            options["time_major"] = True
+        initial = self._initial(hx, has_batch, batch)
+        outputs, states = self._driven(x, initial, options)
+        if not has_batch:
+            outputs = tracer.call(basic.squeeze, outputs, 1 if time_major else 0)
+        final = self._final(states, has_batch)
+        if packed is None:
+            return outputs, final
+        data = packed.data.value
+        shape = (data.shape[0], *shape_of(outputs)[2:])
+        steps = Packed(outputs, data.lengths, data.batch_first, data.is_sorted, shape, dtype_of(outputs), True)
+        result = tracer.traced(steps), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
+        return tuple.__new__(PackedSequence, result), final  # which would look at values
+
+    # States ---------------------------------------------------------------------------------------
+
+    def _initial(self, hx: Any, has_batch: bool, batch: Any) -> list[Any] | None:
+        """A state of each layer and direction, layers first; None for zeros."""
+        if hx is None:
+            return None
+        given = list(hx) if self.is_lstm else [hx]
+        if all(isinstance(item, Filled) and item.number == 0 for item in given):
+            return None
+        count = self.found.num_layers * self.directions
+        parts = []
+        widths = (getattr(self.found, "proj_size", 0) or self.found.hidden_size, self.found.hidden_size)
+        for item, width in zip(given, widths, strict=False):
+            if has_batch:
+                self.tracer.sizes.meet(_shape(item)[1], batch)
+            self.tracer.sizes.meet(_shape(item)[0], count)
+            self.tracer.sizes.meet(_shape(item)[-1], width)
+            parts.append([self._one(item, number, has_batch) for number in range(count)])
+        if not self.is_lstm:
+            return parts[0]
+        return [self._tuple(c, h) for h, c in zip(*parts, strict=True)]
+
+    def _one(self, item: Any, number: int, has_batch: bool) -> Value:
+        tracer = self.tracer
+        if isinstance(item, Stacked) and item.axis == 0 and len(item.items) > number:
+            value = tracer.value(item.items[number])
+        else:
+            value = tracer.script.item(tracer.value(item), number)
+        return value if has_batch else tracer.value(reshaped(tracer, value, [1, *shape_of(value)]))
+
+    def _tuple(self, c: Value, h: Value) -> Any:
+        return (c, h)
+
+    def _final(self, states: list[Any], has_batch: bool) -> Any:
+        """h_n, or (h_n, c_n)."""
+        fields = ("h", "c") if self.is_lstm else (None,)
+        found = []
+        for name in fields:
+            items = []
+            for state in states:
+                leaf = state if name is None else _field(state, name)
+                items.append(leaf if has_batch else self.tracer.call(basic.squeeze, leaf, 0))
+            found.append(Stacked(tuple(items), 0, (len(items), *shape_of(items[0])), dtype_of(items[0])))
+        return tuple(found) if self.is_lstm else found[0]
+
+    # Cells ----------------------------------------------------------------------------------------
+
+    def _cell(self, layer: int, direction: int) -> tuple[Value, bool]:
+        """A cell, and whether its parameters have no name yet."""
+        key = "cell", id(self.found), layer, direction
+        if key in self.tracer.cached:
+            return self.tracer.cached[key], False
+        cell = self._new_cell()
+        if self.is_shared:
+            cell = self.tracer.call(shared, cell, hint="cell")
+            self.tracer.cached[key] = cell
+        return cell, True
+
+    def _new_cell(self) -> Value:
+        found, call = self.found, self.tracer.call
+        if isinstance(found, nn.LSTM):
+            if found.proj_size:
+                return call(LSTMCell, found.hidden_size, num_proj=found.proj_size, forget_bias=0.0, hint="cell")
+            return call(BasicLSTMCell, found.hidden_size, forget_bias=0.0, hint="cell")
+        if isinstance(found, nn.GRU):
+            return call(GRUCell, found.hidden_size, reset_after=True, hint="cell")
+        options = {} if found.nonlinearity == "tanh" else {"activation": found.nonlinearity}
+        return call(BasicRNNCell, found.hidden_size, **options, hint="cell")
+
+    def _arrays(self, layer: int, direction: int) -> dict[str, Any]:
+        suffix = f"_l{layer}" + ("_reverse" if direction else "")
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        given = {name: getattr(self.found, name + suffix, None) for name in names}
+        return {name: array_of(array) for name, array in given.items() if array is not None}
+
+    def _placed(self, layer: int, direction: int, position: str) -> Value:
+        """A cell at its position under the scope, with its parameters and the dropout behind it."""
+        cell, is_new = self._cell(layer, direction)
+        bare = cell.thing.cell if isinstance(cell.thing, shared) else cell.thing
+        if is_new:
+            place = "/".join(part for part in (self.scope, position, scope_of(bare)) if part)
+            layer_arrays = torch_layer(bare, self._arrays(layer, direction))
+            self.tracer.script.own(place, parameters_of(bare, layer_arrays))
+        if self.found.dropout and layer < self.found.num_layers - 1:
+            keep = 1 - self.found.dropout
+            return self.tracer.call(DropoutWrapper, cell, output_keep_prob=keep, hint="cell")
+        return cell
+
+    def _driven(self, x: Value, initial: list[Any] | None, options: dict[str, Any]) -> tuple[Value, list[Any]]:
+        """(outputs, a state of each layer and direction)."""
+        tracer, layers = self.tracer, range(self.found.num_layers)
+        if self.directions == 1:
+            names = [f"multi_rnn_cell/cell_{layer}" if len(layers) > 1 else "" for layer in layers]
+            cells = [self._placed(layer, 0, names[layer]) for layer in layers]
+            if initial is not None:
+                options["initial_state"] = initial[0] if len(layers) == 1 else tuple(initial)
+            cell = cells[0] if len(layers) == 1 else tracer.call(MultiRNNCell, cells, hint="cell")
+            outputs, state = tracer.call(dynamic_rnn, cell, x, **options, scope=self.scope)
+            return outputs, [state] if len(layers) == 1 else list(state)
+        if len(layers) == 1:
+            cells = [self._placed(0, direction, ("fw", "bw")[direction]) for direction in (0, 1)]
+            if initial is not None:
+                options |= {"initial_state_fw": initial[0], "initial_state_bw": initial[1]}
+            both, states = tracer.call(bidirectional_dynamic_rnn, *cells, x, **options, scope=self.scope)
+            return tracer.call(basic.concat, list(both), hint="outputs"), list(states)
+        sides = [
+            [self._placed(layer, direction, f"cell_{layer}/bidirectional_rnn/{way}") for layer in layers]
+            for direction, way in enumerate(("fw", "bw"))
+        ]
+        if initial is not None:
+            options |= {"initial_states_fw": initial[0::2], "initial_states_bw": initial[1::2]}
+        outputs, fw, bw = tracer.call(stack_bidirectional_dynamic_rnn, *sides, x, **options, scope=self.scope)
+        return outputs, [state for pair in zip(fw, bw, strict=True) for state in pair]
+
+
+def _shape(item: Any) -> Any:
+    return tuple(item.shape) if isinstance(item, torch.Tensor) else shape_of(item)
+
+
+def _field(state: Value, name: str) -> Value:
+    """c or h of an LSTM's state."""
+    assert isinstance(state.thing, LSTMStateTuple)
+    return next(part for part in state if part.path[-1] == name)
+
+
+# One step -------------------------------------------------------------------------------------------
+
+
+@module(nn.RNNCell, nn.LSTMCell, nn.GRUCell)
+def _step(tracer: Tracer, found: Any, x: Any, hx: Any = None) -> Any:
+    """A step: a driver over one, until equal steps are rolled up."""
+    is_lstm = isinstance(found, nn.LSTMCell)
+    x = tracer.value(x)
+    has_batch = len(shape_of(x)) == 2
+    rows: Any = x if has_batch else tracer.value(reshaped(tracer, x, [1, *shape_of(x)]))
+    tracer.sizes.meet(shape_of(rows)[1], found.input_size)
+    same_dtype(rows, found.weight_ih)
+    cell, scope = _cell_of(tracer, found)
+    options: dict[str, Any] = {}
+    given = [] if hx is None else list(hx) if is_lstm else [hx]
+    if given and not all(isinstance(item, Filled) and item.number == 0 for item in given):
+        leaves = [tracer.value(item) for item in given]
+        for leaf in leaves:
+            tracer.sizes.meet(shape_of(leaf)[-1], found.hidden_size)
+            if has_batch:
+                tracer.sizes.meet(shape_of(leaf)[0], shape_of(rows)[0])
+        if not has_batch:
+            leaves = [tracer.value(reshaped(tracer, leaf, [1, *shape_of(leaf)])) for leaf in leaves]
+        options["initial_state"] = (leaves[1], leaves[0]) if is_lstm else leaves[0]
+    _, state = tracer.call(static_rnn, cell, [rows], **options, scope=scope)
+    leaves = [_field(state, name) for name in ("h", "c")] if is_lstm else [state]
+    leaves = leaves if has_batch else [tracer.call(basic.squeeze, leaf, 0) for leaf in leaves]
+    return tuple(leaves) if is_lstm else leaves[0]
+
+
+def _cell_of(tracer: Tracer, found: Any) -> tuple[Value, str]:
+    is_shared, key = tracer.use(found), ("cell", id(found))
+    path = tracer.paths.get(id(found), "").replace(".", "/") or "rnn"
+    scope = tracer.script.scope(path)
+    if key in tracer.cached:
+        return tracer.cached[key], scope
+    size = found.hidden_size
+    if isinstance(found, nn.LSTMCell):
+        cell = tracer.call(BasicLSTMCell, size, forget_bias=0.0, hint="cell")
+    elif isinstance(found, nn.GRUCell):
+        cell = tracer.call(GRUCell, size, reset_after=True, hint="cell")
+    else:
+        options = {} if found.nonlinearity == "tanh" else {"activation": found.nonlinearity}
+        cell = tracer.call(BasicRNNCell, size, **options, hint="cell")
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    given = {name: getattr(found, name) for name in names if getattr(found, name) is not None}
+    arrays = {name: array_of(array) for name, array in given.items()}
+    tracer.script.own(f"{scope}/{scope_of(cell.thing)}", parameters_of(cell.thing, torch_layer(cell.thing, arrays)))
+    if is_shared:
+        cell = tracer.call(shared, cell, hint="cell")
+        tracer.cached[key] = cell
+    return cell, scope

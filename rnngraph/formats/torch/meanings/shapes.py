@@ -1,0 +1,246 @@
+"""What torch's functions that move elements mean: shapes, slices, joining, choosing by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ....declare.functions import basic
+from ....ir.types import Dim, Size, product, quotient
+from ...script import Value
+from ..tracing.sizes import Extent, dim_of
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, Lazy, Stacked, dtype_of, shape_of
+
+ALL = slice(None)
+
+
+def axis_of(rank: int, dim: int) -> int:
+    return int(dim) % rank if rank else 0
+
+
+# Shapes ---------------------------------------------------------------------------------------------
+
+
+def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
+    """x in another shape. target: sizes, one of which may be -1."""
+    shape, dims = shape_of(x), list(target)
+    if -1 in dims:
+        rest = [dim for dim in dims if dim != -1]
+        whole = _without(shape, rest)
+        if whole is None:
+            whole = tracer.sizes.value(product(shape)) // max(1, tracer.sizes.value(product(rest)))
+            for dim in (*shape, *rest):
+                tracer.sizes.fix(dim)
+        dims[dims.index(-1)] = whole
+    if tuple(dims) == tuple(shape):
+        return x
+    if isinstance(x, Filled):
+        return Filled(x.number, tuple(dims), x.dtype)
+    if isinstance(x, Stacked) and len(x.items) == 1 and tuple(dims) == (*shape[: x.axis], *shape[x.axis + 1 :]):
+        return x.items[0]
+    return tracer.call(basic.reshape, tracer.value(x), _written_shape(tracer, shape, dims))
+
+
+def _without(shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
+    """What the product of ``shape`` is, divided by that of others."""
+    left, divisors = list(shape), []
+    for dim in others:
+        if dim in left:
+            left.remove(dim)
+        else:
+            divisors.append(dim)
+    return quotient(product(left), product(divisors))
+
+
+def _written_shape(tracer: Tracer, shape: Sequence[Dim], target: Sequence[Dim]) -> tuple[Any, ...]:
+    """Sizes as a script has them: ints, None where an axis stays, names, and -1 for at most one other."""
+    entries: list[Any] = []
+    for axis, dim in enumerate(target):
+        if isinstance(dim, int):
+            entries.append(dim)
+        elif axis < len(shape) and shape[axis] == dim:
+            entries.append(None)
+        else:
+            entries.append(-1)
+    if entries.count(-1) > 1:
+        unnamed = [axis for axis, entry in enumerate(entries) if entry == -1]
+        for axis in unnamed:
+            dim = target[axis]
+            if isinstance(dim, Size) and dim.symbol and entries.count(-1) > 1:
+                entries[axis] = tracer.name_of(dim)
+    if entries.count(-1) > 1:
+        raise UnreadableError("two of its sizes are computed ones")
+    return tuple(entries)
+
+
+def sizes_of(given: Sequence[Any]) -> list[Dim]:
+    entries = given[0] if len(given) == 1 and isinstance(given[0], list | tuple) else given
+    return [dim_of(entry) for entry in entries]
+
+
+@meaning("view", "reshape", "_unsafe_view")
+def _view(tracer: Tracer, x: Any, *shape: Any, **named: Any) -> Any:
+    given = shape or (named.get("shape", named.get("size")),)
+    if len(given) == 1 and isinstance(given[0], torch.dtype):
+        raise UnreadableError("another dtype of the same bytes")
+    return reshaped(tracer, x, sizes_of(given))
+
+
+@meaning("view_as", "reshape_as")
+def _view_as(tracer: Tracer, x: Any, other: Any) -> Any:
+    return reshaped(tracer, x, shape_of(other))
+
+
+@meaning("flatten", "ravel")
+def _flatten(tracer: Tracer, x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    shape = shape_of(x)
+    if not shape:
+        return reshaped(tracer, x, [1])
+    first, last = axis_of(len(shape), start_dim), axis_of(len(shape), end_dim)
+    return reshaped(tracer, x, [*shape[:first], product(shape[first : last + 1]), *shape[last + 1 :]])
+
+
+@meaning("unflatten")
+def _unflatten(tracer: Tracer, x: Any, dim: int, sizes: Any) -> Any:
+    shape = shape_of(x)
+    axis = axis_of(len(shape), dim)
+    parts = [dim_of(entry) for entry in sizes]
+    if -1 in parts:
+        rest = quotient(shape[axis], product(part for part in parts if part != -1))
+        if rest is None:
+            rest = tracer.sizes.fix(shape[axis])
+        parts[parts.index(-1)] = rest
+    return reshaped(tracer, x, [*shape[:axis], *parts, *shape[axis + 1 :]])
+
+
+@meaning("unsqueeze")
+def unsqueezed(tracer: Tracer, x: Any, dim: int) -> Any:
+    shape = shape_of(x)
+    axis = axis_of(len(shape) + 1, dim)
+    whole = (*shape[:axis], 1, *shape[axis:])
+    if isinstance(x, Filled):
+        return Filled(x.number, whole, x.dtype)
+    return Stacked((x,), axis, whole, dtype_of(x)) if isinstance(x, Value) else reshaped(tracer, x, whole)
+
+
+@meaning("squeeze")
+def _squeeze(tracer: Tracer, x: Any, dim: Any = None) -> Any:
+    shape = shape_of(x)
+    axes = (
+        range(len(shape))
+        if dim is None
+        else [axis_of(len(shape), one) for one in ([dim] if isinstance(dim, int) else dim)]
+    )
+    gone = []
+    for axis in axes:
+        if tracer.sizes.value(shape[axis]) == 1:
+            tracer.sizes.fix(shape[axis])
+            gone.append(axis)
+        elif dim is not None:
+            tracer.sizes.fix(shape[axis])
+    kept = [size for axis, size in enumerate(shape) if axis not in gone]
+    if len(kept) == len(shape):
+        return x
+    if isinstance(x, Stacked) and gone == [x.axis]:
+        return x.items[0]
+    if isinstance(x, Filled):
+        return Filled(x.number, tuple(kept), x.dtype)
+    return tracer.call(basic.squeeze, tracer.value(x), gone[0] if len(gone) == 1 else tuple(gone))
+
+
+def permuted(tracer: Tracer, x: Any, order: Sequence[int]) -> Any:
+    order = [axis_of(len(shape_of(x)), axis) for axis in order]
+    if order == sorted(order):
+        return x
+    if isinstance(x, Filled):
+        return Filled(x.number, tuple(x.shape[axis] for axis in order), x.dtype)
+    x = tracer.value(x)
+    return tracer.call(basic.transpose, x, tuple(order))
+
+
+@meaning("transpose", "swapaxes", "swapdims", "transpose_")
+def _transpose(tracer: Tracer, x: Any, dim0: int, dim1: int) -> Any:
+    rank = len(shape_of(x)) if not isinstance(x, torch.Tensor) else x.dim()
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    order = list(range(rank))
+    a, b = axis_of(rank, dim0), axis_of(rank, dim1)
+    order[a], order[b] = order[b], order[a]
+    if isinstance(x, Stacked) and {a, b} == {x.axis, 1 - x.axis} and x.axis < 2 and len(x.items) > 1:
+        shape = tuple(x.shape[axis] for axis in order)
+        return Stacked(x.items, 1 - x.axis, shape, x.dtype)
+    return permuted(tracer, x, order)
+
+
+@meaning("permute")
+def _permute(tracer: Tracer, x: Any, *dims: Any) -> Any:
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    return permuted(tracer, x, dims[0] if len(dims) == 1 and isinstance(dims[0], list | tuple) else dims)
+
+
+@meaning("t", ".T", ".mT", "adjoint")
+def _turned(tracer: Tracer, x: Any) -> Any:
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    rank = len(shape_of(x))
+    return permuted(tracer, x, [*range(rank - 2), rank - 1, rank - 2]) if rank > 1 else x
+
+
+@meaning("movedim", "moveaxis")
+def _moved(tracer: Tracer, x: Any, source: int, destination: int) -> Any:
+    order = [axis for axis in range(len(shape_of(x))) if axis != axis_of(len(shape_of(x)), source)]
+    order.insert(axis_of(len(shape_of(x)), destination), axis_of(len(shape_of(x)), source))
+    return permuted(tracer, x, order)
+
+
+@meaning("expand", "broadcast_to", "expand_as")
+def _expand(tracer: Tracer, x: Any, *sizes: Any, **_: Any) -> Any:
+    shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
+    if len(sizes) == 1 and isinstance(sizes[0], Value | Lazy):
+        wanted: list[Dim] = list(shape_of(sizes[0]))
+    else:
+        wanted = sizes_of(sizes)
+    own = (1,) * (len(wanted) - len(shape)) + tuple(shape)
+    wanted = [have if want == -1 else want for have, want in zip(own, wanted, strict=True)]
+    for have, want in zip(own, wanted, strict=True):
+        if have != 1 and isinstance(have, Size) and tracer.sizes.value(have) == 1 != tracer.sizes.value(want):
+            tracer.sizes.fix(have)
+    if isinstance(x, Filled):
+        return Filled(x.number, tuple(wanted), x.dtype)
+    value = reshaped(tracer, tracer.value(x), own)
+    if all(have == want for have, want in zip(own, wanted, strict=True)):
+        return value
+    if all(have == want or isinstance(want, int) for have, want in zip(own, wanted, strict=True)):
+        counts = [1 if have == want else want for have, want in zip(own, wanted, strict=True)]
+        return tracer.call(basic.tile, value, counts)
+    dtype = dtype_of(value)
+    if dtype == "bool":
+        raise UnreadableError("bool tensors are not repeated along an open axis; give them as floats or ints")
+    opened = tuple(want if have == 1 else 1 for have, want in zip(own, wanted, strict=True))
+    return tracer.script.operation("+", value, tracer.value(Filled(0, opened, dtype)))
+
+
+@meaning("repeat", "tile")
+def _repeat(tracer: Tracer, x: Any, *counts: Any, **named: Any) -> Any:
+    given = sizes_of(counts or (named.get("repeats", named.get("dims")),))
+    shape = shape_of(x) if isinstance(x, Value | Lazy) else tuple(x.shape)
+    own = (1,) * (len(given) - len(shape)) + tuple(shape)
+    given = [*(1,) * (len(own) - len(given)), *given]
+    if all(have == 1 or count == 1 for have, count in zip(own, given, strict=True)):
+        return _expand(tracer, x, [have if count == 1 else count for have, count in zip(own, given, strict=True)])
+    if isinstance(x, Filled):
+        return Filled(x.number, tuple(have * count for have, count in zip(own, given, strict=True)), x.dtype)
+    value = reshaped(tracer, tracer.value(x), own)
+    return tracer.call(basic.tile, value, [tracer.sizes.fix(count) for count in given])
+
+
+@meaning("repeat_interleave")
+def _interleave(tracer: Tracer, x: Any, repeats: Any, dim: Any = None) -> Any:
+    if not isinstance(repeats, int) or isinstance(repeats, Extent) or dim is None:
+        raise UnreadableError("it is read with a number of repeats and a dim")
+    shape = shape_of(x)
+    axis = axis_of(len(shape), dim)
+    inner = reshaped(tracer, tracer.value(x), [*shape[: axis + 1], 1, *shape[axis + 1 :]])
+    tiled = tracer.call(basic.tile, inner, [1] * (axis + 1) + [repeats] + [1] * (len(shape) - axis - 1))
+    return reshaped(tracer, tiled, [*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]])

@@ -1,0 +1,299 @@
+"""What torch's functions that take some entries mean: indices, slices, choices by index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ....declare.functions import basic
+from ....ir.types import Dim, Size
+from ...script import Value
+from ..tracing.sizes import dim_of
+from ..tracing.tracer import Tracer, UnreadableError, meaning
+from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of
+from .shapes import ALL, axis_of, permuted, reshaped, unsqueezed
+
+
+def of_steps(tracer: Tracer, items: tuple[Any, ...], axis: int, dtype: str) -> Stacked:
+    tracer.sizes.counts.add(len(items))
+    inner = shape_of(items[0])
+    return Stacked(items, axis, (*inner[:axis], tracer.sizes.steps(len(items)), *inner[axis:]), dtype)
+
+
+def part(tracer: Tracer, x: Any, axis: int, start: Dim, stop: Dim, step: int = 1) -> Any:
+    """x[start:stop:step] of an axis, in sizes."""
+    shape = shape_of(x)
+    size = shape[axis]
+    if start == 0 and stop == size and step == 1:
+        return x
+    if isinstance(x, Filled) and isinstance(start, int | Size) and step == 1:
+        return Filled(x.number, (*shape[:axis], stop - start, *shape[axis + 1 :]), x.dtype)
+    if isinstance(x, Positions) and step == 1 and isinstance(start, int):
+        return Positions(stop - start, x.start + start * x.step, x.step, x.dtype)
+    if isinstance(x, Stacked) and axis == x.axis and isinstance(start, int) and isinstance(stop, int):
+        return of_steps(tracer, x.items[start:stop:step], axis, x.dtype)
+    if isinstance(start, int) and stop == start + 1:
+        tracer.sizes.take(size, start)
+    bounds = [_bound(tracer, start, size, 0), _bound(tracer, stop, size, None)]
+    x = tracer.value(x)
+    if any(isinstance(bound, Size) for bound in bounds):
+        return _gathered_part(tracer, x, axis, start, stop, step)
+    return tracer.script.item(x, *(ALL,) * axis, slice(bounds[0] or None, bounds[1], step if step != 1 else None))
+
+
+def _bound(tracer: Tracer, place: Dim, size: Dim, end: int | None) -> Any:
+    """A bound of a slice as it is written: from the front, or from the end where the size is open."""
+    if isinstance(place, int):
+        return place if end == 0 or place != size else None
+    difference = place - size
+    if difference == 0:
+        return None
+    return difference if isinstance(difference, int) and difference < 0 else place
+
+
+def _gathered_part(tracer: Tracer, x: Value, axis: int, start: Dim, stop: Dim, step: int) -> Any:
+    """A part between bounds that are other sizes."""
+    count = stop - start
+    if step != 1:
+        raise UnreadableError("a slice with a step whose bounds are open sizes")
+    index = Positions(count, start, 1, "int64") if isinstance(start, int) else None
+    if index is None:
+        shifted = tracer.value(Positions(count, 0, 1, "int64"))
+        offset = tracer.number(start, "int64")
+        value = tracer.script.operation("+", shifted, offset)
+    else:
+        value = tracer.value(index)
+    return gathered(tracer, x, axis, value)
+
+
+def gathered(tracer: Tracer, x: Value, axis: int, index: Value) -> Any:
+    """Entries of an axis at an index [n], or [..., n] for the first axis."""
+    rank = len(shape_of(x))
+    front = permuted(tracer, x, [axis, *(other for other in range(rank) if other != axis)])
+    found = tracer.call(basic.gather, tracer.value(front), index)
+    inner = len(shape_of(index))
+    order = [*range(inner, inner + axis), *range(inner), *range(inner + axis, inner + rank - 1)]
+    return permuted(tracer, found, order)
+
+
+def _place(tracer: Tracer, given: Any, size: Dim, otherwise: Dim) -> Dim:
+    """A bound as torch takes it: negative ones from the end, and none outside."""
+    if given is None:
+        return otherwise
+    place = dim_of(given)
+    sizes = tracer.sizes
+    if sizes.value(place) < 0:
+        place = size + place
+        return 0 if sizes.value(place) < 0 else place
+    if sizes.value(place) >= sizes.value(size) and isinstance(size, int):
+        if isinstance(place, int):
+            return size
+        if sizes.value(place) > size:
+            sizes.fix(place)
+        return place
+    if isinstance(place, int) and isinstance(size, Size) and place > sizes.value(size):
+        return size if place >= 2**31 else sizes.fix(size)
+    if isinstance(place, Size) and isinstance(size, Size) and sizes.value(place) > sizes.value(size):
+        sizes.fix(size)
+    return place
+
+
+@meaning("__getitem__")
+def _item(tracer: Tracer, x: Any, index: Any) -> Any:
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    entries = index if isinstance(index, tuple) else (index,)
+    if isinstance(x, Sorted):
+        return _of_sorted(tracer, x, entries)
+    named = sum(1 for entry in entries if entry is not None and entry is not Ellipsis)
+    rank = len(shape_of(x))
+    if Ellipsis in [entry if entry is Ellipsis else None for entry in entries]:
+        at = next(number for number, entry in enumerate(entries) if entry is Ellipsis)
+        entries = (*entries[:at], *(ALL,) * (rank - named), *entries[at + 1 :])
+    else:
+        entries = (*entries, *(ALL,) * (rank - named))
+    chosen = [entry for entry in entries if isinstance(entry, Value | Lazy | list | torch.Tensor)]
+    if len(chosen) > 1:
+        raise UnreadableError("it is indexed by several tensors at once")
+    return _indexed(tracer, x, entries)
+
+
+def _indexed(tracer: Tracer, x: Any, entries: Sequence[Any]) -> Any:
+    """x[entries], an entry for each axis and None for new ones."""
+    axis, shape = 0, shape_of(x)
+    plain: list[Any] = []
+    for entry in entries:
+        if entry is None:
+            continue
+        if isinstance(entry, slice):
+            step = 1 if entry.step is None else int(entry.step)
+            start = _place(tracer, entry.start, shape[axis], 0)
+            stop = _place(tracer, entry.stop, shape[axis], shape[axis])
+            plain.append((start, stop, step))
+        elif isinstance(entry, bool):
+            raise UnreadableError("it is indexed by a truth value")
+        elif isinstance(entry, int):
+            place = dim_of(entry)
+            size = shape[axis]
+            if isinstance(place, Size):
+                offset = place - size
+                place = offset if isinstance(offset, int) else tracer.sizes.fix(place)
+            plain.append(place)
+        else:
+            plain.append(entry)
+        axis += 1
+    return _one_by_one(tracer, x, entries, plain)
+
+
+def _one_by_one(tracer: Tracer, x: Any, entries: Sequence[Any], plain: list[Any]) -> Any:
+    if isinstance(x, Value) and all(isinstance(item, int | tuple) for item in plain):
+        written = _written_index(tracer, x, entries, plain)
+        if written is not None:
+            return tracer.script.item(x, *written) if any(entry != ALL for entry in written) else x
+    axis, places = 0, iter(plain)
+    for entry in entries:
+        if entry is None:
+            x = unsqueezed(tracer, x, axis)
+            axis += 1
+            continue
+        item = next(places)
+        if isinstance(item, tuple):
+            x = part(tracer, x, axis, *item)
+            axis += 1
+        elif isinstance(item, int):
+            x = entry_of(tracer, x, axis, item)
+        else:
+            x = _chosen(tracer, x, axis, item)
+            axis += 1
+    return x
+
+
+def _written_index(tracer: Tracer, x: Value, entries: Sequence[Any], plain: list[Any]) -> list[Any] | None:
+    """The index as a script has it, or None where it can't be written."""
+    found: list[Any] = []
+    places, shape = iter(plain), iter(shape_of(x))
+    for entry in entries:
+        if entry is None:
+            found.append(None)
+            continue
+        item, size = next(places), next(shape)
+        if isinstance(item, int):
+            tracer.sizes.take(size, item)
+            found.append(item)
+            continue
+        start, stop, step = item
+        if isinstance(start, int) and stop == start + 1:
+            tracer.sizes.take(size, start)
+        low, high = _bound(tracer, start, size, 0), _bound(tracer, stop, size, None)
+        if isinstance(low, Size) or isinstance(high, Size):
+            return None
+        found.append(slice(low or None, high, step if step != 1 else None))
+    while len(found) > 1 and found[-1] == ALL:
+        found.pop()
+    return found
+
+
+def entry_of(tracer: Tracer, x: Any, axis: int, place: int) -> Any:
+    shape = shape_of(x)
+    tracer.sizes.take(shape[axis], place)
+    if isinstance(x, Stacked) and axis == x.axis:
+        return x.items[place]
+    if isinstance(x, Written) and axis == x.axis and place % tracer.sizes.value(shape[axis]) in x.items:
+        return x.items[place % tracer.sizes.value(shape[axis])]
+    if isinstance(x, Filled | Written):
+        ground = x if isinstance(x, Filled) else x.ground
+        if isinstance(x, Filled) or axis == x.axis:
+            return Filled(ground.number, (*shape[:axis], *shape[axis + 1 :]), ground.dtype)
+    if isinstance(x, Stacked) and len(shape_of(x.items[0])) == len(shape) - 1:
+        inner = axis - (axis > x.axis)
+        items = tuple(entry_of(tracer, item, inner, place) for item in x.items)
+        whole = (*shape[:axis], *shape[axis + 1 :])
+        return Stacked(items, x.axis - (axis < x.axis), whole, x.dtype)
+    return tracer.script.item(tracer.value(x), *(ALL,) * axis, place)
+
+
+def _chosen(tracer: Tracer, x: Any, axis: int, index: Any) -> Any:
+    """x at an index that is a tensor, or a list."""
+    if isinstance(index, list):
+        index = torch.tensor(index)
+    if isinstance(index, Sorted) and index.what in ("order", "back"):
+        return in_order(tracer, x, axis, index)
+    if (index.dtype == torch.bool) if isinstance(index, torch.Tensor) else dtype_of(index) == "bool":
+        raise UnreadableError("it is indexed by a mask, of which a call alone knows how much it takes; use torch.where")
+    if isinstance(index, torch.Tensor) and not index.is_floating_point() and index.dim() == 1:
+        places = np.asarray(index.cpu())
+        steps = set(np.diff(places).tolist())
+        size = shape_of(x)[axis]
+        if len(places) > 1 and steps == {1} and places[0] >= 0 and isinstance(size, int):
+            return part(tracer, x, axis, int(places[0]), int(places[-1]) + 1)
+    if isinstance(x, Positions) and x.start == 0 and x.step == 1:
+        return tracer.value(index, x.dtype)
+    index = tracer.value(index)
+    return gathered(tracer, tracer.value(x), axis, _from_front(tracer, index))
+
+
+def _from_front(tracer: Tracer, index: Value) -> Value:
+    return index if dtype_of(index) in ("int32", "int64") else tracer.cast(index, "int64")
+
+
+@meaning("index_select")
+def _index_select(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
+    x = x if isinstance(x, Value | Lazy) else tracer.value(x)
+    rank = len(shape_of(x))
+    return _chosen(tracer, x, axis_of(rank, dim), index)
+
+
+@meaning("select")
+def _select(tracer: Tracer, x: Any, dim: int, index: int) -> Any:
+    axis = axis_of(len(shape_of(x)), dim)
+    return _indexed(tracer, x, [*(ALL,) * axis, index, *(ALL,) * (len(shape_of(x)) - axis - 1)])
+
+
+@meaning("narrow")
+def _narrow(tracer: Tracer, x: Any, dim: int, start: Any, length: Any) -> Any:
+    axis = axis_of(len(shape_of(x)), dim)
+    size = shape_of(x)[axis]
+    first = _place(tracer, start, size, 0)
+    return part(tracer, x, axis, first, first + dim_of(length))
+
+
+@meaning("gather", "take_along_dim")
+def _gather(tracer: Tracer, x: Any, dim: int, index: Any) -> Any:
+    """Read where the index is the same along all axes but the first, or picks one of the last axis."""
+    x = x if isinstance(x, Value) else tracer.value(x)
+    shape, rank = shape_of(x), len(shape_of(x))
+    axis = axis_of(rank, dim)
+    index = tracer.value(index)
+    width = shape[axis]
+    for other, (have, want) in enumerate(zip(shape, shape_of(index), strict=True)):
+        if other != axis:
+            tracer.sizes.meet(have, want)
+    if not isinstance(width, int) and axis != rank - 1 and not (rank == 3 and axis == 1):
+        raise UnreadableError("it is read along the last axis, or along time of [batch, time, width]")
+    if shape_of(index)[axis] != 1:
+        raise UnreadableError("it is read for one entry of an axis")
+    place = tracer.value(Positions(width, 0, 1, "int64"))
+    shaped = reshaped(tracer, place, [-1, *(1,) * (rank - axis - 1)]) if axis != rank - 1 else place
+    hit = tracer.call(basic.equal, tracer.cast(index, "int64"), tracer.value(shaped))
+    return tracer.call(basic.reduce_sum, tracer.call(basic.where, hit, x, 0), axis, keepdims=True)
+
+
+# Rows in the order of their lengths ----------------------------------------------------------------
+
+
+def in_order(tracer: Tracer, x: Any, axis: int, index: Sorted) -> Any:
+    """Rows that are taken by their lengths' order, or put back."""
+    shape, dtype = shape_of(x), dtype_of(x)
+    if index.what == "order":
+        return Sorted("rows", x, index.lengths, shape, dtype)
+    if isinstance(x, Sorted) and x.what in ("rows", "lengths"):
+        return x.of
+    raise UnreadableError("rows are put into another order than that of their lengths")
+
+
+def _of_sorted(tracer: Tracer, x: Sorted, entries: Sequence[Any]) -> Any:
+    if len(entries) == 1 and isinstance(entries[0], Sorted):
+        return in_order(tracer, x, 0, entries[0])
+    raise UnreadableError("rows in the order of their lengths are read within packed sequences only")

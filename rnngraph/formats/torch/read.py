@@ -1,0 +1,67 @@
+"""The door: a module of torch's as a ``Net``. It is run on tensors without values until no size turns out to be less
+open than it was taken for; then again with other sizes, on which the script must not hang.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from ...errors import ArgumentError, DtypeError, MissingExtraError, shown
+from ...public import api
+from ..net import Net
+from ..reading import not_readable
+
+_REFUSED = (
+    ("torch.ao.nn.quantized", "quantized weights", "give the module before it was quantized"),
+    ("torch.jit", "TorchScript", "give the module that it was made of"),
+)
+"""Modules that are refused by where they come from: (the module's module, what it is, the remedy)."""
+
+
+@api
+def read_torch(module: Any, example: Any) -> Net:
+    """The net of an ``nn.Module`` in ``eval()``.
+
+    example: a tuple of what ``forward`` takes, one tensor, or a dict by the names of its arguments. Only shapes and
+    dtypes of its tensors count; what is no tensor, such as a flag, is given to ``forward`` as it is. Every size of a
+    tensor is open unless the module forces it to be what it is in the example.
+
+    Inputs have the names of ``forward``'s arguments, those in a tuple with a number behind (``hx_0``). A tensor that
+    comes out is ``y``; a tuple's are ``y_0``, ``y_1``, nested ones ``y_1_0``; those of a dict or a namedtuple have its
+    names. Parameters have the module's paths; arrays are copies. Dropout is read with the rate that the module has, and
+    acts in the training graph alone. Of packed sequences the outputs have all steps of the input, 0 past a row's end.
+
+    Raises ``NotReadableError`` with every call that can't be read, its line in the module's code and the module's path;
+    ``MissingExtraError`` without torch.
+    """
+    try:
+        nn = import_module("torch.nn")
+    except ImportError:
+        raise MissingExtraError("read_torch needs torch; pip install 'rnngraph[torch]'") from None
+    if not isinstance(module, nn.Module):
+        raise DtypeError(f"read_torch reads an nn.Module, not {shown(module)}")
+    refused = [
+        f"{path or 'the module'} is a {type(found).__name__} of {what}; {remedy}"
+        for path, found in module.named_modules()
+        for start, what, remedy in _REFUSED
+        if any(kind.__module__.startswith(start) for kind in type(found).__mro__)
+    ]
+    if refused:
+        raise not_readable(f"the module {type(module).__name__}", refused)
+    training = [path or type(module).__name__ for path, found in module.named_modules() if found.training]
+    if training:
+        raise ArgumentError(f"{', '.join(training[:3])} of the module is in training mode; call module.eval() first")
+    arguments, keywords = _arguments(example)
+    reader = import_module(".runs", __package__).Reader(module, arguments, keywords)
+    return Net(reader.script())
+
+
+def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What forward is called with."""
+    if isinstance(example, Mapping):
+        return (), dict(example)
+    if isinstance(example, list | tuple) and not hasattr(example, "_fields"):
+        return tuple(example), {}
+    return (example,), {}

@@ -1,0 +1,241 @@
+"""Runs of a module on tensors without values, until its sizes are known, and the script that comes of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ...declare.placeholders import RESERVED
+from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
+from ...ir.types import Dim, Size, size
+from ..reading import not_readable
+from ..rolling.scripts import made_anew, rolled_up, steps_left
+from ..script import Script, Value, identifier
+from .meanings import (
+    attention,
+    elementwise,
+    filling,
+    joining,
+    layers,
+    packed,
+    products,
+    recurrent,
+    reductions,
+    shapes,
+    slicing,
+)
+from .tracing.sizes import Sizes, SizesChanged
+from .tracing.tensors import DTYPES, Traced
+from .tracing.tracer import TORCH, Tracer
+
+MEANINGS = (
+    attention, elementwise, filling, joining, layers, packed, products, recurrent, reductions, shapes, slicing,
+)  # fmt: skip
+"""Files that say what calls of torch's mean."""
+MOST_RUNS = 1000
+"""Runs of a module, each of which knows one size more than the one before."""
+
+
+class Reader:
+    """A module that is being read. arguments, keywords: what forward is called with."""
+
+    def __init__(self, module: torch.nn.Module, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+        self.module, self.arguments, self.keywords = module, arguments, keywords
+        self.shared: frozenset[Any] = frozenset()
+        self.names: dict[str, str] = {}
+        """What sizes are called in the script, by what they are called while they are found."""
+        self.tensors: dict[str, torch.Tensor] = {}
+        for name, argument in _named(module.forward, arguments, keywords):
+            for leaf, item in leaves(name, argument):
+                if isinstance(item, torch.Tensor):
+                    self.tensors[f"{leaf}_" if leaf in RESERVED else leaf] = item
+        if not self.tensors:
+            raise ArgumentError("the example has no tensor; give one of each that forward takes")
+        for name, tensor in self.tensors.items():
+            if tensor.dtype not in DTYPES:
+                raise DtypeError(
+                    f"{name} of the example is of {tensor.dtype}; give one of {', '.join(DTYPES.values())}"
+                )
+        self.examples = {
+            f"{name}_{axis}": count for name, tensor in self.tensors.items() for axis, count in enumerate(tensor.shape)
+        }
+
+    def script(self) -> Script:
+        """The script. Raises ``NotReadableError``."""
+        known: dict[str, Dim] = {}
+        _, known, times = self._settled(self.examples, known)
+        for name in self.examples:
+            if name not in known:
+                known = self._loosest(name, known)
+        self._name_sizes(known, times)
+        return self._settled(self.examples, known)[0]
+
+    def _loosest(self, name: str, known: dict[str, Dim]) -> dict[str, Dim]:
+        """What is known of sizes beside one that is open if it can be, or is one with another, or else a number."""
+        others = [other for other, count in self.examples.items() if count == self.examples[name] != 1]
+        equal = [{other: size(name)} for other in others if other not in known and other != name]
+        for more in ({}, *equal):
+            try:
+                script, found, _ = self._settled(self.examples, known | more)
+            except RnnGraphError:
+                continue
+            if name not in found and self._is_open(name, found, script.text()):
+                return found
+        return self._settled(self.examples, known | {name: self.examples[name]})[1]
+
+    def _settled(
+        self, examples: Mapping[str, int], known: Mapping[str, Dim]
+    ) -> tuple[Script, dict[str, Dim], list[str]]:
+        """Runs until nothing more is known: (script, what is known of sizes, sizes of time)."""
+        found = dict(known)
+        for _ in range(MOST_RUNS):
+            sizes = Sizes(examples, found)
+            tracer = Tracer(self.module, sizes, self.shared)
+            try:
+                script = self._run(tracer)
+            except SizesChanged:
+                found = sizes.known
+                continue
+            again = self.shared | {key for key, count in tracer.uses.items() if count > 1}
+            if again != self.shared:
+                self.shared = again
+                continue
+            return script, found, [*tracer.times]
+        raise ArgumentError("the module's sizes don't settle; give an example of other sizes")
+
+    def _is_open(self, name: str, known: Mapping[str, Dim], text: str) -> bool:
+        """Whether the script is the same for another size in the example."""
+        examples = {**self.examples, name: 2 * self.examples[name] + 3}
+        sizes = Sizes(examples, known)
+        for other, dim in known.items():
+            if isinstance(dim, Size) and sizes.open(other) == size(name):
+                examples[other] = examples[name]
+        try:
+            script, found, _ = self._settled(examples, known)
+        except RnnGraphError:
+            return False
+        return found == dict(known) and script.text() == text
+
+    def _name_sizes(self, known: Mapping[str, Dim], times: list[str]) -> None:
+        """Open sizes are called T, T_1 and on where they are of time, else B, B_1 and on."""
+        for name in self.examples:
+            if name not in known:
+                letter = "T" if name in times else "B"
+                taken = sum(1 for other in self.names.values() if other[0] == letter)
+                self.names[name] = f"{letter}_{taken}" if taken else letter
+
+    # One run ------------------------------------------------------------------------------------
+
+    def _run(self, tracer: Tracer) -> Script:
+        """Raises ``SizesChanged``, ``NotReadableError``."""
+        inputs = {name: self._input(tracer, name, tensor) for name, tensor in self.tensors.items()}
+        by_tensor = {id(tensor): inputs[name] for name, tensor in self.tensors.items()}
+
+        def given(item: Any) -> Any:
+            return by_tensor.get(id(item), item)
+
+        arguments, keywords = _nest(self.arguments, given), _nest(dict(self.keywords), given)
+        try:
+            result = tracer.run(arguments, keywords)
+        except RnnGraphError:
+            raise
+        except Exception as error:
+            if tracer.problems:
+                raise self._error(tracer) from None
+            raise not_readable(
+                self._what(), [f"{type(error).__name__}: {error}; the module must run on the example"], _line_of(error)
+            ) from error
+        outputs = dict(_outputs(result))
+        if tracer.problems:
+            raise self._error(tracer)
+        for name, item in outputs.items():
+            tracer.script.outputs[name] = self._output(tracer, item)
+        if not outputs:
+            raise not_readable(self._what(), ["forward gives no tensor"])
+        script = rolled_up(tracer.script, tracer.sizes.value)
+        if script is tracer.script and tracer.has_assumed:
+            script = made_anew(script)
+        left = steps_left(script)
+        if left:
+            raise not_readable(self._what(), [
+                f"{cell!r} makes {count} steps that differ, so that they are no loop; run the same code in each step"
+                for cell, count in left
+            ])  # fmt: skip
+        return script
+
+    def _input(self, tracer: Tracer, name: str, tensor: torch.Tensor) -> Traced:
+        dims = [tracer.sizes.open(f"{name}_{axis}") for axis in range(tensor.dim())]
+        entries = [self.names.get(str(dim), str(dim)) if isinstance(dim, Size) else dim for dim in dims]
+        tracer.sizes.examples |= {ours: tracer.sizes.examples[theirs] for theirs, ours in self.names.items()}
+        value = tracer.script.input(name, entries, DTYPES[tensor.dtype], identifier(name))
+        return tracer.traced(value)
+
+    def _output(self, tracer: Tracer, item: torch.Tensor) -> Value:
+        value = item.value if isinstance(item, Traced) else item
+        return tracer.value(value)
+
+    def _what(self) -> str:
+        return f"the module {type(self.module).__name__}"
+
+    def _error(self, tracer: Tracer) -> RnnGraphError:
+        return not_readable(self._what(), [what for what, _ in tracer.problems], tracer.problems[0][1])
+
+
+def _named(forward: Any, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Arguments with the names that forward has for them."""
+    names: list[str] = []
+    for parameter in inspect.signature(forward).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{parameter.name}_{number}" for number in range(len(arguments) - len(names))]
+        elif parameter.kind is not parameter.VAR_KEYWORD:
+            names.append(parameter.name)
+    if len(arguments) > len(names):
+        raise ArgumentError(f"the example has {len(arguments)} entries, and forward takes {len(names)}")
+    return [*zip(names, arguments, strict=False), *keywords.items()]
+
+
+def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
+    """What stands in nests, with names that are made of places and keys."""
+    if hasattr(item, "_fields"):
+        parts: Mapping[Any, Any] = {field: getattr(item, field) for field in item._fields}
+    elif isinstance(item, Mapping):
+        parts = item
+    elif isinstance(item, list | tuple):
+        parts = dict(enumerate(item))
+    else:
+        yield name, item
+        return
+    for key, part in parts.items():
+        yield from leaves(f"{name}_{key}" if name else str(key), part)
+
+
+def _outputs(result: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """What forward gives, by name: y, y_0 and on, or the names of a dict."""
+    has_names = isinstance(result, Mapping) or hasattr(result, "_fields")
+    for name, item in leaves("" if has_names else "y", result):
+        if isinstance(item, torch.Tensor):
+            yield name, item
+
+
+def _nest(item: Any, function: Any) -> Any:
+    if hasattr(item, "_fields"):
+        return type(item)(*(_nest(part, function) for part in item))
+    if isinstance(item, Mapping):
+        return {key: _nest(part, function) for key, part in item.items()}
+    if isinstance(item, list | tuple):
+        return type(item)(_nest(part, function) for part in item)
+    return function(item)
+
+
+def _line_of(error: BaseException) -> Where | None:
+    """The innermost line of the module's own code that an error went through."""
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
+            found = Where(frame.f_code.co_filename, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found

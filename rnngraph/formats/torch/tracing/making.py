@@ -1,0 +1,167 @@
+"""Values of what was left open so far: tensors of one number, positions, stacks. As shapes have open sizes, they are
+made of the positions along an axis that has such a size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ....declare.functions.basic import concat, expand_dims, reshape, stack, tile
+from ....declare.functions.basic import reduce_max as largest
+from ....declare.functions.padding import pad
+from ....declare.functions.sequences import positions
+from ....declare.tensor import Tensor, build, constant
+from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
+from ....ir.types import Dim, Size, size
+from ...script import Value
+from .values import Filled, Positions, Stacked, Written
+
+# ``tracer`` is a ``Tracer``, whose file imports this one.
+
+
+def made(tracer: Any, lazy: Filled | Positions | Stacked | Written) -> Value:
+    """The value of the script that something stands for."""
+    if isinstance(lazy, Filled):
+        return _filled(tracer, lazy)
+    if isinstance(lazy, Positions):
+        return _positions(tracer, lazy)
+    if isinstance(lazy, Stacked):
+        return _assumed(
+            tracer, _stacked(tracer, [tracer.value(item, lazy.dtype) for item in lazy.items], lazy.axis), lazy
+        )
+    return _assumed(tracer, _written(tracer, lazy), lazy)
+
+
+def along(tracer: Any, dim: Size) -> Value:
+    """0, 1 and on, up to an open size."""
+    key = "along", dim
+    if key not in tracer.cached:
+        value, axis = _of_size(tracer, dim)
+        tracer.cached[key] = tracer.call(positions, value, axis, hint="positions")
+    made_once: Value = tracer.cached[key]
+    return made_once
+
+
+def _of_size(tracer: Any, dim: Size) -> tuple[Value, int]:
+    """A tensor and its axis of this size."""
+    places = [*_places(tracer)]
+    for value, axis, have in places:
+        if have == dim:
+            return value, axis
+    for value, axis, have in places:  # of which a part or more is of this size
+        before = (slice(None),) * axis
+        if isinstance(have, int):
+            continue
+        difference = dim - have
+        if isinstance(difference, int) and difference < 0:
+            return tracer.script.item(value, *before, slice(-difference, None)), axis
+        if isinstance(difference, int):
+            return tracer.call(pad, value, {axis: (0, difference)}), axis
+        for floor in floors_of(dim):
+            offset = floor.dim - have
+            start = floor.by - 1 - offset if isinstance(offset, int) else -1
+            if start >= 0 and dim == floor_divide(have + offset, floor.by):
+                return tracer.script.item(value, *before, slice(start, None, floor.by)), axis
+    raise RuntimeError(f"no tensor has the size {dim}")
+
+
+def _places(tracer: Any) -> Any:
+    """Axes of what the script has so far, inputs first: (value, axis, size)."""
+    made_so_far = (Value(step.thing, step) for step in tracer.script.steps)
+    for value in (*tracer.script.inputs.values(), *made_so_far):
+        if isinstance(value.thing, Tensor):
+            for axis, dim in enumerate(value.thing.type.shape):
+                yield value, axis, dim
+
+
+def number_of(tracer: Any, dim: Dim, dtype: str) -> Any:
+    """A size as a number that a call computes."""
+    if isinstance(dim, int):
+        return float(dim) if dtype.startswith("float") else dim
+    total: Any = None
+    for names, factor in terms_of(dim):
+        term: Any = factor
+        for name in names:
+            if "//" in name:
+                raise RuntimeError(f"the size {dim} is not read as a number")
+            last = tracer.call(largest, along(tracer, size(name)))
+            found = tracer.script.operation("+", last, 1)
+            term = found if term == 1 else tracer.script.operation("*", found, term)
+        total = term if total is None else tracer.script.operation("+", term, total)
+    return tracer.cast(total, dtype)
+
+
+def _filled(tracer: Any, lazy: Filled) -> Value:
+    kind = bool if lazy.dtype == "bool" else float if lazy.dtype.startswith("float") else int
+    number: Any = kind(lazy.number)
+    opened = [(axis, dim) for axis, dim in enumerate(lazy.shape) if isinstance(dim, Size)]
+    rank = len(lazy.shape)
+    found: Any = None
+    for axis, dim in opened:
+        zeros = tracer.script.operation("*", along(tracer, dim), 0)
+        shaped = tracer.call(reshape, zeros, (*(1,) * axis, -1, *(1,) * (rank - axis - 1))) if rank > 1 else zeros
+        found = shaped if found is None else tracer.script.operation("+", found, shaped)
+    if found is None:
+        found = tracer.call(constant, number, lazy.dtype)
+        found = tracer.call(reshape, found, (1,) * rank) if rank else found
+    else:
+        found = tracer.script.operation("+", found, int(number)) if kind is not float and number else found
+        found = tracer.cast(found, lazy.dtype)
+        found = tracer.script.operation("+", found, number) if kind is float and number else found
+    repeats = [dim if isinstance(dim, int) else 1 for dim in lazy.shape]
+    if 0 in repeats:
+        raise RuntimeError("an empty tensor is not read here")
+    return tracer.call(tile, found, repeats) if any(count > 1 for count in repeats) else found
+
+
+def _positions(tracer: Any, lazy: Positions) -> Value:
+    if isinstance(lazy.count, int):
+        array = np.arange(lazy.count) * lazy.step + lazy.start
+        return tracer.declared("positions", array.astype(lazy.dtype), False)
+    tracer.on_time(lazy.count)
+    found = along(tracer, lazy.count)
+    if lazy.step != 1:
+        found = tracer.script.operation("*", found, lazy.step)
+    if lazy.start:
+        found = tracer.script.operation("+", found, lazy.start)
+    return tracer.cast(found, lazy.dtype)
+
+
+def _assumed(tracer: Any, value: Value, lazy: Stacked | Written) -> Value:
+    """Steps over an axis of open size, as what a driver over that axis will give: of this size, and not of the
+    example's. The script is made anew before anyone has it.
+    """
+    if value.thing.type.shape == lazy.shape or value.path:
+        return value
+    tracer.has_assumed = True
+    value.step.thing = build("broadcast", constant(0, lazy.dtype), shape=lazy.shape)
+    return Value(value.step.thing, value.step)
+
+
+def _stacked(tracer: Any, items: list[Value], axis: int) -> Value:
+    if len(items) == 1:
+        return tracer.call(expand_dims, items[0], axis)
+    return tracer.call(stack, items, axis)
+
+
+def _written(tracer: Any, lazy: Written) -> Value:
+    """Values where they were written, and the number elsewhere."""
+    ground, axis = lazy.ground, lazy.axis
+    count = tracer.sizes.value(ground.shape[axis])
+    rest = (*ground.shape[:axis], *ground.shape[axis + 1 :])
+    if len(lazy.items) == count:
+        return _stacked(tracer, [tracer.value(lazy.items[place], ground.dtype) for place in range(count)], axis)
+    parts: list[Value] = []
+    run: list[Value] = []
+    empty = tracer.value(Filled(ground.number, (*rest[:axis], 1, *rest[axis:]), ground.dtype))
+    for place in range(count):
+        if place in lazy.items:
+            run.append(tracer.value(lazy.items[place], ground.dtype))
+            continue
+        parts += [_stacked(tracer, run, axis)] if run else []
+        parts.append(empty)
+        run = []
+    parts += [_stacked(tracer, run, axis)] if run else []
+    return tracer.call(concat, parts, axis)

@@ -1,0 +1,224 @@
+"""Sizes of a module's tensors: numbers for torch, and formulas of open sizes for the script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ....ir.sizes.polynomial import floor_divide
+from ....ir.types import Dim, Size, evaluate, quotient, size, substitute, symbols_of
+
+
+class SizesChanged(BaseException):
+    """A size is known to be less open than it was taken for: the module must be run anew."""
+
+
+class Sizes:
+    """What is known of the open sizes.
+
+    examples: their values in the example. known: those that turned out to be numbers or other sizes.
+    """
+
+    def __init__(self, examples: Mapping[str, int], known: Mapping[str, Dim]) -> None:
+        self.examples = dict(examples)
+        self.known = dict(known)
+        self.counts: set[int] = set()
+        """Numbers of steps that were written out, each of which may be an open size yet."""
+        self.taken: dict[Dim, set[int]] = {}
+        """Which entries of axes of open size were taken one by one."""
+
+    def open(self, name: str) -> Dim:
+        """The size of this name, or what it turned out to be."""
+        found: Dim = size(name)
+        while (further := substitute(found, self.known)) != found:
+            found = further
+        return found
+
+    def value(self, dim: Dim) -> int:
+        """In the example."""
+        return evaluate(dim, self.examples)
+
+    def take(self, dim: Dim, place: int) -> None:
+        """Notes that an entry of an axis was taken by itself."""
+        if isinstance(dim, Size):
+            self.taken.setdefault(dim, set()).add(place % max(1, self.value(dim)))
+
+    def steps(self, count: int) -> Dim:
+        """The open size that a loop ran over which made so many steps, if there is one."""
+        for dim, places in self.taken.items():
+            if len(places) == count == self.value(dim):
+                return dim
+        return count
+
+    def extent(self, dim: Dim) -> int:
+        """The size as the module is given it."""
+        return Extent(self, dim) if isinstance(dim, Size) else dim
+
+    def fix(self, dim: Dim) -> int:
+        """A size that must be a number. Raises ``SizesChanged`` where it was open."""
+        if isinstance(dim, Size):
+            for name in dim.symbols:
+                self.known[name] = self.examples[name]
+            raise SizesChanged
+        return dim
+
+    def meet(self, a: Dim, b: Dim) -> None:
+        """Two sizes that must be equal. Raises ``SizesChanged`` where that was not known."""
+        if a == b or (isinstance(a, int) and isinstance(b, int)):
+            return
+        if {a, b} & self.counts and self.value(a) == self.value(b):
+            return
+        first, second = (dim.symbol if isinstance(dim, Size) else None for dim in (a, b))
+        if first and second:
+            later, earlier = max(first, second), min(first, second)
+            self.known[later] = size(earlier)
+        elif first and isinstance(b, int):
+            self.known[first] = b
+        elif second and isinstance(a, int):
+            self.known[second] = a
+        elif isinstance(a, int) or isinstance(b, int):
+            self.fix(a if isinstance(a, Size) else b)
+        else:
+            return  # two formulas: a call compares them
+        raise SizesChanged
+
+    def broadcast(self, *shapes: tuple[Dim, ...]) -> tuple[Dim, ...]:
+        """The shape of tensors that meet axis by axis from the last one on; sizes of 1 are repeated."""
+        rank = max(map(len, shapes))
+        rows = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+        found: list[Dim] = []
+        for dims in zip(*rows, strict=True):
+            widest: Dim = 1
+            for dim in dims:
+                if dim == 1 or dim == widest:
+                    continue
+                if isinstance(dim, Size) and self.value(dim) == 1 and max(map(self.value, dims)) > 1:
+                    self.fix(dim)
+                if widest != 1:
+                    self.meet(widest, dim)
+                widest = dim
+            found.append(widest)
+        return tuple(found)
+
+    def decide(self, a: Dim, b: Dim, holds: bool) -> bool:
+        """What a comparison of sizes gives, on which the module's code hangs."""
+        difference = a - b
+        if isinstance(difference, Size):
+            names = difference.symbols
+            if holds and self.value(difference) == 0 and all(self.examples[name] for name in names):
+                pair = _pair(difference)
+                if pair is not None:
+                    self.meet(*pair)
+            for name in names:
+                self.known[name] = self.examples[name]
+            raise SizesChanged
+        return holds
+
+
+def _pair(difference: Size) -> tuple[Dim, Dim] | None:
+    """The two sizes whose difference this is, one of them a bare name."""
+    for name in sorted(difference.plain_symbols):
+        rest = size(name) - difference
+        if name not in symbols_of(rest) and (isinstance(rest, int) or rest.symbol):
+            return size(name), rest
+    return None
+
+
+def _least(dim: Dim) -> int | None:
+    """A number that the size is never below, if every size in it is at least 1; None where that is unknown."""
+    if isinstance(dim, int):
+        return dim
+    if any(factor < 0 for names, factor in dim.terms if names):
+        return None
+    return evaluate(dim, dict.fromkeys(dim.symbols, 1))
+
+
+class Extent(int):
+    """A size as a module's code sees it: the example's number, which knows the formula behind it."""
+
+    sizes: Sizes
+    dim: Dim
+
+    def __new__(cls, sizes: Sizes, dim: Dim) -> Extent:
+        found = super().__new__(cls, sizes.value(dim))
+        found.sizes, found.dim = sizes, dim
+        return found
+
+    def _new(self, dim: Dim) -> int:
+        return self.sizes.extent(dim)
+
+    def __add__(self, other: Any) -> Any:
+        return self._new(self.dim + dim_of(other)) if isinstance(other, int) else NotImplemented
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self._new(self.dim - dim_of(other)) if isinstance(other, int) else NotImplemented
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._new(dim_of(other) - self.dim) if isinstance(other, int) else NotImplemented
+
+    def __mul__(self, other: Any) -> Any:
+        return self._new(self.dim * dim_of(other)) if isinstance(other, int) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> int:
+        return self._new(-1 * self.dim)
+
+    def __floordiv__(self, other: Any) -> Any:
+        if not isinstance(other, int):
+            return int(self) // _plain(other)
+        if isinstance(other, Extent):
+            exact = quotient(self.dim, other.dim)
+            return int(self) // int(other) if exact is None else self._new(exact)
+        if other > 0:
+            return self._new(floor_divide(self.dim, other))
+        return int(self) // _plain(other)
+
+    def __mod__(self, other: Any) -> Any:
+        if isinstance(other, Extent) or not isinstance(other, int) or other <= 0:
+            return int(self) % other
+        return self._new(self.dim - other * floor_divide(self.dim, other))
+
+    def _compared(self, other: Any, holds: bool) -> bool:
+        if not isinstance(other, int):
+            return holds
+        difference = self.dim - dim_of(other)
+        least = _least(difference)
+        if least is not None and least > 0:
+            return holds
+        return self.sizes.decide(self.dim, dim_of(other), holds)
+
+    def __eq__(self, other: Any) -> bool:
+        return self._compared(other, int(self) == _plain(other))
+
+    def __ne__(self, other: Any) -> bool:
+        return not self == other
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compared(other, int(self) < _plain(other))
+
+    def __le__(self, other: Any) -> bool:
+        return self._compared(other, int(self) <= _plain(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return self._compared(other, int(self) > _plain(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return self._compared(other, int(self) >= _plain(other))
+
+    def __bool__(self) -> bool:
+        return self._compared(0, int(self) != 0)
+
+    def __hash__(self) -> int:
+        return int.__hash__(self)
+
+
+def _plain(other: Any) -> Any:
+    return int(other) if isinstance(other, Extent) else other
+
+
+def dim_of(number: int) -> Dim:
+    """The formula of a size, or the number itself."""
+    return number.dim if isinstance(number, Extent) else int(number)

@@ -1,0 +1,446 @@
+"""A module's run on tensors without values. Every call of torch's comes to a ``Tracer``, which declares in a script
+what it means, and lets torch itself say what shape and dtype it gives.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from ....declare.functions.basic import cast
+from ....errors import RnnGraphError, Where, is_ours
+from ....ir.types import Dim, Size
+from ...layers import declare_parameter
+from ...script import Script, Value, identifier
+from .answers import ANSWERS
+from .making import made, number_of
+from .sizes import Extent, Sizes
+from .tensors import DTYPES, Shape, Traced
+from .values import Filled, Lazy, Packed, Positions, Stacked, Unknown, Written, dtype_of, shape_of
+
+TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+Meaning = Callable[..., Any]
+MEANINGS: dict[str, Meaning] = {}
+"""What functions and methods of torch's mean, by their names: of a tracer and torch's own arguments."""
+MODULES: dict[type, Meaning] = {}
+"""Modules that are read as a whole: of a tracer, the module and its arguments."""
+
+
+def meaning(*names: str) -> Callable[[Meaning], Meaning]:
+    """Says what functions of these names mean."""
+
+    def keep(function: Meaning) -> Meaning:
+        MEANINGS.update(dict.fromkeys(names, function))
+        return function
+
+    return keep
+
+
+def module(*kinds: type) -> Callable[[Meaning], Meaning]:
+    """Says how modules of these classes are read as a whole."""
+
+    def keep(function: Meaning) -> Meaning:
+        MODULES.update(dict.fromkeys(kinds, function))
+        return function
+
+    return keep
+
+
+class UnreadableError(Exception):
+    """What can't be read of one call, and why."""
+
+
+class Tracer(TorchFunctionMode):  # type: ignore[misc, unused-ignore]
+    """One run of a module.
+
+    root: the module. sizes: what is known of open sizes. shared: ids of parameters that are used more than once, and
+    of recurrent modules, which earlier runs found. uses: how often each was used in this run.
+    """
+
+    def __init__(self, root: torch.nn.Module, sizes: Sizes, shared: frozenset[Any]) -> None:
+        super().__init__()
+        self.root, self.sizes, self.shared = root, sizes, shared
+        self.script = Script("A net that rnngraph read from a module of torch.")
+        self.problems: list[tuple[str, Where | None]] = []
+        self.uses: dict[Any, int] = {}
+        self.cached: dict[Any, Any] = {}
+        """Values that are declared once, by what they stand for."""
+        self.paths: dict[int, str] = {}
+        self.names: dict[int, str] = {}
+        for path, found in root.named_modules():
+            self.paths.setdefault(id(found), path)
+        for path, tensor in [*root.named_parameters(), *root.named_buffers()]:
+            self.names.setdefault(id(tensor), path)
+        self.running: list[torch.nn.Module] = []
+        self.native = 0
+        self.expected: Any = None
+        """What torch gives for the call that is read: its shape and dtype."""
+        self.times: dict[str, None] = {}
+        self.has_assumed = False
+        """Whether the script has values of open size that only a driver gives."""
+        self.kept: list[Any] = []  # what ids were taken of must not go
+
+    # Running ------------------------------------------------------------------------------------
+
+    def run(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        """What the module's forward gives. Raises ``SizesChanged``."""
+        call, tracer = torch.nn.Module.__call__, self
+
+        def traced_call(found: torch.nn.Module, *given: Any, **named: Any) -> Any:
+            return tracer._module(call, found, given, named)
+
+        transformer = torch.nn.modules.transformer
+        causal = transformer._detect_is_causal_mask
+        torch.nn.Module.__call__ = traced_call
+        transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: bool(is_causal)  # by values
+        try:
+            with torch.no_grad(), self:
+                return self.root(*arguments, **keywords)
+        finally:
+            torch.nn.Module.__call__ = call
+            transformer._detect_is_causal_mask = causal
+
+    def _module(self, call: Any, found: torch.nn.Module, given: Any, named: Any) -> Any:
+        self.running.append(found)
+        try:
+            whole = MODULES.get(type(found))
+            if isinstance(found, torch.nn.utils.parametrize.ParametrizationList):
+                self.native += 1
+                try:
+                    return call(found, *given, **named)
+                finally:
+                    self.native -= 1
+            if whole is None or found._forward_pre_hooks or found._forward_hooks:
+                return call(found, *given, **named)
+            with torch._C.DisableTorchFunction():
+                bound = inspect.signature(found.forward).bind(*given, **named)
+                return self._meant(type(found).__name__, whole, found, bound.args, bound.kwargs)
+        finally:
+            self.running.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = dict(kwargs or {})
+        name = _name_of(func)
+        if self.native or name == "_weight_norm" or not any(map(self._concerns, _flat((args, named)))):
+            return func(*args, **named)
+        if name in ANSWERS:
+            return ANSWERS[name](self, *args, **named)
+        for theirs in ("input", "self"):
+            if theirs in named and name not in _OWN_INPUT:
+                args = (named.pop(theirs), *args)
+        if name.endswith("_") and not name.startswith("__"):
+            result = self._meant(name, MEANINGS.get(name) or MEANINGS.get(name.rstrip("_")), func, args, named)
+            return self._written_over(args[0], result)
+        if name in _IN_PLACE:
+            return self._written_over(args[0], self._meant(name, MEANINGS.get(_IN_PLACE[name]), func, args, named))
+        return self._meant(name, MEANINGS.get(name), func, args, named)
+
+    def _concerns(self, item: Any) -> bool:
+        return isinstance(item, Traced | Extent | torch.nn.Parameter)
+
+    def _written_over(self, target: Any, result: Any) -> Any:
+        if isinstance(target, Traced) and isinstance(result, Traced):
+            if target.shape != result.shape:
+                target.data = torch.empty(result.shape, dtype=target.dtype, device="meta")
+            target.value = result.value
+        elif isinstance(target, torch.Tensor) and isinstance(result, Traced):
+            self.problem("a tensor of the module is changed in place; make a new one")
+        return target
+
+    def _meant(self, name: str, means: Meaning | None, what: Any, args: Any, named: Any) -> Any:
+        """What a call gives. Where it can't be read, something unknown stands for it."""
+        is_module = isinstance(what, torch.nn.Module)
+        try:
+            expected = None if is_module or name in _NOT_ASKED else self._as_torch_has_it(what, args, named)
+            if means is None:
+                raise UnreadableError(f"{name} is not read")
+            if any(isinstance(item, Traced) and isinstance(item.value, Unknown) for item in _flat((args, named))):
+                return self._unknown(expected, args, named)
+            if not is_module:
+                named = {key: item for key, item in named.items() if key not in _IGNORED}
+                self.expected = expected
+            given = [self.bare(item) for item in ((what, *args) if is_module else args)]
+            named = {key: self.bare(item) for key, item in named.items()}
+            packed = next((item for item in given if isinstance(item, Packed)), None)
+            if packed is not None and name in _OF_STEPS:
+                result = self._of_steps(means, packed, given, named)
+            else:
+                result = means(self, *given, **named)
+            return self._wrapped(result, expected)
+        except UnreadableError as error:
+            self.problem(f"{name}: {error}" if means is not None else str(error))
+        except RnnGraphError as error:
+            self.problem(f"{name}: {error.what}")
+        except NotImplementedError:
+            self.problem(f"{name}: how large its result is hangs on values; use torch.where, which keeps the size")
+        except (RuntimeError, IndexError) as error:
+            if not str(error):
+                raise
+            self.problem(f"{name}: {_first_line(error)}")
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error) and "positional argument" not in str(error):
+                raise
+            self.problem(f"{name} with arguments that are not read: {_first_line(error)}")
+        return self._unknown(None if is_module else self._guessed(what, args, named), args, named)
+
+    def _guessed(self, func: Any, args: Any, named: Any) -> Any:
+        """The result as torch has it, if it has one."""
+        try:
+            return self._as_torch_has_it(func, args, named)
+        except (RuntimeError, IndexError, TypeError):  # of what can't be read, which is noted
+            return None
+
+    def _as_torch_has_it(self, func: Any, args: Any, named: Any) -> Any:
+        """The result as tensors without values."""
+
+        def plain(item: Any) -> Any:
+            if isinstance(item, Traced):
+                return item.as_subclass(torch.Tensor)
+            if isinstance(item, torch.Tensor):
+                return item.detach().to("meta")
+            return torch.device("meta") if isinstance(item, torch.device) or item in ("cpu", "cuda") else item
+
+        args, named = _mapped(args, plain), _mapped(named, plain)
+        if "device" in named or _name_of(func) in _FACTORIES:
+            named = {**named, "device": "meta"}
+        return args[0] if _name_of(func) in ("cpu", "cuda") else func(*args, **named)
+
+    def _of_steps(self, means: Meaning, packed: Packed, args: Any, named: Any) -> Packed:
+        """What a function of single steps gives of the steps of a packed sequence."""
+        rows = self.value(means(self, *(packed.of if item is packed else item for item in args), **named))
+        shape = (packed.shape[0], *shape_of(rows)[2:])
+        return Packed(rows, packed.lengths, packed.batch_first, packed.is_sorted, shape, dtype_of(rows))
+
+    def _unknown(self, expected: Any, args: Any, named: Any) -> Any:
+        first = next((item for item in _flat((args, named)) if isinstance(item, torch.Tensor)), None)
+        expected = first if expected is None else expected
+
+        def unknown(item: Any) -> Any:
+            if not isinstance(item, torch.Tensor):
+                return item
+            plain = torch.empty(item.shape, dtype=item.dtype, device="meta")
+            return Traced.of(Unknown(tuple(item.shape), "float32"), plain)
+
+        return _mapped(expected, unknown)
+
+    def _wrapped(self, result: Any, expected: Any) -> Any:
+        """What a meaning gave, as the module's code sees it."""
+        if isinstance(result, Value) and isinstance(result.thing, list | tuple):
+            result = list(result)
+        if isinstance(result, Value | Lazy):
+            return self.traced(result, expected if isinstance(expected, torch.Tensor) else None)
+        if isinstance(result, list | tuple) and not isinstance(result, Shape):
+            alike = isinstance(expected, list | tuple) and len(expected) == len(result)
+            parts = [self._wrapped(item, expected[n] if alike else None) for n, item in enumerate(result)]
+            if alike and hasattr(expected, "_fields"):
+                return type(expected)(*parts)
+            if alike and isinstance(expected, tuple) and type(expected) is not tuple:
+                return type(expected)(parts)
+            return tuple.__new__(type(result), parts) if isinstance(result, tuple) else parts
+        return result
+
+    def traced(self, value: Value | Lazy, expected: torch.Tensor | None = None) -> Traced:
+        """A value as a tensor of the module's. expected: as torch has it."""
+        shape = tuple(map(self.sizes.value, shape_of(value)))
+        dtype = next(theirs for theirs, ours in DTYPES.items() if ours == dtype_of(value))
+        if expected is not None and (tuple(expected.shape), expected.dtype) != (shape, dtype):
+            if tuple(expected.shape) != shape:
+                raise UnreadableError(f"it gives {list(expected.shape)} in torch and {list(shape)} here")
+            value, dtype = self.cast(value, DTYPES[expected.dtype]), expected.dtype
+        return Traced.of(value, torch.empty(shape, dtype=dtype, device="meta"))
+
+    # Operands -----------------------------------------------------------------------------------
+
+    def bare(self, item: Any) -> Any:
+        """An argument as meanings take it: values, numbers, sizes."""
+        if isinstance(item, Traced):
+            return item.value
+        if isinstance(item, torch.Tensor):
+            return item if item.ndim or isinstance(item, torch.nn.Parameter) else item.item()
+        return _mapped(item, self.bare) if type(item) in (list, tuple, dict, slice, Shape, torch.Size) else item
+
+    def value(self, item: Any, dtype: str | None = None) -> Value:
+        """An operand as a value of the script."""
+        if isinstance(item, torch.Tensor):
+            item = self.parameter(item)
+        if isinstance(item, Filled | Positions | Stacked | Written):
+            item = self._made(item)
+        if not isinstance(item, Value):
+            raise UnreadableError(f"{type(item).__name__.lower()} values are not read here")
+        return self.cast(item, dtype) if dtype else item
+
+    def number(self, dim: Dim, dtype: str) -> Any:
+        """A size as a number that a call computes."""
+        return number_of(self, dim, dtype)
+
+    def on_time(self, dim: Dim) -> None:
+        """Notes that a size is one of time."""
+        if isinstance(dim, Size) and dim.symbol:
+            self.times.setdefault(dim.symbol)
+
+    def name_of(self, dim: Dim) -> str:
+        """The name of an open size, as inputs have it."""
+        return str(dim)
+
+    def call(self, function: Any, *operands: Any, **keywords: Any) -> Value:
+        return self.script.call(function, *operands, **keywords)
+
+    def cast(self, value: Any, dtype: str) -> Any:
+        if dtype_of(value) == dtype:
+            return value
+        if isinstance(value, Filled):
+            return Filled(value.number, value.shape, dtype)
+        if isinstance(value, Positions):
+            return Positions(value.count, value.start, value.step, dtype)
+        return self.call(cast, self.value(value), dtype)
+
+    def _made(self, lazy: Filled | Positions | Stacked | Written) -> Value:
+        key = "made", id(lazy)
+        if key not in self.cached:
+            self.kept.append(lazy)
+            found = made(self, lazy)
+            if isinstance(lazy, Filled):
+                found.step.fill = float(lazy.number)
+            self.cached[key] = found
+        return self.cached[key]
+
+    # Parameters ---------------------------------------------------------------------------------
+
+    def use(self, thing: Any, how: str = "") -> bool:
+        """Notes a use of a parameter or module, and says whether there are several."""
+        key = id(thing)
+        self.kept.append(thing)
+        self.uses[key] = self.uses.get(key, 0) + 1
+        return key in self.shared
+
+    def path_of(self, tensor: Any, otherwise: str = "weight") -> str:
+        """A parameter's name in the module, with slashes; of one that was computed the module's it is used in."""
+        known = self.names.get(id(tensor))
+        if known is None:
+            inside = self.paths.get(id(self.running[-1]), "") if self.running else ""
+            known = f"{inside}.{otherwise}" if inside else otherwise
+        return known.replace(".", "/")
+
+    def parameter(self, tensor: torch.Tensor, otherwise: str = "weight") -> Value:
+        """A parameter, buffer or constant of the module, in torch's own layout."""
+        key = "parameter", id(tensor)
+        if key not in self.cached:
+            self.kept.append(tensor)
+            path = self.path_of(tensor, otherwise)
+            trained = isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad
+            self.cached[key] = self.declared(path, array_of(tensor), trained)
+        return self.cached[key]
+
+    def declared(self, path: str, array: np.ndarray, trainable: bool = True) -> Value:
+        """A parameter that stands by itself."""
+        if array.ndim == 0:
+            array = array.reshape(1)
+        return declare_parameter(self.script, path, array, identifier(path), trainable=trainable)
+
+    # Errors -------------------------------------------------------------------------------------
+
+    def problem(self, what: str) -> None:
+        """Notes what can't be read."""
+        where = user_line_of_module()
+        inside = self.paths.get(id(self.running[-1]), "") if self.running else ""
+        at = f" ({inside})" if inside else ""
+        line = f"{where}: " if where else ""
+        self.problems.append((f"{line}{what}{at}", where))
+
+
+def user_line_of_module() -> Where | None:
+    """The innermost line of code that is neither this package's nor torch's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if not is_ours(frame) and not frame.f_code.co_filename.startswith(TORCH):
+            return Where(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def array_of(tensor: torch.Tensor) -> np.ndarray:
+    """A copy: what is done to the tensor later does not change it."""
+    with torch.no_grad():
+        tensor = tensor.detach()
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        return np.array(tensor.cpu().numpy())
+
+
+def _first_line(error: BaseException) -> str:
+    return re.sub(r"\s+", " ", str(error).strip().split("\n")[0])
+
+
+def _name_of(func: Any) -> str:
+    """A function's name; of a property ``.shape`` and the like."""
+    name = getattr(func, "__name__", type(func).__name__)
+    if name in ("__get__", "__set__"):
+        return f".{func.__self__.__name__}" if name == "__get__" else f".{func.__self__.__name__}="
+    return str(name)
+
+
+def _flat(item: Any) -> list[Any]:
+    """All that stands in nested arguments."""
+    if isinstance(item, dict):
+        return [found for part in item.values() for found in _flat(part)]
+    if isinstance(item, list | tuple):
+        return [found for part in item for found in _flat(part)]
+    if isinstance(item, slice):
+        return [item.start, item.stop, item.step]
+    return [item]
+
+
+def _mapped(item: Any, function: Callable[[Any], Any]) -> Any:
+    if isinstance(item, dict):
+        return {key: _mapped(part, function) for key, part in item.items()}
+    if isinstance(item, slice):
+        return slice(*(function(part) for part in (item.start, item.stop, item.step)))
+    if isinstance(item, Shape | torch.Size):
+        return tuple(_mapped(part, function) for part in item)
+    if isinstance(item, list | tuple):
+        parts = [_mapped(part, function) for part in item]
+        return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
+    return function(item)
+
+
+_IN_PLACE = {
+    "__iadd__": "add", "__isub__": "sub", "__imul__": "mul", "__itruediv__": "div", "__setitem__": "__setitem__",
+    "__ipow__": "pow", "__iand__": "__and__", "__ior__": "__or__",
+}  # fmt: skip
+_OWN_INPUT = ("pad_sequence",)
+_NOT_ASKED = ("_pack_padded_sequence", "_pad_packed_sequence", "scatter_", "__setitem__")
+"""Calls whose result torch can't tell without values."""
+_IGNORED = ("out", "device", "layout", "pin_memory", "memory_format", "inplace", "requires_grad", "non_blocking",
+            "_stacklevel", "generator", "copy", "names", "antialias")  # fmt: skip
+_OF_STEPS = (
+    "linear",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "dropout",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "layer_norm",
+    "softmax",
+    "log_softmax",
+    "embedding",
+    "mul",
+    "add",
+    "sub",
+    "div",
+    "to",
+    "float",
+    "contiguous",
+)
+"""What may be done to the steps of a packed sequence, each by itself."""
+_FACTORIES = ("zeros", "ones", "full", "empty", "arange", "eye", "linspace", "rand", "randn", "tensor")

@@ -1,0 +1,109 @@
+"""What a tensor of a module stands for: a value of the script, or something that becomes one only where it must."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....ir.types import Dim
+from ...script import Value
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """One number everywhere, as ``torch.zeros`` gives it."""
+
+    number: float | int | bool
+    shape: tuple[Dim, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """``start``, ``start + step`` and on, as ``torch.arange`` gives them."""
+
+    count: Dim
+    start: int
+    step: int
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return (self.count,)
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """Values of one shape along an axis of their own."""
+
+    items: tuple[Any, ...]
+    axis: int
+    shape: tuple[Dim, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A tensor of one number, into which values were written at places along an axis."""
+
+    ground: Filled
+    axis: int
+    items: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        return self.ground.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.ground.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Sorted:
+    """What belongs to rows in the order of their lengths: the lengths, their indices, or a tensor of such rows.
+
+    what: ``"lengths"``, ``"order"``, ``"back"`` (the order from there back) or ``"rows"``. of: the lengths as they are,
+    or the tensor whose rows they are.
+    """
+
+    what: str
+    of: Any
+    lengths: Any
+    shape: tuple[Dim, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """The steps of a packed sequence. of: [batch, time, …], or [time, batch, …]; lengths: int [batch].
+
+    is_sorted: whether its rows were sorted by length. ends_in_zeros: whether all is 0 past a row's end.
+    """
+
+    of: Any
+    lengths: Any
+    batch_first: bool
+    is_sorted: bool
+    shape: tuple[Dim, ...]
+    dtype: str
+    ends_in_zeros: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """What a call gave that can't be read."""
+
+    shape: tuple[Dim, ...]
+    dtype: str
+
+
+Lazy = Filled | Positions | Stacked | Written | Sorted | Packed | Unknown
+
+
+def shape_of(value: Value | Lazy) -> tuple[Dim, ...]:
+    return value.tensor.type.shape if isinstance(value, Value) else value.shape
+
+
+def dtype_of(value: Value | Lazy) -> str:
+    return value.tensor.dtype if isinstance(value, Value) else value.dtype

@@ -1,0 +1,101 @@
+"""What can't be read: errors that list all of it with lines and paths, and never a raw one."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+import rnngraph as rg
+
+torch = pytest.importorskip("torch", exc_type=ImportError)
+nn = pytest.importorskip("torch.nn", exc_type=ImportError)
+pytestmark = pytest.mark.peers
+
+
+class Many(nn.Module):  # type: ignore[misc, name-defined]
+    """Several things that have no counterpart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Conv2d(1, 1, 1))
+
+    def forward(self, x: Any) -> Any:
+        y = x.cumprod(1)
+        if y.sum() > 0:
+            y = torch.special.gammaln(y)
+        return self.inner(x[None, None]), torch.randn_like(y), y
+
+
+def test_all_of_it_is_listed_with_lines_and_paths() -> None:
+    with pytest.raises(rg.NotReadableError) as caught:
+        rg.read_torch(Many().eval(), torch.ones(3, 4))
+    problems = caught.value.problems
+    assert len(problems) == 5
+    for word, problem in zip(("cumprod", "hangs on values", "gammaln", "conv2d", "randn_like"), problems, strict=True):
+        assert word in problem
+        assert "test_errors.py:" in problem
+    assert "(inner.0)" in problems[3]
+
+
+class One(nn.Module):  # type: ignore[misc, name-defined]
+    """A module that does one thing."""
+
+    def __init__(self, what: Any) -> None:
+        super().__init__()
+        self.what, self.linear = what, nn.Linear(3, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.what(self, x)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (lambda m, x: x * x.max().item(), "a number is taken out"),
+        (lambda m, x: x[x > 0], "hangs on values"),
+        (lambda m, x: x.nonzero(), "hangs on values"),
+        (lambda m, x: torch.fft.rfft(x).abs(), "fft_rfft"),
+        (lambda m, x: torch.sort(x)[0], "sort"),
+        (lambda m, x: m.linear(x.double()), "one dtype"),
+        (lambda m, x: m.linear(x[:, :2]), "linear"),
+        (lambda m, x: 1 / 0, "ZeroDivisionError"),
+        (lambda m, x: None, "no tensor"),
+        (lambda m, x: x.tolist(), "as a list"),
+    ],
+)
+def test_one_thing(what: Any, message: str) -> None:
+    with pytest.raises(rg.NotReadableError, match=message):
+        rg.read_torch(One(what).eval(), torch.ones(2, 3))
+
+
+def test_modules_and_examples_of_the_wrong_kind() -> None:
+    with pytest.raises(rg.DtypeError, match=r"an nn\.Module"):
+        rg.read_torch(3, (torch.ones(2),))
+    with pytest.raises(rg.ArgumentError, match=r"module\.eval\(\)"):
+        rg.read_torch(nn.LSTM(3, 4), (torch.ones(2, 3, 3),))
+    with pytest.raises(rg.ArgumentError, match="2 entries"):
+        rg.read_torch(nn.Linear(3, 4).eval(), (torch.ones(2, 3), torch.ones(2)))
+    with pytest.raises(rg.ArgumentError, match="no tensor"):
+        rg.read_torch(nn.Linear(3, 4).eval(), (3,))
+    with pytest.raises(rg.DtypeError, match="float16"):
+        rg.read_torch(nn.Linear(3, 4).eval(), torch.ones(2, 3).half())
+    with pytest.raises(rg.NotReadableError, match="TorchScript"):
+        rg.read_torch(torch.jit.script(nn.Linear(3, 4)).eval(), torch.ones(2, 3))
+
+
+def test_quantized_modules_are_refused_by_name() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantized = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(3, 4)).eval(), {nn.LSTM})
+    with pytest.raises(rg.NotReadableError, match="0 is a LSTM of quantized weights"):
+        rg.read_torch(quantized, torch.ones(2, 1, 3))
+
+
+def test_torch_is_as_it_was_after_an_error() -> None:
+    call = nn.Module.__call__
+    with pytest.raises(rg.NotReadableError):
+        rg.read_torch(Many().eval(), torch.ones(3, 4))
+    assert nn.Module.__call__ is call
+    assert torch.ones(2).sum().item() == 2

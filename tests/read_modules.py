@@ -1,0 +1,77 @@
+"""Modules of torch's beside the programs that ``rg.read_torch`` makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnngraph as rg
+
+
+def leaves(name: str, item: Any) -> Iterator[tuple[str, Any]]:
+    """What stands in nests, named as ``read_torch`` says."""
+    if hasattr(item, "_fields"):
+        item = item._asdict()
+    if isinstance(item, list | tuple):
+        item = dict(enumerate(item))
+    if isinstance(item, Mapping):
+        for key, part in item.items():
+            yield from leaves(f"{name}_{key}" if name else str(key), part)
+    elif item is not None:
+        yield name, item
+
+
+def expected(module: Any, arguments: tuple[Any, ...]) -> dict[str, np.ndarray]:
+    import torch
+
+    with torch.no_grad():
+        result = module(*arguments)
+    named = hasattr(result, "_fields") or isinstance(result, Mapping)
+    return {name: item.numpy() for name, item in leaves("" if named else "y", result)}
+
+
+def feeds(net: rg.Net, arguments: tuple[Any, ...]) -> dict[str, np.ndarray]:
+    flat = [item for argument in arguments for _, item in leaves("x", argument)]
+    tensors = [item.numpy() for item in flat if hasattr(item, "numpy")]
+    return dict(zip(net.inputs, tensors, strict=True))
+
+
+def check(module: Any, *calls: tuple[Any, ...], tolerance: float = 2e-5, folder: Path | None = None) -> rg.Net:
+    """Reads a module with the first arguments, and compares results of all. folder: to save the net there and load it
+    again.
+    """
+    net = rg.read_torch(module, calls[0])
+    program = net.program()
+    again = _run_script(net) if folder is None else _saved(net, folder)
+    for arguments in calls:
+        wanted, fed = expected(module, arguments), feeds(net, arguments)
+        for one in (program, again):
+            found = one.inference(fed)
+            assert found.keys() == wanted.keys(), (found.keys(), wanted.keys())
+            for name, array in wanted.items():
+                assert found[name].shape == array.shape, (name, found[name].shape, array.shape)
+                assert found[name].dtype == array.dtype, (name, found[name].dtype, array.dtype)
+                scale = max(1.0, float(np.abs(array[np.isfinite(array)]).max(initial=0)))
+                np.testing.assert_allclose(found[name], array, atol=tolerance * scale, rtol=0, err_msg=name)
+    return net
+
+
+def _run_script(net: rg.Net) -> Any:
+    """The program of the script, with the net's weights."""
+    text = net.script().replace("from pathlib import Path\n", "")
+    text = "\n".join(line for line in text.split("\n") if not line.startswith("program.parameters.load"))
+    names: dict[str, Any] = {}
+    exec(compile(text, "net.py", "exec"), names)
+    assert names["program"].parameters.keys() == net.parameters.keys()
+    names["program"].parameters.load(net.parameters)
+    return names["program"]
+
+
+def _saved(net: rg.Net, folder: Path) -> Any:
+    net.save(folder)
+    names: dict[str, Any] = {"__file__": str(folder / "net.py")}
+    exec(compile((folder / "net.py").read_text(), "net.py", "exec"), names)
+    return names["program"]
