@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ..formats.net import SCRIPT, Net
-from ..formats.script import WEIGHTS
+from ..formats.script_writer import WEIGHTS
 from .file_kinds import read_file
 
 

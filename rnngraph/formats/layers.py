@@ -13,7 +13,8 @@ from ..declare.drivers import dynamic_rnn
 from ..declare.functions.layers import dense
 from ..declare.parameters import parameter
 from .gates import Layer, parameters_of
-from .script import Script, Value
+from .script import Script
+from .steps import Value
 
 
 def declare_stack(

@@ -15,7 +15,8 @@ from ..program.program import Program, compile
 from ..public import api
 from ..storage.atomic_file import as_path
 from ..storage.shared_folder import Writer, files_into
-from .script import WEIGHTS, Script
+from .script import Script
+from .script_writer import WEIGHTS
 
 SCRIPT = "net.py"
 NETS = Writer(

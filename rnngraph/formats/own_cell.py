@@ -15,7 +15,9 @@ from ..declare.cell import Cell
 from ..declare.cell import Scope as ParameterScope
 from ..declare.tensor import Tensor
 from ..ir.node import Namer
-from .script import Place, Script, Step, Value, Writer, values_read, wanted_steps
+from .script import Script
+from .script_writer import Writer
+from .steps import Place, Step, Value, values_read, wanted_steps
 
 RESERVED = ("self", "p", "x", "state", "rg")
 """Names in a step that no variable may have."""

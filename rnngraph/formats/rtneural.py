@@ -22,7 +22,8 @@ from .gates import ORDERS, Layer, gates_of
 from .layers import declare_dense, declare_parameter, declare_stack
 from .net import Net
 from .reading import Record, bytes_of_file, json_of, not_readable, numbers
-from .script import Script, Value
+from .script import Script
+from .steps import Value
 from .weights import torch_layer
 
 WHAT = "a file of RTNeural's or GuitarML's"

@@ -16,7 +16,7 @@ from ...declare.functions.activations import (
 )
 from ...declare.functions.basic import clip, greater, less, logical_not, minimum, tanh, where
 from ..reading import Record
-from ..script import Value
+from ..steps import Value
 from .configuration import Layer
 from .declaration import Declaration, Inputs, Signal, Unreadable
 

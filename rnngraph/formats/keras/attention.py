@@ -23,7 +23,7 @@ from ...declare.functions.basic import (
 )
 from ...declare.functions.randomness import dropout
 from ...declare.functions.sequences import cumsum
-from ..script import Value
+from ..steps import Value
 from .activations import number
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable

@@ -10,7 +10,7 @@ import numpy as np
 from ...declare.functions.basic import cast, concat, expand_dims, reduce_max, reduce_mean, reduce_sum, reshape
 from ...declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from ...declare.functions.padding import pad
-from ..script import Value
+from ..steps import Value
 from .activations import activation
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable

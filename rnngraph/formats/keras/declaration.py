@@ -14,7 +14,8 @@ from ...declare.functions.basic import cast
 from ...declare.parameters import parameter
 from ...errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphError
 from ...ir.types import FLOATS, Dim, Size
-from ..script import Script, Value
+from ..script import Script
+from ..steps import Value
 from .configuration import Layer
 from .variables import Arrays, snake_case
 

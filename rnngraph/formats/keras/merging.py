@@ -22,7 +22,7 @@ from ...declare.functions.basic import (
     transpose,
     where,
 )
-from ..script import Value
+from ..steps import Value
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...declare.functions.basic import reshape
 from ...declare.functions.truths import reduce_any
 from ...ir.types import Dim
-from ..script import Value
+from ..steps import Value
 from .configuration import Call, Layer, Network, Reference, mapped, references
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable
 from .recurrent import is_stack

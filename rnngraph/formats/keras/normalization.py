@@ -9,7 +9,7 @@ import numpy as np
 
 from ...declare.functions.basic import layer_norm, maximum, reduce_mean, reduce_sum, sqrt, square
 from ...declare.functions.layers import batch_normalization
-from ..script import Value
+from ..steps import Value
 from .activations import number
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable

@@ -10,7 +10,7 @@ from ...declare.functions import basic
 from ...declare.functions.basic import cast, clip, concat, expand_dims, logical_not, reshape, squeeze, stack, transpose
 from ...declare.functions.truths import reduce_all, reduce_any
 from ...declare.tensor import constant
-from ..script import Value
+from ..steps import Value
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of
 

@@ -18,7 +18,7 @@ from ...declare.functions.layers import dense, embedding
 from ...declare.functions.padding import pad
 from ...declare.functions.randomness import by_graph, dropout, random_normal
 from ...declare.functions.truths import reduce_any
-from ..script import Value
+from ..steps import Value
 from .activations import activation, number
 from .configuration import Layer
 from .declaration import Declaration, Handler, Inputs, Signal, Unreadable, dtype_of

@@ -11,7 +11,7 @@ from ...declare.cells.wrappers import DropoutWrapper, MultiRNNCell
 from ...declare.drivers import bidirectional_dynamic_rnn, dynamic_rnn, stack_bidirectional_dynamic_rnn
 from ...declare.functions.basic import concat, not_equal
 from ..layers import scope_of
-from ..script import Value
+from ..steps import Value
 from ..weights import from_cudnn, from_keras
 from .activations import cell_activation, number
 from .configuration import Layer

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...errors import FileError, RnnGraphError, shown
 from ...ir.types import Size
-from ..script import Value
+from ..steps import Value
 from .core.known import Operand, Unrounded, known, shape_of
 from .core.model import DEEPEST, Graph, Model, Node, subgraphs
 from .core.sizes import Undecided, UnreadableError, checked

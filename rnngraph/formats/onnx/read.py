@@ -13,7 +13,8 @@ from ...errors import DtypeError, NameLookupError, ShapeError, shown
 from ...public import api
 from ..net import Net
 from ..reading import not_readable
-from ..script import Script, Value
+from ..script import Script
+from ..steps import Value
 from .core.known import Known, Unrounded, known
 from .core.model import Kind, Model, Node, model_of
 from .core.sizes import UnreadableError

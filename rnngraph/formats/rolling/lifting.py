@@ -16,7 +16,8 @@ from ...declare.functions.randomness import dropout
 from ...declare.tensor import Tensor
 from ...errors import RnnGraphError
 from ...ir.types import Dim, Size, product
-from ..script import Script, Step, Value
+from ..script import Script
+from ..steps import Step, Value
 from .loops import (
     Carried,
     Entries,

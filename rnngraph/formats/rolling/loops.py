@@ -21,7 +21,8 @@ from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...declare.placeholders import placeholder
 from ...ir.types import Dim
-from ..script import Index, Script, Step, Value
+from ..script import Script
+from ..steps import Index, Step, Value
 
 FEWEST = 3
 """Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""

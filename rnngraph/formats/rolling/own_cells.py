@@ -13,8 +13,10 @@ from ...declare.drivers import dynamic_rnn, static_rnn
 from ...declare.functions import basic
 from ...declare.tensor import Tensor
 from ...ir.types import Dim, Size, product
+from ..expressions import identifier
 from ..layers import scope_of
-from ..script import Script, Step, Value, identifier
+from ..script import Script
+from ..steps import Step, Value
 from .loops import (
     Carried,
     Entries,

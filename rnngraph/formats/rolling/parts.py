@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...ir.types import Dim
-from ..script import Value
+from ..steps import Value
 from .loops import (
     Entries,
     Inner,

@@ -12,7 +12,8 @@ from ...declare.functions.randomness import dropout
 from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...ir.types import Dim
-from ..script import Script, Step, Value
+from ..script import Script
+from ..steps import Step, Value
 from .lifting import Rolling
 from .loops import (
     code_of,

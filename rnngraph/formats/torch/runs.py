@@ -11,9 +11,11 @@ import torch
 from ...declare.placeholders import RESERVED
 from ...errors import ArgumentError, DtypeError, RnnGraphError, Where, is_ours
 from ...ir.types import Dim, Size, size
+from ..expressions import identifier
 from ..reading import not_readable
 from ..rolling.scripts import made_anew, rolled_up, steps_left
-from ..script import Script, Value, identifier
+from ..script import Script
+from ..steps import Value
 from .meanings import (
     attention,
     elementwise,

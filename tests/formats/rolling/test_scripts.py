@@ -15,7 +15,8 @@ from rnngraph.declare.drivers import static_rnn
 from rnngraph.declare.functions.basic import concat, stack, tanh
 from rnngraph.formats.layers import declare_parameter
 from rnngraph.formats.rolling.scripts import rolled_up, steps_left
-from rnngraph.formats.script import Script, Value
+from rnngraph.formats.script import Script
+from rnngraph.formats.steps import Value
 
 STEPS = 6
 Net = Callable[[Script, Value, int], Value]

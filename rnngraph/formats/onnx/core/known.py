@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....ir.types import Dim
-from ...script import Value
+from ...steps import Value
 from .sizes import BINARY, Undecided, UnreadableError, checked, inverted
 
 MOST_FOLDED = 1 << 26

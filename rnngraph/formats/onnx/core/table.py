@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from ....ir.types import Dim
-from ...script import Script, Value
+from ...script import Script
+from ...steps import Value
 from .known import Known, Operand, Unrounded, known, shape_of
 from .model import MAIN_DOMAINS, ArrayReader, Graph, Node
 from .sizes import Undecided, UnreadableError, axis_of

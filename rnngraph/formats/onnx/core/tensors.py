@@ -14,7 +14,8 @@ import numpy as np
 
 from ....declare.functions import basic
 from ....ir.types import Dim, Size, quotient
-from ...script import Script, Step, Value
+from ...script import Script
+from ...steps import Step, Value
 from .known import Expanded, Known, Operand, check_count, known, shape_of
 from .sizes import UnreadableError, axis_of, checked, texts, total
 from .values import Values

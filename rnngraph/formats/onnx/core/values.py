@@ -13,7 +13,8 @@ from ....declare.tensor import constant
 from ....ir.sizes.polynomial import Floor, terms_of
 from ....ir.types import INTEGERS, Dim, Size, dim_text, size
 from ...layers import declare_parameter
-from ...script import Script, Step, Value, values_read
+from ...script import Script
+from ...steps import Step, Value, values_read
 from .known import Expanded, Known, Operand, shape_of
 from .sizes import UnreadableError
 

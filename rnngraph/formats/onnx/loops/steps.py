@@ -16,7 +16,8 @@ from ....declare.functions import basic
 from ....declare.tensor import constant
 from ....ir.types import FLOATS, Dim, Size, product
 from ...own_cell import ReadCell, StepScript, StepValues, declare_cell
-from ...script import Script, Value
+from ...script import Script
+from ...steps import Value
 from ..core.functions import ones_like
 from ..core.known import Expanded, Known, Operand, dtype_of, known, shape_of
 from ..core.sizes import UnreadableError, texts

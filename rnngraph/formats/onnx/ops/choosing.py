@@ -10,7 +10,7 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.layers import embedding
 from ....ir.types import FLOATS, product
-from ...script import Value
+from ...steps import Value
 from ..core.functions import argmin, descending_order, inverse_order
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, shape_of
 from ..core.sizes import UnreadableError, axis_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ....ir.types import Size
-from ...script import Value
+from ...steps import Value
 from ..core.known import Known, Operand, shape_of
 from ..core.model import Graph, Node
 from ..core.sizes import Undecided, UnreadableError, sign_of

@@ -11,7 +11,7 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from ....ir.types import Dim
-from ...script import Value
+from ...steps import Value
 from ..core.known import Known, Operand, shape_of
 from ..core.sizes import UnreadableError, length_of, texts
 from ..core.table import Call, Outputs, reads

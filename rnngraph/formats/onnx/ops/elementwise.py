@@ -9,7 +9,7 @@ import numpy as np
 
 from ....declare.functions import activations, basic
 from ....ir.types import FLOATS, INTEGERS
-from ...script import Value
+from ...steps import Value
 from ..core.functions import (
     affine,
     ceil_of,

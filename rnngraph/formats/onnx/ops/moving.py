@@ -11,7 +11,7 @@ from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
 from ....ir.types import Dim, Size
-from ...script import Value
+from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, known, shape_of
 from ..core.sizes import UnreadableError, axis_of, sign_of, texts, total
 from ..core.table import Call, Outputs, reads

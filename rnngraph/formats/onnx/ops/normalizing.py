@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ....declare.functions import basic
 from ....declare.functions.layers import batch_normalization
 from ....ir.types import product
-from ...script import Value
+from ...steps import Value
 from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of
 from ..core.table import Call, Outputs, reads

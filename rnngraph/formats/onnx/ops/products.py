@@ -10,7 +10,7 @@ from ....declare.functions import basic
 from ....declare.functions.layers import dense
 from ....ir.types import FLOATS
 from ...layers import declare_dense
-from ...script import Value
+from ...steps import Value
 from ..core.known import Known, Operand, dtype_of, number_like, shape_of
 from ..core.sizes import UnreadableError
 from ..core.table import Call, Outputs, reads

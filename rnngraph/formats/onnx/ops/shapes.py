@@ -9,7 +9,7 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.sequences import cumsum
 from ....ir.types import Dim, Size, size
-from ...script import Value
+from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, dtype_of, known, of_sizes, shape_of
 from ..core.sizes import UnreadableError, sign_of, texts, total
 from ..core.table import Call, Outputs, reads

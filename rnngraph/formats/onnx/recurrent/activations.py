@@ -8,7 +8,7 @@ from typing import Any
 
 from ....declare.functions.activations import ACTIVATIONS, elu, leaky_relu
 from ....declare.functions.basic import clip
-from ...script import Applied
+from ...expressions import Applied
 from ..core.functions import affine, hard_sigmoid_of, scaled_tanh, thresholded_relu
 from ..core.sizes import UnreadableError
 from ..core.values import shortest

@@ -14,7 +14,7 @@ from ....declare.functions.basic import broadcast_to
 from ...gates import PEEPHOLES, gates_of, joined, parameters_of
 from ...gates import Layer as Gates
 from ...layers import scope_of
-from ...script import Value
+from ...steps import Value
 from ..core.known import Known, Operand, shape_of
 from ..core.model import Node
 from ..core.table import Call, Outputs, reads

@@ -8,7 +8,7 @@ from ....declare.cell import Cell
 from ....declare.cells.basic import BasicRNNCell, GRUCell
 from ....declare.functions.basic import broadcast_to
 from ...gates import PEEPHOLES
-from ...script import Value
+from ...steps import Value
 from ..core.known import shape_of
 from ..core.tensors import Tensors
 from .layer import Direction

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...script import Step, Value, values_read
+from ...steps import Step, Value, values_read
 from ..core.known import Expanded
 from ..core.model import Node
 from ..core.tensors import Tensors

@@ -11,7 +11,7 @@ from ....declare.functions import basic
 from ....declare.functions.randomness import dropout as drop
 from ....ir.types import Dim
 from ...layers import declare_dense
-from ...script import Value
+from ...steps import Value
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
 from ..tracing.values import Positions, dtype_of, shape_of
 from .shapes import permuted, reshaped

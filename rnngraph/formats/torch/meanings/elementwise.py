@@ -12,7 +12,7 @@ from ....declare.functions import activations as ours
 from ....declare.functions import basic
 from ....declare.functions.randomness import dropout as drop
 from ....declare.tensor import constant
-from ...script import Value
+from ...steps import Value
 from ..tracing.making import number_of
 from ..tracing.sizes import Extent, dim_of
 from ..tracing.tensors import DTYPES

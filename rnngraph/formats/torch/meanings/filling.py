@@ -7,7 +7,7 @@ from typing import Any
 from ....declare.functions import basic
 from ....declare.functions.sequences import cumsum
 from ....ir.types import Dim, Size
-from ...script import Value
+from ...steps import Value
 from ..tracing.sizes import dim_of
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, meaning

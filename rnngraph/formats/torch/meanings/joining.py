@@ -10,7 +10,7 @@ import torch
 from ....declare.functions import basic
 from ....declare.functions.padding import pad as padded
 from ....ir.types import Dim, Size, product
-from ...script import Value
+from ...steps import Value
 from ..tracing.sizes import dim_of
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, meaning

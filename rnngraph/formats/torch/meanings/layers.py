@@ -11,7 +11,7 @@ from ....declare.functions import basic
 from ....declare.functions.convolutions import average_pool1d, conv1d, max_pool1d
 from ....declare.functions.layers import batch_normalization, embedding
 from ....declare.functions.padding import pad as padded
-from ...script import Value
+from ...steps import Value
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
 from ..tracing.values import dtype_of, shape_of
 from .products import layer_of, same_dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....declare.functions import basic
-from ...script import Value
+from ...steps import Value
 from ..tracing.tracer import Tracer, UnreadableError, meaning
 from ..tracing.values import Lazy, Packed, Positions, Sorted, dtype_of, shape_of
 from .shapes import permuted, reshaped

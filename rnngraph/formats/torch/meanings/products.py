@@ -9,7 +9,7 @@ import torch
 from ....declare.functions import basic
 from ....ir.types import Dim
 from ...layers import declare_dense
-from ...script import Value
+from ...steps import Value
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning
 from ..tracing.values import dtype_of, shape_of

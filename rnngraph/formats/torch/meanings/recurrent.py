@@ -22,7 +22,7 @@ from ....declare.drivers import (
 from ....declare.functions import basic
 from ...gates import parameters_of
 from ...layers import scope_of
-from ...script import Value
+from ...steps import Value
 from ...weights import torch_layer
 from ..tracing.tracer import Tracer, UnreadableError, array_of, module
 from ..tracing.values import Filled, Packed, Stacked, dtype_of, shape_of

@@ -8,7 +8,7 @@ import torch
 
 from ....declare.functions import basic
 from ....declare.functions.truths import reduce_all, reduce_any
-from ...script import Value
+from ...steps import Value
 from ..tracing.tensors import DTYPES
 from ..tracing.tracer import Tracer, UnreadableError, meaning
 from ..tracing.values import Filled, dtype_of, shape_of

@@ -9,7 +9,7 @@ import torch
 
 from ....declare.functions import basic
 from ....ir.types import Dim, Size, product, quotient
-from ...script import Value
+from ...steps import Value
 from ..tracing.sizes import Extent, dim_of
 from ..tracing.tracer import Tracer, UnreadableError, meaning
 from ..tracing.values import Filled, Lazy, Stacked, dtype_of, shape_of

@@ -10,7 +10,7 @@ import torch
 
 from ....declare.functions import basic
 from ....ir.types import Dim, Size
-from ...script import Value
+from ...steps import Value
 from ..tracing.sizes import dim_of
 from ..tracing.tracer import Tracer, UnreadableError, meaning
 from ..tracing.values import Filled, Lazy, Positions, Sorted, Stacked, Written, dtype_of, shape_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...script import Value
+from ...steps import Value
 from .tensors import Shape, Traced
 from .values import Filled, shape_of
 

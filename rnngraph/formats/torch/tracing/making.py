@@ -15,7 +15,7 @@ from ....declare.functions.sequences import positions
 from ....declare.tensor import Tensor, build, constant
 from ....ir.sizes.polynomial import floor_divide, floors_of, terms_of
 from ....ir.types import Dim, Size, size
-from ...script import Value
+from ...steps import Value
 from .values import Filled, Positions, Stacked, Written
 
 # ``tracer`` is a ``Tracer``, whose file imports this one.

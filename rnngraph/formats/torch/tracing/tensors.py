@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ...script import Value
+from ...steps import Value
 from .values import Lazy
 
 DTYPES = {

@@ -18,8 +18,10 @@ from torch.overrides import TorchFunctionMode
 from ....declare.functions.basic import cast
 from ....errors import RnnGraphError, Where, is_ours
 from ....ir.types import Dim, Size
+from ...expressions import identifier
 from ...layers import declare_parameter
-from ...script import Script, Value, identifier
+from ...script import Script
+from ...steps import Value
 from .answers import ANSWERS
 from .making import made, number_of
 from .sizes import Extent, Sizes

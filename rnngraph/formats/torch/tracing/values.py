@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ....ir.types import Dim
-from ...script import Value
+from ...steps import Value
 
 
 @dataclass(frozen=True, eq=False)

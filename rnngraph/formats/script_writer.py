@@ -1,0 +1,150 @@
+"""Steps as the text of a script."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..declare.cell import Cell
+from .expressions import Applied, attribute, literal, part, statement
+from .own_source import Own
+from .steps import Place, Step, Value, bare, values_read, wanted_steps, with_inner
+
+WEIGHTS = "weights.safetensors"
+"""The file beside a script that holds its parameters."""
+LONGEST_INLINE = 60
+"""Characters of an expression that may stand within another one."""
+
+
+class Writer:
+    """Steps as statements. What is used once and short stands where it is used; all else gets a variable, whose name
+    is free again behind its last use.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], outputs: Mapping[str, Value], given: Mapping[Place, ast.expr] | None = None
+    ) -> None:
+        """given: expressions for values that no step of these makes."""
+        self._outputs = outputs
+        self._given = given or {}
+        wanted = wanted_steps(steps, outputs)
+        self._steps = [step for step in steps if step in wanted]
+        self._reads: dict[Step, list[tuple[int | str, ...]]] = {step: [] for step in self._steps}
+        self._last: dict[Step, int] = {}
+        """Number of the last step that reads a step."""
+        for number, step in enumerate(self._steps):
+            for value in values_read(step):
+                self._reads.setdefault(value.step, []).append(value.path)
+                self._last[value.step] = number
+        for value in outputs.values():
+            self._reads.setdefault(value.step, []).append(value.path)
+            self._last[value.step] = len(self._steps)
+        self._inline: dict[Step, ast.expr] = {}
+        self._variables: dict[Place, str] = {}
+        self._taken: dict[str, Step] = {}
+
+    def keep_names(self, names: Iterable[str]) -> None:
+        """No variable gets one of these names."""
+        for name in names:
+            self._taken[name] = step = Step(None, (), {}, _nothing_written)
+            self._last[step] = len(self._steps)
+
+    def text(self, title: str, has_parameters: bool, classes: Mapping[str, str]) -> str:
+        """classes: texts of the script's own by name, beside those that steps define."""
+        lines = self.statements()
+        compiled = ast.Call(attribute("rg.compile"), [self.expression(dict(self._outputs))], [])
+        lines += ["", statement("program", compiled)]
+        imports = ["import rnngraph as rg", ""]
+        called = [item for step in with_inner(self._steps) for item in (step.key, *_functions(step))]
+        own = Own(item for item in called if getattr(item, "__name__", None) not in classes)
+        texts = [*classes.values(), *(step.defines for step in self._steps if step.defines)]
+        defined = [line for text in texts for line in ("", text, "")]
+        if has_parameters:
+            imports = ["from pathlib import Path", "", *imports]
+            lines.append(f"program.parameters.load(Path(__file__).with_name({WEIGHTS!r}))")
+        return "\n".join([f'"""{title}"""', "", *imports, *own.text(), *defined, *lines, ""])
+
+    def statements(self) -> list[str]:
+        """A line, or several, for each step that has a variable."""
+        lines = []
+        for number, step in enumerate(self._steps):
+            expression = step.written(
+                [self.expression(item) for item in step.operands],
+                [ast.keyword(name, self.expression(item)) for name, item in step.keywords.items()],
+            )
+            if self._stands_inline(step, expression):
+                self._inline[step] = expression
+                self._extend(step, self._last[step])
+                continue
+            self._taken = {name: holder for name, holder in self._taken.items() if self._last[holder] > number}
+            lines.append(statement(self._target(step, (), step.hint), expression))
+        return lines
+
+    def _stands_inline(self, step: Step, expression: ast.expr) -> bool:
+        if len(self._reads[step]) != 1 or len(ast.unparse(expression)) > LONGEST_INLINE:
+            return False
+        return not step.is_call or isinstance(step.thing, Cell)
+
+    def _extend(self, step: Step, last: int) -> None:
+        """What an expression reads is needed until the expression itself is written."""
+        for value in values_read(step):
+            self._last[value.step] = max(self._last[value.step], last)
+            if value.step in self._inline:
+                self._extend(value.step, last)
+
+    def expression(self, operand: Any) -> ast.expr:
+        if isinstance(operand, Value):
+            return self._reference(operand)
+        if isinstance(operand, dict):
+            return ast.Dict([literal(key) for key in operand], [self.expression(item) for item in operand.values()])
+        if type(operand) is tuple:
+            return ast.Tuple([self.expression(item) for item in operand], ast.Load())
+        if type(operand) is list:
+            items = [self.expression(item) for item in operand]
+            alike = len(items) > 1 and len({ast.unparse(item) for item in items}) == 1
+            if alike and isinstance(items[0], ast.Call) and all(isinstance(bare(item), Cell) for item in operand):
+                count = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(len(items))], [])
+                return ast.ListComp(items[0], [ast.comprehension(ast.Name("_", ast.Store()), count, [], 0)])
+            return ast.List(items, ast.Load())
+        return literal(operand)
+
+    def _reference(self, value: Value) -> ast.expr:
+        """The variable of the part, or of the nearest whole that has one and what leads from there to the part."""
+        for cut in range(len(value.path), -1, -1):
+            place = value.step, value.path[:cut]
+            name = self._variables.get(place)
+            if name is not None or place in self._given:
+                return part(self._given[place] if name is None else ast.Name(name, ast.Load()), value.path[cut:])
+        if value.step not in self._inline:  # what was given has a name without a step
+            return part(value.step.written([], []), value.path)
+        return part(self._inline[value.step], value.path)
+
+    def _target(self, step: Step, path: tuple[int | str, ...], hint: Any) -> str:
+        """The left side of an assignment: a name, or names in the structure of what is given."""
+        if not isinstance(hint, str):
+            text = ", ".join(self._target(step, (*path, place), item) for place, item in enumerate(hint))
+            return f"({text})" if path else text
+        if not any(read[: len(path)] == path[: len(read)] for read in self._reads[step]):
+            return "_"
+        name, count = hint, 0
+        while name in self._taken:
+            count += 1
+            name = f"{hint}_{count}"
+        self._taken[name] = step
+        self._variables[step, path] = name
+        return name
+
+
+def _nothing_written(operands: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+    raise AssertionError("a step that only holds a name")
+
+
+def _functions(step: Step) -> Iterator[Any]:
+    """The functions among a step's arguments."""
+    for operand in (*step.operands, *step.keywords.values()):
+        while isinstance(operand, Applied):
+            yield operand.function
+            operand = operand.inner
+        if callable(operand):
+            yield operand
