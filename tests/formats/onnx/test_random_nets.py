@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 UNARY = (
     "Abs", "Neg", "Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Sin", "Cos", "Elu", "Selu", "LeakyRelu",
-    "HardSigmoid", "ThresholdedRelu", "Celu", "HardSwish", "Mish", "Floor", "Ceil", "Round", "Sign", "Identity",
+    "HardSigmoid", "ThresholdedRelu", "Celu", "HardSwish", "Floor", "Ceil", "Round", "Sign", "Identity",
 )  # fmt: skip
 BINARY = ("Add", "Sub", "Mul", "Max", "Min")
 
