@@ -136,8 +136,12 @@ def _initial(cells: Sequence[Layer], given: Sequence[Signal]) -> Any:
     return found[0] if len(found) == 1 else tuple(found)
 
 
-def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal]]:
-    """(the sequence, the initial states), which Keras 2 has in one list."""
+def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[Signal], Value | None]:
+    """(the sequence, the initial states, the mask to hand on).
+
+    Keras 2 has states in one list with the sequence. In Keras 3 a layer that is given them looks at no mask but one
+    that its call names.
+    """
     if not inputs.several:
         raise Unreadable("it is called on no tensor")
     x, *more = inputs.several
@@ -147,11 +151,13 @@ def _inputs(b: Declaration, layer: Layer, inputs: Inputs) -> tuple[Signal, list[
     if x.rank != 3:
         raise Unreadable(f"its input has rank {x.rank}")
     if x.mask is None:
-        return x, more + named
+        return x, more + named, None
+    if b.version >= 3 and named and not isinstance(inputs.keywords.get("mask"), Signal):
+        return Signal(x.value), more + named, x.mask
     if x.mask.tensor.rank != 2:
         raise Unreadable(f"its mask has rank {x.mask.tensor.rank}")
     mask = x.mask if x.mask.tensor.dtype == "bool" else b.script.call(not_equal, x.mask, 0, hint="mask")
-    return Signal(x.unzeroed or x.value, mask), more + named
+    return Signal(x.unzeroed or x.value, mask), more + named, mask
 
 
 def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
@@ -167,7 +173,7 @@ def _options(layer: Layer, x: Signal, zeroes: bool) -> dict[str, Any]:
 
 
 def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    x, given = _inputs(b, layer, inputs)
+    x, given, handed_on = _inputs(b, layer, inputs)
     group = b.group(layer)
     cells = [cell for one in group for cell in cells_of(one)]
     cell = _stack(b, layer, cells, x.width, b.scope(group[0]))
@@ -181,7 +187,7 @@ def _recurrent(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
     ends = list(_states(state, cells))
     if _flag(layer, "return_sequences"):
         y = _reversed(b, outputs, 0 if major else 1) if back else outputs
-        found = Signal(y, x.mask)
+        found = Signal(y, handed_on)
     elif x.mask is not None and (given or zeroes):  # a row without steps gives 0, and its state is the initial one
         found = Signal(b.script.item(outputs, slice(None), 0 if back else -1))
     else:
@@ -197,7 +203,7 @@ def _reversed(b: Declaration, x: Value, axis: int) -> Value:
 
 
 def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]:
-    x, given = _inputs(b, layer, inputs)
+    x, given, handed_on = _inputs(b, layer, inputs)
     group = b.group(layer)
     ahead, back = ([one.inner[key][0] for one in group] for key in ("layer", "backward_layer"))
     top = ahead[-1]
@@ -217,7 +223,7 @@ def _bidirectional(b: Declaration, layer: Layer, inputs: Inputs) -> list[Signal]
             both = [b.script.item(both[0], slice(None), -1), b.script.item(both[1], slice(None), 0)]
         else:
             both = [end[-2] if _is_lstm(found[-1]) else end[-1] for end, found in zip(flat, cells, strict=True)]
-    mask = x.mask if sequences else None
+    mask = handed_on if sequences else None
     merged = [Signal(one, mask) for one in _merged(b, layer, both)]
     return [*merged, *(Signal(end) for part in flat for end in part)] if _flag(top, "return_state") else merged
 

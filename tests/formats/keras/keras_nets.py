@@ -65,7 +65,7 @@ class RandomNet:
                 options["zero_output_for_mask"] = True
         if self.chance(0.2):
             cells = [self.cell() for _ in range(self.pick(1, 2, 3))]
-            return self.layers.RNN(cells if len(cells) > 1 or self.chance(0.5) else cells[0], **options)
+            return self.layers.RNN(cells if len(cells) > 1 else cells[0], **options)
         return getattr(self.layers, kind)(self.size(), **options, **self.recurrent_options(kind))
 
     def cell(self) -> Any:
