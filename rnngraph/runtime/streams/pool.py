@@ -264,7 +264,7 @@ class StreamPool(Generic[Given]):
         return handle._table
 
     def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
-        """The table of each, or the only one of all, and each row. Raises where one is no open stream, or is given twice."""
+        """The table of each, or the only one, and each row. Raises where one is no open stream, or is given twice."""
         recent = self._recent
         if recent is not None and handles == recent[0]:
             return recent[1:]
