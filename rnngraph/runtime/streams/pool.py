@@ -339,8 +339,9 @@ class StreamPool(Generic[Given]):
         held: dict[str, Any] = {}
         for name, value in given.items():
             if name in self._feeds.names:
-                rows[name], whole = self._feeds.of_one(table.steps.inputs[name], value)
-                forms.add(whole)
+                port = table.steps.inputs[name]
+                rows[name], whole = self._feeds.of_one(port, value)
+                forms.update([] if port.axis is None else [whole])
             else:
                 held[name] = value
         self._holding.require_known(held, user_line)
