@@ -64,9 +64,10 @@ def streams_alone(declaration: Declaration, program: rg.Program, arrays: Arrays)
     except (rg.GraphError, rg.ShapeError):
         return []
     given = {name: array for name, array in arrays.items() if name in stream._types}
-    moving = {name for name in given if stream._time_axis[name] is not None}
-    if not moving or moving != {name for name in given if "T" in declaration.feeds[name].axes}:
-        return []
+    axes = {name: [*declaration.feeds[name].axes] for name in given}
+    steps = {name: axes[name].index("T") if "T" in axes[name] else None for name in given}
+    if steps != {name: stream._time_axis[name] for name in given} or set(steps.values()) <= {None}:
+        return []  # nothing is cut into steps, or something else than the declaration means
     try:
         return [Alone(declaration, program, given, row) for row in range(min(declaration.batch, 4))]
     except rg.ShapeError:  # rows that are a number somewhere, or sizes that one row does not have

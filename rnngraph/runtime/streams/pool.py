@@ -93,6 +93,7 @@ class StreamPool(Generic[Given]):
         self._places: frozenset[StreamTable | None] = frozenset()
         self._fresh: tuple[int, list[np.ndarray]] | None = None  # what streams begin with that are given nothing
         self._changes = parameters.counter()
+        self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
         self._lock = fork_lock()
         self._serving: Serving | None = None
         if not self._holding.missing({}):  # nothing compiles once streams are there
@@ -139,7 +140,7 @@ class StreamPool(Generic[Given]):
         where = user_line()
         with self._lock:
             table = self._table_of(handle, where)
-            handle._table = None
+            handle._table, self._recent = None, None
             table.remove(handle._row)
             self._count -= 1
         if self._serving is not None and self._serving.is_running:
@@ -184,9 +185,6 @@ class StreamPool(Generic[Given]):
     def __len__(self) -> int:
         """Streams that are open."""
         return self._count
-
-    def __bool__(self) -> bool:
-        return True
 
     @property
     def capacity(self) -> int:
@@ -265,10 +263,11 @@ class StreamPool(Generic[Given]):
             raise ArgumentError(f"{handle!r} can't be used any more; open another stream", where)
         return handle._table
 
-    def _rows_of(self, handles: Sequence[StreamHandle]) -> tuple[list[StreamTable], list[int]]:
-        """The table of each, or the only one of all, and the row of each. Raises where one is not an open stream of
-        this pool, or is given twice.
-        """
+    def _rows_of(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
+        """The table of each, or the only one, and each row. Raises where one is no open stream, or is given twice."""
+        recent = self._recent
+        if recent is not None and handles == recent[0]:
+            return recent[1:]
         try:
             tables, rows = [handle._table for handle in handles], [handle._row for handle in handles]
         except AttributeError:
@@ -276,17 +275,18 @@ class StreamPool(Generic[Given]):
         first = tables[0] if tables else None
         if first in self._places and tables.count(first) == len(set(rows)) == len(rows):
             assert first is not None
-            return [first], rows
+            self._recent = handles, [first], np.array(rows, np.int64)
+            return self._recent[1:]
         return self._rows_in_tables(handles)
 
-    def _rows_in_tables(self, handles: Sequence[StreamHandle]) -> tuple[list[StreamTable], list[int]]:
+    def _rows_in_tables(self, handles: list[StreamHandle]) -> tuple[list[StreamTable], np.ndarray]:
         """The same with an error for all that is wrong."""
         where = user_line()
         tables = [self._table_of(handle, where) for handle in handles]
         if len(set(handles)) < len(handles):
             twice = next(handle for number, handle in enumerate(handles) if handle in handles[:number])
             raise ArgumentError(f"{twice!r} is given twice; a call steps each stream once", where)
-        return tables, [handle._row for handle in handles]
+        return tables, np.array([handle._row for handle in handles], np.int64)
 
     def _by_name(self, feeds: Any, named: Mapping[str, Any]) -> Mapping[str, Any]:
         if not feeds and all(name in self._feeds.names for name in named):
@@ -310,7 +310,7 @@ class StreamPool(Generic[Given]):
         else:
             row = table.add(before.states(handle._row), held)
             before.remove(handle._row)
-            handle._table, handle._row = table, row
+            handle._table, handle._row, self._recent = table, row, None
         handle._held = held
 
     def _table_for(self, held: Rows, where: Where | None) -> StreamTable:
@@ -339,8 +339,9 @@ class StreamPool(Generic[Given]):
         held: dict[str, Any] = {}
         for name, value in given.items():
             if name in self._feeds.names:
-                rows[name], whole = self._feeds.of_one(table.steps.inputs[name], value)
-                forms.add(whole)
+                port = table.steps.inputs[name]
+                rows[name], whole = self._feeds.of_one(port, value)
+                forms.update([] if port.axis is None else [whole])
             else:
                 held[name] = value
         self._holding.require_known(held, user_line)

@@ -186,7 +186,8 @@ class _Job:
         for port in (*steps.inputs.values(), *steps.kept.values()):
             if port.name in entry.input_slots:
                 array = self._made(port, most)
-                self.block.set_input(port.name, whole(array if port.axis is not None else array[0], _axis(graph, port)))
+                seen = array if port.axis is not None else array.reshape(port.shape)
+                self.block.set_input(port.name, whole(seen, _axis(graph, port)))
                 self._sources[port.name] = len(gathers)
                 gathers.append(_move(port, words.TARGET, port.rows_first(array), port.name in steps.kept))
         for port in (*steps.outputs.values(), *steps.states.values()):

@@ -69,12 +69,12 @@ class StreamTable:
 
 
 def step_tables(
-    tables: Sequence[StreamTable], rows: Sequence[int], arrays: Mapping[str, np.ndarray], outputs: Sequence[str]
+    tables: Sequence[StreamTable], every: np.ndarray, arrays: Mapping[str, np.ndarray], outputs: Sequence[str]
 ) -> list[np.ndarray]:
     """Steps streams of one table or several, and gives these outputs of all. tables: of each row, or the only one.
-    arrays: what is fed, rows first.
+    every: int64, the rows. arrays: what is fed, rows first.
     """
-    first, every = tables[0], np.array(rows, np.int64)
+    first = tables[0]
     parts: list[tuple[StreamTable, Any]] = [(first, slice(None))]
     if len(set(tables)) > 1:
         parts = [(table, [i for i, mine in enumerate(tables) if mine is table]) for table in dict.fromkeys(tables)]

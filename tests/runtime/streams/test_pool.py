@@ -284,6 +284,21 @@ def test_errors_step_nothing() -> None:
     assert len(pool) == 2
 
 
+def test_a_number_a_step_that_all_rows_would_share_is_each_streams_own() -> None:
+    x, gain = rg.placeholder("x", (None, None, WIDTH)), rg.placeholder("gain", (None,))
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(4), x * rg.reshape(gain, (1, -1, 1)))
+    program = rg.compile({"y": outputs, "twice": gain * 2}, seed=0)
+    samples, gains = data(2, 3, WIDTH), data(2, 3)
+    pool = program.inference.streams(2)
+    handles = [pool.open(), pool.open()]
+    whole = [program.inference(x=samples[row : row + 1], gain=gains[row]) for row in range(2)]
+    for step in range(3):
+        fed = {handle: {"x": samples[row, None, step], "gain": gains[row, step]} for row, handle in enumerate(handles)}
+        for row, result in enumerate(pool.step(fed).values()):
+            np.testing.assert_array_equal(result["y"], whole[row]["y"][:, step])
+            np.testing.assert_array_equal(result["twice"], whole[row]["twice"][step])
+
+
 def test_numbers_out_of_range_step_nothing() -> None:
     ids = rg.placeholder("ids", (None, None), "int64")
     table = rg.parameter("table", (5, WIDTH))
