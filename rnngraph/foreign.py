@@ -374,10 +374,10 @@ _GROUPS = {
 
 NUMPY = {
     **{name: name for name in (
-        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims", "expm1", "greater",
-        "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or", "matmul", "maximum", "minimum",
-        "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square", "squeeze", "stack", "tanh", "tile",
-        "transpose", "where",
+        "abs", "argmax", "atan", "broadcast_to", "clip", "concat", "cos", "cumsum", "equal", "exp", "expand_dims",
+        "expm1", "greater", "identity", "less", "log", "log1p", "logical_and", "logical_not", "logical_or",
+        "matmul", "maximum", "minimum", "not_equal", "pad", "reshape", "sign", "sin", "split", "sqrt", "square",
+        "squeeze", "stack", "tanh", "tile", "transpose", "where",
     )},
     "absolute": "abs", "arctan": "atan", "sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max",
     "min": "reduce_min", "any": "reduce_any", "all": "reduce_all",

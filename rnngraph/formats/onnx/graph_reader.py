@@ -24,7 +24,7 @@ from .ops.control import taken
 from .recurrent.drivers import stack_of
 
 MOST_RANK = 16
-_TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, LookupError, TypeError, ValueError)
+_TROUBLE = (RnnGraphError, UnreadableError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What readers of ops raise of damaged nodes: arguments and arrays that don't fit."""
 
 

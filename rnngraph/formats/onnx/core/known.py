@@ -160,6 +160,8 @@ def chosen(condition: Known, a: Known, b: Known) -> Known:
     """Entries of a or b."""
     if any(isinstance(entry, Undecided) for entry in condition.array.reshape(-1)):
         raise UnreadableError("it depends on which sizes are equal")
+    if a.dtype != b.dtype:
+        raise UnreadableError(f"entries of {a.dtype} or of {b.dtype} are chosen")
     check_count(
         int(np.prod(np.broadcast_shapes(condition.array.shape, a.array.shape, b.array.shape), dtype=np.float64))
     )

@@ -204,6 +204,8 @@ class Tensors(Values):
 
     def _joined_known(self, items: Sequence[Known], axis: int) -> Known:
         check_count(sum(item.array.size for item in items))
+        if len({item.dtype for item in items}) > 1:
+            raise UnreadableError(f"arrays of {' and '.join(dict.fromkeys(item.dtype for item in items))} are joined")
         if any(item.is_symbolic for item in items):
             return known(np.concatenate([item.array.astype(object) for item in items], axis), items[0].dtype)
         return known(np.concatenate([item.array for item in items], axis), items[0].dtype)

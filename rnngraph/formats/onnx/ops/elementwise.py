@@ -76,7 +76,8 @@ def mapped(call: Call, function: Callable[..., Any], *arguments: Any, **options:
 
 @reads("Identity", "Dropout", "StopGradient", "SequenceIdentity")
 def _identity(call: Call) -> Outputs:
-    if call.op == "Dropout" and isinstance(flag := call.maybe(2), Known) and np.any(flag.array):
+    flag = call.maybe(2) if call.op == "Dropout" else None
+    if flag is not None and not (isinstance(flag, Known) and not np.any(flag.array)):
         raise UnreadableError("it drops while training, and nets are read as they predict")
     return call.input(0)
 
