@@ -138,7 +138,7 @@ NAMES: dict[str, str] = {
     "grad": "program.training.gradients(x=batch, y=labels)",
     "gradients": "program.training.gradients(x=batch, y=labels)",
     "GradientTape": "program.training.gradients(x=batch, y=labels)", "jit": "rg.compile(outputs, loss=loss)",
-    "function": "rg.compile(outputs, loss=loss)", "load_model": "rg.load(path); of Keras' own files rg.read_keras(path).program()",
+    "function": "rg.compile(outputs, loss=loss)", "load_model": "rg.load(path), or rg.read_keras(path)",
     "save": "program.save(path)",
     "manual_seed": _SEED, "set_random_seed": _SEED, "device": _CPU, "cuda": _CPU, "nn": "the same names, on rg itself",
     "layers": "rg.dense, rg.conv1d and rg.embedding", "losses": _SPARSE, "optimizers": _ADAMS,

@@ -35,7 +35,6 @@ rows: int = array.shape[0]
 print(rows, array.dtype, array + 1)
 
 
-
 def read(path: str) -> rg.Program[rg.Result]:
     net = rg.read_keras(path)
     assert_type(net.script(), str)

@@ -186,7 +186,7 @@ def _is_operation(described: Record, config: Record, module: Any) -> bool:
     """Whether it is a function of ``keras.ops``, which has a name that a layer may have too."""
     if isinstance(module, str):
         return ".ops." in f"{module}."
-    is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape"))
+    is_layer = any(key in config for key in ("trainable", "layers", "batch_shape", "batch_input_shape", "rate"))
     return not is_layer and len(config.entries) > 0
 
 

@@ -12,10 +12,13 @@ import numpy as np
 from ...allocation import reserve
 from ...errors import FileError, MissingExtraError
 from ..reading import MOST_BYTES
+from .object_header import lengths_of_texts
 
 MOST_PARTS = 100_000
 """Pieces in which a dataset may lie."""
 MOST_NAMES = 100_000
+MOST_DEFLATED = 1100
+"""How many bytes of zeros deflate can make of one."""
 FILTERS = {1, 2, 3, 32000}
 """Deflate, shuffle, checksums and LZF: what HDF5 and h5py have in themselves."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -38,7 +41,8 @@ class Hdf5:
         except ImportError:
             raise MissingExtraError("files of Keras need h5py; pip install 'rnngraph[keras]'") from None
         self._h5py = h5py
-        self._left = MOST_BYTES
+        self._data, self._size = data, len(data)
+        self._left = min(MOST_BYTES, MOST_DEFLATED * len(data))
         self._file = self._guarded(lambda: h5py.File(io.BytesIO(data), "r"))
 
     def error(self, what: str) -> FileError:
@@ -122,7 +126,10 @@ class Hdf5:
             if holder is None or name not in holder.attrs:
                 return None
             kind = holder.attrs.get_id(name)
-            if kind.get_storage_size() > MOST_BYTES or math.prod(kind.shape) > MOST_NAMES:
+            if kind.get_storage_size() > self._size or math.prod(kind.shape) > MOST_NAMES:
+                raise self.error(f"the attribute {name} of {path or 'it'} is too long")
+            address = self._h5py.h5g.get_objinfo(holder.id).objno[0]
+            if sum(lengths_of_texts(self._data, address, name)) > self._size:
                 raise self.error(f"the attribute {name} of {path or 'it'} is too long")
             return holder.attrs[name]
 
@@ -148,9 +155,9 @@ class Hdf5:
         if (pieces or 0) > MOST_PARTS:
             raise self.error(f"{path!r} lies in {pieces:,} pieces")
         size = math.prod(dataset.shape) * kind.itemsize
-        if size > self._left or (dataset.chunks and math.prod(dataset.chunks) * kind.itemsize > MOST_BYTES):
-            raise self.error(f"its arrays have more than {MOST_BYTES:,} bytes")
-        if size > dataset.id.get_storage_size() * 1100:  # what deflate makes of zeros
+        stored = min(self._size, dataset.id.get_storage_size())
+        whole = math.prod(dataset.chunks) * kind.itemsize if dataset.chunks else 0
+        if max(size, whole) > self._left or size > stored * (MOST_DEFLATED if dataset.chunks else 1):
             raise self.error(f"{path!r} has {size:,} bytes, and fewer are in the file")
         self._left -= size
         reserve(size, f"an array of {self.name}")

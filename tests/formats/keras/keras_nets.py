@@ -25,7 +25,7 @@ class RandomNet:
         self.widths: list[int | str] = []
         self.has_mask = False
         self.model = self._sequential() if self.draw.random() < 0.3 else self._functional()
-        self._fill()
+        fill(self.model, self.draw)
 
     # Draws ---------------------------------------------------------------------------------------
 
@@ -220,10 +220,11 @@ class RandomNet:
         kind = self.pick("LSTM", "GRU", "SimpleRNN")
         encoder = getattr(self.layers, kind)(units, return_state=True)
         first, *states = encoder(x)
-        decoder = getattr(self.layers, kind)(units, return_sequences=self.chance(0.5))
         steps = self.layers.RepeatVector(3)(first) if self.chance(0.5) else x
+        sequences = steps.shape[1] is not None and self.chance(0.5)
+        decoder = getattr(self.layers, kind)(units, return_sequences=sequences)
         y = decoder(steps, initial_state=states if len(states) > 1 else states[0])
-        return self.layers.Flatten()(y) if len(y.shape) == 3 and y.shape[1] else y
+        return self.layers.Flatten()(y) if sequences else y
 
     # Models --------------------------------------------------------------------------------------
 
@@ -270,14 +271,6 @@ class RandomNet:
             layers.append(self.layers.Dense(3, activation="sigmoid"))
         return self.keras.Sequential(layers)
 
-    def _fill(self) -> None:
-        """Weights that show what is permuted, doubled or forgotten."""
-        weights = []
-        for weight in self.model.weights:
-            low, high = (0.5, 2.0) if "variance" in weight.name else (-0.8, 0.8)
-            weights.append(self.draw.uniform(low, high, tuple(weight.shape)).astype(np.float32))
-        self.model.set_weights(weights)
-
     # Numbers -------------------------------------------------------------------------------------
 
     def feeds(self, batch: int, steps: int) -> list[np.ndarray]:
@@ -295,7 +288,20 @@ class RandomNet:
 
     def expected(self, feeds: list[np.ndarray]) -> list[np.ndarray]:
         """What Keras gives, in order of the outputs."""
-        given = self.model(feeds if len(feeds) > 1 else feeds[0], training=False)
-        given = [*given.values()] if isinstance(given, dict) else given if isinstance(given, list | tuple) else [given]
-        to_numpy: Callable[[Any], np.ndarray] = self.keras.ops.convert_to_numpy if self.is_new else np.asarray
-        return [to_numpy(one) for one in given]
+        return numbers(self.keras, self.model, feeds)
+
+
+def fill(model: Any, draw: Draw) -> None:
+    """Weights that show what is permuted, doubled or forgotten."""
+    bounds = [(0.5, 2.0) if "variance" in weight.name else (-0.8, 0.8) for weight in model.weights]
+    model.set_weights([
+        draw.uniform(*bound, tuple(weight.shape)).astype(np.float32)
+        for bound, weight in zip(bounds, model.weights, strict=True)
+    ])  # fmt: skip
+
+
+def numbers(keras: Any, model: Any, feeds: list[np.ndarray]) -> list[np.ndarray]:
+    """What a model gives, in order of the outputs."""
+    given = model(feeds if len(feeds) > 1 else feeds[0], training=False)
+    to_numpy: Callable[[Any], np.ndarray] = keras.ops.convert_to_numpy if hasattr(keras, "ops") else np.asarray
+    return [to_numpy(one) for one in (given if isinstance(given, list | tuple) else [given])]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_nets import RandomNet
+from keras_nets import RandomNet, fill, numbers
 from numpy.testing import assert_allclose
 
 import rnngraph as rg
@@ -21,6 +21,75 @@ import rnngraph as rg
 pytestmark = pytest.mark.peers
 
 NETS, BLOCK = 300, 10
+Feeds = list[np.ndarray]
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(len(shape)).normal(size=shape).astype(np.float32)
+
+
+def by_steps(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Layers on each step of sequences of sequences, of any number."""
+    layers = keras.layers
+    x = keras.Input((None, 5, 3))
+    inner = keras.Sequential([keras.Input((5, 3)), layers.Conv1D(4, 2), layers.GlobalMaxPooling1D()])
+    one, other = layers.TimeDistributed(layers.LSTM(4))(x), layers.TimeDistributed(inner)(x)
+    flat = layers.TimeDistributed(layers.Flatten())(x)
+    y = layers.GRU(3, return_sequences=True)(layers.Concatenate()([one, other, flat]))
+    return keras.Model(x, y), [[drawn(2, 7, 5, 3)], [drawn(3, 4, 5, 3)]]
+
+
+def states(keras: Any) -> tuple[Any, list[Feeds]]:
+    """States of stacks and of both directions, in and out; no merge; an output for each."""
+    layers = keras.layers
+    x = keras.Input((None, 3))
+    y, *more = layers.Bidirectional(layers.LSTM(2, return_state=True), merge_mode="concat")(x)
+    z = layers.Bidirectional(layers.GRU(2, return_sequences=True), merge_mode=None)(x)
+    again = layers.Bidirectional(layers.LSTM(2, return_sequences=True), merge_mode="ave")(z[0], initial_state=more)
+    cells = layers.RNN([layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(2)])(z[1])
+    return keras.Model(x, [y, again, cells, more[1]]), [[drawn(2, 7, 3)], [drawn(3, 4, 3)]]
+
+
+def shared(keras: Any) -> tuple[Any, list[Feeds]]:
+    """Layers and networks that are called twice, on inputs of other lengths, and a model of twins."""
+    layers = keras.layers
+    one, other = keras.Input((None, 4), name="one"), keras.Input((None, 4), name="other")
+    x = keras.Input((None, 4))
+    y = layers.Conv1D(6, 3, padding="same", groups=2, activation="relu")(x)
+    y = layers.Bidirectional(layers.GRU(3, return_sequences=True))(layers.BatchNormalization()(y))
+    twin = keras.Model(x, layers.GlobalAveragePooling1D()(layers.Conv1D(2, 3, padding="causal", strides=2)(y)))
+    left, right = twin(one), twin(other)
+    near = layers.Dot(axes=1, normalize=True)([left, right])
+    return keras.Model([one, other], [near, left]), [[drawn(2, 7, 4), drawn(2, 9, 4)], [drawn(3, 5, 4), drawn(3, 4, 4)]]
+
+
+def fixed(keras: Any) -> tuple[Any, list[Feeds]]:
+    """A batch and a length of their own, a stateful layer, axes that move."""
+    layers = keras.layers
+    shape = {"batch_shape": (2, 6, 4)} if hasattr(keras, "ops") else {"shape": (6, 4), "batch_size": 2}
+    x = keras.Input(**shape)
+    y = layers.LSTM(5, return_sequences=True, stateful=True)(x)
+    y = layers.Permute((2, 1))(layers.Reshape((3, 10))(y))
+    y = layers.Dense(4, activation="swish")(layers.Flatten()(layers.Conv1D(3, 2)(y)))
+    return keras.Model(x, layers.Reshape((2, -1))(y)), [[drawn(2, 6, 4)]]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["keras", "tf_keras"])
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("build", [by_steps, states, shared, fixed])
+def test_nets_with_one_thing_each(build: Any, ending: str, name: str, tmp_path: Path) -> None:
+    keras = module(name)
+    keras.backend.clear_session()
+    model, calls = build(keras)
+    fill(model, np.random.default_rng(1))
+    model.save(tmp_path / f"net.{ending}")
+    read = rg.read_keras(tmp_path / f"net.{ending}")
+    program = read.program()
+    for feeds in calls:
+        given = program.inference(dict(zip(read.inputs, feeds, strict=True)))
+        for array, wanted in zip(given.values(), numbers(keras, model, feeds), strict=True):
+            assert_allclose(array, wanted, atol=3e-6)
 
 
 def module(name: str) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +169,16 @@ def huge(file: h5py.File) -> None:
 def test_arrays_lie_in_the_file_and_are_bounded(change: Callable[[h5py.File], None], text: str) -> None:
     with pytest.raises(rg.FileError, match=text):
         rg.read_keras(rewritten(data_of("sequential2"), change))
+
+
+def test_lengths_of_texts_are_not_taken_on_trust() -> None:
+    data = data_of("functional2")
+    with h5py.File(io.BytesIO(data)) as file:
+        length = len(file.attrs["model_config"])
+    place = data.index(struct.pack("<I", length))  # of (length, place) in the attribute, before the text itself
+    long = data[:place] + struct.pack("<I", 2**32 - 1) + data[place + 4 :]
+    with pytest.raises(rg.FileError, match="model_config of it is too long"):
+        rg.read_keras(long)
 
 
 def test_weights_alone_are_no_net(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""How long the texts of an HDF5 attribute are, as its file says, before the library makes room for them.
+
+A text of any length lies in a heap, and the attribute holds (length, place) of it. The library takes the length on
+trust, up to 4 GB. Read is what h5py and Keras write: object headers of version 1 (HDF5's file format specification,
+IV.A).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+ATTRIBUTE, CONTINUATION = 0x0C, 0x10
+VARIABLE_LENGTH = 9
+MOST_BLOCKS = 1000
+
+
+def lengths_of_texts(data: bytes, address: int, name: str) -> list[int]:
+    """Of an attribute of the object whose header is at ``address``. Raises ``ValueError`` where that can't be told.
+
+    An attribute of another type has none.
+    """
+    for kind, start, size in _messages(data, address):
+        if kind == ATTRIBUTE:
+            found = _lengths(data[start : start + size], name.encode())
+            if found is not None:
+                return found
+    raise ValueError(f"the attribute {name!r} lies in a way that Keras does not use")
+
+
+def _messages(data: bytes, address: int) -> Iterator[tuple[int, int, int]]:
+    """(type, start, bytes) of what a header holds."""
+    version, _, count, _, size = _unpacked("<BBHII", data, address)
+    if version != 1:
+        raise ValueError(f"an object header has version {version}, which Keras does not use")
+    blocks = [(address + 16, size)]
+    for start, length in blocks:
+        end = start + length
+        while start + 8 <= end and count:
+            kind, size, _ = _unpacked("<HHI", data, start)
+            start += 8
+            if kind == CONTINUATION and len(blocks) < MOST_BLOCKS:
+                blocks.append(_unpacked("<QQ", data, start))  # type: ignore[arg-type]
+            yield kind, start, size
+            start, count = start + size, count - 1
+
+
+def _lengths(message: bytes, name: bytes) -> list[int] | None:
+    """The lengths of an attribute's texts; None if it is another attribute."""
+    version, _, *sizes = _unpacked("<BBHHH", message, 0)
+    if version not in (1, 2, 3):
+        raise ValueError(f"an attribute has version {version}")
+    places, start = [], 9 if version == 3 else 8
+    for size in sizes:  # of the name, the type and the shape
+        places.append(start)
+        start += -(-size // 8) * 8 if version == 1 else size
+    if message[places[0] : places[0] + sizes[0]].rstrip(b"\0") != name:
+        return None
+    (kind,) = _unpacked("<B", message, places[1])
+    if kind & 0x0F != VARIABLE_LENGTH:
+        return []
+    return [_unpacked("<I", message, place)[0] for place in range(start, len(message) - 15, 16)]
+
+
+def _unpacked(form: str, data: bytes, start: int) -> tuple[int, ...]:
+    try:
+        return struct.unpack_from(form, data, start)
+    except (struct.error, OverflowError):
+        raise ValueError("an object header is cut off") from None
