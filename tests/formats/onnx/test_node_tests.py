@@ -16,6 +16,10 @@ onnx = pytest.importorskip("onnx")
 
 RECURRENT = ("lstm", "gru", "rnn")
 QUICK = ("gather", "slice", "pad", "layernormalization", "softmax", "gemm", "reducemean")
+FOLDED_ALONE = {
+    "Compress", "ConstantOfShape", "If", "Mod", "NonZero", "Range", "ReduceProd", "ScatterElements", "ScatterND", "Unique",
+}  # fmt: skip
+"""What is read where it follows from the file and from sizes alone, or not at all; onnx's tests feed it."""
 EMPTY = "is empty, so there is nothing to compute"
 
 
@@ -47,7 +51,10 @@ def with_arrays(model: Any, inputs: list[np.ndarray]) -> Any:
 
 def outcome(case: Any) -> str:
     """``passed``, or why not."""
-    inputs, wanted = case.data_sets[0]
+    inputs, wanted = (
+        [onnx.numpy_helper.to_array(item) if isinstance(item, onnx.TensorProto) else item for item in items]
+        for items in case.data_sets[0]
+    )
     if not all(isinstance(array, np.ndarray | np.generic) and np.asarray(array).dtype.kind in "fiub"
                for array in (*inputs, *wanted)):  # fmt: skip
         return "no arrays of numbers"
@@ -59,6 +66,9 @@ def outcome(case: Any) -> str:
             net = rg.read_onnx(model)
         except rg.NotReadableError as error:
             reason = reason or f"refused: {error.problems[0]}"
+            continue
+        except rg.FileError as error:  # arrays of 8 bits and less
+            reason = reason or f"refused: {error}"
             continue
         names = [item.name for item in case.model.graph.input]
         feeds = {name: array for name, array in zip(names, inputs, strict=True) if name in net.inputs}
@@ -106,5 +116,6 @@ def test_every_operator_gives_the_numbers_or_is_refused() -> None:
     for name, found in sorted(outcomes.items()):
         if found != "passed":
             print(f"  {name}: {found[:150]}")
-    assert claimed - passed <= {"Conv", "If", "QuantizeLinear", "DynamicQuantizeLinear", "NonZero", "MatMulInteger"}
+    quantized = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger"}
+    assert claimed - passed <= quantized | FOLDED_ALONE, claimed - passed
     assert counts["passed"] >= 480

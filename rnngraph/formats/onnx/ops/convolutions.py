@@ -177,9 +177,9 @@ def _run(call: Call, x: Value, kernel: np.ndarray, bias: np.ndarray | None, wind
     return call.script.call(conv1d, x, filters, size, **options, name=scope)
 
 
-@reads("MaxPool", "AveragePool", "LpPool")
+@reads("MaxPool", "AveragePool")
 def _pool(call: Call) -> Outputs:
-    if call.rank() not in (3, 4) or call.op == "LpPool":
+    if call.rank() not in (3, 4):
         raise UnreadableError(f"it pools along {call.rank() - 2} axes; one and two are read")
     kernels, count = call.entries("kernel_shape") or [], call.rank() - 2
     if len(kernels) != count or call.whole("storage_order", 0):
