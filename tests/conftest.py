@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import installation  # first of all: it decides which copy of the package is imported
 import pytest
 from golden_files import Golden, without_commentary
@@ -26,8 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Everything is compiled anew, here and in processes that tests start: where compiled code would be kept lies a
-    file.
+    file. Drawn examples may take their time, as machines are busy.
     """
+    hypothesis.settings.register_profile(
+        "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("patient")
     folder = tempfile.TemporaryDirectory()
     (Path(folder.name) / "rnngraph").touch()
     os.environ["XDG_CACHE_HOME"] = folder.name

@@ -81,6 +81,15 @@ def _front(dtype: str) -> dict[str, Any]:
     return {"outputs": outputs, "largest": rg.max_pool1d(x, 2, 3, "same"), "back": x[:, ::-3]}
 
 
+def _ahead(dtype: str) -> dict[str, Any]:
+    """What a stream gives late, for several entries of what it takes."""
+    x = rg.placeholder("x", (None, None, 3), dtype)
+    padded = rg.pad(x, {1: (2, 2)}, "edge")
+    hidden = rg.conv1d(rg.conv1d(padded, 7, 5, "valid", activation="tanh"), 9, 3, "same", strides=2)
+    outputs, _ = rg.dynamic_rnn(rg.GRUCell(7), hidden)
+    return {"outputs": outputs, "last": hidden[:, -1]}
+
+
 CASES: dict[str, Case] = {
     "rnn": _cell(lambda: rg.BasicRNNCell(7), 3),
     "rnn_1": _cell(lambda: rg.BasicRNNCell(1, activation="relu"), 1),
@@ -95,6 +104,7 @@ CASES: dict[str, Case] = {
     "matrices": _matrices,
     "whole": _whole,
     "front": _front,
+    "ahead": _ahead,
 }
 
 

@@ -347,57 +347,82 @@ def check_printed(declaration: Declaration, graph: Graph, check: str) -> None:
 
 
 def check_stream(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:
-    """Steps and chunks give the whole call's bits. False where the graph can't be streamed."""
+    """Steps, chunks and the end give the whole call's bits. False where the graph can't be streamed."""
     if not declaration.streams or all(node.op != "scan" for node in program.inference.graph.nodes):
         return False
-    if any(
-        value.axes.count("T") > 1 or "T" in str(value.axes).replace("'T'", "") for value in declaration.outputs.values()
-    ):
+    if any(sum("T" in str(axis) for axis in value.axes) > 1 for value in declaration.outputs.values()):
         return False
     try:
         stream = program.inference.stream(batch=declaration.batch)
     except rg.GraphError:
         return False
-    given = taken(program.inference.graph, arrays)
-    whole = flat(program.inference(given))
     # A stream carries the state of every layer, so it may want an initial state that the outputs don't need.
     given = {name: array for name, array in arrays.items() if name in stream._types}
     if any("T" in declaration.feeds[name].axes and stream._time_axis[name] is None for name in given):
         return False  # a sequence that no recurrence runs over is not cut into steps
-    axis = {
-        name: list(declaration.feeds[name].axes).index("T") if "T" in declaration.feeds[name].axes else None
-        for name in given
-    }
-    if all(place is None for place in axis.values()):
+    if all("T" not in declaration.feeds[name].axes for name in given):
         return False
-    timed = {
-        name: list(value.axes).index("T") if "T" in value.axes else None for name, value in declaration.outputs.items()
-    }
+    time = declaration.time
+    try:
+        stream.flush(cut(declaration, given, time // stream.rate * stream.rate, time, only_sequences=True))
+    except rg.GraphError:  # it begins otherwise for such a length, or owes nothing that it could give
+        time -= time % stream.rate
+    taken_whole = taken(program.inference.graph, arrays)
+    whole = flat(program.inference(cut(declaration, taken_whole, 0, time)))
     for size in (0, 1, 2, 3):  # 0: step by step
         stream.reset()
-        parts = []
-        for start in range(0, declaration.time, size or 1):
-            chunk = {
-                name: array
-                if axis[name] is None
-                else np.take(array, range(start, min(start + (size or 1), declaration.time)), axis[name])
-                for name, array in given.items()
-            }
-            if size:
-                parts.append(flat(stream.process(chunk)))
-            else:
-                single = {
-                    name: array if axis[name] is None else np.squeeze(array, axis[name])
-                    for name, array in chunk.items()
-                }
-                parts.append(flat(stream.step(single)))
-        for name, place in timed.items():
-            pieces = [part[name] for part in parts]
-            got = pieces[-1] if place is None else np.concatenate(pieces, place) if size else np.stack(pieces, place)
-            if not np.array_equal(got, whole[name], equal_nan=True):
-                what = f"output {name}\n{got}\nis not\n{whole[name]}"
-                raise CheckError(declaration, f"stream in chunks of {size}", what)
+        check_streamed(declaration, stream, given, time, size, whole)
     return True
+
+
+def cut(
+    declaration: Declaration, arrays: Arrays, start: int, stop: int, only_sequences: bool = False
+) -> dict[str, np.ndarray]:
+    """Feeds from an entry of time to another."""
+    found = {}
+    for name, array in arrays.items():
+        axes = list(declaration.feeds[name].axes)
+        if "T" in axes:
+            found[name] = np.take(array, range(start, stop), axes.index("T"))
+        elif not only_sequences:
+            found[name] = array
+    return found
+
+
+def check_streamed(declaration: Declaration, stream: Any, given: Arrays, time: int, size: int, whole: Arrays) -> None:
+    """A stream in chunks of so many steps, and its end."""
+    rate, parts = stream.rate, []
+    steps = time // rate
+    for first in range(0, steps, size or 1):
+        last = min(first + (size or 1), steps)
+        chunk = cut(declaration, given, first * rate, last * rate)
+        if size:
+            parts.append(flat(stream.process(chunk)))
+            continue
+        for name, axis in stream._left_out.items():
+            if name in chunk and axis is not None:
+                chunk[name] = np.squeeze(chunk[name], axis)
+        single = flat(stream.step(chunk))
+        axes = {name: stream._output_left_out[name] for name in single}
+        parts.append({n: array if axes[n] is None else np.expand_dims(array, axes[n]) for n, array in single.items()})
+    if stream._tail is not None:
+        parts.append(flat(stream.flush(cut(declaration, given, steps * rate, time, only_sequences=True))))
+    for name, value in declaration.outputs.items():
+        pieces, place = (
+            [part[name] for part in parts],
+            next((i for i, a in enumerate(value.axes) if "T" in str(a)), None),
+        )
+        got = pieces[-1] if place is None else np.concatenate(pieces, place)
+        early = 0 if place is None else got.shape[place] - whole[name].shape[place]
+        if early:
+            before, got = np.split(got, [early], place)
+            if before.any() or (
+                steps and early * steps != stream.delay * sum(item.shape[place] for item in pieces[:-1])
+            ):
+                raise CheckError(declaration, f"stream in chunks of {size}", f"output {name} begins with {before}")
+        if not np.array_equal(got, whole[name], equal_nan=True):
+            what = f"output {name}\n{got}\nis not\n{whole[name]}"
+            raise CheckError(declaration, f"stream in chunks of {size}", what)
 
 
 def check_rows(declaration: Declaration, program: rg.Program, arrays: Arrays) -> bool:

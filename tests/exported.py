@@ -183,7 +183,11 @@ def called(code: Code, name: str, result: Any, *arguments: Any) -> Any:
 
 
 def shape_of(port: Mapping[str, Any], steps: int | None) -> tuple[int, ...]:
-    dims = [steps if dim == "steps" else dim for dim in port["shape"]]
+    many = [
+        dim if isinstance(dim, int) else evaluate(parse_dim(dim), {"steps": 1 if steps is None else steps})
+        for dim in port["shape"]
+    ]
+    dims = [None if dim == "steps" and steps is None else count for dim, count in zip(port["shape"], many, strict=True)]
     return tuple(dim for dim in dims if dim is not None)
 
 

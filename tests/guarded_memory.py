@@ -113,10 +113,13 @@ def run_all(guard: Guard, program: rg.Program, feeds: dict[str, np.ndarray], str
         program.evaluate(feeds)
         program.training.gradients(feeds, seed=1)
     if streams:
-        stream = program.inference.stream(batch=feeds["x"].shape[0])
+        stream, x = program.inference.stream(batch=feeds["x"].shape[0]), feeds["x"]
         for _ in range(3):
-            stream.step(x=guard.copy(feeds["x"][:, 0]))
-        stream.process(x=feeds["x"])
+            stream.step(x=guard.copy(x[:, 0] if stream.rate == 1 else x[:, : stream.rate]))
+        whole = x.shape[1] - x.shape[1] % stream.rate
+        stream.process(x=guard.copy(x[:, :whole]))
+        if stream.delay:
+            stream.flush(x=guard.copy(x[:, whole:]))
 
 
 def recurrent(guard: Guard, size: int, dtype: str = "float32", **options: Any) -> None:
@@ -242,6 +245,19 @@ def convolved(guard: Guard, size: int, dtype: str = "float32") -> None:
         run_all(guard, program, {"x": _normal((batch, time, size), dtype)}, False)
 
 
+def late(guard: Guard, size: int, dtype: str = "float32") -> None:
+    """Streams that keep the past of what they read, take several entries for a step and give results later."""
+    x = rg.placeholder("x", (None, None, size), dtype)
+    front = rg.conv1d(x, size, 4, (1, 2), strides=2) + rg.dense(x[:, ::2], size, name="beside")
+    outputs = {
+        "loop": rg.dynamic_rnn(rg.GRUCell(size), front)[0], "all": rg.conv1d(x, 3, 3, (1, 1), groups=1) * x[:, :, :1],
+        "largest": rg.max_pool1d(front, 2, 3), "last": rg.conv1d(x, 2, 3, (2, 1))[:, -1],
+    }  # fmt: skip
+    program = guarded_program(guard, outputs)
+    for batch, time in ((2, 12), (1, 20), (3, 13)):
+        run_all(guard, program, {"x": _normal((batch, time, size), dtype)}, True)
+
+
 def sequences(guard: Guard, size: int, dtype: str = "float32") -> None:
     """A net exported for whole sequences, which checks no number that it is fed: lengths and ids may be any."""
     x, ids = rg.placeholder("x", (None, None, size), dtype), rg.placeholder("ids", (None, None), "int64")
@@ -321,7 +337,7 @@ def _normal(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 CASES: dict[str, Callable[[Guard], None]] = {}
 for _size in SIZES:
     for _function in (
-        recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved, sequences,
+        recurrent, two_directions, variants, memories, tables, flattened, edges, matrices, convolved, late, sequences,
     ):  # fmt: skip
         CASES[f"{_function.__name__}_{_size}"] = lambda guard, f=_function, n=_size: f(guard, n)  # type: ignore[misc]
 for _size in (3, 25):

@@ -136,7 +136,7 @@ def test_narrow_weights(machine: str, weights: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found["outputs"], full, atol=0.02)
 
 
-@pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack"])
+@pytest.mark.parametrize("case", ["gru", "basic_lstm", "layer_norm", "own", "stack", "ahead"])
 @pytest.mark.parametrize("machine", [name for name in cross.MACHINES if not name.startswith("wasm")])
 def test_exported_nets_pass_their_self_test(machine: str, case: str, tmp_path: Path) -> None:
     """``step``, ``process``, saved states: compared with what this machine's twin computes."""
@@ -187,6 +187,37 @@ def test_exported_modules(target: str, tmp_path: Path) -> None:
     code = compile_graph(graph.sized(("outputs",), sizes), twin(target_of(target)), "entry")
     expected = call_native(NativeEntry(code, twin(target_of(target))), made.parameters, {"x": x}, sizes)["outputs"]
     np.testing.assert_array_equal(bits(found["block"]), bits(expected.ravel()))
+
+
+_STREAM = """\
+import fs from "fs";
+import { Net } from "./net.mjs";
+
+const net = new Net(new WebAssembly.Module(fs.readFileSync("net.wasm")));
+const x = JSON.parse(fs.readFileSync("x.json"));
+const found = [net.step({ x: x.slice(0, 6) }), net.process({ x: x.slice(6) }), net.flush()];
+const again = net.step({ x: x.slice(0, 6) });
+const parts = found.map((part) => [...part.outputs]);
+console.log(JSON.stringify({ y: parts.flat(), last: [...found[2].last], again: [...again.outputs] }));
+"""
+
+
+@pytest.mark.parametrize("target", ["wasm32", "wasm32-simd128"])
+def test_modules_of_streams_that_are_late(target: str, tmp_path: Path) -> None:
+    """A WebAssembly module through its JavaScript one gives the end of a sequence, and begins the next one."""
+    if cross.MACHINES[target].missing:
+        pytest.skip(f"needs {', '.join(cross.MACHINES[target].missing)}")
+    made = cross_cases.program("ahead")
+    made.inference.export(tmp_path, "net", target=target)
+    x = np.random.default_rng(1).normal(size=(1, 12, 3)).astype(np.float32)
+    (tmp_path / "x.json").write_text(json.dumps(x.ravel().tolist()))
+    (tmp_path / "run.mjs").write_text(_STREAM)
+    told = json.loads(cross.run(("node", "run.mjs"), tmp_path))
+    whole, late = made.inference(x=x), made.inference.stream().delay * 7
+    assert not any(told["y"][:late])
+    np.testing.assert_allclose(told["y"][late:], whole["outputs"].ravel(), atol=1e-6)
+    np.testing.assert_allclose(told["last"], whole["last"].ravel(), atol=1e-6)
+    assert told["again"] == told["y"][:7]
 
 
 _MODULE = """\

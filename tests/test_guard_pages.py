@@ -37,11 +37,12 @@ QUICK = {
         "edges_17",
         "matrices_17",
         "convolved_17",
+        "late_7",
         "two_directions_3_float64",
         "recurrent_int8",
         "sequences_3",
     ],
-    "start": ["recurrent_3", "memories_3", "tables_17", "convolved_3"],
+    "start": ["recurrent_3", "memories_3", "tables_17", "convolved_3", "late_3"],
 }
 
 

@@ -125,12 +125,16 @@ def compare(declaration: Declaration, program: rg.Program, stream: Stream, folde
         given["weights"] = (folder / "net.safetensors").read_bytes()
     net = Instance(folder, "net", program.target, odd=declaration.seed % 9, **given)
     fed = {port["name"]: arrays[port["name"]] for port in about["inputs"]}
-    at = 0
+    at, steps = 0, declaration.time // stream.rate
+    if not steps:
+        return
     for count in (1, 3, 1, 1, 3):
-        at = at if at + count <= declaration.time else 0  # the state goes on, whatever is fed
-        count = min(count, declaration.time)
-        chosen = at if count == 1 else range(at, at + count)
+        at = at if at + count <= steps else 0  # the state goes on, whatever is fed
+        count = min(count, steps)
+        chosen = range(at * stream.rate, (at + count) * stream.rate)
         now, mine = part(arrays, stream._time_axis, chosen), part(fed, stream._time_axis, chosen)
+        if count == 1:
+            now, mine = part(now, stream._left_out, 0), part(mine, stream._left_out, 0)
         expected = stream.step(now) if count == 1 else stream.process(now)
         found = net.step(**mine) if count == 1 else net.process(count, **mine)
         for name, array in flat(expected).items():

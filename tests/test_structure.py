@@ -21,7 +21,7 @@ ROOMS = (
     "version", "foreign", "errors", "arguments", "allocation", "public",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
-    "passes.lowering", "passes.loops", "passes.gradients", "passes.quantization", "passes",
+    "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization", "passes",
     "codegen.machine", "codegen.loop_ir", "codegen.analysis", "codegen.threads", "codegen.cost_model",
     "codegen.buffers", "codegen.kernels", "codegen.schedule", "codegen.llvm", "codegen",
     "storage",

@@ -103,7 +103,7 @@ METHODS = {
     "training": ("__call__", "gradients", "check", "taps", "memory", "prepare", "show", "dropout_masks"),
     "simple": ("__call__", "check", "export"),
     "trainer": ("step", "fit", "evaluate", "save", "load", "reset", "flush", "show", "learning_rate ="),
-    "stream": ("step", "process", "reset", "state_bytes", "load_state_bytes", "state ="),
+    "stream": ("step", "process", "flush", "reset", "state_bytes", "load_state_bytes", "state ="),
     "history": ("best", "plot", "to_text", "from_text", "row", "__getitem__", "__contains__"),
     "parameters": ("edit", "initialize", "load", "save", "__getitem__", "__setitem__", "__contains__"),
     "cell": ("zero_state",),

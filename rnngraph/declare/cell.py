@@ -25,13 +25,13 @@ from .tensor import Tensor, check_dtype, constant
 from .trace import States, Trace, driven, of_inner_cells
 
 NestedStep = Generator[tuple["InnerCell", Tensor, Any], Any, tuple[Tensor, Any]]
-"""Asks for steps of inner cells, is sent (output, new state) of each, and returns its own."""
+"""Yields (inner cell, x, state) for each inner step, is sent its (output, new state), and returns its own pair."""
 
 NestedInitialState = Generator["InnerCell", Any, Any]
-"""Asks for the initial states of inner cells, is sent the leaves of each, and returns a nest."""
+"""Yields each inner cell, is sent the leaves of its initial state, and returns a nest of all."""
 
 STEP = ("p", "x", "state")
-"""What a step is given."""
+"""The parameters of ``step``, for errors about its signature."""
 
 
 def snake_case(name: str) -> str:
@@ -179,7 +179,7 @@ def _starts_from_zeros(cell: Cell) -> bool:
 
 
 def _check_end(cell: Cell, passed: set[int], outer: Cell) -> None:
-    """Notes a cell that was come to on the way inwards. Raises ``StructureError`` where it was passed before."""
+    """Records a cell that was reached on the way inwards. Raises ``StructureError`` where it was reached before."""
     if id(cell) in passed:
         raise StructureError(f"{cell!r} contains itself, and so has no end", outer.where)
     passed.add(id(cell))
@@ -369,7 +369,7 @@ class InnerCell:
         return kind.step is Cell.step and kind.nested_step is not Cell.nested_step
 
     def _nested(self, x: Tensor, state: Any) -> NestedStep:
-        """One step, which asks for those of the cells inside."""
+        """One step; yields the steps of the cells inside to be sent what they give."""
         if not self._is_nested:
             return self(x, state)
         key, given = self._enter(x, state)
@@ -382,7 +382,7 @@ class InnerCell:
             self._trace.running.discard(key)
 
     def _enter(self, x: Tensor, state: Any) -> tuple[tuple[int, TensorType], Any]:
-        """What says that the cell is in a step, and the state as a step is given it."""
+        """Marks the cell as running. Returns the mark, and the state in the structure that ``step`` takes."""
         cell, running = self._cell, self._trace.running
         key = id(cell), x.type
         if key in running:
@@ -396,7 +396,7 @@ class InnerCell:
         return key, States(given) if isinstance(given, dict) else given
 
     def _leave(self, result: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """What a step gave, checked."""
+        """Checks what a step returned. Returns it with the state in the structure of the given one."""
         cell = self._cell
         if not isinstance(result, tuple) or len(result) != 2:
             raise DtypeError(f"{cell!r}.step must return (output, state), not {shown(result)}", self._trace.where)
@@ -418,7 +418,7 @@ class InnerCell:
         return leaves
 
     def _initial(self) -> Generator[InnerCell, Any, list[Tensor | None]]:
-        """The initial state, which asks for those of the cells inside."""
+        """The initial state; yields the cells inside to be sent theirs."""
         cell = self._cell
         carried, is_nested = named(cell), type(cell).initial_state is Cell.initial_state
         try:

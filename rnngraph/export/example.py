@@ -26,10 +26,21 @@ LENGTHS = (STEPS_TESTED, 17, 40, 100, 400, 1600)
 
 def stream_example(found: StreamForm, given: ExportSource, values: Arrays) -> Example:
     """Feeds of a few steps, and what the whole sequences give."""
-    exported, sizes = found.exported, {STEPS: STEPS_TESTED}
+    exported = found.exported
+    sizes = {str(STEPS): STEPS_TESTED + exported.delay}
     _look((*exported.inputs, *exported.initial_inputs, *exported.outputs, *exported.states), sizes)
     feeds = _feeds((*exported.inputs, *exported.initial_inputs), sizes, found.limits())
-    return Example(sizes, feeds, found.expected(given, values, feeds))
+    results = dict(found.expected(given, values, feeds))
+    owed: dict[str, np.ndarray] = {}
+    for port in exported.outputs if exported.tail is not None else ():
+        axis, whole = port.time_axis, results[port.name]
+        owed[port.name] = whole
+        if axis is not None:
+            entries = evaluate(port.shape[axis], {str(STEPS): 1})
+            early = [entries * exported.delay if place == axis else dim for place, dim in enumerate(whole.shape)]
+            given_late = np.concatenate([np.zeros(early, whole.dtype), whole], axis)
+            results[port.name], owed[port.name] = np.split(given_late, [entries * sizes[str(STEPS)]], axis)
+    return Example(sizes, feeds, results, owed)
 
 
 def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) -> list[Example]:
@@ -42,7 +53,7 @@ def sequence_examples(found: SequenceForm, given: ExportSource, values: Arrays) 
             continue
         _look((*exported.inputs, *exported.outputs), sizes)
         feeds = _feeds(exported.inputs, sizes, found.limits(sizes))
-        examples.append(Example(sizes, feeds, found.expected(given, values, feeds)))
+        examples.append(Example(sizes, feeds, found.expected(given, values, feeds), {}))
     return examples
 
 

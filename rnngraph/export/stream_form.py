@@ -12,7 +12,7 @@ from ..codegen.compile import planned
 from ..codegen.machine.target import Target
 from ..codegen.schedule.plan import Plan
 from ..errors import ShapeError, Where
-from ..ir.types import Dim, TensorType, evaluate, product
+from ..ir.types import Dim, TensorType, evaluate, product, substitute
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from .c_interface.llvm_text import STEPS
 from .c_interface.nets import ExportedStream
@@ -59,16 +59,21 @@ def stream_form(
     starts = tuple(_port(name, next(symbols), about.types[name], None, about, where) for name in first)
     step, block = _entries(about, values, target, embedded)
     initial = _initial(about, values, target, embedded)
+    tail, owed = _tail(about, values, target, embedded, step, outputs, where)
     exported = ExportedStream(
         target=target,
         inputs=inputs,
         outputs=outputs,
+        rate=about.rate,
+        delay=about.delay,
+        owed=owed,
         states=states,
         initial_inputs=starts,
         step=step,
         block=block,
+        tail=tail,
         initial=initial,
-        parameters={name: values[name] for name in values if name in _used(step, block, initial)},
+        parameters={name: values[name] for name in values if name in _used(step, block, tail, initial)},
         embedded=embedded,
     )
     return StreamForm(exported, about)
@@ -92,8 +97,10 @@ def _used(*entries: ExportedEntry | Mapping[str, np.ndarray] | None) -> set[str]
 def _port(
     name: str, symbol: str, kind: TensorType, time_axis: int | None, about: StepGraph, where: Where | None
 ) -> Port:  # fmt: skip
-    dims = enumerate(kind.shape)
-    shape = tuple(STEPS if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims)
+    dims, steps = enumerate(kind.shape), dict.fromkeys(about.lengths, STEPS)
+    shape = tuple(
+        substitute(dim, steps) if place == time_axis else _fixed(name, dim, about, where) for place, dim in dims
+    )
     return Port(name, symbol, kind.dtype, shape, about.held.get(name))
 
 
@@ -132,6 +139,27 @@ def _entries(
     if common != alike:
         block, step = planned(several, target, "block", 1, common), step_plan(common)
     return entry_of(step, target, values, embedded), entry_of(block, target, values, embedded)
+
+
+def _tail(
+    about: StepGraph, values: Arrays, target: Target, embedded: bool, step: ExportedEntry, outputs: tuple[Port, ...],
+    where: Where | None,
+) -> tuple[ExportedEntry | None, tuple[Port, ...]]:  # fmt: skip
+    """The entry of what is owed at the end, and the outputs in its shapes; none where nothing is. It reads the large
+    panels of a step where it can.
+    """
+    if about.tail is None or not about.tail.timeline.owes:
+        return None, ()
+    graph = about.tail.graph(dict.fromkeys(about.lengths, 0), where)
+    names = tuple(port.name for port in outputs)
+    kinds = {name: node.tensor for name, node in graph.graph.outputs}
+    owed = tuple(
+        replace(port, shape=tuple(_fixed(port.name, dim, about, where) for dim in kinds[port.name].shape))
+        for port in outputs
+    )
+    alike = tuple(layout for layout in step.plan.layouts.values() if _bytes_of(layout, values) > target.first_cache)
+    plan = planned(graph.sized(names, about.sizes, one_step=True), target, "tail", 1, alike)
+    return entry_of(plan, target, values, embedded), owed
 
 
 def _bytes_of(layout: PanelLayout, values: Arrays) -> int:

@@ -98,7 +98,10 @@ def _eval_reduce(function: Callable[..., Any]) -> Evaluate:
 
 
 def _eval_slice(arrays: Sequence[np.ndarray], attributes: Mapping[str, Any]) -> np.ndarray:
-    bounds = zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)
+    bounds = [*zip(attributes["start"], attributes["stop"], attributes["step"], strict=True)]
+    for (start, stop, _), dim in zip(bounds, arrays[0].shape, strict=True):
+        if not 0 <= start <= stop <= dim:  # which NumPy would count from the end, or leave out
+            raise ValueError(f"a slice {start}:{stop} of {dim} entries")
     return arrays[0][tuple(slice(start, stop, step) for start, stop, step in bounds)]
 
 

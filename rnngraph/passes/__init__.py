@@ -2,5 +2,6 @@
 
 ``pipeline`` lists them in the order in which they run. ``lowering`` comes first: the declaration becomes a graph;
 ``split`` makes two of it, for training and for inference; ``gradients`` differentiates; the others make it faster, and
-``unchanged`` graphs are the same object. ``loops`` holds what passes over scans share. Knows no cell and no processor.
+``unchanged`` graphs are the same object. ``loops`` holds what passes over scans share, and ``chunks``
+makes graphs of chunks for streams. Knows no cell and no processor.
 """

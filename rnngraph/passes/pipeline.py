@@ -59,9 +59,21 @@ def reducing(reduced: ReducedWeights) -> tuple[Pass, ...]:
     return (*ORDER, reduced)
 
 
-def optimization(unroll: int | str | None = None, reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
-    """The passes that make a graph fast, in order. reduced: what makes its weights narrow, if they are to be."""
-    return (*(reducing(reduced) if reduced else ORDER), *LOOPS, Unroll(unroll or 1), Simplify("simplify_last"))
+def rounding(reduced: ReducedWeights | None = None) -> tuple[Pass, ...]:
+    """The passes that settle how results are rounded, in order. reduced: what makes weights narrow, if they are so."""
+    return (*(reducing(reduced) if reduced else ORDER), *LOOPS)
+
+
+def optimization(
+    unroll: int | str | None = None, reduced: ReducedWeights | None = None, rounded: bool = False
+) -> tuple[Pass, ...]:  # fmt: skip
+    """The passes that make a graph fast, in order.
+
+    reduced: what makes its weights narrow, if they are to be. rounded: the graph is made of one that had ``rounding``,
+    whose bits it keeps.
+    """
+    before = (Layout(),) if rounded else rounding(reduced)
+    return (*before, Unroll(unroll or 1), Simplify("simplify_last"))
 
 
 def pipeline(

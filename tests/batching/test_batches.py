@@ -62,7 +62,7 @@ sizes = st.integers(1, 40)
 
 
 @given(counts, sizes, st.booleans(), st.booleans(), st.integers(-5, 2**70), st.integers(0, 9), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_example_exactly_once(
     count: int, batch_size: int, shuffle: bool, bucket: bool, seed: int, epoch: int, data: st.DataObject
 ) -> None:
@@ -237,7 +237,7 @@ def test_what_has_a_default_need_not_be_given() -> None:
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=9), st.integers(1, 14), st.sampled_from(["x", "x_time_major"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_windows_make_up_the_whole(lengths: list[int], window: int, name: str) -> None:
     examples: dict[str, Any] = {name: sequences(lengths), "tokens": [np.arange(length) for length in lengths]}
     made = batches(examples | {"y": np.arange(len(lengths))}, "n", batch_size=9, lengths="n", window=window)

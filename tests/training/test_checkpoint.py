@@ -177,7 +177,7 @@ def test_a_fit_goes_on(kind: str, fit: str, moments: list[float], every: int, in
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("kind", TRAINERS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=st.lists(st.floats(0, 1), min_size=1, max_size=3), every=st.integers(1, 4), in_process=st.booleans())
 def test_a_fit_goes_on_from_any_moment(
     kind: str, fit: str, tmp_path: Path, moments: list[float], every: int, in_process: bool

@@ -16,10 +16,12 @@ kept = stream.state
 stream.reset(rows=[1])
 stream.state = kept
 stream.load_state_bytes(stream.state_bytes())
+tail: rg.Result = stream.flush()
+late: int = stream.rate * stream.delay
 with tempfile.TemporaryDirectory() as folder:
     written = program.inference.export(folder, form="sequence", batch=None, link=False)
     print(written.object_size, sorted(written.files))
-print(first["y"].shape, rest["y"].shape, kept.c.shape)
+print(late, tail["y"].shape, first["y"].shape, rest["y"].shape, kept.c.shape)
 try:
     stream.step(x=np.zeros((3, 3)))
 except rg.ShapeError as error:

@@ -42,7 +42,7 @@ def conv1d(
     """activation(convolution of x over time + bias): x [batch, time, width] gives [batch, steps, filters].
 
     padding: ``causal``: an output reads its own step and ``dilation * (kernel_size - 1)`` before it, zeros before
-    the first, and streams step by step if ``strides`` is 1. ``same``: ceil(time / strides) outputs, with as many zeros
+    the first. ``same``: ceil(time / strides) outputs, with as many zeros
     before as after, the odd one after. ``reflect``: as ``same``, with the sequence mirrored in place of zeros.
     ``valid``: only where all steps are there. (before, after): so many zeros.
     strides: steps from one output to the next. dilation: steps from one entry of the kernel to the next.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ...ir.types import Dim, product, size
+from ...ir.types import Dim, evaluate, product, size
 
 STEPS = size("steps")
 """In a port's shape, the axis of time."""
@@ -160,7 +160,7 @@ class FunctionText:
 
 def elements(shape: Sequence[Dim]) -> int:
     """How many an array has in one step."""
-    return int(str(product([dim for dim in shape if dim != STEPS])))
+    return evaluate(product(shape), {str(STEPS): 1})
 
 
 def attributes_text(group: int = 0, processor: str = "") -> str:

@@ -94,19 +94,30 @@ class ExportedNet:
 class ExportedStream(ExportedNet):
     """A net that runs step by step.
 
-    block: None where a block of steps is a loop of single ones. initial: the entry that gives the initial state, or
-    the state itself, by name, where it depends on no feed and weights are embedded.
+    rate: entries of sequences in a step. delay: steps after which the results of the first one come. tail: the entry
+    that gives what is owed when sequences end, and owed: the outputs as it gives them. block: None where a block of
+    steps is a loop of single ones. initial: the entry that gives the initial state, or the state itself, by name, where
+    it depends on no feed and weights are embedded.
     """
 
+    rate: int
+    delay: int
+    owed: tuple[Port, ...]
     states: tuple[Port, ...]
     initial_inputs: tuple[Port, ...]
     step: ExportedEntry
     block: ExportedEntry | None
+    tail: ExportedEntry | None
     initial: ExportedEntry | Mapping[str, np.ndarray]
 
     @property
+    def held_inputs(self) -> tuple[Port, ...]:
+        """Inputs that are the same at all steps."""
+        return tuple(port for port in self.inputs if port.time_axis is None)
+
+    @property
     def entries(self) -> Sequence[ExportedEntry]:
-        found = [self.step, self.block, self.initial]
+        found = [self.step, self.block, self.tail, self.initial]
         return [entry for entry in found if isinstance(entry, ExportedEntry)]
 
     @cached_property

@@ -11,14 +11,15 @@ import numpy as np
 from ...codegen.loop_ir.nodes import Entry
 from ...codegen.schedule.arguments import Argument
 from ...codegen.schedule.plan import Plan
-from ...ir.types import ITEM_BYTES, Shape
+from ...ir.axes import axis_of_names
+from ...ir.types import ITEM_BYTES, Shape, symbols_of
 from .llvm_text import STEPS, elements
 
 
 @dataclass(frozen=True)
 class Port:
-    """An array at the C interface. shape: sizes in the arguments of a call, such as ``STEPS``. default: what a null
-    pointer stands for.
+    """An array at the C interface. shape: sizes in the arguments of a call, such as ``STEPS``, or ``2 * STEPS`` of an
+    axis of time that has two entries for each step. default: what a null pointer stands for.
     """
 
     name: str
@@ -37,15 +38,20 @@ class Port:
         return elements(self.shape) * ITEM_BYTES[self.dtype]
 
     @property
+    def time_axis(self) -> int | None:
+        """The axis that grows with steps."""
+        return axis_of_names(self.shape, symbols_of(STEPS))
+
+    @property
     def around(self) -> tuple[int, int]:
-        """Elements of the axes before that of time, and of those behind it."""
-        axis = self.shape.index(STEPS)
-        return elements(self.shape[:axis]), elements(self.shape[axis + 1 :])
+        """Elements of the axes before that of time, and of one step in those from it on."""
+        axis = self.time_axis or 0
+        return elements(self.shape[:axis]), elements(self.shape[axis:])
 
     @property
     def is_scattered(self) -> bool:
         """Whether the results of one step don't lie together in those of a block."""
-        return STEPS in self.shape and self.around[0] != 1
+        return self.time_axis is not None and self.around[0] != 1
 
 
 @dataclass(frozen=True)

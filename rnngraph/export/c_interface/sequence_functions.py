@@ -24,7 +24,6 @@ SPARE_BITS = 4
 class SequenceWrapper(CWrapper[ExportedSequence]):
     """Writes the functions of one variant of a net for sequences."""
 
-    by_header = ()
     by_choice = ("run",)
     by_maximum = ("scratch_size",)
 

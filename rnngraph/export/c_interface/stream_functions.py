@@ -23,12 +23,17 @@ TURN, VARIANT, WEIGHTS = 0, 8, 16
 class StreamWrapper(CWrapper[ExportedStream]):
     """Writes the functions of one variant of a stream."""
 
-    by_header = ("reset", "step", "process", "get_state", "set_state")
     by_choice = ("init",)
+
+    @property
+    def by_header(self) -> tuple[str, ...]:
+        of_states = ("get_state", "set_state") if self.exported.tail is None else ("flush", "get_state", "set_state")
+        return ("reset", "step", "process", *of_states)
 
     def functions(self) -> list[str]:
         states = self._state("get_state"), self._state("set_state")
-        return [self._init(), self._reset(), self._step(), self._process(), *states]
+        tail = () if self.exported.tail is None else (self._flush(self.exported.tail),)
+        return [self._init(), self._reset(), self._step(), self._process(), *tail, *states]
 
     @staticmethod
     def numbers(variants: Sequence[ExportedStream]) -> dict[str, int]:
@@ -39,6 +44,7 @@ class StreamWrapper(CWrapper[ExportedStream]):
         exported = self.exported
         ports = {"step": (*exported.inputs, *exported.outputs), "process": (*exported.inputs, *exported.outputs)}
         ports |= {"init": exported.initial_inputs, "reset": exported.initial_inputs}
+        ports["flush"] = (*exported.held_inputs, *exported.owed)
         given = {"memory": "ptr"}
         if what == "process":
             given["steps"] = self.size
@@ -154,6 +160,18 @@ class StreamWrapper(CWrapper[ExportedStream]):
             row_bytes = f.times(row, after * size)
             f.copy(f.moved(source, row_bytes), f.moved(to, f.times(row_bytes, steps)), after, size)
 
+    def _flush(self, tail: ExportedEntry) -> str:
+        """What is owed at the end. The states are read, and stay as they are."""
+        f, base = self._begin()
+        exported = self.exported
+        present, _ = self._copies(f, base, f.load("i64", base, TURN))
+        fed = {port.name: base for port in exported.inputs}  # no entry is left of what has time
+        fed |= self.given(f, exported.held_inputs)
+        pointers = {("input", name): pointer for name, pointer in {**fed, **present}.items()}
+        pointers |= {("output", port.name): f"%p_{port.symbol}" for port in exported.owed}
+        self._call(f, tail, base, pointers, (*exported.inputs, *exported.states), 0, 0)
+        return self.function("flush", f)
+
     def _state(self, what: str) -> str:
         """``get_state`` or ``set_state``: all states one behind the other, from an instance or to it."""
         f, base = self._begin()
@@ -169,6 +187,6 @@ class StreamWrapper(CWrapper[ExportedStream]):
 
 def _at_step(f: FunctionText, port: Port, pointer: str, number: str) -> str:
     """Where a step's part of a block begins."""
-    if STEPS not in port.shape:
+    if port.time_axis is None:
         return pointer
     return f.moved(pointer, f.times(number, port.around[1] * ITEM_BYTES[port.dtype]))

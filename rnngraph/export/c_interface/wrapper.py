@@ -33,12 +33,15 @@ class CWrapper(Generic[Net]):
     suffix: str
     variant: int
 
-    by_header: ClassVar[tuple[str, ...]]
-    """Functions, of those that depend on the variant, to which an instance says which it is."""
     by_choice: ClassVar[tuple[str, ...]]
     """Those that ask the processor."""
     by_maximum: ClassVar[tuple[str, ...]] = ()
     """Those that give the largest size of all variants."""
+
+    @property
+    def by_header(self) -> tuple[str, ...]:
+        """Functions, of those that depend on the variant, to which an instance says which it is."""
+        return ()
 
     @abstractmethod
     def functions(self) -> list[str]:

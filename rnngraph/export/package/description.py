@@ -75,6 +75,9 @@ class Description:
     def macro_of(self, port: Port) -> str:
         return f"{self.macro}_{port.symbol.upper()}_{'STEP' if self.is_stream else 'ELEMENTS'}"
 
+    def owed_macro_of(self, port: Port) -> str:
+        return f"{self.macro}_{port.symbol.upper()}_OWED"
+
     def as_json(self, code_hash: str, files: Sequence[str]) -> dict[str, Any]:
         first = self.first
         found: dict[str, Any] = {
@@ -111,6 +114,9 @@ class Description:
 
     def _of_stream(self) -> dict[str, Any]:
         return {
+            "rate": self.stream.rate,
+            "delay": self.stream.delay,
+            "owed": [_port(port) for port in self.stream.owed],
             "state_size": self.state_bytes,
             "states": [_port(port) for port in self.stream.states],
             "initial_inputs": [_port(port) for port in self.stream.initial_inputs],

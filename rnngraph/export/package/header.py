@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...ir.sizes.polynomial import Dim, Floor, Shape, Size
 from ...version import __version__
-from ..c_interface.llvm_text import STEPS, elements
+from ..c_interface.llvm_text import elements
 from ..c_interface.object_code import ABI_VERSION
 from ..c_interface.ports import Port
 from .description import C_TYPES, Description, in_comment, shape_text
@@ -92,23 +92,29 @@ def _stream_macros(net: Description) -> list[str]:
     lines = [
         f"#define {macro}_STATE_SIZE {net.state_bytes} /* bytes of an instance's memory */",
         f"#define {macro}_STATE_VALUES {stream.packed_bytes} /* bytes of what get_state writes */",
+        *([] if stream.rate == 1 else [f"#define {macro}_RATE {stream.rate} /* entries of sequences in a step */"]),
+        *([] if stream.tail is None else [f"#define {macro}_DELAY {stream.delay} /* steps until results are given */"]),
         *_weights_macros(net),
     ]
-    return lines + [
+    lines += [
         f"#define {net.macro_of(port)} {elements(port.shape)} /* elements of {in_comment(port.shown)} in a step */"
         for port in (*stream.inputs, *stream.outputs)
+    ]
+    return lines + [
+        f"#define {net.owed_macro_of(port)} {elements(port.shape)} /* elements of {in_comment(port.shown)} in flush */"
+        for port in stream.owed
     ]
 
 
 def _stream_ports(net: Description) -> list[str]:
     """What each array is, as a comment."""
     stream = net.stream
-    lines = ["/* Arrays, in the order of arguments (a step takes no axis of steps):"]
+    lines = ["/* Arrays, in the order of arguments (a step is one of the steps of a block):"]
     for role, ports, held in (
         ("input", stream.inputs, ", the same at all steps"), ("output", stream.outputs, ", after the last step"),
     ):  # fmt: skip
         for port in ports:
-            lines.append(f" *   {role:6} {_array(port)}{'' if STEPS in port.shape else held}{_default(port)}")
+            lines.append(f" *   {role:6} {_array(port)}{held if port.time_axis is None else ''}{_default(port)}")
     for port in stream.initial_inputs:
         lines.append(f" *   start  {_array(port)}, what the state begins with")
     place = 0
@@ -145,10 +151,22 @@ def _stream_functions(net: Description) -> list[str]:
         "/* A block of steps: the same bits as of one step after the other. */",
         f"void {name}_process({', '.join(['void *memory', 'size_t steps', *arrays])});",
         "",
+        *([] if stream.tail is None else _flush(net)),
         f"/* Copies all states from and to {net.macro}_STATE_VALUES bytes of the caller's. */",
         f"void {name}_get_state(const void *memory, void *state);",
         f"void {name}_set_state(void *memory, const void *state);",
     ]  # fmt: skip
+
+
+def _flush(net: Description) -> list[str]:
+    stream = net.stream
+    arrays = [*arguments(stream.held_inputs, True), *arguments(stream.owed, False)]
+    return [
+        "/* What is still owed when the sequences end, as many elements of each output as macros say. The state stays",
+        " * as it is; reset it before the next sequences. */",
+        f"void {net.name}_flush({', '.join(['void *memory', *arrays])});",
+        "",
+    ]
 
 
 # Nets that take whole sequences -------------------------------------------------------------------

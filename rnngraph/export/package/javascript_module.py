@@ -79,14 +79,31 @@ export class Net {{
     return this.results(steps);
   }}
 
-  steps(feeds) {{
+{flush}  steps(feeds) {{
     for (const port of description.inputs) {{
-      if (port.shape.includes("steps") && port.name in feeds) {{
-        return feeds[port.name].length / count(port, 1);
+      if (port.shape.some((dim) => typeof dim === "string") && port.name in feeds) {{
+        const steps = feeds[port.name].length / count(port, 1);
+        if (!Number.isInteger(steps)) {{
+          throw new Error(port.name + " has " + feeds[port.name].length + " elements, and a step " + count(port, 1));
+        }}
+        return steps;
       }}
     }}
     return 1;
   }}
+"""
+
+_FLUSH = """\
+  /** What is still owed when the sequences end, and back to the initial state. feeds: those without steps. */
+  flush(feeds = {{}}) {{
+    const ports = description.inputs.filter((port) => port.shape.every((dim) => typeof dim === "number"));
+    const inputs = this.given(ports, feeds, 1);
+    const owed = description.owed.map((port) => ({{ ...port, symbol: "owed " + port.symbol }}));
+    this.code.{name}_flush(this.memory, ...inputs, ...owed.map((port) => this.room(port, 1)));
+    this.reset();
+    return Object.fromEntries(owed.map((port) => [port.name, this.view(port, 1)]));
+  }}
+
 """
 
 _SEQUENCE = """
@@ -247,9 +264,10 @@ _TAIL = """
 """
 
 _STREAM_COUNT = """\
-/** Elements of an array of so many steps. */
+/** Elements of an array of so many steps; "2*steps" is an axis that has two entries for each. */
 function count(port, steps) {{
-  return port.shape.reduce((product, dim) => product * (dim === "steps" ? steps : dim), 1);
+  const sizes = port.shape.map((dim) => (typeof dim === "number" ? dim : steps * (parseInt(dim) || 1)));
+  return sizes.reduce((product, size) => product * size, 1);
 }}
 """
 
@@ -271,6 +289,7 @@ def javascript_module(net: Description, described: dict[str, Any]) -> str:
         unit="block" if net.is_stream else "call",
         description=json.dumps(described, indent=1),
         shapes="" if net.is_stream else _shapes(net),
+        flush=_FLUSH.format(name=net.name) if described.get("owed") else "",
     )
 
 

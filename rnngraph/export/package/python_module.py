@@ -74,7 +74,7 @@ class Model:
         self._code.{name}_reset(_address(self._memory), *map(_address, self._start))
 
     def step(self, **feeds):
-        """One time step: feeds and results without their axis of steps."""
+        """One time step: feeds and results without their axis of steps, or with one step's entries of it."""
         inputs = self._given("inputs", feeds, None)
         results = self._results(None)
         self._code.{name}_step(_address(self._memory), *map(_address, [*inputs, *results.values()]))
@@ -89,7 +89,7 @@ class Model:
         self._code.{name}_process(_address(self._memory), ctypes.c_size_t(steps), *arrays)
         return results
 
-    @property
+{flush}    @property
     def state(self):
         """All states, by name: copies. Setting takes the same."""
         saved = _aligned(max(1, sum(map(_bytes, DESCRIPTION["states"]))))
@@ -109,11 +109,10 @@ class Model:
 
     def _steps(self, feeds):
         for port in DESCRIPTION["inputs"]:
-            if "steps" in port["shape"] and port["name"] in feeds:
-                shape = np.shape(feeds[port["name"]])
-                axis = port["shape"].index("steps")
-                if axis < len(shape):
-                    return shape[axis]
+            shape = np.shape(feeds.get(port["name"], 0))
+            for dim, count in zip(port["shape"], shape):
+                if not isinstance(dim, int):
+                    return count // _entries(dim)
         return 1
 
     def _given(self, role, feeds, steps):
@@ -126,13 +125,31 @@ class Model:
 
 
 def _shape(port, steps):
-    if steps is None:
-        return tuple(dim for dim in port["shape"] if dim != "steps")
-    return tuple(steps if dim == "steps" else dim for dim in port["shape"])
+    """In a block of so many steps; None: in a step, whose axis of time is left out where it has one entry."""
+    dims = [dim for dim in port["shape"] if dim != "steps" or steps is not None]
+    return tuple(dim if isinstance(dim, int) else _entries(dim) * (1 if steps is None else steps) for dim in dims)
+
+
+def _entries(dim):
+    """Of an axis of time, those in a step."""
+    return int(dim.split("*")[0]) if "*" in dim else 1
 
 
 def _bytes(port):
     return int(np.prod(_shape(port, 1), dtype=int)) * np.dtype(port["dtype"]).itemsize
+'''
+
+_FLUSH = '''\
+    def flush(self, **feeds):
+        """What is still owed when the sequences end, and back to the initial state. feeds: those without steps."""
+        ports = [port for port in DESCRIPTION["inputs"] if all(isinstance(dim, int) for dim in port["shape"])]
+        inputs = _arrays(ports, feeds)
+        _check(ports, inputs, lambda port: tuple(port["shape"]))
+        results = {{port["name"]: np.empty(port["shape"], port["dtype"]) for port in DESCRIPTION["owed"]}}
+        self._code.{name}_flush(_address(self._memory), *map(_address, [*inputs, *results.values()]))
+        self.reset()
+        return results
+
 '''
 
 _SEQUENCE = '''
@@ -274,6 +291,7 @@ def python_module(net: Description, described: dict[str, Any]) -> str:
         usage=usage,
         description=json.dumps(described, indent=1),
         shapes="" if net.is_stream else _shapes(net),
+        flush=_FLUSH.format(name=net.name) if described.get("owed") else "",
     )
 
 

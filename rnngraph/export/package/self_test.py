@@ -13,11 +13,14 @@ from .description import C_TYPES, Description
 
 @dataclass(frozen=True)
 class Example:
-    """Feeds, those of an initial state among them, and results, by name, at sizes by their names in C."""
+    """Feeds, those of an initial state among them, and results, by name, at sizes by their names in C. owed: results
+    that come at the end; of outputs without time these alone are known.
+    """
 
     sizes: Mapping[str, int]
     feeds: Mapping[str, np.ndarray]
     results: Mapping[str, np.ndarray]
+    owed: Mapping[str, np.ndarray]
 
 
 def includes(net: Description) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..c_interface.llvm_text import STEPS
 from ..c_interface.ports import Port
 from .description import C_TYPES, Description
 from .self_test import CHECK, END_MAIN, Example, array_text, begin_main, compare, includes
@@ -15,15 +14,22 @@ def stream_self_test(net: Description, example: Example) -> str:
     stream, name, macro = net.stream, net.name, net.macro
     arrays = [array_text(f"in_{port.symbol}", port, example.feeds[port.name]) for port in stream.inputs]
     arrays += [array_text(f"start_{port.symbol}", port, example.feeds[port.name]) for port in stream.initial_inputs]
+    known = [port for port in stream.outputs if stream.tail is None or port.time_axis is not None]
     for port in stream.outputs:
-        arrays.append(array_text(f"expected_{port.symbol}", port, example.results[port.name]))
+        if port in known:
+            arrays.append(array_text(f"expected_{port.symbol}", port, example.results[port.name]))
         size = example.results[port.name].size
         arrays.append(f"static {C_TYPES[port.dtype]} stepped_{port.symbol}[{size}], block_{port.symbol}[{size}];")
         arrays.append(f"static {C_TYPES[port.dtype]} one_{port.symbol}[{net.macro_of(port)}];")
+    for port in stream.owed:
+        arrays.append(array_text(f"expected_owed_{port.symbol}", port, example.owed[port.name]))
+        arrays.append(f"static {C_TYPES[port.dtype]} owed_{port.symbol}[{net.owed_macro_of(port)} + 1];")
+    flush = ", ".join(["memory", *(f"in_{port.symbol}" for port in stream.held_inputs)])
+    flush = ", ".join([flush, *(f"owed_{port.symbol}" for port in stream.owed)])
     start = [f"start_{port.symbol}" for port in stream.initial_inputs]
     init = ", ".join(["memory", *([] if stream.embedded else ["weights"]), *start])
     begin = f"{name}_reset({', '.join(['memory', *start])});"
-    timed = [port for port in stream.inputs if STEPS in port.shape]
+    timed = [port for port in stream.inputs if port.time_axis is not None]
     arrays += [f"static {C_TYPES[port.dtype]} one_{port.symbol}[{net.macro_of(port)}];" for port in timed]
     fed = [f"one_{port.symbol}" if port in timed else f"in_{port.symbol}" for port in stream.inputs]
     step = ", ".join([*fed, *(f"one_{port.symbol}" for port in stream.outputs)])
@@ -37,7 +43,7 @@ def stream_self_test(net: Description, example: Example) -> str:
         " * from a saved state. Needs the C library alone. Prints ok and the largest difference; exit code 0 if all is",
         " * well. */",
         *includes(net),
-        f"#define STEPS {STEPS_TESTED}",
+        f"#define STEPS {STEPS_TESTED + stream.delay}",
         "",
         *arrays,
         "",
@@ -46,7 +52,7 @@ def stream_self_test(net: Description, example: Example) -> str:
         *CHECK,
         "static void step(int t)",
         "{",
-        *([] if any(STEPS in port.shape for port in (*stream.inputs, *stream.outputs)) else ["    (void)t;"]),
+        *([] if any(port.time_axis is not None for port in (*stream.inputs, *stream.outputs)) else ["    (void)t;"]),
         *take,
         f"    {name}_step(memory, {step});",
         *keep,
@@ -62,7 +68,9 @@ def stream_self_test(net: Description, example: Example) -> str:
         f"            {name}_get_state(memory, saved);",
         "        step(t);",
         "    }",
-        *(line for port in stream.outputs for line in compare(f"stepped_{port.symbol}", f"expected_{port.symbol}")),
+        *(line for port in known for line in compare(f"stepped_{port.symbol}", f"expected_{port.symbol}")),
+        *([] if stream.tail is None else [f"    {name}_flush({flush});"]),
+        *(line for port in stream.owed for line in compare(f"owed_{port.symbol}", f"expected_owed_{port.symbol}")),
         f"    {name}_get_state(memory, again);",
         f"    {name}_set_state(memory, saved);",
         "    for (t = STEPS / 2; t < STEPS; t++)",
@@ -96,7 +104,7 @@ def _take(port: Port) -> list[str]:
 
 def _keep(port: Port) -> list[str]:
     """Moves a step's results to where a block would have them."""
-    if STEPS not in port.shape:
+    if port.time_axis is None:
         return [f"    memcpy(stepped_{port.symbol}, one_{port.symbol}, sizeof stepped_{port.symbol});"]
     before, after = port.around
     return [

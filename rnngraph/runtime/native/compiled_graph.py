@@ -39,9 +39,9 @@ class CompiledGraph(OptimizedGraph):
     def __init__(
         self, lowered: Graph, kind: str, options: CompileOptions, declared: Callable[[], Described] | None = None,
         wrt: tuple[str, ...] = (), differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (),
-        first: tuple[Pass, ...] = (),
+        first: tuple[Pass, ...] = (), rounded: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(lowered, kind, options, wrt, differentiated, then, first)
+        super().__init__(lowered, kind, options, wrt, differentiated, then, first, rounded)
         self.declared = declared
         self._clock = count()
         self._entries: dict[EntryKey, NativeEntry] = {}

@@ -63,7 +63,7 @@ class NativeEntry:
         self._arenas: deque[np.ndarray] = deque()
 
     def block(self) -> ArgumentBlock:
-        """An argument block in which nothing is set but constants."""
+        """An argument block in which only constants are set."""
         return ArgumentBlock(self._interface, self._template)
 
     def weights(self, parameters: Parameters) -> Weights:
@@ -80,7 +80,7 @@ class NativeEntry:
             return self._weights
 
     def weights_of(self, parameters: Parameters) -> Callable[[], Weights]:
-        """What gives ``weights`` of these parameters, in half the time."""
+        """A function that returns ``weights`` of these parameters, and looks for nothing but a change of theirs."""
         changes = parameters.counter()
 
         def present() -> Weights:
@@ -107,7 +107,7 @@ class NativeEntry:
             self._pack(block.address, WORKER, WORKERS)
 
     def sized(self, sizes: Mapping[str, int]) -> Sized:
-        """The entry at these sizes, which it keeps."""
+        """Shapes, bytes and the way to run at these sizes, kept for the next call."""
         key = tuple(sizes.items())
         found = self._sized.get(key)
         if found is None:

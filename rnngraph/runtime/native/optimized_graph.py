@@ -56,18 +56,20 @@ class OptimizedGraph:
     kind: ``inference``, whose weights may be narrow, or ``training``. wrt: labels of what the graph also gives the
     gradients of its loss for. differentiated: outputs whose gradients come from the caller, in place of a loss. then:
     passes that follow and change what the graph gives, such as gradients into new parameters. first: passes before the
-    optimisation, which change what is computed and not what is fed.
+    optimisation, which change what is computed and not what is fed. rounded: whether it is made
+    of a graph after the passes that settle how results are rounded.
     """
 
     def __init__(
         self, lowered: Graph, kind: str, options: CompileOptions, wrt: tuple[str, ...] = (),
         differentiated: tuple[str, ...] = (), then: tuple[Pass, ...] = (), first: tuple[Pass, ...] = (),
+        rounded: bool = False,
     ) -> None:  # fmt: skip
         self.lowered, self.kind, self.options = lowered, kind, options
         self.wrt, self.differentiated, self.first = wrt, differentiated, first
         self.reduced = options.reduced if kind == "inference" else None
         self._meaning = (*meaning(kind, wrt, differentiated), *then)
-        self._optimization = (*first, *optimization(options.unroll, self.reduced))
+        self._optimization = (*first, *optimization(options.unroll, self.reduced, rounded))
         self._lock = threading.RLock()
         self._split: Graph | None = None
         self._pruned: dict[tuple[str, ...], Graph] = {}

@@ -9,6 +9,7 @@ from ...ir.axes import counts
 from ...ir.graph import Graph, Node, symbols_of_node
 from ...ir.scan import ScanParts, is_final
 from ...ir.types import Dim, Size, TensorType, dim_text
+from ...passes.chunks.timeline import Timeline
 
 APART, STEPS, FINAL = "apart", "steps", "final"
 """What a value is to time: the same at all steps, one for each step, or known once the last step is done."""
@@ -20,19 +21,20 @@ COMPARES = "whether sizes that meet are equal is known at each call only; declar
 WAITS = "a recurrence waits for the end of another one, or for a whole sequence"
 
 
-def check_streamable(graph: Graph, initial: Graph, lengths: set[str], where: Where | None) -> None:
+def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Where | None) -> None:
     """Raises ``GraphError`` with the line of what can't run step by step.
 
     graph: of the outputs alone, its states given; what a loss makes of their sizes does not matter. initial: of the
-    states that it starts from. lengths: names of scans' lengths.
+    states that it starts from. timeline: of the graph.
     """
+    lengths = set(timeline.tempo.lengths)
     roles: dict[Node, str] = {}
     advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
     for node in graph.nodes:
-        why = _why_not(node, lengths, roles)
+        why = "" if node in timeline.fronts else _why_not(node, timeline, roles)
         if why:
             raise GraphError(f"this graph can't be streamed: {why}, declared at {node.where}{advice}", where)
-        roles[node] = _role(node, lengths, roles)
+        roles[node] = _role(node, timeline, roles)
     inputs = set(initial.inputs)
     for node in initial.nodes:
         read = () if node in inputs else (node, *node.operands)
@@ -57,23 +59,25 @@ def check_states(graph: Graph, labels: Collection[str], where: Where | None) -> 
             )
 
 
-def _role(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
     if node.op == "scan":
         return STEPS
     if node.op == "get":
         return FINAL if is_final(node) else STEPS
-    if any(counts(dim, lengths) for dim in node.shape):
+    if any(map(timeline.tempo.grows, node.shape)):
         return STEPS
     return FINAL if any(roles[item] != APART for item in node.operands) else APART
 
 
-def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
+    lengths = set(timeline.tempo.lengths)
     if isinstance(node.type, TensorType):
         joined = [dim for dim in node.shape if counts(dim, lengths)]
-        for dim in joined:
-            if isinstance(dim, Size) and dim.symbol is None and dim.symbols <= lengths:
-                return f"{node.op} gives {dim_text(dim)} steps, and a stream gives one for each that it takes"
-        if len(joined) > 1 or any(isinstance(dim, Size) and dim.symbol is None for dim in joined):
+        strange = [dim for dim in joined if timeline.tempo.pace(dim) is None]
+        for dim in strange:
+            if isinstance(dim, Size) and dim.symbols <= lengths:
+                return f"{node.op} gives {dim_text(dim)} steps, which is no fixed number for each that a stream takes"
+        if len(joined) > 1 or strange:
             return f"{node.op} joins steps with another axis"
     if node.op == "ensure_shape":
         return COMPARES
@@ -81,11 +85,11 @@ def _why_not(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
         return _why_not_scan(node, lengths, roles)
     if node.op in ("iota", "dimension") and counts(node["size"], lengths):
         return "it counts the steps of a whole sequence (sequence_length, or a mean over time)"
-    if not node.operands or node.op == "get":
-        return ""
+    if node in timeline.kept or not node.operands or node.op == "get":
+        return timeline.refused.get(node, "")
     if {STEPS, FINAL} <= {roles[item] for item in node.operands}:
         return f"{node.op} gives every step what is known after the last one only"
-    return _why_not_over_time(node, node.operands[0].shape, lengths)
+    return timeline.refused.get(node, "") or _why_not_over_time(node, node.operands[0].shape, timeline)
 
 
 def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
@@ -102,14 +106,12 @@ def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
     return ""
 
 
-def _why_not_over_time(node: Node, shape: Sequence[Dim], lengths: set[str]) -> str:
-    over = [axis for axis, dim in enumerate(shape) if counts(dim, lengths)]
+def _why_not_over_time(node: Node, shape: Sequence[Dim], timeline: Timeline) -> str:
+    over = [axis for axis, dim in enumerate(shape) if timeline.tempo.grows(dim)]
     if node.op.startswith("reduce") and any(axis in over for axis in node["axes"]):
         return f"{node.op} runs over time"
-    if node.op == "windows" and node["axis"] in over:
-        return f"windows of {node['size']} steps run over time"
-    if node.op in ("concat", "reverse") and counts(node.shape[node["axis"]], lengths):
-        return f"{node.op} runs over time"
+    if node.op == "reverse" and node["axis"] in over:
+        return "reverse runs over time"
     if node.op == "matmul" and (over[-1:] == [len(shape) - 1]):
         return "a product runs over time"
     if node.op == "gather" and over[:1] == [0]:

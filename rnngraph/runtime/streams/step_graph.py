@@ -1,9 +1,14 @@
-"""An inference graph with its states as inputs and outputs: which axis is time, and which sizes a batch settles."""
+"""An inference graph with its states as inputs and outputs: which axis is time, and which sizes a batch settles.
+
+Where it reads steps before or after its own, or makes one of several, it is the graph of a chunk, which keeps the past
+that is needed among its states.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,12 +16,85 @@ import numpy as np
 from ...declare.nest import flatten
 from ...errors import ShapeError, Where
 from ...ir.axes import axis_of_names, rows_of_feeds, time_sizes
-from ...ir.graph import with_sizes
-from ...ir.types import Dim, TensorType, symbols_of
+from ...ir.graph import Graph, make, with_sizes
+from ...ir.types import Dim, Size, TensorType, evaluate, substitute, symbols_of
+from ...passes.chunks.chunk_graph import STEPS, chunk_graph, tail_graph
+from ...passes.chunks.delays import timeline_of
+from ...passes.chunks.timeline import Timeline
+from ...passes.pipeline import forbidden, rounding, run
 from ..graph_source import GraphSource
 from ..native.compile_options import CompileOptions
 from ..native.compiled_graph import CompiledGraph
+from ..native.preconditions import Precondition, preconditions_of
 from .causality import check_states, check_streamable
+
+
+class Tail:
+    """The ends of sequences: what is still owed once the last whole step is done."""
+
+    def __init__(self, timeline: Timeline, rows: Dim, options: CompileOptions, source: GraphSource) -> None:
+        self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
+        self._graphs: dict[tuple[tuple[str, int], ...], CompiledGraph] = {}
+
+    def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
+        """How many entries are left for no whole step, by length. left: what is fed, by name."""
+        tempo = self.timeline.tempo
+        found = dict.fromkeys(tempo.lengths, 0)
+        declared = {str(node["label"]): node for node in self.timeline.graph.inputs if node.op == "input"}
+        for name, array in left.items():
+            axis = axis_of_names(declared[name].shape, tempo.lengths)
+            assert axis is not None
+            count, fits = array.shape[axis], dict[int, tuple[str, int]]()
+            for rest in range(tempo.rate):
+                pace = tempo.pace(declared[name].shape[axis], dict.fromkeys(tempo.lengths, rest))
+                assert pace is not None
+                fits.setdefault(pace.over, (pace.symbol, rest))
+            if count not in fits:
+                most = max(fits)
+                raise ShapeError(
+                    f"feed {name} has {count} entries over time, and at most {most} are left for no whole step of "
+                    f"{tempo.rate}; feed whole steps to process",
+                    where,
+                )
+            symbol, rest = fits[count]
+            found[symbol] = max(rest, found[symbol])
+        return found
+
+    def check_lengths(
+        self, states: Mapping[str, np.ndarray], rows: np.ndarray, rests: Mapping[str, int], where: Where | None
+    ) -> None:  # fmt: skip
+        """Raises ``ShapeError`` where a sequence that ends is shorter than the whole graph takes it.
+
+        states: as they are, by label. rows: those that end, as a mask; what took no step is no sequence.
+        """
+        steps = states.get(STEPS, np.zeros((len(rows), 1), np.int64))[rows]
+        for count in np.unique(steps[steps > 0]).tolist():
+            sizes = {name: self.timeline.tempo.rate * count + rests[name] for name in self.timeline.tempo.lengths}
+            for need in self._needs:
+                if evaluate(need.value, sizes) < 0:
+                    found = ", ".join(map(str, sizes.values()))
+                    raise ShapeError(
+                        f"a sequence ends after {found} entries, and {need.text} (declared at {need.where}) needs "
+                        "more; feed longer sequences",
+                        where,
+                    )
+
+    @cached_property
+    def _needs(self) -> list[Precondition]:
+        """What must hold of lengths alone."""
+        checks = preconditions_of(self.timeline.graph)
+        return [
+            check for check in checks
+            if check.kind == "size" and symbols_of(check.value) <= self.timeline.tempo.lengths
+        ]  # fmt: skip
+
+    def graph(self, rests: Mapping[str, int], where: Where | None) -> CompiledGraph:
+        """rests: entries that are left, by length. Raises ``GraphError`` where steps before would have been others."""
+        key = tuple(sorted(rests.items()))
+        if key not in self._graphs:
+            made = tail_graph(self.timeline, self._rows, rests, where)
+            self._graphs[key] = CompiledGraph(made, "inference", self._options, self._source.described, rounded=True)
+        return self._graphs[key]
 
 
 @dataclass(frozen=True)
@@ -26,8 +104,10 @@ class StepGraph:
     batch: rows. structures: for each driver the nest of its states, with their labels as leaves; named: the same with
     every state under its name; labels: all of these in order.
     types: of what is fed, what only the initial state reads among it. lengths: names of the sizes that count steps.
-    time_axis: of feeds and outputs, None: has none. sizes: those that the batch settles. held: defaults of what has no
-    time axis.
+    time_axis, output_axis: of feeds and outputs, None: has none. left_out: the same, where a single step has but one
+    entry, so that it is given without the axis. sizes: those that the batch settles. held: defaults of what has no time
+    axis. rate: entries of what is fed for each step. delay: steps after which the first one's outputs come. tail: gives
+    the graph of the end of sequences, by how many entries are left for no whole step.
     """
 
     batch: int
@@ -42,8 +122,13 @@ class StepGraph:
     lengths: frozenset[str]
     time_axis: Mapping[str, int | None]
     output_axis: Mapping[str, int | None]
+    left_out: Mapping[str, int | None]
+    output_left_out: Mapping[str, int | None]
     sizes: Mapping[str, int]
     held: Mapping[str, np.ndarray]
+    rate: int
+    delay: int
+    tail: Tail | None
 
 
 def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: Where | None) -> StepGraph:
@@ -51,41 +136,71 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     lowered, options = source.stateful(), replace(options, unroll=None)
     compiled = CompiledGraph(lowered.graph, "inference", options, source.described)
     labels = [label for nest in lowered.states for label in flatten(nest)]
-    graph = compiled.graph
-    lengths = time_sizes(graph)
-    check_streamable(graph, lowered.initial, lengths, where)
-    check_states(graph, labels, where)
+    timeline = timeline_of(compiled.graph, time_sizes(compiled.graph))
+    lengths = timeline.tempo.lengths
+    check_streamable(compiled.graph, lowered.initial, timeline, where)
+    check_states(compiled.graph, labels, where)
     found = compiled.input_types()
+    fed = [kind.shape for name, kind in found.items() if name not in labels]
+    rows = [found[name].shape[0] for name in labels] or rows_of_feeds(fed, lengths)
+    sizes = _fixed_sizes(rows, batch, where)
+    initial, structures, named, tail = lowered.initial, lowered.states, lowered.named, None
+    if not timeline.is_causal:
+        row = rows[0] if rows else 1
+        alike = {str(dim): row for dim in rows if isinstance(dim, Size) and dim.symbol}  # all of them count rows
+        rounded = run(with_sizes(compiled.graph, alike), rounding(options.reduced), forbidden("inference"))
+        timeline = timeline_of(rounded, lengths)
+        check_streamable(rounded, lowered.initial, timeline, where)
+        chunked, tail = chunk_graph(timeline, row, where), Tail(timeline, row, options, source)
+        compiled = CompiledGraph(chunked.graph, "inference", options, source.described, rounded=True)
+        found = compiled.input_types()
+        kept = [label for label, _ in chunked.initial]
+        starts = [
+            (label, make("broadcast", first, shape=(row, found[label].shape[1]))) for label, first in chunked.initial
+        ]
+        initial = Graph.of(initial.name, (*initial.outputs, *starts), initial.inputs, initial.comments)
+        nests = ({label.removeprefix("state/"): label for label in kept},) if kept else ()
+        labels, structures, named = [*labels, *kept], (*structures, *nests), (*named, *nests)
     types = {name: kind for name, kind in found.items() if name not in labels}
     state_types = {name: found[name] for name in labels}
     time_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in types.items()}
-    fed = [kind.shape for kind in types.values()]
-    rows = [kind.shape[0] for kind in state_types.values()] or rows_of_feeds(fed, lengths)
-    sizes = _fixed_sizes(rows, batch, where)
-    for _, node in lowered.initial.outputs:  # what states begin with has as many rows
+    for _, node in initial.outputs:  # what states begin with has as many rows
         sizes |= dict.fromkeys(symbols_of(node.shape[0]), batch)
     known: dict[str, Dim] = dict(sizes)
-    initial = CompiledGraph(with_sizes(lowered.initial, known), "inference", options, source.described)
-    for name, kind in initial.input_types().items():
+    first = CompiledGraph(with_sizes(initial, known), "inference", options, source.described)
+    for name, kind in first.input_types().items():
         if name not in labels:
             types.setdefault(name, kind)
             time_axis.setdefault(name, None)
+    given = {name: node.tensor for name, node in compiled.graph.outputs}
     return StepGraph(
         batch=batch,
         compiled=compiled,
-        initial=initial,
-        structures=lowered.states,
-        named=lowered.named,
+        initial=first,
+        structures=structures,
+        named=named,
         labels=labels,
-        outputs=tuple(name for name, _ in graph.outputs),
+        outputs=tuple(name for name, _ in compiled.graph.outputs),
         types=types,
         state_types=state_types,
-        lengths=frozenset(lengths),
+        lengths=lengths,
         time_axis=time_axis,
-        output_axis={name: axis_of_names(node.shape, lengths) for name, node in graph.outputs},
+        output_axis={name: axis_of_names(kind.shape, lengths) for name, kind in given.items()},
+        left_out={name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
+        output_left_out={
+            name: _single(kind, axis_of_names(kind.shape, lengths), lengths) for name, kind in given.items()
+        },
         sizes=sizes,
         held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
+        rate=timeline.tempo.rate,
+        delay=timeline.delay,
+        tail=tail,
     )
+
+
+def _single(kind: TensorType, axis: int | None, lengths: frozenset[str]) -> int | None:
+    """An axis of time that has one entry for each step."""
+    return axis if axis is not None and substitute(kind.shape[axis], dict.fromkeys(lengths, 1)) == 1 else None
 
 
 def _fixed_sizes(rows: Sequence[Dim], batch: int, where: Where | None) -> dict[str, int]:

@@ -8,9 +8,19 @@ from typing import Any, Generic, Never
 import numpy as np
 
 from ...declare.nest import map_leaves, matched, paths
-from ...errors import DtypeError, NameLookupError, ShapeError, StructureError, Where, did_you_mean, shown, user_line
+from ...errors import (
+    DtypeError,
+    GraphError,
+    NameLookupError,
+    ShapeError,
+    StructureError,
+    Where,
+    did_you_mean,
+    shown,
+    user_line,
+)
 from ...ir.axes import output_row_axes
-from ...ir.types import Size
+from ...ir.types import Size, evaluate, substitute
 from ...public import api, no_more
 from ..calls.call_cache import run_once
 from ..calls.feed_names import FeedNames
@@ -45,11 +55,14 @@ class Stream(Generic[Given]):
         self._named_states = graph.named
         self._types, self._state_types = graph.types, graph.state_types
         self._lengths, self._time_axis, self._output_axis = set(graph.lengths), graph.time_axis, graph.output_axis
+        self._left_out, self._output_left_out = graph.left_out, graph.output_left_out
+        self._rate, self._delay, self._tail = graph.rate, graph.delay, graph.tail
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
         self._shown = [path for path, _ in paths(structure)]
+        self._results = tuple(name for name in self._outputs if name not in self._labels)
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
@@ -120,8 +133,8 @@ class Stream(Generic[Given]):
         ranges, threads = self._compiled.range_preconditions(self._outputs), self._compiled.options.threads
         spec = spec_of(
             entry, sized, {name: name for name in moving}, {**held, **moving}, self._structure, self._shown,
-            ranges=ranges, copied=COPIED, feed_axes=self._time_axis if one_step else {},
-            result_axes=self._output_axis if one_step else {},
+            ranges=ranges, copied=COPIED, feed_axes=self._left_out if one_step else {},
+            result_axes=self._output_left_out if one_step else {},
         )  # fmt: skip
         prepared = self._prepared_step if one_step else self._prepared_chunk
         if prepared is None or anew or not prepared.is_for(spec):
@@ -147,7 +160,7 @@ class Stream(Generic[Given]):
         self, given: Mapping[str, np.ndarray], one_step: bool, where: Where | None
     ) -> tuple[States, NativeEntry, Sized]:
         """The states, and the entry for them, for these feeds and for what is held, after all checks."""
-        axes = self._time_axis if one_step else {}
+        axes = self._left_out if one_step else {}
         arrays = {**self._held, **{name: whole(array, axes.get(name)) for name, array in given.items()}}
         needed = [name for name in self._compiled.needed(self._outputs) if name in self._types]
         missing = [name for name in needed if name not in arrays]
@@ -171,8 +184,12 @@ class Stream(Generic[Given]):
     def _converted(self, name: str, value: Any, one_step: bool, where: Where | None) -> np.ndarray:
         kind = self._types[name]
         if one_step:
-            kind = kind.with_shape(without(kind.shape, self._time_axis[name]))
+            shape = tuple(substitute(dim, dict.fromkeys(self._lengths, 1)) for dim in kind.shape)
+            kind = kind.with_shape(without(shape, self._left_out[name]))
         array = convert(name, value, kind, where)
+        axis = self._time_axis[name]
+        if axis is not None and not (one_step and self._left_out[name] is not None):
+            self._check_whole_steps(name, axis, array.shape[axis], one_step, where)
         for dim, actual in zip(kind.shape, array.shape, strict=True):
             if isinstance(dim, Size) and self._sizes.get(str(dim), actual) != actual:
                 raise ShapeError(
@@ -181,6 +198,92 @@ class Stream(Generic[Given]):
                     where,
                 )
         return array
+
+    def _check_whole_steps(self, name: str, axis: int, count: int, one_step: bool, where: Where | None) -> None:
+        entries = evaluate(self._types[name].shape[axis], dict.fromkeys(self._lengths, 1))
+        if count % entries or (one_step and count != entries):
+            what = "that many" if one_step else "a multiple of that, and what is left at the end to flush"
+            raise ShapeError(
+                f"feed {name} has {count} entries over time, and a step of this stream takes {entries}; feed {what}",
+                where,
+            )
+
+    # The end -------------------------------------------------------------------------------------
+
+    @property
+    def rate(self) -> int:
+        """Entries of the sequences that a step takes."""
+        return self._rate
+
+    @property
+    def delay(self) -> int:
+        """Steps after which the results of the first one come; those of the steps before are zeros."""
+        return self._delay
+
+    @api
+    def flush(self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, **named: Any) -> Given:
+        """What is still owed of sequences that end here, and back to the initial state.
+
+        feeds: entries that are left for no whole step of ``rate``, with their time axis. rows: as for ``step``; the
+        others' results are 0, and they go on.
+        """
+        where = user_line()
+        chosen = row_mask(slice(None) if rows is None else rows, self._batch, where)
+        arrays = {}
+        for name, value in self._feed_names.by_placeholder(feeds, named, where).items():
+            if self._time_axis.get(name) is None:
+                raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
+            arrays[name] = convert(name, value, self._types[name], where)
+        results = self._owed(arrays, chosen, where)
+        for name, array in results.items():
+            axis = self._row_axis[name]
+            if axis is not None:
+                np.moveaxis(array, axis, 0)[~chosen] = 0
+        self.reset(chosen)
+        values = iter([results[name] for name in self._shown])
+        return map_leaves(lambda _: next(values), self._structure)
+
+    def _owed(
+        self, left: Mapping[str, np.ndarray], chosen: np.ndarray, where: Where | None
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """By name, outputs that no step gave. left: entries of sequences. chosen: rows that end."""
+        if self._tail is None:
+            return self._nothing(where)
+        rests = self._tail.rests(left, where)
+        states = dict(zip(self._labels, self._current_state(where), strict=True))
+        self._tail.check_lengths(states, chosen, rests, where)
+        graph = self._tail.graph(rests, where)
+        kinds = graph.input_types()
+        needed = [name for name in graph.needed(self._results) if name in self._types]
+        arrays = {**self._held, **left}
+        for name in needed:
+            if name not in arrays and (axis := self._time_axis[name]) is not None and kinds[name].shape[axis] == 0:
+                arrays[name] = np.empty([evaluate(dim, self._sizes) for dim in kinds[name].shape], kinds[name].dtype)
+        missing = [name for name in needed if name not in arrays]
+        if missing:
+            raise NameLookupError(f"flush needs {', '.join(missing)}: what is left of it, or a step that fed it", where)
+        used = {name: arrays[name] for name in needed}
+        used |= {name: array for name, array in states.items() if name in kinds}
+        sizes = solve_sizes(used, kinds, where) | self._sizes
+        graph.check(self._results, used, sizes, where)
+        entry = graph.entry(self._results, sizes)
+        return run_once(entry, entry.weights(self._parameters), used, sizes)
+
+    def _nothing(self, where: Where | None) -> dict[str, np.ndarray]:
+        """Results of no steps, of a stream that owes none."""
+        for name in self._results:
+            if self._output_axis[name] is None:
+                raise GraphError(
+                    f"output {name or 'of this stream'} has no time axis and is known with every step, as nothing is "
+                    "late here; take what the last step gave, and use reset",
+                    where,
+                )
+        kinds = {name: node.tensor for name, node in self._compiled.graph.outputs}
+        none = self._sizes | dict.fromkeys(self._lengths, 0)
+        return {
+            name: np.zeros([evaluate(dim, none) for dim in kinds[name].shape], kinds[name].dtype)
+            for name in self._results
+        }
 
     # State ---------------------------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ def summed(
 widths = st.lists(st.sampled_from([1, 3, 13, 14, 16, 17, 32, 40]), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from([(1,), (7,), (MOST_PACKED + 3,), (3, 5), (2, MOST_PACKED + 1), (2, 3, 4)]),
     widths,

@@ -50,7 +50,7 @@ def keras(
     return rates
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from([1.0, 0.95, 0.5, 2.0, 3.0, math.nan]), max_size=20),
     st.sampled_from([0.5, 0.1]), st.integers(1, 3), st.sampled_from(["min", "max"]), st.sampled_from([0.0, 0.1]),

@@ -1,0 +1,433 @@
+"""The graph of a chunk: the past that is needed stands before the chunk, and what is needed next is given beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import GraphError, Where
+from ...ir.build import number
+from ...ir.graph import Graph, Node, make
+from ...ir.scan import Binding, ScanParts
+from ...ir.sizes.polynomial import Dim, product, size
+from ...ir.types import TensorType
+from .pace import Pace
+from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View
+
+STEPS = "state/steps"
+PAST = "state/past"
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """The graph of a chunk, and its states beside those of loops: by label, the graph of what they begin with."""
+
+    graph: Graph
+    initial: tuple[tuple[str, Node], ...]
+
+
+def chunk_graph(timeline: Timeline, rows: Dim, where: Where | None = None) -> Chunked:
+    """The graph of a chunk of any number of steps. rows: their number, as the graph has it.
+
+    Law: entry i of what it gives for the chunk that begins with step K is entry ``many * K + i - delay`` of what the
+    whole graph gives, bit for bit, and zero where there is none.
+    """
+    return _ChunkGraph(timeline, rows, None, where).made()
+
+
+def tail_graph(timeline: Timeline, rows: Dim, rests: Mapping[str, int], where: Where | None = None) -> Graph:
+    """The graph of a sequence's end. rests: by length, entries of it that are fed, fewer than a step.
+
+    Law: it gives what is still owed: those entries of the whole graph's outputs that no chunk has given.
+    Raises ``GraphError`` with the line of what differs from the first step on for a sequence of such a length.
+    """
+    return _ChunkGraph(timeline, rows, rests, where).made().graph
+
+
+class _ChunkGraph:
+    """A graph on its way to that of a chunk; with ``rests`` to that of the end."""
+
+    def __init__(
+        self, timeline: Timeline, rows: Dim, rests: Mapping[str, int] | None, where: Where | None
+    ) -> None:  # fmt: skip
+        self.timeline, self.rows, self.rests, self.where = timeline, rows, rests, where
+        self.new: dict[Node, Node] = {}
+        self.same: dict[tuple[Node, int], Node] = {}  # what is the same at all times, by delay
+        self.pasts: dict[Past, Node] = {}  # with the chunk behind them
+        self.repeated: dict[tuple[Node, Repeat], Node] = {}  # the same, with first entries again before the first
+        self.inputs: dict[Node, Node] = {}
+        self.states: dict[str, tuple[Node, Node, Node]] = {}  # by label: what it begins with, as it is, and the next
+
+    def made(self) -> Chunked:
+        try:
+            return self._made()
+        except GraphError:
+            raise
+        except (ValueError, TypeError) as error:  # of sizes that fit in the whole graph alone
+            raise GraphError(f"this graph can't be streamed: {error}", self.where) from None
+
+    def _made(self) -> Chunked:
+        graph, line = self.timeline.graph, self.timeline
+        for node in graph.nodes:
+            if node in line.fronts or (node in line.views and node not in line.delays):
+                continue
+            if line.delays.get(node, 0) is not None:
+                self.new[node] = self._lowered(node)
+        outputs = [(name, self._output(node)) for name, node in graph.outputs]
+        if self.rests is None:
+            outputs += [(label, after) for label, (_, _, after) in self.states.items()]
+        inputs = [self.inputs.get(node, node) for node in graph.inputs]
+        inputs += [present for _, present, _ in self.states.values()]
+        made = Graph.of(graph.name, outputs, inputs, graph.comments)
+        return Chunked(made, tuple((label, first) for label, (first, _, _) in self.states.items()))
+
+    # Sizes ---------------------------------------------------------------------------------------
+
+    def _pace(self, node: Node) -> Pace:
+        axis = self.timeline.axis(node)
+        assert axis is not None
+        return self._pace_of(node.shape[axis])
+
+    def _pace_of(self, dim: Dim) -> Pace:
+        found = self.timeline.tempo.pace(dim, self.rests)
+        assert found is not None
+        return found
+
+    def _count(self, pace: Pace, delay: int) -> Dim:
+        """Entries in a chunk."""
+        return pace.many * size(pace.symbol) if self.rests is None else pace.over + delay
+
+    def _sized(self, value: Any, delay: int) -> Any:
+        """A size, or a tuple of them, with entries of a chunk in place of those of the whole."""
+        if isinstance(value, tuple):
+            return tuple(self._sized(item, delay) for item in value)
+        pace = self.timeline.tempo.pace(value, self.rests)
+        if pace is None:
+            return value
+        return self._count(pace, delay) if pace.many else pace.over
+
+    # Nodes ---------------------------------------------------------------------------------------
+
+    def _lowered(self, node: Node) -> Node:
+        line = self.timeline
+        if node.op == "input":
+            return self._input(node)
+        if node.op in ("parameter", "constant"):
+            return node
+        if node.op == "scan":
+            return self._scan(node)
+        if node in line.ends:
+            return self._end(node)
+        if node in line.windows:
+            return self._windows(node, line.windows[node])
+        return self._remade(node, line.late(node))
+
+    def _remade(self, node: Node, delay: int) -> Node:
+        if node.op == "get":
+            return make("get", self.new[node.operands[0]], where=node.where, name=node.name, index=node["index"])
+        operands = [self._at(item, delay) for item in node.operands]
+        attributes = {
+            key: self._sized(value, delay) if key in ("shape", "stop", "size") else value
+            for key, value in node.attributes
+        }
+        return make(node.op, *operands, where=node.where, name=node.name, **attributes)
+
+    def _input(self, node: Node) -> Node:
+        shape = tuple(self._sized(dim, 0) for dim in node.shape)
+        if shape == node.shape:
+            return node
+        kind = TensorType(node.dtype, shape)
+        self.inputs[node] = make("input", where=node.where, name=node.name, label=node["label"], type=kind)
+        return self.inputs[node]
+
+    def _scan(self, node: Node) -> Node:
+        delay, scan = self.timeline.late(node), ScanParts.of(node)
+        parts = replace(
+            scan,
+            carries=[carry._replace(initial=self._at(carry.initial, 0)) for carry in scan.carries],
+            sequences=[Binding(item.inside, self._at(item.outside, delay)) for item in scan.sequences],
+            invariants=[Binding(item.inside, self._at(item.outside, 0)) for item in scan.invariants],
+            length=self._sized(scan.length, delay),
+        )
+        if delay:
+            parts = self._held(parts, self._pace_of(scan.length), delay)
+        return parts.made(node.where, node.name)
+
+    def _held(self, scan: ScanParts, pace: Pace, delay: int) -> ScanParts:
+        """A loop that stays at its first state until its first step comes."""
+        runs = make("transpose", self._has_begun(pace, delay), order=(1, 0))
+        runs = make("reshape", runs, shape=(*runs.shape, 1))
+        inside = make("input", name="begun", label="begun", type=TensorType("bool", runs.shape[1:]))
+        carries = [
+            carry._replace(next=make("select", inside, carry.next, carry.inside, where=carry.next.where))
+            for carry in scan.carries
+        ]
+        return replace(scan, carries=carries, sequences=[*scan.sequences, Binding(inside, runs)])
+
+    # Values at other times -----------------------------------------------------------------------
+
+    def _at(self, node: Node, delay: int) -> Node:
+        """A value as late as ``delay`` says; one without time as it is."""
+        line = self.timeline
+        if not isinstance(node.type, TensorType) or line.axis(node) is None or not line.has_time(node):
+            return self.new[node]
+        own = line.delays[node]
+        if own is None:
+            if (node, delay) not in self.same:
+                self.same[node, delay] = self._remade(node, delay)
+            return self.same[node, delay]
+        if own == delay:
+            return self.new[node]
+        joined, kept = self._joined(line.plain(node))
+        return self._cut(joined, node, kept + own - delay, self._count(self._pace(node), delay))
+
+    def _cut(self, node: Node, like: Node, start: Dim, count: Dim, step: int = 1) -> Node:
+        """Every ``step``-th of ``count`` entries along time, from ``start`` on. like: what has its time there."""
+        axis = self.timeline.axis(like)
+        assert axis is not None
+        if (start, count, step) == (0, node.shape[axis], 1):
+            return node
+        starts = tuple(start if place == axis else 0 for place in range(node.tensor.rank))
+        stops = tuple(start + count if place == axis else dim for place, dim in enumerate(node.shape))
+        steps = tuple(step if place == axis else 1 for place in range(node.tensor.rank))
+        return make("slice", node, where=like.where, start=starts, stop=stops, step=steps)
+
+    def _joined(self, view: View) -> tuple[Node, int]:
+        """A chunk of a value with its past before it, and how much that is."""
+        line, past = self.timeline, self.timeline.past(view)
+        kept, base = line.pasts.get(past, 0), past.base
+        if past not in self.pasts:
+            chunk = self._at(base, line.late(base))
+            if past in line.masked:
+                chunk = self._masked(chunk, base, past.fill, line.late(base))
+            self.pasts[past] = self._with_past(chunk, past, kept) if kept else chunk
+        joined = self.pasts[past]
+        if view.front > 0 and isinstance(view.fill, Repeat):
+            if (base, view.fill) not in self.repeated:
+                self.repeated[base, view.fill] = self._repeated(joined, base, kept, view.fill)
+            joined = self.repeated[base, view.fill]
+        return joined, kept
+
+    def _with_past(self, chunk: Node, past: Past, kept: int) -> Node:
+        base, axis = past.base, self.timeline.axis(past.base)
+        assert axis is not None
+        rows = self._row_axis(base)
+        if chunk.shape[rows] != self.rows:  # every row has a past of its own
+            if chunk.shape[rows] != 1:
+                raise GraphError(
+                    "this graph can't be streamed: what is kept of a sequence is kept for each row, and has no rows, "
+                    f"declared at {base.where}",
+                    self.where,
+                )
+            chunk = _with_size(chunk, rows, self.rows)
+        fill = self._fill(past.fill, base)
+        others = [place for place in range(chunk.tensor.rank) if place not in (rows, axis)]
+        wide = tuple(chunk.shape[place] for place in others)
+        flat = (self.rows, kept * product(wide))
+        number_of_past = [other for other, count in self.timeline.pasts.items() if count].index(past)
+        present = self._state(f"{PAST}/{number_of_past}", flat, fill, base)
+        order = (rows, axis, *others)
+        before = make("reshape", present, where=base.where, shape=(self.rows, kept, *wide))
+        before = _transposed(before, tuple(order.index(place) for place in range(len(order))))
+        joined = make("concat", before, chunk, where=base.where, axis=axis)
+        after = present
+        if self.rests is None:
+            after = _transposed(self._cut(joined, base, self._count(self._pace(base), 0), kept), order)
+            after = make("reshape", after, where=base.where, shape=flat)
+        self.states[str(present["label"])] = fill, present, after
+        return joined
+
+    def _row_axis(self, node: Node) -> int:
+        axis = self.timeline.axis(node)
+        usual = 1 if axis == 0 else 0
+        if isinstance(self.rows, int):  # which another axis may have by chance
+            return usual
+        found = (place for place, dim in enumerate(node.shape) if dim == self.rows and place != axis)
+        return next(found, usual)
+
+    def _state(self, label: str, shape: tuple[Dim, ...], fill: Node, like: Node) -> Node:
+        return make(
+            "input", where=like.where, name=label.replace("/", "_"), label=label, type=TensorType(fill.dtype, shape)
+        )
+
+    def _fill(self, fill: bytes, like: Node) -> Node:
+        if fill == NO_FILL:
+            return number(0, like)
+        return make("constant", value=np.frombuffer(fill, like.dtype)[0].reshape(()))
+
+    # What stands before the first entry ----------------------------------------------------------
+
+    def _has_begun(self, pace: Pace, delay: int) -> Node:
+        """Whether entries of a chunk are none before the first: bool [rows, entries]."""
+        late = make("constant", value=np.asarray(delay, np.int64))
+        return make("less_equal", late, self._indices(pace, self._count(pace, delay)))
+
+    def _indices(self, pace: Pace, count: Dim) -> Node:
+        """Which of the whole's entries those of a chunk are, were they not late: int64 [rows, entries]."""
+        if STEPS not in self.states:
+            zero = make("constant", value=np.zeros((), np.int64))
+            steps = self._state(STEPS, (self.rows, 1), zero, zero)
+            after = steps
+            if self.rests is None:
+                after = make("add", steps, make("dimension", size=size(pace.symbol)))
+            self.states[STEPS] = zero, steps, after
+        many = make("constant", value=np.asarray(pace.many, np.int64))
+        return make("add", make("iota", size=count), make("mul", self.states[STEPS][1], many))
+
+    def _repeated(self, joined: Node, base: Node, kept: int, repeat: Repeat) -> Node:
+        """A chunk with its past, where entries before the first are those that mirror or repeat it.
+
+        All of them are there when one of them is read, as windows wait for them.
+        """
+        axis, rows = self.timeline.axis(base), self._row_axis(base)
+        assert axis is not None
+        joined = _with_size(joined, rows, self.rows)
+        count = joined.shape[axis]
+        behind = make("constant", value=np.asarray(kept + self.timeline.late(base), np.int64))
+        index = make("sub", self._indices(self._pace(base), count), behind)
+        source = make("neg", index) if repeat is Repeat.MIRRORED else number(0, index)
+        place = make("add", make("iota", size=count), make("sub", make("maximum", index, source), index))
+        row = make("mul", make("iota", size=self.rows), make("dimension", size=count))
+        place = make("add", place, make("reshape", row, shape=(self.rows, 1)))
+        others = [other for other in range(joined.tensor.rank) if other not in (rows, axis)]
+        order, wide = (rows, axis, *others), tuple(joined.shape[other] for other in others)
+        table = make("reshape", _transposed(joined, order), shape=(self.rows * count, *wide))
+        found = make("gather", table, place, where=base.where)
+        return _transposed(found, tuple(order.index(place) for place in range(len(order))))
+
+    def _masked(self, chunk: Node, base: Node, fill: bytes, delay: int) -> Node:
+        """A chunk with ``fill`` in place of what stands before the first entry."""
+        axis, rows = self.timeline.axis(base), self._row_axis(base)
+        begun = self._has_begun(self._pace(base), delay)
+        if axis is not None and axis < rows:
+            begun = make("transpose", begun, order=(1, 0))
+        shape: list[Dim] = [1] * chunk.tensor.rank
+        for place, dim in zip(sorted((axis or 0, rows)), begun.shape, strict=True):
+            shape[place] = dim
+        begun = make("reshape", begun, shape=tuple(shape))
+        return make("select", begun, chunk, self._fill(fill, base), where=base.where)
+
+    # Windows, and the end ------------------------------------------------------------------------
+
+    def _windows(self, node: Node, taken: Taken) -> Node:
+        """Windows of a view; of size 1 its entries."""
+        line, view, step, axis = self.timeline, taken.view, taken.step, self.timeline.axis(taken.view.base)
+        delay, span = line.late(node), taken.apart * (taken.size - 1)
+        count, dropped = self._count(self._pace(node), delay), 0
+        if count == 0:
+            return self._none(node)
+        if line.is_timeless(taken):
+            base = self._at(view.base, delay * step)
+            return self._cut(base, view.base, 0, base.shape[axis or 0], step)
+        if self.rests is None:
+            joined, kept = self._joined(view)
+            ahead = delay * step + view.front - line.late(view.base)
+            dropped = int(ahead < 0)  # a window before the first, so that none begins within the chunk
+            start = kept - ahead - dropped * step
+            joined = self._cut(
+                joined, view.base, start, count * step + (span + 1 if dropped else min(span, kept - start))
+            )
+        else:
+            joined = self._ending(*self._source(node, -delay), view)
+            joined = self._cut(joined, view.base, 0, (count - 1) * step + span + 1)
+        if taken.size == 1:
+            found = self._cut(joined, view.base, 0, joined.shape[axis or 0], step)
+        else:
+            found = make(
+                "windows", joined, where=node.where, name=node.name, axis=axis, size=taken.size, step=step,
+                apart=taken.apart,
+            )  # fmt: skip
+        return self._cut(found, view.base, dropped, count)
+
+    def _none(self, node: Node) -> Node:
+        """No entries."""
+        rows, axis = self._row_axis(node), self.timeline.axis(node)
+        shape = tuple(0 if place == axis else dim for place, dim in enumerate(node.shape))
+        shape = tuple(self.rows if place == rows else dim for place, dim in enumerate(shape))
+        return make("broadcast", number(0, node), where=node.where, shape=shape)
+
+    def _source(self, node: Node, first: int) -> tuple[Node, int]:
+        """What windows are taken of, and where in it the window of a number begins."""
+        if node in self.timeline.views:
+            return node, first
+        source = node.operands[0]
+        if node.op == "windows":
+            return source, first * node["step"]
+        axis = self.timeline.axis(source)
+        assert axis is not None
+        return source, first * node["step"][axis] + self._settled(node, node["start"][axis])
+
+    def _ending(self, node: Node, first: int, view: View) -> Node:
+        """A view from an entry, counted from the first that this chunk would give were nothing late, to its end."""
+        line = self.timeline
+        if node is view.base:
+            joined, kept = self._joined(view)
+            return self._cut(joined, node, kept + line.late(node) + first, self._pace(node).over - first)
+        axis = line.axis(node)
+        assert axis is not None
+        if node.op == "slice":
+            start = self._settled(node, node["start"][axis])
+            joined = self._ending(node.operands[0], first + start, view)
+            return self._cut(joined, view.base, 0, self._pace(node).over - first)
+        place = next(place for place, item in enumerate(node.operands) if line.has_time(item))
+        front = sum(self._settled(node, item.shape[axis]) for item in node.operands[:place])
+        inner, behind = node.operands[place], [self.new[item] for item in node.operands[place + 1 :]]
+        passed = max(0, first - front - self._pace(inner).over)  # of what stands behind
+        rows = self._row_axis(view.base)
+        own = self._ending(inner, first - front - passed, view)
+        parts = [part for part in (own, *behind) if part.shape[axis] != 0] or [own]
+        wide = next((part.shape[rows] for part in parts if part.shape[rows] != 1), 1)
+        parts = [_with_size(part, rows, wide) for part in parts]
+        joined = make("concat", *parts, where=node.where, axis=axis)
+        return self._cut(joined, view.base, passed, joined.shape[axis] - passed)
+
+    def _settled(self, node: Node, dim: Dim) -> int:
+        """A number of entries that may not depend on how long a sequence is."""
+        pace, usual = self.timeline.tempo.pace(dim, self.rests), self.timeline.tempo.pace(dim)
+        if pace is None or usual is None:
+            assert isinstance(dim, int)
+            return dim
+        if pace != usual:
+            raise GraphError(
+                f"a sequence of this length begins otherwise than the stream did: {node.op} has {pace.over} entries "
+                f"before its first step, and {usual.over} where the length is a multiple of "
+                f"{self.timeline.tempo.rate}, declared at {node.where}; feed multiples of it, or pad in numbers",
+                self.where,
+            )
+        return pace.over
+
+    def _end(self, node: Node) -> Node:
+        """A slice of the last entries; of a chunk those of what has come."""
+        source, late = node.operands[0], self.timeline.late(node.operands[0])
+        axis = self.timeline.axis(source)
+        assert axis is not None
+        joined, kept = self._joined(self.timeline.plain(source))
+        start, whole = self._pace_of(node["start"][axis]), self._pace(source)
+        count = self._sized(node.shape[axis], 0)
+        if self.rests is not None:
+            return self._cut(joined, source, kept + late + start.over, count)
+        return self._cut(joined, source, kept + self._count(whole, late) - (whole.over - start.over), count)
+
+    def _output(self, node: Node) -> Node:
+        line = self.timeline
+        if not line.has_time(node):
+            return self.new[node]
+        pace = self._pace(node)
+        delay = line.delay * pace.many
+        value = self._at(node, delay)
+        return self._masked(value, node, NO_FILL, delay) if delay else value
+
+
+def _transposed(node: Node, order: tuple[int, ...]) -> Node:
+    return node if order == tuple(range(len(order))) else make("transpose", node, where=node.where, order=order)
+
+
+def _with_size(node: Node, axis: int, wanted: Dim) -> Node:
+    """A value whose axis of 1 is repeated."""
+    if node.shape[axis] == wanted:
+        return node
+    shape = tuple(wanted if place == axis else dim for place, dim in enumerate(node.shape))
+    return make("broadcast", node, where=node.where, shape=shape)

@@ -1,0 +1,320 @@
+"""When each value of a graph can be there, when it is wanted, and so what is kept of its past."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from ...ir.axes import counts
+from ...ir.graph import Graph, Node
+from ...ir.scan import ScanParts, is_final
+from ...ir.types import Dim
+from .pace import Pace, Tempo
+from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
+
+
+def timeline_of(graph: Graph, lengths: Collection[str]) -> Timeline:
+    """lengths: names of sizes that count steps.
+
+    Values are as late as the first who reads them lets them be: what is added up or multiplied at once in the whole
+    graph is so in a chunk, and has the same bits. What is kept of the past is what is fed, what loops give, and what
+    windows are taken of.
+    """
+    dims = [node.shape[axis] for node in graph.nodes if (axis := time_axis(node, lengths)) is not None]
+    walk = _Walk(Timeline(graph, Tempo.of(lengths, dims)))
+    walk.earliest()
+    walk.latest()
+    walk.pasts()
+    return walk.line
+
+
+class _Walk:
+    """Walks over a graph that fill a timeline."""
+
+    def __init__(self, line: Timeline) -> None:
+        self.line, self.tempo = line, line.tempo
+        self.read: dict[Node, Sequence[Node]] = {}  # what is read entry by entry, by who does
+        self.fronts: dict[Node, list[Node]] = {}  # by what repeats first entries: who has it before its own
+
+    # The earliest time of each value -------------------------------------------------------------
+
+    def earliest(self) -> None:
+        line = self.line
+        for node in line.graph.nodes:
+            why = self._place(node)
+            if why:
+                line.refused[node] = why
+            if node not in line.views and (node.op == "scan" or line.has_time(node)):
+                line.delays.setdefault(node, 0)
+        self._settle_fronts()
+        for node in self._outputs():
+            self._whole(node)
+            line.delay = max(line.delay, -(-line.late(node) // self._pace(node).many))
+
+    def _settle_fronts(self) -> None:
+        """Nothing is refused of what repeats first entries, where no one reads it but those who have it before them."""
+        readers: dict[Node, list[Node]] = {}
+        for node in self.line.graph.nodes:
+            for item in node.operands:
+                readers.setdefault(item, []).append(node)
+        outputs = {node for _, node in self.line.graph.outputs}
+        for node, known in self.fronts.items():
+            if node not in outputs and all(reader in known or reader in self.line.fronts for reader in readers[node]):
+                self.line.fronts.add(node)
+                self.line.refused.pop(node, None)
+
+    def _outputs(self) -> list[Node]:
+        return [node for _, node in self.line.graph.outputs if self.line.has_time(node)]
+
+    def _pace(self, node: Node) -> Pace:
+        pace = self.line.pace(node)
+        assert pace is not None
+        return pace
+
+    def _place(self, node: Node) -> str:
+        """Says where a node stands in time. Gives a reason where it can't stand anywhere."""
+        line = self.line
+        if node.op == "scan":
+            return self._scan(node)
+        if node.op == "get":
+            if not is_final(node):
+                line.delays[node] = line.delays[node.operands[0]]
+            return ""
+        axis, timed = line.axis(node), [item for item in node.operands if line.has_time(item)]
+        if node.op == "slice" and timed and self._is_cut(node):
+            return self._slice(node)
+        if axis is None:
+            return ""
+        pace = self.tempo.pace(node.shape[axis])
+        if pace is None:
+            return "its steps are no fixed number for each step of a stream"
+        if not pace.many:
+            return ""
+        if node.op == "concat" and axis == node["axis"] and timed:
+            return self._concat(node)
+        if node.op == "windows" and timed and line.axis(node.operands[0]) == node["axis"]:
+            line.kept.add(node)
+            self._take(node, Taken(self._view(node.operands[0]), node["size"], node["step"], node["apart"]))
+            return ""
+        if node.op == "input":
+            line.delays[node] = 0
+            return f"{pace.over} of its steps belong to no step of a stream" if pace.over else ""
+        line.delays[node] = self._together(node, timed) if timed else None
+        if any(line.pace(item) != pace for item in timed):
+            return f"{node.op} gives other steps than it takes"
+        return ""
+
+    def _scan(self, node: Node) -> str:
+        scan = ScanParts.of(node)
+        if not counts(scan.length, self.tempo.lengths) or node["reverse"]:
+            return ""  # what that means is said elsewhere
+        if self.tempo.pace(scan.length) is None:
+            return "its steps are no fixed number for each step of a stream"
+        self.line.delays[node] = self._together(node, [item.outside for item in scan.sequences]) or 0
+        return ""
+
+    def _together(self, node: Node, operands: Sequence[Node]) -> int | None:
+        """The delay of what is made of operands entry by entry: it waits for the latest."""
+        self.read[node] = operands
+        return max((delay for delay in map(self._whole, operands) if delay is not None), default=None)
+
+    def _whole(self, node: Node) -> int | None:
+        """The delay of a value that is read as it is, also where it is one that windows are taken of."""
+        if node in self.line.views and node not in self.line.delays:
+            self._take(node, Taken(self.line.views[node], 1, 1, 1))
+        return self.line.delays[node]
+
+    def _view(self, node: Node) -> View:
+        return self.line.views.get(node, self.line.plain(node))
+
+    def _concat(self, node: Node) -> str:
+        line = self.line
+        whole = [place for place, item in enumerate(node.operands) if line.has_time(item)]
+        if len(whole) > 1:
+            return "sequences follow each other along time"
+        front, inner = node.operands[: whole[0]], node.operands[whole[0]]
+        found = {self._front_of(item, node, inner) for item in front}
+        if None in found or len(found) > 1:
+            return "what stands before the first step is no single number and repeats no first steps"
+        counts_before = [self._fixed(item.shape[node["axis"]]) for item in front]
+        if None in counts_before:
+            return "what stands before the first step has a size of its own"
+        line.kept.add(node)
+        count = sum(item for item in counts_before if item is not None)
+        view, fill = self._view(inner), found.pop() if front else None
+        if fill is None or count == 0:
+            line.views[node] = view
+            return ""
+        if view.front < 0 or isinstance(fill, Repeat) or view.fill not in (NO_FILL, fill):
+            self._whole(inner)
+            view = line.plain(inner)
+        begins = {Repeat.MIRRORED: count + 1, Repeat.FIRST: 1}[fill] + view.late if isinstance(fill, Repeat) else 0
+        line.views[node] = View(view.base, view.front + count, fill, view.late - count, begins)
+        return ""
+
+    def _front_of(self, item: Node, node: Node, inner: Node) -> bytes | Repeat | None:
+        """What stands before the first entry: a number, or first entries again; None where it is something else."""
+        number, count, chain = _fill_of(item), item.shape[node["axis"]], [item]
+        if number is not None:
+            return number
+        while chain[-1].op in ("broadcast", "reverse", "transpose"):
+            chain.append(chain[-1].operands[0])
+        part = chain[-1]
+        (base, first, step), whole = self._cut_out(part), self._cut_out(inner)
+        axis = self.line.axis(part.operands[0]) if part.op == "slice" else None
+        if axis is None or base is not whole[0] or step != whole[2]:
+            return None
+        start, turned = first - whole[1], any(step.op == "reverse" for step in chain)
+        if start == step and part.shape[axis] == count and (turned or count == 1):
+            found = Repeat.MIRRORED
+        elif start == 0 and part.shape[axis] == 1:
+            found = Repeat.FIRST
+        else:
+            return None
+        for reader, made in zip([node, *chain], chain, strict=False):
+            self.fronts.setdefault(made, []).append(reader)
+        return found
+
+    def _cut_out(self, node: Node) -> tuple[Node, Dim, int]:
+        """What a value is a part of along time, in any order of axes; its first entry there, and how far they lie."""
+        start: Dim = 0
+        step = 1
+        while node.op == "transpose" or (node.op == "slice" and self._is_cut_in_time_alone(node)):
+            if node.op == "slice":
+                axis = self.line.axis(node.operands[0])
+                start, step = node["start"][axis] + start * node["step"][axis], step * node["step"][axis]
+            node = node.operands[0]
+        return node, start, step
+
+    def _is_cut_in_time_alone(self, node: Node) -> bool:
+        time, whole = self.line.axis(node.operands[0]), node.operands[0].shape
+        others = (axis for axis in range(len(whole)) if axis != time)
+        return time is not None and all(node.shape[axis] == whole[axis] for axis in others)
+
+    def _is_cut(self, node: Node) -> bool:
+        axis = self.line.axis(node.operands[0])
+        assert axis is not None
+        return (node["start"][axis], node["stop"][axis], node["step"][axis]) != (0, node.operands[0].shape[axis], 1)
+
+    def _slice(self, node: Node) -> str:
+        line, source = self.line, node.operands[0]
+        axis = line.axis(source)
+        assert axis is not None
+        start, stop, step = node["start"][axis], node["stop"][axis], node["step"][axis]
+        if counts(start, self.tempo.lengths):
+            return self._end(node, axis)
+        first, last = self._fixed(start), self.tempo.pace(stop)
+        if first is None or last is None or last.many != self._pace(source).many:
+            return f"a slice {start}:{stop} over time, such as padding has that mirrors or repeats the first steps"
+        line.kept.add(node)
+        view = self._view(source)
+        late = max(view.late + first, first - last.over)  # what is cut off at the end is not there to be read
+        view = view._replace(front=view.front - first, late=late)
+        if step == 1:
+            line.views[node] = view
+        else:
+            self._take(node, Taken(view, 1, step, 1))
+        return ""
+
+    def _end(self, node: Node, axis: int) -> str:
+        """A slice of the last entries."""
+        source, start = node.operands[0], node["start"][axis]
+        self._whole(source)
+        first = self.tempo.pace(start)
+        if first is None or first.many != self._pace(source).many:
+            return "a slice over time that begins at neither end"
+        self.line.ends[node] = first.over
+        if start != source.shape[axis] - 1 or node["stop"][axis] != source.shape[axis]:
+            self.line.kept.add(node)
+        return ""
+
+    def _fixed(self, dim: Dim) -> int | None:
+        """A number of entries, the same for all whole steps; None where it is none."""
+        pace = self.tempo.pace(dim)
+        if pace is None:
+            return dim if isinstance(dim, int) else None
+        return None if pace.many else pace.over
+
+    def _take(self, node: Node, taken: Taken) -> None:
+        """Windows can be given with the step in which their last entry comes."""
+        self._whole(taken.view.base)
+        span = taken.apart * (taken.size - 1) + 1
+        delay = max(0, -(-max(span + taken.view.late, taken.view.begins) // taken.step) - 1)
+        self.line.delays[node], self.line.windows[node] = delay, taken
+
+    # The latest time, at which they are all given ------------------------------------------------
+
+    def latest(self) -> None:
+        """Makes what is computed of others, and windows, as late as the first who reads them."""
+        line = self.line
+        wanted = {node: line.late(node) for node in self._outputs()}
+
+        def want(node: Node, delay: int) -> None:
+            wanted[node] = min(delay, wanted.get(node, delay))
+
+        for node in reversed(line.graph.nodes):
+            if line.delays.get(node) is not None and (
+                node in line.windows or (node in self.read and node.op != "scan")
+            ):
+                line.delays[node] = max(line.late(node), wanted.get(node, 0))
+            for item in self.read.get(node, ()):
+                want(item, line.late(node))
+            if node in line.windows:
+                base = line.windows[node].view.base
+                want(base, line.late(base))
+            if node in line.ends:
+                want(node.operands[0], line.late(node.operands[0]))
+
+    # What is kept --------------------------------------------------------------------------------
+
+    def pasts(self) -> None:
+        line = self.line
+        for node in line.graph.nodes:
+            for item in self.read.get(node, ()):
+                if line.delays[node] is not None and line.delays[item] is not None:
+                    self._keep(line.plain(item), line.late(node) - line.late(item))
+            if node in line.windows:
+                self._keep_for_windows(node, line.windows[node])
+            if node in line.ends:
+                source, first = node.operands[0], line.ends[node]
+                self._keep(line.plain(source), max(0, self._pace(source).over - first, -first - line.late(source)))
+        for node in self._outputs():
+            if line.delays[node] is not None:
+                self._keep(line.plain(node), line.delay * self._pace(node).many - line.late(node))
+        self._join()
+
+    def _keep_for_windows(self, node: Node, taken: Taken) -> None:
+        view, step = taken.view, taken.step
+        if self.line.is_timeless(taken):
+            return
+        ahead = self.line.late(node) * step + view.front - self.line.late(view.base)
+        self._keep(view, ahead if ahead >= 0 else ahead + step)  # else the first window begins within the chunk
+
+    def _keep(self, view: View, count: int) -> None:
+        """Keeps ``count`` entries of a view's base."""
+        line = self.line
+        if count and view.base.tensor.rank < 2:
+            line.refused.setdefault(view.base, "what is kept of a sequence is kept for each row, and it has no rows")
+        past = Past(view.base, view.kept_fill)
+        line.pasts[past] = max(count, line.pasts.get(past, 0))
+        if view.kept_fill != NO_FILL and line.late(view.base):
+            line.masked.add(past)
+
+    def _join(self) -> None:
+        """Where no one reads what stands before the first entry, any past will do."""
+        line = self.line
+        for past, count in [*line.pasts.items()]:
+            other = line.past(line.plain(past.base))
+            if past.fill == NO_FILL and other != past:
+                line.pasts[other] = max(count, line.pasts[other])
+                del line.pasts[past]
+
+
+def _fill_of(node: Node) -> bytes | None:
+    """The number that all elements of a value are; None where they may differ."""
+    while node.op in ("broadcast", "transpose", "reshape"):
+        node = node.operands[0]
+    if node.op != "constant" or node["value"].size != 1:
+        return None
+    return np.asarray(node["value"]).tobytes()
