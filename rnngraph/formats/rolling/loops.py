@@ -198,20 +198,29 @@ def outside_of_loops(steps: Sequence[Step]) -> set[Step]:
 
 
 def without_entries(steps: Sequence[Step]) -> list[Step]:
-    """Steps but for those that take entries of what stands before loops: several of one axis of a value that no other
-    is made like.
+    """Steps but for those that take entries of what stands before loops: of one value more than there are values of its
+    kind of which such are taken, as rounds take some of a value of their own.
     """
     codes = {step: code_of(step) for step in steps}
-    counts = Counter(codes.values())
-    families: Counter[Any] = Counter(_family(step) for step in steps if isinstance(step.key, Index))
+    families: Counter[Any] = Counter(_family(step) for step in steps if _takes(step))
+
+    def kind_of(step: Step) -> Any:
+        source = step.operands[0].step
+        return codes.get(source, source), _family(step)[1:]
+
+    kinds = Counter(kind_of(step) for step in {_family(step): step for step in steps if _takes(step)}.values())
 
     def is_entry(step: Step) -> bool:
-        if not isinstance(step.key, Index) or families[_family(step)] < 2:
+        if not _takes(step) or families[_family(step)] < 2:
             return False
-        source = step.operands[0].step
-        return source not in codes or counts[codes[source]] == 1
+        return families[_family(step)] > kinds[kind_of(step)]
 
     return [step for step in steps if not is_entry(step)]
+
+
+def _takes(step: Step) -> bool:
+    """Whether a step takes an item."""
+    return isinstance(step.key, Index)
 
 
 def _family(step: Step) -> Any:

@@ -13,7 +13,7 @@ from ...declare.functions.sequences import positions
 from ...declare.parameters import parameter
 from ...ir.types import Dim
 from ..script import Script
-from ..steps import Step, Value
+from ..steps import Index, Step, Value
 from .lifting import Rolling
 from .loops import (
     code_of,
@@ -66,7 +66,8 @@ def _without_repeats(script: Script) -> Script:
         known = [item.key in (parameter, positions) or item in of_parameters for item, _ in items]
         if items and step.key is not dropout and all(known):
             of_parameters.add(step)
-            same = first.setdefault((code_of(step), *((id(item), path) for item, path in items)), step)
+            exact = step.key if isinstance(step.key, Index) else None  # codes leave out which entry it is
+            same = first.setdefault((code_of(step), exact, *((id(item), path) for item, path in items)), step)
             if same is not step:
                 repeats[step] = same
     return made_anew(script, repeats) if repeats else script

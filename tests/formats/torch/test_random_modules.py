@@ -46,9 +46,8 @@ class Drawn(nn.Module):  # type: ignore[misc, name-defined]
         both, layers = bool(generator.integers(2)), int(generator.integers(1, 3))
         options: dict[str, Any] = {"proj_size": 2} if kind == "LSTM" and units > 3 and generator.integers(2) else {}
         options |= {"dropout": 0.2} if layers > 1 and generator.integers(2) else {}
-        block = getattr(nn, kind)(
-            width, units, layers, bool(generator.integers(2)), True, bidirectional=both, **options
-        )
+        options |= {"bias": bool(generator.integers(2)), "batch_first": True, "bidirectional": both}
+        block = getattr(nn, kind)(width, units, layers, **options)
         return block, options.get("proj_size", units) * (2 if both else 1)
 
     def run_recurrent(self, block: Any, x: Any, states: list[Any]) -> Any:

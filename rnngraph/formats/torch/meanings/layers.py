@@ -15,7 +15,7 @@ from ...steps import Value
 from ..tracing.tracer import Tracer, UnreadableError, array_of, meaning, module
 from ..tracing.values import dtype_of, shape_of
 from .products import layer_of, same_dtype
-from .shapes import reshaped
+from .shapes import permuted, reshaped
 
 # Tables ---------------------------------------------------------------------------------------------
 
@@ -48,18 +48,11 @@ def to_channels_last(tracer: Tracer, x: Any) -> tuple[Value, bool]:
     has_batch = len(shape_of(x)) == 3
     if not has_batch:
         x = tracer.call(basic.expand_dims, x, 0)
-    key = "channels last", id(x.step), x.path
-    if key not in tracer.cached:
-        tracer.kept.append(x)
-        tracer.cached[key] = tracer.call(basic.transpose, x, (0, 2, 1))
-    return tracer.cached[key], has_batch
+    return tracer.value(permuted(tracer, x, (0, 2, 1))), has_batch
 
 
 def to_channels_first(tracer: Tracer, x: Value, has_batch: bool) -> Value:
     found = tracer.call(basic.transpose, x, (0, 2, 1))
-    back = "channels last", id(found.step), found.path
-    tracer.cached[back] = x
-    tracer.kept.append(found)
     return found if has_batch else tracer.call(basic.squeeze, found, 0)
 
 

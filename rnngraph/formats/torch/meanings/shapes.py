@@ -158,6 +158,9 @@ def permuted(tracer: Tracer, x: Any, order: Sequence[int]) -> Any:
     if isinstance(x, Filled):
         return Filled(x.number, tuple(x.shape[axis] for axis in order), x.dtype)
     x = tracer.value(x)
+    if x.step.key is basic.transpose and not x.path:  # of two transpositions one is left, or none
+        before, first = x.step.operands
+        return permuted(tracer, before, [first[axis] for axis in order])
     return tracer.call(basic.transpose, x, tuple(order))
 
 

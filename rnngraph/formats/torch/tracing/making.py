@@ -130,8 +130,8 @@ def _positions(tracer: Any, lazy: Positions) -> Value:
 
 
 def _assumed(tracer: Any, value: Value, lazy: Stacked | Written) -> Value:
-    """Steps over an axis of open size, as what a driver over that axis will give: of this size, and not of the
-    example's. The script is made anew before anyone has it.
+    """Steps over an axis of open size, as what a driver over that axis gives: of this size, not of the example's.
+    The script is made anew before anyone has it.
     """
     if value.thing.type.shape == lazy.shape or value.path:
         return value
