@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.tensorflow_programs import CASES, PROGRAMS, Run
 
 from rnngraph import tf1 as tf
 
 FIXTURES = Path(__file__).parent / "fixtures"
-sys.path.insert(0, str(FIXTURES))
-from tensorflow_programs import CASES, PROGRAMS, Run  # noqa: E402
-
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ...declare.nest import flatten
 from ...declare.structures import map_structure
-from ..core.names import missing
+from ..core.names import missing as _missing
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("nest", name)
+    raise _missing("nest", name)
