@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.tensorflow_programs import CASES, PROGRAMS, Run
 
 from rnngraph import tf1 as tf
 
 FIXTURES = Path(__file__).parent / "fixtures"
-sys.path.insert(0, str(FIXTURES))
-from tensorflow_programs import CASES, PROGRAMS, Run  # noqa: E402
-
+QUICK = {("linear", "float32"), ("embeddings", "float64"), ("sessions", "float32"), ("language_model", "float64")}
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 
 
@@ -31,7 +29,10 @@ def recorded(name: str, dtype: str) -> tuple[list[dict[str, np.ndarray]], np.nda
         return sessions, file["fetched"]
 
 
-@pytest.mark.parametrize(("name", "dtype"), CASES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.exhaustive) for case in CASES],
+)
 def test_numbers_are_tensorflows(name: str, dtype: str, tmp_path: Path) -> None:
     """Every fetched number over all steps; differences are relative to the largest number of what was fetched at once
     beside it.

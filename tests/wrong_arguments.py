@@ -25,6 +25,11 @@ from rnngraph.ir.types import evaluate
 SECONDS = 60
 """After which a call counts as one that never ends."""
 MOST_CHARACTERS = 1000
+MODULES = (
+    "contrib", "crf", "framework", "initializers", "layers", "legacy_seq2seq", "losses", "nest", "nn", "rnn",
+    "rnn_cell", "seq2seq", "train",
+)  # fmt: skip
+"""Modules of ``rnngraph.tf1`` with public names."""
 RUDE = "whose repr raises"
 
 Make = Callable[["World"], Any]
@@ -165,9 +170,9 @@ def _setter(thing: Any, name: str) -> Callable[..., Any]:
 def _of_namespace(path: str, space: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in dir(space):
         value = getattr(space, name)
-        if name.startswith("_") or isinstance(value, ModuleType):
+        if name.startswith("_") or (isinstance(value, ModuleType) and value.__name__.split(".")[-1] not in MODULES):
             continue
-        if type(value).__name__ == "Namespace":
+        if type(value).__name__ == "Namespace" or isinstance(value, ModuleType):
             yield from _of_namespace(f"{path}.{name}", value)
         elif callable(value) and getattr(value, "__module__", "").startswith("rnngraph"):
             yield f"{path}.{name}", value

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..declare.tensor import Tensor
+from ..public import api as _api
 from . import compat, contrib, errors, initializers, layers, losses, nn, train
 from .core import tensors as _tensors
 from .core.graph import (
@@ -167,6 +168,7 @@ float32, float64, int32, int64 = DType("float32"), DType("float64"), DType("int3
 newaxis = None
 
 
+@_api
 def disable_v2_behavior() -> None:
     """Does nothing: there is no other behaviour."""
 

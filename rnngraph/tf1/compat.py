@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .core.names import missing
+from .core.names import missing as _missing
 
 
 def __getattr__(name: str) -> Any:
     if name == "v1":  # the package itself, which imports this
         return sys.modules[__package__ or ""]
-    raise missing("compat", name)
+    raise _missing("compat", name)

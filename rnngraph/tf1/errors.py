@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, OpError, OutOfRangeError
-from .core.names import missing
+from .core.names import missing as _missing
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("errors", name)
+    raise _missing("errors", name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .core.names import missing
+from .core.names import missing as _missing
 from .core.variables import global_variables_initializer as global_variables
 from .core.variables import local_variables_initializer as local_variables
 from .core.variables import variables_initializer as variables
@@ -21,4 +21,4 @@ from .ops.initializers import zeros_initializer as zeros
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("initializers", name)
+    raise _missing("initializers", name)

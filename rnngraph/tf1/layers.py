@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .core.names import missing
+from .core.names import missing as _missing
 from .ops.layers import (
     average_pooling1d,
     batch_normalization,
@@ -16,4 +16,4 @@ from .ops.layers import (
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("layers", name)
+    raise _missing("layers", name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .core.names import missing
+from .core.names import missing as _missing
 from .ops.losses import (
     Reduction,
     absolute_difference,
@@ -22,4 +22,4 @@ from .ops.losses import (
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("losses", name)
+    raise _missing("losses", name)

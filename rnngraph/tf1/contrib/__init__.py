@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.names import missing
+from ..core.names import missing as _missing
 from . import crf as crf
 from . import framework as framework
 from . import layers as layers
@@ -14,4 +14,4 @@ from . import seq2seq as seq2seq
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("contrib", name)
+    raise _missing("contrib", name)

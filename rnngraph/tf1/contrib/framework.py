@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.names import missing
+from ..core.names import missing as _missing
 from ..ops import nest
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("contrib.framework", name)
+    raise _missing("contrib.framework", name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.names import missing
+from ..core.names import missing as _missing
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("contrib.legacy_seq2seq", name)
+    raise _missing("contrib.legacy_seq2seq", name)

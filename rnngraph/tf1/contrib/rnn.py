@@ -6,7 +6,7 @@ from typing import Any
 
 from ...declare.cells.basic import LSTMStateTuple
 from ...declare.cells.wrappers import HighwayWrapper, MultiRNNCell
-from ..core.names import missing
+from ..core.names import missing as _missing
 from ..ops.cells import BasicLSTMCell, BasicRNNCell, DropoutWrapper, GRUCell, LSTMCell, ResidualWrapper
 from ..ops.contrib_cells import (
     CFNCell,
@@ -25,4 +25,4 @@ from ..ops.inputs import stack_bidirectional_dynamic_rnn, static_bidirectional_r
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("contrib.rnn", name)
+    raise _missing("contrib.rnn", name)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ...declare.parameters import ParameterSpec, ScopeName
 from ...declare.placeholders import RESERVED
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, NameLookupError, did_you_mean, shown
+from ...errors import ArgumentError, DtypeError, NameLookupError, did_you_mean, shown
 from ...ir.graph import Node
 from ...program.program import Program, compile
 from ...public import api
@@ -224,6 +224,13 @@ def get_default_graph() -> Graph:
     return CURRENT.graphs[-1]
 
 
+def graph_of(graph: Any) -> Graph:
+    """A graph that is given, or the current one."""
+    if graph is not None and not isinstance(graph, Graph):
+        raise DtypeError(f"graph= is a tf.Graph, not {shown(graph)}")
+    return get_default_graph() if graph is None else graph
+
+
 @api
 def reset_default_graph() -> None:
     """Declares into a new graph from here on."""
@@ -258,6 +265,10 @@ def get_collection_ref(key: str) -> list[Any]:
 
 class GraphKeys:
     """Names of collections."""
+
+    @api
+    def __init__(self) -> None:
+        """Nothing to be had: the names are the class's own."""
 
     GLOBAL_VARIABLES, LOCAL_VARIABLES, TRAINABLE_VARIABLES = GLOBAL_VARIABLES, LOCAL_VARIABLES, TRAINABLE_VARIABLES
     VARIABLES, MODEL_VARIABLES = GLOBAL_VARIABLES, "model_variables"

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...declare.tensor import check_dtype
 from ...errors import ArgumentError, NotOfferedError
+from ...public import api
 from .absent import not_offered
 
 _ALIASES = {"float": "float32", "double": "float64", float: "float32", int: "int32"}
@@ -17,6 +18,10 @@ class DType(str):
     """``tf.float32`` and others: the name of a dtype, with what TensorFlow's have."""
 
     __slots__ = ()
+
+    @api
+    def __new__(cls, name: str) -> DType:
+        return str.__new__(cls, name)
 
     @property
     def name(self) -> str:
@@ -49,6 +54,7 @@ class DType(str):
         return np.dtype(str(self)).itemsize
 
 
+@api
 def as_dtype(type_value: Any) -> DType:
     """A dtype from all that TensorFlow takes for one."""
     return DType(dtype_name(type_value))

@@ -121,6 +121,8 @@ def group(*inputs: Any, name: str | None = None, **options: Any) -> Operation:
 @api
 def tuple_of(tensors: Any, name: str | None = None, control_inputs: Any = None) -> list[Any]:
     """The Tensors themselves."""
+    if not isinstance(tensors, list | tuple):
+        raise DtypeError(f"tf.tuple takes a list of Tensors, not {shown(tensors)}")
     return list(tensors)
 
 

@@ -154,6 +154,8 @@ def control_dependencies(control_inputs: Any) -> Iterator[Any]:
 
     Operations that are given, and that change something, run before those that are declared within.
     """
+    if control_inputs is not None and not isinstance(control_inputs, list | tuple):
+        raise DtypeError(f"tf.control_dependencies takes a list of operations, not {shown(control_inputs)}")
     graph = get_default_graph()
     outer = graph.collections["control_inputs"]
     graph.collections["control_inputs"] = [*outer, *(item for item in control_inputs or () if hasattr(item, "execute"))]

@@ -15,7 +15,7 @@ from ...errors import ArgumentError, DtypeError, StructureError, shown, user_lin
 from ...ir.graph import Node
 from ...public import api
 from .errors import FailedPreconditionError
-from .graph import CURRENT, Graph, entered, get_default_graph
+from .graph import CURRENT, Graph, entered, graph_of
 from .operations import Operation
 from .programs import Asked, Step, uninitialized
 from .variable import ExtraVariable, Variable
@@ -44,9 +44,7 @@ class BaseSession:
     """
 
     def __init__(self, target: str = "", graph: Graph | None = None, config: Any = None) -> None:
-        if graph is not None and not isinstance(graph, Graph):
-            raise DtypeError(f"a session has a tf.Graph, not {shown(graph)}")
-        self.graph = get_default_graph() if graph is None else graph
+        self.graph = graph_of(graph)
         self.initialized: set[str] = set()
         self.runs = self.initializations = 0
         self.closed = False
@@ -258,7 +256,7 @@ def get_default_session() -> BaseSession | None:
 
 def present_session(session: Any = None) -> BaseSession:
     """A session, or the one that is entered."""
-    found = session or get_default_session()
+    found = get_default_session() if session is None else session
     if not isinstance(found, BaseSession):
         raise ArgumentError("no session is entered; write `with tf.Session():` around it, or give session=")
     return found

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...declare.tensor import Tensor
-from ...errors import ShapeError, shown
+from ...errors import DtypeError, ShapeError, shown
 from .graph import get_default_graph
 from .operations import Assign, Initialize, Operation
 from .session import present_session
@@ -55,7 +55,10 @@ class TensorShape(tuple[Any, ...]):
     __slots__ = ()
 
     def __new__(cls, dims: Any = ()) -> TensorShape:
-        sizes = [dims] if isinstance(dims, int | np.integer) else dims or ()
+        sizes = [dims] if isinstance(dims, int | np.integer) else dims
+        if sizes is not None and not isinstance(sizes, list | tuple):
+            raise DtypeError(f"a shape is a list of ints and None, not {shown(dims)}")
+        sizes = sizes or ()
         return tuple.__new__(cls, [dimension(size) for size in sizes])
 
     def as_list(self) -> list[int | None]:

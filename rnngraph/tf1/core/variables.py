@@ -12,13 +12,14 @@ from ...arguments import checked_name
 from ...declare.initializers import Constant, Initializer, initializer_of, zeros
 from ...declare.parameters import ParameterSpec, check_shape
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, ShapeError, shown, user_line
+from ...errors import ArgumentError, DtypeError, ShapeError, shown, user_line
 from ...ir.types import FLOATS, TensorType
 from ...public import api
 from .graph import GraphKeys, get_default_graph
 from .names import dtype_name
 from .operations import Assign, Group, Initialize, Operation
 from .scopes import AUTO_REUSE, present_scope
+from .sizes import sizes_in
 from .variable import ExtraVariable
 from .variable import Variable as GraphVariable
 
@@ -83,6 +84,8 @@ def get_variable(
         settled = _by_initializer(start, check_shape(name, _sizes(shape)), kind)
     made = _made(full, *settled, trainable is not False, collections)
     penalty = scope.regularizer if regularizer is None else regularizer
+    if penalty is not None and not callable(penalty):
+        raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}")
     if penalty is not None:
         loss = penalty(made)
         if loss is not None:
@@ -149,10 +152,15 @@ def _made(
     return made
 
 
-def _sizes(shape: Any) -> list[int]:
-    if isinstance(shape, int | np.integer):
-        return [int(shape)]
-    return [int(size) for size in shape]
+def _sizes(shape: Any) -> list[Any]:
+    """A shape of ints, ``tf.Dimension`` and Tensors of sizes that are known, as ``check_shape`` takes it."""
+    return sizes_in([shape] if isinstance(shape, int | np.integer) else shape)
+
+
+def _variables(found: Any, what: str) -> list[Any]:
+    if not isinstance(found, list | tuple) or not all(isinstance(item, Variable) for item in found):
+        raise DtypeError(f"{what} takes a list of variables, not {shown(found)}")
+    return list(found)
 
 
 # Assignments -----------------------------------------------------------------------------------------
@@ -190,7 +198,7 @@ def global_variables_initializer() -> Operation:
 @api
 def variables_initializer(var_list: Sequence[Any], name: str = "init") -> Operation:
     """An operation that gives these variables their initial values."""
-    return Initialize(var_list, name)
+    return Initialize(_variables(var_list, "tf.variables_initializer"), name)
 
 
 @api
@@ -226,13 +234,14 @@ def local_variables(scope: str | None = None) -> list[Any]:
 @api
 def is_variable_initialized(variable: Any) -> Operation:
     """An operation whose run says whether a variable has a value."""
-    return _HasValue([variable], "IsVariableInitialized")
+    return _HasValue(_variables([variable], "tf.is_variable_initialized"), "IsVariableInitialized")
 
 
 @api
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Operation:
     """An operation whose run gives the names of variables without a value."""
-    return _Missing(get_default_graph().all_variables() if var_list is None else var_list, name)
+    found = get_default_graph().all_variables() if var_list is None else var_list
+    return _Missing(_variables(found, "tf.report_uninitialized_variables"), name)
 
 
 class _HasValue(Operation):

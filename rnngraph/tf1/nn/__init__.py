@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.names import missing
+from ..core.names import missing as _missing
 from ..ops.arithmetic import l2_normalize, moments
 from ..ops.functions import (
     dropout,
@@ -42,4 +42,4 @@ from . import rnn_cell
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("nn", name)
+    raise _missing("nn", name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...declare.cells.basic import LSTMStateTuple
 from ...declare.cells.wrappers import MultiRNNCell
-from ..core.names import missing
+from ..core.names import missing as _missing
 from ..ops.cells import (
     BasicLSTMCell,
     BasicRNNCell,
@@ -18,4 +18,4 @@ from ..ops.cells import (
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("nn.rnn_cell", name)
+    raise _missing("nn.rnn_cell", name)

@@ -12,7 +12,7 @@ from ...declare.functions import convolutions, layers
 from ...declare.initializers import Initializer, initializer_of
 from ...declare.parameters import ScopeName
 from ...declare.tensor import Tensor
-from ...errors import ArgumentError, shown
+from ...errors import ArgumentError, DtypeError, shown
 from ...ir.graph import Node, make
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
@@ -81,6 +81,8 @@ def _owned(made: Tensor, scope: ScopeName, **penalties: Any) -> Tensor:
     graph.own(made)
     for name, penalty in penalties.items():
         penalty = present_scope().regularizer if penalty is None and name in ("kernel", "weights") else penalty
+        if penalty is not None and not callable(penalty):
+            raise DtypeError(f"a regularizer is a function of a variable, not {shown(penalty)}", scope.where)
         if penalty is not None and name in scope.specs:
             loss = penalty(Tensor(make_parameter(scope, name)))
             if loss is not None:

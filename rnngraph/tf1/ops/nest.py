@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...declare.nest import flatten
+from ...declare.nest import flatten as _flatten
 from ...declare.structures import map_structure
-from ..core.names import missing
+from ...public import api
+from ..core.names import missing as _missing
+
+
+@api
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of a nest, in order."""
+    return _flatten(structure)
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("nest", name)
+    raise _missing("nest", name)

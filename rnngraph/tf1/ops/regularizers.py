@@ -8,6 +8,7 @@ from typing import Any
 from ...arguments import check_within
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor
+from ...errors import DtypeError, shown
 from ...public import api
 from ..core.graph import GraphKeys, get_default_graph
 from .shapes import add_n, l2_loss
@@ -34,6 +35,8 @@ def apply_regularization(regularizer: Regularizer, weights_list: Sequence[Any] |
     """The sum of the penalties of variables, also collected."""
     graph = get_default_graph()
     found = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else weights_list
+    if not callable(regularizer) or not all(isinstance(item, Tensor) for item in found):
+        raise DtypeError(f"apply_regularization takes a regularizer and variables, not {shown(weights_list)}")
     total = add_n([penalty for item in found if (penalty := regularizer(item)) is not None])
     graph.collections[GraphKeys.REGULARIZATION_LOSSES].append(total)
     return total

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.names import missing
+from ..core.names import missing as _missing
 from .checkpoints import CheckpointReader as NewCheckpointReader
 from .checkpoints import (
     checkpoint_exists,
@@ -47,4 +47,4 @@ from .schedules import (
 
 
 def __getattr__(name: str) -> Any:
-    raise missing("train", name)
+    raise _missing("train", name)

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import FileError
 from ...formats.tensorflow.variables import read_tf1_variables
 from ...public import api
-from ...storage.atomic_file import replace_file
+from ...storage.atomic_file import as_path, replace_file
 from ..core.errors import NotFoundError
 
 
@@ -30,7 +30,8 @@ def update_checkpoint_state(
     latest_filename: str | None = None, **options: Any,
 ) -> None:  # fmt: skip
     """Writes the file. Paths in a directory that is given relatively are written relative to it, as TensorFlow does."""
-    kept = list(all_model_checkpoint_paths or ())
+    save_dir, model_checkpoint_path = (os.fspath(as_path(path)) for path in (save_dir, model_checkpoint_path))
+    kept = [os.fspath(as_path(path)) for path in all_model_checkpoint_paths or ()]
     if model_checkpoint_path not in kept:
         kept.append(model_checkpoint_path)
     if not os.path.isabs(save_dir):
@@ -45,7 +46,7 @@ def update_checkpoint_state(
 @api
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
     """What the file says; None where there is none."""
-    path = os.path.join(checkpoint_dir, latest_filename or "checkpoint")
+    path = os.path.join(os.fspath(as_path(checkpoint_dir)), latest_filename or "checkpoint")
     try:
         with open(path, "rb") as file:
             text = file.read(1 << 24).decode()
@@ -73,7 +74,8 @@ def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -
 @api
 def checkpoint_exists(checkpoint_prefix: str) -> bool:
     """Whether there is a checkpoint of this prefix, of either version."""
-    return os.path.isfile(f"{checkpoint_prefix}.index") or os.path.isfile(checkpoint_prefix)
+    prefix = os.fspath(as_path(checkpoint_prefix))
+    return os.path.isfile(f"{prefix}.index") or os.path.isfile(prefix)
 
 
 class CheckpointReader:
@@ -81,6 +83,7 @@ class CheckpointReader:
 
     @api
     def __init__(self, path: str) -> None:
+        path = os.fspath(as_path(path))
         prefix = latest_checkpoint(path) if os.path.isdir(path) else path
         if prefix is None or not checkpoint_exists(prefix):
             raise NotFoundError(f"there is no checkpoint {path}")

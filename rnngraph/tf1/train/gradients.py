@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import check_positive
 from ...declare.functions import basic as functions
-from ...declare.tensor import Tensor, build, constant, declared
+from ...declare.tensor import Tensor, as_tensor, build, constant, declared
 from ...errors import ArgumentError, DtypeError, GraphError, shown, user_line
 from ...ir.graph import Node, make, topological
 from ...ir.types import FLOATS
@@ -115,6 +116,8 @@ def gradients(
     if grad_ys is not None or stop_gradients is not None:
         raise ArgumentError("tf.gradients takes no grad_ys and no stop_gradients; multiply ys, or use tf.stop_gradient")
     losses = list(ys) if isinstance(ys, list | tuple) else [ys]
+    if not losses:
+        raise ArgumentError("tf.gradients of no Tensors")
     total: Any = None
     for loss in losses:
         if not isinstance(loss, Tensor) or loss.dtype not in FLOATS:
@@ -241,7 +244,8 @@ def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: Any, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[Tensor | None], Tensor]:
     """Tensors made smaller together where their norm is above ``clip_norm``, and that norm."""
-    norm = global_norm(t_list) if use_norm is None else use_norm
+    _check_limit(clip_norm)
+    norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     scale = clip_norm * functions.minimum(1.0 / norm, 1.0 / clip_norm)
     clipped = [None if item is None else _still(item, item * functions.cast(scale, item.dtype)) for item in t_list]
     return clipped, norm
@@ -250,11 +254,18 @@ def clip_by_global_norm(
 @api
 def clip_by_norm(t: Tensor, clip_norm: Any, axes: Any = None, name: str | None = None) -> Tensor:
     """A Tensor made smaller where its norm is above ``clip_norm``."""
+    t = as_tensor(t)
+    _check_limit(clip_norm)
     if axes is None:
         norm = functions.sqrt(_sum_of_squares(t))
     else:
         norm = functions.sqrt(functions.reduce_sum(functions.square(t), axes, keepdims=True))
     return _still(t, t * clip_norm / functions.maximum(norm, clip_norm))
+
+
+def _check_limit(clip_norm: Any) -> None:
+    if not isinstance(clip_norm, Tensor):
+        check_positive("clip_norm", clip_norm)
 
 
 def clipped_by_value(t: Tensor, low: Any, high: Any) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ...arguments import check_positive, check_within, number
 from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor
 from ...errors import ArgumentError, DtypeError, GraphError, shown
@@ -31,6 +32,7 @@ class Optimizer:
     GATE_NONE, GATE_OP, GATE_GRAPH = 0, 1, 2
     slot_names: Mapping[str, str] = {}
 
+    @api
     def __init__(self, use_locking: bool = False, name: str = "Optimizer") -> None:
         if not isinstance(name, str) or not name:
             raise DtypeError(f"an optimizer's name is a string, not {shown(name)}")
@@ -265,13 +267,14 @@ class FtrlOptimizer(Optimizer):
             raise ArgumentError(
                 "tf.train.FtrlOptimizer: its slots are named by name=; leave accum_name and linear_name out"
             )
-        if learning_rate_power > 0:
+        if number(learning_rate_power, "learning_rate_power") > 0:
             raise ArgumentError(f"learning_rate_power={learning_rate_power} must be 0 or less")
         self._rate = learning_rate
         self._rule = rules.Ftrl(
-            start=float(initial_accumulator_value), exponent=rounded(learning_rate_power),
-            l1=rounded(l1_regularization_strength), l2=rounded(l2_regularization_strength),
-            shrinkage=rounded(l2_shrinkage_regularization_strength),
+            start=_above(initial_accumulator_value, "initial_accumulator_value"),
+            exponent=rounded(learning_rate_power),
+            l1=_strength("l1", l1_regularization_strength), l2=_strength("l2", l2_regularization_strength),
+            shrinkage=_strength("l2_shrinkage", l2_shrinkage_regularization_strength),
         )  # fmt: skip
 
     def rule(self) -> Rule:
@@ -290,8 +293,8 @@ class ProximalGradientDescentOptimizer(Optimizer):
         use_locking: bool = False, name: str = "ProximalGradientDescent",
     ) -> None:  # fmt: skip
         super().__init__(use_locking, name)
-        self._rate, l1 = learning_rate, rounded(l1_regularization_strength)
-        self._rule = rules.ProximalGradientDescent(l1=l1, l2=rounded(l2_regularization_strength))
+        self._rate, l1 = learning_rate, _strength("l1", l1_regularization_strength)
+        self._rule = rules.ProximalGradientDescent(l1=l1, l2=_strength("l2", l2_regularization_strength))
 
     def rule(self) -> Rule:
         return self._rule
@@ -314,7 +317,7 @@ class ProximalAdagradOptimizer(Optimizer):
         self._rate = learning_rate
         self._rule = rules.ProximalAdagrad(
             start=_above(initial_accumulator_value, "initial_accumulator_value"),
-            l1=rounded(l1_regularization_strength), l2=rounded(l2_regularization_strength),
+            l1=_strength("l1", l1_regularization_strength), l2=_strength("l2", l2_regularization_strength),
         )  # fmt: skip
 
     def rule(self) -> Rule:
@@ -338,8 +341,8 @@ class AdagradDAOptimizer(Optimizer):
         super().__init__(use_locking, name)
         start = _above(initial_gradient_squared_accumulator_value, "initial_gradient_squared_accumulator_value")
         self._numbers = {"rate": learning_rate, "count": functions.cast(global_step, "float32") + 1.0}
-        l1 = rounded(l1_regularization_strength)
-        self._rule = rules.AdagradDual(start=start, l1=l1, l2=rounded(l2_regularization_strength))
+        l1 = _strength("l1", l1_regularization_strength)
+        self._rule = rules.AdagradDual(start=start, l1=l1, l2=_strength("l2", l2_regularization_strength))
 
     def rule(self) -> Rule:
         return self._rule
@@ -349,9 +352,14 @@ class AdagradDAOptimizer(Optimizer):
 
 
 def _above(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ArgumentError(f"{what}={shown(value)} must be a number above 0")
+    check_positive(what, value)
     return float(value)
+
+
+def _strength(what: str, value: Any) -> float:
+    """A penalty's, as TensorFlow rounds it."""
+    check_within(f"{what}_regularization_strength", value, 0, float("inf"))
+    return rounded(value)
 
 
 def _flat(found: Any) -> Iterable[Any]:

@@ -14,6 +14,7 @@ from ...errors import ArgumentError, DtypeError, shown
 from ...formats.tensorflow.variables import read_tf1_variables
 from ...formats.tensorflow.writing import write_variables
 from ...public import api
+from ...storage.atomic_file import as_path
 from ..core.errors import InvalidArgumentError, NotFoundError
 from ..core.graph import get_default_graph
 from ..core.session import present_session
@@ -70,7 +71,7 @@ class Saver:
 
         No ``.meta`` file is written, as there is no graph of TensorFlow's.
         """
-        session, path = present_session(sess), os.fspath(save_path)
+        session, path = present_session(sess), os.fspath(as_path(save_path))
         if global_step is not None:
             step = int(session.run(global_step)) if isinstance(global_step, Tensor | str) else int(global_step)
             path = f"{path}-{step:0{self._digits}d}" if self._digits else f"{path}-{step}"
@@ -98,7 +99,7 @@ class Saver:
         session = present_session(sess)
         if save_path is None:
             raise ArgumentError("can't restore from None; tf.train.latest_checkpoint found no checkpoint")
-        path = os.fspath(save_path)
+        path = os.fspath(as_path(save_path))
         if not checkpoint_exists(path):
             state = get_checkpoint_state(path) if os.path.isdir(path) else None
             hint = f"; did you mean {state.model_checkpoint_path}?" if state is not None else ""

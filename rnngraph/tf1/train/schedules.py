@@ -12,7 +12,7 @@ from ...declare.functions import basic as functions
 from ...declare.tensor import Tensor, as_tensor, constant, power
 from ...errors import ArgumentError
 from ...public import api
-from ..core.graph import GraphKeys, get_default_graph
+from ..core.graph import GraphKeys, graph_of
 from ..core.session import present_session
 from ..core.variables import get_variable
 
@@ -31,7 +31,7 @@ def get_or_create_global_step(graph: Any = None) -> Any:
     found = get_global_step(graph)
     if found is not None:
         return found
-    graph = get_default_graph() if graph is None else graph
+    graph = graph_of(graph)
     with graph.as_default():
         made = get_variable("global_step", [], "int64", 0, trainable=False)
     graph.collections[GraphKeys.GLOBAL_STEP].append(made)
@@ -41,7 +41,7 @@ def get_or_create_global_step(graph: Any = None) -> Any:
 @api
 def get_global_step(graph: Any = None) -> Any:
     """The variable that counts updates, or None."""
-    graph = get_default_graph() if graph is None else graph
+    graph = graph_of(graph)
     listed = graph.collections[GraphKeys.GLOBAL_STEP]
     return listed[0] if listed else graph.by_name.get("global_step")
 

@@ -37,9 +37,7 @@ def assert_same(found: Any, wanted: Any) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("rows", [1, 17])
+@pytest.mark.parametrize(("rows", "accumulate", "threads"), [(1, 1, 1), (17, 2, 1), (17, 1, 3)])
 def test_values_are_those_of_the_training_graph_before_the_update(rows: int, accumulate: int, threads: int) -> None:
     net = Declared()
     program = net.program(threads=threads)
