@@ -111,7 +111,6 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
     "Not": np.logical_not,
 }  # fmt: skip
 _TRUTHS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not")
-_LARGEST_PRODUCT = ("Pow",)
 
 
 def folds(op: str) -> bool:

@@ -10,12 +10,11 @@ import numpy as np
 from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
-from ....ir.types import Dim, Size
+from ....ir.types import Dim
 from ...steps import Value
-from ..core.known import Expanded, Known, Operand, check_count, known, shape_of
-from ..core.sizes import UnreadableError, axis_of, sign_of, texts, total
+from ..core.known import Expanded, Known, Operand, check_count, known
+from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
-from ..core.values import written
 
 FAR = 1 << 31
 """From here on a bound of a slice means the end."""
@@ -225,6 +224,3 @@ def _trilu(call: Call) -> Outputs:
     if isinstance(x, Known):
         return Known(np.where(kept, x.numbers("a matrix"), np.zeros((), x.array.dtype)), x.dtype)
     return call.script.call(basic.where, call.tensors.value(known(kept), "mask"), call.tensors.value(x), 0)
-
-
-__all__ = ["Size", "Value", "padded", "shape_of", "sign_of", "written"]

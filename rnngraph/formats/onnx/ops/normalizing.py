@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ....declare.functions import basic
 from ....declare.functions.layers import batch_normalization
-from ....ir.types import product
 from ...steps import Value
 from ..core.known import Known, Operand, number_like, shape_of
 from ..core.sizes import UnreadableError, axis_of
@@ -143,6 +142,3 @@ def _lp_normalization(call: Call) -> Outputs:
         squares = script.call(basic.reduce_sum, script.call(basic.square, x), axis=axis, keepdims=True)
         total = script.call(basic.sqrt, squares)
     return script.call(basic.where, script.call(basic.equal, total, 0), 0, script.operation("/", x, total))
-
-
-__all__ = ["product"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ....declare.functions import basic
-from ....declare.functions.layers import dense
 from ....ir.types import FLOATS
 from ...layers import declare_dense
 from ...steps import Value
@@ -134,6 +131,3 @@ def _contracted(call: Call, first: str, second: str, result: str) -> Operand:
         found = tensors.squeeze(found, [-1])
     made = "".join((*batch, *rows, *columns))
     return tensors.transpose(found, [made.index(letter) for letter in result])
-
-
-__all__ = ["Any", "dense", "product_of"]

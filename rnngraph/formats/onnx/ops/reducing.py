@@ -10,7 +10,7 @@ import numpy as np
 from ....declare.functions import basic
 from ....ir.types import INTEGERS, product
 from ..core.functions import log_sum_exp
-from ..core.known import Expanded, Known, Operand, known
+from ..core.known import Known, Operand, known
 from ..core.sizes import UnreadableError, axis_of, checked
 from ..core.table import Call, Outputs, reads
 from .elementwise import mapped
@@ -113,6 +113,3 @@ def _hardmax(call: Call) -> Outputs:
     place = call.script.call(basic.argmax, call.value(0), axis)
     hits = call.script.call(basic.one_hot, place, size)
     return call.tensors.transpose(hits, [*range(axis), rank - 1, *range(axis, rank - 1)])
-
-
-__all__ = ["Expanded"]
