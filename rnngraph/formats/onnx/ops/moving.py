@@ -11,7 +11,6 @@ from ....declare.functions import basic
 from ....declare.functions.padding import pad
 from ....declare.functions.sequences import cumsum, reverse_sequence
 from ....ir.types import Dim
-from ...steps import Value
 from ..core.known import Expanded, Known, Operand, check_count, known
 from ..core.sizes import UnreadableError, axis_of, texts, total
 from ..core.table import Call, Outputs, reads
