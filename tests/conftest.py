@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     return f"tested: {installation.package()}"
+
+
+@pytest.fixture(autouse=True)
+def no_graph_of_others() -> None:
+    """TensorFlow 1's default graph keeps what was declared in it, and a test's declarations are no other one's."""
+    if tf1 := sys.modules.get("rnngraph.tf1"):
+        tf1.reset_default_graph()
 
 
 @pytest.fixture(scope="session", autouse=True)

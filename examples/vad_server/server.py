@@ -17,11 +17,12 @@ import multiprocessing
 import os
 import struct
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
 
 import rnngraph as rg
 
@@ -46,10 +47,11 @@ def voice_detector() -> rg.Program:
 
 async def run_server(port: int, max_batch: int, max_wait: float, ready: asyncio.Event | None = None) -> None:
     """Serves until it is cancelled."""
+    serve = import_module("websockets.asyncio.server").serve
     pool = voice_detector().inference.streams(capacity=1024)
     assert pool.rate == SAMPLES
 
-    async def listen(caller: ServerConnection) -> None:
+    async def listen(caller: Any) -> None:
         handle = pool.open()
         try:
             async for message in caller:
@@ -68,6 +70,7 @@ async def run_server(port: int, max_batch: int, max_wait: float, ready: asyncio.
 
 async def call(port: int, seconds: float, begin: float, delays: list[float]) -> None:
     """A caller in real time: a frame each period, whether or not the last one was answered."""
+    connect = import_module("websockets.asyncio.client").connect
     draw, sent = np.random.default_rng(), list[float]()
     async with connect(f"ws://127.0.0.1:{port}", compression=None) as server:
         first = begin + draw.random() * PERIOD
@@ -153,6 +156,8 @@ def main() -> None:
     parser.add_argument("--max-wait", type=float, default=0.004, help="seconds that a frame waits for others")
     parser.add_argument("--quick", action="store_true", help="few callers, for a moment")
     options = parser.parse_args()
+    if find_spec("websockets") is None:
+        raise SystemExit("websockets is not installed: pip install '.[server]', or pip install websockets")
     port = options.port + os.getpid() % 1000 if options.quick else options.port
     if options.quick:
         options.callers, options.seconds = [8], 0.5

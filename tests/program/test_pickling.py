@@ -425,7 +425,7 @@ def test_processes(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     expected = [program.inference(call)["outputs"] for call in calls]
     whole = [program.predict(part) for part in ragged]
     kept = sorted((tmp_path / "code").iterdir())
-    assert method != "fork" or POOL._started == 2
+    assert method != "fork" or POOL._started >= 2
 
     def never(*_: Any) -> None:
         raise AssertionError("a worker compiles")

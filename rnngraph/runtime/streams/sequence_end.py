@@ -21,6 +21,11 @@ class SequenceEnd:
         self._graph, self._parameters = graph, parameters
         self._results = tuple(name for name in graph.outputs if name not in graph.labels)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether steps give all as soon as it is fed."""
+        return self._graph.tail is None
+
     def owed(
         self, held: Mapping[str, np.ndarray], left: Mapping[str, np.ndarray], states: Sequence[np.ndarray],
         chosen: np.ndarray, where: Where | None,

@@ -240,7 +240,8 @@ class Stream(Generic[Given]):
             if self._time_axis.get(name) is None:
                 raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
             arrays[name] = convert(name, value, self._types[name], where)
-        results = self._end.owed(self._held, arrays, self._current_state(where), chosen, where)
+        states = [] if self._end.is_empty else self._current_state(where)
+        results = self._end.owed(self._held, arrays, states, chosen, where)
         for name, array in results.items():
             axis = self._row_axis[name]
             if axis is not None:

@@ -139,7 +139,7 @@ def op_scope(values: Any, name: Any, default_name: Any = None) -> Iterator[str]:
 
 
 @contextmanager
-def _nothing(what: Any = None, *more: Any, **options: Any) -> Iterator[Any]:
+def _nothing(what: Any = None, /, *more: Any, **options: Any) -> Iterator[Any]:
     """There are no devices and no containers; values have no side effects that an order would matter to."""
     yield what
 

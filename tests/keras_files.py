@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from changed_files import changed
 
-FOLDER = Path(__file__).parents[2] / "fixtures" / "keras"
+FOLDER = Path(__file__).parent / "fixtures" / "keras"
 FILES = {path.name.partition(".")[0]: path for path in sorted(FOLDER.glob("*.gz"))}
 
 
