@@ -29,12 +29,9 @@ def run(side: str, names: list[str]) -> subprocess.CompletedProcess[str]:
 QUICK = {
     "end": [
         "recurrent_7",
-        "two_directions_25",
-        "tables_63",
         "tables_1",
         "flattened_7",
         "edges_7",
-        "edges_17",
         "matrices_17",
         "convolved_17",
         "late_7",

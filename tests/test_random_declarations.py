@@ -33,24 +33,24 @@ def declare_any(seed: int) -> Declaration:
     return (declare, declare_chain, declare_cell)[seed % 3](seed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_declaration(seed: int) -> None:
     check_all(declare(seed))
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(4, MANY))
+@pytest.mark.parametrize("seed", range(3, MANY))
 def test_many_random_declarations(seed: int) -> None:
     check_all(declare(seed))
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_random_drivers_behind_one_another(seed: int) -> None:
     check_all(declare_chain(seed))
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(2, MANY // 2))
+@pytest.mark.parametrize("seed", range(1, MANY // 2))
 def test_many_random_drivers_behind_one_another(seed: int) -> None:
     check_all(declare_chain(seed))
 
@@ -93,7 +93,7 @@ def test_many_random_declarations_in_short_chunks(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("short_chunks")
-@pytest.mark.parametrize("seed", range(503, 505))
+@pytest.mark.parametrize("seed", range(503, 504))
 def test_random_declaration_of_a_team(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     teams.share_everything(monkeypatch, barrier_cycles=WAITS[seed % 2])
     teams.check_turns(declare_any(seed), 2 + seed // 2 % 2, monkeypatch)
@@ -107,7 +107,7 @@ def test_many_random_declarations_of_a_team(seed: int, monkeypatch: pytest.Monke
     teams.check_turns(declare_any(seed), 2 + seed // 2 % 2, monkeypatch)
 
 
-@pytest.mark.parametrize("seed", range(600, 602))
+@pytest.mark.parametrize("seed", range(600, 601))
 def test_random_declaration_in_pipelines(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     teams.share_in_pipelines(monkeypatch, steps=1 + seed % 2, barrier_cycles=WAITS[seed // 2 % 2])
     teams.check_turns(declare_any(seed), 2 + seed // 2 % 2, monkeypatch)

@@ -34,8 +34,8 @@ class Sequences:
     def mean_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each feature over all steps of all examples; the scale of one that never changes is 1."""
         count = sum(len(part) for part in self._parts())
-        mean = sum(part.sum(axis=0, dtype=np.float64) for part in self._parts()) / count
-        variance = sum(np.square(part - mean).sum(axis=0) for part in self._parts()) / count
+        mean = np.asarray(sum(part.sum(axis=0, dtype=np.float64) for part in self._parts())) / count
+        variance = np.asarray(sum(np.square(part - mean).sum(axis=0) for part in self._parts())) / count
         return as_float32(mean), as_float32(scale_of(variance, mean))
 
     def _parts(self) -> Iterator[np.ndarray]:
