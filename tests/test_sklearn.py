@@ -203,7 +203,6 @@ def test_what_is_no_sequence(X: Any, match: str, fitted: SequenceClassifier) -> 
         ({"patience": -1}, "patience"), ({"bidirectional": 1}, "bidirectional"), ({"threads": 0}, "threads"),
         ({"class_weight": {"up": -1.0, "down": 1.0}}, "weight"), ({"clip_norm": 0.0}, "clip_norm"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_parameters_that_can_not_be(options: dict[str, Any], match: str) -> None:
     with pytest.raises(rg.RnnGraphError, match=match) as found:
