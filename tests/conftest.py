@@ -46,8 +46,11 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def no_graph_of_others() -> None:
-    """TensorFlow 1's default graph keeps what was declared in it, and a test's declarations are no other one's."""
+    """TensorFlow 1's default graph and session stay as a test leaves them, and are no other one's."""
     if tf1 := sys.modules.get("rnngraph.tf1"):
+        from rnngraph.tf1.core.graph import CURRENT
+
+        CURRENT.sessions.clear()
         tf1.reset_default_graph()
 
 
