@@ -78,16 +78,21 @@ def bare(operand: Any) -> Any:
     return operand
 
 
-def values_in(operand: Any) -> Iterator[Value]:
-    """The values in an operand, however deep in lists."""
-    if isinstance(operand, Value):
-        yield operand
-    elif isinstance(operand, dict):
+def leaves_in(operand: Any) -> Iterator[Any]:
+    """What an operand is made of, however deep in lists: values, and literals."""
+    if isinstance(operand, dict):
         for item in operand.values():
-            yield from values_in(item)
+            yield from leaves_in(item)
     elif type(operand) in (list, tuple):
         for item in operand:
-            yield from values_in(item)
+            yield from leaves_in(item)
+    else:
+        yield operand
+
+
+def values_in(operand: Any) -> Iterator[Value]:
+    """The values in an operand, however deep in lists."""
+    return (leaf for leaf in leaves_in(operand) if isinstance(leaf, Value))
 
 
 def values_read(step: Step) -> Iterator[Value]:

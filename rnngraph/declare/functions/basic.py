@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arguments import entries, flag, whole_number
 from ...errors import DtypeError, ShapeError, shown
-from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient
+from ...ir.types import FLOATS, INTEGERS, Dim, Size, dim_text, product, quotient, uncommon
 from ...ir.types import size as named_size
 from ...public import api
 from ..tensor import Tensor, as_tensor, binary, build, check_dtype, constant, like, matrix_product
@@ -316,13 +316,7 @@ def _size(entry: Any, what: str) -> Dim:
 
 def _remaining(x: Tensor, others: list[Dim]) -> Dim:
     """The size that -1 stands for: equal sizes cancel one by one, what is left divides."""
-    left, divisors = list(x.type.shape), []
-    for dim in others:
-        if dim in left:
-            left.remove(dim)
-        else:
-            divisors.append(dim)
-    elements, divisor = product(left), product(divisors)
+    elements, divisor = map(product, uncommon(x.type.shape, others))
     result = quotient(elements, divisor)
     if result is None:
         raise ShapeError(

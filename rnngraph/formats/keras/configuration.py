@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ..reading import Record
+
+Leaf = TypeVar("Leaf")
 
 NETWORKS = ("Sequential", "Functional", "Model")
 OF_KERAS = re.compile(r"(keras|tf_keras|tensorflow\.(python\.)?keras|builtins)(\.|$)")
@@ -334,12 +336,17 @@ def mapped(nest: Any, function: Any) -> Any:
 
 
 def references(nest: Any) -> Iterator[Reference]:
-    """All of a nest; of mappings in the order of their keys, as Keras takes them."""
-    if isinstance(nest, Reference):
+    """All of a nest."""
+    return leaves_of(nest, Reference)
+
+
+def leaves_of(nest: Any, kind: type[Leaf]) -> Iterator[Leaf]:
+    """What is of a kind in a nest; of mappings in the order of their keys, as Keras takes them."""
+    if isinstance(nest, kind):
         yield nest
     elif isinstance(nest, dict):
         for key in sorted(nest):
-            yield from references(nest[key])
+            yield from leaves_of(nest[key], kind)
     elif type(nest) in (list, tuple):
         for item in nest:
-            yield from references(item)
+            yield from leaves_of(item, kind)

@@ -16,7 +16,7 @@ from ...errors import FileError, NotReadableError, OutOfMemoryError, RnnGraphErr
 from ...ir.types import FLOATS, Dim, Size
 from ..script import Script
 from ..steps import Value
-from .configuration import Layer
+from .configuration import Layer, leaves_of
 from .variables import Arrays, snake_case
 
 MOST_CALLS = 20_000
@@ -88,15 +88,8 @@ class Inputs:
 
 
 def signals(nest: Any) -> Iterator[Signal]:
-    """All tensors of a nest; of mappings in the order of their keys."""
-    if isinstance(nest, Signal):
-        yield nest
-    elif isinstance(nest, dict):
-        for key in sorted(nest):
-            yield from signals(nest[key])
-    elif type(nest) in (list, tuple):
-        for item in nest:
-            yield from signals(item)
+    """All tensors of a nest."""
+    return leaves_of(nest, Signal)
 
 
 def _masked(inputs: Inputs) -> tuple[Any, ...]:

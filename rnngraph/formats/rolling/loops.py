@@ -22,7 +22,7 @@ from ...declare.parameters import parameter
 from ...declare.placeholders import placeholder
 from ...ir.types import Dim
 from ..script import Script
-from ..steps import Index, Step, Value
+from ..steps import Index, Step, Value, leaves_in
 
 FEWEST = 3
 """Rounds that are worth a loop, where no recurrent cell is among the steps; two else."""
@@ -99,32 +99,21 @@ class Loop:
 
 def operands_of(step: Step) -> list[Any]:
     """What a step reads, in an order that is the same for equal steps. The state of a driver that has none is None."""
-    found = [*_flat(step.operands)]
+    found = [*leaves_in(step.operands)]
     for name, item in sorted(step.keywords.items()):
         if name == "scope" or (name == "initial_state" and step.key in DRIVERS):
             continue
-        found += _flat(item)
+        found += leaves_in(item)
     if step.key in DRIVERS:
         state = step.keywords.get("initial_state")
         count = len(_leaves_of_state(step))
-        found += [None] * count if state is None else [*_flat(state)]
+        found += [None] * count if state is None else [*leaves_in(state)]
     return found
 
 
 def _leaves_of_state(step: Step) -> list[Any]:
     state = step.thing[1]
     return list(state) if isinstance(state, tuple) else [state]
-
-
-def _flat(item: Any) -> Iterator[Any]:
-    if isinstance(item, dict):
-        for part in item.values():
-            yield from _flat(part)
-    elif type(item) in (list, tuple):
-        for part in item:
-            yield from _flat(part)
-    else:
-        yield item
 
 
 def replaced(step: Step, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:

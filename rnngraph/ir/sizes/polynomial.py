@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -186,6 +186,17 @@ def quotient(dim: Dim, divisor: Dim) -> Dim | None:
             return None
         terms.append((tuple(rest), factor // by_factor))
     return _collect(terms)
+
+
+def uncommon(shape: Sequence[Dim], others: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
+    """What is left of two shapes where equal sizes cancel one by one."""
+    left, divisors = list(shape), []
+    for dim in others:
+        if dim in left:
+            left.remove(dim)
+        else:
+            divisors.append(dim)
+    return left, divisors
 
 
 def floor_divide(dim: Dim, by: int) -> Dim:

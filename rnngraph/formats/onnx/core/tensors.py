@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ....declare.functions import basic
-from ....ir.types import Dim, Size, quotient
+from ....ir.types import Dim, Size, quotient, uncommon
 from ...script import Script
 from ...steps import Step, Value
 from .known import Expanded, Known, Operand, check_count, known, shape_of
@@ -373,12 +373,7 @@ def _source(x: Operand) -> Known | Value:
 
 def _remaining(own: Sequence[Dim], others: Sequence[Dim]) -> Dim:
     """The size that -1 stands for."""
-    left, divisors = list(own), []
-    for dim in others:
-        if dim in left:
-            left.remove(dim)
-        else:
-            divisors.append(dim)
+    left, divisors = uncommon(own, others)
     divisor = total(tuple(divisors))
     if divisor == 0:
         return 0

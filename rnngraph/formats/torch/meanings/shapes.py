@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ....declare.functions import basic
-from ....ir.types import Dim, Size, product, quotient
+from ....ir.types import Dim, Size, product, quotient, uncommon
 from ...steps import Value
 from ..tracing.sizes import Extent, dim_of
 from ..tracing.tracer import Tracer, UnreadableError, meaning
@@ -46,12 +46,7 @@ def reshaped(tracer: Tracer, x: Any, target: Sequence[Dim]) -> Any:
 
 def _without(shape: Sequence[Dim], others: Sequence[Dim]) -> Dim | None:
     """What the product of ``shape`` is, divided by that of others."""
-    left, divisors = list(shape), []
-    for dim in others:
-        if dim in left:
-            left.remove(dim)
-        else:
-            divisors.append(dim)
+    left, divisors = uncommon(shape, others)
     return quotient(product(left), product(divisors))
 
 
