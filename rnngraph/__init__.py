@@ -133,7 +133,6 @@ from .errors import (
 )
 from .program.program import Program, compile, dumps, load, loads
 from .runtime.calls.results import Result
-from .runtime.streams.pool import StreamHandle, StreamPool
 from .runtime.streams.stream import Stream
 from .version import __version__
 
@@ -149,6 +148,7 @@ if TYPE_CHECKING:
     from .formats.torch.read import read_torch
     from .program.memory_report import Memory, MemoryUsage
     from .runtime.calls.non_finite import NonFinite
+    from .runtime.streams.pool import StreamHandle, StreamPool
     from .training.fit.history import History
     from .training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
     from .training.optimization.schedules import (
@@ -172,6 +172,7 @@ _LATER = {
     "formats.tensorflow.variables": ("read_tf1_variables",),
     "formats.torch.read": ("read_torch",),
     "runtime.calls.non_finite": ("NonFinite",),
+    "runtime.streams.pool": ("StreamHandle", "StreamPool"),
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
     "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),

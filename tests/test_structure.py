@@ -64,6 +64,7 @@ LATE = {
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
     ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
+    ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",
     ("program.program", "program.predict"): "batches, which calls do without",
     ("program.program", "program.saved.byte_form"): "the parser, and what checks files: few pickle",
     ("program.program", "program.saved.save_load"): "the parser, and what checks files: few load or save",

@@ -17,7 +17,6 @@ from ..errors import ArgumentError, FileError, NameLookupError, Where, did_you_m
 from ..ir.graph import Graph
 from ..public import api, no_more
 from ..runtime.calls.results import Given
-from ..runtime.streams.pool import StreamPool
 from ..runtime.streams.step_graph import StepGraph, step_graph
 from ..runtime.streams.stream import Stream
 from .callable_graph import CallableGraph
@@ -27,6 +26,7 @@ from .parts import ProgramParts
 if TYPE_CHECKING:
     from ..export.write_net import Export
     from ..runtime.calls.non_finite import NonFinite
+    from ..runtime.streams.pool import StreamPool
 
 MOST_BATCHES = 16
 """Step graphs that are kept, one for each batch, so that new streams find code."""
@@ -73,7 +73,7 @@ class InferenceGraph(CallableGraph[Given]):
         batch = whole_number(batch, "a stream's batch", 1)
         parts = self.parts
         found, reduced = self._step_graph(batch, user_line()), partial(parts.reduced, self.part)
-        return Stream(found, parts.parameters, parts.names, found.structure, reduced)
+        return Stream(found, parts.parameters, parts.names, reduced)
 
     @api
     def streams(self, capacity: int = 64) -> StreamPool[Given]:
@@ -83,8 +83,10 @@ class InferenceGraph(CallableGraph[Given]):
         """
         capacity = whole_number(capacity, "a pool's capacity", 1)
         parts = self.parts
+        from ..runtime.streams.pool import StreamPool
+
         found = self._step_graph(1, user_line())
-        return StreamPool(found, parts.parameters, parts.names, found.structure, capacity)
+        return StreamPool(found, parts.parameters, parts.names, capacity)
 
     def _step_graph(self, batch: int, where: Where | None) -> StepGraph:
         parts = self.parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .pace import Pace, Tempo
 from .timeline import NO_FILL, Past, Repeat, Taken, Timeline, View, time_axis
 
 
-def timeline_of(graph: Graph, lengths: Collection[str]) -> Timeline:
+def timeline_of(graph: Graph, lengths: Set[str]) -> Timeline:
     """lengths: names of sizes that count steps.
 
     Values are as late as the first who reads them lets them be: what is added up or multiplied at once in the whole

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from ...ir.axes import counts
+from ...ir.axes import axis_of_names
 from ...ir.graph import Graph, Node
 from ...ir.types import TensorType
 from .pace import Pace, Tempo
@@ -151,8 +151,6 @@ class Timeline:
         return "\n".join(self.lines())
 
 
-def time_axis(node: Node, lengths: Collection[str]) -> int | None:
+def time_axis(node: Node, lengths: Set[str]) -> int | None:
     """The first axis of a value that counts steps."""
-    if not isinstance(node.type, TensorType):
-        return None
-    return next((axis for axis, dim in enumerate(node.shape) if counts(dim, set(lengths))), None)
+    return axis_of_names(node.shape, lengths) if isinstance(node.type, TensorType) else None

@@ -46,6 +46,14 @@ def convert(name: str, value: Any, kind: TensorType, where: Where | None) -> np.
     return array
 
 
+def rank_of(value: Any) -> int:
+    """The rank of what is fed; -1 where no array has it, of which ``convert`` says what is wrong."""
+    try:
+        return np.ndim(value)
+    except (ValueError, TypeError, RuntimeError):
+        return -1
+
+
 def cast(what: str, array: np.ndarray, wanted: np.dtype[Any], where: Where | None) -> np.ndarray:
     """``array`` in the dtype ``wanted``, by the rules of ``convert``. what: names the array in an error."""
     have = array.dtype

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 
 from ...errors import GraphError, Where
 from ...ir.axes import counts
@@ -27,7 +27,7 @@ def check_streamable(graph: Graph, initial: Graph, timeline: Timeline, where: Wh
     graph: of the outputs alone, its states given; what a loss makes of their sizes does not matter. initial: of the
     states that it starts from. timeline: of the graph.
     """
-    lengths = set(timeline.tempo.lengths)
+    lengths = timeline.tempo.lengths
     roles: dict[Node, str] = {}
     advice = "" if any(node.op == "scan" for node in graph.nodes) else f"; {BY_PLACE}"
     for node in graph.nodes:
@@ -84,7 +84,7 @@ def _role(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
 
 
 def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
-    lengths = set(timeline.tempo.lengths)
+    lengths = timeline.tempo.lengths
     if isinstance(node.type, TensorType):
         joined = [dim for dim in node.shape if counts(dim, lengths)]
         strange = [dim for dim in joined if timeline.tempo.pace(dim) is None]
@@ -106,7 +106,7 @@ def _why_not(node: Node, timeline: Timeline, roles: dict[Node, str]) -> str:
     return timeline.refused.get(node, "") or _why_not_over_time(node, node.operands[0].shape, timeline)
 
 
-def _why_not_scan(node: Node, lengths: set[str], roles: dict[Node, str]) -> str:
+def _why_not_scan(node: Node, lengths: Set[str], roles: dict[Node, str]) -> str:
     if node["reverse"]:
         return "a backward recurrence reads a sequence from its end"
     scan = ScanParts.of(node)

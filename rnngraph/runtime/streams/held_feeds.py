@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import NameLookupError, ShapeError, Where, did_you_mean, shown
 from ...ir.types import TensorType
-from ..calls.feeds import convert, reject_empty, solve_sizes
+from ..calls.feeds import convert, rank_of, reject_empty, solve_sizes
 from .independent_rows import row_axis
 from .step_graph import StepGraph
 
@@ -97,7 +97,7 @@ class HeldFeeds:
             if self._graph.time_axis.get(name) is None:
                 raise NameLookupError(f"flush takes what is left of sequences, and {shown(name)} is none", where)
             kind, axis = self._graph.types[name], self._row_axis(name)
-            whole = whole or np.ndim(value) == len(kind.shape)
+            whole = whole or rank_of(value) == len(kind.shape)
             found[name] = _with_one_row(name, value, kind, axis, where)
         return found, whole
 
@@ -123,7 +123,7 @@ class HeldFeeds:
                 "step together",
                 where,
             )
-        graph.compiled.check(graph.outputs, used, rows.sizes(others, 1), where)
+        rows.compiled.check(graph.outputs, used, rows.sizes(others, 1), where)
         shared = {name: array for name, array in used.items() if self._row_axis(name) is None}
         values = tuple((name, array.shape, array.tobytes()) for name, array in shared.items())
         return (tuple(sorted(others.items())), values), others, shared
@@ -131,12 +131,7 @@ class HeldFeeds:
 
 def _with_one_row(name: str, value: Any, kind: TensorType, axis: int | None, where: Where | None) -> np.ndarray:
     """A feed of one stream as it is declared; it may come without the axis of rows."""
-    try:
-        lacks = axis is not None and np.ndim(value) == len(kind.shape) - 1
-    except (ValueError, TypeError, RuntimeError):  # ``convert`` says what is wrong
-        lacks = False
-    if not lacks:
+    if axis is None or rank_of(value) != len(kind.shape) - 1:
         return convert(name, value, kind, where)
-    assert axis is not None
     without = (*kind.shape[:axis], *kind.shape[axis + 1 :])
     return np.expand_dims(convert(name, value, kind.with_shape(without), where), axis)

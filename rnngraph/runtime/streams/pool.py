@@ -77,27 +77,23 @@ class StreamPool(Generic[Given]):
     other.
     """
 
-    def __init__(
-        self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any, capacity: int
-    ) -> None:
-        """graph: of one row. names: of feeds. structure: the nest of outputs."""
+    def __init__(self, graph: StepGraph, parameters: Parameters, names: FeedNames, capacity: int) -> None:
+        """graph: of one row. names: of feeds."""
         self._graph, self._parameters, self._feed_names = graph, parameters, names
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._holding = HeldFeeds(graph)
         self._capacity, self._count = capacity, 0
-        self._leaves = [path for path, _ in paths(structure)]
+        self._leaves = [path for path, _ in paths(graph.structure)]
         self._queue: deque[np.ndarray] = deque()
-        self._give = giver(structure, [self._queue.popleft] * len(self._leaves))
+        self._give = giver(graph.structure, [self._queue.popleft] * len(self._leaves))
         self._feeds = StepFeeds(graph)
         self._tables: dict[Any, StreamTable] = {}
         self._places: frozenset[StreamTable | None] = frozenset()
-        self._fresh: tuple[int, list[np.ndarray]] | None = None  # what streams begin with that are given nothing
-        self._changes = parameters.counter()
         self._recent: tuple[list[Any], list[StreamTable], np.ndarray] | None = None  # as the last call named them
         self._lock = fork_lock()
         self._serving: Serving | None = None
         if not self._holding.missing({}):  # nothing compiles once streams are there
-            self._first_states(self._holding.defaults, False, None, None)
+            self._form.fresh(self._holding.defaults, None)
             self._table_for(self._holding.defaults, None)
         elif self._holding.sizes_are_known:
             graph.rows.entry({})
@@ -116,23 +112,18 @@ class StreamPool(Generic[Given]):
         with self._lock:
             arrays = {**self._holding.defaults, **given}
             self._holding.require(arrays, state is None, where)
-            states = self._first_states(arrays, bool(given), state, where)
+            states = self._first_states(arrays, state, where)
             table = self._table_for(arrays, where)
             row = table.add(states, arrays)
             self._count += 1
             return StreamHandle(self, table, row, arrays)
 
-    def _first_states(self, held: Rows, reads_held: bool, state: Any, where: Where | None) -> list[np.ndarray]:
+    def _first_states(self, held: Rows, state: Any, where: Where | None) -> list[np.ndarray]:
         if isinstance(state, bytes | bytearray | memoryview):
             return self._form.from_bytes(bytes(state), where)
         if state is not None:
             return self._form.arrays(state, where)
-        if reads_held:
-            return self._form.fresh(held, where)
-        version = self._changes.version
-        if self._fresh is None or self._fresh[0] != version:
-            self._fresh = version, self._form.fresh(held, where)
-        return self._fresh[1]
+        return self._form.fresh(held, where)
 
     @api
     def close(self, handle: StreamHandle) -> None:
@@ -212,8 +203,8 @@ class StreamPool(Generic[Given]):
             what = f"one mapping from handle to feeds, not {type(feeds).__name__}"
             raise StructureError(f"a pool's step takes {what}; for arrays there is step_rows", user_line())
         with self._lock:
-            fed = [(handle, self._fed(handle, given, {}, None)) for handle, given in feeds.items()]
-            results = self._run(fed, None)
+            fed = [(handle, self._fed(handle, given, {})) for handle, given in feeds.items()]
+            results = self._run(fed)
         return dict(zip(feeds, results, strict=True))
 
     @api
@@ -239,9 +230,9 @@ class StreamPool(Generic[Given]):
             first = tables[0] if tables else next(iter(self._tables.values()), None)
             if first is None:
                 raise ArgumentError("no stream of this pool is given, and it never had one; open some", user_line())
-            ports, others = first.steps.inputs, first.steps.others
+            ports = first.steps.inputs
             arrays = {name: self._feeds.of_rows(ports[name], value, count) for name, value in arrays.items()}
-            self._feeds.check(ports, arrays, others, count, None)
+            first.steps.check(arrays, count)
             if held:
                 self._hold_rows(handles, held)
                 tables, rows = self._rows_of(handles)
@@ -326,13 +317,13 @@ class StreamPool(Generic[Given]):
             self._places = frozenset(self._tables.values())
         return found
 
-    def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any], where: Where | None) -> Fed:
+    def _fed(self, handle: StreamHandle, feeds: Any, named: Mapping[str, Any]) -> Fed:
         """What one stream is fed, after all checks. Changes nothing."""
-        table = self._table_of(handle, where)
-        plain = self._feeds.plain(table.steps.inputs, feeds or named)
+        table = self._table_of(handle, None)
+        plain = self._feeds.plain(table.steps, feeds or named)
         if plain is not None and not (feeds and named):
             return Fed(plain, False)
-        where = where or user_line()
+        where = user_line()
         given = self._feed_names.by_placeholder(feeds, named, where)
         rows: Rows = {}
         forms = set[bool]()
@@ -349,24 +340,25 @@ class StreamPool(Generic[Given]):
         if len(forms) > 1:
             raise ShapeError("of feeds of a stream some have an axis of one row, and some none; give all alike", where)
         alone = {name: array[None] for name, array in rows.items()}
-        self._feeds.check(table.steps.inputs, alone, table.steps.others, 1, where)
+        table.steps.check(alone, 1)
         if not held:
             return Fed(rows, True in forms)
         changed = {**handle._held, **self._holding.taken(held, where)}
         with self._lock:
             return Fed(rows, True in forms, changed, self._table_for(changed, where))
 
-    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]], where: Where | None) -> list[Given]:
+    def _run(self, fed: Sequence[tuple[StreamHandle, Fed]]) -> list[Given]:
         """Steps streams, each at most once, by what ``fed`` gave for them. The lock is held."""
         for handle, _ in fed:
-            self._table_of(handle, where)
+            self._table_of(handle, None)
         for handle, given in fed:
             if given.held is not None:
                 assert given.table is not None
                 self._hold(handle, given.held, given.table)
         parts: dict[StreamTable, list[int]] = {}
         for number, (handle, _) in enumerate(fed):
-            parts.setdefault(self._table_of(handle, where), []).append(number)
+            assert handle._table is not None
+            parts.setdefault(handle._table, []).append(number)
         for table, numbers in parts.items():
             steps = table.steps
             steps.make_room(len(numbers))
@@ -415,7 +407,7 @@ class StreamPool(Generic[Given]):
             raise ArgumentError("this pool does not serve; call pool.serve() before, or step it", user_line())
         future: Future[Given] = Future()
         try:
-            fed = self._fed(handle, feeds, named, user_line())
+            fed = self._fed(handle, feeds, named)
         except Exception as error:
             future.set_exception(error)
             return future
@@ -437,7 +429,7 @@ class StreamPool(Generic[Given]):
         with self._lock:
             running = [frame[:2] for frame in frames if frame.handle._table is not None]
             try:
-                results = dict(zip((handle for handle, _ in running), self._run(running, None), strict=True))
+                results = dict(zip((handle for handle, _ in running), self._run(running), strict=True))
             except Exception as error:
                 return [error] * len(frames)
         return [results.get(frame.handle, closed) for frame in frames]

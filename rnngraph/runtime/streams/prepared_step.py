@@ -82,7 +82,7 @@ class PreparedStep:
         if not self._fill(given):
             return None
         if len(given) != self._count:
-            if not self._hold(given, self._call.read(given)):
+            if not self._hold(given, self._call.read(given) if self._ranges else {}):
                 return None
         elif self._has_checks:
             self._call.check(given)

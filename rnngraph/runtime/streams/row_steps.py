@@ -15,7 +15,6 @@ from ...allocation import empty
 from ...codegen.machine import row_steps as words
 from ...codegen.machine.engine import Code, Native, object_code
 from ...codegen.machine.target import host
-from ...errors import Where
 from ...ir.types import evaluate
 from ..calls.prepared_call import whole
 from ..native.adaptive_threads import AdaptiveEntry, SharingPolicy
@@ -54,6 +53,7 @@ class RowSteps:
         self._entry = entry = graph.rows.entry(others)
         self._most, self._is_open = graph.rows.most, graph.rows.is_open
         self._sized = entry.sized(graph.rows.sizes(others, self._most))
+        self._cycles_of_most = max(1, entry.cycles(self._sized.sizes))
         needed = [name for name in graph.rows.compiled.needed(graph.outputs) if name in graph.types]
         types = graph.types
         moving = {name: types[name] for name in needed if name in graph.moving}
@@ -118,11 +118,16 @@ class RowSteps:
         for name, port in {**self.outputs, **self.states}.items():
             job.set_target(name, self.given[name] if name in self.given else self._tables[name], len(port.before))
 
-    def check(self, count: int, where: Where | None) -> None:
-        """Checks numbers that are fed for a call. Raises ``ShapeError``."""
-        if self._checks:
-            arrays = {name: port.rows_back(self.fed[name][:count]) for name, port in self.inputs.items()}
-            check_preconditions(self._checks, arrays, self.graph.rows.sizes(self.others, count), where)
+    def check(self, fed: Mapping[str, np.ndarray], count: int) -> None:
+        """Checks numbers that are fed for a call of so many rows, which come first. Raises ``ShapeError``."""
+        if self.has_checks:
+            arrays = {name: port.rows_back(fed[name][:count]) for name, port in self.inputs.items()}
+            check_preconditions(self._checks, arrays, self.graph.rows.sizes(self.others, count), None)
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether numbers that are fed must be within a range."""
+        return bool(self._checks)
 
     def run(self, count: int) -> None:
         """Steps the first ``count`` of ``rows``, which must be different ones, by what ``fed`` holds for them."""
@@ -159,8 +164,7 @@ class RowSteps:
 
     def _cycles(self, count: int) -> int:
         """About what a call takes one worker."""
-        each = max(1, self._entry.cycles(self._sized.sizes))
-        return -(-each * count // self._most)
+        return -(-self._cycles_of_most * count // self._most)
 
 
 class _Job:

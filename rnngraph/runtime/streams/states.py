@@ -41,10 +41,14 @@ class StateForm:
     def __init__(self, graph: StepGraph, parameters: Parameters) -> None:
         self._graph, self._parameters = graph, parameters
         self._batch, self._labels, self._types = graph.batch, graph.labels, graph.state_types
+        self._changes = parameters.counter()
+        self._same: tuple[int, list[np.ndarray]] | None = None  # what all begin with, by the parameters' version
 
     def fresh(self, held: Mapping[str, np.ndarray], where: Where | None) -> list[np.ndarray]:
-        """What the states begin with, which may read feeds without a time axis."""
-        initial = self._graph.initial
+        """What the states begin with, which may read feeds without a time axis. Not to be written to."""
+        initial, version = self._graph.initial, self._changes.version
+        if self._same is not None and self._same[0] == version:
+            return self._same[1]
         names = tuple(name for name, _ in initial.graph.outputs)
         if not names:
             return []
@@ -56,7 +60,10 @@ class StateForm:
         sizes = {**solve_sizes(arrays, self._graph.types, where), **self._graph.sizes}
         initial.check(names, arrays, sizes, where)
         entry = initial.entry(names, sizes)
-        return list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
+        found = list(run_once(entry, entry.weights(self._parameters), arrays, sizes).values())
+        if not needed:
+            self._same = version, found
+        return found
 
     def nest(self, arrays: Sequence[np.ndarray]) -> Any:
         """Arrays in the structure that the driver gives; of several drivers a tuple."""

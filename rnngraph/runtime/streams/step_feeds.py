@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import NameLookupError, ShapeError, Where, user_line
-from ..calls.feeds import convert
-from ..native.preconditions import check_preconditions
+from ...errors import NameLookupError, ShapeError, user_line
+from ..calls.feeds import convert, rank_of
 from .row_graph import RowPort
+from .row_steps import RowSteps
 from .step_graph import StepGraph
 
 Rows = dict[str, np.ndarray]
@@ -23,16 +23,6 @@ class StepFeeds:
         self._graph, rows = graph, graph.rows
         needed = rows.compiled.needed(graph.outputs)
         self.names = [name for name in needed if name in graph.moving]
-        ranges = rows.compiled.range_preconditions(graph.outputs)
-        self._checks = [check for check in ranges if check.label in self.names]
-
-    def check(
-        self, ports: Mapping[str, RowPort], rows: Rows, others: Mapping[str, int], count: int, where: Where | None
-    ) -> None:  # fmt: skip
-        """Checks numbers that ``count`` streams are fed, rows first. Raises ``ShapeError``."""
-        if self._checks:
-            whole = {name: ports[name].rows_back(array) for name, array in rows.items()}
-            check_preconditions(self._checks, whole, self._graph.rows.sizes(others, count), where)
 
     def require(self, given: Mapping[str, Any]) -> None:
         """Raises ``NameLookupError`` where a sequence is not fed."""
@@ -53,11 +43,11 @@ class StepFeeds:
                 )
         return port.rows_first(value)
 
-    def plain(self, ports: Mapping[str, RowPort], given: Any) -> Rows | None:
-        """What is fed where nothing is to be converted and nothing held changes; else None."""
-        if self._checks or type(given) is not dict or len(given) != len(self.names):
+    def plain(self, steps: RowSteps, given: Any) -> Rows | None:
+        """What is fed where nothing is to be converted or checked, and nothing held changes; else None."""
+        if steps.has_checks or type(given) is not dict or len(given) != len(self.names):
             return None
-        for name, port in ports.items():
+        for name, port in steps.inputs.items():
             value = given.get(name)
             if type(value) is not np.ndarray or value.shape != port.shape or value.dtype != port.dtype:
                 return None
@@ -68,7 +58,7 @@ class StepFeeds:
         if type(value) is np.ndarray and value.dtype == port.dtype and value.shape == port.shape:
             return value, False
         where, kind = user_line(), self._graph.types[port.name]
-        whole = port.axis is not None and _rank(value) == len(port.shape) + 1
+        whole = port.axis is not None and rank_of(value) == len(port.shape) + 1
         wanted = port.rows(1) if whole else port.shape
         array = convert(port.name, value, kind.with_shape(wanted), where)
         if array.shape != wanted:
@@ -77,10 +67,3 @@ class StepFeeds:
                 f"feed {port.name} has shape {array.shape}; a step of one stream takes {port.shape}{also}", where
             )
         return (port.rows_first(array)[0] if whole else array), whole
-
-
-def _rank(value: Any) -> int:
-    try:
-        return np.ndim(value)
-    except (ValueError, TypeError, RuntimeError):  # ``convert`` says what is wrong
-        return -1

@@ -37,20 +37,17 @@ class Tail:
     def __init__(self, timeline: Timeline, rows: Dim, options: CompileOptions, source: GraphSource) -> None:
         self.timeline, self._rows, self._options, self._source = timeline, rows, options, source
         self._graphs: dict[tuple[tuple[str, int], ...], CompiledGraph] = {}
+        self._fits: dict[str, tuple[int, dict[int, tuple[str, int]]]] = {}
 
     def rests(self, left: Mapping[str, np.ndarray], where: Where | None) -> dict[str, int]:
         """How many entries are left for no whole step, by length. left: what is fed, by name."""
         tempo = self.timeline.tempo
         found = dict.fromkeys(tempo.lengths, 0)
-        declared = {str(node["label"]): node for node in self.timeline.graph.inputs if node.op == "input"}
         for name, array in left.items():
-            axis = axis_of_names(declared[name].shape, tempo.lengths)
-            assert axis is not None
-            count, fits = array.shape[axis], dict[int, tuple[str, int]]()
-            for rest in range(tempo.rate):
-                pace = tempo.pace(declared[name].shape[axis], dict.fromkeys(tempo.lengths, rest))
-                assert pace is not None
-                fits.setdefault(pace.over, (pace.symbol, rest))
+            if name not in self._fits:
+                self._fits[name] = self._fits_of(name)
+            axis, fits = self._fits[name]
+            count = array.shape[axis]
             if count not in fits:
                 most = max(fits)
                 raise ShapeError(
@@ -61,6 +58,19 @@ class Tail:
             symbol, rest = fits[count]
             found[symbol] = max(rest, found[symbol])
         return found
+
+    def _fits_of(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
+        """An input's time axis; and by the entries that may be left of it, the length that has so many, and how many."""
+        tempo = self.timeline.tempo
+        node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
+        axis = axis_of_names(node.shape, tempo.lengths)
+        assert axis is not None
+        fits: dict[int, tuple[str, int]] = {}
+        for rest in range(tempo.rate):
+            pace = tempo.pace(node.shape[axis], dict.fromkeys(tempo.lengths, rest))
+            assert pace is not None
+            fits.setdefault(pace.over, (pace.symbol, rest))
+        return axis, fits
 
     def check_lengths(
         self, states: Mapping[str, np.ndarray], rows: np.ndarray, rests: Mapping[str, int], where: Where | None
@@ -191,6 +201,7 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
     given = {name: node.tensor for name, node in compiled.graph.outputs}
     outputs = tuple(given)
     moving = frozenset(name for name, kind in types.items() if (kind.rank if is_call else time_axis[name] is not None))
+    output_axis = {name: axis_of_names(kind.shape, lengths) for name, kind in given.items()}
     return StepGraph(
         batch=batch,
         compiled=compiled,
@@ -206,11 +217,9 @@ def step_graph(source: GraphSource, options: CompileOptions, batch: int, where: 
         lengths=lengths,
         moving=moving,
         time_axis=time_axis,
-        output_axis={name: axis_of_names(kind.shape, lengths) for name, kind in given.items()},
+        output_axis=output_axis,
         left_out={name: _single(kind, time_axis[name], lengths) for name, kind in types.items()},
-        output_left_out={
-            name: _single(kind, axis_of_names(kind.shape, lengths), lengths) for name, kind in given.items()
-        },
+        output_left_out={name: _single(kind, output_axis[name], lengths) for name, kind in given.items()},
         sizes=sizes,
         held={name: array for name, array in source.lowered.defaults.items() if time_axis.get(name, 0) is None},
         rate=timeline.tempo.rate,

@@ -7,7 +7,7 @@ from typing import Any, Generic, Never
 
 import numpy as np
 
-from ...declare.nest import map_leaves, paths
+from ...declare.nest import paths
 from ...errors import (
     NameLookupError,
     ShapeError,
@@ -23,7 +23,7 @@ from ...public import api, no_more
 from ..calls.feed_names import FeedNames
 from ..calls.feeds import convert, reject_empty, solve_sizes
 from ..calls.prepared_call import spec_of, whole, without
-from ..calls.results import Given
+from ..calls.results import Given, result_of
 from ..native.entry import NativeEntry, Sized
 from ..parameters import Parameters
 from .prepared_step import PreparedStep
@@ -47,12 +47,17 @@ class Stream(Generic[Given]):
     """
 
     def __init__(
-        self, graph: StepGraph, parameters: Parameters, names: FeedNames, structure: Any,
+        self, graph: StepGraph, parameters: Parameters, names: FeedNames,
         reduced: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], tuple[Any, ...]],
     ) -> None:  # fmt: skip
-        """names: of feeds. structure: the nest of outputs. reduced: what pickles, of what was made and its arrays."""
+        """names: of feeds. reduced: what pickles, of what was made and its arrays."""
         self._reduced = reduced
-        self._parameters, self._feed_names, self._structure, self._batch = parameters, names, structure, graph.batch
+        self._parameters, self._feed_names, self._structure, self._batch = (
+            parameters,
+            names,
+            graph.structure,
+            graph.batch,
+        )
         self._graph, self._compiled = graph, graph.compiled
         self._form, self._end = StateForm(graph, parameters), SequenceEnd(graph, parameters)
         self._labels, self._outputs = graph.labels, graph.outputs
@@ -60,12 +65,11 @@ class Stream(Generic[Given]):
         self._moving = graph.moving
         self._lengths, self._time_axis = set(graph.lengths), graph.time_axis
         self._left_out, self._output_left_out = graph.left_out, graph.output_left_out
-        self._rate, self._delay = graph.rate, graph.delay
         self._row_axis = output_row_axes(graph.compiled.graph, graph.sizes, graph.batch)
         self._sizes = dict(graph.sizes)
         self._held = {name: np.array(array, order="C") for name, array in graph.held.items()}
         self._states: States | None = None  # none until something ran
-        self._shown = [path for path, _ in paths(structure)]
+        self._shown = [path for path, _ in paths(self._structure)]
         self._names: dict[Any, str] = {name: name for name in self._types}  # by what mappings feed them by
         self._prepared_step: PreparedStep | None = None
         self._prepared_chunk: PreparedStep | None = None
@@ -219,12 +223,12 @@ class Stream(Generic[Given]):
     @property
     def rate(self) -> int:
         """Entries of the sequences that a step takes."""
-        return self._rate
+        return self._graph.rate
 
     @property
     def delay(self) -> int:
         """Steps after which the results of the first one come; those of the steps before are zeros."""
-        return self._delay
+        return self._graph.delay
 
     @api
     def flush(self, feeds: Mapping[Any, Any] | None = None, /, *, rows: Any = None, **named: Any) -> Given:
@@ -247,8 +251,8 @@ class Stream(Generic[Given]):
             if axis is not None:
                 np.moveaxis(array, axis, 0)[~chosen] = 0
         self.reset(chosen)
-        values = iter([results[name] for name in self._shown])
-        return map_leaves(lambda _: next(values), self._structure)
+        given: Given = result_of(self._structure, [results[name] for name in self._shown])
+        return given
 
     # Pickling ------------------------------------------------------------------------------------
 
