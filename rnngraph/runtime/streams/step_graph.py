@@ -60,7 +60,7 @@ class Tail:
         return found
 
     def _fits_of(self, name: str) -> tuple[int, dict[int, tuple[str, int]]]:
-        """An input's time axis; and by the entries that may be left of it, the length that has so many, and how many."""
+        """An input's time axis; and by entries that may be left of it, the length that has them, and how many."""
         tempo = self.timeline.tempo
         node = next(node for node in self.timeline.graph.inputs if node.op == "input" and node["label"] == name)
         axis = axis_of_names(node.shape, tempo.lengths)

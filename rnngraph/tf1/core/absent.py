@@ -20,7 +20,6 @@ _BY_STEP = (
 _DECODER = "decode what session.run gives in Python: argmax over classes, drop repeats, then blanks"
 _DTYPE = "use tf.float32, tf.float64, tf.int32, tf.int64 or tf.bool"
 _BATCH_NORM = "use tf.layers.batch_normalization(x, training=True)"
-_INITIALIZER = "use tf.glorot_uniform_initializer(), or any function of (shape, generator)"
 _STEPS = "write the loop over session.run([train_op, loss], feed_dict) yourself, or use the fit method of an rg.Trainer"
 _META = "run the script that declares the graph, then tf.train.Saver().restore(session, path)"
 _LOCAL = "there is one process and one processor; leave it out"

@@ -58,6 +58,8 @@ class Graph:
         self._taken: Counter[str] = Counter()
         self._program: Program[Any] | None = None
         self._compiled = 0
+        self._entered = 0  # owners whose variables are in by_name
+        self.scope_names: set[str] = set()
 
     def cut(self, places: Iterable[Node] = ()) -> Cut:
         """The graph's declarations with placeholders at ``places``, and with names of placeholders that differ."""
@@ -158,17 +160,21 @@ class Graph:
         """What has a name; variables too, which may have theirs from a scope."""
         if name in self.named:
             return self.named[name]
-        if name not in self.by_name:
-            self.all_variables()
+        self.name_new_variables()
         if name in self.by_name:
             return self.by_name[name]
         known = [*self.named, *self.by_name]
         there = did_you_mean(name, known) or f"; there are {', '.join(known[:20]) or 'none'}"
         raise NameLookupError(f"the graph has nothing named {shown(name)}{there}; give name= where it is declared")
 
+    def name_new_variables(self) -> None:
+        """Enters what cells and layers own; a variable of a program's own is entered when it is made."""
+        if any(not isinstance(owner, Variable) for owner in self.owners[self._entered :]):
+            self.all_variables()
+
     def all_variables(self) -> list[Any]:
         """Every variable, cells' and layers' too, in the order of creation; then an optimizer's."""
-        program = self.program()
+        program, self._entered = self.program(), len(self.owners)
         found: list[Any] = []
         for name in program.parameters if program is not None else ():
             spec = program.parameters.slot(name)  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from ...declare.nest import flatten
-from ...declare.tensor import Tensor, build
+from ...declare.tensor import Tensor
 from ...declare.tensor import constant as make_constant
 from ...errors import DtypeError, ShapeError, shown, user_line
 from ...public import api
@@ -149,8 +149,3 @@ def operation(target: Target) -> Target:
 
     call.__name__ = default
     return cast("Target", api(call))
-
-
-def copied(x: Tensor) -> Tensor:
-    """x as a node of its own."""
-    return build("reshape", x, shape=x.type.shape)

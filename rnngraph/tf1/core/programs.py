@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from ...declare.tensor import Tensor
-from ...errors import Where, shown, user_line, warn
+from ...errors import shown, user_line, warn
 from ...ir.graph import Node, topological
 from ...program.program import Program, compile
 from .errors import FailedPreconditionError, InvalidArgumentError
 from .graph import Graph
 from .operations import Operation
-from .variable import Variable
 
 Values = Mapping[Node, Any]
 """What a run is fed, by the declared node."""
@@ -82,12 +81,13 @@ class FetchProgram:
                     given[name] = np.asarray(drawn(session.graph.seed or 0, seed), kind)
         return given
 
-    def check(self, session: Any, where: Where | None = None) -> None:
-        """Raises ``FailedPreconditionError`` where a variable has no value in a session."""
-        if session.initialized.issuperset(self.variables):
+    def check(self, session: Any, names: Sequence[str] | None = None) -> None:
+        """Raises ``FailedPreconditionError`` where a variable has no value in a session. names: others than its own."""
+        read = self.variables if names is None else names
+        if session.initialized.issuperset(read):
             return
-        missing = [name for name in self.variables if name not in session.initialized]
-        raise FailedPreconditionError(uninitialized(missing), where or user_line())
+        missing = [name for name in read if name not in session.initialized]
+        raise FailedPreconditionError(uninitialized(missing), user_line())
 
     def run(self, session: Any, cut: Any, values: Values, seed: int) -> list[np.ndarray]:
         """The outputs in order, of one native call."""
@@ -127,13 +127,3 @@ def as_fed(value: Any, kind: np.dtype[Any], node: Node) -> np.ndarray:
         return np.asarray(value, dtype=kind)
     except (ValueError, TypeError) as error:
         raise InvalidArgumentError(f"{node.name or node.op} can't be fed {shown(value)}: {error}") from None
-
-
-def is_read(node: Node) -> bool:
-    """Whether the value of a declared node is known without computing."""
-    return node.op in ("parameter", "constant")
-
-
-def variable_of(graph: Graph, node: Node) -> Variable | None:
-    """The variable that a node is, where it is one."""
-    return graph.variables.get(node["slot"]) if node.op == "parameter" else None

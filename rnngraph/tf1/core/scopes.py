@@ -100,7 +100,7 @@ def variable_scope(
         base.dtype if dtype is None else dtype,
     )  # fmt: skip
     graph.variable_scope = inner
-    graph.named.setdefault(f"variable_scope {name}", inner)
+    graph.scope_names.add(name)
     last = name.rpartition("/")[2]
     if auxiliary_name_scope and last:
         graph.name_scope = f"{graph.unique(outer_names + last)}/"
@@ -215,7 +215,7 @@ def _text(name: Any) -> str:
 def _free(graph: Graph, name: str) -> str:
     """A scope's name that no scope had before."""
     count, found = 0, name
-    while f"variable_scope {found}" in graph.named:
+    while found in graph.scope_names:
         count += 1
         found = f"{name}_{count}"
     return found

@@ -18,7 +18,7 @@ from .errors import FailedPreconditionError
 from .graph import CURRENT, Graph, entered, graph_of
 from .operations import Operation
 from .programs import Asked, Step, uninitialized
-from .variable import ExtraVariable, Variable
+from .variable import ExtraVariable
 
 MOST_RUNS = 1000
 """Kinds of runs that a session keeps what it compiled for."""
@@ -93,11 +93,11 @@ class BaseSession:
     def set_value(self, variable: Any, array: np.ndarray) -> None:
         """Gives a variable a value."""
         self.enter()
-        self._put(variable.full, array, variable)
+        self._put(variable.full, array)
         self.initialized.add(variable.full)
 
-    def _put(self, name: str, array: np.ndarray, variable: Any = None) -> None:
-        extra = variable if isinstance(variable, ExtraVariable) else self.graph.extra.get(name)
+    def _put(self, name: str, array: np.ndarray) -> None:
+        extra = self.graph.extra.get(name)
         if extra is not None:
             extra.write(np.array(array, extra.start.dtype))
             return
@@ -115,12 +115,7 @@ class BaseSession:
                 self.set_value(variable, variable.drawn(seed))
         for variable in variables:
             if variable.initial is not None:
-                self.set_value(variable, self._initial(variable, variables))
-
-    def _initial(self, variable: Variable, variables: Sequence[Any]) -> np.ndarray:
-        assert variable.initial is not None, "its value takes a run"
-        found: np.ndarray = self.compute([variable.initial.node], {}, self._seed())[0]
-        return found
+                self.set_value(variable, self.compute([variable.initial.node], {}, self._seed())[0])
 
     # Runs ----------------------------------------------------------------------------------------
 
@@ -265,10 +260,9 @@ def present_session(session: Any = None) -> BaseSession:
 def resolved(graph: Graph, leaf: Any) -> Any:
     """A Tensor, a variable or an operation from what is fetched."""
     if isinstance(leaf, str):
-        found = graph.find(leaf.partition(":")[0])
-        return found
-    if isinstance(leaf, Tensor | Operation | ExtraVariable) or hasattr(leaf, "fetched"):
-        return leaf.fetched(graph) if hasattr(leaf, "fetched") and not isinstance(leaf, Tensor) else leaf
+        return graph.find(leaf.partition(":")[0])
+    if isinstance(leaf, Tensor | Operation | ExtraVariable):
+        return leaf
     raise DtypeError(f"{shown(leaf)} can't be fetched; fetch Tensors, variables, operations, or names of them")
 
 
@@ -293,6 +287,7 @@ class Run:
         self.variables = [(node, graph.variables[node["slot"]]) for node in apart if node.op == "parameter"]
         computed = [node for node in apart if node.op not in ("constant", "parameter")]
         self.asked = Asked(graph, computed, fed)
+        self.nothing = Asked(graph, (), fed) if len(self.steps) > 1 else self.asked  # of all steps but the first
         self.takes: Callable[[Mapping[Any, Any]], dict[Node, Any]] = dict
         self.give: Callable[[list[Any]], Any] = list
 
@@ -322,7 +317,7 @@ class Run:
             first, *rest = self.steps
             found.update(zip(nodes, first.step(session, self.asked, values, seed), strict=True))
             for item in rest:
-                item.step(session, Asked(session.graph, (), self.asked.fed), values, seed)
+                item.step(session, self.nothing, values, seed)
         elif nodes:
             found.update(zip(nodes, self._computed(session, values, seed), strict=True))
         results: dict[int, Any] = {}

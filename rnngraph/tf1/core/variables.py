@@ -59,11 +59,11 @@ def get_variable(
     """The variable of a name under the variable scope that is open: made, or found where the scope reuses."""
     graph, scope = get_default_graph(), present_scope()
     full = scope.under(checked_name(name, "a variable"))
-    if scope.reuse and full not in graph.by_name:
-        graph.all_variables()
+    if scope.reuse:
+        graph.name_new_variables()
     if scope.reuse and full in graph.by_name:
         found = graph.by_name[full]
-        if shape is not None and tuple(found.shape) != check_shape(name, _sizes(shape)):
+        if shape is not None and tuple(found.shape) != check_shape(name, sizes_in(shape)):
             raise ShapeError(f"{full} has the shape {found.shape}, and {shown(shape)} is asked for")
         return found
     if scope.reuse and scope.reuse != AUTO_REUSE:
@@ -81,7 +81,7 @@ def get_variable(
     elif isinstance(start, Tensor):
         settled = _initial(start, kind)
     else:
-        settled = _by_initializer(start, check_shape(name, _sizes(shape)), kind)
+        settled = _by_initializer(start, check_shape(name, sizes_in(shape)), kind)
     made = _made(full, *settled, trainable is not False, collections)
     penalty = scope.regularizer if regularizer is None else regularizer
     if penalty is not None and not callable(penalty):
@@ -150,11 +150,6 @@ def _made(
         if str(name) not in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.TRAINABLE_VARIABLES):
             graph.collections[str(name)].append(made)
     return made
-
-
-def _sizes(shape: Any) -> list[Any]:
-    """A shape of ints, ``tf.Dimension`` and Tensors of sizes that are known, as ``check_shape`` takes it."""
-    return sizes_in([shape] if isinstance(shape, int | np.integer) else shape)
 
 
 def _variables(found: Any, what: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from ...arguments import check_positive
 from ...declare.functions import basic as functions
+from ...declare.parameters import ParameterSpec
 from ...declare.tensor import Tensor, as_tensor, build, constant, declared
-from ...errors import ArgumentError, DtypeError, GraphError, shown, user_line
+from ...errors import ArgumentError, DtypeError, shown, user_line
 from ...ir.graph import Node, make, topological
 from ...ir.types import FLOATS
 from ...passes.lowering.lowered import INNER
@@ -21,7 +22,6 @@ from ...runtime.native.compiled_graph import CompiledGraph
 from ...training.steps.applied_gradients import AppliedGradients
 from ..core.graph import get_default_graph
 from ..core.programs import Asked, FetchProgram
-from ..core.variable import Variable
 
 FOUND = "found/"
 
@@ -125,7 +125,7 @@ def gradients(
         summed = functions.reduce_sum(loss) if loss.rank else loss
         total = summed if total is None else total + summed
     targets = list(xs) if isinstance(xs, list | tuple) else [xs]
-    reached = Reached(total)
+    reached = reached_by(total)
     found: list[Tensor | None] = []
     for target in targets:
         if not isinstance(target, Tensor) or target.dtype not in FLOATS:
@@ -147,31 +147,42 @@ def stand_in(loss: Tensor, target: Node) -> Tensor:
     return found
 
 
+def specs_of(nodes: Iterable[Node]) -> tuple[set[ParameterSpec], set[ParameterSpec]]:
+    """What variables nodes are, and which ones their drivers' cells read."""
+    own: set[ParameterSpec] = set()
+    driven: set[ParameterSpec] = set()
+    for node in nodes:
+        if node.op == "parameter":
+            own.add(node["slot"])
+        elif node.op == "driver":
+            driven.update(spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters)
+    return own, driven
+
+
+def reached_by(loss: Tensor) -> Reached:
+    """What a loss depends on, found once in a graph."""
+    plans = get_default_graph().plans
+    if ("reached", loss.node) not in plans:
+        plans["reached", loss.node] = Reached(loss)
+    found: Reached = plans["reached", loss.node]
+    return found
+
+
 class Reached:
     """What a loss depends on."""
 
     def __init__(self, loss: Tensor) -> None:
         self.nodes = set(topological([loss.node]))
-        self.specs = {node["slot"] for node in self.nodes if node.op == "parameter"}
-        for node in self.nodes:
-            if node.op == "driver":
-                for driver, _ in node["driver"].with_inner():
-                    self.specs.update(spec for spec, _ in driver.parameters)
+        self.own, self.driven = specs_of(self.nodes)
 
     def has(self, target: Tensor) -> bool:
         """Whether it depends on a Tensor or variable."""
         node = target.node
-        return node["slot"] in self.specs if node.op == "parameter" else node in self.nodes
+        return node["slot"] in self.own | self.driven if node.op == "parameter" else node in self.nodes
 
     def gathers(self, target: Node) -> list[Node]:
         """The lookups by which alone it depends on a variable; none where it depends on it otherwise."""
-        if target.op != "parameter" or any(
-            spec is target["slot"]
-            for node in self.nodes
-            if node.op == "driver"
-            for driver, _ in node["driver"].with_inner()
-            for spec, _ in driver.parameters
-        ):
+        if target.op != "parameter" or target["slot"] in self.driven:
             return []
         tables = {node for node in self.nodes if node.op == "parameter" and node["slot"] is target["slot"]}
         users = [node for node in self.nodes if any(operand in tables for operand in node.operands)]
@@ -190,7 +201,7 @@ def _slices(gradient: Tensor) -> list[tuple[Node, Tensor]]:
     derivative = gradient.node.get("gradient") if gradient.node.op == "input" else None
     if derivative is None:
         return []
-    lookups = Reached(derivative.loss).gathers(derivative.target)
+    lookups = reached_by(derivative.loss).gathers(derivative.target)
     return [(node, stand_in(derivative.loss, node)) for node in lookups]
 
 
@@ -290,11 +301,3 @@ def _given(t_list: Any) -> Iterator[Tensor]:
         if not isinstance(tensor, Tensor):
             raise DtypeError(f"a list of Tensors is clipped together, and {shown(tensor)} is none")
         yield tensor
-
-
-def variables_of(found: Sequence[tuple[Any, Any]]) -> list[Variable]:
-    """The variables of (gradient, variable) pairs that have a gradient."""
-    pairs = [(gradient, variable) for gradient, variable in found if gradient is not None]
-    if not pairs:
-        raise GraphError("there is nothing to train: the loss depends on none of the variables")
-    return [variable for _, variable in pairs]

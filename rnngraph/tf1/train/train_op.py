@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ...training.steps.applied_gradients import AppliedGradients
 from ...training.trainer import Trainer
 from ..core.programs import Asked, FetchProgram, Step, as_fed
 from ..core.variable import ExtraVariable, Variable
-from .gradients import Derivative, met_rows, stand_ins_of, targets_of
+from .gradients import Derivative, met_rows, specs_of, stand_ins_of, targets_of
 from .rules import EveryRow, Rule, rounded
 
 
@@ -176,8 +176,7 @@ class TrainProgram:
             slots = [*self.op.slot_names, *([] if self.op.global_step is None else [self.op.global_step.full])]
             needed = self._reads[asked] = frozenset((*self._loss_reads, *_variables(self.op.graph, nodes), *slots))
         if not session.initialized.issuperset(needed):
-            self.program.variables = tuple(sorted(needed))
-            self.program.check(session)
+            self.program.check(session, sorted(needed))
         self.program.tell()
         self.op.rule.present.update(numbers)
         feeds = self.program.feeds(session, asked.cut, values, seed)
@@ -190,14 +189,9 @@ class TrainProgram:
 
 def _variables(graph: Any, nodes: Sequence[Node]) -> set[str]:
     """Full names of variables that nodes read."""
-    specs = set()
-    for node in topological(nodes):
-        if node.op == "parameter":
-            specs.add(node["slot"])
-        elif node.op == "driver":
-            specs.update(spec for driver, _ in node["driver"].with_inner() for spec, _ in driver.parameters)
+    own, driven = specs_of(topological(nodes))
     graph.all_variables()
-    return {graph.variables[spec].full for spec in specs}
+    return {graph.variables[spec].full for spec in own | driven}
 
 
 def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor:
@@ -215,6 +209,3 @@ def _loss_of(pairs: Sequence[tuple[Tensor, Variable]]) -> Tensor:
     if len(found) > 1:
         raise ArgumentError("gradients of several losses are applied together; add the losses up, or apply them apart")
     return next(iter(found.values()))
-
-
-Numbers = Mapping[str, float | Callable[[], float] | Tensor]
