@@ -87,8 +87,7 @@ class ShardVariant:
 
     def compute(self, arrays: dict[str, np.ndarray], where: Where | None) -> dict[str, np.ndarray]:
         """A shard's results; its gradients and what is added up lie in ``leaf``."""
-        needed = self.native.compiled.needed(self.native.outputs)
-        arrays = {name: arrays[name] for name in needed if name in arrays}
+        arrays = _read(self.native.compiled, self.native.outputs, arrays)
         key = tuple((name, array.shape) for name, array in arrays.items())
         call = self._calls.get(key)
         if call is None or call.spec.entry is None:
@@ -136,7 +135,7 @@ class Totals:
 
     def _of(self, name: str, shard: Shard, where: Where | None) -> np.ndarray:
         compiled = self._native.compiled
-        arrays = {key: shard.arrays[key] for key in compiled.needed((name,)) if key in shard.arrays}
+        arrays = _read(compiled, (name,), shard.arrays)
         sizes = self._state.program.training.sizes(arrays, (name,), where, compiled, frozenset({FIRST, *self.names}))
         step = NativeStep(self._state, compiled, (name,))
         return step.once(arrays, sizes)[name]
@@ -236,8 +235,8 @@ class ShardedStepper(Stepper):
                 states, compiled = variant.step.states, variant.native.compiled
                 forward = NativeStep(state, compiled, states)
                 for shard in shards:
-                    sizes = training.sizes(shard.arrays, states, where, compiled, variant.step.own)
-                    pieces.append(forward.once(shard.arrays, sizes))
+                    fed = _read(compiled, states, shard.arrays)
+                    pieces.append(forward.once(fed, training.sizes(fed, states, where, compiled, variant.step.own)))
             found = self._joined(variant, pieces, states)
             with state.interrupt:
                 state.carried, state.drawn = found, None
@@ -352,6 +351,12 @@ class ShardedStepper(Stepper):
         self._adding.once({}, {}, commit)
         if state.pending >= state.accumulate:
             self.flush()
+
+
+def _read(
+    compiled: CompiledGraph, outputs: tuple[str, ...], arrays: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    return {name: arrays[name] for name in compiled.needed(outputs) if name in arrays}
 
 
 def _whole(kind: Kind, pieces: Sequence[np.ndarray]) -> np.ndarray:
