@@ -144,7 +144,8 @@ class Trainer:
                 if (given := calls.run(feeds, named, seed)) is not None:
                     return given
             where = user_line()
-            arrays = self.program.training.gather(feeds, named, where)
+            with self._ranks.together():
+                arrays = self.program.training.gather(feeds, named, where)
             fed = feeds if plain else ()
             return stepper.step(arrays, seed, flag(carry, "carry"), where, feeds=fed, named=named, fetch=fetched)
 

@@ -17,7 +17,7 @@ from ...errors import ArgumentError, NonFiniteError, RnnGraphError, Where
 from ...runtime.calls.non_finite import NonFinite
 from ..optimization.schedules import Schedule, plateau_of
 from ..ranks.ranks import Ranks
-from ..ranks.start import take_from_first
+from ..ranks.start import take_changes
 from ..steps.stepper import Stepper
 from .evaluation import Evaluation
 from .history import VALIDATION, History, default_monitor
@@ -223,7 +223,7 @@ class Fit:
         position, interrupt = self.position, self.state.interrupt
         if position.calling is None:
             return
-        row = position.history.row(-1)
+        row, optimizer = position.history.row(-1), self.state.optimizer
         for number, callback in enumerate(self.plan.callbacks[position.calling :], position.calling):
             try:
                 position.calling = number + 1  # what it saves holds what it did
@@ -237,7 +237,7 @@ class Fit:
                 raise
         position.calling = None
         if self.plan.callbacks:
-            take_from_first(self.state, self.ranks)
+            take_changes(self.state, self.ranks, optimizer)
 
     def _judge(self, row: Mapping[str, float]) -> bool:
         """Keeps the best parameters; whether the fit has waited long enough for better ones."""

@@ -56,32 +56,30 @@ class Ranks:
     @contextmanager
     def together(self) -> Iterator[None]:
         """A part that each rank computes by itself: behind it, either all go on or all raise."""
-        if self._comm is None:
-            yield
-            return
         failure: BaseException | None = None
         try:
             yield
         except BaseException as error:
             failure = error
-        texts = self._comm.allgather(None if failure is None else _text(failure))
+        self.exchanged(None, failure)
+
+    def exchanged(self, value: T, failure: BaseException | None = None) -> list[T]:
+        """What each rank gives, in the order of ranks; where one has failed, all raise. failure: this rank's."""
+        told = value, None if failure is None else _text(failure)
+        everyone = [told] if self._comm is None else self._comm.allgather(told)
         if failure is not None:
             raise failure
-        failed = [(rank, text) for rank, text in enumerate(texts) if text is not None]
-        if failed:
-            rank, text = failed[0]
-            raise RanksError(f"rank {rank} failed, and so the step was not made: {text}")
+        for rank, (_, text) in enumerate(everyone):
+            if text is not None:
+                raise RanksError(f"rank {rank} failed, and so the step was not made: {text}")
+        return [item for item, _ in everyone]
 
     def check_same(self, value: Any, problem: str, where: Where | None) -> None:
         """Raises ``ArgumentError`` on all ranks where not all have the same ``value``."""
-        values = self.all(value)
+        values = self.exchanged(value)
         other = next((rank for rank, item in enumerate(values) if item != values[0]), None)
         if other is not None:
             raise ArgumentError(problem.format(first=values[0], other=values[other], rank=other), where)
-
-    def all(self, value: T) -> list[T]:
-        """What each rank gives, in the order of ranks."""
-        return [value] if self._comm is None else self._comm.allgather(value)
 
     def send(self, arrays: list[np.ndarray], rank: int) -> None:
         for array in arrays:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...arguments import whole_number
 from ...errors import ArgumentError, GraphError, Where
 from ...ir.fingerprint import fingerprint
-from ..optimization.optimizers import optimizer_text
+from ..optimization.optimizers import Optimizer, optimizer_text
 from ..steps.stepper import Stepper
 from ..steps.train_state import TrainState
 from .ranks import Ranks
@@ -38,23 +38,38 @@ def stepper_of(state: TrainState, ranks: Ranks, where: Where | None) -> Stepper:
         stepper = ShardedStepper(state, ranks, state.shards, where)
     if ranks.size > 1:
         _check(state, ranks, where)
-        take_from_first(state, ranks)
+        take_parameters(state, ranks)
         seeds = state.program.parts.seeds
         seeds.state, state.seed = ranks.agreed(lambda: (seeds.state, state.seed))
     return stepper
 
 
-def take_from_first(state: TrainState, ranks: Ranks) -> None:
-    """Parameters and the optimizer become those of rank 0, where a callback may have changed them."""
+def take_changes(state: TrainState, ranks: Ranks, before: Optimizer) -> None:
+    """What callbacks on rank 0 may have changed becomes that of all: parameters, and the optimizer, which was
+    ``before``.
+    """
     if ranks.size == 1:
         return
+    take_parameters(state, ranks)
+    optimizer = ranks.agreed(lambda: None if state.optimizer is before else state.optimizer)
+    if optimizer is not None:
+        state.optimizer = optimizer
+
+
+def take_parameters(state: TrainState, ranks: Ranks) -> None:
+    """Parameters become those of rank 0."""
     parameters = state.program.parameters
     shared = {name: array.copy() for name, array in parameters.items()}
     ranks.share([*shared.values()])
     parameters.load(shared)
-    optimizer = ranks.agreed(lambda: state.optimizer)
-    if not ranks.is_first:
-        state.optimizer = optimizer
+
+
+def _text(optimizer: Optimizer) -> str:
+    """What tells optimizers apart, as far as one of the user's own can be told."""
+    try:
+        return str(optimizer_text(optimizer))
+    except ArgumentError:
+        return type(optimizer).__qualname__
 
 
 def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
@@ -64,7 +79,7 @@ def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
         (str(program.target), "the target", 'give all processes the same target=, such as "x86-64-v3"'),
         (fingerprint(program.training.compiled.graph), "the program", "run one script on all processes"),
         (tuple(state.trained), "only", "give all the same"),
-        ((optimizer_text(state.optimizer), state.clip_norm, state.clip_value, state.accumulate, state.skip_non_finite),
+        ((_text(state.optimizer), state.clip_norm, state.clip_value, state.accumulate, state.skip_non_finite),
          "the trainer's options", "give all the same"),
     ):  # fmt: skip
         problem = f"{what} of rank {{rank}} differs from that of rank 0; {remedy}"
