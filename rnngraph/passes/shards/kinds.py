@@ -33,6 +33,10 @@ class Rows:
     axis: int
     factors: tuple[Dim, ...] | None
 
+    def is_outermost(self, names: Set[str]) -> bool:
+        """Whether parts that are put one behind the other along the axis are the whole. names: of sizes of rows."""
+        return self.factors is None or counts(self.factors[0], names)
+
 
 @dataclass(frozen=True)
 class Summed:
@@ -54,6 +58,8 @@ def kind_of(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind:
 
     names: of the sizes that count rows. Raises ``GraphError`` where rows mix.
     """
+    if node.op == "by_graph":  # its first operand is what training computes
+        return kinds[0]
     found = None
     if node.op in ("dimension", "iota") and counts(node["size"], names):
         found = _of_size(node, names)
@@ -210,6 +216,8 @@ def _moved(node: Node, kinds: Sequence[Kind], names: Set[str]) -> Kind | None:
         return None
     order = next(iter(orders), None)
     first, place = node.operands[0], getattr(kinds[0], "axis", None)
+    if node.op == "dropout" and axis == rank - 1:  # whose numbers are drawn by the place along the last axis
+        return None
     if OPS[node.op].kind == "elementwise" or node.op in ("dropout", "broadcast", "ensure_shape", "tap"):
         return Rows(axis, order) if all(where == axis for where, _ in aligned) else None
     if node.op == "matmul":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,13 +77,21 @@ class ShardVariant:
     have rows of, or have alike. leaf: where a shard's gradients and sums lie; given: the sums of all.
     """
 
-    def __init__(self, state: TrainState, variant: StepVariant, sharded: Sharded) -> None:
+    def __init__(self, state: TrainState, variant: StepVariant, sharded: Sharded, rows: Set[str]) -> None:
+        """rows: names of the sizes that count them."""
         self.step, self.kinds, self.totals = variant, sharded.kinds, Totals(state, sharded)
         compiled, outputs = variant.native.compiled, variant.native.outputs
         types = {name: node.tensor for name, node in compiled.graph.outputs}
         fetched = [name for name in types if name.startswith(FETCH)]
         self.summed = [LOSS, *(name for name in fetched if isinstance(self.kinds[name], Summed))]
         self.apart = [*variant.states, *(name for name in fetched if name not in self.summed)]
+        for name in self.apart:
+            kind = self.kinds[name]
+            if isinstance(kind, Rows) and not kind.is_outermost(rows):
+                where = compiled.graph.output(name).where
+                raise GraphError(
+                    "what is fetched has steps before rows in one axis; fetch it before they are joined", where
+                )
         gradients = [name for name in types if name.startswith(SUM)]
         self.packing = Packing({name: _place(types[name]) for name in (*self.summed, *gradients)})
         self.leaf, self.given = self.packing.make(), self.packing.make()

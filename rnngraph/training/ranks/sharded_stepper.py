@@ -120,7 +120,7 @@ class ShardedStepper(Stepper):
     def _variant(self, states: str, label_weights: tuple[float, ...], fetch: Fetch | None) -> ShardVariant:
         key = states, label_weights, fetch
         if key not in self._sharded:
-            self._sharded[key] = ShardVariant(self.state, *shard_of(self.state, *key, self._rows))
+            self._sharded[key] = ShardVariant(self.state, *shard_of(self.state, *key, self._rows), self._rows.names)
         return self._sharded[key]
 
     def _each(self, count: int) -> int:

@@ -9,7 +9,9 @@ import numpy as np
 
 from ...batching.input_axes import layout_of, likely_names
 from ...errors import ArgumentError, GraphError, Where
-from ...ir.types import Dim, Size
+from ...ir.axes import axis_of_sizes, lengths_of, state_rows
+from ...ir.graph import with_sizes
+from ...ir.types import Dim, Size, size
 from ...program.example_inputs import example_inputs
 from ...program.program import Program
 
@@ -28,8 +30,10 @@ class BatchRows:
     def of(program: Program, where: Where | None) -> BatchRows:
         """Raises ``GraphError`` where a batch can't be cut, as its size is declared."""
         inputs = example_inputs(program.inference, program.evaluation, program.training)
-        layout = layout_of(inputs)
+        layout, likely = layout_of(inputs), likely_names(inputs.training.optimized)
         dims = {layout.types[name].shape[axis] for name, axis in layout.batch_axis.items() if axis is not None}
+        graph = with_sizes(inputs.training.optimized.graph, likely)
+        dims |= {dim for dim in state_rows(graph) if isinstance(dim, Size)} - {*map(size, lengths_of(graph))}
         names = {dim.symbol for dim in dims if isinstance(dim, Size)} - {None}
         if not dims or len(names) < len(dims):
             declared = ", ".join(sorted(str(dim) for dim in dims if not isinstance(dim, Size) or dim.symbol is None))
@@ -38,8 +42,10 @@ class BatchRows:
                 "None",
                 where,
             )
+        counted = frozenset(str(name) for name in names)
+        sizes = {*map(size, counted)}
         return BatchRows(
-            frozenset(str(name) for name in names), likely_names(inputs.training.optimized), layout.batch_axis
+            counted, likely, {name: axis_of_sizes(kind.shape, sizes) for name, kind in layout.types.items()}
         )
 
     def count(self, arrays: Mapping[str, np.ndarray], where: Where | None) -> int:

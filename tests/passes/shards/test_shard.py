@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sharded_graphs import check_shards
+from test_random_declarations import declare_any
 
 import rnngraph as rg
 
@@ -50,3 +53,15 @@ def test_a_batch_of_a_declared_size_is_refused() -> None:
     _, last = rg.dynamic_rnn(rg.GRUCell(4), fixed)
     with pytest.raises(rg.GraphError, match="declare the batch axis of what is fed as None"):
         rg.Trainer(rg.compile(last, rg.reduce_mean(rg.square(last))), shards=2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shards_of_a_random_declaration_add_up(seed: int) -> None:
+    check_shards(declare_any(seed), 1 + seed % 5)
+
+
+@pytest.mark.exhaustive
+def test_shards_of_many_random_declarations_add_up() -> None:
+    counted = sum((check_shards(declare_any(seed), 1 + seed % 5) for seed in range(6, 1500)), Counter[str]())
+    assert counted["Summed"] > 500
+    assert counted["Rows"] > 1000
