@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sharded_nets
 
 import rnngraph as rg
 
@@ -71,6 +72,20 @@ def test_mistakes_are_errors_of_all_ranks(tmp_path: Path) -> None:
         assert any(text in error for error in found[name]), found[name]
 
 
+def test_the_example_gives_the_same_parameters_on_any_number_of_ranks() -> None:
+    script = Path(__file__).parents[1] / "examples" / "mpi_train" / "train.py"
+    found = set()
+    for ranks in (1, 3):
+        done = subprocess.run(
+            command(ranks, script, "--quick"), capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        first, last = done.stdout.strip().splitlines()[-2:]
+        assert first.startswith(f"{ranks} processes, 8 shards")
+        found.add(last)
+    assert len(found) == 1, found
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.exhaustive)])
 def test_a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint(kills: int, tmp_path: Path) -> None:
     expected = run(2, "long", tmp_path / "whole")["parameters"]
@@ -94,7 +109,5 @@ def test_a_killed_rank_ends_the_run_and_leaves_a_whole_checkpoint(kills: int, tm
                     assert process.wait(timeout=60) != 0
             path = folder / "trainer"
             if path.exists():
-                import sharded_nets
-
                 assert rg.Trainer.load(path, sharded_nets.classifier().program).updates > 0
         assert run(4, "long", folder)["parameters"] == expected
