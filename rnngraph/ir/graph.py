@@ -47,9 +47,16 @@ def implied(condition: Node, source: Callable[[Node], Node] = lambda node: node)
 
 def remake(node: Node, operands: Sequence[Node], meet: Meet = meet_strict) -> Node:
     """``node`` over other operands; the same object where they are the same."""
-    if tuple(operands) == node.operands:  # nodes are equal only if they are the same
+    operands = tuple(operands)
+    if operands == node.operands:  # nodes are equal only if they are the same
         return node
+    if meet is meet_strict and all(map(_same_type, operands, node.operands)):  # so is what is inferred of them
+        return Node(node.op, operands, node.type, node.attributes, node.where, node.name)
     return make(node.op, *operands, where=node.where, name=node.name, meet=meet, **dict(node.attributes))
+
+
+def _same_type(one: Node, other: Node) -> bool:
+    return one.type is other.type or one.type == other.type
 
 
 @dataclass(frozen=True, eq=False)
