@@ -152,6 +152,7 @@ if TYPE_CHECKING:
     from .runtime.streams.pool import StreamHandle, StreamPool
     from .training.fit.history import History
     from .training.optimization.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+    from .training.optimization.pruning import Prune
     from .training.optimization.schedules import (
         CosineDecay,
         ExponentialDecay,
@@ -177,6 +178,7 @@ _LATER = {
     "training.fit.history": ("History",),
     "program.memory_report": ("Memory", "MemoryUsage"),
     "training.optimization.optimizers": ("SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
+    "training.optimization.pruning": ("Prune",),
     "training.optimization.schedules": (
         "CosineDecay", "ExponentialDecay", "PiecewiseConstant", "PolynomialDecay", "ReduceOnPlateau", "Schedule",
         "WarmUp",
@@ -239,6 +241,7 @@ __all__ = [
     "PiecewiseConstant",
     "PolynomialDecay",
     "Program",
+    "Prune",
     "RMSProp",
     "RanksError",
     "ReduceOnPlateau",

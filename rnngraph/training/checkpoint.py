@@ -15,10 +15,12 @@ from ..storage.checkpoint_file import read, unpacked, write
 from .fit.history import History
 from .fit.position import Position
 from .optimization.optimizers import Optimizer, optimizer_from, optimizer_text
+from .optimization.pruning import prune_from, prune_text
 from .steps.train_state import TrainState
 
 KIND = "trainer"
 PARAMETER, BEST, CARRIED = "parameter/", "best/", "carried/"
+LEFT = "left/"
 COUNTS = ("updates", "skipped", "pending", "epochs")
 
 
@@ -33,6 +35,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
     _, parameters = program.parameters.snapshot()
     arrays = {PARAMETER + name: array for name, array in parameters.items()}
     arrays |= {**state.slots, **state.sums}
+    arrays |= {LEFT + name: array for name, array in state.left.items()}
     arrays |= {CARRIED + name: array for name, array in (state.carried or {}).items()}
     text: dict[str, Any] = {
         "optimizer": optimizer_text(state.optimizer),
@@ -41,6 +44,7 @@ def contents(state: TrainState, position: Position | None) -> tuple[dict[str, np
         "accumulate": state.accumulate,
         "skip_non_finite": state.skip_non_finite,
         "shards": state.shards,
+        "prune": prune_text(state.prune),
         "trained": list(state.trained),
         "counts": {name: getattr(state, name) for name in COUNTS},
         "carries": state.carried is not None,
@@ -89,7 +93,7 @@ class Checkpoint:
         text = self._text
         kept = {name: text[name] for name in ("clip_norm", "clip_value", "accumulate")}
         kept |= {"shards": text.get("shards"), "skip_non_finite": text.get("skip_non_finite", True)}
-        return {**kept, "only": text["trained"]}
+        return {**kept, "only": text["trained"], "prune": prune_from(text.get("prune"))}
 
     def restore(self, state: TrainState) -> Position | None:
         """Sets a trainer's state, the program's parameters and its generator of seeds: all or nothing. Gives where an
@@ -104,6 +108,7 @@ class Checkpoint:
         state.slots = slots
         state.sums = {name: array for name, array in arrays.items() if name.startswith("sum/")}
         state.carried = _part(arrays, CARRIED) if text["carries"] else None
+        state.left = _part(arrays, LEFT)
         state.seed, state.drawn = text["seed"], text.get("drawn")
         for name in COUNTS:
             setattr(state, name, text["counts"][name])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from ..errors import ArgumentError, DtypeError, NameLookupError, Where, shown, warn
 from ..passes.gradients.autodiff import unreached
 from ..program.program import Program
+from .optimization.pruning import is_named
 
 
 def trained_names(program: Program, only: str | Sequence[str] | None, where: Where | None) -> tuple[str, ...]:
@@ -24,14 +24,14 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
         for pattern in patterns:
             if not isinstance(pattern, str):
                 raise DtypeError(f"only={shown(only)} takes names of parameters, not {shown(pattern)}", where)
-            if not any(_is_named(name, pattern) for name in trainable):
-                frozen = any(_is_named(name, pattern) for name in parameters)
+            if not any(is_named(name, pattern) for name in trainable):
+                frozen = any(is_named(name, pattern) for name in parameters)
                 raise NameLookupError(
                     f"only={shown(pattern)} names {'what is declared trainable=False' if frozen else 'no parameter'}; "
                     f"there are {', '.join(trainable) or 'none that are trainable'}",
                     where,
                 )
-        chosen = [name for name in trainable if any(_is_named(name, pattern) for pattern in patterns)]
+        chosen = [name for name in trainable if any(is_named(name, pattern) for pattern in patterns)]
     apart = set(unreached(program.training.graph))
     idle = [name for name in chosen if name in apart]
     if len(idle) == len(chosen):
@@ -41,7 +41,3 @@ def trained_names(program: Program, only: str | Sequence[str] | None, where: Whe
     if idle:
         warn(f"the loss does not depend on {', '.join(idle)}; they are not trained", where)
     return tuple(name for name in chosen if name not in apart)
-
-
-def _is_named(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)

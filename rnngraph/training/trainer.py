@@ -24,6 +24,7 @@ from .fit.history import History
 from .fit.plan import evaluate, fit
 from .fit.position import FitSession
 from .optimization.optimizers import Adam, Optimizer, check_methods
+from .optimization.pruning import Prune
 from .ranks.ranks import Ranks
 from .ranks.start import shards_of, stepper_of
 from .steps.train_state import TrainState
@@ -65,6 +66,7 @@ class Trainer:
     only: names of the parameters to train, or patterns such as ``"rnn/*"``; None trains all that are trainable.
     accumulate: steps whose gradients are averaged for one update.
 
+    prune: how blocks of weights become zero as the training goes on.
     comm: a communicator of mpi4py whose processes train together, each with this same call; all feed the same batches.
     shards: equal parts into which each batch is cut, whose gradients are computed apart and added up in one order; by
     default as many as processes. What a step gives depends on the batch and on ``shards``, and not on how many
@@ -89,6 +91,7 @@ class Trainer:
         clip_value: float | None = None,
         accumulate: int = 1,
         skip_non_finite: bool = True,
+        prune: Prune | None = None,
         comm: Any = None,
         shards: int | None = None,
     ) -> None:
@@ -106,6 +109,11 @@ class Trainer:
         trained = trained_names(program, only, where)
         skips = flag(skip_non_finite, "skip_non_finite")
         self.state = TrainState(program, chosen, trained, norm, value, together, where, skips)
+        if prune is not None and not isinstance(prune, Prune):
+            raise DtypeError(f"prune={shown(prune)} is no rg.Prune; give one such as rg.Prune(0.1)", where)
+        if prune is not None:
+            self.state.prune = prune
+            self.state.pruned = prune.names({name: program.parameters[name].shape for name in trained}, where)
         self._ranks, self._session = Ranks(comm, where), FitSession()
         self.state.shards = shards_of(shards, self._ranks, where)
         self._stepper = stepper_of(self.state, self._ranks, where)
@@ -306,6 +314,11 @@ class Trainer:
     def accumulate(self) -> int:
         """Steps whose gradients are averaged for one update."""
         return self.state.accumulate
+
+    @property
+    def prune(self) -> Prune | None:
+        """How blocks of weights become zero."""
+        return self.state.prune
 
     @property
     def shards(self) -> int | None:

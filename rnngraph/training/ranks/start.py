@@ -6,6 +6,7 @@ from ...arguments import whole_number
 from ...errors import ArgumentError, GraphError, Where
 from ...ir.fingerprint import fingerprint
 from ..optimization.optimizers import Optimizer, optimizer_text
+from ..optimization.pruning import prune_text
 from ..steps.stepper import Stepper
 from ..steps.train_state import TrainState
 from .ranks import Ranks
@@ -79,7 +80,8 @@ def _check(state: TrainState, ranks: Ranks, where: Where | None) -> None:
         (str(program.target), "the target", 'give all processes the same target=, such as "x86-64-v3"'),
         (fingerprint(program.training.compiled.graph), "the program", "run one script on all processes"),
         (tuple(state.trained), "only", "give all the same"),
-        ((_text(state.optimizer), state.clip_norm, state.clip_value, state.accumulate, state.skip_non_finite),
+        ((_text(state.optimizer), state.clip_norm, state.clip_value, state.accumulate, state.skip_non_finite,
+          prune_text(state.prune)),
          "the trainer's options", "give all the same"),
     ):  # fmt: skip
         problem = f"{what} of rank {{rank}} differs from that of rank 0; {remedy}"

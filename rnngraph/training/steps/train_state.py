@@ -14,6 +14,7 @@ from ...errors import Where
 from ...passes.train_step import NEW, NORM, NUMBER, SLOT, SUM, updates_of
 from ...program.program import Program
 from ..optimization.optimizers import Optimizer
+from ..optimization.pruning import Prune
 from .applied_gradients import AppliedGradients
 from .deferred_interrupt import DeferredInterrupt
 from .double_buffer import DoubleBuffer, copy_shared
@@ -29,8 +30,9 @@ class TrainState:
     gradient_norm: of the last step. slots: what the optimizer keeps of each parameter; sums: of gradients that wait.
     carried: states at the end of the last step; None: steps begin as declared. drawn: a seed for a step that has not
     come about. applied: what updates apply in place of gradients; None: these. shards: parts of a
-    batch whose gradients are computed apart; None: it is one. interrupt: defers a Ctrl-C while
-    something here changes.
+    batch whose gradients are computed apart; None: it is one. prune: how blocks of weights become
+    zero; pruned: names of parameters in which they do; left: blocks of them that are not zero. interrupt: defers a
+    Ctrl-C while something here changes.
     """
 
     def __init__(
@@ -55,6 +57,9 @@ class TrainState:
         self.drawn: int | None = None
         self.applied: AppliedGradients | None = None
         self.shards: int | None = None
+        self.prune: Prune | None = None
+        self.pruned: tuple[str, ...] = ()
+        self.left: dict[str, np.ndarray] = {}
         self.interrupt = DeferredInterrupt()
         self._new_parameters, self._new_sums = DoubleBuffer(), DoubleBuffer()
         self._number_arrays: dict[str, np.ndarray] = {}
@@ -144,4 +149,13 @@ class TrainState:
 
     def _take(self, names: tuple[str, ...]) -> None:
         parameters = self.program.parameters
-        parameters.replace(self._new_parameters.swap({name: parameters[name] for name in names}))
+        new = self._new_parameters.swap({name: parameters[name] for name in names})
+        if self.prune is not None and self.updates >= self.prune.begin:
+            self._prune({name: new[name] for name in self.pruned if name in new}, self.prune)
+        parameters.replace(new)
+
+    def _prune(self, new: Mapping[str, np.ndarray], prune: Prune) -> None:
+        for name, array in new.items():
+            self.left[name] = prune.left(array, self.left.get(name), self.updates)
+            array.flags.writeable = True  # until it is a parameter, whose arrays take turns with these
+            np.copyto(array, 0, where=prune.zeros(self.left[name], array.shape))
