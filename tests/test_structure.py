@@ -18,7 +18,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 LONGEST, MOST_FILES = 450, 18
 
 ROOMS = (
-    "version", "foreign", "errors", "arguments", "allocation", "public",
+    "version", "foreign", "errors", "arguments", "allocation", "public", "stage_text",
     "ir.sizes", "ir", "ir.text",
     "declare", "declare.functions", "declare.cells", "declare.seq2seq",
     "passes.lowering", "passes.chunks", "passes.loops", "passes.gradients", "passes.quantization",
@@ -57,12 +57,17 @@ LATE = {
     ("cli", "commands.verify_net"): "readers of other formats, which two commands need",
     ("runtime.native.compiled_graph", "codegen.compile"): "the compiler: code that is on disk needs none of it",
     ("runtime.native.stages", "codegen.compile"): "the compiler",
+    ("runtime.native.stages", "codegen.llvm.debug_info"): "the compiler",
+    ("runtime.native.stages", "codegen.llvm.listing"): "the compiler",
     ("runtime.native.stages", "codegen.llvm.module"): "the compiler",
     ("runtime.native.stages", "codegen.machine.engine"): "with the compiler",
     ("runtime.native.stages", "codegen.schedule.plan_text"): "the compiler",
     ("runtime.streams.states", "storage.checkpoint_file"): "safetensors: few keep the state of a stream",
     ("program.callable_graph", "program.memory_report"): "the compiler's plans: few ask for them",
     ("program.callable_graph", "runtime.calls.non_finite"): "the interpreter: few look for a NaN",
+    ("program.callable_graph", "runtime.native.perf"): "few ask for it",
+    ("runtime.native.perf", "codegen.compile"): "the compiler",
+    ("training.trainer", "runtime.native.perf"): "few ask for it",
     ("program.inference_graph", "export.native_code"): "the compiler: few export",
     ("program.inference_graph", "export.write_net"): "the compiler: few export",
     ("program.inference_graph", "runtime.streams.pool"): "threads and futures: few make a pool",

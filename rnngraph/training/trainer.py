@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Never, overload
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..passes.lowering.lowered import SHOWN
 from ..program.program import Program, loads
 from ..public import api, no_more
 from ..runtime.native.stages import stage_text
+from ..stage_text import StageText
 from ..storage.checkpoint_file import packed, unpacked
 from .checkpoint import KIND, Checkpoint, contents, save
 from .fit.evaluation import Metric
@@ -371,6 +373,13 @@ class Trainer:
         return self._stepper.variant(SHOWN).native.compiled.graph
 
     @api
-    def show(self, stage: str = "graph") -> str:
+    def perf_map(self, jitdump: bool = False) -> Path:
+        """Tells `perf` of the code of the steps so far, as ``program.training.perf_map``."""
+        from ..runtime.native.perf import write_perf_map
+
+        return write_perf_map(self._stepper.variant(SHOWN).native.compiled, flag(jitdump, "jitdump"), user_line())
+
+    @api
+    def show(self, stage: str = "graph") -> StageText:
         """The text of one stage of a step, as ``program.training.show``."""
         return stage_text(self._stepper.variant(SHOWN).native.compiled, stage)

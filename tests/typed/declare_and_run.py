@@ -29,6 +29,10 @@ finding = program.inference.check(x=batch)
 print(result.keys(), float(drawn["loss"]), float(loss_value), names, finding is None or finding.value)
 print(program.inference.show("graph"), program.summary(), program.inference.memory(batch=4, time=5).total)
 
+lines = program.inference.show("loops").lines
+assert_type(lines[0].text, str)
+print({(origin.line, origin.layer, origin.phase) for line in lines for origin in line.origins})
+
 call = program.inference.on_columns("x", {"x": "pixels"}, keep=["id"])
 assert_type(program.inference.on_columns("x")({"x": batch, "id": labels}), rg.Result)
 data: bytes = rg.dumps(program)

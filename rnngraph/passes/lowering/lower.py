@@ -13,19 +13,22 @@ import numpy as np
 
 from ...declare.driver import Driver
 from ...declare.nest import flatten, pack, paths
-from ...declare.parameters import ParameterSpec
+from ...declare.parameters import ParameterSpec, layer_of
 from ...declare.placeholders import RESERVED, placeholder_names
 from ...declare.state import named, public
-from ...errors import ArgumentError, GraphError
+from ...errors import ArgumentError, GraphError, Where
 from ...ir.graph import Graph, Node, topological, with_sizes
 from ...ir.text.source import assigned_names
 from ...ir.types import TensorType, symbols_of
 from .context import Context
 from .lowered import GIVEN, INNER, TAP, Lowered, kept_label
-from .names import Names, settle
+from .names import Layers, Names, settle
 from .random_nodes import RandomNodes, units_of
 from .scan_body import Body
 from .sized_nodes import SizedNodes
+
+LOSS = "loss"
+"""The output that is the loss, and the layer of what it alone needs."""
 
 
 def lower(
@@ -53,7 +56,8 @@ def lower(
     order = topological(node for _, node in outputs)
     names = settle(order, known)
     labels = placeholder_names(order) | dict(placeholders or {})
-    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved, {*kept.values()})
+    of_loss = set(order).difference(topological(node for path, node in outputs if path != LOSS))
+    state = Lowering(names, labels, assigned_names(order), states, taps or {}, moved, {*kept.values()}, of_loss)
     for node in order:
         state.lower(node)
     lowered = [(path, state.new[node]) for path, node in outputs if path not in kept] + state.finals
@@ -66,7 +70,7 @@ def lower(
     initial = with_sizes(Graph.of("initial", state.initials, inputs), sizes)
     defaults = {name: node["default"] for node, name in labels.items() if node.get("default") is not None}
     keep_probs, nests = frozenset(state.random.keep_probs), (tuple(state.states), tuple(state.named))
-    return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs)
+    return Lowered(graph, mask_graph, names.specs, initial, *nests, labels, defaults, keep_probs, state.nodes.layers)
 
 
 def _sites(order: Sequence[Node], names: Names) -> list[str]:
@@ -85,15 +89,16 @@ class Lowering:
 
     def __init__(
         self, names: Names, labels: Mapping[Node, str], assigned: Mapping[Node, str], show: str,
-        taps: Mapping[Node, str], moved: bool, kept: Set[str],
+        taps: Mapping[Node, str], moved: bool, kept: Set[str], of_loss: Set[Node],
     ) -> None:  # fmt: skip
+        """of_loss: nodes that nothing but the loss needs."""
         self.names = names
         self.labels = labels
         self.assigned = assigned
         self.show = show
-        self.kept_labels = kept
+        self.kept_labels, self.of_loss = kept, of_loss
         self.kept: dict[str, Node] = {}
-        self.nodes = SizedNodes()
+        self.nodes = SizedNodes(Layers(names.scopes))
         self.random = RandomNodes(self.nodes)
         self.context = Context(self.nodes, self.random, names.scopes, taps, moved)
         self.make = self.nodes.make
@@ -120,7 +125,21 @@ class Lowering:
             case _:
                 operands = [self.new[operand] for operand in node.operands]
                 name = node.name or self.assigned.get(node, "")
-                self.new[node] = self.make(node.op, *operands, where=node.where, name=name, **dict(node.attributes))
+                where = self._in_layer(node, operands)
+                self.new[node] = self.make(node.op, *operands, where=where, name=name, **dict(node.attributes))
+
+    def _in_layer(self, node: Node, operands: Sequence[Node]) -> Where | None:
+        """A line outside of layers belongs to the scope of parameters that it reads, as ``x @ rg.parameter("a/w", …)``
+        does; to the layer ``loss``, if nothing but the loss needs it; else to the layer that it goes on with.
+        """
+        where = node.where
+        if where is None or where.layer:
+            return where
+        given = [(item.op, item.where.layer) for item in operands if item.where is not None]
+        own = next((layer for op, layer in given if op == "parameter" and layer), "")
+        if not own and node in self.of_loss:
+            own = LOSS
+        return where.of(own or next((layer for _, layer in given if layer), ""))
 
     def _placeholder(self, node: Node) -> None:
         if node.get("body"):
@@ -167,7 +186,8 @@ class Lowering:
                     "cell's step, or use rg.parameter",
                     node.where,
                 )
-            self.parameters[spec] = self.make("parameter", where=node.where, label=label, type=spec.type)
+            where = spec.where and spec.where.of(layer_of(spec, label))
+            self.parameters[spec] = self.make("parameter", where=where, label=label, type=spec.type)
         return self.parameters[spec]
 
     def _tap(self, node: Node, value: Node) -> Node:

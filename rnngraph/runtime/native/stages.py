@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...errors import NameLookupError, shown
 from ...ir.graph import Graph
 from ...ir.types import dim_text
 from ...passes.pipeline import forbidden, run
+from ...stage_text import StageLine, StageText
 from .compiled_graph import CompiledGraph
 from .optimized_graph import open_sizes
+
+if TYPE_CHECKING:
+    from ...codegen.loop_ir.origins import Origins
 
 NATIVE_STAGES = ("plan", "loops", "llvm", "asm")
 
@@ -17,32 +23,35 @@ def stages_of(compiled: CompiledGraph) -> tuple[str, ...]:
     return ("declared", "graph", *(single.name for single in compiled.pipeline), *NATIVE_STAGES)
 
 
-def stage_text(compiled: CompiledGraph, stage: str) -> str:
+def stage_text(compiled: CompiledGraph, stage: str) -> StageText:
     """The text of one stage. Raises ``NameLookupError`` where there is no such stage."""
     stages = stages_of(compiled)
     if not isinstance(stage, str) or stage not in stages:
         raise NameLookupError(f"no stage is named {shown(stage)}; there are {', '.join(stages)}")
     if stage == "declared":
-        return compiled.declared().text() if compiled.declared is not None else ""
+        return compiled.declared().text() if compiled.declared is not None else StageText(())
     if stage == "graph":
-        return str(compiled.graph)
+        return compiled.graph.text()
     if stage in NATIVE_STAGES:
         return _native_text(compiled, stage)
-    text = ""
+    found: list[StageLine] = []
 
     def seen(name: str, graph: Graph) -> None:
-        nonlocal text
         if name == stage:
-            text = f"# after {name}\n{graph}"
+            found[:] = [StageLine(f"# after {name}"), *graph.text().lines]
 
     run(compiled.lowered, compiled.pipeline, forbidden(compiled.kind), seen)
-    return text
+    return StageText(found)
 
 
-def _native_text(compiled: CompiledGraph, stage: str) -> str:
-    """The plan, loops, LLVM or assembly, at the sizes of the last call."""
+def _native_text(compiled: CompiledGraph, stage: str) -> StageText:
+    """The plan, loops, LLVM or assembly, at the sizes of the last call: those of a twin of the code that runs, which
+    knows where its instructions come from.
+    """
     from ...codegen.compile import planned  # half the package's time to import; calls whose code is on disk need none
-    from ...codegen.llvm.module import module_text
+    from ...codegen.llvm.debug_info import with_debug_info
+    from ...codegen.llvm.listing import listing
+    from ...codegen.llvm.module import module_lines
     from ...codegen.machine.engine import assembly
     from ...codegen.schedule.plan_text import plan_text
 
@@ -57,10 +66,16 @@ def _native_text(compiled: CompiledGraph, stage: str) -> str:
     head = f"compiled for {target.name} ({target.processor}), {target.vector_bits}-bit vectors"
     head += f", with {fixed}" if fixed else ""
     if stage == "plan":
-        return f"# {head}\n{plan_text(plan)}"
+        return _under(f"# {head}", plan_text(plan))
     if stage == "loops":
-        return f"# {head}\n{plan.loops()}"
-    text = module_text(plan.functions, [plan.main, plan.pack], target, kind)
+        return _under(f"# {head}", plan.loops())
+    lines = module_lines(plan.functions, [plan.main, plan.pack], target, kind)
     if stage == "llvm":
-        return f"; {head}\n{text}"
-    return f"# {head}\n{assembly(text, target)}"
+        return _under(f"; {head}", with_debug_info(lines))
+    numbered: dict[Origins, int] = {}
+    twin = with_debug_info(lines, numbered)
+    return _under(f"# {head}", listing(assembly(twin, target), twin, numbered))
+
+
+def _under(head: str, text: StageText) -> StageText:
+    return StageText([StageLine(head), *text.lines])

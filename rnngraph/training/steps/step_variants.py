@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from ...declare.nest import flatten, matched
+from ...declare.parameters import layer_of
 from ...declare.tensor import Tensor
-from ...ir.graph import Graph, Node, with_sizes
+from ...errors import Where
+from ...ir.graph import Graph, Node, with_lines, with_sizes
 from ...ir.types import TensorType
 from ...passes.gradients.autodiff import with_parameters
 from ...passes.label_weights import LabelWeights
@@ -30,7 +32,7 @@ def variant_of(
     fetch: what it gives beside the loss.
     """
     lowered, graph, wrt, then = _step(state, states, label_weights, fetch)
-    then = (*then, AddGradients() if state.accumulate > 1 else _train_step(state))
+    then = (*then, AddGradients(state.where) if state.accumulate > 1 else _train_step(state))
     compiled = _compiled(state, graph, wrt, then)
     return StepVariant(state, lowered, compiled, states, state.program.training.input_names(), fetch)
 
@@ -67,14 +69,15 @@ def _step(
 
 def update_of(state: TrainState) -> NativeStep:
     """An update of the gradients that steps have summed up."""
-    compiled = _compiled(state, update_graph(_parameter_types(state, state.trained)), (), (_train_step(state),))
+    graph = update_graph(_parameter_types(state, state.trained), _lines(state))
+    compiled = _compiled(state, graph, (), (_train_step(state),))
     return NativeStep(state, compiled, tuple(name for name, _ in compiled.graph.outputs), state.flush_inputs)
 
 
 def adding_of(state: TrainState, given: Callable[[], Mapping[str, np.ndarray]]) -> NativeStep:
     """Adds gradients that ``given`` has, as ``gradient/<label>``, to the sums that wait for an update."""
     graph = gradients_graph(_parameter_types(state, state.trained))
-    compiled = _compiled(state, graph, (), (AddGradients(),))
+    compiled = _compiled(state, graph, (), (AddGradients(state.where),))
     names = tuple(name for name, _ in compiled.graph.outputs)
     return NativeStep(state, compiled, names, lambda: {**state.present_sums(), **given()})
 
@@ -111,6 +114,7 @@ def _needed_to_train(
 def _train_step(state: TrainState) -> TrainStep:
     """The pass that makes gradients new parameters, as the trainer's optimizer does."""
     optimizer = state.optimizer
+    is_ours = type(optimizer).__module__.startswith(f"{__name__.partition('.')[0]}.")
 
     def update(
         parameter: Node, gradient: Node, slots: Mapping[str, Node], numbers: Mapping[str, Node]
@@ -122,7 +126,10 @@ def _train_step(state: TrainState) -> TrainStep:
             {name: Tensor(node) for name, node in numbers.items()},
         )
         values = matched(dict.fromkeys(slots), kept, f"{type(optimizer).__name__}.update: new slots")
-        return after.node, {name: tensor.node for name, tensor in zip(slots, values, strict=True)}
+        made = [after.node, *(tensor.node for tensor in values)]
+        if is_ours:  # the line at which the first step happens to be asked for says nothing
+            made = with_lines(made, [parameter, gradient, *slots.values(), *numbers.values()], lambda _: None)
+        return made[0], dict(zip(slots, made[1:], strict=True))
 
     return TrainStep(
         update,
@@ -131,4 +138,14 @@ def _train_step(state: TrainState) -> TrainStep:
         state.clip_norm,
         state.clip_value,
         state.skip_non_finite,
+        state.where,
+        _lines(state),
     )
+
+
+def _lines(state: TrainState) -> dict[str, Where]:
+    """By name of a parameter the line of its update, which is the trainer's, in the parameter's layer."""
+    parameters, where = state.program.parameters, state.where
+    if where is None:
+        return {}
+    return {name: where.of(layer_of(parameters.slot(name), name), "update") for name in state.trained}
