@@ -14,7 +14,7 @@ from .drawing import Detail, Drawing, Graphs, drawing_of
 from .svg import svg_text
 
 GRAPHS, DETAILS = ("both", "training", "inference"), ("equations", "cells", "layers")
-HIGHEST = 2400
+HIGHEST = 4000
 """Pixels of a picture with all equations; a higher one is drawn with less, unless more is asked for."""
 
 
