@@ -11,8 +11,8 @@ import numpy as np
 
 
 def packed(lines: Sequence[str], sets: Sequence[int]) -> str:
-    """Lines, with the number of the set of places that each comes from, as base64 of gzip of: the number of lines, where
-    each ends (uint32, in UTF-16 units, as JavaScript counts), the sets (uint32), and the text in UTF-8.
+    """Lines, with the number of the set of places that each comes from, as base64 of gzip of: the number of lines,
+    where each ends (in UTF-16 units, as JavaScript counts), the sets, all of these as uint32, and the text in UTF-8.
     """
     lengths = [len(line) + sum(character > "\uffff" for character in line) + 1 for line in lines]
     numbers = np.concatenate([[len(lines)], np.cumsum(lengths, dtype=np.int64), sets]).astype("<u4")

@@ -27,6 +27,11 @@ class Places:
         return self._sets.setdefault(found, len(self._sets))
 
     @property
+    def known(self) -> list[Where]:
+        """Places, by their numbers."""
+        return [*self._places]
+
+    @property
     def files(self) -> list[str]:
         """Files, by their numbers."""
         return [*self._files]

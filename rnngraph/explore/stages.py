@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -84,8 +85,6 @@ def stages_of_graph(compiled: CompiledGraph) -> list[Stage]:
 
 def _docstring(single: Pass) -> tuple[str, str]:
     """(what the pass does, its law), of the docstrings of its file and its class."""
-    import sys
-
     module = (sys.modules[type(single).__module__].__doc__ or "").partition("\n\n")[0]
     about = " ".join(module.split())
     law = " ".join((type(single).__doc__ or "").partition("Law:")[2].partition("\n\n")[0].split())
@@ -133,7 +132,9 @@ def _with_numbers(change: Change, old: Sequence[str], new: Sequence[str]) -> lis
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
     """How many lines are the same at the beginning of both."""
-    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
 
 
 def _bare(line: str) -> str:

@@ -5,15 +5,16 @@ leaves its place empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .boxes import Box, Declaration
+from .boxes import Box, Declaration, State
 from .expressions import Equation
 from .layered import layered
 
 Graphs = Literal["training", "inference", "both"]
 Detail = Literal["layers", "cells", "equations"]
+DETAILS: tuple[Detail, ...] = ("equations", "cells", "layers")
 
 CHARACTER, SMALL = 7.3, 6.7
 """Widths of a character of text and of small text, in pixels, of fonts of 12 and 11 pixels."""
@@ -21,8 +22,8 @@ CHARACTER, SMALL = 7.3, 6.7
 LINE, PADDING, GAP, JOIN = 17.0, 10.0, 6.0, 24.0
 """Pixels: height of a line of text, inside of boxes, between what lies in a box, and where an arrow joins two."""
 
-LOOP, MARGIN, APART = 26.0, 16.0, 48.0
-"""Pixels: of a recurrence beside its box, around the picture, and between two graphs."""
+LOOP, MARGIN, APART, LEAST_WIDTH = 26.0, 16.0, 48.0, 200.0
+"""Pixels: of a recurrence beside its box, around the picture, between two graphs, and of a picture at least."""
 
 MOST_ROWS, MOST_CHARACTERS = 24, 72
 """Equations that are written out in a box, and characters of a line of text."""
@@ -113,9 +114,39 @@ def drawing_of(declaration: Declaration, graphs: Graphs, detail: Detail) -> Draw
             x, y = layout.places[box.key]
             figures += sized[box.key].figures(left + x, top + y, graph)
     width = 2 * MARGIN + len(shown) * layout.width + (len(shown) - 1) * APART
-    counts = f"{sum(1 for box in declaration.boxes if box.kind == 'driver')} recurrences"
-    label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counts}"
-    return Drawing(tuple(figures), max(width, 200.0), 2 * MARGIN + head + layout.height, label)
+    count = sum(box.kind == "driver" for box in declaration.boxes)
+    counted = f"{count or 'no'} {'recurrence' if count == 1 else 'recurrences'}"
+    label = f"The declared net: {' and '.join(f'its {graph} graph' for graph in shown)}, {counted}"
+    drawing = Drawing(tuple(figures), width, 2 * MARGIN + head + layout.height, label)
+    return drawing if graphs == "both" else _cropped(drawing)
+
+
+def _cropped(drawing: Drawing) -> Drawing:
+    """A drawing without what is empty at its left and right, where the other graph has more."""
+    shapes = [shape for figure in drawing.figures if figure.box or figure.source for shape in figure.shapes]
+    boxes = [shape for shape in shapes if isinstance(shape, Rectangle)]
+    texts = [shape for shape in shapes if isinstance(shape, Text)]
+    left = min(
+        [box.x for box in boxes] + [text.x - SMALL * len(text.text) * text.ends for text in texts], default=MARGIN
+    )
+    right = max(
+        [box.x + box.width for box in boxes]
+        + [text.x + CHARACTER * len(text.text) * (not text.ends) for text in texts],
+        default=drawing.width,
+    )
+    by = MARGIN - left
+    figures = [
+        replace(figure, shapes=tuple(_moved(shape, by) for shape in figure.shapes)) for figure in drawing.figures
+    ]
+    heading = tuple(replace(shape, x=MARGIN) if isinstance(shape, Text) else shape for shape in figures[0].shapes)
+    figures[0] = replace(figures[0], shapes=heading)
+    return replace(drawing, figures=tuple(figures), width=max(right + by + MARGIN, LEAST_WIDTH))
+
+
+def _moved(shape: Shape, by: float) -> Shape:
+    if isinstance(shape, Line):
+        return replace(shape, points=tuple((x + by, y) for x, y in shape.points))
+    return replace(shape, x=shape.x + by)
 
 
 def _arrow(
@@ -139,10 +170,13 @@ def _shortened(text: str) -> str:
 
 @dataclass
 class _Sized:
-    """A box and what is in it, with sizes. outer: with the recurrence beside it. head: height of the titles."""
+    """A box and what is in it, with sizes. states: what it carries, in words. outer: with the recurrence beside it.
+    head: height of the titles.
+    """
 
     box: Box
     parts: list[_Sized | _Row]
+    states: list[str]
     width: float = 0.0
     height: float = 0.0
     outer: float = 0.0
@@ -193,13 +227,12 @@ class _Sized:
 
     def _loops(self, x: float, y: float) -> Iterator[Shape]:
         """The recurrence: from the end of the box back to its beginning, with what is carried."""
-        if not self.box.states:
+        if not self.states:
             return
         right, out = x + self.width, x + self.width + LOOP / 2
         yield Line(((right, y + self.height - 9), (out, y + self.height - 9), (out, y + 11), (right, y + 11)), "loop")
-        texts = _state_texts(self.box, len(self.parts))
-        at = y + self.height / 2 - LINE * (len(texts) - 1) / 2 + 4
-        for number, text in enumerate(texts):
+        at = y + self.height / 2 - LINE * (len(self.states) - 1) / 2 + 4
+        for number, text in enumerate(self.states):
             yield Text(out + 5, at + LINE * number, text, "state")
 
 
@@ -232,9 +265,9 @@ class _Row:
         yield Text(x, y + LINE - 4, text, "dropped" if self.is_dropout else "equation" if self.item else "note")
 
 
-def _state_texts(box: Box, shown: int) -> list[str]:
-    """What a box carries; of many states, equal in size, the first and the last."""
-    texts = [f"{state.name} [{state.width}]" for state in box.states]
+def _state_texts(states: Sequence[State], shown: int) -> list[str]:
+    """What a box carries; of more states than it has room for, the first and the last."""
+    texts = [f"{state.name} [{state.width}]" for state in states]
     fitting = max(3, shown + 2)
     return texts if len(texts) <= fitting else [*texts[: fitting - 2], f"… {len(texts) - fitting + 1} more", texts[-1]]
 
@@ -262,7 +295,10 @@ def _parts(box: Box, detail: Detail) -> list[_Sized | _Row]:
 
 def _sized(box: Box, detail: Detail) -> _Sized:
     """The sizes of a box."""
-    made = _Sized(box, parts := _parts(box, detail))
+    parts = _parts(box, detail)
+    # Of a box that is closed the recurrences in it are its own.
+    states = [state for inner in (box.walk() if detail == "layers" else [box]) for state in inner.states]
+    made = _Sized(box, parts, _state_texts(states, len(parts)))
     texts = [_shortened(text) for text in (*box.titles, box.note)]
     made.head = PADDING / 2 + LINE * sum(map(bool, texts)) + PADDING / 2
     widths = [CHARACTER * len(text) for text in texts]
@@ -280,8 +316,7 @@ def _sized(box: Box, detail: Detail) -> _Sized:
     made.width = max(60.0, *widths) + 2 * PADDING
     made.height = at + (PADDING if parts else 0.0)
     made.outer = made.width
-    if box.states:
-        texts = _state_texts(box, len(parts))
-        made.height = max(made.height, LINE * (len(texts) + 1))
-        made.outer += LOOP + SMALL * max(map(len, texts))
+    if states:
+        made.height = max(made.height, LINE * (len(made.states) + 1))
+        made.outer += LOOP + SMALL * max(map(len, made.states))
     return made

@@ -10,10 +10,10 @@ from ..errors import ArgumentError, FileError, shown
 from ..runtime.graph_source import GraphSource
 from .boxes import Declaration
 from .declaration import declaration_of
-from .drawing import Detail, Drawing, Graphs, drawing_of
+from .drawing import DETAILS, Detail, Drawing, Graphs, drawing_of
 from .svg import svg_text
 
-GRAPHS, DETAILS = ("both", "training", "inference"), ("equations", "cells", "layers")
+GRAPHS = ("both", "training", "inference")
 HIGHEST = 4000
 """Pixels of a picture with all equations; a higher one is drawn with less, unless more is asked for."""
 
@@ -37,7 +37,7 @@ def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | 
     """The drawing of one of the graphs, or of both; of as much detail as is not too high where None is said."""
     if detail is not None:
         return drawing_of(declaration, graphs, detail)
-    drawings = (drawing_of(declaration, graphs, found) for found in ("equations", "cells", "layers"))
+    drawings = (drawing_of(declaration, graphs, found) for found in DETAILS)
     last = None
     for last in drawings:
         if last.height <= HIGHEST:
