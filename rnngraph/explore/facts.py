@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import linecache
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -66,16 +67,54 @@ def all_array_facts(
     return [array_facts(name, np.asarray(array), places, layers.get(name, "")) for name, array in arrays.items()]
 
 
-def time_facts(
-    parts: Sequence[tuple[str, float, str, Iterable[tuple[Where, float]]]], places: Places
-) -> dict[str, Any]:
-    """Where time goes. parts: of each its name, its share, what bounds it, and shares of the places it computes for."""
+class Timed(Protocol):
+    """A kernel of a profile, with the places that it computes for and their shares of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def share(self) -> float: ...
+
+    @property
+    def over_floor(self) -> float: ...
+
+    @property
+    def bound(self) -> str: ...
+
+    @property
+    def pieces(self) -> Iterable[tuple[Where | None, float]]: ...
+
+
+class Timing(Protocol):
+    """A profile of calls of a graph, as far as the page reads it."""
+
+    @property
+    def graph(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def kernels(self) -> Sequence[Timed]: ...
+
+
+def time_facts(profile: Timing, places: Places) -> dict[str, Any]:
+    """Where the time of a call goes: the share of each place, and of each kernel its share and what bounds it."""
     heat: dict[int, float] = {}
     rows: list[dict[str, Any]] = []
-    for name, share, bound, pieces in parts:
-        pieces = list(pieces)
-        for where, part in pieces:
+    for kernel in profile.kernels:
+        known = [(where, part) for where, part in kernel.pieces if where is not None]
+        for where, part in known:
             number = places.place(where)
-            heat[number] = heat.get(number, 0.0) + share * part
-        rows.append({"name": name, "share": share, "bound": bound, "set": places.set(where for where, _ in pieces)})
-    return {"places": [*heat.items()], "rows": rows}
+            heat[number] = heat.get(number, 0.0) + kernel.share * part
+        far = f"{kernel.over_floor:.1f} × the floor" if math.isfinite(kernel.over_floor) else ""
+        rows.append({
+            "name": kernel.name, "share": kernel.share, "microseconds": 1e6 * kernel.seconds,
+            "bound": ", ".join(filter(None, (kernel.bound, far))), "set": places.set(where for where, _ in known),
+        })  # fmt: skip
+    rows.sort(key=lambda row: -row["share"])
+    return {"places": [*heat.items()], "rows": rows, "microseconds": 1e6 * profile.seconds}

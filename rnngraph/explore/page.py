@@ -5,120 +5,117 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import DtypeError, FileError, shown
-from ..picture.boxes import Box
+from ..errors import DtypeError, shown
+from ..picture.boxes import Box, Declaration
 from ..picture.drawing import DETAILS, Detail, Graphs, drawing_of
 from ..picture.pictures import declared
 from ..picture.svg import plain, style_text, svg_text
-from ..runtime.graph_source import DeclaredSource
-from .facts import all_array_facts, lines_of_files, shown_files, time_facts
+from ..runtime.graph_source import DeclaredSource, GraphSource
+from ..runtime.native.compiled_graph import CompiledGraph
+from ..runtime.parameters import Parameters
+from .facts import Timing, all_array_facts, lines_of_files, shown_files, time_facts
 from .packed import packed
 from .places import Places
-from .stages import Stage, stages_of_graph
-
-if TYPE_CHECKING:
-    from ..program.program import Program
+from .stages import stages_of_graph
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("light.js", "texts.js", "panes.js", "main.js")
 GRAPHS: tuple[Graphs, ...] = ("training", "inference")
+TIMED = {"step": "training", "evaluation": "inference"}
+"""Where the times of other graphs are shown."""
+
 HIGH = 1500
 """Pixels of a picture that is shown with its equations at first; a higher one is shown as cells or layers."""
 
 
-def explore(
-    program: Program[Any], path: str | os.PathLike[str] | None = None, feeds: Mapping[Any, Any] | None = None,
-    profile: Any = None, title: str = "",
+def page_text(
+    source: GraphSource, graphs: Mapping[str, CompiledGraph], parameters: Parameters, taps: Mapping[str, Any],
+    profiles: Sequence[Timing] = (), title: str = "",
 ) -> str:  # fmt: skip
-    """The text of the page; it is written to ``path`` where that is given. As ``Program.explore`` has it."""
-    if path is not None and not isinstance(path, str | os.PathLike):
-        raise DtypeError(f"explore writes a page and takes its path, not {shown(path)}")
-    taps = {} if feeds is None else program.inference.taps(feeds)
-    text = _Page(program).text(title or "A recurrent net", taps, profile)
-    if path is not None:
-        try:
-            Path(path).write_text(text, encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise FileError(f"{path}: {error.strerror or error}") from None
-    return text
+    """The text of the page.
+
+    source, parameters: the program's.
+    graphs: by name, with all that each can give; the last one is shown first.
+    taps: by name, of a batch.
+    profiles: of graphs, or of a trainer's step.
+    title: of the page; the name of the script where there is none.
+    """
+    places, declaration = Places(), declared(source)
+    texts: dict[str, str] = {}
+    told = [_graph_facts(name, compiled, places, texts) for name, compiled in graphs.items()]
+    boxes = {box.key: _box_facts(box, places) for outer in declaration.boxes for box in outer.walk()}
+    # A trainer's step is computed by the training graph, and what follows of it.
+    times = {TIMED.get(profile.graph, profile.graph): time_facts(profile, places) for profile in profiles}
+    lines = lines_of_files(places)
+    files = shown_files(places, isinstance(source, DeclaredSource))
+    facts = {
+        "graphs": told, "boxes": boxes, "lines": lines, "files": files, "times": times,
+        "details": [*reversed(DETAILS)], "detail": _first_detail(declaration),
+        "parameters": all_array_facts(parameters, places, {name: parameters.layer(name) for name in parameters}),
+        "taps": all_array_facts(taps, places, {}), **places.table(),
+    }  # fmt: skip
+    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();'
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
+    # What would stand in the texts of strangers does not run, and nothing is asked of a network.
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
+    style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
+    named = title or (Path(files[0]["name"]).name if files else "A recurrent net")
+    return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
+        title=plain(named), policy=policy, style=style, pictures=_pictures(declaration, [*graphs]), script=script,
+        texts="\n".join(f'<script type="text/plain" id="{key}">{data}</script>' for key, data in texts.items()),
+        facts=_harmless(facts),
+    )  # fmt: skip
 
 
-class _Page:
-    """One page while it is made."""
+def checked_profiles(given: Any) -> list[Timing]:
+    """One profile, or several. Raises ``DtypeError`` for anything else."""
+    profiles: list[Any] = [*given] if isinstance(given, list | tuple) else [] if given is None else [given]
+    for profile in profiles:
+        if not (hasattr(profile, "kernels") and hasattr(profile, "graph")):
+            raise DtypeError(f"explore takes profiles, as program.inference.profile gives them, not {shown(profile)}")
+    return profiles
 
-    def __init__(self, program: Program[Any]) -> None:
-        self.program, self.places = program, Places()
-        self.source = program.parts.source
-        self.declaration = declared(self.source)
-        self.texts: list[str] = []
 
-    def text(self, title: str, taps: Mapping[str, Any], profile: Any) -> str:
-        graphs = [self._graph(name) for name in GRAPHS]
-        boxes = {box.key: self._box(box) for outer in self.declaration.boxes for box in outer.walk()}
-        times = time_facts(profile, self.places) if profile else None
-        parameters = self.program.parameters
-        layers = {name: parameters.layer(name) for name in parameters}
-        lines = lines_of_files(self.places)
-        facts = {
-            "graphs": graphs, "boxes": boxes, "lines": lines, "details": [*reversed(DETAILS)], "detail": self._detail(),
-            "files": shown_files(self.places, isinstance(self.source, DeclaredSource)),
-            "parameters": all_array_facts(dict(parameters), self.places, layers),
-            "taps": all_array_facts(taps, self.places, {}),
-            "times": times, **self.places.table(),
-        }  # fmt: skip
-        script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
-        script = f'"use strict";\n(() => {{\n{script}}})();'
-        digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
-        # What would stand in the texts of strangers does not run, and nothing is asked of a network.
-        policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
-        style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
-        return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
-            title=plain(title), policy=policy, style=style, pictures=self._pictures(), texts="\n".join(self.texts),
-            facts=_harmless(facts), script=script,
-        )  # fmt: skip
-
-    def _graph(self, name: str) -> dict[str, Any]:
-        stages = stages_of_graph(getattr(self.program, name).full_graph())
-        return {"name": name, "stages": [self._stage(name, stage) for stage in stages]}
-
-    def _stage(self, graph: str, stage: Stage) -> dict[str, Any]:
-        sets = [self.places.set(line.origins) for line in stage.lines]
-        data = packed([line.text for line in stage.lines], sets)
-        self.texts.append(f'<script type="text/plain" id="text-{graph}-{stage.name}">{data}</script>')
-        return {
+def _graph_facts(name: str, compiled: CompiledGraph, places: Places, texts: dict[str, str]) -> dict[str, Any]:
+    """What is told of a graph's stages; their texts go to ``texts``, by their ids."""
+    stages: list[dict[str, Any]] = []
+    for stage in stages_of_graph(compiled):
+        sets = [places.set(line.origins) for line in stage.lines]
+        texts[f"text-{name}-{stage.name}"] = packed([line.text for line in stage.lines], sets)
+        stages.append({
             "name": stage.name, "about": stage.about, "law": stage.law, "seconds": round(stage.seconds, 6),
             "before": stage.before, "changes": stage.changes, "count": len(stage.lines),
-        }  # fmt: skip
+        })  # fmt: skip
+    return {"name": name, "stages": stages}
 
-    def _box(self, box: Box) -> dict[str, int]:
-        inner = [where for one in box.walk() for where in one.wheres]
-        return {"own": self.places.set(box.wheres), "all": self.places.set(inner)}
 
-    def _detail(self) -> Detail:
-        """The most detail that is not too high to be looked at."""
-        for detail in DETAILS:
-            if drawing_of(self.declaration, "training", detail).height <= HIGH:
-                return detail
-        return DETAILS[-1]
+def _box_facts(box: Box, places: Places) -> dict[str, int]:
+    """Places by which a box is lit, and those that it selects: not the lines that cells of other layers share."""
+    inner = [where for one in box.walk() for where in one.wheres]
+    layered = [where for where in inner if where.layer]
+    return {"own": places.set(box.wheres), "all": places.set(layered or inner)}
 
-    def _pictures(self) -> str:
-        """Each graph at each level of detail; the script shows one or two of them."""
-        levels: Sequence[str] = [
-            f'<div class="level" data-detail="{detail}">'
-            + "".join(f'<div class="net" data-graph="{graph}">{self._picture(graph, detail)}</div>' for graph in GRAPHS)
-            + "</div>"
-            for detail in DETAILS
-        ]
-        return "".join(levels)
 
-    def _picture(self, graph: Graphs, detail: Detail) -> str:
-        return svg_text(drawing_of(self.declaration, graph, detail), styled=False)
+def _first_detail(declaration: Declaration) -> Detail:
+    """The most detail that is not too high to be looked at."""
+    fitting = (detail for detail in DETAILS if drawing_of(declaration, "training", detail).height <= HIGH)
+    return next(fitting, DETAILS[-1])
+
+
+def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:
+    """Each graph at each level of detail; the script shows one or two of them."""
+    levels: list[str] = []
+    for detail in DETAILS:
+        drawings = {graph: drawing_of(declaration, graph, detail) for graph in GRAPHS if graph in graphs}
+        nets = (f'<div class="net" data-graph="{name}">{svg_text(one, False)}</div>' for name, one in drawings.items())
+        levels.append(f'<div class="level" data-detail="{detail}">{"".join(nets)}</div>')
+    return "".join(levels)
 
 
 def _harmless(facts: Any) -> str:

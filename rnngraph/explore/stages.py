@@ -89,7 +89,8 @@ def _docstring(single: Pass) -> tuple[str, str]:
     about = " ".join(module.split())
     law = " ".join((type(single).__doc__ or "").partition("Law:")[2].partition("\n\n")[0].split())
     name = about.partition(":")[0]
-    return about.removeprefix(f"{name}: ") if re.fullmatch(r"\w+", name) else about, law
+    about = about.removeprefix(f"{name}: ") if re.fullmatch(r"\w+", name) else about
+    return about.replace("``", ""), law.replace("``", "")
 
 
 def changes_between(before: Sequence[str], after: Sequence[str]) -> list[Change] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ..arguments import one_of
-from ..errors import ArgumentError, FileError, shown
+from ..errors import ArgumentError, shown
 from ..runtime.graph_source import GraphSource
+from ..storage.atomic_file import as_path, replace_file
 from .boxes import Declaration
 from .declaration import declaration_of
 from .drawing import DETAILS, Detail, Drawing, Graphs, drawing_of
@@ -56,9 +56,7 @@ def write_picture(
     """
     graph = one_of(graphs, "graphs", GRAPHS)
     level = None if detail is None else one_of(detail, "detail", DETAILS)
-    if not isinstance(path, str | os.PathLike):
-        raise ArgumentError(f"plot writes a file and takes its path, not {shown(path)}")
-    file = Path(path)
+    file = as_path(path)
     suffix = file.suffix.lower()
     if suffix not in (".svg", ".png"):
         raise ArgumentError(f'plot writes .svg and .png, not {shown(str(file))}; give a path such as "net.svg"')
@@ -69,7 +67,5 @@ def write_picture(
         from .png import png_bytes  # matplotlib, which is an extra
 
         data = png_bytes(picture)
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise FileError(f"{file}: {error.strerror or error}") from None
+    with replace_file(file) as opened:
+        opened.write(data)

@@ -89,8 +89,9 @@ def _figure(figure: Figure) -> Iterator[str]:
         lines = " ".join(dict.fromkeys(f"{where.line}" for where in box.wheres))
         title = ", ".join(box.titles) or box.kind
         facts = (
-            f' class="figure box" data-graph="{figure.graph}" data-box="{plain(box.key)}" data-kind="{box.kind}" data-lines="{lines}" '
-            f'data-layer="{plain(box.layer)}" role="img" aria-label="{plain(f"{box.kind}: {title}")}"'
+            f' class="figure box" data-graph="{figure.graph}" data-box="{plain(box.key)}" data-kind="{box.kind}" '
+            f'data-lines="{lines}" data-layer="{plain(box.layer)}" role="img" '
+            f'aria-label="{plain(f"{box.kind}: {title}")}"'
         )
     elif figure.source:
         facts = f' class="figure arrow" data-source="{plain(figure.source)}" data-target="{plain(figure.target)}"'

@@ -38,7 +38,12 @@ function named(places) {
   return some(lines) + (layers.size ? ` · ${some(layers)}` : "");
 }
 
-// The share of time of each place, and of each set, where a profile is given.
+// The share of time of each place, and of each set, where a graph's profile is given.
 const HEAT = new Float64Array(SETS.length);
-const PLACE_HEAT = new Map((FACTS.times?.places ?? []).map(([place, share]) => [place, share]));
-if (PLACE_HEAT.size) SETS.forEach((set, number) => (HEAT[number] = Math.max(0, ...set.map((place) => PLACE_HEAT.get(place) ?? 0))));
+const PLACE_HEAT = new Map();
+
+function heatBy(graph) {
+  PLACE_HEAT.clear();
+  for (const [place, share] of FACTS.times[graph]?.places ?? []) PLACE_HEAT.set(place, share);
+  SETS.forEach((set, number) => (HEAT[number] = Math.max(0, ...set.map((place) => PLACE_HEAT.get(place) ?? 0))));
+}

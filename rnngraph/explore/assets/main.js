@@ -16,6 +16,7 @@ function relight() {
   script.light();
   state.panes.forEach((pane) => pane.lines.light());
   lightBoxes();
+  rows();
 }
 
 let pending = null;
@@ -24,7 +25,6 @@ function point(places) {
     fill(LIGHT.hover, pending);
     pending = null;
     relight();
-    document.querySelectorAll("tr.hover").forEach((row) => row.classList.remove("hover"));
   });
   pending = places?.length ? sameLayers(places) : [];
 }
@@ -35,12 +35,11 @@ function select(places, from = null) {
   fill(LIGHT.lit, LIGHT.selected);
   if (state.wanted) find("");
   relight();
-  const moved = from !== null;
   state.panes.filter((pane) => pane !== from).forEach((pane) => pane.toFirst());
   state.panes.forEach((pane) => pane.rule());
   if (LIGHT.selected) {
     const [file, line] = PLACES[LIGHT.selected[0]];
-    if (moved || from) showFile(file, line);
+    if (from) showFile(file, line);
     document.querySelector("#picture .net.shown .box.lit")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   listStages();
@@ -188,11 +187,6 @@ function readyBoxes() {
       event.preventDefault();
       select(SETS[all], element);
     });
-    const heat = HEAT[own];
-    if (heat > 0) {
-      element.classList.add("heated");
-      element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
-    }
   }
   byId("picture").addEventListener("pointerleave", () => point([]));
 }
@@ -236,6 +230,14 @@ const refreshDetails = choices("details", FACTS.details, () => state.detail, (na
 function showGraph() {
   refreshGraphs();
   showPicture();
+  heatBy(state.graph);
+  for (const element of boxes) {
+    const heat = HEAT[FACTS.boxes[element.dataset.box].own];
+    element.classList.toggle("heated", heat > 0);
+    element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
+  }
+  if (FILES.length) showFile(script.file ?? 0);
+  showTimes();
 }
 
 // Search ---------------------------------------------------------------------------------------------------
@@ -286,7 +288,10 @@ function table(into, heads, items) {
 }
 
 function rows() {
-  for (const row of document.querySelectorAll("tr[data-set]")) row.classList.toggle("lit", LIGHT.lit[row.dataset.set] === 1);
+  for (const row of document.querySelectorAll("tr[data-set]")) {
+    row.classList.toggle("lit", LIGHT.lit[row.dataset.set] === 1);
+    row.classList.toggle("hover", LIGHT.hover[row.dataset.set] === 1);
+  }
 }
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -316,7 +321,8 @@ function arrayRow(item) {
 }
 
 function tabs() {
-  const names = ["script", "parameters", "taps", "time"].filter((name) => name === "script" || FACTS[name === "time" ? "times" : name]?.length || FACTS[name]?.rows || (name === "time" && FACTS.times));
+  const given = { script: 1, parameters: FACTS.parameters.length, taps: FACTS.taps.length, time: Object.keys(FACTS.times).length };
+  const names = Object.keys(given).filter((name) => given[name]);
   const show = (name) => names.forEach((other) => {
     byId(`tab-${other}`).hidden = other !== name;
     byId(`of-${other}`).setAttribute("aria-selected", String(other === name));
@@ -342,14 +348,20 @@ function tabs() {
   show("script");
   table("tab-parameters", [["parameter"], ["values"]], FACTS.parameters.map(arrayRow));
   table("tab-taps", [["tap"], ["values"]], FACTS.taps.map(arrayRow));
-  table("tab-time", [["part"], ["time", 1], ["what bounds it"]], (FACTS.times?.rows ?? []).map((item) => {
+}
+
+function showTimes() {
+  const times = FACTS.times[state.graph];
+  const items = (times?.rows ?? []).map((item) => {
     const share = made("div", "", `${(100 * item.share).toFixed(1)} %`);
     const bar = made("span", "share");
     bar.style.width = `${Math.max(1, 100 * item.share)}%`;
-    share.append(bar);
-    const name = made("div", "", item.name);
-    return { cells: [name, share, item.bound], set: item.set };
-  }));
+    share.append(bar, `${item.microseconds.toPrecision(3)} µs`);
+    return { cells: [item.name, share, item.bound], set: item.set };
+  });
+  byId("tab-time").replaceChildren(made("p", "empty", `No times of ${state.graph} are given.`));
+  table("tab-time", [["kernel"], ["time", 1], ["what bounds it"]], items);
+  rows();
 }
 
 // Keys and widths ---------------------------------------------------------------------------------------------
@@ -428,8 +440,7 @@ async function start() {
   readyBoxes();
   tabs();
   makeCurrent(addPane());
-  if (FILES.length) showFile(0);
-  else byId("script").replaceChildren(made("p", "empty", "No lines of a script are known."));
+  if (!FILES.length) byId("script").replaceChildren(made("p", "empty", "No lines of a script are known."));
   showGraph();
   refreshDetails();
   byId("status").textContent = idle();
