@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import linecache
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,7 +26,8 @@ def shown_files(places: Places, are_read: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for file in places.files:
         lines = [line.rstrip("\n") for line in linecache.getlines(file)] if are_read else []
-        found.append({"name": Where(file, 1).shown_file, "lines": lines or None})
+        name = Where(file, 1).shown_file
+        found.append({"name": Path(name).name if os.path.isabs(name) else name, "lines": lines or None})
     return found
 
 

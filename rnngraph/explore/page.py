@@ -29,8 +29,8 @@ GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
 """Where the times of other graphs are shown."""
 
-HIGH = 1500
-"""Pixels of a picture that is shown with its equations at first; a higher one is shown as cells or layers."""
+HIGHEST = {"equations": 2000, "cells": 4000}
+"""Pixels of pictures that are shown with so much detail at first."""
 
 
 def page_text(
@@ -104,8 +104,8 @@ def _box_facts(box: Box, places: Places) -> dict[str, int]:
 
 def _first_detail(declaration: Declaration) -> Detail:
     """The most detail that is not too high to be looked at."""
-    fitting = (detail for detail in DETAILS if drawing_of(declaration, "training", detail).height <= HIGH)
-    return next(fitting, DETAILS[-1])
+    high = {detail: drawing_of(declaration, "training", detail).height for detail in DETAILS}
+    return next((detail for detail in DETAILS if high[detail] <= HIGHEST.get(detail, high[detail])), DETAILS[-1])
 
 
 def _pictures(declaration: Declaration, graphs: Sequence[str]) -> str:

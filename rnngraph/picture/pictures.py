@@ -6,7 +6,7 @@ import os
 
 from ..arguments import one_of
 from ..errors import ArgumentError, shown
-from ..runtime.graph_source import GraphSource
+from ..runtime.graph_source import DeclaredSource, GraphSource
 from ..storage.atomic_file import as_path, replace_file
 from .boxes import Declaration
 from .declaration import declaration_of
@@ -30,7 +30,7 @@ def svg(source: GraphSource, graphs: Graphs = "both", detail: Detail | None = No
 
 def declared(source: GraphSource) -> Declaration:
     """What there is to draw of a program."""
-    return declaration_of(source.lowered.graph, source.described())
+    return declaration_of(source.lowered.graph, source.described(), isinstance(source, DeclaredSource))
 
 
 def drawing(declaration: Declaration, graphs: Graphs = "both", detail: Detail | None = None) -> Drawing:

@@ -47,3 +47,19 @@ function heatBy(graph) {
   for (const [place, share] of FACTS.times[graph]?.places ?? []) PLACE_HEAT.set(place, share);
   SETS.forEach((set, number) => (HEAT[number] = Math.max(0, ...set.map((place) => PLACE_HEAT.get(place) ?? 0))));
 }
+
+// Work that can wait, one piece a frame, so that no frame has much of it. A later piece of the same name replaces it.
+const WAITING = new Map();
+
+function soon(name, work) {
+  if (!WAITING.size) requestAnimationFrame(workOff);
+  WAITING.delete(name);
+  WAITING.set(name, work);
+}
+
+function workOff() {
+  const [name, work] = WAITING.entries().next().value;
+  work();
+  WAITING.delete(name);
+  if (WAITING.size) requestAnimationFrame(workOff);
+}

@@ -35,15 +35,16 @@ function select(places, from = null) {
   fill(LIGHT.lit, LIGHT.selected);
   if (state.wanted) find("");
   relight();
-  state.panes.filter((pane) => pane !== from).forEach((pane) => pane.toFirst());
-  state.panes.forEach((pane) => pane.rule());
-  if (LIGHT.selected) {
-    const [file, line] = PLACES[LIGHT.selected[0]];
-    if (from) showFile(file, line);
-    document.querySelector("#picture .net.shown .box.lit")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }
-  listStages();
-  rows();
+  if (LIGHT.selected && from) soon("script", () => showFile(...PLACES[LIGHT.selected[0]].slice(0, 2)));
+  soon("panes", () => state.panes.filter((pane) => pane !== from).forEach((pane) => pane.toFirst()));
+  soon("rules", rules);
+  soon("stages", listStages);
+  soon("status", tell);
+  const box = () => document.querySelector("#picture .net.shown .box.lit");
+  if (LIGHT.selected && !from?.classList) soon("picture", () => box()?.scrollIntoView({ block: "nearest", inline: "nearest" }));
+}
+
+function tell() {
   byId("status").textContent = LIGHT.selected ? `${named(LIGHT.selected)} — ${litCounts()}` : idle();
 }
 
@@ -77,7 +78,7 @@ function listStages() {
     button.append(stage.name);
     const found = state.found.get(`${graph.name}/${stage.name}`)?.length ?? 0;
     const lit = state.wanted ? found : litLines(graph.name, stage.name);
-    const badge = made("span", `badge${lit ? (state.wanted ? " found" : " lit") : ""}`, lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes) : "");
+    const badge = made("span", `badge${lit ? (state.wanted ? " found" : " lit") : ""}`, lit ? lit.toLocaleString("en") : stage.changes ? changeCounts(stage.changes).replace(/ ?~\d+/, "") : "");
     if (lit) badge.setAttribute("aria-label", `${lit} lines ${state.wanted ? "found" : "that belong to what is selected"}`);
     button.append(badge);
     if (stage === current) button.setAttribute("aria-current", "true");
@@ -112,7 +113,7 @@ function go(graph, name, line = 0) {
   state.graph = graph;
   if (other) showGraph();
   state.current.show(name, line);
-  listStages();
+  soon("stages", listStages);
   history.replaceState(null, "", `#${graph}/${name}${line ? `/${line}` : ""}`);
   if (line) state.current.lines.element.focus({ preventScroll: true });
 }
@@ -133,7 +134,7 @@ function split() {
     addPane().show("asm");
     state.panes[0].element.classList.toggle("current", true);
   }
-  state.panes.forEach((pane) => pane.rule());
+  soon("rules", rules);
 }
 
 function addPane() {
@@ -217,9 +218,9 @@ const refreshGraphs = choices("graphs", FACTS.graphs.map((graph) => graph.name),
   const wanted = state.panes.map((pane) => pane.stage.name);
   state.graph = name;
   showGraph();
-  state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered"));
-  listStages();
-  byId("status").textContent = LIGHT.selected ? `${named(LIGHT.selected)} — ${litCounts()}` : idle();
+  soon("show", () => state.panes.forEach((pane, at) => pane.show(stageOf(name, wanted[at]) ? wanted[at] : "lowered")));
+  soon("stages", listStages);
+  soon("status", tell);
 });
 const refreshDetails = choices("details", FACTS.details, () => state.detail, (name) => {
   state.detail = name;
@@ -230,13 +231,20 @@ const refreshDetails = choices("details", FACTS.details, () => state.detail, (na
 function showGraph() {
   refreshGraphs();
   showPicture();
+  if (Object.keys(FACTS.times).length) soon("heat", showHeat);
+  if (FILES.length && !script.rows) showFile(0);
+  if (state.wanted) soon("find", () => find(state.wanted));
+}
+
+function showHeat() {
   heatBy(state.graph);
   for (const element of boxes) {
     const heat = HEAT[FACTS.boxes[element.dataset.box].own];
     element.classList.toggle("heated", heat > 0);
     element.style.setProperty("--heat", `${Math.min(85, 100 * heat)}%`);
   }
-  if (FILES.length) showFile(script.file ?? 0);
+  if (FILES.length) showFile(script.file);
+  state.panes.forEach((pane) => pane.lines.render(true));
   showTimes();
 }
 
@@ -246,7 +254,7 @@ function find(wanted) {
   state.wanted = wanted.toLowerCase();
   state.found = new Map();
   if (byId("search").value !== wanted) byId("search").value = wanted;
-  if (state.wanted) for (const [id, text] of texts) state.found.set(id, text.find(state.wanted));
+  if (state.wanted) for (const [id, text] of texts) if (id.startsWith(`${state.graph}/`)) state.found.set(id, text.find(state.wanted));
   const counts = [...state.found].filter(([id]) => id.startsWith(`${state.graph}/`)).map(([, lines]) => lines.length);
   const sum = counts.reduce((most, count) => most + count, 0);
   byId("found").textContent = state.wanted ? `${sum.toLocaleString("en")} lines` : "";
@@ -254,11 +262,11 @@ function find(wanted) {
     pane.lines.wanted = state.wanted;
     pane.lines.render(true);
     if (state.wanted) pane.toFirst();
-    pane.rule();
   }
+  soon("rules", rules);
   script.wanted = state.wanted;
   script.render(true);
-  listStages();
+  soon("stages", listStages);
 }
 
 // Tables ---------------------------------------------------------------------------------------------------
@@ -399,7 +407,7 @@ for (const grip of document.querySelectorAll(".grip")) {
   const section = grip.previousElementSibling;
   const set = (width) => {
     document.querySelector("main").style.setProperty(property, `${Math.max(120, width)}px`);
-    state.panes.forEach((pane) => pane.rule());
+    soon("rules", rules);
   };
   grip.addEventListener("pointerdown", (event) => {
     const from = section.offsetWidth - event.clientX;
@@ -420,7 +428,9 @@ byId("help").addEventListener("click", () => {
 byId("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
 function theme(name) {
   document.documentElement.dataset.theme = name;
-  state.panes.forEach((pane) => pane.rule());
+  const style = getComputedStyle(document.documentElement);
+  state.inks = ["--hot", "--accent"].map((ink) => style.getPropertyValue(ink));
+  soon("rules", rules);
 }
 ["beside", "fit"].forEach((id) => byId(id).addEventListener("change", showPicture));
 let typing = 0;

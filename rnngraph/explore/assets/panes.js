@@ -79,7 +79,7 @@ class Pane {
     this.lines.show({ count: this.rows ? this.rows.length : text.count, widest: text.widest, at });
     if (line) this.go(line);
     else this.toFirst();
-    this.rule();
+    soon("rules", rules);
   }
   // The row of a line, where it can be seen; folds over it are opened.
   rowOf(line) {
@@ -137,10 +137,8 @@ class Pane {
   toFirst() {
     const rows = this.marked();
     if (rows.length) {
-      const { scrollTop, clientHeight } = this.lines.element;
-      const inView = rows.some((row) => row * HEIGHT >= scrollTop && (row + 1) * HEIGHT <= scrollTop + clientHeight);
-      if (!inView) this.lines.reveal(rows[0], true);
-    } else if (this.lines.rows.count * HEIGHT < this.lines.element.scrollTop) this.lines.element.scrollTop = 0;
+      if (!rows.some((row) => this.lines.isSeen(row))) this.lines.reveal(rows[0], true);
+    } else if (this.lines.rows.count * HEIGHT < this.lines.top) this.lines.reveal(0, true);
   }
   next(step) {
     const rows = this.marked();
@@ -151,11 +149,11 @@ class Pane {
   }
   // Marks beside the text where lit lines are.
   rule() {
-    const { clientWidth: width, clientHeight: height } = this.ruler;
+    const [width, height] = [RULER, Math.floor(this.lines.height)];
     if (!height) return;
     [this.ruler.width, this.ruler.height] = [width, height];
     const paint = this.ruler.getContext("2d");
-    paint.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(state.wanted ? "--accent" : "--hot");
+    paint.fillStyle = state.inks[state.wanted ? 1 : 0];
     const count = Math.max(this.lines.rows.count, 1);
     let last = -3;
     for (const row of this.marked()) {
@@ -165,6 +163,8 @@ class Pane {
   }
 }
 
+const RULER = 11; // pixels, as in the style sheet
+const rules = () => state.panes.forEach((pane) => pane.rule());
 const CONTEXT = 3; // lines around a change
 
 // Rows of a pass's changes: {kind, first, last}; what is the same far from changes is folded, unless it was opened.

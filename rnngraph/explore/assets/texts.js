@@ -5,7 +5,8 @@ const MOST_COLOURED = 2000; // characters of a line
 
 async function unpacked(id) {
   const packed = atob(document.getElementById(id).textContent);
-  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(packed.length);
+  for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const data = await new Response(stream).arrayBuffer();
   const count = new DataView(data).getUint32(0, true);
@@ -20,7 +21,8 @@ async function unpacked(id) {
 class StageText {
   constructor(ends, sets, text) {
     Object.assign(this, { ends, sets, text, count: ends.length });
-    this.widest = ends.reduce((most, end, line) => Math.max(most, end - this.start(line)), 0);
+    this.widest = 0;
+    for (let line = 0, start = 0; line < this.count; start = ends[line++]) this.widest = Math.max(this.widest, ends[line] - start);
   }
   start(line) {
     return line ? this.ends[line - 1] : 0;
@@ -108,8 +110,15 @@ class Lines {
     this.body = made("div", "rows");
     this.space.append(this.body);
     element.replaceChildren(this.space);
-    element.addEventListener("scroll", () => this.later(), { passive: true });
-    new ResizeObserver(() => this.later()).observe(element);
+    element.addEventListener("scroll", () => {
+      this.top = element.scrollTop;
+      this.later();
+    }, { passive: true });
+    this.height = this.top = 0; // as they were seen last: to ask for them would lay the page out
+    new ResizeObserver(([seen]) => {
+      this.height = seen.contentRect.height;
+      this.later();
+    }).observe(element);
     const of = (event) => Number(event.target.closest(".line")?.dataset.row ?? -1);
     element.addEventListener("pointermove", (event) => this.point(of(event)));
     element.addEventListener("pointerleave", () => this.point(-1));
@@ -132,8 +141,8 @@ class Lines {
   }
   render(anew = false) {
     if (!this.rows) return;
-    const first = Math.max(0, Math.floor(this.element.scrollTop / HEIGHT) - 4);
-    const last = Math.min(this.rows.count, first + Math.ceil(this.element.clientHeight / HEIGHT) + 8);
+    const first = Math.max(0, Math.min(Math.floor(this.top / HEIGHT) - 4, this.rows.count - 1));
+    const last = Math.min(this.rows.count, first + Math.ceil(this.height / HEIGHT) + 8);
     if (!anew && first === this.first && last === this.last) return;
     const kept = anew || this.first < 0 ? new Map() : new Map([...this.body.children].map((row) => [Number(row.dataset.row), row]));
     [this.first, this.last] = [first, last];
@@ -179,10 +188,15 @@ class Lines {
     }
   }
   reveal(number, always = false) {
-    const top = number * HEIGHT;
-    const { scrollTop, clientHeight } = this.element;
-    if (always || top < scrollTop || top + HEIGHT > scrollTop + clientHeight) this.element.scrollTop = top - clientHeight / 3;
+    if (always || !this.isSeen(number)) {
+      const lowest = this.rows.count * HEIGHT - this.height;
+      this.top = Math.max(0, Math.min(number * HEIGHT - this.height / 3, lowest));
+      this.element.scrollTop = this.top;
+    }
     this.render();
+  }
+  isSeen(number) {
+    return number * HEIGHT >= this.top && (number + 1) * HEIGHT <= this.top + this.height;
   }
   point(number) {
     if (number === this.pointed) return;
@@ -201,7 +215,7 @@ class Lines {
     this.onPick(this.rows.at(number), number);
   }
   key(event) {
-    const page = Math.max(1, Math.floor(this.element.clientHeight / HEIGHT) - 2);
+    const page = Math.max(1, Math.floor(this.height / HEIGHT) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) this.move(this.cursor + steps[event.key]);
     else if ((event.key === "Enter" || event.key === " ") && this.cursor >= 0) this.pick(this.cursor);
