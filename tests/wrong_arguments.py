@@ -106,7 +106,7 @@ class World:
 
 
 METHODS = {
-    "program": ("evaluate", "predict", "initialize", "summary", "save", "threads ="),
+    "program": ("evaluate", "predict", "initialize", "summary", "save", "plot", "explore", "threads ="),
     "inference": (
         "__call__", "check", "taps", "memory", "prepare", "show", "stream", "streams", "export", "on_columns",
     ),
@@ -276,7 +276,9 @@ def _good(w: World) -> dict[str, list[Any]]:
         "trainer.learning_rate =.value": [0.1], "history.__getitem__.name": ["loss"], "p.cell.cell": [OwnCell(2)],
         "PiecewiseConstant.values": [(0.1, 0.2)], "rg.load.path": [w.folder / "saved"],
         "trainer.load.path": [w.folder / "run.safetensors"], "trainer.save.path": [w.folder / "run.safetensors"],
-        "plot.path": [None], "rg.compile.weights": ["float32"], "rg.compile.parameters": [w.program],
+        "plot.path": [None], "program.plot.path": [w.folder / "net.svg"], "program.plot.graphs": ["both", "training"],
+        "program.plot.detail": [None, "cells"], "program.explore.path": [None, w.folder / "net.html"],
+        "program.explore.profile": [None], "program.explore.title": ["a net"], "rg.compile.weights": ["float32"], "rg.compile.parameters": [w.program],
         "tf.placeholder.shape": [(None, 3)], "accuracy.labels": [w.y], "in_top_k.k": [1],
         "in_top_k.predictions": [w.logits], "zero_state.batch_size": [2], "tf.reshape.shape": [[-1, 5]],
         "inference.export.target": [None], "joined.leaves": [3], "training.gradients.wrt": [["x"], [w.x]],

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -29,14 +30,29 @@ GRAPHS: tuple[Graphs, ...] = ("training", "inference")
 TIMED = {"step": "training", "evaluation": "inference"}
 """Where the times of other graphs are shown."""
 
+FRAME = 720
+"""Pixels of the page's height in a notebook."""
+
 HIGHEST = {"equations": 2000, "cells": 4000}
 """Pixels of pictures that are shown with so much detail at first."""
+
+
+class Page(str):
+    """The text of a page, which a notebook shows as the page."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<a page of {len(self) / 1e3:,.0f} kB; explore(path) writes it to a file>"
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self)}" title="rnngraph explore" width="100%" height="{FRAME}"></iframe>'
 
 
 def page_text(
     source: GraphSource, graphs: Mapping[str, CompiledGraph], parameters: Parameters, taps: Mapping[str, Any],
     profiles: Sequence[Timing] = (), title: str = "",
-) -> str:  # fmt: skip
+) -> Page:  # fmt: skip
     """The text of the page.
 
     source, parameters: the program's.
@@ -66,11 +82,11 @@ def page_text(
     policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'"
     style = (ASSETS / "page.css").read_text(encoding="utf-8") + style_text(':root[data-theme="dark"]')
     named = title or (Path(files[0]["name"]).name if files else "A recurrent net")
-    return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
+    return Page(Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
         title=plain(named), policy=policy, style=style, pictures=_pictures(declaration, [*graphs]), script=script,
         texts="\n".join(f'<script type="text/plain" id="{key}">{data}</script>' for key, data in texts.items()),
         facts=_harmless(facts),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def checked_profiles(given: Any) -> list[Timing]:

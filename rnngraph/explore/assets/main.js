@@ -114,7 +114,7 @@ function go(graph, name, line = 0) {
   if (other) showGraph();
   state.current.show(name, line);
   soon("stages", listStages);
-  history.replaceState(null, "", `#${graph}/${name}${line ? `/${line}` : ""}`);
+  address(`#${graph}/${name}${line ? `/${line}` : ""}`);
   if (line) state.current.lines.element.focus({ preventScroll: true });
 }
 
@@ -184,12 +184,25 @@ function readyBoxes() {
     element.addEventListener("focus", () => point(SETS[own]));
     element.addEventListener("click", (event) => { event.stopPropagation(); select(SETS[all], element); });
     element.addEventListener("keydown", (event) => {
+      if (event.key === "o") open(element);
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
       select(SETS[all], element);
     });
+    element.addEventListener("dblclick", (event) => { event.stopPropagation(); open(element); });
   }
   byId("picture").addEventListener("pointerleave", () => point([]));
+}
+
+// Shows a box with more of what is in it; from the last level of detail, closed again.
+function open(element) {
+  const { details } = FACTS;
+  state.detail = details[(details.indexOf(state.detail) + 1) % details.length];
+  showPicture();
+  refreshDetails();
+  const same = boxes.find((box) => box.dataset.box === element.dataset.box && box.dataset.graph === element.dataset.graph && box.closest(".level.shown"));
+  same?.focus();
+  same?.scrollIntoView({ block: "nearest" });
 }
 
 function choices(into, names, get, set) {

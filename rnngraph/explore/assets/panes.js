@@ -8,6 +8,13 @@ const graphOf = (name) => FACTS.graphs.find((graph) => graph.name === name);
 const stageOf = (graph, name) => graphOf(graph).stages.find((stage) => stage.name === name);
 const textOf = (graph, name) => texts.get(`${graph}/${name}`);
 
+// The place that is shown, as the page's address; frames of notebooks have none.
+function address(hash) {
+  try {
+    history.replaceState(null, "", hash);
+  } catch {}
+}
+
 // A pane with one stage.
 class Pane {
   constructor() {
@@ -29,7 +36,7 @@ class Pane {
     this.lines = new Lines(list, "Text of the stage", {
       onPoint: (set) => point(SETS[set]),
       onPick: (row) => this.pick(row),
-      onCursor: (number) => this.address(number),
+      onCursor: (number) => this.told(number),
     });
     this.element.addEventListener("focusin", () => makeCurrent(this));
     this.ruler.addEventListener("click", (event) => {
@@ -113,9 +120,9 @@ class Pane {
     }
     select(sameLayers(SETS[row.set]), this);
   }
-  address(number) {
+  told(number) {
     const { line } = this.lines.rows.at(number);
-    if (line >= 0) history.replaceState(null, "", `#${this.graph}/${this.stage.name}/${line + 1}`);
+    if (line >= 0) address(`#${this.graph}/${this.stage.name}/${line + 1}`);
   }
   toggle() {
     if (!this.stage.changes) return;
@@ -204,7 +211,7 @@ const script = new Lines(byId("script"), "Script", {
   onPoint: (set, row) => point(row < 0 ? [] : placesOfLine(script.file, row + 1)),
   onPick: (_, number) => {
     select(placesOfLine(script.file, number + 1));
-    history.replaceState(null, "", `#script/${number + 1}`);
+    address(`#script/${number + 1}`);
   },
 });
 
