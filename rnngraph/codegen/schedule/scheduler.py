@@ -47,16 +47,18 @@ from .kernel_calls import call_copy, call_kernel
 from .plan import Plan
 from .row_tables import Active, RowTables
 from .scan import Scan, before_loops
+from .ticks import COUNTERS, Ticks
 from .time_loop import Chunks, add_pipeline
 
 
 def schedule(
-    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = ()
+    graph: Graph, target: Target, name: str, parts: int = 1, alike: Sequence[PanelLayout] = (), timed: bool = False
 ) -> Plan:  # fmt: skip
     """The plan for a graph whose sizes, but for lengths of scans, are known. parts: into how many kernels are cut, for
     as many workers at most. alike: how another plan packs parameters, which this one then does too if it can.
+    timed: whether the entry counts what time its parts take.
     """
-    return _Scheduler(graph, target, name, parts, alike).plan()
+    return _Scheduler(graph, target, name, parts, alike, Ticks(parts) if timed else None).plan()
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class _Scheduler:
     synchronized: values that are there for all workers, as a barrier stands behind what computes them.
     """
 
-    def __init__(self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout]) -> None:
+    def __init__(
+        self, graph: Graph, target: Target, name: str, parts: int, alike: Sequence[PanelLayout], ticks: Ticks | None
+    ) -> None:  # fmt: skip
         self.graph, self.target, self.name = graph, target, name
         self.users = graph.users()
         self.fusion = LoopFusion(graph)
@@ -83,7 +87,7 @@ class _Scheduler:
         parameters = {item.buffer: item.name for item in self.arguments.items if item.kind == "parameter"}
         panels = Panels(parameters, alike)
         self.allocation = Allocation(graph, self.users, panels, views)
-        self.writer = EntryWriter(panels, parts)
+        self.writer = EntryWriter(panels, parts, ticks)
         rows = rows_of(graph) if parts > 1 else 0
         self.rowwise = Rowwise(rows, self._is_shared) if rows >= FEWEST_ROWS * parts else None
         self.tables = RowTables(self.writer, self.allocation, RowLengths(graph), target, Workers(parts, self.rowwise))
@@ -304,23 +308,27 @@ class _Scheduler:
         zero = make("constant", value=np.zeros((), node.dtype))
         zeros = make("broadcast", zero, shape=node.shape, name=node.name)
         for view in group.stores[node]:
-            yield call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}")
+            yield call_copy(self.writer, self._region(), zeros, view, f"zeros {label_of(node)}", node)
 
     # The entry -----------------------------------------------------------------------------------
 
     def _finish(self) -> Plan:
         writer, arguments, arena = self.writer, self.arguments, self.allocation.arena
-        panels, statements = self.allocation.panels, tuple(writer.block.statements)
+        panels, statements, ticks = self.allocation.panels, tuple(writer.block.statements), writer.ticks
         sizes = [name for name in self.graph.symbols if not name.startswith("_")]
         strides = [name for names in arguments.strides.values() for name in names]
         slots = list(dict.fromkeys(item.buffer.name for item in arguments.items))
-        slots = [*slots, "arena", "panels", TEAM.name, *sizes, *strides]
+        slots = [*slots, "arena", "panels", TEAM.name, *sizes, *strides, *([] if ticks is None else [COUNTERS.name])]
         arena.place(statements)
         places: dict[Buffer, tuple[str, Dim]] = {item.buffer: (item.buffer.name, 0) for item in arguments.items}
         places[TEAM] = (TEAM.name, 0)
         places.update(arena.places)
         places.update({buffer: ("panels", offset) for buffer, offset in panels.offsets.items()})
         pack = panels.pack_function(f"{self.name}_pack", writer.preparation)
+        if ticks is not None:
+            places[COUNTERS] = (COUNTERS.name, 0)
+            statements = (ticks.begin(), *statements, ticks.count(ticks.rest))
+            pack = replace(pack, body=(ticks.begin(), *pack.body, ticks.count(ticks.packing)))
         used, packed = free(statements)[0], free(pack.body)[0]
         main = Function(self.name, used, (*sizes, *strides), statements, "the entry")
         functions = (*writer.functions.values(), *panels.functions)
@@ -332,5 +340,5 @@ class _Scheduler:
         return Plan(
             functions, entry(main), entry(replace(pack, buffers=packed)), tuple(arguments.items), tuple(sizes),
             arguments.strides, arena, self.allocation.residuals, panels.total, writer.parts, self.work,
-            tuple(self.groups), panels.layouts(),
+            tuple(self.groups), panels.layouts(), ticks,
         )  # fmt: skip
