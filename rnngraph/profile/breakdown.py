@@ -13,6 +13,7 @@ from ..codegen.analysis.node_kinds import label_of
 from ..codegen.schedule.ticks import COPY, PACK, TABLE, WAIT, WORK, Ticks, Timed
 from ..errors import Where
 from ..ir.graph import Node
+from ..ir.ops import OPS
 from .floors import Floor, bound_of, floor_of
 from .limits import Limits
 from .measure import Measured
@@ -22,14 +23,17 @@ NO_LAYER, NO_LINE = "(no layer)", "(no line)"
 APART = {WAIT: "(waits)", PACK: "(packing)"}
 """Where time goes that is no layer's, by kind of slot."""
 BETWEEN = "(between kernels)"
+OWNED = (WORK, COPY, TABLE, PACK)
+"""Kinds of slots that have lines and layers."""
 
 
 @dataclass(frozen=True)
 class Part:
     """What a kernel, a layer, a phase or a line of the script takes of an average call.
 
-    seconds: in native code. share: of all of that. runs: how often, such as once a step; of several kernels together
-    0. flops: floating-point operations; bytes: read and written. floor: seconds that no code can beat on this machine.
+    seconds: in native code; of several workers their time, divided by how many were at it. share: of all of that.
+    runs: how often, such as once a step; of several kernels together 0. flops: floating-point operations; bytes: read
+    and written. floor: seconds that no code can beat on this machine, with as many workers.
     bound: what bounds it, in words; of several kernels that of the longest. estimated: whether it is a share of a
     kernel that computes more, rather than measured.
     """
@@ -90,7 +94,9 @@ def kernels_of(
 ) -> tuple[KernelPart, ...]:  # fmt: skip
     """A part for each slot that took time, in the order in which they run."""
     works = [work_of(timed, sizes, feeds) for timed in ticks.timed]
-    total = float(measured.seconds[_outer(ticks)].sum()) or 1.0
+    outer = measured.seconds[_outer(ticks)]
+    total = float(outer.sum()) or 1.0
+    workers = total / (float(outer[:, 0].sum()) or 1.0)  # that were at it, on average
     found = []
     for number, (timed, work) in enumerate(zip(ticks.timed, works, strict=True)):
         share = _share(ticks, measured, number, total)
@@ -99,12 +105,12 @@ def kernels_of(
         weights = sum(other.weights for at, other in enumerate(works) if _together(ticks, number, at))
         floor = floor_of(work, limits, weights, timed.chunked)
         seconds = share * measured.native
-        times = measured.times[number].sum()
-        runs = work.runs if timed.scan is not None else float(times)
+        runs = work.runs if timed.scan is not None else float(measured.times[number].sum())
         found.append(
             KernelPart(
-                name_of(timed), seconds, share, runs, work.flops, work.bytes, floor.seconds,
-                bound_of(floor, seconds, work, timed, limits), False, timed.kind, tuple(pieces_of(timed, floor)),
+                name_of(timed), seconds, share, runs, work.flops, work.bytes, floor.seconds / workers,
+                bound_of(floor, seconds * workers, work, timed, limits), False, timed.kind,
+                tuple(pieces_of(timed, floor)),
             )
         )  # fmt: skip
     return tuple(found)
@@ -134,13 +140,16 @@ def _together(ticks: Ticks, one: int, other: int) -> bool:
 
 
 def name_of(timed: Timed) -> str:
-    """What a slot is called in tables."""
+    """What a slot is called in tables: what it computes, in a few words."""
     if timed.kind != WORK or timed.plan is None:
         return timed.text.partition("  ")[0]
     nodes = timed.nodes
-    written = next((node for node in reversed(nodes) if node.name), nodes[0])
-    kind = timed.plan.kernel.kind
-    return f"{'kernel' if kind == 'fused' else kind} {label_of(written)}"
+    count = sum(node.op == "matmul" for node in nodes)
+    words = [f"{count} product{'s' * (count > 1)}"] if count else []
+    words += dict.fromkeys(node.op for node in nodes if OPS[node.op].is_long)
+    last = next((node for node in reversed(nodes) if node.name), nodes[-1])
+    text = ", ".join(words) or (last.op if last.op == label_of(last) else f"{last.op} {label_of(last)}")
+    return f"step: {text}" if timed.scan is not None else text
 
 
 def pieces_of(timed: Timed, floor: Floor) -> Iterator[tuple[Where | None, float]]:
@@ -172,15 +181,15 @@ def _nearest(timed: Timed) -> Where | None:
 
 def layer_of(kernel: KernelPart, where: Where | None) -> str:
     """The layer of a piece of a kernel; in parentheses where it is none's."""
-    if kernel.kind in (WORK, COPY, TABLE):
-        return (getattr(where,"layer","") if where is not None else "") or NO_LAYER
+    if kernel.kind in OWNED:
+        return (where.layer if where is not None else "") or NO_LAYER
     return APART.get(kernel.kind, BETWEEN)
 
 
 def phase_of(kernel: KernelPart, where: Where | None) -> str:
     """The phase of a piece of a kernel; in parentheses where it is none's."""
     if kernel.kind in (WORK, COPY, TABLE):
-        return getattr(where,"phase","forward") if where is not None else NO_LINE
+        return where.phase if where is not None else NO_LINE
     return APART.get(kernel.kind, BETWEEN)
 
 
@@ -188,7 +197,7 @@ def line_of(kernel: KernelPart, where: Where | None) -> str:
     """The line of a piece of a kernel."""
     if where is not None:
         return str(where)
-    return NO_LINE if kernel.kind in (WORK, COPY, TABLE) else APART.get(kernel.kind, BETWEEN)
+    return NO_LINE if kernel.kind in OWNED else APART.get(kernel.kind, BETWEEN)
 
 
 def grouped(

@@ -2,7 +2,7 @@
 
 The floor is the longer of computing (multiply-adds and elementwise ops at their rates, one after the other) and of
 moving (weights from the cache that holds those of a step, all else from where it fits). What a run takes beyond it, it
-waits: for sums that begin with the one before, or for the step before.
+waits: for sums that begin with the one before, or for the step before; what is short has loops that start and end.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
     for node, count in work.elements:
         op = node.op if OPS[node.op].kind == "elementwise" else "add"
         seconds = count * limits.seconds(op, _float(node))
-        functions, arithmetic = (functions + seconds, arithmetic) if OPS[op].is_long else (functions, arithmetic + seconds)
+        functions += seconds * OPS[op].is_long
+        arithmetic += seconds * (not OPS[op].is_long)
         costs[node] = costs.get(node, 0.0) + seconds
     held = min(work.moved, limits.target.second_cache) if chunked else work.moved
     moved = work.moved / limits.read(held) if work.moved else 0.0
@@ -63,7 +64,7 @@ def floor_of(work: Work, limits: Limits, step_weights: int, chunked: bool) -> Fl
     }
     moving = {
         f"weights stream from {limits.level(step_weights)}": work.runs * streamed,
-        f"reads and writes of {limits.level(held)}": work.times * moved,
+        f"reads and writes, {limits.level(held).removeprefix('the ')}": work.times * moved,
     }
     longer = max(computing, moving, key=lambda terms: sum(terms.values()))
     return Floor(sum(longer.values()), {words: seconds for words, seconds in longer.items() if seconds}, costs)
@@ -80,9 +81,9 @@ def bound_of(floor: Floor, seconds: float, work: Work, timed: Timed, limits: Lim
         return waiting
     if timed.scan is not None:
         clock, least = limits.clock, floor.seconds / max(1.0, work.times)
-        return f"each step waits for the one before: {(each - least) * clock:.0f} of {each * clock:.0f} cycles"
+        return f"waits for the step before: {(each - least) * clock:.0f} of {each * clock:.0f} cycles"
     if each < SHORT:
-        return f"short: {each * 1e9:.0f} ns, with starts and ends of loops"
+        return f"short: {each * 1e9:.0f} ns"
     return floor.largest
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ArgumentError, NameLookupError, did_you_mean, shown
@@ -21,6 +23,8 @@ from .limits import Limits
 
 WIDTH = 160
 """Columns of text, where there is no terminal."""
+SMALL = 0.001
+"""Share of kernels that a table puts together."""
 ESTIMATED = "~"
 """Stands ahead of figures that are a share of a kernel, as a model of its cost divides it."""
 Column = tuple[str, bool, Callable[[Any], str]]
@@ -79,7 +83,7 @@ class Profile(Mapping[str, Part]):
 
     @property
     def floor(self) -> float:
-        """Seconds that no code for these kernels can beat on one core of this machine, Python apart."""
+        """Seconds that no code for these kernels can beat on this machine, with as many workers; Python apart."""
         return sum(kernel.floor for kernel in self.kernels)
 
     @property
@@ -102,21 +106,49 @@ class Profile(Mapping[str, Part]):
         return (
             f"{self.graph}{f' with {sizes}' if sizes else ''}: {duration(self.call)} a call{workers}; "
             f"{duration(self.seconds)} in native code, {duration(self.python)} in Python ({outside:.1%}). "
-            f"Floor of one core here: {duration(self.floor)}. "
+            f"Floor here: {duration(self.floor)}. "
             f"{self.calls:,} calls counted; {self.unowned:.1%} of native time is no line's."
         )
 
     def tables(self) -> Iterator[tuple[str, Sequence[Column], Sequence[Part]]]:
         """Title, columns and rows of each table."""
         yield "layers", [("layer", False, _name), *FIGURES], [*self.layers.values()]
-        yield "kernels", [("kernel", False, _name), *OF_KERNELS, *FIGURES], self.kernels
-        if len(self.phases) > 1:
+        passes = [("pass", False, _of_kernel(lambda kernel: kernel.phases))] if self._has_passes else []
+        layer = "layer", False, _of_kernel(lambda kernel: [name.removeprefix(self._around) for name in kernel.layers])
+        yield "kernels", [("kernel", False, _name), layer, *OF_KERNELS, *passes, *FIGURES], self._shown_kernels()
+        if self._has_passes:
             yield "passes", [("pass", False, _name), *FIGURES], [*self.phases.values()]
         yield "lines", [("line", False, _name), *FIGURES], [*self.lines.values()]
 
+    @property
+    def _has_passes(self) -> bool:
+        return len([name for name in self.phases if not name.startswith("(")]) > 1
+
+    @property
+    def _around(self) -> str:
+        """What the paths of all layers begin with."""
+        paths = [name.split("/")[:-1] for name in self.layers if "/" in name]
+        shared = [names[0] for names in zip(*paths, strict=False)] if paths else []
+        while shared and any(path[: len(shared)] != shared for path in paths):
+            shared.pop()
+        return "/".join([*shared, ""]) if shared else ""
+
+    def _shown_kernels(self) -> list[KernelPart]:
+        """All but the small ones, which are one row at the end."""
+        large = [kernel for kernel in self.kernels if kernel.share >= SMALL]
+        small = [kernel for kernel in self.kernels if kernel.share < SMALL]
+        if small:
+            seconds, share, runs, flops, count, floor = (
+                sum(getattr(kernel, name) for kernel in small)
+                for name in ("seconds", "share", "runs", "flops", "bytes", "floor")
+            )
+            large.append(KernelPart(f"{len(small)} others", seconds, share, runs, flops, count, floor, ""))
+        return large
+
     def __str__(self) -> str:
         file = io.StringIO()
-        console = Console(file=file, width=WIDTH, highlight=False, color_system=None)
+        width = Console().width if sys.stdout.isatty() else WIDTH
+        console = Console(file=file, width=width, highlight=False, color_system=None)
         self.print_to(console)
         return file.getvalue().rstrip()
 
@@ -129,9 +161,9 @@ class Profile(Mapping[str, Part]):
             if title in only:
                 table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
                 for heading, right, _ in columns:
-                    table.add_column(heading, justify="right" if right else "left", no_wrap=right)
+                    table.add_column(heading, justify="right" if right else "left", no_wrap=right, overflow="fold")
                 for part in parts:
-                    table.add_row(*(text(part) for _, _, text in columns))
+                    table.add_row(*(escape(text(part)) for _, _, text in columns))
                 console.print(table)
         if any(part.estimated for part in (*self.layers.values(), *self.lines.values())):
             console.print(f"{ESTIMATED} a share of kernels, as a model of their cost divides them", markup=False)
@@ -204,7 +236,6 @@ FIGURES: tuple[Column, ...] = (
     ("bound by", False, lambda part: part.bound),
 )
 OF_KERNELS: tuple[Column, ...] = (
-    ("layer", False, _of_kernel(lambda kernel: kernel.layers)),
     ("line", False, _of_kernel(lambda kernel: kernel.lines)),
     ("runs", True, lambda kernel: _figure(kernel.runs, ",.0f")),
 )

@@ -1,26 +1,28 @@
-"""What a kernel does in a call, at the call's sizes: multiply-adds, elementwise ops, and bytes that it reads and writes.
+"""What a kernel does in a call, at the call's sizes: multiply-adds, elementwise ops, bytes that it reads and writes.
 
-Counts are of what the values need, and not of how the code goes about it: weights are read once for each step of a scan,
-and once where all steps are computed together.
+Counts are of what the values need, and not of how the code goes about it: weights are read once for each step of a
+scan, and once where all steps are computed together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..codegen.kernels.active_rows import ActiveSteps
 from ..codegen.kernels.kernel_plan import values_read
 from ..codegen.kernels.product_plan import dot_width_of
-from ..codegen.schedule.ticks import COPY, Timed
+from ..codegen.schedule.ticks import COPY, PACK, Timed
 from ..ir.graph import Node
 from ..ir.ops import OPS
 from ..ir.types import ITEM_BYTES, Dim, TensorType, evaluate, product
 
 PRODUCTS = ("matmul", "outer_sum")
 """Ops whose multiply-adds are their work; other contractions add up what they read."""
+PICKS = ("slice", "gather")
+"""Ops that read of their first operand what they give."""
 Sizes = Mapping[str, int]
 Feeds = Mapping[str, np.ndarray]
 
@@ -78,18 +80,23 @@ def work_of(timed: Timed, sizes: Sizes, feeds: Feeds) -> Work:
     """What the kernel or copy of a slot does in a call of these sizes. feeds: tell which rows end early."""
     runs = float(max(0, evaluate(timed.scan["length"], sizes))) if timed.scan is not None else 1.0
     share = active_share(timed.active, sizes, feeds)
+    if timed.kind == PACK:
+        return Work(moved=2 * sum(_bytes(node, sizes) for node in timed.nodes))
     if timed.kind == COPY:
-        nodes = timed.nodes if timed.scan is None else ()
-        return Work(runs, share, moved=2 * sum(_bytes(node, sizes) for node in nodes if _is_tensor(node)))
+        nodes = [node for node in timed.nodes if _is_tensor(node)] if timed.scan is None else []
+        read = [node for node in nodes if node.op not in ("broadcast", "constant")]
+        return Work(runs, share, moved=sum(_bytes(node, sizes) for node in [*nodes, *read]))
     members = [node for node in timed.nodes if _is_tensor(node)]
     if timed.plan is None or timed.memory is None:
         return Work(runs, share)
     products = tuple(_product(node, sizes) for node in members if node.op in PRODUCTS)
     elements = tuple(_elementwise(members, sizes))
     rights = {item.node.operands[1] for item in products if item.weights}
-    moved = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]
+    picked = {node.operands[0]: node for node in members if node.op in PICKS}
+    read = [node for node in values_read(members, timed.memory) if node not in rights and _is_tensor(node)]
     stored = [node for node in members if node in timed.memory.stores]
-    return Work(runs, share, products, elements, sum(_bytes(node, sizes) for node in [*moved, *stored]))
+    moved = [*(picked.get(node, node) for node in read), *stored]
+    return Work(runs, share, products, elements, sum(_bytes(node, sizes) for node in moved))
 
 
 def active_share(active: ActiveSteps | None, sizes: Sizes, feeds: Feeds) -> float:

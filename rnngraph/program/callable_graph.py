@@ -30,8 +30,8 @@ from ..stage_text import StageText
 from .parts import ProgramParts, Reduced
 
 if TYPE_CHECKING:
-    from ..runtime.calls.non_finite import NonFinite
     from ..profile.profile import Profile
+    from ..runtime.calls.non_finite import NonFinite
     from ..runtime.native.entry import NativeEntry, Sized
     from .memory_report import MemoryUsage
 

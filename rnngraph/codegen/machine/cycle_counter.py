@@ -40,8 +40,8 @@ def cycle_counter(target: Target) -> tuple[str, str, tuple[str, ...]]:
 
 
 def counter_text(target: Target) -> str:
-    """A module of ``now(ptr)``, which stores the counter, and ``ticks(ptr, times)``, which does what a tick does so many
-    times: it reads the counter and adds to two numbers.
+    """A module of ``now(ptr)``, which stores the counter, and ``ticks(ptr, times)``, which does so many times what a
+    tick does: it reads the counter and adds to two numbers.
     """
     call, declaration, metadata = cycle_counter(target)
     return "\n".join([f'target triple = "{target.triple}"', _FUNCTIONS.format(call=call), declaration, *metadata, ""])

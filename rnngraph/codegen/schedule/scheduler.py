@@ -36,7 +36,7 @@ from ..kernels.kernel_plan import KernelPlan, plan_kernel
 from ..kernels.region import Region
 from ..loop_ir.effects import has_barrier
 from ..loop_ir.memory_check import check_memory
-from ..loop_ir.nodes import Buffer, Entry, Function
+from ..loop_ir.nodes import Buffer, Entry, Function, Statement
 from ..loop_ir.renaming import free
 from ..loop_ir.workers import TEAM
 from ..machine.target import Target
@@ -47,7 +47,7 @@ from .kernel_calls import call_copy, call_kernel
 from .plan import Plan
 from .row_tables import Active, RowTables
 from .scan import Scan, before_loops
-from .ticks import COUNTERS, Ticks
+from .ticks import COUNTERS, PACK, Ticks, Timed
 from .time_loop import Chunks, add_pipeline
 
 
@@ -312,6 +312,15 @@ class _Scheduler:
 
     # The entry -----------------------------------------------------------------------------------
 
+    def _timed_packing(self, statements: Sequence[Statement], ticks: Ticks) -> Iterator[Statement]:
+        """Statements that pack, each counted for the first parameter that it packs."""
+        nodes = {str(node["label"]): node for node in self.graph.inputs if node.op == "parameter"}
+        of = {item.buffer: nodes[item.name] for item in self.arguments.items if item.kind == "parameter"}
+        for statement in statements:
+            packed = [of[buffer] for buffer in statement.uses().reads if buffer in of]
+            slot = ticks.of(Timed(PACK, tuple(packed[:1]), "packs weights"))
+            yield from (statement, ticks.count(slot))
+
     def _finish(self) -> Plan:
         writer, arguments, arena = self.writer, self.arguments, self.allocation.arena
         panels, statements, ticks = self.allocation.panels, tuple(writer.block.statements), writer.ticks
@@ -328,7 +337,7 @@ class _Scheduler:
         if ticks is not None:
             places[COUNTERS] = (COUNTERS.name, 0)
             statements = (ticks.begin(), *statements, ticks.count(ticks.rest))
-            pack = replace(pack, body=(ticks.begin(), *pack.body, ticks.count(ticks.packing)))
+            pack = replace(pack, body=(ticks.begin(), *self._timed_packing(pack.body, ticks)))
         used, packed = free(statements)[0], free(pack.body)[0]
         main = Function(self.name, used, (*sizes, *strides), statements, "the entry")
         functions = (*writer.functions.values(), *panels.functions)

@@ -61,7 +61,6 @@ class Ticks:
         self.timed: list[Timed] = [Timed(REST, text="clocks")]
         self.rest = self.add(Timed(REST, text="between kernels"))
         self.wait = self.add(Timed(WAIT, text="waits for other workers"))
-        self.packing = self.add(Timed(PACK, text="packs weights"))
         self._known: dict[tuple[object, ...], int] = {}
 
     @property
@@ -104,8 +103,9 @@ class StepTicks:
 
     def __init__(self, ticks: Ticks, whole: int, parts: list[Timed]) -> None:
         self.ticks, self.whole = ticks, whole
-        self.first = [ticks.add(timed) for timed in parts][0]
-        self.base = f"slot{whole}"
+        self.first, self.base = len(ticks.timed), f"slot{whole}"
+        for timed in parts:
+            ticks.add(timed)
 
     def let(self) -> LetIndex:
         """Gives the base its value, in the entry."""
